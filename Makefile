@@ -1,0 +1,107 @@
+# Each target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+RECIPE ?=
+CHOSEN = $(if $(RECIPE),--recipe $(RECIPE))
+VENV := .venv
+BIN := $(VENV)/bin
+# A wheel folder that pip knows is uv's too: a CPU build of torch found there spares 4 GB of CUDA.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+UV := $(BIN)/uv
+LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-package torch --no-emit-find-links --no-header
+PYTHONS := python3.11 python3 python
+
+.PHONY: help setup run test check format ui serve report clean golden lock docs
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(BIN)/.run ## install what `make run` needs into .venv
+
+run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
+	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
+
+test: $(BIN)/.dev $(VENV)-serving/.done ## run every test but the end-to-end runs of CI
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(BIN)/.dev ## rewrite the code as ruff formats it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ui: $(BIN)/.run ## open MLflow on http://127.0.0.1:5000
+	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///$(CURDIR)/.sashiko/mlflow.db
+
+serve: $(BIN)/.run ## serve the approved model on http://127.0.0.1:8080
+	@$(BIN)/sashiko model serve $(CHOSEN) $(ARGS)
+
+report: $(BIN)/.run ## write the newest run's report again and print its path
+	@$(BIN)/sashiko runs report $(ARGS)
+
+golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
+	$(BIN)/python -m tests.golden.rewrite
+
+lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
+	$(LOCK) requirements/run.in -o requirements/run.txt
+	$(LOCK) requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header requirements/serving.in -o requirements/serving.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
+
+clean: ## forget every run, model, download and cached result (.sashiko)
+	@test ! -x $(BIN)/sashiko || $(BIN)/sashiko clean
+
+$(BIN)/.uv: requirements/uv.txt
+	@for p in $(PYTHONS); do \
+	  if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python=$$p; break; fi; \
+	done; \
+	if [ -z "$${python:-}" ]; then \
+	  echo "error: Python 3.11 was not found as any of: $(PYTHONS). Install it (python.org, pyenv install 3.11, apt-get install python3.11-venv, brew install python@3.11) and run make again." >&2; exit 1; \
+	fi; \
+	echo "setting up $(VENV) with $$($$python --version)" >&2; \
+	$$python -m venv $(VENV) || { echo "error: $$python cannot make a virtual environment; on Debian: apt-get install python3.11-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# torch comes last, from a file of its own, with the dependencies that its build asks for.
+define install
+	@echo "installing requirements/$(1).txt" >&2
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --no-deps -r requirements/$(1).txt
+	@$(UV) pip install -q --python $(BIN)/python -r requirements/torch.txt
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+endef
+
+$(BIN)/.run: requirements/run.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
+	$(call install,run)
+
+$(BIN)/.dev: requirements/dev.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
+	$(call install,dev)
+	@touch $(BIN)/.run
+
+# The serving image's own toolkit, under the image's Python where there is one.
+$(VENV)-serving/.done: requirements/serving.txt $(BIN)/.uv
+	@for p in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python python3.11 python3; do \
+	  if $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2>/dev/null; then python=$$p; break; fi; \
+	done; \
+	if [ -z "$${python:-}" ]; then echo "error: Python 3.10 or 3.11 was not found for $(VENV)-serving" >&2; exit 1; fi; \
+	echo "setting up $(VENV)-serving with $$($$python --version)" >&2; \
+	$$python -m venv $(VENV)-serving
+	@$(UV) pip install -q --python $(VENV)-serving/bin/python --require-hashes --no-deps -r requirements/serving.txt
+	@touch $@
+
+node_modules/.done: package-lock.json
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 18 ? 1 : 0)' 2>/dev/null || { \
+	  echo "error: Node.js 18 or newer was not found; the CDK command line needs it: https://nodejs.org" >&2; exit 1; }
+	@npm ci --silent --no-audit --no-fund
+	@touch $@
+
+.PHONY: cdk
+cdk: node_modules/.done ## install the pinned CDK command line (the stacks are planned) and print its version
+	@CDK_DISABLE_CLI_TELEMETRY=1 npx --no-install cdk --version
