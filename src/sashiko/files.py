@@ -1,0 +1,101 @@
+"""Bytes on disk: canonical JSON, digests, and writes that appear whole or not at all."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sashiko.errors import InputError
+
+_CHUNK_BYTES = 1 << 20
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encodes a JSON value so that equal values give equal bytes.
+
+    Args:
+        value: what `json.dumps` accepts; NaN and infinities are refused.
+
+    Returns:
+        UTF-8 with sorted keys, two-space indent and a final newline.
+    """
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file atomically: a reader sees the old file, the new one, or none.
+
+    Raises:
+        InputError: if the file cannot be written (disk full, read-only, not a folder).
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as handle:
+            temporary = handle.name
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as canonical JSON, atomically."""
+    write_bytes(path, canonical_json(value))
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        InputError: if the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not readable JSON: {error}") from error
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Returns the hex SHA-256 of `content`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Returns the hex SHA-256 of a file, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yields the regular files below `folder`, sorted by their POSIX path relative to it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    yield from sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def sha256_tree(path: Path) -> str:
+    """Digests a file, or a folder by the names and contents of the files below it.
+
+    Times, modes and the folder's own name do not count, so equal content gives equal digests
+    on every machine.
+    """
+    if path.is_file():
+        return sha256_file(path)
+    lines = [
+        f"{sha256_file(file)}  {file.relative_to(path).as_posix()}\n" for file in walk_files(path)
+    ]
+    return sha256_bytes("".join(lines).encode())

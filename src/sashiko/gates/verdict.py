@@ -1,0 +1,125 @@
+"""The verdict: one schema for every gate, written and read here only."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sashiko.errors import InputError
+from sashiko.files import read_json, write_json
+
+_FILE_NAME = "verdict.json"
+
+
+class Check(BaseModel):
+    """One thing that a gate looked at.
+
+    Attributes:
+        name: what was checked, readable on its own, such as `DI customer_gender=female`.
+        value: the measured number, or None where the check has no number.
+        low: lower end of the 95 % interval of `value`, where there is one.
+        high: upper end of that interval.
+        threshold: the bound, or the (minimum, maximum) pair for `in_range`.
+        comparison: how `value` is held against `threshold`: `>=`, `<=`, `>`, `<`, `==`,
+            `in_range`, or `none` for what is reported and not judged.
+        passed: the outcome.
+        reason: one sentence on why it passed or failed.
+        try_: what a person can try next; empty when the check passed. `try` in the file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    name: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    threshold: float | tuple[float, float] | None = None
+    comparison: str = "none"
+    passed: bool
+    reason: str = ""
+    try_: str = Field(default="", alias="try")
+
+
+class Verdict(BaseModel):
+    """A gate's decision, with all it rests on.
+
+    Attributes:
+        gate: the gate's name, such as `data-quality`.
+        passed: True if every check passed.
+        checks: in the order in which they were made.
+        inputs: name -> hex SHA-256 of each file or folder that the checks read.
+        summary: what a person reads first; for a failed gate each failed check with its number,
+            interval, threshold and what to try, a line each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gate: str
+    passed: bool
+    checks: tuple[Check, ...]
+    inputs: dict[str, str]
+    summary: str
+
+
+def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> Verdict:
+    """Makes a verdict: passed only if there is a check and every check passed.
+
+    Args:
+        gate: the gate's name.
+        checks: what was looked at; none at all is a failure, as nothing was judged.
+        inputs: name -> hex SHA-256 of what was read.
+
+    Returns:
+        The verdict with its summary.
+    """
+    made = tuple(checks) or (
+        Check(name="no checks", passed=False, reason="nothing was checked", try_="add a check"),
+    )
+    failed = [check for check in made if not check.passed]
+    if failed:
+        lines = [f"{gate}: {len(failed)} of {len(made)} checks failed"]
+        lines += [f"- {describe(check)}" for check in failed]
+        summary = "\n".join(lines)
+    else:
+        summary = f"{gate}: {len(made)} checks passed"
+    return Verdict(
+        gate=gate, passed=not failed, checks=made, inputs=dict(inputs), summary=summary
+    )
+
+
+def describe(check: Check) -> str:
+    """Says a check in one line: name, number, interval, threshold, reason, what to try."""
+    text = check.name
+    if check.value is not None:
+        text += f" = {check.value:.4g}"
+    if check.low is not None and check.high is not None:
+        text += f" [{check.low:.4g}, {check.high:.4g}]"
+    if isinstance(check.threshold, tuple):
+        text += f", required {check.threshold[0]:g} to {check.threshold[1]:g}"
+    elif check.threshold is not None:
+        text += f", required {check.comparison} {check.threshold:.4g}"
+    if check.reason:
+        text += f": {check.reason}"
+    if check.try_:
+        text += f". Try: {check.try_}"
+    return text
+
+
+def write_verdict(verdict: Verdict, folder: Path) -> Path:
+    """Writes `verdict.json` into `folder` and returns its path."""
+    path = folder / _FILE_NAME
+    write_json(path, verdict.model_dump(mode="json", by_alias=True))
+    return path
+
+
+def read_verdict(path: Path) -> Verdict:
+    """Reads a verdict from a file, or from the `verdict.json` of a folder.
+
+    Raises:
+        InputError: if the file is missing or is not a verdict.
+    """
+    file = path / _FILE_NAME if path.is_dir() else path
+    try:
+        return Verdict.model_validate(read_json(file))
+    except ValidationError as error:
+        raise InputError(f"{file} is not a verdict: {error.errors()[0]['msg']}") from error

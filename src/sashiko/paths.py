@@ -1,0 +1,52 @@
+"""SageMaker's folders inside a job, below `OPT_ML` (default `/opt/ml`)."""
+
+import os
+from pathlib import Path
+
+
+def opt_ml() -> Path:
+    """Returns the root of the job's folders: `$OPT_ML`, or `/opt/ml` as in SageMaker."""
+    return Path(os.environ.get("OPT_ML", "/opt/ml"))
+
+
+def processing_input(name: str) -> Path:
+    """Returns the folder where a processing job finds its input `name`."""
+    return opt_ml() / "processing" / "input" / name
+
+
+def processing_output(name: str) -> Path:
+    """Returns the folder, made if missing, that becomes a processing job's output `name`."""
+    folder = opt_ml() / "processing" / "output" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def training_channel(name: str) -> Path:
+    """Returns the folder where a training job finds its channel `name`."""
+    return opt_ml() / "input" / "data" / name
+
+
+def hyperparameters_file() -> Path:
+    """Returns the JSON file of string hyperparameters that SageMaker gives a training job."""
+    return opt_ml() / "input" / "config" / "hyperparameters.json"
+
+
+def model_dir() -> Path:
+    """Returns the folder, made if missing, whose content becomes `model.tar.gz`."""
+    folder = opt_ml() / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def output_data_dir() -> Path:
+    """Returns the folder, made if missing, whose content becomes `output.tar.gz`."""
+    folder = opt_ml() / "output" / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def checkpoint_dir() -> Path:
+    """Returns the folder, made if missing, that SageMaker keeps in S3 while the job runs."""
+    folder = opt_ml() / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

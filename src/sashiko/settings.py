@@ -1,0 +1,127 @@
+"""What an environment is: `config/base.yaml` with `config/<env>.yaml` laid over it."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from sashiko.errors import InputError
+from sashiko.yaml_models import Frozen, deep_merge, read_yaml, validate
+
+_DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"^(\d+)\s*GB$")
+
+
+def _parse_duration(value: object) -> int:
+    match = _DURATION.match(str(value))
+    if not match:
+        raise ValueError("expected a duration with its unit: 90s, 30m, 2h or 1d")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _parse_size(value: object) -> int:
+    match = _SIZE.match(str(value))
+    if not match:
+        raise ValueError("expected a size in GB, such as 30GB")
+    return int(match[1])
+
+
+@cache
+def _instance_types(shape: str) -> frozenset[str]:
+    """Reads an enum of SageMaker's API as botocore ships it; no call is made."""
+    from botocore.loaders import Loader
+
+    model = Loader().load_service_model("sagemaker", "service-2")
+    return frozenset(model["shapes"][shape]["enum"])
+
+
+def _known_to(shape: str, job: str) -> AfterValidator:
+    def check(value: str) -> str:
+        allowed = _instance_types(shape)
+        if value not in allowed:
+            family = value.rsplit(".", 1)[0]
+            near = sorted(name for name in allowed if name.startswith(family + ".")) or sorted(
+                name for name in allowed if name.startswith("ml.m5.")
+            )
+            raise ValueError(f"{job} jobs have no such instance type; allowed: {', '.join(near)}")
+        return value
+
+    return AfterValidator(check)
+
+
+Duration = Annotated[int, BeforeValidator(_parse_duration)]
+SizeGb = Annotated[int, BeforeValidator(_parse_size)]
+ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "processing")]
+TrainingInstance = Annotated[str, _known_to("TrainingInstanceType", "training")]
+
+
+class ProcessingJob(Frozen):
+    """What a processing job runs on. `volume_size` in GB, `max_runtime` in seconds once read."""
+
+    instance_type: ProcessingInstance
+    volume_size: SizeGb
+    max_runtime: Duration
+
+
+class TrainingJob(Frozen):
+    """What a training job runs on. `volume_size` in GB, `max_runtime` in seconds once read."""
+
+    instance_type: TrainingInstance
+    volume_size: SizeGb
+    max_runtime: Duration
+
+
+class JobsSection(Frozen):
+    """Small steps share `processing`; scoring and compiling need more memory."""
+
+    processing: ProcessingJob
+    scoring: ProcessingJob
+    training: TrainingJob
+
+
+class Settings(Frozen):
+    """One environment.
+
+    Attributes:
+        project: prefix of every resource's name.
+        environment: name of the environment; the file's name.
+        account: the AWS account id.
+        region: the AWS region.
+        recipe: the recipe that commands take when none is named.
+        threads: OpenMP threads of each job; part of what makes results the same bytes.
+        jobs: instances per kind of job.
+    """
+
+    project: str = Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")
+    environment: Literal["local", "dev", "prod"]
+    account: str = Field(pattern=r"^\d{12}$")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    recipe: str
+    threads: int = Field(ge=1, le=64)
+    jobs: JobsSection
+
+    @property
+    def bucket(self) -> str:
+        """The artifacts bucket: its name is derived, so that every environment has its own."""
+        return f"{self.project}-{self.environment}-artifacts-{self.account}-{self.region}"
+
+    def role_arn(self, role: str) -> str:
+        """Returns the ARN of one of the fixed-name job roles, such as `broker`."""
+        return f"arn:aws:iam::{self.account}:role/{self.project}-{self.environment}-{role}"
+
+
+def load_settings(environment: str, *, folder: Path = Path("config")) -> Settings:
+    """Reads `base.yaml` and `<environment>.yaml`.
+
+    Raises:
+        InputError: if the environment is unknown or a file is not valid.
+    """
+    file = folder / f"{environment}.yaml"
+    if not file.is_file():
+        known = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != "base")
+        raise InputError(f"unknown environment `{environment}`: known are {', '.join(known)}")
+    merged = deep_merge(read_yaml(folder / "base.yaml"), read_yaml(file))
+    return validate(Settings, merged | {"environment": environment}, source=str(file))

@@ -1,0 +1,102 @@
+"""Settings and recipes: what a person sees when a file is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.recipe import TrainSection, load_recipe
+from sashiko.settings import ProcessingJob, TrainingJob, load_settings
+from sashiko.yaml_models import parse_overrides, validate
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
+
+
+def error_of(call) -> str:
+    with pytest.raises(InputError) as caught:
+        call()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_valid_and_named_after_its_file(path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert (ROOT / recipe.contract).is_file()
+
+
+@pytest.mark.parametrize("environment", ["local", "dev", "prod"])
+def test_every_shipped_environment_is_valid(environment):
+    assert load_settings(environment, folder=ROOT / "config").environment == environment
+
+
+def test_an_unknown_key_names_file_key_and_the_allowed_ones():
+    text = error_of(lambda: validate(TrainSection, {"epoch": 1}, source="recipes/x.yaml"))
+    assert "recipes/x.yaml" in text
+    assert "`epoch`" in text
+    assert "epochs" in text
+
+
+def test_a_bad_unit_says_which_units_there_are():
+    job = {"instance_type": "ml.m5.large", "volume_size": "30", "max_runtime": "90"}
+    text = error_of(lambda: validate(ProcessingJob, job, source="config/dev.yaml"))
+    assert "`volume_size`: expected a size in GB, such as 30GB (got '30')" in text
+    assert "30m, 2h" in text
+
+
+def test_an_instance_type_that_the_job_type_lacks_is_refused():
+    job = {"instance_type": "ml.inf2.xlarge", "volume_size": "30GB", "max_runtime": "1h"}
+    text = error_of(lambda: validate(TrainingJob, job, source="config/dev.yaml"))
+    assert "`instance_type`" in text
+    assert "ml.m5.large" in text
+
+
+def test_an_unknown_environment_lists_the_known_ones():
+    text = error_of(lambda: load_settings("staging", folder=ROOT / "config"))
+    assert "staging" in text
+    assert "dev, local, prod" in text
+
+
+def test_an_override_changes_one_key_and_keeps_its_neighbours():
+    recipe = load_recipe(SHIPPED[0], overrides=("train.epochs=7",))
+    assert recipe.train.epochs == 7
+    assert recipe.train.batch_size == load_recipe(SHIPPED[0]).train.batch_size
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=1", "a..b=1", "a=[1"])
+def test_a_malformed_override_is_named(override):
+    assert override in error_of(lambda: parse_overrides([override]))
+
+
+def test_a_recipe_that_extends_itself_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    assert "comes back to itself" in error_of(lambda: load_recipe(tmp_path / "a.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "expected a mapping"),
+        (b"- 1\n", "expected a mapping"),
+        (b"a: [1\n", "not valid YAML"),
+        (b"name: caf\xe9\n", "UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_yaml_mapping_is_named(tmp_path, content, expected):
+    path = tmp_path / "r.yaml"
+    path.write_bytes(content)
+    text = error_of(lambda: load_recipe(path))
+    assert str(path) in text
+    assert expected in text
+
+
+def test_a_downloaded_data_set_must_be_pinned(tmp_path):
+    text = (ROOT / "recipes/census.yaml").read_text()
+    lines = [line for line in text.splitlines() if "sha256:" not in line]
+    (tmp_path / "models").mkdir()
+    for model in (ROOT / "recipes/models").glob("*.yaml"):
+        (tmp_path / "models" / model.name).write_text(model.read_text())
+    (tmp_path / "r.yaml").write_text("\n".join(lines))
+    assert "sha256 is required" in error_of(lambda: load_recipe(tmp_path / "r.yaml"))
