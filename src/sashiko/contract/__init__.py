@@ -1,0 +1,1 @@
+"""The data contract: read once, and everything that follows from it."""

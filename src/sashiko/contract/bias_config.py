@@ -1,0 +1,59 @@
+"""Clarify's `analysis_config.json`, from the contract.
+
+The bias steps read it whether they run our own module or Clarify's image, so it holds Clarify's
+keys alone (`sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`; a test validates it).
+"""
+
+from typing import Any, Literal
+
+from sashiko.contract.model import Contract
+
+LABEL = "label"
+PREDICTED_LABEL = "predicted_label"
+
+
+def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict[str, Any]:
+    """Returns the configuration of one of the two bias steps.
+
+    Args:
+        contract: the data contract.
+        kind: `pre` judges the labels of the facet snapshot, a Parquet file of the contract's
+            `facets` view; `post` judges the predictions in BiasInput's CSV, whose columns are
+            `label`, `predicted_label` (both 0 or 1) and the facets.
+
+    Returns:
+        Clarify's keys as plain JSON values. Each facet's `value_or_threshold` is the group that
+        bias may harm; everyone else is compared with it.
+    """
+    facets = [facet.column for facet in contract.facets]
+    common = {
+        "version": "1.0",
+        "facet": [
+            {"name_or_index": facet.column, "value_or_threshold": list(facet.disadvantaged)}
+            for facet in contract.facets
+        ],
+    }
+    if kind == "post":
+        return common | {
+            "dataset_type": "text/csv",
+            "headers": [LABEL, PREDICTED_LABEL, *facets],
+            "label": LABEL,
+            "label_values_or_threshold": [1],
+            "predicted_label": PREDICTED_LABEL,
+            "methods": {
+                "post_training_bias": {"methods": ["DI", "DPPL", "RD", "AD"]},
+                "report": {"name": "report", "title": "Bias of the predictions"},
+            },
+        }
+    used = {contract.label.column, *facets}
+    unused = [c.name for c in contract.view_columns("facets") if c.name not in used]
+    return common | {
+        "dataset_type": "application/x-parquet",
+        "label": contract.label.column,
+        "label_values_or_threshold": [contract.label.positive],
+        "excluded_columns": unused,
+        "methods": {
+            "pre_training_bias": {"methods": ["CI", "DPL"]},
+            "report": {"name": "report", "title": "Bias of the labels"},
+        },
+    }

@@ -1,0 +1,126 @@
+"""Whether the parts of a contract agree: each is valid alone, together they may not be."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from sashiko.contract.model import Column, Contract, Facet, TimeSplit
+from sashiko.contract.rules import expectations
+from sashiko.errors import InputError
+
+
+def contradictions(contract: Contract) -> list[str]:
+    """Returns a line per contradiction, with column, key and what to do; none if all agree."""
+    structure = [*_names(contract), *_unknown_columns(contract)]
+    if structure:
+        return structure
+    found = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
+    for facet in contract.facets:
+        found += _facet(contract.column(facet.column), facet)
+    try:
+        expectations(contract, "all")
+    except InputError as error:
+        found += str(error).splitlines()
+    return found
+
+
+def _names(contract: Contract) -> Iterator[str]:
+    for kind in ("name", "physical_name"):
+        counts = Counter(getattr(column, kind) for column in contract.columns)
+        for name, count in counts.items():
+            if count > 1:
+                yield f"column `{name}`: {count} columns have this {kind}; names must differ"
+    keys = [column.name for column in contract.columns if column.primary_key]
+    if len(keys) != 1:
+        named = ", ".join(keys) or "none"
+        yield f"key `primaryKey`: exactly one column must have `primaryKey: true`, found {named}"
+    facets = Counter(facet.column for facet in contract.facets)
+    for name, count in facets.items():
+        if count > 1:
+            yield f"key `facets`: column `{name}` is named {count} times"
+
+
+def _unknown_columns(contract: Contract) -> Iterator[str]:
+    used = [("label", contract.label.column)]
+    used += [("facets", facet.column) for facet in contract.facets]
+    used += [("textColumns", name) for name in contract.text_columns]
+    if isinstance(contract.split, TimeSplit):
+        used.append(("split", contract.split.column))
+    if contract.ingest.row_number is not None:
+        used.append(("ingest", contract.ingest.row_number))
+    if contract.freshness:
+        used.append(("slaProperties", contract.freshness.column))
+    for rule in contract.quality:
+        used += [("quality", name) for name in rule.properties]
+    known = [column.name for column in contract.columns]
+    for key, name in used:
+        if name not in known:
+            yield f"key `{key}`: no column `{name}`; the columns are {', '.join(known)}"
+
+
+def _key_and_label(contract: Contract) -> Iterator[str]:
+    key = contract.column(contract.key)
+    if key.classification != "none":
+        yield f"column `{key.name}`: the key is in every view, so its classification must be none"
+    if key.logical_type not in ("string", "integer"):
+        yield f"column `{key.name}`: the key's logicalType must be string or integer"
+    label = contract.label
+    column = contract.column(label.column)
+    if column.classification != "none":
+        yield f"column `{column.name}`: the label is trained on, so classification must be none"
+    if column.logical_type != "string" or not column.required:
+        yield f"column `{column.name}`: the label must have `logicalType: string, required: true`"
+    if set(column.allowed_values) != {label.positive, label.negative}:
+        yield (
+            f"column `{column.name}`: `enum` must hold exactly the label's two values, "
+            f"{label.positive!r} and {label.negative!r}"
+        )
+
+
+def _facet(column: Column, facet: Facet) -> Iterator[str]:
+    if column.classification != "sensitive":
+        yield (
+            f"column `{column.name}`: a facet must be classified sensitive, "
+            f"not {column.classification}"
+        )
+    if column.logical_type != "string" or not column.required or not column.allowed_values:
+        yield (
+            f"column `{column.name}`: a facet needs `logicalType: string`, `required: true` and "
+            "an `enum`; give rows of unknown group a value of their own"
+        )
+        return
+    unknown = [value for value in facet.disadvantaged if value not in column.allowed_values]
+    if unknown:
+        missing = ", ".join(unknown)
+        yield f"key `facets`: column `{column.name}` has no value {missing} in its `enum`"
+    elif len(set(facet.disadvantaged)) == len(column.allowed_values):
+        yield f"key `facets`: column `{column.name}` leaves no group to compare with"
+
+
+def _split_and_text(contract: Contract) -> Iterator[str]:
+    split = contract.split
+    if isinstance(split, TimeSplit):
+        column = contract.column(split.column)
+        if column.logical_type not in ("date", "timestamp") or not column.required:
+            yield f"column `{column.name}`: a split by time needs a required date or timestamp"
+        if column.classification != "none":
+            yield f"column `{column.name}`: a split by time needs classification none"
+        if split.validation_from >= split.test_from:
+            yield "key `split`: validation_from must lie before test_from"
+    elif split.validation_share + split.test_share >= 1:
+        yield "key `split`: validation_share and test_share leave nothing to train on"
+    for name in contract.text_columns:
+        column = contract.column(name)
+        if column.classification != "none":
+            yield f"column `{name}`: key `textColumns`: a text may use classification none only"
+        if name in (contract.key, contract.label.column):
+            yield f"column `{name}`: key `textColumns`: neither key nor label may be in the text"
+
+
+def _ingest(contract: Contract) -> Iterator[str]:
+    name = contract.ingest.row_number
+    if name is not None and contract.column(name).logical_type != "integer":
+        yield f"column `{name}`: a row number must have `logicalType: integer`"
+    if contract.freshness:
+        column = contract.column(contract.freshness.column)
+        if column.logical_type not in ("date", "timestamp"):
+            yield f"column `{column.name}`: latency needs a date or timestamp"

@@ -1,0 +1,66 @@
+"""The manifest that lies beside a snapshot: what it holds, and what it was made from."""
+
+from pathlib import Path
+
+from sashiko.contract.model import Contract, View
+from sashiko.files import read_json
+from sashiko.yaml_models import Frozen, validate
+
+MANIFEST_FILE = "manifest.json"
+
+
+class ColumnType(Frozen):
+    """A column of a snapshot, with the name of its Arrow type."""
+
+    name: str
+    type: str
+
+
+class ContractVersion(Frozen):
+    """Which contract a snapshot was made by; `sha256` is that of its file."""
+
+    id: str
+    version: str
+    sha256: str
+
+    @classmethod
+    def of(cls, contract: Contract) -> "ContractVersion":
+        """Names the version of `contract`."""
+        return cls(id=contract.id, version=contract.version, sha256=contract.sha256)
+
+
+class Manifest(Frozen):
+    """A snapshot, described.
+
+    Attributes:
+        rows: how many rows it has.
+        sha256: of `data.parquet`.
+        keys_sha256: of its keys in their order; two snapshots with the same digest hold the same
+            rows in the same order.
+        contract: the contract that it was made by.
+        view: `training` or `facets`.
+        table: the lake's table.
+        query: the governed SELECT.
+        as_of: the version of the lake's data.
+        columns: what it shows.
+    """
+
+    rows: int
+    sha256: str
+    keys_sha256: str
+    contract: ContractVersion
+    view: View
+    table: str
+    query: str
+    as_of: str
+    columns: tuple[ColumnType, ...]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the manifest of a folder.
+
+    Raises:
+        InputError: if it is missing or not a manifest.
+    """
+    path = folder / MANIFEST_FILE
+    return validate(Manifest, read_json(path), source=str(path))

@@ -1,0 +1,229 @@
+"""The data contract as frozen records: what the rest of the project knows about a data set."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from sashiko.files import sha256_bytes
+from sashiko.yaml_models import Frozen, read_yaml
+
+LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
+Classification = Literal["none", "sensitive", "pii"]
+View = Literal["training", "facets", "all"]
+Metric = Literal["nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount"]
+Operator = Literal[
+    "mustBe",
+    "mustNotBe",
+    "mustBeGreaterThan",
+    "mustBeGreaterOrEqualTo",
+    "mustBeLessThan",
+    "mustBeLessOrEqualTo",
+    "mustBeBetween",
+    "mustNotBeBetween",
+]
+Scalar = bool | int | float | str
+
+
+class QualityRule(Frozen):
+    """One ODCS library rule: `metric` of the rows, held against `value` by `operator`.
+
+    Attributes:
+        metric: ODCS's name of what is counted.
+        operator: ODCS's name of the comparison.
+        value: a count, a percentage if `percent`, or a (low, high) pair for the two `Between`s.
+        percent: True where the rule's unit is `percent`.
+        valid_values: `arguments.validValues` of `invalidValues`.
+        pattern: `arguments.pattern` of `invalidValues`.
+        missing_values: `arguments.missingValues` of `missingValues`; None stands for null.
+        properties: `arguments.properties` of a table's `duplicateValues`.
+        description: what the rule is for.
+    """
+
+    metric: Metric
+    operator: Operator
+    value: float | tuple[float, float]
+    percent: bool = False
+    valid_values: tuple[Scalar, ...] = ()
+    pattern: str | None = None
+    missing_values: tuple[Scalar | None, ...] = ()
+    properties: tuple[str, ...] = ()
+    description: str = ""
+
+
+class Options(Frozen):
+    """A column's ODCS `logicalTypeOptions`: bounds of numbers, dates (ISO text) and lengths."""
+
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
+    exclusiveMinimum: int | float | str | None = None  # noqa: N815 - ODCS's own spelling
+    exclusiveMaximum: int | float | str | None = None  # noqa: N815 - as above
+    minLength: int | None = None  # noqa: N815 - as above
+    maxLength: int | None = None  # noqa: N815 - as above
+    pattern: str | None = None
+
+
+class Column(Frozen):
+    """One column.
+
+    Attributes:
+        name: its name in the lake and everywhere after it.
+        physical_name: its name in the raw file, where that differs.
+        logical_type: ODCS's type; see `derive.ARROW_TYPES` and `derive.SQL_TYPES`.
+        description: what it means.
+        classification: `none` may be trained on; `sensitive` is for judging bias only; `pii` is
+            read by nobody in machine learning.
+        required: no nulls.
+        unique: no value twice.
+        primary_key: the key of the table.
+        allowed_values: all values it may take; empty means any.
+        options: bounds and lengths.
+        quality: the column's further rules.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    physical_name: str
+    logical_type: LogicalType
+    description: str = Field(min_length=1)
+    classification: Classification
+    required: bool = False
+    unique: bool = False
+    primary_key: bool = False
+    allowed_values: tuple[Scalar, ...] = ()
+    options: Options = Options()
+    quality: tuple[QualityRule, ...] = ()
+
+
+class Label(Frozen):
+    """What the model learns to tell: a column with exactly two values."""
+
+    column: str
+    positive: str
+    negative: str
+
+
+class Facet(Frozen):
+    """A sensitive column by which bias is judged, and the values of the group that it may harm."""
+
+    column: str
+    disadvantaged: tuple[str, ...] = Field(min_length=1)
+
+
+class TimeSplit(Frozen):
+    """Rows before `validation_from` train; from `test_from` on they test (midnight, UTC)."""
+
+    kind: Literal["time"] = "time"
+    column: str
+    validation_from: dt.date
+    test_from: dt.date
+
+
+class TextHashSplit(Frozen):
+    """Rows go to a split by a hash of their normalised text, so equal texts stay together."""
+
+    kind: Literal["text_hash"] = "text_hash"
+    validation_share: float = Field(gt=0, lt=1)
+    test_share: float = Field(gt=0, lt=1)
+
+
+class Ingest(Frozen):
+    """How raw text becomes the typed table in the lake.
+
+    Attributes:
+        trim: cut blanks off both ends of every text value.
+        null_values: texts that mean "missing", compared after trimming; by default the empty one,
+            so that a required column cannot be satisfied by nothing.
+        row_number: an integer column that the file lacks: the row's position in it, from 0. An
+            unnamed first column of the file, such as a written-out index, is then skipped.
+    """
+
+    trim: bool = False
+    null_values: tuple[str, ...] = ("",)
+    row_number: str | None = None
+
+
+class Freshness(Frozen):
+    """How old the newest row may be: at most `days` days between `column`'s maximum and `as_of`.
+
+    `as_of` is the day to which the owner vouches for the data. It is part of the contract, since
+    a step that looked at the clock would judge the same data differently on another day.
+    """
+
+    column: str
+    days: int = Field(ge=0)
+    as_of: dt.date
+
+
+class Contract(Frozen):
+    """A data set: one table, what holds for its columns, and what it is used for.
+
+    Attributes:
+        id: ODCS's identifier of the contract.
+        version: the contract's own version.
+        sha256: of the contract file's bytes.
+        table: the table's name in the lake.
+        title: a name for people.
+        description: what the data are, where they come from, under which licence.
+        limitations: what they must not be used for.
+        columns: in the order of the contract.
+        label: what is learned.
+        facets: by what bias is judged.
+        split: how rows go to train, validation and test.
+        text_columns: what a recipe's text template may use.
+        ingest: how raw values are cleaned.
+        freshness: how old the newest row may be, where rows have a time.
+        quality: rules of the table as a whole.
+    """
+
+    id: str
+    version: str
+    sha256: str
+    table: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    title: str
+    description: str
+    limitations: str
+    columns: tuple[Column, ...] = Field(min_length=1)
+    label: Label
+    facets: tuple[Facet, ...] = Field(min_length=1)
+    split: TimeSplit | TextHashSplit = Field(discriminator="kind")
+    text_columns: tuple[str, ...] = Field(min_length=1)
+    ingest: Ingest = Ingest()
+    freshness: Freshness | None = None
+    quality: tuple[QualityRule, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name of the primary key's column."""
+        return next(column.name for column in self.columns if column.primary_key)
+
+    def column(self, name: str) -> Column:
+        """Returns the column called `name`; a KeyError names what is not there."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def view_columns(self, view: View) -> tuple[Column, ...]:
+        """Returns the columns that a governed view shows, in the contract's order.
+
+        `training` shows key, label and what is classified none; `facets` shows key, label and
+        what is classified sensitive; `all` is the whole table, as the owner of the data sees it.
+        """
+        if view == "all":
+            return self.columns
+        shown = "none" if view == "training" else "sensitive"
+        always = (self.key, self.label.column)
+        return tuple(c for c in self.columns if c.classification == shown or c.name in always)
+
+
+def load_contract(path: Path) -> Contract:
+    """Reads an ODCS data contract.
+
+    Raises:
+        InputError: one line per problem with file, column, key and what to do.
+    """
+    from sashiko.contract.odcs import parse_contract
+
+    document = read_yaml(path)
+    return parse_contract(document, source=str(path), sha256=sha256_bytes(path.read_bytes()))

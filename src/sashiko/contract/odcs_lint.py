@@ -1,0 +1,173 @@
+"""What is wrong with an ODCS document: by the standard's schema, and for us who must act on it."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping, Set
+from importlib.resources import files
+from typing import Any, get_args
+
+from open_data_contract_standard.model import (
+    CustomProperty,
+    DataQuality,
+    OpenDataContractStandard,
+    SchemaObject,
+)
+
+from sashiko.contract.model import LogicalType
+
+# Custom properties of the table that this project reads -> fields of `Contract`.
+OUR_PROPERTIES: Mapping[str, str] = {
+    "label": "label",
+    "facets": "facets",
+    "split": "split",
+    "textColumns": "text_columns",
+    "ingest": "ingest",
+}
+# Arguments of quality rules -> fields of `QualityRule`.
+RULE_ARGUMENTS: Mapping[str, str] = {
+    "validValues": "valid_values",
+    "pattern": "pattern",
+    "missingValues": "missing_values",
+    "properties": "properties",
+}
+
+# Keys of the standard that we act upon, or that only describe. Any other key would be a promise
+# that nothing keeps, so it is an error.
+_DESCRIBING = {
+    "id", "name", "description", "businessName", "tags", "synonyms", "authoritativeDefinitions",
+    "customProperties", "deprecated", "examples", "criticalDataElement",
+}  # fmt: skip
+_TABLE_KEYS = _DESCRIBING | {
+    "physicalName", "physicalType", "logicalType", "dataGranularityDescription", "properties",
+    "quality", "context",
+}  # fmt: skip
+_COLUMN_KEYS = _DESCRIBING | {
+    "physicalName", "logicalType", "logicalTypeOptions", "classification", "required", "unique",
+    "primaryKey", "primaryKeyPosition", "enum", "quality",
+}  # fmt: skip
+_RULE_KEYS = _DESCRIBING | {
+    "type", "metric", "arguments", "unit", "dimension", "businessImpact", "mustBe", "mustNotBe",
+    "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",
+    "mustBeBetween", "mustNotBeBetween",
+}  # fmt: skip
+
+
+def plain_values(value: Any) -> Any:
+    """Returns a YAML document with its dates as ISO texts, which is what the schema knows."""
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain_values(item) for item in value]
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def schema_errors(document: Mapping[str, Any]) -> list[str]:
+    """Checks a document against the JSON Schema of the standard.
+
+    Returns:
+        A line per error, with column and key.
+    """
+    from jsonschema import Draft201909Validator
+
+    untyped = [*_untyped(document)]
+    if untyped:
+        return untyped
+    schema = json.loads((files("open_data_contract_standard") / "schema.json").read_bytes())
+    errors = list(Draft201909Validator(schema).iter_errors(document))
+    paths = {tuple(error.absolute_path) for error in errors}
+    problems = []
+    for error in errors:
+        path = tuple(error.absolute_path)
+        # A key that fails makes its parent "unevaluated" as well: the innermost error says more.
+        inner = any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+        if not (error.validator == "unevaluatedProperties" and inner):
+            problems.append(f"{_where(document, path)}{error.message}")
+    return list(dict.fromkeys(problems))
+
+
+def is_ours(prop: CustomProperty) -> bool:
+    """Tells whether a table's custom property is one that this project reads."""
+    return prop.property in OUR_PROPERTIES and prop.vendor in (None, "sashiko")
+
+
+def unsupported(odcs: OpenDataContractStandard, table: SchemaObject) -> list[str]:
+    """Finds what the standard allows and nothing here would act on.
+
+    Returns:
+        A line per problem, with column, key and what to do.
+    """
+    problems = [*_unread_properties(odcs, table)]
+    problems += _extra_keys(f"table `{table.name}`", table.model_fields_set, _TABLE_KEYS)
+    problems += _rule_problems(f"table `{table.name}`", table.quality or [])
+    for prop in table.properties or []:
+        place = f"column `{prop.name}`"
+        problems += _extra_keys(place, prop.model_fields_set, _COLUMN_KEYS)
+        problems += _rule_problems(place, prop.quality or [])
+    return problems
+
+
+def _untyped(document: Mapping[str, Any]) -> Iterator[str]:
+    """Finds columns without a type; for those the standard's schema asks for a vector's keys."""
+    for table in _mappings(document.get("schema")):
+        for prop in _mappings(table.get("properties")):
+            if "logicalType" not in prop:
+                yield (
+                    f"column `{prop.get('name')}`: key `logicalType` is missing; "
+                    f"allowed: {', '.join(get_args(LogicalType))}"
+                )
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    items = value if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, Mapping)]
+
+
+def _where(document: Any, path: tuple[str | int, ...]) -> str:
+    """Names the column on a path such as schema/0/properties/3/logicalType."""
+    column = ""
+    if path[:1] == ("schema",) and path[2:3] == ("properties",) and len(path) > 3:
+        prop = document["schema"][path[1]]["properties"][path[3]]
+        name = prop.get("name", path[3]) if isinstance(prop, Mapping) else path[3]
+        column = f"column `{name}`: "
+        path = path[4:]
+    key = ".".join(str(part) for part in path)
+    return f"{column}key `{key}`: " if key else column
+
+
+def _unread_properties(odcs: OpenDataContractStandard, table: SchemaObject) -> Iterator[str]:
+    """Finds custom properties that nobody would read, such as a misspelt one of ours."""
+    for prop in table.customProperties or []:
+        if not is_ours(prop) and prop.vendor in (None, "sashiko"):
+            yield (
+                f"table `{table.name}`: unknown custom property `{prop.property}`; allowed: "
+                f"{', '.join(OUR_PROPERTIES)}; another tool's property names its `vendor`"
+            )
+    elsewhere = [("the contract", odcs.customProperties)]
+    elsewhere += [(f"column `{p.name}`", p.customProperties) for p in table.properties or []]
+    for place, properties in elsewhere:
+        for prop in properties or []:
+            if prop.vendor in (None, "sashiko"):
+                yield (
+                    f"{place}: custom property `{prop.property}` is not read here; put ours at the "
+                    "table, and name the `vendor` of another tool's"
+                )
+
+
+def _extra_keys(place: str, given: Set[str], known: Set[str]) -> list[str]:
+    return [f"{place}: key `{key}` is not supported; remove it" for key in sorted(given - known)]
+
+
+def _rule_problems(place: str, rules: list[DataQuality]) -> Iterator[str]:
+    for rule in rules:
+        if rule.type not in (None, "library"):
+            yield (
+                f"{place}: a quality rule of type `{rule.type}` cannot be checked; write it as a "
+                "`library` rule, or say it in the description"
+            )
+            continue
+        yield from _extra_keys(f"{place}: quality", rule.model_fields_set, _RULE_KEYS)
+        yield from _extra_keys(
+            f"{place}: quality.arguments", set(rule.arguments or {}), set(RULE_ARGUMENTS)
+        )
+        if rule.unit not in (None, "rows", "percent"):
+            yield f"{place}: key `quality.unit`: {rule.unit!r} is neither `rows` nor `percent`"

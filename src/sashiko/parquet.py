@@ -1,0 +1,91 @@
+"""Parquet files, written one way everywhere: the same rows give the same bytes."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sashiko.errors import InputError
+
+ROW_GROUP_ROWS = 131_072
+
+
+def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.Schema) -> int:
+    """Streams record batches to a Parquet file that appears whole or not at all.
+
+    The bytes depend on the rows alone, not on how they were cut into batches; memory holds one
+    row group of `ROW_GROUP_ROWS`.
+
+    Args:
+        path: the file; its folder is made.
+        batches: in the order of the rows, each of type `schema`.
+        schema: the file's columns; its metadata is not written.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        InputError: if the file cannot be written, for example on a full disk.
+    """
+    plain = schema.remove_metadata()
+    rows = 0
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as handle:
+            temporary = handle.name
+            with pq.ParquetWriter(handle, plain, compression="zstd", version="2.6") as writer:
+                for group in _row_groups(batches, plain):
+                    writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+                    rows += group.num_rows
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+    return rows
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a table as `write_batches` does."""
+    write_batches(path, table.to_batches(), schema=table.schema)
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Opens a Parquet file.
+
+    Raises:
+        InputError: if it is missing, empty, truncated, or not Parquet.
+    """
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} is not a whole Parquet file: it is empty, cut off or of another format; "
+            "write or copy it again"
+        ) from error
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Cuts a stream of batches into tables of `ROW_GROUP_ROWS` rows and a shorter last one."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch.replace_schema_metadata(None))
+        rows += batch.num_rows
+        while rows >= ROW_GROUP_ROWS:
+            table = pa.Table.from_batches(waiting, schema=schema)
+            yield table.slice(0, ROW_GROUP_ROWS)
+            waiting = table.slice(ROW_GROUP_ROWS).to_batches()
+            rows -= ROW_GROUP_ROWS
+    if rows:
+        yield pa.Table.from_batches(waiting, schema=schema)

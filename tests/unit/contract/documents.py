@@ -1,0 +1,114 @@
+"""A small contract and rows that fit it, for tests to bend."""
+
+import copy
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from sashiko.contract.derive import arrow_schema
+from sashiko.contract.model import Contract, load_contract
+
+
+def _column(name: str, kind: str, classification: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": f"The {name}.",
+        "logicalType": kind,
+        "classification": classification,
+    } | more
+
+
+def _enum(*values: str) -> list[dict[str, str]]:
+    return [{"value": value} for value in values]
+
+
+_DOCUMENT: dict[str, Any] = {
+    "apiVersion": "v3.2.0",
+    "kind": "DataContract",
+    "id": "library-loans",
+    "version": "2.1.0",
+    "status": "active",
+    "schema": [
+        {
+            "name": "loans",
+            "properties": [
+                _column("loan_id", "string", "none", primaryKey=True),
+                _column("lent_at", "timestamp", "none", required=True),
+                _column("pages", "integer", "none", logicalTypeOptions={"minimum": 1}),
+                _column("price", "number", "none"),
+                _column("title", "string", "none", required=True),
+                _column("reader", "string", "pii", logicalTypeOptions={"pattern": "@"}),
+                _column("age", "string", "sensitive", required=True, enum=_enum("young", "old")),
+                _column("late", "string", "none", required=True, enum=_enum("yes", "no")),
+            ],
+            "quality": [{"metric": "rowCount", "mustBeGreaterOrEqualTo": 3}],
+            "customProperties": [
+                {
+                    "property": "label",
+                    "value": {"column": "late", "positive": "yes", "negative": "no"},
+                },
+                {"property": "facets", "value": [{"column": "age", "disadvantaged": ["old"]}]},
+                {
+                    "property": "split",
+                    "value": {"kind": "text_hash", "validation_share": 0.2, "test_share": 0.3},
+                },
+                {"property": "textColumns", "value": ["title"]},
+            ],
+        }
+    ],
+    "slaProperties": [
+        {
+            "property": "latency",
+            "value": 2,
+            "unit": "d",
+            "element": "loans.lent_at",
+            "customProperties": [{"property": "asOf", "value": dt.date(2025, 3, 10)}],
+        }
+    ],
+}
+
+
+def document() -> dict[str, Any]:
+    return copy.deepcopy(_DOCUMENT)
+
+
+def table_of(document: dict[str, Any]) -> dict[str, Any]:
+    return document["schema"][0]
+
+
+def column_of(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(item for item in table_of(document)["properties"] if item["name"] == name)
+
+
+def custom(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(p for p in table_of(document)["customProperties"] if p["property"] == name)
+
+
+def save(document: dict[str, Any], folder: Path) -> Path:
+    path = folder / "contract.odcs.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def contract_of(document: dict[str, Any], folder: Path) -> Contract:
+    return load_contract(save(document, folder))
+
+
+ROWS: dict[str, list[Any]] = {
+    "loan_id": ["b", "a", "d", "c"],
+    "lent_at": [dt.datetime(2025, 3, day, 12, tzinfo=dt.UTC) for day in (1, 5, 8, 9)],
+    "pages": [100, 200, None, 400],
+    "price": [9.5, None, 3.0, 1.25],
+    "title": ["Emma", "Ulysses", "Walden", "Dune"],
+    "reader": ["b@x.org", "a@x.org", "d@x.org", None],
+    "age": ["young", "old", "old", "young"],
+    "late": ["yes", "no", "no", "yes"],
+}
+
+
+def rows(contract: Contract, **changes: list[Any]) -> pa.Table:
+    schema = arrow_schema(contract, "all")
+    return pa.table({f.name: pa.array((ROWS | changes)[f.name], f.type) for f in schema})

@@ -1,0 +1,55 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sashiko.contract.bias_config import analysis_config
+from sashiko.contract.model import load_contract
+from tests.unit.contract.documents import contract_of, document
+
+CONTRACTS = sorted(Path("contracts").glob("*.odcs.yaml"))
+
+# Clarify's own schema lies in the SDK, which takes seconds and a region to import.
+_VALIDATE = """
+import json, sys
+from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0
+for config in json.load(sys.stdin):
+    ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
+"""
+
+
+def test_labels_are_judged_by_the_facets_of_the_contract_and_nothing_else(tmp_path: Path) -> None:
+    config = analysis_config(contract_of(document(), tmp_path), kind="pre")
+    assert config["label"] == "late"
+    assert config["label_values_or_threshold"] == ["yes"]
+    assert config["facet"] == [{"name_or_index": "age", "value_or_threshold": ["old"]}]
+    assert config["excluded_columns"] == ["loan_id"]
+    assert config["methods"]["pre_training_bias"]["methods"] == ["CI", "DPL"]
+
+
+def test_predictions_are_judged_from_the_columns_that_bias_input_writes(tmp_path: Path) -> None:
+    config = analysis_config(contract_of(document(), tmp_path), kind="post")
+    assert config["headers"] == ["label", "predicted_label", "age"]
+    assert config["label_values_or_threshold"] == [1]
+    assert config["methods"]["post_training_bias"]["methods"] == ["DI", "DPPL", "RD", "AD"]
+
+
+@pytest.mark.slow
+def test_clarify_takes_the_configurations_of_every_shipped_contract() -> None:
+    configs = [
+        analysis_config(load_contract(path), kind=kind)
+        for path in CONTRACTS
+        for kind in ("pre", "post")
+    ]
+    environment = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    outcome = subprocess.run(
+        [sys.executable, "-c", _VALIDATE],
+        input=json.dumps(configs),
+        text=True,
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr

@@ -1,0 +1,180 @@
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from sashiko.contract.checkpoint import run_checks
+from sashiko.contract.rule_table import RULE_TABLE
+from sashiko.contract.rules import expectations
+from sashiko.gates.verdict import Check
+from tests.unit.contract.documents import column_of, contract_of, document, rows, table_of
+
+
+def _every_rule() -> dict[str, Any]:
+    """A contract that uses every row of the rule table."""
+    bent = document()
+    percent = {"unit": "percent"}
+    table_of(bent)["quality"] = [
+        {"metric": "rowCount", "mustBe": 4},
+        {"metric": "rowCount", "mustBeGreaterThan": 3},
+        {"metric": "rowCount", "mustBeGreaterOrEqualTo": 4},
+        {"metric": "rowCount", "mustBeLessThan": 5},
+        {"metric": "rowCount", "mustBeLessOrEqualTo": 4},
+        {"metric": "rowCount", "mustBeBetween": [4, 6]},
+        {
+            "metric": "duplicateValues",
+            "mustBe": 0,
+            "arguments": {"properties": ["title", "age"]},
+        },
+    ]
+    column_of(bent, "pages")["logicalTypeOptions"] = {"minimum": 100, "maximum": 400}
+    column_of(bent, "pages")["unique"] = True
+    column_of(bent, "pages")["quality"] = [
+        {"metric": "nullValues", "mustBeLessOrEqualTo": 25, **percent},
+        {"metric": "duplicateValues", "mustBe": 0},
+    ]
+    column_of(bent, "price")["logicalTypeOptions"] = {
+        "exclusiveMinimum": 1,
+        "exclusiveMaximum": 10,
+    }
+    column_of(bent, "price")["quality"] = [
+        {"metric": "nullValues", "mustBeLessThan": 26, **percent},
+        {"metric": "duplicateValues", "mustBeLessThan": 1, **percent},
+        {"metric": "duplicateValues", "mustBeLessOrEqualTo": 2, **percent},
+    ]
+    column_of(bent, "title")["logicalTypeOptions"] = {
+        "minLength": 4,
+        "maxLength": 7,
+        "pattern": "^[A-Z]",
+    }
+    titles = {"validValues": ["Emma", "Ulysses", "Walden", "Dune"]}
+    column_of(bent, "title")["quality"] = [
+        {"metric": "nullValues", "mustBe": 0},
+        {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [None, "?"]}},
+        {"metric": "invalidValues", "mustBe": 0, "arguments": titles},
+        {
+            "metric": "invalidValues",
+            "mustBeLessOrEqualTo": 10,
+            "arguments": {"validValues": ["Emma", "Ulysses", "Walden", "Dune", "?"]},
+            **percent,
+        },
+        {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "[a-z]$"}},
+        {
+            "metric": "invalidValues",
+            "mustBeLessOrEqualTo": 20,
+            "arguments": {"pattern": "[a-z]$"},
+            **percent,
+        },
+    ]
+    return bent
+
+
+def _checks(bent: dict[str, Any], folder: Path, **changes: list[Any]) -> dict[str, Check]:
+    contract = contract_of(bent, folder)
+    return {c.name: c for c in run_checks(rows(contract, **changes), contract, "all")}
+
+
+def test_every_row_of_the_rule_table_passes_good_rows(tmp_path: Path) -> None:
+    contract = contract_of(_every_rule(), tmp_path)
+    kinds = {item.kind for item in expectations(contract, "all")}
+    assert kinds == {row.kind for row in RULE_TABLE}
+    checks = run_checks(rows(contract), contract, "all")
+    assert [c.name for c in checks] == [e.name for e in expectations(contract, "all")]
+    assert [c for c in checks if not c.passed] == []
+
+
+def test_every_row_of_the_rule_table_blocks_bad_rows(tmp_path: Path) -> None:
+    when = [dt.datetime(2025, 3, 1, tzinfo=dt.UTC)] * 7
+    checks = _checks(
+        _every_rule(),
+        tmp_path,
+        loan_id=["a", "a", "b", None, "c", "d", "e"],
+        lent_at=[*when[:6], None],
+        pages=[0, 500, 500, None, None, 1, 2],
+        price=[1.0, 10.0, 10.0, None, None, None, 2.0],
+        title=["?", "?", None, "lower case title", "x", "y", "A9"],
+        reader=["not an address", *["a@x.org"] * 6],
+        age=["young", "young", "old", "old", "ancient", None, "old"],
+        late=["yes", "no", "maybe", None, "no", "yes", "yes"],
+    )
+    fine = {name for name, check in checks.items() if check.passed}
+    assert {name for name in fine if ": type " not in name} == {
+        "table: exactly the contract's columns",
+        "table: more than 3 rows",
+        "table: at least 4 rows",
+    }
+
+
+def test_a_failing_check_says_how_many_which_and_what_to_try(tmp_path: Path) -> None:
+    check = _checks(document(), tmp_path, late=["yes", "maybe", "no", "maybe"])[
+        "late: allowed values"
+    ]
+    assert not check.passed
+    assert (check.value, check.threshold, check.comparison) == (2.0, 0.0, "<=")
+    assert check.reason == "2 of 4 rows fail, such as 'maybe'"
+    assert "say so in the contract" in check.try_
+
+
+def test_no_failing_value_of_a_sensitive_or_personal_column_is_repeated(tmp_path: Path) -> None:
+    changes = {
+        "reader": ["Ann Lee", "a@x.org", "b@x.org", None],
+        "age": ["young", "old", "x9", "old"],
+    }
+    checks = _checks(document(), tmp_path, **changes)
+    failed = [check for check in checks.values() if not check.passed]
+    assert [check.name for check in failed] == ["reader: matches @", "age: allowed values"]
+    told = " ".join(check.model_dump_json() for check in failed)
+    assert "Ann Lee" not in told
+    assert "x9" not in told
+
+
+def test_a_share_of_nulls_is_told_in_percent_and_blocks_above_its_limit(tmp_path: Path) -> None:
+    bent = document()
+    limit = {"metric": "nullValues", "mustBeLessThan": 25, "unit": "percent"}
+    column_of(bent, "price")["quality"] = [limit]
+    check = _checks(bent, tmp_path)["price: less than 25 % nulls"]
+    assert not check.passed
+    assert (check.value, check.threshold, check.comparison) == (25.0, 25.0, "<")
+
+
+@pytest.mark.parametrize("day", [7, 11])
+def test_rows_too_old_or_from_the_future_are_not_fresh(day: int, tmp_path: Path) -> None:
+    late = [dt.datetime(2025, 3, day, tzinfo=dt.UTC)] * 4
+    check = _checks(document(), tmp_path, lent_at=late)[
+        "lent_at: newest row from 2025-03-08 to 2025-03-10"
+    ]
+    assert not check.passed
+    assert f"2025-03-{day:02}" in check.reason
+
+
+def test_a_wrong_type_and_a_foreign_column_are_told(tmp_path: Path) -> None:
+    contract = contract_of(document(), tmp_path)
+    table = rows(contract)
+    table = table.set_column(2, "pages", pa.array(["1", "2", "3", "4"]))
+    table = table.append_column("shoe_size", pa.array([1, 2, 3, 4]))
+    failed = {c.name: c for c in run_checks(table, contract, "all") if not c.passed}
+    assert failed["pages: type integer"].reason == "found str"
+    assert failed["table: exactly the contract's columns"].reason == "unexpected: shoe_size"
+
+
+def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path: Path) -> None:
+    contract = contract_of(document(), tmp_path)
+    failed = [
+        c
+        for c in run_checks(rows(contract).drop_columns(["title"]), contract, "all")
+        if not c.passed
+    ]
+    names = [check.name for check in failed]
+    assert "title: no nulls (expectation could not run)" in names
+    assert all(check.reason and check.try_ for check in failed)
+
+
+def test_data_docs_show_the_rules_and_lie_in_their_folder(tmp_path: Path) -> None:
+    contract = contract_of(document(), tmp_path)
+    run_checks(rows(contract), contract, "all", docs=tmp_path / "docs")
+    pages = list((tmp_path / "docs").rglob("*.html"))
+    assert tmp_path / "docs" / "index.html" in pages
+    assert any(re.search("loan_id", page.read_text()) for page in pages)

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from sashiko.contract.derive import arrow_schema, select_sql
+from tests.unit.contract.documents import column_of, contract_of, document, rows
+
+
+def test_the_governed_select_runs_and_shows_the_view_in_the_order_of_the_key(
+    tmp_path: Path,
+) -> None:
+    bent = document()
+    column_of(bent, "title")["name"] = "order"  # a word of SQL
+    bent["schema"][0]["customProperties"][-1]["value"] = ["order"]
+    contract = contract_of(bent, tmp_path)
+    loans = rows(contract, order=["Emma", "Ulysses", "Walden", "Dune"])
+    with duckdb.connect() as connection:
+        connection.register("loans", loans)
+        shown = connection.sql(select_sql(contract, "training")).to_arrow_table()
+    assert shown.column_names == ["loan_id", "lent_at", "pages", "price", "order", "late"]
+    assert shown["loan_id"].to_pylist() == ["a", "b", "c", "d"]
+
+
+def test_the_select_of_no_governed_view_names_a_personal_column(tmp_path: Path) -> None:
+    contract = contract_of(document(), tmp_path)
+    for view in ("training", "facets"):
+        assert "reader" not in select_sql(contract, view)
+
+
+def test_the_lakes_schema_has_every_column_with_its_type(tmp_path: Path) -> None:
+    schema = arrow_schema(contract_of(document(), tmp_path), "all")
+    assert schema.field("lent_at").type == pa.timestamp("us", tz="UTC")
+    assert schema.field("pages").type == pa.int64()
+    assert len(schema) == 8

@@ -1,0 +1,177 @@
+import datetime as dt
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.contract.model import Classification, TextHashSplit, load_contract
+from sashiko.errors import InputError
+from tests.unit.contract.documents import (
+    column_of,
+    contract_of,
+    custom,
+    document,
+    save,
+    table_of,
+)
+
+CONTRACTS = sorted(Path("contracts").glob("*.odcs.yaml"))
+
+
+def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[str]:
+    bent = document()
+    change(bent)
+    path = save(bent, folder)
+    with pytest.raises(InputError) as caught:
+        load_contract(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(str(path)) for line in lines), lines
+    return lines
+
+
+def test_a_contract_says_what_its_file_says(tmp_path: Path) -> None:
+    contract = contract_of(document(), tmp_path)
+    assert (contract.id, contract.version, contract.table) == ("library-loans", "2.1.0", "loans")
+    assert contract.key == "loan_id"
+    assert (contract.label.positive, contract.label.negative) == ("yes", "no")
+    assert contract.facets[0].disadvantaged == ("old",)
+    assert contract.split == TextHashSplit(validation_share=0.2, test_share=0.3)
+    assert contract.freshness is not None
+    assert contract.freshness.as_of == dt.date(2025, 3, 10)
+
+
+def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(
+    tmp_path: Path,
+) -> None:
+    contract = contract_of(document(), tmp_path)
+    names = {view: [c.name for c in contract.view_columns(view)] for view in ("training", "facets")}
+    assert names["training"] == ["loan_id", "lent_at", "pages", "price", "title", "late"]
+    assert names["facets"] == ["loan_id", "age", "late"]
+
+
+@pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.stem)
+def test_every_shipped_contract_is_valid_and_shows_no_personal_column(path: Path) -> None:
+    contract = load_contract(path)
+    hidden: set[Classification] = set()
+    for view in ("training", "facets"):
+        hidden |= {c.classification for c in contract.view_columns(view)}
+    assert "pii" not in hidden
+    training = {c.name for c in contract.view_columns("training")}
+    assert training.isdisjoint(facet.column for facet in contract.facets)
+
+
+def test_an_unquoted_yes_or_no_of_yaml_is_told_and_not_turned_into_a_truth_value(
+    tmp_path: Path,
+) -> None:
+    path = save(document(), tmp_path)
+    path.write_text(path.read_text().replace("positive: 'yes'", "positive: yes"))
+    with pytest.raises(InputError, match=r"label.positive.*valid string"):
+        load_contract(path)
+
+
+def _set(name: str, key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda bent: column_of(bent, name).update({key: value})
+
+
+def _drop(name: str, key: str) -> Callable[[dict[str, Any]], None]:
+    return lambda bent: column_of(bent, name).pop(key) and None
+
+
+def _custom(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda bent: custom(bent, name).update({"value": value})
+
+
+def _no_label(bent: dict[str, Any]) -> None:
+    table_of(bent)["customProperties"].remove(custom(bent, "label"))
+
+
+def _misspelt(bent: dict[str, Any]) -> None:
+    custom(bent, "facets")["property"] = "facet"
+
+
+def _twice(bent: dict[str, Any]) -> None:
+    table_of(bent)["properties"].append(column_of(bent, "title"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_set("pages", "logicalType", "int"), r"column `pages`: key `logicalType`: 'int' is not"),
+        (_set("price", "logicalType", "array"), r"column `price`: key `logicalType`: Input should"),
+        (_drop("pages", "logicalType"), r"column `pages`: key `logicalType` is missing"),
+        (_set("title", "classification", "secret"), r"column `title`.*'sensitive' or 'pii'"),
+        (_drop("title", "classification"), r"column `title`: key `classification` is missing"),
+        (_drop("title", "description"), r"column `title`: key `description` is missing"),
+        (_set("title", "colour", "red"), r"column `title`:.*colour"),
+        (_set("title", "encryptedName", "x"), r"column `title`: key `encryptedName` is not supp"),
+        (_set("title", "logicalTypeOptions", {"minimum": 1}), r"column `title`.*minimum"),
+        (
+            _set("title", "logicalTypeOptions", {"format": "uuid"}),
+            r"column `title`.*`logicalTypeOptions.format`",
+        ),
+        (_set("title", "name", "Title"), r"column `Title`: key `name`"),
+        (_twice, r"column `title`: 2 columns have this name"),
+        (_set("price", "physicalName", "pages"), r"column `pages`: 2 columns have this phys"),
+        (_drop("loan_id", "primaryKey"), r"`primaryKey`: exactly one column .* found none"),
+        (_set("loan_id", "classification", "pii"), r"column `loan_id`: the key is in every view"),
+        (_no_label, r"key `label` is missing"),
+        (_misspelt, r"unknown custom property `facet`; allowed: label, facets"),
+        (_custom("label", {"column": "late", "positive": "yes"}), r"`label.negative` is missing"),
+        (
+            _custom("label", {"column": "lat", "positive": "yes", "negative": "no"}),
+            r"key `label`: no column `lat`; the columns are loan_id",
+        ),
+        (
+            _custom("label", {"column": "late", "positive": "yes", "negative": "never"}),
+            r"column `late`: `enum` must hold exactly the label's two values",
+        ),
+        (_set("late", "classification", "sensitive"), r"column `late`: the label is trained on"),
+        (_set("age", "classification", "pii"), r"column `age`: a facet must .* sensitive, not pii"),
+        (_drop("age", "required"), r"column `age`: a facet needs"),
+        (_custom("facets", []), r"key `facets`"),
+        (_custom("facets", [{"column": "age", "disadvantaged": ["ancient"]}]), r"no value ancient"),
+        (_custom("facets", [{"column": "age", "disadvantaged": ["old", "young"]}]), r"no group"),
+        (_custom("textColumns", ["reader"]), r"column `reader`: key `textColumns`"),
+        (_custom("textColumns", ["late"]), r"column `late`: key `textColumns`: neither key"),
+        (_custom("split", {"kind": "random"}), r"key `split`.*'time', 'text_hash'"),
+        (
+            _custom("split", {"kind": "text_hash", "validation_share": 0.5, "test_share": 0.5}),
+            r"key `split`:.* nothing to train on",
+        ),
+        (
+            _custom(
+                "split",
+                {"kind": "time", "column": "title", "validation_from": "2025-01-02",
+                 "test_from": "2025-01-01"},
+            ),
+            r"column `title`: a split by time needs a required date",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_contract_is_told_with_file_and_column(
+    change: Callable[[dict[str, Any]], None], told: str, tmp_path: Path
+) -> None:
+    lines = _problems(change, tmp_path)
+    assert any(re.search(told, line) for line in lines), lines
+
+
+def test_all_problems_of_the_columns_are_told_at_once(tmp_path: Path) -> None:
+    def change(bent: dict[str, Any]) -> None:
+        del column_of(bent, "title")["classification"]
+        del column_of(bent, "price")["description"]
+
+    assert len(_problems(change, tmp_path)) == 2
+
+
+def test_another_tools_property_may_stand_beside_ours(tmp_path: Path) -> None:
+    other = document()
+    mine = {"property": "owner_team", "value": "desk", "vendor": "acme"}
+    table_of(other)["customProperties"].append(mine)
+    assert contract_of(other, tmp_path).table == "loans"
+
+
+def test_an_old_standard_is_refused(tmp_path: Path) -> None:
+    (line,) = _problems(lambda bent: bent.update(apiVersion="v3.0.2"), tmp_path)
+    assert "v3.1.0 or newer" in line

@@ -1,0 +1,101 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.contract.rules import expectations
+from sashiko.errors import InputError
+from tests.unit.contract.documents import column_of, contract_of, document, table_of
+
+
+def _names(bent: dict[str, Any], folder: Path, view: str = "all") -> list[str]:
+    return [item.name for item in expectations(contract_of(bent, folder), view)]
+
+
+def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path: Path) -> None:
+    names = _names(document(), tmp_path, "facets")
+    assert {name.split(":")[0] for name in names} == {"table", "loan_id", "age", "late"}
+    assert "table: at least 3 rows" in names
+    training = _names(document(), tmp_path, "training")
+    assert "lent_at: newest row from 2025-03-08 to 2025-03-10" in training
+
+
+def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_path: Path) -> None:
+    bent = document()
+    column_of(bent, "loan_id").update(required=True, unique=True)
+    names = _names(bent, tmp_path)
+    assert names.count("loan_id: unique") == names.count("loan_id: no nulls") == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        ({"metric": "nullValues", "mustBe": 0}, "price: no nulls"),
+        ({"metric": "nullValues", "mustBeLessOrEqualTo": 0, "unit": "percent"}, "price: no nulls"),
+        ({"metric": "nullValues", "mustBeLessThan": 5, "unit": "percent"},
+         "price: less than 5 % nulls"),
+        ({"metric": "duplicateValues", "mustBe": 0}, "price: unique"),
+        ({"metric": "duplicateValues", "mustBeLessOrEqualTo": 2.5, "unit": "percent"},
+         "price: at most 2.5 % repeated"),
+        ({"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": [1.5]}},
+         "price: valid values"),
+        ({"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [None, -1]}},
+         "price: no stand-ins for missing"),
+    ],
+)  # fmt: skip
+def test_a_quality_rule_becomes_a_named_expectation(
+    rule: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    bent = document()
+    column_of(bent, "price")["quality"] = [rule]
+    assert name in _names(bent, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"metric": "nullValues", "mustBeLessThan": 5}, "nullValues mustBeLessThan"),
+        (
+            {"metric": "nullValues", "mustBeGreaterThan": 5, "unit": "percent"},
+            "nullValues mustBeGr",
+        ),
+        ({"metric": "duplicateValues", "mustBeLessThan": 5}, "duplicateValues mustBeLessThan"),
+        ({"metric": "rowCount", "mustNotBe": 5}, "rowCount mustNotBe"),
+        ({"type": "sql", "query": "SELECT 1", "mustBe": 1}, "type `sql` cannot be checked"),
+        ({"type": "text", "description": "be good"}, "type `text` cannot be checked"),
+        ({"metric": "nullValues", "mustBe": 0, "severity": "info"}, "`severity` is not supported"),
+        ({"metric": "nullValues", "mustBe": 0, "unit": "ppm"}, "'ppm' is neither"),
+    ],
+)
+def test_a_rule_without_an_expectation_is_an_error_and_not_dropped(
+    rule: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    bent = document()
+    column_of(bent, "price")["quality"] = [rule]
+    with pytest.raises(InputError, match=f"column `price`: .*{told}"):
+        contract_of(bent, tmp_path)
+
+
+def test_an_agreement_that_nobody_checks_is_an_error(tmp_path: Path) -> None:
+    bent = document()
+    bent["slaProperties"].append({"property": "availability", "value": 99, "unit": "percent"})
+    with pytest.raises(InputError, match="`availability` cannot be checked; allowed: latency"):
+        contract_of(bent, tmp_path)
+
+
+def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(
+    tmp_path: Path,
+) -> None:
+    bent = document()
+    together = {"properties": ["title", "reader"]}
+    table_of(bent)["quality"] = [{"metric": "duplicateValues", "mustBe": 0, "arguments": together}]
+    name = "table: unique together: title + reader"
+    assert name in _names(bent, tmp_path)
+    assert name not in _names(bent, tmp_path, "training")
+
+
+def test_a_bound_that_is_no_date_is_told(tmp_path: Path) -> None:
+    bent = document()
+    column_of(bent, "lent_at")["logicalTypeOptions"] = {"minimum": "last week"}
+    with pytest.raises(InputError, match="column `lent_at`: key `minimum`: 'last week' is not"):
+        contract_of(bent, tmp_path)
