@@ -1,0 +1,37 @@
+"""What every generator offers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which rows to make.
+
+    Attributes:
+        rows: how many.
+        seed: equal orders give equal bytes.
+        bias: plant the known bias into the label.
+        drift: let the mix of topics shift over time.
+    """
+
+    rows: int
+    seed: int = 0
+    bias: bool = True
+    drift: bool = False
+
+
+class Generator(Protocol):
+    """Makes a data set batch by batch, in memory that does not grow with the rows."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of every batch."""
+
+    def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yields the rows in order; a row does not depend on `batch_rows`."""

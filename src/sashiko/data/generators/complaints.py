@@ -1,0 +1,193 @@
+"""Customer complaints to triage: synthetic, with a truth that is known.
+
+A complaint has a severity (low, medium, high) that its text tells and no column shows. The label
+`escalate` is drawn from the severity and, if `bias` is on, from the customer's gender: women with
+a complaint of medium severity are escalated rarely. `age_band` plays no part, so a bias found
+there is chance. With `drift`, the products' shares move steadily from equal ones to a mix in
+which the last product of the bank has eleven times the share of the first; nothing else moves.
+A row depends on its number and the seed alone, but for `received_at`, and what follows from it:
+the rows are spread evenly over the period, however many they are.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sashiko.data.generators import complaints_texts as bank
+from sashiko.data.generators import complaints_writing as writing
+from sashiko.data.generators.base import BATCH_ROWS, Order
+from sashiko.data.generators.complaints_writing import GENDERS, Indices, Numbers, by_gender, take
+from sashiko.data.generators.counter_random import pick, pick_weighted, uniform
+
+# The contract's `test_from` is the day from which new phrases appear.
+PERIOD_START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+NEW_PHRASES_FROM = dt.datetime(2025, 12, 1, tzinfo=dt.UTC)
+PERIOD_END = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+
+# From then on a quarter of the phrases in use is new, and this share of the complaints uses them.
+NEW_PHRASE_SHARE = 0.85
+
+SEVERITY_SHARES = np.array([0.40, 0.35, 0.25])
+# P(escalate | low, medium, high); without bias everybody gets the men's curve.
+ESCALATION = {"female": (0.03, 0.15, 0.80), "male": (0.05, 0.80, 0.97)}
+
+# Where a text gives the gender away: nowhere, in the opener, in the closer, in both.
+HINT_SHARES = np.array([0.05, 0.25, 0.20, 0.50])
+_IN_OPENER = np.array([False, True, False, True])
+_IN_CLOSER = np.array([False, False, True, True])
+
+DRIFT = 10.0
+AGE_BANDS = ("18-29", "30-44", "45-59", "60+")
+AGE_SHARES = np.array([0.22, 0.30, 0.28, 0.20])
+CHANNELS = ("app", "email", "phone", "web form", "letter")
+CHANNEL_SHARES = np.array([0.30, 0.25, 0.20, 0.20, 0.05])
+
+Draw = Callable[[str], Numbers]
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("complaint_id", pa.string()),
+        pa.field("received_at", pa.timestamp("us", tz="UTC")),
+        pa.field("product", pa.string()),
+        pa.field("channel", pa.string()),
+        pa.field("complaint_text", pa.string()),
+        pa.field("customer_name", pa.string()),
+        pa.field("customer_email", pa.string()),
+        pa.field("customer_phone", pa.string()),
+        pa.field("customer_gender", pa.string()),
+        pa.field("age_band", pa.string()),
+        pa.field("escalate", pa.string()),
+    ]
+)
+
+
+class Complaints:
+    """The generator; see the module's text for what it plants."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns: strings, and `received_at` as UTC microseconds in whole seconds."""
+        return _SCHEMA
+
+    def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yields the complaints in the order in which they came in."""
+        for start in range(0, order.rows, batch_rows):
+            stop = min(start + batch_rows, order.rows)
+            yield _batch(order, np.arange(start, stop, dtype=np.uint64))
+
+
+def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
+    def draw(stream: str) -> Numbers:
+        return uniform(order.seed, stream, rows)
+
+    elapsed = (rows + draw("moment")) / order.rows
+    received = _moments(elapsed)
+    gender = pick(draw("gender"), len(GENDERS))
+    severity = pick_weighted(draw("severity"), SEVERITY_SHARES)
+    product = _products(draw("product"), elapsed if order.drift else np.zeros(len(rows)))
+    first_name = pick(draw("first name"), len(bank.FIRST_NAMES["female"]))
+    late = received >= _microseconds(NEW_PHRASES_FROM)
+    first = take(by_gender(bank.FIRST_NAMES), gender, first_name)
+    last = take([bank.LAST_NAMES], 0, pick(draw("last name"), len(bank.LAST_NAMES)))
+    columns = [
+        _numbered("C", rows + np.uint64(1), digits=8),
+        pa.array(received, pa.timestamp("us", tz="UTC")),
+        take([tuple(bank.TOPICS)], 0, product),
+        take([CHANNELS], 0, pick_weighted(draw("channel"), CHANNEL_SHARES)),
+        _texts(
+            draw,
+            severity=severity,
+            product=product,
+            gender=gender,
+            first_name=first_name,
+            late=late,
+        ),
+        pc.binary_join_element_wise(first, last, " "),
+        _emails(first, last, rows),
+        _phones(draw("phone")),
+        take([GENDERS], 0, gender),
+        take([AGE_BANDS], 0, pick_weighted(draw("age"), AGE_SHARES)),
+        _labels(severity, gender, draw("label"), bias=order.bias),
+    ]
+    return pa.record_batch(columns, schema=_SCHEMA)
+
+
+def _texts(
+    draw: Draw,
+    *,
+    severity: Indices,
+    product: Indices,
+    gender: Indices,
+    first_name: Indices,
+    late: NDArray[np.bool_],
+) -> pa.Array:
+    hint = pick_weighted(draw("hint"), HINT_SHARES)
+
+    def edge(texts: writing.Edge, name: str, hinted: NDArray[np.bool_]) -> pa.Array:
+        return writing.edges(
+            texts,
+            hinted=hinted,
+            gender=gender,
+            first_name=first_name,
+            kind=draw(f"{name} kind"),
+            numbers=draw(name),
+        )
+
+    return pc.binary_join_element_wise(
+        edge(writing.OPENERS, "opener", _IN_OPENER[hint]),
+        writing.topics(product, topic=draw("topic"), frame=draw("frame")),
+        writing.phrases(
+            severity, is_new=late & (draw("new") < NEW_PHRASE_SHARE), numbers=draw("phrase")
+        ),
+        edge(writing.CLOSERS, "closer", _IN_CLOSER[hint]),
+        " ",
+    )
+
+
+def _microseconds(moment: dt.datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000
+
+
+def _moments(elapsed: Numbers) -> NDArray[np.int64]:
+    """Turns shares of the period, in [0, 1), into UTC microseconds, cut to whole seconds."""
+    period_seconds = int((PERIOD_END - PERIOD_START).total_seconds())
+    seconds = (elapsed * period_seconds).astype(np.int64)
+    return _microseconds(PERIOD_START) + seconds * 1_000_000
+
+
+def _products(numbers: Numbers, drifted: Numbers) -> Indices:
+    """Picks a product; `drifted` runs from 0, all alike, to 1, the last one eleven to one."""
+    slope = np.linspace(0.0, DRIFT, len(bank.TOPICS))
+    bounds = np.cumsum(1.0 + drifted[:, None] * slope, axis=1)
+    passed = numbers[:, None] >= bounds[:, :-1] / bounds[:, -1:]
+    return np.asarray(passed.sum(axis=1), dtype=np.int64)
+
+
+def _labels(severity: Indices, gender: Indices, numbers: Numbers, *, bias: bool) -> pa.Array:
+    curves = np.array([ESCALATION[gender if bias else "male"] for gender in GENDERS])
+    return take([("no", "yes")], 0, (numbers < curves[gender, severity]).astype(np.int64))
+
+
+def _numbered(prefix: str, numbers: NDArray[np.uint64], *, digits: int) -> pa.Array:
+    padded = pc.utf8_lpad(pc.cast(pa.array(numbers), pa.string()), digits, "0")
+    return pc.binary_join_element_wise(pa.scalar(prefix), padded, "")
+
+
+def _emails(first: pa.Array, last: pa.Array, rows: NDArray[np.uint64]) -> pa.Array:
+    """Addresses at example.com, which RFC 2606 keeps free of real ones."""
+    local = pc.binary_join_element_wise(
+        pc.utf8_lower(first),
+        pc.utf8_lower(last),
+        _numbered("", rows % np.uint64(1000), digits=1),
+        ".",
+    )
+    return pc.binary_join_element_wise(local, pa.scalar("example.com"), "@")
+
+
+def _phones(numbers: Numbers) -> pa.Array:
+    """Numbers of the range that Ofcom reserves for use in drama, so that nobody has them."""
+    return _numbered("+44 7700 900", pick(numbers, 1000).astype(np.uint64), digits=3)

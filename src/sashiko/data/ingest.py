@@ -1,0 +1,161 @@
+"""Turns a raw file into the contract's typed table.
+
+Nothing is judged here but whether a value has its column's type: nulls, duplicates, unseen labels
+and the like are for the Validate gate, which reports them all.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.contract.derive import arrow_schema
+from sashiko.contract.model import Column, Contract
+from sashiko.data.raw_files import raw_batches
+from sashiko.errors import InputError
+from sashiko.parquet import write_batches
+
+_SHOWN_CHARACTERS = 60
+
+
+def read_table(path: Path, contract: Contract) -> pa.Table:
+    """Reads a whole CSV or Parquet file as the contract's table.
+
+    Returns:
+        All columns of the contract, in its order, with its Arrow types.
+
+    Raises:
+        InputError: as `typed_batches`.
+    """
+    return pa.Table.from_batches(
+        typed_batches(path, contract), schema=arrow_schema(contract, "all")
+    )
+
+
+def ingest(source: Path, contract: Contract, destination: Path) -> int:
+    """Streams a CSV or Parquet file into the contract's table, in memory that does not grow.
+
+    Args:
+        source: the raw file.
+        contract: the data contract.
+        destination: the Parquet file; it appears whole or not at all.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        InputError: as `typed_batches`, or if `destination` cannot be written.
+    """
+    return write_batches(
+        destination, typed_batches(source, contract), schema=arrow_schema(contract, "all")
+    )
+
+
+def typed_batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
+    """Yields a raw file's rows under the contract's names and types, cleaned as its ingest says.
+
+    Beyond the contract's rules, in a column that is not text blanks around a value are cut and an
+    empty value is null; a number that is NaN is null; a time without a zone is UTC.
+
+    Raises:
+        InputError: with file, column, row and value, if the file is not readable, a column is
+            missing or too many, or a value does not have its column's type.
+    """
+    first_row = 0
+    for batch in raw_batches(path):
+        if not first_row:
+            _check_columns(path, batch.schema.names, contract)
+        yield _typed(path, batch, contract, first_row)
+        first_row += batch.num_rows
+
+
+def _check_columns(path: Path, found: list[str], contract: Contract) -> None:
+    row_number = contract.ingest.row_number
+    wanted = [c.physical_name for c in contract.columns if c.name != row_number]
+    if row_number is not None and found[0] == "":
+        found = found[1:]
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise InputError(
+            f"{path}: column {_listed(missing)} of the contract `{contract.id}` is missing; "
+            f"the file has {_listed(found)}. Mend the file, or name the column as the file does "
+            "under `physicalName`"
+        )
+    extra = [name for name in found if name not in wanted]
+    if extra:
+        raise InputError(
+            f"{path}: column {_listed(extra)} is not in the contract `{contract.id}`; "
+            "describe and classify it there, or leave it out of the file"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _typed(path: Path, batch: pa.RecordBatch, contract: Contract, first_row: int) -> pa.RecordBatch:
+    schema = arrow_schema(contract, "all")
+    arrays = []
+    for column, field in zip(contract.columns, schema, strict=True):
+        if column.name == contract.ingest.row_number:
+            arrays.append(pa.array(range(first_row, first_row + batch.num_rows), field.type))
+            continue
+        raw = _cleaned(batch.column(column.physical_name), column, contract)
+        try:
+            arrays.append(_cast(raw, field.type))
+        except pa.ArrowException as error:
+            index, value = _first_misfit(raw, field.type)
+            shown = _shown(value) if column.classification == "none" else "the value"
+            raise InputError(
+                f"{path}: column `{column.physical_name}`, row {first_row + index + 1}: {shown} "
+                f"is not a value of type {column.logical_type}; mend the file, or the column's "
+                "`logicalType` in the contract (rows count from 1, without the header)"
+            ) from error
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _cleaned(values: pa.Array, column: Column, contract: Contract) -> pa.Array:
+    """Trims texts and turns those that mean "missing" into nulls; other values pass."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    values = values.cast(pa.string())
+    is_text = column.logical_type == "string"
+    if contract.ingest.trim or not is_text:
+        values = pc.utf8_trim_whitespace(values)
+    missing = (*contract.ingest.null_values, *(() if is_text else ("",)))
+    is_missing = pc.is_in(values, value_set=pa.array(missing, pa.string()))
+    return pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_timestamp(kind) and pa.types.is_string(values.type):
+        values = _with_zone(values)
+    typed = values.cast(kind)
+    if pa.types.is_floating(kind):
+        return pc.if_else(pc.is_nan(typed), pa.scalar(None, kind), typed)
+    return typed
+
+
+def _with_zone(values: pa.Array) -> pa.Array:
+    """Completes ISO 8601 texts: a bare date is its midnight, a time without a zone is UTC."""
+    moments = pc.replace_substring_regex(values, r"^(\d{4}-\d{2}-\d{2})$", r"\1T00:00:00")
+    no_zone = r"([ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
+    return pc.replace_substring_regex(moments, no_zone, r"\1Z")
+
+
+def _first_misfit(values: pa.Array, kind: pa.DataType) -> tuple[int, object]:
+    """Finds the first value that cannot be cast, and its index in the batch."""
+    for index in range(len(values)):
+        try:
+            _cast(values.slice(index, 1), kind)
+        except pa.ArrowException:
+            return index, values[index].as_py()
+    raise AssertionError("a batch failed to cast, and each of its values did not")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 3]}..."

@@ -1,0 +1,78 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from sashiko.contract.model import Contract
+from sashiko.data.check import check_file
+from sashiko.errors import InputError
+from sashiko.parquet import write_table
+from tests.unit.contract.documents import ROWS, contract_of, custom, document, rows, table_of
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    return contract_of(document(), tmp_path)
+
+
+def _csv(path: Path, *, encoding: str = "utf-8", **changes: list[object]) -> Path:
+    columns = {**ROWS, **changes}
+    with path.open("w", encoding=encoding, newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def test_a_good_csv_passes_every_rule_of_every_column(tmp_path: Path, contract: Contract) -> None:
+    verdict = check_file(_csv(tmp_path / "loans.csv"), contract)
+    assert (verdict.gate, verdict.passed) == ("data-quality", True), verdict.summary
+    assert "reader: matches @" in [check.name for check in verdict.checks]
+
+
+def test_parquet_is_judged_as_csv_is(tmp_path: Path, contract: Contract) -> None:
+    write_table(tmp_path / "loans.parquet", rows(contract, loan_id=["a", "a", "b", "c"]))
+    verdict = check_file(tmp_path / "loans.parquet", contract)
+    assert [check.name for check in verdict.checks if not check.passed] == ["loan_id: unique"]
+
+
+def test_what_ingest_would_clean_is_not_held_against_the_file(tmp_path: Path) -> None:
+    bent = document()
+    cleaning = {"property": "ingest", "value": {"trim": True, "null_values": ["", "?"]}}
+    table_of(bent)["customProperties"].append(cleaning)
+    file = _csv(tmp_path / "loans.csv", late=[" yes", "no ", " no", "yes"], pages=[1, "?", " 3", 4])
+    assert check_file(file, contract_of(bent, tmp_path)).passed
+    custom(bent, "ingest")["value"]["trim"] = False
+    verdict = check_file(file, contract_of(bent, tmp_path))
+    assert [check.name for check in verdict.checks if not check.passed] == ["late: allowed values"]
+
+
+def test_a_verdict_repeats_no_personal_value(tmp_path: Path, contract: Contract) -> None:
+    file = _csv(tmp_path / "loans.csv", reader=["Ann Lee", "a@x.org", "b@x.org", "c@x.org"])
+    verdict = check_file(file, contract)
+    assert not verdict.passed
+    assert "Ann Lee" not in verdict.model_dump_json()
+
+
+def _bytes(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_that_is_no_table_ends_in_one_message(tmp_path: Path, contract: Contract) -> None:
+    write_table(tmp_path / "whole.parquet", rows(contract))
+    cut = (tmp_path / "whole.parquet").read_bytes()[:-100]
+    files = {
+        "is empty": _bytes(tmp_path / "empty.csv", b""),
+        "is not a whole Parquet file": _bytes(tmp_path / "cut.parquet", cut),
+        "is not UTF-8": _csv(tmp_path / "latin.csv", encoding="latin-1", title=["é"] * 4),
+        "`pages`, row 3": _csv(tmp_path / "type.csv", pages=[1, 2, "many", 4]),
+        "`shoe_size` is not in": _csv(tmp_path / "extra.csv", shoe_size=[1, 2, 3, 4]),
+        "`loan_id`": _bytes(tmp_path / "missing.csv", b"title\nEmma\n"),
+        "does not exist": tmp_path / "nowhere.csv",
+    }
+    for told, file in files.items():
+        with pytest.raises(InputError, match=told) as caught:
+            check_file(file, contract)
+        assert file.name in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,170 @@
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.contract.derive import arrow_schema
+from sashiko.contract.model import Contract
+from sashiko.data.ingest import ingest, read_table
+from sashiko.errors import InputError
+from tests.unit.contract.documents import column_of, contract_of, document, rows, table_of
+
+HEADER = "loan_id,lent_at,pages,price,title,reader,age,late"
+LINE = "a,2025-03-01T12:00:00Z,100,9.5,Emma,a@x.org,young,yes"
+
+
+def _csv(folder: Path, *lines: str, header: str = HEADER, encoding: str = "utf-8") -> Path:
+    path = folder / "loans.csv"
+    path.write_bytes("\n".join([header, *lines, ""]).encode(encoding))
+    return path
+
+
+def _contract(folder: Path, **ingest_rules: Any) -> Contract:
+    bent = document()
+    if ingest_rules:
+        rule = {"property": "ingest", "value": ingest_rules}
+        table_of(bent)["customProperties"].append(rule)
+    if row_number := ingest_rules.get("row_number"):
+        column_of(bent, row_number)["logicalType"] = "integer"
+    return contract_of(bent, folder)
+
+
+def test_csv_becomes_the_contracts_typed_table(tmp_path: Path):
+    contract = _contract(tmp_path)
+    text = '"b","2025-03-02 08:30",,,"Dune, ""part""\ntwo",,old,no'
+    table = read_table(_csv(tmp_path, LINE, text), contract)
+    assert table.schema.equals(arrow_schema(contract, "all"))
+    assert table.column("lent_at").to_pylist() == [
+        dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC),
+        dt.datetime(2025, 3, 2, 8, 30, tzinfo=dt.UTC),
+    ]
+    assert table.column("pages").to_pylist() == [100, None]
+    assert table.column("price").to_pylist() == [9.5, None]
+    assert table.column("title").to_pylist() == ["Emma", 'Dune, "part"\ntwo']
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("2025-03-01", 0),
+        ("2025-03-01 12:00:00.5", 12),
+        ("2025-03-01T12:00:00+02:00", 10),
+        ("2025-03-01T12:00Z", 12),
+    ],
+)
+def test_times_without_a_zone_are_utc(tmp_path: Path, text: str, hour: int):
+    line = LINE.replace("2025-03-01T12:00:00Z", text)
+    found = read_table(_csv(tmp_path, line), _contract(tmp_path)).column("lent_at")[0].as_py()
+    assert (found.day, found.hour) == (1, hour)
+
+
+def test_blanks_are_cut_and_null_values_become_null_as_the_contract_says(tmp_path: Path):
+    contract = _contract(tmp_path, trim=True, null_values=["?"])
+    line = LINE.replace("Emma", " ? ").replace("young", " young ")
+    (row,) = read_table(_csv(tmp_path, line), contract).to_pylist()
+    assert row["title"] is None
+    assert row["age"] == "young"
+
+
+def test_texts_stay_as_they_are_without_such_a_rule(tmp_path: Path):
+    (row,) = read_table(
+        _csv(tmp_path, LINE.replace("Emma", " ? ")), _contract(tmp_path)
+    ).to_pylist()
+    assert row["title"] == " ? "
+
+
+def test_a_row_number_stands_in_for_a_missing_key(tmp_path: Path):
+    contract = _contract(tmp_path, row_number="loan_id")
+    lines = [f"{n + 40},{LINE.removeprefix('a,')}" for n in range(3)]
+    path = _csv(tmp_path, *lines, header=HEADER.removeprefix("loan_id"))
+    assert read_table(path, contract).column("loan_id").to_pylist() == [0, 1, 2]
+
+
+def test_columns_are_found_by_their_physical_names_in_any_order(tmp_path: Path):
+    bent = document()
+    column_of(bent, "title")["physicalName"] = "Book Title"
+    path = _csv(
+        tmp_path,
+        "Emma,a,2025-03-01,100,9.5,a@x.org,young,yes",
+        header="Book Title,loan_id,lent_at,pages,price,reader,age,late",
+    )
+    table = read_table(path, contract_of(bent, tmp_path))
+    assert table.select(["loan_id", "title"]).to_pylist() == [{"loan_id": "a", "title": "Emma"}]
+
+
+def test_parquet_is_cast_to_the_contracts_types(tmp_path: Path):
+    contract = _contract(tmp_path)
+    table = rows(contract)
+    loose = table.set_column(2, "pages", table.column("pages").cast(pa.float64()))
+    loose = loose.set_column(6, "age", table.column("age").dictionary_encode())
+    loose = loose.set_column(3, "price", pa.array([9.5, float("nan"), 3.0, 1.25]))
+    pq.write_table(loose, tmp_path / "loans.parquet")
+    assert read_table(tmp_path / "loans.parquet", contract).equals(table)
+
+
+def test_bad_keys_and_labels_are_left_to_the_validate_gate(tmp_path: Path):
+    lines = [LINE, LINE, LINE.replace("yes", "perhaps")]
+    table = read_table(_csv(tmp_path, *lines), _contract(tmp_path))
+    assert table.column("late").to_pylist() == ["yes", "yes", "perhaps"]
+
+
+def test_a_value_of_another_type_is_named_by_file_column_row_and_value(tmp_path: Path):
+    path = _csv(tmp_path, *[LINE] * 3, LINE.replace("100", "many"))
+    with pytest.raises(InputError, match=r"loans\.csv: column `pages`, row 4: 'many'.*integer"):
+        read_table(path, _contract(tmp_path))
+
+
+def test_rows_are_counted_through_the_whole_file(tmp_path: Path):
+    contract = _contract(tmp_path, row_number="loan_id")
+    long = LINE.replace("Emma", "x" * 1000).removeprefix("a,")
+    header = HEADER.removeprefix("loan_id,")
+    lines = [long] * 20_000
+    table = read_table(_csv(tmp_path, *lines, header=header), contract)
+    assert table.column("loan_id").to_pylist() == list(range(20_000))
+    path = _csv(tmp_path, *lines, long.replace("100", "many"), header=header)
+    with pytest.raises(InputError, match="row 20001: 'many'"):
+        read_table(path, contract)
+
+
+def test_a_personal_value_is_not_repeated_in_the_message(tmp_path: Path):
+    bent = document()
+    column_of(bent, "reader").update(logicalType="integer", logicalTypeOptions={})
+    with pytest.raises(InputError, match="column `reader`, row 1") as caught:
+        read_table(_csv(tmp_path, LINE), contract_of(bent, tmp_path))
+    assert "a@x.org" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (HEADER.replace("pages", "leaves"), "column `pages` .* is missing.*`leaves`"),
+        (HEADER + ",extra", "column `extra` is not in the contract"),
+        (HEADER.replace("pages", "title"), "column `title` stands twice"),
+    ],
+)
+def test_other_columns_than_the_contracts_are_refused(tmp_path: Path, header: str, message: str):
+    line = LINE + ",x" * (header.count(",") - HEADER.count(","))
+    with pytest.raises(InputError, match=message):
+        read_table(_csv(tmp_path, line, header=header), _contract(tmp_path))
+
+
+def test_ingest_writes_the_same_bytes_again_and_counts_the_rows(tmp_path: Path):
+    contract = _contract(tmp_path)
+    path = _csv(tmp_path, LINE, LINE)
+    assert ingest(path, contract, tmp_path / "a.parquet") == 2
+    ingest(path, contract, tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_bad_row_leaves_no_file_and_the_old_one_in_place(tmp_path: Path):
+    contract = _contract(tmp_path)
+    target = tmp_path / "lake" / "data.parquet"
+    ingest(_csv(tmp_path, LINE), contract, target)
+    before = target.read_bytes()
+    with pytest.raises(InputError):
+        ingest(_csv(tmp_path, LINE, LINE.replace("100", "many")), contract, target)
+    assert target.read_bytes() == before
+    assert [path.name for path in target.parent.iterdir()] == ["data.parquet"]

@@ -1,0 +1,180 @@
+from pathlib import Path
+
+import pytest
+
+from sashiko.data import sources
+from sashiko.data.downloads import Unusable
+from sashiko.data.generators import GENERATORS
+from sashiko.data.sources import fetch_data, fetch_weights
+from sashiko.errors import InputError
+from sashiko.files import sha256_bytes
+from sashiko.recipe import (
+    DataSection,
+    FileSource,
+    GeneratorSource,
+    HuggingFaceSource,
+    ModelSection,
+    PypiSource,
+    Source,
+)
+
+PYPI = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/model")
+ROWS = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/rows.csv")
+HUB = HuggingFaceSource(kind="huggingface", repository="someone/model", revision="a" * 40)
+FILES = {"config.json": b"{}", "sub/weights.bin": b"1234"}
+MODEL = ModelSection(
+    name="tiny",
+    sources=(HUB, PYPI),
+    files={name: sha256_bytes(content) for name, content in FILES.items()},
+)
+
+
+class Network:
+    """Stands in for both registries: answers with files by name, and counts the calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.unreachable: set[str] = set()
+        self.content = {name.rsplit("/")[-1]: content for name, content in FILES.items()}
+
+    def download(self, source, members, *, scratch: Path) -> None:
+        self.calls.append(source.kind)
+        if source.kind in self.unreachable:
+            raise Unusable("no route to host")
+        for member, path in members.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.content[member.rsplit("/")[-1]])
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    network = Network()
+    network.content["rows.csv"] = b"a,b\n1,2\n"
+    monkeypatch.setattr(sources, "download", network.download)
+    return network
+
+
+def _data(*choices: Source, sha256: str | None = None) -> DataSection:
+    return DataSection(sources=choices, sha256=sha256)
+
+
+def test_weights_come_once_and_then_without_a_network(tmp_path: Path, network: Network):
+    folder = tmp_path / "weights" / "abc"
+    fetch_weights(MODEL, folder)
+    fetch_weights(MODEL, folder)
+    assert network.calls == ["huggingface"]
+    assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} == {*FILES}
+
+
+def test_the_next_source_is_taken_where_one_is_unreachable(
+    tmp_path: Path, network: Network, capsys: pytest.CaptureFixture[str]
+):
+    network.unreachable = {"huggingface"}
+    fetch_weights(MODEL, tmp_path / "w")
+    assert (tmp_path / "w" / "config.json").read_bytes() == b"{}"
+    assert "no route to host" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "add"])
+def test_a_folder_that_is_not_exactly_the_model_is_fetched_again(
+    tmp_path: Path, network: Network, damage: str
+):
+    folder = tmp_path / "w"
+    fetch_weights(MODEL, folder)
+    if damage == "change":
+        (folder / "config.json").write_bytes(b"{ }")
+    elif damage == "remove":
+        (folder / "config.json").unlink()
+    else:
+        (folder / "pickle.bin").write_bytes(b"x")
+    fetch_weights(MODEL, folder)
+    assert len(network.calls) == 2
+    assert (folder / "config.json").read_bytes() == b"{}"
+    assert not (folder / "pickle.bin").exists()
+
+
+def test_every_failing_source_is_named_with_its_reason_and_nothing_is_left(
+    tmp_path: Path, network: Network
+):
+    network.unreachable = {"huggingface"}
+    network.content["weights.bin"] = b"tampered"
+    with pytest.raises(InputError) as caught:
+        fetch_weights(MODEL, tmp_path / "weights" / "abc")
+    text = str(caught.value)
+    assert "Hugging Face someone/model at aaaaaaaaaaaa: no route to host" in text
+    expected, got = MODEL.files["sub/weights.bin"], sha256_bytes(b"tampered")
+    assert f"tiny-pack==1.0: weights.bin is not the file asked for: expected sha256 {expected}" in (
+        text
+    )
+    assert f"got {got}" in text
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_an_interrupted_download_leaves_nothing_under_the_final_name(
+    tmp_path: Path, network: Network, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(source, members, *, scratch: Path) -> None:
+        path = next(iter(members.values()))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sources, "download", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_weights(MODEL, tmp_path / "weights" / "abc")
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_a_file_name_that_leads_out_of_the_models_folder_is_refused(
+    tmp_path: Path, network: Network
+):
+    model = MODEL.model_copy(update={"files": {"../evil": "0" * 64}})
+    with pytest.raises(InputError, match=r"`\.\./evil` leads out"):
+        fetch_weights(model, tmp_path / "w")
+    assert network.calls == []
+
+
+def test_data_are_downloaded_once_and_damage_is_noticed(tmp_path: Path, network: Network):
+    section = _data(ROWS, sha256=sha256_bytes(b"a,b\n1,2\n"))
+    path = fetch_data(section, cache=tmp_path)
+    assert (path.name, path.read_bytes()) == ("rows.csv", b"a,b\n1,2\n")
+    assert fetch_data(section, cache=tmp_path) == path
+    assert len(network.calls) == 1
+    path.write_bytes(b"a,b\n1,3\n")
+    assert fetch_data(section, cache=tmp_path).read_bytes() == b"a,b\n1,2\n"
+
+
+def test_a_file_source_is_used_in_place_if_it_matches(tmp_path: Path, network: Network):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(b"mine")
+    mine = FileSource(kind="file", path=str(path))
+    assert fetch_data(_data(mine), cache=tmp_path / "cache") == path
+    pinned = _data(mine, ROWS, sha256=sha256_bytes(b"a,b\n1,2\n"))
+    assert fetch_data(pinned, cache=tmp_path / "cache").name == "rows.csv"
+
+
+def test_a_missing_file_is_named_with_the_fix(tmp_path: Path):
+    missing = FileSource(kind="file", path=str(tmp_path / "none.csv"))
+    with pytest.raises(InputError, match=r"(?s)none\.csv does not exist.*add a source"):
+        fetch_data(_data(missing), cache=tmp_path)
+
+
+def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path: Path):
+    def of(seed: int) -> Path:
+        name = next(iter(GENERATORS))
+        return fetch_data(
+            _data(GeneratorSource(kind="generator", generator=name, rows=50, seed=seed)),
+            cache=tmp_path,
+        )
+
+    first = of(1)
+    written = first.stat().st_mtime_ns
+    assert of(1) == first
+    assert first.stat().st_mtime_ns == written
+    assert of(2).read_bytes() != first.read_bytes()
+
+
+def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path: Path):
+    unknown = GeneratorSource(kind="generator", generator="nothing", rows=1)
+    with pytest.raises(InputError, match="unknown generator `nothing`; there is"):
+        fetch_data(_data(unknown), cache=tmp_path)
