@@ -1,0 +1,1 @@
+"""Decisions: what a gate looked at, what it found, and what to try next."""

@@ -82,9 +82,7 @@ def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> 
         summary = "\n".join(lines)
     else:
         summary = f"{gate}: {len(made)} checks passed"
-    return Verdict(
-        gate=gate, passed=not failed, checks=made, inputs=dict(inputs), summary=summary
-    )
+    return Verdict(gate=gate, passed=not failed, checks=made, inputs=dict(inputs), summary=summary)
 
 
 def describe(check: Check) -> str:

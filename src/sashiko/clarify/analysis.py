@@ -1,0 +1,96 @@
+"""Clarify's `analysis.json`: written by our bias step, and read whoever wrote it.
+
+Source of the schema: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from sashiko.files import read_json, write_json
+from sashiko.yaml_models import validate
+
+ANALYSIS_FILE = "analysis.json"
+
+
+class _Lenient(BaseModel):
+    """Clarify may write more keys than we know; they are none of our business."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class MetricResult(_Lenient):
+    """A metric of one group.
+
+    Attributes:
+        name: its abbreviation.
+        description: its full name.
+        value: the number; None where it is undefined; Clarify writes infinities as words.
+        error: why it is undefined; None where it is not.
+    """
+
+    name: str
+    description: str = ""
+    value: float | Literal["Infinity", "-Infinity"] | None = None
+    error: str | None = None
+
+
+class GroupResult(_Lenient):
+    """The metrics of one group of a facet against everyone else.
+
+    Attributes:
+        value_or_threshold: the group's values, joined by commas.
+        metrics: in alphabetical order.
+    """
+
+    value_or_threshold: str
+    metrics: tuple[MetricResult, ...]
+
+
+class StageResult(_Lenient):
+    """Bias of the labels or of the predictions.
+
+    Attributes:
+        label: the label's column.
+        label_value_or_threshold: its positive values, joined by commas.
+        facets: facet column -> its groups.
+    """
+
+    label: str
+    label_value_or_threshold: str
+    facets: dict[str, tuple[GroupResult, ...]]
+
+
+class Analysis(_Lenient):
+    """The whole file."""
+
+    version: str = "1.0"
+    pre_training_bias_metrics: StageResult | None = None
+    post_training_bias_metrics: StageResult | None = None
+
+
+def joined(values: Iterable[object]) -> str:
+    """Names a group as Clarify does: its values, joined by commas."""
+    return ",".join(str(value) for value in values)
+
+
+def write_analysis(analysis: Analysis, folder: Path) -> None:
+    """Writes `analysis.json`; keys that have no value are left out, except a metric's `value`."""
+    value = analysis.model_dump(mode="json", exclude_none=True)
+    for stage in ("pre_training_bias_metrics", "post_training_bias_metrics"):
+        for groups in value.get(stage, {}).get("facets", {}).values():
+            for metric in (metric for group in groups for metric in group["metrics"]):
+                metric.setdefault("value", None)
+    write_json(folder / ANALYSIS_FILE, value)
+
+
+def read_analysis(folder: Path) -> Analysis:
+    """Reads `analysis.json` from a folder.
+
+    Raises:
+        InputError: if the file is missing or has another schema.
+    """
+    path = folder / ANALYSIS_FILE
+    return validate(Analysis, read_json(path), source=str(path))

@@ -1,0 +1,112 @@
+"""The model-quality gates: estimates and a recipe's bounds become checks."""
+
+from collections.abc import Mapping
+
+from sashiko.gates.verdict import Check
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.recipe import QualityGate, QualitySection
+
+_ADVICE = {
+    "expected_calibration_error": "train for fewer epochs or on more rows: overconfident scores "
+    "come from overfitting",
+}
+_DEFAULT_ADVICE = (
+    "more training rows (`data.train_rows`), more epochs (`train.epochs`), fewer frozen layers "
+    "(`train.frozen_layers`), a lower `reweighing.strength`, or a bound that the use allows"
+)
+
+
+def quality_checks(
+    section: QualitySection,
+    candidate: Mapping[str, Estimate],
+    leads: Mapping[str, Mapping[str, Estimate]],
+) -> list[Check]:
+    """Judges the candidate by each gate of the recipe.
+
+    `minimum` and `maximum` bound the point estimate, with its interval reported beside it;
+    `better_than` asks that the whole interval of the lead lies above the margin.
+
+    Args:
+        section: the recipe's gates.
+        candidate: metric -> estimate on the test split.
+        leads: name of a baseline (`majority`, `tfidf_logistic_regression`, `champion`) -> metric ->
+            estimate of the candidate's lead over it, where more than 0 means better
+            (`metrics.quality.difference`). Without a champion there is no such key, and a gate
+            that asks for it passes as `no champion yet`.
+
+    Returns:
+        One check per gate, in the recipe's order.
+
+    Raises:
+        KeyError: if a gate names a baseline, other than the champion, that is not in `leads`.
+    """
+    return [
+        _lead(gate, gate.better_than, leads)
+        if gate.better_than
+        else _bounds(gate, candidate[gate.metric])
+        for gate in section.gates
+    ]
+
+
+def _bounds(gate: QualityGate, measured: Estimate) -> Check:
+    minimum, maximum = gate.minimum, gate.maximum
+    threshold: float | tuple[float, float] | None
+    if minimum is not None and maximum is not None:
+        comparison, threshold = "in_range", (minimum, maximum)
+    elif minimum is not None:
+        comparison, threshold = ">=", minimum
+    else:
+        comparison, threshold = "<=", maximum
+    value = measured.value
+    passed = (
+        value is not None
+        and (minimum is None or value >= minimum)
+        and (maximum is None or value <= maximum)
+    )
+    undefined = "" if value is not None else "undefined, as the test split has one label only; "
+    return Check(
+        name=gate.metric,
+        value=value,
+        low=measured.low,
+        high=measured.high,
+        threshold=threshold,
+        comparison=comparison,
+        passed=passed,
+        reason=undefined + gate.reason,
+        try_="" if passed else _ADVICE.get(gate.metric, _DEFAULT_ADVICE),
+    )
+
+
+def _lead(gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estimate]]) -> Check:
+    if other == "champion" and other not in leads:
+        return Check(
+            name="no champion yet",
+            passed=True,
+            reason="no model of this group has been approved, so there is none to be better than",
+        )
+    lead = leads[other][gate.metric]
+    passed = lead.low is not None and lead.low > gate.margin
+    return Check(
+        name=f"{gate.metric} lead over {other}",
+        value=lead.value,
+        low=lead.low,
+        high=lead.high,
+        threshold=gate.margin,
+        comparison=">",
+        passed=passed,
+        reason=f"{_lead_reason(lead, gate.margin)}; {gate.reason}",
+        try_="" if passed else _lead_advice(other),
+    )
+
+
+def _lead_reason(lead: Estimate, margin: float) -> str:
+    if lead.low is None:
+        return "the lead has no interval, as too many resamples leave the metric undefined"
+    place = "lies above" if lead.low > margin else "does not lie above"
+    return f"the interval's lower end {place} the margin"
+
+
+def _lead_advice(other: str) -> str:
+    if other == "tfidf_logistic_regression":
+        return f"serve the linear model, which is cheaper, or {_DEFAULT_ADVICE}"
+    return _DEFAULT_ADVICE

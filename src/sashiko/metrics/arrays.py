@@ -1,0 +1,15 @@
+"""Array types of the metrics, and division that says "undefined"."""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Divides; where the denominator is 0 the result is NaN: undefined, not 0 and not infinite."""
+    result: Floats = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=np.not_equal(denominator, 0))
+    return result

@@ -1,0 +1,189 @@
+"""Metrics of a binary classifier's scores, with bootstrap intervals and paired differences.
+
+Every metric is computed from row weights, so the value (all weights 1) and its bootstrap
+replicates (weights: how often a row was drawn) come from the same lines.
+
+Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,). A row
+is predicted positive if its score >= the threshold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sashiko.metrics.arrays import Floats, Ints
+from sashiko.metrics.scored import CALIBRATION_BINS, Scored, calibration_bins, threshold_metrics
+from sashiko.metrics.uncertainty import Estimate, estimate, resampled_weights
+
+METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error")
+LOWER_IS_BETTER = frozenset({"expected_calibration_error"})
+
+ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many rows of each label were predicted which way."""
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """One bar of a reliability diagram.
+
+    Attributes:
+        low: lower edge of the bin of scores.
+        high: upper edge.
+        rows: how many scores fall into it.
+        mean_score: their mean; None if there are none.
+        positive_rate: the share of positive labels among them; None if there are none.
+    """
+
+    low: float
+    high: float
+    rows: int
+    mean_score: float | None
+    positive_rate: float | None
+
+
+def confusion(labels: Ints, scores: Floats, *, threshold: float) -> Confusion:
+    """Counts the rows by label and prediction."""
+    predicted = scores >= threshold
+    positive = labels == 1
+    return Confusion(
+        true_positives=int(np.sum(positive & predicted)),
+        false_positives=int(np.sum(~positive & predicted)),
+        false_negatives=int(np.sum(positive & ~predicted)),
+        true_negatives=int(np.sum(~positive & ~predicted)),
+    )
+
+
+def evaluate_scores(
+    labels: Ints, scores: Floats, *, threshold: float, replicates: int, seed: int
+) -> dict[str, Estimate]:
+    """Computes every metric of `METRICS` with its 95 % bootstrap interval over rows.
+
+    - accuracy: share of rows predicted right, 0 to 1.
+    - balanced_accuracy: mean of the true positive and the true negative rate, 0 to 1.
+    - f1: 2 TP / (2 TP + FP + FN), 0 to 1.
+    - auc: P(a positive row's score > a negative row's) + half the ties, 0 to 1 (the Mann-Whitney
+      statistic; Hanley and McNeil, Radiology 143, 1982).
+    - expected_calibration_error: over 15 bins of equal width on [0, 1], the mean over rows of
+      |mean score - share of positives| of the row's bin, 0 to 1, lower is better (Naeini et al.,
+      AAAI 2015, on the score of the positive class).
+
+    Args:
+        labels: 0 or 1, at least one row.
+        scores: P(label = 1).
+        threshold: from which score on a row is predicted positive.
+        replicates: how many bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        Metric name -> estimate; its value is None where the metric is undefined, such as AUC when
+        all labels are equal.
+    """
+    scored = Scored.of(labels, scores, threshold=threshold)
+    return _estimates(scored.metrics, rows=len(labels), replicates=replicates, seed=seed)
+
+
+def difference(
+    labels: Ints,
+    scores: Floats,
+    other: Floats,
+    *,
+    threshold: float,
+    other_threshold: float,
+    replicates: int,
+    seed: int,
+) -> dict[str, Estimate]:
+    """Computes the lead of `scores` over `other` in every metric, on the same resamples.
+
+    Pairing matters: two models err on the same hard rows, so the interval of their difference is
+    narrower than their two intervals let one think.
+
+    Args:
+        labels: 0 or 1, at least one row.
+        scores: P(label = 1) by the model whose lead is asked for.
+        other: P(label = 1) by the model that it is held against, on the same rows.
+        threshold: of `scores`.
+        other_threshold: of `other`.
+        replicates: how many bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        Metric name -> estimate of the lead. More than 0 always means that `scores` is better:
+        where lower is better (`LOWER_IS_BETTER`) the sign is turned.
+    """
+    ours = Scored.of(labels, scores, threshold=threshold)
+    theirs = Scored.of(labels, other, threshold=other_threshold)
+
+    def leads(weights: Floats) -> dict[str, Floats]:
+        us, them = ours.metrics(weights), theirs.metrics(weights)
+        return {
+            name: them[name] - us[name] if name in LOWER_IS_BETTER else us[name] - them[name]
+            for name in METRICS
+        }
+
+    return _estimates(leads, rows=len(labels), replicates=replicates, seed=seed)
+
+
+def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -> float:
+    """Returns the threshold with the highest `metric`, to be called on validation rows only.
+
+    Candidates lie halfway between neighbouring distinct scores, and between the outermost scores
+    and 0 and 1. Of equally good ones the one nearest to 0.5 wins, and of two equally near the
+    lower one.
+    """
+    edges = np.unique(np.concatenate([[0.0, 1.0], scores]))
+    candidates = (edges[:-1] + edges[1:]) / 2
+    quality = threshold_metrics(*_confusion_at(labels, scores, candidates))[metric]
+    best = candidates[quality >= np.nanmax(quality) - 1e-12]
+    return float(min(best, key=lambda threshold: (abs(threshold - 0.5), threshold)))
+
+
+def calibration(labels: Ints, scores: Floats) -> list[CalibrationBin]:
+    """Returns the bins behind `expected_calibration_error`, for a reliability diagram."""
+    bins = calibration_bins(scores)
+    result = []
+    for index in range(CALIBRATION_BINS):
+        chosen = bins == index
+        some = bool(chosen.any())
+        result.append(
+            CalibrationBin(
+                low=index / CALIBRATION_BINS,
+                high=(index + 1) / CALIBRATION_BINS,
+                rows=int(chosen.sum()),
+                mean_score=float(scores[chosen].mean()) if some else None,
+                positive_rate=float(labels[chosen].mean()) if some else None,
+            )
+        )
+    return result
+
+
+def _estimates(
+    statistics: Callable[[Floats], dict[str, Floats]], *, rows: int, replicates: int, seed: int
+) -> dict[str, Estimate]:
+    """Evaluates statistics of weighted rows on the rows as they are and on bootstrap resamples."""
+    values = statistics(np.ones((1, rows)))
+    blocks = [
+        statistics(weights) for weights in resampled_weights(rows, replicates=replicates, seed=seed)
+    ]
+    return {
+        name: estimate(values[name][0], np.concatenate([block[name] for block in blocks]))
+        for name in METRICS
+    }
+
+
+def _confusion_at(labels: Ints, scores: Floats, thresholds: Floats) -> tuple[Floats, ...]:
+    """Returns TP, FP, FN, TN per threshold, each of shape (thresholds,)."""
+    positives, negatives = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    fn = np.searchsorted(positives, thresholds, side="left").astype(np.float64)
+    tn = np.searchsorted(negatives, thresholds, side="left").astype(np.float64)
+    return len(positives) - fn, len(negatives) - tn, fn, tn

@@ -1,0 +1,88 @@
+from typing import Any
+
+import pytest
+
+from sashiko.gates.quality import quality_checks
+from sashiko.gates.verdict import Check, decide
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.recipe import QualitySection
+
+MEASURED = {
+    "auc": Estimate(value=0.82, low=0.80, high=0.84),
+    "expected_calibration_error": Estimate(value=0.06, low=0.04, high=0.08),
+}
+
+
+def judge(gate: dict[str, Any], **leads: Estimate) -> Check:
+    section = QualitySection.model_validate({"gates": [{"reason": "because", **gate}]})
+    by_baseline = {name: {"auc": lead} for name, lead in leads.items()}
+    (check,) = quality_checks(section, MEASURED, by_baseline)
+    return check
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed", "comparison"),
+    [
+        ({"metric": "auc", "minimum": 0.82}, True, ">="),
+        ({"metric": "auc", "minimum": 0.8201}, False, ">="),
+        ({"metric": "expected_calibration_error", "maximum": 0.06}, True, "<="),
+        ({"metric": "expected_calibration_error", "maximum": 0.05}, False, "<="),
+        ({"metric": "auc", "minimum": 0.7, "maximum": 0.8}, False, "in_range"),
+        ({"metric": "auc", "minimum": 0.8, "maximum": 0.9}, True, "in_range"),
+    ],
+)
+def test_bounds_are_held_against_the_point_estimate(gate, passed, comparison) -> None:
+    check = judge(gate)
+    assert (check.passed, check.comparison) == (passed, comparison)
+    assert (check.low, check.high) != (None, None)
+    assert bool(check.try_) is not passed
+    assert "because" in check.reason
+
+
+def test_a_metric_that_is_undefined_fails_and_says_so() -> None:
+    section = QualitySection.model_validate(
+        {"gates": [{"metric": "auc", "minimum": 0.5, "reason": "because"}]}
+    )
+    undefined = {"auc": Estimate(value=None, low=None, high=None)}
+    (check,) = quality_checks(section, undefined, {})
+    assert not check.passed
+    assert "undefined" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("low", "margin", "passed"),
+    [(0.01, 0.0, True), (0.0, 0.0, False), (-0.01, -0.02, True), (-0.03, -0.02, False)],
+)
+def test_better_than_asks_that_the_whole_interval_of_the_lead_is_above_the_margin(
+    low, margin, passed
+) -> None:
+    gate = {"metric": "auc", "better_than": "tfidf_logistic_regression", "margin": margin}
+    check = judge(gate, tfidf_logistic_regression=Estimate(value=0.05, low=low, high=0.1))
+    assert check.passed is passed
+    assert check.name == "auc lead over tfidf_logistic_regression"
+    if not passed:
+        assert "linear model" in check.try_
+
+
+def test_a_lead_without_interval_fails() -> None:
+    gate = {"metric": "auc", "better_than": "majority"}
+    check = judge(gate, majority=Estimate(value=0.3, low=None, high=None))
+    assert not check.passed
+    assert "no interval" in check.reason
+
+
+def test_without_a_champion_there_is_a_passed_check_of_that_name() -> None:
+    check = judge({"metric": "auc", "better_than": "champion"})
+    assert (check.name, check.passed) == ("no champion yet", True)
+
+
+def test_a_missing_baseline_is_never_a_pass() -> None:
+    with pytest.raises(KeyError, match="majority"):
+        judge({"metric": "auc", "better_than": "majority"})
+
+
+def test_a_blocked_verdict_names_number_interval_bound_and_what_to_try() -> None:
+    check = judge({"metric": "auc", "minimum": 0.9})
+    summary = decide(gate="model-quality", checks=[check], inputs={}).summary
+    assert "auc = 0.82 [0.8, 0.84], required >= 0.9" in summary
+    assert "Try: " in summary
