@@ -1,0 +1,96 @@
+"""Batches of rows of similar length, in an order that depends on seed and epoch alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sashiko.training.examples import Examples
+
+if TYPE_CHECKING:
+    import torch
+
+_POOL_BATCHES = 50
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows padded to the longest of them.
+
+    Attributes:
+        inputs: `input_ids` and `attention_mask`, int64, (rows, tokens).
+        labels: int64, (rows,).
+        weights: float32, (rows,).
+        tokens: how many tokens are not padding.
+    """
+
+    inputs: dict[str, "torch.Tensor"]
+    labels: "torch.Tensor"
+    weights: "torch.Tensor"
+    tokens: int
+
+
+def epoch_batches(
+    lengths: npt.NDArray[np.int64], *, batch_size: int, seed: int, epoch: int
+) -> list[npt.NDArray[np.int64]]:
+    """Returns the row numbers of each batch of one epoch.
+
+    Rows are shuffled, cut into pools of 50 batches, sorted by length within each pool, and the
+    batches are shuffled again: little padding, and no order by length. It depends on the
+    arguments alone, so a resumed run finds the same batches.
+
+    Args:
+        lengths: tokens per row.
+        batch_size: rows per batch; the last one may be smaller.
+        seed: the recipe's seed.
+        epoch: from 0.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    pool = batch_size * _POOL_BATCHES
+    pools = [order[start : start + pool] for start in range(0, len(order), pool)]
+    order = np.concatenate([rows[np.argsort(lengths[rows], kind="stable")] for rows in pools])
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def ordered_batches(
+    lengths: npt.NDArray[np.int64], *, batch_size: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yields row numbers from the shortest row to the longest, for scoring."""
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def collate(
+    examples: Examples, rows: npt.NDArray[np.int64], *, pad: int, device: "torch.device"
+) -> Batch:
+    """Pads rows to the longest of them and moves them to the device.
+
+    Args:
+        examples: all rows.
+        rows: the numbers of the batch's rows.
+        pad: the padding token's id.
+        device: where the model is.
+    """
+    import torch
+
+    lengths = examples.lengths[rows]
+    ids = np.full((len(rows), int(lengths.max())), pad, dtype=np.int64)
+    mask = np.arange(ids.shape[1]) < lengths[:, None]
+    starts = examples.offsets[rows]
+    ids[mask] = np.concatenate(
+        [examples.tokens[start : start + n] for start, n in zip(starts, lengths, strict=True)]
+    )
+    return Batch(
+        inputs={
+            "input_ids": torch.from_numpy(ids).to(device),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)).to(device),
+        },
+        labels=torch.from_numpy(examples.labels[rows]).to(device),
+        weights=torch.from_numpy(examples.weights[rows]).to(device),
+        tokens=int(lengths.sum()),
+    )

@@ -1,0 +1,127 @@
+"""The channels' rows, tokenised once for all epochs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sashiko.errors import InputError
+from sashiko.parquet import open_parquet
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Tokenised rows, end to end in one array.
+
+    Attributes:
+        tokens: int32, all rows' token ids one after the other.
+        offsets: int64, n + 1; row i has `tokens[offsets[i]:offsets[i + 1]]`.
+        labels: int64, n; 1 is the positive class.
+        weights: float32, n; what a row counts in the loss.
+    """
+
+    tokens: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens per row, special tokens included."""
+        return np.diff(self.offsets)
+
+
+def read_split(folder: Path) -> pa.Table:
+    """Reads a split that Prepare wrote: columns key, text and label.
+
+    Raises:
+        InputError: if the file is missing, damaged, empty, or lacks a column.
+    """
+    return _read(folder / "data.parquet", ("key", "text", "label"))
+
+
+def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """Reads the weights channel in the order of `keys`.
+
+    Args:
+        folder: the channel, with `weights.parquet` (key, weight). If there is no such folder,
+            every row counts 1.
+        keys: the train split's keys.
+
+    Returns:
+        float32, one per key.
+
+    Raises:
+        InputError: if the keys of the two differ, or a weight is not a positive number.
+    """
+    if not folder.exists():
+        return np.ones(len(keys), dtype=np.float32)
+    path = folder / "weights.parquet"
+    table = _read(path, ("key", "weight"))
+    by_key = dict(zip(table["key"].to_pylist(), table["weight"].to_pylist(), strict=True))
+    wanted = keys.to_pylist()
+    absent = [key for key in wanted if key not in by_key]
+    if absent or len(wanted) != table.num_rows:
+        raise InputError(
+            f"{path} and the train split differ: {len(absent)} of {len(wanted)} train keys have no "
+            f"weight and {len(by_key.keys() - set(wanted))} weights no train key; make both from "
+            "the same Prepare output"
+        )
+    weights = np.array([by_key[key] for key in wanted], dtype=np.float32)
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise InputError(f"{path}: column `weight` has values that are not positive numbers")
+    return weights
+
+
+def tokenise(
+    table: pa.Table,
+    tokenizer: Any,
+    *,
+    source: str,
+    max_length: int,
+    truncate: bool,
+    weights: npt.NDArray[np.float32] | None = None,
+) -> Examples:
+    """Tokenises a split once, for all epochs.
+
+    Args:
+        table: columns text and label.
+        tokenizer: a fast tokenizer of `transformers`.
+        source: the split's name, for errors.
+        max_length: the longest row in tokens, special tokens included.
+        truncate: cut longer rows instead of refusing them.
+        weights: per row; 1 if None.
+
+    Raises:
+        InputError: if rows are longer than `max_length` and `truncate` is off.
+    """
+    texts = table["text"].to_pylist()
+    limits = {"truncation": True, "max_length": max_length} if truncate else {}
+    rows = tokenizer(texts, verbose=False, **limits)["input_ids"]
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    if lengths.max() > max_length:
+        raise InputError(
+            f"{source}: {int((lengths > max_length).sum())} of {len(rows)} texts are longer than "
+            f"{max_length} tokens (the longest has {lengths.max()}): raise the recipe's longest "
+            "compile.sequence_lengths, or set text.truncate: true to cut them"
+        )
+    return Examples(
+        tokens=np.fromiter((token for row in rows for token in row), dtype=np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        labels=np.asarray(table["label"], dtype=np.int64),
+        weights=np.ones(len(rows), dtype=np.float32) if weights is None else weights,
+    )
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
+    file = open_parquet(path)
+    absent = [column for column in columns if column not in file.schema_arrow.names]
+    if absent:
+        raise InputError(f"{path} lacks column `{'`, `'.join(absent)}`")
+    table = file.read(columns=list(columns))
+    if not table.num_rows:
+        raise InputError(f"{path} has no rows")
+    return table

@@ -1,0 +1,202 @@
+"""The training loop: resumable at every step, and nothing in it depends on the clock."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sashiko.recipe import Hyperparameters
+from sashiko.training.batches import collate, epoch_batches
+from sashiko.training.checkpoint import CheckpointStore, MetricLine, Position
+from sashiko.training.examples import Examples
+from sashiko.training.optimiser import learning_rate, make_optimiser
+from sashiko.training.scoring import score
+from sashiko.training.stopping import Stop
+
+if TYPE_CHECKING:
+    import torch
+
+_LINE_EVERY_STEPS = 10
+_MAX_GRADIENT_NORM = 1.0
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: a person or the machine asked for it
+    """Training was asked to stop and has saved a checkpoint. `signal` asked for it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by signal {number}")
+        self.signal = number
+
+
+@dataclass
+class Loop:
+    """One training, from wherever its checkpoint is to the end.
+
+    Attributes:
+        model: a sequence classification model, on its device.
+        train: what it learns from.
+        validation: what it is scored on after each epoch.
+        pad: the padding token's id.
+        hyperparameters: epochs, batch size, learning rate and the rest.
+        bf16: run matrix products in bfloat16.
+        store: where checkpoints go.
+        stop: says whether to stop.
+    """
+
+    model: Any
+    train: Examples
+    validation: Examples
+    pad: int
+    hyperparameters: Hyperparameters
+    bf16: bool
+    store: CheckpointStore
+    stop: Stop
+    _tokens: int = field(default=0, init=False)
+    _started: float = field(default=0.0, init=False)
+
+    def run(self) -> tuple[MetricLine, ...]:
+        """Trains to the end, from the checkpoint if there is one.
+
+        Returns:
+            The metric lines of the whole training.
+
+        Raises:
+            Stopped: at the next step once `stop` says so, after a checkpoint is written.
+            InputError: if a checkpoint cannot be written.
+        """
+        optimiser = make_optimiser(self.model, self.hyperparameters)
+        position = start = self.store.load(self.model, optimiser)
+        self._started = time.monotonic()
+        for rows in self._batches(start.step):
+            position = self._after_epoch(position, optimiser)
+            loss = self._step(rows, position.step, optimiser)
+            position = self._noted(position, loss)
+            if position.step % self.hyperparameters.checkpoint_every_steps == 0:
+                self.store.save(position, self.model, optimiser)
+            if position.step % _LINE_EVERY_STEPS == 0:
+                self._report(position, since=start.step)
+            self._leave_if_asked(position, optimiser)
+        return self._after_epoch(position, optimiser).lines
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-len(self.train.labels) // self.hyperparameters.batch_size)
+
+    @property
+    def _steps(self) -> int:
+        return self._steps_per_epoch * self.hyperparameters.epochs
+
+    def _batches(self, done: int) -> Iterator[npt.NDArray[np.int64]]:
+        """Yields the row numbers of every batch after the first `done` ones."""
+        first, skip = divmod(done, self._steps_per_epoch)
+        for epoch in range(first, self.hyperparameters.epochs):
+            batches = epoch_batches(
+                self.train.lengths,
+                batch_size=self.hyperparameters.batch_size,
+                seed=self.hyperparameters.seed,
+                epoch=epoch,
+            )
+            yield from batches[skip:]
+            skip = 0
+
+    def _step(
+        self, rows: npt.NDArray[np.int64], step: int, optimiser: "torch.optim.Optimizer"
+    ) -> float:
+        """Takes one optimiser step and returns the batch's weighted mean loss."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        self.model.train()
+        batch = collate(self.train, rows, pad=self.pad, device=self.model.device)
+        with self._autocast():
+            logits = self.model(**batch.inputs).logits
+        losses = cross_entropy(logits.float(), batch.labels, reduction="none")
+        loss = (losses * batch.weights).sum() / batch.weights.sum()
+        torch.autograd.backward(loss)
+        trained = [p for group in optimiser.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(trained, _MAX_GRADIENT_NORM)
+        for group in optimiser.param_groups:
+            group["lr"] = self._learning_rate(step)
+        optimiser.step()
+        optimiser.zero_grad()
+        self._tokens += batch.tokens
+        return float(loss.item())
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate(
+            step,
+            steps=self._steps,
+            peak=self.hyperparameters.learning_rate,
+            warmup_ratio=self.hyperparameters.warmup_ratio,
+        )
+
+    def _noted(self, position: Position, loss: float) -> Position:
+        """Counts a step; every tenth one, but for an epoch's last, becomes a metric line."""
+        step = position.step + 1
+        position = Position(step=step, losses=(*position.losses, loss), lines=position.lines)
+        if step % _LINE_EVERY_STEPS or step % self._steps_per_epoch == 0:
+            return position
+        return self._with_line(position)
+
+    def _with_line(self, position: Position, **scores: float) -> Position:
+        line = MetricLine(
+            step=position.step,
+            epoch=-(-position.step // self._steps_per_epoch),
+            train_loss=float(np.mean(position.losses)),
+            learning_rate=self._learning_rate(position.step - 1),
+            **scores,
+        )
+        return Position(step=position.step, lines=(*position.lines, line))
+
+    def _after_epoch(self, position: Position, optimiser: "torch.optim.Optimizer") -> Position:
+        """Scores the validation split if an epoch has just ended and is not scored yet."""
+        ended = position.step and position.step % self._steps_per_epoch == 0
+        if not ended or (position.lines and position.lines[-1].step == position.step):
+            return position
+        loss, auc = score(
+            self.model,
+            self.validation,
+            pad=self.pad,
+            autocast=self._autocast,
+            after_batch=lambda: self._leave_if_asked(position, optimiser),
+        )
+        scored = self._with_line(position, validation_loss=loss, validation_auc=auc)
+        line = scored.lines[-1]
+        _say(
+            f"epoch {line.epoch}/{self.hyperparameters.epochs} done, loss {line.train_loss:.3f}, "
+            f"validation loss {loss:.3f}, AUC {auc:.3f}"
+        )
+        return scored
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        import torch
+
+        device = self.model.device.type
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16)
+
+    def _leave_if_asked(self, position: Position, optimiser: "torch.optim.Optimizer") -> None:
+        if self.stop.signal is not None:
+            self.store.save(position, self.model, optimiser)
+            _say(
+                f"stopped after step {position.step}/{self._steps}; the next run goes on from there"
+            )
+            raise Stopped(self.stop.signal)
+
+    def _report(self, position: Position, *, since: int) -> None:
+        seconds = time.monotonic() - self._started
+        left = seconds / (position.step - since) * (self._steps - position.step)
+        loss = position.losses[-1] if position.losses else position.lines[-1].train_loss
+        _say(
+            f"epoch {-(-position.step // self._steps_per_epoch)}/{self.hyperparameters.epochs} "
+            f"step {position.step}/{self._steps} loss {loss:.3f} "
+            f"{self._tokens / seconds:,.0f} tok/s, {left:.0f} s left"
+        )
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

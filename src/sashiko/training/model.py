@@ -1,0 +1,159 @@
+"""The encoder with its new classification head: loaded from a folder, frozen in part, saved."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sashiko.errors import InputError
+from sashiko.recipe import Hyperparameters
+
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "dropout",
+    "attention_dropout",
+    "seq_classif_dropout",
+)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Loads the folder's fast tokenizer; nothing is looked up elsewhere.
+
+    Raises:
+        InputError: if the folder has no `tokenizer.json`.
+    """
+    if not (folder / "tokenizer.json").is_file():
+        raise InputError(
+            f"{folder} has no tokenizer.json: the recipe's model needs a fast tokenizer"
+        )
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def load_classifier(
+    folder: Path, *, labels: tuple[str, str], hyperparameters: Hyperparameters, attention: str
+) -> Any:
+    """Loads a pre-trained encoder in float32 and puts a new head on it.
+
+    Args:
+        folder: a Hugging Face model folder with safetensors weights.
+        labels: the (negative, positive) label; classes 0 and 1.
+        hyperparameters: dropout, frozen layers and the longest sequence.
+        attention: `eager` or `sdpa`; the saved model does not depend on it.
+
+    Returns:
+        A `PreTrainedModel` for sequence classification; its head is drawn from torch's generator.
+
+    Raises:
+        InputError: if the folder has pickled weights only, the weights do not fit the
+            configuration, or a hyperparameter does not fit the model.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise InputError(
+            f"{folder} has no .safetensors file: pickled weights can run code and are refused; "
+            "convert them to safetensors or choose another model"
+        )
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # its report on the new head reads like a fault
+    logging.disable_progress_bar()
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    limit = getattr(config, "max_position_embeddings", hyperparameters.max_length)
+    if hyperparameters.max_length > limit:
+        raise InputError(
+            f"compile.sequence_lengths go up to {hyperparameters.max_length} tokens, the model "
+            f"reads {limit}: lower them"
+        )
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    for name in _DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, hyperparameters.dropout)
+    model, report = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        config=config,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation=attention,
+        output_loading_info=True,
+    )
+    _check_pretrained(model, set(report["missing_keys"]), folder)
+    freeze(model, layers=hyperparameters.frozen_layers)
+    return model
+
+
+def freeze(model: Any, *, layers: int) -> None:
+    """Stops training of the embeddings and of the encoder's lower layers.
+
+    Args:
+        model: a sequence classification model of the BERT family.
+        layers: how many encoder layers, from the bottom.
+
+    Raises:
+        InputError: if the model has fewer layers, or is built in another way.
+    """
+    base = model.base_model
+    blocks = _blocks(model)
+    if blocks is None or not hasattr(base, "embeddings"):
+        raise InputError(
+            f"model type `{model.config.model_type}` has no embeddings and layers to freeze: "
+            "choose an encoder of the BERT family"
+        )
+    if layers > len(blocks):
+        raise InputError(f"train.frozen_layers is {layers}, the model has {len(blocks)} layers")
+    for module in (base.embeddings, *blocks[:layers]):
+        module.requires_grad_(False)
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Writes weights (float32 safetensors), configuration and tokenizer.
+
+    All is written beside `folder` first, so that a full disk leaves nothing half-written in it.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    temporary = ""
+    try:
+        temporary = tempfile.mkdtemp(dir=folder.parent, prefix=".tmp-model-")
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        for file in sorted(Path(temporary).iterdir()):
+            file.chmod(0o644)
+            file.replace(folder / file.name)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot write the model to {folder}: {error}") from error
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_pretrained(model: Any, missing: set[str], folder: Path) -> None:
+    """Refuses an encoder that was left partly random: only the head (and pooler) may be new."""
+    prefix = f"{model.base_model_prefix}."
+    lost = sorted(
+        name for name in missing if name.startswith(prefix) and ".pooler." not in f".{name}"
+    )
+    if lost:
+        raise InputError(
+            f"{folder}: the weights lack {len(lost)} tensors that config.json asks for, such as "
+            f"{lost[0]}: the folder's files do not belong together"
+        )
+
+
+def _blocks(model: Any) -> Any:
+    """Finds the encoder's layers: the first module list of the configured length."""
+    from torch.nn import ModuleList
+
+    count = model.config.num_hidden_layers
+    lists = (module for module in model.base_model.modules() if isinstance(module, ModuleList))
+    return next((module for module in lists if len(module) == count), None)

@@ -1,0 +1,52 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from sashiko.training.examples import Examples
+from sashiko.training.scoring import score
+
+
+class _FirstToken(torch.nn.Module):
+    """Takes a row's first token as the log-odds of the positive class."""
+
+    device = torch.device("cpu")
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+        odds = input_ids[:, 0].double()
+        return SimpleNamespace(logits=torch.stack([torch.zeros_like(odds), odds], dim=1))
+
+
+def _examples(count: int) -> Examples:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 9, count)
+    return Examples(
+        tokens=random.integers(0, 5, lengths.sum()).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        labels=random.integers(0, 2, count),
+        weights=np.full(count, 9.0, dtype=np.float32),
+    )
+
+
+def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
+    examples = _examples(150)
+    seen: list[int] = []
+    loss, auc = score(
+        _FirstToken(), examples, pad=0, autocast=nullcontext, after_batch=lambda: seen.append(1)
+    )
+    odds = examples.tokens[examples.offsets[:-1]].astype(float)
+    signed = np.where(examples.labels == 1, odds, -odds)
+    assert loss == pytest.approx(np.log1p(np.exp(-signed)).mean(), rel=1e-5)
+    higher = odds[examples.labels == 1][:, None] - odds[examples.labels == 0]
+    assert auc == pytest.approx((higher > 0).mean() + (higher == 0).mean() / 2)
+    assert len(seen) == 3
+
+
+def test_what_is_raised_between_batches_ends_the_scoring() -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(_FirstToken(), _examples(9), pad=0, autocast=nullcontext, after_batch=stop)

@@ -1,0 +1,112 @@
+"""A training job small enough for a test: a random encoder of 2 layers and 32 dimensions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sashiko.files import write_json
+
+HYPERPARAMETERS = {
+    "epochs": "2",
+    "batch_size": "8",
+    "learning_rate": "0.01",
+    "warmup_ratio": "0.1",
+    "weight_decay": "0.01",
+    "dropout": "0.1",
+    "frozen_layers": "1",
+    "precision": "fp32",
+    "checkpoint_every_steps": "4",
+    "seed": "3",
+    "max_length": "32",
+    "truncate": "false",
+}
+TRAIN_ROWS = 60  # 8 steps an epoch, the last of them smaller
+_GOOD = ("kind", "quick", "fair", "clear")
+_BAD = ("rude", "slow", "wrong", "lost")
+_PLAIN = ("the", "desk", "letter", "was", "and", "very", "my", "loan")
+
+
+def save_encoder(folder: Path) -> None:
+    """Writes a random BERT and a word-level tokenizer, as a model folder of the hub has them."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *_GOOD, *_BAD, *_PLAIN)
+    vocabulary = {word: index for index, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",  # noqa: S106
+        unk_token="[UNK]",  # noqa: S106
+        cls_token="[CLS]",  # noqa: S106
+        sep_token="[SEP]",  # noqa: S106
+    ).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(folder)
+
+
+def save_split(folder: Path, *, rows: int, seed: int) -> None:
+    """Writes a split whose label hangs on one word of each text."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, rows)
+    texts = []
+    for label in labels:
+        plain = list(random.choice(_PLAIN, random.integers(3, 20)))
+        telling = random.choice(_GOOD if label else _BAD)
+        texts.append(" ".join([*plain, telling]))
+    keys = [f"{folder.name}{index:04}" for index in range(rows)]
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"key": keys, "text": texts, "label": labels}), folder / "data.parquet")
+
+
+def save_weights(folder: Path, weights: list[float], *, first: int = 0) -> None:
+    """Writes the weights channel for `train` keys from number `first` on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = [f"train{first + index:04}" for index in range(len(weights))]
+    pq.write_table(
+        pa.table({"key": keys, "weight": pa.array(weights, pa.float64())}),
+        folder / "weights.parquet",
+    )
+
+
+def save_job(root: Path, *, encoder: Path, **hyperparameters: str) -> None:
+    """Writes all that the Train step reads below `root`, but for the weights channel."""
+    channels = root / "input" / "data"
+    save_split(channels / "train", rows=TRAIN_ROWS, seed=1)
+    save_split(channels / "validation", rows=40, seed=2)
+    meta = {
+        "kind": "time",
+        "labels": ["bad", "good"],
+        "columns": ["note"],
+        "splits": {},
+        "removed_repeats": {},
+        "removed_over_limit": 0,
+    }
+    write_json(channels / "meta" / "split.json", meta)
+    (channels / "model").symlink_to(encoder)
+    write_json(
+        root / "input" / "config" / "hyperparameters.json", HYPERPARAMETERS | hyperparameters
+    )
+
+
+def metric_lines(root: Path) -> list[dict[str, float | None]]:
+    """Reads `metrics.jsonl`."""
+    text = (root / "output" / "data" / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
