@@ -1,0 +1,188 @@
+"""A served artifact on this machine, driven by the handler that it carries itself.
+
+Evaluate, `sashiko predict` and the local server all score through `Artifact`, which calls the four
+functions in `code/inference.py` in the way that the serving image's toolkit does.
+"""
+
+import importlib
+import json
+import os
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sashiko.errors import InputError
+
+JSON = "application/json"
+_ROWS_PER_REQUEST = 1000
+_ENTRY = "inference"
+_THRESHOLD = "SASHIKO_THRESHOLD"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one input: a label, and the positive label's probability."""
+
+    label: str
+    score: float
+
+
+class RequestRefusedError(InputError):
+    """The handler refused a request.
+
+    Attributes:
+        position: which input is at fault, from 0; None if it is the request as a whole.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, message: str, *, position: int | None, reason: str) -> None:
+        """Takes the handler's own words."""
+        super().__init__(message)
+        self.position = position
+        self.reason = reason
+
+
+class Artifact:
+    """A loaded artifact.
+
+    Attributes:
+        template: turns a row into a text.
+        labels: the negative and the positive label.
+    """
+
+    def __init__(self, handler: ModuleType, folder: Path) -> None:
+        """Loads the model with the handler's `model_fn`.
+
+        Args:
+            handler: the imported `inference` module.
+            folder: the unpacked artifact.
+        """
+        self._handler = handler
+        self._model = handler.model_fn(str(folder))
+        about = json.loads((folder / "serving.json").read_text())
+        self.template: str = about["template"]
+        self.labels: tuple[str, str] = tuple(about["labels"])
+
+    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
+        """Answers one request, as the toolkit does.
+
+        Raises:
+            RequestRefusedError: if the handler finds the request bad.
+        """
+        try:
+            inputs = self._handler.input_fn(body, content_type)
+            predictions = self._handler.predict_fn(inputs, self._model)
+            return str(self._handler.output_fn(predictions, accept))
+        except self._handler.BadRequestError as error:
+            raise RequestRefusedError(
+                str(error), position=error.position, reason=error.reason
+            ) from error
+
+    def predict(
+        self,
+        inputs: Sequence[str | Mapping[str, Any]],
+        *,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> list[Answer]:
+        """Scores any number of inputs, in requests of the size that the handler allows.
+
+        Args:
+            inputs: texts, or rows of column -> value; dates become ISO 8601 text.
+            on_progress: called with the number of inputs scored so far.
+
+        Returns:
+            One answer per input, in their order.
+
+        Raises:
+            RequestRefusedError: if an input is refused; its `position` counts over all inputs.
+        """
+        answers: list[Answer] = []
+        for start in range(0, len(inputs), _ROWS_PER_REQUEST):
+            chunk = list(inputs[start : start + _ROWS_PER_REQUEST])
+            body = json.dumps({"inputs": chunk}, default=_scalar).encode()
+            try:
+                response = self.respond(body, content_type=JSON, accept=JSON)
+            except RequestRefusedError as error:
+                position = None if error.position is None else start + error.position
+                raise RequestRefusedError(
+                    str(error), position=position, reason=error.reason
+                ) from error.__cause__
+            answers += [Answer(item["label"], item["score"]) for item in json.loads(response)]
+            on_progress(len(answers))
+        return answers
+
+
+@contextmanager
+def open_artifact(archive: Path, *, threshold: float) -> Iterator[Artifact]:
+    """Unpacks a `model.tar.gz`, loads it by its own handler, and removes the copy afterwards.
+
+    Args:
+        archive: the artifact.
+        threshold: the probability at or above which the positive label is given.
+
+    Raises:
+        InputError: if the archive is missing, damaged, or no artifact of this project.
+    """
+    with tempfile.TemporaryDirectory(prefix="sashiko-artifact-") as name:
+        folder = Path(name)
+        unpack(archive, folder)
+        if not (folder / "code" / f"{_ENTRY}.py").is_file():
+            raise InputError(f"{archive} holds no code/{_ENTRY}.py: it is no artifact of Compile")
+        handler = _import_handler(folder / "code")
+        with _environment(_THRESHOLD, repr(threshold)):
+            artifact = Artifact(handler, folder)
+        yield artifact
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks a tar.gz; links and paths that leave `folder` are refused.
+
+    Raises:
+        InputError: if it is missing, damaged, or holds what is refused.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            tar.extractall(folder, filter="data")
+    except FileNotFoundError as error:
+        raise InputError(f"{archive} does not exist") from error
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise InputError(f"{archive} cannot be unpacked: {error}") from error
+
+
+def _import_handler(code: Path) -> ModuleType:
+    """Imports the handler so that another artifact's modules of the same names stay apart."""
+    names = {path.stem for path in code.glob("*.py")}
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(code))
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(_ENTRY)
+    finally:
+        sys.path.remove(str(code))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _scalar(value: Any) -> str:
+    """Writes what JSON lacks: dates and times as ISO 8601, other values as text."""
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)

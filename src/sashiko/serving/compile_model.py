@@ -1,0 +1,159 @@
+"""Compile: a fine-tuned model becomes the artifact that is served, and the lock that says how.
+
+Runs in the serving image as a plain file:
+`python3 /opt/ml/processing/input/code/compile_model.py`.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bundle import TOKENIZER_FILE, Bundle, write_bundle
+from export import OPSET, CompileError, PositiveProbability, export_graphs, load_classifier
+from pack import files_of, pack, sha256, unpack
+from verify import largest_difference
+
+HANDLER_FILES = ("bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
+_WEIGHTS_IN = "model.safetensors"
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Job:
+    """The folders of a processing job."""
+
+    root: Path
+
+    def input(self, name: str) -> Path:
+        """Returns the folder of an input."""
+        return self.root / "processing" / "input" / name
+
+    def output(self, name: str) -> Path:
+        """Returns the folder, made if missing, of an output."""
+        folder = self.root / "processing" / "output" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def compile_job(job: Job) -> None:
+    """Writes `artifact/model.tar.gz` and `lock/compile-lock.json`.
+
+    Raises:
+        CompileError: if the model, the settings or the difference to the eager model won't do.
+    """
+    settings = _read(job.input("config") / "compile.json")
+    text = _read(job.input("config") / "text.json")
+    if settings["target"] != "cpu":
+        raise CompileError(f"compile.target: {settings['target']} is not supported; allowed: cpu")
+    with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
+        source, artifact = Path(scratch, "source"), Path(scratch, "artifact")
+        artifact.mkdir()
+        _say("unpacking the model")
+        unpack(job.input("model") / "model.tar.gz", source)
+        model = load_classifier(source)
+        _say("exporting")
+        buckets = export_graphs(
+            model,
+            artifact,
+            batch_sizes=settings["batch_sizes"],
+            sequence_lengths=settings["sequence_lengths"],
+        )
+        bundle = Bundle(
+            labels=(model.config.id2label[0], model.config.id2label[1]),
+            template=text["template"],
+            missing=text["missing"],
+            truncate=text["truncate"],
+            pad_id=model.config.pad_token_id or 0,
+            buckets=buckets,
+        )
+        write_bundle(bundle, artifact)
+        shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
+        _copy_handler(job.input("code"), artifact / "code")
+        difference = _verified(model, artifact, bundle, tolerance=settings["tolerance"])
+        _write_lock(
+            job.output("lock") / "compile-lock.json",
+            settings=settings,
+            difference=difference,
+            weights=source / _WEIGHTS_IN,
+            artifact=artifact,
+        )
+        _say("packing the artifact")
+        pack(artifact, Path(scratch, "model.tar.gz"))
+        _publish(Path(scratch, "model.tar.gz"), job.output("artifact") / "model.tar.gz")
+
+
+def _verified(
+    model: PositiveProbability, artifact: Path, bundle: Bundle, *, tolerance: float
+) -> float:
+    _say(f"comparing {len(bundle.buckets)} graphs with the eager model")
+    difference = largest_difference(model, artifact, bundle)
+    _say(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
+    # Written so that NaN fails.
+    if not difference <= tolerance:
+        raise CompileError(
+            f"the compiled model differs from the eager one by {difference:.3g}, more than "
+            f"compile.tolerance={tolerance:g} allows"
+        )
+    return difference
+
+
+def _copy_handler(code: Path, folder: Path) -> None:
+    folder.mkdir()
+    for name in HANDLER_FILES:
+        shutil.copyfile(code / name, folder / name)
+
+
+def _write_lock(
+    path: Path, *, settings: Any, difference: float, weights: Path, artifact: Path
+) -> None:
+    lock = {
+        "target": settings["target"],
+        "dtype": "float32",
+        "onnx_opset": OPSET,
+        "python": ".".join(str(part) for part in sys.version_info[:2]),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "batch_sizes": sorted(settings["batch_sizes"]),
+        "sequence_lengths": sorted(settings["sequence_lengths"]),
+        "tolerance": settings["tolerance"],
+        "largest_difference": difference,
+        "weights_sha256": sha256(weights),
+        "artifact": {name: sha256(artifact / name) for name in files_of(artifact)},
+    }
+    path.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Moves a file, possibly between file systems, so that it appears whole or not at all."""
+    partial = target.with_suffix(".part")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Compiles; what is wrong with the input is one line on stderr and in `output/failure`."""
+    job = Job(Path(os.environ.get("OPT_ML", "/opt/ml")))
+    try:
+        compile_job(job)
+    except CompileError as error:
+        failure = job.root / "output" / "failure"
+        failure.parent.mkdir(parents=True, exist_ok=True)
+        failure.write_text(f"{error}\n", encoding="utf-8")
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

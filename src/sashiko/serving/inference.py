@@ -1,0 +1,68 @@
+"""The handler: the four functions that SageMaker's Hugging Face toolkit calls.
+
+The file and its siblings travel in the artifact's `code/` folder. Every way to a score goes through
+these functions: the endpoint, the local server, `sashiko predict` and the Evaluate step.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundle import Bundle, read_bundle
+from payload import BadRequestError, Inputs, Prediction, as_texts, format_response, parse_request
+from scorer import Scorer
+
+__all__ = ["BadRequestError", "input_fn", "model_fn", "output_fn", "predict_fn"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded artifact, and the probability at or above which the positive label is given."""
+
+    bundle: Bundle
+    scorer: Scorer
+    threshold: float
+
+
+def model_fn(model_dir: str) -> Model:
+    """Loads an unpacked artifact.
+
+    The threshold comes from `SASHIKO_THRESHOLD` (default 0.5), the number of threads from
+    `OMP_NUM_THREADS` (default: every core).
+
+    Raises:
+        ValueError: if one of the two is not a sensible number.
+    """
+    threshold = float(os.environ.get("SASHIKO_THRESHOLD", "0.5"))
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"SASHIKO_THRESHOLD={threshold}: expected a probability")
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    folder = Path(model_dir)
+    bundle = read_bundle(folder)
+    return Model(bundle, Scorer(folder, bundle, threads=threads), threshold)
+
+
+def input_fn(body: str | bytes, content_type: str | None) -> Inputs:
+    """Reads and checks a request: see `payload.parse_request`."""
+    return parse_request(body, content_type)
+
+
+def predict_fn(inputs: Inputs, model: Model) -> list[Prediction]:
+    """Scores a request's inputs.
+
+    Raises:
+        BadRequestError: if an input is empty, too long, or not a row of the template's columns.
+    """
+    bundle = model.bundle
+    texts = as_texts(inputs, template=bundle.template, missing=bundle.missing)
+    negative, positive = bundle.labels
+    return [
+        Prediction(label=positive if score >= model.threshold else negative, score=score)
+        for score in model.scorer.scores(texts)
+    ]
+
+
+def output_fn(predictions: Sequence[Prediction], accept: str | None) -> str:
+    """Writes the response: see `payload.format_response`."""
+    return format_response(predictions, accept)

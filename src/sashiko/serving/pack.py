@@ -1,0 +1,47 @@
+"""Archives whose bytes depend on nothing but what is in them."""
+
+import gzip
+import hashlib
+import tarfile
+from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+# Weights hardly shrink: level 1 saves 8 % of 91 MB and costs five times the time of level 0.
+_GZIP_LEVEL = 0
+
+
+def sha256(path: Path) -> str:
+    """Returns a file's hex SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def files_of(folder: Path) -> list[str]:
+    """Returns the POSIX paths, relative to `folder`, of the files below it, sorted."""
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Writes a folder's files to a tar.gz: sorted, owned by root, readable, without times."""
+    # The gzip header's name and time are left empty: the same files give the same bytes.
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile("", "wb", _GZIP_LEVEL, raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name in files_of(folder):
+            info = tarfile.TarInfo(name)
+            info.size = (folder / name).stat().st_size
+            with (folder / name).open("rb") as content:
+                tar.addfile(info, content)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks a tar.gz; links, devices and paths that leave `folder` are refused."""
+    with tarfile.open(archive, "r:gz") as tar:
+        tar.extractall(folder, filter="data")

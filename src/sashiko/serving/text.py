@@ -1,0 +1,79 @@
+"""How a row becomes the text that the model reads: the same code in training and in serving."""
+
+import string
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def columns(template: str) -> tuple[str, ...]:
+    """Returns the columns that a template names, each once, in order of appearance.
+
+    Args:
+        template: text with `{column}` placeholders; `{{` and `}}` stand for braces.
+
+    Raises:
+        ValueError: if a brace is left open, a placeholder has no name, or it has a format or a
+            conversion (`{a:>9}`, `{a!r}`), which are not supported.
+    """
+    return tuple(dict.fromkeys(name for _, name in _pieces(template) if name is not None))
+
+
+def assemble(template: str, row: Mapping[str, Any], missing: str) -> str:
+    """Fills a template with a row's values.
+
+    Args:
+        template: text with `{column}` placeholders.
+        row: column -> value; columns that the template does not name are ignored.
+        missing: stands where a value is null.
+
+    Returns:
+        The text. Braces inside values are plain characters.
+
+    Raises:
+        ValueError: if the template is malformed (see `columns`) or the row lacks a column.
+    """
+    parts = []
+    for literal, name in _pieces(template):
+        parts.append(literal)
+        if name is None:
+            continue
+        if name not in row:
+            raise ValueError(f"column `{name}` is missing; send null where it is not known")
+        parts.append(_as_text(row[name], missing))
+    return "".join(parts)
+
+
+def normalise(text: str) -> str:
+    """Reduces a text to what must not occur in two splits.
+
+    Unicode compatibility forms, letter case and the amount of white space do not count.
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _pieces(template: str) -> Iterator[tuple[str, str | None]]:
+    """Yields (literal, column or None) pairs.
+
+    `str.format` itself is not used: its placeholders reach into attributes of what they are given.
+    """
+    for literal, name, specification, conversion in string.Formatter().parse(template):
+        if name is not None and (specification or conversion or not name.isidentifier()):
+            raise ValueError(f"placeholder `{{{name}}}` must be a plain column name, as in {{age}}")
+        yield literal, name
+
+
+def _as_text(value: Any, missing: str) -> str:
+    """Writes a value the same way whether it comes from Parquet or from a JSON request.
+
+    JSON does not tell 40.0 from 40, and it carries dates as ISO 8601 text.
+    """
+    if value is None or value != value:  # NaN is the one value that differs from itself  # noqa: PLR0124
+        return missing
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    return str(value)

@@ -1,0 +1,57 @@
+"""Compares the compiled graphs with the eager model they came from."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from bundle import Bundle
+from export import PositiveProbability
+from numpy.typing import NDArray
+from scorer import Scorer
+
+_SEED = 0
+_ROWS = 8  # different rows per bucket; they repeat until the batch is full
+
+
+def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundle) -> float:
+    """Runs every bucket on a seeded sample of rows of all lengths that it takes.
+
+    The eager model sees each sample padded to the longest bucket, the graph padded to its own: so
+    padding must not matter either.
+
+    Args:
+        model: token ids and mask to P(positive).
+        artifact: the unpacked artifact.
+        bundle: its `serving.json`.
+
+    Returns:
+        The largest absolute difference of a probability over all buckets.
+    """
+    generator = np.random.default_rng(_SEED)
+    scorer = Scorer(artifact, bundle, threads=torch.get_num_threads())
+    worst = 0.0
+    for bucket in bundle.buckets:
+        # From a row that fills the bucket down to one of two tokens.
+        lengths = np.linspace(bucket.length, 2, num=min(bucket.batch, _ROWS)).astype(int)
+        rows = [
+            [int(token) for token in generator.integers(0, model.config.vocab_size, size=length)]
+            for length in lengths
+        ]
+        places = np.arange(bucket.batch) % len(rows)
+        compiled = scorer.run(bucket, [rows[place] for place in places])
+        eager = _eager(model, rows, width=bundle.max_length, pad_id=bundle.pad_id)
+        worst = np.maximum(worst, np.abs(compiled - eager[places]).max())
+    return float(worst)
+
+
+def _eager(
+    model: PositiveProbability, rows: list[list[int]], *, width: int, pad_id: int
+) -> NDArray[np.float32]:
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row)
+        mask[index, : len(row)] = 1
+    with torch.inference_mode():
+        scores: NDArray[np.float32] = model(ids, mask).numpy()
+    return scores

@@ -1,0 +1,108 @@
+"""An artifact whose scores are known: the sigmoid of the sum of its words' weights.
+
+It has the layout, the handler and the fixed-shape graphs of a compiled model, and is made in
+milliseconds without torch.
+"""
+
+import itertools
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+import sashiko.serving
+from sashiko.serving.pack import pack
+
+SERVING = Path(sashiko.serving.__file__).parent
+HANDLER_FILES = ("bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
+WORDS = {"bad": 2.0, "awful": 3.0, "fine": -1.0, "good": -2.0, "unknown": 0.5}
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+
+def build_artifact(
+    folder: Path,
+    *,
+    words: Mapping[str, float] = WORDS,
+    labels: tuple[str, str] = ("no", "yes"),
+    template: str = "{tone} {note}",
+    truncate: bool = False,
+    batch_sizes: Sequence[int] = (1, 4),
+    lengths: Sequence[int] = (4, 8),
+) -> Path:
+    """Writes an unpacked artifact into `folder/artifact` and returns its `model.tar.gz`."""
+    artifact = folder / "artifact"
+    (artifact / "code").mkdir(parents=True)
+    for name in HANDLER_FILES:
+        shutil.copyfile(SERVING / name, artifact / "code" / name)
+    vocabulary = {word: index for index, word in enumerate([*_SPECIAL, *words])}
+    _tokenizer(vocabulary).save(str(artifact / "tokenizer.json"))
+    # Padding that is not masked shows.
+    known = {"[PAD]": 50.0, **words}
+    weights = np.array([[known.get(word, 0.0)] for word in vocabulary], dtype=np.float32)
+    buckets = []
+    for length, batch in itertools.product(lengths, batch_sizes):
+        graph = f"model_b{batch}_l{length}.onnx"
+        onnx.save(_graph(weights, batch=batch, length=length), artifact / graph)
+        buckets.append({"batch": batch, "length": length, "graph": graph})
+    about = {
+        "labels": labels,
+        "template": template,
+        "missing": "unknown",
+        "truncate": truncate,
+        "pad_id": 0,
+        "buckets": buckets,
+    }
+    (artifact / "serving.json").write_text(json.dumps(about))
+    pack(artifact, folder / "model.tar.gz")
+    return folder / "model.tar.gz"
+
+
+def expected_score(text: str, words: Mapping[str, float] = WORDS) -> float:
+    """Returns the score that the artifact must give to a text."""
+    total = sum(words.get(word, 0.0) for word in text.lower().split())
+    return float(1 / (1 + np.exp(-total)))
+
+
+def _tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel(dict(vocabulary), "[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
+    )
+    # As saved by some trainers: the handler must not let the file decide on lengths.
+    tokenizer.enable_truncation(6)
+    tokenizer.enable_padding(length=6)
+    return tokenizer
+
+
+def _graph(weights: np.ndarray, *, batch: int, length: int) -> onnx.ModelProto:
+    shape = [batch, length]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["weights", "input_ids"], ["each"]),
+            helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+            helper.make_node("Unsqueeze", ["mask", "last"], ["mask3"]),
+            helper.make_node("Mul", ["each", "mask3"], ["kept"]),
+            helper.make_node("ReduceSum", ["kept", "axes"], ["sum"], keepdims=0),
+            helper.make_node("Sigmoid", ["sum"], ["score"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+         for name in ("input_ids", "attention_mask")],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch])],
+        [
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(np.array([2]), "last"),
+            numpy_helper.from_array(np.array([1, 2]), "axes"),
+        ],
+    )  # fmt: skip
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10, producer_name="test"
+    )

@@ -1,0 +1,39 @@
+import json
+
+import inference
+import pytest
+
+from tests.serving.tiny_artifact import build_artifact, expected_score
+
+
+@pytest.fixture
+def folder(tmp_path):
+    build_artifact(tmp_path)
+    return str(tmp_path / "artifact")
+
+
+def ask(model, inputs):
+    request = inference.input_fn(json.dumps({"inputs": inputs}), "application/json")
+    return json.loads(inference.output_fn(inference.predict_fn(request, model), None))
+
+
+def test_a_text_and_its_row_get_the_same_score(folder) -> None:
+    model = inference.model_fn(folder)
+    (text,) = ask(model, ["bad fine"])
+    (row,) = ask(model, [{"tone": "bad", "note": "fine"}])
+    assert text == row
+    assert text["score"] == pytest.approx(expected_score("bad fine"), abs=1e-6)
+    assert text["label"] == "yes"
+
+
+def test_the_threshold_of_the_environment_decides_on_the_label(folder, monkeypatch) -> None:
+    monkeypatch.setenv("SASHIKO_THRESHOLD", "0.9")
+    answers = ask(inference.model_fn(folder), ["bad", "awful"])
+    assert [answer["label"] for answer in answers] == ["no", "yes"]
+
+
+@pytest.mark.parametrize("threshold", ["1.5", "nan", "high"])
+def test_a_threshold_that_is_no_probability_stops_the_start(folder, monkeypatch, threshold) -> None:
+    monkeypatch.setenv("SASHIKO_THRESHOLD", threshold)
+    with pytest.raises(ValueError):
+        inference.model_fn(folder)

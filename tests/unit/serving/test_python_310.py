@@ -1,0 +1,37 @@
+"""The serving image has Python 3.10, and nothing of this package."""
+
+import ast
+import sys
+
+import pytest
+
+from tests.serving.tiny_artifact import HANDLER_FILES, SERVING
+
+FILES = sorted(SERVING.glob("*.py"))
+IN_THE_IMAGE = {"numpy", "onnxruntime", "tokenizers"}
+FOR_COMPILE = {"onnx_ir", "onnxscript", "torch", "transformers"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_file_parses_as_python_310(file) -> None:
+    ast.parse(file.read_text(), feature_version=(3, 10))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_file_imports_siblings_and_packages_of_the_image_only(file) -> None:
+    allowed = set(sys.stdlib_module_names) | IN_THE_IMAGE
+    if file.name in HANDLER_FILES:
+        allowed |= {name.removesuffix(".py") for name in HANDLER_FILES}
+    else:
+        allowed |= FOR_COMPILE | {sibling.stem for sibling in FILES}
+    assert imported(ast.parse(file.read_text())) <= allowed
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or ".").partition(".")[0])
+    return names

@@ -1,0 +1,61 @@
+import bundle
+import payload
+import pytest
+import scorer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.serving.tiny_artifact import build_artifact, expected_score
+
+BUCKETS = tuple(
+    bundle.Bucket(batch=batch, length=length, graph="") for length in (4, 8) for batch in (1, 4)
+)
+
+
+@given(st.lists(st.integers(min_value=2, max_value=8), max_size=40))
+def test_every_row_gets_the_shortest_bucket_that_fits_it(lengths) -> None:
+    seen = []
+    for bucket, positions in scorer.plan(lengths, BUCKETS):
+        assert len(positions) <= bucket.batch
+        shortest = [4 if lengths[position] <= 4 else 8 for position in positions]
+        assert shortest == [bucket.length] * len(positions)
+        seen += positions
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_a_rest_is_not_padded_where_a_smaller_batch_exists() -> None:
+    sizes = [(bucket.batch, len(rows)) for bucket, rows in scorer.plan([3] * 6, BUCKETS)]
+    assert sizes == [(4, 4), (1, 1), (1, 1)]
+
+
+def test_a_rest_below_the_smallest_batch_is_padded() -> None:
+    only = (bundle.Bucket(batch=4, length=4, graph=""),)
+    assert [rows for _, rows in scorer.plan([3] * 6, only)] == [(0, 1, 2, 3), (4, 5)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    build_artifact(tmp_path)
+    return tmp_path / "artifact"
+
+
+def test_scores_come_back_in_the_order_of_the_texts(folder) -> None:
+    texts = ["good " * n + "bad" for n in (5, 0, 3, 1, 4, 2)] * 3
+    found = scorer.Scorer(folder, bundle.read_bundle(folder), threads=1).scores(texts)
+    assert found == pytest.approx([expected_score(text) for text in texts], abs=1e-6)
+
+
+def test_a_text_that_fits_no_bucket_is_refused(folder) -> None:
+    longest = "bad " * 6
+    model = scorer.Scorer(folder, bundle.read_bundle(folder), threads=1)
+    assert model.scores([longest]) == pytest.approx([expected_score(longest)], abs=1e-6)
+    with pytest.raises(payload.BadRequestError, match="has 9 tokens, at most 8") as caught:
+        model.scores([longest, longest + "bad"])
+    assert caught.value.position == 1
+
+
+def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path) -> None:
+    build_artifact(tmp_path, truncate=True)
+    folder = tmp_path / "artifact"
+    model = scorer.Scorer(folder, bundle.read_bundle(folder), threads=1)
+    assert model.scores(["bad " * 9]) == pytest.approx([expected_score("bad " * 6)], abs=1e-6)
