@@ -1,0 +1,229 @@
+"""The model registry: versions of a model package group, and which one is in use.
+
+Locally this is MLflow's registry in a sqlite file. A version's alias `candidate` is the newest one
+registered, `champion` the one that a person approved.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sashiko.errors import InputError
+from sashiko.files import sha256_file
+
+ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
+ARTIFACT_FILE = "model.tar.gz"
+_SQLITE = "sqlite:///"
+_STATUS = "model_approval_status"
+_ARTIFACT = "artifact_sha256"
+_EXECUTION = "execution_id"
+_THRESHOLD = "threshold"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version.
+
+    Attributes:
+        group: the model package group.
+        version: its number.
+        status: SageMaker's approval status.
+        artifact_sha256: hex digest of `model.tar.gz`.
+        threshold: probability at or above which the positive label is given.
+        tags: everything else that was recorded: data hash, contract, git SHA, gates, approver.
+        aliases: `candidate`, `champion`, both or none.
+    """
+
+    group: str
+    version: int
+    status: ApprovalStatus
+    artifact_sha256: str
+    threshold: float
+    tags: dict[str, str]
+    aliases: tuple[str, ...]
+
+
+class MlflowRegistry:
+    """MLflow's model registry at a tracking URI."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        """Opens the registry.
+
+        Args:
+            tracking_uri: such as `sqlite:///path/mlflow.db`.
+
+        Raises:
+            InputError: if it cannot be reached.
+        """
+        self._uri = tracking_uri
+        self._client = mlflow_client(tracking_uri)
+
+    def versions(self, group: str) -> list[ModelVersion]:
+        """Returns a group's versions, newest first; none if the group does not exist."""
+        if not self._client.search_registered_models(f"name='{group}'"):
+            return []
+        # Only the single look-up fills a version's aliases in; the registered model has them all.
+        aliases = self._client.get_registered_model(group).aliases
+        found = self._client.search_model_versions(f"name='{group}'")
+        versions = [_to_version(group, item, aliases) for item in found]
+        return sorted(versions, key=lambda version: version.version, reverse=True)
+
+    def groups(self) -> list[str]:
+        """Returns the names of all groups, sorted."""
+        return sorted(model.name for model in self._client.search_registered_models())
+
+    def champion(self, group: str) -> ModelVersion | None:
+        """Returns the version in use, or None if no version was approved yet."""
+        for version in self.versions(group):
+            if "champion" in version.aliases:
+                return version
+        return None
+
+    def version(self, group: str, number: int) -> ModelVersion:
+        """Returns one version.
+
+        Raises:
+            InputError: if there is no such version.
+        """
+        versions = self.versions(group)
+        for version in versions:
+            if version.version == number:
+                return version
+        known = ", ".join(str(version.version) for version in versions) or "none"
+        raise InputError(f"model {group} has no version {number}; registered: {known}")
+
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        """Copies a version's `model.tar.gz` into `folder` and returns its path.
+
+        Raises:
+            InputError: if it is missing, or is not the file that was registered.
+        """
+        import mlflow.artifacts
+
+        item = self._client.get_model_version(version.group, str(version.version))
+        try:
+            path = Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"{item.source}/{ARTIFACT_FILE}",
+                    dst_path=str(folder),
+                    tracking_uri=self._uri,
+                )
+            )
+        except Exception as error:
+            raise InputError(
+                f"model {version.group} version {version.version}: its artifact cannot be read: "
+                f"{error}; register it again with `sashiko run`"
+            ) from error
+        if sha256_file(path) != version.artifact_sha256:
+            raise InputError(
+                f"model {version.group} version {version.version}: {ARTIFACT_FILE} is not the file "
+                "that was registered (its sha256 differs); register it again with `sashiko run`"
+            )
+        return path
+
+    def register(
+        self, group: str, *, files: Path, run_id: str, threshold: float, tags: dict[str, str]
+    ) -> tuple[ModelVersion, bool]:
+        """Registers an artifact as the group's `candidate`, pending approval.
+
+        The artifact is stored before the version is made, so no version ever lacks it. An artifact
+        that is registered already with the same threshold and data is not registered again.
+
+        Args:
+            group: the model package group; made if missing.
+            files: folder with `model.tar.gz` and what belongs to it.
+            run_id: the MLflow run that holds the artifact.
+            threshold: the decision threshold.
+            tags: what is recorded with the version; must hold `execution_id` and `data_sha256`.
+
+        Returns:
+            The version, and whether it is new.
+        """
+        digest = sha256_file(files / ARTIFACT_FILE)
+        tags = tags | {
+            _ARTIFACT: digest, _THRESHOLD: repr(threshold), _STATUS: "PendingManualApproval"
+        }  # fmt: skip
+        same = (_ARTIFACT, _THRESHOLD, "data_sha256")
+        for version in self.versions(group):
+            known = version.tags.get(_EXECUTION) == tags[_EXECUTION] or all(
+                version.tags.get(key) == tags[key] for key in same
+            )
+            if known:
+                return version, False
+        if not self._client.search_registered_models(f"name='{group}'"):
+            self._client.create_registered_model(group)
+        self._client.log_artifacts(run_id, str(files), "model")
+        source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
+        item = self._client.create_model_version(group, source, run_id=run_id, tags=tags)
+        self._client.set_registered_model_alias(group, "candidate", item.version)
+        return self.version(group, int(item.version)), True
+
+    def decide(
+        self, group: str, number: int, *, status: ApprovalStatus, by: str, reason: str
+    ) -> ModelVersion:
+        """Records a person's decision; approval makes the version the champion.
+
+        Raises:
+            InputError: if there is no such version.
+        """
+        version = self.version(group, number)
+        decision = {_STATUS: status, "approval.by": by, "approval.reason": reason}
+        for key, value in decision.items():
+            self._client.set_model_version_tag(group, str(number), key, value)
+        if status == "Approved":
+            self._client.set_registered_model_alias(group, "champion", str(number))
+        elif "champion" in version.aliases:
+            self._client.delete_registered_model_alias(group, "champion")
+        return self.version(group, number)
+
+
+def mlflow_client(tracking_uri: str) -> Any:
+    """Returns an MlflowClient whose database is made if it does not exist.
+
+    Raises:
+        InputError: if MLflow cannot be reached.
+    """
+    if not tracking_uri:
+        raise InputError("MLFLOW_TRACKING_URI is not set: the pipeline's parameter sets it")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        raise InputError(f"MLflow at {tracking_uri} cannot be reached: {error}") from error
+    return client
+
+
+def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:
+    """Returns the id of an experiment, made if missing.
+
+    With a sqlite URI the artifacts lie beside the database file, so that one folder holds both.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment:
+        return str(experiment.experiment_id)
+    location = None
+    if tracking_uri.startswith(_SQLITE):
+        database = Path(tracking_uri.removeprefix(_SQLITE))
+        location = (database.parent / "mlartifacts").as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _to_version(group: str, item: Any, aliases: dict[str, str]) -> ModelVersion:
+    tags = dict(item.tags)
+    status = tags.get(_STATUS, "PendingManualApproval")
+    return ModelVersion(
+        group=group,
+        version=int(item.version),
+        status=status,
+        artifact_sha256=tags.get(_ARTIFACT, ""),
+        threshold=float(tags.get(_THRESHOLD, "0.5")),
+        tags=tags,
+        aliases=tuple(
+            sorted(key for key, value in aliases.items() if str(value) == str(item.version))
+        ),
+    )

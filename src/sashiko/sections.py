@@ -1,0 +1,70 @@
+"""Which files a step finds in its configuration channel, and how it reads them.
+
+A step gets the contract and the recipe sections that it uses, nothing else. The channel's S3
+prefix is named by the files' digest, so the same URI always means the same bytes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from sashiko.contract.model import Contract, load_contract
+from sashiko.files import canonical_json, read_json, sha256_bytes
+from sashiko.paths import processing_input
+from sashiko.recipe import Recipe
+from sashiko.yaml_models import validate
+
+M = TypeVar("M", bound=BaseModel)
+
+_CONTRACT_FILE = "contract.odcs.yaml"
+STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Snapshot": ("contract",),
+        "SnapshotFacets": ("contract",),
+        "Validate": ("contract",),
+        "ValidateFacets": ("contract",),
+        "Prepare": ("contract", "data", "text"),
+        "Weights": ("contract", "reweighing"),
+        "Compile": ("compile", "text"),
+        "Evaluate": ("evaluate", "quality"),
+        "BiasInput": ("contract",),
+        "JudgeBias": ("contract", "bias"),
+        "Register": ("contract",),
+    }
+)
+
+
+def step_files(step: str, *, recipe: Recipe, contract_file: Path) -> dict[str, bytes]:
+    """Returns the files of a step's configuration channel: name -> content."""
+    files: dict[str, bytes] = {}
+    for section in STEP_SECTIONS[step]:
+        if section == "contract":
+            files[_CONTRACT_FILE] = contract_file.read_bytes()
+        else:
+            value = getattr(recipe, section).model_dump(mode="json")
+            files[f"{section}.json"] = canonical_json(value)
+    return files
+
+
+def content_uri(bucket: str, prefix: str, files: Mapping[str, bytes]) -> str:
+    """Names the S3 prefix of a set of files by what is in them."""
+    digests = {name: sha256_bytes(content) for name, content in files.items()}
+    return f"s3://{bucket}/{prefix}/{sha256_bytes(canonical_json(digests))[:16]}"
+
+
+def read_section(model: type[M], section: str) -> M:
+    """Reads a recipe section inside a processing job.
+
+    Raises:
+        InputError: if the channel lacks the section or holds another version of it.
+    """
+    path = processing_input("config") / f"{section}.json"
+    return validate(model, read_json(path), source=str(path))
+
+
+def read_contract() -> Contract:
+    """Reads the data contract inside a processing job."""
+    return load_contract(processing_input("config") / _CONTRACT_FILE)

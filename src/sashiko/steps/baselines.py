@@ -1,0 +1,52 @@
+"""The two models that a fine-tuned one has to beat."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sashiko.errors import InputError
+from sashiko.metrics.arrays import Floats, Ints
+
+MAJORITY = "majority"
+LINEAR = "tfidf_logistic_regression"
+MAJORITY_THRESHOLD = 0.5
+
+
+def majority_scores(train_labels: Ints, *, rows: int) -> Floats:
+    """Gives every row the positive rate of the train split.
+
+    At a threshold of 0.5 that predicts the more frequent label.
+    """
+    return np.full(rows, train_labels.mean())
+
+
+def linear_scores(
+    train_texts: Sequence[str], train_labels: Ints, texts: Sequence[str], *, seed: int
+) -> Floats:
+    """Fits TF-IDF of words and word pairs with logistic regression, and scores texts.
+
+    Args:
+        train_texts: the train split's.
+        train_labels: 0 or 1, one per text.
+        texts: to score.
+        seed: of the regression.
+
+    Returns:
+        P(positive) of each of `texts`, float64.
+
+    Raises:
+        InputError: if the train split has one label only.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    if len(np.unique(train_labels)) < 2:
+        raise InputError("the train split has one label only: nothing can be learned from it")
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+        LogisticRegression(max_iter=1000, random_state=seed),
+    )
+    model.fit(list(train_texts), train_labels)
+    scores: Floats = model.predict_proba(list(texts))[:, 1].astype(np.float64)
+    return scores

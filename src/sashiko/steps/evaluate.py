@@ -1,0 +1,139 @@
+"""Evaluate: scores the artifact that will be served, and judges it. It never sees a facet.
+
+    python -m sashiko.steps.evaluate
+
+Reads Compile's artifact, Prepare's splits, Train's output and ResolveChampion's champion. Writes
+the predictions, every figure of the model's quality, the decision threshold, and the verdict of
+the gate `model-quality`.
+"""
+
+import argparse
+import io
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.artifact import open_artifact
+from sashiko.errors import InputError
+from sashiko.evaluation import write_decision, write_evaluation
+from sashiko.files import sha256_file, sha256_tree
+from sashiko.gates.quality import quality_checks
+from sashiko.gates.verdict import decide, write_verdict
+from sashiko.metrics.arrays import Floats
+from sashiko.parquet import write_table
+from sashiko.paths import processing_input, processing_output
+from sashiko.recipe import EvaluateSection, QualitySection
+from sashiko.sections import read_section
+from sashiko.splits import SPLITS
+from sashiko.steps.baselines import LINEAR, MAJORITY
+from sashiko.steps.entry import run_step
+from sashiko.steps.figures import evaluate
+from sashiko.steps.opponents import (
+    ARTIFACT,
+    Scored,
+    champion_model,
+    decide_threshold,
+    linear_baseline,
+    majority_baseline,
+    read_champion,
+)
+from sashiko.steps.scored_splits import Split, load_split, score_splits
+from sashiko.training.checkpoint import MetricLine
+
+_ANY_THRESHOLD = 0.5  # the scores do not depend on it
+_GATE = "model-quality"
+
+
+def main() -> None:
+    """Scores, compares, judges, and writes the four outputs."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    section = read_section(EvaluateSection, "evaluate")
+    quality = read_section(QualitySection, "quality")
+    splits = {name: load_split(processing_input(name)) for name in SPLITS}
+    train, validation, test = (splits[name] for name in SPLITS)
+    curve = read_learning_curve(processing_input("training-output") / "output.tar.gz")
+
+    archive = processing_input("artifact") / ARTIFACT
+    with open_artifact(archive, threshold=_ANY_THRESHOLD) as artifact:
+        labels = artifact.labels
+        validation_scores, test_scores = score_splits(
+            artifact, [validation, test], name="candidate"
+        )
+    decision = decide_threshold(section.threshold, validation.labels, validation_scores)
+    candidate = Scored(test_scores, decision.threshold)
+
+    print("fitting the baselines", file=sys.stderr)
+    others = {
+        MAJORITY: majority_baseline(train, test),
+        LINEAR: linear_baseline(section, train, validation, test),
+    }
+    champion = read_champion(processing_input("champion"))
+    if champion is not None:
+        others["champion"] = champion_model(
+            champion, processing_input("champion"), test,
+            labels=labels, candidate=candidate, candidate_sha256=sha256_file(archive),
+        )  # fmt: skip
+
+    print("computing metrics and intervals", file=sys.stderr)
+    evaluation = evaluate(
+        section, candidate, others, splits=splits, validation_scores=validation_scores,
+        decision=decision, labels=labels, champion=champion, curve=curve,
+    )  # fmt: skip
+    verdict = decide(
+        gate=_GATE,
+        checks=quality_checks(quality, evaluation.candidate, evaluation.leads),
+        inputs={
+            name: sha256_tree(processing_input(name)) for name in ("artifact", "champion", *SPLITS)
+        },
+    )
+    write_predictions(
+        processing_output("predictions") / "predictions.parquet",
+        {"validation": (validation, validation_scores), "test": (test, test_scores)},
+        threshold=decision.threshold,
+    )
+    write_evaluation(evaluation, processing_output("metrics"))
+    write_decision(decision, processing_output("decision"))
+    write_verdict(verdict, processing_output("verdict"))
+    print(verdict.summary, file=sys.stderr)
+
+
+def read_learning_curve(archive: Path) -> tuple[MetricLine, ...]:
+    """Reads Train's metrics from its `output.tar.gz`.
+
+    Raises:
+        InputError: if the archive is missing, damaged, or holds no metrics.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            content = tar.extractfile("metrics.jsonl")
+            lines = io.TextIOWrapper(content, "utf-8").read().splitlines() if content else []
+    except (OSError, EOFError, KeyError, tarfile.TarError) as error:
+        raise InputError(f"{archive} holds no readable metrics.jsonl: {error}") from error
+    return tuple(MetricLine.model_validate_json(line) for line in lines)
+
+
+def write_predictions(
+    path: Path, scored: Mapping[str, tuple[Split, Floats]], *, threshold: float
+) -> None:
+    """Writes key, split, label, score and prediction of each row."""
+    tables = [
+        pa.table(
+            {
+                "key": pa.array(split.keys, pa.string()),
+                "split": pa.array([name] * len(split.keys), pa.string()),
+                "label": pa.array(split.labels, pa.int64()),
+                "score": pa.array(scores, pa.float64()),
+                "predicted": pa.array((scores >= threshold).astype(np.int64)),
+            }
+        )
+        for name, (split, scores) in scored.items()
+    ]
+    write_table(path, pa.concat_tables(tables))
+
+
+if __name__ == "__main__":
+    run_step(main)

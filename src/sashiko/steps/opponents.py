@@ -1,0 +1,113 @@
+"""The models that a candidate is held against: two baselines and the champion."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sashiko.artifact import Artifact, open_artifact
+from sashiko.errors import InputError
+from sashiko.evaluation import ChampionRecord, Decision
+from sashiko.files import read_json, sha256_file
+from sashiko.metrics.arrays import Floats, Ints
+from sashiko.metrics.quality import choose_threshold, evaluate_scores
+from sashiko.recipe import EvaluateSection, ThresholdSection
+from sashiko.steps.baselines import MAJORITY_THRESHOLD, linear_scores, majority_scores
+from sashiko.steps.scored_splits import Split, score_splits
+from sashiko.yaml_models import Frozen, validate
+
+ARTIFACT = "model.tar.gz"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model's scores of the test split, and the threshold that goes with them."""
+
+    scores: Floats
+    threshold: float
+
+
+class _Resolved(Frozen):
+    champion: ChampionRecord | None
+
+
+def decide_threshold(section: ThresholdSection, labels: Ints, scores: Floats) -> Decision:
+    """Chooses the decision threshold by the recipe's policy, on the validation split."""
+    threshold = (
+        section.value
+        if section.value is not None
+        else choose_threshold(labels, scores, metric=section.metric)
+    )
+    at_threshold = evaluate_scores(labels, scores, threshold=threshold, replicates=1, seed=0)
+    return Decision(
+        threshold=threshold,
+        policy=section.policy,
+        metric=section.metric,
+        validation_value=at_threshold[section.metric].value,
+    )
+
+
+def majority_baseline(train: Split, test: Split) -> Scored:
+    """Answers every row with the train split's more frequent label."""
+    return Scored(majority_scores(train.labels, rows=len(test.keys)), MAJORITY_THRESHOLD)
+
+
+def linear_baseline(
+    section: EvaluateSection, train: Split, validation: Split, test: Split
+) -> Scored:
+    """Fits the linear baseline; its threshold comes from validation, as the candidate's does."""
+    texts = validation.texts + test.texts
+    scores = linear_scores(train.texts, train.labels, texts, seed=section.seed)
+    on_validation, on_test = np.split(scores, [len(validation.texts)])
+    decision = decide_threshold(section.threshold, validation.labels, on_validation)
+    return Scored(on_test, decision.threshold)
+
+
+def read_champion(folder: Path) -> ChampionRecord | None:
+    """Reads what ResolveChampion found; None if no version is approved yet.
+
+    Raises:
+        InputError: if the record is damaged, or the artifact beside it is another one.
+    """
+    path = folder / "champion.json"
+    champion = validate(_Resolved, read_json(path), source=str(path)).champion
+    if champion is None:
+        return None
+    found = sha256_file(folder / ARTIFACT)
+    if found != champion.sha256:
+        raise InputError(
+            f"{folder / ARTIFACT} has sha256 {found}, the registry says {champion.sha256}: the "
+            "champion's artifact was changed; reject that version"
+        )
+    return champion
+
+
+def champion_model(
+    champion: ChampionRecord,
+    folder: Path,
+    test: Split,
+    *,
+    labels: tuple[str, str],
+    candidate: Scored,
+    candidate_sha256: str,
+) -> Scored:
+    """Scores the test split with the champion; the same artifact is not scored twice.
+
+    Raises:
+        InputError: if the champion has other labels, or refuses a text.
+    """
+    if champion.sha256 == candidate_sha256:
+        return Scored(candidate.scores, champion.threshold)
+    with open_artifact(folder / ARTIFACT, threshold=champion.threshold) as loaded:
+        _require_labels(loaded, labels, version=champion.version)
+        (scores,) = score_splits(loaded, [test], name="champion")
+    return Scored(scores, champion.threshold)
+
+
+def _require_labels(champion: Artifact, labels: tuple[str, str], *, version: int) -> None:
+    """Checks that two models answer the same question."""
+    if champion.labels != labels:
+        raise InputError(
+            f"champion version {version} has the labels {', '.join(champion.labels)}, the "
+            f"candidate {', '.join(labels)}: give the recipe another `model_package_group`"
+        )

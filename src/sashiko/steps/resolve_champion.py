@@ -1,0 +1,54 @@
+"""ResolveChampion: fetches the newest approved artifact, or says that there is none yet."""
+
+import argparse
+import os
+import shutil
+import sys
+
+from sashiko.errors import InputError
+from sashiko.files import write_json
+from sashiko.paths import processing_output
+from sashiko.registry import ARTIFACT_FILE, MlflowRegistry
+from sashiko.steps.entry import run_step
+
+
+def open_registry(kind: str) -> MlflowRegistry:
+    """Opens the registry that the pipeline's `ModelRegistry` parameter names.
+
+    Raises:
+        InputError: if it is `sagemaker`, which arrives with the cloud stacks, or unreachable.
+    """
+    if kind != "mlflow":
+        raise InputError(f"ModelRegistry={kind}: only mlflow is supported so far")
+    return MlflowRegistry(os.environ.get("MLFLOW_TRACKING_URI", ""))
+
+
+def main() -> None:
+    """Writes `champion.json` and, when there is a champion, its `model.tar.gz`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--registry", required=True, help="mlflow or sagemaker")
+    parser.add_argument("--model-package-group", required=True, help="whose champion")
+    arguments = parser.parse_args()
+    registry = open_registry(arguments.registry)
+
+    folder = processing_output("champion")
+    champion = registry.champion(arguments.model_package_group)
+    if champion is None:
+        write_json(folder / "champion.json", {"champion": None})
+        print(f"no champion yet in {arguments.model_package_group}", file=sys.stderr)
+        return
+    downloads = folder / "download"
+    downloads.mkdir()
+    registry.download(champion, downloads).replace(folder / ARTIFACT_FILE)
+    shutil.rmtree(downloads)
+    record = {
+        "version": champion.version,
+        "sha256": champion.artifact_sha256,
+        "threshold": champion.threshold,
+    }
+    write_json(folder / "champion.json", {"champion": record})
+    print(f"champion: {champion.group} version {champion.version}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_step(main)

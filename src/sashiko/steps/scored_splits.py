@@ -1,0 +1,88 @@
+"""Splits as Evaluate reads them, and an artifact's scores of them."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sashiko.artifact import Artifact, RequestRefusedError
+from sashiko.errors import InputError
+from sashiko.evaluation import SplitCount
+from sashiko.metrics.arrays import Floats, Ints
+from sashiko.training.examples import read_split
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split's rows, in the order of their keys.
+
+    Attributes:
+        keys: of each row.
+        texts: of each row.
+        labels: int64, 1 for positive.
+    """
+
+    keys: tuple[str, ...]
+    texts: tuple[str, ...]
+    labels: Ints
+
+    @property
+    def count(self) -> SplitCount:
+        """Its size."""
+        return SplitCount(rows=len(self.keys), positives=int(self.labels.sum()))
+
+
+def load_split(folder: Path) -> Split:
+    """Reads a split that Prepare wrote.
+
+    Raises:
+        InputError: if the file is missing, damaged, empty, or lacks a column.
+    """
+    table = read_split(folder)
+    return Split(
+        keys=tuple(table["key"].to_pylist()),
+        texts=tuple(table["text"].to_pylist()),
+        labels=table["label"].to_numpy().astype(np.int64),
+    )
+
+
+def score_splits(artifact: Artifact, splits: Sequence[Split], *, name: str) -> list[Floats]:
+    """Scores splits with an artifact's own handler; a text that occurs twice is scored once.
+
+    Args:
+        artifact: the model.
+        splits: what to score.
+        name: what the model is called in progress and errors.
+
+    Returns:
+        P(positive) of each row, float64, one array per split.
+
+    Raises:
+        InputError: if the handler refuses a text; it names the row's key.
+    """
+    unique = list(dict.fromkeys(text for split in splits for text in split.texts))
+    start = time.monotonic()
+
+    def report(done: int) -> None:
+        speed = done / max(time.monotonic() - start, 1e-9)
+        print(f"{name}: scored {done:,} of {len(unique):,} texts, {speed:,.0f}/s", file=sys.stderr)
+
+    try:
+        answers = artifact.predict(unique, on_progress=report)
+    except RequestRefusedError as error:
+        text = unique[error.position or 0]
+        key = next(
+            key
+            for split in splits
+            for key, other in zip(split.keys, split.texts, strict=True)
+            if other == text
+        )
+        raise InputError(
+            f"the {name} refuses the row with key {key}: {error.reason}; or compile for longer "
+            "texts (`compile.sequence_lengths`), or set `text.truncate: true`"
+        ) from error
+    score_of = {text: answer.score for text, answer in zip(unique, answers, strict=True)}
+    return [np.array([score_of[text] for text in split.texts]) for split in splits]

@@ -1,0 +1,117 @@
+"""Snapshot and SnapshotFacets: the contract's governed SELECT, as of one version of the lake.
+
+`python -m sashiko.steps.snapshot --view training --lake-uri duckdb:///path/to/lake --as-of HASH`
+
+Reads the lake, the contract (input `config`) and, for the facets, the training snapshot's manifest
+(input `training-manifest`); writes `data/data.parquet` and `manifest/manifest.json`.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from sashiko.contract.derive import arrow_schema, select_sql
+from sashiko.contract.manifest import (
+    MANIFEST_FILE,
+    ColumnType,
+    ContractVersion,
+    Manifest,
+    read_manifest,
+)
+from sashiko.contract.model import Contract, View
+from sashiko.data.lake_reader import check_table, lake_folder, query
+from sashiko.errors import InputError
+from sashiko.files import sha256_file, write_json
+from sashiko.parquet import write_batches
+from sashiko.paths import processing_input, processing_output
+from sashiko.sections import read_contract
+from sashiko.steps.entry import run_step
+
+
+def main() -> None:
+    """Runs the step."""
+    parser = argparse.ArgumentParser(description="Writes a governed snapshot of the lake.")
+    parser.add_argument("--view", choices=("training", "facets"), required=True)
+    parser.add_argument("--lake-uri", required=True, help="duckdb://<folder of the lake>")
+    parser.add_argument("--as-of", required=True, help="content hash of the table")
+    arguments = parser.parse_args()
+
+    contract = read_contract()
+    manifest = take_snapshot(
+        contract,
+        arguments.view,
+        table_folder=lake_folder(arguments.lake_uri) / contract.table,
+        as_of=arguments.as_of,
+        data_file=processing_output("data") / "data.parquet",
+    )
+    if arguments.view == "facets":
+        _same_keys(manifest, read_manifest(processing_input("training-manifest")))
+    write_json(processing_output("manifest") / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    shown = ", ".join(column.name for column in manifest.columns)
+    print(f"{manifest.rows:,} rows: {shown}", file=sys.stderr)
+
+
+def take_snapshot(
+    contract: Contract, view: View, *, table_folder: Path, as_of: str, data_file: Path
+) -> Manifest:
+    """Writes the rows of a view, ordered by key, in memory that does not grow with them.
+
+    Args:
+        contract: the data contract.
+        view: `training` or `facets`.
+        table_folder: the table in the lake.
+        as_of: the content hash that the table must have.
+        data_file: the Parquet file to write.
+
+    Returns:
+        The snapshot's manifest.
+
+    Raises:
+        InputError: if the table does not fit the contract or is not the version `as_of`.
+    """
+    check_table(table_folder, contract, as_of=as_of)
+    sql = select_sql(contract, view)
+    schema = arrow_schema(contract, view)
+    digest = hashlib.sha256()
+
+    def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            digest.update(_key_bytes(batch.column(contract.key)))
+            yield batch
+
+    with query(table_folder, contract, sql) as batches:
+        rows = write_batches(data_file, watched(batches), schema=schema)
+    return Manifest(
+        rows=rows,
+        sha256=sha256_file(data_file),
+        keys_sha256=digest.hexdigest(),
+        contract=ContractVersion.of(contract),
+        view=view,
+        table=contract.table,
+        query=sql,
+        as_of=as_of,
+        columns=tuple(ColumnType(name=field.name, type=str(field.type)) for field in schema),
+    )
+
+
+def _key_bytes(keys: pa.Array) -> bytes:
+    """Writes each key behind its length, so that no two lists of keys give the same bytes."""
+    texts = keys.cast(pa.string()).to_pylist()
+    return "".join("-" if text is None else f"{len(text)}:{text}" for text in texts).encode()
+
+
+def _same_keys(facets: Manifest, training: Manifest) -> None:
+    if facets.keys_sha256 != training.keys_sha256 or facets.as_of != training.as_of:
+        raise InputError(
+            f"the facet snapshot ({facets.rows:,} rows, as of {facets.as_of[:12]}) and the "
+            f"training snapshot ({training.rows:,} rows, as of {training.as_of[:12]}) do not hold "
+            "the same keys: start a new run, and look for a row filter that one role alone has"
+        )
+
+
+if __name__ == "__main__":
+    run_step(main)

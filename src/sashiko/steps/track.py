@@ -1,0 +1,83 @@
+"""Track: logs what was measured to MLflow, for runs that a gate will block too.
+
+Train and Evaluate have no network in the cloud, so they write figures and this step logs them.
+"""
+
+import argparse
+import os
+import sys
+
+from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.files import read_json, write_json
+from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.gates.verdict import read_verdict
+from sashiko.paths import processing_input, processing_output
+from sashiko.steps.entry import run_step
+from sashiko.tracking import track_execution
+
+GATES = ("data", "facets", "quality", "bias")
+
+
+def gate_tags() -> dict[str, str]:
+    """Reads the staged verdicts: `gate.<gate>` -> `passed` or `failed`."""
+    verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in GATES]
+    return {f"gate.{item.gate}": "passed" if item.passed else "failed" for item in verdicts}
+
+
+def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Flattens the figures of the test split: `<model>.<metric>`, with `.low` and `.high`."""
+    models = {"candidate": evaluation.candidate, **evaluation.others}
+    parts = {
+        f"{model}.{metric}{suffix}": value
+        for model, estimates in models.items()
+        for metric, estimate in estimates.items()
+        for suffix, value in (
+            ("", estimate.value),
+            (".low", estimate.low),
+            (".high", estimate.high),
+        )
+    }
+    return {key: value for key, value in parts.items() if value is not None} | {
+        "threshold": evaluation.threshold
+    }
+
+
+def bias_metrics() -> dict[str, float]:
+    """Reads the bias metrics that have a value: `bias.<metric>.<facet>.<group>` -> value."""
+    estimates = read_estimates(processing_input("intervals") / INTERVALS_FILE)
+    return {
+        f"bias.{item.metric}.{item.facet}.{_allowed(item.group)}": item.value
+        for item in estimates
+        if item.value is not None
+    }
+
+
+def _allowed(text: str) -> str:
+    """MLflow allows letters, digits and `_-. :/` in a metric's name."""
+    return "".join(char if char.isalnum() or char in "_-. " else "_" for char in text)
+
+
+def main() -> None:
+    """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--execution-id", required=True, help="of the pipeline")
+    parser.add_argument("--recipe", required=True, help="the recipe's name")
+    parser.add_argument("--experiment", required=True, help="the MLflow experiment")
+    arguments = parser.parse_args()
+
+    evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
+    source = read_json(processing_input("run-manifest") / "source.json")
+    run_id = track_execution(
+        os.environ.get("MLFLOW_TRACKING_URI", ""),
+        experiment=arguments.experiment,
+        execution_id=arguments.execution_id,
+        tags={"recipe": arguments.recipe, "git_sha": source["git_sha"], **gate_tags()},
+        metrics=quality_metrics(evaluation) | bias_metrics(),
+        curve=evaluation.learning_curve,
+    )
+    write_json(processing_output("tracking") / "tracking.json", {"mlflow_run_id": run_id})
+    print("tracked" if run_id else "not tracked", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_step(main)

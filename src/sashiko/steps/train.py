@@ -1,0 +1,132 @@
+"""Train: fine-tunes the recipe's encoder on the prepared text. It never sees a facet.
+
+    python -m sashiko.steps.train
+
+A SageMaker training job: channels `train`, `validation`, `weights`, `model` and `meta`;
+hyperparameters as strings; the model goes to `/opt/ml/model`, `metrics.jsonl` to
+`/opt/ml/output/data`. Killed at any time, it resumes from `/opt/ml/checkpoints` and ends with the
+same bytes; a checkpoint is removed once the training is complete.
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from sashiko.files import (
+    canonical_json,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    sha256_tree,
+    write_bytes,
+)
+from sashiko.paths import (
+    checkpoint_dir,
+    hyperparameters_file,
+    model_dir,
+    output_data_dir,
+    training_channel,
+)
+from sashiko.recipe import Hyperparameters
+from sashiko.splits import read_split_meta
+from sashiko.steps.entry import run_step
+from sashiko.training import __file__ as training_package
+from sashiko.training.checkpoint import CheckpointStore, MetricLine
+from sashiko.training.examples import read_split, read_weights, tokenise
+from sashiko.training.loop import Loop, Stopped
+from sashiko.training.machine import attention, best_device, repeatable, uses_bf16
+from sashiko.training.model import load_classifier, load_tokenizer, save_model
+from sashiko.training.stopping import stop_on_signals
+from sashiko.yaml_models import validate
+
+
+def main() -> None:
+    """Reads the channels, trains, and writes the model and its metrics."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", nargs="?", choices=["train"], help="as SageMaker starts images")
+    parser.parse_args()
+    settings = validate(
+        Hyperparameters, read_json(hyperparameters_file()), source=str(hyperparameters_file())
+    )
+    meta = read_split_meta(training_channel("meta"))
+    train_rows = read_split(training_channel("train"))
+    validation_rows = read_split(training_channel("validation"))
+    weights = read_weights(training_channel("weights"), train_rows["key"])
+
+    repeatable(seed=settings.seed)
+    device = best_device()
+    bf16 = uses_bf16(settings.precision, device)
+    tokenizer = load_tokenizer(training_channel("model"))
+    tokenised = partial(
+        tokenise, tokenizer=tokenizer, max_length=settings.max_length, truncate=settings.truncate
+    )
+    train = tokenised(train_rows, source="train", weights=weights)
+    validation = tokenised(validation_rows, source="validation")
+    model = load_classifier(
+        training_channel("model"),
+        labels=meta.labels,
+        hyperparameters=settings,
+        attention=attention(device, max_length=settings.max_length),
+    ).to(device)
+    say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
+
+    store = CheckpointStore(
+        checkpoint_dir(), fingerprint=fingerprint(settings, device=str(device), bf16=bf16)
+    )
+    with stop_on_signals() as stop:
+        loop = Loop(
+            model=model,
+            train=train,
+            validation=validation,
+            pad=tokenizer.pad_token_id,
+            hyperparameters=settings,
+            bf16=bf16,
+            store=store,
+            stop=stop,
+        )
+        try:
+            lines = loop.run()
+        except Stopped as stopped:
+            sys.exit(128 + stopped.signal)
+
+    save_model(model, tokenizer, model_dir())
+    write_metrics(lines, output_data_dir() / "metrics.jsonl")
+    store.remove()
+
+
+def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
+    """Digests all that the result depends on: settings, channels, code, libraries, machine.
+
+    A checkpoint of another fingerprint is not resumed. How often checkpoints are written does not
+    count.
+    """
+    import torch
+    import transformers
+
+    code = Path(training_package).parent
+    parts = {
+        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps"}),
+        "channels": {
+            name: sha256_tree(training_channel(name)) if training_channel(name).exists() else None
+            for name in ("train", "validation", "weights", "model", "meta")
+        },
+        "code": {path.name: sha256_file(path) for path in sorted(code.glob("*.py"))},
+        "libraries": [torch.__version__, transformers.__version__],
+        "machine": [device, bf16, torch.get_num_threads()],
+    }
+    return sha256_bytes(canonical_json(parts))
+
+
+def write_metrics(lines: tuple[MetricLine, ...], path: Path) -> None:
+    """Writes the metric lines as JSON lines."""
+    write_bytes(path, "".join(f"{line.model_dump_json()}\n" for line in lines).encode())
+
+
+def say(message: str) -> None:
+    """Prints progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run_step(main)

@@ -1,0 +1,103 @@
+"""The snapshot's training view as keys, labels and texts; everything that may be wrong with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.contract.model import Contract, TimeSplit
+from sashiko.errors import InputError
+from sashiko.parquet import open_parquet
+from sashiko.recipe import TextSection
+from sashiko.serving import text as texts_of
+
+
+def template_columns(contract: Contract, template: str) -> tuple[str, ...]:
+    """Returns the columns that the recipe's template names, all of which a model may read.
+
+    Raises:
+        InputError: if the template is malformed, names no column, or names one that is not in the
+            contract's text columns; those are never key, label, sensitive or personal.
+    """
+    try:
+        columns = texts_of.columns(template)
+    except ValueError as error:
+        raise InputError(f"recipe key text.template `{template}`: {error}") from error
+    refused = [column for column in columns if column not in contract.text_columns]
+    if refused or not columns:
+        named = f"names `{'`, `'.join(refused)}`" if refused else "names no column"
+        raise InputError(
+            f"recipe key text.template `{template}` {named}; the contract's textColumns are: "
+            f"{', '.join(contract.text_columns)}"
+        )
+    return columns
+
+
+def read_columns(source: Path, contract: Contract, columns: Sequence[str]) -> pa.Table:
+    """Reads what Prepare needs of the snapshot.
+
+    Raises:
+        InputError: if the file is missing, damaged, empty, or lacks a column.
+    """
+    needed = [contract.key, contract.label.column, *columns]
+    if isinstance(contract.split, TimeSplit):
+        needed.append(contract.split.column)
+    needed = list(dict.fromkeys(needed))
+    file = open_parquet(source)
+    absent = [column for column in needed if column not in file.schema_arrow.names]
+    if absent:
+        raise InputError(f"{source} lacks column `{'`, `'.join(absent)}`; check the contract")
+    try:
+        table = file.read(columns=needed)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{source} is damaged: {error}; make the snapshot again") from error
+    if not table.num_rows:
+        raise InputError(f"{source} has no rows; load data into the lake first")
+    return table
+
+
+def key_strings(table: pa.Table, contract: Contract, source: Path) -> pa.ChunkedArray:
+    """Returns the keys as strings.
+
+    Raises:
+        InputError: if a key is null or occurs twice.
+    """
+    keys = table[contract.key].cast(pa.string())
+    twice = len(keys) - pc.count_distinct(keys, mode="all").as_py()
+    if keys.null_count or twice:
+        raise InputError(
+            f"{source}: key column `{contract.key}` has {keys.null_count} nulls and {twice} "
+            "repeated values; every row needs a key of its own"
+        )
+    return keys
+
+
+def label_classes(table: pa.Table, contract: Contract, source: Path) -> npt.NDArray[np.int64]:
+    """Returns 1 for the contract's positive label and 0 for its negative one.
+
+    Raises:
+        InputError: if the column has another value.
+    """
+    classes = {contract.label.negative: 0, contract.label.positive: 1}
+    values = table[contract.label.column].cast(pa.string()).combine_chunks()
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(values).to_pylist()}
+    unseen = [value for value in counts if value not in classes]
+    if unseen:
+        found = ", ".join(f"{value!r} in {counts[value]} rows" for value in unseen[:5])
+        raise InputError(
+            f"{source}: label column `{contract.label.column}` has {found}; the contract's label "
+            f"is {' or '.join(map(repr, classes))}: mend the data or the contract"
+        )
+    return np.asarray(pc.equal(values, contract.label.positive)).astype(np.int64)
+
+
+def assemble_texts(table: pa.Table, columns: Sequence[str], text: TextSection) -> list[str]:
+    """Returns per row the text that the recipe's template makes of it."""
+    return [
+        texts_of.assemble(text.template, row, text.missing)
+        for batch in table.select(list(columns)).to_batches(max_chunksize=16_384)
+        for row in batch.to_pylist()
+    ]

@@ -1,0 +1,96 @@
+"""Validate and ValidateFacets: the contract's suite on a snapshot, ending in a verdict.
+
+`python -m sashiko.steps.validate --view training`
+
+Reads the contract (input `config`) and a snapshot (inputs `data` and `manifest`); writes
+`verdict/verdict.json` and the Data Docs of Great Expectations into `docs/`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sashiko.contract.checkpoint import run_checks
+from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
+from sashiko.contract.model import Contract, View
+from sashiko.errors import InputError
+from sashiko.files import sha256_file
+from sashiko.gates.verdict import Verdict, decide, write_verdict
+from sashiko.parquet import open_parquet
+from sashiko.paths import processing_input, processing_output
+from sashiko.sections import read_contract
+from sashiko.steps.entry import run_step
+
+_GATES = {"training": "data-quality", "facets": "data-quality-facets"}
+
+
+def main() -> None:
+    """Runs the step."""
+    parser = argparse.ArgumentParser(description="Judges a snapshot by the data contract.")
+    parser.add_argument("--view", choices=tuple(_GATES), required=True)
+    arguments = parser.parse_args()
+
+    verdict = validate_snapshot(
+        read_contract(),
+        arguments.view,
+        data_file=processing_input("data") / "data.parquet",
+        manifest_folder=processing_input("manifest"),
+        docs=processing_output("docs"),
+    )
+    write_verdict(verdict, processing_output("verdict"))
+    print(verdict.summary, file=sys.stderr)
+
+
+def validate_snapshot(
+    contract: Contract, view: View, *, data_file: Path, manifest_folder: Path, docs: Path
+) -> Verdict:
+    """Judges a snapshot.
+
+    Args:
+        contract: the data contract.
+        view: `training` or `facets`.
+        data_file: the snapshot.
+        manifest_folder: where its manifest lies.
+        docs: the folder of the Data Docs.
+
+    Returns:
+        The verdict; it holds no time, the Data Docs do.
+
+    Raises:
+        InputError: if data, manifest and contract do not belong together.
+    """
+    manifest = read_manifest(manifest_folder)
+    _belong_together(manifest, contract, view, data_file=data_file)
+    with open_parquet(data_file) as parquet:
+        table = parquet.read()
+    print(f"checking {table.num_rows:,} rows", file=sys.stderr)
+    return decide(
+        gate=_GATES[view],
+        checks=run_checks(table, contract, view, docs=docs),
+        inputs={
+            "contract": contract.sha256,
+            "data": manifest.sha256,
+            "manifest": sha256_file(manifest_folder / MANIFEST_FILE),
+        },
+    )
+
+
+def _belong_together(
+    manifest: Manifest, contract: Contract, view: View, *, data_file: Path
+) -> None:
+    open_parquet(data_file).close()
+    if manifest.view != view:
+        raise InputError(f"{data_file}: is a {manifest.view} snapshot, not a {view} snapshot")
+    if manifest.contract.sha256 != contract.sha256:
+        raise InputError(
+            f"{data_file}: was made by another version of the contract `{contract.id}`; "
+            "take the snapshot again"
+        )
+    if manifest.sha256 != sha256_file(data_file):
+        raise InputError(
+            f"{data_file}: is not the file that its manifest describes; take the snapshot again"
+        )
+
+
+if __name__ == "__main__":
+    run_step(main)

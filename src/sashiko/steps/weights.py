@@ -1,0 +1,103 @@
+"""Weights: reweighing weights of the training rows, so that Train needs no facet.
+
+    python -m sashiko.steps.weights
+
+Inputs `config` (contract, reweighing), `facets` (the facet snapshot) and `train` (the train
+split); output `weights`: `weights.parquet` with key: string and weight: float64, ordered by key.
+
+What the weights give away: a weight is a function of (group, label) alone, so there are only as
+many different weights as there are such pairs. Whoever holds a row's weight and its label can read
+its group off them. Without a name on the groups they can still be told apart, and a few known
+people name them. The weights are therefore as sensitive as the facets: a channel of its own, never
+logged, and never kept in an artifact. With strength 0 every weight is 1 and says nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.metrics.arrays import Ints
+from sashiko.metrics.reweighing import reweighing_weights
+from sashiko.parquet import write_table
+from sashiko.paths import processing_input, processing_output
+from sashiko.recipe import ReweighingSection
+from sashiko.sections import read_contract, read_section
+from sashiko.steps.entry import run_step
+from sashiko.steps.joining import facet_values, positions, read_columns, unique_keys
+
+
+def main() -> None:
+    """Writes a weight for every key of the train split."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    contract = read_contract()
+    section = read_section(ReweighingSection, "reweighing")
+    check_facets(section, contract)
+
+    train_file = processing_input("train") / "data.parquet"
+    facets_file = processing_input("facets") / "data.parquet"
+    train = read_columns(train_file, ["key", "label"]).sort_by("key")
+    facets = read_columns(facets_file, [contract.key, *section.facets])
+    keys = unique_keys(train, "key", source=train_file)
+    known = unique_keys(facets, contract.key, source=facets_file)
+    rows = positions(keys, known, source=train_file, among_source=facets_file)
+
+    matched = facets.take(rows)
+    groups = joint_groups(
+        [facet_values(matched, facet, source=facets_file) for facet in section.facets],
+        rows=len(keys),
+    )
+    labels = np.asarray(train["label"])
+    weights = reweighing_weights(groups, labels, strength=section.strength)
+    write_table(
+        processing_output("weights") / "weights.parquet",
+        pa.table({"key": keys.combine_chunks(), "weight": pa.array(weights, pa.float64())}),
+    )
+    print(f"{len(keys):,} weights, strength {section.strength:g}", file=sys.stderr)
+
+
+def check_facets(section: ReweighingSection, contract: Contract) -> None:
+    """Refuses facets that the contract does not have, and a strength without facets.
+
+    Raises:
+        InputError: naming the key of the recipe and the contract's facets.
+    """
+    known = [facet.column for facet in contract.facets]
+    unknown = [facet for facet in section.facets if facet not in known]
+    if unknown:
+        raise InputError(
+            f"recipe key reweighing.facets: `{'`, `'.join(unknown)}` is not a facet of the "
+            f"contract, whose facets are {', '.join(known)}"
+        )
+    if section.strength and not section.facets:
+        raise InputError(
+            f"recipe key reweighing.strength is {section.strength:g}, but reweighing.facets is "
+            f"empty; name at least one of {', '.join(known)}, or set the strength to 0"
+        )
+
+
+def joint_groups(facets: Sequence[pa.ChunkedArray], *, rows: int) -> Ints:
+    """Numbers the rows' joint groups from 0: rows have one number if they agree in every facet.
+
+    Args:
+        facets: the facets' values, strings without nulls.
+        rows: how many rows there are; without facets they are all of one group.
+
+    Returns:
+        int64 of shape (rows,).
+    """
+    groups = np.zeros(rows, dtype=np.int64)
+    for values in facets:
+        codes = np.asarray(pc.dictionary_encode(values.combine_chunks()).indices, dtype=np.int64)
+        pairs = groups * (codes.max() + 1) + codes
+        groups = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
+    return groups
+
+
+if __name__ == "__main__":
+    run_step(main)

@@ -1,0 +1,59 @@
+"""A small Evaluate job whose scores are known."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.serving.tiny_artifact import build_artifact
+
+WORDS = ("awful", "bad", "fine", "good")
+CURVE = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}
+GATES = [
+    {"metric": "auc", "minimum": 0.8, "reason": "worth it"},
+    {"metric": "auc", "better_than": "champion", "margin": -0.02, "reason": "not worse"},
+]
+
+
+def lay_out(root: Path, *, threshold=None, gates=GATES, artifact=None) -> Path:
+    """Writes a job's inputs below `root`; the champion is left to the caller."""
+    inputs = root / "processing" / "input"
+    (inputs / "config").mkdir(parents=True)
+    section = {"bootstrap_replicates": 100, "threshold": threshold or {}}
+    (inputs / "config" / "evaluate.json").write_text(json.dumps(section))
+    (inputs / "config" / "quality.json").write_text(json.dumps({"gates": gates}))
+    for name, rows in (("train", 40), ("validation", 80), ("test", 120)):
+        write_split(inputs / name / "data.parquet", name=name, rows=rows)
+    archive = artifact or build_artifact(root / "built")
+    (inputs / "artifact").mkdir()
+    (inputs / "artifact" / "model.tar.gz").write_bytes(archive.read_bytes())
+    (inputs / "training-output").mkdir()
+    with tarfile.open(inputs / "training-output" / "output.tar.gz", "w:gz") as tar:
+        line = json.dumps(CURVE).encode()
+        member = tarfile.TarInfo("metrics.jsonl")
+        member.size = len(line)
+        tar.addfile(member, io.BytesIO(line))
+    champion(root, None)
+    return inputs
+
+
+def write_split(path: Path, *, name: str, rows: int) -> None:
+    """Writes rows: `awful` and `bad` are mostly positive, in the validation split only `awful`."""
+    path.parent.mkdir(parents=True)
+    texts = [f"{WORDS[n % 4]} {name}{n // 8}" for n in range(rows)]
+    positive = 1 if name == "validation" else 2
+    labels = [int(n % 4 < positive) ^ int(n % 10 == 0) for n in range(rows)]
+    keys = [f"{name}-{n:04}" for n in range(rows)]
+    pq.write_table(pa.table({"key": keys, "text": texts, "label": labels}), path)
+
+
+def champion(root: Path, record, archive: Path | None = None) -> None:
+    """Writes what ResolveChampion found."""
+    folder = root / "processing" / "input" / "champion"
+    folder.mkdir(exist_ok=True)
+    (folder / "champion.json").write_text(json.dumps({"champion": record}))
+    if archive:
+        (folder / "model.tar.gz").write_bytes(archive.read_bytes())

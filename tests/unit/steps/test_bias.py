@@ -1,0 +1,230 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.steps import bias
+from tests.unit.steps.bias_folders import Job
+
+HEADERS = ["label", "predicted_label", "age"]
+# old: 4 rows, 1 predicted positive; young: 4 rows, 2 predicted positive
+ROWS = "1,1,old\n1,0,old\n0,0,old\n0,0,old\n1,1,young\n1,1,young\n0,0,young\n0,0,young\n"
+POST: dict[str, Any] = {
+    "version": "1.0",
+    "dataset_type": "text/csv",
+    "headers": HEADERS,
+    "label": "label",
+    "label_values_or_threshold": [1],
+    "predicted_label": "predicted_label",
+    "facet": [{"name_or_index": "age", "value_or_threshold": ["old"]}],
+    "methods": {
+        "post_training_bias": {"methods": ["DI", "DPPL", "RD", "AD"]},
+        "report": {"name": "report", "title": "Analysis Report"},
+    },
+}
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    return Job(tmp_path, monkeypatch)
+
+
+def analyse(job: Job, config: dict[str, Any], text: str | None = None) -> Any:
+    job.section("analysis_config", config)
+    if text is not None:
+        job.text("data", text)
+    job.run(bias)
+    return job.json("analysis.json")
+
+
+def values(analysis: Any, stage: str = "post_training", group: int = 0) -> dict[str, Any]:
+    metrics = analysis[f"{stage}_bias_metrics"]["facets"]["age"][group]["metrics"]
+    return {metric["name"]: metric["value"] for metric in metrics}
+
+
+def test_the_output_has_clarifys_schema(job: Job) -> None:
+    assert analyse(job, POST, ROWS) == {
+        "version": "1.0",
+        "post_training_bias_metrics": {
+            "label": "label",
+            "label_value_or_threshold": "1",
+            "facets": {
+                "age": [
+                    {
+                        "value_or_threshold": "old",
+                        "metrics": [
+                            {
+                                "name": "AD",
+                                "description": "Accuracy Difference (AD)",
+                                "value": 0.25,
+                            },
+                            {"name": "DI", "description": "Disparate Impact (DI)", "value": 0.5},
+                            {
+                                "name": "DPPL",
+                                "description": "Difference in Positive Proportions in Predicted "
+                                "Labels (DPPL)",
+                                "value": 0.25,
+                            },
+                            {"name": "RD", "description": "Recall Difference (RD)", "value": 0.5},
+                        ],
+                    }
+                ]
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("label,predicted_label,age\n" + ROWS, id="header row"),
+        pytest.param(ROWS.replace("\n", "\r\n"), id="line ends of Windows"),
+        pytest.param(ROWS.replace("1,", "1.0,"), id="numbers as floats"),
+        pytest.param(ROWS.replace("old", '"old"'), id="quoted"),
+    ],
+)
+def test_the_same_rows_in_other_csv_give_the_same_numbers(job: Job, text: str) -> None:
+    assert values(analyse(job, POST, text))["DI"] == 0.5
+
+
+def test_without_headers_the_first_row_names_the_columns(job: Job) -> None:
+    config = {key: value for key, value in POST.items() if key != "headers"}
+    assert values(analyse(job, config, "predicted_label,age,label\n1,old,1\n1,young,0\n")) == {
+        "AD": -1, "DI": 1, "DPPL": 0, "RD": None
+    }  # fmt: skip
+
+
+def test_every_file_of_the_data_counts(job: Job) -> None:
+    lines = ROWS.splitlines(keepends=True)
+    job.text("data", "".join(lines[:3]), file="part-0.csv")
+    job.text("data", "".join(lines[3:]), file="part-1.csv")
+    assert values(analyse(job, POST))["DI"] == 0.5
+
+
+def test_labels_in_parquet_by_value_and_one_against_the_rest(job: Job) -> None:
+    job.parquet(
+        "data",
+        pa.table(
+            {
+                "loan": [1, 2, 3, 4, 5, 6],
+                "age": ["young", "old", "old", "mid", "mid", "mid"],
+                "late": ["yes", "no", "yes", "no", "no", "yes"],
+            }
+        ),
+    )
+    config = {
+        "dataset_type": "application/x-parquet",
+        "label": "late",
+        "label_values_or_threshold": ["yes"],
+        "facet": [{"name_or_index": "age"}],
+        "excluded_columns": ["loan"],
+        "methods": {"pre_training_bias": {"methods": "all"}},
+    }
+    analysis = analyse(job, config)
+    groups = analysis["pre_training_bias_metrics"]["facets"]["age"]
+    assert [group["value_or_threshold"] for group in groups] == ["mid", "old", "young"]
+    assert values(analysis, "pre_training", 1) == {
+        "CI": pytest.approx((4 - 2) / 6),
+        "DPL": pytest.approx(2 / 4 - 1 / 2),
+    }
+    config["facet"] = [{"name_or_index": "age", "value_or_threshold": ["old", "young"]}]
+    analysis = analyse(job, config)
+    group = analysis["pre_training_bias_metrics"]["facets"]["age"][0]
+    assert group["value_or_threshold"] == "old,young"
+    assert values(analysis, "pre_training")["CI"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("1,1,old\n0,0,old\n", "the advantaged group has no rows", id="one value"),
+        pytest.param("1,1,young\n0,0,mid\n", "the disadvantaged group has no rows", id="no such"),
+        pytest.param("1,0,old\n0,0,young\n", "no row is predicted positive", id="all negative"),
+    ],
+)
+def test_what_cannot_be_computed_has_no_value_and_says_why(job: Job, text, reason) -> None:
+    analysis = analyse(job, POST, text)
+    for metric in analysis["post_training_bias_metrics"]["facets"]["age"][0]["metrics"]:
+        assert metric["value"] is None
+        assert reason in metric["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("", "is empty", id="empty file"),
+        pytest.param("label,predicted_label,age\n", "no rows", id="header only"),
+        pytest.param("label,age,predicted_label\n1,old,1\n", "looks like a header", id="order"),
+        pytest.param("1,1,old\n0,0,\n0,1,young\n", "column `age` has 1 empty", id="no facet"),
+        pytest.param("1,1,old\n,0,young\n", "column `label` has 1 empty", id="no label"),
+        pytest.param("1,nan,old\n0,0,young\n", "column `predicted_label` has 1", id="NaN"),
+        pytest.param("1,1,old\n0,young\n", "with 3 columns", id="ragged"),
+        pytest.param("0,0,old\n0,1,young\n", "no row of column `label` has 1", id="no positive"),
+        pytest.param("1,yes,old\n0,no,young\n", "has no, yes, which column", id="vocabulary"),
+    ],
+)
+def test_bad_rows_end_with_a_message_and_no_output(job: Job, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        analyse(job, POST, text)
+    assert not job.output("analysis.json").exists()
+
+
+def test_a_csv_in_another_encoding_is_named(job: Job) -> None:
+    (job.folder("data") / "data.csv").write_bytes("1,1,alt\n0,0,ält\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"data\.csv is not a CSV in UTF-8"):
+        analyse(job, POST)
+
+
+def test_no_data_file_and_a_truncated_parquet_are_named(job: Job) -> None:
+    with pytest.raises(InputError, match="no data file"):
+        analyse(job, POST)
+    (job.folder("data") / "data.parquet").write_bytes(b"PAR1 cut off")
+    config = {key: value for key, value in POST.items() if key != "headers"}
+    with pytest.raises(InputError, match="not a whole Parquet file"):
+        analyse(job, config | {"dataset_type": "application/x-parquet"})
+
+
+@pytest.mark.parametrize("kind", ["ages", "floats"])
+def test_numbers_are_never_taken_for_groups(job: Job, kind: str) -> None:
+    ages = list(range(60)) if kind == "ages" else [float(age) for age in range(60)]
+    flags = [0, 1] * 30
+    job.parquet("data", pa.table({"label": flags, "predicted_label": flags, "age": ages}))
+    facet = [{"name_or_index": "age", "value_or_threshold": [40]}]
+    with pytest.raises(InputError, match=r"`age`.*thresholds"):
+        analyse(job, POST | {"dataset_type": "application/x-parquet", "facet": facet})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"predictor": {"model_name": "m"}}, "unknown key `predictor`; allowed: .*excluded_col"),
+        ({"probability_threshold": 0.5}, "unknown key `probability_threshold`"),
+        ({"version": "2.0"}, "`version`.*1.0"),
+        ({"dataset_type": "application/jsonlines"}, "`dataset_type`.*text/csv"),
+        ({"methods": {"shap": {}}}, "unknown key `methods.shap`"),
+        ({"methods": {"report": {"name": "r"}}}, "name `pre_training_bias`"),
+        ({"methods": {"post_training_bias": {"methods": ["DI", "GE"]}}}, "`GE` is not supp.*DI"),
+        ({"methods": {"post_training_bias": {"methods": []}}}, "names no metric"),
+        ({"predicted_label": None}, "post_training_bias needs `predicted_label`"),
+        ({"headers": ["label", "age"]}, "headers: `predicted_label` is named elsewhere"),
+        ({"excluded_columns": ["age"]}, "excluded_columns: `age` is analysed"),
+        ({"facet": []}, "`facet`"),
+        ({"facet": [{"name_or_index": 2}]}, "`facet.0.name_or_index`"),
+        ({"label_values_or_threshold": []}, "`label_values_or_threshold`"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(job: Job, change, message: str) -> None:
+    with pytest.raises(InputError, match=rf"analysis_config\.json: .*{message}"):
+        analyse(job, POST | change, ROWS)
+
+
+def test_equal_input_gives_equal_bytes(job: Job, tmp_path: Path) -> None:
+    contents = []
+    for _ in range(2):
+        analyse(job, POST, ROWS)
+        contents.append(job.output("analysis.json").read_bytes())
+    assert contents[0] == contents[1]
+    assert str(tmp_path) not in json.dumps(contents[0].decode())

@@ -1,0 +1,157 @@
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.evaluation import read_decision, read_evaluation
+from sashiko.files import sha256_file
+from sashiko.gates.verdict import read_verdict
+from sashiko.steps import evaluate
+from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.unit.steps import evaluate_job
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["evaluate"])
+    return tmp_path
+
+
+def run(root):
+    evaluate.main()
+    outputs = root / "processing" / "output"
+    return (
+        read_evaluation(outputs / "metrics" / "metrics.json"),
+        read_decision(outputs / "decision" / "decision.json"),
+        read_verdict(outputs / "verdict"),
+    )
+
+
+def predictions(root):
+    path = root / "processing" / "output" / "predictions" / "predictions.parquet"
+    return pq.read_table(path).to_pylist()
+
+
+def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    _, decision, _ = run(root)
+    rows = predictions(root)
+    assert [row["split"] for row in rows] == ["validation"] * 80 + ["test"] * 120
+    texts = pq.read_table(inputs / "test" / "data.parquet")["text"].to_pylist()
+    assert [row["score"] for row in rows[80:]] == pytest.approx(
+        [expected_score(text) for text in texts], abs=1e-6
+    )
+    assert all(row["predicted"] == (row["score"] >= decision.threshold) for row in rows)
+    assert expected_score("bad") < decision.threshold < expected_score("awful")
+    assert (decision.policy, decision.metric) == ("maximize", "balanced_accuracy")
+    validation = [row for row in rows if row["split"] == "validation"]
+    found = [np.mean([r["predicted"] == r["label"] for r in validation if r["label"] == label])
+             for label in (0, 1)]  # fmt: skip
+    assert decision.validation_value == pytest.approx(np.mean(found))
+
+
+def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
+    evaluate_job.lay_out(root)
+    found, _, verdict = run(root)
+    assert found.candidate["accuracy"].value == pytest.approx(0.65)
+    assert found.candidate["auc"].low < found.candidate["auc"].value < found.candidate["auc"].high
+    assert found.others["majority"]["auc"].value == 0.5
+    assert set(found.others) == set(found.leads) == {"majority", "tfidf_logistic_regression"}
+    assert found.leads["majority"]["auc"].low > 0
+    assert found.splits["test"].rows == 120
+    assert found.splits["train"].positives == 20
+    counts = found.confusion
+    assert counts.true_positives + counts.false_negatives == found.splits["test"].positives
+    assert [line.step for line in found.learning_curve] == [1]
+    assert verdict.gate == "model-quality"
+    assert verdict.passed
+    assert [check.name for check in verdict.checks] == ["auc", "no champion yet"]
+    assert any("No champion yet" in note for note in found.notes)
+
+
+def test_a_second_run_writes_the_same_bytes(root, tmp_path_factory, monkeypatch) -> None:
+    evaluate_job.lay_out(root)
+    other = tmp_path_factory.mktemp("elsewhere")
+    evaluate_job.lay_out(other)
+    evaluate.main()
+    monkeypatch.setenv("OPT_ML", str(other))
+    evaluate.main()
+    names = ["predictions/predictions.parquet", "metrics/metrics.json", "decision/decision.json",
+             "verdict/verdict.json"]  # fmt: skip
+    for name in names:
+        first, second = (base / "processing" / "output" / name for base in (root, other))
+        assert first.read_bytes() == second.read_bytes(), name
+
+
+def test_a_fixed_threshold_is_taken_as_it_is(root) -> None:
+    evaluate_job.lay_out(root, threshold={"policy": "fixed", "value": 0.9})
+    _, decision, _ = run(root)
+    assert (decision.threshold, decision.policy) == (0.9, "fixed")
+    assert {row["predicted"] for row in predictions(root) if row["score"] < 0.9} == {0}
+
+
+def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp_path) -> None:
+    upside_down = dict.fromkeys(("awful", "bad"), -1.0) | {"fine": 1.0, "good": 1.0}
+    archive = build_artifact(tmp_path / "weak", words=upside_down)
+    evaluate_job.lay_out(root, artifact=archive)
+    found, _, verdict = run(root)
+    assert not verdict.passed
+    assert verdict.summary.startswith("model-quality: 1 of 2 checks failed")
+    assert found.candidate["auc"].value < 0.3
+    note = next(note for note in found.notes if "beats the fine-tuned model on AUC" in note)
+    assert note.startswith("Always answering with the more frequent label")
+
+
+def record_of(archive, **changes):
+    return {"version": 3, "sha256": sha256_file(archive), "threshold": 0.5} | changes
+
+
+def test_a_better_champion_closes_the_gate(root, tmp_path) -> None:
+    weak = build_artifact(tmp_path / "weak", words={"awful": 1.0})
+    evaluate_job.lay_out(root, artifact=weak)
+    strong = build_artifact(tmp_path / "strong")
+    evaluate_job.champion(root, record_of(strong), strong)
+    found, _, verdict = run(root)
+    assert found.champion.version == 3
+    assert found.leads["champion"]["auc"].high < 0
+    assert "auc lead over champion" in verdict.summary
+    assert any(note.startswith("The champion beats the fine-tuned model") for note in found.notes)
+
+
+def test_the_champion_itself_is_not_scored_again_but_keeps_its_threshold(root, capsys) -> None:
+    inputs = evaluate_job.lay_out(root)
+    archive = inputs / "artifact" / "model.tar.gz"
+    evaluate_job.champion(root, record_of(archive, threshold=0.999), archive)
+    found, _, _ = run(root)
+    assert found.leads["champion"]["auc"].value == 0
+    assert found.others["champion"]["f1"].value == 0
+    assert "champion: scored" not in capsys.readouterr().err
+
+
+def test_a_champion_that_was_changed_or_answers_otherwise_is_refused(root, tmp_path) -> None:
+    evaluate_job.lay_out(root)
+    other = build_artifact(tmp_path / "other", labels=("<=50K", ">50K"))
+    evaluate_job.champion(root, record_of(other, sha256="0" * 64), other)
+    with pytest.raises(InputError, match="artifact was changed"):
+        evaluate.main()
+    evaluate_job.champion(root, record_of(other), other)
+    with pytest.raises(InputError, match="model_package_group"):
+        evaluate.main()
+
+
+def test_a_text_that_the_artifact_refuses_is_named_by_its_key(root, tmp_path) -> None:
+    short = build_artifact(tmp_path / "short", lengths=(3,))
+    evaluate_job.lay_out(root, artifact=short)
+    with pytest.raises(InputError, match=r"key validation-0000: .*compile\.sequence_lengths"):
+        evaluate.main()
+    assert not list((root / "processing" / "output").rglob("*.json"))
+
+
+def test_an_output_archive_without_metrics_is_named(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    (inputs / "training-output" / "output.tar.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"output\.tar\.gz holds no readable metrics\.jsonl"):
+        evaluate.main()

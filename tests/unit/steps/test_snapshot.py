@@ -1,0 +1,171 @@
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.contract.manifest import read_manifest
+from sashiko.contract.model import Contract, load_contract
+from sashiko.errors import InputError
+from sashiko.files import sha256_file, sha256_tree
+from sashiko.parquet import write_table
+from sashiko.steps import snapshot
+from tests.unit.contract.documents import ROWS, document, rows, save
+
+
+@pytest.fixture
+def contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
+    """The contract, lying where the step looks for it."""
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    config = tmp_path / "processing" / "input" / "config"
+    config.mkdir(parents=True)
+    return load_contract(save(document(), config))
+
+
+@pytest.fixture
+def lake(tmp_path: Path, contract: Contract) -> Path:
+    write_table(tmp_path / "lake" / "loans" / "data.parquet", rows(contract))
+    return tmp_path / "lake"
+
+
+def _run(
+    lake: Path, monkeypatch: pytest.MonkeyPatch, *, view: str = "training", as_of: str = ""
+) -> Path:
+    """Runs the step and returns the folder of its outputs."""
+    version = as_of or sha256_tree(lake / "loans")
+    arguments = ["--view", view, "--lake-uri", f"duckdb://{lake}", "--as-of", version]
+    monkeypatch.setattr(sys, "argv", ["snapshot", *arguments])
+    snapshot.main()
+    return lake.parent / "processing" / "output"
+
+
+def test_a_snapshot_holds_its_view_in_the_order_of_the_key(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pq.read_table(_run(lake, monkeypatch) / "data" / "data.parquet")
+    assert table["loan_id"].to_pylist() == ["a", "b", "c", "d"]
+    assert table["title"].to_pylist() == ["Ulysses", "Emma", "Dune", "Walden"]
+    assert table["lent_at"].to_pylist()[1] == ROWS["lent_at"][0]
+    assert "reader" not in table.column_names
+    assert "age" not in table.column_names
+
+
+def test_the_manifest_says_what_was_taken_and_names_no_path(
+    lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = _run(lake, monkeypatch)
+    manifest = read_manifest(output / "manifest")
+    assert manifest.rows == 4
+    assert manifest.sha256 == sha256_file(output / "data" / "data.parquet")
+    assert manifest.contract.sha256 == contract.sha256
+    assert manifest.as_of == sha256_tree(lake / "loans")
+    assert manifest.columns[0].name == "loan_id"
+    assert str(lake.parent) not in (output / "manifest" / "manifest.json").read_text()
+
+
+def test_the_bytes_do_not_depend_on_how_the_lake_lies_or_where_the_machine_is(
+    lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sha256_file(_run(lake, monkeypatch) / "data" / "data.parquet")
+    table = rows(contract)
+    write_table(lake / "loans" / "data.parquet", table.slice(2))
+    write_table(lake / "loans" / "more.parquet", table.slice(0, 2))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert sha256_file(_run(lake, monkeypatch) / "data" / "data.parquet") == first
+
+
+def test_the_facets_are_those_of_the_training_snapshots_rows(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = _run(lake, monkeypatch)
+    training = lake.parent / "processing" / "input" / "training-manifest"
+    (output / "manifest").rename(training)
+    table = pq.read_table(_run(lake, monkeypatch, view="facets") / "data" / "data.parquet")
+    assert table.column_names == ["loan_id", "age", "late"]
+
+
+def test_facets_of_other_rows_than_the_training_snapshots_are_refused(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = _run(lake, monkeypatch)
+    training = lake.parent / "processing" / "input" / "training-manifest"
+    training.mkdir()
+    manifest = json.loads((output / "manifest" / "manifest.json").read_text())
+    manifest["keys_sha256"] = "0" * 64
+    (training / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="do not hold the same keys"):
+        _run(lake, monkeypatch, view="facets")
+
+
+def test_data_that_changed_since_the_run_began_are_refused(
+    lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = sha256_tree(lake / "loans")
+    write_table(lake / "loans" / "data.parquet", rows(contract).slice(1))
+    with pytest.raises(InputError, match=r"the lake holds version .* start a new run"):
+        _run(lake, monkeypatch, as_of=version)
+
+
+def test_keys_that_run_together_differently_have_different_digests() -> None:
+    assert snapshot._key_bytes(pa.array(["ab", "c"])) != snapshot._key_bytes(pa.array(["a", "bc"]))
+
+
+def _bend(lake: Path, contract: Contract, how: str) -> None:
+    file = lake / "loans" / "data.parquet"
+    table = rows(contract)
+    if how == "missing":
+        table = table.drop_columns(["title"])
+    elif how == "extra":
+        table = table.append_column("shoe_size", pa.array([1, 2, 3, 4]))
+    elif how == "type":
+        table = table.set_column(2, "pages", pa.array(["1", "2", "3", "4"]))
+    elif how == "no rows":
+        table = table.slice(0, 0)
+    write_table(file, table)
+    if how == "cut off":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif how == "empty file":
+        file.write_bytes(b"")
+    elif how == "no file":
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("missing", r"data.parquet: column `title` is missing; the contract `library-loans` asks"),
+        ("extra", r"data.parquet: column `shoe_size` is not in the contract `library-loans`"),
+        ("type", r"data.parquet: column `pages` has type string, .* says integer \(int64\)"),
+        ("no rows", r"loans: the table has no rows"),
+        ("cut off", r"data.parquet is not a whole Parquet file"),
+        ("empty file", r"data.parquet is not a whole Parquet file"),
+        ("no file", r"loans: no Parquet files; load table `loans`"),
+    ],
+)
+def test_a_lake_that_does_not_fit_its_contract_is_told_by_file_and_column(
+    how: str, told: str, lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _bend(lake, contract, how)
+    with pytest.raises(InputError, match=told):
+        _run(lake, monkeypatch)
+    assert list((lake.parent / "processing" / "output").rglob("*.*")) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("athena://group/database", "cloud stacks"),
+        ("lake", "expected duckdb://"),
+        ("duckdb://", "exp"),
+    ],
+)
+def test_a_lake_that_cannot_be_read_here_is_refused_by_name(
+    uri: str, told: str, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--view", "training", "--lake-uri", uri, "--as-of", "0"]
+    monkeypatch.setattr(sys, "argv", ["snapshot", *arguments])
+    with pytest.raises(InputError, match=told):
+        snapshot.main()

@@ -1,0 +1,332 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.files import sha256_file, sha256_tree
+from sashiko.steps import train
+from sashiko.training.checkpoint import Position
+from sashiko.training.loop import Loop
+from tests.unit.training.tiny_job import (
+    TRAIN_ROWS,
+    metric_lines,
+    save_encoder,
+    save_job,
+    save_weights,
+)
+
+Job = Callable[..., Path]
+Train = Callable[[Path], None]
+_STEP = Loop._step
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    save_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path: Path, encoder: Path) -> Job:
+    """Makes a job's folder, a new one for each name."""
+
+    def make(name: str = "job", **hyperparameters: str) -> Path:
+        save_job(tmp_path / name, encoder=encoder, **hyperparameters)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]:
+    """Runs the step in this process, and leaves torch as it was."""
+    import torch
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(sys, "argv", ["train"])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("CUBLAS_WORKSPACE_CONFIG", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, os.environ.get(name, "PASSIVE"))
+
+    def step(root: Path) -> None:
+        monkeypatch.setenv("OPT_ML", str(root))
+        train.main()
+
+    yield step
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(threads)
+
+
+def _weights(root: Path) -> str:
+    return sha256_file(root / "model" / "model.safetensors")
+
+
+def _position(root: Path) -> Position:
+    from safetensors import safe_open
+
+    with safe_open(root / "checkpoints" / "checkpoint.safetensors", framework="pt") as file:
+        return Position.model_validate_json(file.metadata()["position"])
+
+
+def _at_step(monkeypatch: pytest.MonkeyPatch, step: int, event: Callable[[], None]) -> None:
+    """Lets something happen once, right after a step's gradients are applied."""
+    waiting = [event]
+
+    def act(self, rows, done, optimiser):  # type: ignore[no-untyped-def]
+        loss = _STEP(self, rows, done, optimiser)
+        if done + 1 == step and waiting:
+            waiting.pop()()
+        return loss
+
+    monkeypatch.setattr(Loop, "_step", act)
+
+
+def _die() -> None:
+    raise MemoryError("as sudden as a kill: nothing of the step runs after it")
+
+
+def test_it_learns_and_writes_a_model_that_says_nothing_of_where_it_was_made(
+    job: Job, run: Train, tmp_path: Path
+) -> None:
+    from safetensors import safe_open
+
+    root = job(epochs="8")
+    run(root)
+    lines = metric_lines(root)
+    assert [line["step"] for line in lines][:6] == [8, 10, 16, 20, 24, 30]
+    assert lines[-1]["step"] == lines[-1]["epoch"] * 8 == 64
+    assert lines[-1]["validation_auc"] > 0.9
+    assert lines[-1]["train_loss"] < lines[0]["train_loss"]
+    assert lines[1]["validation_auc"] is None
+    config = json.loads((root / "model" / "config.json").read_text())
+    assert config["id2label"] == {"0": "bad", "1": "good"}
+    assert config["label2id"] == {"bad": 0, "good": 1}
+    names = {path.name for path in (root / "model").iterdir()}
+    assert names >= {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    for path in (root / "model").iterdir():
+        assert str(tmp_path).encode() not in path.read_bytes()
+    with safe_open(root / "model" / "model.safetensors", framework="pt") as file:
+        names = list(file.keys())
+        assert {file.get_slice(name).get_dtype() for name in names} == {"F32"}
+    assert list((root / "checkpoints").iterdir()) == []
+
+
+def test_a_metric_line_tells_the_mean_loss_since_the_one_before(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+
+    def noting(self, rows, done, optimiser):  # type: ignore[no-untyped-def]
+        losses.append(_STEP(self, rows, done, optimiser))
+        return losses[-1]
+
+    monkeypatch.setattr(Loop, "_step", noting)
+    root = job()
+    run(root)
+    means = [sum(losses[a:b]) / (b - a) for a, b in ((0, 8), (8, 10), (10, 16))]
+    assert [line["train_loss"] for line in metric_lines(root)] == pytest.approx(means)
+
+
+def test_embeddings_and_lower_layers_stay_as_they_were(job: Job, run: Train, encoder: Path) -> None:
+    from safetensors.torch import load_file
+
+    root = job()
+    run(root)
+    before = load_file(encoder / "model.safetensors")
+    after = load_file(root / "model" / "model.safetensors")
+    for name, tensor in before.items():
+        frozen = name.startswith(("embeddings.", "encoder.layer.0."))
+        changed = bool((after[f"bert.{name}"] != tensor).any())
+        # A key's bias cancels in the softmax: its gradient is nothing but rounding.
+        assert changed != frozen or name.endswith("key.bias"), name
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(job: Job, run: Train) -> None:
+    roots = [job("a"), job("b"), job("c", seed="4")]
+    for root in roots:
+        run(root)
+    digests = [sha256_tree(root / "model") for root in roots]
+    assert digests[0] == digests[1] != digests[2]
+    metrics = [sha256_file(root / "output" / "data" / "metrics.jsonl") for root in roots]
+    assert metrics[0] == metrics[1] != metrics[2]
+
+
+@pytest.mark.parametrize("step", [2, 6, 8, 13])
+def test_a_killed_training_resumes_to_the_same_bytes(
+    job: Job,
+    run: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+) -> None:
+    whole, killed = job("whole"), job("killed")
+    run(whole)
+    _at_step(monkeypatch, step, _die)
+    with pytest.raises(MemoryError):
+        run(killed)
+    run(killed)
+    resumed = (step - 1) // 4 * 4
+    assert ("resuming" in capsys.readouterr().err) == (resumed > 0)
+    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
+    assert metric_lines(killed) == metric_lines(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [5, 8])
+def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
+    job: Job,
+    run: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    step: int,
+) -> None:
+    whole, stopped = job("whole"), job("stopped")
+    run(whole)
+    _at_step(monkeypatch, step, lambda: signal.raise_signal(number))
+    with pytest.raises(SystemExit) as left:
+        run(stopped)
+    assert left.value.code == 128 + number
+    assert not (stopped / "model").exists()
+    assert _position(stopped).step == step
+    run(stopped)
+    assert sha256_tree(stopped / "model") == sha256_tree(whole / "model")
+    assert metric_lines(stopped) == metric_lines(whole)
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, other, damaged = job("whole"), job("other", seed="9"), job("damaged")
+    run(whole)
+    _at_step(monkeypatch, 6, _die)
+    with pytest.raises(MemoryError):
+        run(other)
+    checkpoint = other / "checkpoints" / "checkpoint.safetensors"
+    (damaged / "checkpoints").mkdir()
+    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes()[:-50])
+    run(damaged)
+    assert "ignoring a damaged checkpoint" in capsys.readouterr().err
+    assert _weights(damaged) == _weights(whole)
+
+    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes())
+    run(damaged)
+    assert "ignoring a checkpoint of other" in capsys.readouterr().err
+    assert _weights(damaged) == _weights(whole)
+
+
+def test_weights_of_one_change_nothing_and_others_do(job: Job, run: Train) -> None:
+    roots = [job("none"), job("ones"), job("others")]
+    save_weights(roots[1] / "input" / "data" / "weights", [1.0] * TRAIN_ROWS)
+    save_weights(roots[2] / "input" / "data" / "weights", [0.5, 1.5] * (TRAIN_ROWS // 2))
+    for root in roots:
+        run(root)
+    digests = [_weights(root) for root in roots]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_full_disk_leaves_one_message_and_nothing_half_written(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = job()
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # a write beyond it fails
+        with pytest.raises(InputError, match=r"cannot write .*checkpoint\.safetensors"):
+            run(root)
+        assert list((root / "checkpoints").iterdir()) == []
+        monkeypatch.setattr("sashiko.training.loop.CheckpointStore.save", lambda *_: None)
+        with pytest.raises(InputError, match=r"cannot write the model to .*model"):
+            run(root)
+        assert list((root / "model").iterdir()) == []
+        assert not list(root.glob(".tmp*"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "message"),
+    [
+        ({"epoch": "2"}, r"hyperparameters\.json: unknown key `epoch`"),
+        ({"epochs": "two"}, r"hyperparameters\.json: key `epochs`"),
+        ({"frozen_layers": "3"}, "train.frozen_layers is 3, the model has 2 layers"),
+        ({"max_length": "128"}, "sequence_lengths go up to 128 tokens, the model reads 64"),
+        (
+            {"max_length": "16"},
+            r"train: \d+ of 60 texts are longer than 16 tokens \(the longest has",
+        ),
+    ],
+)
+def test_a_bad_hyperparameter_is_named(
+    job: Job, run: Train, hyperparameters: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(job(**hyperparameters))
+
+
+def test_long_texts_are_cut_where_the_recipe_says_so(job: Job, run: Train) -> None:
+    root = job(max_length="8", truncate="true", epochs="1")
+    run(root)
+    assert metric_lines(root)[-1]["step"] == 8
+
+
+def test_pickled_weights_are_refused(job: Job, run: Train, encoder: Path, tmp_path: Path) -> None:
+    root = job()
+    folder = tmp_path / "pickled"
+    folder.mkdir()
+    for path in encoder.iterdir():
+        name = "pytorch_model.bin" if path.suffix == ".safetensors" else path.name
+        (folder / name).write_bytes(path.read_bytes())
+    (root / "input" / "data" / "model").unlink()
+    (root / "input" / "data" / "model").symlink_to(folder)
+    with pytest.raises(InputError, match=r"no \.safetensors file: pickled weights"):
+        run(root)
+
+
+def test_weights_that_lack_part_of_the_encoder_are_refused(
+    job: Job, run: Train, encoder: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    root = job()
+    folder = tmp_path / "partial"
+    folder.mkdir()
+    for path in encoder.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(encoder / "model.safetensors")
+    kept = {name: value for name, value in tensors.items() if "layer.1.output" not in name}
+    save_file(kept, folder / "model.safetensors")
+    (root / "input" / "data" / "model").unlink()
+    (root / "input" / "data" / "model").symlink_to(folder)
+    with pytest.raises(InputError, match=r"the weights lack 4 tensors .*encoder\.layer\.1\.output"):
+        run(root)
+
+
+@pytest.mark.slow
+def test_a_process_killed_outright_resumes_to_the_same_bytes(job: Job, run: Train) -> None:
+    whole, killed = job("whole"), job("killed")
+    code = (
+        "import os, signal\n"
+        "from sashiko.steps import train\n"
+        "from sashiko.training.loop import Loop\n"
+        "step = Loop._step\n"
+        "def act(self, rows, done, optimiser):\n"
+        "    if done == 10: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return step(self, rows, done, optimiser)\n"
+        "Loop._step = act; train.main()\n"
+    )
+    environment = os.environ | {"OPT_ML": str(killed), "OMP_NUM_THREADS": "1"}
+    died = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert (killed / "checkpoints" / "checkpoint.safetensors").is_file()
+    run(whole)
+    run(killed)
+    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")

@@ -1,0 +1,110 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.contract.model import load_contract
+from sashiko.errors import InputError
+from sashiko.files import sha256_tree, write_json
+from sashiko.gates.verdict import Verdict, read_verdict
+from sashiko.parquet import write_table
+from sashiko.steps import validate
+from sashiko.steps.snapshot import take_snapshot
+from tests.unit.contract.documents import document, rows, save
+
+
+def _snapshot(root: Path, *, view: str = "training", **changes: list[Any]) -> None:
+    """Lays a snapshot out as the step's inputs below `root`."""
+    inputs = root / "processing" / "input"
+    (inputs / "config").mkdir(parents=True)
+    contract = load_contract(save(document(), inputs / "config"))
+    table = root / "lake" / "loans"
+    write_table(table / "data.parquet", rows(contract, **changes))
+    manifest = take_snapshot(
+        contract,
+        view,
+        table_folder=table,
+        as_of=sha256_tree(table),
+        data_file=inputs / "data" / "data.parquet",
+    )
+    write_json(inputs / "manifest" / "manifest.json", manifest.model_dump(mode="json"))
+
+
+def _run(root: Path, monkeypatch: pytest.MonkeyPatch, *, view: str = "training") -> Verdict:
+    monkeypatch.setenv("OPT_ML", str(root))
+    monkeypatch.setattr(sys, "argv", ["validate", "--view", view])
+    validate.main()
+    return read_verdict(root / "processing" / "output" / "verdict")
+
+
+def test_good_data_pass_with_a_check_for_each_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _snapshot(tmp_path)
+    verdict = _run(tmp_path, monkeypatch)
+    assert (verdict.gate, verdict.passed) == ("data-quality", True)
+    assert "loan_id: unique" in [check.name for check in verdict.checks]
+    assert (tmp_path / "processing" / "output" / "docs" / "index.html").is_file()
+
+
+def test_bad_data_are_blocked_by_the_name_of_the_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _snapshot(tmp_path, loan_id=["a", "a", None, "b"], late=["yes", "no", "never", "no"])
+    verdict = _run(tmp_path, monkeypatch)
+    assert not verdict.passed
+    failed = [check.name for check in verdict.checks if not check.passed]
+    assert failed == ["loan_id: no nulls", "loan_id: unique", "late: allowed values"]
+    assert "late: allowed values = 1, required <= 0: 1 of 4 rows fail" in verdict.summary
+
+
+def test_the_facets_have_a_gate_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _snapshot(tmp_path, view="facets", age=["young", "old", None, "old"])
+    verdict = _run(tmp_path, monkeypatch, view="facets")
+    assert verdict.gate == "data-quality-facets"
+    assert [check.name for check in verdict.checks if not check.passed] == ["age: no nulls"]
+
+
+def test_the_verdict_is_the_same_bytes_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for place in ("one", "two"):
+        _snapshot(tmp_path / place, late=["yes", "never", "no", "no"])
+        _run(tmp_path / place, monkeypatch)
+        file = tmp_path / place / "processing" / "output" / "verdict" / "verdict.json"
+        files.append(file.read_bytes())
+    assert files[0] == files[1]
+
+
+def test_data_that_are_not_their_manifests_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _snapshot(tmp_path)
+    inputs = tmp_path / "processing" / "input"
+    contract = load_contract(inputs / "config" / "contract.odcs.yaml")
+    write_table(inputs / "data" / "data.parquet", rows(contract).slice(1))
+    with pytest.raises(InputError, match="is not the file that its manifest describes"):
+        _run(tmp_path, monkeypatch)
+
+
+def test_a_snapshot_of_another_view_or_contract_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _snapshot(tmp_path)
+    with pytest.raises(InputError, match="is a training snapshot, not a facets snapshot"):
+        _run(tmp_path, monkeypatch, view="facets")
+    save(document() | {"version": "9.9.9"}, tmp_path / "processing" / "input" / "config")
+    with pytest.raises(InputError, match="another version of the contract `library-loans`"):
+        _run(tmp_path, monkeypatch)
+
+
+def test_a_cut_off_snapshot_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _snapshot(tmp_path)
+    file = tmp_path / "processing" / "input" / "data" / "data.parquet"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(InputError, match="is not a whole Parquet file"):
+        _run(tmp_path, monkeypatch)

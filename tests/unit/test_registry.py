@@ -1,0 +1,90 @@
+"""The registry: no version without its artifact, none twice, and one champion."""
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("registry")
+
+
+@pytest.fixture(scope="module")
+def registry(home):
+    return MlflowRegistry(f"sqlite:///{home / 'mlflow.db'}")
+
+
+@pytest.fixture
+def register(registry, home, tmp_path, request):
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    client = mlflow_client(uri)
+    run_id = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
+    group = request.node.name.replace("_", "-")[:40]
+
+    def make(*, content=b"weights", execution="run-1", threshold=0.4):
+        (tmp_path / "model.tar.gz").write_bytes(content)
+        tags = {"execution_id": execution, "data_sha256": "d" * 64}
+        return registry.register(
+            group, files=tmp_path, run_id=run_id, threshold=threshold, tags=tags
+        )
+
+    return make
+
+
+def test_a_new_version_waits_for_approval_and_is_the_candidate(registry, register):
+    version, new = register()
+    assert new
+    assert version.status == "PendingManualApproval"
+    assert version.aliases == ("candidate",)
+    assert registry.champion(version.group) is None
+
+
+def test_the_same_artifact_or_the_same_run_is_not_registered_twice(register):
+    first, _ = register(execution="run-1")
+    again, new = register(execution="run-2")
+    assert (again.version, new) == (first.version, False)
+    resumed, new = register(execution="run-1", content=b"other")
+    assert (resumed.version, new) == (first.version, False)
+
+
+def test_another_threshold_is_another_version(register):
+    register(threshold=0.4)
+    version, new = register(execution="run-2", threshold=0.5)
+    assert (version.version, new) == (2, True)
+
+
+def test_approval_makes_the_champion_and_rejection_unmakes_it(registry, register, tmp_path):
+    version, _ = register()
+    approved = registry.decide(
+        version.group, version.version, status="Approved", by="Ada", reason="better"
+    )
+    assert approved.tags["approval.by"] == "Ada"
+    assert registry.champion(version.group).version == version.version
+    folder = tmp_path / "download"
+    folder.mkdir()
+    assert registry.download(approved, folder).read_bytes() == b"weights"
+    registry.decide(version.group, version.version, status="Rejected", by="Ada", reason="drift")
+    assert registry.champion(version.group) is None
+
+
+def test_a_damaged_artifact_is_refused(registry, register, home, tmp_path):
+    version, _ = register(content=b"unique weights")
+    for stored in home.rglob("model.tar.gz"):
+        stored.write_bytes(b"flipped")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="sha256 differs"):
+        registry.download(version, tmp_path / "out")
+
+
+def test_an_unknown_version_lists_the_known_ones(registry, register):
+    version, _ = register()
+    with pytest.raises(InputError, match="no version 9; registered: 1"):
+        registry.version(version.group, 9)
+
+
+def test_an_unreachable_registry_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be reached"):
+        MlflowRegistry(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
