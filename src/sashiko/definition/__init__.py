@@ -1,0 +1,1 @@
+"""The model of a SageMaker pipeline definition: what its JSON says, and whether we can run it."""

@@ -1,0 +1,31 @@
+"""How long a cached result may be used, as CacheConfig writes it."""
+
+import re
+from datetime import timedelta
+
+from sashiko.errors import InputError
+
+_PATTERN = re.compile(
+    r"P?(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
+    r"(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?",
+    re.IGNORECASE,
+)
+_DAYS = (365, 30, 7, 1)  # a year and a month of fixed length: an expiry needs no calendar
+
+
+def parse_duration(text: str) -> timedelta:
+    """Reads an ISO 8601 duration; the service takes it without the leading `P` too.
+
+    Args:
+        text: such as `P30D`, `30d`, `T16m` or `30dT5h`.
+
+    Raises:
+        InputError: if it is not a duration.
+    """
+    found = _PATTERN.fullmatch(text)
+    if found is None or not any(found.groups()):
+        raise InputError(f"`{text}` is not a duration such as P30D or T12H")
+    numbers = [int(number or 0) for number in found.groups()]
+    days = sum(number * length for number, length in zip(numbers, _DAYS, strict=False))
+    hours, minutes, seconds = numbers[len(_DAYS) :]
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -1,0 +1,106 @@
+"""Which step waits for which: DependsOn, references inside arguments, and branches."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sashiko.definition.expressions import step_references
+from sashiko.definition.model import Branch, Definition, Step
+from sashiko.errors import InputError
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The dependencies of a definition.
+
+    Attributes:
+        waits_for: step name -> names of the steps that must have ended before it.
+        order: every step's name after all that it waits for.
+    """
+
+    waits_for: Mapping[str, tuple[str, ...]]
+    order: tuple[str, ...]
+
+    def downstream(self, name: str) -> frozenset[str]:
+        """Returns a step's name and those of all steps that wait for it, directly or not."""
+        found = {name}
+        for step in self.order:
+            if found.intersection(self.waits_for[step]):
+                found.add(step)
+        return frozenset(found)
+
+
+def build_graph(definition: Definition) -> Graph:
+    """Works out who waits for whom.
+
+    Raises:
+        InputError: for a reference to a step that does not exist, has no such property file, or
+            stands in a branch that the referring step is not in; and for a cycle.
+    """
+    waits_for = {step.name: _dependencies(step, definition) for step in definition.steps}
+    return Graph(waits_for=waits_for, order=_order(waits_for))
+
+
+def _dependencies(step: Step, definition: Definition) -> tuple[str, ...]:
+    where = f"step `{step.name}`"
+    found = [branch.condition for branch in step.within[-1:]]
+    for index, name in enumerate(step.depends_on):
+        target = _visible(name, step, definition, where=f"{where}, DependsOn[{index}]")
+        found.append(target.name)
+        if target.type == "Condition" and not _inside(step, target.name):
+            # The gate is passed when what it let through has ended.
+            found += [other.name for other in definition.steps if _inside(other, target.name)]
+    for reference in step_references(step.arguments, where=f"{where}, Arguments"):
+        target = _visible(reference.step, step, definition, where=reference.where)
+        files = [file.name for file in target.property_files]
+        if reference.file is not None and reference.file not in files:
+            raise InputError(
+                f"{reference.where}: step `{target.name}` has no property file "
+                f"`{reference.file}`; it has: {', '.join(files) or 'none'}"
+            )
+        if not target.is_job:
+            raise InputError(
+                f"{reference.where}: a {target.type} step has no properties, and `{target.name}` "
+                "is one"
+            )
+        found.append(target.name)
+    return tuple(dict.fromkeys(found))
+
+
+def _inside(step: Step, condition: str) -> bool:
+    return any(branch.condition == condition for branch in step.within)
+
+
+def _visible(name: str, step: Step, definition: Definition, *, where: str) -> Step:
+    target = definition.step(name)
+    if target is None:
+        known = ", ".join(other.name for other in definition.steps)
+        raise InputError(f"{where}: no step is named `{name}`; there is: {known}")
+    around: tuple[Branch, ...] = target.within
+    if step.within[: len(around)] != around:
+        condition = around[-1].condition
+        raise InputError(
+            f"{where}: step `{name}` stands in a branch of `{condition}` and may not run; "
+            f"move `{step.name}` into the same branch"
+        )
+    return target
+
+
+def _order(waits_for: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    order: list[str] = []
+    remaining = dict(waits_for)
+    while remaining:
+        ready = [name for name, needs in remaining.items() if not set(needs) & set(remaining)]
+        if not ready:
+            raise InputError(f"definition: steps wait for each other: {_cycle(remaining)}")
+        order += ready
+        for name in ready:
+            del remaining[name]
+    return tuple(order)
+
+
+def _cycle(remaining: Mapping[str, tuple[str, ...]]) -> str:
+    """Follows what steps wait for, among those that can't be ordered, until one comes again."""
+    path = [next(iter(remaining))]
+    while path.count(path[-1]) == 1:
+        path.append(next(name for name in remaining[path[-1]] if name in remaining))
+    return " -> ".join(path[path.index(path[-1]) :])

@@ -1,0 +1,205 @@
+"""A pipeline definition as frozen records: parameters, and steps with their place in branches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sashiko.errors import InputError
+
+JOB_TYPES = ("Processing", "Training")
+STEP_TYPES = (*JOB_TYPES, "Condition", "Fail")
+PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
+
+_TOP_KEYS = (
+    "Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps",
+)  # fmt: skip
+_STEP_KEYS = (
+    "Name", "Type", "Arguments", "DependsOn", "CacheConfig", "PropertyFiles", "DisplayName",
+    "Description", "RetryPolicies",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A pipeline parameter; `default` is None where a value must be given."""
+
+    name: str
+    type: str
+    default: Any
+    allowed: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class PropertyFile:
+    """A JSON file of a processing output that expressions may read."""
+
+    name: str
+    output: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One side of a Condition step."""
+
+    condition: str
+    taken_if: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step, wherever it stands.
+
+    Attributes:
+        name: unique in the definition.
+        type: one of `STEP_TYPES`.
+        arguments: of the job, with expressions; a Condition's branches are not in it.
+        depends_on: names of the steps named in DependsOn.
+        cached: whether a run may take the result of an earlier one.
+        expires: how long such a result may be used, an ISO 8601 duration; "" for ever.
+        property_files: the JSON files that expressions may read.
+        within: the branches around the step, outermost first.
+    """
+
+    name: str
+    type: str
+    arguments: Mapping[str, Any]
+    depends_on: tuple[str, ...]
+    cached: bool
+    expires: str
+    property_files: tuple[PropertyFile, ...]
+    within: tuple[Branch, ...]
+
+    @property
+    def is_job(self) -> bool:
+        """Whether the step runs a process."""
+        return self.type in JOB_TYPES
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A whole definition; `steps` holds those in branches too, in the order of the file."""
+
+    parameters: tuple[Parameter, ...]
+    steps: tuple[Step, ...]
+
+    def step(self, name: str) -> Step | None:
+        """Returns the step of that name, or None."""
+        return next((step for step in self.steps if step.name == name), None)
+
+
+def parse_definition(value: Any) -> Definition:
+    """Reads a definition's JSON value.
+
+    Raises:
+        InputError: for a key, step type or parameter type that we don't know, a missing key, or a
+            name that is used twice; the message names the step and the path.
+    """
+    _check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
+    if value.get("MlflowConfig") is not None:
+        raise InputError("definition, MlflowConfig: not supported; pass a tracking URI instead")
+    parameters = tuple(
+        _parameter(item, where=f"definition, Parameters[{index}]")
+        for index, item in enumerate(value.get("Parameters") or ())
+    )
+    steps = tuple(_steps(value["Steps"], where="definition, Steps", within=()))
+    _check_unique([item.name for item in parameters], what="parameter")
+    _check_unique([step.name for step in steps], what="step")
+    return Definition(parameters=parameters, steps=steps)
+
+
+def _parameter(value: Any, *, where: str) -> Parameter:
+    allowed = ("Name", "Type", "DefaultValue", "EnumValues")
+    _check_keys(value, allowed=allowed, required=("Name", "Type"), where=where)
+    if value["Type"] not in PARAMETER_TYPES:
+        raise _unknown(where, "Type", value["Type"], PARAMETER_TYPES)
+    return Parameter(
+        name=value["Name"],
+        type=value["Type"],
+        default=value.get("DefaultValue"),
+        allowed=tuple(value.get("EnumValues") or ()),
+    )
+
+
+def _steps(values: Any, *, where: str, within: tuple[Branch, ...]) -> Iterator[Step]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise InputError(f"{where}: expected a list of steps")
+    for index, value in enumerate(values):
+        place = f"{where}[{index}]"
+        _check_keys(value, allowed=_STEP_KEYS, required=("Name", "Type"), where=place)
+        yield from _step(value, where=place, within=within)
+
+
+def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -> Iterator[Step]:
+    name = value["Name"]
+    where = f"{where}, step `{name}`"
+    if value["Type"] not in STEP_TYPES:
+        raise _unknown(where, "Type", value["Type"], STEP_TYPES)
+    arguments = dict(value.get("Arguments") or {})
+    branches: list[tuple[str, bool, Any]] = []
+    if value["Type"] == "Condition":
+        allowed = ("Conditions", "IfSteps", "ElseSteps")
+        _check_keys(arguments, allowed=allowed, required=allowed[:1], where=f"{where}, Arguments")
+        branches = [
+            ("IfSteps", True, arguments.pop("IfSteps", [])),
+            ("ElseSteps", False, arguments.pop("ElseSteps", [])),
+        ]
+    if value["Type"] == "Fail":
+        _check_keys(arguments, allowed=("ErrorMessage",), required=(), where=f"{where}, Arguments")
+    cache = value.get("CacheConfig") or {}
+    _check_keys(
+        cache, allowed=("Enabled", "ExpireAfter"), required=(), where=f"{where}, CacheConfig"
+    )
+    yield Step(
+        name=name,
+        type=value["Type"],
+        arguments=arguments,
+        depends_on=_depends_on(value.get("DependsOn") or (), where=where),
+        cached=cache.get("Enabled", False) is True,
+        expires=cache.get("ExpireAfter") or "",
+        property_files=tuple(
+            _property_file(item, where=f"{where}, PropertyFiles[{index}]")
+            for index, item in enumerate(value.get("PropertyFiles") or ())
+        ),
+        within=within,
+    )
+    for key, outcome, steps in branches:
+        inner = (*within, Branch(condition=name, taken_if=outcome))
+        yield from _steps(steps, where=f"{where}, Arguments.{key}", within=inner)
+
+
+def _property_file(value: Any, *, where: str) -> PropertyFile:
+    keys = ("PropertyFileName", "OutputName", "FilePath")
+    _check_keys(value, allowed=keys, required=keys, where=where)
+    return PropertyFile(name=value[keys[0]], output=value[keys[1]], path=value[keys[2]])
+
+
+def _depends_on(values: Sequence[Any], *, where: str) -> tuple[str, ...]:
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise InputError(
+                f"{where}, DependsOn[{index}]: only a step's name is supported, "
+                f"which waits for its success; got {value!r}"
+            )
+    return tuple(values)
+
+
+def _check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], where: str) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where}: expected an object, got {type(value).__name__}")
+    for key in value:
+        if key not in allowed:
+            raise InputError(f"{where}: unknown key `{key}`; known: {', '.join(allowed)}")
+    for key in required:
+        if key not in value:
+            raise InputError(f"{where}: key `{key}` is missing")
+
+
+def _check_unique(names: Sequence[str], *, what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"definition: two {what}s are named `{name}`")
+
+
+def _unknown(where: str, key: str, value: Any, known: Sequence[str]) -> InputError:
+    return InputError(f"{where}: unknown {key} `{value}`; known: {', '.join(known)}")

@@ -1,0 +1,108 @@
+"""Refuses, before anything runs, a definition with something that we would get wrong."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sashiko.definition.arguments import JobArguments, image_of, job_arguments, output_uris
+from sashiko.definition.conditions import check_conditions
+from sashiko.definition.durations import parse_duration
+from sashiko.definition.expressions import Context, resolve
+from sashiko.definition.graph import Graph, build_graph
+from sashiko.definition.model import Definition, Step
+from sashiko.definition.properties import describe_job, job_name, split_path
+from sashiko.errors import InputError
+
+_UNKNOWN = "s3://unknown/until-the-step-has-run"
+_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,63}")
+
+
+def check_supported(
+    definition: Definition,
+    *,
+    parameters: Mapping[str, Any],
+    execution: Mapping[str, str],
+    images: Collection[str],
+) -> Graph:
+    """Goes through every step as a run would, with a stand-in for what only a run can know.
+
+    Args:
+        definition: the definition.
+        parameters: name -> typed value, from `parameter_values`.
+        execution: execution variable -> value.
+        images: the image URIs that there is a local command for.
+
+    Returns:
+        The dependencies of the steps.
+
+    Raises:
+        InputError: one message naming step and path, for the first thing that cannot be honoured.
+    """
+    graph = build_graph(definition)
+    described: dict[str, Mapping[str, Any]] = {}
+    written: dict[str, tuple[str, Step]] = {}
+    context = Context(
+        parameters=parameters,
+        execution=execution,
+        describe=described.__getitem__,
+        read_file=_unknown_content,
+    )
+    for name in graph.order:
+        step = definition.step(name)
+        if step is None:
+            continue
+        where = f"step `{step.name}`, Arguments"
+        if not _NAME.fullmatch(step.name):
+            raise InputError(f"step `{step.name}`: a name is letters, digits and single hyphens")
+        if step.type == "Condition":
+            check_conditions(step.arguments["Conditions"], where=f"{where}.Conditions")
+        resolved = resolve(step.arguments, context, where=where)
+        if step.is_job:
+            job = job_name(execution["PipelineExecutionId"], step.name)
+            arguments = _check_job(step, resolved, images=images)
+            for uri in output_uris(arguments, job=job):
+                _check_written(uri, step, written)
+            described[step.name] = describe_job(step.type, name=job, arguments=resolved)
+    return graph
+
+
+def _check_job(step: Step, resolved: Any, *, images: Collection[str]) -> JobArguments:
+    arguments = job_arguments(step, resolved)
+    image = image_of(arguments)
+    if image not in images:
+        known = ", ".join(sorted(images)) or "none"
+        raise InputError(
+            f"step `{step.name}`: no local command for the image `{image}`; known: {known}"
+        )
+    if step.expires:
+        try:
+            parse_duration(step.expires)
+        except InputError as error:
+            raise InputError(f"step `{step.name}`, CacheConfig.ExpireAfter: {error}") from error
+    return arguments
+
+
+def _check_written(uri: str, step: Step, written: dict[str, tuple[str, Step]]) -> None:
+    """Outputs appear whole, in place of what was there, so none may lie inside another."""
+    prefix = uri.rstrip("/") + "/"
+    for other, (other_uri, writer) in written.items():
+        nested = prefix.startswith(other) or other.startswith(prefix)
+        if nested and not _exclude_each_other(step, writer) and _UNKNOWN not in (uri, other_uri):
+            raise InputError(
+                f"step `{step.name}` writes {uri} and step `{writer.name}` writes {other_uri}: "
+                "one would replace the other; give each output a prefix of its own"
+            )
+    written[prefix] = (uri, step)
+
+
+def _exclude_each_other(one: Step, other: Step) -> bool:
+    taken = {branch.condition: branch.taken_if for branch in one.within}
+    return any(
+        taken.get(branch.condition, branch.taken_if) != branch.taken_if for branch in other.within
+    )
+
+
+def _unknown_content(step: str, file: str, path: str) -> str:
+    """Stands for what a step will write: a text that could be anything, an S3 URI too."""
+    split_path(path, where=f"file {file} of step `{step}`")
+    return _UNKNOWN

@@ -1,0 +1,125 @@
+"""What stands for an image's digest: the code that a command runs, and what is installed."""
+
+import ast
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sashiko.files import canonical_json, sha256_bytes, sha256_file
+
+
+class CodeDigests:
+    """Digests the code behind commands; what was read once is not read again.
+
+    `python -m package.module` stands for the module, every module of the same top-level package
+    that it imports, directly or not, anywhere in the file, and the data files beside them. A
+    script below `/opt/ml` is an input already and adds nothing. Both depend on the Python version
+    and on the name and version of every installed distribution. Imports made by
+    `importlib.import_module` with a computed name are not seen.
+    """
+
+    def __init__(self) -> None:
+        """Starts with nothing read."""
+        self._installed: list[str] | None = None
+        self._imports: dict[str, tuple[str, ...]] = {}
+        self._digests: dict[Path, str] = {}
+
+    def __call__(self, argv: Sequence[str]) -> str:
+        """Returns the hex digest of the code behind a command."""
+        if self._installed is None:
+            self._installed = sorted(_installed())
+        module = _module_of(argv)
+        files = self._files(module) if module else {}
+        code = {"python": sys.version, "installed": self._installed, "files": files}
+        return sha256_bytes(canonical_json(code))
+
+    def _files(self, module: str) -> dict[str, str]:
+        package = module.partition(".")[0]
+        root = _package_folder(package)
+        if root is None:
+            return {}
+        digests: dict[str, str] = {}
+        for name in self._closure(module, root):
+            path = _module_file(name, root)
+            beside = path.parent.iterdir() if path else ()
+            for file in [path, *filter(_is_data, beside)] if path else []:
+                digests[file.relative_to(root).as_posix()] = self._digest(file)
+        return digests
+
+    def _closure(self, module: str, root: Path) -> set[str]:
+        found: set[str] = set()
+        waiting = [module, f"{module}.__main__"]
+        while waiting:
+            name = waiting.pop()
+            if name in found or _module_file(name, root) is None:
+                continue
+            found.add(name)
+            if name not in self._imports:
+                self._imports[name] = tuple(_imported(name, root))
+            waiting += self._imports[name]
+        return found
+
+    def _digest(self, file: Path) -> str:
+        if file not in self._digests:
+            self._digests[file] = sha256_file(file)
+        return self._digests[file]
+
+
+def _module_of(argv: Sequence[str]) -> str:
+    """Returns the module of `python ... -m module ...`, or "" for another command."""
+    for argument, following in itertools.pairwise(argv):
+        if argument == "-m":
+            return following
+        if argument.endswith(".py"):
+            break
+    return ""
+
+
+def _package_folder(package: str) -> Path | None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _module_file(name: str, root: Path) -> Path | None:
+    """Finds a module of the package at `root` without importing it."""
+    base = root.joinpath(*name.split(".")[1:])
+    for candidate in (base / "__init__.py", base.with_suffix(".py")):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _imported(name: str, root: Path) -> Iterator[str]:
+    """Yields what a module may import of its own package, and the packages around it."""
+    path = _module_file(name, root)
+    if path is None:
+        return
+    if "." in name:
+        yield name.rpartition(".")[0]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (
+                alias.name for alias in node.names if alias.name.startswith(f"{root.name}.")
+            )
+        elif isinstance(node, ast.ImportFrom):
+            around = package.split(".")[: len(package.split(".")) - node.level + 1]
+            start = [".".join(around)] if node.level else []
+            source = ".".join([*start, *([node.module] if node.module else [])])
+            if source.split(".")[0] == root.name:
+                yield source
+                yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def _is_data(file: Path) -> bool:
+    return file.is_file() and file.suffix != ".py" and not file.name.startswith(".")
+
+
+def _installed() -> Iterator[str]:
+    """Yields the names of installed distributions' metadata folders: they hold the version."""
+    for entry in filter(None, sys.path):
+        yield from (path.name for path in Path(entry).glob("*.dist-info"))

@@ -1,0 +1,56 @@
+"""One run at a time in a home folder."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sashiko.errors import InputError
+from sashiko.runner.disk import disk_faults
+
+
+@contextmanager
+def run_lock(home: Path, run_id: str) -> Iterator[str]:
+    """Holds `<home>/run.lock` as long as the run lasts; the system frees it when a run is killed.
+
+    Yields:
+        The id of the run that held it before, or "".
+
+    Raises:
+        InputError: if another run holds it, naming its process and id, or it can't be written.
+    """
+    path = home / "run.lock"
+    with disk_faults(f"cannot write to {home}"):
+        home.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{home}: {_holder(path)}") from error
+        with disk_faults(f"cannot write {path}"):
+            before = _read(path).get("run", "")
+            handle.truncate(0)
+            handle.write(json.dumps({"pid": os.getpid(), "run": run_id}))
+            handle.flush()
+        yield before
+
+
+def _holder(path: Path) -> str:
+    holder = _read(path)
+    if not holder:
+        return "another run is at work here; wait for it to end"
+    return (
+        f"run {holder['run']} (process {holder['pid']}) is at work here; wait for it, or stop it "
+        f"with `kill {holder['pid']}`"
+    )
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        value = json.loads(path.read_text())
+        return {"run": str(value["run"]), "pid": str(value["pid"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

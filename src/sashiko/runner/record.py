@@ -1,0 +1,144 @@
+"""What a run leaves in `run.json`: each step with its state, times, inputs and outputs."""
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from sashiko.errors import InputError
+from sashiko.files import read_json, write_json
+from sashiko.yaml_models import Frozen, validate
+
+RunStatus = Literal["running", "registered", "blocked", "failed", "interrupted"]
+StepStatus = Literal[
+    "waiting",  # for other steps, or for a free core
+    "running",
+    "succeeded",
+    "cached",  # the result of an earlier run was taken
+    "failed",
+    "blocked",  # a Fail step was reached
+    "skipped",  # it stands in a branch that was not taken
+    "interrupted",
+    "not_run",  # the run ended before its turn
+]
+
+_FILE_NAME = "run.json"
+_EXIT_CODES = {"registered": 0, "blocked": 3, "interrupted": 130}
+
+
+class DataRecord(Frozen):
+    """An input or output: its S3 URI, and the digest of a file or of a folder's content."""
+
+    uri: str
+    sha256: str
+
+
+class StepRecord(Frozen):
+    """One step of a run.
+
+    Attributes:
+        name: the step's name.
+        type: Processing, Training, Condition or Fail.
+        status: where it stands.
+        start: UTC, ISO 8601.
+        end: UTC, ISO 8601.
+        seconds: from start to end.
+        job: the job's name; a cached step has that of the job whose result it took.
+        cached_from: id of the run whose result was taken.
+        inputs: input or channel name -> what was read.
+        outputs: output name -> what was written; a training job has `model` and `output`.
+        outcome: of a Condition: whether its conditions held.
+        log: path of the log, relative to the run's folder.
+        reason: why it failed, blocked, was skipped or could not be taken from the cache.
+    """
+
+    name: str
+    type: str
+    status: StepStatus = "waiting"
+    start: str | None = None
+    end: str | None = None
+    seconds: float | None = None
+    job: str = ""
+    cached_from: str = ""
+    inputs: dict[str, DataRecord] = Field(default_factory=dict)
+    outputs: dict[str, DataRecord] = Field(default_factory=dict)
+    outcome: bool | None = None
+    log: str = ""
+    reason: str = ""
+
+
+class RunRecord(Frozen):
+    """A whole run.
+
+    Attributes:
+        id: sortable by time, such as `20261125-101500-ab12`.
+        pipeline: the pipeline's name.
+        status: `registered` when every step on the way taken has succeeded.
+        start: UTC, ISO 8601.
+        end: UTC, ISO 8601.
+        seconds: from start to end.
+        from_step: the step that the run was told to start at, or "".
+        parameters: the pipeline's parameters.
+        steps: in the order of the definition.
+        reason: of a run that did not succeed.
+    """
+
+    id: str
+    pipeline: str
+    status: RunStatus = "running"
+    start: str
+    end: str | None = None
+    seconds: float | None = None
+    from_step: str = ""
+    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    steps: tuple[StepRecord, ...]
+    reason: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """What the command exits with: 0 registered, 3 blocked, 130 interrupted, else 1."""
+        return _EXIT_CODES.get(self.status, 1)
+
+    def step(self, name: str) -> StepRecord:
+        """Returns the record of a step.
+
+        Raises:
+            InputError: if the run has no such step.
+        """
+        for step in self.steps:
+            if step.name == name:
+                return step
+        known = ", ".join(step.name for step in self.steps)
+        raise InputError(f"run {self.id} has no step `{name}`; it has: {known}")
+
+
+def now() -> datetime:
+    """Returns the time in UTC."""
+    return datetime.now(UTC)
+
+
+def stamp(time: datetime) -> str:
+    """Writes a time as it stands in records."""
+    return time.isoformat(timespec="milliseconds")
+
+
+def new_run_id() -> str:
+    """Makes a run id: the time in UTC and four random characters."""
+    return f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def write_run(folder: Path, record: RunRecord) -> None:
+    """Writes `run.json` of a run's folder, whole or not at all."""
+    write_json(folder / _FILE_NAME, record.model_dump(mode="json"))
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Reads `run.json` of a run's folder.
+
+    Raises:
+        InputError: if there is none or it is not valid.
+    """
+    path = folder / _FILE_NAME
+    return validate(RunRecord, read_json(path), source=str(path))

@@ -1,0 +1,39 @@
+"""The definition: kept as a golden file, so that a changed pipeline is seen in review."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.golden.rewrite import ROOT, definitions, schemas
+
+
+@pytest.mark.parametrize("path", schemas(), ids=lambda path: path.name)
+def test_json_schemas_are_current(path):
+    assert path.read_bytes() == schemas()[path], "run `make golden` and look at the diff"
+
+
+def test_the_definition_is_the_golden_one():
+    for path, content in definitions().items():
+        assert json.loads(path.read_bytes()) == json.loads(content), "run `make golden`"
+        assert path.read_bytes() == content
+
+
+def test_only_the_generator_names_a_shipped_data_set():
+    names = {path.stem for path in (ROOT / "contracts").glob("*.yaml")}
+    shipped = {name.removesuffix(".odcs") for name in names}
+    assert shipped
+    code = [*(ROOT / "src").rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")]
+    offenders = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in code
+        if "generators" not in path.parts
+        for name in shipped
+        if name in path.read_text()
+    ]
+    assert offenders == []
+
+
+def test_no_file_of_the_repository_holds_a_path_of_one_machine():
+    golden = Path(ROOT / "tests/golden").glob("*.json")
+    assert all(str(ROOT) not in path.read_text() for path in golden)

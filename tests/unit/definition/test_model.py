@@ -1,0 +1,76 @@
+import copy
+
+import pytest
+
+from sashiko.definition.model import Branch, parse_definition
+from sashiko.errors import InputError
+
+FAIL = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
+GATE = {
+    "Name": "Gate",
+    "Type": "Condition",
+    "Arguments": {
+        "Conditions": [{"Type": "Equals", "LeftValue": 1, "RightValue": 1}],
+        "IfSteps": [{**FAIL, "Name": "Inner"}],
+        "ElseSteps": [FAIL],
+    },
+}
+
+
+def test_steps_in_branches_know_where_they_stand() -> None:
+    outer = copy.deepcopy(GATE)
+    outer["Name"] = "Outer"
+    outer["Arguments"]["IfSteps"] = [GATE]
+    outer["Arguments"]["ElseSteps"] = []
+
+    definition = parse_definition({"Steps": [outer]})
+
+    assert [step.name for step in definition.steps] == ["Outer", "Gate", "Inner", "Stop"]
+    assert definition.steps[3].within == (Branch("Outer", True), Branch("Gate", False))
+
+
+def test_only_enabled_caching_counts() -> None:
+    job = {"Name": "A", "Type": "Processing", "Arguments": {}}
+    on = {**job, "Name": "B", "CacheConfig": {"Enabled": True, "ExpireAfter": "P1D"}}
+    off = {**job, "Name": "C", "CacheConfig": {"Enabled": False}}
+
+    steps = parse_definition({"Steps": [job, on, off]}).steps
+
+    assert [(step.cached, step.expires) for step in steps] == [
+        (False, ""),
+        (True, "P1D"),
+        (False, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "definition: expected an object"),
+        ({}, "key `Steps` is missing"),
+        ({"Steps": [], "Surprise": 1}, "unknown key `Surprise`"),
+        ({"Steps": {}}, "expected a list of steps"),
+        ({"Steps": [FAIL, FAIL]}, "two steps are named `Stop`"),
+        ({"Steps": [{**FAIL, "Type": "Lambda"}]}, "step `Stop`: unknown Type `Lambda`"),
+        ({"Steps": [{**FAIL, "Retry": 1}]}, "Steps[0]: unknown key `Retry`"),
+        ({"Steps": [{**FAIL, "CacheConfig": {"On": 1}}]}, "CacheConfig: unknown key `On`"),
+        ({"Steps": [{**FAIL, "Arguments": {"Message": ""}}]}, "unknown key `Message`"),
+        (
+            {"Steps": [{**FAIL, "DependsOn": [{"Step": "A", "Trigger": "FAILED"}]}]},
+            "step `Stop`, DependsOn[0]: only a step's name",
+        ),
+        ({"Steps": [], "MlflowConfig": {"Arn": "x"}}, "MlflowConfig: not supported"),
+        ({"Steps": [], "Parameters": [{"Name": "P", "Type": "Date"}]}, "unknown Type `Date`"),
+    ],
+)
+def test_what_is_not_known_is_refused(value: object, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_definition(value)
+    assert message in str(caught.value)
+
+
+def test_a_branch_is_named_in_the_path() -> None:
+    gate = copy.deepcopy(GATE)
+    gate["Arguments"]["ElseSteps"][0]["Type"] = "Quantum"
+    with pytest.raises(InputError, match=r"step `Gate`, Arguments.ElseSteps\[0\], step `Stop`"):
+        parse_definition({"Steps": [gate]})
