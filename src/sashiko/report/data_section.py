@@ -1,0 +1,158 @@
+"""The data: which rows, under which contract, and how they were split."""
+
+from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
+from sashiko.contract.model import Column, Contract, TextHashSplit
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.views import Cell, Fact, Row, Section, Table
+from sashiko.report.words import percent
+from sashiko.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
+
+_SNAPSHOTS = {
+    "Snapshot": "what training sees",
+    "SnapshotFacets": "what judges bias, and nobody else",
+}
+_USES = {
+    "none": "may be trained on",
+    "sensitive": "for judging bias only; training never sees it",
+    "pii": "personal data; no step reads it",
+}
+
+
+def data_section(evidence: Evidence) -> Section:
+    """Describes snapshots, contract, columns and splits."""
+    return Section(
+        anchor="data",
+        title="Data",
+        facts=_contract_facts(evidence.contract),
+        tables=(_snapshots(evidence), _splits(evidence), _columns(evidence)),
+    )
+
+
+def _contract_facts(contract: Contract | Missing) -> tuple[Fact, ...]:
+    if isinstance(contract, Missing):
+        return ()
+    facets = ", ".join(facet.column for facet in contract.facets) or "none"
+    label = contract.label
+    return (
+        Fact("contract", f"{contract.title} ({contract.id}, version {contract.version})"),
+        Fact("contract sha256", contract.sha256, code=True),
+        Fact("label", f"{label.column}: {label.positive} (positive) or {label.negative}"),
+        Fact("facets judged for bias", facets),
+        Fact("split", _split_words(contract)),
+    )
+
+
+def _split_words(contract: Contract) -> str:
+    split = contract.split
+    if isinstance(split, TextHashSplit):
+        return (
+            f"by a hash of the normalised text: {split.validation_share:.0%} validation, "
+            f"{split.test_share:.0%} test"
+        )
+    return (
+        f"by time ({split.column}): validation from {split.validation_from}, "
+        f"test from {split.test_from}"
+    )
+
+
+def _snapshots(evidence: Evidence) -> Table:
+    rows, reasons = [], []
+    for step, use in _SNAPSHOTS.items():
+        manifest = evidence.read(step, "manifest", MANIFEST_FILE, lambda p: read_manifest(p.parent))
+        if isinstance(manifest, Missing):
+            reasons.append(manifest.why)
+        else:
+            rows.append(_snapshot_row(manifest, use))
+    return Table(
+        title="Snapshots",
+        columns=(Cell("view"), Cell("rows", number=True), Cell("columns"), Cell("for"),
+                 Cell("sha256 of the data")),
+        rows=tuple(rows),
+        note=" ".join(reasons) if rows else "",
+        absent="" if rows else f"No snapshot. {' '.join(reasons)}",
+    )  # fmt: skip
+
+
+def _snapshot_row(manifest: Manifest, use: str) -> Row:
+    return Row(
+        cells=(
+            Cell(manifest.view),
+            Cell(f"{manifest.rows:,}", number=True),
+            Cell(", ".join(column.name for column in manifest.columns)),
+            Cell(use),
+            Cell(manifest.sha256, code=True),
+        )
+    )
+
+
+def _splits(evidence: Evidence) -> Table:
+    meta = evidence.read("Prepare", "meta", META_FILE, lambda path: read_split_meta(path.parent))
+    title = "Splits"
+    if isinstance(meta, Missing):
+        return Table(title=title, absent=f"No splits. {meta.why}")
+    rows = [
+        Row(
+            cells=(
+                Cell(name),
+                Cell(f"{meta.splits[name].rows:,}", number=True),
+                Cell(percent(meta.splits[name].positive_rate), number=True),
+                Cell(f"{meta.removed_repeats.get(name, 0):,}", number=True),
+                Cell(f"{meta.splits[name].contradicting_rows:,}", number=True),
+            )
+        )
+        for name in SPLITS
+        if name in meta.splits
+    ]
+    return Table(
+        title=title,
+        columns=(
+            Cell("split"),
+            Cell("rows", number=True),
+            Cell(f"labelled {meta.labels[1]}", number=True),
+            Cell("dropped as repeats", number=True),
+            Cell("same text, both labels", number=True),
+        ),
+        rows=tuple(rows),
+        note=_split_note(meta),
+    )
+
+
+def _split_note(meta: SplitMeta) -> str:
+    note = (
+        f"The text is made of: {', '.join(meta.columns)}. A row of validation or test is dropped "
+        "when an earlier split has its text, so that nothing is tested on what was learned."
+    )
+    if meta.removed_over_limit:
+        note += f" {meta.removed_over_limit:,} training rows are over the recipe's limit, unused."
+    return note
+
+
+def _columns(evidence: Evidence) -> Table:
+    contract = evidence.contract
+    title = "Columns and who may use them"
+    if isinstance(contract, Missing):
+        return Table(title=title, absent=f"The contract cannot be shown: {contract.why}")
+    return Table(
+        title=title,
+        columns=tuple(Cell(name) for name in ("column", "type", "class", "use", "meaning")),
+        rows=tuple(_column_row(column, contract) for column in contract.columns),
+    )
+
+
+def _column_row(column: Column, contract: Contract) -> Row:
+    use = _USES[column.classification]
+    if column.name == contract.key:
+        use = "key; joins the views"
+    elif column.name == contract.label.column:
+        use = "label"
+    elif column.name in {facet.column for facet in contract.facets}:
+        use = f"facet; {use}"
+    return Row(
+        cells=(
+            Cell(column.name),
+            Cell(column.logical_type),
+            Cell(column.classification),
+            Cell(use),
+            Cell(" ".join(column.description.split())),
+        )
+    )

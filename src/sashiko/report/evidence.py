@@ -1,0 +1,164 @@
+"""What a run left behind, read file by file; whatever is missing says why."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from sashiko.contract.model import Contract, load_contract
+from sashiko.definition.model import Definition, parse_definition
+from sashiko.errors import InputError
+from sashiko.files import read_json
+from sashiko.recipe import Recipe
+from sashiko.runner.record import RunRecord, StepRecord, read_run
+from sashiko.runner.store import Store
+from sashiko.yaml_models import Frozen, validate
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+_LOG_LINES = 15
+_LOG_BYTES = 4000
+
+
+class SourceRecord(Frozen):
+    """The commit that a run was started from, `evidence/source.json`."""
+
+    git_sha: str
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Stands for a file that is not there, or that cannot be read, with the reason in words."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A run's folder, and the local store that its steps wrote to.
+
+    Attributes:
+        folder: `<home>/runs/<id>`.
+        store: the local stand-in for S3.
+        run: what the runner recorded.
+        definition: the pipeline that ran.
+        contract: the data contract as it was used.
+        recipe: the recipe as it was used.
+        source: the commit.
+    """
+
+    folder: Path
+    store: Store
+    run: RunRecord
+    definition: Definition | Missing
+    contract: Contract | Missing
+    recipe: Recipe | Missing
+    source: SourceRecord | Missing
+
+    def step(self, name: str) -> StepRecord | None:
+        """Returns a step's record, or None if the pipeline has no such step."""
+        return next((step for step in self.run.steps if step.name == name), None)
+
+    def why_not(self, step: str) -> str:
+        """Says why a step left nothing, for a sentence of its own."""
+        record = self.step(step)
+        if record is None:
+            return f"This pipeline has no step {step}."
+        match record.status:
+            case "succeeded" | "cached":
+                return f"{step} ran, but did not write it."
+            case "failed":
+                return f"{step} failed: {record.reason}"
+            case "interrupted" | "running":
+                return f"{step} was interrupted."
+        return f"{step} was not reached: {self.why_ended()}"
+
+    def why_ended(self) -> str:
+        """Says in a few words why later steps did not run."""
+        for step in self.run.steps:
+            if step.status in ("blocked", "failed", "interrupted"):
+                return f"the run ended at {step.name} ({step.status})."
+        return f"the run ended before it ({self.run.status})."
+
+    def output(self, step: str, output: str, file: str) -> Path | Missing:
+        """Finds a file of a step's output in the store.
+
+        Args:
+            step: the step's name.
+            output: the output's name.
+            file: its path below the output.
+
+        Returns:
+            The file, or why there is none.
+        """
+        record = self.step(step)
+        written = record.outputs.get(output) if record else None
+        if written is None or record is None or record.status not in ("succeeded", "cached"):
+            return Missing(self.why_not(step))
+        try:
+            folder = self.store.path(written.uri)
+        except InputError as error:
+            return Missing(f"{step}'s output {output} cannot be found: {error}")
+        # An output is a folder, or one file that is the artifact itself.
+        path = folder if folder.is_file() else folder / file
+        if path.is_file():
+            return path
+        return Missing(f"{file} of {step}'s output {output} is no longer in the local store.")
+
+    def read(self, step: str, output: str, file: str, reader: Callable[[Path], T]) -> T | Missing:
+        """Reads a file of a step's output by `reader`, which may raise InputError."""
+        path = self.output(step, output, file)
+        return path if isinstance(path, Missing) else attempt(lambda: reader(path))
+
+    def log_tail(self, step: StepRecord) -> str:
+        """Returns the last lines of a step's log, or nothing."""
+        path = self.folder / step.log
+        if not step.log or not path.is_file():
+            return ""
+        with path.open("rb") as handle:
+            handle.seek(max(path.stat().st_size - _LOG_BYTES, 0), io.SEEK_SET)
+            text = handle.read().decode(errors="replace")
+        return "\n".join(text.splitlines()[-_LOG_LINES:])
+
+
+def read_evidence(folder: Path, home: Path) -> Evidence:
+    """Reads what stands in a run's folder itself.
+
+    Args:
+        folder: the run's folder.
+        home: the local state, which holds `s3/`.
+
+    Raises:
+        InputError: if there is no valid `run.json`; all else may be missing.
+    """
+    evidence = folder / "evidence"
+    return Evidence(
+        folder=folder,
+        store=Store(root=home / "s3"),
+        run=read_run(folder),
+        definition=attempt(lambda: parse_definition(read_json(folder / "definition.json"))),
+        contract=attempt(lambda: load_contract(evidence / "contract.odcs.yaml")),
+        recipe=attempt(lambda: json_record(Recipe, evidence / "recipe.json")),
+        source=attempt(lambda: json_record(SourceRecord, evidence / "source.json")),
+    )
+
+
+def attempt(read: Callable[[], T]) -> T | Missing:
+    """Calls `read`; bad input becomes the reason why there is nothing."""
+    try:
+        return read()
+    except InputError as error:
+        return Missing(str(error))
+
+
+def json_record(model: type[M], path: Path) -> M:
+    """Reads a JSON file as a record.
+
+    Raises:
+        InputError: if it is missing or holds something else.
+    """
+    return validate(model, read_json(path), source=path.name)

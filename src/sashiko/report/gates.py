@@ -1,0 +1,70 @@
+"""The gates that judged the run: each with its checks, or why it has none."""
+
+from pathlib import Path
+
+from sashiko.gates.verdict import Verdict, read_verdict
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.views import GateView, Mark
+from sashiko.report.words import check_view
+
+_FOLDED_FROM = 9
+
+Verdicts = dict[str, Verdict | Missing]
+
+
+def verdicts(evidence: Evidence) -> Verdicts:
+    """Reads the verdict of every step that the definition gives one, in its order.
+
+    Returns:
+        Step name -> its verdict, or why there is none; nothing if the definition is missing.
+    """
+    if isinstance(evidence.definition, Missing):
+        return {}
+    return {
+        step.name: evidence.read(step.name, file.output, file.path, read_verdict)
+        for step in evidence.definition.steps
+        for file in step.property_files
+        if Path(file.path).name == "verdict.json"
+    }
+
+
+def gate_views(found: Verdicts) -> tuple[GateView, ...]:
+    """Turns verdicts into tables: failed checks first, long lists without one folded."""
+    views = []
+    for step, verdict in found.items():
+        if isinstance(verdict, Missing):
+            view = GateView(name=step, step="", mark=None, absent=f"Not judged. {verdict.why}")
+        else:
+            ordered = sorted(verdict.checks, key=lambda check: check.passed)
+            view = GateView(
+                name=verdict.gate,
+                step=f"by step {step}",
+                mark=_mark(verdict),
+                checks=tuple(check_view(check, gate=verdict.gate) for check in ordered),
+                folded=verdict.passed and len(ordered) >= _FOLDED_FROM,
+            )
+        views.append(view)
+    return tuple(views)
+
+
+def notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
+    """Says what nobody judged, so that silence is not taken for a pass."""
+    if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.gates:
+        return ()
+    judged = [verdict for verdict in found.values() if isinstance(verdict, Verdict)]
+    reasons = [
+        check.reason for verdict in judged if _only_reports(verdict) for check in verdict.checks
+        if check.reason
+    ]  # fmt: skip
+    reason = reasons[0] if reasons else "the recipe has no bias gate"
+    return (f"Bias not judged: {reason}",)
+
+
+def _only_reports(verdict: Verdict) -> bool:
+    return verdict.passed and all(check.comparison == "none" for check in verdict.checks)
+
+
+def _mark(verdict: Verdict) -> Mark:
+    if not verdict.passed:
+        return Mark("failed")
+    return Mark("reported" if _only_reports(verdict) else "passed")

@@ -1,0 +1,79 @@
+"""Writes a run's report: one HTML file that needs nothing else."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from markupsafe import Markup
+
+from sashiko.files import write_bytes
+from sashiko.report.data_section import data_section
+from sashiko.report.decision import about_data, outcome, run_facts
+from sashiko.report.evidence import Evidence, Missing, read_evidence
+from sashiko.report.fairness import fairness_section
+from sashiko.report.gates import gate_views, notices, verdicts
+from sashiko.report.lineage import lineage_section, settings_section
+from sashiko.report.quality import quality_section
+from sashiko.report.views import Page
+from sashiko.report.words import inline_code
+
+REPORT_FILE = "report.html"
+
+
+def write_report(run_folder: Path, home: Path) -> Path:
+    """Writes `report.html` into a run's folder.
+
+    Args:
+        run_folder: `<home>/runs/<id>`, with `run.json`; every other file may be missing, and the
+            report then says what is absent and why.
+        home: the local state, which holds the store `s3/`.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        InputError: if `run.json` is missing or not valid, or the report cannot be written.
+    """
+    page = build_page(read_evidence(run_folder, home))
+    path = run_folder / REPORT_FILE
+    write_bytes(path, render(page).encode())
+    return path
+
+
+def build_page(evidence: Evidence) -> Page:
+    """Gathers all that the report shows."""
+    found = verdicts(evidence)
+    recipe = evidence.recipe
+    name = evidence.run.pipeline if isinstance(recipe, Missing) else recipe.name
+    return Page(
+        title=f"Run report: {name}",
+        run_id=evidence.run.id,
+        outcome=outcome(evidence, found),
+        facts=run_facts(evidence),
+        about_data=about_data(evidence),
+        gates=gate_views(found),
+        notices=notices(evidence, found),
+        sections=(
+            data_section(evidence),
+            quality_section(evidence),
+            fairness_section(evidence),
+            lineage_section(evidence),
+            settings_section(evidence),
+        ),
+    )
+
+
+def render(page: Page) -> str:
+    """Turns the page into HTML; every text is escaped, only the pictures are markup."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("sashiko", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline_code"] = inline_code
+    # The style sheet is a file of this package.
+    style = Markup(files("sashiko.report").joinpath("style.css").read_text())  # noqa: S704
+    return environment.get_template("template.html.j2").render(page=page, style=style)

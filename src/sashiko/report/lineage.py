@@ -1,0 +1,158 @@
+"""What ran, from what, into what: the picture of the steps, and every input and output."""
+
+from pathlib import Path
+
+import yaml
+
+from sashiko.definition.graph import build_graph
+from sashiko.definition.model import Step
+from sashiko.errors import InputError
+from sashiko.report.dag import Node, State, draw, state_text
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
+from sashiko.report.words import duration
+from sashiko.runner.record import StepRecord
+
+_STATES: dict[str, State] = {
+    "succeeded": "ran",
+    "cached": "cached",
+    "failed": "failed",
+    "blocked": "blocked",
+    "running": "interrupted",
+    "interrupted": "interrupted",
+}
+
+
+def lineage_section(evidence: Evidence) -> Section:
+    """Draws the pipeline as it ran and lists what passed between the steps, with digests."""
+    counts: dict[str, int] = {}
+    for step in evidence.run.steps:
+        if step.type in ("Processing", "Training"):
+            state = _STATES.get(step.status, "not reached")
+            counts[state] = counts.get(state, 0) + 1
+    said = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return Section(
+        anchor="lineage",
+        title="Lineage",
+        statements=(
+            f"Steps of this run: {said}. A cached step's result is that of an earlier run with "
+            "the same code, configuration and inputs.",
+        ),
+        beside=(_picture(evidence), _steps(evidence)),
+        tables=(_data(evidence),),
+    )
+
+
+def settings_section(evidence: Evidence) -> Section:
+    """Shows the recipe and the pipeline's parameters as they were used."""
+    facts = [
+        Fact(name, str(value), code=True)
+        for name, value in sorted(evidence.run.parameters.items())
+        if value != ""
+    ]
+    return Section(
+        anchor="settings",
+        title="Settings",
+        statements=("The pipeline's parameters, and the files that this run was made from.",),
+        facts=tuple(facts),
+        texts=(
+            ("Recipe as used", _recipe_text(evidence)),
+            ("Data contract", _file_text(evidence.folder / "evidence" / "contract.odcs.yaml")),
+        ),
+    )
+
+
+def _recipe_text(evidence: Evidence) -> str:
+    recipe = evidence.recipe
+    if isinstance(recipe, Missing):
+        return recipe.why
+    value = recipe.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _file_text(path: Path) -> str:
+    if not path.is_file():
+        return f"{path.name} is not in the run's folder."
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _picture(evidence: Evidence) -> Figure:
+    title = "The pipeline as it ran"
+    if isinstance(evidence.definition, Missing):
+        return Figure(title, absent=f"No picture: {evidence.definition.why}")
+    try:
+        graph = build_graph(evidence.definition)
+    except InputError as error:
+        return Figure(title, absent=f"No picture: {error}")
+    shown = {step.name: step for step in evidence.definition.steps if step.type != "Fail"}
+    nodes = [_node(shown[name], evidence) for name in graph.order if name in shown]
+    edges = [
+        (other, name) for name in graph.order for other in graph.waits_for[name]
+        if name in shown and other in shown
+    ]  # fmt: skip
+    return Figure(
+        title,
+        svg=draw(nodes, edges),
+        caption="Round ends: a gate. Arrows that follow from others are left out.",
+    )
+
+
+def _node(step: Step, evidence: Evidence) -> Node:
+    record = evidence.step(step.name)
+    state: State = _STATES.get(record.status, "not reached") if record else "not reached"
+    gate = step.type == "Condition"
+    if gate and record and state == "ran":
+        state = "passed" if record.outcome else "blocked"
+    ran = record is not None and state in ("ran", "failed", "interrupted")
+    return Node(
+        name=step.name, state=state, seconds=record.seconds if record and ran else None, gate=gate
+    )
+
+
+def _steps(evidence: Evidence) -> Table:
+    rows = []
+    for step in evidence.run.steps:
+        if step.type == "Fail" and step.status != "blocked":
+            continue
+        what = step.cached_from and f"taken from run {step.cached_from}"
+        rows.append(
+            Row(
+                cells=(
+                    Cell(step.name),
+                    Cell(step.type),
+                    Cell(state_text(_STATES.get(step.status, "not reached"))),
+                    Cell("" if step.seconds is None else duration(step.seconds), number=True),
+                    Cell(what or step.reason),
+                ),
+                style="failed" if step.status in ("failed", "blocked") else "",
+            )
+        )
+    heads = (Cell("step"), Cell("type"), Cell("state"), Cell("time", number=True), Cell("why"))
+    return Table(title="Steps", columns=heads, rows=tuple(rows))
+
+
+def _data(evidence: Evidence) -> Table:
+    rows = [row for step in evidence.run.steps for row in _data_rows(step)]
+    return Table(
+        title="Inputs and outputs",
+        columns=tuple(Cell(name) for name in ("step", "way", "name", "where", "sha256")),
+        rows=tuple(rows),
+        absent="" if rows else "No step has read or written anything.",
+        folded=True,
+    )
+
+
+def _data_rows(step: StepRecord) -> list[Row]:
+    return [
+        Row(
+            cells=(
+                Cell(step.name),
+                Cell(way),
+                Cell(name),
+                Cell(data.uri, code=True),
+                Cell(data.sha256, code=True),
+            )
+        )
+        for way, items in (("in", step.inputs), ("out", step.outputs))
+        for name, data in sorted(items.items())
+    ]

@@ -1,0 +1,182 @@
+"""The report's plots: each takes plain arrays and returns one SVG with its text alternative."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from sashiko.metrics.arrays import Floats, Ints
+from sashiko.metrics.quality import CalibrationBin, Confusion
+from sashiko.report.svg import (
+    DARK,
+    INK,
+    LIGHT,
+    MUTED,
+    SCORE_BINS,
+    axes_of,
+    new_figure,
+    shorten,
+    styled,
+    threshold_line,
+    to_svg,
+)
+from sashiko.training.checkpoint import MetricLine
+
+_WIDTH = 440
+_Z = 1.959964  # two-sided 95 %
+
+
+def calibration(bins: Sequence[CalibrationBin]) -> Markup:
+    """Draws how often rows of about the same score are positive.
+
+    Args:
+        bins: of equal width; those without rows are left out, and one has rows.
+
+    Returns:
+        Each bin's share of positives with its Wilson 95 % interval, against the diagonal.
+    """
+    filled = [part for part in bins if part.rows]
+    mean = np.array([part.mean_score for part in filled], dtype=np.float64)
+    share = np.array([part.positive_rate for part in filled], dtype=np.float64)
+    low, high = _wilson(share, np.array([part.rows for part in filled]))
+    with styled():
+        figure = new_figure(width=_WIDTH, height=330)
+        axes = axes_of(figure)
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)),
+                  label="perfectly calibrated")  # fmt: skip
+        axes.vlines(mean, low, high, color=DARK, linewidth=1.4)
+        axes.plot(mean, share, color=DARK, linewidth=0.8, marker="o", markersize=5,
+                  label="model, 95 % interval", clip_on=False)  # fmt: skip
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        axes.set(
+            xlim=(0, 1), ylim=(0, 1), xlabel="score of the model", ylabel="share that is positive"
+        )
+        axes.grid(True)
+        said = "; ".join(f"{at:.2f}: {rate:.0%}" for at, rate in zip(mean, share, strict=True))
+        alt = f"Calibration: share of positives by mean score of {len(filled)} bins: {said}."
+        return to_svg(figure, name="calibration", alt=alt)
+
+
+def score_distribution(
+    scores: Floats, labels: Ints, *, threshold: float, names: tuple[str, str]
+) -> Markup:
+    """Draws the scores of truly negative and truly positive rows, with the decision threshold.
+
+    Args:
+        scores: probability of the positive label, shape (rows,).
+        labels: 1 for positive, shape (rows,).
+        threshold: at or above it a row is predicted positive.
+        names: the negative and the positive label.
+    """
+    edges = np.linspace(0, 1, SCORE_BINS + 1)
+    with styled():
+        figure = new_figure(width=_WIDTH, height=330)
+        axes = axes_of(figure)
+        for value, colour, filled in ((0, LIGHT, True), (1, DARK, False)):
+            part = scores[labels == value]
+            heights = np.histogram(part, bins=edges)[0] / max(len(part), 1)
+            axes.stairs(
+                heights,
+                edges,
+                fill=filled,
+                color=colour,
+                linewidth=1.6,
+                label=f"{names[value]} ({len(part):,})",
+            )
+        threshold_line(axes, threshold)
+        axes.set(xlim=(0, 1), xlabel="score of the model", ylabel="share of the label's rows")
+        axes.legend(
+            title="true label",
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=2,
+            title_fontsize=9,
+        )
+        axes.grid(True, axis="y")
+        above = [float((scores[labels == value] >= threshold).mean()) for value in (0, 1)]
+        alt = (
+            f"Scores by true label. At or above the threshold of {threshold:.2f} are "
+            f"{above[0]:.0%} of the rows labelled {names[0]} and {above[1]:.0%} of those "
+            f"labelled {names[1]}."
+        )
+        return to_svg(figure, name="scores", alt=alt)
+
+
+def confusion(counted: Confusion, *, names: tuple[str, str]) -> Markup:
+    """Draws the confusion matrix, shaded by the share of each true label's rows.
+
+    Args:
+        counted: the test split's rows.
+        names: the negative and the positive label.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    counts = np.array(
+        [[counted.true_negatives, counted.false_positives],
+         [counted.false_negatives, counted.true_positives]]
+    )  # fmt: skip
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shades = LinearSegmentedColormap.from_list("shares", ["#f3f6f9", DARK])
+    with styled():
+        figure = new_figure(width=_WIDTH, height=330)
+        axes = axes_of(figure)
+        axes.pcolormesh(shares, cmap=shades, vmin=0, vmax=1, edgecolors="white", linewidth=4)
+        for true, predicted in np.ndindex(2, 2):
+            share = float(shares[true, predicted])
+            ink = "white" if share > 0.5 else INK
+            centred: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
+            axes.text(predicted + 0.5, true + 0.44, f"{counts[true, predicted]:,}",
+                      fontsize=15, **centred)  # fmt: skip
+            axes.text(predicted + 0.5, true + 0.7, f"{share:.0%} of the row", **centred)
+        ticks = [shorten(name) for name in names]
+        axes.set_xticks([0.5, 1.5], ticks)
+        axes.set_yticks([0.5, 1.5], ticks, rotation=90, va="center")
+        axes.set(xlim=(0, 2), ylim=(2, 0), xlabel="predicted", ylabel="true")
+        axes.tick_params(length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        alt = (
+            f"Confusion matrix: of {counts[1].sum():,} rows truly {names[1]}, {counts[1, 1]:,} "
+            f"were predicted so; of {counts[0].sum():,} truly {names[0]}, {counts[0, 0]:,} were."
+        )
+        return to_svg(figure, name="confusion", alt=alt)
+
+
+def learning_curve(lines: Sequence[MetricLine]) -> Markup:
+    """Draws the losses over the optimiser's steps.
+
+    Args:
+        lines: Train's metrics, at least one.
+    """
+    scored = [
+        (line.step, line.validation_loss) for line in lines if line.validation_loss is not None
+    ]
+    with styled():
+        figure = new_figure(width=_WIDTH, height=330)
+        axes = axes_of(figure)
+        axes.plot([line.step for line in lines], [line.train_loss for line in lines],
+                  color=LIGHT, linewidth=2, marker="s", markersize=3.5,
+                  label="train, weighted")  # fmt: skip
+        if scored:
+            axes.plot(*zip(*scored, strict=True), color=DARK, linewidth=1.4, marker="D",
+                      markersize=7, label="validation")  # fmt: skip
+        axes.set(xlabel="optimiser step", ylabel="loss")
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        axes.grid(True, axis="y")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        alt = (
+            f"Learning curve over {lines[-1].step} steps: train loss {lines[0].train_loss:.3f} at "
+            f"first, {lines[-1].train_loss:.3f} at last"
+        )
+        if scored:
+            alt += f"; validation loss {scored[-1][1]:.3f} at last"
+        return to_svg(figure, name="learning", alt=f"{alt}.")
+
+
+def _wilson(share: Floats, rows: Ints) -> tuple[Floats, Floats]:
+    """Returns Wilson's 95 % interval of a share (Wilson 1927, JASA 22)."""
+    centre = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
+    half = _Z * np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / (1 + _Z**2 / rows)
+    return centre - half, centre + half

@@ -1,0 +1,90 @@
+"""Evaluate's predictions on the test split, alone and joined with the facets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sashiko.errors import InputError
+from sashiko.metrics.arrays import Floats, Ints
+from sashiko.parquet import open_parquet
+from sashiko.report.facet_plot import GroupScores
+
+_COLUMNS = ["key", "split", "label", "score", "predicted"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The test split.
+
+    Attributes:
+        keys: of each row.
+        labels: 1 for positive, shape (rows,).
+        scores: probability of the positive label, shape (rows,).
+        predicted: 1 for positive, shape (rows,).
+    """
+
+    keys: Sequence[str]
+    labels: Ints
+    scores: Floats
+    predicted: Ints
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Reads the test split's rows of `predictions.parquet`.
+
+    Raises:
+        InputError: if the file is broken, lacks a column, or has no test row.
+    """
+    import pyarrow.compute as pc
+
+    table = _read_columns(path, _COLUMNS)
+    table = table.filter(pc.equal(table["split"], "test"))
+    if not table.num_rows:
+        raise InputError(f"{path.name} has no row of the test split")
+    return Predictions(
+        keys=table["key"].to_pylist(),
+        labels=table["label"].to_numpy().astype(np.int64),
+        scores=table["score"].to_numpy().astype(np.float64),
+        predicted=table["predicted"].to_numpy().astype(np.int64),
+    )
+
+
+def scores_by_group(
+    predictions: Predictions, facets: Path, *, key: str, facet: str
+) -> tuple[GroupScores, ...]:
+    """Groups the scores by a facet's values, in the order of the values.
+
+    Args:
+        predictions: the test split.
+        facets: the facet snapshot.
+        key: the key's column in it.
+        facet: the facet's column in it.
+
+    Returns:
+        A group for each value that a test row has.
+
+    Raises:
+        InputError: if the snapshot is broken or lacks a column.
+    """
+    table = _read_columns(facets, [key, facet])
+    keys = [str(value) for value in table[key].to_pylist()]
+    group_of = dict(zip(keys, table[facet].to_pylist(), strict=True))
+    groups = np.array([_name(group_of.get(key)) for key in predictions.keys])
+    return tuple(
+        GroupScores(name=str(name), scores=predictions.scores[groups == name])
+        for name in np.unique(groups)
+    )
+
+
+def _name(value: object) -> str:
+    return "missing" if value is None else str(value)
+
+
+def _read_columns(path: Path, columns: list[str]):  # type: ignore[no-untyped-def]  # pyarrow is untyped
+    file = open_parquet(path)
+    missing = [name for name in columns if name not in file.schema_arrow.names]
+    if missing:
+        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
+    return file.read(columns=columns)

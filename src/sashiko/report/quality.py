@@ -1,0 +1,157 @@
+"""How good the model is, against what it has to beat."""
+
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from sashiko.evaluation import (
+    DECISION_FILE,
+    METRICS_FILE,
+    Evaluation,
+    read_decision,
+    read_evaluation,
+)
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.report import plots, words
+from sashiko.report.compare import comparison
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.predictions import Predictions, read_predictions
+from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
+
+_METRICS = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "expected_calibration_error": "calibration error",
+}
+_MEANINGS = (
+    "AUC: how often a positive row scores above a negative one. Balanced accuracy: the mean of the "
+    "two labels' shares predicted right. F1: of the positive label. Calibration error: how far "
+    "scores lie from shares of positives, lower is better. In brackets: 95 % bootstrap intervals."
+)
+_OTHERS = {
+    "majority": "majority: always the more frequent label",
+    "tfidf_logistic_regression": "linear: TF-IDF and logistic regression",
+}
+_SHORT = {"tfidf_logistic_regression": "linear"}
+
+
+def quality_section(evidence: Evidence) -> Section:
+    """Shows the metrics on the test split against baselines and champion, and their plots."""
+    title = "Quality"
+    found = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    if isinstance(found, Missing):
+        return Section("quality", title, absent=f"No figures. {found.why}")
+    models = {"this model": found.candidate} | {
+        _model_name(name, found): estimates for name, estimates in found.others.items()
+    }
+    return Section(
+        anchor="quality",
+        title=title,
+        warnings=_warnings(found),
+        statements=found.notes,
+        facts=_facts(evidence, found),
+        tables=(_table(found, models),),
+        figures=(
+            Figure("Against the others", _comparison(found),
+                   "With 95 % intervals; one that does not show is narrower than its mark."),
+            Figure("Calibration", plots.calibration(found.calibration),
+                   "On the diagonal a score is a probability. Bars: 95 % intervals of each bin."),
+            _distribution(evidence, found),
+            Figure("Confusion", plots.confusion(found.confusion, names=found.labels),
+                   f"At the decision threshold of {found.threshold:.3f}."),
+            _learning_curve(found),
+        ),
+    )  # fmt: skip
+
+
+def _warnings(found: Evaluation) -> tuple[str, ...]:
+    """Says first where a simpler or older model is better, beyond doubt, on the main metrics."""
+    said = []
+    for name, leads in found.leads.items():
+        metrics = [
+            _METRICS[metric] for metric in ("auc", "accuracy")
+            if (high := leads[metric].high) is not None and high < 0
+        ]  # fmt: skip
+        if metrics:
+            what = _model_name(name, found)
+            said.append(f"This model is worse on {' and '.join(metrics)} than {what}.")
+    return tuple(said)
+
+
+def _comparison(found: Evaluation) -> Markup:
+    models = [("this model", found.candidate)]
+    models += [(_SHORT.get(name, name), estimates) for name, estimates in found.others.items()]
+    return comparison(_METRICS, models)
+
+
+def _model_name(name: str, found: Evaluation) -> str:
+    if name == "champion" and found.champion is not None:
+        return f"champion: version {found.champion.version}"
+    return _OTHERS.get(name, name)
+
+
+def _facts(evidence: Evidence, found: Evaluation) -> tuple[Fact, ...]:
+    test = found.splits["test"]
+    decision = evidence.read("Evaluate", "decision", DECISION_FILE, read_decision)
+    how = ""
+    if not isinstance(decision, Missing):
+        how = ", fixed by the recipe"
+        if decision.policy == "maximize":
+            metric = _METRICS.get(decision.metric, decision.metric)
+            how = f", the best {metric} on validation"
+    return (
+        Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive"),
+        Fact("decision threshold", f"{found.threshold:.3f}{how}; the same for everybody"),
+        Fact("intervals", f"95 %, from {found.bootstrap_replicates:,} resamples of the rows"),
+    )
+
+
+def _table(found: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> Table:
+    heads = [Cell("model"), *(Cell(word, number=True) for word in _METRICS.values())]
+    rows = [
+        Row(
+            cells=(Cell(name), *(_cell(estimates.get(metric)) for metric in _METRICS)),
+            style="ours" if name == "this model" else "",
+        )
+        for name, estimates in models.items()
+    ]
+    title = "On the test split"
+    if found.champion is None:
+        title += " (no champion yet)"
+    return Table(title=title, columns=tuple(heads), rows=tuple(rows), note=_MEANINGS)
+
+
+def _cell(estimate: Estimate | None) -> Cell:
+    if estimate is None or estimate.value is None:
+        return Cell("undefined", number=True)
+    return Cell(
+        words.estimate(estimate.value),
+        interval=words.interval(estimate.low, estimate.high),
+        number=True,
+    )
+
+
+def _distribution(evidence: Evidence, found: Evaluation) -> Figure:
+    title = "Scores by true label"
+    predictions: Predictions | Missing = evidence.read(
+        "Evaluate", "predictions", "predictions.parquet", read_predictions
+    )
+    if isinstance(predictions, Missing):
+        return Figure(title, absent=f"No plot. {predictions.why}")
+    svg = plots.score_distribution(
+        predictions.scores, predictions.labels, threshold=found.threshold, names=found.labels
+    )
+    return Figure(title, svg, "The less the two overlap, the better the model tells them apart.")
+
+
+def _learning_curve(found: Evaluation) -> Figure:
+    title = "Learning curve"
+    if not found.learning_curve:
+        return Figure(title, absent="No plot. Train logged no loss.")
+    return Figure(
+        title,
+        plots.learning_curve(found.learning_curve),
+        "The train loss is weighted and the validation loss is not, so their levels may differ.",
+    )

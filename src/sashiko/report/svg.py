@@ -1,0 +1,145 @@
+"""A matplotlib figure as SVG that can stand many times inside one HTML page."""
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#1b2026"
+MUTED = "#59636e"
+RULE = "#d5dae0"
+# Apart in lightness, not in hue alone: they stay apart in grey and for colour-blind readers.
+DARK = "#0b4f8a"
+LIGHT = "#e6a04b"
+ALLOWED = "#dcebe3"
+SCORE_BINS = 25
+_PIXELS_PER_INCH = 96
+_PIXELS_PER_POINT = 96 / 72
+
+_STYLE = {
+    "svg.hashsalt": "sashiko",
+    "svg.fonttype": "none",
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "hatch.linewidth": 0.7,
+}
+_WRAPPING = re.compile(
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", re.DOTALL
+)
+_REFERENCE = re.compile(r'(\bid="|\bhref="#|url\(#)')
+_ROOT = re.compile(r"<svg\b[^>]*?viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
+
+
+def new_figure(*, width: float, height: float) -> "Figure":
+    """Makes an empty figure, with no window and no global state.
+
+    Args:
+        width: in CSS pixels; the page scales it to the column.
+        height: in CSS pixels.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / _PIXELS_PER_INCH, height / _PIXELS_PER_INCH))
+
+
+def styled() -> Any:
+    """Returns the context in which the report's figures are drawn and written."""
+    import matplotlib
+
+    return matplotlib.rc_context(_STYLE)
+
+
+def axes_of(figure: "Figure") -> "Axes":
+    """Returns the figure's only axes."""
+    return figure.subplots()
+
+
+def to_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
+    """Writes a figure as one `<svg>` element, the same bytes each time.
+
+    Args:
+        figure: what to write.
+        name: unique on the page; ids inside the picture start with it.
+        alt: what a reader who cannot see the picture is told.
+
+    Returns:
+        Markup without XML prologue, metadata or a style sheet that would reach the whole page.
+    """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    # Laid out once by hand: a figure that owns the engine is drawn twice.
+    ConstrainedLayoutEngine().execute(figure)
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = _WRAPPING.sub("", buffer.getvalue())
+    text = _REFERENCE.sub(rf"\g<1>{name}-", text)
+    text = _ROOT.sub(
+        lambda match: open_svg(view_box=match[1], alt=alt, scale=_PIXELS_PER_POINT), text, count=1
+    )
+    # matplotlib escapes the texts that it writes.
+    return Markup(re.sub(r"\n\s*", "\n", text).strip())  # noqa: S704
+
+
+def open_svg(*, view_box: str, alt: str, scale: float = 1.0) -> str:
+    """Returns the opening tag of a picture with a text alternative.
+
+    Args:
+        view_box: SVG's `viewBox`.
+        alt: what a reader who cannot see the picture is told.
+        scale: CSS pixels per unit of the view box, at most; narrow pages shrink it.
+    """
+    width = float(view_box.split()[2])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{view_box}" style="max-width:{width * scale:.0f}px" '
+        f'role="img" aria-label="{escape(alt)}">'
+    )
+
+
+def identifier(text: str) -> str:
+    """Turns any text into characters that an id may hold, different for different texts."""
+    return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}" for c in text)
+
+
+def shorten(text: str, length: int = 28) -> str:
+    """Cuts a text that would take the picture's room."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def threshold_line(axes: "Axes", threshold: float) -> None:
+    """Marks the decision threshold on an axis of scores from 0 to 1."""
+    axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
+    left = threshold > 0.6
+    axes.annotate(
+        f"threshold {threshold:.2f}",
+        (threshold, 0.98),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if left else 4, 0),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top",
+        fontsize=8.5,
+    )

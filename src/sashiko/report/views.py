@@ -1,0 +1,166 @@
+"""What the page shows: texts, tables and pictures, with nothing left to work out or to look up."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+OutcomeKind = Literal["registered", "blocked", "failed", "interrupted"]
+MarkKind = Literal["passed", "failed", "reported"]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and its value; `code` is set in a fixed-width face."""
+
+    name: str
+    value: str
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An outcome as a symbol and a word, so that it does not hang on colour."""
+
+    kind: MarkKind
+
+    @property
+    def text(self) -> str:
+        """The symbol and the word."""
+        return {"passed": "✓ passed", "failed": "✕ failed", "reported": "– reported"}[self.kind]
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """A check in words: what was measured, what was required, why, and what to try."""
+
+    gate: str
+    name: str
+    meaning: str
+    value: str
+    interval: str
+    required: str
+    mark: Mark
+    reason: str
+    advice: str
+    bar: Markup | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The decision, first on the page.
+
+    Attributes:
+        kind: what came of the run.
+        word: the same in one word.
+        headline: a sentence that says why.
+        reasons: the checks that stopped the run.
+        details: further sentences: what to do next, what was registered.
+        command: a command that a person may run next, or "".
+        log: last lines of the failed step's log, or "".
+    """
+
+    kind: OutcomeKind
+    word: str
+    headline: str
+    reasons: tuple[CheckView, ...] = ()
+    details: tuple[str, ...] = ()
+    command: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class GateView:
+    """A gate with its checks, or why it has none; many checks that all passed are folded."""
+
+    name: str
+    step: str
+    mark: Mark | None
+    checks: tuple[CheckView, ...] = ()
+    absent: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell: text, and its interval where it has one."""
+
+    text: str
+    interval: str = ""
+    number: bool = False
+    code: bool = False
+    mark: Mark | None = None
+    bar: Markup | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table's row; its first cell is its heading."""
+
+    cells: tuple[Cell, ...]
+    style: Literal["", "ours", "failed"] = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `absent` says why there is none."""
+
+    title: str
+    columns: tuple[Cell, ...] = ()
+    rows: tuple[Row, ...] = ()
+    note: str = ""
+    absent: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with its caption; `absent` says why there is none."""
+
+    title: str
+    svg: Markup | None = None
+    caption: str = ""
+    absent: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: sentences, facts, tables, pictures.
+
+    Attributes:
+        anchor: its id.
+        title: its heading.
+        absent: why the section is empty; nothing else is shown then.
+        warnings: what a reader must not miss, said first and in bold.
+        statements: sentences in the order of their weight.
+        facts: names and values.
+        beside: a picture and a table that stand side by side where there is room.
+        tables: shown before the figures.
+        figures: pictures.
+        texts: (title, file content) pairs, folded.
+    """
+
+    anchor: str
+    title: str
+    absent: str = ""
+    warnings: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    beside: tuple[Figure, Table] | None = None
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report."""
+
+    title: str
+    run_id: str
+    outcome: Outcome
+    facts: tuple[Fact, ...]
+    about_data: tuple[str, ...]
+    gates: tuple[GateView, ...]
+    notices: tuple[str, ...]
+    sections: tuple[Section, ...]

@@ -1,0 +1,107 @@
+"""Numbers, checks and states as a person would say them."""
+
+import math
+import re
+
+from markupsafe import Markup, escape
+
+from sashiko.gates.verdict import Check
+from sashiko.report.bar import range_bar
+from sashiko.report.views import CheckView, Mark
+
+MEANINGS = {
+    "DI": "predicted positive, group ÷ others",
+    "DPPL": "predicted positive, others minus group",
+    "RD": "positives found, others minus group",
+    "AD": "predicted right, others minus group",
+    "DPL": "labelled positive, others minus group",
+    "CI": "rows, others minus group, ÷ all",
+    "auc": "how often a positive row scores above a negative one",
+    "accuracy": "share of rows predicted right",
+    "balanced_accuracy": "mean of the two labels' shares predicted right",
+    "f1": "F1 of the positive label",
+    "expected_calibration_error": "how far scores lie from shares of positives",
+}
+_SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than", "==": "exactly"}
+
+
+def number(value: float) -> str:
+    """Writes a check's number: a whole one with thousands separators, others as `estimate`."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return estimate(value)
+
+
+def estimate(value: float) -> str:
+    """Writes a metric with three places, and never a negative zero."""
+    return f"{round(value, 3) + 0.0:.3f}"
+
+
+def percent(share: float) -> str:
+    """Writes a share as a percentage with one place."""
+    return f"{100 * share:.1f} %"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Writes an interval in square brackets, or nothing where there is none."""
+    return "" if low is None or high is None else f"[{estimate(low)}, {estimate(high)}]"
+
+
+def required(check: Check) -> str:
+    """Says a check's bound in words, or nothing where it has none."""
+    if isinstance(check.threshold, tuple):
+        return f"{check.threshold[0]:g} to {check.threshold[1]:g}"
+    if check.threshold is None:
+        return ""
+    sign = _SIGNS.get(check.comparison, check.comparison)
+    return f"{sign} {check.threshold:g}"
+
+
+def mark(check: Check) -> Mark:
+    """Says a check's outcome; one that judges nothing is only reported."""
+    if not check.passed:
+        return Mark("failed")
+    reported = check.comparison == "none" and check.value is not None
+    return Mark("reported" if reported else "passed")
+
+
+def check_view(check: Check, *, gate: str) -> CheckView:
+    """Turns a check into what the page shows."""
+    return CheckView(
+        gate=gate,
+        name=check.name,
+        meaning=_meaning(check.name),
+        value=_value(check),
+        interval=interval(check.low, check.high),
+        required=required(check),
+        mark=mark(check),
+        reason=check.reason,
+        advice=check.try_,
+        bar=range_bar(check),
+    )
+
+
+def _value(check: Check) -> str:
+    if check.value is None:
+        return ""
+    return number(check.value) if check.low is None else estimate(check.value)
+
+
+def _meaning(name: str) -> str:
+    """Explains a check that is named by a metric alone, or by a metric and a group."""
+    metric, _, group = name.partition(" ")
+    return MEANINGS.get(metric, "") if not group or "=" in group else ""
+
+
+def duration(seconds: float) -> str:
+    """Says a duration: `0.4 s`, `38 s`, `2 min 5 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+
+
+def inline_code(text: str) -> Markup:
+    """Escapes a text, and sets what stands between backticks in a fixed-width face."""
+    # The text is escaped first; what is added is fixed.
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704

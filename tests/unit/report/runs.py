@@ -1,0 +1,221 @@
+"""Whole runs to report on: registered, blocked by the bias gate, failed while training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
+from sashiko.evaluation import Decision, Evaluation, SplitCount, write_decision, write_evaluation
+from sashiko.files import write_json
+from sashiko.gates.bias import BiasEstimate, bias_checks
+from sashiko.gates.quality import quality_checks
+from sashiko.gates.verdict import Check, decide, write_verdict
+from sashiko.metrics.quality import calibration, confusion, difference, evaluate_scores
+from sashiko.parquet import write_table
+from sashiko.recipe import Recipe
+from sashiko.splits import SplitMeta, SplitSummary
+from sashiko.training.checkpoint import MetricLine
+from tests.unit.contract.documents import contract_of, document
+from tests.unit.report.folders import RunFolder
+
+ROWS = 400
+DIGEST = "0123456789abcdef" * 4
+
+
+def recipe(**bias: Any) -> Recipe:
+    """A recipe with one quality gate and, unless told otherwise, one bias gate."""
+    gate = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths"}
+    return Recipe.model_validate(
+        {
+            "name": "loans",
+            "description": "Late loans.",
+            "contract": "contracts/loans.odcs.yaml",
+            "model_package_group": "late-loans",
+            "data": {"sources": [{"kind": "file", "path": "loans.csv"}]},
+            "text": {"template": "{title}"},
+            "model": {
+                "name": "tiny-encoder",
+                "sources": [{"kind": "pypi", "requirement": "tiny==1", "member": "tiny"}],
+                "files": {"config.json": DIGEST},
+            },
+            "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "to be of use"}]},
+            "bias": {"gates": [gate]} | bias,
+        }
+    )
+
+
+def started(root: Path, *, contract: dict[str, Any] | None = None, **bias: Any) -> RunFolder:
+    """A run up to DataGate: evidence, snapshots, data verdicts."""
+    run = RunFolder(root)
+    evidence = run.folder / "evidence"
+    evidence.mkdir(parents=True)
+    loaded = contract_of(contract or document(), evidence)
+    write_json(evidence / "recipe.json", recipe(**bias).model_dump(mode="json"))
+    write_json(evidence / "source.json", {"git_sha": "4f1c2a9d" * 5, "dirty": False})
+    for step, view in (("Snapshot", "training"), ("SnapshotFacets", "facets")):
+        manifest = Manifest(
+            rows=1234,
+            sha256=DIGEST,
+            keys_sha256=DIGEST,
+            contract=ContractVersion.of(loaded),
+            view=view,
+            table=loaded.table,
+            query="SELECT 1",
+            as_of=DIGEST,
+            columns=tuple(
+                ColumnType(name=column.name, type="string") for column in loaded.view_columns(view)
+            ),
+        )
+        write_json(run.output(step, "manifest") / "manifest.json", manifest.model_dump(mode="json"))
+    ages = pa.array(["young", "old"] * (ROWS // 2))
+    facets = pa.table({loaded.key: _keys(), "age": ages})
+    write_table(run.output("SnapshotFacets", "data") / "data.parquet", facets)
+    for step, gate in (("Validate", "data-quality"), ("ValidateFacets", "data-quality-facets")):
+        check = Check(name="loan_id: no nulls", value=0, threshold=0, comparison="==", passed=True)
+        write_verdict(decide(gate=gate, checks=[check], inputs={}), run.output(step, "verdict"))
+    for step in ("Snapshot", "SnapshotFacets", "Validate", "ValidateFacets"):
+        run.step(step)
+    run.step("DataGate", outcome=True)
+    return run
+
+
+def prepared(run: RunFolder) -> None:
+    """Prepare's output."""
+    summary = SplitSummary(rows=ROWS, positive_rate=0.4, repeated_rows=0, contradicting_rows=0)
+    meta = SplitMeta(
+        kind="text_hash",
+        labels=("no", "yes"),
+        columns=("title",),
+        splits=dict.fromkeys(("train", "validation", "test"), summary),
+        removed_repeats={"validation": 0, "test": 7},
+        removed_over_limit=56,
+    )
+    write_json(run.output("Prepare", "meta") / "split.json", meta.model_dump(mode="json"))
+    run.step("Prepare")
+
+
+def judged(
+    run: RunFolder, *, impact: float = 0.95, linear: float = 0.6, labels: tuple[str, str] = ("no", "yes")
+) -> None:
+    """Train to JudgeBias: a model with that disparate impact, beside a linear one that good."""
+    used = Recipe.model_validate_json((run.folder / "evidence" / "recipe.json").read_bytes())
+    truth, scores, predicted = _evaluated(run, used, linear=linear, labels=labels)
+    run.step("Train")
+    run.step("Evaluate")
+
+    lines = [f"{one},{two},{('young', 'old')[at % 2]}\n"
+             for at, (one, two) in enumerate(zip(truth, predicted, strict=True))]  # fmt: skip
+    csv = run.output("BiasInput", "data") / "data.csv"
+    csv.write_text("label,predicted_label,age\n" + "".join(lines))
+    run.step("BiasInput")
+
+    common: dict[str, Any] = {"facet": "age", "group": "old"}
+    counted = {"n_disadvantaged": ROWS // 2, "n_advantaged": ROWS // 2}
+    estimates = [
+        BiasEstimate(stage="pre_training", metric="DPL", value=0.1234, **common),
+        BiasEstimate(stage="post_training", metric="DI", value=impact, low=impact - 0.05,
+                     high=impact + 0.05, **common, **counted),
+        BiasEstimate(stage="post_training", metric="RD", value=None,
+                     error="no row of the group has the positive label", **common, **counted),
+    ]  # fmt: skip
+    write_json(
+        run.output("JudgeBias", "intervals") / "intervals.json",
+        [estimate.model_dump(mode="json") for estimate in estimates],
+    )
+    verdict = decide(gate="bias", checks=bias_checks(used.bias, estimates), inputs={})
+    write_verdict(verdict, run.output("JudgeBias", "verdict"))
+    run.step("JudgeBias")
+
+
+def registered(root: Path, **more: Any) -> Path:
+    """A run that ended in the registry."""
+    run = started(root)
+    prepared(run)
+    judged(run, **more)
+    run.step("ModelGate", outcome=True)
+    run.step("ModelGateClosed", "skipped")
+    record = {"model_package_group": "late-loans", "version": 3, "new": True,
+              "status": "PendingManualApproval", "threshold": 0.5}  # fmt: skip
+    write_json(run.output("Register", "registration") / "registration.json", record)
+    run.step("Register")
+    return run.write("registered")
+
+
+def blocked(root: Path, **more: Any) -> Path:
+    """A run that the bias gate stopped."""
+    run = started(root, **more)
+    prepared(run)
+    judged(run, impact=0.43)
+    run.step("ModelGate", outcome=False)
+    run.step("ModelGateClosed", "blocked", reason="bias: 1 of 1 checks failed")
+    return run.write("blocked", reason="bias: 1 of 1 checks failed")
+
+
+def failed(root: Path) -> Path:
+    """A run whose training broke."""
+    run = started(root)
+    prepared(run)
+    log = run.folder / "logs" / "Train.log"
+    log.parent.mkdir()
+    log.write_text("".join(f"step {number}/40\n" for number in range(40)) + "error: out of rows\n")
+    run.step("Train", "failed", reason="out of rows", log="logs/Train.log")
+    return run.write("failed", reason="step Train failed: out of rows")
+
+
+def _evaluated(
+    run: RunFolder, used: Recipe, *, linear: float, labels: tuple[str, str]
+) -> tuple[Any, Any, Any]:
+    random = np.random.default_rng(0)
+    truth = np.arange(ROWS) % 5 // 3
+    scores = np.clip(0.35 + 0.3 * truth + random.normal(0, 0.15, ROWS), 0, 1)
+    other = np.clip(0.5 + linear * (truth - 0.5) + random.normal(0, 0.3, ROWS), 0, 1)
+    resamples = {"threshold": 0.5, "replicates": 100, "seed": 0}
+    metrics = evaluate_scores(truth, scores, **resamples)
+    lead = difference(truth, scores, other, threshold=0.5, other_threshold=0.5, replicates=100,
+                      seed=0)  # fmt: skip
+    write_evaluation(
+        Evaluation(
+            splits={"test": SplitCount(rows=ROWS, positives=int(truth.sum()))},
+            labels=labels,
+            threshold=0.5,
+            bootstrap_replicates=100,
+            candidate=metrics,
+            validation=metrics,
+            others={"tfidf_logistic_regression": evaluate_scores(truth, other, **resamples)},
+            thresholds={"tfidf_logistic_regression": 0.5},
+            leads={"tfidf_logistic_regression": lead},
+            champion=None,
+            confusion=confusion(truth, scores, threshold=0.5),
+            calibration=tuple(calibration(truth, scores)),
+            learning_curve=(
+                MetricLine(step=10, epoch=1, train_loss=0.7, learning_rate=1e-4),
+                MetricLine(step=20, epoch=1, train_loss=0.5, learning_rate=1e-5,
+                           validation_loss=0.52),
+            ),
+            notes=("No champion yet.",),
+        ),
+        run.output("Evaluate", "metrics"),
+    )  # fmt: skip
+    decision = Decision(threshold=0.5, policy="fixed", metric="accuracy", validation_value=0.8)
+    write_decision(decision, run.output("Evaluate", "decision"))
+    checks = quality_checks(used.quality, metrics, {})
+    verdict = decide(gate="model-quality", checks=checks, inputs={})
+    write_verdict(verdict, run.output("Evaluate", "verdict"))
+    predicted = (scores >= 0.5).astype(np.int64)
+    table = pa.table({"key": _keys(), "split": ["test"] * ROWS, "label": truth, "score": scores,
+                      "predicted": predicted})  # fmt: skip
+    write_table(run.output("Evaluate", "predictions") / "predictions.parquet", table)
+    return truth, scores, predicted
+
+
+def _keys() -> list[str]:
+    return [f"L{number:04d}" for number in range(ROWS)]
+
+
+def contract_with(**changes: Any) -> dict[str, Any]:
+    """The contract's document with other top-level values."""
+    return document() | changes
+
+

@@ -1,0 +1,229 @@
+"""The page as a reader gets it."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.report import write_report
+from tests.unit.report import runs
+from tests.unit.report.folders import RUN_ID, RunFolder
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+HOSTILE = '<script>alert("x")</script>&{{ 7*7 }}'
+
+
+class Page(HTMLParser):
+    """What a browser would see: texts by section, ids, references, open tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.section = "top"
+        self.texts: dict[str, list[str]] = {}
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "section":
+            self.section = dict(attrs).get("id") or "decision"
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.setdefault(self.section, []).append(data)
+
+    def text(self, section: str) -> str:
+        return " ".join(" ".join(self.texts[section]).split())
+
+
+def page_of(folder: Path) -> Page:
+    path = write_report(folder, folder.parent.parent)
+    assert path == folder / "report.html"
+    return Page(path.read_text())
+
+
+def pictures(page: Page, section: str) -> list[str]:
+    """The text alternatives of a section's pictures."""
+    part = page.html.split(f'<section id="{section}"')[1].split("</section>")[0]
+    return re.findall(r'role="img" aria-label="([^"]*)"', part)
+
+
+def test_a_registered_run_says_what_was_registered_and_how_to_approve_it(tmp_path):
+    page = page_of(runs.registered(tmp_path))
+    decision = page.text("decision")
+    assert "REGISTERED" in decision
+    assert "late-loans version 3" in decision
+    assert "All 4 gates passed, with 4 checks" in decision
+    assert "sashiko model approve 3 --recipe loans" in decision
+
+
+def test_the_page_shows_each_figure_of_the_run(tmp_path):
+    page = page_of(runs.registered(tmp_path))
+    assert "1,234" in page.text("data")
+    assert runs.DIGEST in page.text("data")
+    assert "age string sensitive facet; for judging bias only" in page.text("data")
+    assert "reader string pii personal data; no step reads it" in page.text("data")
+    assert "56 training rows are over the recipe's limit" in page.text("data")
+    assert "400 held-out rows, 160 positive" in page.text("quality")
+    assert "DI age=old predictions" in page.text("fairness")
+    assert "0.950 [0.900, 1.000] 0.8 to 1.25 ✓ passed" in page.text("fairness")
+    assert "undefined: no row of the group has the positive label" in page.text("fairness")
+    assert "s3://bucket/runs" in page.text("lineage")
+    assert "strength" in page.text("settings")
+    assert [alt.split(":")[0].split(";")[0] for alt in pictures(page, "quality")] == [
+        "Comparison", "Calibration", "Scores by true label. At or above the threshold of 0.50 are "
+        "16% of the rows labelled no and 82% of those labelled yes.", "Confusion matrix",
+        "Learning curve over 20 steps",
+    ]  # fmt: skip
+    assert [alt.split(" ")[0] for alt in pictures(page, "fairness")] == ["DI:", "Scores"]
+
+
+def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_path):
+    page = page_of(runs.blocked(tmp_path))
+    decision = page.text("decision")
+    assert "BLOCKED One check of the bias gate failed. Nothing was registered." in decision
+    assert "DI age=old" in decision
+    assert "0.430 95 % interval [0.380, 0.480] required 0.8 to 1.25" in decision
+    assert "What to try next: put age in reweighing.facets" in decision
+    assert "ModelGate blocked" in pictures(page, "lineage")[0]
+    assert "Register not reached" in pictures(page, "lineage")[0]
+
+
+def test_a_failed_run_shows_the_reason_the_log_and_the_way_back(tmp_path):
+    page = page_of(runs.failed(tmp_path))
+    decision = page.text("decision")
+    assert "step Train failed. Out of rows." in decision
+    assert "step 39/40 error: out of rows" in decision
+    assert "step 20/40" not in decision
+    assert "sashiko run --recipe loans --from Train" in decision
+
+
+def test_what_was_not_reached_says_why_and_draws_nothing(tmp_path):
+    page = page_of(runs.failed(tmp_path))
+    why = "Evaluate was not reached: the run ended at Train (failed)."
+    assert why in page.text("quality")
+    assert why in page.text("gates")
+    assert "JudgeBias was not reached" in page.text("fairness")
+    assert not pictures(page, "quality") + pictures(page, "fairness")
+    assert "1,234" in page.text("data")
+
+
+def test_an_interrupted_run_is_no_judgement(tmp_path):
+    run = runs.started(tmp_path)
+    run.step("Prepare", "interrupted")
+    page = page_of(run.write("interrupted"))
+    assert "INTERRUPTED" in page.text("decision")
+    assert "Prepare was interrupted" in page.text("data")
+
+
+def test_a_run_folder_with_nothing_but_run_json_is_reported(tmp_path):
+    folder = RunFolder(tmp_path).write("failed", reason="no space left")
+    (folder / "definition.json").unlink()
+    page = page_of(folder)
+    assert "No space left." in page.text("decision")
+    assert "definition.json does not exist" in page.text("lineage")
+
+
+def test_a_folder_without_run_json_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"run\.json does not exist"):
+        write_report(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("step", "file", "section", "said"),
+    [
+        ("Evaluate", "metrics/metrics.json", "quality", "metrics.json is not readable JSON"),
+        ("Evaluate", "predictions/predictions.parquet", "quality", "not a whole Parquet file"),
+        ("Evaluate", "verdict/verdict.json", "gates", "verdict.json is not readable JSON"),
+        ("JudgeBias", "intervals/intervals.json", "fairness", "not readable JSON"),
+        ("BiasInput", "data/data.csv", "fairness", "data.csv is not what BiasInput writes"),
+        ("SnapshotFacets", "data/data.parquet", "fairness", "not a whole Parquet file"),
+        ("Prepare", "meta/split.json", "data", "not readable JSON"),
+        ("Snapshot", "manifest/manifest.json", "data", "not readable JSON"),
+    ],
+)
+def test_a_damaged_file_costs_its_own_part_of_the_page_only(tmp_path, step, file, section, said):
+    folder = runs.registered(tmp_path)
+    damaged = tmp_path / "home" / "s3" / "bucket" / "runs" / RUN_ID / step / file
+    damaged.write_bytes(b'label,predicted_label,age\n{"a')
+    page = page_of(folder)
+    assert said in page.text(section)
+    assert "DataGate passed" in pictures(page, "lineage")[0]
+
+
+def test_a_store_that_was_cleaned_is_said_and_not_taken_for_a_failure(tmp_path):
+    folder = runs.registered(tmp_path)
+    (tmp_path / "home" / "s3").rename(tmp_path / "home" / "elsewhere")
+    page = page_of(folder)
+    assert "REGISTERED" in page.text("decision")
+    assert "is no longer in the local store" in page.text("quality")
+
+
+def test_a_linear_baseline_that_wins_is_said_first(tmp_path):
+    page = page_of(runs.registered(tmp_path, linear=3.0))
+    worse = "This model is worse on AUC and accuracy than linear: TF-IDF and logistic regression."
+    assert page.text("quality").startswith(f"Quality {worse}")
+    assert "is worse" not in page_of(runs.registered(tmp_path / "other")).text("quality")
+
+
+def test_without_a_bias_gate_the_page_says_not_judged(tmp_path):
+    page = page_of(runs.blocked(tmp_path, gates=[]))
+    assert page.text("gates").startswith("Gates Bias not judged:")
+    assert "Bias not judged" not in page_of(runs.registered(tmp_path / "other")).html
+
+
+def test_texts_from_the_data_are_never_markup(tmp_path):
+    contract = runs.contract_with(name=HOSTILE, description={"purpose": HOSTILE, "limitations": HOSTILE})
+    run = runs.started(tmp_path, contract=contract)
+    runs.prepared(run)
+    runs.judged(run, labels=("no", HOSTILE))
+    run.step("ModelGate", outcome=False)
+    page = page_of(run.write("blocked", reason=HOSTILE))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "<script" not in page.html
+    assert "49" not in page.text("decision")
+    assert HOSTILE in page.text("decision")
+    assert HOSTILE in page.text("data")
+
+
+def test_the_page_needs_nothing_else(tmp_path):
+    page = page_of(runs.registered(tmp_path))
+    assert len(page.html) < 2_000_000
+    for _, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            value = attributes.get(name) or ""
+            assert value == "" or value.startswith("#") or value == "data:,"
+        assert not any(name.startswith("on") for name in attributes)
+    assert not re.search(r"@import|url\((?!#)", page.html)
+    assert {"script", "iframe", "object", "embed"}.isdisjoint(tag for tag, _ in page.tags)
+
+
+def test_every_picture_has_a_text_or_is_hidden_and_ids_are_unique(tmp_path):
+    page = page_of(runs.registered(tmp_path))
+    drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert drawings
+    for drawing in drawings:
+        assert drawing.get("aria-label") or drawing.get("aria-hidden") == "true"
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    uses = re.findall(r'(?:xlink:href="#|url\(#|<a href="#)([^")]+)', page.html)
+    assert set(uses) <= set(ids)
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    folder = runs.registered(tmp_path)
+    first = write_report(folder, tmp_path / "home").read_bytes()
+    assert write_report(folder, tmp_path / "home").read_bytes() == first
