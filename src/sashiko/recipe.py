@@ -14,9 +14,7 @@ from sashiko.yaml_models import Frozen, deep_merge, parse_overrides, read_yaml, 
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(gt=0, lt=1)]
-QualityMetric = Literal[
-    "accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error"
-]
+QualityMetric = Literal["accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error"]
 
 
 class PypiSource(Frozen):
@@ -34,6 +32,9 @@ class HuggingFaceSource(Frozen):
     repository: str
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a full commit id, not a branch")
     repository_type: Literal["model", "dataset"] = "model"
+    member: str = Field(
+        "", description="file (of data) or folder (of a model) in the repository; empty: its top"
+    )
 
 
 class FileSource(Frozen):
@@ -75,6 +76,8 @@ class DataSection(Frozen):
         downloaded = any(source.kind in ("pypi", "huggingface") for source in self.sources)
         if downloaded and self.sha256 is None:
             raise ValueError("sha256 is required for a pypi or huggingface source")
+        if any(source.kind == "huggingface" and not source.member for source in self.sources):
+            raise ValueError("a huggingface source of data needs `member`: the file's path in it")
         return self
 
 
@@ -179,7 +182,7 @@ class QualityGate(Frozen):
 
 
 class BiasGate(Frozen):
-    """A bound on a bias metric's point estimate on the test split; the interval stands beside it."""
+    """A bound on a bias metric's point estimate on the test split, its interval beside it."""
 
     metric: Literal["DI", "DPPL", "RD", "AD"]
     facet: str

@@ -33,7 +33,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a mapping of keys at the top, got {type(value).__name__}")
+        found = type(value).__name__
+        raise InputError(f"{path}: expected a mapping of keys at the top, got {found}")
     return value
 
 

@@ -1,0 +1,38 @@
+"""Prints a pipeline's definition: `python -m pipelines --env local --recipe recipes/x.yaml`."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from pipelines.offline import set_environment
+from sashiko.errors import InputError
+from sashiko.recipe import load_recipe
+from sashiko.settings import load_settings
+
+
+def main() -> None:
+    """Writes the definition as indented JSON on stdout."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--env", default="local", help="an environment of config/")
+    parser.add_argument("--recipe", type=Path, required=True, help="a recipe's YAML file")
+    parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
+    arguments = parser.parse_args()
+    settings = load_settings(arguments.env)
+    recipe = load_recipe(arguments.recipe, overrides=tuple(arguments.set))
+
+    set_environment(settings)
+    # The SDK warns about every job name that a pipeline leaves to the service, as it should.
+    logging.getLogger("sagemaker").setLevel(logging.ERROR)
+    from pipelines.finetune import build_pipeline
+
+    pipeline = build_pipeline(settings, recipe, contract_file=Path(recipe.contract))
+    print(json.dumps(json.loads(pipeline.definition()), indent=2))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

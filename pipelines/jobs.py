@@ -1,0 +1,201 @@
+"""Processing and training steps as this project writes them: one way to make each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sagemaker.core.network import NetworkConfig
+from sagemaker.core.processing import Processor
+from sagemaker.core.shapes import (
+    CheckpointConfig,
+    OutputDataConfig,
+    ProcessingInput,
+    ProcessingOutput,
+    ProcessingS3Input,
+    ProcessingS3Output,
+)
+from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
+from sagemaker.train import ModelTrainer
+
+from sashiko.aws.images import JobImage
+from sashiko.settings import ProcessingJob, Settings
+
+_INPUT = "/opt/ml/processing/input"
+_OUTPUT = "/opt/ml/processing/output"
+_CACHE_DAYS = "P30D"
+Uri = Any  # a string, or a pipeline variable that becomes one
+
+
+def joined(*parts: Uri) -> Join:
+    """Joins parts of an S3 URI with slashes when the pipeline runs."""
+    return Join(on="/", values=list(parts))
+
+
+def output_uri(step: ProcessingStep, name: str) -> Uri:
+    """Refers to the S3 URI of a processing step's output."""
+    return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
+
+
+def verdict_file(step: str) -> PropertyFile:
+    """Declares a step's verdict as a file that conditions and messages can read."""
+    return PropertyFile(name=f"{step}Verdict", output_name="verdict", path="verdict.json")
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Makes the steps of one environment's pipeline."""
+
+    settings: Settings
+    session: PipelineSession
+    execution_prefix: str
+
+    def execution_uri(self, step: str, output: str) -> Join:
+        """Names an output's prefix: one per execution, step and output."""
+        execution = ExecutionVariables.PIPELINE_EXECUTION_ID
+        return joined(self.execution_prefix, execution, step, output)
+
+    def processing(
+        self,
+        name: str,
+        *,
+        role: str,
+        image: JobImage,
+        inputs: Mapping[str, Uri],
+        outputs: Sequence[str] | Mapping[str, Uri],
+        entrypoint: Sequence[str] | None = None,
+        arguments: Sequence[Uri] | None = None,
+        environment: Mapping[str, Uri] | None = None,
+        job: ProcessingJob | None = None,
+        isolated: bool = True,
+        cached: bool = True,
+        verdict: bool = False,
+        root_output: bool = False,
+    ) -> ProcessingStep:
+        """Makes a processing step.
+
+        Args:
+            name: the step's name.
+            role: the fixed-name job role that runs it.
+            image: what it runs in.
+            inputs: name -> S3 URI; each lands in `/opt/ml/processing/input/<name>`.
+            outputs: names, or name -> S3 URI; each is read from `/opt/ml/processing/output/<name>`.
+            entrypoint: the command, or None for the image's own.
+            arguments: what follows the command.
+            environment: added to the thread count.
+            job: instance and limits; the small default if None.
+            isolated: no network inside the container.
+            cached: whether a run may take the result of an earlier one.
+            verdict: whether output `verdict` is read by conditions.
+            root_output: the only output is `/opt/ml/processing/output` itself, as Clarify writes.
+
+        Returns:
+            The step.
+        """
+        job = job or self.settings.jobs.processing
+        processor = Processor(
+            role=self.settings.role_arn(role),
+            image_uri=image.uri,
+            entrypoint=list(entrypoint) if entrypoint else None,
+            instance_count=1,
+            instance_type=job.instance_type,
+            volume_size_in_gb=job.volume_size,
+            max_runtime_in_seconds=job.max_runtime,
+            env={"OMP_NUM_THREADS": str(self.settings.threads), **(environment or {})},
+            network_config=NetworkConfig(enable_network_isolation=isolated),
+            sagemaker_session=self.session,
+        )
+        if not isinstance(outputs, Mapping):
+            outputs = {output: self.execution_uri(name, output) for output in outputs}
+        return ProcessingStep(
+            name=name,
+            step_args=processor.run(
+                inputs=[_input(key, uri) for key, uri in inputs.items()],
+                outputs=[_output(key, uri, root=root_output) for key, uri in outputs.items()],
+                arguments=list(arguments) if arguments else None,
+            ),
+            property_files=[verdict_file(name)] if verdict else None,
+            cache_config=_cache(cached),
+        )
+
+    def training(
+        self,
+        name: str,
+        *,
+        role: str,
+        image: JobImage,
+        channels: Mapping[str, Uri],
+        hyperparameters: Mapping[str, str],
+        checkpoints: str,
+    ) -> TrainingStep:
+        """Makes a training step, isolated from the network; the image's own entrypoint trains.
+
+        Args:
+            name: the step's name.
+            role: the fixed-name job role that runs it.
+            image: the training image.
+            channels: name -> S3 URI; each lands in `/opt/ml/input/data/<name>`.
+            hyperparameters: as strings.
+            checkpoints: S3 URI that `/opt/ml/checkpoints` is kept in while the job runs.
+
+        Returns:
+            The step.
+        """
+        job = self.settings.jobs.training
+        trainer = ModelTrainer(
+            training_image=image.uri,
+            role=self.settings.role_arn(role),
+            base_job_name=name.lower(),
+            compute=Compute(
+                instance_type=job.instance_type,
+                instance_count=1,
+                volume_size_in_gb=job.volume_size,
+            ),
+            networking=Networking(enable_network_isolation=True),
+            stopping_condition=StoppingCondition(max_runtime_in_seconds=job.max_runtime),
+            output_data_config=OutputDataConfig(
+                s3_output_path=self.execution_uri(name, "output"), compression_type="GZIP"
+            ),
+            checkpoint_config=CheckpointConfig(s3_uri=checkpoints),
+            environment={"OMP_NUM_THREADS": str(self.settings.threads)},
+            hyperparameters=dict(hyperparameters),
+            sagemaker_session=self.session,
+        )
+        arguments = trainer.train(
+            input_data_config=[
+                InputData(channel_name=key, data_source=uri) for key, uri in channels.items()
+            ]
+        )
+        return TrainingStep(name=name, step_args=arguments, cache_config=_cache(True))
+
+
+def _cache(enabled: bool) -> CacheConfig:
+    return CacheConfig(enable_caching=enabled, expire_after=_CACHE_DAYS if enabled else None)
+
+
+def _input(name: str, uri: Uri) -> ProcessingInput:
+    return ProcessingInput(
+        input_name=name,
+        s3_input=ProcessingS3Input(
+            s3_uri=uri,
+            local_path=f"{_INPUT}/{name}",
+            s3_data_type="S3Prefix",
+            s3_input_mode="File",
+            s3_data_distribution_type="FullyReplicated",
+        ),
+    )
+
+
+def _output(name: str, uri: Uri, *, root: bool) -> ProcessingOutput:
+    return ProcessingOutput(
+        output_name=name,
+        s3_output=ProcessingS3Output(
+            s3_uri=uri,
+            local_path=_OUTPUT if root else f"{_OUTPUT}/{name}",
+            s3_upload_mode="EndOfJob",
+        ),
+    )

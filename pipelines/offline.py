@@ -1,0 +1,31 @@
+"""A SageMaker SDK session that builds definitions without credentials and without a call."""
+
+import os
+
+from sashiko.settings import Settings
+
+
+def set_environment(settings: Settings) -> None:
+    """Sets what the SDK reads from the environment; call it before the SDK is imported.
+
+    The SDK makes boto3 clients at import (which need a region), simulates the role's policy in IAM
+    and looks for credentials on the network, unless it is told not to.
+    """
+    os.environ["AWS_DEFAULT_REGION"] = settings.region
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def pipeline_session(settings: Settings):  # type: ignore[no-untyped-def]  # the SDK is untyped
+    """Returns a PipelineSession whose bucket is given, so that it looks nothing up."""
+    import boto3
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    return PipelineSession(
+        boto_session=boto3.Session(region_name=settings.region),
+        default_bucket=settings.bucket,
+        sagemaker_config={
+            "SchemaVersion": "1.0",
+            "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+        },
+    )

@@ -1,0 +1,37 @@
+"""The `sashiko` command: results on stdout, progress and errors on stderr.
+
+Exit status: 0 done (for `run`: registered), 1 error, 2 wrong usage, 3 blocked by a gate,
+130 interrupted.
+"""
+
+import sys
+
+import typer
+
+from sashiko.commands import contract, data, definition, model, predict, run, runs
+from sashiko.errors import InputError
+
+app = typer.Typer(
+    help="A governed path from raw data to a fine-tuned, served model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("predict")(predict.predict)
+app.command("definition")(definition.definition)
+app.command("clean")(run.clean)
+app.add_typer(runs.app, name="runs")
+app.add_typer(data.app, name="data")
+app.add_typer(contract.app, name="contract")
+app.add_typer(model.app, name="model")
+
+
+def main() -> None:
+    """Runs the command line; bad input ends with one message and status 1."""
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

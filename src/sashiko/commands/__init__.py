@@ -1,0 +1,1 @@
+"""The subcommands of `sashiko`, a module each; heavy imports wait until a command runs."""

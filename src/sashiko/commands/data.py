@@ -1,0 +1,60 @@
+"""`sashiko data ...`: make synthetic rows, check a file against a contract."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sashiko.commands.options import AsJson, RecipeName
+from sashiko.errors import InputError
+from sashiko.repository import choose_recipe, contract_file
+from sashiko.settings import load_settings
+
+app = typer.Typer(help="Data: generate synthetic rows, check a file.", no_args_is_help=True)
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    rows: Annotated[int, typer.Option("--rows", min=1, help="How many rows.")] = 9000,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 0,
+    generator: Annotated[
+        str | None, typer.Option("--generator", help="Which one; default: the only one.")
+    ] = None,
+    bias: Annotated[bool, typer.Option(help="Plant the known label bias.")] = True,
+    drift: Annotated[bool, typer.Option(help="Shift the mix of topics over time.")] = False,
+) -> None:
+    """Write synthetic rows to a Parquet file, in fixed memory however many."""
+    from sashiko.data.lake import generate as write
+
+    write(out, generator=generator, rows=rows, seed=seed, bias=bias, drift=drift)
+    typer.echo(str(out))
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
+    contract: Annotated[
+        Path | None, typer.Option("--contract", help="Default: the recipe's contract.")
+    ] = None,
+    recipe: RecipeName = None,
+    json_: AsJson = False,
+) -> None:
+    """Check a file against a data contract; exit status 3 if it fails."""
+    from sashiko.contract.model import load_contract
+    from sashiko.data.check import check_file
+    from sashiko.gates.verdict import describe
+
+    if not file.is_file():
+        raise InputError(f"{file} does not exist")
+    chosen = contract or contract_file(choose_recipe(load_settings("local"), recipe))
+    verdict = check_file(file, load_contract(chosen))
+    if json_:
+        typer.echo(json.dumps(verdict.model_dump(mode="json", by_alias=True), indent=2))
+    else:
+        for item in verdict.checks:
+            typer.echo(f"{'pass' if item.passed else 'FAIL'}  {describe(item)}")
+        typer.echo(verdict.summary.splitlines()[0])
+    if not verdict.passed:
+        raise typer.Exit(3)

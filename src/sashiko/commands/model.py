@@ -1,0 +1,117 @@
+"""`sashiko model ...`: look at registered versions, decide on them, serve and call them."""
+
+import getpass
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sashiko.champion import champion_artifact, invoke_local, open_local
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName
+from sashiko.registry import ApprovalStatus, MlflowRegistry, ModelVersion
+from sashiko.repository import HOME, choose_recipe
+from sashiko.settings import load_settings
+
+app = typer.Typer(
+    help="Registered models: list, approve, reject, serve, invoke.", no_args_is_help=True
+)
+
+Version = Annotated[int, typer.Argument(help="The version's number.")]
+By = Annotated[str, typer.Option("--by", help="Who decides.", default_factory=getpass.getuser)]
+Reason = Annotated[str, typer.Option("--reason", help="Why, kept with the version.")]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="On 127.0.0.1.")]
+
+
+@app.command("list")
+def list_(
+    env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, json_: AsJson = False
+) -> None:
+    """List the versions of a recipe's model package group, newest first."""
+    registry, group = _open(env, recipe, home)
+    versions = registry.versions(group)
+    if json_:
+        typer.echo(json.dumps([asdict(version) for version in versions], indent=2))
+        return
+    if not versions:
+        print(f"no version of {group} is registered yet: sashiko run", file=sys.stderr)
+    for version in versions:
+        aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        typer.echo(f"{group} {version.version}{aliases}  {version.status}  {_evidence(version)}")
+
+
+@app.command()
+def approve(
+    version: Version,
+    reason: Reason,
+    by: By,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Approve a version: it becomes the champion that is served and compared with."""
+    _decide("Approved", version, reason=reason, by=by, place=(env, recipe, home))
+
+
+@app.command()
+def reject(
+    version: Version,
+    reason: Reason,
+    by: By,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Reject a version; a champion that is rejected is no longer one."""
+    _decide("Rejected", version, reason=reason, by=by, place=(env, recipe, home))
+
+
+@app.command()
+def serve(
+    env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, port: Port = 8080
+) -> None:
+    """Serve the champion on 127.0.0.1 with SageMaker's routes, /ping and /invocations."""
+    from sashiko.server import serve_artifact
+
+    settings = load_settings(env)
+    chosen = choose_recipe(settings, recipe)
+    with champion_artifact(chosen, home=home) as (artifact, threshold):
+        serve_artifact(artifact, threshold=threshold, port=port)
+
+
+@app.command()
+def invoke(
+    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")],
+    port: Port = 8080,
+) -> None:
+    """Send one request to the served model and print its answer."""
+    typer.echo(invoke_local(text, port=port))
+
+
+def _open(env: str, recipe: str | None, home: Path) -> tuple[MlflowRegistry, str]:
+    group = choose_recipe(load_settings(env), recipe).model_package_group
+    return open_local(home), group
+
+
+def _decide(
+    status: ApprovalStatus,
+    number: int,
+    *,
+    reason: str,
+    by: str,
+    place: tuple[str, str | None, Path],
+) -> None:
+    registry, group = _open(*place)
+    version = registry.version(group, number)
+    print(f"{group} {number}: {_evidence(version)}", file=sys.stderr)
+    registry.decide(group, number, status=status, by=by, reason=reason)
+    typer.echo(f"{group} {number}: {status} by {by}: {reason}")
+
+
+def _evidence(version: ModelVersion) -> str:
+    shown = ("recipe", "metric.auc", "data_sha256", "git_sha")
+    texts = [f"{key}={version.tags[key][:12]}" for key in shown if key in version.tags]
+    texts += [f"{key}={value}" for key, value in version.tags.items() if key.startswith("gate.")]
+    return " ".join(texts)

@@ -1,0 +1,18 @@
+"""Options that several commands share, so that each reads the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Environment = Annotated[str, typer.Option("--env", help="An environment: a file of config/.")]
+RecipeName = Annotated[
+    str | None,
+    typer.Option("--recipe", help="A recipe's name or file; default: `recipe` in config/."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a recipe's key for this run: train.epochs=1."),
+]
+Home = Annotated[Path, typer.Option("--home", help="The folder that keeps all local state.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

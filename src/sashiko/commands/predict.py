@@ -1,0 +1,28 @@
+"""`sashiko predict`: score a file with the champion."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sashiko.commands.options import Environment, Home, RecipeName
+from sashiko.repository import HOME, choose_recipe
+from sashiko.settings import load_settings
+
+
+def predict(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet with the template's columns.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the CSV here instead of stdout.")
+    ] = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Score a file with the approved model: its rows' label and score as CSV."""
+    from sashiko.champion import champion_artifact
+    from sashiko.predict import predict_file
+
+    chosen = choose_recipe(load_settings(env), recipe)
+    with champion_artifact(chosen, home=home) as (artifact, threshold):
+        predict_file(artifact, threshold=threshold, path=file, out=out)

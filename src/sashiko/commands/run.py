@@ -1,0 +1,64 @@
+"""`sashiko run`: data to registered model on this machine; and `sashiko clean`."""
+
+import json
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
+from sashiko.errors import InputError
+from sashiko.repository import HOME, choose_recipe
+from sashiko.settings import load_settings
+
+
+def run(
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Run this step and all after it again.")
+    ] = None,
+    set_: Overrides = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Run the pipeline: snapshot, validate, train, compile, evaluate, judge bias, register.
+
+    Exit status: 0 registered, 3 blocked by a gate, 1 error, 130 interrupted.
+    """
+    from sashiko.local_run import run_locally
+
+    settings = load_settings(env)
+    if settings.environment != "local":
+        raise InputError(
+            f"--env {env}: runs in an AWS account arrive with the Pipeline stack; "
+            "`--env local` runs the same definition on this machine"
+        )
+    chosen = choose_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    try:
+        result = run_locally(settings, chosen, home=home, from_step=from_)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if json_:
+        typer.echo(json.dumps(result.record.model_dump(mode="json"), indent=2))
+    else:
+        typer.echo(result.summary)
+    raise typer.Exit(result.record.exit_code)
+
+
+def clean(home: Home = HOME) -> None:
+    """Forget every run, registered model, download and cached result."""
+    from sashiko.runner.lock import run_lock
+
+    if not home.is_dir():
+        print(f"{home} is not there: nothing to forget", file=sys.stderr)
+        return
+    known = {"s3", "runs", "cache", "lake", "mlflow.db", "mlartifacts", "run.lock"}
+    unknown = sorted(path.name for path in home.iterdir() if path.name not in known)
+    if unknown:
+        raise InputError(f"{home} holds what no run made ({', '.join(unknown)}): remove it by hand")
+    with run_lock(home, "clean"):
+        shutil.rmtree(home)
+    typer.echo(f"removed {home}")

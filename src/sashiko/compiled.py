@@ -1,0 +1,79 @@
+"""The pipeline's definition JSON, built in a process of its own and kept by what it depends on."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from sashiko.errors import InputError
+from sashiko.files import canonical_json, sha256_bytes, sha256_file, write_bytes
+from sashiko.recipe import Recipe
+from sashiko.repository import contract_file
+from sashiko.settings import Settings
+
+_PIPELINES = Path("pipelines")
+
+
+def compiled_definition(settings: Settings, recipe: Recipe, *, home: Path) -> str:
+    """Returns the definition, from the cache if nothing that it depends on has changed.
+
+    The SageMaker SDK takes seconds to import, so it stays in a subprocess that runs only when the
+    pipeline's code, the package's, the settings, the recipe, the contract or the SDK changed.
+
+    Args:
+        settings: the environment.
+        recipe: the recipe, overrides included.
+        home: the local state, for the cache and the subprocess's recipe file.
+
+    Returns:
+        Indented JSON with a final newline.
+
+    Raises:
+        InputError: if `pipelines/` is not here, or the definition cannot be built.
+    """
+    if not _PIPELINES.is_dir():
+        raise InputError("pipelines/ is not here: run the command in the repository's root")
+    folder = home / "cache" / "definitions" / _key(settings, recipe)
+    path = folder / "definition.json"
+    if not path.is_file():
+        recipe_file = folder / "recipe.json"
+        write_bytes(recipe_file, canonical_json(recipe.model_dump(mode="json")))
+        write_bytes(path, _build(settings, recipe_file))
+    return path.read_text()
+
+
+def _key(settings: Settings, recipe: Recipe) -> str:
+    package = Path(__file__).parent
+    code = sorted(_PIPELINES.glob("*.py")) + [
+        package / name for name in ("staging.py", "sections.py", "settings.py", "recipe.py")
+    ]
+    code += sorted((package / "serving").glob("*.py")) + sorted((package / "contract").glob("*.py"))
+    code += sorted((package / "aws").glob("*.py"))
+    parts = {
+        "code": [sha256_file(path) for path in code],
+        "contract": sha256_file(contract_file(recipe)),
+        "recipe": recipe.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
+        "sagemaker": version("sagemaker"),
+    }
+    return sha256_bytes(canonical_json(parts))[:16]
+
+
+def _build(settings: Settings, recipe_file: Path) -> bytes:
+    command = [sys.executable, "-m", "pipelines", "--env", settings.environment]
+    print("building the pipeline's definition", file=sys.stderr)
+    done = subprocess.run(
+        [*command, "--recipe", str(recipe_file)],
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        check=False,
+    )
+    if done.returncode == 0:
+        return done.stdout
+    text = done.stderr.decode(errors="replace")
+    last = text.strip().splitlines()[-1] if text.strip() else f"exit status {done.returncode}"
+    if last.startswith("error: "):
+        raise InputError(last.removeprefix("error: "))
+    sys.stderr.write(text)
+    raise RuntimeError(f"{' '.join(command)} failed")

@@ -1,0 +1,159 @@
+"""A whole run on this machine: seeds the lake, stages what the pipeline reads, runs, reports."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from sashiko.aws.images import job_images
+from sashiko.compiled import compiled_definition
+from sashiko.contract.model import load_contract
+from sashiko.data.lake import seed_lake
+from sashiko.data.sources import fetch_weights
+from sashiko.errors import InputError
+from sashiko.files import canonical_json, read_json, write_bytes
+from sashiko.recipe import Recipe
+from sashiko.repository import Source, contract_file, source, tracking_uri
+from sashiko.runner.jobs import Image
+from sashiko.runner.record import RunRecord, new_run_id
+from sashiko.runner.run import run_definition
+from sashiko.runner.store import Store
+from sashiko.runner.view import open_view
+from sashiko.sections import content_uri
+from sashiko.settings import Settings
+from sashiko.staging import stage
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        record: the run, step by step.
+        report: the HTML report.
+        summary: what a person reads on stdout.
+    """
+
+    record: RunRecord
+    report: Path
+    summary: str
+
+
+def run_locally(
+    settings: Settings, recipe: Recipe, *, home: Path, from_step: str | None
+) -> RunResult:
+    """Runs a recipe's pipeline on this machine, end to end.
+
+    Args:
+        settings: the local environment.
+        recipe: what to fine-tune, overrides included.
+        home: the folder of all local state.
+        from_step: run this step and all after it again, whatever the cache holds.
+
+    Returns:
+        The record, the report's path and a summary.
+
+    Raises:
+        InputError: if the contract, the data, the weights or the machine do not allow a run.
+    """
+    contract_path = contract_file(recipe)
+    staged = stage(recipe, contract_file=contract_path, bucket=settings.bucket)
+    store = Store((home / "s3").resolve())
+    contract = load_contract(contract_path)
+    table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
+    fetch_weights(recipe.model, store.path(staged.weights_uri))
+    for channel in (*staged.config.values(), staged.code):
+        _write(store, channel.uri, channel.files)
+    started_from = source()
+    manifest_uri = _stage_manifest(store, settings, started_from)
+    definition = json.loads(compiled_definition(settings, recipe, home=home))
+
+    run_id = new_run_id()
+    with open_view() as view:
+        record = run_definition(
+            definition,
+            home=home,
+            images={
+                image.uri: Image(entrypoint=image.entrypoint)
+                for image in job_images(settings).all()
+            },
+            parameters={
+                "LakeUri": table.uri,
+                "AsOf": table.as_of,
+                "ModelRegistry": "mlflow",
+                "MlflowTrackingUri": tracking_uri(home),
+                "RunManifestUri": manifest_uri,
+            },
+            pipeline=f"{settings.project}-{settings.environment}-{recipe.name}",
+            run_id=run_id,
+            view=view,
+            from_step=from_step,
+            command=shlex.join(["sashiko", "run", "--recipe", recipe.name]),
+        )
+    folder = home / "runs" / run_id
+    _write_evidence(folder, recipe=recipe, contract_path=contract_path, started_from=started_from)
+    report = _report(folder, home)
+    return RunResult(record=record, report=report, summary=_summary(record, store, report))
+
+
+def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
+    """Puts staged files in place; their URI is named by their content, so they never change."""
+    for name, content in files.items():
+        path = store.path(uri) / name
+        if not path.is_file() or path.read_bytes() != content:
+            write_bytes(path, content)
+
+
+def _stage_manifest(store: Store, settings: Settings, started_from: Source) -> str:
+    files = {"source.json": canonical_json(asdict(started_from))}
+    uri = content_uri(settings.bucket, "source", files)
+    _write(store, uri, files)
+    return uri
+
+
+def _write_evidence(
+    folder: Path, *, recipe: Recipe, contract_path: Path, started_from: Source
+) -> None:
+    evidence = folder / "evidence"
+    write_bytes(evidence / "contract.odcs.yaml", contract_path.read_bytes())
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_bytes(evidence / "recipe.yaml", text.encode())
+    write_bytes(evidence / "source.json", canonical_json(asdict(started_from)))
+
+
+def _report(folder: Path, home: Path) -> Path:
+    from sashiko.report import write_report
+
+    print("writing the report", file=sys.stderr)
+    return write_report(folder, home)
+
+
+def _summary(record: RunRecord, store: Store, report: Path) -> str:
+    """Says in a few lines what came of the run and what to do next."""
+    lines = [f"{record.status}: run {record.id}"]
+    if record.status == "registered":
+        lines.append(_registered(record, store))
+    elif record.reason:
+        lines.append(record.reason)
+    return "\n".join([*lines, f"report: {report}"])
+
+
+def _registered(record: RunRecord, store: Store) -> str:
+    output = record.step("Register").outputs["registration"]
+    path = store.path(output.uri) / "registration.json"
+    registration = read_json(path)
+    try:
+        group, version = registration["model_package_group"], registration["version"]
+        new, status = registration["new"], registration["status"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a registration: {error}") from error
+    text = f"{group} version {version}, {status}"
+    if not new:
+        text += "; it holds this artifact already, so nothing new was registered"
+    if status == "PendingManualApproval":
+        text += f"\nnext: sashiko model approve {version} --reason '...'; then make serve"
+    return text

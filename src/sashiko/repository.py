@@ -1,0 +1,83 @@
+"""Where a command finds the repository's files: recipes, contracts, and the local state."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.errors import InputError
+from sashiko.recipe import Recipe, load_recipe
+from sashiko.settings import Settings
+
+HOME = Path(".sashiko")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The commit that a run was started from.
+
+    Attributes:
+        git_sha: the full commit id, or `unknown` outside a git checkout.
+        dirty: whether tracked files differ from that commit.
+    """
+
+    git_sha: str
+    dirty: bool
+
+
+def find_recipe(name: str, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads a recipe by name (`recipes/<name>.yaml`) or by path.
+
+    Raises:
+        InputError: if there is none, with the names there are; or if it is not valid.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else Path("recipes") / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in Path("recipes").glob("*.yaml")))
+        hint = f"known: {known}" if known else "run the command in the repository's root"
+        raise InputError(f"there is no recipe {path}; {hint}")
+    return load_recipe(path, overrides=overrides)
+
+
+def contract_file(recipe: Recipe) -> Path:
+    """Returns the path of a recipe's contract.
+
+    Raises:
+        InputError: if the file does not exist.
+    """
+    path = Path(recipe.contract)
+    if not path.is_file():
+        raise InputError(f"recipe {recipe.name}: key `contract`: {path} does not exist")
+    return path
+
+
+def source() -> Source:
+    """Asks git for the commit; a folder that is no checkout has `unknown`."""
+    sha = _git("rev-parse", "HEAD")
+    if sha is None:
+        return Source(git_sha="unknown", dirty=True)
+    return Source(git_sha=sha, dirty=bool(_git("status", "--porcelain", "--untracked-files=no")))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],  # noqa: S607  # the user's own git
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def choose_recipe(
+    settings: Settings, name: str | None, *, overrides: tuple[str, ...] = ()
+) -> Recipe:
+    """Reads the named recipe, or the one that the settings name."""
+    return find_recipe(name or settings.recipe, overrides=overrides)
+
+
+def tracking_uri(home: Path) -> str:
+    """Returns the URI of the local MLflow database."""
+    return f"sqlite:///{home.resolve() / 'mlflow.db'}"

@@ -1,0 +1,79 @@
+"""What a run needs in the bucket before it starts, under prefixes named by their content."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.contract.bias_config import analysis_config
+from sashiko.contract.model import load_contract
+from sashiko.files import canonical_json, sha256_bytes
+from sashiko.recipe import Recipe
+from sashiko.sections import STEP_SECTIONS, content_uri, step_files
+
+_SERVING = Path(__file__).parent / "serving"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A set of files and the S3 prefix that they are read from."""
+
+    uri: str
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Every content-addressed input of a recipe's pipeline.
+
+    Attributes:
+        config: step name -> its configuration channel.
+        code: the serving code that Compile runs and ships.
+        weights_uri: where the pre-trained weights belong.
+        contract_hash: hex SHA-256 of the contract file.
+    """
+
+    config: Mapping[str, Channel]
+    code: Channel
+    weights_uri: str
+    contract_hash: str
+
+
+def stage(recipe: Recipe, *, contract_file: Path, bucket: str) -> Staged:
+    """Works out the staged inputs of a recipe; nothing is written.
+
+    Args:
+        recipe: the recipe.
+        contract_file: its data contract.
+        bucket: the artifacts bucket.
+
+    Returns:
+        The channels with their files.
+
+    Raises:
+        InputError: if the contract is not valid.
+    """
+    contract = load_contract(contract_file)
+    config = {
+        step: step_files(step, recipe=recipe, contract_file=contract_file) for step in STEP_SECTIONS
+    }
+    config["PreBias"] = {
+        "analysis_config.json": canonical_json(analysis_config(contract, kind="pre"))
+    }
+    config["PostBias"] = {
+        "analysis_config.json": canonical_json(analysis_config(contract, kind="post"))
+    }
+    code = {
+        path.name: path.read_bytes()
+        for path in sorted(_SERVING.glob("*.py"))
+        if path.name != "__init__.py"
+    }
+    weights = sha256_bytes(canonical_json(recipe.model.files))[:16]
+    return Staged(
+        config={
+            step: Channel(uri=content_uri(bucket, "config", files), files=files)
+            for step, files in config.items()
+        },
+        code=Channel(uri=content_uri(bucket, "code", code), files=code),
+        weights_uri=f"s3://{bucket}/weights/{weights}",
+        contract_hash=sha256_bytes(contract_file.read_bytes()),
+    )

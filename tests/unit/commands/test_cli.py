@@ -1,0 +1,75 @@
+"""The command line as a person meets it: help, errors, exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def sashiko(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", "from sashiko.cli import main; main()", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_lists_every_command():
+    done = sashiko("--help")
+    assert done.returncode == 0
+    for command in ("run", "predict", "runs", "data", "contract", "model", "definition", "clean"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: census"),
+        (("run", "--env", "dev"), "arrive with the Pipeline stack"),
+        (("run", "--env", "moon"), "unknown environment `moon`: known are dev, local, prod"),
+        (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
+        (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: batch_size"),
+        (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
+        (("contract", "check", "recipes/census.yaml"), "recipes/census.yaml"),
+    ],
+)
+def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
+    done = sashiko(*arguments)
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_outside_a_repository_the_error_says_so(tmp_path):
+    done = sashiko("run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_looking_at_models_before_the_first_run_makes_nothing(tmp_path):
+    home = tmp_path / "home"
+    done = sashiko("model", "list", "--home", str(home))
+    assert done.returncode == 1
+    assert "sashiko run" in done.stderr
+    assert not home.exists()
+
+
+def test_contract_check_prints_json_on_request():
+    done = sashiko("contract", "check", "contracts/census.odcs.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["table"]
+
+
+def test_clean_refuses_a_folder_that_it_did_not_make(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = sashiko("clean", "--home", str(tmp_path))
+    assert done.returncode == 1
+    assert "thesis.txt" in done.stderr
+    assert (tmp_path / "thesis.txt").is_file()
