@@ -30,6 +30,9 @@ check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture, g
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd src/sashiko/serving && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache/serving --python-version 3.10 \
+	  --strict --allow-untyped-calls --explicit-package-bases --ignore-missing-imports --follow-imports=silent --config-file= \
+	  $$(ls *.py | grep -v __init__)
 	$(BIN)/lint-imports
 
 format: $(BIN)/.dev ## rewrite the code as ruff formats it
@@ -46,12 +49,12 @@ report: $(BIN)/.run ## write the newest run's report again and print its path
 	@$(BIN)/sashiko runs report $(ARGS)
 
 golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
-	$(BIN)/python -m tests.golden.rewrite
+	$(BIN)/python tests/golden/rewrite.py
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
 	$(LOCK) requirements/run.in -o requirements/run.txt
 	$(LOCK) requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
-	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header requirements/serving.in -o requirements/serving.txt
+	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
 clean: ## forget every run, model, download and cached result (.sashiko)

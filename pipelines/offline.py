@@ -21,11 +21,25 @@ def pipeline_session(settings: Settings):  # type: ignore[no-untyped-def]  # the
     import boto3
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
+    config = {
+        "SchemaVersion": "1.0",
+        "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+    }
+    _validate_once(config)
     return PipelineSession(
         boto_session=boto3.Session(region_name=settings.region),
         default_bucket=settings.bucket,
-        sagemaker_config={
-            "SchemaVersion": "1.0",
-            "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-        },
+        sagemaker_config=config,
     )
+
+
+def _validate_once(config: dict[str, object]) -> None:
+    """Validates the SDK's configuration here instead of at each of its some 250 look-ups.
+
+    The SDK (3.27) checks the same constant against its schema, and the schema against its
+    metaschema, whenever it looks a default up: nine tenths of the time that a definition takes.
+    """
+    from sagemaker.core.config.config_manager import SageMakerConfig
+
+    SageMakerConfig.validate_sagemaker_config(config)
+    SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _config=None: None)

@@ -1,8 +1,8 @@
 """The images that the pipeline's jobs run in, one map.
 
 All four are the project's own, in ECR repositories of the account. `train` and `bias` are the job
-image with another default entrypoint: SageMaker starts a training image without arguments, and the
-bias image stands in for Clarify's, which is started the same way.
+image with another default entrypoint: SageMaker starts a training image with the one argument
+`train`, and the bias image stands in for Clarify's, which is started without any.
 """
 
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ _STAGES = {"pre_training": "labels", "post_training": "predictions"}
 _HOW_TO_READ = (
     "Each group is compared with all other rows. A difference above 0, or a DI below 1, means that "
     "the group is worse off. Training never saw these columns: they were joined to the predictions "
-    "by key, afterwards. Metrics of the labels are of the whole snapshot and have no words.interval."
+    "by key, afterwards. Metrics of the labels are of the whole snapshot and have no interval."
 )
 
 
@@ -74,11 +74,7 @@ def _metrics_table(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check
 def _metric_row(estimate: BiasEstimate, check: Check | None) -> Row:
     value = Cell(f"undefined: {estimate.error}")
     if estimate.value is not None:
-        value = Cell(
-            words.estimate(estimate.value),
-            interval=words.interval(estimate.low, estimate.high),
-            number=True,
-        )
+        value = words.estimate_cell(estimate.value, estimate.low, estimate.high)
     return Row(
         cells=(
             Cell(estimate.metric),

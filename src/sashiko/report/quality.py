@@ -126,11 +126,7 @@ def _table(found: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> T
 def _cell(estimate: Estimate | None) -> Cell:
     if estimate is None or estimate.value is None:
         return Cell("undefined", number=True)
-    return Cell(
-        words.estimate(estimate.value),
-        interval=words.interval(estimate.low, estimate.high),
-        number=True,
-    )
+    return words.estimate_cell(estimate.value, estimate.low, estimate.high)
 
 
 def _distribution(evidence: Evidence, found: Evaluation) -> Figure:

@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from sashiko.gates.verdict import Check
 from sashiko.report.bar import range_bar
-from sashiko.report.views import CheckView, Mark
+from sashiko.report.views import Cell, CheckView, Mark
 
 MEANINGS = {
     "DI": "predicted positive, group ÷ others",
@@ -45,6 +45,11 @@ def percent(share: float) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """Writes an interval in square brackets, or nothing where there is none."""
     return "" if low is None or high is None else f"[{estimate(low)}, {estimate(high)}]"
+
+
+def estimate_cell(value: float, low: float | None, high: float | None) -> Cell:
+    """Writes a metric and its interval into a table's cell."""
+    return Cell(estimate(value), interval=interval(low, high), number=True)
 
 
 def required(check: Check) -> str:

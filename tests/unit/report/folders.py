@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.files import sha256_tree, write_json
-from sashiko.runner.record import DataRecord, RunRecord, RunStatus, StepRecord, StepStatus, write_run
+from sashiko.runner.record import (
+    DataRecord,
+    RunRecord,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+    write_run,
+)
 
 BUCKET = "s3://bucket"
 RUN_ID = "20260102-030405-abcd"
@@ -35,7 +42,11 @@ def _job(name: str) -> dict[str, Any]:
     }
     if name in _JUDGES:
         step["PropertyFiles"] = [
-            {"PropertyFileName": f"{name}Verdict", "OutputName": "verdict", "FilePath": "verdict.json"}
+            {
+                "PropertyFileName": f"{name}Verdict",
+                "OutputName": "verdict",
+                "FilePath": "verdict.json",
+            }
         ]
     return step
 

@@ -26,7 +26,13 @@ DIGEST = "0123456789abcdef" * 4
 
 def recipe(**bias: Any) -> Recipe:
     """A recipe with one quality gate and, unless told otherwise, one bias gate."""
-    gate = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths"}
+    gate = {
+        "metric": "DI",
+        "facet": "age",
+        "minimum": 0.8,
+        "maximum": 1.25,
+        "reason": "four fifths",
+    }
     return Recipe.model_validate(
         {
             "name": "loans",
@@ -97,11 +103,15 @@ def prepared(run: RunFolder) -> None:
 
 
 def judged(
-    run: RunFolder, *, impact: float = 0.95, linear: float = 0.6, labels: tuple[str, str] = ("no", "yes")
+    run: RunFolder,
+    *,
+    impact: float = 0.95,
+    linear: float = 0.6,
+    labels: tuple[str, str] = ("no", "yes"),
 ) -> None:
     """Train to JudgeBias: a model with that disparate impact, beside a linear one that good."""
     used = Recipe.model_validate_json((run.folder / "evidence" / "recipe.json").read_bytes())
-    truth, scores, predicted = _evaluated(run, used, linear=linear, labels=labels)
+    truth, predicted = _evaluated(run, used, linear=linear, labels=labels)
     run.step("Train")
     run.step("Evaluate")
 
@@ -166,7 +176,7 @@ def failed(root: Path) -> Path:
 
 def _evaluated(
     run: RunFolder, used: Recipe, *, linear: float, labels: tuple[str, str]
-) -> tuple[Any, Any, Any]:
+) -> tuple[Any, Any]:
     random = np.random.default_rng(0)
     truth = np.arange(ROWS) % 5 // 3
     scores = np.clip(0.35 + 0.3 * truth + random.normal(0, 0.15, ROWS), 0, 1)
@@ -207,7 +217,7 @@ def _evaluated(
     table = pa.table({"key": _keys(), "split": ["test"] * ROWS, "label": truth, "score": scores,
                       "predicted": predicted})  # fmt: skip
     write_table(run.output("Evaluate", "predictions") / "predictions.parquet", table)
-    return truth, scores, predicted
+    return truth, predicted
 
 
 def _keys() -> list[str]:
@@ -217,5 +227,3 @@ def _keys() -> list[str]:
 def contract_with(**changes: Any) -> dict[str, Any]:
     """The contract's document with other top-level values."""
     return document() | changes
-
-
