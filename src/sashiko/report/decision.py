@@ -157,12 +157,13 @@ def _recipe_option(evidence: Evidence) -> str:
 
 
 def _interrupted(evidence: Evidence) -> Outcome:
+    stopped = "The run was stopped before its end"
+    if evidence.run.status == "running":
+        stopped = "When this page was written the run had not ended, or it had been killed"
+    reason = _sentence(evidence.run.reason)
     return Outcome(
         kind="interrupted",
         word=_WORDS["interrupted"],
-        headline=(
-            "The run was stopped before its end; nothing was judged to the end and nothing was "
-            f"registered. {_sentence(evidence.run.reason)}".strip()
-        ),
+        headline=f"{stopped}: no model was judged to the end or registered. {reason}".strip(),
         details=("The same command goes on where this run stopped: finished steps are cached.",),
     )

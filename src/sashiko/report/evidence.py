@@ -12,7 +12,7 @@ from sashiko.contract.model import Contract, load_contract
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.errors import InputError
 from sashiko.files import read_json
-from sashiko.recipe import Recipe
+from sashiko.recipe import Recipe, load_recipe
 from sashiko.runner.record import RunRecord, StepRecord, read_run
 from sashiko.runner.store import Store
 from sashiko.yaml_models import Frozen, validate
@@ -97,7 +97,7 @@ class Evidence:
         """
         record = self.step(step)
         written = record.outputs.get(output) if record else None
-        if written is None or record is None or record.status not in ("succeeded", "cached"):
+        if written is None:
             return Missing(self.why_not(step))
         try:
             folder = self.store.path(written.uri)
@@ -142,7 +142,7 @@ def read_evidence(folder: Path, home: Path) -> Evidence:
         run=read_run(folder),
         definition=attempt(lambda: parse_definition(read_json(folder / "definition.json"))),
         contract=attempt(lambda: load_contract(evidence / "contract.odcs.yaml")),
-        recipe=attempt(lambda: json_record(Recipe, evidence / "recipe.json")),
+        recipe=attempt(lambda: load_recipe(evidence / "recipe.yaml")),
         source=attempt(lambda: json_record(SourceRecord, evidence / "source.json")),
     )
 

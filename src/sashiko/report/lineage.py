@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import yaml
-
 from sashiko.definition.graph import build_graph
 from sashiko.definition.model import Step
 from sashiko.errors import InputError
@@ -56,21 +54,13 @@ def settings_section(evidence: Evidence) -> Section:
         statements=("The pipeline's parameters, and the files that this run was made from.",),
         facts=tuple(facts),
         texts=(
-            ("Recipe as used", _recipe_text(evidence)),
-            ("Data contract", _file_text(evidence.folder / "evidence" / "contract.odcs.yaml")),
+            ("Recipe as used", _text(evidence.folder / "evidence" / "recipe.yaml")),
+            ("Data contract", _text(evidence.folder / "evidence" / "contract.odcs.yaml")),
         ),
     )
 
 
-def _recipe_text(evidence: Evidence) -> str:
-    recipe = evidence.recipe
-    if isinstance(recipe, Missing):
-        return recipe.why
-    value = recipe.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _file_text(path: Path) -> str:
+def _text(path: Path) -> str:
     if not path.is_file():
         return f"{path.name} is not in the run's folder."
     return path.read_text(encoding="utf-8", errors="replace")

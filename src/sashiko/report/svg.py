@@ -93,7 +93,7 @@ def to_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
     # Laid out once by hand: a figure that owns the engine is drawn twice.
     ConstrainedLayoutEngine().execute(figure)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="svg")
     text = _WRAPPING.sub("", buffer.getvalue())
     text = _REFERENCE.sub(rf"\g<1>{name}-", text)
     text = _ROOT.sub(

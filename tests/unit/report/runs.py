@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.evaluation import Decision, Evaluation, SplitCount, write_decision, write_evaluation
@@ -14,7 +15,7 @@ from sashiko.gates.quality import quality_checks
 from sashiko.gates.verdict import Check, decide, write_verdict
 from sashiko.metrics.quality import calibration, confusion, difference, evaluate_scores
 from sashiko.parquet import write_table
-from sashiko.recipe import Recipe
+from sashiko.recipe import Recipe, load_recipe
 from sashiko.splits import SplitMeta, SplitSummary
 from sashiko.training.checkpoint import MetricLine
 from tests.unit.contract.documents import contract_of, document
@@ -58,7 +59,8 @@ def started(root: Path, *, contract: dict[str, Any] | None = None, **bias: Any) 
     evidence = run.folder / "evidence"
     evidence.mkdir(parents=True)
     loaded = contract_of(contract or document(), evidence)
-    write_json(evidence / "recipe.json", recipe(**bias).model_dump(mode="json"))
+    used = yaml.safe_dump(recipe(**bias).model_dump(mode="json"))
+    (evidence / "recipe.yaml").write_text(used)
     write_json(evidence / "source.json", {"git_sha": "4f1c2a9d" * 5, "dirty": False})
     for step, view in (("Snapshot", "training"), ("SnapshotFacets", "facets")):
         manifest = Manifest(
@@ -110,7 +112,7 @@ def judged(
     labels: tuple[str, str] = ("no", "yes"),
 ) -> None:
     """Train to JudgeBias: a model with that disparate impact, beside a linear one that good."""
-    used = Recipe.model_validate_json((run.folder / "evidence" / "recipe.json").read_bytes())
+    used = load_recipe(run.folder / "evidence" / "recipe.yaml")
     truth, predicted = _evaluated(run, used, linear=linear, labels=labels)
     run.step("Train")
     run.step("Evaluate")

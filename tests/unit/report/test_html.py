@@ -131,8 +131,10 @@ def test_an_interrupted_run_is_no_judgement(tmp_path):
     run = runs.started(tmp_path)
     run.step("Prepare", "interrupted")
     page = page_of(run.write("interrupted"))
-    assert "INTERRUPTED" in page.text("decision")
+    assert "INTERRUPTED The run was stopped before its end" in page.text("decision")
     assert "Prepare was interrupted" in page.text("data")
+    page = page_of(run.write("running"))
+    assert "the run had not ended, or it had been killed" in page.text("decision")
 
 
 def test_a_run_folder_with_nothing_but_run_json_is_reported(tmp_path):
