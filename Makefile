@@ -18,7 +18,9 @@ PYTHONS := python3.11 python3 python
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(BIN)/.run ## install what `make run` needs into .venv
+setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
+	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make cdk' needs 18 or newer (https://nodejs.org); 'make run' and 'make test' do not" >&2
+	@java -version >/dev/null 2>&1 || echo "Java was not found: the Glue job's tests will need 17 (apt-get install openjdk-17-jre-headless); nothing does yet" >&2
 
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
@@ -26,7 +28,7 @@ run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--fro
 test: $(BIN)/.dev $(VENV)-serving/.done ## run every test but the end-to-end runs of CI
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture, generated files
+check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

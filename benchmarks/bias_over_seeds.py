@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="a recipe's name")
     parser.add_argument("--strengths", nargs="+", type=float, help="default: the recipe's own")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--set", action="append", default=[], help="more overrides of the recipe")
     parser.add_argument("--home", type=Path, default=Path(".sashiko"))
     arguments = parser.parse_args()
     own = load_recipe(Path("recipes") / f"{arguments.recipe}.yaml").reweighing.strength
@@ -57,7 +58,11 @@ def main() -> None:
     print("|" + columns + "|\n|" + "---|" * 9, flush=True)
     for strength in arguments.strengths or [own]:
         for seed in arguments.seeds:
-            line = measure(arguments.recipe, strength=strength, seed=seed, home=arguments.home)
+            overrides = [f"reweighing.strength={strength}", f"train.seed={seed}", *arguments.set]
+            record = run(arguments.recipe, overrides=overrides, home=arguments.home)
+            line = describe(
+                record, arguments.recipe, strength=strength, seed=seed, home=arguments.home
+            )
             print(
                 f"|{line.strength:g}|{line.seed}|{line.threshold:.3f}|{line.validation_di:.3f}"
                 f"|{line.test_di:.3f} {line.test_interval}|{line.auc:.3f}|{line.accuracy:.3f}"
@@ -66,20 +71,19 @@ def main() -> None:
             )
 
 
-def measure(recipe: str, *, strength: float, seed: int, home: Path) -> Line:
-    """Runs the pipeline with a strength and a seed and reads what it found."""
-    overrides = [f"reweighing.strength={strength}", f"train.seed={seed}"]
+def run(recipe: str, *, overrides: list[str], home: Path) -> RunRecord:
+    """Runs the pipeline with the overrides; a model that a gate blocks counts too."""
     command = ["sashiko", "run", "--recipe", recipe, "--home", str(home), "--json"]
     for override in overrides:
         command += ["--set", override]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 3):
         sys.exit(f"error: {' '.join(command)} ended with status {done.returncode}")
-    record = read_run(home / "runs" / json.loads(done.stdout)["id"])
-    return _line(record, recipe=recipe, strength=strength, seed=seed, home=home)
+    return read_run(home / "runs" / json.loads(done.stdout)["id"])
 
 
-def _line(record: RunRecord, *, recipe: str, strength: float, seed: int, home: Path) -> Line:
+def describe(record: RunRecord, recipe: str, *, strength: float, seed: int, home: Path) -> Line:
+    """Reads what a run found."""
     store = Store(home / "s3")
 
     def output(step: str, name: str) -> Path:

@@ -146,7 +146,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "model": staged.weights_uri,
         },
         hyperparameters=_strings(recipe),
-        checkpoints=f"{bucket}/checkpoints/{recipe.name}",
+        checkpoints=f"{bucket}/checkpoints/{recipe.name}/",
     )
     compile_ = jobs.processing(
         "Compile",
@@ -250,7 +250,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "quality-verdict": output_uri(evaluate, "verdict"),
             "bias-verdict": output_uri(judge_bias, "verdict"),
         },
-        outputs=("tracking",),
+        outputs=("tracking", "verdicts"),
         isolated=False,
         cached=False,
     )  # fmt: skip
@@ -263,6 +263,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "--registry", registry,
             "--model-package-group", recipe.model_package_group,
             "--execution-id", execution,
+            "--recipe", recipe.name,
         ],
         environment=mlflow,
         inputs={
@@ -274,10 +275,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "decision": output_uri(evaluate, "decision"),
             "snapshot-manifest": output_uri(snapshot, "manifest"),
             "tracking": output_uri(track, "tracking"),
-            "data-verdict": output_uri(validate_training, "verdict"),
-            "facets-verdict": output_uri(validate_facets, "verdict"),
-            "quality-verdict": output_uri(evaluate, "verdict"),
-            "bias-verdict": output_uri(judge_bias, "verdict"),
+            "verdicts": output_uri(track, "verdicts"),
         },
         outputs=("registration",),
         isolated=False,

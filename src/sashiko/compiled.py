@@ -44,12 +44,7 @@ def compiled_definition(settings: Settings, recipe: Recipe, *, home: Path) -> st
 
 
 def _key(settings: Settings, recipe: Recipe) -> str:
-    package = Path(__file__).parent
-    code = sorted(_PIPELINES.glob("*.py")) + [
-        package / name for name in ("staging.py", "sections.py", "settings.py", "recipe.py")
-    ]
-    code += sorted((package / "serving").glob("*.py")) + sorted((package / "contract").glob("*.py"))
-    code += sorted((package / "aws").glob("*.py"))
+    code = [*sorted(_PIPELINES.glob("*.py")), *sorted(Path(__file__).parent.rglob("*.py"))]
     parts = {
         "code": [sha256_file(path) for path in code],
         "contract": sha256_file(contract_file(recipe)),

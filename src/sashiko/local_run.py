@@ -1,7 +1,6 @@
 """A whole run on this machine: seeds the lake, stages what the pipeline reads, runs, reports."""
 
 import json
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ import yaml
 
 from sashiko.aws.images import job_images
 from sashiko.compiled import compiled_definition
+from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
@@ -19,6 +19,7 @@ from sashiko.files import canonical_json, read_json, write_bytes
 from sashiko.recipe import Recipe
 from sashiko.repository import Source, contract_file, source, tracking_uri
 from sashiko.runner.jobs import Image
+from sashiko.runner.lock import run_lock
 from sashiko.runner.record import RunRecord, new_run_id
 from sashiko.runner.run import run_definition
 from sashiko.runner.store import Store
@@ -34,17 +35,17 @@ class RunResult:
 
     Attributes:
         record: the run, step by step.
-        report: the HTML report.
+        report: the HTML report; None if it could not be written.
         summary: what a person reads on stdout.
     """
 
     record: RunRecord
-    report: Path
+    report: Path | None
     summary: str
 
 
 def run_locally(
-    settings: Settings, recipe: Recipe, *, home: Path, from_step: str | None
+    settings: Settings, recipe: Recipe, *, home: Path, from_step: str | None, command: str
 ) -> RunResult:
     """Runs a recipe's pipeline on this machine, end to end.
 
@@ -53,6 +54,7 @@ def run_locally(
         recipe: what to fine-tune, overrides included.
         home: the folder of all local state.
         from_step: run this step and all after it again, whatever the cache holds.
+        command: the command line that runs this again, shown after a failure.
 
     Returns:
         The record, the report's path and a summary.
@@ -64,15 +66,18 @@ def run_locally(
     staged = stage(recipe, contract_file=contract_path, bucket=settings.bucket)
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
-    table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
-    fetch_weights(recipe.model, store.path(staged.weights_uri))
-    for channel in (*staged.config.values(), staged.code):
-        _write(store, channel.uri, channel.files)
+    check_recipe(recipe, contract)
+    _make_private(home)
     started_from = source()
-    manifest_uri = _stage_manifest(store, settings, started_from)
-    definition = json.loads(compiled_definition(settings, recipe, home=home))
-
     run_id = new_run_id()
+    with run_lock(home, run_id):  # the lake must not change under a run that is at work
+        table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
+        fetch_weights(recipe.model, store.path(staged.weights_uri))
+        for channel in (*staged.config.values(), staged.code):
+            _write(store, channel.uri, channel.files)
+        manifest_uri = _stage_manifest(store, settings, started_from)
+        definition = json.loads(compiled_definition(settings, recipe, home=home))
+
     with open_view() as view:
         record = run_definition(
             definition,
@@ -92,12 +97,20 @@ def run_locally(
             run_id=run_id,
             view=view,
             from_step=from_step,
-            command=shlex.join(["sashiko", "run", "--recipe", recipe.name]),
+            command=command,
         )
     folder = home / "runs" / run_id
     _write_evidence(folder, recipe=recipe, contract_path=contract_path, started_from=started_from)
     report = _report(folder, home)
     return RunResult(record=record, report=report, summary=_summary(record, store, report))
+
+
+def _make_private(home: Path) -> None:
+    """Makes the home for its owner alone: the lake in it holds personal and sensitive columns."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make {home}: {error.strerror}") from error
 
 
 def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
@@ -125,21 +138,28 @@ def _write_evidence(
     write_bytes(evidence / "source.json", canonical_json(asdict(started_from)))
 
 
-def _report(folder: Path, home: Path) -> Path:
+def _report(folder: Path, home: Path) -> Path | None:
+    """Writes the report; a run keeps its outcome even where the report cannot be written."""
     from sashiko.report import write_report
 
     print("writing the report", file=sys.stderr)
-    return write_report(folder, home)
+    try:
+        return write_report(folder, home)
+    except InputError as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return None
 
 
-def _summary(record: RunRecord, store: Store, report: Path) -> str:
+def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
     """Says in a few lines what came of the run and what to do next."""
     lines = [f"{record.status}: run {record.id}"]
     if record.status == "registered":
         lines.append(_registered(record, store))
     elif record.reason:
         lines.append(record.reason)
-    return "\n".join([*lines, f"report: {report}"])
+    if report is not None:
+        lines.append(f"report: {report}")
+    return "\n".join(lines)
 
 
 def _registered(record: RunRecord, store: Store) -> str:

@@ -134,8 +134,10 @@ class CompileSection(Frozen):
     """The artifact that will be served."""
 
     target: Literal["cpu"] = "cpu"
-    batch_sizes: tuple[int, ...] = (1, 32)
-    sequence_lengths: tuple[int, ...] = (32, 64)
+    batch_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((1, 32), min_length=1)
+    sequence_lengths: tuple[Annotated[int, Field(ge=8, le=512)], ...] = Field(
+        (32, 64), min_length=1, description="tokens"
+    )
     tolerance: float = Field(1e-4, gt=0, description="largest difference of a probability")
 
 
@@ -257,10 +259,12 @@ def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
 
 
 def _read_extended(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path in seen:
+    if path.resolve() in seen:
         raise InputError(f"{path}: `extends` comes back to itself")
     value = read_yaml(path)
     parent = value.pop("extends", None)
     if parent is None:
         return value
-    return deep_merge(_read_extended(path.parent / str(parent), seen=(*seen, path)), value)
+    return deep_merge(
+        _read_extended(path.parent / str(parent), seen=(*seen, path.resolve())), value
+    )

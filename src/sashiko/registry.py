@@ -69,10 +69,6 @@ class MlflowRegistry:
         versions = [_to_version(group, item, aliases) for item in found]
         return sorted(versions, key=lambda version: version.version, reverse=True)
 
-    def groups(self) -> list[str]:
-        """Returns the names of all groups, sorted."""
-        return sorted(model.name for model in self._client.search_registered_models())
-
     def champion(self, group: str) -> ModelVersion | None:
         """Returns the version in use, or None if no version was approved yet."""
         for version in self.versions(group):
@@ -135,7 +131,8 @@ class MlflowRegistry:
             files: folder with `model.tar.gz` and what belongs to it.
             run_id: the MLflow run that holds the artifact.
             threshold: the decision threshold.
-            tags: what is recorded with the version; must hold `execution_id` and `data_sha256`.
+            tags: what is recorded with the version; must hold `execution_id`, `data_sha256` and
+                `contract_sha256`.
 
         Returns:
             The version, and whether it is new.
@@ -144,7 +141,7 @@ class MlflowRegistry:
         tags = tags | {
             _ARTIFACT: digest, _THRESHOLD: repr(threshold), _STATUS: "PendingManualApproval"
         }  # fmt: skip
-        same = (_ARTIFACT, _THRESHOLD, "data_sha256")
+        same = (_ARTIFACT, _THRESHOLD, "data_sha256", "contract_sha256")
         for version in self.versions(group):
             known = version.tags.get(_EXECUTION) == tags[_EXECUTION] or all(
                 version.tags.get(key) == tags[key] for key in same
@@ -162,7 +159,7 @@ class MlflowRegistry:
     def decide(
         self, group: str, number: int, *, status: ApprovalStatus, by: str, reason: str
     ) -> ModelVersion:
-        """Records a person's decision; approval makes the version the champion.
+        """Records a person's decision; the newest approved version is the champion.
 
         Raises:
             InputError: if there is no such version.
@@ -171,8 +168,9 @@ class MlflowRegistry:
         decision = {_STATUS: status, "approval.by": by, "approval.reason": reason}
         for key, value in decision.items():
             self._client.set_model_version_tag(group, str(number), key, value)
-        if status == "Approved":
-            self._client.set_registered_model_alias(group, "champion", str(number))
+        approved = [item for item in self.versions(group) if item.status == "Approved"]
+        if approved:
+            self._client.set_registered_model_alias(group, "champion", str(approved[0].version))
         elif "champion" in version.aliases:
             self._client.delete_registered_model_alias(group, "champion")
         return self.version(group, number)

@@ -95,7 +95,7 @@ class Settings(Frozen):
         jobs: instances per kind of job.
     """
 
-    project: str = Field(pattern=r"^[a-z][a-z0-9-]{1,20}$")
+    project: str = Field(pattern=r"^[a-z][a-z0-9-]{1,18}$")
     environment: Literal["local", "dev", "prod"]
     account: str = Field(pattern=r"^\d{12}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")

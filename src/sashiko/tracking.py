@@ -42,7 +42,11 @@ def track_execution(
     except InputError as error:
         print(f"not tracked: {error}", file=sys.stderr)
         return None
-    known = client.search_runs([experiment], f"tags.{_EXECUTION_TAG} = '{execution_id}'")
+    # A run that was killed while it was logged is not FINISHED, and is logged anew.
+    known = client.search_runs(
+        [experiment],
+        f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'",
+    )
     if known:
         return str(known[0].info.run_id)
     run = client.create_run(

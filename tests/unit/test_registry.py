@@ -25,7 +25,11 @@ def register(registry, home, tmp_path, request):
 
     def make(*, content=b"weights", execution="run-1", threshold=0.4):
         (tmp_path / "model.tar.gz").write_bytes(content)
-        tags = {"execution_id": execution, "data_sha256": "d" * 64}
+        tags = {
+            "execution_id": execution,
+            "data_sha256": "d" * 64,
+            "contract_sha256": "c" * 64,
+        }
         return registry.register(
             group, files=tmp_path, run_id=run_id, threshold=threshold, tags=tags
         )
@@ -67,6 +71,16 @@ def test_approval_makes_the_champion_and_rejection_unmakes_it(registry, register
     assert registry.download(approved, folder).read_bytes() == b"weights"
     registry.decide(version.group, version.version, status="Rejected", by="Ada", reason="drift")
     assert registry.champion(version.group) is None
+
+
+def test_rejecting_the_champion_gives_its_place_back_to_the_one_before(registry, register):
+    first, _ = register()
+    second, _ = register(execution="run-2", threshold=0.5)
+    for version in (first, second):
+        registry.decide(version.group, version.version, status="Approved", by="Ada", reason="-")
+    assert registry.champion(first.group).version == 2
+    registry.decide(first.group, 2, status="Rejected", by="Ada", reason="drift")
+    assert registry.champion(first.group).version == 1
 
 
 def test_a_damaged_artifact_is_refused(registry, register, home, tmp_path):

@@ -1,8 +1,10 @@
 """`sashiko run`: data to registered model on this machine; and `sashiko clean`."""
 
 import json
+import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,7 +39,9 @@ def run(
         )
     chosen = choose_recipe(settings, recipe, overrides=tuple(set_ or ()))
     try:
-        result = run_locally(settings, chosen, home=home, from_step=from_)
+        result = run_locally(
+            settings, chosen, home=home, from_step=from_, command=_again(recipe, set_, home)
+        )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -48,6 +52,18 @@ def run(
     raise typer.Exit(result.record.exit_code)
 
 
+def _again(recipe: str | None, overrides: list[str] | None, home: Path) -> str:
+    """Puts together the command line that runs the same thing again."""
+    parts = ["sashiko", "run"]
+    if recipe:
+        parts += ["--recipe", recipe]
+    for override in overrides or ():
+        parts += ["--set", override]
+    if home != HOME:
+        parts += ["--home", str(home)]
+    return shlex.join(parts)
+
+
 def clean(home: Home = HOME) -> None:
     """Forget every run, registered model, download and cached result."""
     from sashiko.runner.lock import run_lock
@@ -55,8 +71,9 @@ def clean(home: Home = HOME) -> None:
     if not home.is_dir():
         print(f"{home} is not there: nothing to forget", file=sys.stderr)
         return
-    known = {"s3", "runs", "cache", "lake", "mlflow.db", "mlartifacts", "run.lock"}
-    unknown = sorted(path.name for path in home.iterdir() if path.name not in known)
+    known = {"s3", "runs", "cache", "lake", "mlartifacts", "run.lock"}
+    names = sorted(path.name for path in home.iterdir())
+    unknown = [name for name in names if name not in known and not name.startswith("mlflow.db")]
     if unknown:
         raise InputError(f"{home} holds what no run made ({', '.join(unknown)}): remove it by hand")
     with run_lock(home, "clean"):

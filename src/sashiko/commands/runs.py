@@ -1,6 +1,8 @@
 """`sashiko runs ...`: what earlier runs did."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +23,7 @@ RunId = Annotated[
 @app.command("list")
 def list_(home: Home = HOME, json_: AsJson = False) -> None:
     """List the runs, newest first."""
-    records = [read_run(folder) for folder in _folders(home)]
+    records = list(_readable(home))
     if json_:
         typer.echo(json.dumps([record.model_dump(mode="json") for record in records], indent=2))
         return
@@ -73,6 +75,14 @@ def _text(record: RunRecord) -> str:
     if record.reason:
         lines.append(record.reason)
     return "\n".join(lines)
+
+
+def _readable(home: Path) -> Iterator[RunRecord]:
+    for folder in _folders(home):
+        try:
+            yield read_run(folder)
+        except InputError as error:
+            print(f"left out: {error}", file=sys.stderr)
 
 
 def _folders(home: Path) -> list[Path]:

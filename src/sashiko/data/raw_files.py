@@ -90,7 +90,10 @@ def _csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _header(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as handle:
-        return next(csv.reader(handle), [])
+        names = next(csv.reader(handle), None)
+    if names == []:
+        raise InputError(f"{path}: the first line is blank; it must hold the columns' names")
+    return names or []
 
 
 def _refuse_repeated(path: Path, names: list[str]) -> None:

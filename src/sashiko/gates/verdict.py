@@ -9,6 +9,7 @@ from sashiko.errors import InputError
 from sashiko.files import read_json, write_json
 
 _FILE_NAME = "verdict.json"
+_MOST_CHARACTERS = 1400
 
 
 class Check(BaseModel):
@@ -79,10 +80,21 @@ def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> 
     if failed:
         lines = [f"{gate}: {len(failed)} of {len(made)} checks failed"]
         lines += [f"- {describe(check)}" for check in failed]
-        summary = "\n".join(lines)
+        summary = _shortened(lines)
     else:
         summary = f"{gate}: {len(made)} checks passed"
     return Verdict(gate=gate, passed=not failed, checks=made, inputs=dict(inputs), summary=summary)
+
+
+def _shortened(lines: Sequence[str]) -> str:
+    """Keeps as many lines as two summaries in one Fail step's message allow (3,072 characters)."""
+    kept = ""
+    for number, line in enumerate(lines):
+        if len(kept) + len(line) > _MOST_CHARACTERS and number:
+            left = len(lines) - number
+            return f"{kept}\n- and {left} more, in the verdict and the report"
+        kept = f"{kept}\n{line}" if kept else line
+    return kept
 
 
 def describe(check: Check) -> str:

@@ -12,11 +12,8 @@ from sashiko.runner.disk import disk_faults
 
 
 @contextmanager
-def run_lock(home: Path, run_id: str) -> Iterator[str]:
+def run_lock(home: Path, run_id: str) -> Iterator[None]:
     """Holds `<home>/run.lock` as long as the run lasts; the system frees it when a run is killed.
-
-    Yields:
-        The id of the run that held it before, or "".
 
     Raises:
         InputError: if another run holds it, naming its process and id, or it can't be written.
@@ -31,11 +28,10 @@ def run_lock(home: Path, run_id: str) -> Iterator[str]:
         except BlockingIOError as error:
             raise InputError(f"{home}: {_holder(path)}") from error
         with disk_faults(f"cannot write {path}"):
-            before = _read(path).get("run", "")
             handle.truncate(0)
             handle.write(json.dumps({"pid": os.getpid(), "run": run_id}))
             handle.flush()
-        yield before
+        yield
 
 
 def _holder(path: Path) -> str:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
@@ -85,8 +85,8 @@ def run_definition(
     graph = check_supported(definition, parameters=values, execution=execution, images=set(images))
     forced = _forced(graph, from_step)
 
-    with run_lock(home, run_id) as before:
-        _close_killed(home, before)
+    with run_lock(home, run_id):
+        _close_killed(home)
         store = Store(home / "s3")
         store.forget_incoming()
         folder = _new_folder(home, run_id)
@@ -149,15 +149,16 @@ def _new_folder(home: Path, run_id: str) -> Path:
     return folder
 
 
-def _close_killed(home: Path, run_id: str) -> None:
-    """Says of the last run that it was interrupted, if it was killed and could not say so."""
-    folder = home / "runs" / run_id
-    if not run_id or not (folder / "run.json").is_file():
-        return
-    record = read_run(folder)
-    if record.status == "running":
-        write_run(folder, record.model_copy(update={"status": "interrupted", "reason": "killed"}))
-        shutil.rmtree(folder / "work", ignore_errors=True)
+def _close_killed(home: Path) -> None:
+    """Says of runs that were killed that they were interrupted, as they could not say so."""
+    for folder in sorted(path.parent for path in (home / "runs").glob("*/run.json")):
+        with suppress(InputError):  # a record that another version wrote is history
+            record = read_run(folder)
+            if record.status != "running":
+                continue
+            killed = {"status": "interrupted", "reason": "killed"}
+            write_run(folder, record.model_copy(update=killed))
+            shutil.rmtree(folder / "work", ignore_errors=True)
 
 
 def _usable_cores() -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from sashiko.runner.record import RunRecord, RunStatus, StepRecord, now, stamp, write_run
 from sashiko.runner.view import View
 
+_DONE = ("succeeded", "cached", "skipped")
 _FINISHED = ("succeeded", "cached", "failed", "blocked", "interrupted")
 
 
@@ -87,6 +88,9 @@ class RunState:
                     return status, f"step {step.name}: {step.reason}"
         if self.interrupted:
             return "interrupted", "stopped on request"
+        undone = [step.name for step in self.record.steps if step.status not in _DONE]
+        if undone:
+            return "failed", f"the run ended before {', '.join(undone)}"
         return "registered", ""
 
     def _write(self, **changes: Any) -> None:

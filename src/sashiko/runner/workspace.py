@@ -16,7 +16,7 @@ from sashiko.runner.jobs import Job
 _CONTAINER = re.compile(r"(?<![\w/.-])/opt/ml(?![\w.-])")
 _PYTHONS = ("python", "python3")
 _KEPT = re.compile(
-    r"HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|OPENBLAS_\w+|OMP_\w+|MKL_\w+"
+    r"HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|OPENBLAS_(?:CORETYPE|L2_SIZE)"
 )
 
 

@@ -28,13 +28,16 @@ class Model:
 def model_fn(model_dir: str) -> Model:
     """Loads an unpacked artifact.
 
-    The threshold comes from `SASHIKO_THRESHOLD` (default 0.5), the number of threads from
-    `OMP_NUM_THREADS` (default: every core).
+    The threshold comes from `SASHIKO_THRESHOLD`, the number of threads from `OMP_NUM_THREADS`
+    (default: every core).
 
     Raises:
-        ValueError: if one of the two is not a sensible number.
+        ValueError: if one of the two is not a sensible number, or there is no threshold: a model
+            must not be served at another one than it was judged at.
     """
-    threshold = float(os.environ.get("SASHIKO_THRESHOLD", "0.5"))
+    if "SASHIKO_THRESHOLD" not in os.environ:
+        raise ValueError("SASHIKO_THRESHOLD is not set: give the threshold of decision.json")
+    threshold = float(os.environ["SASHIKO_THRESHOLD"])
     if not 0 <= threshold <= 1:
         raise ValueError(f"SASHIKO_THRESHOLD={threshold}: expected a probability")
     threads = int(os.environ.get("OMP_NUM_THREADS", "0"))

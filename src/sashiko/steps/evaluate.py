@@ -59,7 +59,7 @@ def main() -> None:
 
     archive = processing_input("artifact") / ARTIFACT
     with open_artifact(archive, threshold=_ANY_THRESHOLD) as artifact:
-        labels = artifact.labels
+        labels, template = artifact.labels, artifact.template
         validation_scores, test_scores = score_splits(
             artifact, [validation, test], name="candidate"
         )
@@ -75,7 +75,8 @@ def main() -> None:
     if champion is not None:
         others["champion"] = champion_model(
             champion, processing_input("champion"), test,
-            labels=labels, candidate=candidate, candidate_sha256=sha256_file(archive),
+            labels=labels, template=template, candidate=candidate,
+            candidate_sha256=sha256_file(archive),
         )  # fmt: skip
 
     print("computing metrics and intervals", file=sys.stderr)

@@ -90,16 +90,24 @@ def champion_model(
     labels: tuple[str, str],
     candidate: Scored,
     candidate_sha256: str,
+    template: str,
 ) -> Scored:
     """Scores the test split with the champion; the same artifact is not scored twice.
 
     Raises:
-        InputError: if the champion has other labels, or refuses a text.
+        InputError: if the champion has other labels, reads texts of another template, or refuses
+            a text.
     """
     if champion.sha256 == candidate_sha256:
         return Scored(candidate.scores, champion.threshold)
     with open_artifact(folder / ARTIFACT, threshold=champion.threshold) as loaded:
         _require_labels(loaded, labels, version=champion.version)
+        if loaded.template != template:
+            raise InputError(
+                f"champion version {champion.version} reads texts of another template, so the two "
+                "cannot be compared on the same rows: give the recipe another "
+                "`model_package_group`, or reject that champion"
+            )
         (scores,) = score_splits(loaded, [test], name="champion")
     return Scored(scores, champion.threshold)
 

@@ -10,33 +10,35 @@ from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
 from sashiko.files import read_json, sha256_file, walk_files, write_json
+from sashiko.gates.verdict import read_verdict
 from sashiko.paths import processing_input, processing_output
 from sashiko.registry import ModelVersion
 from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
 from sashiko.steps.resolve_champion import open_registry
-from sashiko.steps.track import GATES, gate_tags
+from sashiko.steps.track import gate_tags
 
-_EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest")
+_EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
 
 
 def gather(folder: Path) -> None:
     """Copies the artifact and its evidence into `folder`, with a manifest of every digest."""
-    for name in (*_EVIDENCE, *(f"{gate}-verdict" for gate in GATES)):
-        for file in walk_files(processing_input(name)):
-            target = folder / (file.name if name in _EVIDENCE else f"{name}.json")
-            shutil.copyfile(file, target)
-    digests = {file.name: sha256_file(file) for file in walk_files(folder)}
+    for name in _EVIDENCE:
+        shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
+    digests = {
+        file.relative_to(folder).as_posix(): sha256_file(file) for file in walk_files(folder)
+    }
     write_json(folder / "manifest-sha256.json", digests)
 
 
-def version_tags(execution_id: str) -> dict[str, str]:
+def version_tags(execution_id: str, recipe: str) -> dict[str, str]:
     """Collects what is recorded with a version: data, contract, code, gates, main figure."""
     contract = read_contract()
     snapshot = read_manifest(processing_input("snapshot-manifest"))
     source = read_json(processing_input("run-manifest") / "source.json")
     evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
-    gates = gate_tags()
+    verdicts = [read_verdict(file) for file in walk_files(processing_input("verdicts"))]
+    gates = gate_tags(verdicts)
     if "failed" in gates.values():
         raise InputError(f"a failed gate cannot be registered: {gates}")
     return {
@@ -44,6 +46,8 @@ def version_tags(execution_id: str) -> dict[str, str]:
         "data_sha256": snapshot.sha256,
         "contract": contract.id,
         "contract_version": contract.version,
+        "contract_sha256": contract.sha256,
+        "recipe": recipe,
         "git_sha": source["git_sha"] + ("-dirty" if source["dirty"] else ""),
         "metric.auc": f"{evaluation.candidate['auc'].value or 0:.4f}",
         **gates,
@@ -68,6 +72,7 @@ def main() -> None:
     parser.add_argument("--registry", required=True, help="mlflow or sagemaker")
     parser.add_argument("--model-package-group", required=True, help="where the version belongs")
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
+    parser.add_argument("--recipe", required=True, help="the recipe's name")
     arguments = parser.parse_args()
 
     registry = open_registry(arguments.registry)
@@ -82,7 +87,7 @@ def main() -> None:
             files=Path(folder),
             run_id=tracking["mlflow_run_id"],
             threshold=decision.threshold,
-            tags=version_tags(arguments.execution_id),
+            tags=version_tags(arguments.execution_id, arguments.recipe),
         )
     write_json(
         processing_output("registration") / "registration.json", registration(version, new=new)

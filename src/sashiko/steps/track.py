@@ -6,21 +6,21 @@ Train and Evaluate have no network in the cloud, so they write figures and this 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.files import read_json, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
-from sashiko.gates.verdict import read_verdict
+from sashiko.gates.verdict import Verdict, read_verdict, write_verdict
 from sashiko.paths import processing_input, processing_output
 from sashiko.steps.entry import run_step
 from sashiko.tracking import track_execution
 
-GATES = ("data", "facets", "quality", "bias")
+_GATES = ("data", "facets", "quality", "bias")
 
 
-def gate_tags() -> dict[str, str]:
-    """Reads the staged verdicts: `gate.<gate>` -> `passed` or `failed`."""
-    verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in GATES]
+def gate_tags(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """Says of each gate `gate.<gate>` -> `passed` or `failed`."""
     return {f"gate.{item.gate}": "passed" if item.passed else "failed" for item in verdicts}
 
 
@@ -58,7 +58,10 @@ def _allowed(text: str) -> str:
 
 
 def main() -> None:
-    """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached."""
+    """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached.
+
+    The output `verdicts` gathers every gate's verdict for Register, which may have ten inputs.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
@@ -66,12 +69,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
+    verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in _GATES]
+    for verdict in verdicts:
+        write_verdict(verdict, processing_output("verdicts") / verdict.gate)
     source = read_json(processing_input("run-manifest") / "source.json")
     run_id = track_execution(
         os.environ.get("MLFLOW_TRACKING_URI", ""),
         experiment=arguments.experiment,
         execution_id=arguments.execution_id,
-        tags={"recipe": arguments.recipe, "git_sha": source["git_sha"], **gate_tags()},
+        tags={"recipe": arguments.recipe, "git_sha": source["git_sha"], **gate_tags(verdicts)},
         metrics=quality_metrics(evaluation) | bias_metrics(),
         curve=evaluation.learning_curve,
     )

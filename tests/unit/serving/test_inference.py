@@ -17,6 +17,17 @@ def ask(model, inputs):
     return json.loads(inference.output_fn(inference.predict_fn(request, model), None))
 
 
+@pytest.fixture(autouse=True)
+def threshold(monkeypatch) -> None:
+    monkeypatch.setenv("SASHIKO_THRESHOLD", "0.5")
+
+
+def test_without_a_threshold_nothing_is_served(folder, monkeypatch) -> None:
+    monkeypatch.delenv("SASHIKO_THRESHOLD")
+    with pytest.raises(ValueError, match=r"decision\.json"):
+        inference.model_fn(folder)
+
+
 def test_a_text_and_its_row_get_the_same_score(folder) -> None:
     model = inference.model_fn(folder)
     (text,) = ask(model, ["bad fine"])

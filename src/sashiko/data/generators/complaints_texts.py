@@ -167,25 +167,25 @@ NAME_CLOSERS = (
 
 RELATION_OPENERS = {
     "female": (
-        "My husband and I bank with you.", "As a mother of two I am busy.",
-        "I am a woman and work full time.", "I write for my husband too.",
-        "My husband told me to write.", "As a grandmother I am careful.",
+        "My husband and I bank with you.", "I write for my husband too.",
+        "My husband told me to write.", "My husband is a customer as well.",
+        "I share this with my husband.", "As a mother of two I am busy.",
     ),
     "male": (
-        "My wife and I bank with you.", "As a father of two I am busy.",
-        "I am a man and work full time.", "I write for my wife too.",
-        "My wife told me to write.", "As a grandfather I am careful.",
+        "My wife and I bank with you.", "I write for my wife too.",
+        "My wife told me to write.", "My wife is a customer as well.",
+        "I share this with my wife.", "As a father of two I am busy.",
     ),
 }  # fmt: skip
 
 RELATION_CLOSERS = {
     "female": (
         "My husband can confirm this.", "You may also call my husband.",
-        "My husband saw it too.", "I speak as a mother and a customer.",
+        "My husband saw it too.", "My husband and I thank you.",
     ),
     "male": (
         "My wife can confirm this.", "You may also call my wife.",
-        "My wife saw it too.", "I speak as a father and a customer.",
+        "My wife saw it too.", "My wife and I thank you.",
     ),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ Numbers = NDArray[np.float64]
 
 GENDERS = ("female", "male")
 # A hint at the gender is a first name this often, and else a phrase such as "my husband".
-NAME_SHARE = 0.25
+NAME_SHARE = 0.15
 
 
 @dataclass(frozen=True)
