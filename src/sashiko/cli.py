@@ -9,7 +9,7 @@ import sys
 import typer
 
 from sashiko.commands import contract, data, definition, model, predict, run, runs
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason, is_full
 
 app = typer.Typer(
     help="A governed path from raw data to a fine-tuned, served model.",
@@ -34,4 +34,12 @@ def main() -> None:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        print(
+            f"error: cannot write {error.filename or 'a file'}: {disk_reason(error)}",
+            file=sys.stderr,
+        )
         sys.exit(1)

@@ -1,5 +1,9 @@
 """The one error type that a person is meant to read."""
 
+import errno
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 class InputError(Exception):
     """Something outside the code is wrong: a file, a key, a row, a machine.
@@ -7,3 +11,14 @@ class InputError(Exception):
     The message names the file, the key or column, and what to do. Entry points print it as one
     line and exit with 1; any other exception is an internal fault and keeps its traceback.
     """
+
+
+def is_full(error: OSError) -> bool:
+    """Says whether a disk, a quota or a size limit left no room."""
+    return error.errno in _FULL
+
+
+def disk_reason(error: OSError) -> str:
+    """Says what the system says of a file, and what helps where there is no room."""
+    fix = "; free some space and run again" if is_full(error) else ""
+    return f"{error.strerror or error}{fix}"

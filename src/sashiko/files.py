@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 
 _CHUNK_BYTES = 1 << 20
 
@@ -45,7 +45,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 
 ROW_GROUP_ROWS = 131_072
 
@@ -46,7 +46,7 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.S
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
     finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)

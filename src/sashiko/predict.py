@@ -9,25 +9,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from sashiko.artifact import Artifact, RequestRefusedError, open_artifact
+from sashiko.contract.model import Contract
+from sashiko.data.ingest import typed_columns
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet
 from sashiko.serving.text import columns
 
 _HEADER = ("label", "score")
 _BATCH_ROWS = 1000
 
 
-def predict_file(archive: Path, *, threshold: float, path: Path, out: Path | None) -> None:
+def predict_file(
+    archive: Path, *, threshold: float, contract: Contract, path: Path, out: Path | None
+) -> None:
     """Writes a line of label and score for each row of a file, in its order.
 
-    Columns that the artifact's template does not name are ignored. A CSV's values are taken as
-    they are written, an empty field as null; Parquet's by their types. Memory holds 1,000 rows.
+    Values are cleaned and typed as the contract says, so that the model reads what it was trained
+    on. Columns that the artifact's template does not name are ignored.
 
     Args:
         archive: the artifact, `model.tar.gz`.
+        contract: of the data that the model was trained on.
         threshold: the probability at or above which the positive label is given.
         path: a `.csv` (UTF-8, with a header) or `.parquet` file.
         out: the CSV to write; None writes it to stdout, once all rows are scored.
@@ -38,7 +40,7 @@ def predict_file(archive: Path, *, threshold: float, path: Path, out: Path | Non
     """
     with open_artifact(archive, threshold=threshold) as artifact:
         needed = columns(artifact.template)
-        batches = _read(path, needed)
+        batches = _read(path, needed, contract)
         try:
             _write(_answers(artifact, batches, path), out)
         except OSError as error:
@@ -59,62 +61,12 @@ def _answers(
         print(f"scored {done:,} rows", file=sys.stderr)
         for answer in answers:
             yield answer.label, repr(answer.score)
-    if not done:
-        raise InputError(f"{path} has no rows")
 
 
-def _read(path: Path, needed: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    readers = {".csv": _read_csv, ".parquet": _read_parquet}
-    if path.suffix.lower() not in readers:
-        raise InputError(f"{path}: expected a .csv or a .parquet file")
-    if not path.is_file():
-        raise InputError(f"{path} does not exist")
-    return readers[path.suffix.lower()](path, needed)
-
-
-def _read_parquet(path: Path, needed: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    with open_parquet(path) as file:
-        _require(path, file.schema_arrow.names, needed)
-        try:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(needed)):
-                yield batch.to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path} is damaged: {error}") from error
-
-
-def _read_csv(path: Path, needed: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    try:
-        # utf-8-sig: spreadsheets put a byte order mark in front.
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.reader(handle, strict=True)
-            names = next(reader, [])
-            _require(path, names, needed)
-            places = {name: names.index(name) for name in needed}
-            for values in reader:
-                if len(values) != len(names):
-                    raise InputError(
-                        f"{path}: line {reader.line_num} has {len(values)} fields, the header "
-                        f"{len(names)}"
-                    )
-                rows.append({name: values[place] or None for name, place in places.items()})
-                if len(rows) == _BATCH_ROWS:
-                    yield rows
-                    rows = []
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: save it as UTF-8 ({error.reason})") from error
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num} is not CSV: {error}") from error
-    if rows:
-        yield rows
-
-
-def _require(path: Path, names: Sequence[str], needed: Sequence[str]) -> None:
-    lacking = [name for name in needed if name not in names]
-    if lacking:
-        raise InputError(
-            f"{path}: column `{lacking[0]}` is missing; the model needs {', '.join(needed)}"
-        )
+def _read(path: Path, needed: Sequence[str], contract: Contract) -> Iterator[list[dict[str, Any]]]:
+    for batch in typed_columns(path, contract, needed):
+        for start in range(0, batch.num_rows, _BATCH_ROWS):
+            yield batch.slice(start, _BATCH_ROWS).to_pylist()
 
 
 def _write(lines: Iterator[tuple[str, str]], out: Path | None) -> None:

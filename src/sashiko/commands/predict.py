@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import Environment, Home, RecipeName
-from sashiko.repository import HOME, choose_recipe
+from sashiko.repository import HOME, choose_recipe, contract_file
 from sashiko.settings import load_settings
 
 
@@ -21,8 +21,10 @@ def predict(
 ) -> None:
     """Score a file with the approved model: its rows' label and score as CSV."""
     from sashiko.champion import champion_artifact
+    from sashiko.contract.model import load_contract
     from sashiko.predict import predict_file
 
     chosen = choose_recipe(load_settings(env), recipe)
+    contract = load_contract(contract_file(chosen))
     with champion_artifact(chosen, home=home) as (artifact, threshold):
-        predict_file(artifact, threshold=threshold, path=file, out=out)
+        predict_file(artifact, threshold=threshold, contract=contract, path=file, out=out)

@@ -4,7 +4,7 @@ Nothing is judged here but whether a value has its column's type: nulls, duplica
 and the like are for the Validate gate, which reports them all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -62,11 +62,38 @@ def typed_batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
         InputError: with file, column, row and value, if the file is not readable, a column is
             missing or too many, or a value does not have its column's type.
     """
+    places = {column.name: column.physical_name for column in contract.columns}
     first_row = 0
     for batch in raw_batches(path):
         if not first_row:
             _check_columns(path, batch.schema.names, contract)
-        yield _typed(path, batch, contract, first_row)
+        yield _typed(path, batch, contract, first_row, places)
+        first_row += batch.num_rows
+
+
+def typed_columns(path: Path, contract: Contract, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields some of a raw file's columns, cleaned and typed as the lake's would be.
+
+    Args:
+        path: a CSV or Parquet file; its other columns are ignored.
+        contract: says how values are cleaned.
+        names: the contract's names of the columns; the file may have these or the physical ones.
+
+    Raises:
+        InputError: as `typed_batches`, but for columns that nobody asked for.
+    """
+    columns = [contract.column(name) for name in names]
+    first_row = 0
+    for batch in raw_batches(path):
+        found = batch.schema.names
+        places = {c.name: c.physical_name if c.physical_name in found else c.name for c in columns}
+        missing = [name for name, place in places.items() if place not in found]
+        if missing:
+            raise InputError(
+                f"{path}: column {_listed(missing)} is missing; needed are {_listed([*names])}, "
+                f"the file has {_listed(found)}"
+            )
+        yield _typed(path, batch, contract, first_row, places)
         first_row += batch.num_rows
 
 
@@ -94,21 +121,30 @@ def _listed(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _typed(path: Path, batch: pa.RecordBatch, contract: Contract, first_row: int) -> pa.RecordBatch:
-    schema = arrow_schema(contract, "all")
+def _typed(
+    path: Path,
+    batch: pa.RecordBatch,
+    contract: Contract,
+    first_row: int,
+    places: Mapping[str, str],
+) -> pa.RecordBatch:
+    """Types the columns of `places`: the contract's name -> the file's."""
+    everything = arrow_schema(contract, "all")
+    schema = pa.schema([everything.field(name) for name in places])
     arrays = []
-    for column, field in zip(contract.columns, schema, strict=True):
+    for field in schema:
+        column = contract.column(field.name)
         if column.name == contract.ingest.row_number:
             arrays.append(pa.array(range(first_row, first_row + batch.num_rows), field.type))
             continue
-        raw = _cleaned(batch.column(column.physical_name), column, contract)
+        raw = _cleaned(batch.column(places[column.name]), column, contract)
         try:
             arrays.append(_cast(raw, field.type))
         except pa.ArrowException as error:
             index, value = _first_misfit(raw, field.type)
             shown = _shown(value) if column.classification == "none" else "the value"
             raise InputError(
-                f"{path}: column `{column.physical_name}`, row {first_row + index + 1}: {shown} "
+                f"{path}: column `{places[column.name]}`, row {first_row + index + 1}: {shown} "
                 f"is not a value of type {column.logical_type}; mend the file, or the column's "
                 "`logicalType` in the contract (rows count from 1, without the header)"
             ) from error

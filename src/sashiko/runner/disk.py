@@ -1,10 +1,9 @@
 """One clear message when the disk is full, read-only or not ours."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 
 
 @contextmanager
@@ -17,7 +16,5 @@ def disk_faults(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        fix = "; free some space and run again" if full else ""
-        place = f" ({error.filename})" if error.filename else ""
-        raise InputError(f"{doing}: {error.strerror or error}{place}{fix}") from error
+        place = f" {error.filename}" if error.filename else ""
+        raise InputError(f"{doing}:{place} {disk_reason(error)}") from error

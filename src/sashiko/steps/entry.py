@@ -2,23 +2,34 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason, is_full
 from sashiko.paths import opt_ml
 
 
 def run_step(main: Callable[[], None]) -> None:
     """Runs a step's `main` and exits.
 
-    Bad input prints one line on stderr and leaves it in `<OPT_ML>/output/failure`, where
+    Bad input, or a full disk, prints one line on stderr and leaves it in `<OPT_ML>/output/failure`, where
     SageMaker looks for a job's failure reason; the exit status is then 1. An internal fault keeps
     its traceback.
     """
     try:
         main()
     except InputError as error:
-        failure = opt_ml() / "output" / "failure"
+        _fail(str(error))
+    except OSError as error:
+        if not is_full(error):
+            raise
+        _fail(f"cannot write {error.filename or 'an output'}: {disk_reason(error)}")
+
+
+def _fail(reason: str) -> NoReturn:
+    print(f"error: {reason}", file=sys.stderr)
+    failure = opt_ml() / "output" / "failure"
+    with suppress(OSError):  # on a full disk the message on stderr is all there is
         failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(f"{error}\n")
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        failure.write_text(f"{reason}\n")
+    sys.exit(1)
