@@ -12,9 +12,9 @@ from sashiko.paths import opt_ml
 def run_step(main: Callable[[], None]) -> None:
     """Runs a step's `main` and exits.
 
-    Bad input, or a full disk, prints one line on stderr and leaves it in `<OPT_ML>/output/failure`, where
-    SageMaker looks for a job's failure reason; the exit status is then 1. An internal fault keeps
-    its traceback.
+    Bad input, or a full disk, prints one line on stderr and leaves it in
+    `<OPT_ML>/output/failure`, where SageMaker looks for a job's failure reason; the exit status is
+    then 1. An internal fault keeps its traceback.
     """
     try:
         main()
