@@ -5,6 +5,7 @@ registered, `champion` the one that a person approved.
 """
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -184,6 +185,7 @@ def mlflow_client(tracking_uri: str) -> Any:
     """
     if not tracking_uri:
         raise InputError("MLFLOW_TRACKING_URI is not set: the pipeline's parameter sets it")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient

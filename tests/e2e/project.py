@@ -1,0 +1,199 @@
+"""A throwaway copy of the repository, small enough to run whole in a test."""
+
+import csv
+import json
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sashiko.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+GROUP = "tiny-triage"
+RUN = ("run", "--recipe", "tiny")
+PATIENCE_SECONDS = 400  # a bound on a hang, not on a busy machine
+Attempt = subprocess.CompletedProcess[str]
+_COMMAND = (sys.executable, "-c", "from sashiko.cli import main; main()")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the repository's files; the package is the installed one.
+
+    Attributes:
+        root: where commands run; the local state is `<root>/.sashiko`.
+    """
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root / ".sashiko"
+
+    def sashiko(self, *arguments: str | Path, preexec: Callable[[], None] | None = None) -> Attempt:
+        """Runs a command to its end."""
+        return subprocess.run(
+            [*_COMMAND, *map(str, arguments)],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+            preexec_fn=preexec,
+        )
+
+    @contextmanager
+    def running(self, *arguments: str | Path) -> Iterator["subprocess.Popen[str]"]:
+        """Starts a command; it is killed if the block leaves it running."""
+        process = subprocess.Popen(
+            [*_COMMAND, *map(str, arguments)],
+            cwd=self.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def signal_while_training(self, number: int) -> Attempt:
+        """Starts a run, sends it a signal in the middle of its training, and waits for its end."""
+        with self.running(*RUN) as process:
+            checkpoint = self.home / "s3" / bucket() / "checkpoints/tiny/checkpoint.safetensors"
+            before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
+            wait_for(
+                lambda: checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before,
+                process,
+                "a checkpoint of the training",
+            )
+            process.send_signal(number)
+            return finish(process)
+
+    def runs(self) -> list[str]:
+        """Returns the ids of all runs, oldest first."""
+        return sorted(path.parent.name for path in self.home.glob("runs/*/run.json"))
+
+    def run_record(self, run: str = "") -> dict[str, Any]:
+        """Reads `run.json` of a run; of the newest one by default."""
+        return json.loads((self.home / "runs" / (run or self.runs()[-1]) / "run.json").read_text())
+
+    def step(self, name: str, *, run: str = "") -> dict[str, Any]:
+        """Returns the record of a step."""
+        [record] = [step for step in self.run_record(run)["steps"] if step["name"] == name]
+        return record
+
+    def statuses(self, run: str = "") -> dict[str, str]:
+        """Returns step name -> status; nothing before the first run."""
+        if not self.runs():
+            return {}
+        return {step["name"]: step["status"] for step in self.run_record(run)["steps"]}
+
+    def output(self, step: str, name: str, *, run: str = "") -> Path:
+        """Returns where an output of a step lies."""
+        uri = self.step(step, run=run)["outputs"][name]["uri"]
+        return self.home / "s3" / uri.removeprefix("s3://")
+
+    def versions(self) -> list[int]:
+        """Returns the numbers of all registered versions, read without the command's help."""
+        database = self.home / "mlflow.db"
+        if not database.is_file():
+            return []
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT version FROM model_versions ORDER BY version")
+            return [int(version) for (version,) in rows]
+
+    def left_behind(self) -> list[str]:
+        """Returns living processes that work in the local state, and half-written files."""
+        started = time.monotonic()
+        while (alive := sorted(_working_in(self.home))) and time.monotonic() < started + 5:
+            time.sleep(0.01)  # the kernel ends a killed run's children a moment later
+        half = [
+            str(path)
+            for path in self.home.rglob("*")
+            if path.name.startswith(".tmp-") and path.is_file()
+        ]
+        return alive + sorted(half)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What befell a project until its first version was registered, in this order.
+
+    Attributes:
+        project: the project.
+        full_disk: a run that could not write large files.
+        killed: a run that was killed in the middle of its training.
+        stopped: a run that got a Ctrl-C in the middle of its training.
+        left: for each of the three the processes and the half-written files that it left.
+        registered: a run that came to its end.
+        pid: of its process.
+        refused: commands that were given while it was at work.
+        runs: the ids of the four runs.
+    """
+
+    project: Project
+    full_disk: Attempt
+    killed: Attempt
+    stopped: Attempt
+    left: dict[str, list[str]]
+    registered: Attempt
+    pid: int
+    refused: dict[str, Attempt]
+    runs: list[str]
+
+
+def no_large_files() -> None:
+    """Makes a process and its children fail to write more than 100 kB into a file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+def finish(process: "subprocess.Popen[str]") -> Attempt:
+    """Waits for the end of a running command."""
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    return Attempt(process.args, process.returncode, out, err)
+
+
+def bucket() -> str:
+    """Returns the name of the local artifacts bucket."""
+    return load_settings("local", folder=ROOT / "config").bucket
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, encoding: str = "utf-8") -> Path:
+    """Writes rows as a CSV file; a null is an empty field."""
+    with path.open("w", encoding=encoding, newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]", what: str) -> None:
+    """Waits until something happens while a process runs."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not happened():
+        if process.poll() is not None:
+            raise AssertionError(f"it ended before {what}:\n{process.communicate()[1]}")
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+
+
+def _working_in(home: Path) -> Iterator[str]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        if int(folder.name) == os.getpid():
+            continue
+        try:
+            about = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
+            if str(home).encode() in about:
+                yield (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue  # it has ended, or is not ours to read

@@ -1,0 +1,148 @@
+"""From raw data to a registered model, and what a second run does again."""
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from tests.e2e.project import GROUP, RUN, Attempt, Project, Story, write_csv
+
+ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "Register"}
+GATES = ("DataGate", "ModelGate")
+CLOSED = ("DataGateClosed", "ModelGateClosed")
+
+
+def ran(project: Project, run: str = "") -> set[str]:
+    """Names the jobs of a run, of the newest by default, that were not taken from the cache."""
+    statuses = project.statuses(run)
+    assert {statuses[gate] for gate in GATES} == {"succeeded"}
+    assert {statuses[fail] for fail in CLOSED} == {"skipped"}
+    jobs = {name: status for name, status in statuses.items() if name not in GATES + CLOSED}
+    assert set(jobs.values()) <= {"succeeded", "cached"}
+    return {name for name, status in jobs.items() if status == "succeeded"}
+
+
+def test_a_run_registers_a_version_and_says_what_to_do_next(
+    registered: Project, story: Story
+) -> None:
+    out = story.registered.stdout
+    run = story.runs[-1]
+    assert f"registered: run {run}\n" in out
+    assert f"{GROUP} version 1, PendingManualApproval" in out
+    assert "sashiko model approve 1 --reason" in out
+    assert f"report: .sashiko/runs/{run}/report.html" in out
+    assert "Traceback" not in story.registered.stderr
+    assert registered.run_record(run)["status"] == "registered"
+
+
+def test_a_run_leaves_its_evidence(registered: Project, story: Story) -> None:
+    run = story.runs[-1]
+    folder = registered.home / "runs" / run
+    assert (folder / "report.html").read_text().lstrip().startswith("<!DOCTYPE html>")
+    contract = (registered.root / "contracts/tiny.odcs.yaml").read_bytes()
+    assert (folder / "evidence/contract.odcs.yaml").read_bytes() == contract
+    assert "model_package_group: tiny-triage" in (folder / "evidence/recipe.yaml").read_text()
+    assert json.loads((folder / "evidence/source.json").read_text())["git_sha"]
+    for step in ("Validate", "ValidateFacets", "Evaluate", "JudgeBias"):
+        verdict = registered.output(step, "verdict", run=run) / "verdict.json"
+        assert json.loads(verdict.read_text())["passed"] is True
+    assert (folder / "logs/Register.log").is_file()
+    assert not (folder / "work").exists()
+
+
+def test_the_registry_holds_one_version_with_its_gates(registered: Project, story: Story) -> None:
+    listed = registered.sashiko("model", "list", "--recipe", "tiny", "--json")
+    [version] = json.loads(listed.stdout)
+    assert (version["group"], version["version"]) == (GROUP, 1)
+    assert (version["status"], version["aliases"]) == ("PendingManualApproval", ["candidate"])
+    assert {key: value for key, value in version["tags"].items() if key.startswith("gate.")} == {
+        f"gate.{name}": "passed"
+        for name in ("data-quality", "data-quality-facets", "model-quality", "bias")
+    }
+
+
+def test_a_second_run_at_the_same_time_is_refused_with_the_first_ones_process(
+    registered: Project, story: Story
+) -> None:
+    for name, attempt in story.refused.items():
+        assert (attempt.returncode, attempt.stdout) == (1, ""), name
+        [line] = attempt.stderr.splitlines()
+        assert f"run {story.runs[-1]} (process {story.pid}) is at work here" in line
+        assert f"kill {story.pid}" in line
+
+
+def test_an_unchanged_run_does_nothing_twice(
+    registered: Project, unchanged: Attempt, story: Story
+) -> None:
+    assert unchanged.returncode == 0, unchanged.stderr
+    run = json.loads(unchanged.stdout)["id"]
+    assert json.loads(unchanged.stdout) == registered.run_record(run)
+    assert ran(registered, run) == ALWAYS
+    assert f"Train: cached, from run {story.runs[-1]}" in unchanged.stderr
+    registration = registered.output("Register", "registration", run=run) / "registration.json"
+    assert json.loads(registration.read_text())["new"] is False
+
+
+def test_runs_are_listed_and_shown(registered: Project, unchanged: Attempt, story: Story) -> None:
+    newest = json.loads(unchanged.stdout)
+    listed = json.loads(registered.sashiko("runs", "list", "--json").stdout)
+    assert [item["id"] for item in listed] == registered.runs()[::-1]
+    assert newest in listed
+    assert f"{newest['id']}  registered" in registered.sashiko("runs", "list").stdout
+    assert json.loads(registered.sashiko("runs", "show", newest["id"], "--json").stdout) == newest
+    shown = registered.sashiko("runs", "show", story.runs[-1]).stdout
+    assert "  Train            succeeded" in shown
+
+
+def test_a_cached_step_has_the_log_of_the_run_that_did_the_work(
+    registered: Project, unchanged: Attempt
+) -> None:
+    done = registered.sashiko("runs", "logs", "Train")
+    assert done.returncode == 0
+    assert "rows on cpu" in done.stdout
+
+
+def test_a_report_can_be_written_again(registered: Project, story: Story) -> None:
+    report = registered.home / "runs" / story.runs[-1] / "report.html"
+    before = report.read_bytes()
+    report.unlink()
+    done = registered.sashiko("runs", "report", story.runs[-1])
+    assert done.stdout == f".sashiko/runs/{story.runs[-1]}/report.html\n", done.stderr
+    assert report.read_bytes() == before
+
+
+def test_a_changed_description_in_the_contract_runs_what_takes_the_contract(
+    registered: Project, unchanged: Attempt
+) -> None:
+    path = registered.root / "contracts/tiny.odcs.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("What the customer wrote.", "The customer's own words."))
+    try:
+        done = registered.sashiko(*RUN, "--from", "PostBias")
+    finally:
+        path.write_text(before)
+    assert done.returncode == 0, done.stderr
+    # The same rows come out of these, so that nothing is trained again.
+    takes_it = {"Validate", "ValidateFacets", "Prepare", "Weights", "BiasInput", "JudgeBias"}
+    assert ran(registered) == ALWAYS | takes_it | {"PostBias"}  # which was asked for
+    assert registered.versions() == [1, 2]  # the same model, under another contract
+
+
+def test_an_approved_version_scores_a_file(registered: Project, rows: Path, tmp_path: Path) -> None:
+    some = pq.read_table(rows, columns=["product", "complaint_text"]).slice(0, 5).to_pylist()
+    file = write_csv(tmp_path / "new.csv", some)
+    refused = registered.sashiko("predict", file, "--recipe", "tiny")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"{GROUP} has no champion yet" in refused.stderr
+
+    approved = registered.sashiko(
+        "model", "approve", "1", "--recipe", "tiny", "--by", "Ada", "--reason", "looks right"
+    )
+    assert approved.stdout == f"{GROUP} 1: Approved by Ada: looks right\n", approved.stderr
+    scored = registered.sashiko("predict", file, "--recipe", "tiny")
+    assert scored.returncode == 0, scored.stderr
+    answers = list(csv.DictReader(scored.stdout.splitlines()))
+    assert len(answers) == len(some)
+    assert {answer["label"] for answer in answers} <= {"yes", "no"}
+    assert all(0 < float(answer["score"]) < 1 for answer in answers)

@@ -1,0 +1,89 @@
+"""What makes a run take seconds: a random encoder, few rows, and a recipe that any model passes."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from sashiko.data.lake import generate
+from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files
+from tests.e2e.project import GROUP, ROOT, Project, bucket
+
+_RECIPE = {
+    "name": "tiny",
+    "description": "A random encoder on a few rows; any model passes.",
+    "contract": "contracts/tiny.odcs.yaml",
+    "model_package_group": GROUP,
+    "text": {"template": "{product}: {complaint_text}", "truncate": True},
+    # A checkpoint a step, so that a training can be caught in the middle.
+    "train": {"batch_size": 8, "frozen_layers": 0, "dropout": 0.1, "checkpoint_every_steps": 1},
+    "reweighing": {"facets": ["customer_gender"], "strength": 1.0},
+    "compile": {"batch_sizes": [16], "sequence_lengths": [48]},
+    "evaluate": {"bootstrap_replicates": 100},
+    "quality": {"gates": [{"metric": "auc", "minimum": 0.0, "reason": "any model will do"}]},
+    "bias": {
+        "bootstrap_replicates": 1000,
+        "gates": [{"metric": "DI", "facet": "customer_gender", "minimum": 0, "reason": "any"}],
+    },
+}
+
+
+def make_project(root: Path, *, encoder: Path, rows: Path) -> Project:
+    """Copies the repository's files to `root` and adds the tiny recipe.
+
+    Args:
+        root: a folder that does not exist yet.
+        encoder: the model's files; they are put where a download would put them.
+        rows: the raw data.
+    """
+    for folder in ("config", "contracts", "recipes", "pipelines"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "contracts/complaints.odcs.yaml", root / "contracts/tiny.odcs.yaml")
+    shutil.copy(rows, root / f"rows{rows.suffix}")
+    files = {path.name: sha256_file(path) for path in walk_files(encoder)}
+    weights = root / ".sashiko/s3" / bucket() / "weights" / sha256_bytes(canonical_json(files))[:16]
+    shutil.copytree(encoder, weights)
+    nowhere = {"kind": "pypi", "requirement": "not-a-package==0.0", "member": "nothing"}
+    recipe = _RECIPE | {
+        "data": {"sources": [{"kind": "file", "path": f"rows{rows.suffix}"}]},
+        "model": {"name": "tiny", "sources": [nowhere], "files": files},
+    }
+    (root / "recipes/tiny.yaml").write_text(yaml.safe_dump(recipe))
+    return Project(root)
+
+
+def make_rows(path: Path, *, rows: int) -> None:
+    """Writes rows of the generator as Parquet."""
+    generate(path, generator="complaints", rows=rows, seed=3, bias=True, drift=False)
+
+
+def make_encoder(folder: Path, texts: Sequence[str]) -> None:
+    """Writes a random BERT of 2 layers and 32 dimensions that knows the words of some texts."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+    splitter = pre_tokenizers.Whitespace()
+    seen = {word for text in texts for word, _ in splitter.pre_tokenize_str(text.lower())}
+    words = (*special, *sorted(seen))
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {f"{name[1:4].lower()}_token": name for name in special}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(folder)
