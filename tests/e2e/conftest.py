@@ -19,6 +19,13 @@ from tests.e2e.project import (
 from tests.e2e.tiny import make_encoder, make_project, make_rows
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps these files in one process under `--dist loadgroup`: they share costly runs."""
+    for item in items:
+        ours = Path(__file__).parent in item.path.parents
+        item.add_marker(pytest.mark.xdist_group("e2e" if ours else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The raw data of every project."""
