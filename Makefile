@@ -26,7 +26,8 @@ run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--fro
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
 
 test: $(BIN)/.dev $(VENV)-serving/.done ## run every test but the end-to-end runs of CI
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e $(ARGS)
+	$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .

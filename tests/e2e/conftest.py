@@ -1,4 +1,7 @@
-"""Projects for the end-to-end tests: each is a throwaway copy of the repository."""
+"""Projects for the end-to-end tests: each is a throwaway copy of the repository.
+
+Run them in one process: they share a few costly runs.
+"""
 
 import signal
 from collections.abc import Callable
@@ -17,13 +20,6 @@ from tests.e2e.project import (
     wait_for,
 )
 from tests.e2e.tiny import make_encoder, make_project, make_rows
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps these files in one process under `--dist loadgroup`: they share costly runs."""
-    for item in items:
-        ours = Path(__file__).parent in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("e2e" if ours else str(item.path)))
 
 
 @pytest.fixture(scope="session")
