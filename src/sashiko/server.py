@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,10 @@ def serve_artifact(archive: Path, *, threshold: float, port: int) -> None:
             build_app(artifact), log_level="warning", access_log=False, lifespan="off"
         )
         print(_ready(listener.getsockname()[1]), file=sys.stderr, flush=True)
-        try:
+        # uvicorn stops in order and then raises the signal again, which some callers ignore.
+        with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            print("stopped", file=sys.stderr)
+        print("stopped", file=sys.stderr)
 
 
 async def _read_body(request: "Request") -> bytes:
