@@ -62,7 +62,7 @@ def invoke_local(text: str, *, port: int) -> str:
         headers={"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - loopback only
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         raise InputError(f"refused with {error.code}: {error.read().decode()}") from error
