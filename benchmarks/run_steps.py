@@ -7,8 +7,6 @@ resident size of the whole process tree, sampled five times a second.
 """
 
 import argparse
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.runs import machine
 from sashiko.runner.record import RunRecord, read_run
 
 _SAMPLE_SECONDS = 0.2
@@ -40,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
         first, second = (run(arguments.recipe, home=Path(folder)) for _ in range(2))
-    print(f"`{arguments.recipe}` on {_machine()}: the first run, and an unchanged second one.\n")
+    print(f"`{arguments.recipe}` on {machine()}: the first run, and an unchanged second one.\n")
     print("| step | first, s | second, s |\n|---|---|---|")
     for step in first.record.steps:
         if step.type in ("Processing", "Training"):
@@ -81,11 +80,6 @@ def _seconds(timed: Timed, name: str) -> str:
     if step.status == "cached":
         return "cached"
     return "-" if step.seconds is None else f"{step.seconds:.1f}"
-
-
-def _machine() -> str:
-    system = f"{platform.system()} {platform.machine()}"
-    return f"{system}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

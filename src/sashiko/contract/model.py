@@ -120,11 +120,19 @@ class TimeSplit(Frozen):
 
 
 class TextHashSplit(Frozen):
-    """Rows go to a split by a hash of their normalised text, so equal texts stay together."""
+    """Rows go to a split by a hash of their normalised text, so equal texts stay together.
+
+    Attributes:
+        validation_share: of the texts, 0 to 1.
+        test_share: of the texts, 0 to 1.
+        salt: goes into the hash. Another one draws other splits: change it when choices were made
+            with the test split in view.
+    """
 
     kind: Literal["text_hash"] = "text_hash"
     validation_share: float = Field(gt=0, lt=1)
     test_share: float = Field(gt=0, lt=1)
+    salt: str = ""
 
 
 class Ingest(Frozen):

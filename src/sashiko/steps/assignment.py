@@ -26,17 +26,19 @@ def text_digests(texts: Sequence[str]) -> list[bytes]:
 def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
     """Assigns rows by their text, so that equal texts always stay together.
 
-    The digest's first 8 bytes, read as a fraction of 2^64, are uniform in [0, 1): train takes the
-    lowest part, test the highest.
+    The first 8 bytes of SHA-256(salt + digest), read as a fraction of 2^64, are uniform in [0, 1):
+    train takes the lowest part, test the highest.
 
     Args:
         digests: as `text_digests` returns them.
-        split: the shares of validation and test.
+        split: its salt, and the shares of validation and test.
 
     Returns:
         Per row an index of `SPLITS`.
     """
-    heads = np.frombuffer(b"".join(digest[:8] for digest in digests), dtype=">u8")
+    salt = split.salt.encode()
+    salted = (hashlib.sha256(salt + digest).digest()[:8] for digest in digests)
+    heads = np.frombuffer(b"".join(salted), dtype=">u8")
     position = heads.astype(np.float64) / 2.0**64
     bounds = [1 - split.test_share - split.validation_share, 1 - split.test_share]
     return np.searchsorted(bounds, position, side="right").astype(np.int8)

@@ -88,6 +88,16 @@ def test_a_text_stays_in_its_split_whatever_its_key_is(run: Run) -> None:
     assert set(_read(run(_rows(loan_id=renamed)), "test")["text"].to_pylist()) == before
 
 
+def test_another_salt_draws_another_test_split(run: Run) -> None:
+    split = {"kind": "text_hash", "validation_share": 0.2, "test_share": 0.3}
+    first, again, other = (
+        set(_read(run(_rows(), split=split | {"salt": salt}), "test")["text"].to_pylist())
+        for salt in ("a", "a", "b")
+    )
+    assert first == again
+    assert len(first & other) < 0.6 * len(first)  # by chance 0.3
+
+
 def test_a_time_split_cuts_at_midnight_utc(run: Run) -> None:
     moments = [dt.datetime(2025, 1, 10, 23, 59, 59), dt.datetime(2025, 1, 11)]
     moments += [dt.datetime(2025, 1, 20, 23, 59, 59), dt.datetime(2025, 1, 21)]
