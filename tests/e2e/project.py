@@ -39,10 +39,14 @@ class Project:
         return self.root / ".sashiko"
 
     def sashiko(self, *arguments: str | Path, preexec: Callable[[], None] | None = None) -> Attempt:
-        """Runs a command to its end."""
+        """Runs a command to its end, `preexec` before it."""
+        # Python 3.11 takes a short write of a module's bytecode for a whole one, so a process that
+        # cannot write large files would spoil the environment that the tests themselves run in.
+        bytecode = {"PYTHONDONTWRITEBYTECODE": "1"} if preexec else {}
         return subprocess.run(
             [*_COMMAND, *map(str, arguments)],
             cwd=self.root,
+            env=os.environ | bytecode,
             capture_output=True,
             text=True,
             check=False,

@@ -17,6 +17,7 @@ _CONTAINER = re.compile(r"(?<![\w/.-])/opt/ml(?![\w.-])")
 _PYTHONS = ("python", "python3")
 _KEPT = re.compile(
     r"HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|OPENBLAS_(?:CORETYPE|L2_SIZE)"
+    r"|PYTHONDONTWRITEBYTECODE|PYTHONPYCACHEPREFIX"
 )
 
 
@@ -25,7 +26,7 @@ class Workspace:
     """The folder of one job.
 
     Attributes:
-        root: `<home>/runs/<id>/work/<step>`.
+        root: under the run's folder, in `work`, one for each step.
     """
 
     root: Path
