@@ -54,7 +54,7 @@ def run_locally(
         recipe: what to fine-tune, overrides included.
         home: the folder of all local state.
         from_step: run this step and all after it again, whatever the cache holds.
-        command: the command line that runs this again, shown after a failure.
+        command: the command line that runs this again, for the record.
 
     Returns:
         The record, the report's path and a summary.

@@ -140,7 +140,7 @@ def _failed(evidence: Evidence) -> Outcome:
             f"{broken.name} --run {evidence.run.id}`",
             "When it is mended, run it again with all that follows:",
         ),
-        command=f"sashiko run{_recipe_option(evidence)} --from {broken.name}",
+        command=f"{evidence.run.command} --from {broken.name}",
     )
 
 

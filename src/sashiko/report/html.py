@@ -74,6 +74,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters["inline_code"] = inline_code
-    # The style sheet is a file of this package.
-    style = Markup(files("sashiko.report").joinpath("style.css").read_text())  # noqa: S704
-    return environment.get_template("template.html.j2").render(page=page, style=style)
+    sheet = files("sashiko.report").joinpath("style.css").read_text()
+    style = Markup(sheet)  # noqa: S704 - a file of this package
+    html = environment.get_template("template.html.j2").render(page=page, style=style)
+    return html.lstrip()  # the macros leave blank lines

@@ -99,8 +99,7 @@ def to_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
     text = _ROOT.sub(
         lambda match: open_svg(view_box=match[1], alt=alt, scale=_PIXELS_PER_POINT), text, count=1
     )
-    # matplotlib escapes the texts that it writes.
-    return Markup(re.sub(r"\n\s*", "\n", text).strip())  # noqa: S704
+    return Markup(re.sub(r"\n\s*", "\n", text).strip())  # noqa: S704 - matplotlib escapes its texts
 
 
 def open_svg(*, view_box: str, alt: str, scale: float = 1.0) -> str:

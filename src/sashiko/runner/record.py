@@ -80,6 +80,7 @@ class RunRecord(Frozen):
         end: UTC, ISO 8601.
         seconds: from start to end.
         from_step: the step that the run was told to start at, or "".
+        command: the command line that runs the same again; `--from` may follow it.
         parameters: the pipeline's parameters.
         steps: in the order of the definition.
         reason: of a run that did not succeed.
@@ -92,6 +93,7 @@ class RunRecord(Frozen):
     end: str | None = None
     seconds: float | None = None
     from_step: str = ""
+    command: str = "sashiko run"
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
     steps: tuple[StepRecord, ...]
     reason: str = ""

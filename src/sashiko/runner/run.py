@@ -58,7 +58,7 @@ def run_definition(
         run_id: a new id, from `new_run_id`.
         view: told what happens.
         from_step: this step, and all that waits for it, runs even if it is cached.
-        command: the command line that a person runs it again with, shown after a failure.
+        command: the command line that a person runs it again with, for the record.
         cores: how many steps run side by side; all of the machine's if None.
 
     Returns:
@@ -96,6 +96,7 @@ def run_definition(
             pipeline=pipeline,
             start=stamp(began),
             from_step=from_step or "",
+            command=command,
             parameters=values,
             steps=tuple(StepRecord(name=step.name, type=step.type) for step in definition.steps),
         )
@@ -129,7 +130,7 @@ def run_definition(
             finally:
                 record = state.finish()
                 _clean_up(folder, digests)
-        _report(record, folder=folder, view=view, command=command)
+        _report(record, folder=folder, view=view)
         return record
 
 
@@ -192,11 +193,11 @@ def _clean_up(folder: Path, digests: Digests) -> None:
     digests.save()
 
 
-def _report(record: RunRecord, *, folder: Path, view: View, command: str) -> None:
+def _report(record: RunRecord, *, folder: Path, view: View) -> None:
     if record.status == "blocked":
         view.note(f"blocked by {record.reason}")
     for step in record.steps:
         if step.status == "failed":
-            view.note(failure_report(step, run_folder=folder, command=command))
+            view.note(failure_report(step, run_folder=folder, command=record.command))
     if record.status == "interrupted":
         view.note(f"run {record.id} was stopped; the same command takes up where it left off")

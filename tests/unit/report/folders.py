@@ -122,6 +122,7 @@ class RunFolder:
             start="2026-01-02T03:04:05.000+00:00",
             end="2026-01-02T03:06:10.000+00:00",
             seconds=125.0,
+            command="sashiko run --recipe loans --set train.epochs=2",
             parameters={"AsOf": "a" * 64},
             steps=tuple(self.steps[name] for name in names),
             **more,

@@ -114,7 +114,7 @@ def test_a_failed_run_shows_the_reason_the_log_and_the_way_back(failed):
     assert "step Train failed. Out of rows." in decision
     assert "step 39/40 error: out of rows" in decision
     assert "step 20/40" not in decision
-    assert "sashiko run --recipe loans --from Train" in decision
+    assert "sashiko run --recipe loans --set train.epochs=2 --from Train" in decision
 
 
 def test_what_was_not_reached_says_why_and_draws_nothing(failed):
