@@ -25,9 +25,9 @@ setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the too
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
 
-test: $(BIN)/.dev $(VENV)-serving/.done ## run every test but the end-to-end runs of CI
+test: $(BIN)/.dev $(VENV)-serving/.done ## run every test, the fast ones first
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e $(ARGS)
-	$(BIN)/python -m pytest tests/e2e $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/e2e $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .

@@ -1,23 +1,28 @@
 """Projects for the end-to-end tests: each is a throwaway copy of the repository.
 
-Run them in one process: they share a few costly runs.
+Costly runs are shared. The tests of one project are one `xdist_group`: with `--dist loadgroup` they
+stay in one process, side by side with those of the other project.
 """
 
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.project import (
     RUN,
+    STRICT,
     Attempt,
     Project,
+    Refusals,
     Story,
     finish,
     no_large_files,
     wait_for,
+    write_csv,
 )
 from tests.e2e.tiny import make_encoder, make_project, make_rows
 
@@ -46,11 +51,9 @@ def new_project(tmp_path_factory: pytest.TempPathFactory, rows: Path) -> Callabl
 
 @pytest.fixture(scope="session")
 def story(new_project: Callable[[], Project]) -> Story:
-    """Four runs of one project, as each costs seconds."""
+    """Three runs of one project, as each costs seconds."""
     project = new_project()
     left = {}
-    full_disk = project.sashiko(*RUN, preexec=no_large_files)
-    left["full disk"] = project.left_behind()
     killed = project.signal_while_training(signal.SIGKILL)
     left["killed"] = project.left_behind()
     stopped = project.signal_while_training(signal.SIGINT)
@@ -61,7 +64,6 @@ def story(new_project: Callable[[], Project]) -> Story:
         registered = finish(process)
     return Story(
         project=project,
-        full_disk=full_disk,
         killed=killed,
         stopped=stopped,
         left=left,
@@ -83,3 +85,37 @@ def registered(story: Story) -> Project:
 def unchanged(registered: Project) -> Attempt:
     """The run after the first registration, of which nothing has changed."""
     return registered.sashiko(*RUN, "--json")
+
+
+@pytest.fixture(scope="session")
+def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
+    """Three runs of another project that come to nothing."""
+    project = new_project()
+    full_disk = project.sashiko(*RUN, preexec=no_large_files)
+    left = project.left_behind()
+    bad = write_csv(project.root / "bad.csv", bad_rows(rows))
+    source = f"data.sources=[{{kind: file, path: {bad.name}}}]"
+    return Refusals(
+        project=project,
+        full_disk=full_disk,
+        left=left,
+        bad_rows=project.sashiko(*RUN, "--set", source),
+        biased=project.sashiko(*RUN, "--set", STRICT),
+        versions=project.versions(),
+        runs=project.runs(),
+    )
+
+
+@pytest.fixture(scope="session")
+def good(refusals: Refusals) -> Attempt:
+    """The run that follows all that was refused."""
+    return refusals.project.sashiko(*RUN)
+
+
+def bad_rows(rows: Path) -> list[dict[str, Any]]:
+    """Puts a null key, a repeated key and a label that nobody knows into rows."""
+    table = pq.read_table(rows).to_pylist()
+    table[3]["complaint_id"] = None
+    table[5]["complaint_id"] = table[4]["complaint_id"]
+    table[6]["escalate"] = "perhaps"
+    return table

@@ -19,6 +19,7 @@ from sashiko.settings import load_settings
 ROOT = Path(__file__).parents[2]
 GROUP = "tiny-triage"
 RUN = ("run", "--recipe", "tiny")
+STRICT = "bias.gates=[{metric: DI, facet: customer_gender, minimum: 5, reason: a strict rule}]"
 PATIENCE_SECONDS = 400  # a bound on a hang, not on a busy machine
 Attempt = subprocess.CompletedProcess[str]
 _COMMAND = (sys.executable, "-c", "from sashiko.cli import main; main()")
@@ -135,24 +136,45 @@ class Story:
 
     Attributes:
         project: the project.
-        full_disk: a run that could not write large files.
         killed: a run that was killed in the middle of its training.
         stopped: a run that got a Ctrl-C in the middle of its training.
-        left: for each of the three the processes and the half-written files that it left.
+        left: for each of the two the processes and the half-written files that it left.
         registered: a run that came to its end.
         pid: of its process.
         refused: commands that were given while it was at work.
-        runs: the ids of the four runs.
+        runs: the ids of the three runs.
     """
 
     project: Project
-    full_disk: Attempt
     killed: Attempt
     stopped: Attempt
     left: dict[str, list[str]]
     registered: Attempt
     pid: int
     refused: dict[str, Attempt]
+    runs: list[str]
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """What a project refused, in this order.
+
+    Attributes:
+        project: the project.
+        full_disk: a run that could not write large files.
+        left: the processes and the half-written files that it left.
+        bad_rows: a run with a null key, a repeated key and an unknown label in the data.
+        biased: a run with a bias gate that no model passes.
+        versions: what was registered after these runs.
+        runs: the ids of the three runs.
+    """
+
+    project: Project
+    full_disk: Attempt
+    left: list[str]
+    bad_rows: Attempt
+    biased: Attempt
+    versions: list[int]
     runs: list[str]
 
 

@@ -1,4 +1,4 @@
-"""Bad files and keys: one message that names the place and the fix, and the next run works."""
+"""Bad files and keys, a full disk: one message that names place and fix, and the next run works."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.project import RUN, Attempt, Project, write_csv
+from tests.e2e.project import RUN, Attempt, Project, Refusals, write_csv
+
+pytestmark = pytest.mark.xdist_group("refusals")
 
 Rows = list[dict[str, Any]]
 
@@ -22,6 +24,11 @@ def refuses(attempt: Attempt, *texts: str) -> None:
     message = attempt.stderr.partition("error: ")[2]
     for text in texts:
         assert text in message
+
+
+@pytest.fixture(scope="module")
+def project(refusals: Refusals) -> Project:
+    return refusals.project
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +86,7 @@ BAD_FILES = [
 
 @pytest.mark.parametrize(("make", "texts"), BAD_FILES, ids=[make.__name__ for make, _ in BAD_FILES])
 def test_a_bad_file_is_refused_by_the_check(
-    registered: Project,
+    project: Project,
     some: Rows,
     tmp_path: Path,
     make: Callable[[Path, Rows], Path],
@@ -87,19 +94,19 @@ def test_a_bad_file_is_refused_by_the_check(
 ) -> None:
     file = make(tmp_path, some)
     contract = "contracts/tiny.odcs.yaml"
-    refuses(registered.sashiko("data", "check", file, "--contract", contract), *texts)
+    refuses(project.sashiko("data", "check", file, "--contract", contract), *texts)
 
 
 def test_a_good_file_passes_the_check_and_bad_rows_fail_it(
-    registered: Project, rows: Path, tmp_path: Path
+    project: Project, rows: Path, tmp_path: Path
 ) -> None:
     contract = ("--contract", "contracts/tiny.odcs.yaml")
-    good = registered.sashiko("data", "check", rows, *contract, "--json")
+    good = project.sashiko("data", "check", rows, *contract, "--json")
     assert (good.returncode, json.loads(good.stdout)["passed"]) == (0, True), good.stderr
 
     table = pq.read_table(rows).to_pylist()
     table[7]["product"] = "Lottery"
-    bad = registered.sashiko("data", "check", write_csv(tmp_path / "bad.csv", table), *contract)
+    bad = project.sashiko("data", "check", write_csv(tmp_path / "bad.csv", table), *contract)
     assert bad.returncode == 3
     assert "FAIL  product" in bad.stdout
     assert "Lottery" in bad.stdout
@@ -107,33 +114,43 @@ def test_a_good_file_passes_the_check_and_bad_rows_fail_it(
 
 @pytest.mark.parametrize("make", [lacking, truncated], ids=["lacking", "truncated"])
 def test_a_run_refuses_a_bad_file_and_leaves_the_lake_as_it_was(
-    registered: Project, some: Rows, tmp_path: Path, make: Callable[[Path, Rows], Path]
+    project: Project, some: Rows, tmp_path: Path, make: Callable[[Path, Rows], Path]
 ) -> None:
-    [table] = registered.home.glob("lake/*/*.parquet")
+    [table] = project.home.glob("lake/*/*.parquet")
     before = table.read_bytes()
-    runs = registered.runs()
+    runs = project.runs()
     file = make(tmp_path, some)
     source = f"data.sources=[{{kind: file, path: {file}}}]"
-    refuses(registered.sashiko(*RUN, "--set", source), file.name)
+    refuses(project.sashiko(*RUN, "--set", source), file.name)
     assert table.read_bytes() == before
-    assert registered.runs() == runs
-    assert registered.left_behind() == []
+    assert project.runs() == runs
+    assert project.left_behind() == []
 
 
-def test_a_run_refuses_a_contract_with_an_unknown_type(registered: Project) -> None:
-    path = registered.root / "contracts/tiny.odcs.yaml"
+def test_a_run_refuses_a_contract_with_an_unknown_type(project: Project) -> None:
+    path = project.root / "contracts/tiny.odcs.yaml"
     text = path.read_text().replace("logicalType: timestamp", "logicalType: moment")
-    (registered.root / "contracts/moment.odcs.yaml").write_text(text)
-    done = registered.sashiko(*RUN, "--set", "contract=contracts/moment.odcs.yaml")
+    (project.root / "contracts/moment.odcs.yaml").write_text(text)
+    done = project.sashiko(*RUN, "--set", "contract=contracts/moment.odcs.yaml")
     refuses(done, "moment.odcs.yaml", "received_at", "moment", "timestamp")
 
 
-def test_a_run_refuses_a_recipe_with_an_unknown_key(registered: Project) -> None:
-    recipe = registered.root / "recipes/odd.yaml"
+def test_a_run_refuses_a_recipe_with_an_unknown_key(project: Project) -> None:
+    recipe = project.root / "recipes/odd.yaml"
     recipe.write_text("extends: tiny.yaml\ntrain: {epoch: 1}\n")
-    done = registered.sashiko("run", "--recipe", "odd")
+    done = project.sashiko("run", "--recipe", "odd")
     refuses(done, "recipes/odd.yaml", "unknown key `train.epoch`", "epochs")
 
 
-def test_the_next_good_run_works(unchanged: Attempt) -> None:
-    assert unchanged.returncode == 0, unchanged.stderr
+def test_a_full_disk_ends_the_run_with_a_message(refusals: Refusals) -> None:
+    done = refusals.full_disk
+    assert done.returncode == 1
+    assert "File too large" in done.stdout
+    assert "free some space and run again" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert refusals.project.run_record(refusals.runs[0])["status"] == "failed"
+    assert refusals.left == []
+
+
+def test_the_next_good_run_works(good: Attempt) -> None:
+    assert good.returncode == 0, good.stderr

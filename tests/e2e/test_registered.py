@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.e2e.project import GROUP, RUN, Attempt, Project, Story, write_csv
+
+pytestmark = pytest.mark.xdist_group("story")
 
 ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "Register"}
 GATES = ("DataGate", "ModelGate")
