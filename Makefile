@@ -27,7 +27,7 @@ run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--fro
 
 test: $(BIN)/.dev $(VENV)-serving/.done ## run every test, the fast ones first
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e $(ARGS)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/e2e $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Projects for the end-to-end tests: each is a throwaway copy of the repository.
 
-Costly runs are shared. The tests of one project are one `xdist_group`: with `--dist loadgroup` they
+Costly runs are shared, so all tests of one project stand in one file: with `--dist loadfile` they
 stay in one process, side by side with those of the other project.
 """
 
