@@ -1,4 +1,4 @@
-"""A run that was killed and stopped comes through to a registered model; what a second does again."""
+"""A run is killed, stopped, and comes through; and what the run after it does again."""
 
 import csv
 import json
