@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,6 +73,25 @@ def open_parquet(path: Path) -> pq.ParquetFile:
             f"{path} is not a whole Parquet file: it is empty, cut off or of another format; "
             "write or copy it again"
         ) from error
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Reads columns of a Parquet file.
+
+    Raises:
+        InputError: if the file is missing, damaged, empty, or lacks a column.
+    """
+    file = open_parquet(path)
+    absent = [column for column in columns if column not in file.schema_arrow.names]
+    if absent:
+        raise InputError(f"{path} lacks column `{'`, `'.join(absent)}`; make it again")
+    try:
+        table = file.read(columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged: {error}; make it again") from error
+    if not table.num_rows:
+        raise InputError(f"{path} has no rows")
+    return table
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:

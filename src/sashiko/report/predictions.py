@@ -8,7 +8,7 @@ import numpy as np
 
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Floats, Ints
-from sashiko.parquet import open_parquet
+from sashiko.parquet import read_columns
 from sashiko.report.facet_plot import GroupScores
 
 _COLUMNS = ["key", "split", "label", "score", "predicted"]
@@ -39,7 +39,7 @@ def read_predictions(path: Path) -> Predictions:
     """
     import pyarrow.compute as pc
 
-    table = _read_columns(path, _COLUMNS)
+    table = read_columns(path, _COLUMNS)
     table = table.filter(pc.equal(table["split"], "test"))
     if not table.num_rows:
         raise InputError(f"{path.name} has no row of the test split")
@@ -68,7 +68,7 @@ def scores_by_group(
     Raises:
         InputError: if the snapshot is broken or lacks a column.
     """
-    table = _read_columns(facets, [key, facet])
+    table = read_columns(facets, [key, facet])
     keys = [str(value) for value in table[key].to_pylist()]
     group_of = dict(zip(keys, table[facet].to_pylist(), strict=True))
     groups = np.array([_name(group_of.get(key)) for key in predictions.keys])
@@ -80,11 +80,3 @@ def scores_by_group(
 
 def _name(value: object) -> str:
     return "missing" if value is None else str(value)
-
-
-def _read_columns(path: Path, columns: list[str]):  # type: ignore[no-untyped-def]  # pyarrow is untyped
-    file = open_parquet(path)
-    missing = [name for name in columns if name not in file.schema_arrow.names]
-    if missing:
-        raise InputError(f"{path.name} lacks the column {', '.join(missing)}")
-    return file.read(columns=columns)

@@ -1,32 +1,11 @@
 """Joins by key that lose no row: what has no partner is an error, never dropped."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet
-
-
-def read_columns(source: Path, columns: Sequence[str]) -> pa.Table:
-    """Reads columns of a Parquet file.
-
-    Raises:
-        InputError: if the file is missing, damaged, empty, or lacks a column.
-    """
-    file = open_parquet(source)
-    absent = [column for column in columns if column not in file.schema_arrow.names]
-    if absent:
-        raise InputError(f"{source} lacks column `{'`, `'.join(absent)}`; make it again")
-    try:
-        table = file.read(columns=list(columns))
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{source} is damaged: {error}; make it again") from error
-    if not table.num_rows:
-        raise InputError(f"{source} has no rows")
-    return table
 
 
 def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArray:
@@ -42,7 +21,7 @@ def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArra
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
         raise InputError(
-            f"{source}: column `{column}` has {len(repeated)} keys more than once, such as "
+            f"{source}: key column `{column}` has {len(repeated)} values more than once, such as "
             f"{repeated.field('values')[0].as_py()!r}; every row needs a key of its own"
         )
     return keys

@@ -17,7 +17,7 @@ import pyarrow as pa
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
 from sashiko.files import write_json
-from sashiko.parquet import write_table
+from sashiko.parquet import read_columns, write_table
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, TextSection
 from sashiko.sections import read_contract, read_section
@@ -34,11 +34,11 @@ from sashiko.steps.assignment import (
     without_repeats,
 )
 from sashiko.steps.entry import run_step
+from sashiko.steps.joining import unique_keys
 from sashiko.steps.training_rows import (
     assemble_texts,
-    key_strings,
     label_classes,
-    read_columns,
+    needed_columns,
     template_columns,
 )
 
@@ -52,8 +52,8 @@ def main() -> None:
     source = processing_input("data") / "data.parquet"
 
     columns = template_columns(contract, text.template)
-    table = read_columns(source, contract, columns)
-    keys = key_strings(table, contract, source)
+    table = read_columns(source, needed_columns(contract, columns))
+    keys = unique_keys(table, contract.key, source=source)
     labels = label_classes(table, contract, source)
     texts = assemble_texts(table, columns, text)
     digests = text_digests(texts)

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet
 from sashiko.recipe import TextSection
 from sashiko.serving import text as texts_of
 
@@ -36,43 +35,12 @@ def template_columns(contract: Contract, template: str) -> tuple[str, ...]:
     return columns
 
 
-def read_columns(source: Path, contract: Contract, columns: Sequence[str]) -> pa.Table:
-    """Reads what Prepare needs of the snapshot.
-
-    Raises:
-        InputError: if the file is missing, damaged, empty, or lacks a column.
-    """
+def needed_columns(contract: Contract, columns: Sequence[str]) -> list[str]:
+    """Returns what Prepare reads of the snapshot: key, label, `columns`, and the split's time."""
     needed = [contract.key, contract.label.column, *columns]
     if isinstance(contract.split, TimeSplit):
         needed.append(contract.split.column)
-    needed = list(dict.fromkeys(needed))
-    file = open_parquet(source)
-    absent = [column for column in needed if column not in file.schema_arrow.names]
-    if absent:
-        raise InputError(f"{source} lacks column `{'`, `'.join(absent)}`; check the contract")
-    try:
-        table = file.read(columns=needed)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{source} is damaged: {error}; make the snapshot again") from error
-    if not table.num_rows:
-        raise InputError(f"{source} has no rows; load data into the lake first")
-    return table
-
-
-def key_strings(table: pa.Table, contract: Contract, source: Path) -> pa.ChunkedArray:
-    """Returns the keys as strings.
-
-    Raises:
-        InputError: if a key is null or occurs twice.
-    """
-    keys = table[contract.key].cast(pa.string())
-    twice = len(keys) - pc.count_distinct(keys, mode="all").as_py()
-    if keys.null_count or twice:
-        raise InputError(
-            f"{source}: key column `{contract.key}` has {keys.null_count} nulls and {twice} "
-            "repeated values; every row needs a key of its own"
-        )
-    return keys
+    return list(dict.fromkeys(needed))
 
 
 def label_classes(table: pa.Table, contract: Contract, source: Path) -> npt.NDArray[np.int64]:

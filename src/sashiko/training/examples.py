@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet
+from sashiko.parquet import read_columns
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def read_split(folder: Path) -> pa.Table:
     Raises:
         InputError: if the file is missing, damaged, empty, or lacks a column.
     """
-    return _read(folder / "data.parquet", ("key", "text", "label"))
+    return read_columns(folder / "data.parquet", ("key", "text", "label"))
 
 
 def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]:
@@ -60,7 +60,7 @@ def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]
     if not folder.exists():
         return np.ones(len(keys), dtype=np.float32)
     path = folder / "weights.parquet"
-    table = _read(path, ("key", "weight"))
+    table = read_columns(path, ("key", "weight"))
     by_key = dict(zip(table["key"].to_pylist(), table["weight"].to_pylist(), strict=True))
     wanted = keys.to_pylist()
     absent = [key for key in wanted if key not in by_key]
@@ -114,14 +114,3 @@ def tokenise(
         labels=np.asarray(table["label"], dtype=np.int64),
         weights=np.ones(len(rows), dtype=np.float32) if weights is None else weights,
     )
-
-
-def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
-    file = open_parquet(path)
-    absent = [column for column in columns if column not in file.schema_arrow.names]
-    if absent:
-        raise InputError(f"{path} lacks column `{'`, `'.join(absent)}`")
-    table = file.read(columns=list(columns))
-    if not table.num_rows:
-        raise InputError(f"{path} has no rows")
-    return table

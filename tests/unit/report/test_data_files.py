@@ -35,7 +35,7 @@ def test_predictions_without_test_rows_or_a_column_are_refused(tmp_path):
         read_predictions(predictions(tmp_path, split=["validation"] * 4))
     path = tmp_path / "predictions.parquet"
     write_table(path, pa.table({"key": ["a"]}))
-    with pytest.raises(InputError, match="lacks the column split, label, score, predicted"):
+    with pytest.raises(InputError, match="lacks column `split`, `label`, `score`, `predicted`"):
         read_predictions(path)
 
 

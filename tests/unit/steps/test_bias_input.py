@@ -51,7 +51,7 @@ def test_a_value_with_a_comma_is_quoted(job: Job) -> None:
     [
         ({"facets": FACETS.slice(1)}, r"1 of 3 keys, such as 'a', are not in .*facets"),
         ({"predictions": prediction_rows(["a", "a"], [1, 1], [1, 1])}, "more than once.*'a'"),
-        ({"facets": pa.concat_tables([FACETS, FACETS])}, "4 keys more than once"),
+        ({"facets": pa.concat_tables([FACETS, FACETS])}, "4 values more than once"),
         ({"predictions": prediction_rows(KEYS, [1, 1, 0], [1, 1, 0])}, r"1 labels.*'c'.*`late`"),
         (
             {"predictions": prediction_rows(KEYS, [0, 1, 0], [1, 1, 0], split="train")},

@@ -79,8 +79,8 @@ def test_groups_are_joint_over_the_facets() -> None:
     ("change", "message"),
     [
         ({"known": KEYS[1:], "ages": AGES[1:]}, r"1 of 8 keys, such as 'k0', are not in .*facets"),
-        ({"known": [*KEYS, "k1"]}, r"facets.*`loan_id` has 1 keys more than once, such as 'k1'"),
-        ({"keys": ["k0", *KEYS[:7]], "known": KEYS}, r"train.*`key` has 1 keys more than once"),
+        ({"known": [*KEYS, "k1"]}, r"facets.*`loan_id` has 1 values more than once, such as 'k1'"),
+        ({"keys": ["k0", *KEYS[:7]], "known": KEYS}, r"train.*`key` has 1 values more than once"),
         ({"keys": [None, *KEYS[1:]], "known": KEYS}, r"train.*`key` has 1 nulls"),
         ({"ages": [None, *AGES[1:]]}, "facet `age` has 1 empty values of 8"),
         ({"facets": ("title",)}, r"reweighing\.facets: `title` is not a facet .* age"),
