@@ -66,30 +66,6 @@ def test_the_next_run_takes_what_was_done_and_resumes_the_training(
     assert not list(registered.home.glob("s3/*/checkpoints/**/*.safetensors"))
 
 
-def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(
-    story: Story, registered: Project
-) -> None:
-    """The training is run once more without a break; what follows is not of interest."""
-    with registered.running(*RUN, "--from", "Train") as process:
-        wait_for(
-            lambda: (
-                registered.runs()[-1] != story.runs[-1]
-                and registered.statuses().get("Train") == "succeeded"
-            ),
-            process,
-            "the end of the training",
-        )
-        process.send_signal(signal.SIGINT)
-        assert finish(process).returncode == 130
-    log = registered.home / "runs" / registered.runs()[-1] / "logs/Train.log"
-    assert "resuming" not in log.read_text()
-    unbroken = registered.step("Train")["outputs"]
-    assert (
-        unbroken["model"]["sha256"]
-        == (registered.step("Train", run=story.runs[2])["outputs"]["model"]["sha256"])
-    )
-
-
 def test_a_run_registers_a_version_and_says_what_to_do_next(
     registered: Project, story: Story
 ) -> None:
@@ -213,3 +189,27 @@ def test_an_approved_version_scores_a_file(registered: Project, rows: Path, tmp_
     assert len(answers) == len(some)
     assert {answer["label"] for answer in answers} <= {"yes", "no"}
     assert all(0 < float(answer["score"]) < 1 for answer in answers)
+
+
+def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(
+    story: Story, registered: Project
+) -> None:
+    """The training is run once more without a break; what follows is not of interest."""
+    with registered.running(*RUN, "--from", "Train") as process:
+        wait_for(
+            lambda: (
+                registered.runs()[-1] != story.runs[-1]
+                and registered.statuses().get("Train") == "succeeded"
+            ),
+            process,
+            "the end of the training",
+        )
+        process.send_signal(signal.SIGINT)
+        assert finish(process).returncode == 130
+    log = registered.home / "runs" / registered.runs()[-1] / "logs/Train.log"
+    assert "resuming" not in log.read_text()
+    unbroken = registered.step("Train")["outputs"]
+    assert (
+        unbroken["model"]["sha256"]
+        == (registered.step("Train", run=story.runs[2])["outputs"]["model"]["sha256"])
+    )
