@@ -29,6 +29,12 @@ def make_returns(path: Path, *, rows: int = ROWS, seed: int = 7) -> None:
         writer.writerows(made)
 
 
+def read_texts(path: Path) -> list[str]:
+    """Returns what the customers wrote."""
+    with path.open(encoding="utf-8", newline="") as handle:
+        return [row["What The Customer Wrote"] for row in csv.DictReader(handle)]
+
+
 def _row(number: int, dice: random.Random, *, code: str) -> dict[str, object]:
     good = dice.random() < 0.4
     item, day = dice.choice(_ITEMS), _OPENED + dt.timedelta(days=number // 5)
