@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.project import Attempt, Project
+from tests.e2e.project import Attempt, Project, refuses
 from tests.e2e.returns import make_returns, read_texts
-from tests.e2e.test_bad_input import refuses
 from tests.e2e.tiny import copy_repository, install_encoder, make_encoder
 
 FILE = "Shop Returns.csv"

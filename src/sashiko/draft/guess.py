@@ -60,6 +60,7 @@ def make_draft(path: Path, *, name: str, source: str, label: str, facets: Sequen
     return Draft(
         name=name,
         table=name.replace("-", "_"),
+        file=path.name,
         source=source,
         rows=raw.rows,
         columns=tuple(drafts),

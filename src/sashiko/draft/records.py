@@ -90,6 +90,7 @@ class Draft:
     Attributes:
         name: of the recipe, and of the files.
         table: of the lake.
+        file: the data file's own name.
         source: the data file, as the recipe names it.
         rows: how many it has.
         columns: in the order of the file.
@@ -105,6 +106,7 @@ class Draft:
 
     name: str
     table: str
+    file: str
     source: str
     rows: int
     columns: tuple[ColumnDraft, ...]

@@ -30,7 +30,7 @@ def split_draft(columns: Sequence[Profile], positive: Bools) -> SplitDraft:
         ordered = np.sort(days)
         bounds = [int(ordered[int(share * len(days))]) for share in (_TRAIN, _UNTIL_TEST)]
         parts = np.searchsorted(bounds, days, side="right")
-        if bounds[0] < bounds[1] and all(_has_both(positive[parts == part]) for part in range(3)):
+        if all(_has_both(positive[parts == part]) for part in range(3)):
             return SplitDraft(
                 column=column.name,
                 validation_from=_date(bounds[0]),

@@ -85,7 +85,7 @@ def test_a_file_without_a_key_is_numbered(drafted) -> None:
 
 
 def test_an_unnamed_index_is_skipped(drafted) -> None:
-    contract, _ = drafted({"": range(ROWS), **columns(Visit_ID=None)})
+    contract, _ = drafted({"": range(ROWS), **columns()})
     assert contract.key == "row_number"
     assert check_file(Path("visits.csv"), contract).passed
 
