@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.offline import set_environment
 from sashiko.errors import InputError
-from sashiko.recipe import load_recipe
+from sashiko.repository import open_recipe
 from sashiko.settings import load_settings
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
     arguments = parser.parse_args()
     settings = load_settings(arguments.env)
-    recipe = load_recipe(arguments.recipe, overrides=tuple(arguments.set))
+    recipe = open_recipe(arguments.recipe, overrides=tuple(arguments.set))
 
     set_environment(settings)
     # The SDK warns about every job name that a pipeline leaves to the service, as it should.

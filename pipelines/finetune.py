@@ -3,8 +3,9 @@
 SageMaker runs the definition that this module builds; `sashiko run` interprets the same one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from sagemaker.core.workflow.conditions import ConditionEquals
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
@@ -15,7 +16,8 @@ from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.steps import ProcessingStep, Step
 
-from pipelines.jobs import Jobs, joined, output_uri
+from pipelines.bias import BiasEvaluator
+from pipelines.jobs import Jobs, Uri, joined, output_uri, step_module
 from pipelines.offline import pipeline_session
 from sashiko.aws.images import job_images
 from sashiko.recipe import Recipe
@@ -32,7 +34,8 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         contract_file: the recipe's data contract.
 
     Returns:
-        The pipeline; `.definition()` is its JSON.
+        The pipeline; `.definition()` is its JSON. Where the recipe says that bias is not judged it
+        has no step that reads a facet, and none that judges bias.
 
     Raises:
         InputError: if the contract is not valid.
@@ -52,45 +55,28 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     mlflow = {"MLFLOW_TRACKING_URI": tracking_uri}
     execution = ExecutionVariables.PIPELINE_EXECUTION_ID
 
-    def module(name: str) -> list[str]:
-        return ["python3", "-m", f"sashiko.steps.{name}"]
-
-    def snapshot_uri(view: str, output: str) -> Join:
+    def snapshot(
+        name: str, *, role: str, view: str, inputs: Mapping[str, Uri] = MappingProxyType({})
+    ) -> ProcessingStep:
         prefix = f"{bucket}/snapshots/{staged.contract_hash[:16]}"
-        return joined(prefix, as_of, view, output)
-
-    snapshot = jobs.processing(
-        "Snapshot",
-        role="broker",
-        image=images.job,
-        entrypoint=module("snapshot"),
-        arguments=["--view", "training", "--lake-uri", lake_uri, "--as-of", as_of],
-        inputs={"config": config["Snapshot"]},
-        outputs={name: snapshot_uri("training", name) for name in ("data", "manifest")},
-        isolated=False,
-        cached=False,
-    )
-    snapshot_facets = jobs.processing(
-        "SnapshotFacets",
-        role="bias-evaluator",
-        image=images.job,
-        entrypoint=module("snapshot"),
-        arguments=["--view", "facets", "--lake-uri", lake_uri, "--as-of", as_of],
-        inputs={
-            "config": config["SnapshotFacets"],
-            "training-manifest": output_uri(snapshot, "manifest"),
-        },
-        outputs={name: snapshot_uri("facets", name) for name in ("data", "manifest")},
-        isolated=False,
-        cached=False,
-    )
+        return jobs.processing(
+            name,
+            role=role,
+            image=images.job,
+            entrypoint=step_module("snapshot"),
+            arguments=["--view", view, "--lake-uri", lake_uri, "--as-of", as_of],
+            inputs={"config": config[name], **inputs},
+            outputs={out: joined(prefix, as_of, view, out) for out in ("data", "manifest")},
+            isolated=False,
+            cached=False,
+        )
 
     def validate(name: str, *, role: str, view: str, source: ProcessingStep) -> ProcessingStep:
         return jobs.processing(
             name,
             role=role,
             image=images.job,
-            entrypoint=module("validate"),
+            entrypoint=step_module("validate"),
             arguments=["--view", view],
             inputs={
                 "config": config[name],
@@ -101,39 +87,26 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             verdict=True,
         )
 
-    validate_training = validate("Validate", role="broker", view="training", source=snapshot)
-    validate_facets = validate(
-        "ValidateFacets", role="bias-evaluator", view="facets", source=snapshot_facets
-    )
+    training = snapshot("Snapshot", role="broker", view="training")
+    validate_training = validate("Validate", role="broker", view="training", source=training)
+    facets, validate_facets, bias = None, None, None
+    if recipe.bias.judged:
+        only = {"role": "bias-evaluator", "view": "facets"}
+        same_rows = {"training-manifest": output_uri(training, "manifest")}
+        facets = snapshot("SnapshotFacets", **only, inputs=same_rows)
+        validate_facets = validate("ValidateFacets", **only, source=facets)
+        bias = BiasEvaluator(jobs=jobs, images=images, config=config, facets=facets)
 
     prepare = jobs.processing(
         "Prepare",
         role="training",
         image=images.job,
-        entrypoint=module("prepare"),
-        inputs={"config": config["Prepare"], "data": output_uri(snapshot, "data")},
+        entrypoint=step_module("prepare"),
+        inputs={"config": config["Prepare"], "data": output_uri(training, "data")},
         outputs=("train", "validation", "test", "meta"),
     )
-    pre_bias = jobs.processing(
-        "PreBias",
-        role="bias-evaluator",
-        image=images.bias,
-        inputs={"config": config["PreBias"], "data": output_uri(snapshot_facets, "data")},
-        outputs=("analysis_result",),
-        root_output=True,
-    )
-    weights = jobs.processing(
-        "Weights",
-        role="bias-evaluator",
-        image=images.job,
-        entrypoint=module("weights"),
-        inputs={
-            "config": config["Weights"],
-            "facets": output_uri(snapshot_facets, "data"),
-            "train": output_uri(prepare, "train"),
-        },
-        outputs=("weights",),
-    )
+    pre_bias = bias.labels() if bias else None
+    weights = bias.weights(prepare) if bias else None
     train = jobs.training(
         "Train",
         role="training",
@@ -141,7 +114,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         channels={
             "train": output_uri(prepare, "train"),
             "validation": output_uri(prepare, "validation"),
-            "weights": output_uri(weights, "weights"),
+            **({"weights": output_uri(weights, "weights")} if weights else {}),
             "meta": output_uri(prepare, "meta"),
             "model": staged.weights_uri,
         },
@@ -165,7 +138,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         "ResolveChampion",
         role="registry-reader",
         image=images.job,
-        entrypoint=module("resolve_champion"),
+        entrypoint=step_module("resolve_champion"),
         arguments=["--registry", registry, "--model-package-group", recipe.model_package_group],
         environment=mlflow,
         inputs={},
@@ -177,7 +150,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         "Evaluate",
         role="training",
         image=images.job,
-        entrypoint=module("evaluate"),
+        entrypoint=step_module("evaluate"),
         inputs={
             "config": config["Evaluate"],
             "artifact": output_uri(compile_, "artifact"),
@@ -195,60 +168,34 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         job=settings.jobs.scoring,
         verdict=True,
     )
-    bias_input = jobs.processing(
-        "BiasInput",
-        role="bias-evaluator",
-        image=images.job,
-        entrypoint=module("bias_input"),
-        inputs={
-            "config": config["BiasInput"],
-            "predictions": output_uri(evaluate, "predictions"),
-            "facets": output_uri(snapshot_facets, "data"),
-        },
-        outputs=("data",),
-    )
-    post_bias = jobs.processing(
-        "PostBias",
-        role="bias-evaluator",
-        image=images.bias,
-        inputs={"config": config["PostBias"], "data": output_uri(bias_input, "data")},
-        outputs=("analysis_result",),
-        root_output=True,
-    )
-    judge_bias = jobs.processing(
-        "JudgeBias",
-        role="bias-evaluator",
-        image=images.job,
-        entrypoint=module("judge_bias"),
-        inputs={
-            "config": config["JudgeBias"],
-            "pre-analysis": output_uri(pre_bias, "analysis_result"),
-            "post-analysis": output_uri(post_bias, "analysis_result"),
-            "data": output_uri(bias_input, "data"),
-        },
-        outputs=("verdict", "intervals"),
-        verdict=True,
-    )
+    bias_input, post_bias, judge_bias = None, None, None
+    if bias:
+        bias_input, post_bias, judge_bias = bias.predictions(evaluate, labels=pre_bias)
+    verdicts = {
+        "data-verdict": validate_training,
+        "facets-verdict": validate_facets,
+        "quality-verdict": evaluate,
+        "bias-verdict": judge_bias,
+    }
+    not_judged = [] if bias else [f"--bias-not-judged={' '.join(recipe.bias.reason.split())}"]
     track = jobs.processing(
         "Track",
         role="registrar",
         image=images.job,
-        entrypoint=module("track"),
+        entrypoint=step_module("track"),
         arguments=[
             "--execution-id", execution,
             "--recipe", recipe.name,
             "--experiment", recipe.model_package_group,
+            *not_judged,
         ],
         environment=mlflow,
         inputs={
             "run-manifest": run_manifest_uri,
             "metrics": output_uri(evaluate, "metrics"),
             "decision": output_uri(evaluate, "decision"),
-            "intervals": output_uri(judge_bias, "intervals"),
-            "data-verdict": output_uri(validate_training, "verdict"),
-            "facets-verdict": output_uri(validate_facets, "verdict"),
-            "quality-verdict": output_uri(evaluate, "verdict"),
-            "bias-verdict": output_uri(judge_bias, "verdict"),
+            **({"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}),
+            **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
         },
         outputs=("tracking", "verdicts"),
         isolated=False,
@@ -258,12 +205,13 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         "Register",
         role="registrar",
         image=images.job,
-        entrypoint=module("register"),
+        entrypoint=step_module("register"),
         arguments=[
             "--registry", registry,
             "--model-package-group", recipe.model_package_group,
             "--execution-id", execution,
             "--recipe", recipe.name,
+            *not_judged,
         ],
         environment=mlflow,
         inputs={
@@ -273,7 +221,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "lock": output_uri(compile_, "lock"),
             "metrics": output_uri(evaluate, "metrics"),
             "decision": output_uri(evaluate, "decision"),
-            "snapshot-manifest": output_uri(snapshot, "manifest"),
+            "snapshot-manifest": output_uri(training, "manifest"),
             "tracking": output_uri(track, "tracking"),
             "verdicts": output_uri(track, "verdicts"),
         },
@@ -282,25 +230,31 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         cached=False,
     )  # fmt: skip
 
-    model_gate = _gate("ModelGate", judged=(evaluate, judge_bias), then=[register])
+    model_gate = _gate("ModelGate", judged=_present(evaluate, judge_bias), then=[register])
     model_gate.add_depends_on([track])
-    model_steps: list[Step] = [
+    model_steps = _present(
         prepare, pre_bias, weights, train, compile_, champion, evaluate, bias_input, post_bias,
         judge_bias, track, model_gate,
-    ]  # fmt: skip
-    data_gate = _gate("DataGate", judged=(validate_training, validate_facets), then=model_steps)
+    )  # fmt: skip
+    data_judges = _present(validate_training, validate_facets)
+    data_gate = _gate("DataGate", judged=data_judges, then=model_steps)
     return Pipeline(
         name=f"{settings.project}-{settings.environment}-{recipe.name}",
         parameters=[lake_uri, as_of, registry, tracking_uri, run_manifest_uri],
-        steps=[snapshot, snapshot_facets, validate_training, validate_facets, data_gate],
+        steps=_present(training, facets, *data_judges, data_gate),
         sagemaker_session=session,
     )
 
 
-def _gate(name: str, *, judged: Sequence[ProcessingStep], then: Sequence[Step]) -> ConditionStep:
+def _present(*steps: Step | None) -> list[Step]:
+    """Leaves out the steps that a pipeline does not have."""
+    return [step for step in steps if step is not None]
+
+
+def _gate(name: str, *, judged: Sequence[Step], then: Sequence[Step]) -> ConditionStep:
     """Goes on with `then` only if every judged step's verdict passed; else fails, saying why."""
 
-    def read(step: ProcessingStep, path: str) -> JsonGet:
+    def read(step: Step, path: str) -> JsonGet:
         return JsonGet(step_name=step.name, property_file=f"{step.name}Verdict", json_path=path)
 
     summaries = [read(step, "summary") for step in judged]

@@ -36,6 +36,11 @@ def joined(*parts: Uri) -> Join:
     return Join(on="/", values=list(parts))
 
 
+def step_module(name: str) -> list[str]:
+    """Returns the command that runs a step's module."""
+    return ["python3", "-m", f"sashiko.steps.{name}"]
+
+
 def output_uri(step: ProcessingStep, name: str) -> Uri:
     """Refers to the S3 URI of a processing step's output."""
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri

@@ -1,33 +1,69 @@
 """Whether a recipe and its data contract fit together."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.serving.text import columns
 
 
-def check_recipe(recipe: Recipe, contract: Contract) -> None:
+def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
     """Finds what recipe and contract disagree on, before anything is downloaded or trained.
+
+    Args:
+        recipe: the recipe.
+        contract: its data contract.
+        source: the recipe's file, named in every error.
 
     Raises:
         InputError: naming the recipe's key, and what the contract offers.
     """
-    facets = [facet.column for facet in contract.facets]
+    problems = [*_bias(recipe, contract), *_facets(recipe, contract), *_template(recipe, contract)]
+    if problems:
+        raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """Holds that bias is judged if the contract has facets, and only then."""
+    judged = recipe.bias.judged
+    if judged and not contract.facets:
+        yield (
+            f"key `bias`: {recipe.contract} has no facets, so bias cannot be judged; say "
+            "`bias: {judged: false, reason: why}` here, or name facets there"
+        )
+    if not judged and contract.facets:
+        named = ", ".join(facet.column for facet in contract.facets)
+        yield (
+            f"key `bias.judged`: {recipe.contract} has facets ({named}), so bias is judged; remove "
+            "`judged: false` and its reason here, or the facets there"
+        )
+    if not judged and (recipe.reweighing.facets or recipe.reweighing.strength):
+        yield "key `reweighing`: it needs facets; with `bias.judged: false` remove it"
+
+
+def _facets(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    known = [facet.column for facet in contract.facets]
     named = [("bias.gates", gate.facet) for gate in recipe.bias.gates]
     named += [("reweighing.facets", facet) for facet in recipe.reweighing.facets]
     for key, facet in named:
-        if facet not in facets:
-            raise InputError(
-                f"recipe {recipe.name}: key `{key}`: {facet} is no facet of {recipe.contract}; "
-                f"its facets: {', '.join(facets)}"
+        if known and facet not in known:
+            yield (
+                f"key `{key}`: {facet} is no facet of {recipe.contract}; "
+                f"its facets: {', '.join(known)}"
             )
+
+
+def _template(recipe: Recipe, contract: Contract) -> Iterator[str]:
     try:
         used = columns(recipe.text.template)
     except ValueError as error:
-        raise InputError(f"recipe {recipe.name}: key `text.template`: {error}") from error
+        yield f"key `text.template`: {error}"
+        return
     for column in used:
         if column not in contract.text_columns:
-            raise InputError(
-                f"recipe {recipe.name}: key `text.template`: {{{column}}} is no text column of "
+            yield (
+                f"key `text.template`: {{{column}}} is no text column of "
                 f"{recipe.contract}; its text columns: {', '.join(contract.text_columns)}"
             )

@@ -10,7 +10,6 @@ import yaml
 
 from sashiko.aws.images import job_images
 from sashiko.compiled import compiled_definition
-from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
@@ -66,7 +65,6 @@ def run_locally(
     staged = stage(recipe, contract_file=contract_path, bucket=settings.bucket)
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
-    check_recipe(recipe, contract)
     _make_private(home)
     started_from = source()
     run_id = new_run_id()

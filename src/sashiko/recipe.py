@@ -206,11 +206,30 @@ class QualitySection(Frozen):
 
 
 class BiasSection(Frozen):
-    """The bias gates, with the size and seed of the bootstrap behind the intervals."""
+    """The bias gates, with the size and seed of the bootstrap behind the intervals.
 
+    A data set without facets says `judged: false` and why; the two keys are written out only
+    then, so that what the bias steps read does not change for everybody else.
+    """
+
+    judged: bool = Field(True, exclude_if=bool, description="false: the data name no facet")
+    reason: str = Field(
+        "",
+        max_length=200,
+        exclude_if=lambda reason: not reason,
+        description="with `judged: false`, why; kept with the model",
+    )
     gates: tuple[BiasGate, ...] = ()
     bootstrap_replicates: int = Field(20_000, ge=1000)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _unjudged_says_why(self) -> "BiasSection":
+        if self.judged == bool(self.reason.strip()):
+            raise ValueError("`reason` goes with `judged: false`, and only with it")
+        if self.gates and not self.judged:
+            raise ValueError("`judged: false` leaves nothing to gate: remove `gates`")
+        return self
 
 
 class Recipe(Frozen):
@@ -253,18 +272,25 @@ def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         InputError: with file, key and allowed values, if the recipe is not valid.
     """
-    value = deep_merge(_read_extended(path, seen=()), parse_overrides(overrides))
+    value: dict[str, Any] = {}
+    for file in reversed(recipe_files(path)):
+        value = deep_merge(value, read_yaml(file))
+    value.pop("extends", None)
+    value = deep_merge(value, parse_overrides(overrides))
     source = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
     return validate(Recipe, value, source=source)
 
 
-def _read_extended(path: Path, *, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in seen:
-        raise InputError(f"{path}: `extends` comes back to itself")
-    value = read_yaml(path)
-    parent = value.pop("extends", None)
-    if parent is None:
-        return value
-    return deep_merge(
-        _read_extended(path.parent / str(parent), seen=(*seen, path.resolve())), value
-    )
+def recipe_files(path: Path) -> tuple[Path, ...]:
+    """Returns a recipe's file and those that it extends, itself first.
+
+    Raises:
+        InputError: if one is missing or no YAML mapping, or `extends` comes back to itself.
+    """
+    files = [path]
+    while (parent := read_yaml(files[-1]).get("extends")) is not None:
+        extended = files[-1].parent / str(parent)
+        if extended.resolve() in {file.resolve() for file in files}:
+            raise InputError(f"{extended}: `extends` comes back to itself")
+        files.append(extended)
+    return tuple(files)

@@ -4,8 +4,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.consistency import check_recipe
+from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe, load_recipe
+from sashiko.recipe import Recipe, load_recipe, recipe_files
+from sashiko.review import refuse_unreviewed
 from sashiko.settings import Settings
 
 HOME = Path(".sashiko")
@@ -24,18 +27,32 @@ class Source:
     dirty: bool
 
 
-def find_recipe(name: str, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads a recipe by name (`recipes/<name>.yaml`) or by path.
+def find_recipe(name: str) -> Path:
+    """Finds a recipe's file by name (`recipes/<name>.yaml`) or by path.
 
     Raises:
-        InputError: if there is none, with the names there are; or if it is not valid.
+        InputError: if there is none, with the names there are.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path("recipes") / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in Path("recipes").glob("*.yaml")))
         hint = f"known: {known}" if known else "run the command in the repository's root"
         raise InputError(f"there is no recipe {path}; {hint}")
-    return load_recipe(path, overrides=overrides)
+    return path
+
+
+def open_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads a recipe that is about to be used.
+
+    Raises:
+        InputError: if it is not valid, does not fit its contract, or a guess of `sashiko contract
+            init` in either file has not been reviewed.
+    """
+    recipe = load_recipe(path, overrides=overrides)
+    contract = contract_file(recipe)
+    refuse_unreviewed([contract, *recipe_files(path)])
+    check_recipe(recipe, load_contract(contract), source=path)
+    return recipe
 
 
 def contract_file(recipe: Recipe) -> Path:
@@ -71,11 +88,14 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def choose_recipe(
-    settings: Settings, name: str | None, *, overrides: tuple[str, ...] = ()
-) -> Recipe:
-    """Reads the named recipe, or the one that the settings name."""
-    return find_recipe(name or settings.recipe, overrides=overrides)
+def choose_recipe(settings: Settings, name: str | None) -> Recipe:
+    """Reads the named recipe, or the one that the settings name, to look at what it names."""
+    return load_recipe(find_recipe(name or settings.recipe))
+
+
+def use_recipe(settings: Settings, name: str | None, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads the named recipe, or the one that the settings name, as `open_recipe` does."""
+    return open_recipe(find_recipe(name or settings.recipe), overrides=overrides)
 
 
 def tracking_uri(home: Path) -> str:

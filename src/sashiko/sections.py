@@ -20,7 +20,7 @@ from sashiko.yaml_models import validate
 M = TypeVar("M", bound=BaseModel)
 
 _CONTRACT_FILE = "contract.odcs.yaml"
-STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+_STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "Snapshot": ("contract",),
         "SnapshotFacets": ("contract",),
@@ -35,12 +35,19 @@ STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Register": ("contract",),
     }
 )
+_FACET_STEPS = ("SnapshotFacets", "ValidateFacets", "Weights", "BiasInput", "JudgeBias")
+
+
+def configured_steps(recipe: Recipe) -> tuple[str, ...]:
+    """Names the recipe's steps that have a configuration channel of these sections."""
+    left_out = () if recipe.bias.judged else _FACET_STEPS
+    return tuple(step for step in _STEP_SECTIONS if step not in left_out)
 
 
 def step_files(step: str, *, recipe: Recipe, contract_file: Path) -> dict[str, bytes]:
     """Returns the files of a step's configuration channel: name -> content."""
     files: dict[str, bytes] = {}
-    for section in STEP_SECTIONS[step]:
+    for section in _STEP_SECTIONS[step]:
         if section == "contract":
             files[_CONTRACT_FILE] = contract_file.read_bytes()
         else:

@@ -8,7 +8,7 @@ from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from sashiko.files import canonical_json, sha256_bytes
 from sashiko.recipe import Recipe
-from sashiko.sections import STEP_SECTIONS, content_uri, step_files
+from sashiko.sections import configured_steps, content_uri, step_files
 
 _SERVING = Path(__file__).parent / "serving"
 
@@ -54,14 +54,16 @@ def stage(recipe: Recipe, *, contract_file: Path, bucket: str) -> Staged:
     """
     contract = load_contract(contract_file)
     config = {
-        step: step_files(step, recipe=recipe, contract_file=contract_file) for step in STEP_SECTIONS
+        step: step_files(step, recipe=recipe, contract_file=contract_file)
+        for step in configured_steps(recipe)
     }
-    config["PreBias"] = {
-        "analysis_config.json": canonical_json(analysis_config(contract, kind="pre"))
-    }
-    config["PostBias"] = {
-        "analysis_config.json": canonical_json(analysis_config(contract, kind="post"))
-    }
+    if recipe.bias.judged:
+        config["PreBias"] = {
+            "analysis_config.json": canonical_json(analysis_config(contract, kind="pre"))
+        }
+        config["PostBias"] = {
+            "analysis_config.json": canonical_json(analysis_config(contract, kind="post"))
+        }
     code = {
         path.name: path.read_bytes()
         for path in sorted(_SERVING.glob("*.py"))

@@ -189,6 +189,16 @@ def finish(process: "subprocess.Popen[str]") -> Attempt:
     return Attempt(process.args, process.returncode, out, err)
 
 
+def refuses(attempt: Attempt, *texts: str) -> None:
+    """Holds that a command ended with one error that says all of the texts."""
+    assert (attempt.returncode, attempt.stdout) == (1, ""), attempt.stderr
+    assert "Traceback" not in attempt.stderr
+    assert attempt.stderr.count("error: ") == 1
+    message = attempt.stderr.partition("error: ")[2]
+    for text in texts:
+        assert text in message
+
+
 def bucket() -> str:
     """Returns the name of the local artifacts bucket."""
     return load_settings("local", folder=ROOT / "config").bucket

@@ -9,19 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.project import RUN, Attempt, Project, Refusals, write_csv
+from tests.e2e.project import RUN, Attempt, Project, Refusals, refuses, write_csv
 
 Rows = list[dict[str, Any]]
-
-
-def refuses(attempt: Attempt, *texts: str) -> None:
-    """Holds that a command ended with one error that says all of the texts."""
-    assert (attempt.returncode, attempt.stdout) == (1, ""), attempt.stderr
-    assert "Traceback" not in attempt.stderr
-    assert attempt.stderr.count("error: ") == 1
-    message = attempt.stderr.partition("error: ")[2]
-    for text in texts:
-        assert text in message
 
 
 @pytest.fixture(scope="module")

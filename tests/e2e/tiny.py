@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,6 +30,22 @@ _RECIPE = {
 }
 
 
+def copy_repository(root: Path) -> Project:
+    """Copies the repository's files to `root`, a folder that does not exist yet."""
+    for folder in ("config", "contracts", "recipes", "pipelines"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return Project(root)
+
+
+def install_encoder(project: Project, encoder: Path) -> dict[str, Any]:
+    """Puts a model's files where a download would, and returns a recipe's `model` section."""
+    files = {path.name: sha256_file(path) for path in walk_files(encoder)}
+    weights = project.home / "s3" / bucket() / "weights" / sha256_bytes(canonical_json(files))[:16]
+    shutil.copytree(encoder, weights)
+    nowhere = {"kind": "pypi", "requirement": "not-a-package==0.0", "member": "nothing"}
+    return {"name": "tiny", "sources": [nowhere], "files": files}
+
+
 def make_project(root: Path, *, encoder: Path, rows: Path) -> Project:
     """Copies the repository's files to `root` and adds the tiny recipe.
 
@@ -37,20 +54,15 @@ def make_project(root: Path, *, encoder: Path, rows: Path) -> Project:
         encoder: the model's files; they are put where a download would put them.
         rows: the raw data.
     """
-    for folder in ("config", "contracts", "recipes", "pipelines"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    project = copy_repository(root)
     shutil.copy(root / "contracts/complaints.odcs.yaml", root / "contracts/tiny.odcs.yaml")
     shutil.copy(rows, root / f"rows{rows.suffix}")
-    files = {path.name: sha256_file(path) for path in walk_files(encoder)}
-    weights = root / ".sashiko/s3" / bucket() / "weights" / sha256_bytes(canonical_json(files))[:16]
-    shutil.copytree(encoder, weights)
-    nowhere = {"kind": "pypi", "requirement": "not-a-package==0.0", "member": "nothing"}
     recipe = _RECIPE | {
         "data": {"sources": [{"kind": "file", "path": f"rows{rows.suffix}"}]},
-        "model": {"name": "tiny", "sources": [nowhere], "files": files},
+        "model": install_encoder(project, encoder),
     }
     (root / "recipes/tiny.yaml").write_text(yaml.safe_dump(recipe))
-    return Project(root)
+    return project
 
 
 def make_rows(path: Path, *, rows: int) -> None:

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.golden.rewrite import ROOT, definitions, schemas
+from sashiko.definition.model import parse_definition
+from sashiko.recipe import load_recipe
+from tests.golden.rewrite import ROOT, definition, definitions, schemas
 
 
 @pytest.mark.parametrize("path", schemas(), ids=lambda path: path.name)
@@ -17,6 +20,31 @@ def test_the_definition_is_the_golden_one():
     for path, content in definitions().items():
         assert json.loads(path.read_bytes()) == json.loads(content), "run `make golden`"
         assert path.read_bytes() == content
+
+
+def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
+    contract = yaml.safe_load((ROOT / "contracts/complaints.odcs.yaml").read_text())
+    properties = contract["schema"][0]["customProperties"]
+    next(item for item in properties if item["property"] == "facets")["value"] = []
+    (tmp_path / "contract.odcs.yaml").write_text(yaml.safe_dump(contract))
+    recipe = load_recipe(ROOT / "recipes/complaints.yaml").model_dump(mode="json")
+    recipe |= {
+        "contract": str(tmp_path / "contract.odcs.yaml"),
+        "reweighing": {},
+        "bias": {"judged": False, "reason": "none are\nknown"},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    built = json.loads(definition(str(tmp_path / "recipe.yaml")))
+
+    steps = {step.name: step for step in parse_definition(built).steps}
+    assert set(steps) == {
+        "Snapshot", "Validate", "DataGate", "DataGateClosed", "Prepare", "Train", "Compile",
+        "ResolveChampion", "Evaluate", "Track", "ModelGate", "ModelGateClosed", "Register",
+    }  # fmt: skip
+    text = json.dumps(built)
+    assert text.count("--bias-not-judged=none are known") == 2  # Track and Register
+    for word in ('"weights"', '"intervals"', "bias-verdict", "facets-verdict", "bias-evaluator"):
+        assert word not in text
 
 
 def test_only_the_generator_names_a_shipped_data_set():

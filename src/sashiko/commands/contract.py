@@ -1,19 +1,52 @@
-"""`sashiko contract ...`: check a data contract."""
+"""`sashiko contract ...`: draft a data contract, check one."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sashiko.commands.options import AsJson
+from sashiko.review import describe_lines, review_lines
 
-app = typer.Typer(help="Data contracts: check.", no_args_is_help=True)
+app = typer.Typer(help="Data contracts: init, check.", no_args_is_help=True)
 
 
 @app.callback()
 def contracts() -> None:
     """Data contracts (Open Data Contract Standard)."""
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
+    label: Annotated[str, typer.Option("--label", help="The column to learn, with two values.")],
+    facet: Annotated[
+        list[str] | None,
+        typer.Option("--facet", help="A column by which bias is judged; may be given again."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of contract and recipe; default: the file's.")
+    ] = None,
+) -> None:
+    """Draft a contract and a recipe for a data file; `run` waits until each guess is reviewed."""
+    from sashiko.draft.guess import make_draft
+    from sashiko.draft.naming import project_name
+    from sashiko.draft.write import refuse_existing, source_path, write_draft
+
+    chosen = project_name(data) if name is None else name
+    refuse_existing(chosen)
+    draft = make_draft(
+        data, name=chosen, source=source_path(data), label=label, facets=tuple(facet or ())
+    )
+    for path in write_draft(draft):
+        typer.echo(describe_lines(path, review_lines(path)))
+    print(
+        "Read each line, correct it, and remove its `# review` comment; then: "
+        f"sashiko run --recipe {chosen}",
+        file=sys.stderr,
+    )
 
 
 @app.command()
@@ -26,10 +59,21 @@ def check(
 
     contract = load_contract(file)
     suite = expectation_suite(contract, "all")
+    left = _left_to_review(file)
     if json_:
-        typer.echo(json.dumps(contract.model_dump(mode="json"), indent=2))
+        review = {"unreviewed": {str(path): lines for path, lines in left.items()}}
+        typer.echo(json.dumps(contract.model_dump(mode="json") | review, indent=2))
         return
     typer.echo(f"{file}: valid; {contract.id} {contract.version}, table {contract.table}")
     for column in contract.columns:
         typer.echo(f"  {column.name:<24} {column.logical_type:<10} {column.classification}")
     typer.echo(f"  {len(suite.expectations)} expectations")
+    for path, lines in left.items():
+        typer.echo(describe_lines(path, lines))
+
+
+def _left_to_review(contract: Path) -> dict[Path, tuple[int, ...]]:
+    """Finds the marks of `init` in a contract, and in the recipe of the same name."""
+    recipe = Path("recipes") / f"{contract.name.removesuffix('.odcs.yaml')}.yaml"
+    files = [contract, *([recipe] if recipe.is_file() else [])]
+    return {path: lines for path in files if (lines := review_lines(path))}

@@ -3,7 +3,7 @@
 import typer
 
 from sashiko.commands.options import Environment, Home, Overrides, RecipeName
-from sashiko.repository import HOME, choose_recipe
+from sashiko.repository import HOME, use_recipe
 from sashiko.settings import load_settings
 
 
@@ -17,5 +17,5 @@ def definition(
     from sashiko.compiled import compiled_definition
 
     settings = load_settings(env)
-    chosen = choose_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
     typer.echo(compiled_definition(settings, chosen, home=home), nl=False)

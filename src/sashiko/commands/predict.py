@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import Environment, Home, RecipeName
-from sashiko.repository import HOME, choose_recipe, contract_file
+from sashiko.repository import HOME, contract_file, use_recipe
 from sashiko.settings import load_settings
 
 
@@ -24,7 +24,7 @@ def predict(
     from sashiko.contract.model import load_contract
     from sashiko.predict import predict_file
 
-    chosen = choose_recipe(load_settings(env), recipe)
+    chosen = use_recipe(load_settings(env), recipe)
     contract = load_contract(contract_file(chosen))
     with champion_artifact(chosen, home=home) as (artifact, threshold):
         predict_file(artifact, threshold=threshold, contract=contract, path=file, out=out)

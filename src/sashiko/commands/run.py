@@ -11,7 +11,7 @@ import typer
 
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.errors import InputError
-from sashiko.repository import HOME, choose_recipe
+from sashiko.repository import HOME, use_recipe
 from sashiko.settings import load_settings
 
 
@@ -37,7 +37,7 @@ def run(
             f"--env {env}: runs in an AWS account arrive with the Pipeline stack; "
             "`--env local` runs the same definition on this machine"
         )
-    chosen = choose_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
     try:
         result = run_locally(
             settings, chosen, home=home, from_step=from_, command=_again(recipe, set_, home)

@@ -176,7 +176,7 @@ class Contract(Frozen):
         limitations: what they must not be used for.
         columns: in the order of the contract.
         label: what is learned.
-        facets: by what bias is judged.
+        facets: by what bias is judged; none, said as an empty list, where no column tells groups.
         split: how rows go to train, validation and test.
         text_columns: what a recipe's text template may use.
         ingest: how raw values are cleaned.
@@ -193,7 +193,7 @@ class Contract(Frozen):
     limitations: str
     columns: tuple[Column, ...] = Field(min_length=1)
     label: Label
-    facets: tuple[Facet, ...] = Field(min_length=1)
+    facets: tuple[Facet, ...]
     split: TimeSplit | TextHashSplit = Field(discriminator="kind")
     text_columns: tuple[str, ...] = Field(min_length=1)
     ingest: Ingest = Ingest()

@@ -139,7 +139,7 @@ def _typed(
             continue
         raw = _cleaned(batch.column(places[column.name]), column, contract)
         try:
-            arrays.append(_cast(raw, field.type))
+            arrays.append(cast_values(raw, field.type))
         except pa.ArrowException as error:
             index, value = _first_misfit(raw, field.type)
             shown = _shown(value) if column.classification == "none" else "the value"
@@ -166,7 +166,16 @@ def _cleaned(values: pa.Array, column: Column, contract: Contract) -> pa.Array:
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
 
 
-def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def cast_values(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Types cleaned values as the lake's column of that type would be.
+
+    Args:
+        values: an array or chunked array of texts without blanks around them, or of typed values.
+        kind: one of `derive.ARROW_TYPES`.
+
+    Raises:
+        pyarrow.ArrowException: if a value is none of that type.
+    """
     if pa.types.is_timestamp(kind) and pa.types.is_string(values.type):
         values = _with_zone(values)
     typed = values.cast(kind)
@@ -186,7 +195,7 @@ def _first_misfit(values: pa.Array, kind: pa.DataType) -> tuple[int, object]:
     """Finds the first value that cannot be cast, and its index in the batch."""
     for index in range(len(values)):
         try:
-            _cast(values.slice(index, 1), kind)
+            cast_values(values.slice(index, 1), kind)
         except pa.ArrowException:
             return index, values[index].as_py()
     raise AssertionError("a batch failed to cast, and each of its values did not")

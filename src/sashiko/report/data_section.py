@@ -3,13 +3,15 @@
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Column, Contract, TextHashSplit
 from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.gates import bias_not_judged
 from sashiko.report.views import Cell, Fact, Row, Section, Table
 from sashiko.report.words import percent
 from sashiko.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 
+_FACETS = "SnapshotFacets"
 _SNAPSHOTS = {
     "Snapshot": "what training sees",
-    "SnapshotFacets": "what judges bias, and nobody else",
+    _FACETS: "what judges bias, and nobody else",
 }
 _USES = {
     "none": "may be trained on",
@@ -31,7 +33,7 @@ def data_section(evidence: Evidence) -> Section:
 def _contract_facts(contract: Contract | Missing) -> tuple[Fact, ...]:
     if isinstance(contract, Missing):
         return ()
-    facets = ", ".join(facet.column for facet in contract.facets) or "none"
+    facets = ", ".join(facet.column for facet in contract.facets) or "none: bias is not judged"
     label = contract.label
     return (
         Fact("contract", f"{contract.title} ({contract.id}, version {contract.version})"),
@@ -58,6 +60,8 @@ def _split_words(contract: Contract) -> str:
 def _snapshots(evidence: Evidence) -> Table:
     rows, reasons = [], []
     for step, use in _SNAPSHOTS.items():
+        if step == _FACETS and bias_not_judged(evidence):
+            continue
         manifest = evidence.read(step, "manifest", MANIFEST_FILE, lambda p: read_manifest(p.parent))
         if isinstance(manifest, Missing):
             reasons.append(manifest.why)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing, json_record
-from sashiko.report.gates import Verdicts
+from sashiko.report.gates import Verdicts, bias_not_judged
 from sashiko.report.views import Fact, Outcome
 from sashiko.report.words import check_view, duration
 
@@ -54,6 +54,8 @@ def run_facts(evidence: Evidence) -> tuple[Fact, ...]:
     if not isinstance(source, Missing):
         dirty = " with uncommitted changes" if source.dirty else ""
         facts.append(Fact("git commit", f"{source.git_sha[:12]}{dirty}"))
+    if unjudged := bias_not_judged(evidence):
+        facts.append(Fact("fairness", unjudged))
     facts.append(Fact("started", f"{datetime.fromisoformat(run.start):%d %B %Y, %H:%M} UTC"))
     if run.seconds is not None:
         facts.append(Fact("took", duration(run.seconds)))
@@ -74,6 +76,8 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
     made = [verdict for verdict in found.values() if isinstance(verdict, Verdict)]
     checks = sum(len(verdict.checks) for verdict in made)
     passed = f"All {len(made)} gates passed, with {checks} checks."
+    if unjudged := bias_not_judged(evidence):
+        passed += f" {_sentence(unjudged)}"
     registration = evidence.read(
         "Register", "registration", "registration.json", lambda p: json_record(Registration, p)
     )

@@ -9,6 +9,7 @@ from sashiko.report.bar import allowed_range, range_bar
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.facet_figures import score_figures
 from sashiko.report.forest import ForestRow, forest
+from sashiko.report.gates import bias_not_judged
 from sashiko.report.group_rates import GroupRates, read_group_rates
 from sashiko.report.views import Cell, Figure, Mark, Row, Section, Table
 
@@ -24,6 +25,8 @@ _HOW_TO_READ = (
 def fairness_section(evidence: Evidence) -> Section:
     """Shows the bias metrics with bounds and intervals, and what each group gets."""
     title = "Fairness"
+    if unjudged := bias_not_judged(evidence):
+        return Section("fairness", title, absent=unjudged)
     estimates = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
     if isinstance(estimates, Missing):
         return Section("fairness", title, absent=f"No figures. {estimates.why}")

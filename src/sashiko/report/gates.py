@@ -47,8 +47,17 @@ def gate_views(found: Verdicts) -> tuple[GateView, ...]:
     return tuple(views)
 
 
+def bias_not_judged(evidence: Evidence) -> str:
+    """Says why the recipe leaves bias unjudged, or nothing where it is judged."""
+    if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.judged:
+        return ""
+    return f"Bias not judged: {' '.join(evidence.recipe.bias.reason.split())}"
+
+
 def notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
     """Says what nobody judged, so that silence is not taken for a pass."""
+    if unjudged := bias_not_judged(evidence):
+        return (unjudged,)
     if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.gates:
         return ()
     judged = [verdict for verdict in found.values() if isinstance(verdict, Verdict)]

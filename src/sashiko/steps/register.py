@@ -31,15 +31,15 @@ def gather(folder: Path) -> None:
     write_json(folder / "manifest-sha256.json", digests)
 
 
-def version_tags(execution_id: str, recipe: str) -> dict[str, str]:
+def version_tags(execution_id: str, recipe: str, *, bias_not_judged: str) -> dict[str, str]:
     """Collects what is recorded with a version: data, contract, code, gates, main figure."""
     contract = read_contract()
     snapshot = read_manifest(processing_input("snapshot-manifest"))
     source = read_json(processing_input("run-manifest") / "source.json")
     evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
     verdicts = [read_verdict(file) for file in walk_files(processing_input("verdicts"))]
-    gates = gate_tags(verdicts)
-    if "failed" in gates.values():
+    gates = gate_tags(verdicts, bias_not_judged=bias_not_judged)
+    if not all(verdict.passed for verdict in verdicts):
         raise InputError(f"a failed gate cannot be registered: {gates}")
     return {
         "execution_id": execution_id,
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--model-package-group", required=True, help="where the version belongs")
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
+    parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
     arguments = parser.parse_args()
 
     registry = open_registry(arguments.registry)
@@ -87,7 +88,11 @@ def main() -> None:
             files=Path(folder),
             run_id=tracking["mlflow_run_id"],
             threshold=decision.threshold,
-            tags=version_tags(arguments.execution_id, arguments.recipe),
+            tags=version_tags(
+                arguments.execution_id,
+                arguments.recipe,
+                bias_not_judged=arguments.bias_not_judged,
+            ),
         )
     write_json(
         processing_output("registration") / "registration.json", registration(version, new=new)

@@ -17,11 +17,20 @@ from sashiko.steps.entry import run_step
 from sashiko.tracking import track_execution
 
 _GATES = ("data", "facets", "quality", "bias")
+_WITHOUT_FACETS = ("data", "quality")
 
 
-def gate_tags(verdicts: Sequence[Verdict]) -> dict[str, str]:
-    """Says of each gate `gate.<gate>` -> `passed` or `failed`."""
-    return {f"gate.{item.gate}": "passed" if item.passed else "failed" for item in verdicts}
+def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str, str]:
+    """Says of each gate `gate.<gate>` -> `passed` or `failed`, and where bias was not judged, why.
+
+    Args:
+        verdicts: of the gates that judged.
+        bias_not_judged: the recipe's reason; empty where bias was judged.
+    """
+    tags = {f"gate.{item.gate}": "passed" if item.passed else "failed" for item in verdicts}
+    if bias_not_judged:
+        tags |= {"gate.bias": "not judged", "gate.bias.reason": bias_not_judged}
+    return tags
 
 
 def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
@@ -66,10 +75,13 @@ def main() -> None:
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
     parser.add_argument("--experiment", required=True, help="the MLflow experiment")
+    parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
     arguments = parser.parse_args()
 
     evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
-    verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in _GATES]
+    unjudged = arguments.bias_not_judged
+    names = _WITHOUT_FACETS if unjudged else _GATES
+    verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in names]
     for verdict in verdicts:
         write_verdict(verdict, processing_output("verdicts") / verdict.gate)
     source = read_json(processing_input("run-manifest") / "source.json")
@@ -77,8 +89,12 @@ def main() -> None:
         os.environ.get("MLFLOW_TRACKING_URI", ""),
         experiment=arguments.experiment,
         execution_id=arguments.execution_id,
-        tags={"recipe": arguments.recipe, "git_sha": source["git_sha"], **gate_tags(verdicts)},
-        metrics=quality_metrics(evaluation) | bias_metrics(),
+        tags={
+            "recipe": arguments.recipe,
+            "git_sha": source["git_sha"],
+            **gate_tags(verdicts, bias_not_judged=unjudged),
+        },
+        metrics=quality_metrics(evaluation) | ({} if unjudged else bias_metrics()),
         curve=evaluation.learning_curve,
     )
     write_json(processing_output("tracking") / "tracking.json", {"mlflow_run_id": run_id})

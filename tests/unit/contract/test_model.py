@@ -51,6 +51,12 @@ def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(
     assert names["facets"] == ["loan_id", "age", "late"]
 
 
+def test_a_contract_may_say_that_it_has_no_facets(tmp_path: Path) -> None:
+    bent = document()
+    custom(bent, "facets")["value"] = []
+    assert contract_of(bent, tmp_path).facets == ()
+
+
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.stem)
 def test_every_shipped_contract_is_valid_and_shows_no_personal_column(path: Path) -> None:
     contract = load_contract(path)
@@ -73,6 +79,11 @@ def test_an_unquoted_yes_or_no_of_yaml_is_told_and_not_turned_into_a_truth_value
 
 def _set(name: str, key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda bent: column_of(bent, name).update({key: value})
+
+
+def _no_facets(bent: dict[str, Any]) -> None:
+    properties = table_of(bent)["customProperties"]
+    properties.remove(custom(bent, "facets"))
 
 
 def _drop(name: str, key: str) -> Callable[[dict[str, Any]], None]:
@@ -130,7 +141,7 @@ def _twice(bent: dict[str, Any]) -> None:
         (_set("late", "classification", "sensitive"), r"column `late`: the label is trained on"),
         (_set("age", "classification", "pii"), r"column `age`: a facet must .* sensitive, not pii"),
         (_drop("age", "required"), r"column `age`: a facet needs"),
-        (_custom("facets", []), r"key `facets`"),
+        (_no_facets, r"key `facets` is missing"),
         (_custom("facets", [{"column": "age", "disadvantaged": ["ancient"]}]), r"no value ancient"),
         (_custom("facets", [{"column": "age", "disadvantaged": ["old", "young"]}]), r"no group"),
         (_custom("textColumns", ["reader"]), r"column `reader`: key `textColumns`"),

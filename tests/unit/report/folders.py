@@ -1,5 +1,6 @@
 """Run folders as the runner and the steps leave them, small and made without running anything."""
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def _job(name: str) -> dict[str, Any]:
     return step
 
 
-def _gate(name: str, inside: list[dict[str, Any]]) -> dict[str, Any]:
+def _gate(name: str, inside: list[dict[str, Any]], without: Set[str]) -> dict[str, Any]:
     conditions = [
         {
             "Type": "Equals",
@@ -64,18 +65,23 @@ def _gate(name: str, inside: list[dict[str, Any]]) -> dict[str, Any]:
             "RightValue": True,
         }
         for judge in _GATES[name]
+        if judge not in without
     ]
     closed = {"Name": f"{name}Closed", "Type": "Fail", "Arguments": {"ErrorMessage": "closed"}}
     arguments = {"Conditions": conditions, "IfSteps": inside, "ElseSteps": [closed]}
     return {"Name": name, "Type": "Condition", "Arguments": arguments}
 
 
-def definition() -> dict[str, Any]:
-    """A pipeline with the steps that the report knows by name."""
-    model_gate = _gate("ModelGate", [_job("Register")])
-    model = [_job(name) for name in ("Prepare", "Train", "Evaluate", "BiasInput", "JudgeBias")]
-    data = [_job(name) for name in ("Snapshot", "SnapshotFacets", "Validate", "ValidateFacets")]
-    steps = [*data, _gate("DataGate", [*model, model_gate])]
+def definition(without: Set[str]) -> dict[str, Any]:
+    """A pipeline with the steps that the report knows by name, but for some."""
+
+    def jobs(*names: str) -> list[dict[str, Any]]:
+        return [_job(name) for name in names if name not in without]
+
+    model_gate = _gate("ModelGate", [_job("Register")], without)
+    model = jobs("Prepare", "Train", "Evaluate", "BiasInput", "JudgeBias")
+    data = jobs("Snapshot", "SnapshotFacets", "Validate", "ValidateFacets")
+    steps = [*data, _gate("DataGate", [*model, model_gate], without)]
     return {"Version": "2020-12-01", "Parameters": [], "Steps": steps}
 
 
@@ -86,6 +92,7 @@ class RunFolder:
         self.home = root / "home"
         self.folder = self.home / "runs" / RUN_ID
         self.steps: dict[str, StepRecord] = {}
+        self.without: set[str] = set()
 
     def output(self, step: str, output: str) -> Path:
         """The folder in the store that a step's output lies in."""
@@ -107,11 +114,16 @@ class RunFolder:
             name=name, type=kind, status=status, seconds=1.5, outputs=outputs, **more
         )
 
+    def leave_out(self, *names: str) -> None:
+        """Takes steps out of the pipeline, as if it never had them."""
+        self.without.update(names)
+
     def write(self, status: RunStatus, **more: Any) -> Path:
         """Writes `run.json` and `definition.json`; steps that were not recorded did not run."""
         names = [*_WAYS]
         names[4:4] = ["DataGate"]
         names[-1:] = ["ModelGate", "Register", "ModelGateClosed", "DataGateClosed"]
+        names = [name for name in names if name not in self.without]
         for name in names:
             if name not in self.steps:
                 self.step(name, status="not_run")
@@ -128,5 +140,5 @@ class RunFolder:
             **more,
         )
         write_run(self.folder, record)
-        write_json(self.folder / "definition.json", definition())
+        write_json(self.folder / "definition.json", definition(self.without))
         return self.folder

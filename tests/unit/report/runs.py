@@ -146,6 +146,10 @@ def registered(root: Path, **more: Any) -> Path:
     run = started(root)
     prepared(run)
     judged(run, **more)
+    return _in_the_registry(run)
+
+
+def _in_the_registry(run: RunFolder) -> Path:
     run.step("ModelGate", outcome=True)
     run.step("ModelGateClosed", "skipped")
     record = {"model_package_group": "late-loans", "version": 3, "new": True,
@@ -163,6 +167,15 @@ def blocked(root: Path, **more: Any) -> Path:
     run.step("ModelGate", outcome=False)
     run.step("ModelGateClosed", "blocked", reason="bias: 1 of 1 checks failed")
     return run.write("blocked", reason="bias: 1 of 1 checks failed")
+
+
+def unjudged(root: Path, *, contract: dict[str, Any], reason: str) -> Path:
+    """A run of a data set without facets that ended in the registry."""
+    run = started(root, contract=contract, judged=False, reason=reason, gates=[])
+    prepared(run)
+    judged(run)
+    run.leave_out("SnapshotFacets", "ValidateFacets", "BiasInput", "JudgeBias")
+    return _in_the_registry(run)
 
 
 def failed(root: Path) -> Path:

@@ -8,6 +8,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.report import write_report
+from tests.unit.contract.documents import custom, document
 from tests.unit.report import runs
 from tests.unit.report.folders import RUN_ID, RunFolder
 
@@ -209,6 +210,21 @@ def test_without_a_bias_gate_the_page_says_not_judged(tmp_path, registered):
     page = page_of(runs.blocked(tmp_path, gates=[]))
     assert page.text("gates").startswith("Gates Bias not judged:")
     assert "Bias not judged" not in registered.html
+
+
+def test_a_run_whose_recipe_leaves_bias_unjudged_never_says_passed(tmp_path):
+    reason = "the data name nobody"
+    contract = document()
+    custom(contract, "facets")["value"] = []
+    page = page_of(runs.unjudged(tmp_path, contract=contract, reason=reason))
+    said = f"Bias not judged: {reason}"
+    assert f"All 2 gates passed, with 2 checks. {said}. The model" in page.text("decision")
+    assert f"fairness {said}" in page.text("decision")
+    assert page.text("gates").startswith(f"Gates {said}")
+    assert page.text("fairness") == f"Fairness {said}"
+    assert "none: bias is not judged" in page.text("data")
+    assert "SnapshotFacets" not in page.text("data")
+    assert "bias" not in re.findall(r"<h3>([\w-]+) <span class=\"mark passed", page.html)
 
 
 def test_texts_from_the_data_are_never_markup(tmp_path):

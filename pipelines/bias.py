@@ -1,0 +1,89 @@
+"""The bias evaluator's steps inside the model's part of the pipeline; nobody else reads a facet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sagemaker.mlops.workflow.steps import ProcessingStep
+
+from pipelines.jobs import Jobs, Uri, output_uri, step_module
+from sashiko.aws.images import JobImages
+
+
+@dataclass(frozen=True)
+class BiasEvaluator:
+    """Makes the steps that a pipeline has only where bias is judged.
+
+    Attributes:
+        jobs: makes steps.
+        images: what they run in.
+        config: step name -> URI of its configuration channel.
+        facets: the step SnapshotFacets.
+    """
+
+    jobs: Jobs
+    images: JobImages
+    config: Mapping[str, str]
+    facets: ProcessingStep
+
+    def labels(self) -> ProcessingStep:
+        """PreBias: the bias of the labels."""
+        return self.jobs.processing(
+            "PreBias",
+            role="bias-evaluator",
+            image=self.images.bias,
+            inputs={"config": self.config["PreBias"], "data": output_uri(self.facets, "data")},
+            outputs=("analysis_result",),
+            root_output=True,
+        )
+
+    def weights(self, prepare: ProcessingStep) -> ProcessingStep:
+        """Weights: a weight for each training row, so that Train needs no facet."""
+        inputs = {
+            "facets": output_uri(self.facets, "data"),
+            "train": output_uri(prepare, "train"),
+        }
+        return self._step("Weights", "weights", inputs=inputs, outputs=("weights",))
+
+    def predictions(
+        self, evaluate: ProcessingStep, *, labels: ProcessingStep
+    ) -> tuple[ProcessingStep, ProcessingStep, ProcessingStep]:
+        """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
+
+        Args:
+            evaluate: the step with the predictions.
+            labels: PreBias.
+        """
+        joined_inputs = {
+            "predictions": output_uri(evaluate, "predictions"),
+            "facets": output_uri(self.facets, "data"),
+        }
+        joined = self._step("BiasInput", "bias_input", inputs=joined_inputs, outputs=("data",))
+        analysed = self.jobs.processing(
+            "PostBias",
+            role="bias-evaluator",
+            image=self.images.bias,
+            inputs={"config": self.config["PostBias"], "data": output_uri(joined, "data")},
+            outputs=("analysis_result",),
+            root_output=True,
+        )
+        judged_inputs = {
+            "pre-analysis": output_uri(labels, "analysis_result"),
+            "post-analysis": output_uri(analysed, "analysis_result"),
+            "data": output_uri(joined, "data"),
+        }
+        outputs = ("verdict", "intervals")
+        judged = self._step("JudgeBias", "judge_bias", inputs=judged_inputs, outputs=outputs)
+        return joined, analysed, judged
+
+    def _step(
+        self, name: str, module: str, *, inputs: Mapping[str, Uri], outputs: tuple[str, ...]
+    ) -> ProcessingStep:
+        return self.jobs.processing(
+            name,
+            role="bias-evaluator",
+            image=self.images.job,
+            entrypoint=step_module(module),
+            inputs={"config": self.config[name], **inputs},
+            outputs=outputs,
+            verdict="verdict" in outputs,
+        )

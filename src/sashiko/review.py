@@ -1,0 +1,53 @@
+"""Guesses that nobody has confirmed: lines that `sashiko contract init` marked `# review`."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sashiko.errors import InputError
+
+_MARK = re.compile(r"(?:^|\s)#\s*review\b", re.IGNORECASE)
+
+
+def review_lines(path: Path) -> tuple[int, ...]:
+    """Returns the numbers of the lines that carry the mark, from 1.
+
+    Raises:
+        InputError: if the file cannot be read as UTF-8 text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable as UTF-8 text: {error}") from error
+    return tuple(number for number, line in enumerate(lines, 1) if _MARK.search(line))
+
+
+def describe_lines(path: Path, lines: Sequence[int]) -> str:
+    """Says where a file's marks are: `recipes/x.yaml: 4 guesses to review, lines 4, 9-11`."""
+    count = "1 guess" if len(lines) == 1 else f"{len(lines)} guesses"
+    return f"{path}: {count} to review, line{'s' if len(lines) > 1 else ''} {_ranges(lines)}"
+
+
+def _ranges(lines: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for line in lines:
+        if runs and line == runs[-1][-1] + 1:
+            runs[-1].append(line)
+        else:
+            runs.append([line])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+
+
+def refuse_unreviewed(files: Sequence[Path]) -> None:
+    """Holds that every guess in a recipe and its contract has been confirmed by a person.
+
+    Raises:
+        InputError: with each file, its lines that still carry the mark, and what to do.
+    """
+    marked = {file: lines for file in files if (lines := review_lines(file))}
+    if marked:
+        named = "\n".join(describe_lines(file, lines) for file, lines in marked.items())
+        raise InputError(
+            f"{named}\nRead each line, correct what is wrong, and remove its `# review` comment "
+            "once it is right"
+        )

@@ -1,0 +1,142 @@
+"""A team's own file, from `contract init` to a registered model: with a facet and without."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e.project import Attempt, Project, refuses
+from tests.e2e.returns import make_returns, read_texts
+from tests.e2e.tiny import copy_repository, install_encoder, make_encoder
+
+FILE = "Shop Returns.csv"
+LABEL = ("--label", "Refund Granted")
+WITH, WITHOUT = "shop-returns", "returns-of-nobody"
+# What a person would set for a random encoder, so that the run takes seconds and any model passes.
+QUICK = (
+    "train={batch_size: 16, frozen_layers: 0}",
+    "evaluate.bootstrap_replicates=100",
+    "quality.gates=[{metric: auc, minimum: 0, reason: any model will do}]",
+)
+FACET_STEPS = {
+    "SnapshotFacets", "ValidateFacets", "PreBias", "Weights", "BiasInput", "PostBias", "JudgeBias",
+}  # fmt: skip
+
+
+def files(name: str) -> tuple[str, str]:
+    return f"contracts/{name}.odcs.yaml", f"recipes/{name}.yaml"
+
+
+def confirm(project: Project, file: str) -> None:
+    """Removes the marks as a person does who agrees with every line."""
+    path = project.root / file
+    path.write_text(re.sub(r"  # review: .*", "", path.read_text()))
+
+
+def run(project: Project, name: str, *more: str) -> Attempt:
+    options = [part for change in (*QUICK, *more) for part in ("--set", change)]
+    return project.sashiko("run", "--recipe", name, *options)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A repository with a file of returns, and two drafts of it that nobody has read."""
+    made = copy_repository(tmp_path_factory.mktemp("own") / "repository")
+    make_returns(made.root / FILE)
+    encoder = tmp_path_factory.mktemp("encoder")
+    make_encoder(encoder, read_texts(made.root / FILE))
+    model = {"model": install_encoder(made, encoder)}
+    (made.root / "recipes/models/all-minilm-l6-v2.yaml").write_text(yaml.safe_dump(model))
+    for options in (("--facet", "Age Group"), ("--name", WITHOUT)):
+        drafted = made.sashiko("contract", "init", FILE, *LABEL, *options)
+        assert drafted.returncode == 0, drafted.stderr
+    return made
+
+
+def test_a_draft_is_refused_until_every_guess_in_both_files_is_reviewed(project: Project) -> None:
+    contract, recipe = files(WITH)
+    for command in ("run", "definition"):
+        refused = project.sashiko(command, "--recipe", WITH)
+        refuses(refused, contract, recipe, "guesses to review, lines ", "# review")
+    assert not (project.home / "runs").exists()
+    checked = project.sashiko("contract", "check", contract)
+    assert f"{contract}: 60 guesses to review, lines 10, 12-13," in checked.stdout, checked.stderr
+    assert f"{recipe}: 7 guesses to review" in checked.stdout
+
+    confirm(project, contract)
+    refused = project.sashiko("run", "--recipe", WITH)
+    refuses(refused, recipe, "7 guesses to review")
+    assert contract not in refused.stderr
+
+
+def test_a_second_draft_replaces_nothing(project: Project) -> None:
+    before = [(project.root / file).read_bytes() for file in files(WITH)]
+    refuses(project.sashiko("contract", "init", FILE, *LABEL), files(WITH)[0], "--name")
+    assert [(project.root / file).read_bytes() for file in files(WITH)] == before
+
+
+@pytest.fixture(scope="module")
+def with_facet(project: Project) -> Attempt:
+    for file in files(WITH):
+        confirm(project, file)
+    gate = "bias.gates=[{metric: DI, facet: age_group, minimum: 0, reason: any}]"
+    return run(project, WITH, gate, "bias.bootstrap_replicates=1000")
+
+
+def test_a_reviewed_draft_runs_to_a_registered_model(project: Project, with_facet: Attempt) -> None:
+    assert with_facet.returncode == 0, with_facet.stderr
+    assert f"{WITH} version 1, PendingManualApproval" in with_facet.stdout
+    assert FACET_STEPS.issubset(project.statuses())
+    snapshot = json.loads((project.output("Snapshot", "manifest") / "manifest.json").read_text())
+    assert [column["name"] for column in snapshot["columns"]] == [
+        "return_no", "opened_on", "product_code", "price_eur", "days_since_purchase",
+        "sales_channel", "what_the_customer_wrote", "refund_granted",
+    ]  # fmt: skip
+    split = json.loads((project.output("Prepare", "meta") / "split.json").read_text())
+    assert split["kind"] == "time"
+    assert min(part["rows"] for part in split["splits"].values()) > 100
+
+
+@pytest.fixture(scope="module")
+def without_facet(project: Project, with_facet: Attempt) -> Attempt:
+    for file in files(WITHOUT):
+        confirm(project, file)
+    return run(project, WITHOUT)
+
+
+def test_without_a_facet_the_model_is_registered_as_not_judged(
+    project: Project, without_facet: Attempt
+) -> None:
+    assert without_facet.returncode == 0, without_facet.stderr
+    assert not FACET_STEPS & set(project.statuses())
+    listed = project.sashiko("model", "list", "--recipe", WITHOUT, "--json")
+    [version] = json.loads(listed.stdout)
+    reason = "no column tells which group of people a row is about"
+    assert {key: value for key, value in version["tags"].items() if key.startswith("gate.")} == {
+        "gate.data-quality": "passed",
+        "gate.model-quality": "passed",
+        "gate.bias": "not judged",
+        "gate.bias.reason": reason,
+    }
+    report = (project.home / "runs" / project.runs()[-1] / "report.html").read_text()
+    assert report.count(f"Bias not judged: {reason}") == 4  # headline, facts, gates, fairness
+
+
+def test_a_contract_without_facets_needs_a_recipe_that_says_so(
+    project: Project, without_facet: Attempt
+) -> None:
+    refused = run(project, WITHOUT, "bias={judged: true, reason: ''}")
+    refuses(refused, *files(WITHOUT), "has no facets", "judged: false")
+
+
+def test_a_file_that_cannot_be_drafted_is_one_error(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    refuses(
+        project.sashiko("contract", "init", tmp_path / "empty.csv", *LABEL), "empty.csv is empty"
+    )
+    lacking = project.sashiko("contract", "init", FILE, "--label", "Refund", "--name", "other")
+    refuses(lacking, FILE, "no column `Refund`", "`Refund Granted`")
+    nowhere = project.sashiko("contract", "init", "nothing.csv", *LABEL)
+    refuses(nowhere, "nothing.csv does not exist")

@@ -1,0 +1,70 @@
+"""Recipe and contract: each is valid alone, and together they may not be."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sashiko.consistency import check_recipe
+from sashiko.errors import InputError
+from sashiko.recipe import BiasSection, Recipe
+from tests.unit.contract.documents import contract_of, custom, document
+from tests.unit.report.runs import recipe
+
+SOURCE = Path("recipes/loans.yaml")
+UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}
+
+
+def problems(folder: Path, used: Recipe, *, facets: list[Any] | None = None) -> str:
+    bent = document()
+    if facets is not None:
+        custom(bent, "facets")["value"] = facets
+    with pytest.raises(InputError) as caught:
+        check_recipe(used, contract_of(bent, folder), source=SOURCE)
+    assert all(line.startswith(f"{SOURCE}: ") for line in str(caught.value).splitlines())
+    return str(caught.value)
+
+
+def test_what_fits_passes(tmp_path: Path) -> None:
+    check_recipe(recipe(), contract_of(document(), tmp_path), source=SOURCE)
+    bent = document()
+    custom(bent, "facets")["value"] = []
+    check_recipe(recipe(**UNJUDGED), contract_of(bent, tmp_path), source=SOURCE)
+
+
+def test_a_data_set_without_facets_must_say_so_in_the_recipe(tmp_path: Path) -> None:
+    text = problems(tmp_path, recipe(), facets=[])
+    assert "recipes/loans.yaml" in text
+    assert "contracts/loans.odcs.yaml" in text
+    assert "bias: {judged: false, reason: why}" in text
+
+
+def test_facets_cannot_be_left_unjudged(tmp_path: Path) -> None:
+    assert "has facets (age), so bias is judged" in problems(tmp_path, recipe(**UNJUDGED))
+
+
+def test_what_is_not_judged_cannot_be_reweighed(tmp_path: Path) -> None:
+    used = recipe(**UNJUDGED).model_dump(mode="json") | {"reweighing": {"strength": 1.0}}
+    assert "`reweighing`" in problems(tmp_path, Recipe.model_validate(used), facets=[])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"judged": False}, "`reason` goes with `judged: false`"),
+        ({"judged": False, "reason": "  "}, "`reason` goes with `judged: false`"),
+        ({"reason": "because"}, "`reason` goes with `judged: false`"),
+        (UNJUDGED | {"gates": [{"metric": "DI", "facet": "age", "minimum": 0.8, "reason": "-"}]},
+         "remove `gates`"),
+    ],
+)  # fmt: skip
+def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        BiasSection.model_validate(changes)
+
+
+def test_an_unjudged_recipe_survives_being_written_and_read() -> None:
+    used = recipe(**UNJUDGED)
+    assert Recipe.model_validate(used.model_dump(mode="json")) == used
+    assert "judged" not in recipe().bias.model_dump(mode="json")  # what JudgeBias reads stays
