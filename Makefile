@@ -13,7 +13,7 @@ UV := $(BIN)/uv
 LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-package torch --no-emit-find-links --no-header
 PYTHONS := python3.11 python3 python
 
-.PHONY: help setup run test check format ui serve report clean golden lock docs
+.PHONY: help setup run test check format ui serve report clean notebook golden lock docs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,8 +51,14 @@ serve: $(BIN)/.run ## serve the approved model on http://127.0.0.1:8080
 report: $(BIN)/.run ## write the newest run's report again and print its path
 	@$(BIN)/sashiko runs report $(ARGS)
 
+notebook: $(BIN)/.dev ## execute notebooks/explore_run.ipynb on the newest run, into .sashiko/runs/explore_run.ipynb
+	$(BIN)/jupyter execute --output ../.sashiko/runs/explore_run.ipynb notebooks/explore_run.ipynb
+
 golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 	$(BIN)/python tests/golden/rewrite.py
+
+docs: $(BIN)/.dev ## rewrite docs/cli.md and the pipeline's graph in docs/architecture.md
+	$(BIN)/python -m docs.generate
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
 	$(LOCK) requirements/run.in -o requirements/run.txt

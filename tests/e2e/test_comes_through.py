@@ -2,14 +2,17 @@
 
 import csv
 import json
+import os
+import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.project import GROUP, RUN, Attempt, Project, Story, finish, wait_for, write_csv
+from tests.e2e.project import GROUP, ROOT, RUN, Attempt, Project, Story, finish, wait_for, write_csv
 
 ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "Register"}
 GATES = ("DataGate", "ModelGate")
@@ -189,6 +192,30 @@ def test_an_approved_version_scores_a_file(registered: Project, rows: Path, tmp_
     assert len(answers) == len(some)
     assert {answer["label"] for answer in answers} <= {"yes", "no"}
     assert all(0 < float(answer["score"]) < 1 for answer in answers)
+
+
+def test_the_notebook_reads_the_newest_run(registered: Project, tmp_path: Path) -> None:
+    notebook = registered.root / "notebooks/explore_run.ipynb"
+    notebook.parent.mkdir()
+    shutil.copy(ROOT / "notebooks" / notebook.name, notebook)
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter", "execute", "--inplace", str(notebook)],
+        env=os.environ | {"IPYTHONDIR": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    cells = json.loads(notebook.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    streams = ["".join(output["text"]) for output in outputs if output["output_type"] == "stream"]
+    assert streams[0].startswith(f"{registered.runs()[-1]}  registered")
+    assert [output for output in outputs if output.get("name") == "stderr"] == []
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == 4
+    tables = "".join("".join(output.get("data", {}).get("text/plain", "")) for output in outputs)
+    assert "DI customer_gender=female" in tables
+    assert "tfidf_logistic_regression" in tables
 
 
 def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(

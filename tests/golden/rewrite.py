@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+_ACCOUNT = "111122223333"  # the account of AWS's documentation
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -31,14 +34,24 @@ def settings_schema() -> dict[str, Any]:
 
 
 def definition(recipe: str) -> bytes:
-    """The definition as `python -m pipelines` prints it, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "pipelines", "--env", "local", "--recipe", recipe],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        check=True,
-    ).stdout
+    """The definition as `python -m pipelines` prints it, in a process of its own.
+
+    It is built from upstream's files alone: a fork may change every environment's settings, local's
+    too, and the golden files stay as they are.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("contracts", "recipes"):
+            (Path(folder) / name).symlink_to(ROOT / name)
+        (Path(folder) / "config").mkdir()
+        shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
+        (Path(folder) / "config/local.yaml").write_text(f'account: "{_ACCOUNT}"\n')
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines", "--env", "local", "--recipe", recipe],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=True,
+        ).stdout
 
 
 def schemas() -> dict[Path, bytes]:

@@ -48,9 +48,9 @@ def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
 
 
 def test_only_the_generator_names_a_shipped_data_set():
-    names = {path.stem for path in (ROOT / "contracts").glob("*.yaml")}
-    shipped = {name.removesuffix(".odcs") for name in names}
-    assert shipped
+    # Upstream's: a fork may name its own as it likes, after a word that stands in the code too.
+    shipped = ("census", "complaints")
+    assert all((ROOT / f"contracts/{name}.odcs.yaml").is_file() for name in shipped)
     code = [*(ROOT / "src").rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")]
     offenders = [
         f"{path.relative_to(ROOT)}: {name}"

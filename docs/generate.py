@@ -1,0 +1,100 @@
+"""The generated parts of the documentation: `make docs` rewrites them.
+
+- `architecture.md`, between its markers: the pipeline's graph, drawn from the golden definition.
+- `cli.md`: the command's reference, by typer's own generator.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sashiko.definition.graph import build_graph
+from sashiko.definition.model import Definition, Step, parse_definition
+from sashiko.report.layout import place
+from sashiko.yaml_models import read_yaml
+
+ROOT = Path(__file__).parents[1]
+_BEGIN, _END = "<!-- graph: written by `make docs` -->\n", "<!-- end of the graph -->\n"
+_SHAPES = {"Training": ("[[", "]]"), "Condition": ("{", "}"), "Fail": ("([", "])")}
+_COLOURS = {
+    "broker": "#cfe3f5",
+    "bias-evaluator": "#f5dccf",
+    "training": "#d9ecd2",
+    "registry-reader": "#e6dcf2",
+    "registrar": "#e6dcf2",
+}
+_CLI_HEAD = "<!-- Written by `make docs`, from the help texts in src/sashiko/commands/. -->\n\n"
+
+
+def generated() -> dict[Path, str]:
+    """Returns path -> content of each document that is generated, in whole or in part."""
+    architecture = ROOT / "docs/architecture.md"
+    before, _, rest = architecture.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise SystemExit(f"error: {architecture} has lost a marker: {_BEGIN}...{_END}")
+    return {
+        architecture: f"{before}{_BEGIN}{mermaid(golden_definition())}{_END}{after}",
+        ROOT / "docs/cli.md": _CLI_HEAD + cli_reference(),
+    }
+
+
+def golden_definition() -> Definition:
+    """Reads the golden definition of the recipe that upstream's settings name."""
+    recipe = read_yaml(ROOT / "config/base.yaml")["recipe"]
+    golden = ROOT / f"tests/golden/{recipe}.definition.json"
+    return parse_definition(json.loads(golden.read_text()))
+
+
+def mermaid(definition: Definition) -> str:
+    """Draws a definition as a Mermaid flowchart, each job with the role that runs it."""
+    return "\n".join(["```mermaid", "flowchart TD", *_lines(definition), "```", ""])
+
+
+def _lines(definition: Definition) -> Iterator[str]:
+    graph = build_graph(definition)
+    steps = {step.name: step for step in definition.steps}
+    for step in definition.steps:
+        opening, closing = _SHAPES.get(step.type, ("[", "]"))
+        role = _role(step)
+        label, style = (f"{step.name}<br/>{role}", f":::{role}") if role else (step.name, "")
+        yield f'  {step.name}{opening}"{label}"{closing}{style}'
+    edges = [(before, after) for after in graph.order for before in graph.waits_for[after]]
+    for before, after in place(graph.order, edges).arrows:
+        yield f"  {before} -->{_branch(before, steps[after])} {after}"
+    for role, colour in _COLOURS.items():
+        yield f"  classDef {role} fill:{colour},stroke:#666,color:#111"
+
+
+def _role(step: Step) -> str:
+    """Takes the job's role from an ARN that ends in `<project>-local-<role>`."""
+    return str(step.arguments["RoleArn"]).rpartition("-local-")[2] if step.is_job else ""
+
+
+def _branch(before: str, after: Step) -> str:
+    """Says on an arrow out of a gate which of its branches it leads into."""
+    for branch in after.within[-1:]:
+        if branch.condition == before:
+            return "|passed|" if branch.taken_if else "|failed|"
+    return ""
+
+
+def cli_reference() -> str:
+    """Asks typer for the command's reference, as plain text of no particular width."""
+    done = subprocess.run(
+        [sys.executable, "-m", "typer", "sashiko.cli", "utils", "docs", "--name", "sashiko"],
+        env=os.environ | {"NO_COLOR": "1", "TERM": "dumb"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    for path, content in generated().items():
+        path.write_text(content)
+        print(path.relative_to(ROOT))

@@ -1,0 +1,169 @@
+"""A team forks the repository, adds a data set of its own, and merges what upstream did since."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sashiko.repository import choose_recipe
+from sashiko.settings import load_settings
+from sashiko.yaml_models import read_yaml
+from tests.e2e.project import ROOT, Project
+from tests.unit.contract.documents import document
+
+# It sorts before the shipped names, and stands in the code as a word.
+NAME = "account"
+GOLDEN = "tests/golden/complaints.definition.json"
+READ_WHAT_A_FORK_ADDS = (
+    "tests/pipeline/test_definition.py",
+    "tests/unit/commands/test_cli.py::test_bad_input_ends_with_one_error_and_status_1",
+    "tests/unit/contract/test_bias_config.py",
+    "tests/unit/contract/test_model.py",
+    "tests/unit/test_yaml_models.py",
+)
+RECIPE = {
+    "extends": "models/all-minilm-l6-v2.yaml",
+    "name": NAME,
+    "description": "Loans that come back late.",
+    "contract": f"contracts/{NAME}.odcs.yaml",
+    "model_package_group": "late-loans",
+    "data": {"sources": [{"kind": "file", "path": "loans.parquet"}]},
+    "text": {"template": "{title}"},
+    "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "less is of no use"}]},
+}
+
+
+def git(folder: Path, *arguments: str | Path) -> str:
+    """Runs git as nobody in particular, whatever this machine's own settings are."""
+    done = subprocess.run(
+        ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.args}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def commit(folder: Path, message: str) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--message", message)
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def publish(folder: Path) -> None:
+    """Makes upstream's repository of the files that stand in this one."""
+    folder.mkdir()
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    git(folder, "init", "--initial-branch", "main")
+    commit(folder, "A first version")
+
+
+def add_data_set(fork: Path) -> str:
+    """Does what docs/upgrade.md says that a fork does, and returns the commit."""
+    (fork / f"contracts/{NAME}.odcs.yaml").write_text(yaml.safe_dump(document()))
+    (fork / f"recipes/{NAME}.yaml").write_text(yaml.safe_dump(RECIPE))
+    ours = {"project": "acme", "recipe": NAME}
+    for environment, account in (("dev", "1" * 12), ("prod", "2" * 12), ("local", "3" * 12)):
+        file = fork / f"config/{environment}.yaml"
+        file.write_text(yaml.safe_dump(ours | {"account": account}))
+    return commit(fork, "Our loans")
+
+
+def move_on(upstream: Path) -> str:
+    """Changes upstream's settings and examples, with their golden files; returns the commit."""
+    base = read_yaml(upstream / "config/base.yaml")
+    before, after = base["jobs"]["processing"]["instance_type"], "ml.m5.4xlarge"
+    base["jobs"]["processing"]["instance_type"] = after
+    (upstream / "config/base.yaml").write_text(yaml.safe_dump(base))
+    golden = upstream / GOLDEN
+    golden.write_text(golden.read_text().replace(f'"{before}"', f'"{after}"'))
+    examples = {*upstream.glob("contracts/*.yaml"), *upstream.glob("recipes/**/*.yaml")}
+    # This one's bytes name the golden definition's prefixes.
+    for example in examples - {upstream / "contracts/complaints.odcs.yaml"}:
+        example.write_text(f"# Looked through again.\n{example.read_text()}")
+    return commit(upstream, "Larger machines; examples looked through")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A fork that has merged upstream's newest commit.
+
+    Attributes:
+        fork: its folder.
+        ours: the fork's commit.
+        theirs: upstream's.
+    """
+
+    fork: Project
+    ours: str
+    theirs: str
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+    folder = tmp_path_factory.mktemp("fork")
+    upstream, fork = folder / "upstream", folder / "fork"
+    publish(upstream)
+    git(folder, "clone", "--origin", "upstream", upstream, fork)
+    ours, theirs = add_data_set(fork), move_on(upstream)
+    git(fork, "fetch", "upstream")
+    git(fork, "merge", "upstream/main")
+    return Merged(fork=Project(fork), ours=ours, theirs=theirs)
+
+
+def test_upstreams_changes_arrive_and_the_forks_files_stay(merged: Merged) -> None:
+    root = merged.fork.root
+    theirs = git(root, "diff", "--name-only", f"{merged.theirs}^", merged.theirs).split()
+    assert {"config/base.yaml", "contracts/census.odcs.yaml", "recipes/census.yaml"} < set(theirs)
+    assert GOLDEN in theirs
+    assert git(root, "diff", merged.theirs, "HEAD", "--", *theirs) == ""
+    ours = git(root, "diff", "--name-only", f"{merged.ours}^", merged.ours).split()
+    assert f"recipes/{NAME}.yaml" in ours
+    assert git(root, "diff", merged.ours, "HEAD", "--", *ours) == ""
+    assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("environment", ["local", "dev", "prod"])
+def test_each_environment_takes_the_forks_recipe(
+    merged: Merged, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(merged.fork.root)
+    settings = load_settings(environment)
+    assert settings.project == "acme"
+    assert settings.jobs.processing.instance_type == "ml.m5.4xlarge"
+    assert choose_recipe(settings, None).model_package_group == "late-loans"
+
+
+def test_the_definition_builds_with_the_forks_names_and_upstreams_settings(merged: Merged) -> None:
+    built = merged.fork.sashiko("definition", "--env", "dev")
+    assert built.returncode == 0, built.stderr
+    snapshot = json.loads(built.stdout)["Steps"][0]["Arguments"]
+    assert snapshot["RoleArn"] == "arn:aws:iam::111111111111:role/acme-dev-broker"
+    cluster = snapshot["ProcessingResources"]["ClusterConfig"]
+    assert cluster["InstanceType"] == "ml.m5.4xlarge"
+
+
+def test_the_tests_that_read_recipes_contracts_and_settings_pass_in_the_fork(
+    merged: Merged,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *READ_WHAT_A_FORK_ADDS],
+        cwd=merged.fork.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
