@@ -31,7 +31,7 @@ from sashiko.metrics.groups import count_cells
 from sashiko.metrics.quality import difference, evaluate_scores
 from sashiko.recipe import BiasGate, QualitySection, Recipe, ThresholdSection, load_recipe
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
-from sashiko.steps.opponents import decide_threshold
+from sashiko.steps.comparators import decide_threshold
 
 POLICIES = {
     "balanced_accuracy": ThresholdSection(metric="balanced_accuracy"),

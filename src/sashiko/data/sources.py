@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from sashiko.data.downloads import Unusable, download, is_inside
+from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Order, code_digest, write_rows
 from sashiko.errors import InputError
 from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files
@@ -90,7 +90,7 @@ def _first_good(what: str, sources: Sequence[S], get: Callable[[S], T]) -> T:
         print(f"{what}: from {name}", file=sys.stderr)
         try:
             found = get(source)
-        except Unusable as reason:
+        except SourceUnavailable as reason:
             print(f"{what}: not from {name}: {reason}", file=sys.stderr)
             reasons.append(f"  {name}: {reason}")
         else:
@@ -134,9 +134,9 @@ def _download(
 
 def _checked(path: Path, digest: str | None) -> Path:
     if not path.is_file():
-        raise Unusable(f"{path} does not exist")
+        raise SourceUnavailable(f"{path} does not exist")
     if digest is not None and (found := sha256_file(path)) != digest:
-        raise Unusable(
+        raise SourceUnavailable(
             f"{path.name} is not the file asked for: expected sha256 {digest}, got {found}"
         )
     return path

@@ -30,9 +30,7 @@ from sashiko.recipe import EvaluateSection, QualitySection
 from sashiko.sections import read_section
 from sashiko.splits import SPLITS
 from sashiko.steps.baselines import LINEAR, MAJORITY
-from sashiko.steps.entry import run_step
-from sashiko.steps.figures import evaluate
-from sashiko.steps.opponents import (
+from sashiko.steps.comparators import (
     ARTIFACT,
     Scored,
     champion_model,
@@ -41,6 +39,8 @@ from sashiko.steps.opponents import (
     majority_baseline,
     read_champion,
 )
+from sashiko.steps.entry import run_step
+from sashiko.steps.figures import evaluate
 from sashiko.steps.scored_splits import Split, load_split, score_splits
 from sashiko.training.checkpoint import MetricLine
 

@@ -6,8 +6,8 @@ from sashiko.evaluation import ChampionRecord, Decision, Estimates, Evaluation
 from sashiko.metrics.arrays import Floats
 from sashiko.metrics.quality import calibration, confusion, difference, evaluate_scores
 from sashiko.recipe import EvaluateSection
+from sashiko.steps.comparators import Scored
 from sashiko.steps.evaluation_notes import plain_notes
-from sashiko.steps.opponents import Scored
 from sashiko.steps.scored_splits import Split
 from sashiko.training.checkpoint import MetricLine
 

@@ -22,7 +22,9 @@ from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, TextSection
 from sashiko.sections import read_contract, read_section
 from sashiko.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
-from sashiko.steps.assignment import (
+from sashiko.steps.entry import run_step
+from sashiko.steps.joining import unique_keys
+from sashiko.steps.splitting import (
     REMOVED,
     Splits,
     by_text,
@@ -33,8 +35,6 @@ from sashiko.steps.assignment import (
     text_digests,
     without_repeats,
 )
-from sashiko.steps.entry import run_step
-from sashiko.steps.joining import unique_keys
 from sashiko.steps.training_rows import (
     assemble_texts,
     label_classes,

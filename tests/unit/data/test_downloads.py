@@ -4,7 +4,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from sashiko.data.downloads import Unusable, download, is_inside, unpack
+from sashiko.data.downloads import SourceUnavailable, download, is_inside, unpack
 from sashiko.recipe import HuggingFaceSource, PypiSource
 
 PYPI = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/data")
@@ -48,22 +48,24 @@ def test_a_member_of_a_wheel_is_downloaded_and_the_package_never_imported(
 
 
 def test_a_package_that_pip_cannot_find_is_unusable_with_pips_reason(tmp_path: Path, index: Path):
-    with pytest.raises(Unusable, match=r"No matching distribution found for tiny-pack==1\.0"):
+    with pytest.raises(
+        SourceUnavailable, match=r"No matching distribution found for tiny-pack==1\.0"
+    ):
         download(PYPI, {"tiny_pack/data/rows.csv": tmp_path / "rows.csv"}, scratch=tmp_path)
 
 
 def test_a_wheel_without_the_member_or_damaged_is_unusable(tmp_path: Path):
     wheel = make_wheel(tmp_path, {})
-    with pytest.raises(Unusable, match="has no file `nothing`"):
+    with pytest.raises(SourceUnavailable, match="has no file `nothing`"):
         unpack(wheel, {"nothing": tmp_path / "out"})
     wheel.write_bytes(wheel.read_bytes()[:50])
-    with pytest.raises(Unusable, match="cannot be unpacked"):
+    with pytest.raises(SourceUnavailable, match="cannot be unpacked"):
         unpack(wheel, {"nothing": tmp_path / "out"})
 
 
 def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path: Path):
     wheel = make_wheel(tmp_path, {"../evil": b"x", "tiny_pack/good": b"y"})
-    with pytest.raises(Unusable, match=r"`\.\./evil`, a path that climbs"):
+    with pytest.raises(SourceUnavailable, match=r"`\.\./evil`, a path that climbs"):
         unpack(wheel, {"tiny_pack/good": tmp_path / "good"})
     assert not (tmp_path / "good").exists()
 
@@ -100,5 +102,5 @@ def test_a_hub_that_cannot_be_reached_is_unusable_with_the_reason(
         raise huggingface_hub.errors.LocalEntryNotFoundError("no connection\nand more")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fake)
-    with pytest.raises(Unusable, match=r"`config\.json`: no connection$"):
+    with pytest.raises(SourceUnavailable, match=r"`config\.json`: no connection$"):
         download(HUB, {"config.json": tmp_path / "config.json"}, scratch=tmp_path)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.data import sources
-from sashiko.data.downloads import Unusable
+from sashiko.data.downloads import SourceUnavailable
 from sashiko.data.generators import GENERATORS
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
@@ -40,7 +40,7 @@ class Network:
     def download(self, source, members, *, scratch: Path) -> None:
         self.calls.append(source.kind)
         if source.kind in self.unreachable:
-            raise Unusable("no route to host")
+            raise SourceUnavailable("no route to host")
         for member, path in members.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.content[member.rsplit("/")[-1]])
