@@ -25,6 +25,7 @@ def main() -> None:
     """Prints a Markdown table on stdout."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", required=True, help="a recipe's name")
+    parser.add_argument("--strengths", nargs="+", type=float, help="default: 0 and the recipe's")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--home", type=Path, default=Path(".sashiko"))
     arguments = parser.parse_args()
@@ -33,7 +34,7 @@ def main() -> None:
 
     print(f"`{recipe.name}` on {machine()}\n")
     print(f"|{_COLUMNS.format(metric=gate.metric)}|\n" + "|---" * 9 + "|", flush=True)
-    for strength in (0.0, recipe.reweighing.strength):
+    for strength in arguments.strengths or (0.0, recipe.reweighing.strength):
         for seed in arguments.seeds:
             overrides = [f"reweighing.strength={strength}", f"train.seed={seed}"]
             done = run(arguments.recipe, overrides=overrides, home=arguments.home)
