@@ -13,7 +13,7 @@ UV := $(BIN)/uv
 LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-package torch --no-emit-find-links --no-header
 PYTHONS := python3.11 python3 python
 
-.PHONY: help setup run test check format ui serve report clean notebook golden lock docs
+.PHONY: help setup run test test-slow check format ui serve report clean notebook golden lock docs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,9 +25,12 @@ setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the too
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
 
-test: $(BIN)/.dev $(VENV)-serving/.done ## run every test, the fast ones first
+test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e $(ARGS)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
+
+test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: two whole runs of a drafted data set
+	$(BIN)/python -m pytest -m slow tests/e2e $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .

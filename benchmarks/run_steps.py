@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.runs import machine
+from benchmarks.runs import SASHIKO, machine
 from sashiko.runner.record import RunRecord, read_run
 
 _SAMPLE_SECONDS = 0.2
@@ -52,7 +52,7 @@ def run(recipe: str, *, home: Path) -> Timed:
     """Runs the command and watches its memory."""
     start = time.monotonic()
     process = subprocess.Popen(
-        ["sashiko", "run", "--recipe", recipe, "--home", str(home)], stdout=subprocess.DEVNULL
+        [SASHIKO, "run", "--recipe", recipe, "--home", str(home)], stdout=subprocess.DEVNULL
     )
     peak = [0.0]
     watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)

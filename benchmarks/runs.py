@@ -16,6 +16,8 @@ from sashiko.contract.model import Contract
 from sashiko.runner.record import RunRecord, read_run
 from sashiko.runner.store import Store
 
+SASHIKO = str(Path(sys.executable).with_name("sashiko"))
+
 
 @dataclass(frozen=True)
 class Run:
@@ -51,7 +53,7 @@ class Run:
 
 def run(recipe: str, *, overrides: list[str], home: Path) -> Run:
     """Runs the pipeline with the overrides; a model that a gate blocks counts too."""
-    command = ["sashiko", "run", "--recipe", recipe, "--home", str(home), "--json"]
+    command = [SASHIKO, "run", "--recipe", recipe, "--home", str(home), "--json"]
     for override in overrides:
         command += ["--set", override]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)

@@ -11,6 +11,8 @@ from tests.e2e.project import Attempt, Project, refuses
 from tests.e2e.returns import make_returns, read_texts
 from tests.e2e.tiny import copy_repository, install_encoder, make_encoder
 
+pytestmark = pytest.mark.slow
+
 FILE = "Shop Returns.csv"
 LABEL = ("--label", "Refund Granted")
 WITH, WITHOUT = "shop-returns", "returns-of-nobody"

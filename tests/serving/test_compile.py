@@ -15,8 +15,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from sashiko.artifact import open_artifact
 from tests.serving.tiny_artifact import SERVING
 
-pytestmark = pytest.mark.slow
-
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])}
 COMPILE = {"target": "cpu", "batch_sizes": [4, 1], "sequence_lengths": [16, 8], "tolerance": 1e-4}

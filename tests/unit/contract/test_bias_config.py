@@ -3,8 +3,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from tests.unit.contract.documents import contract_of, document
@@ -36,7 +34,6 @@ def test_predictions_are_judged_from_the_columns_that_bias_input_writes(tmp_path
     assert config["methods"]["post_training_bias"]["methods"] == ["DI", "DPPL", "RD", "AD"]
 
 
-@pytest.mark.slow
 def test_clarify_takes_the_configurations_of_every_shipped_contract() -> None:
     configs = [
         analysis_config(load_contract(path), kind=kind)

@@ -310,7 +310,6 @@ def test_weights_that_lack_part_of_the_encoder_are_refused(
         run(root)
 
 
-@pytest.mark.slow
 def test_a_process_killed_outright_resumes_to_the_same_bytes(job: Job, run: Train) -> None:
     whole, killed = job("whole"), job("killed")
     code = (
