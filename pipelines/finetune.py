@@ -3,22 +3,22 @@
 SageMaker runs the definition that this module builds; `sashiko run` interprets the same one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from sagemaker.core.workflow.conditions import ConditionEquals
-from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
-from sagemaker.mlops.workflow.steps import ProcessingStep, Step
+from sagemaker.mlops.workflow.steps import Step
 
 from pipelines.bias import BiasEvaluator
-from pipelines.jobs import Jobs, Uri, joined, output_uri, step_module
+from pipelines.governed import GovernedData
+from pipelines.jobs import Jobs, joined, output_uri, step_module
 from pipelines.offline import pipeline_session
+from pipelines.registration import Registration
 from sashiko.aws.images import job_images
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
@@ -52,49 +52,27 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     images = job_images(settings)
     staged = stage(recipe, contract_file=contract_file, bucket=settings.bucket)
     config = {step: channel.uri for step, channel in staged.config.items()}
-    mlflow = {"MLFLOW_TRACKING_URI": tracking_uri}
-    execution = ExecutionVariables.PIPELINE_EXECUTION_ID
+    governed = GovernedData(
+        jobs=jobs,
+        images=images,
+        config=config,
+        snapshots=f"{bucket}/snapshots/{staged.contract_hash[:16]}",
+        lake_uri=lake_uri,
+        as_of=as_of,
+    )
+    registration = Registration(
+        jobs=jobs,
+        image=images.job,
+        recipe=recipe,
+        registry=registry,
+        tracking_uri=tracking_uri,
+        run_manifest=run_manifest_uri,
+    )
 
-    def snapshot(
-        name: str, *, role: str, view: str, inputs: Mapping[str, Uri] = MappingProxyType({})
-    ) -> ProcessingStep:
-        prefix = f"{bucket}/snapshots/{staged.contract_hash[:16]}"
-        return jobs.processing(
-            name,
-            role=role,
-            image=images.job,
-            entrypoint=step_module("snapshot"),
-            arguments=["--view", view, "--lake-uri", lake_uri, "--as-of", as_of],
-            inputs={"config": config[name], **inputs},
-            outputs={out: joined(prefix, as_of, view, out) for out in ("data", "manifest")},
-            isolated=False,
-            cached=False,
-        )
-
-    def validate(name: str, *, role: str, view: str, source: ProcessingStep) -> ProcessingStep:
-        return jobs.processing(
-            name,
-            role=role,
-            image=images.job,
-            entrypoint=step_module("validate"),
-            arguments=["--view", view],
-            inputs={
-                "config": config[name],
-                "data": output_uri(source, "data"),
-                "manifest": output_uri(source, "manifest"),
-            },
-            outputs=("verdict", "docs"),
-            verdict=True,
-        )
-
-    training = snapshot("Snapshot", role="broker", view="training")
-    validate_training = validate("Validate", role="broker", view="training", source=training)
+    snapshot, validate = governed.training()
     facets, validate_facets, bias = None, None, None
     if recipe.bias.judged:
-        only = {"role": "bias-evaluator", "view": "facets"}
-        same_rows = {"training-manifest": output_uri(training, "manifest")}
-        facets = snapshot("SnapshotFacets", **only, inputs=same_rows)
-        validate_facets = validate("ValidateFacets", **only, source=facets)
+        facets, validate_facets = governed.facets(snapshot)
         bias = BiasEvaluator(jobs=jobs, images=images, config=config, facets=facets)
 
     prepare = jobs.processing(
@@ -102,7 +80,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         role="training",
         image=images.job,
         entrypoint=step_module("prepare"),
-        inputs={"config": config["Prepare"], "data": output_uri(training, "data")},
+        inputs={"config": config["Prepare"], "data": output_uri(snapshot, "data")},
         outputs=("train", "validation", "test", "meta"),
     )
     pre_bias = bias.labels() if bias else None
@@ -134,18 +112,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         outputs=("artifact", "lock"),
         job=settings.jobs.scoring,
     )
-    champion = jobs.processing(
-        "ResolveChampion",
-        role="registry-reader",
-        image=images.job,
-        entrypoint=step_module("resolve_champion"),
-        arguments=["--registry", registry, "--model-package-group", recipe.model_package_group],
-        environment=mlflow,
-        inputs={},
-        outputs=("champion",),
-        isolated=False,
-        cached=False,
-    )
+    champion = registration.champion()
     evaluate = jobs.processing(
         "Evaluate",
         role="training",
@@ -172,63 +139,33 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     if bias:
         bias_input, post_bias, judge_bias = bias.predictions(evaluate, labels=pre_bias)
     verdicts = {
-        "data-verdict": validate_training,
+        "data-verdict": validate,
         "facets-verdict": validate_facets,
         "quality-verdict": evaluate,
         "bias-verdict": judge_bias,
     }
-    not_judged = [] if bias else [f"--bias-not-judged={' '.join(recipe.bias.reason.split())}"]
-    track = jobs.processing(
-        "Track",
-        role="registrar",
-        image=images.job,
-        entrypoint=step_module("track"),
-        arguments=[
-            "--execution-id", execution,
-            "--recipe", recipe.name,
-            "--experiment", recipe.model_package_group,
-            *not_judged,
-        ],
-        environment=mlflow,
-        inputs={
-            "run-manifest": run_manifest_uri,
-            "metrics": output_uri(evaluate, "metrics"),
-            "decision": output_uri(evaluate, "decision"),
+    found = {
+        "metrics": output_uri(evaluate, "metrics"),
+        "decision": output_uri(evaluate, "decision"),
+    }
+    track = registration.track(
+        {
+            **found,
             **({"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}),
             **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
-        },
-        outputs=("tracking", "verdicts"),
-        isolated=False,
-        cached=False,
-    )  # fmt: skip
-    register = jobs.processing(
-        "Register",
-        role="registrar",
-        image=images.job,
-        entrypoint=step_module("register"),
-        arguments=[
-            "--registry", registry,
-            "--model-package-group", recipe.model_package_group,
-            "--execution-id", execution,
-            "--recipe", recipe.name,
-            *not_judged,
-        ],
-        environment=mlflow,
-        inputs={
-            "config": config["Register"],
-            "run-manifest": run_manifest_uri,
+        }
+    )
+    register = registration.register(
+        config["Register"],
+        {
             "artifact": output_uri(compile_, "artifact"),
             "lock": output_uri(compile_, "lock"),
-            "metrics": output_uri(evaluate, "metrics"),
-            "decision": output_uri(evaluate, "decision"),
-            "snapshot-manifest": output_uri(training, "manifest"),
+            **found,
+            "snapshot-manifest": output_uri(snapshot, "manifest"),
             "tracking": output_uri(track, "tracking"),
             "verdicts": output_uri(track, "verdicts"),
         },
-        outputs=("registration",),
-        isolated=False,
-        cached=False,
-    )  # fmt: skip
+    )
 
     model_gate = _gate("ModelGate", judged=_present(evaluate, judge_bias), then=[register])
     model_gate.add_depends_on([track])
@@ -236,12 +173,12 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         prepare, pre_bias, weights, train, compile_, champion, evaluate, bias_input, post_bias,
         judge_bias, track, model_gate,
     )  # fmt: skip
-    data_judges = _present(validate_training, validate_facets)
+    data_judges = _present(validate, validate_facets)
     data_gate = _gate("DataGate", judged=data_judges, then=model_steps)
     return Pipeline(
         name=f"{settings.project}-{settings.environment}-{recipe.name}",
         parameters=[lake_uri, as_of, registry, tracking_uri, run_manifest_uri],
-        steps=_present(training, facets, *data_judges, data_gate),
+        steps=_present(snapshot, facets, *data_judges, data_gate),
         sagemaker_session=session,
     )
 

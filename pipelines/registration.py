@@ -1,0 +1,113 @@
+"""The steps that speak with the model registry and with MLflow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.mlops.workflow.steps import ProcessingStep
+
+from pipelines.jobs import Jobs, Uri, step_module
+from sashiko.aws.images import JobImage
+from sashiko.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Makes the steps that reach the registry, and see no row.
+
+    Attributes:
+        jobs: makes steps.
+        image: what they run in.
+        recipe: what is fine-tuned.
+        registry: which kind of registry.
+        tracking_uri: of MLflow.
+        run_manifest: S3 URI of what the run was started with.
+    """
+
+    jobs: Jobs
+    image: JobImage
+    recipe: Recipe
+    registry: Uri
+    tracking_uri: Uri
+    run_manifest: Uri
+
+    def champion(self) -> ProcessingStep:
+        """ResolveChampion: the version in use, to compare with."""
+        group = ["--model-package-group", self.recipe.model_package_group]
+        return self._step(
+            "ResolveChampion",
+            "resolve_champion",
+            role="registry-reader",
+            arguments=["--registry", self.registry, *group],
+            inputs={},
+            outputs=("champion",),
+        )
+
+    def track(self, evidence: Mapping[str, Uri]) -> ProcessingStep:
+        """Track: the run's figures and verdicts, whether or not a gate closes.
+
+        Args:
+            evidence: input name -> S3 URI.
+        """
+        return self._step(
+            "Track",
+            "track",
+            role="registrar",
+            arguments=[
+                "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
+                "--recipe", self.recipe.name,
+                "--experiment", self.recipe.model_package_group,
+                *self._not_judged(),
+            ],
+            inputs={"run-manifest": self.run_manifest, **evidence},
+            outputs=("tracking", "verdicts"),
+        )  # fmt: skip
+
+    def register(self, config: str, evidence: Mapping[str, Uri]) -> ProcessingStep:
+        """Register: a new version of the model package group, with its evidence.
+
+        Args:
+            config: URI of the step's configuration channel.
+            evidence: input name -> S3 URI.
+        """
+        return self._step(
+            "Register",
+            "register",
+            role="registrar",
+            arguments=[
+                "--registry", self.registry,
+                "--model-package-group", self.recipe.model_package_group,
+                "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
+                "--recipe", self.recipe.name,
+                *self._not_judged(),
+            ],
+            inputs={"config": config, "run-manifest": self.run_manifest, **evidence},
+            outputs=("registration",),
+        )  # fmt: skip
+
+    def _not_judged(self) -> Sequence[str]:
+        bias = self.recipe.bias
+        return () if bias.judged else (f"--bias-not-judged={' '.join(bias.reason.split())}",)
+
+    def _step(
+        self,
+        name: str,
+        module: str,
+        *,
+        role: str,
+        arguments: Sequence[Uri],
+        inputs: Mapping[str, Uri],
+        outputs: tuple[str, ...],
+    ) -> ProcessingStep:
+        return self.jobs.processing(
+            name,
+            role=role,
+            image=self.image,
+            entrypoint=step_module(module),
+            arguments=arguments,
+            environment={"MLFLOW_TRACKING_URI": self.tracking_uri},
+            inputs=inputs,
+            outputs=outputs,
+            isolated=False,
+            cached=False,
+        )
