@@ -15,7 +15,7 @@ from sashiko.settings import load_settings
 def main() -> None:
     """Writes the definition as indented JSON on stdout."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", default="local", help="an environment of config/")
+    parser.add_argument("--env", default="local", help="the environment: local, dev or prod")
     parser.add_argument("--recipe", type=Path, required=True, help="a recipe's YAML file")
     parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
     arguments = parser.parse_args()

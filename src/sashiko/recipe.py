@@ -5,12 +5,12 @@ it, so that a changed line reruns only the steps that depend on it.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from sashiko.errors import InputError
-from sashiko.yaml_models import Frozen, deep_merge, parse_overrides, read_yaml, validate
+from sashiko.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -272,13 +272,13 @@ def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises:
         InputError: with file, key and allowed values, if the recipe is not valid.
     """
-    value: dict[str, Any] = {}
+    layers = []
     for file in reversed(recipe_files(path)):
-        value = deep_merge(value, read_yaml(file))
-    value.pop("extends", None)
-    value = deep_merge(value, parse_overrides(overrides))
-    source = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
-    return validate(Recipe, value, source=source)
+        value = read_yaml(file)
+        value.pop("extends", None)
+        layers.append(Layer(str(file), value))
+    layers += [Layer(f"--set {override}", parse_override(override)) for override in overrides]
+    return validate_layers(Recipe, layers)
 
 
 def recipe_files(path: Path) -> tuple[Path, ...]:

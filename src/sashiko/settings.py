@@ -3,12 +3,12 @@
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from sashiko.errors import InputError
-from sashiko.yaml_models import Frozen, deep_merge, read_yaml, validate
+from sashiko.yaml_models import Frozen, Layer, read_yaml, validate_layers
 
 _DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -52,8 +52,17 @@ def _known_to(shape: str, job: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Duration = Annotated[int, BeforeValidator(_parse_duration)]
-SizeGb = Annotated[int, BeforeValidator(_parse_size)]
+EnvironmentName = Literal["dev", "local", "prod"]
+Duration = Annotated[
+    int,
+    BeforeValidator(_parse_duration),
+    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern}),
+]
+SizeGb = Annotated[
+    int,
+    BeforeValidator(_parse_size),
+    WithJsonSchema({"type": "string", "pattern": _SIZE.pattern}),
+]
 ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "processing")]
 TrainingInstance = Annotated[str, _known_to("TrainingInstanceType", "training")]
 
@@ -96,7 +105,7 @@ class Settings(Frozen):
     """
 
     project: str = Field(pattern=r"^[a-z][a-z0-9-]{1,18}$")
-    environment: Literal["local", "dev", "prod"]
+    environment: EnvironmentName
     account: str = Field(pattern=r"^\d{12}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     recipe: str
@@ -117,11 +126,14 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
     """Reads `base.yaml` and `<environment>.yaml`.
 
     Raises:
-        InputError: if the environment is unknown or a file is not valid.
+        InputError: if the environment is unknown, or a file is missing or not valid.
     """
-    file = folder / f"{environment}.yaml"
-    if not file.is_file():
-        known = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != "base")
+    base = folder / "base.yaml"
+    if not base.is_file():
+        raise InputError(f"{base} does not exist: run the command in the repository's root")
+    known = get_args(EnvironmentName)
+    if environment not in known:
         raise InputError(f"unknown environment `{environment}`: known are {', '.join(known)}")
-    merged = deep_merge(read_yaml(folder / "base.yaml"), read_yaml(file))
-    return validate(Settings, merged | {"environment": environment}, source=str(file))
+    files = (base, folder / f"{environment}.yaml")
+    layers = [Layer(str(file), read_yaml(file)) for file in files]
+    return validate_layers(Settings, [*layers, Layer("--env", {"environment": environment})])

@@ -1,6 +1,7 @@
 """YAML files to frozen pydantic models, with errors that name file, key and allowed values."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sashiko.errors import InputError
+from sashiko.problems import Place, problems
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -16,6 +18,14 @@ class Frozen(BaseModel):
     """The base of every settings record: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Part of a record, and where it came from."""
+
+    source: str
+    value: Mapping[str, Any]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -48,26 +58,23 @@ def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
-    """Turns `a.b=1` strings into a nested mapping; each value is read as YAML.
+def parse_override(override: str) -> dict[str, Any]:
+    """Turns `a.b=1` into a nested mapping; the value is read as YAML.
 
     Raises:
-        InputError: if an override has no `=`, an empty key, or a value that is not YAML.
+        InputError: if there is no `=`, an empty key, or a value that is not YAML.
     """
-    result: dict[str, Any] = {}
-    for override in overrides:
-        dotted, equals, text = override.partition("=")
-        keys = dotted.split(".")
-        if not equals or not all(keys):
-            raise InputError(f"--set {override}: expected key.path=value, such as train.epochs=1")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {override}: the value is not valid YAML") from error
-        for key in reversed(keys):
-            value = {key: value}
-        result = deep_merge(result, value)
-    return result
+    dotted, equals, text = override.partition("=")
+    keys = dotted.split(".")
+    if not equals or not all(keys):
+        raise InputError(f"--set {override}: expected key.path=value, such as train.epochs=1")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not valid YAML") from error
+    for key in reversed(keys):
+        value = {key: value}
+    return dict(value)
 
 
 def validate(model: type[M], value: Any, *, source: str) -> M:
@@ -84,38 +91,40 @@ def validate(model: type[M], value: Any, *, source: str) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = [_problem(model, item) for item in error.errors()]
-        raise InputError("\n".join(f"{source}: {problem}" for problem in problems)) from error
+        lines = [f"{source}: {item.text}" for item in problems(model, error)]
+        raise InputError("\n".join(lines)) from error
 
 
-def _problem(model: type[BaseModel], item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "(top)"
-    if item["type"] == "extra_forbidden":
-        owner = _model_at(model, item["loc"][:-1])
-        allowed = f"; allowed: {', '.join(sorted(owner.model_fields))}" if owner else ""
-        return f"unknown key `{key}`{allowed}"
-    if item["type"] == "missing":
-        return f"key `{key}` is missing"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"key `{key}`: {message} (got {item['input']!r})"
+def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
+    """Validates mappings laid over each other as a `model`.
+
+    Args:
+        model: the record to build.
+        layers: the mappings; a later one is laid over an earlier one.
+
+    Raises:
+        InputError: as `validate` does, each problem with the source of the value that is wrong.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = deep_merge(merged, layer.value)
+    try:
+        return model.model_validate(merged)
+    except ValidationError as error:
+        lines = [f"{_source(layers, item.place)}: {item.text}" for item in problems(model, error)]
+        raise InputError("\n".join(lines)) from error
 
 
-def _model_at(model: type[BaseModel], loc: Sequence[Any]) -> type[BaseModel] | None:
-    """Follows field names from `model` to the nested model that holds the offending key."""
-    current: type[BaseModel] | None = model
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        if current is None:
-            return None
-        field = current.model_fields.get(str(part))
-        current = _nested(field.annotation if field else None)
-    return current
+def _source(layers: Sequence[Layer], place: Place) -> str:
+    """Names the topmost layer that holds what stands at `place`; all of them if none does."""
+    holding = [layer for layer in layers if _holds(layer.value, place)]
+    return holding[-1].source if holding else " + ".join(layer.source for layer in layers)
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    candidates = [_nested(argument) for argument in getattr(annotation, "__args__", ())]
-    found = [candidate for candidate in candidates if candidate]
-    return found[0] if len(found) == 1 else None
+def _holds(value: Any, place: Place) -> bool:
+    try:
+        for part in place:
+            value = value[part]
+    except (LookupError, TypeError):
+        return False
+    return True

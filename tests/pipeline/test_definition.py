@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -14,6 +15,17 @@ from tests.golden.rewrite import ROOT, definition, definitions, schemas
 @pytest.mark.parametrize("path", schemas(), ids=lambda path: path.name)
 def test_json_schemas_are_current(path):
     assert path.read_bytes() == schemas()[path], "run `make golden` and look at the diff"
+
+
+@pytest.mark.parametrize("kind", ["recipe", "settings"])
+def test_an_editor_finds_no_fault_in_the_shipped_files(kind):
+    schema = json.loads((ROOT / f"schemas/{kind}.schema.json").read_text())
+    folder = {"recipe": "recipes", "settings": "config"}[kind]
+    files = sorted((ROOT / folder).glob("*.yaml"))
+    assert files
+    for file in files:
+        assert f"$schema=../schemas/{kind}.schema.json" in file.read_text().splitlines()[0]
+        jsonschema.validate(yaml.safe_load(file.read_text()), schema)
 
 
 def test_the_definition_is_the_golden_one():

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.recipe import TrainSection, load_recipe
+from sashiko.recipe import DataSection, TrainSection, load_recipe
 from sashiko.settings import ProcessingJob, TrainingJob, load_settings
-from sashiko.yaml_models import parse_overrides, validate
+from sashiko.yaml_models import parse_override, validate
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -38,6 +38,34 @@ def test_an_unknown_key_names_file_key_and_the_allowed_ones():
     assert "epochs" in text
 
 
+def test_an_error_names_the_one_of_the_merged_files_that_it_stands_in(tmp_path):
+    (tmp_path / "below.yaml").write_text("train: {epoch: 1}\ndata: {train_rows: 0}\n")
+    (tmp_path / "top.yaml").write_text("extends: below.yaml\ndata: {train_rows: -1}\n")
+    lines = error_of(
+        lambda: load_recipe(tmp_path / "top.yaml", overrides=("text.template=1",))
+    ).splitlines()
+
+    def at(key: str) -> str:
+        return next(line for line in lines if f"`{key}`" in line).split(":")[0]
+
+    assert at("train.epoch") == str(tmp_path / "below.yaml")
+    assert at("data.train_rows") == str(tmp_path / "top.yaml")
+    assert at("text.template") == "--set text.template=1"
+    assert (
+        at("model")
+        == f"{tmp_path / 'below.yaml'} + {tmp_path / 'top.yaml'} + --set text.template=1"
+    )
+
+
+def test_a_wrong_key_of_a_source_is_one_error_with_the_keys_of_its_kind(tmp_path):
+    text = error_of(
+        lambda: validate(
+            DataSection, {"sources": [{"kind": "file", "path": "a", "row": 1}]}, source="r.yaml"
+        )
+    )
+    assert text == "r.yaml: unknown key `sources.0.row`; allowed: kind, path"
+
+
 def test_a_bad_unit_says_which_units_there_are():
     job = {"instance_type": "ml.m5.large", "volume_size": "30", "max_runtime": "90"}
     text = error_of(lambda: validate(ProcessingJob, job, source="config/dev.yaml"))
@@ -66,7 +94,7 @@ def test_an_override_changes_one_key_and_keeps_its_neighbours():
 
 @pytest.mark.parametrize("override", ["train.epochs", "=1", "a..b=1", "a=[1"])
 def test_a_malformed_override_is_named(override):
-    assert override in error_of(lambda: parse_overrides([override]))
+    assert override in error_of(lambda: parse_override(override))
 
 
 def test_a_recipe_that_extends_itself_is_refused(tmp_path):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Environment = Annotated[str, typer.Option("--env", help="An environment: a file of config/.")]
+Environment = Annotated[str, typer.Option("--env", help="The environment: local, dev or prod.")]
 RecipeName = Annotated[
     str | None,
     typer.Option("--recipe", help="A recipe's name or file; default: `recipe` in config/."),

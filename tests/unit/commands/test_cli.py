@@ -50,7 +50,9 @@ def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
 def test_outside_a_repository_the_error_says_so(tmp_path):
     done = sashiko("run", cwd=tmp_path)
     assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    assert done.stderr == (
+        "error: config/base.yaml does not exist: run the command in the repository's root\n"
+    )
 
 
 def test_looking_at_models_before_the_first_run_makes_nothing(tmp_path):

@@ -1,0 +1,84 @@
+"""What pydantic found wrong, in the words of the person who wrote the file."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        place: keys and positions from the top of the file to the value.
+        text: key, problem, and the allowed keys or values.
+    """
+
+    place: Place
+    text: str
+
+
+def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """Describes each problem once: one that only follows from another is left out."""
+    items = error.errors()
+    places = [item["loc"] for item in items]
+    return [_problem(model, item) for item in items if not _follows(item, places)]
+
+
+def _follows(item: Any, places: Sequence[Place]) -> bool:
+    """A list is too short too when its items were left out because they are wrong."""
+    loc = item["loc"]
+    inside = any(len(place) > len(loc) and place[: len(loc)] == loc for place in places)
+    return item["type"] == "too_short" and inside
+
+
+def _problem(model: type[BaseModel], item: Any) -> Problem:
+    place, owner = _resolve(model, item["loc"])
+    key = ".".join(str(part) for part in place) or "(top)"
+    if item["type"] == "extra_forbidden":
+        allowed = f"; allowed: {', '.join(sorted(owner.model_fields))}" if owner else ""
+        return Problem(place, f"unknown key `{key}`{allowed}")
+    if item["type"] == "missing":
+        return Problem(place, f"key `{key}` is missing")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return Problem(place, f"key `{key}`: {message} (got {item['input']!r})")
+
+
+def _resolve(model: type[BaseModel], loc: Place) -> tuple[Place, type[BaseModel] | None]:
+    """Follows a location to the record that holds its last part.
+
+    Returns:
+        The location without the tags by which pydantic tells the members of a union apart, which
+        stand in no file; and the record, None where the location leaves what `model` describes.
+    """
+    place: list[str | int] = []
+    owner: type[BaseModel] | None = model
+    members: tuple[type[BaseModel], ...] = (model,)
+    for part in loc:
+        if isinstance(part, int):
+            place.append(part)
+        elif len(members) > 1 and (tagged := [item for item in members if _has_tag(item, part)]):
+            members = (tagged[0],)
+        else:
+            place.append(part)
+            owner = members[0] if len(members) == 1 else None
+            field = owner.model_fields.get(part) if owner else None
+            members = tuple(_models(field.annotation)) if field else ()
+    return tuple(place), owner
+
+
+def _has_tag(model: type[BaseModel], tag: str) -> bool:
+    annotations = (field.annotation for field in model.model_fields.values())
+    return any(get_origin(item) is Literal and get_args(item) == (tag,) for item in annotations)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Finds the records in a type such as `tuple[A | B, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)
