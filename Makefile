@@ -46,7 +46,7 @@ format: $(BIN)/.dev ## rewrite the code as ruff formats it
 	$(BIN)/ruff format .
 
 ui: $(BIN)/.run ## open MLflow on http://127.0.0.1:5000
-	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///$(CURDIR)/.sashiko/mlflow.db
+	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///$(CURDIR)/.sashiko/mlflow.db
 
 serve: $(BIN)/.run ## serve the approved model on http://127.0.0.1:8080
 	@$(BIN)/sashiko model serve $(CHOSEN) $(ARGS)

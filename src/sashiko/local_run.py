@@ -13,7 +13,7 @@ from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 from sashiko.files import canonical_json, read_json, write_bytes
 from sashiko.recipe import Recipe
 from sashiko.repository import Source, contract_file, source, tracking_uri
@@ -108,7 +108,7 @@ def _make_private(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make {home}: {error.strerror}") from error
+        raise InputError(f"cannot make {home}: {disk_reason(error)}") from error
 
 
 def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:

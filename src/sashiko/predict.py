@@ -12,7 +12,7 @@ from typing import Any
 from sashiko.artifact import Artifact, RequestRefusedError, open_artifact
 from sashiko.contract.model import Contract
 from sashiko.data.ingest import typed_columns
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 from sashiko.serving.text import columns
 
 _HEADER = ("label", "score")
@@ -44,7 +44,7 @@ def predict_file(
         try:
             _write(_answers(artifact, batches, path), out)
         except OSError as error:
-            raise InputError(f"cannot write {out or 'stdout'}: {error.strerror}") from error
+            raise InputError(f"cannot write {out or 'stdout'}: {disk_reason(error)}") from error
 
 
 def _answers(

@@ -6,6 +6,8 @@ registered, `champion` the one that a person approved.
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +18,8 @@ from sashiko.files import sha256_file
 ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
 ARTIFACT_FILE = "model.tar.gz"
 _SQLITE = "sqlite:///"
+# What sqlite calls a write that found no room: SQLITE_FULL, and SQLITE_IOERR under a quota.
+_NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
 _ARTIFACT = "artifact_sha256"
 _EXECUTION = "execution_id"
@@ -149,12 +153,13 @@ class MlflowRegistry:
             )
             if known:
                 return version, False
-        if not self._client.search_registered_models(f"name='{group}'"):
-            self._client.create_registered_model(group)
-        self._client.log_artifacts(run_id, str(files), "model")
-        source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
-        item = self._client.create_model_version(group, source, run_id=run_id, tags=tags)
-        self._client.set_registered_model_alias(group, "candidate", item.version)
+        with no_room(self._uri):
+            if not self._client.search_registered_models(f"name='{group}'"):
+                self._client.create_registered_model(group)
+            self._client.log_artifacts(run_id, str(files), "model")
+            source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
+            item = self._client.create_model_version(group, source, run_id=run_id, tags=tags)
+            self._client.set_registered_model_alias(group, "candidate", item.version)
         return self.version(group, int(item.version)), True
 
     def decide(
@@ -186,6 +191,8 @@ def mlflow_client(tracking_uri: str) -> Any:
     if not tracking_uri:
         raise InputError("MLFLOW_TRACKING_URI is not set: the pipeline's parameter sets it")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # MLflow reports each created run and version to its makers unless it is told not to.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
@@ -196,6 +203,26 @@ def mlflow_client(tracking_uri: str) -> Any:
     except Exception as error:
         raise InputError(f"MLflow at {tracking_uri} cannot be reached: {error}") from error
     return client
+
+
+@contextmanager
+def no_room(tracking_uri: str) -> Iterator[None]:
+    """Turns what sqlite says on a full disk, through MLflow, into one clear error.
+
+    Raises:
+        InputError: if the database could not grow.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if not any(words in str(error) for words in _NO_ROOM):
+            raise
+        raise InputError(
+            f"cannot write {tracking_uri}: its disk is full or failing; free some space and run "
+            "again"
+        ) from error
 
 
 def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.registry import experiment_id, mlflow_client
+from sashiko.registry import experiment_id, mlflow_client, no_room
 from sashiko.training.checkpoint import MetricLine
 
 _EXECUTION_TAG = "execution_id"
@@ -35,6 +35,9 @@ def track_execution(
     Returns:
         The MLflow run's id, or None if MLflow cannot be reached: the figures stay in the step's
         files, and the pipeline goes on.
+
+    Raises:
+        InputError: if MLflow's database has no room left.
     """
     try:
         client = mlflow_client(tracking_uri)
@@ -42,21 +45,22 @@ def track_execution(
     except InputError as error:
         print(f"not tracked: {error}", file=sys.stderr)
         return None
-    # A run that was killed while it was logged is not FINISHED, and is logged anew.
-    known = client.search_runs(
-        [experiment],
-        f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'",
-    )
-    if known:
-        return str(known[0].info.run_id)
-    run = client.create_run(
-        experiment, run_name=execution_id, tags={**tags, _EXECUTION_TAG: execution_id}
-    )
-    points = list(_points(metrics, curve))
-    for start in range(0, len(points), _BATCH):
-        client.log_batch(run.info.run_id, metrics=points[start : start + _BATCH])
-    client.set_terminated(run.info.run_id)
-    return str(run.info.run_id)
+    with no_room(tracking_uri):
+        # A run that was killed while it was logged is not FINISHED, and is logged anew.
+        known = client.search_runs(
+            [experiment],
+            f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'",
+        )
+        if known:
+            return str(known[0].info.run_id)
+        run = client.create_run(
+            experiment, run_name=execution_id, tags={**tags, _EXECUTION_TAG: execution_id}
+        )
+        points = list(_points(metrics, curve))
+        for start in range(0, len(points), _BATCH):
+            client.log_batch(run.info.run_id, metrics=points[start : start + _BATCH])
+        client.set_terminated(run.info.run_id)
+        return str(run.info.run_id)
 
 
 def _points(metrics: Mapping[str, float], curve: Sequence[MetricLine]) -> Iterator[Any]:

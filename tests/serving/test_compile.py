@@ -1,5 +1,6 @@
 """Compile on a small random encoder: run as the job runs it, and read as the endpoint reads it."""
 
+import errno
 import json
 import os
 import subprocess
@@ -173,3 +174,13 @@ def test_weights_that_are_missing_are_not_made_up(model, tmp_path, monkeypatch) 
 )
 def test_settings_that_cannot_be_met_are_named(model, tmp_path, monkeypatch, changes, says) -> None:
     assert says in failure(monkeypatch, job(tmp_path, model, **changes))
+
+
+def test_a_full_disk_is_named_with_what_helps(model, tmp_path, monkeypatch) -> None:
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(compile_model.shutil, "copyfile", full)
+    message = failure(monkeypatch, job(tmp_path, model))
+    assert message.startswith("cannot write ")
+    assert message.endswith("No space left on device; free some space and run again")

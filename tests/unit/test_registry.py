@@ -1,9 +1,13 @@
 """The registry: no version without its artifact, none twice, and one champion."""
 
+import resource
+
 import pytest
+from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
 from sashiko.errors import InputError
 from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.tracking import track_execution
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +106,23 @@ def test_an_unreachable_registry_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be reached"):
         MlflowRegistry(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+
+
+def test_a_full_disk_is_one_clear_error_and_the_next_run_works(registry, home):
+    database = home / "mlflow.db"
+    uri = f"sqlite:///{database}"
+    what = {"experiment": "full", "tags": {}, "curve": ()}
+    many = {f"metric.{number}": float(number) for number in range(900)}
+    track_execution(uri, execution_id="before", metrics={}, **what)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (database.stat().st_size, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write sqlite:.*free some space"):
+            track_execution(uri, execution_id="run-1", metrics=many, **what)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert track_execution(uri, execution_id="run-1", metrics=many, **what)
+
+
+def test_mlflow_tells_its_makers_nothing(registry):
+    assert MLFLOW_DISABLE_TELEMETRY.get()

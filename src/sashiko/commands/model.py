@@ -51,7 +51,7 @@ def approve(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Approve a version: it becomes the champion that is served and compared with."""
+    """Approve a version; the newest approved one is the champion: served, and compared with."""
     _decide("Approved", version, reason=reason, by=by, place=(env, recipe, home))
 
 
@@ -108,6 +108,9 @@ def _decide(
     print(f"{group} {number}: {_evidence(version)}", file=sys.stderr)
     registry.decide(group, number, status=status, by=by, reason=reason)
     typer.echo(f"{group} {number}: {status} by {by}: {reason}")
+    champion = registry.champion(group)
+    which = f"version {champion.version}, the newest approved one" if champion else "none"
+    print(f"{group}: the champion is {which}", file=sys.stderr)
 
 
 def _evidence(version: ModelVersion) -> str:

@@ -9,7 +9,7 @@ from sashiko.contract.model import Contract
 from sashiko.data.generators import GENERATORS, Order, code_digest, write_rows
 from sashiko.data.ingest import ingest
 from sashiko.data.sources import fetch_data
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 from sashiko.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
 from sashiko.recipe import Recipe
 
@@ -103,5 +103,5 @@ def _load(raw: Path, contract: Contract, folder: Path) -> None:
             rows = ingest(raw, contract, loaded)
             loaded.replace(folder / _FILE)
     except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
     print(f"lake: table `{contract.table}` loaded, {rows:,} rows", file=sys.stderr)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Order, code_digest, write_rows
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files
 from sashiko.recipe import (
     DataSection,
@@ -129,7 +129,7 @@ def _download(
                 folder.rename(Path(scratch, "replaced"))
             files.rename(folder)
     except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
 
 
 def _checked(path: Path, digest: str | None) -> Path:

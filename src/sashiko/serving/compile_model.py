@@ -4,15 +4,17 @@ Runs in the serving image as a plain file:
 `python3 /opt/ml/processing/input/code/compile_model.py`.
 """
 
+import errno
 import json
 import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
 from export import OPSET, CompileError, PositiveProbability, export_graphs, load_classifier
@@ -20,6 +22,7 @@ from pack import files_of, pack, sha256, unpack
 from verify import largest_difference
 
 HANDLER_FILES = ("bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WEIGHTS_IN = "model.safetensors"
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
 
@@ -144,15 +147,25 @@ def _say(message: str) -> None:
 
 
 def main() -> None:
-    """Compiles; what is wrong with the input is one line on stderr and in `output/failure`."""
+    """Compiles; bad input, or a full disk, is one line on stderr and in `output/failure`."""
     job = Job(Path(os.environ.get("OPT_ML", "/opt/ml")))
     try:
         compile_job(job)
     except CompileError as error:
-        failure = job.root / "output" / "failure"
+        _fail(job, str(error))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        place = error.filename or "an output"
+        _fail(job, f"cannot write {place}: {error.strerror}; free some space and run again")
+
+
+def _fail(job: Job, reason: str) -> NoReturn:
+    failure = job.root / "output" / "failure"
+    with suppress(OSError):  # on a full disk the message on stderr is all there is
         failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(f"{error}\n", encoding="utf-8")
-        sys.exit(f"error: {error}")
+        failure.write_text(f"{reason}\n", encoding="utf-8")
+    sys.exit(f"error: {reason}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 from sashiko.recipe import Hyperparameters
 
 _DROPOUTS = (
@@ -130,8 +130,12 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
         for file in sorted(Path(temporary).iterdir()):
             file.chmod(0o644)
             file.replace(folder / file.name)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot write the model to {folder}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot write the model to {folder}: {disk_reason(error)}") from error
+    except SafetensorError as error:
+        raise InputError(
+            f"cannot write the model to {folder}: {error}; free some space and run again"
+        ) from error
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
