@@ -1,6 +1,7 @@
 """A SageMaker SDK session that builds definitions without credentials and without a call."""
 
 import os
+from typing import Any
 
 from sashiko.settings import Settings
 
@@ -16,7 +17,7 @@ def set_environment(settings: Settings) -> None:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
-def pipeline_session(settings: Settings):  # type: ignore[no-untyped-def]  # the SDK is untyped
+def pipeline_session(settings: Settings) -> Any:
     """Returns a PipelineSession whose bucket is given, so that it looks nothing up."""
     import boto3
     from sagemaker.core.workflow.pipeline_context import PipelineSession

@@ -33,6 +33,11 @@ def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:
             f"key `bias`: {recipe.contract} has no facets, so bias cannot be judged; say "
             "`bias: {judged: false, reason: why}` here, or name facets there"
         )
+    if judged and contract.facets and not recipe.bias.gates:
+        yield (
+            f"key `bias.gates`: no gate judges the facets of {recipe.contract}; add one, such as "
+            f"{{metric: DI, facet: {contract.facets[0].column}, minimum: 0.8, reason: why}}"
+        )
     if not judged and contract.facets:
         named = ", ".join(facet.column for facet in contract.facets)
         yield (

@@ -54,7 +54,7 @@ def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, 
     for key, value in change.items():
         old = merged.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = deep_merge(old, value) if both else value  # type: ignore[arg-type]
+        merged[key] = deep_merge(old, value) if both else value  # type: ignore[arg-type]  # `both`
     return merged
 
 

@@ -149,7 +149,7 @@ def test_bad_rows_stop_the_run_before_anything_else(refusals: Refusals) -> None:
 
 
 def test_the_message_names_columns_and_rules(refusals: Refusals) -> None:
-    for text in ("complaint_id", "unique", "escalate", "perhaps"):
+    for text in ("complaint_id", "no nulls", "unique", "escalate", "perhaps"):
         assert text in refusals.bad_rows.stdout
     assert "Traceback" not in refusals.bad_rows.stderr
 

@@ -44,6 +44,10 @@ def test_facets_cannot_be_left_unjudged(tmp_path: Path) -> None:
     assert "has facets (age), so bias is judged" in problems(tmp_path, recipe(**UNJUDGED))
 
 
+def test_facets_that_no_gate_judges_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    assert "`bias.gates`: no gate judges the facets" in problems(tmp_path, recipe(gates=[]))
+
+
 def test_what_is_not_judged_cannot_be_reweighed(tmp_path: Path) -> None:
     used = recipe(**UNJUDGED).model_dump(mode="json") | {"reweighing": {"strength": 1.0}}
     assert "`reweighing`" in problems(tmp_path, Recipe.model_validate(used), facets=[])

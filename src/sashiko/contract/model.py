@@ -70,7 +70,7 @@ class Column(Frozen):
     Attributes:
         name: its name in the lake and everywhere after it.
         physical_name: its name in the raw file, where that differs.
-        logical_type: ODCS's type; see `derive.ARROW_TYPES` and `derive.SQL_TYPES`.
+        logical_type: ODCS's type; see `derive.ARROW_TYPES`.
         description: what it means.
         classification: `none` may be trained on; `sensitive` is for judging bias only; `pii` is
             read by nobody in machine learning.

@@ -51,7 +51,7 @@ class StepRecord(Frozen):
         outputs: output name -> what was written; a training job has `model` and `output`.
         outcome: of a Condition: whether its conditions held.
         log: path of the log, relative to the run's folder.
-        reason: why it failed, blocked, was skipped or could not be taken from the cache.
+        reason: why it failed or blocked.
     """
 
     name: str

@@ -52,7 +52,7 @@ def plain_notes(
     if error is not None and error > _POOR_CALIBRATION:
         notes.append(
             f"Scores are off by {error:.2f} on average: rank by them, but do not read them as "
-            "probabilities. Reweighing does this by design."
+            "probabilities. Reweighing, where a recipe uses it, does this by design."
         )
     if test_rows < _FEW_ROWS:
         notes.append(f"The test split has {test_rows:,} rows only: the intervals are wide.")

@@ -37,6 +37,7 @@ def version_tags(execution_id: str, recipe: str, *, bias_not_judged: str) -> dic
     snapshot = read_manifest(processing_input("snapshot-manifest"))
     source = read_json(processing_input("run-manifest") / "source.json")
     evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
+    auc = evaluation.candidate["auc"].value
     verdicts = [read_verdict(file) for file in walk_files(processing_input("verdicts"))]
     gates = gate_tags(verdicts, bias_not_judged=bias_not_judged)
     if not all(verdict.passed for verdict in verdicts):
@@ -49,7 +50,7 @@ def version_tags(execution_id: str, recipe: str, *, bias_not_judged: str) -> dic
         "contract_sha256": contract.sha256,
         "recipe": recipe,
         "git_sha": source["git_sha"] + ("-dirty" if source["dirty"] else ""),
-        "metric.auc": f"{evaluation.candidate['auc'].value or 0:.4f}",
+        "metric.auc": "undefined" if auc is None else f"{auc:.4f}",
         **gates,
     }
 

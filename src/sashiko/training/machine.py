@@ -25,7 +25,7 @@ def repeatable(*, seed: int) -> None:
         torch.set_num_threads(int(threads))
     torch.use_deterministic_algorithms(True)
     # A debugging aid that deterministic mode turns on, and that costs time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no stub
     torch.manual_seed(seed)
 
 

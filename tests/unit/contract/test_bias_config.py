@@ -7,7 +7,7 @@ from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from tests.unit.contract.documents import contract_of, document
 
-CONTRACTS = sorted(Path("contracts").glob("*.odcs.yaml"))
+CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))
 
 # Clarify's own schema lies in the SDK, which takes seconds and a region to import.
 _VALIDATE = """

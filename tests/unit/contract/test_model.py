@@ -17,7 +17,7 @@ from tests.unit.contract.documents import (
     table_of,
 )
 
-CONTRACTS = sorted(Path("contracts").glob("*.odcs.yaml"))
+CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))
 
 
 def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[str]:

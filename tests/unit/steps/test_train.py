@@ -80,7 +80,7 @@ def _at_step(monkeypatch: pytest.MonkeyPatch, step: int, event: Callable[[], Non
     """Lets something happen once, right after a step's gradients are applied."""
     waiting = [event]
 
-    def act(self, rows, done, optimiser):  # type: ignore[no-untyped-def]
+    def act(self, rows, done, optimiser):
         loss = _STEP(self, rows, done, optimiser)
         if done + 1 == step and waiting:
             waiting.pop()()
@@ -124,7 +124,7 @@ def test_a_metric_line_tells_the_mean_loss_since_the_one_before(
 ) -> None:
     losses = []
 
-    def noting(self, rows, done, optimiser):  # type: ignore[no-untyped-def]
+    def noting(self, rows, done, optimiser):
         losses.append(_STEP(self, rows, done, optimiser))
         return losses[-1]
 
