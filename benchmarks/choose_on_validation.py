@@ -33,11 +33,10 @@ from sashiko.recipe import BiasGate, QualitySection, Recipe, ThresholdSection, l
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
 from sashiko.steps.comparators import decide_threshold
 
-POLICIES = {
+MAXIMIZED = {
     "balanced_accuracy": ThresholdSection(metric="balanced_accuracy"),
     "f1": ThresholdSection(metric="f1"),
     "accuracy": ThresholdSection(metric="accuracy"),
-    "fixed 0.5": ThresholdSection(policy="fixed", value=0.5),
 }
 
 
@@ -59,8 +58,13 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="a recipe's name")
     parser.add_argument("--strengths", nargs="+", type=float, required=True)
     parser.add_argument("--seeds", nargs="+", type=int, required=True, help="of the training")
+    parser.add_argument("--fixed", nargs="+", type=float, default=[0.5], help="fixed thresholds")
     parser.add_argument("--home", type=Path, default=Path(".sashiko"))
     arguments = parser.parse_args()
+    policies = MAXIMIZED | {
+        f"fixed {value:g}": ThresholdSection(policy="fixed", value=value)
+        for value in arguments.fixed
+    }
     recipe = load_recipe(Path("recipes") / f"{arguments.recipe}.yaml")
     contract, gate = load_contract(Path(recipe.contract)), recipe.bias.gates[0]
     if gate.metric != "DI":
@@ -82,7 +86,7 @@ def main() -> None:
             )
             for seed in arguments.seeds
         ]
-        for policy, section in POLICIES.items():
+        for policy, section in policies.items():
             found = [judge(item, recipe, contract, section) for item in runs]
             passed = all(item.gates_pass for item in found) and keeps_its_distance(found, gate)
             if passed:
