@@ -9,7 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A wheel folder that pip knows is uv's too: a CPU build of torch found there spares 4 GB of CUDA.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
-UV := $(BIN)/uv
+# Bytecode is compiled here, once: each step is a process, and where Python may write none
+# (PYTHONDONTWRITEBYTECODE) each of them would compile what it imports.
+UV := UV_COMPILE_BYTECODE=1 env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv
 LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-package torch --no-emit-find-links --no-header
 PYTHONS := python3.11 python3 python
 

@@ -1,13 +1,12 @@
 """The registry: no version without its artifact, none twice, and one champion."""
 
-import resource
-
 import pytest
 from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
 from sashiko.errors import InputError
 from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.tracking import track_execution
+from tests.full_disk import file_size_limit
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +113,11 @@ def test_a_full_disk_is_one_clear_error_and_the_next_run_works(registry, home):
     what = {"experiment": "full", "tags": {}, "curve": ()}
     many = {f"metric.{number}": float(number) for number in range(900)}
     track_execution(uri, execution_id="before", metrics={}, **what)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (database.stat().st_size, limits[1]))
-    try:
-        with pytest.raises(InputError, match=r"cannot write sqlite:.*free some space"):
-            track_execution(uri, execution_id="run-1", metrics=many, **what)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with (
+        file_size_limit(database.stat().st_size),
+        pytest.raises(InputError, match=r"cannot write sqlite:.*free some space"),
+    ):
+        track_execution(uri, execution_id="run-1", metrics=many, **what)
     assert track_execution(uri, execution_id="run-1", metrics=many, **what)
 
 

@@ -1,6 +1,5 @@
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from sashiko.files import sha256_file, sha256_tree
 from sashiko.steps import train
 from sashiko.training.checkpoint import Position
 from sashiko.training.loop import Loop
+from tests.full_disk import file_size_limit
 from tests.unit.training.tiny_job import (
     TRAIN_ROWS,
     metric_lines,
@@ -236,9 +236,7 @@ def test_a_full_disk_leaves_one_message_and_nothing_half_written(
     job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = job()
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # a write beyond it fails
+    with file_size_limit(20_000):
         with pytest.raises(InputError, match=r"cannot write .*checkpoint\.safetensors"):
             run(root)
         assert list((root / "checkpoints").iterdir()) == []
@@ -247,9 +245,6 @@ def test_a_full_disk_leaves_one_message_and_nothing_half_written(
             run(root)
         assert list((root / "model").iterdir()) == []
         assert not list(root.glob(".tmp*"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    monkeypatch.undo()
 
 
 @pytest.mark.parametrize(
