@@ -36,6 +36,7 @@ RECIPE = {
     "data": {"sources": [{"kind": "file", "path": "loans.parquet"}]},
     "text": {"template": "{title}"},
     "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "less is of no use"}]},
+    "bias": {"gates": [{"metric": "DI", "facet": "age", "minimum": 0.8, "reason": "four fifths"}]},
 }
 
 
