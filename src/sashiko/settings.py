@@ -52,6 +52,16 @@ def _known_to(shape: str, job: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _allowed_in_names(project: str) -> str:
+    """S3 keeps these for itself; every bucket's name begins with the project's."""
+    for reserved in ("amzn-s3-demo-", "sthree-", "xn--"):
+        if f"{project}-".startswith(reserved):
+            raise ValueError(
+                f"S3 refuses bucket names that begin with `{reserved}`; choose another"
+            )
+    return project
+
+
 EnvironmentName = Literal["dev", "local", "prod"]
 Duration = Annotated[
     int,
@@ -91,6 +101,35 @@ class JobsSection(Frozen):
     training: TrainingJob
 
 
+class LakeFormationSection(Frozen):
+    """How the lake is governed.
+
+    Attributes:
+        mode: `enforced` grants by Lake Formation; `iam_only` leaves tables to IAM alone, for an
+            account whose Lake Formation somebody else owns.
+        account_stack: whether this environment deploys what an account has once: the data-lake
+            settings and the LF-Tags. One environment of an account at most.
+    """
+
+    mode: Literal["enforced", "iam_only"]
+    account_stack: bool
+
+
+class NetworkSection(Frozen):
+    """The VPC that jobs run in; it has no way to the internet.
+
+    Attributes:
+        cidr: its addresses.
+        zones: in how many availability zones it has a subnet.
+        s3_prefix_lists: region -> id of AWS's prefix list of S3 there: jobs may reach no other
+            addresses. AWS has one a region, and CloudFormation cannot look it up.
+    """
+
+    cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[0-4])$")
+    zones: int = Field(ge=1, le=6)
+    s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
+
+
 class Settings(Frozen):
     """One environment.
 
@@ -102,15 +141,25 @@ class Settings(Frozen):
         recipe: the recipe that commands take when none is named.
         threads: OpenMP threads of each job; part of what makes results the same bytes.
         jobs: instances per kind of job.
+        contracts: the data sets in the lake, each by its file's name in `contracts/`.
+        on_destroy: what becomes of buckets, keys, tables and roles when a stack is destroyed.
+        lake_formation: how the lake is governed.
+        network: the VPC.
     """
 
-    project: str = Field(pattern=r"^[a-z][a-z0-9-]{1,18}$")
+    project: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9-]{1,18}$"), AfterValidator(_allowed_in_names)
+    ]
     environment: EnvironmentName
     account: str = Field(pattern=r"^\d{12}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     recipe: str
     threads: int = Field(ge=1, le=64)
     jobs: JobsSection
+    contracts: tuple[str, ...] = Field(min_length=1)
+    on_destroy: Literal["retain", "delete"]
+    lake_formation: LakeFormationSection
+    network: NetworkSection
 
     @property
     def bucket(self) -> str:

@@ -1,0 +1,80 @@
+"""The names of what an environment has in its account: all of them derived from its settings."""
+
+from typing import Literal
+
+from sashiko.contract.grants import TagKind
+from sashiko.settings import Settings
+
+Role = Literal[
+    "approver",
+    "bias-evaluator",
+    "break-glass",
+    "broker",
+    "data-scientist",
+    "deployer",
+    "endpoint-deployer",
+    "etl",
+    "inference",
+    "lake-formation",
+    "pipeline",
+    "registrar",
+    "registry-reader",
+    "training",
+]
+Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
+KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network"]
+
+# Apart from CDK's own `hnb659fds`, so that this project's bootstrap, with its own execution policy,
+# can stand in an account beside another one.
+QUALIFIER = "sashiko"
+
+
+def prefix(settings: Settings) -> str:
+    """Begins every name of an environment, such as `sashiko-dev`."""
+    return f"{settings.project}-{settings.environment}"
+
+
+def role_name(settings: Settings, role: Role) -> str:
+    """Names a persona's or a job's IAM role; Lake Formation grants refer to it by this name."""
+    return f"{prefix(settings)}-{role}"
+
+
+def bucket_name(settings: Settings, bucket: Bucket) -> str:
+    """Names a bucket; account and region make it unique in the world."""
+    return f"{prefix(settings)}-{bucket}-{settings.account}-{settings.region}"
+
+
+def key_alias(settings: Settings, domain: KeyDomain) -> str:
+    """Names the KMS key of a domain."""
+    return f"alias/{prefix(settings)}-{domain}"
+
+
+def database_name(settings: Settings) -> str:
+    """Names the Glue database of the curated tables; Athena allows no hyphen without quotes."""
+    return prefix(settings).replace("-", "_")
+
+
+def workgroup_name(settings: Settings) -> str:
+    """Names the Athena workgroup that snapshots are taken through."""
+    return f"{prefix(settings)}-snapshots"
+
+
+def exploration_workgroup_name(settings: Settings) -> str:
+    """Names the Athena workgroup that data scientists query the lake through."""
+    return f"{prefix(settings)}-exploration"
+
+
+def etl_name(settings: Settings, table: str) -> str:
+    """Names the Glue job that loads a table, and its data quality ruleset."""
+    return f"{prefix(settings)}-etl-{table}"
+
+
+def exec_role_arn(settings: Settings) -> str:
+    """Returns the role of CDK's bootstrap that CloudFormation acts as in every deploy."""
+    suffix = f"{settings.account}-{settings.region}"
+    return f"arn:aws:iam::{settings.account}:role/cdk-{QUALIFIER}-cfn-exec-role-{suffix}"
+
+
+def tag_key(settings: Settings, kind: TagKind) -> str:
+    """Names an LF-Tag; it belongs to the account, so it carries the project and no environment."""
+    return f"{settings.project}-{kind}"
