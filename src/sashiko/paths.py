@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+from sashiko.errors import InputError
+from sashiko.files import read_json
+
 
 def opt_ml() -> Path:
     """Returns the root of the job's folders: `$OPT_ML`, or `/opt/ml` as in SageMaker."""
@@ -19,6 +22,19 @@ def processing_output(name: str) -> Path:
     folder = opt_ml() / "processing" / "output" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def processing_job_name() -> str:
+    """Returns the name of this processing job, which in a pipeline holds the execution's id.
+
+    Raises:
+        InputError: if the file in which SageMaker says so is missing or says nothing.
+    """
+    file = opt_ml() / "config" / "processingjobconfig.json"
+    name = read_json(file).get("ProcessingJobName")
+    if not name:
+        raise InputError(f"{file} has no key `ProcessingJobName`; SageMaker writes it for each job")
+    return str(name)
 
 
 def training_channel(name: str) -> Path:

@@ -1,11 +1,16 @@
 """What a contract means for SQL and Arrow."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import pyarrow as pa
 
+from sashiko.contract.glue import AS_OF
 from sashiko.contract.model import Contract, View
+from sashiko.errors import InputError
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 # Times are UTC with microseconds; Parquet marks them so.
 ARROW_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
@@ -32,13 +37,34 @@ def arrow_schema(contract: Contract, view: View) -> pa.Schema:
     )
 
 
-def select_sql(contract: Contract, view: View) -> str:
+def select_sql(contract: Contract, view: View, *, as_of: str | None = None) -> str:
     """Returns the governed SELECT of a view: its columns and no others, ordered by key.
 
     Identifiers are quoted as standard SQL has it, which DuckDB and Athena's Trino both read.
+
+    Args:
+        contract: the data contract.
+        view: whose columns are selected.
+        as_of: the value of the partition key `as_of`, where the table has one.
+
+    Raises:
+        InputError: if `as_of` could not be the name of a version.
     """
     columns = ", ".join(_quoted(column.name) for column in contract.view_columns(view))
-    return f"SELECT {columns} FROM {_quoted(contract.table)} ORDER BY {_quoted(contract.key)}"  # noqa: S608 - names are quoted
+    version = "" if as_of is None else f" WHERE {_quoted(AS_OF)} = '{_version(as_of)}'"
+    return (
+        f"SELECT {columns} FROM {_quoted(contract.table)}{version} ORDER BY {_quoted(contract.key)}"  # noqa: S608 - names are quoted
+    )
+
+
+def _version(as_of: str) -> str:
+    """Returns a version that may stand in SQL and in S3 keys as it is."""
+    if not _VERSION.fullmatch(as_of):
+        raise InputError(
+            f"AsOf `{as_of}`: expected up to 128 letters, digits, `.`, `_` and `-`, the first a "
+            "letter or a digit; give the version that the load of the lake printed"
+        )
+    return as_of
 
 
 def _quoted(name: str) -> str:

@@ -1,132 +1,62 @@
-"""Reads a table of the local lake through DuckDB, and nothing that its contract does not know."""
+"""The lake that the snapshot steps read, and the one place that picks its engine."""
 
-import os
-import tempfile
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
-from sashiko.contract.derive import arrow_schema
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Contract, View
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree
-from sashiko.parquet import ROW_GROUP_ROWS, open_parquet
 
-# DuckDB sorts what is larger on disk.
-_MEMORY = "1GB"
+_ATHENA = re.compile(r"([A-Za-z0-9._-]{1,128})/([a-z0-9_]{1,255})")
 
 
-def lake_folder(uri: str) -> Path:
-    """Returns the folder of a `duckdb://<folder>` lake.
+class Lake(Protocol):
+    """A lake that can be asked for the rows of a governed view."""
 
-    Raises:
-        InputError: for any other lake; `athena://` arrives with the cloud stacks.
-    """
-    scheme, separator, rest = uri.partition("://")
-    if scheme == "duckdb" and separator and rest:
-        return Path(rest)
-    if scheme == "athena":
-        raise InputError(
-            f"lake {uri}: reading through Athena arrives with the cloud stacks; "
-            "use duckdb://<folder of the local lake>"
-        )
-    raise InputError(f"lake {uri}: expected duckdb://<folder of the local lake>")
+    def query(self, contract: Contract, view: View, *, as_of: str) -> str:
+        """Returns the SELECT that stands for a view here: the one that `rows` runs."""
+        ...
 
+    def rows(
+        self, contract: Contract, view: View, *, as_of: str
+    ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
+        """Checks the table against its contract and streams a view's rows.
 
-def check_table(folder: Path, contract: Contract, *, as_of: str) -> None:
-    """Checks that a table has the contract's columns and is of the expected version.
+        Args:
+            contract: the data contract; it names the table.
+            view: `training` or `facets`.
+            as_of: the version of the table's data.
 
-    Args:
-        folder: the table's folder, with Parquet files.
-        contract: the data contract.
-        as_of: the content hash that the pipeline was started with.
+        Returns:
+            A context that gives record batches with the contract's Arrow types, in the order of
+            the key, in memory that does not grow with the rows.
 
-    Raises:
-        InputError: if the table is missing or empty, a file is cut off, a column is missing, too
-            many or of another type, or the data are not those of `as_of`.
-    """
-    files = _files(folder, contract)
-    rows = sum(_check_file(file, contract) for file in files)
-    if not rows:
-        raise InputError(f"{folder}: the table has no rows; load the data into the lake again")
-    found = sha256_tree(folder)
-    if found != as_of:
-        raise InputError(
-            f"{folder}: the lake holds version {found[:12]} and the run was started for "
-            f"{as_of[:12]}; start a new run, and load no data while one is going on"
-        )
+        Raises:
+            InputError: if the table is missing, empty or does not fit the contract, cannot be read,
+                or holds no such version.
+        """
+        ...
 
 
-@contextmanager
-def query(folder: Path, contract: Contract, sql: str) -> Iterator[Iterator[pa.RecordBatch]]:
-    """Runs a SELECT over a table of the lake and streams its rows.
-
-    Memory does not grow with the rows: what DuckDB cannot hold while it sorts goes to a temporary
-    folder.
-
-    Args:
-        folder: the table's folder.
-        contract: the data contract; the table's name in `sql` is the contract's.
-        sql: the SELECT.
-
-    Yields:
-        Record batches with the contract's Arrow types, in the order of the SELECT.
+def open_lake(uri: str) -> Lake:
+    """Returns the lake of a `LakeUri`; nothing is read yet.
 
     Raises:
-        InputError: if there is no disk left to sort on.
+        InputError: if the URI is neither `duckdb://<folder>` nor `athena://<workgroup>/<database>`.
     """
-    import duckdb
+    from sashiko.data.athena.lake import AthenaLake
+    from sashiko.data.duckdb_lake import DuckDbLake
 
-    threads = int(os.environ.get("OMP_NUM_THREADS", "2"))
-    with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(
-            config={"threads": threads, "memory_limit": _MEMORY, "temp_directory": spill}
-        ) as connection,
-    ):
-        try:
-            files = [str(file) for file in _files(folder, contract)]
-            connection.read_parquet(files).create_view(contract.table)
-            reader = connection.sql(sql).to_arrow_reader(ROW_GROUP_ROWS)
-            names = set(reader.schema.names)
-            schema = pa.schema(f for f in arrow_schema(contract, "all") if f.name in names)
-            # DuckDB labels UTC times with the machine's own zone; the instants are the same.
-            yield (batch.select(schema.names).cast(schema) for batch in reader)
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise InputError(f"cannot read {folder}: {' '.join(str(error).split())}") from error
-
-
-def _files(folder: Path, contract: Contract) -> list[Path]:
-    files = sorted(folder.glob("*.parquet"))
-    if not files:
-        raise InputError(
-            f"{folder}: no Parquet files; load table `{contract.table}` into the lake first"
-        )
-    return files
-
-
-def _check_file(file: Path, contract: Contract) -> int:
-    """Checks a file's columns and returns its number of rows."""
-    with open_parquet(file) as parquet:
-        found = {field.name: field.type for field in parquet.schema_arrow}
-        rows = int(parquet.metadata.num_rows)
-    wanted = {field.name: field.type for field in arrow_schema(contract, "all")}
-    for name, kind in wanted.items():
-        if name not in found:
-            raise InputError(
-                f"{file}: column `{name}` is missing; the contract `{contract.id}` asks for it"
-            )
-        if found[name] != kind:
-            raise InputError(
-                f"{file}: column `{name}` has type {found[name]}, the contract `{contract.id}` "
-                f"says {contract.column(name).logical_type} ({kind}); load it again as that"
-            )
-    extra = sorted(set(found) - set(wanted))
-    if extra:
-        raise InputError(
-            f"{file}: column `{extra[0]}` is not in the contract `{contract.id}`; "
-            "describe and classify it there, or leave it out of the table"
-        )
-    return rows
+    scheme, _, rest = uri.partition("://")
+    if scheme == "duckdb" and rest:
+        return DuckDbLake(folder=Path(rest))
+    if scheme == "athena" and (named := _ATHENA.fullmatch(rest)):
+        return AthenaLake(workgroup=named[1], database=named[2])
+    raise InputError(
+        f"lake {uri}: expected duckdb://<folder of the local lake> or "
+        "athena://<workgroup>/<database>"
+    )

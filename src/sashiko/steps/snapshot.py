@@ -1,6 +1,7 @@
 """Snapshot and SnapshotFacets: the contract's governed SELECT, as of one version of the lake.
 
 `python -m sashiko.steps.snapshot --view training --lake-uri duckdb:///path/to/lake --as-of HASH`
+`python -m sashiko.steps.snapshot --view facets --lake-uri athena://workgroup/database --as-of LOAD`
 
 Reads the lake, the contract (input `config`) and, for the facets, the training snapshot's manifest
 (input `training-manifest`); writes `data/data.parquet` and `manifest/manifest.json`.
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sashiko.contract.derive import arrow_schema, select_sql
+from sashiko.contract.derive import arrow_schema
 from sashiko.contract.manifest import (
     MANIFEST_FILE,
     ColumnType,
@@ -23,7 +24,7 @@ from sashiko.contract.manifest import (
     read_manifest,
 )
 from sashiko.contract.model import Contract, View
-from sashiko.data.lake_reader import check_table, lake_folder, query
+from sashiko.data.lake_reader import Lake, open_lake
 from sashiko.errors import InputError
 from sashiko.files import sha256_file, write_json
 from sashiko.parquet import write_batches
@@ -36,15 +37,15 @@ def main() -> None:
     """Runs the step."""
     parser = argparse.ArgumentParser(description="Writes a governed snapshot of the lake.")
     parser.add_argument("--view", choices=("training", "facets"), required=True)
-    parser.add_argument("--lake-uri", required=True, help="duckdb://<folder of the lake>")
-    parser.add_argument("--as-of", required=True, help="content hash of the table")
+    parser.add_argument("--lake-uri", required=True, help="duckdb://<folder> or athena://...")
+    parser.add_argument("--as-of", required=True, help="the version of the table's data")
     arguments = parser.parse_args()
 
     contract = read_contract()
     manifest = take_snapshot(
         contract,
         arguments.view,
-        table_folder=lake_folder(arguments.lake_uri) / contract.table,
+        lake=open_lake(arguments.lake_uri),
         as_of=arguments.as_of,
         data_file=processing_output("data") / "data.parquet",
     )
@@ -56,25 +57,24 @@ def main() -> None:
 
 
 def take_snapshot(
-    contract: Contract, view: View, *, table_folder: Path, as_of: str, data_file: Path
+    contract: Contract, view: View, *, lake: Lake, as_of: str, data_file: Path
 ) -> Manifest:
     """Writes the rows of a view, ordered by key, in memory that does not grow with them.
 
     Args:
         contract: the data contract.
         view: `training` or `facets`.
-        table_folder: the table in the lake.
-        as_of: the content hash that the table must have.
+        lake: holds the table.
+        as_of: the version that is read.
         data_file: the Parquet file to write.
 
     Returns:
         The snapshot's manifest.
 
     Raises:
-        InputError: if the table does not fit the contract or is not the version `as_of`.
+        InputError: if the table does not fit the contract, cannot be read, or has no version
+            `as_of`.
     """
-    check_table(table_folder, contract, as_of=as_of)
-    sql = select_sql(contract, view)
     schema = arrow_schema(contract, view)
     digest = hashlib.sha256()
 
@@ -83,7 +83,7 @@ def take_snapshot(
             digest.update(_key_bytes(batch.column(contract.key)))
             yield batch
 
-    with query(table_folder, contract, sql) as batches:
+    with lake.rows(contract, view, as_of=as_of) as batches:
         rows = write_batches(data_file, watched(batches), schema=schema)
     return Manifest(
         rows=rows,
@@ -92,7 +92,7 @@ def take_snapshot(
         contract=ContractVersion.of(contract),
         view=view,
         table=contract.table,
-        query=sql,
+        query=lake.query(contract, view, as_of=as_of),
         as_of=as_of,
         columns=tuple(ColumnType(name=field.name, type=str(field.type)) for field in schema),
     )

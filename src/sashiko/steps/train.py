@@ -31,13 +31,13 @@ from sashiko.paths import (
 from sashiko.recipe import Hyperparameters
 from sashiko.splits import read_split_meta
 from sashiko.steps.entry import run_step
+from sashiko.stopping import stop_on_signals
 from sashiko.training import __file__ as training_package
 from sashiko.training.checkpoint import CheckpointStore, MetricLine
 from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import attention, best_device, repeatable, uses_bf16
 from sashiko.training.model import load_classifier, load_tokenizer, save_model
-from sashiko.training.stopping import stop_on_signals
 from sashiko.yaml_models import validate
 
 

@@ -157,12 +157,14 @@ def test_a_lake_that_does_not_fit_its_contract_is_told_by_file_and_column(
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
-        ("athena://group/database", "cloud stacks"),
         ("lake", "expected duckdb://"),
         ("duckdb://", "exp"),
+        ("athena://group", "athena://<workgroup>/<database>"),
+        ("athena://group/my-database", "athena://<workgroup>/<database>"),
+        ("athena://group/lake/table", "athena://<workgroup>/<database>"),
     ],
 )
-def test_a_lake_that_cannot_be_read_here_is_refused_by_name(
+def test_a_lake_that_no_engine_reads_is_refused_by_name(
     uri: str, told: str, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--view", "training", "--lake-uri", uri, "--as-of", "0"]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sashiko.contract.model import load_contract
+from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.files import sha256_tree, write_json
 from sashiko.gates.verdict import Verdict, read_verdict
@@ -24,7 +25,7 @@ def _snapshot(root: Path, *, view: str = "training", **changes: list[Any]) -> No
     manifest = take_snapshot(
         contract,
         view,
-        table_folder=table,
+        lake=DuckDbLake(folder=root / "lake"),
         as_of=sha256_tree(table),
         data_file=inputs / "data" / "data.parquet",
     )

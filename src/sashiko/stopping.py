@@ -1,6 +1,7 @@
-"""SIGTERM (a spot instance is taken back) and Ctrl-C: finish the step, keep a checkpoint, leave."""
+"""SIGTERM (a job is stopped, a spot instance taken back) and Ctrl-C: finish what may not be cut."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,6 +12,11 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+
+    def exit_if_asked(self) -> None:
+        """Exits with the status that the shell gives to a process that a signal ended."""
+        if self.signal is not None:
+            sys.exit(128 + self.signal)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Reads the governed lake of an account through Athena."""

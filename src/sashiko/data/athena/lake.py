@@ -1,0 +1,87 @@
+"""The lake of an account: a Glue table read through an Athena workgroup, as Lake Formation lets."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from sashiko.contract.derive import select_sql
+from sashiko.contract.model import Contract, View
+from sashiko.data.athena.aws import connect, told
+from sashiko.data.athena.catalog import check_table
+from sashiko.data.athena.query import unload
+from sashiko.data.athena.scratch import download, scratch_prefix
+from sashiko.data.duckdb_lake import check_file, sorted_rows
+from sashiko.errors import InputError
+from sashiko.paths import processing_job_name
+from sashiko.stopping import stop_on_signals
+
+
+@dataclass(frozen=True, kw_only=True)
+class AthenaLake:
+    """A Glue database, and the workgroup that its tables are read through.
+
+    Every load of a table is a whole extract under a value of its own of the partition key `as_of`,
+    so a version never changes: both snapshots of a run read the same rows.
+    """
+
+    workgroup: str
+    database: str
+
+    def query(self, contract: Contract, view: View, *, as_of: str) -> str:
+        """Returns the governed SELECT of one version of the table."""
+        return select_sql(contract, view, as_of=as_of)
+
+    @contextmanager
+    def rows(
+        self, contract: Contract, view: View, *, as_of: str
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        """Streams a view's rows; see `Lake.rows`."""
+        select = self.query(contract, view, as_of=as_of)
+        with tempfile.TemporaryDirectory() as folder:
+            files = self._fetch(select, contract, view, Path(folder))
+            if not sum(check_file(file, contract, view, zoneless=True) for file in files):
+                raise InputError(
+                    f"{self.database}.{contract.table} has no rows as of `{as_of}` for this role: "
+                    "start the run with the `AsOf` of a load that succeeded; if it did, a row "
+                    "filter hides its rows"
+                )
+            # UNLOAD writes files in parallel: each is in the order of the key, all together not.
+            with sorted_rows(files, contract, view) as batches:
+                yield batches
+
+    def _fetch(self, select: str, contract: Contract, view: View, folder: Path) -> list[Path]:
+        """Brings the rows of a SELECT into a folder, as the files that UNLOAD wrote."""
+        aws = connect()
+        with stop_on_signals() as stop:
+            check_table(aws.glue, self.database, contract, view)
+            # A folder for each view, so that policies tell who may read which.
+            below = f"s3://{self._bucket(aws.athena)}/{view}/scratch"
+            with scratch_prefix(aws.s3, below=below, job=processing_job_name()) as uri:
+                unload(
+                    aws.athena,
+                    select,
+                    to=uri,
+                    workgroup=self.workgroup,
+                    database=self.database,
+                    stop=stop,
+                )
+                return download(aws.s3, uri, folder, stop=stop)
+
+    def _bucket(self, athena: Any) -> str:
+        """Returns the bucket that the workgroup writes to."""
+        with told(f"read workgroup `{self.workgroup}`"):
+            group = athena.get_work_group(WorkGroup=self.workgroup)["WorkGroup"]
+        results = group.get("Configuration", {}).get("ResultConfiguration", {})
+        place = urlsplit(str(results.get("OutputLocation", "")))
+        if place.scheme != "s3":
+            raise InputError(
+                f"Athena workgroup `{self.workgroup}` has no output location of its own; "
+                "name the one that the DataLake stack makes"
+            )
+        return place.netloc

@@ -1,0 +1,133 @@
+"""Reads Parquet files through DuckDB, and nothing in them that the contract does not know."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from sashiko.contract.derive import ARROW_TYPES, arrow_schema, select_sql
+from sashiko.contract.model import Contract, View
+from sashiko.errors import InputError
+from sashiko.files import sha256_tree
+from sashiko.parquet import ROW_GROUP_ROWS, open_parquet
+
+# DuckDB sorts what is larger on disk.
+_MEMORY = "1GB"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuckDbLake:
+    """The local lake: a folder of Parquet files for each table, whose version is their digest."""
+
+    folder: Path
+
+    def query(self, contract: Contract, view: View, *, as_of: str) -> str:  # noqa: ARG002 - the files are the version
+        """Returns the governed SELECT."""
+        return select_sql(contract, view)
+
+    @contextmanager
+    def rows(
+        self, contract: Contract, view: View, *, as_of: str
+    ) -> Iterator[Iterator[pa.RecordBatch]]:
+        """Streams a view's rows; see `Lake.rows`."""
+        folder = self.folder / contract.table
+        files = sorted(folder.glob("*.parquet"))
+        if not files:
+            raise InputError(
+                f"{folder}: no Parquet files; load table `{contract.table}` into the lake first"
+            )
+        if not sum(check_file(file, contract, "all") for file in files):
+            raise InputError(f"{folder}: the table has no rows; load the data into the lake again")
+        found = sha256_tree(folder)
+        if found != as_of:
+            raise InputError(
+                f"{folder}: the lake holds version {found[:12]} and the run was started for "
+                f"{as_of[:12]}; start a new run, and load no data while one is going on"
+            )
+        with sorted_rows(files, contract, view) as batches:
+            yield batches
+
+
+@contextmanager
+def sorted_rows(
+    files: Sequence[Path], contract: Contract, view: View
+) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Runs a view's governed SELECT over Parquet files and streams its rows.
+
+    Memory does not grow with the rows: what DuckDB cannot hold while it sorts goes to a temporary
+    folder.
+
+    Args:
+        files: Parquet files that hold the view's columns, and maybe others.
+        contract: the data contract.
+        view: `training` or `facets`.
+
+    Yields:
+        Record batches with the contract's Arrow types, in the order of the key.
+
+    Raises:
+        InputError: if there is no disk left to sort on.
+    """
+    import duckdb
+
+    threads = int(os.environ.get("OMP_NUM_THREADS", "2"))
+    schema = arrow_schema(contract, view)
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(
+            config={"threads": threads, "memory_limit": _MEMORY, "temp_directory": spill}
+        ) as connection,
+    ):
+        try:
+            connection.read_parquet([str(file) for file in files]).create_view(contract.table)
+            reader = connection.sql(select_sql(contract, view)).to_arrow_reader(ROW_GROUP_ROWS)
+            # DuckDB labels UTC times with the machine's own zone, and times without a zone with
+            # none; the instants are the same.
+            yield (batch.cast(schema) for batch in reader)
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise InputError(
+                f"cannot read {files[0].parent}: {' '.join(str(error).split())}"
+            ) from error
+
+
+def check_file(file: Path, contract: Contract, view: View, *, zoneless: bool = False) -> int:
+    """Checks that a Parquet file holds a view's columns, and no others, in the contract's types.
+
+    Args:
+        file: the file.
+        contract: the data contract.
+        view: `all` for a file of the table itself.
+        zoneless: times come in any unit and without a zone, and mean UTC.
+
+    Returns:
+        How many rows it has.
+
+    Raises:
+        InputError: if the file is cut off, or a column is missing, too many or of another type.
+    """
+    with open_parquet(file) as parquet:
+        found = {field.name: field.type for field in parquet.schema_arrow}
+        rows = int(parquet.metadata.num_rows)
+    wanted = {field.name: field.type for field in arrow_schema(contract, view)}
+    for name, kind in wanted.items():
+        if name not in found:
+            raise InputError(
+                f"{file}: column `{name}` is missing; the contract `{contract.id}` asks for it"
+            )
+        time = zoneless and pa.types.is_timestamp(found[name])
+        if (ARROW_TYPES["timestamp"] if time else found[name]) != kind:
+            raise InputError(
+                f"{file}: column `{name}` has type {found[name]}, the contract `{contract.id}` "
+                f"says {contract.column(name).logical_type} ({kind}); load it again as that"
+            )
+    extra = sorted(set(found) - set(wanted))
+    if extra:
+        raise InputError(
+            f"{file}: column `{extra[0]}` is not in the contract `{contract.id}`; "
+            "describe and classify it there, or leave it out of the table"
+        )
+    return rows

@@ -1,0 +1,113 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from sashiko.contract.model import Contract
+from sashiko.data.athena.catalog import check_table
+from sashiko.errors import InputError
+from tests.unit.contract.documents import contract_of, document
+from tests.unit.data.stubs import glue_table, stubbed
+
+# What Lake Formation shows the broker: neither `reader` (pii) nor `age` (sensitive).
+_BROKER = {
+    "loan_id": "string",
+    "lent_at": "timestamp",
+    "pages": "bigint",
+    "price": "double",
+    "title": "string",
+    "late": "string",
+}
+
+
+@pytest.fixture
+def glue() -> Iterator[tuple[Any, Stubber]]:
+    with stubbed("glue") as pair:
+        yield pair
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    return contract_of(document(), tmp_path)
+
+
+def _check(
+    glue: tuple[Any, Stubber], contract: Contract, view: Any, answer: dict[str, Any]
+) -> None:
+    client, stub = glue
+    stub.add_response("get_table", answer, {"DatabaseName": "lake", "Name": "loans"})
+    check_table(client, "lake", contract, view)
+
+
+def test_a_broker_that_sees_no_more_than_its_view_may_read(
+    glue: tuple[Any, Stubber], contract: Contract
+) -> None:
+    _check(glue, contract, "training", glue_table(_BROKER))
+
+
+@pytest.mark.parametrize("view", ["training", "facets"])
+def test_a_role_that_sees_the_whole_table_may_read_its_view(
+    view: str, glue: tuple[Any, Stubber], contract: Contract
+) -> None:
+    seen = _BROKER | {"reader": "string", "age": "string"}
+    _check(glue, contract, view, glue_table(seen))
+
+
+def test_facets_that_are_not_granted_are_missing(
+    glue: tuple[Any, Stubber], contract: Contract
+) -> None:
+    with pytest.raises(InputError, match=r"no column `age`.* the Governance stack if Lake Form"):
+        _check(glue, contract, "facets", glue_table(_BROKER))
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            glue_table(_BROKER | {"pages": "int"}),
+            r"lake.loans: column `pages` has type int, .* says integer \(bigint\)",
+        ),
+        (
+            glue_table(_BROKER | {"shoe_size": "int"}),
+            r"column `shoe_size` is not in the contract `library-loans`, yet this role sees it",
+        ),
+        (glue_table(_BROKER, keys=()), r"no partition key `as_of`"),
+        (glue_table({}), r"lake.loans shows this role no column `loan_id`"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_told_before_a_query_is_paid_for(
+    answer: dict[str, Any], told: str, glue: tuple[Any, Stubber], contract: Contract
+) -> None:
+    with pytest.raises(InputError, match=told):
+        _check(glue, contract, "training", answer)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "told"),
+    [
+        ("EntityNotFoundException", "Entity Not Found", "correct `LakeUri`, or deploy"),
+        (
+            "AccessDeniedException",
+            "Insufficient Lake Formation permission(s): Required Describe on loans",
+            "lacks a grant",
+        ),
+        (
+            "AccessDeniedException",
+            "User is not authorized to perform: glue:GetTable on resource: x",
+            "allow that action to this role",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_seen_is_told_with_what_helps(
+    code: str, message: str, told: str, glue: tuple[Any, Stubber], contract: Contract
+) -> None:
+    client, stub = glue
+    stub.add_client_error("get_table", code, message)
+    with pytest.raises(
+        InputError, match=r"cannot see table lake.loans in the Glue catalog"
+    ) as error:
+        check_table(client, "lake", contract, "training")
+    assert message in str(error.value)
+    assert told in str(error.value)

@@ -1,0 +1,197 @@
+import hashlib
+import io
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.stub import Stubber
+
+from sashiko.contract.model import Contract
+from sashiko.data.athena import lake as engine
+from sashiko.data.athena import query
+from sashiko.data.athena.aws import Clients
+from sashiko.data.athena.lake import AthenaLake
+from sashiko.errors import InputError
+from tests.unit.contract.documents import contract_of, document, rows
+from tests.unit.data.stubs import add_query, add_states, add_stop, glue_table, stubbed
+
+_TYPES = {"loan_id": "string", "age": "string", "late": "string"}
+
+
+@dataclass(frozen=True)
+class _Account:
+    """The stubs of an account's services, and what its bucket holds."""
+
+    athena: Stubber
+    glue: Stubber
+    s3: Stubber
+
+    def ready(self, output: str = "s3://snapshots/athena/") -> None:
+        """A table that fits, and a workgroup."""
+        self.glue.add_response("get_table", glue_table(_TYPES))
+        results = {"OutputLocation": output} if output else {}
+        group = {"Name": "group", "Configuration": {"ResultConfiguration": results}}
+        self.athena.add_response("get_work_group", {"WorkGroup": group}, {"WorkGroup": "group"})
+
+    def holds(self, *files: bytes) -> list[str]:
+        """Objects in the scratch prefix, listed in another order than that of their keys."""
+        keys = [f"facets/scratch/{number}" for number in range(len(files))]
+        contents = [{"Key": key} for key in reversed(keys)]
+        self.s3.add_response("list_objects_v2", {"Contents": contents} if keys else {})
+        for content in files:
+            size = {"ContentLength": len(content), "ETag": hashlib.sha256(content).hexdigest()}
+            self.s3.add_response("head_object", size)
+            self.s3.add_response("get_object", size | {"Body": io.BytesIO(content)})
+        return keys
+
+    def removes(self, *keys: str) -> None:
+        contents = [{"Key": key} for key in keys]
+        self.s3.add_response("list_objects_v2", {"Contents": contents} if keys else {})
+        if keys:
+            gone = {"Bucket": "snapshots", "Delete": {"Objects": contents, "Quiet": True}}
+            self.s3.add_response("delete_objects", {}, gone)
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Account]:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    config = tmp_path / "config" / "processingjobconfig.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps({"ProcessingJobName": "job"}))
+    monkeypatch.setattr(query.time, "sleep", lambda _: None)
+    with ExitStack() as stack:
+        pairs = {name: stack.enter_context(stubbed(name)) for name in ("athena", "glue", "s3")}
+        clients = Clients(**{name: client for name, (client, _) in pairs.items()})
+        monkeypatch.setattr(engine, "connect", lambda: clients)
+        yield _Account(**{name: stub for name, (_, stub) in pairs.items()})
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    return contract_of(document(), tmp_path)
+
+
+def _parquet(contract: Contract, *, start: int = 0, count: int = 4) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(rows(contract).select(list(_TYPES)).slice(start, count), file)
+    return file.getvalue()
+
+
+def _read(contract: Contract) -> pa.Table:
+    lake = AthenaLake(workgroup="group", database="lake")
+    with lake.rows(contract, "facets", as_of="load-1") as batches:
+        return pa.Table.from_batches(batches)
+
+
+def test_the_files_of_an_unload_become_one_stream_in_the_order_of_the_key(
+    account: _Account, contract: Contract
+) -> None:
+    account.ready()
+    add_query(account.athena, "SUCCEEDED")
+    keys = account.holds(_parquet(contract, count=2), _parquet(contract, start=2))
+    account.removes(*keys)
+    table = _read(contract)
+    assert table["loan_id"].to_pylist() == ["a", "b", "c", "d"]
+    assert table["age"].to_pylist() == ["old", "young", "young", "old"]
+
+
+@pytest.mark.parametrize("empty_file", [True, False])
+def test_a_version_without_rows_is_an_error_and_leaves_nothing_behind(
+    empty_file: bool, account: _Account, contract: Contract
+) -> None:
+    account.ready()
+    add_query(account.athena, "SUCCEEDED")
+    keys = account.holds(_parquet(contract, count=0)) if empty_file else account.holds()
+    account.removes(*keys)
+    with pytest.raises(InputError, match=r"lake\.loans has no rows as of `load-1` for this role"):
+        _read(contract)
+
+
+def test_what_a_failed_query_wrote_is_removed(account: _Account, contract: Contract) -> None:
+    account.ready()
+    add_query(account.athena, {"State": "FAILED", "StateChangeReason": "TOO_SLOW"})
+    account.removes("facets/scratch/0")
+    with pytest.raises(InputError, match="TOO_SLOW"):
+        _read(contract)
+
+
+def test_a_signal_stops_the_query_and_then_removes_what_it_wrote(
+    account: _Account, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query.time, "sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    account.ready()
+    add_query(account.athena, "RUNNING")
+    add_stop(account.athena)
+    add_states(account.athena, "CANCELLED")
+    account.removes("facets/scratch/0")
+    with pytest.raises(SystemExit) as left:
+        _read(contract)
+    assert left.value.code == 128 + signal.SIGTERM
+
+
+def test_a_file_with_a_column_more_than_the_select_is_refused(
+    account: _Account, contract: Contract
+) -> None:
+    account.ready()
+    add_query(account.athena, "SUCCEEDED")
+    file = io.BytesIO()
+    pq.write_table(rows(contract).select([*_TYPES, "reader"]), file)
+    account.removes(*account.holds(file.getvalue()))
+    with pytest.raises(InputError, match="column `reader` is not in the contract"):
+        _read(contract)
+
+
+def test_a_workgroup_without_a_place_for_results_is_refused(
+    account: _Account, contract: Contract
+) -> None:
+    account.ready(output="")
+    with pytest.raises(InputError, match="workgroup `group` has no output location of its own"):
+        _read(contract)
+
+
+def test_a_workgroup_that_does_not_exist_is_told(account: _Account, contract: Contract) -> None:
+    account.glue.add_response("get_table", glue_table(_TYPES))
+    account.athena.add_client_error(
+        "get_work_group", "InvalidRequestException", "WorkGroup group is not found."
+    )
+    with pytest.raises(InputError, match=r"cannot read workgroup `group`: .* correct `LakeUri`"):
+        _read(contract)
+
+
+def test_objects_that_may_not_be_read_are_told_and_removed(
+    account: _Account, contract: Contract
+) -> None:
+    account.ready()
+    add_query(account.athena, "SUCCEEDED")
+    account.s3.add_response("list_objects_v2", {"Contents": [{"Key": "facets/scratch/0"}]})
+    account.s3.add_client_error("head_object", "403", "Forbidden", http_status_code=403)
+    account.removes("facets/scratch/0")
+    with pytest.raises(InputError, match=r"cannot read s3://snapshots/facets/scratch/job-.*403"):
+        _read(contract)
+
+
+@pytest.mark.parametrize("as_of", ["' OR '1'='1", "2025-03-01 12:00", "", "../other", "ü", "a/b"])
+def test_a_version_that_is_none_never_reaches_a_statement(
+    as_of: str, account: _Account, contract: Contract
+) -> None:
+    lake = AthenaLake(workgroup="group", database="lake")
+    with (
+        pytest.raises(InputError, match=r"AsOf `.*`: expected up to 128 letters"),
+        lake.rows(contract, "facets", as_of=as_of),
+    ):
+        pass
+
+
+def test_the_region_must_be_told(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    with pytest.raises(InputError, match="AWS_REGION is not set"):
+        _read(contract)
