@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sashiko.contract.model import Column, Contract, Facet, TimeSplit
+from sashiko.contract.row_filters import row_filter_problems
 from sashiko.contract.rules import expectations
 from sashiko.errors import InputError
 
@@ -16,6 +17,7 @@ def contradictions(contract: Contract) -> list[str]:
     found = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
     for facet in contract.facets:
         found += _facet(contract.column(facet.column), facet)
+    found += row_filter_problems(contract)
     try:
         expectations(contract, "all")
     except InputError as error:

@@ -12,6 +12,8 @@ from sashiko.yaml_models import Frozen, read_yaml
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Classification = Literal["none", "sensitive", "pii"]
 View = Literal["training", "facets", "all"]
+# Who reads the lake by a governed SELECT; the same words as the roles' names.
+Reader = Literal["bias-evaluator", "broker", "data-scientist"]
 Metric = Literal["nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount"]
 Operator = Literal[
     "mustBe",
@@ -163,6 +165,20 @@ class Freshness(Frozen):
     as_of: dt.date
 
 
+class RowFilter(Frozen):
+    """The rows of the table that one reader sees; who has none sees all rows.
+
+    Attributes:
+        persona: the reader.
+        filter: a condition on columns, such as `product = 'Mortgage' AND received_at IS NOT NULL`.
+        columns: what of the rows the reader sees, of those that the classification allows.
+    """
+
+    persona: Reader
+    filter: str = Field(min_length=1)
+    columns: tuple[str, ...] = Field(min_length=1)
+
+
 class Contract(Frozen):
     """A data set: one table, what holds for its columns, and what it is used for.
 
@@ -182,6 +198,8 @@ class Contract(Frozen):
         ingest: how raw values are cleaned.
         freshness: how old the newest row may be, where rows have a time.
         quality: rules of the table as a whole.
+        domain: the part of the organisation that the data are from, where the contract says it.
+        row_filters: readers who see only part of the rows.
     """
 
     id: str
@@ -199,6 +217,8 @@ class Contract(Frozen):
     ingest: Ingest = Ingest()
     freshness: Freshness | None = None
     quality: tuple[QualityRule, ...] = ()
+    domain: str | None = None
+    row_filters: tuple[RowFilter, ...] = ()
 
     @property
     def key(self) -> str:

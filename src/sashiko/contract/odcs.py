@@ -32,6 +32,7 @@ _STANDARD_WORDS = {
     "`options.": "`logicalTypeOptions.",
     "`allowed_values.": "`enum.",
     "`text_columns": "`textColumns",
+    "`row_filters": "`rowFilters",
 }
 
 
@@ -64,7 +65,10 @@ def parse_contract(document: Mapping[str, Any], *, source: str, sha256: str) -> 
     ]
     _stop_at(problems, source=source)
     value = _contract_values(odcs, table, source=source) | {"columns": columns, "sha256": sha256}
-    contract = validate(Contract, value, source=f"{source}: table `{table.name}`")
+    try:
+        contract = validate(Contract, value, source=f"{source}: table `{table.name}`")
+    except InputError as error:
+        raise InputError(_in_standard_words(str(error))) from error
     _stop_at(contradictions(contract), source=source)
     return contract
 
@@ -82,6 +86,7 @@ def _contract_values(
         "limitations": _prose(about and about.limitations),
         "freshness": _freshness(odcs, table, source=source),
         "quality": [_rule(rule) for rule in table.quality or []],
+        "domain": odcs.domain,
         **{
             OUR_PROPERTIES[prop.property]: prop.value
             for prop in table.customProperties or []
@@ -161,7 +166,12 @@ def _collect(problems: list[str], build: Callable[[], T]) -> T | None:
 
 def _stop_at(problems: list[str], *, source: str) -> None:
     if problems:
-        for ours, theirs in _STANDARD_WORDS.items():
-            problems = [problem.replace(ours, theirs) for problem in problems]
+        problems = [_in_standard_words(problem) for problem in problems]
         lines = [line if line.startswith(source) else f"{source}: {line}" for line in problems]
         raise InputError("\n".join(dict.fromkeys(lines)))
+
+
+def _in_standard_words(text: str) -> str:
+    for ours, theirs in _STANDARD_WORDS.items():
+        text = text.replace(ours, theirs)
+    return text

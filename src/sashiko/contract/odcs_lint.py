@@ -22,6 +22,7 @@ OUR_PROPERTIES: Mapping[str, str] = {
     "split": "split",
     "textColumns": "text_columns",
     "ingest": "ingest",
+    "rowFilters": "row_filters",
 }
 # Arguments of quality rules -> fields of `QualityRule`.
 RULE_ARGUMENTS: Mapping[str, str] = {

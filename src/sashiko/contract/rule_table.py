@@ -70,23 +70,23 @@ def _remaining(percent: float) -> float:
     return (100 - percent) / 100
 
 
-_BETWEEN = "expect_column_values_to_be_between"
-_COLUMNS = "expect_table_columns_to_match_set"
-_IN_SET = "expect_column_values_to_be_in_set"
+BETWEEN = "expect_column_values_to_be_between"
+COLUMNS = "expect_table_columns_to_match_set"
+IN_SET = "expect_column_values_to_be_in_set"
 LENGTH = "expect_column_value_lengths_to_be_between"
-_MAXIMUM = "expect_column_max_to_be_between"
-_NOT_IN_SET = "expect_column_values_to_not_be_in_set"
+MAXIMUM = "expect_column_max_to_be_between"
+NOT_IN_SET = "expect_column_values_to_not_be_in_set"
 NOT_NULL = "expect_column_values_to_not_be_null"
-_REGEX = "expect_column_values_to_match_regex"
-_ROWS = "expect_table_row_count_to_be_between"
-_SHARE_FILLED = "expect_column_proportion_of_non_null_values_to_be_between"
-_SHARE_UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
+REGEX = "expect_column_values_to_match_regex"
+ROWS = "expect_table_row_count_to_be_between"
+SHARE_FILLED = "expect_column_proportion_of_non_null_values_to_be_between"
+SHARE_UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
 TOGETHER = "expect_compound_columns_to_be_unique"
-_TYPE = "expect_column_values_to_be_of_type"
-_UNIQUE = "expect_column_values_to_be_unique"
+TYPE = "expect_column_values_to_be_of_type"
+UNIQUE = "expect_column_values_to_be_unique"
 
 # Expectations on the share that is left, where the contract's rule limits what is taken away.
-COMPLEMENTS = (_SHARE_FILLED, _SHARE_UNIQUE)
+COMPLEMENTS = (SHARE_FILLED, SHARE_UNIQUE)
 
 _MEND = "correct these rows at the source; if such values are right, say so in the contract"
 _FILL = "fill the gaps at the source; if gaps are right, say so in the contract"
@@ -98,74 +98,74 @@ RULE_TABLE: tuple[Row, ...] = (
     # rule, what a person reads,
     #     expectation, arguments, advice
     Row("columns", "exactly the contract's columns",
-        _COLUMNS, lambda v: {"column_set": list(v), "exact_match": True},
+        COLUMNS, lambda v: {"column_set": list(v), "exact_match": True},
         "name the columns as the contract does and leave out the rest"),
     Row("logicalType", "type {}",
-        _TYPE, lambda v: {"type_": PANDAS_TYPES[v]}, "load the column again with this type"),
+        TYPE, lambda v: {"type_": PANDAS_TYPES[v]}, "load the column again with this type"),
     Row("primaryKey", "no nulls",
         NOT_NULL, _nothing, "give every row a key"),
     Row("primaryKey", "unique",
-        _UNIQUE, _nothing, _ONCE),
+        UNIQUE, _nothing, _ONCE),
     Row("required", "no nulls",
         NOT_NULL, _nothing, _FILL),
     Row("unique", "unique",
-        _UNIQUE, _nothing, _ONCE),
+        UNIQUE, _nothing, _ONCE),
     Row("enum", "allowed values",
-        _IN_SET, lambda v: {"value_set": list(v)}, _MEND),
+        IN_SET, lambda v: {"value_set": list(v)}, _MEND),
     Row("minimum", "at least {}",
-        _BETWEEN, _lowest, _MEND),
+        BETWEEN, _lowest, _MEND),
     Row("maximum", "at most {}",
-        _BETWEEN, _highest, _MEND),
+        BETWEEN, _highest, _MEND),
     Row("exclusiveMinimum", "more than {}",
-        _BETWEEN, _above, _MEND),
+        BETWEEN, _above, _MEND),
     Row("exclusiveMaximum", "less than {}",
-        _BETWEEN, _below, _MEND),
+        BETWEEN, _below, _MEND),
     Row("minLength", "at least {} characters",
         LENGTH, _lowest, _MEND),
     Row("maxLength", "at most {} characters",
         LENGTH, _highest, _MEND),
     Row("pattern", "matches {}",
-        _REGEX, lambda v: {"regex": v}, _MEND),
+        REGEX, lambda v: {"regex": v}, _MEND),
     Row("nullValues mustBe 0", "no nulls",
         NOT_NULL, _nothing, _FILL),
     Row("nullValues mustBeLessThan percent", "less than {} % nulls",
-        _SHARE_FILLED, lambda v: _above(_remaining(v)), _FILL),
+        SHARE_FILLED, lambda v: _above(_remaining(v)), _FILL),
     Row("nullValues mustBeLessOrEqualTo percent", "at most {} % nulls",
-        _SHARE_FILLED, lambda v: _lowest(_remaining(v)), _FILL),
+        SHARE_FILLED, lambda v: _lowest(_remaining(v)), _FILL),
     Row("missingValues(null) mustBe 0", "no nulls",
         NOT_NULL, _nothing, _FILL),
     Row("missingValues(values) mustBe 0", "no stand-ins for missing",
-        _NOT_IN_SET, lambda v: {"value_set": list(v)},
+        NOT_IN_SET, lambda v: {"value_set": list(v)},
         "name them under `null_values` of the contract's ingest"),
     Row("invalidValues(validValues) mustBe 0", "valid values",
-        _IN_SET, lambda v: {"value_set": list(v)}, _MEND),
+        IN_SET, lambda v: {"value_set": list(v)}, _MEND),
     Row("invalidValues(validValues) mustBeLessOrEqualTo percent", "at most {0[1]} % invalid values",
-        _IN_SET, lambda v: {"value_set": list(v[0]), "mostly": _remaining(v[1])}, _MEND),
+        IN_SET, lambda v: {"value_set": list(v[0]), "mostly": _remaining(v[1])}, _MEND),
     Row("invalidValues(pattern) mustBe 0", "matches {}",
-        _REGEX, lambda v: {"regex": v}, _MEND),
+        REGEX, lambda v: {"regex": v}, _MEND),
     Row("invalidValues(pattern) mustBeLessOrEqualTo percent", "at most {0[1]} % unlike {0[0]}",
-        _REGEX, lambda v: {"regex": v[0], "mostly": _remaining(v[1])}, _MEND),
+        REGEX, lambda v: {"regex": v[0], "mostly": _remaining(v[1])}, _MEND),
     Row("duplicateValues mustBe 0", "unique",
-        _UNIQUE, _nothing, _ONCE),
+        UNIQUE, _nothing, _ONCE),
     Row("duplicateValues mustBeLessThan percent", "less than {} % repeated",
-        _SHARE_UNIQUE, lambda v: _above(_remaining(v)), _ONCE),
+        SHARE_UNIQUE, lambda v: _above(_remaining(v)), _ONCE),
     Row("duplicateValues mustBeLessOrEqualTo percent", "at most {} % repeated",
-        _SHARE_UNIQUE, lambda v: _lowest(_remaining(v)), _ONCE),
+        SHARE_UNIQUE, lambda v: _lowest(_remaining(v)), _ONCE),
     Row("duplicateValues(properties) mustBe 0", "unique together: {}",
         TOGETHER, lambda v: {"column_list": list(v)}, _ONCE),
     Row("rowCount mustBe", "exactly {:,} rows",
-        _ROWS, lambda v: _within((v, v)), _SIZE),
+        ROWS, lambda v: _within((v, v)), _SIZE),
     Row("rowCount mustBeGreaterThan", "more than {:,} rows",
-        _ROWS, _above, _SIZE),
+        ROWS, _above, _SIZE),
     Row("rowCount mustBeGreaterOrEqualTo", "at least {:,} rows",
-        _ROWS, _lowest, _SIZE),
+        ROWS, _lowest, _SIZE),
     Row("rowCount mustBeLessThan", "fewer than {:,} rows",
-        _ROWS, _below, _SIZE),
+        ROWS, _below, _SIZE),
     Row("rowCount mustBeLessOrEqualTo", "at most {:,} rows",
-        _ROWS, _highest, _SIZE),
+        ROWS, _highest, _SIZE),
     Row("rowCount mustBeBetween", "{0[0]:,} to {0[1]:,} rows",
-        _ROWS, _within, _SIZE),
+        ROWS, _within, _SIZE),
     Row("latency", "newest row from {0[0]:%Y-%m-%d} to {0[1]:%Y-%m-%d}",
-        _MAXIMUM, _within, "load the missing rows, or correct `asOf` of the contract's latency"),
+        MAXIMUM, _within, "load the missing rows, or correct `asOf` of the contract's latency"),
 )
 # fmt: on

@@ -28,6 +28,17 @@ def test_the_select_of_no_governed_view_names_a_personal_column(tmp_path: Path) 
         assert "reader" not in select_sql(contract, view)
 
 
+def test_one_version_of_a_table_that_has_versions_is_selected(tmp_path: Path) -> None:
+    contract = contract_of(document(), tmp_path)
+    loans = rows(contract)
+    versions = pa.array(["load-1", "load-2", "load-1", "load-2"])
+    with duckdb.connect() as connection:
+        connection.register("loans", loans.append_column("as_of", versions))
+        shown = connection.sql(select_sql(contract, "facets", as_of="load-2")).to_arrow_table()
+    assert shown.column_names == ["loan_id", "age", "late"]
+    assert shown["loan_id"].to_pylist() == ["a", "c"]
+
+
 def test_the_lakes_schema_has_every_column_with_its_type(tmp_path: Path) -> None:
     schema = arrow_schema(contract_of(document(), tmp_path), "all")
     assert schema.field("lent_at").type == pa.timestamp("us", tz="UTC")

@@ -1,0 +1,115 @@
+"""What a contract means for the Glue catalog, and what the catalog would refuse."""
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sashiko.contract.model import Contract, LogicalType
+from sashiko.errors import InputError
+
+# Each load of a table is a whole extract below its own value of this partition key; the values name
+# S3 folders and snapshots.
+AS_OF = "as_of"
+# Where the ETL puts rows that do not fit, beside the tables: no table, and registered with nobody.
+QUARANTINE = "quarantine"
+
+_TYPES: Mapping[LogicalType, str] = MappingProxyType(
+    {
+        "string": "string",
+        "integer": "bigint",
+        "number": "double",
+        "boolean": "boolean",
+        "date": "date",
+        "timestamp": "timestamp",
+    }
+)
+_COMMENT_LENGTH = 255  # Glue's limit, in characters
+# Lake Formation keeps the values of its tags in lower case: another spelling would never match.
+_TAG_VALUE = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlueColumn:
+    """A column as Glue describes it."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlueTable:
+    """A table as Glue describes it: its partition key is not one of its columns."""
+
+    name: str
+    description: str
+    columns: tuple[GlueColumn, ...]
+    partition_key: GlueColumn
+
+
+def glue_table(contract: Contract) -> GlueTable:
+    """Describes the table of a contract, its columns in the contract's order."""
+    return GlueTable(
+        name=contract.table,
+        description=contract.title,
+        columns=tuple(
+            GlueColumn(
+                name=column.name,
+                type=_TYPES[column.logical_type],
+                comment=textwrap.shorten(column.description, _COMMENT_LENGTH, placeholder=" ..."),
+            )
+            for column in contract.columns
+        ),
+        partition_key=GlueColumn(
+            name=AS_OF, type="string", comment="The load that the row came with, a whole extract."
+        ),
+    )
+
+
+def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> None:
+    """Stops where the contracts of an environment cannot be its lake.
+
+    Args:
+        contracts: file -> contract.
+        row_filters_hold: whether something keeps readers to the rows that `rowFilters` names.
+
+    Raises:
+        InputError: one line per problem with file, column, key and what to do.
+    """
+    problems = [
+        f"{file}: table `{contract.table}`: {problem}"
+        for file, contract in contracts.items()
+        for problem in _problems(contract, row_filters_hold=row_filters_hold)
+    ]
+    for table, count in Counter(contract.table for contract in contracts.values()).items():
+        if count > 1:
+            files = ", ".join(file for file, other in contracts.items() if other.table == table)
+            problems.append(
+                f"{files}: table `{table}`: {count} contracts of this environment describe it; "
+                "give each another `physicalName`, or take one out of the key `contracts`"
+            )
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+def _problems(contract: Contract, *, row_filters_hold: bool) -> Iterator[str]:
+    if contract.table == QUARANTINE:
+        yield "the lake keeps rejected rows under this name; choose another `physicalName`"
+    if AS_OF in [column.name for column in contract.columns]:
+        yield (
+            f"column `{AS_OF}`: the lake adds a partition key of this name; rename the column, "
+            "and say the file's name for it as `physicalName`"
+        )
+    if contract.domain is not None and not _TAG_VALUE.match(contract.domain):
+        yield (
+            f"key `domain`: {contract.domain!r} cannot be the value of an LF-Tag; use lower-case "
+            "letters, digits, `-`, `_` and `.`, at most 63 of them"
+        )
+    if contract.row_filters and not row_filters_hold:
+        yield (
+            "key `rowFilters`: nothing keeps to them under `lake_formation.mode: iam_only`; "
+            "set `enforced`, or remove them"
+        )

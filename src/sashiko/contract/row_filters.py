@@ -1,0 +1,78 @@
+"""Whether a contract's row filters can hold: their readers, their columns, their conditions."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from sashiko.contract.grants import READS, may_read
+from sashiko.contract.model import Contract, Reader, RowFilter, View
+
+_TOKEN = re.compile(
+    r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"
+)
+# What Lake Formation's conditions know beside columns and values.
+_WORDS = frozenset(
+    "and or not in is null like between true false date timestamp".split()  # noqa: SIM905
+)
+# Both snapshots must hold the same keys, so both of their roles see the same rows.
+_VIEWS: Mapping[Reader, View] = MappingProxyType({"broker": "training", "bias-evaluator": "facets"})
+
+
+def row_filter_problems(contract: Contract) -> Iterator[str]:
+    """Finds what is wrong with the row filters, a line each with key and what to do."""
+    counts = Counter(item.persona for item in contract.row_filters)
+    for persona, count in counts.items():
+        if count > 1:
+            yield f"key `rowFilters`: {persona} has {count}; join them by OR into one"
+    conditions = {item.persona: item.filter.strip() for item in contract.row_filters}
+    if len({conditions.get(persona) for persona in _VIEWS}) > 1:
+        yield (
+            "key `rowFilters`: broker and bias-evaluator take snapshots of the same rows; "
+            "give both the same `filter`, or neither one"
+        )
+    for item in contract.row_filters:
+        place = f"key `rowFilters`: persona {item.persona}:"
+        yield from (f"{place} {problem}" for problem in _columns(contract, item))
+        yield from (f"{place} {problem}" for problem in _condition(contract, item))
+
+
+def _columns(contract: Contract, item: RowFilter) -> Iterator[str]:
+    known = {column.name: column for column in contract.columns}
+    for name in item.columns:
+        if name not in known:
+            yield f"no column `{name}`; the columns are {', '.join(known)}"
+        elif not may_read(item.persona, known[name]):
+            allowed = " or ".join(READS[item.persona])
+            yield (
+                f"column `{name}` is {known[name].classification}; it may read {allowed}, "
+                "so remove it from `columns`"
+            )
+    if item.persona in _VIEWS:
+        view = contract.view_columns(_VIEWS[item.persona])
+        missing = [column.name for column in view if column.name not in item.columns]
+        if missing:
+            yield f"its snapshot needs {', '.join(missing)} as well; add to `columns`"
+
+
+def _condition(contract: Contract, item: RowFilter) -> Iterator[str]:
+    """Reads the condition word by word: Lake Formation would only refuse it at the first deploy."""
+    known = {column.name: column for column in contract.columns}
+    position, text = 0, item.filter.strip()
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            rest = text[position:].strip()
+            yield f"key `filter`: cannot read {rest!r}; compare columns with values"
+            return
+        position = token.end()
+        name = token["word"]
+        if name is None or name.lower() in _WORDS:
+            continue
+        if name not in known:
+            yield f"key `filter`: no column `{name}`; the columns are {', '.join(known)}"
+        elif known[name].classification == "pii":
+            yield (
+                f"key `filter`: column `{name}` is pii, and which rows are seen would tell it; "
+                "use another column"
+            )

@@ -1,0 +1,214 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.contract import rules
+from sashiko.contract.dqdl import dqdl_ruleset
+from sashiko.contract.load_spec import load_spec
+from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.rule_table import RULE_TABLE, Row
+from sashiko.contract.rules import expectations
+from sashiko.contract.suite import expectation_suite
+from sashiko.errors import InputError
+from tests.unit.contract.documents import column_of, contract_of, document, table_of
+
+CONTRACTS = Path(__file__).parents[3] / "contracts"
+
+# What a column says -> its rules in DQDL. `pages` and `price` may hold nulls, `title` may not.
+PAGES = [
+    ({"logicalTypeOptions": {"minimum": 1}},
+     'ColumnValues "pages" >= 1 where "`pages` is not null"'),
+    ({"logicalTypeOptions": {"maximum": 9}},
+     'ColumnValues "pages" <= 9 where "`pages` is not null"'),
+    ({"logicalTypeOptions": {"exclusiveMinimum": -1}},
+     'ColumnValues "pages" > -1 where "`pages` is not null"'),
+    ({"logicalTypeOptions": {"exclusiveMaximum": 9}},
+     'ColumnValues "pages" < 9 where "`pages` is not null"'),
+    ({"logicalTypeOptions": {"minimum": 1}, "required": True}, 'ColumnValues "pages" >= 1'),
+    ({"required": True}, 'IsComplete "pages"'),
+    ({"required": True}, 'ColumnDataType "pages" = "LONG"'),
+    ({"unique": True}, 'IsUnique "pages"'),
+    ({"enum": [{"value": 1}, {"value": 2}]}, 'ColumnValues "pages" in [1, 2, NULL]'),
+    ({"quality": [{"metric": "nullValues", "mustBe": 0}]}, 'IsComplete "pages"'),
+    ({"quality": [{"metric": "nullValues", "mustBeLessThan": 6, "unit": "percent"}]},
+     'Completeness "pages" > 0.94'),
+    ({"quality": [{"metric": "nullValues", "mustBeLessOrEqualTo": 5, "unit": "percent"}]},
+     'Completeness "pages" >= 0.95'),
+    ({"quality": [{"metric": "missingValues", "mustBe": 0,
+                   "arguments": {"missingValues": [None, -1, 0.5]}}]},
+     'ColumnValues "pages" not in [-1, 0.5]'),
+    ({"quality": [{"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": [1, 2]}}]},
+     'ColumnValues "pages" in [1, 2, NULL]'),
+    ({"quality": [{"metric": "invalidValues", "mustBeLessOrEqualTo": 2, "unit": "percent",
+                   "arguments": {"validValues": [1, 2]}}]},
+     'ColumnValues "pages" in [1, 2] where "`pages` is not null" with threshold >= 0.98'),
+    ({"quality": [{"metric": "duplicateValues", "mustBe": 0}]}, 'IsUnique "pages"'),
+    ({"quality": [{"metric": "duplicateValues", "mustBeLessThan": 5, "unit": "percent"}]},
+     'CustomSql "select count(distinct `pages`) / count(`pages`) from primary" > 0.95'),
+    ({"quality": [{"metric": "duplicateValues", "mustBeLessOrEqualTo": 5, "unit": "percent"}]},
+     'CustomSql "select count(distinct `pages`) / count(`pages`) from primary" >= 0.95'),
+]  # fmt: skip
+TITLE = [
+    ({"logicalTypeOptions": {"minLength": 2}}, 'ColumnLength "title" >= 2'),
+    ({"logicalTypeOptions": {"maxLength": 9}}, 'ColumnLength "title" <= 9'),
+    ({"enum": [{"value": 'a "b" \\'}]}, r'ColumnValues "title" in ["a \"b\" \\"]'),
+    ({"logicalTypeOptions": {"pattern": "^[a-z]+$"}}, 'ColumnValues "title" matches "^[a-z]+$"'),
+    ({"logicalTypeOptions": {"pattern": "^a|b$"}},
+     'ColumnValues "title" matches "(?s).*(?:^a|b$).*"'),
+    ({"logicalTypeOptions": {"pattern": r'^\d"\\"$'}},
+     r'ColumnValues "title" matches "(?U)^\d\"\\\"$"'),
+    ({"quality": [{"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "^x$"}}]},
+     'ColumnValues "title" matches "^x$"'),
+    ({"quality": [{"metric": "invalidValues", "mustBeLessOrEqualTo": 2.5, "unit": "percent",
+                   "arguments": {"pattern": "^x$"}}]},
+     'ColumnValues "title" matches "^x$" with threshold >= 0.975'),
+]  # fmt: skip
+TABLE = [
+    ({"metric": "rowCount", "mustBe": 5}, "RowCount = 5"),
+    ({"metric": "rowCount", "mustBeGreaterThan": 5}, "RowCount > 5"),
+    ({"metric": "rowCount", "mustBeGreaterOrEqualTo": 5}, "RowCount >= 5"),
+    ({"metric": "rowCount", "mustBeLessThan": 5}, "RowCount < 5"),
+    ({"metric": "rowCount", "mustBeLessOrEqualTo": 5}, "RowCount <= 5"),
+    ({"metric": "rowCount", "mustBeBetween": [2, 5]}, "(RowCount >= 2) and (RowCount <= 5)"),
+    ({"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["title", "reader"]}},
+     'Uniqueness "title" "reader" = 1.0'),
+]  # fmt: skip
+TIMES = [
+    ({"minimum": "2025-01-01"},
+     "CustomSql \"select count(*) from primary where `lent_at` < timestamp '2025-01-01 00:00:00Z'\""
+     " = 0"),
+    ({"exclusiveMaximum": "2025-01-01T10:00+02:00"},
+     "CustomSql \"select count(*) from primary where `lent_at` >= "
+     "timestamp '2025-01-01 08:00:00Z'\" = 0"),
+]  # fmt: skip
+
+
+def _bent(column: str, **said: Any) -> dict[str, Any]:
+    bent = document()
+    column_of(bent, column).update(said)
+    return bent
+
+
+def _rules(bent: dict[str, Any], folder: Path) -> list[str]:
+    return [rule.text for rule in dqdl_ruleset(contract_of(bent, folder)).rules]
+
+
+@pytest.mark.parametrize(("said", "rule"), PAGES)
+def test_what_a_column_of_numbers_says(said: dict[str, Any], rule: str, tmp_path: Path) -> None:
+    bent = _bent("pages", **{"logicalTypeOptions": {}} | said)
+    assert rule in _rules(bent, tmp_path)
+
+
+@pytest.mark.parametrize(("said", "rule"), TITLE)
+def test_what_a_column_of_texts_says(said: dict[str, Any], rule: str, tmp_path: Path) -> None:
+    assert rule in _rules(_bent("title", **said), tmp_path)
+
+
+@pytest.mark.parametrize(("rule", "text"), TABLE)
+def test_what_a_table_says(rule: dict[str, Any], text: str, tmp_path: Path) -> None:
+    bent = document()
+    table_of(bent)["quality"] = [rule]
+    assert text in _rules(bent, tmp_path)
+
+
+@pytest.mark.parametrize(("options", "text"), TIMES)
+def test_a_bound_of_a_time_is_not_cut_to_its_day(
+    options: dict[str, Any], text: str, tmp_path: Path
+) -> None:
+    assert text in _rules(_bent("lent_at", logicalTypeOptions=options), tmp_path)
+
+
+def test_a_bound_of_a_date_is_a_date(tmp_path: Path) -> None:
+    bent = _bent("lent_at", logicalType="date", logicalTypeOptions={"minimum": "2025-01-01"})
+    assert 'ColumnValues "lent_at" >= "2025-01-01"' in _rules(bent, tmp_path)
+
+
+def test_the_newest_row_is_looked_for_in_sql(tmp_path: Path) -> None:
+    newest = "from (select max(`lent_at`) as newest from primary) where newest between "
+    found = [text for text in _rules(document(), tmp_path) if newest in text]
+    assert len(found) == 1
+    assert (
+        "timestamp '2025-03-08 00:00:00Z' and timestamp '2025-03-10 23:59:59.999999Z'" in found[0]
+    )
+
+
+def test_exactly_the_contracts_columns(tmp_path: Path) -> None:
+    first = _rules(document(), tmp_path)[0]
+    assert first.startswith('(ColumnCount = 8) and (ColumnExists "loan_id") and (ColumnExists "le')
+
+
+@pytest.mark.parametrize(
+    ("column", "said", "reason"),
+    [
+        ("title", {}, "never a string"),
+        ("title", {"enum": [{"value": "2025-01-01"}]}, "as a date or a time"),
+        ("title", {"enum": [{"value": "10:30 AM"}]}, "as a date or a time"),
+        ("title", {"enum": [{"value": "Bachelor's"}]}, "apostrophe"),
+        ("lent_at", {"enum": [{"value": "2025-01-01"}]}, "no list of timestamp values"),
+    ],
+)
+def test_what_dqdl_cannot_say_is_listed_with_its_reason(
+    column: str, said: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    unmapped = dqdl_ruleset(contract_of(_bent(column, **said), tmp_path)).unmapped
+    assert any(item.rule.startswith(f"{column}: ") and reason in item.reason for item in unmapped)
+
+
+def _everything() -> dict[str, Any]:
+    """A contract that uses each row of the rule table."""
+    bent = document()
+    parts = [said for said, _ in PAGES]
+    options = {key: 1 for said in parts for key in said.get("logicalTypeOptions", {})}
+    quality = [rule for said in parts for rule in said.get("quality", [])]
+    enum = [{"value": 1}]
+    column_of(bent, "pages").update(
+        logicalTypeOptions=options, quality=quality, enum=enum, required=True, unique=True
+    )
+    column_of(bent, "title").update(
+        logicalTypeOptions={"minLength": 1, "maxLength": 99, "pattern": "^x$"},
+        quality=[rule for said, _ in TITLE for rule in said.get("quality", [])],
+    )
+    table_of(bent)["quality"] = [rule for rule, _ in TABLE]
+    return bent
+
+
+def _contracts(folder: Path) -> list[Contract]:
+    shipped = [load_contract(path) for path in sorted(CONTRACTS.glob("*.odcs.yaml"))]
+    return [*shipped, contract_of(document(), folder), contract_of(_everything(), folder)]
+
+
+def test_the_contract_that_uses_each_rule_does(tmp_path: Path) -> None:
+    names = [item.name.split(": ", 1)[1] for item in expectations(_contracts(tmp_path)[-1], "all")]
+    for row in RULE_TABLE:
+        says = re.sub(r"\\\{.*?\\\}", ".*", re.escape(row.says))
+        assert any(re.fullmatch(says, name) for name in names), row
+
+
+def test_both_engines_check_the_same_rules(tmp_path: Path) -> None:
+    for contract in _contracts(tmp_path):
+        ruleset = dqdl_ruleset(contract)
+        suite = [item.meta["name"] for item in expectation_suite(contract, "all").expectations]
+        written = [rule.name for rule in ruleset.rules]
+        refused = [item.rule for item in ruleset.unmapped]
+        assert sorted([*written, *refused]) == sorted(suite)
+        assert all(item.reason for item in ruleset.unmapped)
+        assert all(rule.text in ruleset.text for rule in ruleset.rules)
+
+
+@pytest.mark.parametrize("render", [dqdl_ruleset, load_spec])
+def test_an_expectation_that_nobody_placed_is_an_error(
+    render: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    contract = contract_of(document(), tmp_path)
+    strange = Row("required", "strange", "expect_something_new", lambda _: {}, "mend it")
+    monkeypatch.setattr(rules, "RULE_TABLE", (*RULE_TABLE, strange))
+    with pytest.raises(InputError, match=r"strange.*`expect_something_new`"):
+        render(contract)
+
+
+def test_a_group_that_only_python_names_is_told(tmp_path: Path) -> None:
+    bent = _bent("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
+    with pytest.raises(InputError, match=r"loans: `title: matches .*without a name"):
+        dqdl_ruleset(contract_of(bent, tmp_path))
