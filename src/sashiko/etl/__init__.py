@@ -1,0 +1,1 @@
+"""The Glue job from raw to curated: plain files that need pyspark and nothing else."""

@@ -1,0 +1,87 @@
+"""What the job needs to know of a data contract, as plain JSON.
+
+`sashiko.contract.load_spec` writes it when the stacks are synthesized, so that Glue needs neither
+pydantic nor the contract's reader.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
+Check = Literal["type", "not_null", "in_set", "not_in_set", "bounds", "length", "regex", "unique"]
+
+
+class LoadError(Exception):
+    """The load cannot go on; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecColumn:
+    """A column: its name in the lake, its name in the raw files, and its logical type."""
+
+    name: str
+    physical_name: str
+    type: Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowRule:
+    """A rule that each row keeps or breaks.
+
+    Attributes:
+        name: what a person reads, such as `age: at least 17`; the expectation's name.
+        check: what is checked.
+        columns: of one value; of several for a `unique` over columns together.
+        arguments: `values` of the sets, `pattern` of `regex` (as Java reads it), `low`, `high` and
+            `strict` of `bounds` and `length`; a date or time is ISO text.
+    """
+
+    name: str
+    check: Check
+    columns: tuple[str, ...]
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSpec:
+    """How the raw files of one table become its curated rows.
+
+    Attributes:
+        contract: the contract's id and version, for the log.
+        table: the table's name.
+        key: the primary key.
+        columns: in the contract's order.
+        trim: cut blanks off both ends of every text value.
+        null_values: texts that mean "missing".
+        row_number: the column that holds the row's position in the file, from 0.
+        rules: what sends a row to quarantine.
+        ruleset: the DQDL document that must pass before anything is published.
+    """
+
+    contract: str
+    table: str
+    key: str
+    columns: tuple[SpecColumn, ...]
+    trim: bool
+    null_values: tuple[str, ...]
+    row_number: str | None
+    rules: tuple[RowRule, ...]
+    ruleset: str
+
+    def to_json(self) -> str:
+        """Returns the spec as JSON, the same bytes for the same spec."""
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True) + "\n"
+
+
+def parse_spec(text: str) -> LoadSpec:
+    """Reads what `LoadSpec.to_json` wrote."""
+    value = json.loads(text)
+    columns = tuple(SpecColumn(**column) for column in value.pop("columns"))
+    rules = tuple(
+        RowRule(**(rule | {"columns": tuple(rule["columns"])})) for rule in value.pop("rules")
+    )
+    nulls = tuple(value.pop("null_values"))
+    return LoadSpec(columns=columns, rules=rules, null_values=nulls, **value)
