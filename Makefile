@@ -14,25 +14,36 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 UV := UV_COMPILE_BYTECODE=1 env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv
 LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-package torch --no-emit-find-links --no-header
 PYTHONS := python3.11 python3 python
+ENV ?= dev
+# jsii warns of a Node that it was not tested with, at each start; the command line reports its use to AWS.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
+export CDK_DISABLE_CLI_TELEMETRY := 1
+CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 
-.PHONY: help setup run test test-slow check format ui serve report clean notebook golden lock docs
+.PHONY: help setup run test test-slow test-deploy check format ui serve report clean notebook golden lock docs
+.PHONY: synth diff deploy destroy bootstrap
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
-	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make cdk' needs 18 or newer (https://nodejs.org); 'make run' and 'make test' do not" >&2
-	@java -version >/dev/null 2>&1 || echo "Java was not found: the Glue job's tests will need 17 (apt-get install openjdk-17-jre-headless); nothing does yet" >&2
+	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of infra; 'make run' does not" >&2
+	@java -version >/dev/null 2>&1 || echo "Java was not found: 'make test' needs 17 for the Glue job's tests (apt-get install openjdk-17-jre-headless); 'make run' does not" >&2
 
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
 
-test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e $(ARGS)
+test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the fast ones first
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e --ignore=tests/etl --ignore=tests/deploy $(ARGS)
+	$(BIN)/python -m pytest tests/etl $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
 
 test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: two whole runs of a drafted data set
 	$(BIN)/python -m pytest -m slow tests/e2e $(ARGS)
+
+test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
+	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .
@@ -65,9 +76,26 @@ golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 docs: $(BIN)/.dev ## rewrite docs/cli.md and the pipeline's graph in docs/architecture.md
 	$(BIN)/python -m docs.generate
 
+bootstrap: $(BIN)/.infra node_modules/.done ## prepare an environment's account and region, once (ENV=prod)
+	@$(CDK) deploy --app "$(BIN)/python -m infra.bootstrap" --output cdk.out/bootstrap -c env=$(ENV) $(ARGS)
+	@options=$$($(BIN)/python -m infra.bootstrap $(ENV)); $(CDK) bootstrap $$options
+
+synth: $(BIN)/.infra node_modules/.done ## write an environment's templates to cdk.out (ENV=prod; ARGS="-q")
+	@$(CDK) synth -q -c env=$(ENV) $(ARGS)
+
+diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is deployed (ENV=prod)
+	@$(CDK) diff -c env=$(ENV) $(ARGS)
+
+deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod)
+	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
+
+destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks; what is on RETAIN stays (ENV=prod)
+	@$(CDK) destroy --all -c env=$(ENV) $(ARGS)
+
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
 	$(LOCK) requirements/run.in -o requirements/run.txt
-	$(LOCK) requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+	$(LOCK) requirements/infra.in -c requirements/run.txt -o requirements/infra.txt
+	$(LOCK) requirements/dev.in -c requirements/infra.txt -c requirements/run.txt -o requirements/dev.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
@@ -98,9 +126,15 @@ endef
 $(BIN)/.run: requirements/run.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
 	$(call install,run)
 
+# CDK on top of what `make run` needs.
+$(BIN)/.infra: requirements/infra.txt $(BIN)/.run
+	@echo "installing requirements/infra.txt" >&2
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --no-deps -r requirements/infra.txt
+	@touch $@
+
 $(BIN)/.dev: requirements/dev.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
 	$(call install,dev)
-	@touch $(BIN)/.run
+	@touch $(BIN)/.run $(BIN)/.infra
 
 # The serving image's own toolkit, under the image's Python where there is one.
 $(VENV)-serving/.done: requirements/serving.txt $(BIN)/.uv
@@ -118,7 +152,3 @@ node_modules/.done: package-lock.json
 	  echo "error: Node.js 18 or newer was not found; the CDK command line needs it: https://nodejs.org" >&2; exit 1; }
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
-
-.PHONY: cdk
-cdk: node_modules/.done ## install the pinned CDK command line (the stacks are planned) and print its version
-	@CDK_DISABLE_CLI_TELEMETRY=1 npx --no-install cdk --version

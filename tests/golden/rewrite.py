@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -9,11 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from sashiko.aws.environment import read_environment
+from sashiko.commands.permissions import text
 from sashiko.files import canonical_json
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
 _ACCOUNT = "111122223333"  # the account of AWS's documentation
 
 
@@ -28,7 +32,8 @@ def recipe_schema() -> dict[str, Any]:
 def settings_schema() -> dict[str, Any]:
     """An environment's file holds any part of the settings; base.yaml holds the rest."""
     schema = Settings.model_json_schema()
-    schema.pop("required")
+    for part in (schema, *schema["$defs"].values()):
+        part.pop("required")
     schema["properties"].pop("environment")
     return schema
 
@@ -54,6 +59,48 @@ def definition(recipe: str) -> bytes:
         ).stdout
 
 
+def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
+    """Stack -> logical id -> type, of what an environment must never lose: see `STATEFUL`.
+
+    From upstream's files alone, as the definition is, in a process of its own.
+    """
+    from infra.security_rules.stores import STATEFUL
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "contracts").symlink_to(ROOT / "contracts")
+        (Path(folder) / "config").mkdir()
+        shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
+        (Path(folder) / f"config/{environment}.yaml").write_text(
+            f'account: "{_ACCOUNT}"\nlake_formation: {{account_stack: true}}\n'
+        )
+        context = json.loads((ROOT / "cdk.json").read_text())["context"]
+        subprocess.run(
+            [sys.executable, "-m", "infra.app"],
+            cwd=folder,
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": f"{folder}/out", "CDK_VALIDATION": "false"}
+            | {"CDK_CONTEXT_JSON": json.dumps(context | {"env": environment})},
+            capture_output=True,
+            check=True,
+        )
+        return {
+            file.name.removesuffix(".template.json"): {
+                logical_id: resource["Type"]
+                for logical_id, resource in json.loads(file.read_text())["Resources"].items()
+                if resource["Type"] in STATEFUL or "RoleName" in resource.get("Properties", {})
+            }
+            for file in sorted(Path(folder, "out").glob("*.template.json"))
+        }
+
+
+def golden_ids() -> dict[Path, bytes]:
+    """Path -> content of the golden logical ids of stateful resources."""
+    return {
+        ROOT / f"tests/golden/stateful_ids.{name}.json": canonical_json(stateful_ids(name))
+        for name in ("dev", "prod")
+    }
+
+
 def schemas() -> dict[Path, bytes]:
     """Path -> content of the JSON Schemas."""
     return {
@@ -69,8 +116,19 @@ def definitions() -> dict[Path, bytes]:
     }
 
 
+def permissions() -> dict[Path, bytes]:
+    """Path -> content of the permission matrices, of the environments that the tests synthesize."""
+    variants = runpy.run_path(str(ROOT / "tests/infra/variants.py"))
+    sys.path.insert(0, str(ROOT))  # for `infra`, which is not installed
+    return {
+        ROOT / f"tests/golden/permissions.{name}.txt": text(
+            read_environment(variants["settings_of"](name), folder=variants["synthesized"](name))
+        ).encode()
+        for name in ("dev", "prod")
+    }
+
+
 if __name__ == "__main__":
-    for path, content in (schemas() | definitions()).items():
+    for path, content in (schemas() | definitions() | golden_ids() | permissions()).items():
         path.write_bytes(content)
-        json.loads(content)
         print(path.relative_to(ROOT))

@@ -1,0 +1,1 @@
+"""What the project has in an AWS account: repository code, run as `python -m infra.app`."""

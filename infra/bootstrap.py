@@ -1,0 +1,84 @@
+"""What must be in an account before `cdk bootstrap`: CloudFormation's permissions, and their cap.
+
+`make bootstrap` deploys this app with the caller's own credentials, then runs the stock
+`cdk bootstrap` with the two policies in place of AdministratorAccess. They are an account's and a
+region's, and serve all environments of the project there.
+"""
+
+import sys
+
+from aws_cdk import App, BootstraplessSynthesizer, Environment, Stack
+from aws_cdk import aws_iam as iam
+
+from infra.app import cloud_settings
+from infra.components.allow import explain
+from infra.components.execution_policy import execution_cap, execution_permissions
+from infra.security_rules.acknowledge import acknowledge
+from infra.security_rules.plugin import add_rules
+from sashiko.aws.names import QUALIFIER
+from sashiko.errors import InputError
+from sashiko.settings import Settings
+
+
+def add_policies(app: App, settings: Settings) -> None:
+    """Adds the stack of the two policies; it needs no bootstrap itself."""
+    stack = Stack(
+        app,
+        "Bootstrap",
+        stack_name=f"{settings.project}-bootstrap",
+        description="What CloudFormation may do for this project, and what it may never",
+        env=Environment(account=settings.account, region=settings.region),
+        synthesizer=BootstraplessSynthesizer(),
+    )
+    allowed = execution_permissions(settings)
+    execution = iam.ManagedPolicy(
+        stack,
+        "Execution",
+        managed_policy_name=_name(settings, "execution"),
+        description="What CloudFormation may do for this project",
+        statements=[item.statement for item in allowed],
+    )
+    explain(execution, allowed)
+    cap = iam.ManagedPolicy(
+        stack,
+        "Cap",
+        managed_policy_name=_name(settings, "cap"),
+        description="What CloudFormation may never do here; it grants nothing",
+        statements=execution_cap(settings),
+    )
+    why = "A boundary caps and never grants; what is allowed stands in the other policy."
+    acknowledge(cap, {f"IAM5[{what}::*]": why for what in ("Action", "Resource")})
+
+
+def bootstrap_options(settings: Settings) -> list[str]:
+    """Returns the arguments of `cdk bootstrap`; the toolkit's stack and qualifier: cdk.json."""
+    policy = f"arn:aws:iam::{settings.account}:policy/{_name(settings, 'execution')}"
+    return [
+        f"aws://{settings.account}/{settings.region}",
+        f"--cloudformation-execution-policies={policy}",
+        f"--custom-permissions-boundary={_name(settings, 'cap')}",
+    ]
+
+
+def _name(settings: Settings, part: str) -> str:
+    # Not the project's prefix: what begins with that the execution role may change.
+    return f"cdk-{QUALIFIER}-{part}-{settings.region}"
+
+
+def main() -> None:
+    """Prints the options of the environment given as argument; synthesizes without one."""
+    if len(sys.argv) > 1:
+        print(*bootstrap_options(cloud_settings(sys.argv[1])))
+        return
+    app = App()
+    settings = cloud_settings(app.node.try_get_context("env") or "dev")
+    add_policies(app, settings)
+    add_rules(app, retains=False)
+    app.synth()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")

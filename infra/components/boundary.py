@@ -1,0 +1,148 @@
+"""What no role of an environment may ever do, whatever a policy grants it."""
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.security_rules.acknowledge import acknowledge
+from sashiko.aws.names import QUALIFIER, prefix
+from sashiko.settings import Settings
+
+# Permissions, trust and the lake's grants change by a deploy, under CloudFormation's own role.
+_ESCALATION = [
+    "iam:Add*",
+    "iam:Attach*",
+    "iam:Create*",
+    "iam:Delete*",
+    "iam:Detach*",
+    "iam:Put*",
+    "iam:Remove*",
+    "iam:Set*",
+    "iam:Update*",
+    "organizations:*",
+    "account:*",
+]
+_GOVERNANCE = [
+    "lakeformation:AddLFTagsToResource",
+    "lakeformation:BatchGrantPermissions",
+    "lakeformation:BatchRevokePermissions",
+    "lakeformation:CreateDataCellsFilter",
+    "lakeformation:CreateLFTag",
+    "lakeformation:DeleteDataCellsFilter",
+    "lakeformation:DeleteLFTag",
+    "lakeformation:DeregisterResource",
+    "lakeformation:GrantPermissions",
+    "lakeformation:PutDataLakeSettings",
+    "lakeformation:RegisterResource",
+    "lakeformation:RemoveLFTagsFromResource",
+    "lakeformation:RevokePermissions",
+    "lakeformation:UpdateDataCellsFilter",
+    "lakeformation:UpdateLFTag",
+    "lakeformation:UpdateResource",
+]
+_SAFEGUARDS = [
+    "cloudtrail:DeleteTrail",
+    "cloudtrail:PutEventSelectors",
+    "cloudtrail:StopLogging",
+    "cloudtrail:UpdateTrail",
+    "config:DeleteConfigurationRecorder",
+    "config:StopConfigurationRecorder",
+    "ec2:DeleteFlowLogs",
+    "ec2:ModifyVpcEndpoint",
+    "guardduty:DeleteDetector",
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
+    "logs:DeleteLogGroup",
+    "logs:DeleteLogStream",
+    "logs:DisassociateKmsKey",
+    "logs:PutRetentionPolicy",
+    "s3:BypassGovernanceRetention",
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:DeleteObjectVersion",
+    "s3:PutBucketAcl",
+    "s3:PutBucketLogging",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutObjectAcl",
+]
+# Services without a region of their own, so that the region's deny does not shut them.
+_GLOBAL = ["iam:*", "sts:*"]
+
+
+def boundary_of(scope: Construct, settings: Settings) -> iam.IManagedPolicy:
+    """Refers to the boundary by name, for a role that another stack makes."""
+    return iam.ManagedPolicy.from_managed_policy_name(scope, "Boundary", _name(settings))
+
+
+def _name(settings: Settings) -> str:
+    return f"{prefix(settings)}-boundary"
+
+
+class Boundary(Construct):
+    """The permissions boundary of all roles: it grants nothing and caps everything."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+    ) -> None:
+        """Makes the boundary of an environment."""
+        super().__init__(scope, id)
+        account, region = settings.account, settings.region
+        cdk_roles = [
+            f"arn:aws:iam::{account}:role/cdk-{QUALIFIER}-{part}-role-{account}-{region}"
+            for part in ("deploy", "file-publishing")
+        ]
+        self.policy = iam.ManagedPolicy(
+            self,
+            "Policy",
+            managed_policy_name=_name(settings),
+            description="What no role of this environment may ever do; it grants nothing",
+            statements=[
+                iam.PolicyStatement(sid="CapOnly", actions=["*"], resources=["*"]),
+                _deny("NoEscalation", _ESCALATION),
+                _deny("NoGrants", _GOVERNANCE),
+                _deny("SafeguardsStay", _SAFEGUARDS),
+                iam.PolicyStatement(
+                    sid="NoRoleChaining",
+                    effect=iam.Effect.DENY,
+                    actions=["sts:AssumeRole"],
+                    not_resources=cdk_roles,
+                ),
+                iam.PolicyStatement(
+                    sid="StayInRegion",
+                    effect=iam.Effect.DENY,
+                    not_actions=_GLOBAL,
+                    resources=["*"],
+                    conditions={"StringNotEquals": {"aws:RequestedRegion": region}},
+                ),
+                # The containers' images and the region's own buckets belong to AWS's accounts, so
+                # reading is left to policies and endpoints; writing elsewhere is leaking.
+                iam.PolicyStatement(
+                    sid="WriteAtHome",
+                    effect=iam.Effect.DENY,
+                    actions=["s3:PutObject", "s3:ReplicateObject", "sqs:SendMessage"],
+                    resources=["*"],
+                    conditions={"StringNotEquals": {"aws:ResourceAccount": account}},
+                ),
+            ],
+        )
+        acknowledge(
+            self.policy,
+            {
+                f"IAM5[{finding}]": "A boundary caps and never grants: what a role may do is "
+                "the intersection with its own policies, which name actions and resources."
+                for finding in ("Action::*", "Resource::*")
+            },
+        )
+
+
+def _deny(sid: str, actions: list[str]) -> iam.PolicyStatement:
+    return iam.PolicyStatement(sid=sid, effect=iam.Effect.DENY, actions=actions, resources=["*"])

@@ -1,0 +1,57 @@
+"""One KMS key per domain of data; who may use it is for IAM in the account to say."""
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from sashiko.aws.names import KeyDomain, key_alias, prefix
+from sashiko.settings import Settings
+
+
+class DomainKey(kms.Key):
+    """A rotating key with a fixed alias.
+
+    Its policy names the account and services, no role: roles come and go with other stacks, and a
+    key that named them could be neither made before them nor kept after them.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        domain: KeyDomain,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes the key of `domain`."""
+        super().__init__(
+            scope,
+            id,
+            alias=key_alias(settings, domain),
+            description=f"{prefix(settings)}: {domain}",
+            enable_key_rotation=True,
+            removal_policy=removal_policy,
+        )
+        if domain == "logs":
+            self.add_to_resource_policy(_log_groups(settings))
+
+
+def _log_groups(settings: Settings) -> iam.PolicyStatement:
+    """CloudWatch Logs encrypts as itself, for the log groups of this environment alone."""
+    groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group:*{prefix(settings)}-*"
+    return iam.PolicyStatement(
+        principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
+        actions=[
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ],
+        resources=["*"],  # of a key's policy: the key itself
+        conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
+    )

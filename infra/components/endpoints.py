@@ -1,0 +1,199 @@
+"""Who calls which AWS service from inside the VPC: the endpoints and their policies follow from it.
+
+MLflow's endpoint (`aws.sagemaker.<region>.experiments`) joins the table with the MLflow App.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import CfnTag
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.security_rules.acknowledge import acknowledge
+from sashiko.aws.names import Role, prefix
+from sashiko.settings import Settings
+
+_JOBS: tuple[Role, ...] = ("bias-evaluator", "broker", "registrar", "registry-reader", "training")
+_CONTAINERS: tuple[Role, ...] = (*_JOBS, "inference")
+_LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """The calls of one service that leave the VPC.
+
+    Attributes:
+        callers: the roles that call it.
+        actions: what they call.
+    """
+
+    callers: tuple[Role, ...]
+    actions: tuple[str, ...]
+
+
+INTERFACES: Mapping[str, Use] = {
+    "athena": Use(
+        callers=_LAKE,
+        actions=(
+            "athena:GetQueryExecution",
+            "athena:GetQueryResults",
+            "athena:GetWorkGroup",
+            "athena:StartQueryExecution",
+            "athena:StopQueryExecution",
+        ),
+    ),
+    "ecr.api": Use(
+        callers=_CONTAINERS,
+        actions=(
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetAuthorizationToken",
+            "ecr:GetDownloadUrlForLayer",
+        ),
+    ),
+    "ecr.dkr": Use(
+        callers=_CONTAINERS,
+        actions=(
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer",
+        ),
+    ),
+    "glue": Use(
+        callers=_LAKE,
+        actions=(
+            "glue:GetDatabase",
+            "glue:GetPartition",
+            "glue:GetPartitions",
+            "glue:GetTable",
+            "glue:GetTables",
+        ),
+    ),
+    "kms": Use(
+        callers=_CONTAINERS,
+        actions=("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
+    ),
+    "lakeformation": Use(callers=_LAKE, actions=("lakeformation:GetDataAccess",)),
+    "logs": Use(
+        callers=_CONTAINERS,
+        actions=(
+            "logs:CreateLogGroup",
+            "logs:CreateLogStream",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+        ),
+    ),
+    "sagemaker.api": Use(
+        callers=("registrar", "registry-reader"),
+        actions=(
+            "sagemaker:CreateModelPackage",
+            "sagemaker:DescribeModelPackage",
+            "sagemaker:DescribeModelPackageGroup",
+            "sagemaker:ListModelPackages",
+        ),
+    ),
+    "sagemaker.runtime": Use(callers=("endpoint-deployer",), actions=("sagemaker:InvokeEndpoint",)),
+    "sts": Use(callers=_CONTAINERS, actions=("sts:GetCallerIdentity",)),
+}
+
+
+class Endpoints(Construct):
+    """The VPC's doors to AWS: one for each service that somebody in it calls."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        vpc: ec2.Vpc,
+        group: ec2.ISecurityGroup,
+    ) -> None:
+        """Makes the endpoints.
+
+        Args:
+            scope: the stack.
+            id: the construct's id.
+            settings: the environment.
+            vpc: where they stand.
+            group: their security group.
+        """
+        super().__init__(scope, id)
+        subnets = [subnet.subnet_id for subnet in vpc.isolated_subnets]
+        for service, use in INTERFACES.items():
+            endpoint = ec2.CfnVPCEndpoint(
+                self,
+                service.title().replace(".", ""),
+                vpc_id=vpc.vpc_id,
+                service_name=f"com.amazonaws.{settings.region}.{service}",
+                vpc_endpoint_type="Interface",
+                private_dns_enabled=True,
+                subnet_ids=subnets,
+                security_group_ids=[group.security_group_id],
+                policy_document=iam.PolicyDocument(statements=[_through(settings, use)]),
+                tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{service}")],
+            )
+            why = (
+                "The actions and the calling roles are named here; which resources each role may "
+                "use its own policy names."
+            )
+            acknowledge(endpoint, {"wildcard[Resource::*]": why})
+        self._s3(settings, vpc)
+
+    def _s3(self, settings: Settings, vpc: ec2.Vpc) -> None:
+        ours = f"arn:aws:s3:::{prefix(settings)}-*"
+        layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
+        use = Use(
+            callers=_CONTAINERS,
+            actions=(
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObject",
+                "s3:GetBucketLocation",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads",
+                "s3:ListMultipartUploadParts",
+                "s3:PutObject",
+            ),
+        )
+        pull = iam.PolicyStatement(
+            principals=[iam.AnyPrincipal()], actions=["s3:GetObject"], resources=[layers]
+        )
+        endpoint = ec2.CfnVPCEndpoint(
+            self,
+            "S3",
+            vpc_id=vpc.vpc_id,
+            service_name=f"com.amazonaws.{settings.region}.s3",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[subnet.route_table.route_table_id for subnet in vpc.isolated_subnets],
+            policy_document=iam.PolicyDocument(
+                statements=[_through(settings, use, resources=[ours]), pull]
+            ),
+        )
+        acknowledge(
+            endpoint,
+            {
+                f"wildcard[Resource::{ours}]": "The environment's own buckets, whose names begin "
+                "so; which of them each role may use its own policy names.",
+                f"wildcard[Resource::{layers}]": "ECR's own bucket: image layers have no names.",
+                "public": "ECR fetches layers from its bucket by presigned URLs, which are not "
+                "signed by this account's roles; the statement names that bucket alone.",
+            },
+        )
+
+
+def _through(
+    settings: Settings, use: Use, *, resources: list[str] | None = None
+) -> iam.PolicyStatement:
+    callers = [settings.role_arn(role) for role in use.callers]
+    return iam.PolicyStatement(
+        principals=[iam.AnyPrincipal()],
+        actions=list(use.actions),
+        resources=resources or ["*"],
+        conditions={
+            "ArnEquals": {"aws:PrincipalArn": callers},
+            "StringEquals": {"aws:PrincipalAccount": settings.account},
+        },
+    )

@@ -1,0 +1,63 @@
+"""How the pipeline may start a job: in the VPC, encrypted, on known instances, for a known time."""
+
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+
+from sashiko.settings import Settings
+
+_JOBS = ["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"]
+# These have local NVMe, encrypted by the machine itself; CreateTrainingJob refuses a volume key.
+_LOCAL_DISK = ["ml.g4dn.*", "ml.g5.*", "ml.g6.*", "ml.p4d.*", "ml.p5.*", "ml.trn1.*", "ml.trn2.*"]
+
+
+def guardrails(settings: Settings) -> list[iam.PolicyStatement]:
+    """Returns the denials that bind whoever creates jobs of an environment.
+
+    `Bool` does not match a request that lacks its key, so a `Null` stands beside it: a job that
+    does not say is denied like one that says no. The condition keys are those that the service
+    authorization reference lists for the two actions.
+    """
+    jobs = settings.jobs
+    types = sorted({job.instance_type for job in (jobs.processing, jobs.scoring, jobs.training)})
+    longest = max(job.max_runtime for job in (jobs.processing, jobs.scoring, jobs.training))
+    keys = f"arn:aws:kms:{settings.region}:{settings.account}:key/*"
+    return [
+        _deny("InTheVpc", _missing("sagemaker:VpcSubnets")),
+        _deny("InAGroup", _missing("sagemaker:VpcSecurityGroupIds")),
+        _deny(
+            "VolumeKeyGiven",
+            _missing("sagemaker:VolumeKmsKey")
+            | {"ForAnyValue:StringNotLike": {"sagemaker:InstanceTypes": _LOCAL_DISK}},
+        ),
+        _deny(
+            "VolumeKeyOurs",
+            {
+                "ArnNotLike": {"sagemaker:VolumeKmsKey": keys},
+                "Null": {"sagemaker:VolumeKmsKey": "false"},
+            },
+        ),
+        _deny("OutputKeyGiven", _missing("sagemaker:OutputKmsKey")),
+        _deny("OutputKeyOurs", {"ArnNotLike": {"sagemaker:OutputKmsKey": keys}}),
+        _deny("TrafficSaid", _missing("sagemaker:InterContainerTrafficEncryption")),
+        _deny("TrafficEncrypted", {"Bool": {"sagemaker:InterContainerTrafficEncryption": "false"}}),
+        _deny(
+            "KnownInstances",
+            {"ForAnyValue:StringNotEquals": {"sagemaker:InstanceTypes": types}},
+        ),
+        _deny("EndSaid", _missing("sagemaker:MaxRuntimeInSeconds")),
+        _deny(
+            "EndsInTime",
+            {"NumericGreaterThan": {"sagemaker:MaxRuntimeInSeconds": str(longest)}},
+        ),
+    ]
+
+
+def _missing(key: str) -> dict[str, Any]:
+    return {"Null": {key: "true"}}
+
+
+def _deny(sid: str, conditions: dict[str, Any]) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid, effect=iam.Effect.DENY, actions=_JOBS, resources=["*"], conditions=conditions
+    )

@@ -1,0 +1,186 @@
+"""What the roles that work with the lake may do in S3, Athena, Glue and KMS."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.components.allow import Allowed, allow
+from infra.components.query_workgroup import RESULTS
+from infra.components.role_policy import RolePolicy
+from sashiko.aws.names import (
+    Bucket,
+    Role,
+    bucket_name,
+    database_name,
+    exploration_workgroup_name,
+    workgroup_name,
+)
+from sashiko.contract.glue import QUARANTINE
+from sashiko.settings import Settings
+
+_READ = ("s3:GetObject", "s3:GetObjectVersion")
+_WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
+
+
+class LakeAccess(Construct):
+    """The roles' policies: IAM's half of what Lake Formation grants, and the ways around it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        tables: Sequence[str],
+        lake_key: kms.IKey,
+        snapshots_key: kms.IKey,
+        ml_key: kms.IKey,
+    ) -> None:
+        """Attaches the policies.
+
+        Args:
+            scope: the DataLake stack.
+            id: the construct's id.
+            settings: the environment.
+            tables: names of the tables.
+            lake_key: encrypts raw and curated data.
+            snapshots_key: encrypts snapshots.
+            ml_key: encrypts artifacts.
+        """
+        super().__init__(scope, id)
+        self._settings = settings
+        self._folders = [f"{table}/" for table in tables]
+        self._lake_key = lake_key
+        self._snapshots_key = snapshots_key
+        self._enforced = settings.lake_formation.mode == "enforced"
+        self._attach("etl", "Turns raw files into tables", self._loading())
+        self._attach("break-glass", "Reads the lake in an emergency", self._emergency())
+        self._attach("training", "Reads the training snapshot", self._training())
+        self._attach("broker", "Takes the training snapshot", self._snapshot("training"))
+        # The facets must be of the same rows, so it reads the training snapshot's manifest.
+        facets = [*self._snapshot("facets"), *self._objects("snapshots", ["training/"], _READ)]
+        self._attach("bias-evaluator", "Takes the facets snapshot", facets)
+        if self._enforced:
+            self._attach("lake-formation", "Reads tables for Lake Formation", self._tables())
+            self._attach("data-scientist", "Queries the lake", self._exploring(ml_key))
+
+    def _attach(self, role: Role, description: str, statements: Sequence[Allowed]) -> None:
+        RolePolicy(
+            self,
+            role,
+            settings=self._settings,
+            role=role,
+            description=description,
+            statements=statements,
+        )
+
+    def _loading(self) -> list[Allowed]:
+        folders = [*self._folders, f"{QUARANTINE}/"]
+        return [
+            *self._objects("raw", self._folders, _READ),
+            *self._objects("curated", folders, (*_READ, *_WRITE, "s3:DeleteObject")),
+            _key(self._lake_key, writes=True),
+            self._catalog(),
+        ]
+
+    def _emergency(self) -> list[Allowed]:
+        return [
+            *self._objects("raw", self._folders, _READ),
+            *self._objects("curated", [*self._folders, f"{QUARANTINE}/"], _READ),
+            _key(self._lake_key, writes=False),
+        ]
+
+    def _training(self) -> list[Allowed]:
+        return [
+            *self._objects("snapshots", ["training/"], _READ),
+            _key(self._snapshots_key, writes=False),
+        ]
+
+    def _tables(self) -> list[Allowed]:
+        return [
+            *self._objects("curated", self._folders, _READ),
+            _key(self._lake_key, writes=False),
+        ]
+
+    def _snapshot(self, view: str) -> list[Allowed]:
+        statements = [
+            *self._querying(workgroup_name(self._settings)),
+            *self._objects("snapshots", [f"{view}/", RESULTS], (*_READ, *_WRITE)),
+            *self._objects("snapshots", [f"{view}/scratch/"], ["s3:DeleteObject"]),
+            _key(self._snapshots_key, writes=True),
+        ]
+        # Without Lake Formation a query reads with the role's own rights.
+        return statements if self._enforced else [*statements, *self._tables()]
+
+    def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
+        return [
+            *self._querying(exploration_workgroup_name(self._settings)),
+            *self._objects("artifacts", [RESULTS], (*_READ, *_WRITE)),
+            _key(ml_key, writes=True),
+        ]
+
+    def _querying(self, workgroup: str) -> list[Allowed]:
+        place = f"{self._settings.region}:{self._settings.account}"
+        statements = [
+            allow(
+                [
+                    "athena:GetQueryExecution",
+                    "athena:GetQueryResults",
+                    "athena:GetWorkGroup",
+                    "athena:StartQueryExecution",
+                    "athena:StopQueryExecution",
+                ],
+                [f"arn:aws:athena:{place}:workgroup/{workgroup}"],
+            ),
+            self._catalog(),
+        ]
+        if self._enforced:
+            statements.append(
+                allow(
+                    ["lakeformation:GetDataAccess"],
+                    ["*"],
+                    why="the action knows no resources; which data it opens is Lake Formation's "
+                    "to grant",
+                )
+            )
+        return statements
+
+    def _catalog(self) -> Allowed:
+        glue = f"arn:aws:glue:{self._settings.region}:{self._settings.account}"
+        database = database_name(self._settings)
+        return allow(
+            [
+                "glue:GetDatabase",
+                "glue:GetPartition",
+                "glue:GetPartitions",
+                "glue:GetTable",
+                "glue:GetTables",
+            ],
+            [f"{glue}:catalog", f"{glue}:database/{database}", f"{glue}:table/{database}/*"],
+            why="all tables of this database; which of them, and which columns, is Lake "
+            "Formation's to grant",
+        )
+
+    def _objects(
+        self, bucket: Bucket, folders: Sequence[str], actions: Sequence[str]
+    ) -> list[Allowed]:
+        arn = f"arn:aws:s3:::{bucket_name(self._settings, bucket)}"
+        return [
+            allow(
+                actions,
+                [f"{arn}/{folder}*" for folder in folders],
+                why=f"objects are named as they are written; only below {', '.join(folders)}",
+            ),
+            allow(["s3:GetBucketLocation"], [arn]),
+            allow(
+                ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                [arn],
+                conditions={"StringLike": {"s3:prefix": [f"{folder}*" for folder in folders]}},
+            ),
+        ]
+
+
+def _key(key: kms.IKey, *, writes: bool) -> Allowed:
+    actions = ["kms:Decrypt", "kms:GenerateDataKey"] if writes else ["kms:Decrypt"]
+    return allow(actions, [key.key_arn])

@@ -1,0 +1,103 @@
+"""The Glue database and its tables, derived from the contracts."""
+
+from collections.abc import Sequence
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_glue as glue
+from constructs import Construct
+
+from sashiko.aws.names import bucket_name, database_name
+from sashiko.contract.glue import GlueColumn, GlueTable
+from sashiko.settings import Settings
+
+_PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
+
+
+class LakeTables(Construct):
+    """The database of an environment and a table per contract; no crawler ever changes them.
+
+    Attributes:
+        database: the Glue database.
+        tables: table name -> the Glue table.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        tables: Sequence[GlueTable],
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes database and tables."""
+        super().__init__(scope, id)
+        self._settings = settings
+        self.database = glue.CfnDatabase(
+            self,
+            "Database",
+            catalog_id=settings.account,
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=database_name(settings),
+                description="The curated tables, as their contracts describe them",
+                create_table_default_permissions=self._defaults(),
+            ),
+        )
+        self.database.apply_removal_policy(removal_policy)
+        self.tables = {table.name: self._table(table) for table in tables}
+        for made in self.tables.values():
+            made.apply_removal_policy(removal_policy)
+
+    def _defaults(self) -> list[glue.CfnDatabase.PrincipalPrivilegesProperty]:
+        """Nobody gets a new table by default; without Lake Formation IAM alone decides."""
+        if self._settings.lake_formation.mode == "enforced":
+            return []
+        everybody = glue.CfnDatabase.DataLakePrincipalProperty(
+            data_lake_principal_identifier="IAM_ALLOWED_PRINCIPALS"
+        )
+        return [
+            glue.CfnDatabase.PrincipalPrivilegesProperty(principal=everybody, permissions=["ALL"])
+        ]
+
+    def _table(self, table: GlueTable) -> glue.CfnTable:
+        location = f"s3://{bucket_name(self._settings, 'curated')}/{table.name}/"
+        made = glue.CfnTable(
+            self,
+            f"Table-{table.name}",
+            catalog_id=self._settings.account,
+            database_name=database_name(self._settings),
+            table_input=glue.CfnTable.TableInputProperty(
+                name=table.name,
+                description=table.description,
+                table_type="EXTERNAL_TABLE",
+                partition_keys=[_column(table.partition_key)],
+                parameters=_parameters(table, location),
+                storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
+                    location=location,
+                    columns=[_column(column) for column in table.columns],
+                    input_format=f"{_PARQUET}.MapredParquetInputFormat",
+                    output_format=f"{_PARQUET}.MapredParquetOutputFormat",
+                    serde_info=glue.CfnTable.SerdeInfoProperty(
+                        serialization_library=f"{_PARQUET}.serde.ParquetHiveSerDe"
+                    ),
+                ),
+            ),
+        )
+        made.add_resource_dependency(self.database)
+        return made
+
+
+def _column(column: GlueColumn) -> glue.CfnTable.ColumnProperty:
+    return glue.CfnTable.ColumnProperty(name=column.name, type=column.type, comment=column.comment)
+
+
+def _parameters(table: GlueTable, location: str) -> dict[str, str]:
+    """Partition projection: a query names its load, and no partition is ever registered."""
+    key = table.partition_key.name
+    return {
+        "EXTERNAL": "TRUE",
+        "classification": "parquet",
+        "projection.enabled": "true",
+        f"projection.{key}.type": "injected",
+        "storage.location.template": f"{location}{key}=${{{key}}}/",
+    }

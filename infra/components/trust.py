@@ -1,0 +1,40 @@
+"""Who may assume a role: AWS's services for jobs, the account's own people for personas."""
+
+from aws_cdk import aws_iam as iam
+
+from sashiko.settings import Settings
+
+
+def service(
+    settings: Settings, name: str, source: str = "*", *, owner: str | None = None
+) -> iam.IPrincipal:
+    """Trusts a service that acts for this account and region, and for nobody else.
+
+    Without the two conditions another account could have the service use the role for it: the
+    confused deputy.
+
+    Args:
+        settings: the environment.
+        name: the service, such as `glue`.
+        source: the resources of the service that may use the role, such as `job/x-*`.
+        owner: the service that the resources' ARNs name, where it is another one.
+    """
+    arn = f"arn:aws:{owner or name}:{settings.region}:{settings.account}:{source}"
+    return iam.ServicePrincipal(
+        f"{name}.amazonaws.com",
+        conditions={
+            "StringEquals": {"aws:SourceAccount": settings.account},
+            "ArnLike": {"aws:SourceArn": arn},
+        },
+    )
+
+
+def people(settings: Settings) -> iam.IPrincipal:
+    """Trusts the account's own principals that came with a second factor.
+
+    Whom that means is up to the account: a principal also needs `sts:AssumeRole` on the role.
+    """
+    return iam.PrincipalWithConditions(
+        iam.AccountPrincipal(settings.account),
+        {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+    )

@@ -1,0 +1,123 @@
+"""Rules of Lake Formation: its permissions add up, and its settings belong to the account."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from infra.security_rules.rule import Finding, Rule
+from infra.security_rules.template import Resource, at, text
+
+_GRANT = "AWS::LakeFormation::PrincipalPermissions"
+_TAGGING = "AWS::LakeFormation::TagAssociation"
+_READS = {"SELECT", "ALL"}
+Table = tuple[str, str]
+Tags = dict[str, frozenset[str]]
+
+
+def _name(value: Mapping[str, Any], *, name: str = "Name") -> Table:
+    return text(value.get("DatabaseName", "")), text(value.get(name, ""))
+
+
+def _readers(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Mapping[str, Any]]]:
+    """Yields grants that let their principal read: (grant, principal, what it is on)."""
+    for grant in resources:
+        if grant.kind == _GRANT and _READS & set(grant.properties.get("Permissions", [])):
+            who = text(at(grant.properties, "Principal.DataLakePrincipalIdentifier")[0])
+            yield grant, who, grant.properties["Resource"]
+
+
+def _filter_undone(resources: Sequence[Resource]) -> Iterator[Finding]:
+    """Finds grants by which a principal reads more of a table than its row filter shows."""
+    tags = _tags(resources)
+    filtered = {
+        (who, _name(on["DataCellsFilter"], name="TableName"))
+        for _, who, on in _readers(resources)
+        if "DataCellsFilter" in on
+    }
+    for grant, who, on in _readers(resources):
+        tables = [table for principal, table in filtered if principal == who]
+        if any(_reaches(on, table, tags) for table in tables):
+            yield Finding(resource=grant, where="Properties/Resource")
+
+
+def _reaches(on: Mapping[str, Any], table: Table, tags: Mapping[Table, list[Tags]]) -> bool:
+    for kind in ("Table", "TableWithColumns"):
+        if kind in on:
+            database, name = _name(on[kind])
+            return database == table[0] and (name == table[1] or "TableWildcard" in on[kind])
+    if "LFTagPolicy" not in on:
+        return False
+    expression = {
+        text(item["TagKey"]): set(map(text, item["TagValues"]))
+        for item in on["LFTagPolicy"]["Expression"]
+    }
+    # A table whose tags no template says may have any.
+    return any(
+        all(carried.get(key, frozenset()) & values for key, values in expression.items())
+        for carried in tags.get(table, [])
+    ) or (table not in tags)
+
+
+def _tags(resources: Sequence[Resource]) -> dict[Table, list[Tags]]:
+    """Returns the tags of each table and of each of its tagged columns, inherited ones too."""
+    databases: dict[str, Tags] = {}
+    tables: dict[Table, Tags] = {}
+    columns: dict[tuple[Table, str], Tags] = {}
+    for item in (item for item in resources if item.kind == _TAGGING):
+        on = item.properties["Resource"]
+        tags = {
+            text(tag["TagKey"]): frozenset(map(text, tag["TagValues"]))
+            for tag in item.properties["LFTags"]
+        }
+        if "Database" in on:
+            databases.setdefault(text(on["Database"]["Name"]), {}).update(tags)
+        elif "Table" in on:
+            tables.setdefault(_name(on["Table"]), {}).update(tags)
+        elif "TableWithColumns" in on:
+            table = _name(on["TableWithColumns"])
+            tables.setdefault(table, {})
+            for column in map(text, on["TableWithColumns"]["ColumnNames"]):
+                columns.setdefault((table, column), {}).update(tags)
+    whole = {table: databases.get(table[0], {}) | own for table, own in tables.items()}
+    return {
+        table: [inherited, *(inherited | own for (of, _), own in columns.items() if of == table)]
+        for table, inherited in whole.items()
+    }
+
+
+def _environment_missing(resources: Sequence[Resource]) -> Iterator[Finding]:
+    for grant in resources:
+        for policy in at(grant.properties, "Resource.LFTagPolicy") if grant.kind == _GRANT else []:
+            keys = [text(item["TagKey"]) for item in policy["Expression"]]
+            if not any(key.endswith("-environment") for key in keys):
+                yield Finding(resource=grant, where="Properties/Resource/LFTagPolicy/Expression")
+
+
+def _settings_replaced(resources: Sequence[Resource]) -> Iterator[Finding]:
+    for item in resources:
+        if item.kind == "AWS::LakeFormation::DataLakeSettings":
+            mode = at(item.properties, "MutationType")
+            if mode != ["APPEND"]:
+                yield Finding(resource=item, where="Properties/MutationType")
+
+
+RULES = (
+    Rule(
+        name="row-filter",
+        description="A principal with a row filter on a table reads it by another grant too: "
+        "permissions add up, so the filter restricts nothing.",
+        fix="Grant the principal its other tables by name, and this one by the filter alone.",
+        check=_filter_undone,
+    ),
+    Rule(
+        name="tag-environment",
+        description="A grant by tags matches the whole catalog, other environments' tables too.",
+        fix="Put the environment's tag into the expression.",
+        check=_environment_missing,
+    ),
+    Rule(
+        name="settings-append",
+        description="The data-lake settings would replace the account's list of administrators.",
+        fix="Set MutationType to APPEND.",
+        check=_settings_replaced,
+    ),
+)

@@ -1,0 +1,114 @@
+"""Synthesized templates as the rules see them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource of a template.
+
+    Attributes:
+        logical_id: its name in the template.
+        kind: its CloudFormation type.
+        properties: as the template has them, with intrinsic functions.
+        deletion: its `DeletionPolicy`.
+        replacement: its `UpdateReplacePolicy`.
+        template: the template's path.
+    """
+
+    logical_id: str
+    kind: str
+    properties: Mapping[str, Any]
+    deletion: str | None
+    replacement: str | None
+    template: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A statement of a policy document; single values are lists of one.
+
+    Attributes:
+        allows: whether its effect is `Allow`.
+        actions: as `s3:GetObject`.
+        resources: each in the form that `text` gives it.
+        principals: (kind, who) pairs, such as `("Service", "glue.amazonaws.com")`.
+        conditions: lower-case condition keys.
+    """
+
+    allows: bool
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    principals: tuple[tuple[str, str], ...]
+    conditions: frozenset[str]
+
+
+def read_resources(paths: Sequence[str]) -> list[Resource]:
+    """Reads the resources of the templates at `paths`."""
+    return [
+        Resource(
+            logical_id=logical_id,
+            kind=value["Type"],
+            properties=value.get("Properties", {}),
+            deletion=value.get("DeletionPolicy"),
+            replacement=value.get("UpdateReplacePolicy"),
+            template=path,
+        )
+        for path in paths
+        for logical_id, value in json.loads(Path(path).read_text()).get("Resources", {}).items()
+    ]
+
+
+def at(value: Any, path: str) -> list[Any]:
+    """Returns what stands at a dotted path, `*` being every item of a list; [] where it lacks."""
+    found = [value]
+    for part in path.split("."):
+        if part == "*":
+            found = [item for value in found if isinstance(value, list) for item in value]
+        else:
+            found = [v[part] for v in found if isinstance(v, Mapping) and part in v]
+    return found
+
+
+def text(value: Any) -> str:
+    """Writes a value with intrinsic functions as one line: `Fn::Join` joined, `Ref` as <id>."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    (function, argument), *rest = value.items()
+    if rest:
+        return json.dumps(value, sort_keys=True)
+    if function == "Fn::Join":
+        return str(argument[0]).join(text(part) for part in argument[1])
+    if function == "Fn::GetAtt":
+        return f"<{'.'.join(argument)}>"
+    return f"<{argument}>" if function == "Ref" else json.dumps(value, sort_keys=True)
+
+
+def statements(document: Any) -> Iterator[Statement]:
+    """Reads the statements of a policy document."""
+    for raw in _listed(at(document, "Statement")):
+        yield Statement(
+            allows=raw.get("Effect") == "Allow",
+            actions=tuple(map(str, _listed(at(raw, "Action")))),
+            resources=tuple(map(text, _listed(at(raw, "Resource")))),
+            principals=tuple(_principals(raw.get("Principal", {}))),
+            conditions=frozenset(
+                key.lower() for keys in raw.get("Condition", {}).values() for key in keys
+            ),
+        )
+
+
+def _principals(principal: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(principal, Mapping):
+        yield ("AWS", str(principal))
+        return
+    for kind, who in principal.items():
+        yield from ((kind, text(one)) for one in _listed([who]))
+
+
+def _listed(values: Sequence[Any]) -> list[Any]:
+    return [item for v in values for item in (v if isinstance(v, list) else [v])]

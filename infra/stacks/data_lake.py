@@ -1,0 +1,214 @@
+"""The lake: buckets and keys, the Glue tables, the ways in and out of them."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.components.domain_key import DomainKey
+from infra.components.etl_job import EtlJobs
+from infra.components.governed_location import GovernedLocation
+from infra.components.lake_access import LakeAccess
+from infra.components.lake_owner import LakeOwner
+from infra.components.lake_tables import LakeTables
+from infra.components.private_bucket import PrivateBucket
+from infra.components.query_workgroup import RESULTS, QueryWorkgroup
+from infra.security_rules.acknowledge import acknowledge
+from infra.stacks.base import EnvironmentStack
+from sashiko.aws.names import (
+    Bucket,
+    KeyDomain,
+    Role,
+    exploration_workgroup_name,
+    prefix,
+    workgroup_name,
+)
+from sashiko.contract.glue import glue_table
+from sashiko.contract.model import Contract
+from sashiko.settings import Settings
+
+_ACCESS_LOGS = Duration.days(400)
+_SCRATCH = Duration.days(7)
+_READ = ("s3:GetObject*",)
+# Whoever else wants to read the lake's objects asks Lake Formation, which acts as the first.
+_OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
+
+
+class DataLake(EnvironmentStack):
+    """What holds data. Governance says who reads it."""
+
+    def __init__(
+        self, scope: Construct, *, settings: Settings, contracts: Sequence[Contract]
+    ) -> None:
+        """Makes the lake of `contracts`."""
+        super().__init__(
+            scope,
+            "DataLake",
+            settings=settings,
+            stateful=True,
+            description="Buckets, keys, Glue tables and Athena workgroups of the data lake",
+        )
+        self._lake_key = self._key("lake")
+        self._snapshots_key = self._key("snapshots")
+        self._ml_key = self._key("ml")
+        self._logs_key = self._key("logs")
+        buckets = self._buckets()
+        access = LakeAccess(
+            self,
+            "Access",
+            settings=settings,
+            tables=[contract.table for contract in contracts],
+            lake_key=self._lake_key,
+            snapshots_key=self._snapshots_key,
+            ml_key=self._ml_key,
+        )
+        self._catalog(contracts, after=(*buckets, access))
+        self._workgroups(after=buckets)
+        EtlJobs(
+            self,
+            "Etl",
+            settings=settings,
+            contracts=contracts,
+            security_configuration=self._security_configuration(),
+        )
+
+    def _key(self, domain: KeyDomain) -> DomainKey:
+        return DomainKey(
+            self,
+            f"Key-{domain}",
+            settings=self.settings,
+            domain=domain,
+            removal_policy=self.removal_policy,
+        )
+
+    def _buckets(self) -> tuple[PrivateBucket, ...]:
+        """Makes the buckets; a deny in their policies holds whatever IAM allows elsewhere."""
+        logs = self._bucket("logs", expiring=[_expires("", _ACCESS_LOGS)])
+        raw = self._bucket("raw", key=self._lake_key, logs=logs)
+        curated = self._bucket("curated", key=self._lake_key, logs=logs)
+        raw.only(*_OBJECT_READERS, actions=_READ)
+        curated.only(*_OBJECT_READERS, *self._by_iam(), actions=_READ)
+        snapshots = self._bucket(
+            "snapshots",
+            key=self._snapshots_key,
+            logs=logs,
+            expiring=[
+                _expires(folder, _SCRATCH)
+                for folder in ("training/scratch/", "facets/scratch/", RESULTS)
+            ],
+        )
+        snapshots.only("broker", actions=["s3:PutObject"], below="training/")
+        snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="facets/")
+        snapshots.only("bias-evaluator", "break-glass", actions=_READ, below="facets/")
+        artifacts = self._bucket(
+            "artifacts", key=self._ml_key, logs=logs, expiring=[_expires(RESULTS, _SCRATCH)]
+        )
+        self._explain(logs)
+        return raw, curated, snapshots, artifacts
+
+    def _explain(self, logs: PrivateBucket) -> None:
+        acknowledge(
+            logs, {"customer-key": "S3 delivers access logs only to a bucket under S3's own key"}
+        )
+        if logs.policy:
+            arn = f"<{self.resolve(logs.bucket_arn)['Fn::GetAtt'][0]}.Arn>"
+            reason = "S3 names the log objects; each bucket's lie below its own prefix"
+            acknowledge(
+                logs.policy,
+                {
+                    f"wildcard[Resource::{arn}/{bucket}/*]": reason
+                    for bucket in ("raw", "curated", "snapshots", "artifacts")
+                },
+            )
+
+    def _by_iam(self) -> tuple[Role, ...]:
+        """Without Lake Formation a query reads with the rights of its own role."""
+        enforced = self.settings.lake_formation.mode == "enforced"
+        return () if enforced else ("broker", "bias-evaluator")
+
+    def _bucket(
+        self,
+        bucket: Bucket,
+        *,
+        key: DomainKey | None = None,
+        logs: PrivateBucket | None = None,
+        expiring: Sequence[s3.LifecycleRule] = (),
+    ) -> PrivateBucket:
+        return PrivateBucket(
+            self,
+            f"Bucket-{bucket}",
+            settings=self.settings,
+            bucket=bucket,
+            removal_policy=self.removal_policy,
+            key=key,
+            logs=logs,
+            expiring=expiring,
+        )
+
+    def _catalog(self, contracts: Sequence[Contract], *, after: Sequence[Construct]) -> None:
+        lake = LakeTables(
+            self,
+            "Lake",
+            settings=self.settings,
+            tables=[glue_table(contract) for contract in contracts],
+            removal_policy=self.removal_policy,
+        )
+        if self.settings.lake_formation.mode == "enforced":
+            owner = LakeOwner(self, "Owner", settings=self.settings, database=lake.database)
+            for name, table in lake.tables.items():
+                location = GovernedLocation(
+                    self, f"Location-{name}", settings=self.settings, table=name
+                )
+                location.node.add_dependency(*after)
+                table.add_resource_dependency(location.grant)
+                table.add_resource_dependency(owner.grant)
+
+    def _workgroups(self, *, after: Sequence[Construct]) -> None:
+        snapshots = QueryWorkgroup(
+            self,
+            "Snapshots",
+            settings=self.settings,
+            name=workgroup_name(self.settings),
+            description="Takes snapshots of the lake",
+            bucket="snapshots",
+            key=self._snapshots_key,
+        )
+        exploration = QueryWorkgroup(
+            self,
+            "Exploration",
+            settings=self.settings,
+            name=exploration_workgroup_name(self.settings),
+            description="Data scientists' queries of the lake",
+            bucket="artifacts",
+            key=self._ml_key,
+        )
+        for workgroup in (snapshots, exploration):
+            workgroup.node.add_dependency(*after)
+
+    def _security_configuration(self) -> glue.CfnSecurityConfiguration:
+        """Encrypts what Glue jobs write: data, bookmarks and logs."""
+        config = glue.CfnSecurityConfiguration
+        return config(
+            self,
+            "GlueSecurity",
+            name=f"{prefix(self.settings)}-lake",
+            encryption_configuration=config.EncryptionConfigurationProperty(
+                cloud_watch_encryption=config.CloudWatchEncryptionProperty(
+                    cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=self._logs_key.key_arn
+                ),
+                job_bookmarks_encryption=config.JobBookmarksEncryptionProperty(
+                    job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=self._lake_key.key_arn
+                ),
+                s3_encryptions=[
+                    config.S3EncryptionProperty(
+                        s3_encryption_mode="SSE-KMS", kms_key_arn=self._lake_key.key_arn
+                    )
+                ],
+            ),
+        )
+
+
+def _expires(folder: str, after: Duration) -> s3.LifecycleRule:
+    return s3.LifecycleRule(prefix=folder or None, expiration=after)

@@ -1,0 +1,91 @@
+"""Who acts in an environment: the roles of people and jobs, and what none of them may ever do."""
+
+from typing import get_args
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.components.allow import explain
+from infra.components.boundary import Boundary
+from infra.components.container_basics import container_basics
+from infra.components.guardrails import guardrails
+from infra.components.role_table import (
+    CONTAINERS,
+    DESCRIPTIONS,
+    NEVER,
+    PEOPLE,
+    closed_buckets,
+    own_permissions,
+)
+from infra.components.trust import people, service
+from infra.stacks.base import EnvironmentStack
+from sashiko.aws.names import Role, prefix, role_name
+from sashiko.settings import Settings
+
+
+class Identity(EnvironmentStack):
+    """The roles, under fixed names: other stacks and Lake Formation refer to them by name."""
+
+    def __init__(self, scope: Construct, *, settings: Settings) -> None:
+        """Makes the roles of `settings`."""
+        super().__init__(
+            scope,
+            "Identity",
+            settings=settings,
+            stateful=True,
+            description="The roles of people and jobs",
+        )
+        boundary = Boundary(self, "Boundary", settings=settings).policy
+        boundary.apply_removal_policy(self.removal_policy)
+        for role in get_args(Role):
+            self._role(role, boundary)
+
+    def _role(self, role: Role, boundary: iam.IManagedPolicy) -> None:
+        allowed = own_permissions(self.settings, role)
+        if role in CONTAINERS:
+            allowed += container_basics(self.settings)
+        made = iam.Role(
+            self,
+            role.title().replace("-", ""),
+            role_name=role_name(self.settings, role),
+            description=DESCRIPTIONS[role],
+            assumed_by=self._trust(role),
+            permissions_boundary=boundary,
+            inline_policies={
+                "own": iam.PolicyDocument(
+                    statements=[*(item.statement for item in allowed), *self._denied(role)]
+                )
+            },
+        )
+        made.apply_removal_policy(self.removal_policy)
+        explain(made, allowed)
+
+    def _denied(self, role: Role) -> list[iam.PolicyStatement]:
+        """Returns what `role` must never do, whatever a later stack attaches to it."""
+        denied = [
+            iam.PolicyStatement(
+                sid="Never", effect=iam.Effect.DENY, actions=list(NEVER[role]), resources=["*"]
+            )
+        ]
+        if closed := closed_buckets(self.settings, role):
+            denied.append(
+                iam.PolicyStatement(
+                    sid="NotPastLakeFormation",
+                    effect=iam.Effect.DENY,
+                    actions=["s3:GetObject", "s3:GetObjectVersion"],
+                    resources=closed,
+                )
+            )
+        return denied + (guardrails(self.settings) if role == "pipeline" else [])
+
+    def _trust(self, role: Role) -> iam.IPrincipal:
+        if role in PEOPLE:
+            return people(self.settings)
+        if role == "etl":
+            return service(self.settings, "glue", f"job/{prefix(self.settings)}-*")
+        if role == "lake-formation":
+            # Both, as AWS requires of a role that locations are registered with.
+            return iam.CompositePrincipal(
+                service(self.settings, "lakeformation"), service(self.settings, "glue")
+            )
+        return service(self.settings, "sagemaker")

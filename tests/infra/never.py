@@ -1,0 +1,67 @@
+"""What must never be, as questions to an environment's templates: each returns who breaks it."""
+
+from collections.abc import Iterator
+
+from sashiko.aws.duties import duties, object_access
+from sashiko.aws.environment import Environment
+from sashiko.aws.governance import Target
+from sashiko.aws.names import bucket_name, tag_key
+from sashiko.aws.permissions import permission_matrix
+from sashiko.aws.policies import statements
+
+# IAM that lets a role use any grant, and read no object.
+ANYTHING = statements(
+    {"Statement": {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::*"}}
+)
+# Whoever moves or owns the files; everybody else works with models.
+OUTSIDE_ML = {"break-glass", "etl", "lake-formation"}
+
+
+def readers(environment: Environment, sensitivity: str) -> set[str]:
+    """Who reads a column of a sensitivity, some of its rows or all, by whatever way."""
+    key = tag_key(environment.settings, "sensitivity")
+    tagged = environment.governance.tags_of
+    return {
+        cell.principal
+        for cell in permission_matrix(environment, environment)
+        if cell.access != "denied"
+        and tagged(Target(database=cell.database, table=cell.table, column=cell.column)).get(key)
+        == sensitivity
+    }
+
+
+def ml_reading_pii(environment: Environment) -> set[str]:
+    return readers(environment, "pii") - OUTSIDE_ML
+
+
+def others_reading_sensitive(environment: Environment) -> set[str]:
+    return readers(environment, "sensitive") - OUTSIDE_ML - {"bias-evaluator"}
+
+
+def ways_of_training_to_the_lake(environment: Environment) -> set[str]:
+    """By a grant, by objects, or by acting as somebody else."""
+    return set(_ways_of_training(environment))
+
+
+def _ways_of_training(environment: Environment) -> Iterator[str]:
+    for cell in permission_matrix(environment, environment):
+        if cell.principal == "training" and cell.access != "denied":
+            yield f"{cell.table}.{cell.column}"
+    lake = {bucket_name(environment.settings, name) for name in ("raw", "curated")}
+    for item in object_access(environment):
+        if item.principal == "training" and item.bucket in lake:
+            yield item.bucket
+    found = duties(environment)
+    for role, other in (*found.assumes, *found.passes):
+        if role == "training":
+            yield other
+
+
+def registering_and_approving(environment: Environment) -> set[str]:
+    found = duties(environment)
+    return set(found.registers) & set(found.approves)
+
+
+def reading_elsewhere(who: Environment, lake: Environment) -> set[str]:
+    """Who of one environment reads a column of another one's lake, in the same account."""
+    return {cell.principal for cell in permission_matrix(who, lake) if cell.access != "denied"}

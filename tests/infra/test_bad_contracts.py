@@ -1,0 +1,96 @@
+"""A contract that cannot be deployed stops synth: one message with file, key and what to do."""
+
+import shutil
+
+import pytest
+import yaml
+from aws_cdk import App
+
+from sashiko.errors import InputError
+from tests.infra.contracts import changed, column_of, mortgages, set_custom, table_of
+from tests.infra.variants import ROOT
+
+
+@pytest.fixture
+def synth(tmp_path, monkeypatch):
+    """Runs the app in a repository whose contract of complaints is changed."""
+    from infra.app import main
+
+    def run(change, settings="", environment="dev"):
+        (tmp_path / "contracts").mkdir()
+        (tmp_path / "config").mkdir()
+        shutil.copy(ROOT / "config/base.yaml", tmp_path / "config")
+        dev = 'account: "111122223333"\n' + settings
+        (tmp_path / "config/dev.yaml").write_text(dev)
+        shutil.copy(ROOT / "contracts/census.odcs.yaml", tmp_path / "contracts")
+        document = yaml.safe_dump(changed("complaints", change), sort_keys=False)
+        (tmp_path / "contracts/complaints.odcs.yaml").write_text(document)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("infra.app.App", lambda: App(context={"env": environment}))
+        main()
+
+    return run
+
+
+def _column(name, key, value):
+    return lambda document: column_of(document, name).update({key: value})
+
+
+def _table(key, value):
+    return lambda document: table_of(document).update({key: value})
+
+
+def _called(new):
+    """Renames the column `channel`."""
+
+    def change(document):
+        column_of(document, "channel")["name"] = new
+        for prop in table_of(document)["customProperties"]:
+            if prop["property"] == "textColumns":
+                prop["value"].remove("channel")
+
+    return change
+
+
+def _row_filter(**values):
+    base = {"persona": "data-scientist", "filter": "product = 'x'", "columns": ["complaint_id"]}
+    return lambda document: set_custom(document, "rowFilters", [base | values])
+
+
+FILE = r"contracts/complaints\.odcs\.yaml: .*"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_column("channel", "logicalType", "time"), r"column `channel`: .*`logicalType`.*'string'"),
+        (_column("channel", "classification", "secret"), r"column `channel`: .*'none'.*'pii'"),
+        (_column("age_band", "classification", "pii"), r"column `age_band`: a facet must be"),
+        (_table("physicalName", "Complaints-2026"), r"table.*`table`.*\[a-z\]"),
+        (_table("physicalName", "quarantine"), r"table `quarantine`: .*another `physicalName`"),
+        (_called("as_of"), r"column `as_of`: .* rename the column"),
+        (lambda d: d.update(domain="Customer Service"), r"key `domain`: .* lower-case"),
+        (_row_filter(filter="produkt = 'x'"), r"key `filter`: no column `produkt`; the columns"),
+        (_row_filter(columns=["compliant_id"]), r"key `rowFilters`: .*no column `compliant_id`"),
+        (_row_filter(columns=["customer_name"]), r"`customer_name` is pii; .*remove it"),
+    ],
+)
+def test_it_stops_synth_with_file_key_and_what_to_do(synth, change, told):
+    with pytest.raises(InputError, match=FILE + told) as caught:
+        synth(change)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_two_contracts_of_one_table_are_told_with_both_files(synth):
+    with pytest.raises(InputError, match=r"complaints\.odcs.* contracts/census.* `physicalName`"):
+        synth(_table("physicalName", "census"))
+
+
+def test_a_row_filter_that_nothing_would_keep_to_is_told(synth):
+    with pytest.raises(InputError, match=FILE + r"key `rowFilters`: .*set `enforced`"):
+        synth(mortgages(), settings="lake_formation: {mode: iam_only}\n")
+
+
+def test_an_unknown_environment_is_told_with_those_that_there_are(synth):
+    with pytest.raises(InputError, match=r"`staging`: known are dev, local, prod"):
+        synth(lambda _: None, environment="staging")

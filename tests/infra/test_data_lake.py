@@ -1,0 +1,274 @@
+"""The lake's buckets, keys, tables and ways in: what must hold of them in any environment."""
+
+import json
+
+import pytest
+
+from tests.infra.lake_grants import role_of
+from tests.infra.variants import contracts_of, resources, settings_of, synthesized
+
+BUCKETS = {"raw", "curated", "snapshots", "artifacts", "logs"}
+OBJECT_READERS = {"sashiko-dev-lake-formation", "sashiko-dev-etl", "sashiko-dev-break-glass"}
+ALL_VARIANTS = ["dev", "account_off", "iam_only", "prod"]
+
+
+def _bucket_of(properties):
+    return properties["BucketName"].split("-")[2]
+
+
+def _buckets(template):
+    found = resources(template, "AWS::S3::Bucket")
+    return {_bucket_of(b["Properties"]): (logical, b) for logical, b in found.items()}
+
+
+def _statements(template, bucket):
+    logical, _ = _buckets(template)[bucket]
+    for policy in resources(template, "AWS::S3::BucketPolicy").values():
+        if policy["Properties"]["Bucket"] == {"Ref": logical}:
+            return policy["Properties"]["PolicyDocument"]["Statement"]
+    raise AssertionError(f"no policy on {bucket}")
+
+
+def _let_through(template, bucket, action, below=""):
+    """Roles that no statement of the bucket's policy denies `action` to; None for everybody."""
+    logical, _ = _buckets(template)[bucket]
+    arn = {"Fn::Join": ["", [{"Fn::GetAtt": [logical, "Arn"]}, f"/{below}*"]]}
+    allowed = None
+    for statement in _statements(template, bucket):
+        actions = statement["Action"]
+        actions = [actions] if isinstance(actions, str) else actions
+        exceptions = statement.get("Condition", {}).get("ArnNotEquals")
+        if statement["Effect"] == "Deny" and statement["Resource"] == arn and exceptions:
+            assert statement["Principal"] == {"AWS": "*"}
+            if any(action.startswith(denied.rstrip("*")) for denied in actions):
+                arns = exceptions["aws:PrincipalArn"]
+                arns = [arns] if isinstance(arns, str) else arns
+                names = {item.split("role/")[1] for item in arns}
+                allowed = names if allowed is None else allowed & names
+    return allowed
+
+
+def _policy_text(template, role):
+    found = resources(template, "AWS::IAM::ManagedPolicy").values()
+    mine = [p for p in found if p["Properties"].get("Roles") == [f"sashiko-dev-{role}"]]
+    return json.dumps([policy["Properties"]["PolicyDocument"] for policy in mine])
+
+
+def test_exactly_three_roles_may_read_objects_of_the_lake(templates):
+    lake = templates("dev")["DataLake"]
+    for bucket in ("raw", "curated"):
+        for action in ("s3:GetObject", "s3:GetObjectVersion"):
+            assert _let_through(lake, bucket, action) == OBJECT_READERS
+
+
+def test_without_lake_formation_the_snapshots_roles_read_curated_themselves_and_raw_never(
+    templates,
+):
+    lake = templates("iam_only")["DataLake"]
+    broker, evaluator = "sashiko-dev-broker", "sashiko-dev-bias-evaluator"
+    assert _let_through(lake, "curated", "s3:GetObject") == OBJECT_READERS | {broker, evaluator}
+    assert _let_through(lake, "raw", "s3:GetObject") == OBJECT_READERS
+    assert "-curated-" in _policy_text(lake, "broker")
+    assert "-curated-" not in _policy_text(lake, "data-scientist")
+
+
+def test_each_snapshot_has_one_writer_and_the_facets_one_reader(templates):
+    lake = templates("dev")["DataLake"]
+    evaluator = "sashiko-dev-bias-evaluator"
+
+    def let(action, view):
+        return _let_through(lake, "snapshots", action, f"{view}/")
+
+    assert let("s3:PutObject", "training") == {"sashiko-dev-broker"}
+    assert let("s3:PutObject", "facets") == {evaluator}
+    assert let("s3:GetObject", "facets") == {evaluator, "sashiko-dev-break-glass"}
+
+
+def test_the_training_role_has_the_training_snapshot_and_no_way_to_the_lake(templates):
+    text = _policy_text(templates("dev")["DataLake"], "training")
+    assert "-snapshots-111122223333-us-east-1/training/*" in text
+    for word in ("-raw-", "-curated-", "facets", "athena", "glue:", "lakeformation"):
+        assert word not in text, word
+
+
+def test_a_reader_asks_lake_formation_and_has_no_object_of_the_lake_by_iam(templates):
+    lake = templates("dev")["DataLake"]
+    for role in ("broker", "bias-evaluator", "data-scientist"):
+        text = _policy_text(lake, role)
+        assert "lakeformation:GetDataAccess" in text
+        assert "-curated-" not in text
+        assert "-raw-" not in text
+
+
+def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
+    keys = resources(templates("dev")["DataLake"], "AWS::KMS::Key").values()
+    assert len(keys) == 4
+    for key in keys:
+        assert key["Properties"]["EnableKeyRotation"] is True
+        for statement in key["Properties"]["KeyPolicy"]["Statement"]:
+            ((kind, who),) = statement["Principal"].items()
+            if kind == "Service":
+                assert who == "logs.us-east-1.amazonaws.com"
+                context = statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+                assert context.startswith("arn:aws:logs:us-east-1:111122223333:log-group:")
+            else:
+                assert kind == "AWS"
+                assert json.dumps(who).count("111122223333:root") == 1
+                assert "role/" not in json.dumps(who)
+
+
+@pytest.mark.parametrize("variant", ALL_VARIANTS)
+def test_no_value_crosses_stacks_by_export(templates, variant):
+    for name, template in templates(variant).items():
+        assert "Fn::ImportValue" not in json.dumps(template), name
+        exports = [o for o in template.get("Outputs", {}).values() if "Export" in o]
+        assert exports == [], name
+
+
+def test_each_bucket_is_private_versioned_logged_and_forgets_in_time(templates):
+    lake = templates("dev")["DataLake"]
+    buckets = _buckets(lake)
+    assert set(buckets) == BUCKETS
+    for name, (_, bucket) in buckets.items():
+        properties = bucket["Properties"]
+        assert all(properties["PublicAccessBlockConfiguration"].values())
+        assert len(properties["PublicAccessBlockConfiguration"]) == 4
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        ownership = properties["OwnershipControls"]["Rules"]
+        assert ownership == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        rules = properties["LifecycleConfiguration"]["Rules"]
+        assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+        assert any(
+            s["Effect"] == "Deny"
+            and s.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+            for s in _statements(lake, name)
+        )
+        (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        if name != "logs":
+            assert rule["BucketKeyEnabled"] is True
+            assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+            assert properties["LoggingConfiguration"]["LogFilePrefix"] == f"{name}/"
+
+
+def test_a_table_is_what_its_contract_says(templates):
+    tables = resources(templates("dev")["DataLake"], "AWS::Glue::Table").values()
+    found = {t["Properties"]["TableInput"]["Name"]: t["Properties"]["TableInput"] for t in tables}
+    contracts = {contract.table: contract for contract in contracts_of(settings_of("dev"))}
+    assert set(found) == set(contracts)
+    for name, table in found.items():
+        columns = table["StorageDescriptor"]["Columns"]
+        assert [c["Name"] for c in columns] == [c.name for c in contracts[name].columns]
+        assert all(c["Type"] and c["Comment"] for c in columns)
+        assert [key["Name"] for key in table["PartitionKeys"]] == ["as_of"]
+
+
+def test_a_query_must_name_its_load_and_no_crawler_finds_partitions(templates):
+    lake = templates("dev")["DataLake"]
+    assert not resources(lake, "AWS::Glue::Crawler")
+    for table in resources(lake, "AWS::Glue::Table").values():
+        given = table["Properties"]["TableInput"]
+        parameters = given["Parameters"]
+        assert parameters["projection.enabled"] == "true"
+        assert parameters["projection.as_of.type"] == "injected"
+        location = given["StorageDescriptor"]["Location"]
+        assert location == f"s3://sashiko-dev-curated-111122223333-us-east-1/{given['Name']}/"
+        assert parameters["storage.location.template"] == f"{location}as_of=${{as_of}}/"
+
+
+def test_nobody_gets_a_new_table_by_default(templates):
+    def defaults(variant):
+        (database,) = resources(templates(variant)["DataLake"], "AWS::Glue::Database").values()
+        return database["Properties"]["DatabaseInput"]["CreateTableDefaultPermissions"]
+
+    assert defaults("dev") == defaults("account_off") == []
+    (everybody,) = defaults("iam_only")
+    assert everybody["Principal"]["DataLakePrincipalIdentifier"] == "IAM_ALLOWED_PRINCIPALS"
+
+
+def test_only_tables_are_registered_and_with_our_own_role(templates):
+    found = resources(templates("dev")["DataLake"], "AWS::LakeFormation::Resource").values()
+    bucket = "arn:aws:s3:::sashiko-dev-curated-111122223333-us-east-1"
+    arns = {location["Properties"]["ResourceArn"] for location in found}
+    assert arns == {f"{bucket}/complaints", f"{bucket}/census"}
+    for location in found:
+        properties = location["Properties"]
+        assert properties["UseServiceLinkedRole"] is False
+        assert properties["HybridAccessEnabled"] is False
+        assert properties["RoleArn"].endswith(":role/sashiko-dev-lake-formation")
+
+
+def test_the_registered_role_may_decrypt_and_read_the_tables_and_not_what_was_rejected(templates):
+    text = _policy_text(templates("dev")["DataLake"], "lake-formation")
+    assert "kms:Decrypt" in text
+    assert "/complaints/*" in text
+    for word in ("quarantine", "-raw-", "-snapshots-", "s3:Put", "s3:Delete"):
+        assert word not in text, word
+
+
+def test_a_table_waits_for_the_right_to_point_to_its_location(templates):
+    lake = templates("dev")["DataLake"]
+    grants = resources(lake, "AWS::LakeFormation::PrincipalPermissions")
+    for table in resources(lake, "AWS::Glue::Table").values():
+        name = table["Properties"]["TableInput"]["Name"]
+        waits = [
+            grants[logical]["Properties"] for logical in table["DependsOn"] if logical in grants
+        ]
+        (right,) = [g for g in waits if g["Permissions"] == ["DATA_LOCATION_ACCESS"]]
+        assert right["Resource"]["DataLocation"]["ResourceArn"].endswith(f"/{name}")
+        assert role_of(right).startswith("cdk-sashiko-cfn-exec-role-")
+
+
+def test_the_deploying_role_keeps_drop_until_the_database_is_gone(templates):
+    lake = templates("dev")["DataLake"]
+    kept = {
+        (*grant["Properties"]["Permissions"], *grant["Properties"]["Resource"])
+        for grant in resources(lake, "AWS::LakeFormation::PrincipalPermissions").values()
+        if grant.get("DeletionPolicy") == "Retain"
+    }
+    assert {("DROP", "Database"), ("DROP", "Table")} <= kept
+
+
+def test_a_workgroup_decides_where_results_go_and_under_which_key(templates):
+    groups = resources(templates("dev")["DataLake"], "AWS::Athena::WorkGroup").values()
+    places = {}
+    for group in groups:
+        configuration = group["Properties"]["WorkGroupConfiguration"]
+        assert configuration["EnforceWorkGroupConfiguration"] is True
+        result = configuration["ResultConfiguration"]
+        assert result["EncryptionConfiguration"]["EncryptionOption"] == "SSE_KMS"
+        key = json.dumps(result["EncryptionConfiguration"]["KmsKey"])
+        places[group["Properties"]["Name"]] = (result["OutputLocation"], key)
+    assert set(places) == {"sashiko-dev-snapshots", "sashiko-dev-exploration"}
+    assert len(set(places.values())) == 2
+    output, _ = places["sashiko-dev-snapshots"]
+    assert output == "s3://sashiko-dev-snapshots-111122223333-us-east-1/athena/"
+
+
+def test_only_those_who_take_snapshots_may_use_their_workgroup(templates):
+    lake = templates("dev")["DataLake"]
+    users = {
+        policy["Properties"]["Roles"][0]
+        for policy in resources(lake, "AWS::IAM::ManagedPolicy").values()
+        if "workgroup/sashiko-dev-snapshots" in json.dumps(policy)
+    }
+    assert users == {"sashiko-dev-broker", "sashiko-dev-bias-evaluator"}
+
+
+@pytest.mark.parametrize(("variant", "policy"), [("dev", "Delete"), ("prod", "Retain")])
+def test_one_setting_says_what_outlives_the_stack(templates, variant, policy):
+    lake = templates(variant)["DataLake"]
+    kinds = ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Glue::Database", "AWS::Glue::Table")
+    for kind in kinds:
+        for logical, resource in resources(lake, kind).items():
+            assert resource["DeletionPolicy"] == policy, logical
+    manifest = json.loads((synthesized(variant) / "manifest.json").read_text())
+    protected = manifest["artifacts"]["DataLake"]["properties"].get("terminationProtection")
+    assert bool(protected) == (policy == "Retain")
+
+
+def test_the_roles_come_before_the_lake_and_the_lake_before_its_grants():
+    stacks = json.loads((synthesized("dev") / "manifest.json").read_text())["artifacts"]
+    assert "Identity" in stacks["DataLake"]["dependencies"] + stacks["Network"]["dependencies"]
+    assert "DataLake" in stacks["Governance"]["dependencies"]
+    assert "LakeFormationAccount" in stacks["Identity"]["dependencies"]

@@ -1,0 +1,201 @@
+"""Who may read what, asked of the templates as Lake Formation would be asked."""
+
+from collections import Counter
+
+import pytest
+
+from sashiko.contract.glue import AS_OF
+from tests.infra.contracts import column_of, mortgages, synthesized_with, table_of
+from tests.infra.lake_grants import Column, granted, readers, role_of, tags_of
+from tests.infra.variants import contracts_of, resources, settings_of
+
+READS = {
+    "none": {"sashiko-dev-broker", "sashiko-dev-bias-evaluator", "sashiko-dev-data-scientist"},
+    "sensitive": {"sashiko-dev-bias-evaluator"},
+    "pii": set(),
+}
+
+
+def _columns():
+    contracts = contracts_of(settings_of("dev"))
+    return [(contract.table, column) for contract in contracts for column in contract.columns]
+
+
+def _closure(template, logical):
+    """All resources that must be there before `logical`."""
+    before, todo = set(), [logical]
+    while todo:
+        needed = template["Resources"][todo.pop()].get("DependsOn", [])
+        todo += [name for name in needed if name not in before]
+        before.update(needed)
+    return before
+
+
+def test_each_column_is_read_by_whom_its_classification_lets_and_by_nobody_else(templates):
+    governance = templates("dev")["Governance"]
+    for table, column in _columns():
+        found = readers(governance, governance, Column("sashiko_dev", table, column.name))
+        assert set(found) == READS[column.classification], (table, column.name)
+        assert set(found.values()) <= {"tags"}
+
+
+def test_the_load_that_a_row_came_with_is_read_by_every_reader(templates):
+    governance = templates("dev")["Governance"]
+    for table in ("complaints", "census"):
+        found = readers(governance, governance, Column("sashiko_dev", table, AS_OF))
+        assert set(found) == READS["none"]
+
+
+def test_no_principal_of_dev_matches_a_column_of_prod_in_the_same_account(templates):
+    dev, prod = templates("dev")["Governance"], templates("prod")["Governance"]
+    for table, column in [*_columns(), ("a_new_table", None)]:
+        place = Column("sashiko_prod", table, column.name if column else "anything")
+        assert readers(dev, prod, place) == {}, place
+    assert tags_of(prod, Column("sashiko_prod", "complaints", "product")) != {}
+
+
+def test_every_column_carries_one_sensitivity_its_own_and_its_environment(templates):
+    governance = templates("dev")["Governance"]
+    for table, column in _columns():
+        tags = tags_of(governance, Column("sashiko_dev", table, column.name))
+        assert tags["sashiko-sensitivity"] == column.classification
+        assert tags["sashiko-environment"] == "dev"
+
+
+@pytest.mark.parametrize("table", ["complaints", "census", "a_table_that_nobody_declared"])
+def test_a_column_that_no_contract_declares_is_pii_and_read_by_nobody(templates, table):
+    governance = templates("dev")["Governance"]
+    undeclared = Column("sashiko_dev", table, "undeclared")
+    assert tags_of(governance, undeclared)["sashiko-sensitivity"] == "pii"
+    assert readers(governance, governance, undeclared) == {}
+
+
+def test_a_reader_with_a_row_filter_reads_that_table_through_it_alone(tmp_path):
+    governance = synthesized_with(tmp_path, mortgages("complaint_id", "product"))["Governance"]
+    person = "sashiko-dev-data-scientist"
+
+    def how(table, name):
+        return readers(governance, governance, Column("sashiko_dev", table, name)).get(person)
+
+    assert {name: how("complaints", name) for name in ("complaint_id", "product", AS_OF)} == {
+        "complaint_id": "filter",
+        "product": "filter",
+        AS_OF: "filter",
+    }
+    assert how("complaints", "complaint_text") is None
+    assert how("complaints", "customer_gender") is None
+    assert (how("census", "education"), how("census", "gender")) == ("name", None)
+    policies = [
+        grant
+        for grant in granted(governance)
+        if role_of(grant) == person and "LFTagPolicy" in grant["Resource"]
+    ]
+    assert [grant["Permissions"] for grant in policies] == [["DESCRIBE"]]
+    others = readers(governance, governance, Column("sashiko_dev", "complaints", "product"))
+    assert others["sashiko-dev-broker"] == "tags"
+
+
+def test_a_row_filter_keeps_the_contracts_condition(tmp_path):
+    governance = synthesized_with(tmp_path, mortgages())["Governance"]
+    (made,) = resources(governance, "AWS::LakeFormation::DataCellsFilter").values()
+    assert made["Properties"]["RowFilter"] == {"FilterExpression": "product = 'Mortgage'"}
+
+
+def test_each_grant_is_one_permission_of_one_principal_on_one_kind_of_resource(templates):
+    grants = granted(templates("dev")["Governance"]) + granted(templates("dev")["DataLake"])
+    for grant in grants:
+        assert len(grant["Permissions"]) == len(grant["Resource"]) == 1
+        assert grant["PermissionsWithGrantOption"] == []
+    told = Counter(
+        (role_of(grant), *grant["Permissions"], str(grant["Resource"])) for grant in grants
+    )
+    assert set(told.values()) == {1}
+
+
+def test_each_association_is_one_value_of_one_key_on_one_kind_of_resource(templates):
+    found = resources(templates("dev")["Governance"], "AWS::LakeFormation::TagAssociation")
+    pairs = Counter()
+    for association in found.values():
+        (tag,) = association["Properties"]["LFTags"]
+        assert len(tag["TagValues"]) == len(association["Properties"]["Resource"]) == 1
+        pairs[tag["TagKey"], str(association["Properties"]["Resource"])] += 1
+    assert set(pairs.values()) == {1}
+
+
+def test_another_order_of_the_contracts_changes_no_resource(templates, tmp_path):
+    backwards = synthesized_with(tmp_path, lambda _: None, backwards=True)["Governance"]
+    before = templates("dev")["Governance"]["Resources"]
+    assert {k: v["Properties"] for k, v in backwards["Resources"].items()} == {
+        k: v["Properties"] for k, v in before.items()
+    }
+
+
+def test_a_new_column_adds_its_tag_and_touches_nothing_else(templates, tmp_path):
+    def add(document):
+        new = {"name": "branch", "description": "Where.", "logicalType": "string"}
+        table_of(document)["properties"].append(new | {"classification": "none"})
+
+    before = templates("dev")["Governance"]["Resources"]
+    after = synthesized_with(tmp_path, add)["Governance"]["Resources"]
+    assert set(before) < set(after)
+    (new,) = set(after) - set(before)
+    assert after[new]["Properties"]["Resource"]["TableWithColumns"]["ColumnNames"] == ["branch"]
+
+
+def test_what_becomes_pii_loses_its_tag_and_touches_nothing_else(templates, tmp_path):
+    def hide(document):
+        column_of(document, "received_at")["classification"] = "pii"
+        split = {"kind": "text_hash", "validation_share": 0.2, "test_share": 0.2}
+        for prop in table_of(document)["customProperties"]:
+            if prop["property"] == "split":
+                prop["value"] = split
+
+    before = templates("dev")["Governance"]["Resources"]
+    after = synthesized_with(tmp_path, hide)["Governance"]["Resources"]
+    assert set(after) < set(before)
+    (gone,) = set(before) - set(after)
+    assert "received_at" in str(before[gone]["Properties"])
+
+
+def test_another_row_filter_is_another_resource_under_another_name(tmp_path):
+    made = []
+    for columns in (("complaint_id", "product"), ("complaint_id", "product", "channel")):
+        folder = tmp_path / str(len(columns))
+        folder.mkdir()
+        made.append(synthesized_with(folder, mortgages(*columns))["Governance"])
+    names = [resources(t, "AWS::LakeFormation::DataCellsFilter") for t in made]
+    assert names[0].keys().isdisjoint(names[1])
+    filters = [next(iter(found.values()))["Properties"]["Name"] for found in names]
+    assert filters[0] != filters[1]
+    assert len(set(made[0]["Resources"]) ^ set(made[1]["Resources"])) == 4  # filter, grant; twice
+
+
+def test_all_tags_are_there_before_any_grant_and_a_filter_before_its_grant(tmp_path):
+    governance = synthesized_with(tmp_path, mortgages())["Governance"]
+    tags = set(resources(governance, "AWS::LakeFormation::TagAssociation"))
+    filters = resources(governance, "AWS::LakeFormation::DataCellsFilter")
+    assert tags
+    for logical, grant in resources(governance, "AWS::LakeFormation::PrincipalPermissions").items():
+        assert tags <= _closure(governance, logical)
+        if "DataCellsFilter" in grant["Properties"]["Resource"]:
+            assert set(filters) <= _closure(governance, logical)
+
+
+def test_the_etl_may_change_and_fill_its_tables_but_not_read_or_drop_them(templates):
+    mine = [g for g in granted(templates("dev")["Governance"]) if role_of(g).endswith("-etl")]
+    told = {(*grant["Permissions"], *grant["Resource"]) for grant in mine}
+    assert told == {
+        ("DESCRIBE", "Database"),
+        ("ALTER", "Table"),
+        ("DESCRIBE", "Table"),
+        ("INSERT", "Table"),
+        ("DATA_LOCATION_ACCESS", "DataLocation"),
+    }
+
+
+def test_under_iam_only_nothing_of_lake_formation_is_left(templates):
+    made = templates("iam_only")
+    assert set(made) >= {"Identity", "DataLake"}
+    assert not {"Governance", "LakeFormationAccount"} & set(made)
+    kinds = {r["Type"] for template in made.values() for r in template["Resources"].values()}
+    assert not [kind for kind in kinds if kind.startswith("AWS::LakeFormation")]

@@ -1,0 +1,178 @@
+"""The roles: who may assume them, and what none of them may do."""
+
+import json
+from typing import get_args
+
+import pytest
+
+from sashiko.aws.names import Role
+from tests.infra.variants import resources
+
+PEOPLE = {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer"}
+
+
+@pytest.fixture(scope="session")
+def roles(templates):
+    """Role -> its properties, in dev."""
+    found = resources(templates("dev")["Identity"], "AWS::IAM::Role").values()
+    return {
+        role["Properties"]["RoleName"].removeprefix("sashiko-dev-"): role["Properties"]
+        for role in found
+    }
+
+
+def _statements(role, effect):
+    document = role["Policies"][0]["PolicyDocument"]
+    return [item for item in document["Statement"] if item["Effect"] == effect]
+
+
+def _list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def _actions(role, effect):
+    return {action for item in _statements(role, effect) for action in _list(item["Action"])}
+
+
+def test_each_role_has_its_fixed_name_and_the_boundary(roles):
+    assert set(roles) == set(get_args(Role))
+    assert all("PermissionsBoundary" in role for role in roles.values())
+
+
+def test_prod_keeps_roles_and_dev_does_not(templates):
+    policies = {
+        variant: {
+            role["DeletionPolicy"]
+            for role in resources(templates(variant)["Identity"], "AWS::IAM::Role").values()
+        }
+        for variant in ("dev", "prod")
+    }
+    assert policies == {"dev": {"Delete"}, "prod": {"Retain"}}
+
+
+@pytest.mark.parametrize("role", sorted(PEOPLE))
+def test_people_come_from_the_account_with_a_second_factor(roles, role):
+    (statement,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
+    assert statement["Condition"] == {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+
+
+@pytest.mark.parametrize("role", sorted(set(get_args(Role)) - PEOPLE))
+def test_services_act_for_this_account_and_region(roles, role):
+    for statement in roles[role]["AssumeRolePolicyDocument"]["Statement"]:
+        name = statement["Principal"]["Service"].removesuffix(".amazonaws.com")
+        source = statement["Condition"]["ArnLike"]["aws:SourceArn"]
+        assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": "111122223333"}
+        assert source.startswith(f"arn:aws:{name}:us-east-1:111122223333:")
+
+
+def test_nobody_both_registers_and_approves(roles):
+    registers, approves = "sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"
+    may = {name: _actions(role, "Allow") for name, role in roles.items()}
+
+    assert [name for name in may if registers in may[name]] == ["registrar"]
+    assert [name for name in may if approves in may[name]] == ["approver"]
+    assert approves in _actions(roles["registrar"], "Deny")
+    assert registers in _actions(roles["approver"], "Deny")
+
+
+def test_the_registrar_registers_as_pending_alone(roles):
+    (statement,) = [
+        item
+        for item in _statements(roles["registrar"], "Allow")
+        if "sagemaker:CreateModelPackage" in _list(item["Action"])
+    ]
+    assert statement["Condition"] == {
+        "StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}
+    }
+
+
+def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
+    (statement,) = [
+        item
+        for item in _statements(roles["pipeline"], "Allow")
+        if "iam:PassRole" in _list(item["Action"])
+    ]
+    passed = {arn.rpartition("sashiko-dev-")[2] for arn in statement["Resource"]}
+    assert passed == {"bias-evaluator", "broker", "registrar", "registry-reader", "training"}
+    assert statement["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("condition", "value"),
+    [
+        ("Null", {"sagemaker:VpcSubnets": "true"}),
+        ("Null", {"sagemaker:VpcSecurityGroupIds": "true"}),
+        ("Null", {"sagemaker:VolumeKmsKey": "true"}),
+        ("Null", {"sagemaker:OutputKmsKey": "true"}),
+        ("Null", {"sagemaker:InterContainerTrafficEncryption": "true"}),
+        ("Bool", {"sagemaker:InterContainerTrafficEncryption": "false"}),
+        ("Null", {"sagemaker:MaxRuntimeInSeconds": "true"}),
+        ("NumericGreaterThan", {"sagemaker:MaxRuntimeInSeconds": "14400"}),
+        (
+            "ForAnyValue:StringNotEquals",
+            {"sagemaker:InstanceTypes": ["ml.g5.xlarge", "ml.m5.2xlarge", "ml.m5.large"]},
+        ),
+    ],
+)
+def test_the_pipeline_starts_no_job_outside_the_guardrails(roles, condition, value):
+    denied = [
+        item
+        for item in _statements(roles["pipeline"], "Deny")
+        if item.get("Condition", {}).get(condition) == value
+    ]
+    assert len(denied) == 1
+    assert set(denied[0]["Action"]) == {
+        "sagemaker:CreateProcessingJob",
+        "sagemaker:CreateTrainingJob",
+    }
+
+
+@pytest.mark.parametrize("role", ["training", "registrar", "registry-reader", "pipeline"])
+def test_who_needs_no_lake_is_denied_it(roles, role):
+    assert {"athena:*", "lakeformation:GetDataAccess"} <= _actions(roles[role], "Deny")
+
+
+def _closed(templates, variant, role):
+    found = resources(templates(variant)["Identity"], "AWS::IAM::Role").values()
+    (made,) = [
+        item["Properties"] for item in found if item["Properties"]["RoleName"].endswith(f"-{role}")
+    ]
+    return {
+        arn.removeprefix("arn:aws:s3:::sashiko-dev-").partition("-")[0]
+        for item in _statements(made, "Deny")
+        if "s3:GetObject" in _list(item["Action"])
+        for arn in _list(item["Resource"])
+    }
+
+
+def test_nobody_reads_the_lakes_objects_past_lake_formation(templates):
+    assert _closed(templates, "dev", "broker") == {"raw", "curated"}
+    assert _closed(templates, "dev", "training") == {"raw", "curated"}
+    assert _closed(templates, "dev", "etl") == set()
+
+
+def test_without_lake_formation_the_broker_reads_what_athena_reads(templates):
+    assert _closed(templates, "iam_only", "broker") == {"raw"}
+    assert _closed(templates, "iam_only", "training") == {"raw", "curated"}
+
+
+def test_the_boundary_caps_escalation_grants_and_the_region(templates):
+    (boundary,) = resources(templates("dev")["Identity"], "AWS::IAM::ManagedPolicy").values()
+    statements = boundary["Properties"]["PolicyDocument"]["Statement"]
+    denied = {item["Sid"]: item for item in statements if item["Effect"] == "Deny"}
+
+    assert {"iam:Attach*", "iam:Create*", "iam:Put*"} <= set(denied["NoEscalation"]["Action"])
+    assert "lakeformation:GrantPermissions" in denied["NoGrants"]["Action"]
+    assert "cloudtrail:StopLogging" in denied["SafeguardsStay"]["Action"]
+    assert denied["StayInRegion"]["Condition"] == {
+        "StringNotEquals": {"aws:RequestedRegion": "us-east-1"}
+    }
+    # AWS's limits: a managed policy, and all inline policies of a role together.
+    assert len(json.dumps(boundary["Properties"]["PolicyDocument"])) < 6144
+
+
+def test_inline_policies_are_within_awss_limit(roles):
+    assert all(len(json.dumps(role["Policies"])) < 10_240 for role in roles.values())

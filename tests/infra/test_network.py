@@ -1,0 +1,72 @@
+"""The VPC: no way out, doors for those who need them, and a log of who went where."""
+
+import pytest
+
+from infra.components.endpoints import INTERFACES
+from tests.infra.variants import resources
+
+
+@pytest.fixture(scope="session")
+def network(templates):
+    """Dev's network."""
+    return templates("dev")["Network"]
+
+
+def test_no_way_to_the_internet(network):
+    kinds = {resource["Type"] for resource in network["Resources"].values()}
+    assert not {kind for kind in kinds if "Gateway" in kind or kind == "AWS::EC2::Route"}
+
+
+def test_zones_follow_the_settings(templates):
+    zones = {
+        variant: {
+            subnet["Properties"]["AvailabilityZone"]
+            for subnet in resources(templates(variant)["Network"], "AWS::EC2::Subnet").values()
+        }
+        for variant in ("dev", "prod")
+    }
+    assert zones == {"dev": {"us-east-1a"}, "prod": {"us-east-1a", "us-east-1b"}}
+
+
+def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
+    doors = {
+        door["Properties"]["ServiceName"].removeprefix("com.amazonaws.us-east-1."): door
+        for door in resources(network, "AWS::EC2::VPCEndpoint").values()
+    }
+    assert set(doors) == {*INTERFACES, "s3"}
+    for service, use in INTERFACES.items():
+        (statement,) = doors[service]["Properties"]["PolicyDocument"]["Statement"]
+        condition = statement["Condition"]
+        callers = condition["ArnEquals"]["aws:PrincipalArn"]
+        callers = [callers] if isinstance(callers, str) else callers
+        assert condition["StringEquals"] == {"aws:PrincipalAccount": "111122223333"}
+        assert {arn.partition("sashiko-dev-")[2] for arn in callers} == set(use.callers)
+
+
+def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
+    (jobs,) = [
+        group["Properties"]
+        for group in resources(network, "AWS::EC2::SecurityGroup").values()
+        if group["Properties"]["GroupName"] == "sashiko-dev-jobs"
+    ]
+    rules = jobs["SecurityGroupEgress"]
+    assert {(rule["FromPort"], rule["ToPort"]) for rule in rules} == {(443, 443)}
+    assert {rule.get("DestinationPrefixListId") for rule in rules} == {None, "pl-63a5400a"}
+    assert not [rule for rule in rules if "CidrIp" in rule or "CidrIpv6" in rule]
+    assert not resources(network, "AWS::EC2::SecurityGroupEgress")
+
+
+def test_all_flows_are_logged_encrypted(network):
+    (log,) = resources(network, "AWS::EC2::FlowLog").values()
+    (group,) = resources(network, "AWS::Logs::LogGroup").values()
+    assert log["Properties"]["TrafficType"] == "ALL"
+    assert "KmsKeyId" in group["Properties"]
+
+
+def test_no_custom_resource_and_no_function(templates):
+    kinds = {
+        resource["Type"]
+        for template in templates("prod").values()
+        for resource in template["Resources"].values()
+    }
+    assert not {kind for kind in kinds if kind.startswith(("Custom::", "AWS::Lambda"))}

@@ -1,0 +1,57 @@
+"""Who reads what in the environments as they are synthesized."""
+
+import functools
+from dataclasses import replace
+
+import pytest
+
+from sashiko.aws.environment import Environment, read_environment
+from sashiko.aws.permissions import permission_matrix
+from sashiko.commands.permissions import text
+from tests.infra import never
+from tests.infra.variants import ROOT, settings_of, synthesized
+
+ENVIRONMENTS = ("dev", "prod")
+
+
+@functools.cache
+def environment(variant: str) -> Environment:
+    return read_environment(settings_of(variant), folder=synthesized(variant))
+
+
+@pytest.mark.parametrize("variant", ENVIRONMENTS)
+def test_the_matrix_is_the_one_that_was_reviewed(variant: str) -> None:
+    golden = ROOT / f"tests/golden/permissions.{variant}.txt"
+    assert golden.read_text() == text(environment(variant)), "run `make golden`, review the diff"
+
+
+@pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off", "iam_only"])
+def test_what_must_never_be_is_not(variant: str) -> None:
+    found = environment(variant)
+    assert never.ml_reading_pii(found) == set()
+    assert never.others_reading_sensitive(found) == set()
+    assert never.ways_of_training_to_the_lake(found) == set()
+    assert never.registering_and_approving(found) == set()
+
+
+@pytest.mark.parametrize("variant", ENVIRONMENTS)
+def test_the_bias_evaluator_does_see_sensitive_columns_and_the_broker_what_it_needs(
+    variant: str,
+) -> None:
+    found = environment(variant)
+    assert "bias-evaluator" in never.readers(found, "sensitive")
+    assert "broker" in never.readers(found, "none")
+    cells = permission_matrix(found, found)
+    assert {cell.table for cell in cells} == {"census", "complaints"}
+
+
+def test_no_dev_role_reads_a_column_of_prod_in_the_same_account() -> None:
+    """Tag expressions match the whole catalog, so each must carry its environment.
+
+    Prod's tables stand in dev's account here, and IAM is left out: the tags alone must do it.
+    """
+    dev, prod = environment("dev"), environment("prod")
+    free = tuple(replace(role, policy=never.ANYTHING, boundary=None) for role in dev.principals)
+    who = replace(dev, principals=free)
+    assert never.reading_elsewhere(who, dev) >= {"broker", "bias-evaluator"}
+    assert never.reading_elsewhere(who, prod) == set()

@@ -1,0 +1,193 @@
+"""Each rule fails synth on an example of what it is about, and says which resource."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Rule -> resources of which the first breaks it.
+DATA = {"DatabaseName": "sashiko_dev", "Name": "loans"}
+WHO = {"DataLakePrincipalIdentifier": "arn:aws:iam::111122223333:role/sashiko-dev-data-scientist"}
+ALLOWS = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/x"}
+TRUST = {
+    "Effect": "Allow",
+    "Action": "sts:AssumeRole",
+    "Principal": {"Service": "glue.amazonaws.com"},
+}
+ROLE = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [TRUST]}}
+
+
+def _resource(kind, **properties):
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def _policy(**change):
+    document = {"Version": "2012-10-17", "Statement": [ALLOWS | change]}
+    return _resource("S3::BucketPolicy", Bucket="b", PolicyDocument=document)
+
+
+def _tag_grant(*tags):
+    expression = [{"TagKey": key, "TagValues": values} for key, values in tags]
+    policy = {"CatalogId": "111122223333", "ResourceType": "TABLE", "Expression": expression}
+    return _resource(
+        "LakeFormation::PrincipalPermissions",
+        Principal=WHO,
+        Resource={"LFTagPolicy": policy},
+        Permissions=["SELECT"],
+        PermissionsWithGrantOption=[],
+    )
+
+
+def _filter_grant():
+    shown = {
+        "DatabaseName": "sashiko_dev", "TableName": "loans", "Name": "f",
+        "TableCatalogId": "111122223333",
+    }  # fmt: skip
+    return _resource(
+        "LakeFormation::PrincipalPermissions",
+        Principal=WHO,
+        Resource={"DataCellsFilter": shown},
+        Permissions=["SELECT"],
+        PermissionsWithGrantOption=[],
+    )
+
+
+BOTH = (("sashiko-sensitivity", ["none"]), ("sashiko-environment", ["dev"]))
+BROKEN = {
+    "wildcard[Action::s3:*]": _policy(Action="s3:*", Principal={"AWS": "111122223333"}),
+    "public": _policy(Principal="*"),
+    "confused-deputy": _resource("IAM::Role", **ROLE),
+    "boundary": _resource("IAM::Role", **ROLE),
+    "full-access": _resource(
+        "IAM::Role",
+        **ROLE,
+        ManagedPolicyArns=["arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"],
+    ),
+    "customer-key": _resource("Logs::LogGroup", LogGroupName="x"),
+    "public-bucket": _resource("S3::Bucket"),
+    "retain": _resource("Glue::Database", CatalogId="111122223333", DatabaseInput={"Name": "x"}),
+    "row-filter": _tag_grant(*BOTH),
+    "tag-environment": _tag_grant(BOTH[0]),
+    "settings-append": _resource("LakeFormation::DataLakeSettings", Admins=[]),
+    "internet": _resource("EC2::InternetGateway"),
+    "open-group": _resource("EC2::SecurityGroup", GroupDescription="x", VpcId="vpc-1"),
+    "model-isolation": _resource("SageMaker::Model", ExecutionRoleArn="arn:aws:iam::1:role/x"),
+    # cdk-nag's: the same promise, kept by its pack.
+    "AwsSolutions-IAM5[Resource::*]": _resource(
+        "IAM::ManagedPolicy",
+        PolicyDocument={"Version": "2012-10-17", "Statement": [ALLOWS | {"Resource": "*"}]},
+    ),
+    "AwsSolutions-S10": _resource("S3::Bucket"),
+    "AwsSolutions-KMS5": _resource(
+        "KMS::Key", KeyPolicy={"Version": "2012-10-17", "Statement": []}
+    ),
+}
+# cdk-nag knows resources by their class, so that each is made by its own, not as a generic one.
+SYNTH = """
+import json, sys
+from aws_cdk import App, Stack
+from aws_cdk.cloudformation_include import CfnInclude
+from infra.security_rules.acknowledge import acknowledge
+from infra.security_rules.plugin import add_rules
+app = App(outdir=sys.argv[1])
+template = CfnInclude(Stack(app, "Stack"), "T", template_file=sys.argv[1] + "/given.json")
+for id_, reasons in json.load(sys.stdin).items():
+    acknowledge(template.get_resource(id_), reasons)
+add_rules(app, retains=True)
+app.synth()
+"""
+
+
+def _synth(folder, resources, reasons=None):
+    (folder / "given.json").write_text(json.dumps({"Resources": resources}))
+    done = subprocess.run(
+        [sys.executable, "-c", SYNTH, str(folder)],
+        input=json.dumps(reasons or {}),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = json.loads((folder / "validation-report.json").read_text())
+    found = {
+        (violation["ruleName"], where["constructPath"].removeprefix("Stack/T/"))
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for where in violation["violatingConstructs"]
+    }
+    return done, found
+
+
+def _id(rule):
+    return "".join(filter(str.isalnum, rule))
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """One synth of all examples: (process, found as (rule, resource))."""
+    filtered = {"Filtered": _filter_grant()}
+    examples = {_id(rule): value for rule, value in BROKEN.items()}
+    return _synth(tmp_path_factory.mktemp("broken"), examples | filtered)
+
+
+def test_a_finding_fails_synth(broken):
+    process, _ = broken
+    assert process.returncode != 0
+    assert "ValidationFailed" in process.stderr
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_each_rule_finds_its_example(broken, rule):
+    assert (rule, _id(rule)) in broken[1]
+
+
+def test_an_acknowledgement_excuses_the_one_resource_it_is_on(tmp_path):
+    policies = {"One": BROKEN["public"], "Two": BROKEN["public"]}
+
+    process, found = _synth(tmp_path, policies, {"One": {"public": "as a test"}})
+
+    assert process.returncode != 0
+    assert ("public", "Two") in found
+    assert ("public", "One") not in found
+
+
+def _association(resource, **tags):
+    return _resource(
+        "LakeFormation::TagAssociation",
+        Resource=resource,
+        LFTags=[{"TagKey": f"sashiko-{key}", "TagValues": [value]} for key, value in tags.items()],
+    )
+
+
+@pytest.mark.parametrize(
+    ("grant", "undoes"),
+    [
+        (_tag_grant(*BOTH), True),  # by the column's tag
+        (_tag_grant(("sashiko-sensitivity", ["sensitive"]), BOTH[1]), False),
+        (_tag_grant(BOTH[0], ("sashiko-environment", ["prod"])), False),
+        (_tag_grant(("sashiko-sensitivity", ["pii"]), BOTH[1]), True),  # inherited
+    ],
+)
+def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant, undoes, tmp_path):
+    from infra.security_rules.lake_formation import RULES
+    from infra.security_rules.template import read_resources
+
+    column = DATA | {"CatalogId": "111122223333", "ColumnNames": ["amount"]}
+    template = {
+        "Filter": _filter_grant(),
+        "Grant": grant,
+        "Database": _association({"Database": {"Name": "sashiko_dev"}}, environment="dev"),
+        "Table": _association({"Table": DATA}, sensitivity="pii"),
+        "Column": _association({"TableWithColumns": column}, sensitivity="none"),
+    }
+    (tmp_path / "t.json").write_text(json.dumps({"Resources": template}))
+    rule = next(rule for rule in RULES if rule.name == "row-filter")
+
+    found = list(rule.check(read_resources([str(tmp_path / "t.json")])))
+
+    assert [finding.resource.logical_id for finding in found] == (["Grant"] if undoes else [])

@@ -1,0 +1,160 @@
+"""`cdk synth` is pure, and says what is wrong with its input in one message."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of what synth reads, with the shipped configuration."""
+    return _copy(tmp_path / "one")
+
+
+def _copy(folder):
+    for name in ("config", "contracts"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+def _synth(folder, *, environment="dev", **variables):
+    """Synthesizes without credentials; every proxy leads nowhere."""
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return subprocess.run(
+        [sys.executable, "-m", "infra.app"],
+        cwd=folder,
+        env=ours
+        | proxies
+        | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(folder / "out")}
+        | {"CDK_CONTEXT_JSON": json.dumps(context | {"env": environment})}
+        | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_same_commit_gives_the_same_bytes(project, tmp_path):
+    other = _copy(tmp_path / "another" / "folder")
+    for file in (path for path in other.rglob("*") if path.is_file()):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+
+    first = _synth(project, TZ="UTC", PYTHONHASHSEED="1")
+    second = _synth(other, TZ="Asia/Tokyo", PYTHONHASHSEED="2", AWS_REGION="eu-west-1")
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    written = {file.name: file.read_bytes() for file in (project / "out").glob("*.template.json")}
+    again = {file.name: file.read_bytes() for file in (other / "out").glob("*.template.json")}
+    assert len(written) >= 2
+    assert written == again
+
+
+def _edit(folder, file, old, new):
+    path = folder / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def _region(folder, region):
+    _edit(folder, "config/base.yaml", "region: us-east-1", f"region: {region}")
+
+
+def _twice(folder):
+    shutil.copy(folder / "contracts/census.odcs.yaml", folder / "contracts/again.odcs.yaml")
+    _edit(folder, "config/base.yaml", "[complaints, census]", "[census, again]")
+
+
+BAD = {
+    "region AWS lacks": (
+        lambda folder: _region(folder, "us-east-9"),
+        ["config/dev.yaml", "`region`", "AWS has no region us-east-9", "us-west-2"],
+    ),
+    "region without the prefix list": (
+        lambda folder: _region(folder, "eu-west-1"),
+        ["config/dev.yaml", "`network.s3_prefix_lists`", "describe-managed-prefix-lists"],
+    ),
+    "another partition": (
+        lambda folder: _region(folder, "cn-north-1"),
+        ["`region`", "cn-north-1", "allowed: "],
+    ),
+    "project that S3 refuses": (
+        lambda folder: _edit(folder, "config/base.yaml", "project: sashiko", "project: sthree-x"),
+        ["config/base.yaml", "`project`", "S3 refuses", "sthree-"],
+    ),
+    "project in capitals": (
+        lambda folder: _edit(folder, "config/base.yaml", "project: sashiko", "project: Sashiko"),
+        ["config/base.yaml", "`project`"],
+    ),
+    "missing contract": (
+        lambda folder: _edit(folder, "config/base.yaml", "complaints, census", "complaint"),
+        ["`contracts`", "contracts/complaint.odcs.yaml does not exist", "complaints"],
+    ),
+    "one table twice": (
+        _twice,
+        ["`contracts`", "census.odcs.yaml", "again.odcs.yaml", "same table `census`"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_message(project, name):
+    spoil, words = BAD[name]
+    spoil(project)
+
+    process = _synth(project)
+
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: ")
+    assert "Traceback" not in process.stderr
+    assert [word for word in words if word not in process.stderr] == []
+
+
+@pytest.mark.parametrize("environment", ["staging", "local"])
+def test_an_environment_without_stacks_is_refused(project, environment):
+    process = _synth(project, environment=environment)
+
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: ")
+    assert environment in process.stderr and "prod" in process.stderr
+
+
+def test_a_region_without_a_service_is_refused(monkeypatch):
+    """The regions of botocore's data; where one lacks a service changes with each release."""
+    from botocore.loaders import Loader
+
+    from sashiko.aws.regions import check_region
+    from sashiko.errors import InputError
+    from tests.infra.variants import settings_of
+
+    data = Loader().load_data("endpoints")
+    del data["partitions"][0]["services"]["lakeformation"]["endpoints"]["us-east-1"]
+    monkeypatch.setattr(Loader, "load_data", lambda self, name: data)
+
+    with pytest.raises(InputError, match="`region`: us-east-1 has no Lake Formation; allowed: "):
+        check_region(settings_of("dev"))
+
+
+def test_the_command_line_shows_the_same_message():
+    process = subprocess.run(
+        ["npx", "--no-install", "cdk", "synth", "-q", "-c", "env=staging"],
+        cwd=ROOT,
+        env=os.environ | {"CDK_DISABLE_CLI_TELEMETRY": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert process.returncode == 1
+    assert "error: unknown environment `staging`: known are" in process.stderr
+    assert "Traceback" not in process.stderr

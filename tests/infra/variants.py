@@ -1,0 +1,73 @@
+"""The environments that the tests synthesize: upstream's base settings, and none of a fork's."""
+
+import functools
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+DEV = """\
+account: "111122223333"
+on_destroy: delete
+network: {zones: 1}
+"""
+VARIANTS = {
+    "dev": ("dev", DEV + "lake_formation: {account_stack: true}\n"),
+    "account_off": ("dev", DEV),
+    "iam_only": ("dev", DEV + "lake_formation: {mode: iam_only}\n"),
+    "prod": ("prod", 'account: "444455556666"\nlake_formation: {account_stack: true}\n'),
+}
+
+
+def settings_of(variant: str) -> Any:
+    """The settings of a variant, from base.yaml and the lines above."""
+    from sashiko.settings import load_settings
+
+    environment, text = VARIANTS[variant]
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ROOT / "config/base.yaml", folder)
+        (Path(folder) / f"{environment}.yaml").write_text(text)
+        return load_settings(environment, folder=Path(folder))
+
+
+def contracts_of(settings: Any) -> Any:
+    """The shipped contracts."""
+    from sashiko.contract.model import load_contract
+
+    names = [ROOT / f"contracts/{name}.odcs.yaml" for name in settings.contracts]
+    return tuple(load_contract(path) for path in names)
+
+
+def new_app() -> Any:
+    """An app as the command line starts it, with the feature flags of cdk.json."""
+    from aws_cdk import App
+
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return App(context=context, analytics_reporting=False, outdir=tempfile.mkdtemp())
+
+
+@functools.cache
+def synthesized(variant: str) -> Path:
+    """The folder with a variant's templates: synthesized once a process, without validation."""
+    from infra.app import add_stacks
+
+    app = new_app()
+    settings = settings_of(variant)
+    add_stacks(app, settings, contracts_of(settings))
+    return Path(app.synth().directory)
+
+
+def templates_of(variant: str) -> dict[str, dict[str, Any]]:
+    """Stack id, such as `Identity` -> template."""
+    files = sorted(synthesized(variant).glob("*.template.json"))
+    return {
+        file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in files
+    }
+
+
+def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Logical id -> resource, of one type."""
+    found = template["Resources"].items()
+    return {logical: resource for logical, resource in found if resource["Type"] == kind}
