@@ -1,14 +1,25 @@
 """The `sashiko` command: results on stdout, progress and errors on stderr.
 
 Exit status: 0 done (for `run`: registered), 1 error, 2 wrong usage, 3 blocked by a gate,
-130 interrupted.
+4 a check found something (audit, doctor), 130 interrupted.
 """
 
 import sys
 
 import typer
 
-from sashiko.commands import contract, data, definition, model, predict, run, runs
+from sashiko.commands import (
+    audit,
+    contract,
+    data,
+    definition,
+    doctor,
+    model,
+    permissions,
+    predict,
+    run,
+    runs,
+)
 from sashiko.errors import InputError, disk_reason, is_full
 
 app = typer.Typer(
@@ -21,6 +32,9 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("predict")(predict.predict)
 app.command("definition")(definition.definition)
+app.command("doctor")(doctor.doctor)
+app.command("audit")(audit.audit)
+app.command("permissions")(permissions.permissions)
 app.command("clean")(run.clean)
 app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")

@@ -54,20 +54,30 @@ def check(
     file: Annotated[Path, typer.Argument(help="An ODCS YAML file.")], json_: AsJson = False
 ) -> None:
     """Check a contract: the standard's rules, ours, and that every rule becomes an expectation."""
+    from sashiko.contract.dqdl import dqdl_ruleset
     from sashiko.contract.model import load_contract
     from sashiko.contract.suite import expectation_suite
 
     contract = load_contract(file)
     suite = expectation_suite(contract, "all")
+    ruleset = dqdl_ruleset(contract)
     left = _left_to_review(file)
     if json_:
-        review = {"unreviewed": {str(path): lines for path, lines in left.items()}}
-        typer.echo(json.dumps(contract.model_dump(mode="json") | review, indent=2))
+        more = {
+            "dqdl": ruleset.text,
+            "not_in_dqdl": {item.rule: item.reason for item in ruleset.unmapped},
+            "unreviewed": {str(path): lines for path, lines in left.items()},
+        }
+        typer.echo(json.dumps(contract.model_dump(mode="json") | more, indent=2))
         return
     typer.echo(f"{file}: valid; {contract.id} {contract.version}, table {contract.table}")
     for column in contract.columns:
         typer.echo(f"  {column.name:<24} {column.logical_type:<10} {column.classification}")
-    typer.echo(f"  {len(suite.expectations)} expectations")
+    typer.echo(
+        f"  {len(suite.expectations)} expectations, {len(ruleset.rules)} of them in DQDL too"
+    )
+    for item in ruleset.unmapped:
+        typer.echo(f"  not in DQDL: {item.rule}: {item.reason}")
     for path, lines in left.items():
         typer.echo(describe_lines(path, lines))
 

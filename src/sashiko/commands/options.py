@@ -16,3 +16,7 @@ Overrides = Annotated[
 ]
 Home = Annotated[Path, typer.Option("--home", help="The folder that keeps all local state.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+DeployedEnvironment = Annotated[str, typer.Option("--env", help="The environment: dev or prod.")]
+TemplatesFolder = Annotated[
+    Path, typer.Option("--templates", help="What `make synth` wrote for the environment.")
+]

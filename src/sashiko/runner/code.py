@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import itertools
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -120,6 +121,9 @@ def _is_data(file: Path) -> bool:
 
 
 def _installed() -> Iterator[str]:
-    """Yields the names of installed distributions' metadata folders: they hold the version."""
-    for entry in filter(None, sys.path):
-        yield from (path.name for path in Path(entry).glob("*.dist-info"))
+    """Yields the names of installed distributions' metadata folders: they hold the version.
+
+    Of the environment's folders and not of `sys.path`, to which setuptools adds what it bundles.
+    """
+    for folder in {sysconfig.get_path(name) for name in ("purelib", "platlib")}:
+        yield from (path.name for path in Path(folder).glob("*.dist-info"))

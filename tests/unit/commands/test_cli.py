@@ -66,7 +66,16 @@ def test_looking_at_models_before_the_first_run_makes_nothing(tmp_path):
 def test_contract_check_prints_json_on_request():
     done = sashiko("contract", "check", "contracts/census.odcs.yaml", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["table"]
+    told = json.loads(done.stdout)
+    assert told["table"]
+    assert 'IsComplete "row_id"' in told["dqdl"]
+    assert "never a string" in told["not_in_dqdl"]["loan: type string"]
+
+
+def test_contract_check_lists_what_dqdl_cannot_say():
+    done = sashiko("contract", "check", "contracts/census.odcs.yaml")
+    assert "50 expectations, 42 of them in DQDL too" in done.stdout
+    assert "not in DQDL: loan: type string: ColumnDataType tells" in done.stdout
 
 
 def test_clean_refuses_a_folder_that_it_did_not_make(tmp_path):

@@ -1,4 +1,5 @@
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,14 @@ def test_a_script_of_the_job_adds_nothing(package: Path) -> None:
     assert digest("/opt/ml/code/x.py") == digest("/opt/ml/code/y.py", "-m", "codepackage.entry")
 
 
-def test_an_installed_distribution_counts(package: Path) -> None:
+def test_an_installed_distribution_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
     before = digest("/opt/ml/code/x.py")
-    (package.parent / "newpackage-1.0.dist-info").mkdir()
+    (tmp_path / "newpackage-1.0.dist-info").mkdir()
     assert digest("/opt/ml/code/x.py") != before
+
+
+def test_what_a_package_bundles_does_not_count(package: Path) -> None:
+    before = digest("/opt/ml/code/x.py")
+    (package.parent / "bundled-1.0.dist-info").mkdir()  # on `sys.path`, as setuptools puts its own
+    assert digest("/opt/ml/code/x.py") == before

@@ -1,0 +1,117 @@
+"""The one place that calls an AWS account, and only to read."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sashiko.errors import InputError
+from sashiko.settings import Settings
+
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+_INVALID = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
+
+
+class Account:
+    """The account of an environment, as the caller's credentials see it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Makes no call; endpoints and credentials come from the usual AWS variables and files."""
+        self._settings = settings
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """Returns a boto3 client in the environment's region, the same one each time."""
+        import boto3
+        from botocore.config import Config
+
+        if service not in self._clients:
+            quick = Config(connect_timeout=5, retries={"total_max_attempts": 3})
+            session = boto3.session.Session(region_name=self._settings.region)
+            self._clients[service] = session.client(service, config=quick)
+        return self._clients[service]
+
+    def read(
+        self, service: str, operation: str, *, absent: tuple[str, ...] = (), **parameters: Any
+    ) -> Mapping[str, Any] | None:
+        """Calls an operation that reads.
+
+        Args:
+            service: the service's name in boto3.
+            operation: the method's name, such as `get_database`.
+            absent: error codes that only say that the thing is not there.
+            parameters: the operation's own.
+
+        Returns:
+            the response, or None where the thing is not there.
+
+        Raises:
+            InputError: without credentials, without the permission, or without a connection.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+        try:
+            found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
+        except NoCredentialsError as error:
+            raise InputError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
+        except ClientError as error:
+            if error.response["Error"]["Code"] in absent:
+                return None
+            raise InputError(self._reason(error, f"{service}:{operation}")) from error
+        except BotoCoreError as error:
+            raise InputError(
+                f"{service}:{operation} in {self._name} cannot be reached: {error}; check the "
+                "network, AWS_PROFILE and AWS_ENDPOINT_URL"
+            ) from error
+        return found
+
+    def pages(
+        self,
+        service: str,
+        operation: str,
+        member: str,
+        *,
+        absent: tuple[str, ...] = (),
+        **parameters: Any,
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yields the items of every page of a listing; `member` holds them. Errors as `read`."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.read(service, operation, absent=absent, **parameters, **token)
+            yield from (page or {}).get(member, ())
+            if not page or not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+    def check_identity(self) -> str:
+        """Returns the ARN of who calls.
+
+        Raises:
+            InputError: if the credentials are of another account than the environment's.
+        """
+        caller = self.read("sts", "get_caller_identity") or {}
+        if caller.get("Account") != self._settings.account:
+            raise InputError(
+                f"the AWS credentials are of the account {caller.get('Account')} "
+                f"({caller.get('Arn')}), not of {self._name}: {_LOGIN}"
+            )
+        return str(caller["Arn"])
+
+    @property
+    def _name(self) -> str:
+        settings = self._settings
+        return f"{settings.environment} (account {settings.account}, {settings.region})"
+
+    def _reason(self, error: Any, call: str) -> str:
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code in _DENIED:
+            return f"{call} is denied in {self._name}: {message}; use a role that may read it"
+        if code in _INVALID:
+            return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"
+        return f"{call} failed in {self._name}: {code}: {message}"
+
+
+_LOGIN = "log in to that account (aws sso login, or set AWS_PROFILE) and run the command again"

@@ -1,0 +1,254 @@
+"""What must be so in an account before a deploy; each check reads, and says what to do."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sashiko.aws.account import Account
+from sashiko.aws.environment import Environment
+from sashiko.aws.governance import EVERYBODY, LakeSettings
+from sashiko.aws.governance_json import edit_settings
+from sashiko.aws.live import read_settings
+from sashiko.aws.names import QUALIFIER, exec_role_arn
+
+Status = Literal["ok", "failed", "note"]
+_BOOTSTRAP_VERSION = 6  # what CDK's templates ask for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what was checked.
+        status: `note` needs a person's eye and stops nothing.
+        detail: what was found.
+        fix: the command that mends it, or in words what does; empty unless it failed.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """How to see whether something with a fixed name exists: an operation and its `not there`."""
+
+    type: str
+    service: str
+    operation: str
+    parameter: str
+    absent: tuple[str, ...]
+    path: tuple[str, ...]
+
+
+_NAMED = (
+    _Named(
+        type="AWS::S3::Bucket",
+        service="s3",
+        operation="head_bucket",
+        parameter="Bucket",
+        absent=("404", "NoSuchBucket"),
+        path=("BucketName",),
+    ),
+    _Named(
+        type="AWS::IAM::Role",
+        service="iam",
+        operation="get_role",
+        parameter="RoleName",
+        absent=("NoSuchEntity",),
+        path=("RoleName",),
+    ),
+    _Named(
+        type="AWS::KMS::Alias",
+        service="kms",
+        operation="describe_key",
+        parameter="KeyId",
+        absent=("NotFoundException",),
+        path=("AliasName",),
+    ),
+    _Named(
+        type="AWS::Glue::Database",
+        service="glue",
+        operation="get_database",
+        parameter="Name",
+        absent=("EntityNotFoundException",),
+        path=("DatabaseInput", "Name"),
+    ),
+    _Named(
+        type="AWS::Athena::WorkGroup",
+        service="athena",
+        operation="get_work_group",
+        parameter="WorkGroup",
+        absent=("InvalidRequestException",),
+        path=("Name",),
+    ),
+)
+
+
+def examine(account: Account, environment: Environment) -> Iterator[Check]:
+    """Yields each check as it is made; the first is that the credentials are the account's.
+
+    Raises:
+        InputError: if the account cannot be read, or is another one.
+    """
+    caller = account.check_identity()
+    yield Check(name="credentials", status="ok", detail=caller)
+    yield _bootstrap(account, environment)
+    if environment.settings.lake_formation.mode == "enforced":
+        settings = read_settings(account)
+        yield from _administrators(account, environment, settings)
+        yield _defaults(environment, settings)
+        if not environment.settings.lake_formation.account_stack:
+            yield _exec_role(environment, settings)
+            yield from _tags(account, environment)
+    yield from _leftovers(account, environment)
+
+
+def _bootstrap(account: Account, environment: Environment) -> Check:
+    name = f"/cdk-bootstrap/{QUALIFIER}/version"
+    found = account.read("ssm", "get_parameter", absent=("ParameterNotFound",), Name=name)
+    version = int(found["Parameter"]["Value"]) if found else 0
+    fix = f"make bootstrap ENV={environment.settings.environment}"
+    if version >= _BOOTSTRAP_VERSION:
+        return Check(name="CDK bootstrap", status="ok", detail=f"{QUALIFIER}, version {version}")
+    detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if found else f"no {name}"
+    return Check(name="CDK bootstrap", status="failed", detail=detail, fix=fix)
+
+
+def _administrators(
+    account: Account, environment: Environment, settings: LakeSettings
+) -> Iterator[Check]:
+    listed = ", ".join(sorted(settings.admins)) or "none"
+    yield Check(name="data-lake administrators", status="note", detail=listed)
+    gone = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
+    if gone:
+        yield Check(
+            name="administrators that are gone",
+            status="failed",
+            detail=f"{', '.join(gone)}: a deploy ends with `Invalid principal`",
+            fix=edit_settings("drop them from DataLakeAdmins"),
+        )
+
+
+def _exists(account: Account, environment: Environment, admin: str) -> bool:
+    """Says whether an administrator is still there; a deleted one is left as a bare id."""
+    kind, _, path = admin.partition(f":{environment.templates.account}:")[2].partition("/")
+    if not admin.startswith("arn:"):
+        return False
+    if kind != "role":  # a user, a group, another account: not looked up
+        return True
+    name = path.rpartition("/")[2]
+    return account.read("iam", "get_role", absent=("NoSuchEntity",), RoleName=name) is not None
+
+
+def _defaults(environment: Environment, settings: LakeSettings) -> Check:
+    name = "default permissions"
+    if EVERYBODY not in settings.database_defaults | settings.table_defaults:
+        return Check(name=name, status="ok", detail=f"{EVERYBODY} gets nothing")
+    detail = f"{EVERYBODY} gets all on what is new"
+    if environment.settings.lake_formation.account_stack:
+        detail += "; the LakeFormationAccount stack takes it away"
+        return Check(name=name, status="note", detail=detail)
+    return Check(
+        name=name,
+        status="failed",
+        detail=detail,
+        fix=edit_settings(
+            "empty CreateDatabaseDefaultPermissions and CreateTableDefaultPermissions"
+        ),
+    )
+
+
+def _exec_role(environment: Environment, settings: LakeSettings) -> Check:
+    role = exec_role_arn(environment.settings)
+    name = "CloudFormation's role is an administrator"
+    if role in settings.admins:
+        return Check(name=name, status="ok", detail=role)
+    return Check(
+        name=name,
+        status="failed",
+        detail=f"{role} is none: it may neither make the database nor grant on it",
+        fix=edit_settings(
+            f'add {{"DataLakePrincipalIdentifier": "{role}"}} to DataLakeAdmins',
+        ),
+    )
+
+
+def _tags(account: Account, environment: Environment) -> Iterator[Check]:
+    """Another environment's stack, or a person, makes the LF-Tags that this one uses."""
+    found = {
+        tag["TagKey"]: frozenset(tag["TagValues"])
+        for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
+    }
+    for key, values in sorted(_needed(environment).items()):
+        missing = sorted(values - found.get(key, frozenset()))
+        name = f"LF-Tag {key}"
+        if not missing:
+            yield Check(name=name, status="ok", detail=", ".join(sorted(values)))
+            continue
+        words = " ".join(missing)
+        call = (
+            f"update-lf-tag --tag-key {key} --tag-values-to-add {words}"
+            if key in found
+            else f"create-lf-tag --tag-key {key} --tag-values {words}"
+        )
+        yield Check(
+            name=name,
+            status="failed",
+            detail=f"lacks {', '.join(missing)}",
+            fix=f"aws lakeformation {call}",
+        )
+
+
+def _needed(environment: Environment) -> Mapping[str, set[str]]:
+    needed: dict[str, set[str]] = {}
+    for tags in environment.governance.assigned.values():
+        for key, value in tags.items():
+            needed.setdefault(key, set()).add(value)
+    for grant in environment.governance.grants:
+        for key, values in grant.securable.expression:
+            needed.setdefault(key, set()).update(values)
+    return needed
+
+
+def _leftovers(account: Account, environment: Environment) -> Iterator[Check]:
+    """What an earlier deploy retained has a name that the next one wants to give."""
+    owned = {
+        item["PhysicalResourceId"]
+        for stack in environment.templates.stacks
+        for item in account.pages(
+            "cloudformation",
+            "list_stack_resources",
+            "StackResourceSummaries",
+            absent=("ValidationError",),
+            StackName=stack,
+        )
+        if item.get("PhysicalResourceId")
+    }
+    left = [name for name in _names(account, environment) if name not in owned]
+    env = environment.settings.environment
+    if not left:
+        yield Check(name="names", status="ok", detail="none is taken by what no stack owns")
+        return
+    yield Check(
+        name="names",
+        status="failed",
+        detail=f"{', '.join(left)} exist and belong to no stack",
+        fix=f"adopt them: make deploy ENV={env} ARGS=--import-existing-resources",
+    )
+
+
+def _names(account: Account, environment: Environment) -> Iterator[str]:
+    """Yields each fixed name of the templates that exists in the account."""
+    for named in _NAMED:
+        for resource in environment.templates.of_type(named.type):
+            name: Any = resource.properties
+            for key in named.path:
+                name = name.get(key) if isinstance(name, Mapping) else None
+            if isinstance(name, str) and not name.startswith("<"):
+                given = {named.parameter: name}
+                if account.read(named.service, named.operation, absent=named.absent, **given):
+                    yield name

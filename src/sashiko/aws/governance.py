@@ -1,0 +1,137 @@
+"""How a lake is governed: one record, read from templates or from an account.
+
+Grants are kept as single permissions, in the form in which Lake Formation lists them, so that two
+records can be compared as sets.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
+Expression = frozenset[tuple[str, frozenset[str]]]
+TableName = tuple[str, str]  # database, table
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Target:
+    """What an LF-Tag is assigned to: a database, one of its tables, or a column of that."""
+
+    database: str
+    table: str = ""
+    column: str = ""
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.database, self.table, self.column) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Securable:
+    """What a permission is on.
+
+    Attributes:
+        kind: as the API calls it: Database, Table, TableWithColumns, DataLocation, LFTagPolicy...
+        database: a database's name.
+        table: a table's name, `*` for all of the database's.
+        columns: the columns; None for all but `excluded`.
+        excluded: columns that are left out of all.
+        name: of a filter, an LF-Tag or a data location's ARN.
+        resource_type: what a tag expression matches: DATABASE or TABLE.
+        expression: a tag expression: all of the keys, each with any of its values; an LF-Tag's own.
+    """
+
+    kind: str
+    database: str = ""
+    table: str = ""
+    columns: frozenset[str] | None = None
+    excluded: frozenset[str] = frozenset()
+    name: str = ""
+    resource_type: str = ""
+    expression: Expression = frozenset()
+
+    def __str__(self) -> str:
+        words = " and ".join(f"{key}={'|'.join(sorted(v))}" for key, v in sorted(self.expression))
+        where = ".".join(part for part in (self.database, self.table, self.name) if part)
+        some = f"({', '.join(sorted(self.columns))})" if self.columns is not None else ""
+        but = f" without {', '.join(sorted(self.excluded))}" if self.excluded else ""
+        return " ".join(part for part in (self.kind, self.resource_type, where, words) if part) + (
+            some + but
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """One permission of one principal on one thing.
+
+    Attributes:
+        principal: a role's ARN, or a group such as IAM_ALLOWED_PRINCIPALS.
+        securable: what it is on.
+        permission: such as SELECT.
+        grantable: whether the principal may pass it on; kept as a permission of its own.
+        condition: an expression that restricts it, empty if none.
+    """
+
+    principal: str
+    securable: Securable
+    permission: str
+    grantable: bool = False
+    condition: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellsFilter:
+    """A data-cells filter: which rows and which columns of a table.
+
+    Attributes:
+        rows: a WHERE expression; empty for all rows.
+        columns: the columns; None for all but `excluded`.
+        excluded: columns that are left out of all.
+    """
+
+    rows: str
+    columns: frozenset[str] | None
+    excluded: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LakeSettings:
+    """The data-lake settings of an account: administrators, and who gets what by default."""
+
+    admins: frozenset[str]
+    database_defaults: frozenset[str]
+    table_defaults: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Governance:
+    """Everything that decides who reads what in a lake.
+
+    Attributes:
+        settings: None where no template sets them.
+        tags: LF-Tag key -> its values.
+        assigned: what has LF-Tags of its own -> key -> value.
+        databases: name -> the principals with all on its new tables; None if it does not say.
+        tables: name -> column -> Glue type, the partition keys last.
+        places: name -> where the table's files are, an S3 URI.
+        locations: registered S3 ARN -> the role that Lake Formation reads it with.
+        filters: table and filter's name -> the filter.
+        grants: every permission.
+    """
+
+    settings: LakeSettings | None
+    tags: Mapping[str, frozenset[str]]
+    assigned: Mapping[Target, Mapping[str, str]]
+    databases: Mapping[str, frozenset[str] | None]
+    tables: Mapping[TableName, Mapping[str, str]]
+    places: Mapping[TableName, str]
+    locations: Mapping[str, str]
+    filters: Mapping[tuple[str, str, str], CellsFilter]
+    grants: frozenset[Grant]
+
+    def tags_of(self, target: Target) -> Mapping[str, str]:
+        """Returns a target's LF-Tags: a table inherits its database's, a column its table's.
+
+        What is assigned nearer overrides it, key by key.
+        """
+        database = self.assigned.get(Target(database=target.database), {})
+        table = self.assigned.get(Target(database=target.database, table=target.table), {})
+        return {**database, **table, **self.assigned.get(target, {})}

@@ -1,0 +1,44 @@
+"""`sashiko audit`: where the account is not as the templates say."""
+
+import json
+import sys
+from dataclasses import asdict
+
+import typer
+
+from sashiko.aws.templates import CDK_OUT
+from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
+from sashiko.settings import load_settings
+
+FOUND = 4  # apart from 1, an error, and from 3, a gate
+
+
+def audit(
+    env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
+) -> None:
+    """Compare the account's Lake Formation with the synthesized templates; it only reads.
+
+    Exit status: 0 no difference, 4 some, 1 an error.
+    """
+    from sashiko.aws.account import Account
+    from sashiko.aws.audit import compare
+    from sashiko.aws.environment import read_environment
+    from sashiko.aws.live import read_live
+
+    settings = load_settings(env)
+    environment = read_environment(settings, folder=templates)
+    account = Account(settings)
+    caller = account.check_identity()
+    print(f"reading {settings.account} in {settings.region} as {caller}", file=sys.stderr)
+    differences = compare(environment, read_live(account, environment))
+    if json_:
+        typer.echo(json.dumps([asdict(item) for item in differences], indent=2))
+    else:
+        for item in differences:
+            typer.echo(f"{item.kind:<8} {item.resource}")
+            if item.detail:
+                typer.echo(f"         {item.detail}")
+            typer.echo(f"         fix: {item.fix}")
+        typer.echo(f"{len(differences) or 'no'} difference{'s' * (len(differences) != 1)}")
+    if differences:
+        raise typer.Exit(FOUND)

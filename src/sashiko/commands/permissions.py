@@ -1,0 +1,166 @@
+"""`sashiko permissions`: who reads which column of which rows, from the synthesized templates."""
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import typer
+
+from sashiko.aws.duties import duties, object_access
+from sashiko.aws.environment import Environment, read_environment
+from sashiko.aws.governance import Target
+from sashiko.aws.names import tag_key
+from sashiko.aws.permissions import Cell, permission_matrix
+from sashiko.aws.templates import CDK_OUT
+from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
+from sashiko.settings import load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_STYLES = {"allowed": "green", "files": "magenta", "filtered": "yellow", "-": "dim"}
+_PLAIN_WIDTH = 200  # a file or a pipe has no width; nothing is to be cut off
+
+
+def permissions(
+    env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
+) -> None:
+    """Print who reads which column of which rows, as the synthesized templates decide it.
+
+    It needs `make synth` and no account. `allowed` is by Lake Formation, `files` by the objects in
+    S3, which is every column and row, `filtered` some rows, `-` nothing. A condition that cannot be
+    told counts as met where it allows, and as not met where it denies.
+    """
+    environment = read_environment(load_settings(env), folder=templates)
+    if json_:
+        typer.echo(json.dumps(as_json(environment), indent=2))
+        return
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        _print(environment, Console())
+        return
+    typer.echo(text(environment), nl=False)
+
+
+def as_json(environment: Environment) -> Mapping[str, object]:
+    """Returns everything that the command knows, as plain JSON values."""
+    return {
+        "environment": environment.settings.environment,
+        "account": environment.templates.account,
+        "region": environment.templates.region,
+        "cells": [asdict(cell) for cell in permission_matrix(environment, environment)],
+        "objects": [asdict(item) for item in object_access(environment)],
+        "duties": asdict(duties(environment)),
+        "admins": sorted(_admins(environment)),
+    }
+
+
+def text(environment: Environment) -> str:
+    """Draws the matrix as plain text, for a file or a pipe."""
+    from rich.console import Console
+
+    stream = io.StringIO()
+    _print(environment, Console(file=stream, width=_PLAIN_WIDTH))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def _print(environment: Environment, console: "Console") -> None:
+    cells = permission_matrix(environment, environment)
+    of = environment.templates
+    head = f"{environment.settings.environment}: account {of.account}, {of.region}"
+    console.print(f"{head}\n", markup=False, highlight=False)
+    readers = _names(cell.principal for cell in cells if cell.access != "denied")
+    for name, found in groupby(cells_by_table(cells), key=lambda cell: (cell.database, cell.table)):
+        console.print(_lake_table(environment, ".".join(name), [*found], readers))
+    for line in _notes(environment, cells, readers):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print()
+    console.print(_objects_table(environment))
+    for line in _duty_lines(environment):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def cells_by_table(cells: Iterable[Cell]) -> list[Cell]:
+    """Puts the cells of a table together, its columns in their own order."""
+    return sorted(cells, key=lambda cell: (cell.database, cell.table))
+
+
+def _lake_table(
+    environment: Environment, title: str, cells: list[Cell], readers: list[str]
+) -> "Table":
+    table = _table(title, "column", "sensitivity", *readers)
+    key = tag_key(environment.settings, "sensitivity")
+    for column in _in_order(cell.column for cell in cells):
+        row = {cell.principal: cell for cell in cells if cell.column == column}
+        one = next(iter(row.values()))
+        target = Target(database=one.database, table=one.table, column=column)
+        tag = environment.governance.tags_of(target).get(key, "-")
+        words = [_word(row[reader]) for reader in readers]
+        table.add_row(column, tag, *(f"[{_STYLES[word]}]{word}[/]" for word in words))
+    return table
+
+
+def _word(cell: Cell) -> str:
+    if cell.access == "denied":
+        return "-"
+    return "files" if "files" in cell.grounds else cell.access
+
+
+def _notes(environment: Environment, cells: Iterable[Cell], readers: list[str]) -> Iterable[str]:
+    filters = {
+        (cell.principal, cell.database, cell.table, " or ".join(cell.rows))
+        for cell in cells
+        if cell.access == "filtered"
+    }
+    for principal, database, table, rows in sorted(filters):
+        yield f"filtered: {principal} reads of {database}.{table} the rows where {rows}"
+    others = [role.name for role in environment.principals if role.name not in readers]
+    yield f"no column: {', '.join(others) or 'nobody'}"
+
+
+def _objects_table(environment: Environment) -> "Table":
+    table = _table("objects in S3", "bucket", "role", "reads", "writes")
+    for item in object_access(environment):
+        reads, writes = (", ".join(keys) or "-" for keys in (item.reads, item.writes))
+        table.add_row(item.bucket, item.principal, reads, writes)
+    return table
+
+
+def _duty_lines(environment: Environment) -> Iterable[str]:
+    found = duties(environment)
+    yield f"registers models: {', '.join(found.registers) or 'nobody'}"
+    yield f"approves models: {', '.join(found.approves) or 'nobody'}"
+    for title, pairs in (("assumes", found.assumes), ("starts jobs as", found.passes)):
+        for role, others in groupby(pairs, key=lambda pair: pair[0]):
+            yield f"{role} {title}: {', '.join(other for _, other in others)}"
+    admins = ", ".join(sorted(_admins(environment))) or "none in these templates"
+    yield f"data-lake administrators, who can grant themselves anything: {admins}"
+
+
+def _admins(environment: Environment) -> frozenset[str]:
+    settings = environment.governance.settings
+    return settings.admins if settings else frozenset()
+
+
+def _table(title: str, *columns: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _names(names: Iterable[str]) -> list[str]:
+    return sorted(set(names))
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
