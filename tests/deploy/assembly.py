@@ -1,0 +1,48 @@
+"""Cloud assemblies for the command line: an environment's stacks, with or without a change."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.deploy.process import ROOT
+from tests.infra.variants import new_app, settings_of
+
+Document = dict[str, Any]
+
+
+def synthesize(
+    folder: Path,
+    variant: str,
+    *,
+    contract: Callable[[Document], None] = lambda _: None,
+    change: Callable[[Any], None] = lambda _: None,
+) -> Path:
+    """Writes `cdk.out` of a variant into a folder and returns the folder.
+
+    Args:
+        folder: an empty folder.
+        variant: one of `tests.infra.variants`.
+        contract: changes the complaints contract's YAML, as a fork would.
+        change: changes a construct of the app, which is what it gets.
+    """
+    from infra.app import add_stacks
+    from sashiko.contract.model import load_contract
+
+    settings = settings_of(variant)
+    contracts = []
+    for name in settings.contracts:
+        file = folder / f"{name}.odcs.yaml"
+        shutil.copy(ROOT / f"contracts/{name}.odcs.yaml", file)
+        if name == "complaints":
+            document = yaml.safe_load(file.read_text())
+            contract(document)
+            file.write_text(yaml.safe_dump(document, sort_keys=False))
+        contracts.append(load_contract(file))
+    app = new_app()
+    add_stacks(app, settings, tuple(contracts))
+    change(app)
+    shutil.copytree(app.synth().directory, folder / "cdk.out")
+    return folder

@@ -1,0 +1,24 @@
+"""What a deploy says when it stops."""
+
+from botocore.exceptions import BotoCoreError, ClientError
+from moto.core.exceptions import ServiceException
+
+
+class ValidationError(ServiceException):
+    """CloudFormation's answer to a request that it does not take at all."""
+
+    code = "ValidationError"
+
+
+class ChangeSetNotFoundError(ServiceException):
+    """CloudFormation's answer to a change set that is not there."""
+
+    code = "ChangeSetNotFound"
+
+
+class ResourceError(Exception):
+    """A resource that can't be made as its template says; the stack fails and rolls back."""
+
+
+# What a resource's calls may end in: anything else is a fault of the emulator.
+FAILURES = (ResourceError, ClientError, BotoCoreError)

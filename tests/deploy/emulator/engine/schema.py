@@ -1,0 +1,99 @@
+"""The CloudFormation registry's own schemas, as cfn-lint carries them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import regex
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from jsonschema import Draft7Validator, ValidationError
+from jsonschema.validators import extend
+
+from .errors import ResourceError
+
+_NUMBERS = {"integer": int, "number": float}
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    """The registry's patterns are Java's, with classes that Python's `re` does not know."""
+    if isinstance(value, str) and not regex.search(pattern, value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_Validator = extend(Draft7Validator, {"pattern": _pattern})
+
+
+@cache
+def load_schema(resource_type: str, region: str) -> dict[str, Any]:
+    """Returns a resource type's registry schema."""
+    return PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, resource_type).schema
+
+
+def validated(resource_type: str, region: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Returns the properties with the schema's types.
+
+    Raises:
+        ResourceError: if the real type would refuse a property's name, type, value or absence.
+    """
+    schema = load_schema(resource_type, region)
+    typed = _coerced(properties, schema, schema)
+    errors = sorted(_Validator(schema).iter_errors(typed), key=lambda error: list(error.path))
+    if errors:
+        where = "/".join(str(part) for part in ["#", *errors[0].path])
+        raise ResourceError(f"Properties validation failed: {where}: {errors[0].message}")
+    readonly = {
+        path.split("/")[2] for path in schema.get("readOnlyProperties", ()) if path.count("/") == 2
+    }
+    if given := sorted(readonly & set(typed)):
+        raise ResourceError(f"Encountered unsupported property {given[0]}: it is read-only")
+    return typed
+
+
+def _coerced(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """CloudFormation takes "true" for a boolean and 5 for a string; the services do not."""
+    if "$ref" in schema:
+        schema = root["definitions"][schema["$ref"].rsplit("/", 1)[1]]
+    if isinstance(value, dict) and schema.get("type") != "string":
+        known = schema.get("properties", {})
+        return {key: _coerced(item, known.get(key, {}), root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_coerced(item, schema.get("items", {}), root) for item in value]
+    return _scalar(value, schema.get("type"))
+
+
+def _scalar(value: Any, kind: Any) -> Any:
+    if kind == "string" and isinstance(value, dict | bool):
+        return json.dumps(value)
+    if kind == "string" and isinstance(value, int | float):
+        return str(value)
+    if kind == "boolean" and value in ("true", "false"):
+        return value == "true"
+    if kind in ("integer", "number") and isinstance(value, str):
+        with suppress(ValueError):
+            return _NUMBERS[kind](value)
+    return value
+
+
+def needs_replacement(
+    resource_type: str, region: str, old: dict[str, Any], new: dict[str, Any]
+) -> bool:
+    """Says whether an update changes a property that the real type takes at creation only."""
+    paths = load_schema(resource_type, region).get("createOnlyProperties", ())
+    return any(_at(old, path) != _at(new, path) for path in paths)
+
+
+def _at(properties: dict[str, Any], path: str) -> Any:
+    value: Any = properties
+    for part in path.split("/")[2:]:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def identifier(resource_type: str, region: str) -> tuple[str, ...] | None:
+    """Names the properties that identify a resource; None for a type that can't be imported."""
+    schema = load_schema(resource_type, region)
+    if "handlers" not in schema:
+        return None
+    return tuple(path.split("/")[2] for path in schema["primaryIdentifier"])

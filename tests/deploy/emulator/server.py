@@ -1,0 +1,53 @@
+"""moto's server, with a CloudFormation of our own and the back ends that moto lacks.
+
+It patches moto's internals (`services/`): the version is pinned, and a new one is to be read
+before it is taken. What the emulator proves and what it does not: docs/emulator.md.
+"""
+
+import os
+from functools import cache
+from importlib.metadata import version
+
+from werkzeug.serving import BaseWSGIServer, make_server
+
+_MOTO = "5.2.5"
+
+
+def serve(account: str) -> BaseWSGIServer:
+    """Returns a server of one account on a free port of 127.0.0.1, not yet serving."""
+    if version("moto") != _MOTO:
+        raise SystemExit(f"error: the emulator patches moto {_MOTO}, not {version('moto')}")
+    os.environ["MOTO_ACCOUNT_ID"] = account
+    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+
+    from moto.moto_server.werkzeug_app import (
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+
+    from .clients import client_maker
+    from .services import catalog, cloudformation, s3
+    from .services.glue import Glue
+    from .services.json_api import Front
+    from .services.lake_formation import LakeFormation
+    from .types import known
+
+    known.load()
+    moto = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
+    clients = client_maker(f"http://127.0.0.1:{server.port}")
+
+    @cache
+    def glue(region: str) -> Glue:
+        return Glue(lambda service: clients(service, region))
+
+    @cache
+    def lake_formation(region: str) -> LakeFormation:
+        return LakeFormation(account, lambda service: clients(service, region))
+
+    s3.install()
+    catalog.install(lake_formation)
+    cloudformation.install(account, clients)
+    server.app = Front(moto, {"glue": glue, "lakeformation": lake_formation})
+    return server

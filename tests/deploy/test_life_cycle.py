@@ -1,0 +1,171 @@
+"""An environment's life by the stock command line: bootstrap, deploy, diff, update, destroy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.aws.account import Account
+from sashiko.aws.audit import compare
+from sashiko.aws.doctor import examine
+from sashiko.aws.environment import read_environment
+from sashiko.aws.live import read_live
+from tests.deploy.assembly import synthesize
+from tests.deploy.deployed import Deployed, deployed, empty_buckets
+from tests.deploy.process import REGION, Emulator, running
+from tests.infra.variants import settings_of
+
+ACCOUNT = "111122223333"
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+DATABASE = "sashiko_dev"
+# An account's settings and its tags outlive the stack: other environments use them.
+ACCOUNT_WIDE = {"AWS::LakeFormation::DataLakeSettings", "AWS::LakeFormation::Tag"}
+
+
+def add_column(document: dict[str, Any]) -> None:
+    """A fork's change: one column more."""
+    (schema,) = document["schema"]
+    column = {
+        "name": "branch",
+        "description": "The branch that took the complaint.",
+        "logicalType": "string",
+        "classification": "none",
+    }
+    schema["properties"].append(column)
+
+
+def add_admin(app: Any) -> None:
+    """A second administrator of the lake."""
+    settings = app.node.find_child("LakeFormationAccount").node.find_child("Settings")
+    arn = f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-break-glass"
+    settings.add_property_override("Admins.1", {"DataLakePrincipalIdentifier": arn})
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Assemblies by name."""
+    new = tmp_path_factory.mktemp
+    return {
+        "dev": synthesize(new("dev"), "dev"),
+        "changed": synthesize(new("changed"), "dev", contract=add_column, change=add_admin),
+    }
+
+
+@pytest.fixture(scope="module")
+def dev(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An account that has been bootstrapped and holds the dev environment."""
+    with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:
+        emulator.cdk(
+            "bootstrap",
+            f"aws://{ACCOUNT}/{REGION}",
+            "--qualifier=sashiko",
+            f"--cloudformation-execution-policies={READ_ONLY}",
+            folder=folders["dev"],
+        )
+        emulator.cdk("deploy", "--all", "--require-approval=never", folder=folders["dev"])
+        yield emulator
+
+
+def columns(emulator: Emulator, table: str) -> dict[str, dict[str, str]]:
+    found = emulator.client("glue").get_table(DatabaseName=DATABASE, Name=table)["Table"]
+    return {item["Name"]: item for item in found["StorageDescriptor"]["Columns"]}
+
+
+def test_every_resource_answers_by_its_physical_id(dev: Emulator) -> None:
+    resources = deployed(dev)
+
+    assert {item.stack.rsplit("-", 1)[1] for item in resources} == {
+        "LakeFormationAccount",
+        "Identity",
+        "Network",
+        "DataLake",
+        "Governance",
+    }
+    assert [item for item in resources if not item.answers()] == []
+
+
+def test_a_table_has_the_contracts_columns_with_types_and_comments(dev: Emulator) -> None:
+    found = columns(dev, "complaints")
+
+    assert found["received_at"]["Type"] == "timestamp"
+    assert found["received_at"]["Comment"] == "When the complaint came in, UTC."
+
+
+def test_nobody_is_let_in_by_the_defaults(dev: Emulator) -> None:
+    grants = dev.client("lakeformation").list_permissions()["PrincipalResourcePermissions"]
+
+    principals = {grant["Principal"]["DataLakePrincipalIdentifier"] for grant in grants}
+    assert f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-broker" in principals
+    assert "IAM_ALLOWED_PRINCIPALS" not in principals
+    assert f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-training" not in principals
+
+
+def test_a_bucket_is_encrypted_and_closed(dev: Emulator) -> None:
+    s3, bucket = dev.client("s3"), f"sashiko-dev-curated-{ACCOUNT}-{REGION}"
+
+    encryption = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]
+    block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+
+    rule = encryption["Rules"][0]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert rule["BucketKeyEnabled"] is True
+    assert set(block.values()) == {True}
+    assert "aws:SecureTransport" in policy and "s3:GetObject" in policy
+
+
+def test_the_work_group_keeps_its_own_output_location(dev: Emulator) -> None:
+    found = dev.client("athena").get_work_group(WorkGroup="sashiko-dev-snapshots")["WorkGroup"]
+
+    assert found["Configuration"]["EnforceWorkGroupConfiguration"] is True
+    location = found["Configuration"]["ResultConfiguration"]["OutputLocation"]
+    assert location.startswith(f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/")
+
+
+def test_audit_and_doctor_are_content_with_a_fresh_deploy(
+    dev: Emulator, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in dev.environment().items():
+        monkeypatch.setenv(name, value)
+    settings = settings_of("dev")
+    account = Account(settings)
+    environment = read_environment(settings, folder=folders["dev"] / "cdk.out")
+
+    assert compare(environment, read_live(account, environment)) == ()
+    assert [check for check in examine(account, environment) if check.status == "failed"] == []
+
+
+def test_life(dev: Emulator, folders: dict[str, Path]) -> None:
+    """What comes after the deploy, in order: diff, update, destroy."""
+    assert "differences: 0" in dev.cdk("diff", "--all", "--fail", folder=folders["dev"])
+    before = deployed(dev)
+
+    update(dev, folders["changed"], before)
+
+    resources = deployed(dev)
+    # The other buckets' last access logs arrive while they are emptied and deleted.
+    empty_buckets(dev)
+    said = dev.cdk("destroy", "--all", "--force", folder=folders["changed"], status=1)
+    assert "Bucket-logs" in said and "BucketNotEmpty" in said
+    empty_buckets(dev)
+    dev.cdk("destroy", "--all", "--force", folder=folders["changed"])
+    left = [item for item in resources if item.type not in ACCOUNT_WIDE and item.answers()]
+    assert left == []
+    assert deployed(dev) == []
+
+
+def update(dev: Emulator, folder: Path, before: list[Deployed]) -> None:
+    """A column and an admin are added; nothing that holds data is replaced."""
+    dev.cdk("deploy", "--all", "--require-approval=never", folder=folder)
+
+    assert "branch" in columns(dev, "complaints")
+    settings = dev.client("lakeformation").get_data_lake_settings()["DataLakeSettings"]
+    admins = {item["DataLakePrincipalIdentifier"] for item in settings["DataLakeAdmins"]}
+    assert f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-break-glass" in admins
+    assert len(admins) == 2
+    after = {(item.stack, item.logical_id): item for item in deployed(dev)}
+    stateful = ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Glue::Table", "AWS::IAM::Role")
+    for item in before:
+        if item.type in stateful:
+            assert after[item.stack, item.logical_id].physical_id == item.physical_id
