@@ -29,17 +29,17 @@ help: ## list the targets
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
 	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of infra; 'make run' does not" >&2
-	@java -version >/dev/null 2>&1 || echo "Java was not found: 'make test' needs 17 for the Glue job's tests (apt-get install openjdk-17-jre-headless); 'make run' does not" >&2
+	@java -version >/dev/null 2>&1 || echo "Java was not found: 'make test-slow' needs 17 for the Glue job's tests (apt-get install openjdk-17-jre-headless); 'make run' does not" >&2
 
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
 
 test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the fast ones first
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e --ignore=tests/etl --ignore=tests/deploy $(ARGS)
-	$(BIN)/python -m pytest tests/etl $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
 
-test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: two whole runs of a drafted data set
+test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue job in Spark, two whole runs of a drafted data set
+	$(BIN)/python -m pytest tests/etl $(ARGS)
 	$(BIN)/python -m pytest -m slow tests/e2e $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
