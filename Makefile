@@ -43,7 +43,7 @@ test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue jo
 	$(BIN)/python -m pytest -m slow tests/e2e $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
-	$(BIN)/python -m pytest tests/deploy $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .

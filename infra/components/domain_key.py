@@ -29,11 +29,12 @@ class DomainKey(kms.Key):
         super().__init__(
             scope,
             id,
-            alias=key_alias(settings, domain),
             description=f"{prefix(settings)}: {domain}",
             enable_key_rotation=True,
             removal_policy=removal_policy,
         )
+        # The name tells a person which key a kept bucket needs, once the stack is gone.
+        self.add_alias(key_alias(settings, domain)).apply_removal_policy(removal_policy)
         if domain == "logs":
             self.add_to_resource_policy(_log_groups(settings))
 

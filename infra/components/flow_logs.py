@@ -57,11 +57,11 @@ def _key(
     key = kms.Key(
         scope,
         "Key",
-        alias=key_alias(settings, "network"),
         description="The VPC's flow logs",
         enable_key_rotation=True,
         removal_policy=removal_policy,
     )
+    key.add_alias(key_alias(settings, "network")).apply_removal_policy(removal_policy)
     key.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],

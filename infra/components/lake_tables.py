@@ -37,6 +37,8 @@ class LakeTables(Construct):
             self,
             "Database",
             catalog_id=settings.account,
+            # Named twice, as the tables are: by this name CloudFormation takes a kept one back.
+            database_name=database_name(settings),
             database_input=glue.CfnDatabase.DatabaseInputProperty(
                 name=database_name(settings),
                 description="The curated tables, as their contracts describe them",
@@ -66,6 +68,7 @@ class LakeTables(Construct):
             f"Table-{table.name}",
             catalog_id=self._settings.account,
             database_name=database_name(self._settings),
+            name=table.name,
             table_input=glue.CfnTable.TableInputProperty(
                 name=table.name,
                 description=table.description,

@@ -66,6 +66,9 @@ class PrivateBucket(s3.Bucket):
             ],
         )
         self._settings = settings
+        if self.policy:
+            # A bucket that outlived its policy would be open to whatever IAM allows.
+            self.policy.apply_removal_policy(removal_policy)
 
     def only(self, *roles: Role, actions: Sequence[str], below: str = "") -> None:
         """Denies `actions` on the objects below a prefix to everybody but `roles`.

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.process import ROOT
+from tests.deploy.process import ROOT, Emulator
 from tests.infra.variants import new_app, settings_of
 
 Document = dict[str, Any]
@@ -44,5 +44,22 @@ def synthesize(
     app = new_app()
     add_stacks(app, settings, tuple(contracts))
     change(app)
+    return _written(app, folder)
+
+
+def bootstrap(emulator: Emulator, folder: Path, variant: str) -> None:
+    """Prepares the emulator's account as `make bootstrap` does, through an empty folder."""
+    from infra.bootstrap import add_policies, bootstrap_options
+
+    settings = settings_of(variant)
+    app = new_app()
+    add_policies(app, settings)
+    _written(app, folder)
+    emulator.cdk("deploy", "--require-approval=never", folder=folder)
+    emulator.cdk("bootstrap", *bootstrap_options(settings), folder=folder)
+
+
+def _written(app: Any, folder: Path) -> Path:
     shutil.copytree(app.synth().directory, folder / "cdk.out")
+    shutil.copy(ROOT / "cdk.json", folder)
     return folder

@@ -50,7 +50,7 @@ def deployed(emulator: Emulator) -> list[Deployed]:
     return [
         resource
         for name in names
-        if name.startswith("sashiko-")
+        if not name.startswith("CDKToolkit") and not name.endswith("-bootstrap")
         for resource in _of_stack(emulator, name)
     ]
 

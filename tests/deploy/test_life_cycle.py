@@ -11,13 +11,13 @@ from sashiko.aws.audit import compare
 from sashiko.aws.doctor import examine
 from sashiko.aws.environment import read_environment
 from sashiko.aws.live import read_live
-from tests.deploy.assembly import synthesize
+from tests.deploy.assembly import bootstrap, synthesize
 from tests.deploy.deployed import Deployed, deployed, empty_buckets
 from tests.deploy.process import REGION, Emulator, running
+from tests.deploy.stacks import Stacks
 from tests.infra.variants import settings_of
 
 ACCOUNT = "111122223333"
-READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 DATABASE = "sashiko_dev"
 # An account's settings and its tags outlive the stack: other environments use them.
 ACCOUNT_WIDE = {"AWS::LakeFormation::DataLakeSettings", "AWS::LakeFormation::Tag"}
@@ -42,6 +42,18 @@ def add_admin(app: Any) -> None:
     settings.add_property_override("Admins.1", {"DataLakePrincipalIdentifier": arn})
 
 
+def spoil(app: Any) -> None:
+    """A job on a worker that Glue lacks, and a permission that Lake Formation lacks."""
+    from aws_cdk import aws_glue as glue
+    from aws_cdk import aws_lakeformation as lf
+
+    jobs = [item for item in app.node.find_all() if isinstance(item, glue.CfnJob)]
+    jobs[0].add_property_override("WorkerType", "G.3X")
+    governance = app.node.find_child("Governance").node.find_all()
+    grants = [item for item in governance if isinstance(item, lf.CfnPrincipalPermissions)]
+    grants[0].add_property_override("Permissions", ["READ"])
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Assemblies by name."""
@@ -49,6 +61,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "dev": synthesize(new("dev"), "dev"),
         "changed": synthesize(new("changed"), "dev", contract=add_column, change=add_admin),
+        "spoilt": synthesize(new("spoilt"), "dev", change=spoil),
     }
 
 
@@ -56,13 +69,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def dev(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """An account that has been bootstrapped and holds the dev environment."""
     with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:
-        emulator.cdk(
-            "bootstrap",
-            f"aws://{ACCOUNT}/{REGION}",
-            "--qualifier=sashiko",
-            f"--cloudformation-execution-policies={READ_ONLY}",
-            folder=folders["dev"],
-        )
+        bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "dev")
         emulator.cdk("deploy", "--all", "--require-approval=never", folder=folders["dev"])
         yield emulator
 
@@ -134,6 +141,19 @@ def test_audit_and_doctor_are_content_with_a_fresh_deploy(
 
     assert compare(environment, read_live(account, environment)) == ()
     assert [check for check in examine(account, environment) if check.status == "failed"] == []
+
+
+@pytest.mark.parametrize(("stack", "value"), [("DataLake", "G.3X"), ("Governance", "READ")])
+def test_a_deploy_that_aws_would_refuse_fails_and_says_why(
+    dev: Emulator, folders: dict[str, Path], stack: str, value: str
+) -> None:
+    options = ("--exclusively", "--require-approval=never")
+
+    said = dev.cdk("deploy", stack, *options, folder=folders["spoilt"], status=1)
+
+    assert value in said
+    # Nothing is left of the attempt: test_life finds no difference.
+    assert Stacks(dev).status(f"sashiko-dev-{stack}") == "UPDATE_ROLLBACK_COMPLETE"
 
 
 def test_life(dev: Emulator, folders: dict[str, Path]) -> None:

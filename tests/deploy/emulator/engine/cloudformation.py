@@ -267,6 +267,9 @@ class CloudFormation:
             return
         stack.set_status("DELETE_COMPLETE")
         self.deleted[stack.id] = self.stacks.pop(stack.id)
+        gone = [key for key, item in self.change_sets.items() if item.stack is stack]
+        for key in gone:
+            del self.change_sets[key]
 
     # Within
 
