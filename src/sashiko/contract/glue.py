@@ -16,7 +16,7 @@ AS_OF = "as_of"
 # Where the ETL puts rows that do not fit, beside the tables: no table, and registered with nobody.
 QUARANTINE = "quarantine"
 
-_TYPES: Mapping[LogicalType, str] = MappingProxyType(
+GLUE_TYPES: Mapping[LogicalType, str] = MappingProxyType(
     {
         "string": "string",
         "integer": "bigint",
@@ -58,7 +58,7 @@ def glue_table(contract: Contract) -> GlueTable:
         columns=tuple(
             GlueColumn(
                 name=column.name,
-                type=_TYPES[column.logical_type],
+                type=GLUE_TYPES[column.logical_type],
                 comment=textwrap.shorten(column.description, _COMMENT_LENGTH, placeholder=" ..."),
             )
             for column in contract.columns

@@ -13,7 +13,20 @@ _TOKEN = re.compile(
 )
 # What Lake Formation's conditions know beside columns and values.
 _WORDS = frozenset(
-    "and or not in is null like between true false date timestamp".split()  # noqa: SIM905
+    {
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "null",
+        "like",
+        "between",
+        "true",
+        "false",
+        "date",
+        "timestamp",
+    }
 )
 # Both snapshots must hold the same keys, so both of their roles see the same rows.
 _VIEWS: Mapping[Reader, View] = MappingProxyType({"broker": "training", "bias-evaluator": "facets"})

@@ -11,6 +11,7 @@ from pyspark.sql.types import DataType
 
 from sashiko.etl.spec import Kind, LoadError, SpecColumn
 
+# Those of `sashiko.contract.glue` once more: Glue runs these files without the package.
 SPARK_TYPES: dict[Kind, str] = {
     "string": "string",
     "integer": "bigint",

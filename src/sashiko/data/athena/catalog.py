@@ -2,19 +2,10 @@
 
 from typing import Any
 
-from sashiko.contract.glue import AS_OF
+from sashiko.contract.glue import AS_OF, GLUE_TYPES
 from sashiko.contract.model import Contract, View
 from sashiko.data.athena.aws import told
 from sashiko.errors import InputError
-
-_GLUE_TYPES = {
-    "string": "string",
-    "integer": "bigint",
-    "number": "double",
-    "boolean": "boolean",
-    "date": "date",
-    "timestamp": "timestamp",
-}
 
 
 def check_table(glue: Any, database: str, contract: Contract, view: View) -> None:
@@ -49,7 +40,7 @@ def check_table(glue: Any, database: str, contract: Contract, view: View) -> Non
             "data apart; deploy the DataLake stack, and grant the key to the role"
         )
     for column in contract.view_columns(view):
-        wanted = _GLUE_TYPES[column.logical_type]
+        wanted = GLUE_TYPES[column.logical_type]
         if column.name not in seen:
             raise InputError(
                 f"{name} shows this role no column `{column.name}`, which the contract "
