@@ -38,7 +38,7 @@ test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the
 	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e --ignore=tests/etl --ignore=tests/deploy $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
 
-test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue job in Spark, two whole runs of a drafted data set
+test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue job in Spark, a fork's own tests, two whole runs of a drafted data set
 	$(BIN)/python -m pytest tests/etl $(ARGS)
 	$(BIN)/python -m pytest -m slow tests/e2e $(ARGS)
 

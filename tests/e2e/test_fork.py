@@ -157,6 +157,7 @@ def test_the_definition_builds_with_the_forks_names_and_upstreams_settings(merge
     assert cluster["InstanceType"] == "ml.m5.4xlarge"
 
 
+@pytest.mark.slow
 def test_the_tests_that_read_recipes_contracts_and_settings_pass_in_the_fork(
     merged: Merged,
 ) -> None:
