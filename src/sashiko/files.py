@@ -11,6 +11,7 @@ from typing import Any
 from sashiko.errors import InputError, disk_reason
 
 _CHUNK_BYTES = 1 << 20
+_HALF_WRITTEN = ".tmp-"
 
 
 def canonical_json(value: Any) -> bytes:
@@ -35,7 +36,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as handle:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=_HALF_WRITTEN, delete=False
+        ) as handle:
             temporary = handle.name
             handle.write(content)
             handle.flush()
@@ -46,6 +49,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
+
+
+def remove_half_written(folder: Path) -> None:
+    """Removes what a writer that was killed left in a folder that nobody else writes to now."""
+    for path in folder.glob(f"{_HALF_WRITTEN}*"):
+        path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -55,7 +55,7 @@ def story(new_project: Callable[[], Project]) -> Story:
     project = new_project()
     left = {}
     killed = project.signal_while_training(signal.SIGKILL)
-    left["killed"] = project.left_behind()
+    left["killed"] = project.at_work()  # what it was writing, the next run takes away
     stopped = project.signal_while_training(signal.SIGINT)
     left["stopped"] = project.left_behind()
     with project.running(*RUN) as process:

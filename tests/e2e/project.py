@@ -117,17 +117,21 @@ class Project:
             rows = connection.execute("SELECT version FROM model_versions ORDER BY version")
             return [int(version) for (version,) in rows]
 
-    def left_behind(self) -> list[str]:
-        """Returns living processes that work in the local state, and half-written files."""
+    def at_work(self) -> list[str]:
+        """Returns the processes that still work in the local state."""
         started = time.monotonic()
         while (alive := sorted(_working_in(self.home))) and time.monotonic() < started + 5:
             time.sleep(0.01)  # the kernel ends a killed run's children a moment later
+        return alive
+
+    def left_behind(self) -> list[str]:
+        """Returns the processes that still work in the local state, and half-written files."""
         half = [
             str(path)
             for path in self.home.rglob("*")
             if path.name.startswith(".tmp-") and path.is_file()
         ]
-        return alive + sorted(half)
+        return self.at_work() + sorted(half)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Story:
         project: the project.
         killed: a run that was killed in the middle of its training.
         stopped: a run that got a Ctrl-C in the middle of its training.
-        left: for each of the two the processes and the half-written files that it left.
+        left: the processes that each of the two left, and the half-written files after the second.
         registered: a run that came to its end.
         pid: of its process.
         refused: commands that were given while it was at work.

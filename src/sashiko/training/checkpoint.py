@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sashiko.files import write_bytes
+from sashiko.files import remove_half_written, write_bytes
 from sashiko.yaml_models import Frozen
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class CheckpointStore:
         """
         from safetensors import SafetensorError, safe_open
 
+        remove_half_written(self._path.parent)
         if not self._path.is_file():
             return Position()
         try:

@@ -321,6 +321,8 @@ def test_a_process_killed_outright_resumes_to_the_same_bytes(job: Job, run: Trai
     died = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
     assert died.returncode == -signal.SIGKILL
     assert (killed / "checkpoints" / "checkpoint.safetensors").is_file()
+    (killed / "checkpoints" / ".tmp-half").touch()  # as if it had been killed while it wrote one
     run(whole)
     run(killed)
     assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
+    assert list((killed / "checkpoints").iterdir()) == []
