@@ -21,26 +21,29 @@ export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 
-.PHONY: help setup run test test-slow test-deploy check format ui serve report clean notebook golden lock docs
+.PHONY: help setup run test test-slow test-infra test-deploy check format ui serve report clean notebook golden lock docs
 .PHONY: synth diff deploy destroy bootstrap
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
-	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of infra; 'make run' does not" >&2
-	@java -version >/dev/null 2>&1 || echo "Java was not found: 'make test-slow' needs 17 for the Glue job's tests (apt-get install openjdk-17-jre-headless); 'make run' does not" >&2
+	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of infra; 'make run' and 'make test' do not" >&2
+	@java -version >/dev/null 2>&1 || echo "Java was not found: 'make test-slow' needs 17 for the Glue job's tests (apt-get install openjdk-17-jre-headless); 'make run' and 'make test' do not" >&2
 
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
 
-test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the fast ones first
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=tests/e2e --ignore=tests/etl --ignore=tests/deploy $(ARGS)
+test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/pipeline tests/serving $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
 
 test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue job in Spark, a fork's own tests, two whole runs of a drafted data set
 	$(BIN)/python -m pytest tests/etl $(ARGS)
 	$(BIN)/python -m pytest -m slow tests/e2e $(ARGS)
+
+test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy $(ARGS)
