@@ -258,9 +258,17 @@ def test_only_those_who_take_snapshots_may_use_their_workgroup(templates):
 @pytest.mark.parametrize(("variant", "policy"), [("dev", "Delete"), ("prod", "Retain")])
 def test_one_setting_says_what_outlives_the_stack(templates, variant, policy):
     lake = templates(variant)["DataLake"]
-    kinds = ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Glue::Database", "AWS::Glue::Table")
-    for kind in kinds:
-        for logical, resource in resources(lake, kind).items():
+    # A policy and an alias stay with what they guard and name.
+    stores = (
+        "S3::Bucket",
+        "S3::BucketPolicy",
+        "KMS::Key",
+        "KMS::Alias",
+        "Glue::Database",
+        "Glue::Table",
+    )
+    for kind in stores:
+        for logical, resource in resources(lake, f"AWS::{kind}").items():
             assert resource["DeletionPolicy"] == policy, logical
     manifest = json.loads((synthesized(variant) / "manifest.json").read_text())
     protected = manifest["artifacts"]["DataLake"]["properties"].get("terminationProtection")
