@@ -1,12 +1,13 @@
 """The bias evaluator's steps inside the model's part of the pipeline; nobody else reads a facet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.jobs import Jobs, Uri, output_uri, step_module
 from sashiko.aws.images import JobImages
+from sashiko.aws.names import SnapshotFolder, snapshots_uri
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class BiasEvaluator:
             "facets": output_uri(self.facets, "data"),
             "train": output_uri(prepare, "train"),
         }
-        return self._step("Weights", "weights", inputs=inputs, outputs=("weights",))
+        # A row's weight and label together give its facets away: a folder that Train alone reads.
+        weights = self._uri("Weights", "weights", folder="weights")
+        return self._step("Weights", "weights", inputs=inputs, outputs={"weights": weights})
 
     def predictions(
         self, evaluate: ProcessingStep, *, labels: ProcessingStep
@@ -57,7 +60,8 @@ class BiasEvaluator:
             "predictions": output_uri(evaluate, "predictions"),
             "facets": output_uri(self.facets, "data"),
         }
-        joined = self._step("BiasInput", "bias_input", inputs=joined_inputs, outputs=("data",))
+        rows = {"data": self._uri("BiasInput", "data", folder="facets")}
+        joined = self._step("BiasInput", "bias_input", inputs=joined_inputs, outputs=rows)
         analysed = self.jobs.processing(
             "PostBias",
             role="bias-evaluator",
@@ -75,8 +79,18 @@ class BiasEvaluator:
         judged = self._step("JudgeBias", "judge_bias", inputs=judged_inputs, outputs=outputs)
         return joined, analysed, judged
 
+    def _uri(self, step: str, output: str, *, folder: SnapshotFolder) -> Uri:
+        """Names the prefix of an output that tells a row's facets."""
+        below = f"{snapshots_uri(self.jobs.settings, folder)}/runs"
+        return self.jobs.execution_uri(step, output, below=below)
+
     def _step(
-        self, name: str, module: str, *, inputs: Mapping[str, Uri], outputs: tuple[str, ...]
+        self,
+        name: str,
+        module: str,
+        *,
+        inputs: Mapping[str, Uri],
+        outputs: Sequence[str] | Mapping[str, Uri],
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,

@@ -20,6 +20,7 @@ from pipelines.jobs import Jobs, joined, output_uri, step_module
 from pipelines.offline import pipeline_session
 from pipelines.registration import Registration
 from sashiko.aws.images import job_images
+from sashiko.aws.names import bucket_name
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 from sashiko.staging import stage
@@ -46,17 +47,17 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     tracking_uri = ParameterString("MlflowTrackingUri")
     run_manifest_uri = ParameterString("RunManifestUri")
 
-    bucket = f"s3://{settings.bucket}"
+    artifacts = bucket_name(settings, "artifacts")
     session = pipeline_session(settings)
-    jobs = Jobs(settings=settings, session=session, execution_prefix=f"{bucket}/runs")
+    jobs = Jobs(settings=settings, session=session, execution_prefix=f"s3://{artifacts}/runs")
     images = job_images(settings)
-    staged = stage(recipe, contract_file=contract_file, bucket=settings.bucket)
+    staged = stage(recipe, contract_file=contract_file, bucket=artifacts)
     config = {step: channel.uri for step, channel in staged.config.items()}
     governed = GovernedData(
         jobs=jobs,
         images=images,
         config=config,
-        snapshots=f"{bucket}/snapshots/{staged.contract_hash[:16]}",
+        version=staged.contract_hash[:16],
         lake_uri=lake_uri,
         as_of=as_of,
     )
@@ -97,7 +98,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "model": staged.weights_uri,
         },
         hyperparameters=_strings(recipe),
-        checkpoints=f"{bucket}/checkpoints/{recipe.name}/",
+        checkpoints=f"s3://{artifacts}/checkpoints/{recipe.name}/",
     )
     compile_ = jobs.processing(
         "Compile",

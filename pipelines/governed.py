@@ -8,6 +8,8 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.jobs import Jobs, Uri, joined, output_uri, step_module
 from sashiko.aws.images import JobImages
+from sashiko.aws.names import snapshots_uri
+from sashiko.contract.model import View
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class GovernedData:
         jobs: makes steps.
         images: what they run in.
         config: step name -> URI of its configuration channel.
-        snapshots: S3 URI below which the snapshots of this contract lie.
+        version: names the contract's content; each of its versions has snapshots of its own.
         lake_uri: where the lake lies.
         as_of: the day that a snapshot is of.
     """
@@ -26,7 +28,7 @@ class GovernedData:
     jobs: Jobs
     images: JobImages
     config: Mapping[str, str]
-    snapshots: str
+    version: str
     lake_uri: Uri
     as_of: Uri
 
@@ -41,13 +43,12 @@ class GovernedData:
         Args:
             training: Snapshot.
         """
-        of = {"role": "bias-evaluator", "view": "facets"}
-        same_rows = {"training-manifest": output_uri(training, "manifest")}
-        rows = self._snapshot("SnapshotFacets", **of, inputs=same_rows)
-        return rows, self._validate("ValidateFacets", **of, snapshot=rows)
+        role, same_rows = "bias-evaluator", {"training-manifest": output_uri(training, "manifest")}
+        rows = self._snapshot("SnapshotFacets", role=role, view="facets", inputs=same_rows)
+        return rows, self._validate("ValidateFacets", role=role, view="facets", snapshot=rows)
 
     def _snapshot(
-        self, name: str, *, role: str, view: str, inputs: Mapping[str, Uri] = MappingProxyType({})
+        self, name: str, *, role: str, view: View, inputs: Mapping[str, Uri] = MappingProxyType({})
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,
@@ -60,7 +61,7 @@ class GovernedData:
             environment={"AWS_REGION": self.jobs.settings.region},
             inputs={"config": self.config[name], **inputs},
             outputs={
-                output: joined(self.snapshots, self.as_of, view, output)
+                output: joined(self._folder(view), output, self.version, self.as_of)
                 for output in ("data", "manifest")
             },
             isolated=False,
@@ -68,7 +69,7 @@ class GovernedData:
         )
 
     def _validate(
-        self, name: str, *, role: str, view: str, snapshot: ProcessingStep
+        self, name: str, *, role: str, view: View, snapshot: ProcessingStep
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,
@@ -81,6 +82,13 @@ class GovernedData:
                 "data": output_uri(snapshot, "data"),
                 "manifest": output_uri(snapshot, "manifest"),
             },
-            outputs=("verdict", "docs"),
+            outputs={
+                "verdict": self.jobs.execution_uri(name, "verdict"),
+                # Data Docs quote values that broke a rule, so they lie with the rows they are of.
+                "docs": self.jobs.execution_uri(name, "docs", below=f"{self._folder(view)}/runs"),
+            },
             verdict=True,
         )
+
+    def _folder(self, view: View) -> str:
+        return snapshots_uri(self.jobs.settings, view)

@@ -59,10 +59,16 @@ class Jobs:
     session: PipelineSession
     execution_prefix: str
 
-    def execution_uri(self, step: str, output: str) -> Join:
-        """Names an output's prefix: one per execution, step and output."""
+    def execution_uri(self, step: str, output: str, *, below: str = "") -> Join:
+        """Names an output's prefix: one per execution, step and output.
+
+        Args:
+            step: the step's name.
+            output: the output's name.
+            below: S3 URI that it lies under; where all steps' outputs lie if empty.
+        """
         execution = ExecutionVariables.PIPELINE_EXECUTION_ID
-        return joined(self.execution_prefix, execution, step, output)
+        return joined(below or self.execution_prefix, execution, step, output)
 
     def processing(
         self,

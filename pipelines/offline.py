@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from sashiko.aws.names import bucket_name
 from sashiko.settings import Settings
 
 
@@ -29,7 +30,7 @@ def pipeline_session(settings: Settings) -> Any:
     _validate_once(config)
     return PipelineSession(
         boto_session=boto3.Session(region_name=settings.region),
-        default_bucket=settings.bucket,
+        default_bucket=bucket_name(settings, "artifacts"),
         sagemaker_config=config,
     )
 

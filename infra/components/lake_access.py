@@ -21,6 +21,8 @@ from sashiko.settings import Settings
 
 _READ = ("s3:GetObject", "s3:GetObjectVersion")
 _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
+# Says of a snapshot what it holds, and holds no row.
+_MANIFEST = "training/manifest/"
 
 
 class LakeAccess(Construct):
@@ -56,11 +58,10 @@ class LakeAccess(Construct):
         self._enforced = settings.lake_formation.mode == "enforced"
         self._attach("etl", "Turns raw files into tables", self._loading())
         self._attach("break-glass", "Reads the lake in an emergency", self._emergency())
-        self._attach("training", "Reads the training snapshot", self._training())
+        self._attach("training", "Reads what it may train on", self._training())
+        self._attach("registrar", "Reads what says which rows a model is of", self._evidence())
         self._attach("broker", "Takes the training snapshot", self._snapshot("training"))
-        # The facets must be of the same rows, so it reads the training snapshot's manifest.
-        facets = [*self._snapshot("facets"), *self._objects("snapshots", ["training/"], _READ)]
-        self._attach("bias-evaluator", "Takes the facets snapshot", facets)
+        self._attach("bias-evaluator", "Takes the facets snapshot", self._facets())
         if self._enforced:
             self._attach("lake-formation", "Reads tables for Lake Formation", self._tables())
             self._attach("data-scientist", "Queries the lake", self._exploring(ml_key))
@@ -93,7 +94,7 @@ class LakeAccess(Construct):
 
     def _training(self) -> list[Allowed]:
         return [
-            *self._objects("snapshots", ["training/"], _READ),
+            *self._objects("snapshots", ["training/data/", "weights/"], _READ),
             _key(self._snapshots_key, writes=False),
         ]
 
@@ -112,6 +113,20 @@ class LakeAccess(Construct):
         ]
         # Without Lake Formation a query reads with the role's own rights.
         return statements if self._enforced else [*statements, *self._tables()]
+
+    def _facets(self) -> list[Allowed]:
+        return [
+            *self._snapshot("facets"),
+            # The facets must be of the same rows, so it reads the training snapshot's manifest.
+            *self._objects("snapshots", [_MANIFEST], _READ),
+            *self._objects("snapshots", ["weights/"], (*_READ, *_WRITE)),
+        ]
+
+    def _evidence(self) -> list[Allowed]:
+        return [
+            *self._objects("snapshots", [_MANIFEST], _READ),
+            _key(self._snapshots_key, writes=False),
+        ]
 
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
         return [

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from sashiko.aws.images import job_images
+from sashiko.aws.names import bucket_name
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
@@ -62,7 +63,7 @@ def run_locally(
         InputError: if the contract, the data, the weights or the machine do not allow a run.
     """
     contract_path = contract_file(recipe)
-    staged = stage(recipe, contract_file=contract_path, bucket=settings.bucket)
+    staged = stage(recipe, contract_file=contract_path, bucket=bucket_name(settings, "artifacts"))
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
     _make_private(home)
@@ -121,7 +122,7 @@ def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
 
 def _stage_manifest(store: Store, settings: Settings, started_from: Source) -> str:
     files = {"source.json": canonical_json(asdict(started_from))}
-    uri = content_uri(settings.bucket, "source", files)
+    uri = content_uri(bucket_name(settings, "artifacts"), "source", files)
     _write(store, uri, files)
     return uri
 

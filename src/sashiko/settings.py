@@ -161,11 +161,6 @@ class Settings(Frozen):
     lake_formation: LakeFormationSection
     network: NetworkSection
 
-    @property
-    def bucket(self) -> str:
-        """The artifacts bucket: its name is derived, so that every environment has its own."""
-        return f"{self.project}-{self.environment}-artifacts-{self.account}-{self.region}"
-
     def role_arn(self, role: str) -> str:
         """Returns the ARN of one of the fixed-name job roles, such as `broker`."""
         return f"arn:aws:iam::{self.account}:role/{self.project}-{self.environment}-{role}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sashiko.aws.names import bucket_name
 from sashiko.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -205,7 +206,7 @@ def refuses(attempt: Attempt, *texts: str) -> None:
 
 def bucket() -> str:
     """Returns the name of the local artifacts bucket."""
-    return load_settings("local", folder=ROOT / "config").bucket
+    return bucket_name(load_settings("local", folder=ROOT / "config"), "artifacts")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, encoding: str = "utf-8") -> Path:

@@ -1,5 +1,6 @@
 """The environments that the tests synthesize: upstream's base settings, and none of a fork's."""
 
+import atexit
 import functools
 import json
 import shutil
@@ -45,7 +46,9 @@ def new_app() -> Any:
     from aws_cdk import App
 
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    return App(context=context, analytics_reporting=False, outdir=tempfile.mkdtemp())
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return App(context=context, analytics_reporting=False, outdir=folder)
 
 
 @functools.cache

@@ -22,6 +22,7 @@ Role = Literal[
     "training",
 ]
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
+SnapshotFolder = Literal["training", "facets", "weights"]
 KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network"]
 
 # Apart from CDK's own `hnb659fds`, so that this project's bootstrap, with its own execution policy,
@@ -40,8 +41,16 @@ def role_name(settings: Settings, role: Role) -> str:
 
 
 def bucket_name(settings: Settings, bucket: Bucket) -> str:
-    """Names a bucket; account and region make it unique in the world."""
+    """Names a bucket; account and region make it unique in the world.
+
+    It is derived, so that every environment has its own.
+    """
     return f"{prefix(settings)}-{bucket}-{settings.account}-{settings.region}"
+
+
+def snapshots_uri(settings: Settings, folder: SnapshotFolder) -> str:
+    """Returns the S3 URI of a folder of the snapshots bucket; its policy names who writes there."""
+    return f"s3://{bucket_name(settings, 'snapshots')}/{folder}"
 
 
 def key_alias(settings: Settings, domain: KeyDomain) -> str:
