@@ -81,7 +81,7 @@ docs: $(BIN)/.dev ## rewrite docs/cli.md and the pipeline's graph in docs/archit
 
 bootstrap: $(BIN)/.infra node_modules/.done ## prepare an environment's account and region, once (ENV=prod)
 	@$(CDK) deploy --app "$(BIN)/python -m infra.bootstrap" --output cdk.out/bootstrap -c env=$(ENV) $(ARGS)
-	@options=$$($(BIN)/python -m infra.bootstrap $(ENV)); $(CDK) bootstrap $$options
+	@options=$$($(BIN)/python -m infra.bootstrap $(ENV)); $(CDK) bootstrap --app cdk.out/bootstrap $$options
 
 synth: $(BIN)/.infra node_modules/.done ## write an environment's templates to cdk.out (ENV=prod; ARGS="-q")
 	@$(CDK) synth -q -c env=$(ENV) $(ARGS)
@@ -92,7 +92,8 @@ diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is dep
 deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod)
 	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
 
-destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks; what is on RETAIN stays (ENV=prod)
+destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and, with on_destroy: delete, all data; what is on RETAIN stays (ENV=prod)
+	@$(BIN)/sashiko empty-buckets --env $(ENV) $(if $(filter --force -f,$(ARGS)),--yes)
 	@$(CDK) destroy --all -c env=$(ENV) $(ARGS)
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)

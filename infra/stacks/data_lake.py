@@ -103,9 +103,7 @@ class DataLake(EnvironmentStack):
         snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="facets/")
         snapshots.only("bias-evaluator", "break-glass", actions=_READ, below="facets/")
         snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="weights/")
-        snapshots.only(
-            "bias-evaluator", "training", "break-glass", actions=_READ, below="weights/"
-        )
+        snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, below="weights/")
         artifacts = self._bucket(
             "artifacts", key=self._ml_key, logs=logs, expiring=[_expires(RESULTS, _SCRATCH)]
         )

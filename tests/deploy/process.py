@@ -63,9 +63,18 @@ class Emulator:
         Raises:
             AssertionError: if it ends with another status than `status`.
         """
-        command = [str(ROOT / "node_modules/.bin/cdk"), "--no-notices", "--no-color", *arguments]
+        command = [str(ROOT / "node_modules/.bin/cdk"), "--no-notices", "--no-color"]
+        return self._run([*command, *arguments, "--app", "cdk.out"], folder, status)
+
+    def sashiko(self, *arguments: str, folder: Path, status: int = 0) -> str:
+        """Runs our own command in a folder that has a `config/`; as `cdk` does."""
+        return self._run(
+            [str(Path(sys.executable).with_name("sashiko")), *arguments], folder, status
+        )
+
+    def _run(self, command: list[str], folder: Path, status: int) -> str:
         done = subprocess.run(
-            [*command, "--app", "cdk.out"],
+            command,
             cwd=folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -74,7 +83,7 @@ class Emulator:
             text=True,
             check=False,
         )
-        assert done.returncode == status, f"cdk {' '.join(arguments)}:\n{done.stdout}"
+        assert done.returncode == status, f"{' '.join(command)}:\n{done.stdout}"
         return done.stdout
 
 

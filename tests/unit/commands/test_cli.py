@@ -84,3 +84,9 @@ def test_clean_refuses_a_folder_that_it_did_not_make(tmp_path):
     assert done.returncode == 1
     assert "thesis.txt" in done.stderr
     assert (tmp_path / "thesis.txt").is_file()
+
+
+def test_buckets_that_an_environment_keeps_are_not_emptied():
+    done = sashiko("empty-buckets", "--env", "prod", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "prod keeps its buckets (`on_destroy: retain`): nothing was emptied\n"
