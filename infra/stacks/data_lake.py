@@ -1,6 +1,7 @@
 """The lake: buckets and keys, the Glue tables, the ways in and out of them."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from aws_cdk import Duration
 from aws_cdk import aws_glue as glue
@@ -21,6 +22,7 @@ from sashiko.aws.names import (
     Bucket,
     KeyDomain,
     Role,
+    SnapshotView,
     exploration_workgroup_name,
     prefix,
     workgroup_name,
@@ -96,7 +98,8 @@ class DataLake(EnvironmentStack):
             logs=logs,
             expiring=[
                 _expires(folder, _SCRATCH)
-                for folder in ("training/scratch/", "facets/scratch/", RESULTS)
+                for view in get_args(SnapshotView)
+                for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
             ],
         )
         snapshots.only("broker", actions=["s3:PutObject"], below="training/")
@@ -168,15 +171,20 @@ class DataLake(EnvironmentStack):
                 table.add_resource_dependency(owner.grant)
 
     def _workgroups(self, *, after: Sequence[Construct]) -> None:
-        snapshots = QueryWorkgroup(
-            self,
-            "Snapshots",
-            settings=self.settings,
-            name=workgroup_name(self.settings),
-            description="Takes snapshots of the lake",
-            bucket="snapshots",
-            key=self._snapshots_key,
-        )
+        # One a view, below the view's folder: what a query returns is as sensitive as its view.
+        snapshots = [
+            QueryWorkgroup(
+                self,
+                f"Snapshots-{view}",
+                settings=self.settings,
+                name=workgroup_name(self.settings, view),
+                description=f"Takes snapshots of the lake: {view}",
+                bucket="snapshots",
+                folder=f"{view}/",
+                key=self._snapshots_key,
+            )
+            for view in get_args(SnapshotView)
+        ]
         exploration = QueryWorkgroup(
             self,
             "Exploration",
@@ -186,7 +194,7 @@ class DataLake(EnvironmentStack):
             bucket="artifacts",
             key=self._ml_key,
         )
-        for workgroup in (snapshots, exploration):
+        for workgroup in (*snapshots, exploration):
             workgroup.node.add_dependency(*after)
 
     def _security_configuration(self) -> glue.CfnSecurityConfiguration:

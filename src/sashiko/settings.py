@@ -115,18 +115,28 @@ class LakeFormationSection(Frozen):
     account_stack: bool
 
 
+ZoneLetter = Literal["a", "b", "c", "d", "e", "f"]
+
+
+def _each_once(letters: tuple[ZoneLetter, ...]) -> tuple[ZoneLetter, ...]:
+    if len(set(letters)) < len(letters):
+        raise ValueError("a zone is named twice")
+    return letters
+
+
 class NetworkSection(Frozen):
     """The VPC that jobs run in; it has no way to the internet.
 
     Attributes:
         cidr: its addresses.
-        zones: in how many availability zones it has a subnet.
+        zones: the letters of the availability zones that it has a subnet in. Not every account has
+            every letter of a region: `aws ec2 describe-availability-zones` lists its own.
         s3_prefix_lists: region -> id of AWS's prefix list of S3 there: jobs may reach no other
             addresses. AWS has one a region, and CloudFormation cannot look it up.
     """
 
-    cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[0-4])$")
-    zones: int = Field(ge=1, le=6)
+    cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$")
+    zones: Annotated[tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_each_once)]
     s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
 
 

@@ -52,9 +52,16 @@ def test_prod_keeps_roles_and_dev_does_not(templates):
 
 @pytest.mark.parametrize("role", sorted(PEOPLE))
 def test_people_come_from_the_account_with_a_second_factor(roles, role):
-    (statement,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
-    assert statement["Condition"] == {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    statements = roles[role]["AssumeRolePolicyDocument"]["Statement"]
+    assert {json.dumps(item["Principal"]) for item in statements} == {
+        '{"AWS": "arn:aws:iam::111122223333:root"}'
+    }
+    # A session of Identity Center carries no factor: its roles are known by their reserved path.
+    single_sign_on = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/*"
+    assert [item["Condition"] for item in statements] == [
+        {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+        {"ArnLike": {"aws:PrincipalArn": single_sign_on}},
+    ]
 
 
 @pytest.mark.parametrize("role", sorted(set(get_args(Role)) - PEOPLE))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DEV = """\
 account: "111122223333"
 on_destroy: delete
-network: {zones: 1}
+network: {zones: [a]}
 """
 VARIANTS = {
     "dev": ("dev", DEV + "lake_formation: {account_stack: true}\n"),
