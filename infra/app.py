@@ -20,7 +20,7 @@ from sashiko.aws.regions import check_region
 from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract, load_contract
 from sashiko.errors import InputError
-from sashiko.settings import Settings, load_settings
+from sashiko.settings import Settings, file_of, load_settings
 
 
 def add_stacks(
@@ -82,7 +82,7 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
     Raises:
         InputError: if one is missing or not valid, or two describe one table.
     """
-    where = f"config/{settings.environment}.yaml or config/base.yaml: key `contracts`"
+    where = f"{file_of('contracts', settings.environment)}: key `contracts`"
     contracts: dict[str, tuple[Path, Contract]] = {}
     for name in settings.contracts:
         file = Path("contracts") / f"{name}.odcs.yaml"
