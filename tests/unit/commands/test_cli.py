@@ -32,7 +32,10 @@ def test_help_lists_every_command():
     [
         (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
         (("run", "--env", "dev"), "arrive with the Pipeline stack"),
-        (("run", "--env", "moon"), "unknown environment `moon`, for which there is no config/moon.yaml"),
+        (
+            ("run", "--env", "moon"),
+            "unknown environment `moon`, for which there is no config/moon.yaml",
+        ),
         (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
         (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: batch_size"),
         (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
