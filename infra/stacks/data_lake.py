@@ -8,6 +8,7 @@ from aws_cdk import aws_glue as glue
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
 from infra.components.governed_location import GovernedLocation
@@ -200,24 +201,23 @@ class DataLake(EnvironmentStack):
     def _security_configuration(self) -> glue.CfnSecurityConfiguration:
         """Encrypts what Glue jobs write: data, bookmarks and logs."""
         config = glue.CfnSecurityConfiguration
-        return config(
-            self,
-            "GlueSecurity",
-            name=f"{prefix(self.settings)}-lake",
-            encryption_configuration=config.EncryptionConfigurationProperty(
-                cloud_watch_encryption=config.CloudWatchEncryptionProperty(
-                    cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=self._logs_key.key_arn
-                ),
-                job_bookmarks_encryption=config.JobBookmarksEncryptionProperty(
-                    job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=self._lake_key.key_arn
-                ),
-                s3_encryptions=[
-                    config.S3EncryptionProperty(
-                        s3_encryption_mode="SSE-KMS", kms_key_arn=self._lake_key.key_arn
-                    )
-                ],
+        encryption = config.EncryptionConfigurationProperty(
+            cloud_watch_encryption=config.CloudWatchEncryptionProperty(
+                cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=self._logs_key.key_arn
             ),
+            job_bookmarks_encryption=config.JobBookmarksEncryptionProperty(
+                job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=self._lake_key.key_arn
+            ),
+            s3_encryptions=[
+                config.S3EncryptionProperty(
+                    s3_encryption_mode="SSE-KMS", kms_key_arn=self._lake_key.key_arn
+                )
+            ],
         )
+        # Glue cannot change one: another content needs another name, or it "already exists".
+        id_ = content_id(self, "GlueSecurity", encryption)
+        name = f"{prefix(self.settings)}-{id_.removeprefix('GlueSecurity')}"
+        return config(self, id_, name=name, encryption_configuration=encryption)
 
 
 def _expires(folder: str, after: Duration) -> s3.LifecycleRule:

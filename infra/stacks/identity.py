@@ -9,14 +9,8 @@ from infra.components.allow import explain
 from infra.components.boundary import Boundary
 from infra.components.container_basics import container_basics
 from infra.components.guardrails import guardrails
-from infra.components.role_table import (
-    CONTAINERS,
-    DESCRIPTIONS,
-    NEVER,
-    PEOPLE,
-    closed_buckets,
-    own_permissions,
-)
+from infra.components.role_permissions import own_permissions
+from infra.components.role_table import CONTAINERS, DESCRIPTIONS, NEVER, PEOPLE, closed_buckets
 from infra.components.trust import people, service
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import Role, prefix, role_name

@@ -3,7 +3,8 @@
 import pytest
 
 from infra.components.endpoints import INTERFACES
-from tests.infra.variants import resources
+from sashiko.aws.environment import read_environment
+from tests.infra.variants import resources, settings_of, synthesized
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,27 @@ def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
         callers = [callers] if isinstance(callers, str) else callers
         assert condition["StringEquals"] == {"aws:PrincipalAccount": "111122223333"}
         assert {arn.partition("sashiko-dev-")[2] for arn in callers} == set(use.callers)
+
+
+def test_each_caller_may_do_something_behind_its_door():
+    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    roles = {role.name: role for role in dev.principals}
+    # Who one is needs no permission; the images come with the stack that makes the repositories.
+    doors = INTERFACES.keys() - {"sts", "ecr.api", "ecr.dkr"}
+    idle = [
+        (service, caller)
+        for service in sorted(doors)
+        for caller in INTERFACES[service].callers
+        if not any(roles[caller].may(action, "*") for action in INTERFACES[service].actions)
+    ]
+    assert idle == []
+    unused = [
+        action
+        for service in sorted(doors)
+        for action in INTERFACES[service].actions
+        if not any(roles[caller].may(action, "*") for caller in INTERFACES[service].callers)
+    ]
+    assert unused == []
 
 
 def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
