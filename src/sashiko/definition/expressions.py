@@ -127,7 +127,10 @@ def _json_get(argument: Any, context: Context, *, where: str) -> Any:
     step, rest = _split_step(str(target), where=where)
     if not rest.startswith(_PROPERTY_FILES):
         raise InputError(f"{where}: PropertyFile must Get Steps.<step>.PropertyFiles.<name>")
-    return context.read_file(step, rest.removeprefix(_PROPERTY_FILES), str(argument["Path"]))
+    path = argument["Path"]
+    if not isinstance(path, str):  # aws/sagemaker-python-sdk#3463: no expression stands there
+        raise InputError(f"{where}: Path must be text, got {path!r}")
+    return context.read_file(step, rest.removeprefix(_PROPERTY_FILES), path)
 
 
 def as_text(value: Any, *, where: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sashiko.definition.arguments import JobArguments, image_of, job_arguments, output_uris
 from sashiko.definition.conditions import check_conditions
-from sashiko.definition.durations import parse_duration
+from sashiko.definition.durations import check_expiry
 from sashiko.definition.expressions import Context, resolve
 from sashiko.definition.graph import Graph, build_graph
 from sashiko.definition.model import Definition, Step
@@ -74,11 +74,7 @@ def _check_job(step: Step, resolved: Any, *, images: Collection[str]) -> JobArgu
         raise InputError(
             f"step `{step.name}`: no local command for the image `{image}`; known: {known}"
         )
-    if step.expires:
-        try:
-            parse_duration(step.expires)
-        except InputError as error:
-            raise InputError(f"step `{step.name}`, CacheConfig.ExpireAfter: {error}") from error
+    check_expiry(step)
     return arguments
 
 
