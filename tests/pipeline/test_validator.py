@@ -65,7 +65,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "text for an integer": (
         set_in(*TRAIN, "ResourceConfig", "InstanceCount", to="1"),
         "step `Train`, Arguments.ResourceConfig.InstanceCount",
-        "expected an integer, got a string ('1')",
+        'expected an integer, got a string ("1")',
     ),
     "an integer for text": (
         set_in(*SNAPSHOT, "Environment", "OMP_NUM_THREADS", to=2),
@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a boolean for an integer": (
         set_in(*CLUSTER, "VolumeSizeInGB", to=True),
         "step `Snapshot`, Arguments.ProcessingResources.ClusterConfig.VolumeSizeInGB",
-        "expected an integer, got a boolean",
+        "expected an integer, got a boolean (true)",
     ),
     "text for a boolean": (
         set_in(*TRAIN, "EnableNetworkIsolation", to="true"),
@@ -218,7 +218,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
             to={"Get": "Steps.Train.BillableTimeInSeconds"},
         ),
         "step `Compile`, Arguments.Environment.X",
-        "expected a string, got an integer from ",
+        "expected a string, got an integer, from ",
     ),
     "a wait for an unknown step": (
         set_in("Train", "DependsOn", to=["Lost"]),
@@ -237,7 +237,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "a path that cannot be read": (
         set_in(*GATE, "LeftValue", to=read("a[")),
-        "file ValidateVerdict of step `Validate`",
+        "step `DataGate`, Arguments.Conditions[0].LeftValue",
         "cannot read the path `a[`",
     ),
     "a path that is an expression": (
@@ -321,12 +321,12 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a text parameter where the API wants an integer": (
         set_in(*TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
         "step `Train`, Arguments.ResourceConfig.InstanceCount",
-        "expected an integer, got a string from {'Get': 'Parameters.AsOf'}",
+        'expected an integer, got a string, from {"Get": "Parameters.AsOf"}',
     ),
     "an integer parameter where the API wants text": (
         set_parameter("AsOf", "Type", to="Integer"),
         "step `Snapshot`, Arguments.AppSpecification.ContainerArguments[5]",
-        "expected a string, got an integer from {'Get': 'Parameters.AsOf'}; "
+        'expected a string, got an integer, from {"Get": "Parameters.AsOf"}; '
         "make it text with Std:Join",
     ),
     "a default of another type": (
@@ -347,7 +347,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a default that an argument does not take": (
         set_parameter("LakeUri", "DefaultValue", to="x" * 257),
         "step `Snapshot`, Arguments.AppSpecification.ContainerArguments[3]",
-        "257 characters; allowed: up to 256 characters",
+        '257 characters; allowed: up to 256 characters, from {"Get": "Parameters.LakeUri"}',
     ),
     "a parameter's name that is no name": (
         set_parameter("MlflowTrackingUri", "Name", to="Mlflow URI"),
@@ -374,8 +374,10 @@ def test_every_problem_is_a_line() -> None:
     wrong = broken(wrong, FAULTS["bad enum"][0])
     wrong = broken(wrong, FAULTS["an undeclared parameter"][0])
     wrong = broken(wrong, FAULTS["a reference into a branch"][0])
+    wrong = broken(wrong, FAULTS["a wait for an unknown step"][0])
     assert [line.split(":")[0] for line in problems(wrong)] == [
         "step `Validate`, Arguments.Environment.X",
+        "step `Train`, DependsOn[0]",
         "step `Train`, Arguments.HyperParameters.seed",
         "step `Train`, Arguments.ResourceConfig.InstanceType",
         "step `Train`, Arguments.Environment.X",
@@ -411,12 +413,21 @@ def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> Non
         set_in(*TRAIN, "Tags", to=[{"Key": "équipe", "Value": "données/1"}]),
         set_in(*TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
         set_in(*TRAIN, "HyperParameters", "seed", to=read("seed")),
+        set_in(*TRAIN, "ResourceConfig", "VolumeSizeInGB", to=read("size")),
         set_in(
             *("Compile", "Arguments", "Environment", "X"),
             to={"Get": "Steps.Train.HyperParameters['seed']"},
         ),
     ],
-    ids=["job name", "experiment", "tags", "integer parameter", "from a file", "map"],
+    ids=[
+        "job name",
+        "experiment",
+        "tags",
+        "integer parameter",
+        "text of a file",
+        "number of a file",
+        "map",
+    ],
 )
 def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
     definition = broken(GOLDEN, harmless)

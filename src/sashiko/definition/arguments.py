@@ -56,7 +56,8 @@ def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
 def _names(items: Any, key: str) -> list[str]:
     if not isinstance(items, list):
         return []
-    return [item[key] for item in items if isinstance(item, Mapping) and key in item]
+    found = [item.get(key) for item in items if isinstance(item, Mapping)]
+    return [name for name in found if isinstance(name, str)]
 
 
 def _check_unique(names: list[str], *, source: str) -> None:

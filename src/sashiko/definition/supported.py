@@ -10,7 +10,7 @@ from sashiko.definition.durations import check_expiry
 from sashiko.definition.expressions import Context, resolve
 from sashiko.definition.graph import Graph, build_graph
 from sashiko.definition.model import Definition, Step
-from sashiko.definition.properties import describe_job, job_name, split_path
+from sashiko.definition.properties import describe_job, job_name
 from sashiko.errors import InputError
 
 _UNKNOWN = "s3://unknown/until-the-step-has-run"
@@ -98,7 +98,6 @@ def _exclude_each_other(one: Step, other: Step) -> bool:
     )
 
 
-def _unknown_content(step: str, file: str, path: str) -> str:
+def _unknown_content(_step: str, _file: str, _path: str) -> str:
     """Stands for what a step will write: a text that could be anything, an S3 URI too."""
-    split_path(path, where=f"file {file} of step `{step}`")
     return _UNKNOWN

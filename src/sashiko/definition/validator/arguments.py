@@ -1,5 +1,6 @@
 """A JSON value against a shape of the API: names, types, what is required, and limits."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +24,7 @@ _TYPES: Mapping[str, tuple[str, type | tuple[type, ...]]] = MappingProxyType(
         **dict.fromkeys(("float", "double"), ("a number", (int, float))),
     }
 )
+_FIX = "; make it text with Std:Join (`.to_string()` in the SDK)"
 
 
 def check_value(
@@ -48,13 +50,14 @@ def check_value(
         yield None
     elif not _fits(value, shape):
         expected, _ = _TYPES[shape.type_name]
-        yield f"{where}: expected {expected}, got {_describe(value, shown)}"
+        fix = _FIX if shape.type_name == "string" and is_expression(shown) else ""
+        yield f"{where}: expected {expected}, got {_describe(value, shown)}{fix}"
     elif shape.type_name == "structure":
         yield from _members(value, shape, where=where, resolve=resolve, given=given)
     else:
         problem = limit_problem(value, shape) if is_known(value) else None
         if problem:
-            yield f"{where}: {problem}"
+            yield f"{where}: {problem}{_origin(shown)}"
         elif shape.type_name not in ("list", "map"):
             yield None
         yield from _items(value, shape, where=where, resolve=resolve)
@@ -92,12 +95,14 @@ def _fits(value: Any, shape: Shape) -> bool:
 
 
 def _describe(value: Any, shown: Any) -> str:
-    """Names a value's type, and the expression that it comes from; both as JSON has them."""
+    """Names a value's type, and the expression that it comes from, in JSON's words."""
     words = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
     words |= {list: "a list", dict: "an object", type(None): "null"}
     word = next(word for kind, word in words.items() if isinstance(value, kind))
     if is_expression(shown):
-        text = f"{word} from {shown}"
-        number = isinstance(value, int | float)
-        return f"{text}; make it text with Std:Join (`.to_string()` in the SDK)" if number else text
-    return f"{word} ({value!r})" if isinstance(value, str | int | float) else word
+        return f"{word}{_origin(shown)}"
+    return f"{word} ({json.dumps(value)})" if isinstance(value, str | int | float) else word
+
+
+def _origin(shown: Any) -> str:
+    return f", from {json.dumps(shown)}" if is_expression(shown) else ""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sashiko.definition.expressions import is_expression
 from sashiko.definition.model import Step
 from sashiko.definition.validator.api import Shape, job_api
 from sashiko.definition.validator.unknown import stand_in
@@ -21,8 +20,6 @@ def described(step: Step) -> Mapping[str, Any]:
 
 
 def _value(shape: Shape, given: Any) -> Any:
-    if is_expression(given):
-        given = None
     match shape.type_name:
         case "structure":
             inside = given if isinstance(given, Mapping) else {}
@@ -34,4 +31,5 @@ def _value(shape: Shape, given: Any) -> Any:
             inside = given if isinstance(given, Mapping) else {}
             return {key: _value(shape.value, item) for key, item in inside.items()}
         case kind:
+            # An expression stands for what only a run can know, too.
             return given if isinstance(given, str | int | float) else stand_in(kind)

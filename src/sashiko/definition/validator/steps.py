@@ -10,7 +10,6 @@ from sashiko.definition.durations import check_expiry
 from sashiko.definition.graph import awaited_steps, referred_step
 from sashiko.definition.model import Definition, Step
 from sashiko.definition.parameters import fits
-from sashiko.definition.properties import split_path
 from sashiko.definition.validator.api import job_api, shape
 from sashiko.definition.validator.arguments import Resolve, check_value
 from sashiko.definition.validator.described import described
@@ -39,7 +38,7 @@ def known_values(definition: Definition) -> expressions.Context:
         },
         execution={name: stand_in("string") for name in _EXECUTION},
         describe=properties.__getitem__,
-        read_file=_unknown_content,
+        read_file=lambda _step, _file, _path: stand_in("any"),
     )
 
 
@@ -83,7 +82,8 @@ def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | No
     given = frozenset({api.name})
     yield from check_value(step.arguments, api.create, where=where, resolve=resolve, given=given)
     yield from problem_of(check_names, step, step.arguments)
-    for key in step.arguments.get("ExperimentConfig", ()):
+    experiment = step.arguments.get("ExperimentConfig")
+    for key in experiment if isinstance(experiment, Mapping) else ():
         if key != _EXPERIMENT_KEY:
             yield (
                 f"{where}.ExperimentConfig: a pipeline names experiment and trial itself; "
@@ -113,8 +113,3 @@ def _check_expressions(value: Any, *, where: str, resolve: Resolve) -> Iterator[
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _check_expressions(item, where=f"{where}[{index}]", resolve=resolve)
-
-
-def _unknown_content(step: str, file: str, path: str) -> Any:
-    split_path(path, where=f"file {file} of step `{step}`")
-    return stand_in("any")
