@@ -1,12 +1,13 @@
 """The roles: who may assume them, and what none of them may do."""
 
+import fnmatch
 import json
 from typing import get_args
 
 import pytest
 
 from sashiko.aws.names import Role
-from tests.infra.variants import resources
+from tests.infra.variants import VARIANTS, resources
 
 PEOPLE = {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer"}
 
@@ -157,6 +158,36 @@ def test_nobody_reads_the_lakes_objects_past_lake_formation(templates):
 def test_without_lake_formation_the_broker_reads_what_athena_reads(templates):
     assert _closed(templates, "iam_only", "broker") == {"raw"}
     assert _closed(templates, "iam_only", "training") == {"raw", "curated"}
+
+
+def test_the_boundary_lets_through_what_the_policies_allow_and_no_other_service(templates):
+    (boundary,) = resources(templates("dev")["Identity"], "AWS::IAM::ManagedPolicy").values()
+    statements = boundary["Properties"]["PolicyDocument"]["Statement"]
+    (cap,) = [item for item in statements if item["Effect"] == "Allow"]
+    documents = [
+        policy["PolicyDocument"]
+        for variant in VARIANTS
+        for template in templates(variant).values()
+        for role in resources(template, "AWS::IAM::Role").values()
+        for policy in role["Properties"].get("Policies", [])
+    ] + [
+        policy["Properties"]["PolicyDocument"]
+        for variant in VARIANTS
+        for template in templates(variant).values()
+        for policy in resources(template, "AWS::IAM::ManagedPolicy").values()
+        if policy != boundary
+    ]
+    allowed = {
+        action
+        for document in documents
+        for item in document["Statement"]
+        if item["Effect"] == "Allow" and item["Action"] != cap["Action"]
+        for action in _list(item["Action"])
+    }
+    capped = {a for a in allowed if not any(fnmatch.fnmatchcase(a, w) for w in cap["Action"])}
+    assert not capped, "these have no effect without a line in infra/components/boundary.py"
+    for action in ("ec2:RunInstances", "iam:CreateUser", "lambda:CreateFunction"):
+        assert not any(fnmatch.fnmatchcase(action, within) for within in cap["Action"])
 
 
 def test_the_boundary_caps_escalation_grants_and_the_region(templates):
