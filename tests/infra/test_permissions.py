@@ -26,6 +26,7 @@ def test_the_matrix_is_the_one_that_was_reviewed(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off", "iam_only"])
+@pytest.mark.control("AC-4", "AC-5")
 def test_what_must_never_be_is_not(variant: str) -> None:
     found = environment(variant)
     assert never.ml_reading_pii(found) == set()

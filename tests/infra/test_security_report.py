@@ -130,6 +130,7 @@ def test_without_checkov_the_message_says_how_to_get_it(report, tmp_path):
 
 
 @pytest.mark.parametrize("variant", ["iam_only", "prod"])
+@pytest.mark.control("the whole pack", "IAM.1")
 def test_nists_findings_are_explained(variant):
     from infra.app import add_stacks
     from infra.security_report.synth import synth_findings
