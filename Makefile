@@ -27,7 +27,7 @@ CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 .PHONY: synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
 	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of infra; 'make run' and 'make test' do not" >&2
