@@ -115,8 +115,14 @@ class DataLake(EnvironmentStack):
         return raw, curated, snapshots, artifacts
 
     def _explain(self, logs: PrivateBucket) -> None:
+        why = "S3 delivers access logs only to a bucket under S3's own key"
         acknowledge(
-            logs, {"customer-key": "S3 delivers access logs only to a bucket under S3's own key"}
+            logs,
+            {
+                "CKV_AWS_18": "It is where access is logged: logging its own would never end",
+                "NIST-S3DefaultEncryptionKMS": why,
+                "customer-key": why,
+            },
         )
         if logs.policy:
             arn = f"<{self.resolve(logs.bucket_arn)['Fn::GetAtt'][0]}.Arn>"

@@ -55,6 +55,7 @@ def _policy_text(template, role):
     return json.dumps([policy["Properties"]["PolicyDocument"] for policy in mine])
 
 
+@pytest.mark.control("AC-4")
 def test_exactly_three_roles_may_read_objects_of_the_lake(templates):
     lake = templates("dev")["DataLake"]
     for bucket in ("raw", "curated"):
@@ -105,6 +106,7 @@ def test_a_reader_asks_lake_formation_and_has_no_object_of_the_lake_by_iam(templ
         assert "-raw-" not in text
 
 
+@pytest.mark.control("KMS.4")
 def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
     keys = resources(templates("dev")["DataLake"], "AWS::KMS::Key").values()
     assert len(keys) == 4
@@ -130,6 +132,7 @@ def test_no_value_crosses_stacks_by_export(templates, variant):
         assert exports == [], name
 
 
+@pytest.mark.control("S3.5", "S3.8", "S3.9", "S3.12", "S3.13", "S3.14", "S3.17")
 def test_each_bucket_is_private_versioned_logged_and_forgets_in_time(templates):
     lake = templates("dev")["DataLake"]
     buckets = _buckets(lake)
@@ -264,6 +267,7 @@ def test_only_who_takes_a_views_snapshots_may_use_its_workgroup(templates, view,
 
 
 @pytest.mark.parametrize(("variant", "policy"), [("dev", "Delete"), ("prod", "Retain")])
+@pytest.mark.control("retain")
 def test_one_setting_says_what_outlives_the_stack(templates, variant, policy):
     lake = templates(variant)["DataLake"]
     # A policy and an alias stay with what they guard and name.

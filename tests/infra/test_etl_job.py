@@ -40,6 +40,7 @@ def test_each_contract_has_a_job_and_a_ruleset_of_one_name(lake, jobs):
     assert set(jobs) == set(_named(lake, "AWS::Glue::DataQualityRuleset")) == names
 
 
+@pytest.mark.control("Glue.4")
 def test_a_job_runs_once_at_a_time_encrypted_and_remembers_nothing(lake, jobs):
     (security,) = _named(lake, "AWS::Glue::SecurityConfiguration")
     for job in jobs.values():

@@ -13,6 +13,7 @@ def network(templates):
     return templates("dev")["Network"]
 
 
+@pytest.mark.control("EC2.15", "SC-7")
 def test_no_way_to_the_internet(network):
     kinds = {resource["Type"] for resource in network["Resources"].values()}
     assert not {kind for kind in kinds if "Gateway" in kind or kind == "AWS::EC2::Route"}
@@ -29,6 +30,7 @@ def test_zones_follow_the_settings(templates):
     assert zones == {"dev": {"us-east-1a"}, "prod": {"us-east-1a", "us-east-1b"}}
 
 
+@pytest.mark.control("SC-7")
 def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
     doors = {
         door["Properties"]["ServiceName"].removeprefix("com.amazonaws.us-east-1."): door
@@ -65,6 +67,7 @@ def test_each_caller_may_do_something_behind_its_door():
     assert unused == []
 
 
+@pytest.mark.control("SC-7")
 def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
     (jobs,) = [
         group["Properties"]
@@ -78,6 +81,7 @@ def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
     assert not resources(network, "AWS::EC2::SecurityGroupEgress")
 
 
+@pytest.mark.control("EC2.6")
 def test_all_flows_are_logged_encrypted(network):
     (log,) = resources(network, "AWS::EC2::FlowLog").values()
     (group,) = resources(network, "AWS::Logs::LogGroup").values()

@@ -34,6 +34,7 @@ def classes(variant: str) -> never.Classes:
 
 
 @pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off"])
+@pytest.mark.control("AC-4", "AC-5")
 def test_what_must_never_be_is_not(variant: str) -> None:
     found = environment(variant)
     assert never.ml_reading_pii(found, classes(variant)) == set()
