@@ -5,7 +5,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.components.key_administration import administration
 from sashiko.aws.names import KeyDomain, key_alias, prefix
 from sashiko.settings import Settings
 
@@ -13,9 +12,8 @@ from sashiko.settings import Settings
 class DomainKey(kms.Key):
     """A rotating key with a fixed alias.
 
-    Its policy names the account, services and CloudFormation, no role of ours: roles come and go
-    with other stacks, and a key that named them could be neither made before them nor kept after
-    them.
+    Its policy names the account and services, no role: roles come and go with other stacks, and a
+    key that named them could be neither made before them nor kept after them.
     """
 
     def __init__(
@@ -35,7 +33,6 @@ class DomainKey(kms.Key):
             enable_key_rotation=True,
             removal_policy=removal_policy,
         )
-        self.add_to_resource_policy(administration(settings))
         # The name tells a person which key a kept bucket needs, once the stack is gone.
         self.add_alias(key_alias(settings, domain)).apply_removal_policy(removal_policy)
         if domain == "logs":

@@ -1,7 +1,6 @@
 """What CloudFormation may do to buckets, keys and log groups, and never to what they hold."""
 
 from infra.components.allow import Allowed, allow
-from infra.components.key_administration import KEY_ADMINISTRATION
 from sashiko.settings import Settings
 
 _NAMED = "All names of the project begin with its prefix; environments are not known here."
@@ -48,7 +47,28 @@ def _keys(settings: Settings) -> list[Allowed]:
             why="A key has no ARN before it is made; it must carry the project's tag.",
         ),
         allow(
-            KEY_ADMINISTRATION,
+            [
+                "kms:CreateAlias",
+                "kms:DescribeKey",
+                "kms:EnableKeyRotation",
+                "kms:GetKeyPolicy",
+                "kms:GetKeyRotationStatus",
+                "kms:ListResourceTags",
+            ],
+            [f"{keys}:key/*"],
+            why="A deploy does these seconds after it made the key, and KMS may take five minutes "
+            "until a tag counts. None opens a key: they read, rotate, or add one of our names.",
+        ),
+        allow(
+            [
+                "kms:DeleteAlias",
+                "kms:PutKeyPolicy",
+                "kms:ScheduleKeyDeletion",
+                "kms:TagResource",
+                "kms:UntagResource",
+                "kms:UpdateAlias",
+                "kms:UpdateKeyDescription",
+            ],
             [f"{keys}:key/*"],
             conditions={"StringEquals": {"aws:ResourceTag/project": settings.project}},
             why="Keys have no names: the condition on the tag means the project's.",

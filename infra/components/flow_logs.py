@@ -9,7 +9,6 @@ from constructs import Construct
 
 from infra.components.allow import allow, explain
 from infra.components.boundary import boundary_of
-from infra.components.key_administration import administration
 from infra.components.trust import service
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import key_alias, prefix
@@ -63,7 +62,6 @@ def _key(
         enable_key_rotation=True,
         removal_policy=removal_policy,
     )
-    key.add_to_resource_policy(administration(settings))
     key.add_alias(key_alias(settings, "network")).apply_removal_policy(removal_policy)
     key.add_to_resource_policy(
         iam.PolicyStatement(

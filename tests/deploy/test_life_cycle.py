@@ -138,11 +138,11 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
 
 
 def test_the_work_group_keeps_its_own_output_location(dev: Emulator) -> None:
-    found = dev.client("athena").get_work_group(WorkGroup="sashiko-dev-snapshots")["WorkGroup"]
+    found = dev.client("athena").get_work_group(WorkGroup="sashiko-dev-snapshots-training")["WorkGroup"]
 
     assert found["Configuration"]["EnforceWorkGroupConfiguration"] is True
     location = found["Configuration"]["ResultConfiguration"]["OutputLocation"]
-    assert location.startswith(f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/")
+    assert location == f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/training/athena/"
 
 
 def test_audit_and_doctor_are_content_with_a_fresh_deploy(

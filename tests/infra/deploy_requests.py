@@ -117,7 +117,10 @@ def _requests(
     if action.partition(":")[0] in WITHOUT_REGION:
         context["aws:requestedregion"] = "of-another-region"
     when = "request" if verb == "create" and action in BEFORE_THE_KEY else "resource"
-    context |= {f"aws:{when}tag/{key.lower()}": value for key, value in _tags(variant, resource)}
+    if verb != "create" or action in BEFORE_THE_KEY or not action.startswith("kms:"):
+        tags = _tags(variant, resource)
+        context |= {f"aws:{when}tag/{key.lower()}": value for key, value in tags}
+    # Else the key was made seconds ago, and KMS may take five minutes until its tag counts.
     for arn in _arns(variant, kind, action, resource):
         yield Request(action=action, resource=arn, context=context, complete=True)
 

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from sashiko.aws.names import exec_role_arn
 from tests.infra.lake_grants import role_of
 from tests.infra.variants import contracts_of, resources, settings_of, synthesized
 
@@ -108,7 +107,7 @@ def test_a_reader_asks_lake_formation_and_has_no_object_of_the_lake_by_iam(templ
 
 
 @pytest.mark.control("KMS.4")
-def test_the_key_policies_name_the_account_services_and_of_roles_cloudformation_alone(templates):
+def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
     keys = resources(templates("dev")["DataLake"], "AWS::KMS::Key").values()
     assert len(keys) == 4
     for key in keys:
@@ -119,8 +118,6 @@ def test_the_key_policies_name_the_account_services_and_of_roles_cloudformation_
                 assert who == "logs.us-east-1.amazonaws.com"
                 context = statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
                 assert context.startswith("arn:aws:logs:us-east-1:111122223333:log-group:")
-            elif statement.get("Sid") == "CloudFormationAdministers":
-                assert who == exec_role_arn(settings_of("dev"))
             else:
                 assert kind == "AWS"
                 assert json.dumps(who).count("111122223333:root") == 1
