@@ -143,7 +143,8 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
 
 
 def test_the_work_group_keeps_its_own_output_location(dev: Emulator) -> None:
-    found = dev.client("athena").get_work_group(WorkGroup="sashiko-dev-snapshots-training")["WorkGroup"]
+    name = "sashiko-dev-snapshots-training"
+    found = dev.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
 
     assert found["Configuration"]["EnforceWorkGroupConfiguration"] is True
     location = found["Configuration"]["ResultConfiguration"]["OutputLocation"]
