@@ -11,6 +11,8 @@ from typing import Any
 
 import boto3
 
+from tests.infra.variants import VARIANTS
+
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
 
@@ -105,3 +107,21 @@ def running(account: str, home: Path) -> Iterator[Emulator]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def sashiko(
+    emulator: Emulator, folder: Path, *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """Runs this project's command on a folder's `cdk.out`, with the settings of variant `dev`."""
+    config = folder / "config"
+    config.mkdir(exist_ok=True)
+    (config / "base.yaml").write_text((ROOT / "config/base.yaml").read_text())
+    (config / "dev.yaml").write_text(VARIANTS["dev"][1])
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("sashiko")), *arguments],
+        cwd=folder,
+        env=emulator.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from .json_api import Handler, ServiceError
+from .opt_ins import OptIns
 
 _GROUPS = ("IAM_ALLOWED_PRINCIPALS", "EVERYONE")
 _EVERYONE = {
@@ -64,6 +65,7 @@ class LakeFormation:
             "GrantPermissions": self._grant,
             "RevokePermissions": self._revoke,
             "ListPermissions": self._list_grants,
+            **OptIns().operations,
         }
 
     # Settings and locations
