@@ -17,7 +17,7 @@ class LakeOwner(Construct):
     on, and a revoked DROP would leave the stack in DELETE_FAILED.
 
     Attributes:
-        grant: the last of the grants; a table waits for it.
+        grant: the last of the grants; what follows waits for it.
     """
 
     def __init__(

@@ -103,9 +103,7 @@ class DataLake(EnvironmentStack):
         snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="facets/")
         snapshots.only("bias-evaluator", "break-glass", actions=_READ, below="facets/")
         snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="weights/")
-        snapshots.only(
-            "bias-evaluator", "training", "break-glass", actions=_READ, below="weights/"
-        )
+        snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, below="weights/")
         artifacts = self._bucket(
             "artifacts", key=self._ml_key, logs=logs, expiring=[_expires(RESULTS, _SCRATCH)]
         )
@@ -161,13 +159,16 @@ class DataLake(EnvironmentStack):
         )
         if self.settings.lake_formation.mode == "enforced":
             owner = LakeOwner(self, "Owner", settings=self.settings, database=lake.database)
+            last = owner.grant
             for name, table in lake.tables.items():
                 location = GovernedLocation(
                     self, f"Location-{name}", settings=self.settings, table=name
                 )
                 location.node.add_dependency(*after)
+                # Lake Formation refuses two changes of one role's grants at once.
+                location.grant.add_resource_dependency(last)
+                last = location.grant
                 table.add_resource_dependency(location.grant)
-                table.add_resource_dependency(owner.grant)
 
     def _workgroups(self, *, after: Sequence[Construct]) -> None:
         snapshots = QueryWorkgroup(

@@ -49,10 +49,16 @@ class Governed:
     def audit(self) -> list[Difference]:
         return list(compare(self.environment, read_live(self._account, self.environment)))
 
+    def checks(self) -> list[Check]:
+        return list(examine(self._account, self.environment))
+
     def failed(self) -> list[Check]:
         """What the doctor says no to."""
-        found = examine(self._account, self.environment)
-        return [check for check in found if check.status == "failed"]
+        return [check for check in self.checks() if check.status == "failed"]
+
+    def client(self, service: str) -> Any:
+        """The client that the commands use, too."""
+        return self._account.client(service)
 
     @property
     def database(self) -> str:
@@ -60,11 +66,11 @@ class Governed:
 
     @property
     def formation(self) -> Any:
-        return self._account.client("lakeformation")
+        return self.client("lakeformation")
 
     @property
     def glue(self) -> Any:
-        return self._account.client("glue")
+        return self.client("glue")
 
     def role(self, name: str) -> str:
         return self.environment.settings.role_arn(name)
