@@ -80,6 +80,10 @@ NAMED = {
         given={"KeyId": ("AliasName",)},
         absent=("NotFoundException",),
     ),
+    "AWS::LakeFormation::DataCellsFilter": _Named(
+        call=("lakeformation", "get_data_cells_filter"),
+        given={name: (name,) for name in ("TableCatalogId", "DatabaseName", "TableName", "Name")},
+    ),
     "AWS::LakeFormation::Resource": _Named(
         call=("lakeformation", "describe_resource"), given={"ResourceArn": ("ResourceArn",)}
     ),
