@@ -202,15 +202,23 @@ def _found(name, template, folder):
 
 
 @pytest.mark.parametrize(
-    ("environments", "found"),
-    [([["dev"]], []), ([["prod"]], ["Grant"]), ([["dev", "prod"]], ["Grant"]), ([], ["Grant"])],
+    ("tagged", "environments", "found"),
+    [
+        ("dev", [["dev"]], []),
+        ("dev", [["prod"]], ["Grant"]),
+        ("dev", [["dev", "prod"]], ["Grant"]),
+        ("dev", [], ["Grant"]),
+        # Where no template tags the database, which one it is remains open.
+        (None, [["prod"]], []),
+        (None, [["dev", "prod"]], ["Grant"]),
+    ],
 )
-def test_a_grant_by_tags_names_its_own_environment_alone(environments, found, tmp_path):
+def test_a_grant_by_tags_names_its_own_environment_alone(tagged, environments, found, tmp_path):
     tags = [("sashiko-environment", values) for values in environments]
-    template = {
-        "Grant": _tag_grant(BOTH[0], *tags),
-        "Database": _association({"Database": {"Name": "sashiko_dev"}}, environment="dev"),
-    }
+    template = {"Grant": _tag_grant(BOTH[0], *tags)}
+    if tagged:
+        database = {"Database": {"Name": "sashiko_dev"}}
+        template["Database"] = _association(database, environment=tagged)
     assert _found("tag-environment", template, tmp_path) == found
 
 
