@@ -38,27 +38,25 @@ def the_filter(lake: Governed) -> dict[str, Any]:
     return dict(found)
 
 
-def admin_removed(lake: Governed) -> Undo:
-    return lake.put_settings(DataLakeAdmins=[])
+def admin_removed(lake: Governed) -> None:
+    lake.put_settings(DataLakeAdmins=[])
 
 
-def person_made_admin(lake: Governed) -> Undo:
+def person_made_admin(lake: Governed) -> None:
     admins = [EXEC, lake.role("data-scientist")]
-    return lake.put_settings(
-        DataLakeAdmins=[{"DataLakePrincipalIdentifier": admin} for admin in admins]
-    )
+    lake.put_settings(DataLakeAdmins=[{"DataLakePrincipalIdentifier": admin} for admin in admins])
 
 
-def defaults_opened(lake: Governed) -> Undo:
-    return lake.put_settings(CreateTableDefaultPermissions=OPEN)
+def defaults_opened(lake: Governed) -> None:
+    lake.put_settings(CreateTableDefaultPermissions=OPEN)
 
 
-def engines_let_in(lake: Governed) -> Undo:
-    return lake.put_settings(AllowExternalDataFiltering=True)
+def engines_let_in(lake: Governed) -> None:
+    lake.put_settings(AllowExternalDataFiltering=True)
 
 
-def engines_let_in_wholly(lake: Governed) -> Undo:
-    return lake.put_settings(AllowFullTableExternalDataAccess=True)
+def engines_let_in_wholly(lake: Governed) -> None:
+    lake.put_settings(AllowFullTableExternalDataAccess=True)
 
 
 def tag_value_added(lake: Governed) -> None:

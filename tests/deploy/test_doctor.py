@@ -101,27 +101,22 @@ def _no_administrator(account: Governed) -> None:
     account.put_settings(DataLakeAdmins=[])
 
 
-def _deleted_administrator(account: Governed) -> Undo:
-    return _lingering(account, "role-to-go")
+def _deleted_administrator(account: Governed) -> None:
+    delete = _make_role(account, "role-to-go")
+    admins = [
+        exec_role_arn(account.environment.settings),
+        f"arn:aws:iam::{ACCOUNT}:role/role-to-go",
+    ]
+    account.put_settings(
+        DataLakeAdmins=[{"DataLakePrincipalIdentifier": admin} for admin in admins]
+    )
+    delete()
 
 
 def _deploying_role_deleted(account: Governed) -> None:
     """What `delete-stack CDKToolkit-sashiko` leaves: pitfall 3."""
     name = exec_role_arn(account.environment.settings).rpartition("/")[2]
     account.emulator.client("iam").delete_role(RoleName=name)
-
-
-def _lingering(account: Governed, name: str) -> Undo:
-    delete = _make_role(account, name)
-    admins = [
-        exec_role_arn(account.environment.settings),
-        f"arn:aws:iam::{ACCOUNT}:role/{name}",
-    ]
-    undo = account.put_settings(
-        DataLakeAdmins=[{"DataLakePrincipalIdentifier": admin} for admin in admins]
-    )
-    delete()
-    return undo
 
 
 def _defaults_open(account: Governed) -> None:
@@ -142,24 +137,35 @@ def _value_gone(account: Governed) -> None:
     [
         (_no_bootstrap, "CDK bootstrap", f"no {VERSION}", "make bootstrap ENV=dev"),
         (_old_bootstrap, "CDK bootstrap", "version 5, 6 is needed", "make bootstrap ENV=dev"),
-        (_no_administrator, "CloudFormation's role", "cfn-exec-role", "to DataLakeAdmins"),
-        (_deleted_administrator, "administrators that are gone", "role/role-to-go", "drop them"),
-        (_deploying_role_deleted, "administrators that are gone", "cfn-exec-role", "drop them"),
-        (_defaults_open, "default permissions", "IAM_ALLOWED_PRINCIPALS", "empty CreateDatabase"),
+        (_no_administrator, "CloudFormation's role", "cfn-exec-role", "put-data-lake-settings"),
+        (
+            _deleted_administrator,
+            "administrators that are gone",
+            "role/role-to-go",
+            "put-data-lake-",
+        ),
+        (
+            _deploying_role_deleted,
+            "administrators that are gone",
+            "cfn-exec-role",
+            "put-data-lake-settings",
+        ),
+        (_defaults_open, "default permissions", "IAM_ALLOWED_PRINCIPALS", "put-data-lake-"),
         (_tag_gone, "LF-Tag sashiko-environment", "lacks dev", "create-lf-tag"),
         (_value_gone, "LF-Tag sashiko-sensitivity", "lacks pii", "--tag-values-to-add pii"),
     ],
 )
 def test_one_thing_that_is_wrong_fails_with_its_fix(
-    account: Governed, trouble: Callable[[Governed], Undo | None], name: str, detail: str, fix: str
+    account: Governed, trouble: Callable[[Governed], None], name: str, detail: str, fix: str
 ) -> None:
-    undo = trouble(account)
+    trouble(account)
     (found,) = account.failed()
-    if undo:
-        undo()
     assert found.name.startswith(name)
     assert detail in found.detail
     assert fix in found.fix
+    if found.fix.startswith("aws"):
+        account.run(found.fix)
+        assert found.name not in {check.name for check in account.failed()}
 
 
 def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: Governed) -> None:

@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from sashiko.aws.difference import Difference, listed
 from sashiko.aws.environment import Environment
 from sashiko.aws.governance import Governance, LakeSettings
-from sashiko.aws.governance_json import administrator_json, edit_settings
 from sashiko.aws.names import exec_role_arn
+from sashiko.aws.settings_commands import (
+    add_administrator,
+    drop_administrators,
+    put_defaults,
+    put_member,
+)
 
 # Other teams add theirs here, and the templates only add to the list. What else is on, such as
 # access by engines outside of AWS, opens the lake itself.
@@ -31,30 +36,30 @@ def _administrators(
     """An administrator may grant itself anything: each that no template names is shown."""
     ours = {role.arn for role in environment.principals}
     for admin in sorted(expected.admins ^ live.admins):
-        resource, item = f"data-lake administrator {admin}", administrator_json(admin)
+        resource = f"data-lake administrator {admin}"
         if admin in live.admins:
             yield Difference(
                 kind="extra" if admin in ours else "note",
                 resource=resource,
                 detail="may grant itself anything; no template names it",
-                fix=edit_settings(f"drop {item} from DataLakeAdmins"),
+                fix=drop_administrators([admin]),
             )
         else:
-            fix = edit_settings(f"add {item} to DataLakeAdmins")
+            fix = add_administrator(admin)
             yield Difference(kind="missing", resource=resource, detail="", fix=fix)
 
 
 def _defaults(expected: LakeSettings, live: LakeSettings) -> Iterator[Difference]:
     for what, wanted, found in (
-        ("databases", expected.database_defaults, live.database_defaults),
-        ("tables", expected.table_defaults, live.table_defaults),
+        ("Database", expected.database_defaults, live.database_defaults),
+        ("Table", expected.table_defaults, live.table_defaults),
     ):
         if wanted != found:
             yield Difference(
                 kind="differs",
-                resource=f"default permissions of new {what}",
+                resource=f"default permissions of a new {what.lower()}",
                 detail=f"expected {listed(wanted)}, found {listed(found)}",
-                fix=edit_settings(f"correct the default permissions of new {what}"),
+                fix=put_defaults(what, principals=wanted),
             )
 
 
@@ -72,7 +77,7 @@ def _others(
             kind="note" if foreign else "differs",
             resource=f"data-lake setting {name}",
             detail=f"expected {listed(wanted)}, found {listed(found)}",
-            fix=edit_settings(f"correct {name}"),
+            fix=put_member(name, wanted),
         )
 
 

@@ -7,10 +7,10 @@ from typing import Literal
 from sashiko.aws.account import Account
 from sashiko.aws.environment import Environment
 from sashiko.aws.governance import EVERYBODY, LakeSettings
-from sashiko.aws.governance_json import administrator_json, edit_settings
 from sashiko.aws.leftovers import Leftover, leftovers
 from sashiko.aws.live import read_settings
 from sashiko.aws.names import QUALIFIER, exec_role_arn, prefix
+from sashiko.aws.settings_commands import add_administrator, drop_administrators, put_defaults
 
 Status = Literal["ok", "failed", "note"]
 _BOOTSTRAP_VERSION = 6  # what CDK's templates ask for
@@ -78,7 +78,7 @@ def _administrators(
             name="administrators that are gone",
             status="failed",
             detail=f"{', '.join(gone)}: a deploy ends with `Invalid principal`",
-            fix=edit_settings("drop them from DataLakeAdmins"),
+            fix=drop_administrators(gone),
         )
 
 
@@ -105,9 +105,7 @@ def _defaults(environment: Environment, settings: LakeSettings) -> Check:
         name=name,
         status="failed",
         detail=detail,
-        fix=edit_settings(
-            "empty CreateDatabaseDefaultPermissions and CreateTableDefaultPermissions"
-        ),
+        fix=put_defaults("Database", "Table"),
     )
 
 
@@ -120,7 +118,7 @@ def _exec_role(environment: Environment, settings: LakeSettings) -> Check:
         name=name,
         status="failed",
         detail=f"{role} is none: it may neither make the database nor grant on it",
-        fix=edit_settings(f"add {administrator_json(role)} to DataLakeAdmins"),
+        fix=add_administrator(role),
     )
 
 

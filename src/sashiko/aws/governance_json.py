@@ -174,20 +174,6 @@ def filter_json(key: tuple[str, str, str], cells: CellsFilter, *, account: str) 
     return place | {"RowFilter": rows} | _columns_json(cells)
 
 
-def edit_settings(change: str) -> str:
-    """Says how to change data-lake settings, of which the API only puts all at once."""
-    command = "aws lakeformation"
-    return (
-        f"{command} get-data-lake-settings --query DataLakeSettings > settings.json; {change} in "
-        f"it; {command} put-data-lake-settings --data-lake-settings file://settings.json"
-    )
-
-
-def administrator_json(arn: str) -> str:
-    """Writes an administrator as the data-lake settings list it."""
-    return f'{{"DataLakePrincipalIdentifier": "{arn}"}}'
-
-
 def _columns_json(of: Securable | CellsFilter) -> dict[str, Any]:
     if of.columns is not None:
         return {"ColumnNames": sorted(of.columns)}
