@@ -1,6 +1,5 @@
 """`sashiko doctor` of an account in the emulator: ready, and with one thing in the way."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from sashiko.aws.account import Account
 from sashiko.aws.doctor import examine
 from sashiko.aws.names import exec_role_arn
 from sashiko.errors import InputError
+from tests.deploy import left_behind
 from tests.deploy.assembly import synthesize
 from tests.deploy.governed import Governed, Undo
 from tests.deploy.process import ROOT, Emulator, running, sashiko
@@ -22,7 +22,6 @@ from tests.deploy.stacks import Stacks
 ACCOUNT = "111122223333"
 VERSION = "/cdk-bootstrap/sashiko/version"
 EVERYBODY = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
-CURATED = f"sashiko-dev-curated-{ACCOUNT}-us-east-1"
 ADOPT = "make deploy ENV=dev ARGS=--import-existing-resources"
 
 
@@ -56,7 +55,7 @@ def account(guest: Governed, owner: Governed) -> Governed:
     """A guest's account before the first deploy: bootstrapped, its role an administrator, tags."""
     _put_version(guest, "21")
     role = exec_role_arn(guest.environment.settings)
-    _make_role(guest, role.rpartition("/")[2])
+    left_behind.make_role(guest, role.rpartition("/")[2])
     guest.put_settings(
         DataLakeAdmins=[{"DataLakePrincipalIdentifier": role}],
         CreateDatabaseDefaultPermissions=[],
@@ -74,13 +73,6 @@ def account(guest: Governed, owner: Governed) -> Governed:
 def _put_version(account: Governed, value: str) -> None:
     ssm = account.emulator.client("ssm")
     ssm.put_parameter(Name=VERSION, Value=value, Type="String", Overwrite=True)
-
-
-def _make_role(account: Governed, name: str) -> Undo:
-    iam = account.emulator.client("iam")
-    if name not in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
-    return lambda: iam.delete_role(RoleName=name)
 
 
 def test_a_ready_account_passes_and_prints_its_administrators(account: Governed) -> None:
@@ -102,7 +94,7 @@ def _no_administrator(account: Governed) -> None:
 
 
 def _deleted_administrator(account: Governed) -> None:
-    delete = _make_role(account, "role-to-go")
+    delete = left_behind.make_role(account, "role-to-go")
     admins = [
         exec_role_arn(account.environment.settings),
         f"arn:aws:iam::{ACCOUNT}:role/role-to-go",
@@ -172,7 +164,7 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
     """Before the bootstrap is deleted: afterwards the role would linger as an administrator."""
     guide = (ROOT / "docs/first-deploy.md").read_text()
     (query,) = re.findall(r"--query '(DataLakeSettings \| [^']*)'", guide)
-    _make_role(account, "other")
+    left_behind.make_role(account, "other")
     other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/other"}
     deploying = {"DataLakePrincipalIdentifier": exec_role_arn(account.environment.settings)}
     account.put_settings(DataLakeAdmins=[deploying, other])
@@ -183,89 +175,20 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
     assert kept == found["DataLakeSettings"] | {"DataLakeAdmins": [other]}
 
 
-def _bucket_left(account: Governed) -> Undo:
-    s3 = account.emulator.client("s3")
-    s3.create_bucket(Bucket=CURATED)
-    return lambda: s3.delete_bucket(Bucket=CURATED)
-
-
-def _role_left(account: Governed) -> Undo:
-    return _make_role(account, "sashiko-dev-broker")
-
-
-def _policy_left(account: Governed) -> Undo:
-    iam = account.emulator.client("iam")
-    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
-    made = iam.create_policy(PolicyName="sashiko-dev-boundary", PolicyDocument=document)
-    return lambda: iam.delete_policy(PolicyArn=made["Policy"]["Arn"])
-
-
-def _key_left(account: Governed) -> Undo:
-    kms = account.emulator.client("kms")
-    key = kms.create_key()["KeyMetadata"]["KeyId"]
-    kms.create_alias(AliasName="alias/sashiko-dev-lake", TargetKeyId=key)
-    return lambda: kms.delete_alias(AliasName="alias/sashiko-dev-lake")
-
-
-def _log_group_left(account: Governed) -> Undo:
-    logs, templates = account.emulator.client("logs"), account.environment.templates
-    (group,) = templates.of_type("AWS::Logs::LogGroup")
-    name = group.properties["LogGroupName"]
-    logs.create_log_group(logGroupName=name)
-    return lambda: logs.delete_log_group(logGroupName=name)
-
-
-def _database_left(account: Governed) -> Undo:
-    account.glue.create_database(DatabaseInput={"Name": account.database})
-    return lambda: account.glue.delete_database(Name=account.database)
-
-
-def _job_left(account: Governed) -> Undo:
-    name = "sashiko-dev-etl-complaints"
-    account.glue.create_job(Name=name, Role="x", Command={"Name": "glueetl"})
-    return lambda: account.glue.delete_job(JobName=name)
-
-
-def _ruleset_left(account: Governed) -> Undo:
-    name = "sashiko-dev-etl-complaints"
-    account.glue.create_data_quality_ruleset(Name=name, Ruleset="Rules = [RowCount > 0]")
-    return lambda: account.glue.delete_data_quality_ruleset(Name=name)
-
-
-def _security_configuration_left(account: Governed) -> Undo:
-    name = "sashiko-dev-lake"
-    account.glue.create_security_configuration(Name=name, EncryptionConfiguration={})
-    return lambda: account.glue.delete_security_configuration(Name=name)
-
-
-def _workgroup_left(account: Governed) -> Undo:
-    athena = account.emulator.client("athena")
-    athena.create_work_group(Name="sashiko-dev-snapshots")
-    return lambda: athena.delete_work_group(WorkGroup="sashiko-dev-snapshots")
-
-
-def _location_left(account: Governed) -> Undo:
-    arn = min(account.environment.governance.locations)
-    role = exec_role_arn(account.environment.settings)
-    account.formation.register_resource(ResourceArn=arn, RoleArn=role)
-    return lambda: account.formation.deregister_resource(ResourceArn=arn)
-
-
 @pytest.mark.parametrize(
     ("leave", "name"),
     [
-        (_bucket_left, CURATED),
-        (_role_left, "sashiko-dev-broker"),
-        (_policy_left, "policy/sashiko-dev-boundary"),
-        (_key_left, "alias/sashiko-dev-lake"),
-        (_log_group_left, "sashiko-dev"),
-        (_database_left, "sashiko_dev"),
-        (_job_left, "sashiko-dev-etl-complaints"),
-        (_ruleset_left, "sashiko-dev-etl-complaints"),
-        (_security_configuration_left, "sashiko-dev-lake"),
-        (_workgroup_left, "sashiko-dev-snapshots"),
-        (_location_left, "arn:aws:s3:::sashiko-dev-curated-"),
+        (left_behind.bucket, left_behind.CURATED),
+        (left_behind.role, "sashiko-dev-broker"),
+        (left_behind.policy, "policy/sashiko-dev-boundary"),
+        (left_behind.key, "alias/sashiko-dev-lake"),
+        (left_behind.log_group, "sashiko-dev"),
+        (left_behind.database, "sashiko_dev"),
+        (left_behind.job, "sashiko-dev-etl-complaints"),
+        (left_behind.ruleset, "sashiko-dev-etl-complaints"),
+        (left_behind.security_configuration, "sashiko-dev-lake"),
+        (left_behind.workgroup, "sashiko-dev-snapshots"),
+        (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
     ],
 )
 def test_what_is_there_already_is_to_be_adopted(
@@ -278,12 +201,12 @@ def test_what_is_there_already_is_to_be_adopted(
     assert name in found.detail
     assert ADOPT in found.fix
     # A key without its import is another key, and the objects need theirs.
-    stack = {_key_left: "DataLake", _policy_left: "Identity"}.get(leave)
+    stack = {left_behind.key: "DataLake", left_behind.policy: "Identity"}.get(leave)
     assert (f"cdk import {stack} -c env=dev" in found.fix) == (stack is not None)
 
 
 def test_a_table_that_is_there_already_is_named_beside_its_database(account: Governed) -> None:
-    undo = _database_left(account)
+    undo = left_behind.database(account)
     table = {"Name": "complaints", "StorageDescriptor": {"Columns": []}}
     account.glue.create_table(DatabaseName=account.database, TableInput=table)
     (found,) = account.failed()
@@ -296,7 +219,8 @@ def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None
     def closed(request: Any, **_: Any) -> Any:
         # As S3 answers: the code alone, as a HEAD has no body.
         body = SimpleNamespace(stream=lambda: iter(()))
-        return AWSResponse(request.url, 403, {}, body) if CURATED in request.url else None
+        ours = left_behind.CURATED not in request.url
+        return None if ours else AWSResponse(request.url, 403, {}, body)
 
     events = account.client("s3").meta.events
     events.register("before-send.s3.HeadBucket", closed)
@@ -306,7 +230,7 @@ def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None
     events.unregister("before-send.s3.HeadBucket", closed)
     (found,) = failed
     assert found.name == "bucket names"
-    assert CURATED in found.detail
+    assert left_behind.CURATED in found.detail
     assert "`project` in config/dev.yaml" in found.fix
 
 
@@ -332,9 +256,9 @@ def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
     (bucket,) = (
         item
         for item in account.environment.templates.of_type("AWS::S3::Bucket")
-        if item.ref == CURATED
+        if item.ref == left_behind.CURATED
     )
-    body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": CURATED}}
+    body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": left_behind.CURATED}}
     stacks = Stacks(account.emulator)
     stacks.deploy(bucket.stack, {"Resources": {bucket.logical_id: body}})
     found = account.failed()
