@@ -19,13 +19,15 @@ ENV ?= dev
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
+# The command line fails on an open finding, which it is the report's to tell.
+REPORT := cdk.out/security-report/$(ENV)
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 
 .PHONY: help setup run test test-slow test-infra test-deploy check format ui serve report clean notebook golden lock docs
-.PHONY: synth diff deploy destroy bootstrap
+.PHONY: synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
 	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of infra; 'make run' and 'make test' do not" >&2
@@ -76,15 +78,20 @@ notebook: $(BIN)/.dev ## execute notebooks/explore_run.ipynb on the newest run, 
 golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 	$(BIN)/python tests/golden/rewrite.py
 
-docs: $(BIN)/.dev ## rewrite docs/cli.md and the pipeline's graph in docs/architecture.md
+docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/security-controls.md and the pipeline's graph in docs/architecture.md
 	$(BIN)/python -m docs.generate
 
 bootstrap: $(BIN)/.infra node_modules/.done ## prepare an environment's account and region, once (ENV=prod)
 	@$(CDK) deploy --app "$(BIN)/python -m infra.bootstrap" --output cdk.out/bootstrap -c env=$(ENV) $(ARGS)
-	@options=$$($(BIN)/python -m infra.bootstrap $(ENV)); $(CDK) bootstrap $$options
+	@options=$$($(BIN)/python -m infra.bootstrap $(ENV)); $(CDK) bootstrap --app cdk.out/bootstrap $$options
 
 synth: $(BIN)/.infra node_modules/.done ## write an environment's templates to cdk.out (ENV=prod; ARGS="-q")
 	@$(CDK) synth -q -c env=$(ENV) $(ARGS)
+
+security-report: $(BIN)/.infra $(VENV)-security/.done node_modules/.done ## what NIST 800-53, checkov, cdk-nag and our rules find in the templates, and why it stands (ENV=prod)
+	@rm -rf $(REPORT)
+	@$(CDK) synth -q -c env=$(ENV) -c security-report=true --output $(REPORT) >&2 || test -f $(REPORT)/validation-report.json
+	@$(BIN)/python -m infra.security_report $(REPORT) --checkov $(VENV)-security/bin/checkov
 
 diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is deployed (ENV=prod)
 	@$(CDK) diff -c env=$(ENV) $(ARGS)
@@ -92,7 +99,8 @@ diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is dep
 deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod)
 	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
 
-destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks; what is on RETAIN stays (ENV=prod)
+destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and, with on_destroy: delete, all data; what is on RETAIN stays (ENV=prod)
+	@$(BIN)/sashiko empty-buckets --env $(ENV) $(if $(filter --force -f,$(ARGS)),--yes)
 	@$(CDK) destroy --all -c env=$(ENV) $(ARGS)
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
@@ -100,6 +108,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(LOCK) requirements/infra.in -c requirements/run.txt -o requirements/infra.txt
 	$(LOCK) requirements/dev.in -c requirements/infra.txt -c requirements/run.txt -o requirements/dev.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
 clean: ## forget every run, model, download and cached result (.sashiko)
@@ -148,6 +157,13 @@ $(VENV)-serving/.done: requirements/serving.txt $(BIN)/.uv
 	echo "setting up $(VENV)-serving with $$($$python --version)" >&2; \
 	$$python -m venv $(VENV)-serving
 	@$(UV) pip install -q --python $(VENV)-serving/bin/python --require-hashes --no-deps -r requirements/serving.txt
+	@touch $@
+
+# checkov pins old versions of what others need too, and nothing else needs its 290 MB.
+$(VENV)-security/.done: requirements/security.txt $(BIN)/.uv
+	@echo "installing requirements/security.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-security
+	@$(UV) pip install -q --python $(VENV)-security/bin/python --require-hashes --no-deps -r requirements/security.txt
 	@touch $@
 
 node_modules/.done: package-lock.json

@@ -2,6 +2,7 @@
 
 - `architecture.md`, between its markers: the pipeline's graph, drawn from the golden definition.
 - `cli.md`: the command's reference, by typer's own generator.
+- `security-controls.md`: control, resources, proof, from the templates and the tests.
 """
 
 import json
@@ -30,7 +31,7 @@ _CLI_HEAD = "<!-- Written by `make docs`, from the help texts in src/sashiko/com
 
 
 def generated() -> dict[Path, str]:
-    """Returns path -> content of each document that is generated, in whole or in part."""
+    """Returns path -> content of each document that is generated without the templates."""
     architecture = ROOT / "docs/architecture.md"
     before, _, rest = architecture.read_text().partition(_BEGIN)
     _, end, after = rest.partition(_END)
@@ -95,6 +96,8 @@ def cli_reference() -> str:
 
 
 if __name__ == "__main__":
-    for path, content in generated().items():
+    from docs.security_controls import PAGE, prod_templates, security_page
+
+    for path, content in (generated() | {PAGE: security_page(prod_templates())}).items():
         path.write_text(content)
         print(path.relative_to(ROOT))

@@ -8,8 +8,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.jobs import Jobs, Uri, joined, output_uri, step_module
 from sashiko.aws.images import JobImages
-from sashiko.aws.names import snapshots_uri
-from sashiko.contract.model import View
+from sashiko.aws.names import SnapshotView, snapshots_uri
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,12 @@ class GovernedData:
         return rows, self._validate("ValidateFacets", role=role, view="facets", snapshot=rows)
 
     def _snapshot(
-        self, name: str, *, role: str, view: View, inputs: Mapping[str, Uri] = MappingProxyType({})
+        self,
+        name: str,
+        *,
+        role: str,
+        view: SnapshotView,
+        inputs: Mapping[str, Uri] = MappingProxyType({}),
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,
@@ -69,7 +73,7 @@ class GovernedData:
         )
 
     def _validate(
-        self, name: str, *, role: str, view: View, snapshot: ProcessingStep
+        self, name: str, *, role: str, view: SnapshotView, snapshot: ProcessingStep
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,
@@ -90,5 +94,5 @@ class GovernedData:
             verdict=True,
         )
 
-    def _folder(self, view: View) -> str:
+    def _folder(self, view: SnapshotView) -> str:
         return snapshots_uri(self.jobs.settings, view)

@@ -1,6 +1,7 @@
 """A SageMaker SDK session that builds definitions without credentials and without a call."""
 
 import os
+from functools import cache
 from typing import Any
 
 from sashiko.aws.names import bucket_name
@@ -28,6 +29,7 @@ def pipeline_session(settings: Settings) -> Any:
         "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
     }
     _validate_once(config)
+    _share_local_client()
     return PipelineSession(
         boto_session=boto3.Session(region_name=settings.region),
         default_bucket=bucket_name(settings, "artifacts"),
@@ -45,3 +47,15 @@ def _validate_once(config: dict[str, object]) -> None:
 
     SageMakerConfig.validate_sagemaker_config(config)
     SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _config=None: None)
+
+
+def _share_local_client() -> None:
+    """Makes one client of local mode instead of one for each processing step.
+
+    The SDK (3.27) makes it to learn the name of one of its methods, with a session of its own and
+    all its clients: 0.2 s a step, four fifths of the time that the steps take.
+    """
+    from sagemaker.mlops.workflow import steps
+
+    if isinstance(steps.LocalSagemakerClient, type):
+        steps.LocalSagemakerClient = cache(steps.LocalSagemakerClient)

@@ -1,6 +1,7 @@
 """Who calls which AWS service from inside the VPC: the endpoints and their policies follow from it.
 
-MLflow's endpoint (`aws.sagemaker.<region>.experiments`) joins the table with the MLflow App.
+S3 and Athena call KMS and Lake Formation, on their side; nobody in the VPC does. MLflow's
+endpoint (`aws.sagemaker.<region>.experiments`) joins the table with the MLflow App.
 """
 
 from collections.abc import Mapping
@@ -38,7 +39,6 @@ INTERFACES: Mapping[str, Use] = {
         callers=_LAKE,
         actions=(
             "athena:GetQueryExecution",
-            "athena:GetQueryResults",
             "athena:GetWorkGroup",
             "athena:StartQueryExecution",
             "athena:StopQueryExecution",
@@ -71,11 +71,6 @@ INTERFACES: Mapping[str, Use] = {
             "glue:GetTables",
         ),
     ),
-    "kms": Use(
-        callers=_CONTAINERS,
-        actions=("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
-    ),
-    "lakeformation": Use(callers=_LAKE, actions=("lakeformation:GetDataAccess",)),
     "logs": Use(
         callers=_CONTAINERS,
         actions=(
@@ -94,7 +89,6 @@ INTERFACES: Mapping[str, Use] = {
             "sagemaker:ListModelPackages",
         ),
     ),
-    "sagemaker.runtime": Use(callers=("endpoint-deployer",), actions=("sagemaker:InvokeEndpoint",)),
     "sts": Use(callers=_CONTAINERS, actions=("sts:GetCallerIdentity",)),
 }
 

@@ -98,20 +98,20 @@ class EtlJobs(Construct):
             command=glue.CfnJob.JobCommandProperty(
                 name="glueetl", python_version="3", script_location=self._script.s3_object_url
             ),
-            default_arguments=self._arguments(spec, asset),
+            default_arguments=self._arguments(asset),
         )
         job.add_resource_dependency(self._security)
         return asset
 
-    def _arguments(self, spec: LoadSpec, asset: Asset) -> Mapping[str, str]:
+    def _arguments(self, spec: Asset) -> Mapping[str, str]:
         curated = f"s3://{bucket_name(self._settings, 'curated')}"
         return {
             "--job-bookmark-option": "job-bookmark-disable",
             "--extra-py-files": self._package.s3_object_url,
             # Glue 5 always logs as it goes; the logs' key is for groups of this environment.
             "--custom-logGroup-prefix": self._log_groups,
-            "--spec": asset.s3_object_url,
-            "--raw": f"s3://{bucket_name(self._settings, 'raw')}/{spec.table}/",
+            "--spec": spec.s3_object_url,
+            "--raw": f"s3://{bucket_name(self._settings, 'raw')}",
             "--curated": curated,
             "--quarantine": f"{curated}/{QUARANTINE}",
         }
@@ -123,8 +123,9 @@ class EtlJobs(Construct):
     def _attach(self, assets: Sequence[Asset], folders: Sequence[str]) -> None:
         """Lets the role read its code and write its log; the lake itself is `LakeAccess`'s."""
         curated = f"arn:aws:s3:::{bucket_name(self._settings, 'curated')}"
-        # Glue's file system marks a folder by an empty object beside it.
-        marks = [f"{folder}_$folder$" for folder in folders]
+        # Glue's file system looks for each folder on the way as an object of its name, and marks it
+        # by an empty one beside it.
+        marks = [f"{folder}{end}" for folder in folders for end in ("", "_$folder$")]
         place = f"{self._settings.region}:{self._settings.account}"
         files = [f"arn:aws:s3:::{item.s3_bucket_name}/{item.s3_object_key}" for item in assets]
         statements: list[Allowed] = [

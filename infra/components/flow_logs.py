@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.components.allow import allow, explain
 from infra.components.boundary import boundary_of
 from infra.components.trust import service
+from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import key_alias, prefix
 from sashiko.settings import Settings
 
@@ -101,4 +102,8 @@ def _writer(scope: Construct, settings: Settings, log_group: str) -> iam.Role:
         },
     )
     explain(role, allowed)
+    acknowledge(
+        role,
+        {"NIST-IAMNoInlinePolicy": "The one permission of a role for one service, gone with it."},
+    )
     return role

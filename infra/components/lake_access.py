@@ -11,6 +11,7 @@ from infra.components.role_policy import RolePolicy
 from sashiko.aws.names import (
     Bucket,
     Role,
+    SnapshotView,
     bucket_name,
     database_name,
     exploration_workgroup_name,
@@ -104,10 +105,10 @@ class LakeAccess(Construct):
             _key(self._lake_key, writes=False),
         ]
 
-    def _snapshot(self, view: str) -> list[Allowed]:
+    def _snapshot(self, view: SnapshotView) -> list[Allowed]:
         statements = [
-            *self._querying(workgroup_name(self._settings)),
-            *self._objects("snapshots", [f"{view}/", RESULTS], (*_READ, *_WRITE)),
+            *self._querying(workgroup_name(self._settings, view)),
+            *self._objects("snapshots", [f"{view}/"], (*_READ, *_WRITE)),
             *self._objects("snapshots", [f"{view}/scratch/"], ["s3:DeleteObject"]),
             _key(self._snapshots_key, writes=True),
         ]
@@ -131,22 +132,24 @@ class LakeAccess(Construct):
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
         return [
             *self._querying(exploration_workgroup_name(self._settings)),
+            allow(
+                ["athena:GetQueryResults"],
+                [self._workgroup(exploration_workgroup_name(self._settings))],
+            ),
             *self._objects("artifacts", [RESULTS], (*_READ, *_WRITE)),
             _key(ml_key, writes=True),
         ]
 
     def _querying(self, workgroup: str) -> list[Allowed]:
-        place = f"{self._settings.region}:{self._settings.account}"
         statements = [
             allow(
                 [
                     "athena:GetQueryExecution",
-                    "athena:GetQueryResults",
                     "athena:GetWorkGroup",
                     "athena:StartQueryExecution",
                     "athena:StopQueryExecution",
                 ],
-                [f"arn:aws:athena:{place}:workgroup/{workgroup}"],
+                [self._workgroup(workgroup)],
             ),
             self._catalog(),
         ]
@@ -160,6 +163,9 @@ class LakeAccess(Construct):
                 )
             )
         return statements
+
+    def _workgroup(self, name: str) -> str:
+        return f"arn:aws:athena:{self._settings.region}:{self._settings.account}:workgroup/{name}"
 
     def _catalog(self) -> Allowed:
         glue = f"arn:aws:glue:{self._settings.region}:{self._settings.account}"

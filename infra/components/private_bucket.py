@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import Bucket, Role, bucket_name
 from sashiko.settings import Settings
 
@@ -66,6 +67,14 @@ class PrivateBucket(s3.Bucket):
             ],
         )
         self._settings = settings
+        acknowledge(
+            self,
+            {
+                "NIST-S3BucketReplicationEnabled": "Versions bring back what was overwritten or "
+                "deleted. A copy in another region costs as much again and moves personal data "
+                "there: a decision for the fork, which loses a region's data with the region."
+            },
+        )
         if self.policy:
             # A bucket that outlived its policy would be open to whatever IAM allows.
             self.policy.apply_removal_policy(removal_policy)

@@ -7,7 +7,7 @@ from constructs import Construct
 from sashiko.aws.names import Bucket, bucket_name
 from sashiko.settings import Settings
 
-# Where a workgroup's results lie in its bucket; lifecycle and policies know it too.
+# Where a workgroup's results lie, in its bucket or a folder of it; lifecycle and policies know it.
 RESULTS = "athena/"
 
 
@@ -23,6 +23,7 @@ class QueryWorkgroup(athena.CfnWorkGroup):
         name: str,
         description: str,
         bucket: Bucket,
+        folder: str = "",
         key: kms.IKey,
     ) -> None:
         """Makes a workgroup.
@@ -34,10 +35,11 @@ class QueryWorkgroup(athena.CfnWorkGroup):
             name: the workgroup's name.
             description: what it is for.
             bucket: holds the results, below `RESULTS`.
+            folder: of the bucket, such as `facets/`; the bucket itself if empty.
             key: encrypts them.
         """
         results = athena.CfnWorkGroup.ResultConfigurationProperty(
-            output_location=f"s3://{bucket_name(settings, bucket)}/{RESULTS}",
+            output_location=f"s3://{bucket_name(settings, bucket)}/{folder}{RESULTS}",
             expected_bucket_owner=settings.account,
             encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
                 encryption_option="SSE_KMS", kms_key=key.key_arn

@@ -32,9 +32,16 @@ def service(
 def people(settings: Settings) -> iam.IPrincipal:
     """Trusts the account's own principals that came with a second factor.
 
-    Whom that means is up to the account: a principal also needs `sts:AssumeRole` on the role.
+    Whom that means is up to the account: a principal also needs `sts:AssumeRole` on the role. A
+    session of IAM Identity Center says nothing of a factor: there the identity provider asks for
+    it, so its roles, which nobody else can make below that path, are trusted by their name.
     """
-    return iam.PrincipalWithConditions(
-        iam.AccountPrincipal(settings.account),
+    signed_in = f"arn:aws:iam::{settings.account}:role/aws-reserved/sso.amazonaws.com/*"
+    conditions = (
         {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+        {"ArnLike": {"aws:PrincipalArn": signed_in}},
+    )
+    account = iam.AccountPrincipal(settings.account)
+    return iam.CompositePrincipal(
+        *(iam.PrincipalWithConditions(account, condition) for condition in conditions)
     )

@@ -1,11 +1,14 @@
 """A finding that is meant: on the one resource it is about, with the reason."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from aws_cdk import Acknowledgment, CfnResource, Validations
 from constructs import IConstruct
 
 PLUGIN = "sashiko"
+NIST = "NIST.800.53.R5"
+_CHECKOV = "CKV"
 
 
 def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
@@ -15,17 +18,35 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
         construct: the resource, or the construct whose main resource it is.
         reasons: id of the finding -> the reason. cdk-nag's ids begin with a capital, and need no
             pack (`IAM5[Resource::*]`, `S1`); ours do not (`wildcard[Action::s3:*]`);
-            those of CDK's own check are written whole (`CloudFormation-Validate::W3010`).
+            those of CDK's own check are written whole (`CloudFormation-Validate::W3010`). Only
+            `make security-report` asks the NIST pack (`NIST-S3DefaultEncryptionKMS`) and checkov
+            (`CKV_AWS_18`).
     """
     resource = construct if CfnResource.is_cfn_resource(construct) else construct.node.default_child
     if resource is None:
         raise ValueError(f"{construct.node.path} has no main resource: acknowledge on the resource")
+    checkov = {id_: why for id_, why in reasons.items() if id_.startswith(_CHECKOV)}
     Validations.of(resource).acknowledge(
-        *(Acknowledgment(id=_full(id_), reason=reason) for id_, reason in reasons.items())
+        *(
+            Acknowledgment(id=_full(id_), reason=why)
+            for id_, why in reasons.items()
+            if id_ not in checkov
+        )
     )
+    if checkov:
+        _skip(cast(CfnResource, resource), checkov)
+
+
+def _skip(resource: CfnResource, reasons: Mapping[str, str]) -> None:
+    """Explains a finding in checkov's own way: it reads templates."""
+    before = (resource.get_metadata("checkov") or {}).get("skip", [])
+    skipped = [{"id": id_, "comment": reason} for id_, reason in reasons.items()]
+    resource.add_metadata("checkov", {"skip": [*before, *skipped]})
 
 
 def _full(id_: str) -> str:
     if id_.startswith("CloudFormation-Validate::"):
         return id_
+    if id_.startswith("NIST-"):
+        return f"{NIST}::{NIST}-{id_.removeprefix('NIST-')}"
     return f"AwsSolutions::AwsSolutions-{id_}" if id_[0].isupper() else f"{PLUGIN}::{id_}"

@@ -9,7 +9,7 @@ from aws_cdk import (
     PolicyViolation,
     Validations,
 )
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from constructs import IConstruct
 
 from infra.security_rules import iam, lake_formation, network, stores
@@ -20,15 +20,18 @@ from infra.security_rules.template import read_resources
 RULES = (*iam.RULES, *stores.RULES, *lake_formation.RULES, *network.RULES)
 
 
-def add_rules(app: IConstruct, *, retains: bool) -> None:
+def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:
     """Has `app.synth()` fail on findings of cdk-nag's AwsSolutions pack and of our own rules.
 
     Args:
         app: the app.
         retains: whether the environment keeps what it holds when a stack is destroyed.
+        nist: whether cdk-nag's NIST 800-53 R5 pack is asked too.
     """
     rules = (*RULES, stores.RETAIN) if retains else RULES
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), _Plugin(rules))
+    if nist:
+        Validations.of(app).add_plugins(NIST80053R5Checks(app))
 
 
 @jsii.implements(IPolicyValidationPlugin)

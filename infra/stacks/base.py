@@ -38,7 +38,7 @@ class EnvironmentStack(Stack):
     @property
     def availability_zones(self) -> list[str]:
         """The zones as CloudFormation knows them: naming them here would take a look-up."""
-        return [f"{self.region}{letter}" for letter in "abcdef"[: self.settings.network.zones]]
+        return [f"{self.region}{letter}" for letter in self.settings.network.zones]
 
     @property
     def removal_policy(self) -> RemovalPolicy:

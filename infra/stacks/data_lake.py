@@ -1,12 +1,14 @@
 """The lake: buckets and keys, the Glue tables, the ways in and out of them."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 from aws_cdk import Duration
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
 from infra.components.governed_location import GovernedLocation
@@ -21,6 +23,7 @@ from sashiko.aws.names import (
     Bucket,
     KeyDomain,
     Role,
+    SnapshotView,
     exploration_workgroup_name,
     prefix,
     workgroup_name,
@@ -96,7 +99,8 @@ class DataLake(EnvironmentStack):
             logs=logs,
             expiring=[
                 _expires(folder, _SCRATCH)
-                for folder in ("training/scratch/", "facets/scratch/", RESULTS)
+                for view in get_args(SnapshotView)
+                for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
             ],
         )
         snapshots.only("broker", actions=["s3:PutObject"], below="training/")
@@ -111,8 +115,14 @@ class DataLake(EnvironmentStack):
         return raw, curated, snapshots, artifacts
 
     def _explain(self, logs: PrivateBucket) -> None:
+        why = "S3 delivers access logs only to a bucket under S3's own key"
         acknowledge(
-            logs, {"customer-key": "S3 delivers access logs only to a bucket under S3's own key"}
+            logs,
+            {
+                "CKV_AWS_18": "It is where access is logged: logging its own would never end",
+                "NIST-S3DefaultEncryptionKMS": why,
+                "customer-key": why,
+            },
         )
         if logs.policy:
             arn = f"<{self.resolve(logs.bucket_arn)['Fn::GetAtt'][0]}.Arn>"
@@ -171,15 +181,20 @@ class DataLake(EnvironmentStack):
                 table.add_resource_dependency(location.grant)
 
     def _workgroups(self, *, after: Sequence[Construct]) -> None:
-        snapshots = QueryWorkgroup(
-            self,
-            "Snapshots",
-            settings=self.settings,
-            name=workgroup_name(self.settings),
-            description="Takes snapshots of the lake",
-            bucket="snapshots",
-            key=self._snapshots_key,
-        )
+        # One a view, below the view's folder: what a query returns is as sensitive as its view.
+        snapshots = [
+            QueryWorkgroup(
+                self,
+                f"Snapshots-{view}",
+                settings=self.settings,
+                name=workgroup_name(self.settings, view),
+                description=f"Takes snapshots of the lake: {view}",
+                bucket="snapshots",
+                folder=f"{view}/",
+                key=self._snapshots_key,
+            )
+            for view in get_args(SnapshotView)
+        ]
         exploration = QueryWorkgroup(
             self,
             "Exploration",
@@ -189,30 +204,29 @@ class DataLake(EnvironmentStack):
             bucket="artifacts",
             key=self._ml_key,
         )
-        for workgroup in (snapshots, exploration):
+        for workgroup in (*snapshots, exploration):
             workgroup.node.add_dependency(*after)
 
     def _security_configuration(self) -> glue.CfnSecurityConfiguration:
         """Encrypts what Glue jobs write: data, bookmarks and logs."""
         config = glue.CfnSecurityConfiguration
-        return config(
-            self,
-            "GlueSecurity",
-            name=f"{prefix(self.settings)}-lake",
-            encryption_configuration=config.EncryptionConfigurationProperty(
-                cloud_watch_encryption=config.CloudWatchEncryptionProperty(
-                    cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=self._logs_key.key_arn
-                ),
-                job_bookmarks_encryption=config.JobBookmarksEncryptionProperty(
-                    job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=self._lake_key.key_arn
-                ),
-                s3_encryptions=[
-                    config.S3EncryptionProperty(
-                        s3_encryption_mode="SSE-KMS", kms_key_arn=self._lake_key.key_arn
-                    )
-                ],
+        encryption = config.EncryptionConfigurationProperty(
+            cloud_watch_encryption=config.CloudWatchEncryptionProperty(
+                cloud_watch_encryption_mode="SSE-KMS", kms_key_arn=self._logs_key.key_arn
             ),
+            job_bookmarks_encryption=config.JobBookmarksEncryptionProperty(
+                job_bookmarks_encryption_mode="CSE-KMS", kms_key_arn=self._lake_key.key_arn
+            ),
+            s3_encryptions=[
+                config.S3EncryptionProperty(
+                    s3_encryption_mode="SSE-KMS", kms_key_arn=self._lake_key.key_arn
+                )
+            ],
         )
+        # Glue cannot change one: another content needs another name, or it "already exists".
+        id_ = content_id(self, "GlueSecurity", encryption)
+        name = f"{prefix(self.settings)}-{id_.removeprefix('GlueSecurity')}"
+        return config(self, id_, name=name, encryption_configuration=encryption)
 
 
 def _expires(folder: str, after: Duration) -> s3.LifecycleRule:

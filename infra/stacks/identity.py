@@ -9,15 +9,10 @@ from infra.components.allow import explain
 from infra.components.boundary import Boundary
 from infra.components.container_basics import container_basics
 from infra.components.guardrails import guardrails
-from infra.components.role_table import (
-    CONTAINERS,
-    DESCRIPTIONS,
-    NEVER,
-    PEOPLE,
-    closed_buckets,
-    own_permissions,
-)
+from infra.components.role_permissions import own_permissions
+from infra.components.role_table import CONTAINERS, DESCRIPTIONS, NEVER, PEOPLE, closed_buckets
 from infra.components.trust import people, service
+from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import Role, prefix, role_name
 from sashiko.settings import Settings
@@ -59,6 +54,13 @@ class Identity(EnvironmentStack):
         )
         made.apply_removal_policy(self.removal_policy)
         explain(made, allowed)
+        acknowledge(
+            made,
+            {
+                "NIST-IAMNoInlinePolicy": "What a role must never do is part of it: a managed "
+                "policy can be detached from it, or attached to another."
+            },
+        )
 
     def _denied(self, role: Role) -> list[iam.PolicyStatement]:
         """Returns what `role` must never do, whatever a later stack attaches to it."""

@@ -14,6 +14,7 @@ from sashiko.commands import (
     data,
     definition,
     doctor,
+    empty_buckets,
     model,
     permissions,
     predict,
@@ -34,6 +35,7 @@ app.command("predict")(predict.predict)
 app.command("definition")(definition.definition)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
+app.command("empty-buckets")(empty_buckets.empty_buckets)
 app.command("permissions")(permissions.permissions)
 app.command("clean")(run.clean)
 app.add_typer(runs.app, name="runs")

@@ -38,6 +38,9 @@ def _instance_types(shape: str) -> frozenset[str]:
     return frozenset(model["shapes"][shape]["enum"])
 
 
+_PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
+
+
 def _known_to(shape: str, job: str) -> AfterValidator:
     def check(value: str) -> str:
         allowed = _instance_types(shape)
@@ -53,7 +56,12 @@ def _known_to(shape: str, job: str) -> AfterValidator:
 
 
 def _allowed_in_names(project: str) -> str:
-    """S3 keeps these for itself; every bucket's name begins with the project's."""
+    """Every bucket's and role's name begins with the project's; S3 keeps some beginnings."""
+    if not re.fullmatch(_PROJECT, project):
+        raise ValueError(
+            "lower-case letters, digits and `-`, at most 19 and a letter first: AWS's names begin "
+            "with it"
+        )
     for reserved in ("amzn-s3-demo-", "sthree-", "xn--"):
         if f"{project}-".startswith(reserved):
             raise ValueError(
@@ -115,18 +123,28 @@ class LakeFormationSection(Frozen):
     account_stack: bool
 
 
+ZoneLetter = Literal["a", "b", "c", "d", "e", "f"]
+
+
+def _each_once(letters: tuple[ZoneLetter, ...]) -> tuple[ZoneLetter, ...]:
+    if len(set(letters)) < len(letters):
+        raise ValueError("a zone is named twice")
+    return letters
+
+
 class NetworkSection(Frozen):
     """The VPC that jobs run in; it has no way to the internet.
 
     Attributes:
         cidr: its addresses.
-        zones: in how many availability zones it has a subnet.
+        zones: the letters of the availability zones that it has a subnet in. Not every account has
+            every letter of a region: `aws ec2 describe-availability-zones` lists its own.
         s3_prefix_lists: region -> id of AWS's prefix list of S3 there: jobs may reach no other
             addresses. AWS has one a region, and CloudFormation cannot look it up.
     """
 
-    cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[0-4])$")
-    zones: int = Field(ge=1, le=6)
+    cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$")
+    zones: Annotated[tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_each_once)]
     s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
 
 
@@ -148,7 +166,7 @@ class Settings(Frozen):
     """
 
     project: Annotated[
-        str, Field(pattern=r"^[a-z][a-z0-9-]{1,18}$"), AfterValidator(_allowed_in_names)
+        str, AfterValidator(_allowed_in_names), Field(json_schema_extra={"pattern": _PROJECT})
     ]
     environment: EnvironmentName
     account: str = Field(pattern=r"^\d{12}$")
@@ -166,6 +184,12 @@ class Settings(Frozen):
         return f"arn:aws:iam::{self.account}:role/{self.project}-{self.environment}-{role}"
 
 
+def file_of(key: str, environment: str, *, folder: Path = Path("config")) -> Path:
+    """Returns the file that a key at the top of an environment's settings is read from."""
+    own = folder / f"{environment}.yaml"
+    return own if key in read_yaml(own) else folder / "base.yaml"
+
+
 def load_settings(environment: str, *, folder: Path = Path("config")) -> Settings:
     """Reads `base.yaml` and `<environment>.yaml`.
 
@@ -177,7 +201,11 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
         raise InputError(f"{base} does not exist: run the command in the repository's root")
     known = get_args(EnvironmentName)
     if environment not in known:
-        raise InputError(f"unknown environment `{environment}`: known are {', '.join(known)}")
+        raise InputError(
+            f"unknown environment `{environment}`, for which there is no "
+            f"{folder}/{environment}.yaml: name another one (--env, or ENV= of make); known are "
+            f"{', '.join(known)}"
+        )
     files = (base, folder / f"{environment}.yaml")
     layers = [Layer(str(file), read_yaml(file)) for file in files]
     return validate_layers(Settings, [*layers, Layer("--env", {"environment": environment})])

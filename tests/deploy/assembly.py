@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tests.deploy.process import ROOT, Emulator
-from tests.infra.variants import new_app, settings_of
+from tests.infra.variants import new_app, settings_of, write_config
 
 Document = dict[str, Any]
 
@@ -20,7 +20,7 @@ def synthesize(
     contract: Callable[[Document], None] = lambda _: None,
     change: Callable[[Any], None] = lambda _: None,
 ) -> Path:
-    """Writes `cdk.out` of a variant into a folder and returns the folder.
+    """Writes `cdk.out` and `config` of a variant into a folder and returns the folder.
 
     Args:
         folder: an empty folder.
@@ -31,6 +31,8 @@ def synthesize(
     from infra.app import add_stacks
     from sashiko.contract.model import load_contract
 
+    (folder / "config").mkdir()
+    write_config(folder / "config", variant)
     settings = settings_of(variant)
     contracts = []
     for name in settings.contracts:

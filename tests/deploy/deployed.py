@@ -90,15 +90,3 @@ def _of_stack(emulator: Emulator, name: str) -> list[Deployed]:
             properties=scope.resolve(body.get("Properties", {})),
         )
     return list(made.values())
-
-
-def empty_buckets(emulator: Emulator) -> None:
-    """Empties every bucket but the bootstrap's: what a person does before a destroy."""
-    s3 = emulator.client("s3")
-    names = [item["Name"] for item in s3.list_buckets()["Buckets"]]
-    for name in sorted(names, key=lambda name: "-logs-" in name):  # the others write there
-        if name.startswith("cdk-"):
-            continue
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
-            for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                s3.delete_object(Bucket=name, Key=item["Key"], VersionId=item["VersionId"])

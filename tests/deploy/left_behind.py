@@ -66,15 +66,17 @@ def ruleset(account: Governed) -> Undo:
 
 
 def security_configuration(account: Governed) -> Undo:
-    name = "sashiko-dev-lake"
+    kind = "AWS::Glue::SecurityConfiguration"
+    (made,) = account.environment.templates.of_type(kind)
+    name = made.properties["Name"]
     account.glue.create_security_configuration(Name=name, EncryptionConfiguration={})
     return lambda: account.glue.delete_security_configuration(Name=name)
 
 
 def workgroup(account: Governed) -> Undo:
     athena = account.emulator.client("athena")
-    athena.create_work_group(Name="sashiko-dev-snapshots")
-    return lambda: athena.delete_work_group(WorkGroup="sashiko-dev-snapshots")
+    athena.create_work_group(Name="sashiko-dev-snapshots-training")
+    return lambda: athena.delete_work_group(WorkGroup="sashiko-dev-snapshots-training")
 
 
 def location(account: Governed) -> Undo:

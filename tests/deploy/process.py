@@ -12,8 +12,6 @@ from typing import Any
 
 import boto3
 
-from tests.infra.variants import VARIANTS
-
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
 
@@ -72,9 +70,18 @@ class Emulator:
         Raises:
             AssertionError: if it ends with another status than `status`.
         """
-        command = [str(ROOT / "node_modules/.bin/cdk"), "--no-notices", "--no-color", *arguments]
+        command = [str(ROOT / "node_modules/.bin/cdk"), "--no-notices", "--no-color"]
+        return self._run([*command, *arguments, "--app", "cdk.out"], folder, status)
+
+    def sashiko(self, *arguments: str, folder: Path, status: int = 0) -> str:
+        """Runs our own command in a folder that has a `config/`; as `cdk` does."""
+        return self._run(
+            [str(Path(sys.executable).with_name("sashiko")), *arguments], folder, status
+        )
+
+    def _run(self, command: list[str], folder: Path, status: int) -> str:
         done = subprocess.run(
-            [*command, "--app", "cdk.out"],
+            command,
             cwd=folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -83,7 +90,7 @@ class Emulator:
             text=True,
             check=False,
         )
-        assert done.returncode == status, f"cdk {' '.join(arguments)}:\n{done.stdout}"
+        assert done.returncode == status, f"{' '.join(command)}:\n{done.stdout}"
         return done.stdout
 
 
@@ -114,21 +121,3 @@ def running(account: str, home: Path) -> Iterator[Emulator]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def sashiko(
-    emulator: Emulator, folder: Path, *arguments: str
-) -> "subprocess.CompletedProcess[str]":
-    """Runs this project's command on a folder's `cdk.out`, with the settings of variant `dev`."""
-    config = folder / "config"
-    config.mkdir(exist_ok=True)
-    (config / "base.yaml").write_text((ROOT / "config/base.yaml").read_text())
-    (config / "dev.yaml").write_text(VARIANTS["dev"][1])
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("sashiko")), *arguments],
-        cwd=folder,
-        env=emulator.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )

@@ -74,10 +74,11 @@ def account(endpoint: str, contract: Contract, monkeypatch: pytest.MonkeyPatch) 
         s3.put_object(
             Bucket="curated", Key=f"loans/as_of={name}.parquet", Body=body.getvalue().to_pybytes()
         )
-    output = {"OutputLocation": "s3://snapshots/athena/"}
-    boto3.client("athena").create_work_group(
-        Name="group", Configuration={"ResultConfiguration": output}
-    )
+    for view in ("training", "facets"):
+        output = {"OutputLocation": f"s3://snapshots/{view}/athena/"}
+        boto3.client("athena").create_work_group(
+            Name=f"group-{view}", Configuration={"ResultConfiguration": output}
+        )
     glue = boto3.client("glue")
     glue.create_database(DatabaseInput={"Name": "lake"})
     columns = [{"Name": c.name, "Type": _TYPES[c.logical_type]} for c in contract.columns]

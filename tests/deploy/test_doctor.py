@@ -16,7 +16,7 @@ from sashiko.errors import InputError
 from tests.deploy import left_behind
 from tests.deploy.assembly import synthesize
 from tests.deploy.governed import Governed, Undo
-from tests.deploy.process import ROOT, Emulator, running, sashiko
+from tests.deploy.process import ROOT, Emulator, running
 from tests.deploy.stacks import Stacks
 
 ACCOUNT = "111122223333"
@@ -186,8 +186,8 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
         (left_behind.database, "sashiko_dev"),
         (left_behind.job, "sashiko-dev-etl-complaints"),
         (left_behind.ruleset, "sashiko-dev-etl-complaints"),
-        (left_behind.security_configuration, "sashiko-dev-lake"),
-        (left_behind.workgroup, "sashiko-dev-snapshots"),
+        (left_behind.security_configuration, "sashiko-dev-"),
+        (left_behind.workgroup, "sashiko-dev-snapshots-training"),
         (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
     ],
 )
@@ -288,6 +288,5 @@ def test_no_credentials_and_no_connection_are_one_message(
 
 def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, owner: Governed) -> None:
     _no_bootstrap(account)
-    done = sashiko(account.emulator, owner.folder, "doctor", "--env", "dev")
-    assert done.returncode == 4
-    assert "fix: make bootstrap ENV=dev" in done.stdout
+    said = account.emulator.sashiko("doctor", "--env", "dev", folder=owner.folder, status=4)
+    assert "fix: make bootstrap ENV=dev" in said

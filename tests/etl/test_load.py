@@ -38,6 +38,10 @@ def places(tmp_path: Path) -> Places:
     return Places(**folders, as_of=AS_OF)
 
 
+def extract(places: Places) -> str:
+    return f"{places.raw}/loans/as_of={AS_OF}"
+
+
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """Puts a judge in the place of Glue's; it notes how many rows it was shown."""
@@ -76,8 +80,8 @@ def test_each_row_ends_in_curated_or_in_quarantine(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     shown = judged(PASSED)
-    write_csv(Path(places.raw, "one.csv"), *LINES)
-    write_csv(Path(places.raw, "two.csv"), *DIRTY)
+    write_csv(Path(extract(places), "one.csv"), *LINES)
+    write_csv(Path(extract(places), "two.csv"), *DIRTY)
     load(spark, spec, places)
     assert [row["loan_id"] for row in _rows(places.curated)] == [f"l{index}" for index in range(8)]
     reasons = {row["title"]: row["_reasons"] for row in _rows(places.quarantine)}
@@ -95,7 +99,7 @@ def test_the_same_extract_twice_leaves_the_same_files_and_nothing_partial(
     spark: SparkSession, spec: LoadSpec, places: Places, judged: Any
 ) -> None:
     judged(PASSED)
-    raw = write_csv(Path(places.raw, "loans.csv"), *LINES, *DIRTY)
+    raw = write_csv(Path(extract(places), "loans.csv"), *LINES, *DIRTY)
     load(spark, spec, places)
     first = _written(places.curated), _written(places.quarantine)
     partition = Path(places.curated, "loans", f"as_of={AS_OF}")
@@ -109,7 +113,7 @@ def test_the_same_extract_twice_leaves_the_same_files_and_nothing_partial(
 def test_a_ruleset_that_fails_or_says_nothing_blocks(
     spark: SparkSession, spec: LoadSpec, places: Places, judged: Any
 ) -> None:
-    write_csv(Path(places.raw, "loans.csv"), *LINES, *DIRTY)
+    write_csv(Path(extract(places), "loans.csv"), *LINES, *DIRTY)
     for outcomes, told in (
         ((PASSED, FAILED), "1 of 2 rules failed; nothing is published\n  RowCount >= 30: Value: 8"),
         ((), "0 of 0 rules failed"),
@@ -125,10 +129,21 @@ def test_a_ruleset_that_fails_or_says_nothing_blocks(
 def test_rows_that_nobody_can_judge_are_not_published(
     spark: SparkSession, spec: LoadSpec, places: Places
 ) -> None:
-    write_csv(Path(places.raw, "loans.csv"), *LINES)
+    write_csv(Path(extract(places), "loans.csv"), *LINES)
     with pytest.raises(LoadError, match="only Glue can judge the rows"):
         load(spark, spec, places)
     assert not Path(places.curated).exists()
+
+
+def test_a_later_extract_is_not_taken_for_this_one(
+    spark: SparkSession, spec: LoadSpec, places: Places, judged: Any
+) -> None:
+    judged(PASSED)
+    write_csv(Path(extract(places), "loans.csv"), *LINES)
+    write_csv(Path(places.raw, "loans", "as_of=20261126T000000Z", "loans.csv"), *DIRTY)
+    load(spark, spec, places)
+    assert len(_rows(places.curated)) == len(LINES)
+    assert not Path(places.quarantine, "loans").exists() or _rows(places.quarantine) == []
 
 
 def test_a_lost_row_stops_the_load_before_anything_is_written(
@@ -139,7 +154,7 @@ def test_a_lost_row_stops_the_load_before_anything_is_written(
         return Parts(clean=clean.limit(7), quarantined=quarantined)
 
     monkeypatch.setattr(load_module, "transform", careless)
-    write_csv(Path(places.raw, "loans.csv"), *LINES)
+    write_csv(Path(extract(places), "loans.csv"), *LINES)
     with pytest.raises(LoadError, match=r"rows were lost or doubled: \(8, 7, 0\)"):
         load(spark, spec, places)
     assert not Path(places.quarantine).exists()
@@ -157,9 +172,9 @@ def test_raw_files_that_cannot_be_one_table_are_told(
 ) -> None:
     with pytest.raises(LoadError, match="no files"):
         load(spark, spec, places)
-    write_csv(Path(places.raw, "a.csv"), *LINES)
+    write_csv(Path(extract(places), "a.csv"), *LINES)
     swapped = HEADER.replace("title,reader", "reader,title")
-    write_csv(Path(places.raw, "b.csv"), *DIRTY, header=swapped)
+    write_csv(Path(extract(places), "b.csv"), *DIRTY, header=swapped)
     with pytest.raises(LoadError, match=r"b\.csv: its header is loan_id,lent_at.*reader,title"):
         load(spark, spec, places)
     bent = dirty_document()
@@ -169,7 +184,7 @@ def test_raw_files_that_cannot_be_one_table_are_told(
     )
     with pytest.raises(LoadError, match="2 files, but `loan_id` numbers the rows of one file"):
         load(spark, spec_of(bent, tmp_path), places)
-    Path(places.raw, "notes.txt").touch()
+    Path(extract(places), "notes.txt").touch()
     with pytest.raises(LoadError, match=r"files that end in \.csv or all in \.parquet; csv, txt"):
         load(spark, spec, places)
 
@@ -203,7 +218,7 @@ def glue(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[
 def test_the_job_as_glue_starts_it(
     glue: list[Any], spec: LoadSpec, places: Places, tmp_path: Path
 ) -> None:
-    write_csv(Path(places.raw, "loans.csv"), *LINES)
+    write_csv(Path(extract(places), "loans.csv"), *LINES)
     (tmp_path / "spec.json").write_text(spec.to_json())
     main([
         "--JOB_NAME", "etl", "--job-bookmark-option", "job-bookmark-disable",

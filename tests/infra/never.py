@@ -1,14 +1,15 @@
 """What must never be, as questions to an environment's templates: each returns who breaks it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sashiko.aws.duties import duties, object_access
 from sashiko.aws.environment import Environment
-from sashiko.aws.governance import Target
-from sashiko.aws.names import bucket_name, tag_key
+from sashiko.aws.names import bucket_name
 from sashiko.aws.permissions import permission_matrix
 from sashiko.aws.policies import statements
 
+# Table and column -> what the contract, and no template, says of it.
+Classes = Mapping[tuple[str, str], str]
 # IAM that lets a role use any grant, and read no object.
 ANYTHING = statements(
     {"Statement": {"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::*"}}
@@ -17,25 +18,22 @@ ANYTHING = statements(
 OUTSIDE_ML = {"break-glass", "etl", "lake-formation"}
 
 
-def readers(environment: Environment, sensitivity: str) -> set[str]:
+def readers(environment: Environment, classes: Classes, sensitivity: str) -> set[str]:
     """Who reads a column of a sensitivity, some of its rows or all, by whatever way."""
-    key = tag_key(environment.settings, "sensitivity")
-    tagged = environment.governance.tags_of
+    assert sensitivity in classes.values(), f"no column is {sensitivity}: nothing was asked"
     return {
         cell.principal
         for cell in permission_matrix(environment, environment)
-        if cell.access != "denied"
-        and tagged(Target(database=cell.database, table=cell.table, column=cell.column)).get(key)
-        == sensitivity
+        if cell.access != "denied" and classes.get((cell.table, cell.column)) == sensitivity
     }
 
 
-def ml_reading_pii(environment: Environment) -> set[str]:
-    return readers(environment, "pii") - OUTSIDE_ML
+def ml_reading_pii(environment: Environment, classes: Classes) -> set[str]:
+    return readers(environment, classes, "pii") - OUTSIDE_ML
 
 
-def others_reading_sensitive(environment: Environment) -> set[str]:
-    return readers(environment, "sensitive") - OUTSIDE_ML - {"bias-evaluator"}
+def others_reading_sensitive(environment: Environment, classes: Classes) -> set[str]:
+    return readers(environment, classes, "sensitive") - OUTSIDE_ML - {"bias-evaluator"}
 
 
 def ways_of_training_to_the_lake(environment: Environment) -> set[str]:

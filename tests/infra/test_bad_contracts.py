@@ -65,8 +65,14 @@ FILE = r"contracts/complaints\.odcs\.yaml: .*"
     [
         (_column("channel", "logicalType", "time"), r"column `channel`: .*`logicalType`.*'string'"),
         (_column("channel", "classification", "secret"), r"column `channel`: .*'none'.*'pii'"),
-        (_column("age_band", "classification", "pii"), r"column `age_band`: a facet must be"),
-        (_table("physicalName", "Complaints-2026"), r"table.*`table`.*\[a-z\]"),
+        (
+            _column("age_band", "classification", "pii"),
+            r"column `age_band`: key `classification`: a facet",
+        ),
+        (
+            _table("physicalName", "Complaints-2026"),
+            r"key `physicalName`: .*lower-case .*rename it",
+        ),
         (_table("physicalName", "quarantine"), r"table `quarantine`: .*another `physicalName`"),
         (_called("as_of"), r"column `as_of`: .* rename the column"),
         (lambda d: d.update(domain="Customer Service"), r"key `domain`: .* lower-case"),
@@ -92,5 +98,5 @@ def test_a_row_filter_that_nothing_would_keep_to_is_told(synth):
 
 
 def test_an_unknown_environment_is_told_with_those_that_there_are(synth):
-    with pytest.raises(InputError, match=r"`staging`: known are dev, local, prod"):
+    with pytest.raises(InputError, match=r"no config/staging\.yaml: .*known are dev, local, prod"):
         synth(lambda _: None, environment="staging")

@@ -35,17 +35,18 @@ def _let_through(template, bucket, action, below=""):
     arn = {"Fn::Join": ["", [{"Fn::GetAtt": [logical, "Arn"]}, f"/{below}*"]]}
     allowed = None
     for statement in _statements(template, bucket):
-        actions = statement["Action"]
-        actions = [actions] if isinstance(actions, str) else actions
+        actions = _many(statement["Action"])
         exceptions = statement.get("Condition", {}).get("ArnNotEquals")
-        if statement["Effect"] == "Deny" and statement["Resource"] == arn and exceptions:
+        if statement["Effect"] == "Deny" and exceptions and arn in _many(statement["Resource"]):
             assert statement["Principal"] == {"AWS": "*"}
             if any(action.startswith(denied.rstrip("*")) for denied in actions):
-                arns = exceptions["aws:PrincipalArn"]
-                arns = [arns] if isinstance(arns, str) else arns
-                names = {item.split("role/")[1] for item in arns}
+                names = {item.split("role/")[1] for item in _many(exceptions["aws:PrincipalArn"])}
                 allowed = names if allowed is None else allowed & names
     return allowed
+
+
+def _many(value):
+    return value if isinstance(value, list) else [value]
 
 
 def _policy_text(template, role):
@@ -54,6 +55,7 @@ def _policy_text(template, role):
     return json.dumps([policy["Properties"]["PolicyDocument"] for policy in mine])
 
 
+@pytest.mark.control("AC-4")
 def test_exactly_three_roles_may_read_objects_of_the_lake(templates):
     lake = templates("dev")["DataLake"]
     for bucket in ("raw", "curated"):
@@ -82,11 +84,15 @@ def test_each_snapshot_has_one_writer_and_the_facets_one_reader(templates):
     assert let("s3:PutObject", "training") == {"sashiko-dev-broker"}
     assert let("s3:PutObject", "facets") == {evaluator}
     assert let("s3:GetObject", "facets") == {evaluator, "sashiko-dev-break-glass"}
+    assert let("s3:PutObject", "weights") == {evaluator}
+    readers = {evaluator, "sashiko-dev-training", "sashiko-dev-break-glass"}
+    assert let("s3:GetObject", "weights") == readers
 
 
 def test_the_training_role_has_the_training_snapshot_and_no_way_to_the_lake(templates):
     text = _policy_text(templates("dev")["DataLake"], "training")
-    assert "-snapshots-111122223333-us-east-1/training/*" in text
+    assert "-snapshots-111122223333-us-east-1/training/data/*" in text
+    assert "-snapshots-111122223333-us-east-1/weights/*" in text
     for word in ("-raw-", "-curated-", "facets", "athena", "glue:", "lakeformation"):
         assert word not in text, word
 
@@ -100,6 +106,7 @@ def test_a_reader_asks_lake_formation_and_has_no_object_of_the_lake_by_iam(templ
         assert "-raw-" not in text
 
 
+@pytest.mark.control("KMS.4")
 def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
     keys = resources(templates("dev")["DataLake"], "AWS::KMS::Key").values()
     assert len(keys) == 4
@@ -125,6 +132,7 @@ def test_no_value_crosses_stacks_by_export(templates, variant):
         assert exports == [], name
 
 
+@pytest.mark.control("S3.5", "S3.8", "S3.9", "S3.12", "S3.13", "S3.14", "S3.17")
 def test_each_bucket_is_private_versioned_logged_and_forgets_in_time(templates):
     lake = templates("dev")["DataLake"]
     buckets = _buckets(lake)
@@ -176,6 +184,7 @@ def test_a_query_must_name_its_load_and_no_crawler_finds_partitions(templates):
         assert parameters["storage.location.template"] == f"{location}as_of=${{as_of}}/"
 
 
+@pytest.mark.control("broken-type")
 def test_tables_are_parquet_and_never_iceberg(templates):
     """An update of an Iceberg table strips its metadata."""
     for table in resources(templates("dev")["DataLake"], "AWS::Glue::Table").values():
@@ -267,23 +276,27 @@ def test_a_workgroup_decides_where_results_go_and_under_which_key(templates):
         assert result["EncryptionConfiguration"]["EncryptionOption"] == "SSE_KMS"
         key = json.dumps(result["EncryptionConfiguration"]["KmsKey"])
         places[group["Properties"]["Name"]] = (result["OutputLocation"], key)
-    assert set(places) == {"sashiko-dev-snapshots", "sashiko-dev-exploration"}
-    assert len(set(places.values())) == 2
-    output, _ = places["sashiko-dev-snapshots"]
-    assert output == "s3://sashiko-dev-snapshots-111122223333-us-east-1/athena/"
+    views = {f"sashiko-dev-snapshots-{view}": f"{view}/athena/" for view in ("training", "facets")}
+    assert set(places) == {*views, "sashiko-dev-exploration"}
+    for name, folder in views.items():
+        output, key = places[name]
+        assert output == f"s3://sashiko-dev-snapshots-111122223333-us-east-1/{folder}"
+        assert key != places["sashiko-dev-exploration"][1]
 
 
-def test_only_those_who_take_snapshots_may_use_their_workgroup(templates):
+@pytest.mark.parametrize(("view", "role"), [("training", "broker"), ("facets", "bias-evaluator")])
+def test_only_who_takes_a_views_snapshots_may_use_its_workgroup(templates, view, role):
     lake = templates("dev")["DataLake"]
     users = {
         policy["Properties"]["Roles"][0]
         for policy in resources(lake, "AWS::IAM::ManagedPolicy").values()
-        if "workgroup/sashiko-dev-snapshots" in json.dumps(policy)
+        if f"workgroup/sashiko-dev-snapshots-{view}" in json.dumps(policy)
     }
-    assert users == {"sashiko-dev-broker", "sashiko-dev-bias-evaluator"}
+    assert users == {f"sashiko-dev-{role}"}
 
 
 @pytest.mark.parametrize(("variant", "policy"), [("dev", "Delete"), ("prod", "Retain")])
+@pytest.mark.control("retain")
 def test_one_setting_says_what_outlives_the_stack(templates, variant, policy):
     lake = templates(variant)["DataLake"]
     # A policy and an alias stay with what they guard and name.

@@ -21,6 +21,7 @@ def _columns():
     return [(contract.table, column) for contract in contracts for column in contract.columns]
 
 
+@pytest.mark.control("AC-4")
 def test_each_column_is_read_by_whom_its_classification_lets_and_by_nobody_else(templates):
     governance = templates("dev")["Governance"]
     for table, column in _columns():
@@ -36,6 +37,7 @@ def test_the_load_that_a_row_came_with_is_read_by_every_reader(templates):
         assert set(found) == READS["none"]
 
 
+@pytest.mark.control("tag-environment")
 def test_no_principal_of_dev_matches_a_column_of_prod_in_the_same_account(templates):
     dev, prod = templates("dev")["Governance"], templates("prod")["Governance"]
     for table, column in [*_columns(), ("a_new_table", None)]:
@@ -60,6 +62,7 @@ def test_a_column_that_no_contract_declares_is_pii_and_read_by_nobody(templates,
     assert readers(governance, governance, undeclared) == {}
 
 
+@pytest.mark.control("row-filter")
 def test_a_reader_with_a_row_filter_reads_that_table_through_it_alone(tmp_path):
     governance = synthesized_with(tmp_path, mortgages("complaint_id", "product"))["Governance"]
     person = "sashiko-dev-data-scientist"

@@ -1,12 +1,13 @@
 """The roles: who may assume them, and what none of them may do."""
 
+import fnmatch
 import json
 from typing import get_args
 
 import pytest
 
 from sashiko.aws.names import Role
-from tests.infra.variants import resources
+from tests.infra.variants import VARIANTS, resources
 
 PEOPLE = {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer"}
 
@@ -34,6 +35,7 @@ def _actions(role, effect):
     return {action for item in _statements(role, effect) for action in _list(item["Action"])}
 
 
+@pytest.mark.control("boundary")
 def test_each_role_has_its_fixed_name_and_the_boundary(roles):
     assert set(roles) == set(get_args(Role))
     assert all("PermissionsBoundary" in role for role in roles.values())
@@ -51,13 +53,22 @@ def test_prod_keeps_roles_and_dev_does_not(templates):
 
 
 @pytest.mark.parametrize("role", sorted(PEOPLE))
+@pytest.mark.control("IA-2(1)")
 def test_people_come_from_the_account_with_a_second_factor(roles, role):
-    (statement,) = roles[role]["AssumeRolePolicyDocument"]["Statement"]
-    assert statement["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
-    assert statement["Condition"] == {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    statements = roles[role]["AssumeRolePolicyDocument"]["Statement"]
+    assert {json.dumps(item["Principal"]) for item in statements} == {
+        '{"AWS": "arn:aws:iam::111122223333:root"}'
+    }
+    # A session of Identity Center carries no factor: its roles are known by their reserved path.
+    single_sign_on = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/*"
+    assert [item["Condition"] for item in statements] == [
+        {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+        {"ArnLike": {"aws:PrincipalArn": single_sign_on}},
+    ]
 
 
 @pytest.mark.parametrize("role", sorted(set(get_args(Role)) - PEOPLE))
+@pytest.mark.control("confused-deputy")
 def test_services_act_for_this_account_and_region(roles, role):
     for statement in roles[role]["AssumeRolePolicyDocument"]["Statement"]:
         name = statement["Principal"]["Service"].removesuffix(".amazonaws.com")
@@ -66,6 +77,7 @@ def test_services_act_for_this_account_and_region(roles, role):
         assert source.startswith(f"arn:aws:{name}:us-east-1:111122223333:")
 
 
+@pytest.mark.control("AC-5")
 def test_nobody_both_registers_and_approves(roles):
     registers, approves = "sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"
     may = {name: _actions(role, "Allow") for name, role in roles.items()}
@@ -117,6 +129,7 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
         ),
     ],
 )
+@pytest.mark.control("SC-28")
 def test_the_pipeline_starts_no_job_outside_the_guardrails(roles, condition, value):
     denied = [
         item
@@ -157,6 +170,47 @@ def test_nobody_reads_the_lakes_objects_past_lake_formation(templates):
 def test_without_lake_formation_the_broker_reads_what_athena_reads(templates):
     assert _closed(templates, "iam_only", "broker") == {"raw"}
     assert _closed(templates, "iam_only", "training") == {"raw", "curated"}
+
+
+def _allowing(templates):
+    """The statements that give somebody something, in all variants."""
+    for variant in VARIANTS:
+        for template in templates(variant).values():
+            documents = [
+                policy["PolicyDocument"]
+                for role in resources(template, "AWS::IAM::Role").values()
+                for policy in role["Properties"].get("Policies", [])
+            ] + [
+                policy["Properties"]["PolicyDocument"]
+                for policy in resources(template, "AWS::IAM::ManagedPolicy").values()
+                if "Roles" in policy["Properties"]  # all but the boundary
+            ]
+            for document in documents:
+                yield from (item for item in document["Statement"] if item["Effect"] == "Allow")
+
+
+@pytest.mark.control("KMS.1", "KMS.2")
+def test_nobody_may_decrypt_under_every_key(templates):
+    decrypting = [
+        item
+        for item in _allowing(templates)
+        if any(fnmatch.fnmatchcase("kms:Decrypt", action) for action in _list(item["Action"]))
+    ]
+    assert decrypting
+    for item in decrypting:
+        assert "*" not in json.dumps(item["Resource"]), item
+
+
+@pytest.mark.control("AC-6", "IAM.1")
+def test_the_boundary_lets_through_what_the_policies_allow_and_no_other_service(templates):
+    (boundary,) = resources(templates("dev")["Identity"], "AWS::IAM::ManagedPolicy").values()
+    statements = boundary["Properties"]["PolicyDocument"]["Statement"]
+    (cap,) = [item for item in statements if item["Effect"] == "Allow"]
+    allowed = {action for item in _allowing(templates) for action in _list(item["Action"])}
+    capped = {a for a in allowed if not any(fnmatch.fnmatchcase(a, w) for w in cap["Action"])}
+    assert not capped, "these have no effect without a line in infra/components/boundary.py"
+    for action in ("ec2:RunInstances", "iam:CreateUser", "lambda:CreateFunction"):
+        assert not any(fnmatch.fnmatchcase(action, within) for within in cap["Action"])
 
 
 def test_the_boundary_caps_escalation_grants_and_the_region(templates):

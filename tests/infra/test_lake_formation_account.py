@@ -1,10 +1,13 @@
 """What an account has once: settings that take nothing from others, and the LF-Tags."""
 
+import pytest
+
 from tests.infra.variants import resources
 
 ACCOUNT = "LakeFormationAccount"
 
 
+@pytest.mark.control("settings-append")
 def test_the_settings_add_the_deploying_role_and_replace_no_administrator(templates):
     (found,) = resources(templates("dev")[ACCOUNT], "AWS::LakeFormation::DataLakeSettings").values()
     properties = found["Properties"]

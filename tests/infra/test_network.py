@@ -3,7 +3,8 @@
 import pytest
 
 from infra.components.endpoints import INTERFACES
-from tests.infra.variants import resources
+from sashiko.aws.environment import read_environment
+from tests.infra.variants import resources, settings_of, synthesized
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +13,7 @@ def network(templates):
     return templates("dev")["Network"]
 
 
+@pytest.mark.control("EC2.15", "SC-7")
 def test_no_way_to_the_internet(network):
     kinds = {resource["Type"] for resource in network["Resources"].values()}
     assert not {kind for kind in kinds if "Gateway" in kind or kind == "AWS::EC2::Route"}
@@ -28,6 +30,7 @@ def test_zones_follow_the_settings(templates):
     assert zones == {"dev": {"us-east-1a"}, "prod": {"us-east-1a", "us-east-1b"}}
 
 
+@pytest.mark.control("SC-7")
 def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
     doors = {
         door["Properties"]["ServiceName"].removeprefix("com.amazonaws.us-east-1."): door
@@ -43,6 +46,28 @@ def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
         assert {arn.partition("sashiko-dev-")[2] for arn in callers} == set(use.callers)
 
 
+def test_each_caller_may_do_something_behind_its_door():
+    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    roles = {role.name: role for role in dev.principals}
+    # Who one is needs no permission; the images come with the stack that makes the repositories.
+    doors = INTERFACES.keys() - {"sts", "ecr.api", "ecr.dkr"}
+    idle = [
+        (service, caller)
+        for service in sorted(doors)
+        for caller in INTERFACES[service].callers
+        if not any(roles[caller].may(action, "*") for action in INTERFACES[service].actions)
+    ]
+    assert idle == []
+    unused = [
+        action
+        for service in sorted(doors)
+        for action in INTERFACES[service].actions
+        if not any(roles[caller].may(action, "*") for caller in INTERFACES[service].callers)
+    ]
+    assert unused == []
+
+
+@pytest.mark.control("SC-7")
 def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
     (jobs,) = [
         group["Properties"]
@@ -56,6 +81,7 @@ def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
     assert not resources(network, "AWS::EC2::SecurityGroupEgress")
 
 
+@pytest.mark.control("EC2.6")
 def test_all_flows_are_logged_encrypted(network):
     (log,) = resources(network, "AWS::EC2::FlowLog").values()
     (group,) = resources(network, "AWS::Logs::LogGroup").values()

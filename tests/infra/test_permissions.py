@@ -9,7 +9,7 @@ from sashiko.aws.environment import Environment, read_environment
 from sashiko.aws.permissions import permission_matrix
 from sashiko.commands.permissions import text
 from tests.infra import never
-from tests.infra.variants import ROOT, settings_of, synthesized
+from tests.infra.variants import ROOT, contracts_of, settings_of, synthesized
 
 ENVIRONMENTS = ("dev", "prod")
 
@@ -25,11 +25,29 @@ def test_the_matrix_is_the_one_that_was_reviewed(variant: str) -> None:
     assert golden.read_text() == text(environment(variant)), "run `make golden`, review the diff"
 
 
-@pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off", "iam_only"])
+def classes(variant: str) -> never.Classes:
+    return {
+        (contract.table, column.name): column.classification
+        for contract in contracts_of(settings_of(variant))
+        for column in contract.columns
+    }
+
+
+@pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off"])
+@pytest.mark.control("AC-4", "AC-5")
 def test_what_must_never_be_is_not(variant: str) -> None:
     found = environment(variant)
-    assert never.ml_reading_pii(found) == set()
-    assert never.others_reading_sensitive(found) == set()
+    assert never.ml_reading_pii(found, classes(variant)) == set()
+    assert never.others_reading_sensitive(found, classes(variant)) == set()
+    assert never.ways_of_training_to_the_lake(found) == set()
+    assert never.registering_and_approving(found) == set()
+
+
+def test_without_lake_formation_the_two_snapshot_roles_read_whole_files_and_nobody_else() -> None:
+    """What `docs/first-deploy.md` says of `iam_only`: no column is protected from them."""
+    found = environment("iam_only")
+    assert never.ml_reading_pii(found, classes("iam_only")) == {"broker", "bias-evaluator"}
+    assert never.others_reading_sensitive(found, classes("iam_only")) == {"broker"}
     assert never.ways_of_training_to_the_lake(found) == set()
     assert never.registering_and_approving(found) == set()
 
@@ -39,8 +57,8 @@ def test_the_bias_evaluator_does_see_sensitive_columns_and_the_broker_what_it_ne
     variant: str,
 ) -> None:
     found = environment(variant)
-    assert "bias-evaluator" in never.readers(found, "sensitive")
-    assert "broker" in never.readers(found, "none")
+    assert "bias-evaluator" in never.readers(found, classes(variant), "sensitive")
+    assert "broker" in never.readers(found, classes(variant), "none")
     cells = permission_matrix(found, found)
     assert {cell.table for cell in cells} == {"census", "complaints"}
 

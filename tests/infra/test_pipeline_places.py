@@ -1,4 +1,4 @@
-"""The pipeline's definition and the lake's policies agree on who reads and writes which snapshot."""
+"""The pipeline and the policies of the lake agree on who reads and writes which snapshot."""
 
 import json
 import re

@@ -8,6 +8,7 @@ from tests.golden import rewrite
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.control("retain")
 def test_stateful_resources_keep_their_logical_ids(environment):
     file = rewrite.ROOT / f"tests/golden/stateful_ids.{environment}.json"
     golden, found = json.loads(file.read_text()), rewrite.stateful_ids(environment)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DEV = """\
 account: "111122223333"
 on_destroy: delete
-network: {zones: 1}
+network: {zones: [a]}
 """
 VARIANTS = {
     "dev": ("dev", DEV + "lake_formation: {account_stack: true}\n"),
@@ -26,11 +26,16 @@ def settings_of(variant: str) -> Any:
     """The settings of a variant, from base.yaml and the lines above."""
     from sashiko.settings import load_settings
 
-    environment, text = VARIANTS[variant]
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(ROOT / "config/base.yaml", folder)
-        (Path(folder) / f"{environment}.yaml").write_text(text)
-        return load_settings(environment, folder=Path(folder))
+        write_config(Path(folder), variant)
+        return load_settings(VARIANTS[variant][0], folder=Path(folder))
+
+
+def write_config(folder: Path, variant: str) -> None:
+    """Writes a variant's files of settings into a folder."""
+    environment, text = VARIANTS[variant]
+    shutil.copy(ROOT / "config/base.yaml", folder)
+    (folder / f"{environment}.yaml").write_text(text)
 
 
 def contracts_of(settings: Any) -> Any:

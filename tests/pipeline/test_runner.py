@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sashiko.definition.validator.check import check_definition
 from sashiko.runner.jobs import Image
 from sashiko.runner.record import RunRecord
 from sashiko.runner.run import run_definition
@@ -113,6 +114,10 @@ def definition() -> Any:
         check=True,
     )
     return json.loads(built.stdout)
+
+
+def test_the_validator_finds_no_fault_in_what_the_sdk_has_written(definition: Any) -> None:
+    assert check_definition(definition).steps == 5
 
 
 def run(definition: Any, home: Path, *, run_id: str, good: str) -> RunRecord:

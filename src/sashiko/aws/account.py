@@ -1,6 +1,7 @@
-"""The one place that calls an AWS account, and only to read."""
+"""The one place that calls an AWS account."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sashiko.errors import InputError
@@ -51,22 +52,40 @@ class Account:
         Raises:
             InputError: without credentials, without the permission, or without a connection.
         """
+        from botocore.exceptions import ClientError
+
+        with self.told(f"{service}:{operation}"):
+            try:
+                found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in absent:
+                    return None
+                raise
+        return found
+
+    @contextmanager
+    def told(self, call: str) -> Iterator[None]:
+        """Tells what the account says to a call as one message.
+
+        Args:
+            call: such as `glue:get_database`.
+
+        Raises:
+            InputError: without credentials, without the permission, or without a connection.
+        """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
         try:
-            found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
+            yield
         except NoCredentialsError as error:
             raise InputError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
         except ClientError as error:
-            if error.response["Error"]["Code"] in absent:
-                return None
-            raise InputError(self._reason(error, f"{service}:{operation}")) from error
+            raise InputError(self._reason(error, call)) from error
         except BotoCoreError as error:
             raise InputError(
-                f"{service}:{operation} in {self._name} cannot be reached: {error}; check the "
-                "network, AWS_PROFILE and AWS_ENDPOINT_URL"
+                f"{call} in {self._name} cannot be reached: {error}; check the network, "
+                "AWS_PROFILE and AWS_ENDPOINT_URL"
             ) from error
-        return found
 
     def pages(
         self,
@@ -108,7 +127,7 @@ class Account:
     def _reason(self, error: Any, call: str) -> str:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if code in _DENIED:
-            return f"{call} is denied in {self._name}: {message}; use a role that may read it"
+            return f"{call} is denied in {self._name}: {message}; use a role that may do it"
         if code in _INVALID:
             return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"
         return f"{call} failed in {self._name}: {code}: {message}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sashiko.aws.governance import Governance
 from sashiko.aws.governance_templates import read_governance
-from sashiko.aws.policies import Statement, allows, covers, denies, statements
+from sashiko.aws.policies import Statement, allows, covers, denies, overlap, statements
 from sashiko.aws.principals import Principal, read_principals
 from sashiko.aws.templates import CDK_OUT, Templates, read_templates
 from sashiko.settings import Settings
@@ -53,6 +53,8 @@ class Environment:
         found = set()
         for statement in (*principal.policy, *policy):
             for pattern in statement.resources or ("*",):
+                if not overlap(pattern, whole):
+                    continue
                 resource = pattern if covers(whole, pattern) else whole
                 request = principal.request(action, resource)
                 if (

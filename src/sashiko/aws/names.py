@@ -22,6 +22,7 @@ Role = Literal[
     "training",
 ]
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
+SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights"]
 KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network"]
 
@@ -63,9 +64,9 @@ def database_name(settings: Settings) -> str:
     return prefix(settings).replace("-", "_")
 
 
-def workgroup_name(settings: Settings) -> str:
-    """Names the Athena workgroup that snapshots are taken through."""
-    return f"{prefix(settings)}-snapshots"
+def workgroup_name(settings: Settings, view: SnapshotView) -> str:
+    """Names the Athena workgroup that snapshots of a view are taken through."""
+    return f"{prefix(settings)}-snapshots-{view}"
 
 
 def exploration_workgroup_name(settings: Settings) -> str:

@@ -1,7 +1,7 @@
 """Whether a region has the services that an environment is made of; botocore knows, offline."""
 
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings import Settings, file_of
 
 # botocore's names of their endpoints.
 _NEEDED = {
@@ -33,6 +33,6 @@ def check_region(settings: Settings) -> None:
     known = region in commercial["regions"]
     problem = f"{region} has no {', '.join(lacking)}" if known else f"AWS has no region {region}"
     raise InputError(
-        f"config/{settings.environment}.yaml or config/base.yaml: key `region`: {problem}; "
+        f"{file_of('region', settings.environment)}: key `region`: {problem}; "
         f"allowed: {', '.join(whole)}"
     )

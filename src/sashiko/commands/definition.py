@@ -1,4 +1,7 @@
-"""`sashiko definition`: the pipeline as SageMaker gets it."""
+"""`sashiko definition`: the pipeline as SageMaker gets it, and whether SageMaker would take it."""
+
+import json
+from typing import Annotated
 
 import typer
 
@@ -11,11 +14,24 @@ def definition(
     env: Environment = "local",
     recipe: RecipeName = None,
     set_: Overrides = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Judge it by SageMaker's API instead, offline.")
+    ] = False,
     home: Home = HOME,
 ) -> None:
-    """Print the pipeline's definition JSON, the one that SageMaker runs and `run` interprets."""
+    """Print the pipeline's definition JSON, the one that SageMaker runs and `run` interprets.
+
+    With --check: exit status 0 no problem, 1 some, one line each with step and path.
+    """
     from sashiko.compiled import compiled_definition
 
     settings = load_settings(env)
     chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
-    typer.echo(compiled_definition(settings, chosen, home=home), nl=False)
+    text = compiled_definition(settings, chosen, home=home)
+    if not check:
+        typer.echo(text, nl=False)
+        return
+    from sashiko.definition.validator.check import check_definition
+
+    checked = check_definition(json.loads(text))
+    typer.echo(f"{checked.steps} steps, {checked.arguments} arguments checked: no problem")

@@ -120,6 +120,8 @@ def _notes(environment: Environment, cells: Iterable[Cell], readers: list[str]) 
     }
     for principal, database, table, rows in sorted(filters):
         yield f"filtered: {principal} reads of {database}.{table} the rows where {rows}"
+    if environment.settings.lake_formation.mode == "iam_only":
+        yield "iam_only: whoever reads a table's files reads all of its columns and rows"
     others = [role.name for role in environment.principals if role.name not in readers]
     yield f"no column: {', '.join(others) or 'nobody'}"
 

@@ -81,8 +81,8 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
 def _facet(column: Column, facet: Facet) -> Iterator[str]:
     if column.classification != "sensitive":
         yield (
-            f"column `{column.name}`: a facet must be classified sensitive, "
-            f"not {column.classification}"
+            f"column `{column.name}`: key `classification`: a facet must be `sensitive`, not "
+            f"`{column.classification}`: measure bias on another column, or classify this one anew"
         )
     if column.logical_type != "string" or not column.required or not column.allowed_values:
         yield (

@@ -1,10 +1,11 @@
 """The data contract as frozen records: what the rest of the project knows about a data set."""
 
 import datetime as dt
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from sashiko.files import sha256_bytes
 from sashiko.yaml_models import Frozen, read_yaml
@@ -25,6 +26,19 @@ Operator = Literal[
     "mustBeBetween",
     "mustNotBeBetween",
 ]
+_LAKE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def _known_to_glue(name: str) -> str:
+    if not _LAKE_NAME.fullmatch(name):
+        raise ValueError(
+            "a name in the lake has lower-case letters, digits and `_`, at most 63 of them and a "
+            "letter first: rename it"
+        )
+    return name
+
+
+LakeName = Annotated[str, AfterValidator(_known_to_glue)]
 Scalar = bool | int | float | str
 
 
@@ -84,7 +98,7 @@ class Column(Frozen):
         quality: the column's further rules.
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    name: LakeName
     physical_name: str
     logical_type: LogicalType
     description: str = Field(min_length=1)
@@ -205,7 +219,7 @@ class Contract(Frozen):
     id: str
     version: str
     sha256: str
-    table: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    table: LakeName
     title: str
     description: str
     limitations: str

@@ -33,6 +33,7 @@ _STANDARD_WORDS = {
     "`allowed_values.": "`enum.",
     "`text_columns": "`textColumns",
     "`row_filters": "`rowFilters",
+    "`table`: a name": "`physicalName`: a name",
 }
 
 

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+import duckdb
+
 from sashiko.contract.grants import READS, may_read
-from sashiko.contract.model import Contract, Reader, RowFilter, View
+from sashiko.contract.model import Contract, LogicalType, Reader, RowFilter, View
 
 _TOKEN = re.compile(
     r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"
@@ -28,6 +30,16 @@ _WORDS = frozenset(
         "timestamp",
     }
 )
+_TYPES: Mapping[LogicalType, str] = MappingProxyType(
+    {
+        "string": "VARCHAR",
+        "integer": "BIGINT",
+        "number": "DOUBLE",
+        "boolean": "BOOLEAN",
+        "date": "DATE",
+        "timestamp": "TIMESTAMPTZ",
+    }
+)
 # Both snapshots must hold the same keys, so both of their roles see the same rows.
 _VIEWS: Mapping[Reader, View] = MappingProxyType({"broker": "training", "bias-evaluator": "facets"})
 
@@ -47,7 +59,8 @@ def row_filter_problems(contract: Contract) -> Iterator[str]:
     for item in contract.row_filters:
         place = f"key `rowFilters`: persona {item.persona}:"
         yield from (f"{place} {problem}" for problem in _columns(contract, item))
-        yield from (f"{place} {problem}" for problem in _condition(contract, item))
+        words = list(_condition(contract, item))
+        yield from (f"{place} {problem}" for problem in words or _meaning(contract, item))
 
 
 def _columns(contract: Contract, item: RowFilter) -> Iterator[str]:
@@ -89,3 +102,18 @@ def _condition(contract: Contract, item: RowFilter) -> Iterator[str]:
                 f"key `filter`: column `{name}` is pii, and which rows are seen would tell it; "
                 "use another column"
             )
+
+
+def _meaning(contract: Contract, item: RowFilter) -> Iterator[str]:
+    """Has DuckDB bind the condition to the columns' types; the words alone may make no sense."""
+    columns = ", ".join(
+        f"{column.name} {_TYPES[column.logical_type]}" for column in contract.columns
+    )
+    with duckdb.connect() as engine:
+        engine.execute(f"CREATE TABLE rows ({columns}); INSERT INTO rows DEFAULT VALUES")
+        try:
+            # The condition has passed `_condition`: columns, values and comparisons, nothing else.
+            engine.execute(f"SELECT 1 FROM rows WHERE {item.filter}")  # noqa: S608
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0]
+            yield f"key `filter`: {item.filter!r} is no condition on these columns: {first}"

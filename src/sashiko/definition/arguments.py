@@ -1,6 +1,6 @@
 """The typed arguments of a job, and what can be asked of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sashiko.definition.model import Step
@@ -20,26 +20,50 @@ def job_arguments(step: Step, resolved: Any) -> JobArguments:
     """
     source = f"step `{step.name}`, Arguments"
     if step.type == "Training":
-        training = validate(TrainingArguments, resolved, source=source)
-        _check_unique([item.ChannelName for item in training.InputDataConfig], source=source)
-        return training
-    arguments = validate(ProcessingArguments, resolved, source=source)
-    names = [output.OutputName for output in outputs_of(arguments)]
-    _check_unique(names, source=source)
-    _check_unique([item.InputName for item in arguments.ProcessingInputs], source=source)
-    for file in step.property_files:
-        if file.output not in names:
-            raise InputError(
-                f"step `{step.name}`, PropertyFiles: `{file.name}` names output `{file.output}`; "
-                f"the step has: {', '.join(names) or 'none'}"
-            )
+        arguments: JobArguments = validate(TrainingArguments, resolved, source=source)
+    else:
+        arguments = validate(ProcessingArguments, resolved, source=source)
+    check_names(step, resolved)
     return arguments
 
 
-def _check_unique(names: Sequence[str], *, source: str) -> None:
+def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
+    """Checks that names inside a job are used once, and that its property files name outputs.
+
+    Args:
+        step: the job's step.
+        arguments: its arguments as JSON; what is not of the right shape is left to others.
+
+    Raises:
+        InputError: for the first name that is wrong, naming step and path.
+    """
+    where = f"step `{step.name}`, Arguments"
+    config = arguments.get("ProcessingOutputConfig")
+    outputs = _names(config.get("Outputs") if isinstance(config, Mapping) else None, "OutputName")
+    _check_unique(outputs, source=f"{where}.ProcessingOutputConfig.Outputs")
+    for key, name in (("ProcessingInputs", "InputName"), ("InputDataConfig", "ChannelName")):
+        _check_unique(_names(arguments.get(key), name), source=f"{where}.{key}")
+    files = [file.name for file in step.property_files]
+    _check_unique(files, source=f"step `{step.name}`, PropertyFiles")
+    for index, file in enumerate(step.property_files):
+        if file.output not in outputs:
+            raise InputError(
+                f"step `{step.name}`, PropertyFiles[{index}]: `{file.name}` names output "
+                f"`{file.output}`; the step has: {', '.join(outputs) or 'none'}"
+            )
+
+
+def _names(items: Any, key: str) -> list[str]:
+    if not isinstance(items, list):
+        return []
+    found = [item.get(key) for item in items if isinstance(item, Mapping)]
+    return [name for name in found if isinstance(name, str)]
+
+
+def _check_unique(names: list[str], *, source: str) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{source}: two inputs, outputs or channels are named `{name}`")
+            raise InputError(f"{source}: two of them are named `{name}`")
 
 
 def outputs_of(arguments: ProcessingArguments) -> tuple[ProcessingOutput, ...]:

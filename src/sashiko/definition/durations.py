@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+from sashiko.definition.model import Step
 from sashiko.errors import InputError
 
 _PATTERN = re.compile(
@@ -11,6 +12,20 @@ _PATTERN = re.compile(
     re.IGNORECASE,
 )
 _DAYS = (365, 30, 7, 1)  # a year and a month of fixed length: an expiry needs no calendar
+
+
+def check_expiry(step: Step) -> None:
+    """Checks how long a step's result may be used again.
+
+    Raises:
+        InputError: if it is not a duration, naming step and path.
+    """
+    if not step.expires:
+        return
+    try:
+        parse_duration(step.expires)
+    except InputError as error:
+        raise InputError(f"step `{step.name}`, CacheConfig.ExpireAfter: {error}") from error
 
 
 def parse_duration(text: str) -> timedelta:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.definition.properties import look_up
+from sashiko.definition.properties import look_up, split_path
 from sashiko.errors import InputError
 
 _FUNCTIONS = ("Get", "Std:Join", "Std:JsonGet")
@@ -127,7 +127,11 @@ def _json_get(argument: Any, context: Context, *, where: str) -> Any:
     step, rest = _split_step(str(target), where=where)
     if not rest.startswith(_PROPERTY_FILES):
         raise InputError(f"{where}: PropertyFile must Get Steps.<step>.PropertyFiles.<name>")
-    return context.read_file(step, rest.removeprefix(_PROPERTY_FILES), str(argument["Path"]))
+    path = argument["Path"]
+    if not isinstance(path, str):  # aws/sagemaker-python-sdk#3463: no expression stands there
+        raise InputError(f"{where}: Path must be text, got {path!r}")
+    split_path(path, where=where)
+    return context.read_file(step, rest.removeprefix(_PROPERTY_FILES), path)
 
 
 def as_text(value: Any, *, where: str) -> str:

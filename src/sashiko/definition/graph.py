@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sashiko.definition.expressions import step_references
+from sashiko.definition.expressions import StepReference, step_references
 from sashiko.definition.model import Branch, Definition, Step
 from sashiko.errors import InputError
 
@@ -40,37 +40,32 @@ def build_graph(definition: Definition) -> Graph:
     return Graph(waits_for=waits_for, order=_order(waits_for))
 
 
-def _dependencies(step: Step, definition: Definition) -> tuple[str, ...]:
-    where = f"step `{step.name}`"
-    found = [branch.condition for branch in step.within[-1:]]
-    for index, name in enumerate(step.depends_on):
-        target = _visible(name, step, definition, where=f"{where}, DependsOn[{index}]")
-        found.append(target.name)
-        if target.type == "Condition" and not _inside(step, target.name):
-            # The gate is passed when what it let through has ended.
-            found += [other.name for other in definition.steps if _inside(other, target.name)]
-    for reference in step_references(step.arguments, where=f"{where}, Arguments"):
-        target = _visible(reference.step, step, definition, where=reference.where)
-        files = [file.name for file in target.property_files]
-        if reference.file is not None and reference.file not in files:
-            raise InputError(
-                f"{reference.where}: step `{target.name}` has no property file "
-                f"`{reference.file}`; it has: {', '.join(files) or 'none'}"
-            )
-        if not target.is_job:
-            raise InputError(
-                f"{reference.where}: a {target.type} step has no properties, and `{target.name}` "
-                "is one"
-            )
-        found.append(target.name)
-    return tuple(dict.fromkeys(found))
+def referred_step(reference: StepReference, step: Step, definition: Definition) -> Step:
+    """Returns the step that a reference inside `step` means.
+
+    Raises:
+        InputError: if there is none, it may not run, or it has no such properties.
+    """
+    target = _visible_step(reference.step, step, definition, where=reference.where)
+    files = [file.name for file in target.property_files]
+    if reference.file is not None and reference.file not in files:
+        raise InputError(
+            f"{reference.where}: step `{target.name}` has no property file "
+            f"`{reference.file}`; it has: {', '.join(files) or 'none'}"
+        )
+    if not target.is_job:
+        raise InputError(
+            f"{reference.where}: a {target.type} step has no properties, and `{target.name}` is one"
+        )
+    return target
 
 
-def _inside(step: Step, condition: str) -> bool:
-    return any(branch.condition == condition for branch in step.within)
+def _visible_step(name: str, step: Step, definition: Definition, *, where: str) -> Step:
+    """Returns the step of a name, which `step` may wait for only if it runs whenever `step` does.
 
-
-def _visible(name: str, step: Step, definition: Definition, *, where: str) -> Step:
+    Raises:
+        InputError: if there is none, or it stands in a branch that `step` is not in.
+    """
     target = definition.step(name)
     if target is None:
         known = ", ".join(other.name for other in definition.steps)
@@ -83,6 +78,35 @@ def _visible(name: str, step: Step, definition: Definition, *, where: str) -> St
             f"move `{step.name}` into the same branch"
         )
     return target
+
+
+def awaited_steps(step: Step, definition: Definition) -> tuple[Step, ...]:
+    """Returns the steps that DependsOn names.
+
+    Raises:
+        InputError: if there is no such step, or it may not run.
+    """
+    where = f"step `{step.name}`, DependsOn"
+    return tuple(
+        _visible_step(name, step, definition, where=f"{where}[{index}]")
+        for index, name in enumerate(step.depends_on)
+    )
+
+
+def _dependencies(step: Step, definition: Definition) -> tuple[str, ...]:
+    found = [branch.condition for branch in step.within[-1:]]
+    for target in awaited_steps(step, definition):
+        found.append(target.name)
+        if target.type == "Condition" and not _inside(step, target.name):
+            # The gate is passed when what it let through has ended.
+            found += [other.name for other in definition.steps if _inside(other, target.name)]
+    for reference in step_references(step.arguments, where=f"step `{step.name}`, Arguments"):
+        found.append(referred_step(reference, step, definition).name)
+    return tuple(dict.fromkeys(found))
+
+
+def _inside(step: Step, condition: str) -> bool:
+    return any(branch.condition == condition for branch in step.within)
 
 
 def _order(waits_for: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

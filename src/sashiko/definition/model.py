@@ -111,6 +111,7 @@ def parse_definition(value: Any) -> Definition:
 def _parameter(value: Any, *, where: str) -> Parameter:
     allowed = ("Name", "Type", "DefaultValue", "EnumValues")
     _check_keys(value, allowed=allowed, required=("Name", "Type"), where=where)
+    _check_name(value["Name"], where=where)
     if value["Type"] not in PARAMETER_TYPES:
         raise _unknown(where, "Type", value["Type"], PARAMETER_TYPES)
     return Parameter(
@@ -127,6 +128,7 @@ def _steps(values: Any, *, where: str, within: tuple[Branch, ...]) -> Iterator[S
     for index, value in enumerate(values):
         place = f"{where}[{index}]"
         _check_keys(value, allowed=_STEP_KEYS, required=("Name", "Type"), where=place)
+        _check_name(value["Name"], where=place)
         yield from _step(value, where=place, within=within)
 
 
@@ -135,7 +137,10 @@ def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -
     where = f"{where}, step `{name}`"
     if value["Type"] not in STEP_TYPES:
         raise _unknown(where, "Type", value["Type"], STEP_TYPES)
-    arguments = dict(value.get("Arguments") or {})
+    arguments = value.get("Arguments") or {}
+    if not isinstance(arguments, Mapping):
+        raise InputError(f"{where}, Arguments: expected an object, got {type(arguments).__name__}")
+    arguments = dict(arguments)
     branches: list[tuple[str, bool, Any]] = []
     if value["Type"] == "Condition":
         allowed = ("Conditions", "IfSteps", "ElseSteps")
@@ -184,6 +189,11 @@ def _depends_on(values: Sequence[Any], *, where: str) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _check_name(value: Any, *, where: str) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"{where}, Name: expected a string, got {value!r}")
+
+
 def _check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], where: str) -> None:
     if not isinstance(value, Mapping):
         raise InputError(f"{where}: expected an object, got {type(value).__name__}")
@@ -198,7 +208,9 @@ def _check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], 
 def _check_unique(names: Sequence[str], *, what: str) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"definition: two {what}s are named `{name}`")
+            raise InputError(
+                f"definition, {what.title()}s: two {what}s are named `{name}`; rename one"
+            )
 
 
 def _unknown(where: str, key: str, value: Any, known: Sequence[str]) -> InputError:

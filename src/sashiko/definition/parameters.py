@@ -30,14 +30,33 @@ def _value(parameter: Parameter, text: str | None) -> Any:
     if text is None and parameter.default is None:
         raise InputError(f"parameter `{parameter.name}` ({parameter.type}) has no value: give one")
     value = parameter.default if text is None else _parse(parameter, text)
-    if not _fits(parameter.type, value):
+    _check_value(parameter, value)
+    return value
+
+
+def check_parameter(parameter: Parameter) -> None:
+    """Checks a declaration: default and EnumValues are of the type, the default is one of them.
+
+    Raises:
+        InputError: naming the parameter and what it may be.
+    """
+    for value in parameter.allowed:
+        if not fits(parameter.type, value):
+            raise InputError(
+                f"parameter `{parameter.name}`, EnumValues: {value!r} is not a {parameter.type}"
+            )
+    if parameter.default is not None:
+        _check_value(parameter, parameter.default)
+
+
+def _check_value(parameter: Parameter, value: Any) -> None:
+    if not fits(parameter.type, value):
         raise InputError(
             f"parameter `{parameter.name}`: default {value!r} is not a {parameter.type}"
         )
     if parameter.allowed and value not in parameter.allowed:
         allowed = ", ".join(str(item) for item in parameter.allowed)
         raise InputError(f"parameter `{parameter.name}`: {value!r} is not one of {allowed}")
-    return value
 
 
 def _parse(parameter: Parameter, text: str) -> Any:
@@ -57,7 +76,8 @@ def _parse(parameter: Parameter, text: str) -> Any:
         ) from error
 
 
-def _fits(kind: str, value: Any) -> bool:
+def fits(kind: str, value: Any) -> bool:
+    """Says whether a JSON value is of a parameter type."""
     if kind == "Boolean":
         return isinstance(value, bool)
     if kind == "String":

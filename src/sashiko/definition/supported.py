@@ -6,11 +6,11 @@ from typing import Any
 
 from sashiko.definition.arguments import JobArguments, image_of, job_arguments, output_uris
 from sashiko.definition.conditions import check_conditions
-from sashiko.definition.durations import parse_duration
+from sashiko.definition.durations import check_expiry
 from sashiko.definition.expressions import Context, resolve
 from sashiko.definition.graph import Graph, build_graph
 from sashiko.definition.model import Definition, Step
-from sashiko.definition.properties import describe_job, job_name, split_path
+from sashiko.definition.properties import describe_job, job_name
 from sashiko.errors import InputError
 
 _UNKNOWN = "s3://unknown/until-the-step-has-run"
@@ -74,11 +74,7 @@ def _check_job(step: Step, resolved: Any, *, images: Collection[str]) -> JobArgu
         raise InputError(
             f"step `{step.name}`: no local command for the image `{image}`; known: {known}"
         )
-    if step.expires:
-        try:
-            parse_duration(step.expires)
-        except InputError as error:
-            raise InputError(f"step `{step.name}`, CacheConfig.ExpireAfter: {error}") from error
+    check_expiry(step)
     return arguments
 
 
@@ -102,7 +98,6 @@ def _exclude_each_other(one: Step, other: Step) -> bool:
     )
 
 
-def _unknown_content(step: str, file: str, path: str) -> str:
+def _unknown_content(_step: str, _file: str, _path: str) -> str:
     """Stands for what a step will write: a text that could be anything, an S3 URI too."""
-    split_path(path, where=f"file {file} of step `{step}`")
     return _UNKNOWN

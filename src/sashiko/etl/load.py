@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -31,7 +32,8 @@ class Places:
     """Where a load reads and writes.
 
     Attributes:
-        raw: the folder of the table's raw files.
+        raw: the folder of the raw files: each extract lies below `<table>/as_of=<as_of>/`, so that
+            no file of a later one is taken for its own.
         curated: the folder of the curated tables.
         quarantine: the folder of the quarantined rows.
         as_of: the instant that the extract speaks of, such as 20261125T104500Z; a whole extract
@@ -77,9 +79,17 @@ def session() -> SparkSession:
 
 
 def read_spec(spark: SparkSession, uri: str) -> LoadSpec:
-    """Reads a spec from S3 or a local path."""
-    (row,) = spark.read.text(uri, wholetext=True).collect()
-    return parse_spec(row.value)
+    """Reads a spec from S3 or a local path.
+
+    The file alone: Spark's own reader also lists the folder, which holds other people's files.
+    """
+    java: Any = spark.sparkContext._jvm
+    path = java.org.apache.hadoop.fs.Path(uri)
+    stream = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).open(path)
+    try:
+        return parse_spec(java.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()
 
 
 def load(spark: SparkSession, spec: LoadSpec, places: Places) -> None:
@@ -94,9 +104,11 @@ def load(spark: SparkSession, spec: LoadSpec, places: Places) -> None:
             lost, or a rule of the ruleset fails.
     """
     _check_as_of(places.as_of)
-    parts = transform(read_raw(spark, spec, places.raw), spec)
+    partition = f"{spec.table}/as_of={places.as_of}"
+    raw = read_raw(spark, spec, f"{places.raw}/{partition}")
+    parts = transform(raw, spec)
     clean, quarantined = parts.clean.persist(), parts.quarantined.persist()
-    counts = read_raw(spark, spec, places.raw).count(), clean.count(), quarantined.count()
+    counts = raw.count(), clean.count(), quarantined.count()
     print(
         f"{spec.contract}: as of {places.as_of}: {counts[0]:,} rows read, {counts[1]:,} clean, "
         f"{counts[2]:,} quarantined",
@@ -104,7 +116,6 @@ def load(spark: SparkSession, spec: LoadSpec, places: Places) -> None:
     )
     if counts[0] != counts[1] + counts[2]:
         raise LoadError(f"{spec.table}: rows were lost or doubled: {counts}; nothing was written")
-    partition = f"{spec.table}/as_of={places.as_of}"
     _write(quarantined, quarantined.columns, counts[2], f"{places.quarantine}/{partition}")
     _stop_at_failures(spec, evaluate(clean, spec.ruleset))
     _write(clean, [spec.key], counts[1], f"{places.curated}/{partition}")

@@ -13,6 +13,7 @@ from tests.infra.variants import settings_of
 from tests.unit.aws.small_lake import COLUMNS, ROLES, SmallLake
 
 Break = Callable[[SmallLake], None]
+CLASSES = {("people", column): sensitivity for column, sensitivity in COLUMNS.items()}
 
 
 def cells(lake: SmallLake, folder: Path) -> dict[tuple[str, str], Cell]:
@@ -175,8 +176,8 @@ def test_a_policy_that_the_templates_do_not_hold_is_an_error(tmp_path: Path) -> 
 
 def test_what_must_never_be_is_not(tmp_path: Path) -> None:
     environment = SmallLake().read(tmp_path)
-    assert never.ml_reading_pii(environment) == set()
-    assert never.others_reading_sensitive(environment) == set()
+    assert never.ml_reading_pii(environment, CLASSES) == set()
+    assert never.others_reading_sensitive(environment, CLASSES) == set()
     assert never.ways_of_training_to_the_lake(environment) == set()
     assert never.registering_and_approving(environment) == set()
 
@@ -227,14 +228,14 @@ def _bucket_policy_allows_the_scientist(lake: SmallLake) -> None:
 def test_a_way_of_an_ml_role_to_pii_is_found(tmp_path: Path, broken: Break) -> None:
     lake = SmallLake()
     broken(lake)
-    assert never.ml_reading_pii(lake.read(tmp_path))
+    assert never.ml_reading_pii(lake.read(tmp_path), CLASSES)
 
 
 @pytest.mark.parametrize("broken", [_broker_reads_sensitive, _bucket_is_open_to_the_scientist])
 def test_another_reader_of_sensitive_columns_is_found(tmp_path: Path, broken: Break) -> None:
     lake = SmallLake()
     broken(lake)
-    assert never.others_reading_sensitive(lake.read(tmp_path))
+    assert never.others_reading_sensitive(lake.read(tmp_path), CLASSES)
 
 
 def _training_reads_objects(lake: SmallLake) -> None:
@@ -322,3 +323,12 @@ def test_no_dev_role_reads_prods_lake(tmp_path: Path) -> None:
 
 def test_a_grant_without_its_environment_reads_prods_lake(tmp_path: Path) -> None:
     assert _two_environments(tmp_path, keyed=False) == {"broker"}
+
+
+def test_a_statement_on_two_buckets_opens_in_each_what_it_says_of_it(tmp_path: Path) -> None:
+    lake = SmallLake()
+    folders = [f"arn:aws:s3:::{lake.curated}/people/*", f"arn:aws:s3:::{lake.snapshots}/facets/*"]
+    lake.allow("etl", ["s3:GetObject"], folders)
+    environment = lake.read(tmp_path)
+    etl = next(item for item in environment.principals if item.name == "etl")
+    assert environment.object_paths(etl, "s3:GetObject", lake.snapshots) == ("facets/*",)

@@ -32,7 +32,10 @@ def test_help_lists_every_command():
     [
         (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
         (("run", "--env", "dev"), "arrive with the Pipeline stack"),
-        (("run", "--env", "moon"), "unknown environment `moon`: known are dev, local, prod"),
+        (
+            ("run", "--env", "moon"),
+            "unknown environment `moon`, for which there is no config/moon.yaml",
+        ),
         (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
         (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: batch_size"),
         (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
@@ -84,3 +87,9 @@ def test_clean_refuses_a_folder_that_it_did_not_make(tmp_path):
     assert done.returncode == 1
     assert "thesis.txt" in done.stderr
     assert (tmp_path / "thesis.txt").is_file()
+
+
+def test_buckets_that_an_environment_keeps_are_not_emptied():
+    done = sashiko("empty-buckets", "--env", "prod", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "prod keeps its buckets (`on_destroy: retain`): nothing was emptied\n"

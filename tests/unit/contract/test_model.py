@@ -139,7 +139,7 @@ def _twice(bent: dict[str, Any]) -> None:
             r"column `late`: `enum` must hold exactly the label's two values",
         ),
         (_set("late", "classification", "sensitive"), r"column `late`: the label is trained on"),
-        (_set("age", "classification", "pii"), r"column `age`: a facet must .* sensitive, not pii"),
+        (_set("age", "classification", "pii"), r"column `age`: key `classification`: .* not `pii`"),
         (_drop("age", "required"), r"column `age`: a facet needs"),
         (_no_facets, r"key `facets` is missing"),
         (_custom("facets", [{"column": "age", "disadvantaged": ["ancient"]}]), r"no value ancient"),

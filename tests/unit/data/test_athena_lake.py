@@ -33,12 +33,14 @@ class _Account:
     glue: Stubber
     s3: Stubber
 
-    def ready(self, output: str = "s3://snapshots/athena/") -> None:
+    def ready(self, output: str = "s3://snapshots/facets/athena/") -> None:
         """A table that fits, and a workgroup."""
         self.glue.add_response("get_table", glue_table(_TYPES))
         results = {"OutputLocation": output} if output else {}
-        group = {"Name": "group", "Configuration": {"ResultConfiguration": results}}
-        self.athena.add_response("get_work_group", {"WorkGroup": group}, {"WorkGroup": "group"})
+        group = {"Name": "group-facets", "Configuration": {"ResultConfiguration": results}}
+        self.athena.add_response(
+            "get_work_group", {"WorkGroup": group}, {"WorkGroup": "group-facets"}
+        )
 
     def holds(self, *files: bytes) -> list[str]:
         """Objects in the scratch prefix, listed in another order than that of their keys."""
@@ -152,16 +154,20 @@ def test_a_workgroup_without_a_place_for_results_is_refused(
     account: _Account, contract: Contract
 ) -> None:
     account.ready(output="")
-    with pytest.raises(InputError, match="workgroup `group` has no output location of its own"):
+    with pytest.raises(
+        InputError, match="workgroup `group-facets` has no output location of its own"
+    ):
         _read(contract)
 
 
 def test_a_workgroup_that_does_not_exist_is_told(account: _Account, contract: Contract) -> None:
     account.glue.add_response("get_table", glue_table(_TYPES))
     account.athena.add_client_error(
-        "get_work_group", "InvalidRequestException", "WorkGroup group is not found."
+        "get_work_group", "InvalidRequestException", "WorkGroup group-facets is not found."
     )
-    with pytest.raises(InputError, match=r"cannot read workgroup `group`: .* correct `LakeUri`"):
+    with pytest.raises(
+        InputError, match=r"cannot read workgroup `group-facets`: .* correct `LakeUri`"
+    ):
         _read(contract)
 
 

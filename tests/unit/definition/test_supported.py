@@ -161,7 +161,7 @@ def test_a_property_file_must_lie_in_an_output() -> None:
 )
 def test_names_are_used_once(step: dict[str, Any], path: str) -> None:
     twice = changed(step, path, look_up(step["Arguments"], path, where="") * 2)
-    with pytest.raises(InputError, match="two inputs, outputs or channels are named"):
+    with pytest.raises(InputError, match="two of them are named"):
         check(*((twice,) if step is PROCESSING else (PROCESSING, twice)))
 
 

@@ -24,7 +24,10 @@ from sashiko.stopping import stop_on_signals
 
 @dataclass(frozen=True, kw_only=True)
 class AthenaLake:
-    """A Glue database, and the workgroup that its tables are read through.
+    """A Glue database, and the workgroups that its tables are read through.
+
+    `workgroup` begins their names: each view has one of its own, `<workgroup>-<view>`, so that what
+    its queries return lies where the view's readers alone read.
 
     Every load of a table is a whole extract under a value of its own of the partition key `as_of`,
     so a version never changes: both snapshots of a run read the same rows.
@@ -61,27 +64,29 @@ class AthenaLake:
         with stop_on_signals() as stop:
             check_table(aws.glue, self.database, contract, view)
             # A folder for each view, so that policies tell who may read which.
-            below = f"s3://{self._bucket(aws.athena)}/{view}/scratch"
+            workgroup = f"{self.workgroup}-{view}"
+            below = f"s3://{_bucket(aws.athena, workgroup)}/{view}/scratch"
             with scratch_prefix(aws.s3, below=below, job=processing_job_name()) as uri:
                 unload(
                     aws.athena,
                     select,
                     to=uri,
-                    workgroup=self.workgroup,
+                    workgroup=workgroup,
                     database=self.database,
                     stop=stop,
                 )
                 return download(aws.s3, uri, folder, stop=stop)
 
-    def _bucket(self, athena: Any) -> str:
-        """Returns the bucket that the workgroup writes to."""
-        with told(f"read workgroup `{self.workgroup}`"):
-            group = athena.get_work_group(WorkGroup=self.workgroup)["WorkGroup"]
-        results = group.get("Configuration", {}).get("ResultConfiguration", {})
-        place = urlsplit(str(results.get("OutputLocation", "")))
-        if place.scheme != "s3":
-            raise InputError(
-                f"Athena workgroup `{self.workgroup}` has no output location of its own; "
-                "name the one that the DataLake stack makes"
-            )
-        return place.netloc
+
+def _bucket(athena: Any, workgroup: str) -> str:
+    """Returns the bucket that a workgroup writes to."""
+    with told(f"read workgroup `{workgroup}`"):
+        group = athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
+    results = group.get("Configuration", {}).get("ResultConfiguration", {})
+    place = urlsplit(str(results.get("OutputLocation", "")))
+    if place.scheme != "s3":
+        raise InputError(
+            f"Athena workgroup `{workgroup}` has no output location of its own; name the one that "
+            "the DataLake stack makes"
+        )
+    return place.netloc

@@ -1,16 +1,35 @@
-"""Two checks of moto's S3 that AWS does not make in this way.
+"""Three ways in which moto's S3 differs from AWS's.
 
 moto evaluates a bucket policy's Deny without its Condition: one that asks for TLS would refuse
 every upload to the emulator, which speaks plain HTTP. So policies are stored and not enforced.
 And moto takes a log target only if its policy already lets the logging service write; S3 takes it
 before, and CDK's own order (bucket, then a policy that names it) relies on that.
+Last, moto delivers access logs also where the target's policy denies the logging service.
 """
 
+import json
+from typing import Any
+
 from moto.iam.access_control import PermissionResult
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, S3Backend
+
+_deliver = S3Backend.log_incoming_request
 
 
 def install() -> None:
-    """Makes bucket policies neutral, and any bucket a log target."""
+    """Makes bucket policies neutral, and a log target any bucket whose policy denies it not."""
+    S3Backend.log_incoming_request = _log
     FakeBucket.get_permission = lambda *_, **__: PermissionResult.NEUTRAL
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)
+
+
+def _log(self: S3Backend, request: Any, bucket_name: str) -> None:
+    source = self.buckets.get(bucket_name)
+    target = self.buckets.get(source.logging.get("TargetBucket", "")) if source else None
+    policy = json.loads(target.policy) if target and target.policy else {"Statement": []}
+    logging = {"Service": "logging.s3.amazonaws.com"}
+    denied = any(
+        item["Effect"] == "Deny" and item["Principal"] == logging for item in policy["Statement"]
+    )
+    if not denied:
+        _deliver(self, request, bucket_name)

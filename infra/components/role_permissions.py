@@ -1,0 +1,131 @@
+"""What each role may do by itself, as far as no later stack's resources are in it.
+
+What is about buckets, keys, tables, the pipeline's data or an endpoint is attached by the stack
+that makes them (`RolePolicy`).
+"""
+
+from collections.abc import Callable, Mapping
+
+from infra.components.allow import Allowed, allow
+from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
+from sashiko.aws.names import QUALIFIER, Role, prefix
+from sashiko.settings import Settings
+
+_NAMED = "Names are made at run time; all of them begin with the environment's prefix."
+_JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."
+_STATUS = "sagemaker:ModelApprovalStatus"
+
+
+def own_permissions(settings: Settings, role: Role) -> list[Allowed]:
+    """Returns what `role` may do by itself."""
+    return _OWN[role](settings) if role in _OWN else []
+
+
+def _ours(settings: Settings, *kinds: str) -> list[str]:
+    """Returns SageMaker's resources of these kinds that bear the environment's prefix."""
+    place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
+    return [f"{place}:{kind}/{prefix(settings)}-*" for kind in kinds]
+
+
+def _pass(settings: Settings, *roles: Role) -> Allowed:
+    return allow(
+        ["iam:PassRole"],
+        [settings.role_arn(role) for role in roles],
+        conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )
+
+
+def _pipeline(settings: Settings) -> list[Allowed]:
+    place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
+    jobs = [f"{place}:{kind}-job/pipelines-*" for kind in ("processing", "training")]
+    watching = [
+        f"sagemaker:{verb}{kind}Job"
+        for kind in ("Processing", "Training")
+        for verb in ("Describe", "Stop")
+    ]
+    return [
+        allow([*JOBS, "sagemaker:AddTags"], jobs, why=_JOB_NAMES),
+        allow(watching, jobs, why=_JOB_NAMES),
+        _pass(settings, *JOB_ROLES),
+    ]
+
+
+def _registry(settings: Settings) -> list[Allowed]:
+    return [
+        allow(
+            [
+                "sagemaker:DescribeModelPackage",
+                "sagemaker:DescribeModelPackageGroup",
+                "sagemaker:ListModelPackages",
+            ],
+            _ours(settings, "model-package-group", "model-package"),
+            why=_NAMED,
+        )
+    ]
+
+
+def _approver(settings: Settings) -> list[Allowed]:
+    decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
+    packages = _ours(settings, "model-package")
+    return [*_registry(settings), allow(APPROVE, packages, conditions=decided, why=_NAMED)]
+
+
+def _registrar(settings: Settings) -> list[Allowed]:
+    pending = {"StringEquals": {_STATUS: "PendingManualApproval"}}
+    both = _ours(settings, "model-package-group", "model-package")
+    return [*_registry(settings), allow(REGISTER, both, conditions=pending, why=_NAMED)]
+
+
+def _data_scientist(settings: Settings) -> list[Allowed]:
+    return [
+        allow(
+            [
+                "sagemaker:DescribePipeline",
+                "sagemaker:DescribePipelineExecution",
+                "sagemaker:ListPipelineExecutionSteps",
+                "sagemaker:ListPipelineExecutions",
+                "sagemaker:StartPipelineExecution",
+                "sagemaker:StopPipelineExecution",
+            ],
+            _ours(settings, "pipeline"),
+            why=_NAMED,
+        ),
+        *_registry(settings),
+    ]
+
+
+def _deployer(settings: Settings) -> list[Allowed]:
+    account, region = settings.account, settings.region
+    cdk = [
+        f"arn:aws:iam::{account}:role/cdk-{QUALIFIER}-{part}-role-{account}-{region}"
+        for part in ("deploy", "file-publishing")
+    ]
+    return [allow(["sts:AssumeRole"], cdk)]
+
+
+def _endpoint_deployer(settings: Settings) -> list[Allowed]:
+    actions = [
+        f"sagemaker:{verb}{kind}"
+        for kind in ("Model", "EndpointConfig", "Endpoint")
+        for verb in ("Create", "Delete", "Describe")
+    ]
+    return [
+        *_registry(settings),
+        allow(
+            [*actions, "sagemaker:AddTags", "sagemaker:UpdateEndpoint"],
+            _ours(settings, "model", "endpoint-config", "endpoint"),
+            why=_NAMED,
+        ),
+        _pass(settings, "inference"),
+    ]
+
+
+_OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
+    "approver": _approver,
+    "data-scientist": _data_scientist,
+    "deployer": _deployer,
+    "endpoint-deployer": _endpoint_deployer,
+    "pipeline": _pipeline,
+    "registrar": _registrar,
+    "registry-reader": _registry,
+}

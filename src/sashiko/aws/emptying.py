@@ -1,0 +1,99 @@
+"""Empties the buckets of an environment that goes: CloudFormation deletes none with an object."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, get_args
+
+from sashiko.aws.account import Account
+from sashiko.aws.names import Bucket, bucket_name
+from sashiko.errors import InputError
+from sashiko.settings import Settings
+
+_KEYS_A_CALL = 1000
+# Access logs arrive until hours after the access, and would fill an emptied bucket again.
+_NO_MORE_LOGS = "NoMoreLogs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a bucket holds.
+
+    Attributes:
+        bucket: its name.
+        objects: versions and delete markers.
+        size: of all versions, in bytes.
+    """
+
+    bucket: str
+    objects: int
+    size: int
+
+
+def contents(settings: Settings, account: Account) -> tuple[Contents, ...]:
+    """Counts what the environment's buckets hold; a bucket that does not exist is left out.
+
+    Raises:
+        InputError: if the account refuses a call.
+    """
+    listed = (account.read("s3", "list_buckets") or {}).get("Buckets", [])
+    existing = {item["Name"] for item in listed}
+    names = [bucket_name(settings, bucket) for bucket in get_args(Bucket)]
+    return tuple(_counted(name, account) for name in names if name in existing)
+
+
+def _counted(bucket: str, account: Account) -> Contents:
+    sizes = [int(version.get("Size", 0)) for version in _versions(account, bucket)]
+    return Contents(bucket=bucket, objects=len(sizes), size=sum(sizes))
+
+
+def empty(bucket: str, account: Account) -> Iterator[int]:
+    """Deletes every version of every object of a bucket, for good.
+
+    Args:
+        bucket: its name. Access logs are delivered to it no more.
+        account: where it is.
+
+    Yields:
+        how many were deleted, call by call.
+
+    Raises:
+        InputError: if S3 refuses to list or to delete.
+    """
+    _refuse_logs(bucket, account)
+    s3, versions = account.client("s3"), _versions(account, bucket)
+    while some := list(islice(versions, _KEYS_A_CALL)):
+        keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in some]
+        with account.told(f"s3:DeleteObjectVersion in {bucket}"):
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+        for refused in answer.get("Errors", []):
+            raise InputError(
+                f"s3://{bucket}/{refused['Key']} cannot be deleted: {refused.get('Code')}: "
+                f"{refused.get('Message')}"
+            )
+        yield len(keys)
+
+
+def _versions(account: Account, bucket: str) -> Iterator[Mapping[str, Any]]:
+    pages = account.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
+    with account.told(f"s3:ListBucketVersions of {bucket}"):
+        for page in pages:
+            yield from (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+
+
+def _refuse_logs(bucket: str, account: Account) -> None:
+    found = account.read("s3", "get_bucket_policy", absent=("NoSuchBucketPolicy",), Bucket=bucket)
+    policy = json.loads(found["Policy"]) if found else {"Version": "2012-10-17", "Statement": []}
+    if any(item.get("Sid") == _NO_MORE_LOGS for item in policy["Statement"]):
+        return
+    deny = {
+        "Sid": _NO_MORE_LOGS,
+        "Effect": "Deny",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    policy["Statement"].append(deny)
+    with account.told(f"s3:PutBucketPolicy of {bucket}"):
+        account.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))

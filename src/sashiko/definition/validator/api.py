@@ -1,0 +1,59 @@
+"""SageMaker's API as botocore ships it: what a step's arguments and its properties may be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+Shape = Any  # botocore's; it has no types
+
+
+@dataclass(frozen=True)
+class JobApi:
+    """The two calls behind a job's step.
+
+    Attributes:
+        create: the shape of the step's arguments.
+        describe: the shape of the step's properties.
+        name: the argument that Pipelines fills in itself, and takes as a prefix where it is given
+            (the SDK's `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
+    """
+
+    create: Shape
+    describe: Shape
+    name: str
+
+
+def shape(name: str) -> Shape:
+    """Returns a shape by its name in the API."""
+    return _model().shape_for(name)
+
+
+@cache
+def job_api(step_type: str) -> JobApi:
+    """Returns the calls behind a type of step that runs a job."""
+    create, describe = _CALLS[step_type]
+    return JobApi(
+        create=_model().operation_model(create).input_shape,
+        describe=_model().operation_model(describe).output_shape,
+        name=f"{step_type}JobName",
+    )
+
+
+_CALLS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "Processing": ("CreateProcessingJob", "DescribeProcessingJob"),
+        "Training": ("CreateTrainingJob", "DescribeTrainingJob"),
+    }
+)
+
+
+@cache
+def _model() -> ServiceModel:
+    # The bundled model alone: a newer one in ~/.aws/models would judge differently elsewhere.
+    loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    return ServiceModel(loader.load_service_model("sagemaker", "service-2"), "sagemaker")

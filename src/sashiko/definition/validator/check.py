@@ -1,0 +1,56 @@
+"""A whole definition, judged offline: `sashiko definition --check`, and whoever deploys one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sashiko.definition.graph import build_graph
+from sashiko.definition.model import Definition, parse_definition
+from sashiko.definition.parameters import check_parameter
+from sashiko.definition.validator.api import shape
+from sashiko.definition.validator.limits import limit_problem
+from sashiko.definition.validator.steps import check_step, known_values, problem_of
+from sashiko.errors import InputError
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How much was looked at, and found to be right."""
+
+    steps: int
+    arguments: int
+
+
+def check_definition(value: Any) -> Checked:
+    """Checks a definition against SageMaker's API, references and all; no call is made.
+
+    Args:
+        value: the definition's JSON value.
+
+    Raises:
+        InputError: one line per problem, each with step, path, what is wrong, and what is allowed
+            or the fix. A definition that cannot be read any further has one line.
+    """
+    definition = parse_definition(value)
+    context = known_values(definition)
+    judged = [
+        outcome
+        for step in definition.steps
+        for outcome in check_step(step, definition, context=context)
+    ]
+    # The graph has a problem of its own only where steps wait for each other in a circle.
+    lines = [
+        *_check_parameters(definition),
+        *(line for line in judged if line is not None),
+        *problem_of(build_graph, definition),
+    ]
+    if lines:
+        raise InputError("\n".join(dict.fromkeys(lines)))
+    return Checked(steps=len(definition.steps), arguments=len(judged))
+
+
+def _check_parameters(definition: Definition) -> Iterator[str]:
+    for parameter in definition.parameters:
+        if problem := limit_problem(parameter.name, shape("PipelineParameterName")):
+            yield f"parameter `{parameter.name}`, Name: {problem}"
+        yield from problem_of(check_parameter, parameter)

@@ -1,0 +1,115 @@
+"""A step of a definition: its arguments, and what they refer to."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sashiko.definition import expressions
+from sashiko.definition.arguments import check_names
+from sashiko.definition.conditions import check_conditions
+from sashiko.definition.durations import check_expiry
+from sashiko.definition.graph import awaited_steps, referred_step
+from sashiko.definition.model import Definition, Step
+from sashiko.definition.parameters import fits
+from sashiko.definition.validator.api import job_api, shape
+from sashiko.definition.validator.arguments import Resolve, check_value
+from sashiko.definition.validator.described import described
+from sashiko.definition.validator.limits import limit_problem
+from sashiko.definition.validator.unknown import stand_in
+from sashiko.errors import InputError
+
+# The SDK's ExecutionVariables.
+_EXECUTION = (
+    "StartDateTime", "CurrentDateTime", "PipelineName", "PipelineArn", "PipelineExecutionId",
+    "PipelineExecutionArn", "TrainingJobName", "ProcessingJobName",
+)  # fmt: skip
+# Pipelines takes the others from PipelineExperimentConfig; the SDK leaves them out.
+_EXPERIMENT_KEY = "TrialComponentDisplayName"
+
+
+def known_values(definition: Definition) -> expressions.Context:
+    """Returns what expressions stand for before anything has run: defaults, and stand-ins."""
+    properties = {step.name: described(step) for step in definition.steps if step.is_job}
+    return expressions.Context(
+        parameters={
+            item.name: item.default
+            if fits(item.type, item.default)
+            else stand_in(item.type.lower())
+            for item in definition.parameters
+        },
+        execution={name: stand_in("string") for name in _EXECUTION},
+        describe=properties.__getitem__,
+        read_file=lambda _step, _file, _path: stand_in("any"),
+    )
+
+
+def check_step(
+    step: Step, definition: Definition, *, context: expressions.Context
+) -> Iterator[str | None]:
+    """Yields what is wrong with a step, and None for each argument that is as it has to be.
+
+    Args:
+        step: one of the definition's.
+        definition: the whole.
+        context: from `known_values`.
+    """
+
+    def resolve(value: Any, where: str) -> Any:
+        for reference in expressions.step_references(value, where=where):
+            referred_step(reference, step, definition)
+        return expressions.resolve(value, context, where=where)
+
+    where = f"step `{step.name}`"
+    if problem := limit_problem(step.name, shape("StepName")):
+        yield f"{where}, Name: {problem}"
+    yield from problem_of(awaited_steps, step, definition)
+    yield from problem_of(check_expiry, step)
+    if step.is_job:
+        yield from _check_job(step, where=f"{where}, Arguments", resolve=resolve)
+    else:
+        yield from _check_decision(step, where=f"{where}, Arguments", resolve=resolve)
+
+
+def problem_of(check: Callable[..., object], *values: Any, **options: Any) -> Iterator[str]:
+    """Yields what a check of those values stops at, if it does."""
+    try:
+        check(*values, **options)
+    except InputError as error:
+        yield str(error)
+
+
+def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
+    api = job_api(step.type)
+    given = frozenset({api.name})
+    yield from check_value(step.arguments, api.create, where=where, resolve=resolve, given=given)
+    yield from problem_of(check_names, step, step.arguments)
+    experiment = step.arguments.get("ExperimentConfig")
+    for key in experiment if isinstance(experiment, Mapping) else ():
+        if key != _EXPERIMENT_KEY:
+            yield (
+                f"{where}.ExperimentConfig: a pipeline names experiment and trial itself; "
+                f"move `{key}` to the pipeline's PipelineExperimentConfig; allowed here: "
+                f"{_EXPERIMENT_KEY}"
+            )
+
+
+def _check_decision(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
+    """Condition and Fail: no call of the API, so no shape but the conditions' own."""
+    if step.type == "Condition":
+        conditions = step.arguments["Conditions"]
+        yield from problem_of(check_conditions, conditions, where=f"{where}.Conditions")
+    yield from _check_expressions(step.arguments, where=where, resolve=resolve)
+
+
+def _check_expressions(value: Any, *, where: str, resolve: Resolve) -> Iterator[str | None]:
+    if expressions.is_expression(value):
+        try:
+            resolve(value, where)
+            yield None
+        except InputError as error:
+            yield str(error)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _check_expressions(item, where=f"{where}.{key}", resolve=resolve)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _check_expressions(item, where=f"{where}[{index}]", resolve=resolve)

@@ -1,0 +1,178 @@
+"""The security report: what is explained, what is open, and what it cannot do without."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.infra.variants import contracts_of, new_app, settings_of
+
+ROOT = Path(__file__).parents[2]
+NIST = "NIST.800.53.R5"
+
+
+def _violation(resource, **known):
+    return {
+        "ruleName": f"{NIST}-S3BucketReplicationEnabled",
+        "description": "no copy (Control IDs: CP-9a)",
+        "severity": "error",
+        "violatingConstructs": [{"constructPath": f"Lake/{resource}/Resource"}],
+    } | known
+
+
+def _check(logical_id, **result):
+    return {
+        "check_id": "CKV_AWS_18",
+        "check_name": "access is logged",
+        "check_result": result,
+        "file_path": "/Lake.template.json",
+        "resource": f"AWS::S3::Bucket.{logical_id}",
+    }
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Reports on a folder as synth leaves it, and on what a stand-in for checkov prints."""
+
+    def run(*, violations=(), suppressed=(), failed=(), skipped=(), unread=(), status=0):
+        folder = tmp_path / "dev"
+        folder.mkdir()
+        plugin = {
+            "pluginName": NIST,
+            "violations": violations,
+            "suppressedViolations": suppressed,
+        }
+        written = json.dumps({"pluginReports": [plugin]})
+        (folder / "validation-report.json").write_text(written)
+        bucket = {
+            "Type": "AWS::S3::Bucket",
+            "Metadata": {"aws:cdk:path": "Lake/Logs/Resource"},
+        }
+        (folder / "Lake.template.json").write_text(json.dumps({"Resources": {"Logs12": bucket}}))
+        results = {"failed_checks": failed, "skipped_checks": skipped, "parsing_errors": unread}
+        checkov = tmp_path / "checkov"
+        printed = json.dumps({"results": results})
+        checkov.write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\nenv >&2\nexit {status}\n")
+        checkov.chmod(stat.S_IRWXU)
+        return _report(folder, checkov), folder
+
+    return run
+
+
+def _report(folder, checkov):
+    return subprocess.run(
+        [sys.executable, "-m", "infra.security_report", folder, "--checkov", checkov],
+        cwd=ROOT,
+        env=os.environ | {"BC_API_KEY": "of-somebody"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_what_nobody_explained_is_open(report):
+    done, folder = report(
+        violations=[_violation("Raw")],
+        suppressed=[_violation("Curated", reason="It is made again from raw.")],
+        failed=[_check("Logs12", result="FAILED")],
+    )
+
+    assert done.returncode == 4
+    opened, explained = done.stdout.split("## Explained")
+    assert "2 open, 1 explained" in opened
+    assert "Lake/Raw" in opened and "Lake/Logs" in opened and "CP-9a" in opened
+    assert "Lake/Curated" not in opened
+    assert "It is made again from raw.\n  - Lake/Curated" in explained
+    assert (folder / "report.md").read_text().strip() == done.stdout.strip()
+    found = json.loads((folder / "report.json").read_text())
+    assert {(item["resource"], item["reason"] is None) for item in found} == {
+        ("Lake/Raw", True),
+        ("Lake/Curated", False),
+        ("Lake/Logs", True),
+    }
+
+
+def test_what_is_explained_is_no_failure(report):
+    why = "It is where access is logged."
+    done, _ = report(skipped=[_check("Logs12", result="SKIPPED", suppress_comment=why)])
+
+    assert done.returncode == 0
+    assert f"{why}\n  - Lake/Logs" in done.stdout.split("## Explained")[1]
+
+
+def test_a_template_that_checkov_cannot_read_is_an_error(report):
+    done, _ = report(unread=["Lake.template.json"])
+
+    assert done.returncode == 1
+    assert "error: checkov could not read Lake.template.json" in done.stderr
+
+
+def test_checkov_gets_nobodys_key_and_its_failure_is_an_error(report):
+    done, _ = report(status=2)
+
+    assert done.returncode == 1
+    assert "ended with status 2" in done.stderr
+    assert "CKV_SKIP_PACKAGE_UPDATE_CHECK" in done.stderr
+    assert "BC_API_KEY" not in done.stderr, "it would send the templates to its platform"
+
+
+def test_without_checkov_the_message_says_how_to_get_it(report, tmp_path):
+    _, folder = report()
+
+    done = _report(folder, tmp_path / "nowhere/checkov")
+
+    assert done.returncode == 1
+    assert "`make security-report` installs it" in done.stderr
+
+
+@pytest.mark.parametrize("variant", ["iam_only", "prod"])
+@pytest.mark.control("the whole pack", "IAM.1")
+def test_nists_findings_are_explained(variant):
+    from infra.app import add_stacks
+    from infra.security_report.synth import synth_findings
+    from infra.security_rules.plugin import add_rules
+
+    app, settings = new_app(), settings_of(variant)
+    add_stacks(app, settings, contracts_of(settings))
+    add_rules(app, retains=settings.on_destroy == "retain", nist=True)
+    app.synth()  # it fails on a finding without a reason
+
+    _, findings = synth_findings(Path(app.outdir))
+    assert {"IAMNoInlinePolicy", "S3DefaultEncryptionKMS"} <= {
+        item.rule for item in findings if item.framework == NIST
+    }
+
+
+# A bucket about which every pack has something to say, in place of the stacks.
+BARE = """
+import infra.app
+from aws_cdk import Stack, aws_s3
+infra.app.add_stacks = lambda app, *_: aws_s3.Bucket(Stack(app, "Stack"), "Bare")
+infra.app.main()
+"""
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_nist_pack_reports_and_stops_no_synth(asked, tmp_path):
+    context = {"env": "dev"} | ({"security-report": "true"} if asked else {})
+    done = subprocess.run(
+        [sys.executable, "-c", BARE],
+        cwd=ROOT,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(tmp_path)}
+        | {"CDK_CONTEXT_JSON": json.dumps(context)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    found = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
+    frameworks = {plugin["pluginName"] for plugin in found if plugin["violations"]}
+    assert (done.returncode == 0) is asked, done.stderr
+    assert frameworks - {"CloudFormation Validate"} == {"AwsSolutions", "sashiko"} | (
+        {NIST} if asked else set()
+    )

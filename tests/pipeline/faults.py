@@ -1,0 +1,75 @@
+"""One change to a definition's JSON at a time: what a slip of the pen would do."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Json = dict[str, Any]
+Fault = Callable[[Json], None]
+Place = str | int
+
+
+def broken(definition: Json, fault: Fault) -> Json:
+    """Returns a copy with the fault in it."""
+    result = copy.deepcopy(definition)
+    fault(result)
+    assert result != definition
+    return result
+
+
+def set_in(step: str, *path: Place, to: Any) -> Fault:
+    """Puts a value at a path below a step."""
+
+    def fault(definition: Json) -> None:
+        *parents, last = path
+        _at(find(definition, step), parents)[last] = to
+
+    return fault
+
+
+def rename(step: str, *path: Place, to: str) -> Fault:
+    """Renames the last key of a path below a step."""
+
+    def fault(definition: Json) -> None:
+        *parents, last = path
+        holder = _at(find(definition, step), parents)
+        holder[to] = holder.pop(last)
+
+    return fault
+
+
+def drop(step: str, *path: Place) -> Fault:
+    """Takes the last key of a path below a step away."""
+
+    def fault(definition: Json) -> None:
+        *parents, last = path
+        del _at(find(definition, step), parents)[last]
+
+    return fault
+
+
+def set_parameter(name: str, key: str, *, to: Any) -> Fault:
+    """Changes a parameter's declaration."""
+
+    def fault(definition: Json) -> None:
+        next(item for item in definition["Parameters"] if item["Name"] == name)[key] = to
+
+    return fault
+
+
+def find(definition: Json, step: str) -> Json:
+    """Finds a step's JSON, in branches too."""
+    return next(item for item in _steps(definition["Steps"]) if item["Name"] == step)
+
+
+def _steps(steps: list[Json]) -> Iterator[Json]:
+    for step in steps:
+        yield step
+        for branch in ("IfSteps", "ElseSteps"):
+            yield from _steps(step["Arguments"].get(branch, []))
+
+
+def _at(value: Any, path: list[Place]) -> Any:
+    for part in path:
+        value = value.setdefault(part, {}) if isinstance(value, dict) else value[part]
+    return value
