@@ -1,7 +1,7 @@
 """What must be in an account before `cdk bootstrap`: CloudFormation's permissions, and their cap.
 
 `make bootstrap` deploys this app with the caller's own credentials, then runs the stock
-`cdk bootstrap` with the two policies in place of AdministratorAccess. They are an account's and a
+`cdk bootstrap` with these policies in place of AdministratorAccess. They are an account's and a
 region's, and serve all environments of the project there.
 """
 
@@ -12,7 +12,8 @@ from aws_cdk import aws_iam as iam
 
 from infra.app import cloud_settings
 from infra.components.allow import explain
-from infra.components.execution_policy import execution_cap, execution_permissions
+from infra.components.execution_cap import execution_cap
+from infra.components.execution_policy import execution_policies
 from infra.security_rules.acknowledge import acknowledge
 from infra.security_rules.plugin import add_rules
 from sashiko.aws.names import QUALIFIER
@@ -21,7 +22,7 @@ from sashiko.settings import Settings
 
 
 def add_policies(app: App, settings: Settings) -> None:
-    """Adds the stack of the two policies; it needs no bootstrap itself."""
+    """Adds the stack of the policies; it needs no bootstrap itself."""
     stack = Stack(
         app,
         "Bootstrap",
@@ -30,15 +31,15 @@ def add_policies(app: App, settings: Settings) -> None:
         env=Environment(account=settings.account, region=settings.region),
         synthesizer=BootstraplessSynthesizer(),
     )
-    allowed = execution_permissions(settings)
-    execution = iam.ManagedPolicy(
-        stack,
-        "Execution",
-        managed_policy_name=_name(settings, "execution"),
-        description="What CloudFormation may do for this project",
-        statements=[item.statement for item in allowed],
-    )
-    explain(execution, allowed)
+    for part, allowed in execution_policies(settings).items():
+        policy = iam.ManagedPolicy(
+            stack,
+            f"Execution-{part}",
+            managed_policy_name=_name(settings, f"execution-{part}"),
+            description=f"What CloudFormation may do for this project: {part}",
+            statements=[item.statement for item in allowed],
+        )
+        explain(policy, allowed)
     cap = iam.ManagedPolicy(
         stack,
         "Cap",
@@ -46,16 +47,19 @@ def add_policies(app: App, settings: Settings) -> None:
         description="What CloudFormation may never do here; it grants nothing",
         statements=execution_cap(settings),
     )
-    why = "A boundary caps and never grants; what is allowed stands in the other policy."
+    why = "A boundary caps and never grants; what is allowed stands in the other policies."
     acknowledge(cap, {f"IAM5[{what}::*]": why for what in ("Action", "Resource")})
 
 
 def bootstrap_options(settings: Settings) -> list[str]:
     """Returns the arguments of `cdk bootstrap`; the toolkit's stack and qualifier: cdk.json."""
-    policy = f"arn:aws:iam::{settings.account}:policy/{_name(settings, 'execution')}"
+    policies = [
+        f"arn:aws:iam::{settings.account}:policy/{_name(settings, f'execution-{part}')}"
+        for part in execution_policies(settings)
+    ]
     return [
         f"aws://{settings.account}/{settings.region}",
-        f"--cloudformation-execution-policies={policy}",
+        f"--cloudformation-execution-policies={','.join(policies)}",
         f"--custom-permissions-boundary={_name(settings, 'cap')}",
     ]
 

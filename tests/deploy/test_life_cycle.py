@@ -123,12 +123,28 @@ def test_a_bucket_is_encrypted_and_closed(dev: Emulator) -> None:
     assert "aws:SecureTransport" in policy and "s3:GetObject" in policy
 
 
+def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: Emulator) -> None:
+    name = f"cdk-sashiko-cfn-exec-role-{ACCOUNT}-{REGION}"
+    iam = dev.client("iam")
+    attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    parts = ("identities", "stores", "lake", "network")
+    assert {item["PolicyName"] for item in attached} == {
+        f"cdk-sashiko-execution-{part}-{REGION}" for part in parts
+    }
+    boundary = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]
+    cap = f"arn:aws:iam::{ACCOUNT}:policy/cdk-sashiko-cap-{REGION}"
+    assert boundary["PermissionsBoundaryArn"] == cap
+    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == []
+
+
 def test_the_work_group_keeps_its_own_output_location(dev: Emulator) -> None:
-    found = dev.client("athena").get_work_group(WorkGroup="sashiko-dev-snapshots")["WorkGroup"]
+    found = dev.client("athena").get_work_group(WorkGroup="sashiko-dev-snapshots-training")[
+        "WorkGroup"
+    ]
 
     assert found["Configuration"]["EnforceWorkGroupConfiguration"] is True
     location = found["Configuration"]["ResultConfiguration"]["OutputLocation"]
-    assert location.startswith(f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/")
+    assert location == f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/training/athena/"
 
 
 def test_audit_and_doctor_are_content_with_a_fresh_deploy(

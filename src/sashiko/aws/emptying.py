@@ -84,8 +84,9 @@ def _versions(account: Account, bucket: str) -> Iterator[Mapping[str, Any]]:
 
 def _refuse_logs(bucket: str, account: Account) -> None:
     found = account.read("s3", "get_bucket_policy", absent=("NoSuchBucketPolicy",), Bucket=bucket)
-    policy = json.loads(found["Policy"]) if found else {"Version": "2012-10-17", "Statement": []}
-    if any(item.get("Sid") == _NO_MORE_LOGS for item in policy["Statement"]):
+    policy: dict[str, Any] = json.loads(found["Policy"]) if found else {"Version": "2012-10-17"}
+    others = policy.get("Statement", [])
+    if any(item.get("Sid") == _NO_MORE_LOGS for item in others):
         return
     deny = {
         "Sid": _NO_MORE_LOGS,
@@ -94,6 +95,6 @@ def _refuse_logs(bucket: str, account: Account) -> None:
         "Action": "s3:PutObject",
         "Resource": f"arn:aws:s3:::{bucket}/*",
     }
-    policy["Statement"].append(deny)
+    policy["Statement"] = [*others, deny]
     with account.told(f"s3:PutBucketPolicy of {bucket}"):
         account.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
