@@ -18,7 +18,7 @@ class LakeOwner(Construct):
     Where the database stays, a grant that stayed with it would refuse the next stack's.
 
     Attributes:
-        grant: the last of the grants; a table waits for it.
+        grant: the last of the grants; what follows waits for it.
     """
 
     def __init__(

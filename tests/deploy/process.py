@@ -16,6 +16,18 @@ ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
 
 
+@cache
+def _client(url: str, service: str) -> Any:
+    """To make one takes longer than a call."""
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
     """A running emulator.
@@ -32,7 +44,7 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """Returns a client of the emulator."""
-        return _client(service, self.url)
+        return _client(self.url, service)
 
     def environment(self) -> dict[str, str]:
         """Returns the environment in which AWS's tools talk to the emulator and to nobody else."""
@@ -80,17 +92,6 @@ class Emulator:
         )
         assert done.returncode == status, f"{' '.join(command)}:\n{done.stdout}"
         return done.stdout
-
-
-@cache  # a client takes longer to make than most calls
-def _client(service: str, url: str) -> Any:
-    return boto3.client(
-        service,
-        region_name=REGION,
-        endpoint_url=url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 @contextmanager

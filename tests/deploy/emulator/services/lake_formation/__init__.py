@@ -11,6 +11,7 @@ from ..json_api import Handler, ServiceError
 from .filters import Filters
 from .grants import Grants
 from .lookups import Lookups, Record, filter_key, found
+from .opt_ins import OptIns
 from .tags import Tags
 
 _EVERYONE = {
@@ -48,6 +49,7 @@ class LakeFormation:
             **self._tags.operations,
             **self._filters.operations,
             **self._grants.operations,
+            **OptIns().operations,
         }
 
     def _put_settings(self, request: Record) -> None:
