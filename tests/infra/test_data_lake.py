@@ -237,6 +237,12 @@ def test_the_deploying_role_keeps_drop_until_the_database_is_gone(templates):
     assert {("DROP", "Database"), ("DROP", "Table")} <= kept
 
 
+def test_a_grant_stays_only_where_its_database_goes(templates):
+    for stack in templates("prod").values():
+        for grant in resources(stack, "AWS::LakeFormation::PrincipalPermissions").values():
+            assert grant.get("DeletionPolicy", "Delete") == "Delete"
+
+
 def test_a_workgroup_decides_where_results_go_and_under_which_key(templates):
     groups = resources(templates("dev")["DataLake"], "AWS::Athena::WorkGroup").values()
     places = {}
