@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,7 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """Returns a client of the emulator."""
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=self.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        return _client(service, self.url)
 
     def environment(self) -> dict[str, str]:
         """Returns the environment in which AWS's tools talk to the emulator and to nobody else."""
@@ -85,6 +80,17 @@ class Emulator:
         )
         assert done.returncode == status, f"{' '.join(command)}:\n{done.stdout}"
         return done.stdout
+
+
+@cache  # a client takes longer to make than most calls
+def _client(service: str, url: str) -> Any:
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
 
 
 @contextmanager
