@@ -87,6 +87,7 @@ def test_a_column_is_added_in_place_and_a_new_name_replaces(stacks: Stacks) -> N
     stacks.deploy("columns", template(database("columns"), table("u", "a", "b")))
     found = glue.get_tables(DatabaseName="columns")["TableList"]
     assert [item["Name"] for item in found] == ["u"]
+    assert ("Table", "AWS::Glue::Table") in stacks.replacements()
 
 
 def test_a_failed_update_puts_the_old_state_back(stacks: Stacks) -> None:

@@ -16,21 +16,19 @@ from tests.deploy import changes
 from tests.deploy.assembly import bootstrap, synthesize
 from tests.deploy.deployed import deployed
 from tests.deploy.inventory import identities, inventory
+from tests.deploy.lake import check_reader, columns, own_tags
+from tests.deploy.parts import ACCOUNT
 from tests.deploy.process import REGION, Emulator, running
 from tests.deploy.stacks import Stacks
 from tests.infra.variants import settings_of
 
-ACCOUNT = "111122223333"
-DATABASE = "sashiko_dev"
 Audit = Callable[[Path], tuple[Difference, ...]]
 # An account's settings and its tags outlive the stack: other environments use them.
 ACCOUNT_WIDE = {"AWS::LakeFormation::DataLakeSettings", "AWS::LakeFormation::Tag"}
-
-
 # Of these no update may make another one.
-STATEFUL = {"AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Glue::Database", "AWS::Glue::Table"} | {
-    "AWS::IAM::Role"
-}
+STATEFUL = {
+    "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::S3::Bucket",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +79,6 @@ def audit(dev: Emulator, monkeypatch: pytest.MonkeyPatch) -> Audit:
         return compare(environment, read_live(Account(settings), environment))
 
     return compared
-
-
-def columns(emulator: Emulator, table: str) -> dict[str, dict[str, str]]:
-    found = emulator.client("glue").get_table(DatabaseName=DATABASE, Name=table)["Table"]
-    return {item["Name"]: item for item in found["StorageDescriptor"]["Columns"]}
 
 
 def test_every_resource_answers_by_its_physical_id(dev: Emulator) -> None:
@@ -225,7 +218,8 @@ def update(dev: Emulator, folder: Path, audit: Audit) -> None:
 
     dev.cdk("deploy", "--all", "--require-approval=never", folder=folder)
 
-    assert {key: identities(dev).get(key) for key in before} == before
+    after = identities(dev)
+    assert {key: after.get(key) for key in before} == before
     assert [item for item in Stacks(dev).replacements() if item[1] in STATEFUL] == []
     assert [text for item in deployed(dev) for text in item.differences()] == []
     assert audit(folder) == ()
@@ -239,46 +233,11 @@ def check_first_update(dev: Emulator) -> None:
     admins = {item["DataLakePrincipalIdentifier"] for item in settings["DataLakeAdmins"]}
     assert f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-break-glass" in admins
     assert len(admins) == 2
-    check_filter(dev, changes.SHOWN)
+    check_reader(dev, changes.SHOWN)
     assert own_tags(dev, "channel") == {}  # pii, as the table is
 
 
 def check_second_update(dev: Emulator) -> None:
     """Another filter, and the column with its next tag."""
-    check_filter(dev, changes.SHOWN_NEXT)
+    check_reader(dev, changes.SHOWN_NEXT)
     assert own_tags(dev, "channel") == {"sashiko-sensitivity": ["sensitive"]}
-
-
-def check_filter(dev: Emulator, shown: tuple[str, ...]) -> None:
-    """The reader has the rows of one filter, and no SELECT that would add others to them."""
-    lake = dev.client("lakeformation")
-    table = {"CatalogId": ACCOUNT, "DatabaseName": DATABASE, "Name": "complaints"}
-    (cells,) = lake.list_data_cells_filter(Table=table)["DataCellsFilters"]
-    assert sorted(cells["ColumnNames"]) == sorted((*shown, "as_of"))  # queries name the load
-    assert cells["RowFilter"] == {"FilterExpression": "product = 'Mortgage'"}
-    reader = f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-{changes.READER}"
-    grants = lake.list_permissions(Principal={"DataLakePrincipalIdentifier": reader})
-    reads = [
-        grant["Resource"]
-        for grant in grants["PrincipalResourcePermissions"]
-        if "SELECT" in grant["Permissions"]
-    ]
-    filters = [item["DataCellsFilter"] for item in reads if "DataCellsFilter" in item]
-    assert [item["Name"] for item in filters] == [cells["Name"]]
-    assert [item for item in reads if "LFTagPolicy" in item or "Table" in item] == []
-    named = [item["TableWithColumns"]["Name"] for item in reads if "TableWithColumns" in item]
-    assert "complaints" not in named
-
-
-def own_tags(dev: Emulator, column: str) -> dict[str, list[str]]:
-    """The tags on a column itself."""
-    on = {"DatabaseName": DATABASE, "Name": "complaints", "ColumnNames": [column]}
-    found = dev.client("lakeformation").get_resource_lf_tags(
-        Resource={"TableWithColumns": on}, ShowAssignedLFTags=True
-    )
-    return {
-        tag["TagKey"]: tag["TagValues"]
-        for item in found["LFTagsOnColumns"]
-        if item["Name"] == column
-        for tag in item["LFTags"]
-    }
