@@ -51,7 +51,7 @@ def _lifecycle(s3: Any, bucket: str, value: Any) -> None:
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     _only(rule, "Id", "Prefix", *_EXPIRATION, *_PLAIN, *_TRANSITIONS)
-    made = {"Filter": {"Prefix": rule.get("Prefix", "")}}
+    made: dict[str, Any] = {"Filter": {"Prefix": rule.get("Prefix", "")}}
     made.update({key: rule[key] for key in _PLAIN if key in rule})
     if "Id" in rule:
         made["ID"] = rule["Id"]

@@ -65,7 +65,10 @@ class Filters:
                 "InvalidInputException", "Give either ColumnNames or ColumnWildcard of a filter"
             )
         expression = data.get("RowFilter", {}).get("FilterExpression", "")
-        for used in (names or wildcard.get("ExcludedColumnNames", []), columns_of(expression)):
+        for used in (
+            names or (wildcard or {}).get("ExcludedColumnNames", []),
+            columns_of(expression),
+        ):
             self._look.check_columns(data["DatabaseName"], data["TableName"], used)
 
     def check(self, key: tuple[str, ...]) -> None:
