@@ -180,7 +180,6 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
     [
         (left_behind.bucket, left_behind.CURATED),
         (left_behind.role, "sashiko-dev-broker"),
-        (left_behind.policy, "policy/sashiko-dev-boundary"),
         (left_behind.key, "alias/sashiko-dev-lake"),
         (left_behind.log_group, "sashiko-dev"),
         (left_behind.database, "sashiko_dev"),

@@ -34,7 +34,7 @@ class Check:
 
 
 # What `cdk deploy --import-existing-resources` cannot take back: it knows names, not ids.
-_BY_ID = {"AWS::IAM::ManagedPolicy", "AWS::KMS::Alias"}
+_BY_ID = {"AWS::KMS::Alias"}
 
 
 def examine(account: Account, environment: Environment) -> Iterator[Check]:
