@@ -16,7 +16,8 @@ def contract(tmp_path: Path) -> Contract:
 
 
 def _csv(path: Path, *, encoding: str = "utf-8", **changes: list[object]) -> Path:
-    columns = {**ROWS, **changes}
+    known = [column["name"] for column in table_of(document())["properties"]]
+    columns = {**{name: ROWS[name] for name in known}, **changes}
     with path.open("w", encoding=encoding, newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(columns)
