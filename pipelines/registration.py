@@ -8,7 +8,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.jobs import Jobs, Uri, step_module
 from sashiko.aws.images import JobImages
-from sashiko.aws.names import MODELS, bucket_name, model_package_group, signing_key_alias
+from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.recipe import Recipe
 
 
@@ -87,7 +87,7 @@ class Registration:
                 "--data-uri", data_uri,
                 "--models-uri", f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
                 "--serving-image", self.images.serving.uri,
-                "--signing-key", signing_key_alias(settings),
+                "--signing-key", key_alias(settings, "signing"),
                 *self._not_judged(),
             ],
             inputs={"config": config, "run-manifest": self.run_manifest, **evidence},
@@ -95,7 +95,7 @@ class Registration:
         )  # fmt: skip
 
     def _group(self) -> str:
-        return model_package_group(self.jobs.settings, self.recipe.model_package_group)
+        return model_package_group_name(self.jobs.settings, self.recipe.model_package_group)
 
     def _not_judged(self) -> Sequence[str]:
         bias = self.recipe.bias

@@ -25,9 +25,10 @@ Role = Literal[
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
 SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights"]
-KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network"]
+KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network", "signing"]
 
-# Below it in the artifacts bucket lie the signed files of each registered model.
+# Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
+# elsewhere, so that none can change what a package points to.
 MODELS = "models"
 _LONGEST_GROUP = 63
 
@@ -64,12 +65,7 @@ def key_alias(settings: Settings, domain: KeyDomain) -> str:
     return f"alias/{prefix(settings)}-{domain}"
 
 
-def signing_key_alias(settings: Settings) -> str:
-    """Names the asymmetric KMS key that signs the manifests of registered models."""
-    return f"alias/{prefix(settings)}-signing"
-
-
-def model_package_group(settings: Settings, group: str) -> str:
+def model_package_group_name(settings: Settings, group: str) -> str:
     """Names a recipe's model package group in an environment's registry.
 
     In an account it bears the environment's prefix, as IAM's policies ask; this machine's registry
