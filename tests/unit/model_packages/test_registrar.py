@@ -11,7 +11,7 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.versions import ModelVersion
 from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account, Killed
-from tests.unit.model_packages.conftest import seal
+from tests.unit.model_packages.gathered import seal
 
 TAGS = {
     "execution_id": "abc123def456",
