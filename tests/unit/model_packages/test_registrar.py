@@ -77,6 +77,21 @@ def test_every_file_lies_below_one_prefix_and_the_manifest_is_signed(
     assert verified["KeyId"] == signature["key"]
 
 
+def test_kms_signs_the_manifests_digest_as_a_digest(account: Account, model: Path) -> None:
+    sent: list[dict[str, Any]] = []
+    events = account.clients.kms.meta.events
+    events.register("provide-client-params.kms.Sign", lambda params, **_: sent.append(dict(params)))
+    version, _ = register(account, model)
+    assert sent == [
+        {
+            "KeyId": KEY,
+            "Message": bytes.fromhex(version.tags["manifest_sha256"]),
+            "MessageType": "DIGEST",
+            "SigningAlgorithm": "ECDSA_SHA_256",
+        }
+    ]
+
+
 def test_the_package_points_to_quality_bias_and_drift_reports(
     account: Account, model: Path
 ) -> None:
