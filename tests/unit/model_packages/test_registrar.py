@@ -100,7 +100,13 @@ def test_the_package_points_to_quality_bias_and_drift_reports(
     quality, bias = made["ModelMetrics"]["ModelQuality"], made["ModelMetrics"]["Bias"]
     assert json.loads(account.body(quality["Statistics"]["S3Uri"])) == {"file": "metrics.json"}
     assert json.loads(account.body(quality["Constraints"]["S3Uri"])) == {"gate": "model-quality"}
-    assert set(bias) == {"Report", "PreTrainingReport", "PostTrainingReport"}
+    assert {
+        kind: json.loads(account.body(item["S3Uri"]))["file"] for kind, item in bias.items()
+    } == {
+        "Report": "intervals.json",
+        "PreTrainingReport": "pre-training-analysis.json",
+        "PostTrainingReport": "post-training-analysis.json",
+    }
     drift = made["DriftCheckBaselines"]
     assert drift["Bias"]["PostTrainingConstraints"] == bias["PostTrainingReport"]
     assert drift["ModelQuality"]["Statistics"] == quality["Statistics"]
