@@ -46,7 +46,9 @@ def allow(
 
 def explain(construct: IConstruct, allowed: Iterable[Allowed]) -> None:
     """Acknowledges on `construct`, which carries the statements, the wildcards they explain."""
-    reasons: dict[str, str] = {}
+    reasons: dict[str, list[str]] = {}
     for item in allowed:
-        reasons |= item.wildcards
-    acknowledge(construct, reasons)
+        for finding, why in item.wildcards.items():
+            # Two statements with one wildcard: a reviewer reads why of each.
+            reasons.setdefault(finding, []).append(why)
+    acknowledge(construct, {finding: " ".join(whys) for finding, whys in reasons.items()})

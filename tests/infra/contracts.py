@@ -53,6 +53,15 @@ def synthesized_with(
         variant: of `variants.py`.
         backwards: the settings name the contracts in the other order.
     """
+    assembly = assembled_with(folder, complaints, variant=variant, backwards=backwards)
+    made = assembly.glob("*.template.json")
+    return {f.name.removesuffix(".template.json"): json.loads(f.read_text()) for f in made}
+
+
+def assembled_with(
+    folder: Path, complaints: Change, *, variant: str = "dev", backwards: bool = False
+) -> Path:
+    """The cloud assembly of such an environment."""
     from infra.app import add_stacks
     from sashiko.contract.model import load_contract
 
@@ -67,5 +76,4 @@ def synthesized_with(
         contracts.reverse()
     app = new_app()
     add_stacks(app, settings, tuple(contracts))
-    made = Path(app.synth().directory).glob("*.template.json")
-    return {f.name.removesuffix(".template.json"): json.loads(f.read_text()) for f in made}
+    return Path(app.synth().directory)

@@ -60,11 +60,14 @@ def new_app() -> Any:
 def synthesized(variant: str) -> Path:
     """The folder with a variant's templates: synthesized once a process, without validation."""
     from infra.app import add_stacks
+    from infra.bootstrap import write_policies
 
     app = new_app()
     settings = settings_of(variant)
     add_stacks(app, settings, contracts_of(settings))
-    return Path(app.synth().directory)
+    folder = Path(app.synth().directory)
+    write_policies(settings, folder / "bootstrap")
+    return folder
 
 
 def templates_of(variant: str) -> dict[str, dict[str, Any]]:
@@ -79,3 +82,14 @@ def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """Logical id -> resource, of one type."""
     found = template["Resources"].items()
     return {logical: resource for logical, resource in found if resource["Type"] == kind}
+
+
+def all_before(template: dict[str, Any], logical: str) -> set[str]:
+    """All resources that must be there before `logical`."""
+    found: set[str] = set()
+    todo = [logical]
+    while todo:
+        needed = template["Resources"][todo.pop()].get("DependsOn", [])
+        todo += [name for name in needed if name not in found]
+        found.update(needed)
+    return found

@@ -105,6 +105,20 @@ def etl_name(settings: Settings, table: str) -> str:
     return f"{prefix(settings)}-etl-{table}"
 
 
+def bootstrap_policy_name(settings: Settings, part: str) -> str:
+    """Names a policy of `make bootstrap`: the `boundary` of roles, `cap`, `execution-...`.
+
+    It begins with the qualifier and not with the project: what begins with that CloudFormation may
+    change.
+    """
+    return f"cdk-{QUALIFIER}-{part}-{settings.region}"
+
+
+def bootstrap_policy_arn(settings: Settings, part: str) -> str:
+    """Returns the ARN of a policy of `make bootstrap`."""
+    return f"arn:aws:iam::{settings.account}:policy/{bootstrap_policy_name(settings, part)}"
+
+
 def exec_role_arn(settings: Settings) -> str:
     """Returns the role of CDK's bootstrap that CloudFormation acts as in every deploy."""
     suffix = f"{settings.account}-{settings.region}"

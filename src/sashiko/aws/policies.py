@@ -1,7 +1,8 @@
 """IAM policies, evaluated as AWS does, and in doubt as if they allowed.
 
 A condition whose key is not known here may hold or not: an Allow under it counts, a Deny does not.
-So what is shown as denied is denied, and what is shown as allowed may be narrower in truth.
+So what is shown as denied is denied, and what is shown as allowed may be narrower in truth. A
+request whose context is complete leaves no such doubt.
 """
 
 import functools
@@ -21,11 +22,13 @@ class Request:
         action: such as `s3:GetObject`.
         resource: an ARN; with a `*`, some resource that it matches.
         context: what is known of the condition keys.
+        complete: the context is all there is: AWS finds no other key in the request either.
     """
 
     action: str
     resource: str
     context: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Statement:
 
     def applies(self, request: Request) -> bool:
         """Says whether the statement is about a request; in doubt an Allow is, a Deny is not."""
-        holds = _conditions_hold(self.conditions, request.context)
+        holds = _conditions_hold(self.conditions, request)
         doubt = self.effect == "Allow"
         return self._names(request) and (doubt if holds is None else holds)
 
@@ -96,10 +99,13 @@ def overlap(one: str, other: str) -> bool:
 
 def covers(pattern: str, text: str) -> bool:
     """Says whether a pattern matches all that `text` stands for."""
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
     parts = {"*": ".*", "?": "."}
-    return (
-        re.fullmatch("".join(parts.get(c) or re.escape(c) for c in pattern), text, re.S) is not None
-    )
+    return re.compile("".join(parts.get(c) or re.escape(c) for c in pattern), re.S)
 
 
 def _statement(item: Mapping[str, Any]) -> Statement:
@@ -126,24 +132,27 @@ def _many(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
-def _conditions_hold(
-    conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]
-) -> bool | None:
+def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], request: Request) -> bool | None:
     """All conditions must hold; None if that hangs on a key that is not known."""
     found = [
-        _condition_holds(operator, context.get(key.lower()), _many(values))
+        _condition_holds(operator, key.lower(), _many(values), request)
         for operator, pairs in conditions.items()
         for key, values in pairs.items()
     ]
     return False if False in found else (None if None in found else True)
 
 
-def _condition_holds(operator: str, value: str | None, wanted: tuple[Any, ...]) -> bool | None:
+def _condition_holds(
+    operator: str, key: str, wanted: tuple[Any, ...], request: Request
+) -> bool | None:
     plain = operator.removesuffix("IfExists")
     negated = "Not" in plain
     kind = plain.replace("Not", "")
-    if value is None or kind not in {"StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"}:
+    if kind not in {"StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"}:
         return None
+    value = request.context.get(key)
+    if value is None:
+        return (negated or plain != operator) if request.complete else None
     patterns = [str(item).lower() if kind == "Bool" else str(item) for item in wanted]
     exact = kind in {"StringEquals", "Bool"}
     return any(value == p if exact else covers(p, value) for p in patterns) != negated

@@ -1,5 +1,6 @@
 """IAM statements, evaluated as AWS does and in doubt as if they allowed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,22 @@ def test_allow(more: Any, expected: bool) -> None:
 )
 def test_deny(more: Any, expected: bool) -> None:
     assert denies(policy("Deny", **more), READ) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"StringEquals": {"aws:PrincipalTag/x": "y"}}, False),
+        ({"StringNotEquals": {"aws:PrincipalTag/x": "y"}}, True),
+        ({"StringEqualsIfExists": {"aws:PrincipalTag/x": "y"}}, True),
+        ({"StringEquals": {"aws:PrincipalArn": "arn:aws:iam::1:role/me"}}, True),
+    ],
+)
+def test_a_complete_context_leaves_no_doubt(condition: Any, holds: bool) -> None:
+    """A key that AWS does not find fails what must be equal, and holds what must not."""
+    complete = replace(READ, complete=True)
+    assert allows(policy("Allow", Condition=condition), complete) == holds
+    assert denies(policy("Deny", Condition=condition), complete) == holds
 
 
 @pytest.mark.parametrize(

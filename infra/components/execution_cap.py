@@ -1,0 +1,68 @@
+"""What CloudFormation may never do in the account, whatever its policies allow."""
+
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+
+from infra.components.execution_identities import with_boundary
+from sashiko.aws.names import QUALIFIER
+from sashiko.settings import Settings
+
+
+def execution_cap(settings: Settings) -> list[iam.PolicyStatement]:
+    """Returns the permissions boundary of CloudFormation's role: no data, no way around the cap."""
+    own = f"arn:aws:iam::{settings.account}:policy/cdk-{QUALIFIER}-*"
+    return [
+        iam.PolicyStatement(sid="CapOnly", actions=["*"], resources=["*"]),
+        _deny(
+            "NoData",
+            [
+                "athena:StartQueryExecution",
+                "kms:Decrypt",
+                "lakeformation:GetDataAccess",
+                "s3:GetObject*",
+                "s3:PutObject*",
+            ],
+        ),
+        _deny(
+            "RolesKeepTheirBoundary",
+            [
+                "iam:AttachRolePolicy",
+                "iam:CreateRole",
+                "iam:PutRolePermissionsBoundary",
+                "iam:PutRolePolicy",
+            ],
+            conditions=with_boundary(settings, "ArnNotEquals"),
+        ),
+        _deny(
+            "NoOtherIdentities",
+            [
+                "iam:*AccessKey*",
+                "iam:*Group*",
+                "iam:*LoginProfile*",
+                "iam:*User*",
+                "iam:DeleteRolePermissionsBoundary",
+                "organizations:*",
+                "account:*",
+            ],
+        ),
+        iam.PolicyStatement(
+            sid="CapStays",
+            effect=iam.Effect.DENY,
+            actions=[
+                "iam:CreatePolicyVersion",
+                "iam:DeletePolicy",
+                "iam:DeletePolicyVersion",
+                "iam:SetDefaultPolicyVersion",
+            ],
+            resources=[own],
+        ),
+    ]
+
+
+def _deny(
+    sid: str, actions: list[str], *, conditions: dict[str, Any] | None = None
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid, effect=iam.Effect.DENY, actions=actions, resources=["*"], conditions=conditions
+    )

@@ -1,0 +1,79 @@
+"""What is known of AWS: what each handler needs, and which ARNs of ours an action is asked on."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import load_resource
+
+_FACTS = yaml.safe_load(Path(__file__).with_name("handler_permissions.yaml").read_text())
+HANDLERS: Mapping[str, Mapping[str, list[str]]] = _FACTS["registry"] | _FACTS["documentation"]
+DEPENDENT: Mapping[str, list[str]] = _FACTS["dependent"]
+# To which service a type hands a role of its properties.
+PASSED_TO = {
+    "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
+    "AWS::Glue::Job": "glue.amazonaws.com",
+    "AWS::LakeFormation::Resource": "lakeformation.amazonaws.com",
+}
+# CreateKey with a policy and tags is all three, before there is a key that could have tags.
+BEFORE_THE_KEY = {"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"}
+WITHOUT_REGION = {"iam", "route53"}
+# Actions that take no ARN are asked for on everything: a pattern other than `*` never matches.
+EVERYTHING = "everything"
+
+_GLUE = "arn:aws:glue:{here}"
+_CATALOG = {
+    "rootcatalog": f"{_GLUE}:catalog",
+    "database": f"{_GLUE}:database/{{database}}",
+    "table": f"{_GLUE}:table/{{database}}/some",
+}
+# Type -> kind of resource in the Service Authorization Reference -> the ARN of ours. EC2's are
+# made up where they are needed: nothing in them is known before.
+ARNS: Mapping[str, Mapping[str, str]] = {
+    "AWS::Athena::WorkGroup": {
+        "workgroup": "arn:aws:athena:{here}:workgroup/{Name}",
+        "bucket": "arn:aws:s3:::{results}",
+    },
+    "AWS::EC2::FlowLog": {"role": "{DeliverLogsPermissionArn}"},
+    "AWS::EC2::VPCEndpoint": {"hostedzone": "arn:aws:route53:::hostedzone/of-aws"},
+    "AWS::Glue::DataQualityRuleset": {"dataQualityRuleset": f"{_GLUE}:dataQualityRuleset/{{Name}}"},
+    "AWS::Glue::Database": _CATALOG
+    | {"userdefinedfunction": f"{_GLUE}:userDefinedFunction/{{database}}/some"},
+    "AWS::Glue::Job": {"job": f"{_GLUE}:job/{{Name}}", "role": "{Role}"},
+    "AWS::Glue::Table": _CATALOG | {"table": f"{_GLUE}:table/{{database}}/{{Name}}"},
+    "AWS::IAM::ManagedPolicy": {
+        "policy": "arn:aws:iam::{account}:policy/{ManagedPolicyName}",
+        "role": "arn:aws:iam::{account}:role/{attached}",
+    },
+    "AWS::IAM::Role": {"role": "arn:aws:iam::{account}:role/{RoleName}"},
+    "AWS::KMS::Alias": {
+        "alias": "arn:aws:kms:{here}:{AliasName}",
+        "key": "arn:aws:kms:{here}:key/some",
+    },
+    "AWS::KMS::Key": {"key": "arn:aws:kms:{here}:key/some"},
+    "AWS::LakeFormation::DataCellsFilter": _CATALOG,
+    "AWS::LakeFormation::PrincipalPermissions": _CATALOG,
+    "AWS::LakeFormation::Resource": {"role": "{RoleArn}"},
+    "AWS::LakeFormation::TagAssociation": _CATALOG,
+    "AWS::Logs::LogGroup": {"log-group": "arn:aws:logs:{here}:log-group:{LogGroupName}"},
+    "AWS::S3::Bucket": {"bucket": "arn:aws:s3:::{BucketName}"},
+    "AWS::S3::BucketPolicy": {"bucket": "arn:aws:s3:::{Bucket}"},
+}
+
+
+@functools.cache
+def takes(action: str) -> tuple[str, ...] | None:
+    """Returns the kinds of resources that an action is asked on; None if IAM has no such action."""
+    service, _, name = action.partition(":")
+    found = _authorization().get(service, {}).get("Actions", {})
+    action_facts = found.get(name.lower())
+    return None if action_facts is None else tuple(action_facts.get("Resources", ()))
+
+
+@functools.cache
+def _authorization() -> Any:
+    """The Service Authorization Reference, as cfn-lint carries it."""
+    return load_resource(AdditionalSpecs, "Policies.json")

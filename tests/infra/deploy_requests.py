@@ -1,0 +1,201 @@
+"""What CloudFormation asks of AWS in a deploy: the actions of each resource's handlers, on ARNs."""
+
+import functools
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sashiko.aws.names import QUALIFIER, database_name
+from sashiko.aws.policies import Request
+from sashiko.aws.templates import Resource, Templates, read_templates
+from tests.infra.contracts import assembled_with, mortgages
+from tests.infra.deploy_facts import (
+    ARNS,
+    BEFORE_THE_KEY,
+    DEPENDENT,
+    EVERYTHING,
+    HANDLERS,
+    PASSED_TO,
+    WITHOUT_REGION,
+    takes,
+)
+from tests.infra.variants import VARIANTS, settings_of, synthesized
+
+# A fork's contract may have row filters, which the shipped ones do not.
+FILTERED = "dev with row filters"
+EVERY = (*VARIANTS, FILTERED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """An action that a handler needs for a resource.
+
+    Attributes:
+        kind: the resource's type.
+        resource: its stack and logical id.
+        action: the action.
+        requests: one for each ARN that AWS asks it on, all of which must be allowed; none if we
+            know no ARN that it could be about.
+    """
+
+    kind: str
+    resource: str
+    action: str
+    requests: tuple[Request, ...]
+
+
+def types_of(variant: str) -> set[str]:
+    """The types of all resources in a variant's templates."""
+    return {
+        resource["Type"]
+        for scope in _templates(variant).stacks.values()
+        for resource in scope.template["Resources"].values()
+    }
+
+
+@functools.cache
+def asked(variant: str) -> tuple[Asked, ...]:
+    """What all handlers of all resources of a variant need, and the bootstrap's version."""
+    return (*_handlers(variant), _version(_templates(variant)))
+
+
+@functools.cache
+def settings(variant: str) -> Any:
+    """The settings of one of `EVERY`."""
+    return settings_of("dev" if variant == FILTERED else variant)
+
+
+@functools.cache
+def _templates(variant: str) -> Templates:
+    if variant != FILTERED:
+        return read_templates(settings(variant), folder=synthesized(variant))
+    with tempfile.TemporaryDirectory() as folder:
+        return read_templates(settings(variant), folder=assembled_with(Path(folder), mortgages()))
+
+
+@functools.cache
+def _of_type(variant: str, kind: str) -> tuple[Resource, ...]:
+    return tuple(_templates(variant).of_type(kind))
+
+
+def _handlers(variant: str) -> Iterator[Asked]:
+    for kind, verbs in HANDLERS.items():
+        for resource in _of_type(variant, kind):
+            for verb, actions in verbs.items():
+                for action in (*actions, *(more for a in actions for more in DEPENDENT.get(a, ()))):
+                    yield Asked(
+                        kind=kind,
+                        resource=f"{resource.stack}.{resource.logical_id}",
+                        action=action,
+                        requests=tuple(_requests(variant, kind, verb, action, resource)),
+                    )
+
+
+def _version(templates: Templates) -> Asked:
+    """CloudFormation looks the parameter `BootstrapVersion` up that CDK puts into each template."""
+    for stack in templates.stacks.values():
+        parameter = stack.template["Parameters"]["BootstrapVersion"]
+        assert parameter["Default"] == f"/cdk-bootstrap/{QUALIFIER}/version"
+    arn = f"arn:aws:ssm:{templates.region}:{templates.account}:parameter{parameter['Default']}"
+    request = Request(action="ssm:GetParameters", resource=arn, complete=True)
+    return Asked(
+        kind="parameter", resource="BootstrapVersion", action=request.action, requests=(request,)
+    )
+
+
+def _requests(
+    variant: str, kind: str, verb: str, action: str, resource: Resource
+) -> Iterator[Request]:
+    templates = _templates(variant)
+    context = {
+        "aws:requestedregion": templates.region,
+        "iam:permissionsboundary": _boundary(variant, kind, resource),
+        "iam:passedtoservice": PASSED_TO.get(kind, ""),
+    }
+    if action.partition(":")[0] in WITHOUT_REGION:
+        context["aws:requestedregion"] = "of-another-region"
+    when = "request" if verb == "create" and action in BEFORE_THE_KEY else "resource"
+    if verb != "create" or action in BEFORE_THE_KEY or not action.startswith("kms:"):
+        tags = _tags(variant, resource)
+        context |= {f"aws:{when}tag/{key.lower()}": value for key, value in tags}
+    # Else the key was made seconds ago, and KMS may take five minutes until its tag counts.
+    for arn in _arns(variant, kind, action, resource):
+        yield Request(action=action, resource=arn, context=context, complete=True)
+
+
+def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[str]:
+    templates = _templates(variant)
+    here = f"{templates.region}:{templates.account}"
+    kinds = takes(action)
+    if kinds == ():
+        yield EVERYTHING
+    for name in kinds or ():
+        if action.startswith("ec2:"):
+            yield f"arn:aws:ec2:{here}:{name}/some"
+        elif pattern := ARNS.get(kind, {}).get(name):
+            arn = pattern.format_map(
+                _Names(
+                    resource,
+                    here=here,
+                    account=templates.account,
+                    database=_database(variant),
+                    attached=(resource.properties.get("Roles") or ["sashiko-any"])[0],
+                    results=_results(resource),
+                )
+            )
+            yield _role_arns(variant).get(arn, arn)
+
+
+@functools.cache
+def _role_arns(variant: str) -> Mapping[str, str]:
+    """What a reference to a role gives -> its ARN, also where CloudFormation makes its name."""
+    account = _templates(variant).account
+    return {
+        f"<{role.stack}.{role.logical_id}.Arn>": ARNS["AWS::IAM::Role"]["role"].format_map(
+            _Names(role, account=account)
+        )
+        for role in _of_type(variant, "AWS::IAM::Role")
+    }
+
+
+def _results(workgroup: Resource) -> str:
+    """The bucket that an Athena workgroup writes to."""
+    results = workgroup.properties.get("WorkGroupConfiguration", {}).get("ResultConfiguration", {})
+    return str(results.get("OutputLocation", "")).removeprefix("s3://").partition("/")[0]
+
+
+@functools.cache
+def _database(variant: str) -> str:
+    return database_name(settings(variant))
+
+
+class _Names(dict[str, Any]):
+    """A resource's properties, and names as CloudFormation makes them where there are none."""
+
+    def __init__(self, resource: Resource, **more: str) -> None:
+        super().__init__(resource.properties, **more)
+        self._made_up = f"{resource.stack}-{resource.logical_id}-1A2B3C"
+
+    def __missing__(self, key: str) -> str:
+        return self._made_up
+
+
+def _boundary(variant: str, kind: str, resource: Resource) -> str:
+    """The boundary that a role gets, or that the roles have which a policy is attached to."""
+    if kind == "AWS::IAM::Role":
+        return str(resource.properties["PermissionsBoundary"])
+    return str(_of_type(variant, "AWS::IAM::Role")[0].properties["PermissionsBoundary"])
+
+
+def _tags(variant: str, resource: Resource) -> list[tuple[str, str]]:
+    """A resource's tags; an alias is about the key that it is of."""
+    if target := resource.properties.get("TargetKeyId"):
+        (resource,) = [
+            key
+            for key in _of_type(variant, "AWS::KMS::Key")
+            if target == f"<{key.stack}.{key.logical_id}.Arn>"
+        ]
+    tags = resource.properties.get("Tags", [])
+    return [*tags.items()] if isinstance(tags, dict) else [(t["Key"], t["Value"]) for t in tags]

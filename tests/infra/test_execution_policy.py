@@ -1,0 +1,188 @@
+"""Whether the execution policy is what a deploy takes: no action less, no action more."""
+
+import functools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sashiko.aws.names import QUALIFIER, exec_role_arn
+from sashiko.aws.policies import Request, Statement, allows, covers, denies, statements
+from tests.infra.deploy_facts import HANDLERS, PASSED_TO, takes
+from tests.infra.deploy_requests import EVERY, FILTERED, Asked, asked, settings, types_of
+from tests.infra.excused_actions import EXCUSED, NOT_IN_IAM
+from tests.infra.variants import ROOT, new_app, resources, settings_of, templates_of
+
+Policy = tuple[Statement, ...]
+
+
+def policies_of(settings: Any) -> tuple[Policy, Policy]:
+    """What CloudFormation's role is given by `make bootstrap`, and its cap."""
+    from infra.bootstrap import add_policies
+
+    app = new_app()
+    add_policies(app, settings)
+    app.synth()
+    template = json.loads(Path(app.outdir, "Bootstrap.template.json").read_text())
+    given: Policy = ()
+    cap: Policy = ()
+    for resource in template["Resources"].values():
+        found = statements(resource["Properties"]["PolicyDocument"])
+        name = resource["Properties"]["ManagedPolicyName"]
+        if "-cap-" in name:
+            cap += found
+        elif "-execution-" in name:
+            given += found
+    return given, cap
+
+
+@functools.cache
+def policies(variant: str) -> tuple[Policy, Policy]:
+    return policies_of(settings(variant))
+
+
+def excuse(item: Asked) -> str | None:
+    """The pattern of the table that excuses an action, if one does."""
+    patterns = [p for group in EXCUSED.get(item.kind, {}).values() for p in group]
+    return next((pattern for pattern in patterns if covers(pattern, item.action)), None)
+
+
+def needed(variant: str) -> list[Asked]:
+    return [i for i in asked(variant) if i.action not in NOT_IN_IAM and excuse(i) is None]
+
+
+def refused(items: Iterable[Asked], given: Policy, cap: Policy) -> set[str]:
+    return {
+        f"{item.action} of {item.kind}, such as {item.resource}"
+        for item in items
+        if not item.requests
+        or any(not allows(given, one) or denies(cap, one) for one in item.requests)
+    }
+
+
+@pytest.mark.parametrize("variant", EVERY)
+def test_cloudformation_may_do_what_each_resource_takes(variant: str) -> None:
+    """Add what is named here to infra/components/execution_*.py, or to excused_actions.py."""
+    assert refused(needed(variant), *policies(variant)) == set()
+
+
+def test_every_type_says_what_it_takes() -> None:
+    """A new type comes with its facts, one that is gone takes them along."""
+    assert set().union(*map(types_of, EVERY)) == set(HANDLERS)
+
+
+def test_no_excuse_outlives_its_need() -> None:
+    """Each is for what a handler asks and the policy or the cap refuses."""
+    excused = [(v, i, excuse(i)) for v in EVERY for i in asked(v) if excuse(i)]
+    used = {(i.kind, pattern) for v, i, pattern in excused if refused([i], *policies(v))}
+    listed = {(k, p) for k, groups in EXCUSED.items() for group in groups.values() for p in group}
+    assert listed - used == set()
+    every = {action for verbs in HANDLERS.values() for group in verbs.values() for action in group}
+    assert {action for action in every if takes(action) is None} == NOT_IN_IAM
+
+
+def test_nothing_is_allowed_that_no_resource_takes() -> None:
+    """Every action and every ARN of every statement is what some resource of ours needs."""
+    given, _ = policies("dev")
+    idle = {(n, word) for n, item in enumerate(given) for word in (*item.actions, *item.resources)}
+    for request in _distinct(r for item in needed(FILTERED) for r in item.requests):
+        for number, statement in enumerate(given):
+            if statement.applies(request):
+                actions = {
+                    p for p in statement.actions if covers(p.lower(), request.action.lower())
+                }
+                arns = {p for p in statement.resources if covers(p, request.resource)}
+                idle -= {(number, word) for word in actions | arns}
+    assert {word for _, word in idle} == set()
+
+
+def _distinct(requests: Iterable[Request]) -> Iterable[Request]:
+    return {(r.action, r.resource, tuple(sorted(r.context.items()))): r for r in requests}.values()
+
+
+def test_another_projects_resources_are_out_of_reach() -> None:
+    """What has a name, a tag or a boundary is refused; what has none is listed, created, read."""
+    other = settings_of("dev").model_copy(update={"project": "other"})
+    given, cap = policies_of(other)
+    reached = {i.action for i in needed("dev") if not refused([i], given, cap)}
+    assert {action for action in reached if not _without_names(action)} == set()
+
+
+def _without_names(action: str) -> bool:
+    return action.startswith(("ec2:", "lakeformation:")) or action in {
+        "glue:CreateDataQualityRuleset",
+        "glue:CreateSecurityConfiguration",
+        "glue:DeleteSecurityConfiguration",
+        "glue:GetSecurityConfiguration",
+        # Before a tag counts a deploy needs these; they read a key, or have it rotate.
+        "kms:DescribeKey",
+        "kms:EnableKeyRotation",
+        "kms:GetKeyPolicy",
+        "kms:GetKeyRotationStatus",
+        "kms:ListAliases",
+        "kms:ListResourceTags",
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeLogGroups",
+        "route53:AssociateVPCWithHostedZone",
+        "ssm:GetParameters",
+    }
+
+
+def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> None:
+    given, _ = policies("dev")
+    passing = [i for i in needed("dev") if i.action == "iam:PassRole"]
+    assert {item.kind for item in passing} == set(PASSED_TO)
+    for item in passing:
+        (request,) = item.requests
+        assert PASSED_TO[item.kind] in _trusted(request.resource)
+        elsewhere = Request(
+            action=request.action,
+            resource=request.resource,
+            context={**request.context, "iam:passedtoservice": "lambda.amazonaws.com"},
+            complete=True,
+        )
+        assert not allows(given, elsewhere)
+
+
+def _trusted(arn: str) -> set[str]:
+    """The services that may assume a role, found by the name that it has or gets."""
+    return {
+        name
+        for stack, template in templates_of("dev").items()
+        for logical_id, role in resources(template, "AWS::IAM::Role").items()
+        if arn.rpartition("/")[2].removesuffix("-1A2B3C")
+        == role["Properties"].get("RoleName", f"sashiko-dev-{stack}-{logical_id}")
+        for item in statements(role["Properties"]["AssumeRolePolicyDocument"])
+        for name in item.principals
+    }
+
+
+def test_the_stock_bootstrap_gives_the_role_these_policies_and_no_other() -> None:
+    """And the deploy role, not this one, reads templates from the bucket of assets."""
+    file = ROOT / "node_modules/aws-cdk/lib/api/bootstrap/bootstrap-template.yaml"
+    template = yaml.safe_load(file.read_text())
+    role = template["Resources"]["CloudFormationExecutionRole"]["Properties"]
+    given = role["ManagedPolicyArns"]["Fn::If"]
+    assert given[:2] == [
+        "HasCloudFormationExecutionPolicies",
+        {"Ref": "CloudFormationExecutionPolicies"},
+    ]
+    assert template["Parameters"]["CloudFormationExecutionPolicies"]["Type"] == "CommaDelimitedList"
+    assert "InputPermissionsBoundary" in json.dumps(role["PermissionsBoundary"])
+    assert "Policies" not in role
+    name = role["RoleName"]["Fn::Sub"].replace("${Qualifier}", QUALIFIER)
+    name = name.replace("${AWS::AccountId}", "111122223333").replace("${AWS::Region}", "us-east-1")
+    assert exec_role_arn(settings_of("dev")) == f"arn:aws:iam::111122223333:role/{name}"
+
+    deploy = template["Resources"]["DeploymentActionRole"]["Properties"]["Policies"]
+    (reads,) = [
+        item
+        for item in deploy[0]["PolicyDocument"]["Statement"]
+        if item.get("Sid") == "CliStagingBucket"
+    ]
+    assert "s3:GetObject*" in reads["Action"]
+    assert {"Fn::Sub": "${StagingBucket.Arn}/*"} in reads["Resource"]
