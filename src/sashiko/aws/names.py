@@ -3,6 +3,7 @@
 from typing import Literal
 
 from sashiko.contract.grants import TagKind
+from sashiko.errors import InputError
 from sashiko.settings import Settings
 
 Role = Literal[
@@ -24,7 +25,12 @@ Role = Literal[
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
 SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights"]
-KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network"]
+KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network", "signing"]
+
+# Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
+# elsewhere, so that none can change what a package points to.
+MODELS = "models"
+_LONGEST_GROUP = 63
 
 # Apart from CDK's own `hnb659fds`, so that this project's bootstrap, with its own execution policy,
 # can stand in an account beside another one.
@@ -57,6 +63,26 @@ def snapshots_uri(settings: Settings, folder: SnapshotFolder) -> str:
 def key_alias(settings: Settings, domain: KeyDomain) -> str:
     """Names the KMS key of a domain."""
     return f"alias/{prefix(settings)}-{domain}"
+
+
+def model_package_group_name(settings: Settings, group: str) -> str:
+    """Names a recipe's model package group in an environment's registry.
+
+    In an account it bears the environment's prefix, as IAM's policies ask; this machine's registry
+    is its own, and has the recipe's name.
+
+    Raises:
+        InputError: if it is longer than SageMaker allows.
+    """
+    if settings.environment == "local":
+        return group
+    name = f"{prefix(settings)}-{group}"
+    if len(name) > _LONGEST_GROUP:
+        raise InputError(
+            f"model package group {name}: it has {len(name)} characters, SageMaker allows "
+            f"{_LONGEST_GROUP}; shorten the recipe's `model_package_group`"
+        )
+    return name
 
 
 def database_name(settings: Settings) -> str:
