@@ -47,6 +47,7 @@ class PinnedImage(Frozen):
 
     Attributes:
         builds: the project's images that are built from it; none if jobs run it as it is.
+        not_on: families of instance types that it does not run on.
         registry: the name of its registry.
         regions: where it is; wherever its registry is if None.
         repository: its repository.
@@ -60,6 +61,7 @@ class PinnedImage(Frozen):
     """
 
     builds: tuple[OwnImage, ...]
+    not_on: tuple[str, ...] = ()
     registry: str
     regions: tuple[str, ...] | None = None
     repository: str

@@ -108,8 +108,10 @@ def job_images(settings: Settings, target: str) -> JobImages:
         target: what the recipe compiles for.
 
     Raises:
-        InputError: if there is no serving image for the target, or none in the region.
+        InputError: if there is no serving image for the target, or none in the region, or if the
+            training image does not run on the instance type that the settings name.
     """
+    _check_training(settings)
     return JobImages(
         job=_own(settings, "job"),
         train=_own(settings, "train"),
@@ -168,6 +170,16 @@ def builds_from(base: AwsImage) -> tuple[ImageBuild, ...]:
         )
         for own in base.pin.builds
     )
+
+
+def _check_training(settings: Settings) -> None:
+    base, instance = image_map().images["job-gpu"], settings.jobs.training.instance_type
+    if instance.split(".")[1] in base.not_on:
+        raise InputError(
+            f"{file_of('jobs', settings.environment)}: key `jobs.training.instance_type`: the "
+            f"training image ({base.tag}) does not run on {instance}, nor on any other of "
+            f"{', '.join(f'ml.{family}' for family in base.not_on)}; ml.g5.xlarge is the default"
+        )
 
 
 def _serving(settings: Settings, target: str) -> JobImage:

@@ -84,6 +84,14 @@ def test_the_map_has_every_image_and_names_a_source_of_each():
         assert all(s.startswith(("https://github.com/aws/", "sagemaker ")) for s in pin.sources)
 
 
+def test_the_families_that_an_image_does_not_run_on_are_sagemakers():
+    from botocore.loaders import Loader
+
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    families = {name.split(".")[1] for name in shapes["TrainingInstanceType"]["enum"]}
+    assert set(image_map().images["job-gpu"].not_on) < families
+
+
 # --- regions -------------------------------------------------------------------------------------
 
 
@@ -190,3 +198,13 @@ def test_compile_runs_in_the_image_that_it_is_told_of():
     own = job_images(SETTINGS.model_copy(update={"project": "sashiko"}), "cpu").serving
     assert compile_["AppSpecification"]["ImageUri"] == own.uri
     assert own.lock_environment().items() <= compile_["Environment"].items()
+
+
+@pytest.mark.parametrize("instance", ["ml.trn1.2xlarge", "ml.p3.2xlarge", "ml.p6e-gb200.36xlarge"])
+def test_an_instance_type_that_the_training_image_does_not_run_on_is_refused(instance):
+    training = SETTINGS.jobs.training.model_copy(update={"instance_type": instance})
+    jobs = SETTINGS.jobs.model_copy(update={"training": training})
+    with pytest.raises(InputError) as caught:
+        job_images(SETTINGS.model_copy(update={"jobs": jobs}), "cpu")
+    for part in ("config/", "`jobs.training.instance_type`", instance, "ml.g5.xlarge"):
+        assert part in str(caught.value)
