@@ -70,6 +70,8 @@ def _allowed_in_names(project: str) -> str:
     return project
 
 
+ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-inf2", "clarify"]
+ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 EnvironmentName = Literal["dev", "local", "prod"]
 Duration = Annotated[
     int,
@@ -163,6 +165,8 @@ class Settings(Frozen):
         on_destroy: what becomes of buckets, keys, tables and roles when a stack is destroyed.
         lake_formation: how the lake is governed.
         network: the VPC.
+        image_digests: name in aws/images.yaml -> digest by which that image of AWS is pinned;
+            `sashiko images` prints how to look one up.
     """
 
     project: Annotated[
@@ -178,6 +182,7 @@ class Settings(Frozen):
     on_destroy: Literal["retain", "delete"]
     lake_formation: LakeFormationSection
     network: NetworkSection
+    image_digests: dict[ImageName, ImageDigest]
 
     def role_arn(self, role: str) -> str:
         """Returns the ARN of one of the fixed-name job roles, such as `broker`."""
