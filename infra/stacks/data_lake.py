@@ -8,6 +8,7 @@ from aws_cdk import aws_glue as glue
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.components.artifact_access import ArtifactAccess
 from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
@@ -67,6 +68,7 @@ class DataLake(EnvironmentStack):
             snapshots_key=self._snapshots_key,
             ml_key=self._ml_key,
         )
+        ArtifactAccess(self, "Artifacts", settings=settings, key=self._ml_key)
         self._catalog(contracts, after=(*buckets, access))
         self._workgroups(after=buckets)
         EtlJobs(

@@ -46,6 +46,13 @@ def contracts_of(settings: Any) -> Any:
     return tuple(load_contract(path) for path in names)
 
 
+def recipes_of(settings: Any) -> Any:
+    """The shipped recipe that an environment's pipeline trains."""
+    from sashiko.recipe import load_recipe
+
+    return (load_recipe(ROOT / f"recipes/{settings.recipe}.yaml"),)
+
+
 def new_app() -> Any:
     """An app as the command line starts it, with the feature flags of cdk.json."""
     from aws_cdk import App
@@ -63,7 +70,7 @@ def synthesized(variant: str) -> Path:
 
     app = new_app()
     settings = settings_of(variant)
-    add_stacks(app, settings, contracts_of(settings))
+    add_stacks(app, settings, contracts_of(settings), recipes_of(settings))
     return Path(app.synth().directory)
 
 

@@ -8,6 +8,7 @@ image with another default entrypoint: SageMaker starts a training image with th
 from dataclasses import dataclass
 
 from sashiko import __version__
+from sashiko.aws.names import prefix
 from sashiko.settings import Settings
 
 
@@ -35,7 +36,7 @@ class JobImages:
 
 def job_images(settings: Settings) -> JobImages:
     """Names the images of an environment; nothing is looked up."""
-    registry = f"{settings.account}.dkr.ecr.{settings.region}.amazonaws.com/{settings.project}"
+    registry = f"{settings.account}.dkr.ecr.{settings.region}.amazonaws.com/{prefix(settings)}"
 
     def image(name: str, *entrypoint: str) -> JobImage:
         return JobImage(uri=f"{registry}/{name}:{__version__}", entrypoint=entrypoint)

@@ -16,6 +16,7 @@ Role = Literal[
     "etl",
     "inference",
     "lake-formation",
+    "mlflow",
     "pipeline",
     "registrar",
     "registry-reader",
@@ -24,7 +25,7 @@ Role = Literal[
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
 SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights"]
-KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network"]
+KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network", "platform", "signing"]
 
 # Apart from CDK's own `hnb659fds`, so that this project's bootstrap, with its own execution policy,
 # can stand in an account beside another one.
@@ -77,6 +78,11 @@ def exploration_workgroup_name(settings: Settings) -> str:
 def etl_name(settings: Settings, table: str) -> str:
     """Names the Glue job that loads a table, and its data quality ruleset."""
     return f"{prefix(settings)}-etl-{table}"
+
+
+def model_package_group_name(settings: Settings, group: str) -> str:
+    """Names a recipe's model package group in the registry of an environment."""
+    return f"{prefix(settings)}-{group}"
 
 
 def exec_role_arn(settings: Settings) -> str:
