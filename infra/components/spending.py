@@ -1,12 +1,11 @@
 """What the environment may cost a month, and who hears when it does."""
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from sashiko.aws.names import prefix
@@ -34,12 +33,14 @@ class Spending(Construct):
             self,
             "Topic",
             topic_name=f"{prefix(settings)}-alerts",
-            display_name=f"{prefix(settings)}: alerts",
             master_key=key,
             enforce_ssl=True,
         )
-        for email in settings.alerts.emails:
-            self.topic.add_subscription(subscriptions.EmailSubscription(email))
+        # Not resources of their own, whose ARNs SNS makes up and no policy could name.
+        subscription = sns.CfnTopic.SubscriptionProperty
+        cast(sns.CfnTopic, self.topic.node.default_child).subscription = [
+            subscription(protocol="email", endpoint=email) for email in settings.alerts.emails
+        ] or None
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="AlertsOfBudgets",

@@ -14,11 +14,17 @@ account: "111122223333"
 on_destroy: delete
 network: {zones: [a]}
 """
+PROD = """\
+account: "444455556666"
+lake_formation: {account_stack: true}
+budget: {amount: 500, covers: environment}
+alerts: {emails: [ops@example.com]}
+"""
 VARIANTS = {
     "dev": ("dev", DEV + "lake_formation: {account_stack: true}\n"),
     "account_off": ("dev", DEV),
     "iam_only": ("dev", DEV + "lake_formation: {mode: iam_only}\n"),
-    "prod": ("prod", 'account: "444455556666"\nlake_formation: {account_stack: true}\n'),
+    "prod": ("prod", PROD),
 }
 
 
