@@ -40,8 +40,8 @@ def _outputs(*outputs: str) -> tuple[str, ...]:
     return tuple(f"runs/*/{output}/*" for output in outputs)
 
 
-# A step's output lies below `runs/<execution>/<step>/<output>/`; what is staged, under its content's
-# hash. tests/infra/test_pipeline_places.py holds this against the pipeline's definition, both ways.
+# A step's output lies below `runs/<execution>/<step>/<output>/`; what is staged, under the hash of
+# its content. tests/infra/test_pipeline_places.py holds this against the definition, both ways.
 PLACES: Mapping[Role, Places] = {
     "bias-evaluator": Places(
         reads=(

@@ -79,9 +79,7 @@ INTERFACES: Mapping[str, Use] = {
             "glue:GetTables",
         ),
     ),
-    "kms": Use(
-        callers=("registrar",), actions=("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign")
-    ),
+    "kms": Use(callers=("registrar",), actions=("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign")),
     "logs": Use(
         callers=_CONTAINERS,
         actions=(

@@ -14,7 +14,9 @@ from sashiko.aws.images import JobImage, JobImages, job_images
 from sashiko.aws.names import Role
 from sashiko.settings import Settings
 
-_URI = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<name>[^:@]+)")
+_URI = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<name>[^:@]+)"
+)
 _KEPT_IMAGES = 100
 _UNTAGGED = Duration.days(14)
 

@@ -27,7 +27,7 @@ class Spending(Construct):
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, key: kms.IKey) -> None:
-        """Makes the topic, its subscriptions and the budget; `key` encrypts what the topic holds."""
+        """Makes the topic and the budget; `key` encrypts what the topic holds."""
         super().__init__(scope, id)
         self.topic = sns.Topic(
             self,

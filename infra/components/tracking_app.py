@@ -46,6 +46,8 @@ class TrackingApp(Construct):
             role="data-scientist",
             description="Opens the MLflow App",
             statements=[
-                allow(["sagemaker:CallMlflowAppApi", "sagemaker:CreatePresignedMlflowAppUrl"], [arn])
+                allow(
+                    ["sagemaker:CallMlflowAppApi", "sagemaker:CreatePresignedMlflowAppUrl"], [arn]
+                )
             ],
         )

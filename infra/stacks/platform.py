@@ -19,9 +19,7 @@ from sashiko.settings import Settings
 class Platform(EnvironmentStack):
     """The ML half's own services, and the roles' rights to them."""
 
-    def __init__(
-        self, scope: Construct, *, settings: Settings, recipes: Sequence[Recipe]
-    ) -> None:
+    def __init__(self, scope: Construct, *, settings: Settings, recipes: Sequence[Recipe]) -> None:
         """Makes the platform of the pipelines of `recipes`."""
         super().__init__(
             scope,
@@ -33,9 +31,7 @@ class Platform(EnvironmentStack):
         keep = self.removal_policy
         key = PlatformKey(self, "Key", settings=settings, removal_policy=keep)
         ImageRepositories(self, "Images", settings=settings, key=key, removal_policy=keep)
-        ModelRegistry(
-            self, "Registry", settings=settings, recipes=recipes, removal_policy=keep
-        )
+        ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
         TrackingApp(self, "Tracking", settings=settings)
         SigningKey(self, "Signing", settings=settings, removal_policy=keep)
         Spending(self, "Spending", settings=settings, key=key)

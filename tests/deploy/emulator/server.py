@@ -31,6 +31,7 @@ def serve(account: str) -> BaseWSGIServer:
     from .services.glue import Glue
     from .services.json_api import Front
     from .services.lake_formation import LakeFormation
+    from .services.sagemaker import SageMaker
     from .types import known
 
     known.load()
@@ -46,8 +47,13 @@ def serve(account: str) -> BaseWSGIServer:
     def lake_formation(region: str) -> LakeFormation:
         return LakeFormation(account, lambda service: clients(service, region))
 
+    @cache
+    def sagemaker(region: str) -> SageMaker:
+        return SageMaker(account, region, lambda service: clients(service, region))
+
     s3.install()
     catalog.install(lake_formation)
     cloudformation.install(account, clients)
-    server.app = Front(moto, {"glue": glue, "lakeformation": lake_formation})
+    own = {"glue": glue, "lakeformation": lake_formation, "sagemaker": sagemaker}
+    server.app = Front(moto, own)
     return server

@@ -27,6 +27,8 @@ class Key(ResourceType):
         return str(key_id)
 
     def _rotate(self, at: Place, key_id: str, wanted: Properties) -> None:
+        if wanted.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+            return  # KMS rotates no other
         if wanted.get("EnableKeyRotation"):
             at.aws("kms").enable_key_rotation(
                 KeyId=key_id, RotationPeriodInDays=wanted.get("RotationPeriodInDays", 365)

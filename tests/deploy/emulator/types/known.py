@@ -1,11 +1,30 @@
 """Every type that the emulator knows; a template with any other one is refused."""
 
 from ..engine.resources import register
-from . import athena, cdk, ec2, ecr, glue, iam, kms, lake_formation, logs, s3, ssm
+from . import (
+    athena,
+    budgets,
+    cdk,
+    ec2,
+    ecr,
+    glue,
+    iam,
+    kms,
+    lake_formation,
+    logs,
+    s3,
+    sagemaker,
+    sns,
+    ssm,
+)
+
+_SERVICES = (
+    athena, budgets, cdk, ec2, ecr, glue, iam, kms, lake_formation, logs, s3, sagemaker, sns, ssm,
+)  # fmt: skip
 
 
 def load() -> None:
     """Registers them."""
-    for module in (athena, cdk, ec2, ecr, glue, iam, kms, lake_formation, logs, s3, ssm):
+    for module in _SERVICES:
         for kind in module.TYPES:
             register(kind)
