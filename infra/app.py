@@ -57,8 +57,8 @@ def main() -> None:
     """
     app = App()
     settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    recipes = (open_recipe(find_recipe(settings.recipe)),)
-    add_stacks(app, settings, read_contracts(settings), recipes)
+    contracts = read_contracts(settings)
+    add_stacks(app, settings, contracts, (open_recipe(find_recipe(settings.recipe)),))
     report = bool(app.node.try_get_context("security-report"))
     add_rules(app, retains=settings.on_destroy == "retain", nist=report)
     try:
