@@ -148,6 +148,7 @@ _LOOKS_AT: dict[str, tuple[str, ...]] = {
     "retain": (*sorted(STATEFUL), _ROLE),
     "row-filter": (_GRANT,),
     "tag-environment": (_GRANT,),
+    "broken-type": ("AWS::Glue::Table",),
     "settings-append": ("AWS::LakeFormation::DataLakeSettings",),
     "internet": (_SUBNET,),
     "open-group": ("AWS::EC2::SecurityGroup*",),

@@ -13,11 +13,12 @@ class LakeOwner(Construct):
     """The execution role's grants on the database.
 
     Who makes a database owns it, but a database that was adopted has another maker, and without
-    DROP the stack that holds it cannot be deleted. Always retained: a grant goes before what it is
-    on, and a revoked DROP would leave the stack in DELETE_FAILED.
+    DROP the stack that holds it cannot be deleted. Retained where the database goes with its stack:
+    a grant goes before what it is on, and a revoked DROP would leave the stack in DELETE_FAILED.
+    Where the database stays, a grant that stayed with it would refuse the next stack's.
 
     Attributes:
-        grant: the last of the grants; a table waits for it.
+        grant: the last of the grants; what follows waits for it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class LakeOwner(Construct):
                 permission=permission,
                 resource=resource,
             )
-            self.grant.apply_removal_policy(RemovalPolicy.RETAIN)
+            if settings.on_destroy == "delete":
+                self.grant.apply_removal_policy(RemovalPolicy.RETAIN)
             self.grant.add_resource_dependency(after)
             after = self.grant

@@ -1,6 +1,6 @@
 """Rules of Lake Formation: its permissions add up, and its settings belong to the account."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from infra.security_rules.rule import Finding, Rule
@@ -8,7 +8,8 @@ from infra.security_rules.template import Resource, at, text
 
 _GRANT = "AWS::LakeFormation::PrincipalPermissions"
 _TAGGING = "AWS::LakeFormation::TagAssociation"
-_READS = {"SELECT", "ALL"}
+_READS = {"SELECT", "ALL", "SUPER"}
+_ANYBODY = ("IAM_ALLOWED_PRINCIPALS", ":IAMPrincipals")
 Table = tuple[str, str]
 Tags = dict[str, frozenset[str]]
 
@@ -34,7 +35,8 @@ def _filter_undone(resources: Sequence[Resource]) -> Iterator[Finding]:
         if "DataCellsFilter" in on
     }
     for grant, who, on in _readers(resources):
-        tables = [table for principal, table in filtered if principal == who]
+        everybody = who.endswith(_ANYBODY)
+        tables = [table for principal, table in filtered if everybody or principal == who]
         if any(_reaches(on, table, tags) for table in tables):
             yield Finding(resource=grant, where="Properties/Resource")
 
@@ -85,11 +87,41 @@ def _tags(resources: Sequence[Resource]) -> dict[Table, list[Tags]]:
 
 
 def _environment_missing(resources: Sequence[Resource]) -> Iterator[Finding]:
+    """Finds expressions that match another environment's tables, by tag or for want of one."""
+    ours = _environments(resources)
     for grant in resources:
         for policy in at(grant.properties, "Resource.LFTagPolicy") if grant.kind == _GRANT else []:
-            keys = [text(item["TagKey"]) for item in policy["Expression"]]
-            if not any(key.endswith("-environment") for key in keys):
+            named = list(_environment_tags(policy.get("Expression", ())))
+            if len(named) != 1 or len(named[0]) != 1 or not named[0] <= (ours or named[0]):
                 yield Finding(resource=grant, where="Properties/Resource/LFTagPolicy/Expression")
+
+
+def _environments(resources: Sequence[Resource]) -> frozenset[str]:
+    """Returns the environment of the databases that the templates tag."""
+    found: set[str] = set()
+    for item in (item for item in resources if item.kind == _TAGGING):
+        if "Database" in item.properties["Resource"]:
+            found.update(*_environment_tags(item.properties["LFTags"]))
+    return frozenset(found)
+
+
+def _environment_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[frozenset[str]]:
+    for tag in tags:
+        if text(tag["TagKey"]).endswith("-environment"):
+            yield frozenset(map(text, tag["TagValues"]))
+
+
+def _broken_types(resources: Sequence[Resource]) -> Iterator[Finding]:
+    for item in resources:
+        if item.kind.startswith("AWS::S3Tables::"):
+            yield Finding(resource=item, where="Type")
+        if item.kind == "AWS::Glue::Table" and _is_iceberg(item.properties):
+            yield Finding(resource=item, where="Properties/TableInput")
+
+
+def _is_iceberg(properties: Mapping[str, Any]) -> bool:
+    declared = [str(value) for value in at(properties, "TableInput.Parameters.table_type")]
+    return bool(at(properties, "OpenTableFormatInput")) or "ICEBERG" in map(str.upper, declared)
 
 
 def _settings_replaced(resources: Sequence[Resource]) -> Iterator[Finding]:
@@ -111,8 +143,15 @@ RULES = (
     Rule(
         name="tag-environment",
         description="A grant by tags matches the whole catalog, other environments' tables too.",
-        fix="Put the environment's tag into the expression.",
+        fix="Put the environment's tag into the expression, with its own value alone.",
         check=_environment_missing,
+    ),
+    Rule(
+        name="broken-type",
+        description="CloudFormation breaks S3 Tables with grants, and an Iceberg table's metadata "
+        "when it updates it.",
+        fix="Keep Parquet tables (infra/components/lake_tables.py), or make it by another tool.",
+        check=_broken_types,
     ),
     Rule(
         name="settings-append",

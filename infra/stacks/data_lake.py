@@ -171,13 +171,16 @@ class DataLake(EnvironmentStack):
         )
         if self.settings.lake_formation.mode == "enforced":
             owner = LakeOwner(self, "Owner", settings=self.settings, database=lake.database)
+            last = owner.grant
             for name, table in lake.tables.items():
                 location = GovernedLocation(
                     self, f"Location-{name}", settings=self.settings, table=name
                 )
                 location.node.add_dependency(*after)
+                # Lake Formation refuses two changes of one role's grants at once.
+                location.grant.add_resource_dependency(last)
+                last = location.grant
                 table.add_resource_dependency(location.grant)
-                table.add_resource_dependency(owner.grant)
 
     def _workgroups(self, *, after: Sequence[Construct]) -> None:
         # One a view, below the view's folder: what a query returns is as sensitive as its view.

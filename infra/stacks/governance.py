@@ -49,14 +49,17 @@ class Governance(EnvironmentStack):
             description="Lake Formation tags and grants, derived from the data contracts",
         )
         self._tagged = self._tag(contracts)
-        self._last: dict[Role, CfnResource] = {}
+        # The last change to a role's grants, and to a table's.
+        self._last: dict[tuple[str, str], CfnResource] = {}
         for grant in reader_grants(contracts, environment=settings.environment):
-            self._grant(grant.persona, *self._reading(grant))
+            table = "" if isinstance(grant, TagGrant) else grant.table
+            self._grant(grant.persona, *self._reading(grant), table=table)
         self._grant("etl", "DESCRIBE", the_database(settings))
         for contract in contracts:
-            self._grant("etl", "DATA_LOCATION_ACCESS", location_of(settings, contract.table))
+            table = contract.table
+            self._grant("etl", "DATA_LOCATION_ACCESS", location_of(settings, table), table=table)
             for permission in ("ALTER", "DESCRIBE", "INSERT"):
-                self._grant("etl", permission, one_table(settings, contract.table))
+                self._grant("etl", permission, one_table(settings, table), table=table)
 
     def _tag(self, contracts: Sequence[Contract]) -> list[CfnResource]:
         """Tags the database, then the tables; returns the last association of each."""
@@ -77,11 +80,10 @@ class Governance(EnvironmentStack):
         if isinstance(grant, ColumnGrant):
             return "SELECT", columns_of(self.settings, grant.table, [grant.column])
         made = DataFilter(self, settings=self.settings, grant=grant)
-        made.add_resource_dependency(self._last[grant.persona])
-        self._last[grant.persona] = made
+        self._chain(made, role=grant.persona, table=grant.table)
         return "SELECT", filtered(self.settings, grant.table, made.name)
 
-    def _grant(self, role: Role, permission: str, resource: Resource) -> None:
+    def _grant(self, role: Role, permission: str, resource: Resource, *, table: str = "") -> None:
         made = LakeFormationGrant(
             self,
             f"{role}-",
@@ -90,6 +92,11 @@ class Governance(EnvironmentStack):
             permission=permission,
             resource=resource,
         )
-        for before in [self._last[role]] if role in self._last else self._tagged:
+        self._chain(made, role=role, table=table)
+
+    def _chain(self, made: CfnResource, *, role: Role, table: str) -> None:
+        """Puts a change after the last of its role, of its table, and after the tags."""
+        keys = [("role", role), *([("table", table)] if table else [])]
+        for before in [self._last[key] for key in keys if key in self._last] or self._tagged:
             made.add_resource_dependency(before)
-        self._last[role] = made
+        self._last.update(dict.fromkeys(keys, made))

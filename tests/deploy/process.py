@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,18 @@ import boto3
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
+
+
+@cache
+def _client(url: str, service: str) -> Any:
+    """To make one takes longer than a call."""
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +44,7 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """Returns a client of the emulator."""
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=self.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        return _client(self.url, service)
 
     def environment(self) -> dict[str, str]:
         """Returns the environment in which AWS's tools talk to the emulator and to nobody else."""

@@ -35,7 +35,7 @@ class Stacks:
     def plan(self, name: str, body: Template, **options: Any) -> Template:
         """Creates a change set and describes it."""
         kind = "UPDATE" if self.exists(name) else "CREATE"
-        options.setdefault("ChangeSetType", kind)
+        options = {"ChangeSetType": kind, "Capabilities": ["CAPABILITY_NAMED_IAM"], **options}
         made = self.api.create_change_set(
             StackName=name, ChangeSetName="plan", TemplateBody=json.dumps(body), **options
         )
@@ -74,6 +74,16 @@ class Stacks:
             (item["LogicalResourceId"], item.get("ResourceStatusReason", ""))
             for item in found
             if item["ResourceStatus"] == status
+        ]
+
+    def replacements(self) -> list[tuple[str, str]]:
+        """Logical id and type of each resource that any stack has made anew."""
+        names = [stack["StackName"] for stack in self.api.describe_stacks()["Stacks"]]
+        return [
+            (event["LogicalResourceId"], event["ResourceType"])
+            for name in names
+            for event in self.api.describe_stack_events(StackName=name)["StackEvents"]
+            if "creation of a new physical resource" in event.get("ResourceStatusReason", "")
         ]
 
     def failure(self, name: str) -> str:

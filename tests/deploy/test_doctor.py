@@ -1,121 +1,127 @@
-"""`sashiko doctor` against an account on loopback: ready, and with one thing in the way."""
+"""`sashiko doctor` of an account in the emulator: ready, and with one thing in the way."""
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import jmespath
 import pytest
-from typer.testing import CliRunner
+from botocore.awsrequest import AWSResponse
 
-from sashiko import cli
 from sashiko.aws.account import Account
-from sashiko.aws.doctor import Check, examine
+from sashiko.aws.doctor import examine
 from sashiko.aws.names import exec_role_arn
 from sashiko.errors import InputError
-from tests.deploy.moto_account import deployed, server  # noqa: F401 - fixtures
-from tests.deploy.small_account import ACCOUNT, Deployed
+from tests.deploy import left_behind
+from tests.deploy.assembly import synthesize
+from tests.deploy.governed import Governed, Undo
+from tests.deploy.process import ROOT, Emulator, running
+from tests.deploy.stacks import Stacks
 
-# ruff: noqa: F811 - a fixture is named where it is used
+ACCOUNT = "111122223333"
 VERSION = "/cdk-bootstrap/sashiko/version"
+EVERYBODY = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
+ADOPT = "make deploy ENV=dev ARGS=--import-existing-resources"
 
 
-def make_ready(deployed: Deployed, *, account_stack: bool = False) -> None:
-    """An account before the first deploy: bootstrapped, its role an administrator, the tags made.
-
-    The lake of the fixture is taken away again but for settings and LF-Tags.
-    """
-    lake_formation = deployed.lake.settings.lake_formation
-    section = lake_formation.model_copy(update={"account_stack": account_stack})
-    settings = deployed.lake.settings.model_copy(update={"lake_formation": section})
-    deployed.environment = replace(deployed.environment, settings=settings)
-    put_version(deployed, "21")
-    deployed.client("glue").delete_database(Name=deployed.lake.database)
-    role = exec_role_arn(settings)
-    make_role(deployed, role.rpartition("/")[2])
-    deployed.formation.put_data_lake_settings(DataLakeSettings=deployed.settings([role]))
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with (
+        running(ACCOUNT, tmp_path_factory.mktemp("home")) as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in found.environment().items():
+            patch.setenv(name, value)
+        yield found
 
 
-def put_version(deployed: Deployed, value: str) -> None:
-    ssm = deployed.client("ssm")
+@pytest.fixture(scope="module")
+def owner(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
+    """An environment that deploys the account's stack."""
+    folder = synthesize(tmp_path_factory.mktemp("dev"), "dev")
+    return Governed(emulator=emulator, variant="dev", folder=folder)
+
+
+@pytest.fixture(scope="module")
+def guest(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
+    """An environment whose account is another's to set up."""
+    folder = synthesize(tmp_path_factory.mktemp("account_off"), "account_off")
+    return Governed(emulator=emulator, variant="account_off", folder=folder)
+
+
+@pytest.fixture
+def account(guest: Governed, owner: Governed) -> Governed:
+    """A guest's account before the first deploy: bootstrapped, its role an administrator, tags."""
+    _put_version(guest, "21")
+    role = exec_role_arn(guest.environment.settings)
+    left_behind.make_role(guest, role.rpartition("/")[2])
+    guest.put_settings(
+        DataLakeAdmins=[{"DataLakePrincipalIdentifier": role}],
+        CreateDatabaseDefaultPermissions=[],
+        CreateTableDefaultPermissions=[],
+    )
+    there = {tag["TagKey"] for tag in guest.formation.list_lf_tags()["LFTags"]}
+    for key, values in owner.environment.governance.tags.items():
+        if key in there:
+            guest.formation.update_lf_tag(TagKey=key, TagValuesToAdd=sorted(values))
+        else:
+            guest.formation.create_lf_tag(TagKey=key, TagValues=sorted(values))
+    return guest
+
+
+def _put_version(account: Governed, value: str) -> None:
+    ssm = account.emulator.client("ssm")
     ssm.put_parameter(Name=VERSION, Value=value, Type="String", Overwrite=True)
 
 
-def make_role(deployed: Deployed, name: str) -> None:
-    deployed.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+def test_a_ready_account_passes_and_prints_its_administrators(account: Governed) -> None:
+    assert account.failed() == []
+    (admins,) = [item for item in account.checks() if item.name == "data-lake administrators"]
+    assert exec_role_arn(account.environment.settings) in admins.detail
 
 
-def checks(deployed: Deployed) -> list[Check]:
-    return list(examine(Account(deployed.environment.settings), deployed.environment))
+def _no_bootstrap(account: Governed) -> None:
+    account.emulator.client("ssm").delete_parameter(Name=VERSION)
 
 
-def failed(deployed: Deployed) -> list[Check]:
-    return [check for check in checks(deployed) if check.status == "failed"]
+def _old_bootstrap(account: Governed) -> None:
+    _put_version(account, "5")
 
 
-def test_a_ready_account_passes_and_prints_its_administrators(deployed: Deployed) -> None:
-    make_ready(deployed)
-    assert failed(deployed) == []
-    (admins,) = [item for item in checks(deployed) if item.name == "data-lake administrators"]
-    assert exec_role_arn(deployed.environment.settings) in admins.detail
+def _no_administrator(account: Governed) -> None:
+    account.put_settings(DataLakeAdmins=[])
 
 
-def _no_bootstrap(deployed: Deployed) -> None:
-    deployed.client("ssm").delete_parameter(Name=VERSION)
+def _deleted_administrator(account: Governed) -> None:
+    delete = left_behind.make_role(account, "role-to-go")
+    admins = [
+        exec_role_arn(account.environment.settings),
+        f"arn:aws:iam::{ACCOUNT}:role/role-to-go",
+    ]
+    account.put_settings(
+        DataLakeAdmins=[{"DataLakePrincipalIdentifier": admin} for admin in admins]
+    )
+    delete()
 
 
-def _old_bootstrap(deployed: Deployed) -> None:
-    put_version(deployed, "5")
+def _deploying_role_deleted(account: Governed) -> None:
+    """What `delete-stack CDKToolkit-sashiko` leaves: pitfall 3."""
+    name = exec_role_arn(account.environment.settings).rpartition("/")[2]
+    account.emulator.client("iam").delete_role(RoleName=name)
 
 
-def _admins(deployed: Deployed, *more: str) -> None:
-    role = exec_role_arn(deployed.environment.settings)
-    settings = deployed.settings([role, *more])
-    deployed.formation.put_data_lake_settings(DataLakeSettings=settings)
+def _defaults_open(account: Governed) -> None:
+    everybody = {"Principal": EVERYBODY, "Permissions": ["ALL"]}
+    account.put_settings(CreateDatabaseDefaultPermissions=[everybody])
 
 
-def _no_administrator(deployed: Deployed) -> None:
-    deployed.formation.put_data_lake_settings(DataLakeSettings=deployed.settings([]))
+def _tag_gone(account: Governed) -> None:
+    account.formation.delete_lf_tag(TagKey="sashiko-environment")
 
 
-def _deleted_administrator(deployed: Deployed) -> None:
-    _admins(deployed, "AROA1234567890EXAMPLE")
-
-
-def _administrator_without_its_role(deployed: Deployed) -> None:
-    _admins(deployed, f"arn:aws:iam::{ACCOUNT}:role/gone")
-
-
-def _defaults_open(deployed: Deployed) -> None:
-    everybody = {
-        "Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"},
-        "Permissions": ["ALL"],
-    }
-    settings = deployed.settings([exec_role_arn(deployed.environment.settings)])
-    settings["CreateDatabaseDefaultPermissions"] = [everybody]
-    deployed.formation.put_data_lake_settings(DataLakeSettings=settings)
-
-
-def _tag_gone(deployed: Deployed) -> None:
-    deployed.formation.delete_lf_tag(TagKey=deployed.lake.key("environment"))
-
-
-def _value_gone(deployed: Deployed) -> None:
-    key = deployed.lake.key("sensitivity")
-    deployed.formation.update_lf_tag(TagKey=key, TagValuesToDelete=["pii"])
-
-
-def _bucket_left(deployed: Deployed) -> None:
-    deployed.client("s3").create_bucket(Bucket=deployed.lake.curated)
-
-
-def _role_left(deployed: Deployed) -> None:
-    make_role(deployed, "sashiko-dev-broker")
-
-
-def _database_left(deployed: Deployed) -> None:
-    deployed.client("glue").create_database(DatabaseInput={"Name": deployed.lake.database})
+def _value_gone(account: Governed) -> None:
+    account.formation.update_lf_tag(TagKey="sashiko-sensitivity", TagValuesToDelete=["pii"])
 
 
 @pytest.mark.parametrize(
@@ -123,81 +129,164 @@ def _database_left(deployed: Deployed) -> None:
     [
         (_no_bootstrap, "CDK bootstrap", f"no {VERSION}", "make bootstrap ENV=dev"),
         (_old_bootstrap, "CDK bootstrap", "version 5, 6 is needed", "make bootstrap ENV=dev"),
-        (_no_administrator, "CloudFormation's role", "cfn-exec-role", "to DataLakeAdmins"),
-        (_deleted_administrator, "administrators that are gone", "AROA12", "drop them"),
-        (_administrator_without_its_role, "administrators that are gone", "role/gone", "drop them"),
-        (_defaults_open, "default permissions", "IAM_ALLOWED_PRINCIPALS", "empty CreateDatabase"),
+        (_no_administrator, "CloudFormation's role", "cfn-exec-role", "put-data-lake-settings"),
+        (
+            _deleted_administrator,
+            "administrators that are gone",
+            "role/role-to-go",
+            "put-data-lake-",
+        ),
+        (
+            _deploying_role_deleted,
+            "administrators that are gone",
+            "cfn-exec-role",
+            "put-data-lake-settings",
+        ),
+        (_defaults_open, "default permissions", "IAM_ALLOWED_PRINCIPALS", "put-data-lake-"),
         (_tag_gone, "LF-Tag sashiko-environment", "lacks dev", "create-lf-tag"),
         (_value_gone, "LF-Tag sashiko-sensitivity", "lacks pii", "--tag-values-to-add pii"),
-        (_bucket_left, "names", "sashiko-dev-curated-", "ARGS=--import-existing-resources"),
-        (_role_left, "names", "sashiko-dev-broker", "ARGS=--import-existing-resources"),
-        (_database_left, "names", "sashiko_dev", "ARGS=--import-existing-resources"),
     ],
 )
-def test_one_thing_in_the_way_fails_with_its_fix(
-    deployed: Deployed, trouble: Callable[[Deployed], None], name: str, detail: str, fix: str
+def test_one_thing_that_is_wrong_fails_with_its_fix(
+    account: Governed, trouble: Callable[[Governed], None], name: str, detail: str, fix: str
 ) -> None:
-    make_ready(deployed)
-    trouble(deployed)
-    (found,) = failed(deployed)
+    trouble(account)
+    (found,) = account.failed()
     assert found.name.startswith(name)
     assert detail in found.detail
     assert fix in found.fix
+    if found.fix.startswith("aws"):
+        account.run(found.fix)
+        assert found.name not in {check.name for check in account.failed()}
 
 
-@pytest.mark.parametrize("trouble", [_no_administrator, _tag_gone, _defaults_open])
+def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: Governed) -> None:
+    """Before the bootstrap is deleted: afterwards the role would linger as an administrator."""
+    guide = (ROOT / "docs/first-deploy.md").read_text()
+    (query,) = re.findall(r"--query '(DataLakeSettings \| [^']*)'", guide)
+    left_behind.make_role(account, "other")
+    other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/other"}
+    deploying = {"DataLakePrincipalIdentifier": exec_role_arn(account.environment.settings)}
+    account.put_settings(DataLakeAdmins=[deploying, other])
+    found = account.formation.get_data_lake_settings()
+
+    kept = jmespath.search(query, found)
+
+    assert kept == found["DataLakeSettings"] | {"DataLakeAdmins": [other]}
+
+
+@pytest.mark.parametrize(
+    ("leave", "name"),
+    [
+        (left_behind.bucket, left_behind.CURATED),
+        (left_behind.role, "sashiko-dev-broker"),
+        (left_behind.policy, "policy/sashiko-dev-boundary"),
+        (left_behind.key, "alias/sashiko-dev-lake"),
+        (left_behind.log_group, "sashiko-dev"),
+        (left_behind.database, "sashiko_dev"),
+        (left_behind.job, "sashiko-dev-etl-complaints"),
+        (left_behind.ruleset, "sashiko-dev-etl-complaints"),
+        (left_behind.security_configuration, "sashiko-dev-"),
+        (left_behind.workgroup, "sashiko-dev-snapshots-training"),
+        (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
+    ],
+)
+def test_what_is_there_already_is_to_be_adopted(
+    account: Governed, leave: Callable[[Governed], Undo], name: str
+) -> None:
+    undo = leave(account)
+    (found,) = account.failed()
+    undo()
+    assert found.name == "names"
+    assert name in found.detail
+    assert ADOPT in found.fix
+    # A key without its import is another key, and the objects need theirs.
+    stack = {left_behind.key: "DataLake", left_behind.policy: "Identity"}.get(leave)
+    assert (f"cdk import {stack} -c env=dev" in found.fix) == (stack is not None)
+
+
+def test_a_table_that_is_there_already_is_named_beside_its_database(account: Governed) -> None:
+    undo = left_behind.database(account)
+    table = {"Name": "complaints", "StorageDescriptor": {"Columns": []}}
+    account.glue.create_table(DatabaseName=account.database, TableInput=table)
+    (found,) = account.failed()
+    account.glue.delete_table(DatabaseName=account.database, Name="complaints")
+    undo()
+    assert "sashiko_dev.complaints" in found.detail
+
+
+def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None:
+    def closed(request: Any, **_: Any) -> Any:
+        # As S3 answers: the code alone, as a HEAD has no body.
+        body = SimpleNamespace(stream=lambda: iter(()))
+        ours = left_behind.CURATED not in request.url
+        return None if ours else AWSResponse(request.url, 403, {}, body)
+
+    events = account.client("s3").meta.events
+    events.register("before-send.s3.HeadBucket", closed)
+
+    failed = account.failed()
+
+    events.unregister("before-send.s3.HeadBucket", closed)
+    (found,) = failed
+    assert found.name == "bucket names"
+    assert left_behind.CURATED in found.detail
+    assert "`project` in config/dev.yaml" in found.fix
+
+
+@pytest.mark.parametrize("trouble", [_no_administrator, _defaults_open])
 def test_what_the_account_stack_makes_is_not_asked_for_where_it_is_deployed(
-    deployed: Deployed, trouble: Callable[[Deployed], None]
+    account: Governed, owner: Governed, trouble: Callable[[Governed], None]
 ) -> None:
-    make_ready(deployed, account_stack=True)
-    trouble(deployed)
-    assert failed(deployed) == []
+    for tag in account.formation.list_lf_tags()["LFTags"]:
+        account.formation.delete_lf_tag(TagKey=tag["TagKey"])
+    trouble(account)
+    assert owner.failed() == []
 
 
-def test_what_a_stack_owns_is_not_in_the_way(deployed: Deployed) -> None:
-    make_ready(deployed)
-    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": deployed.lake.curated}}
-    deployed.client("cloudformation").create_stack(
-        StackName="sashiko-dev-All", TemplateBody=json.dumps({"Resources": {"Curated": bucket}})
+def test_a_tag_that_an_earlier_account_stack_kept_is_to_be_adopted(
+    account: Governed, owner: Governed
+) -> None:
+    (found,) = owner.failed()
+    assert "sashiko-environment" in found.detail
+    assert ADOPT in found.fix
+
+
+def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
+    (bucket,) = (
+        item
+        for item in account.environment.templates.of_type("AWS::S3::Bucket")
+        if item.ref == left_behind.CURATED
     )
-    assert failed(deployed) == []
+    body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": left_behind.CURATED}}
+    stacks = Stacks(account.emulator)
+    stacks.deploy(bucket.stack, {"Resources": {bucket.logical_id: body}})
+    found = account.failed()
+    stacks.delete(bucket.stack)
+    assert found == []
 
 
-def test_credentials_of_another_account_stop_it(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MOTO_ACCOUNT_ID", "999988887777")
-    with pytest.raises(InputError, match="are of the account 999988887777"):
-        checks(deployed)
+def test_credentials_of_another_account_stop_it(account: Governed) -> None:
+    settings = account.environment.settings.model_copy(update={"account": "999988887777"})
+    with pytest.raises(InputError, match=f"are of the account {ACCOUNT}"):
+        list(examine(Account(settings), account.environment))
 
 
 def test_no_credentials_and_no_connection_are_one_message(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    account: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(InputError, match="cannot be reached"):
-        checks(deployed)
+        Account(account.environment.settings).check_identity()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     with pytest.raises(InputError, match="no AWS credentials"):
-        checks(deployed)
+        Account(account.environment.settings).check_identity()
 
 
-def test_the_command_prints_the_fix_and_exits_with_4(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    done: Any = None
-    root = Path(__file__).parents[2]
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config/base.yaml").write_text((root / "config/base.yaml").read_text())
-    (tmp_path / "config/dev.yaml").write_text(f'account: "{ACCOUNT}"\n')
-    monkeypatch.chdir(tmp_path)
-    make_ready(deployed)
-    done = CliRunner().invoke(cli.app, ["doctor", "--env", "dev"])
-    assert done.exit_code == 0, done.output
-    _no_bootstrap(deployed)
-    done = CliRunner().invoke(cli.app, ["doctor", "--env", "dev"])
-    assert done.exit_code == 4
-    assert "fix: make bootstrap ENV=dev" in done.stdout
+def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, owner: Governed) -> None:
+    _no_bootstrap(account)
+    said = account.emulator.sashiko("doctor", "--env", "dev", folder=owner.folder, status=4)
+    assert "fix: make bootstrap ENV=dev" in said

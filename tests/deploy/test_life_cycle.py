@@ -1,83 +1,84 @@
 """An environment's life by the stock command line: bootstrap, deploy, diff, update, destroy."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sashiko.aws.account import Account
-from sashiko.aws.audit import compare
+from sashiko.aws.audit import Difference, compare
 from sashiko.aws.doctor import examine
 from sashiko.aws.environment import read_environment
 from sashiko.aws.live import read_live
+from tests.deploy import changes
 from tests.deploy.assembly import bootstrap, synthesize
-from tests.deploy.deployed import Deployed, deployed
+from tests.deploy.deployed import deployed
+from tests.deploy.inventory import identities, inventory
+from tests.deploy.lake import check_reader, columns, own_tags
+from tests.deploy.parts import ACCOUNT
 from tests.deploy.process import REGION, Emulator, running
 from tests.deploy.stacks import Stacks
 from tests.infra.variants import settings_of
 
-ACCOUNT = "111122223333"
-DATABASE = "sashiko_dev"
+Audit = Callable[[Path], tuple[Difference, ...]]
 # An account's settings and its tags outlive the stack: other environments use them.
 ACCOUNT_WIDE = {"AWS::LakeFormation::DataLakeSettings", "AWS::LakeFormation::Tag"}
-
-
-def add_column(document: dict[str, Any]) -> None:
-    """A fork's change: one column more."""
-    (schema,) = document["schema"]
-    column = {
-        "name": "branch",
-        "description": "The branch that took the complaint.",
-        "logicalType": "string",
-        "classification": "none",
-    }
-    schema["properties"].append(column)
-
-
-def add_admin(app: Any) -> None:
-    """A second administrator of the lake."""
-    settings = app.node.find_child("LakeFormationAccount").node.find_child("Settings")
-    arn = f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-break-glass"
-    settings.add_property_override("Admins.1", {"DataLakePrincipalIdentifier": arn})
-
-
-def spoil(app: Any) -> None:
-    """A job on a worker that Glue lacks, and a permission that Lake Formation lacks."""
-    from aws_cdk import aws_glue as glue
-    from aws_cdk import aws_lakeformation as lf
-
-    jobs = [item for item in app.node.find_all() if isinstance(item, glue.CfnJob)]
-    jobs[0].add_property_override("WorkerType", "G.3X")
-    governance = app.node.find_child("Governance").node.find_all()
-    grants = [item for item in governance if isinstance(item, lf.CfnPrincipalPermissions)]
-    grants[0].add_property_override("Permissions", ["READ"])
+# Of these no update may make another one.
+STATEFUL = {
+    "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::S3::Bucket",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Assemblies by name."""
     new = tmp_path_factory.mktemp
+
+    def admin(app: Any) -> None:
+        changes.add_admin(app, ACCOUNT)
+
     return {
         "dev": synthesize(new("dev"), "dev"),
-        "changed": synthesize(new("changed"), "dev", contract=add_column, change=add_admin),
-        "spoilt": synthesize(new("spoilt"), "dev", change=spoil),
+        "updated": synthesize(new("updated"), "dev", contract=changes.first_update, change=admin),
+        "changed": synthesize(new("changed"), "dev", contract=changes.second_update, change=admin),
     }
 
 
 @pytest.fixture(scope="module")
-def dev(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An account that has been bootstrapped and holds the dev environment."""
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An account that has been bootstrapped."""
     with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:
         bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "dev")
-        emulator.cdk("deploy", "--all", "--require-approval=never", folder=folders["dev"])
         yield emulator
 
 
-def columns(emulator: Emulator, table: str) -> dict[str, dict[str, str]]:
-    found = emulator.client("glue").get_table(DatabaseName=DATABASE, Name=table)["Table"]
-    return {item["Name"]: item for item in found["StorageDescriptor"]["Columns"]}
+@pytest.fixture(scope="module")
+def bare(account: Emulator) -> dict[str, list[str]]:
+    """What the account holds before the first deploy."""
+    return inventory(account)
+
+
+@pytest.fixture(scope="module")
+def dev(account: Emulator, bare: Any, folders: dict[str, Path]) -> Emulator:
+    """An account that holds the dev environment."""
+    account.cdk("deploy", "--all", "--require-approval=never", folder=folders["dev"])
+    return account
+
+
+@pytest.fixture
+def audit(dev: Emulator, monkeypatch: pytest.MonkeyPatch) -> Audit:
+    """Compares the account with an assembly, as `sashiko audit` does."""
+    for name, value in dev.environment().items():
+        monkeypatch.setenv(name, value)
+    settings = settings_of("dev")
+
+    def compared(folder: Path) -> tuple[Difference, ...]:
+        environment = read_environment(settings, folder=folder / "cdk.out")
+        return compare(environment, read_live(Account(settings), environment))
+
+    return compared
 
 
 def test_every_resource_answers_by_its_physical_id(dev: Emulator) -> None:
@@ -92,6 +93,10 @@ def test_every_resource_answers_by_its_physical_id(dev: Emulator) -> None:
         "Platform",
     }
     assert [item for item in resources if not item.answers()] == []
+
+
+def test_every_resource_is_what_its_template_says(dev: Emulator) -> None:
+    assert [text for item in deployed(dev) for text in item.differences()] == []
 
 
 def test_a_table_has_the_contracts_columns_with_types_and_comments(dev: Emulator) -> None:
@@ -172,37 +177,41 @@ def test_the_platform_is_as_the_settings_say(dev: Emulator) -> None:
 
 
 def test_audit_and_doctor_are_content_with_a_fresh_deploy(
-    dev: Emulator, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    folders: dict[str, Path], audit: Audit
 ) -> None:
-    for name, value in dev.environment().items():
-        monkeypatch.setenv(name, value)
+    assert audit(folders["dev"]) == ()
+
     settings = settings_of("dev")
-    account = Account(settings)
     environment = read_environment(settings, folder=folders["dev"] / "cdk.out")
+    checks = examine(Account(settings), environment)
+    assert [check for check in checks if check.status == "failed"] == []
 
-    assert compare(environment, read_live(account, environment)) == ()
-    assert [check for check in examine(account, environment) if check.status == "failed"] == []
 
-
-@pytest.mark.parametrize(("stack", "value"), [("DataLake", "G.3X"), ("Governance", "READ")])
+@pytest.mark.parametrize("mistake", changes.MISTAKES, ids=lambda mistake: mistake.name)
 def test_a_deploy_that_aws_would_refuse_fails_and_says_why(
-    dev: Emulator, folders: dict[str, Path], stack: str, value: str
+    dev: Emulator, folders: dict[str, Path], tmp_path: Path, mistake: changes.Mistake
 ) -> None:
+    resource = mistake.spoil(folders["dev"], tmp_path)
     options = ("--exclusively", "--require-approval=never")
 
-    said = dev.cdk("deploy", stack, *options, folder=folders["spoilt"], status=1)
+    said = dev.cdk("deploy", mistake.stack, *options, folder=tmp_path, status=1)
 
-    assert value in said
+    told = (resource, mistake.where, mistake.reason)
+    assert any(all(part in line for part in told) for line in said.splitlines()), said
     # Nothing is left of the attempt: test_life finds no difference.
-    assert Stacks(dev).status(f"sashiko-dev-{stack}") == "UPDATE_ROLLBACK_COMPLETE"
+    assert Stacks(dev).status(f"sashiko-dev-{mistake.stack}") == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_life(dev: Emulator, folders: dict[str, Path]) -> None:
-    """What comes after the deploy, in order: diff, update, destroy."""
+def test_life(
+    dev: Emulator, bare: dict[str, list[str]], folders: dict[str, Path], audit: Audit
+) -> None:
+    """What comes after the deploy, in order: diff, two updates, destroy."""
     assert "differences: 0" in dev.cdk("diff", "--all", "--fail", folder=folders["dev"])
-    before = deployed(dev)
 
-    update(dev, folders["changed"], before)
+    update(dev, folders["updated"], audit)
+    check_first_update(dev)
+    update(dev, folders["changed"], audit)
+    check_second_update(dev)
 
     resources = deployed(dev)
     fill(dev, f"sashiko-dev-raw-{ACCOUNT}-{REGION}")
@@ -216,6 +225,7 @@ def test_life(dev: Emulator, folders: dict[str, Path]) -> None:
     left = [item for item in resources if item.type not in ACCOUNT_WIDE and item.answers()]
     assert left == []
     assert deployed(dev) == []
+    assert inventory(dev) == bare
 
 
 def fill(dev: Emulator, bucket: str) -> None:
@@ -226,17 +236,32 @@ def fill(dev: Emulator, bucket: str) -> None:
     s3.delete_object(Bucket=bucket, Key="deleted")
 
 
-def update(dev: Emulator, folder: Path, before: list[Deployed]) -> None:
-    """A column and an admin are added; nothing that holds data is replaced."""
+def update(dev: Emulator, folder: Path, audit: Audit) -> None:
+    """Nothing that holds data is replaced, and the account is then what the templates say."""
+    before = identities(dev)
+
     dev.cdk("deploy", "--all", "--require-approval=never", folder=folder)
 
+    after = identities(dev)
+    assert {key: after.get(key) for key in before} == before
+    assert [item for item in Stacks(dev).replacements() if item[1] in STATEFUL] == []
+    assert [text for item in deployed(dev) for text in item.differences()] == []
+    assert audit(folder) == ()
+    assert "differences: 0" in dev.cdk("diff", "--all", "--fail", folder=folder)
+
+
+def check_first_update(dev: Emulator) -> None:
+    """A column, an admin, a reader's rows, and a column that only few may read from now on."""
     assert "branch" in columns(dev, "complaints")
     settings = dev.client("lakeformation").get_data_lake_settings()["DataLakeSettings"]
     admins = {item["DataLakePrincipalIdentifier"] for item in settings["DataLakeAdmins"]}
     assert f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-break-glass" in admins
     assert len(admins) == 2
-    after = {(item.stack, item.logical_id): item for item in deployed(dev)}
-    stateful = ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Glue::Table", "AWS::IAM::Role")
-    for item in before:
-        if item.type in stateful:
-            assert after[item.stack, item.logical_id].physical_id == item.physical_id
+    check_reader(dev, changes.SHOWN)
+    assert own_tags(dev, "channel") == {}  # pii, as the table is
+
+
+def check_second_update(dev: Emulator) -> None:
+    """Another filter, and the column with its next tag."""
+    check_reader(dev, changes.SHOWN_NEXT)
+    assert own_tags(dev, "channel") == {"sashiko-sensitivity": ["sensitive"]}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.infra.lake_grants import role_of
-from tests.infra.variants import contracts_of, resources, settings_of, synthesized
+from tests.infra.variants import all_before, contracts_of, resources, settings_of, synthesized
 
 BUCKETS = {"raw", "curated", "snapshots", "artifacts", "logs"}
 OBJECT_READERS = {"sashiko-dev-lake-formation", "sashiko-dev-etl", "sashiko-dev-break-glass"}
@@ -184,6 +184,27 @@ def test_a_query_must_name_its_load_and_no_crawler_finds_partitions(templates):
         assert parameters["storage.location.template"] == f"{location}as_of=${{as_of}}/"
 
 
+@pytest.mark.control("broken-type")
+def test_tables_are_parquet_and_never_iceberg(templates):
+    """An update of an Iceberg table strips its metadata."""
+    for table in resources(templates("dev")["DataLake"], "AWS::Glue::Table").values():
+        given = table["Properties"]["TableInput"]
+        assert "OpenTableFormatInput" not in table["Properties"]
+        assert "iceberg" not in json.dumps(given).lower()
+        storage = given["StorageDescriptor"]
+        assert given["Parameters"]["classification"] == "parquet"
+        assert "parquet" in storage["InputFormat"] and "parquet" in storage["OutputFormat"]
+        assert "parquet" in storage["SerdeInfo"]["SerializationLibrary"]
+
+
+@pytest.mark.parametrize("variant", ALL_VARIANTS)
+def test_no_resource_is_of_a_type_that_cloudformation_breaks_under_lake_formation(
+    templates, variant
+):
+    kinds = {r["Type"] for t in templates(variant).values() for r in t["Resources"].values()}
+    assert not [kind for kind in kinds if kind.startswith("AWS::S3Tables::")]
+
+
 def test_nobody_gets_a_new_table_by_default(templates):
     def defaults(variant):
         (database,) = resources(templates(variant)["DataLake"], "AWS::Glue::Database").values()
@@ -229,12 +250,26 @@ def test_a_table_waits_for_the_right_to_point_to_its_location(templates):
 
 def test_the_deploying_role_keeps_drop_until_the_database_is_gone(templates):
     lake = templates("dev")["DataLake"]
-    kept = {
-        (*grant["Properties"]["Permissions"], *grant["Properties"]["Resource"])
-        for grant in resources(lake, "AWS::LakeFormation::PrincipalPermissions").values()
-        if grant.get("DeletionPolicy") == "Retain"
-    }
-    assert {("DROP", "Database"), ("DROP", "Table")} <= kept
+    grants = resources(lake, "AWS::LakeFormation::PrincipalPermissions")
+    database = {"CatalogId": "111122223333", "Name": "sashiko_dev"}
+    tables = {"CatalogId": "111122223333", "DatabaseName": "sashiko_dev", "TableWildcard": {}}
+    for resource in ({"Database": database}, {"Table": tables}):
+        (logical,) = (
+            logical
+            for logical, grant in grants.items()
+            if grant["Properties"]["Resource"] == resource
+            and grant["Properties"]["Permissions"] == ["DROP"]
+        )
+        assert role_of(grants[logical]["Properties"]).startswith("cdk-sashiko-cfn-exec-role-")
+        assert grants[logical]["DeletionPolicy"] == "Retain"
+        for table in resources(lake, "AWS::Glue::Table"):
+            assert logical in all_before(lake, table)
+
+
+def test_a_grant_stays_only_where_its_database_goes(templates):
+    for stack in templates("prod").values():
+        for grant in resources(stack, "AWS::LakeFormation::PrincipalPermissions").values():
+            assert grant.get("DeletionPolicy", "Delete") == "Delete"
 
 
 def test_a_workgroup_decides_where_results_go_and_under_which_key(templates):

@@ -7,7 +7,7 @@ import pytest
 from sashiko.contract.glue import AS_OF
 from tests.infra.contracts import column_of, mortgages, synthesized_with, table_of
 from tests.infra.lake_grants import Column, granted, readers, role_of, tags_of
-from tests.infra.variants import contracts_of, resources, settings_of
+from tests.infra.variants import all_before, contracts_of, resources, settings_of
 
 READS = {
     "none": {"sashiko-dev-broker", "sashiko-dev-bias-evaluator", "sashiko-dev-data-scientist"},
@@ -19,16 +19,6 @@ READS = {
 def _columns():
     contracts = contracts_of(settings_of("dev"))
     return [(contract.table, column) for contract in contracts for column in contract.columns]
-
-
-def _closure(template, logical):
-    """All resources that must be there before `logical`."""
-    before, todo = set(), [logical]
-    while todo:
-        needed = template["Resources"][todo.pop()].get("DependsOn", [])
-        todo += [name for name in needed if name not in before]
-        before.update(needed)
-    return before
 
 
 @pytest.mark.control("AC-4")
@@ -179,9 +169,36 @@ def test_all_tags_are_there_before_any_grant_and_a_filter_before_its_grant(tmp_p
     filters = resources(governance, "AWS::LakeFormation::DataCellsFilter")
     assert tags
     for logical, grant in resources(governance, "AWS::LakeFormation::PrincipalPermissions").items():
-        assert tags <= _closure(governance, logical)
+        assert tags <= all_before(governance, logical)
         if "DataCellsFilter" in grant["Properties"]["Resource"]:
-            assert set(filters) <= _closure(governance, logical)
+            assert set(filters) <= all_before(governance, logical)
+
+
+def _things(resource):
+    """What a grant, a filter or an association changes: its principal, and the table it names."""
+    properties = resource["Properties"]
+    if "Principal" in properties:
+        yield "principal", role_of(properties)
+    on = properties.get("Resource") or {"DataCellsFilter": properties}
+    for kind in ("Table", "TableWithColumns", "DataCellsFilter"):
+        if kind in on:
+            yield "table", on[kind].get("TableName") or on[kind].get("Name", "*")
+
+
+def test_changes_of_one_principal_or_one_table_come_one_after_the_other(tmp_path):
+    """Lake Formation refuses two at once, and a grant that failed may still be there."""
+    made = synthesized_with(tmp_path, mortgages())
+    for stack in ("DataLake", "Governance"):
+        template, changes = made[stack], {}
+        for kind in ("PrincipalPermissions", "DataCellsFilter", "TagAssociation"):
+            for logical, resource in resources(template, f"AWS::LakeFormation::{kind}").items():
+                for thing in _things(resource):
+                    changes.setdefault(thing, []).append(logical)
+        assert max(map(len, changes.values())) > 5
+        for thing, ids in changes.items():
+            # One after the other: each waits for exactly those that come before it.
+            waits = sorted(len(all_before(template, logical) & set(ids)) for logical in ids)
+            assert waits == list(range(len(ids))), thing
 
 
 def test_the_etl_may_change_and_fill_its_tables_but_not_read_or_drop_them(templates):

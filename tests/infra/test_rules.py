@@ -31,14 +31,14 @@ def _policy(**change):
     return _resource("S3::BucketPolicy", Bucket="b", PolicyDocument=document)
 
 
-def _tag_grant(*tags):
+def _tag_grant(*tags, permission="SELECT", who=WHO["DataLakePrincipalIdentifier"]):
     expression = [{"TagKey": key, "TagValues": values} for key, values in tags]
     policy = {"CatalogId": "111122223333", "ResourceType": "TABLE", "Expression": expression}
     return _resource(
         "LakeFormation::PrincipalPermissions",
-        Principal=WHO,
+        Principal={"DataLakePrincipalIdentifier": who},
         Resource={"LFTagPolicy": policy},
-        Permissions=["SELECT"],
+        Permissions=[permission],
         PermissionsWithGrantOption=[],
     )
 
@@ -73,6 +73,7 @@ BROKEN = {
     "retain": _resource("Glue::Database", CatalogId="111122223333", DatabaseInput={"Name": "x"}),
     "row-filter": _tag_grant(*BOTH),
     "tag-environment": _tag_grant(BOTH[0]),
+    "broken-type": _resource("S3Tables::TableBucket", TableBucketName="sashiko-dev-tables"),
     "settings-append": _resource("LakeFormation::DataLakeSettings", Admins=[]),
     "internet": _resource("EC2::InternetGateway"),
     "open-group": _resource("EC2::SecurityGroup", GroupDescription="x", VpcId="vpc-1"),
@@ -196,12 +197,14 @@ def _association(resource, **tags):
         (_tag_grant(("sashiko-sensitivity", ["sensitive"]), BOTH[1]), False),
         (_tag_grant(BOTH[0], ("sashiko-environment", ["prod"])), False),
         (_tag_grant(("sashiko-sensitivity", ["pii"]), BOTH[1]), True),  # inherited
+        (_tag_grant(*BOTH, permission="SUPER"), True),
+        (_tag_grant(*BOTH, permission="DESCRIBE"), False),
+        (_tag_grant(*BOTH, who="arn:aws:iam::111122223333:role/sashiko-dev-broker"), False),
+        (_tag_grant(*BOTH, who="IAM_ALLOWED_PRINCIPALS"), True),
+        (_tag_grant(*BOTH, who="111122223333:IAMPrincipals"), True),
     ],
 )
 def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant, undoes, tmp_path):
-    from infra.security_rules.lake_formation import RULES
-    from infra.security_rules.template import read_resources
-
     column = DATA | {"CatalogId": "111122223333", "ColumnNames": ["amount"]}
     template = {
         "Filter": _filter_grant(),
@@ -210,9 +213,48 @@ def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant
         "Table": _association({"Table": DATA}, sensitivity="pii"),
         "Column": _association({"TableWithColumns": column}, sensitivity="none"),
     }
-    (tmp_path / "t.json").write_text(json.dumps({"Resources": template}))
-    rule = next(rule for rule in RULES if rule.name == "row-filter")
+    assert _found("row-filter", template, tmp_path) == (["Grant"] if undoes else [])
 
-    found = list(rule.check(read_resources([str(tmp_path / "t.json")])))
 
-    assert [finding.resource.logical_id for finding in found] == (["Grant"] if undoes else [])
+def _found(name, template, folder):
+    """Logical ids of what a rule of Lake Formation finds, without a synth."""
+    from infra.security_rules.lake_formation import RULES
+    from infra.security_rules.template import read_resources
+
+    (folder / "t.json").write_text(json.dumps({"Resources": template}))
+    rule = next(rule for rule in RULES if rule.name == name)
+    return [f.resource.logical_id for f in rule.check(read_resources([str(folder / "t.json")]))]
+
+
+@pytest.mark.parametrize(
+    ("tagged", "environments", "found"),
+    [
+        ("dev", [["dev"]], []),
+        ("dev", [["prod"]], ["Grant"]),
+        ("dev", [["dev", "prod"]], ["Grant"]),
+        ("dev", [], ["Grant"]),
+        # Where no template tags the database, which one it is remains open.
+        (None, [["prod"]], []),
+        (None, [["dev", "prod"]], ["Grant"]),
+    ],
+)
+def test_a_grant_by_tags_names_its_own_environment_alone(tagged, environments, found, tmp_path):
+    tags = [("sashiko-environment", values) for values in environments]
+    template = {"Grant": _tag_grant(BOTH[0], *tags)}
+    if tagged:
+        database = {"Database": {"Name": "sashiko_dev"}}
+        template["Database"] = _association(database, environment=tagged)
+    assert _found("tag-environment", template, tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("properties", "found"),
+    [
+        ({"TableInput": {"Parameters": {"classification": "parquet"}}}, []),
+        ({"TableInput": {"Parameters": {"table_type": "iceberg"}}}, ["Table"]),
+        ({"OpenTableFormatInput": {"IcebergInput": {"MetadataOperation": "CREATE"}}}, ["Table"]),
+    ],
+)
+def test_a_table_whose_metadata_an_update_would_strip_is_found(properties, found, tmp_path):
+    table = _resource("Glue::Table", **properties)
+    assert _found("broken-type", {"Table": table}, tmp_path) == found

@@ -92,3 +92,14 @@ def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """Logical id -> resource, of one type."""
     found = template["Resources"].items()
     return {logical: resource for logical, resource in found if resource["Type"] == kind}
+
+
+def all_before(template: dict[str, Any], logical: str) -> set[str]:
+    """All resources that must be there before `logical`."""
+    found: set[str] = set()
+    todo = [logical]
+    while todo:
+        needed = template["Resources"][todo.pop()].get("DependsOn", [])
+        todo += [name for name in needed if name not in found]
+        found.update(needed)
+    return found

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sashiko.aws.account import Account
 from sashiko.aws.environment import Environment
 from sashiko.aws.governance import EVERYBODY, LakeSettings
-from sashiko.aws.governance_json import edit_settings
+from sashiko.aws.leftovers import Leftover, leftovers
 from sashiko.aws.live import read_settings
-from sashiko.aws.names import QUALIFIER, exec_role_arn
+from sashiko.aws.names import QUALIFIER, exec_role_arn, prefix
+from sashiko.aws.settings_commands import add_administrator, drop_administrators, put_defaults
 
 Status = Literal["ok", "failed", "note"]
 _BOOTSTRAP_VERSION = 6  # what CDK's templates ask for
@@ -32,60 +33,8 @@ class Check:
     fix: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Named:
-    """How to see whether something with a fixed name exists: an operation and its `not there`."""
-
-    type: str
-    service: str
-    operation: str
-    parameter: str
-    absent: tuple[str, ...]
-    path: tuple[str, ...]
-
-
-_NAMED = (
-    _Named(
-        type="AWS::S3::Bucket",
-        service="s3",
-        operation="head_bucket",
-        parameter="Bucket",
-        absent=("404", "NoSuchBucket"),
-        path=("BucketName",),
-    ),
-    _Named(
-        type="AWS::IAM::Role",
-        service="iam",
-        operation="get_role",
-        parameter="RoleName",
-        absent=("NoSuchEntity",),
-        path=("RoleName",),
-    ),
-    _Named(
-        type="AWS::KMS::Alias",
-        service="kms",
-        operation="describe_key",
-        parameter="KeyId",
-        absent=("NotFoundException",),
-        path=("AliasName",),
-    ),
-    _Named(
-        type="AWS::Glue::Database",
-        service="glue",
-        operation="get_database",
-        parameter="Name",
-        absent=("EntityNotFoundException",),
-        path=("DatabaseInput", "Name"),
-    ),
-    _Named(
-        type="AWS::Athena::WorkGroup",
-        service="athena",
-        operation="get_work_group",
-        parameter="WorkGroup",
-        absent=("InvalidRequestException",),
-        path=("Name",),
-    ),
-)
+# What `cdk deploy --import-existing-resources` cannot take back: it knows names, not ids.
+_BY_ID = {"AWS::IAM::ManagedPolicy", "AWS::KMS::Alias"}
 
 
 def examine(account: Account, environment: Environment) -> Iterator[Check]:
@@ -104,7 +53,7 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
         if not environment.settings.lake_formation.account_stack:
             yield _exec_role(environment, settings)
             yield from _tags(account, environment)
-    yield from _leftovers(account, environment)
+    yield from _names(account, environment)
 
 
 def _bootstrap(account: Account, environment: Environment) -> Check:
@@ -129,7 +78,7 @@ def _administrators(
             name="administrators that are gone",
             status="failed",
             detail=f"{', '.join(gone)}: a deploy ends with `Invalid principal`",
-            fix=edit_settings("drop them from DataLakeAdmins"),
+            fix=drop_administrators(gone),
         )
 
 
@@ -156,9 +105,7 @@ def _defaults(environment: Environment, settings: LakeSettings) -> Check:
         name=name,
         status="failed",
         detail=detail,
-        fix=edit_settings(
-            "empty CreateDatabaseDefaultPermissions and CreateTableDefaultPermissions"
-        ),
+        fix=put_defaults("Database", "Table"),
     )
 
 
@@ -171,9 +118,7 @@ def _exec_role(environment: Environment, settings: LakeSettings) -> Check:
         name=name,
         status="failed",
         detail=f"{role} is none: it may neither make the database nor grant on it",
-        fix=edit_settings(
-            f'add {{"DataLakePrincipalIdentifier": "{role}"}} to DataLakeAdmins',
-        ),
+        fix=add_administrator(role),
     )
 
 
@@ -214,41 +159,35 @@ def _needed(environment: Environment) -> Mapping[str, set[str]]:
     return needed
 
 
-def _leftovers(account: Account, environment: Environment) -> Iterator[Check]:
+def _names(account: Account, environment: Environment) -> Iterator[Check]:
     """What an earlier deploy retained has a name that the next one wants to give."""
-    owned = {
-        item["PhysicalResourceId"]
-        for stack in environment.templates.stacks
-        for item in account.pages(
-            "cloudformation",
-            "list_stack_resources",
-            "StackResourceSummaries",
-            absent=("ValidationError",),
-            StackName=stack,
+    found = list(leftovers(account, environment.templates))
+    foreign = [item.name for item in found if item.foreign]
+    left = [item for item in found if not item.foreign]
+    if foreign:
+        yield Check(
+            name="bucket names",
+            status="failed",
+            detail=f"{', '.join(foreign)}: another account's, or closed to you",
+            fix=f"choose another `project` in config/{environment.settings.environment}.yaml",
         )
-        if item.get("PhysicalResourceId")
-    }
-    left = [name for name in _names(account, environment) if name not in owned]
-    env = environment.settings.environment
-    if not left:
+    if left:
+        detail = f"{', '.join(item.name for item in left)} exist and belong to no stack of these"
+        yield Check(name="names", status="failed", detail=detail, fix=_adoption(environment, left))
+    elif not foreign:
         yield Check(name="names", status="ok", detail="none is taken by what no stack owns")
-        return
-    yield Check(
-        name="names",
-        status="failed",
-        detail=f"{', '.join(left)} exist and belong to no stack",
-        fix=f"adopt them: make deploy ENV={env} ARGS=--import-existing-resources",
+
+
+def _adoption(environment: Environment, left: list[Leftover]) -> str:
+    of = environment.settings
+    deploy = f"make deploy ENV={of.environment} ARGS=--import-existing-resources"
+    stacks = sorted({item.stack for item in left if item.type in _BY_ID})
+    if not stacks:
+        return f"adopt them: {deploy}"
+    ids = [stack.removeprefix(f"{prefix(of)}-") for stack in stacks]
+    imports = [f"npx --no-install cdk import {id_} -c env={of.environment}" for id_ in ids]
+    return (
+        "adopt them; first what has an id and no name, or the environment gets new keys while its "
+        f'objects need the old ones: {", ".join(imports)} (docs/emulator.md, "After a destroy that '
+        f'retained", says what to answer); then {deploy}'
     )
-
-
-def _names(account: Account, environment: Environment) -> Iterator[str]:
-    """Yields each fixed name of the templates that exists in the account."""
-    for named in _NAMED:
-        for resource in environment.templates.of_type(named.type):
-            name: Any = resource.properties
-            for key in named.path:
-                name = name.get(key) if isinstance(name, Mapping) else None
-            if isinstance(name, str) and not name.startswith("<"):
-                given = {named.parameter: name}
-                if account.read(named.service, named.operation, absent=named.absent, **given):
-                    yield name

@@ -5,7 +5,7 @@ records can be compared as sets.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
 Expression = frozenset[tuple[str, frozenset[str]]]
@@ -93,12 +93,34 @@ class CellsFilter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Location:
+    """A registered S3 location.
+
+    Attributes:
+        role: ARN of the role that Lake Formation reads it with.
+        modes: which of the API's switches are on, such as HybridAccessEnabled.
+    """
+
+    role: str
+    modes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
 class LakeSettings:
-    """The data-lake settings of an account: administrators, and who gets what by default."""
+    """The data-lake settings of an account.
+
+    Attributes:
+        admins: the administrators.
+        database_defaults: who gets anything on a new database.
+        table_defaults: who gets anything on a new table.
+        others: every other member, as the API calls it -> its values; a switch that is on has
+            the value `true`, a parameter is `name=value`.
+    """
 
     admins: frozenset[str]
-    database_defaults: frozenset[str]
-    table_defaults: frozenset[str]
+    database_defaults: frozenset[str] = frozenset()
+    table_defaults: frozenset[str] = frozenset()
+    others: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +134,11 @@ class Governance:
         databases: name -> the principals with all on its new tables; None if it does not say.
         tables: name -> column -> Glue type, the partition keys last.
         places: name -> where the table's files are, an S3 URI.
-        locations: registered S3 ARN -> the role that Lake Formation reads it with.
+        locations: registered S3 ARN -> how it is registered.
         filters: table and filter's name -> the filter.
         grants: every permission.
+        opt_ins: who opted into Lake Formation on what, in hybrid mode: grants of OPT_IN. No
+            template can make one.
     """
 
     settings: LakeSettings | None
@@ -123,9 +147,10 @@ class Governance:
     databases: Mapping[str, frozenset[str] | None]
     tables: Mapping[TableName, Mapping[str, str]]
     places: Mapping[TableName, str]
-    locations: Mapping[str, str]
+    locations: Mapping[str, Location]
     filters: Mapping[tuple[str, str, str], CellsFilter]
     grants: frozenset[Grant]
+    opt_ins: frozenset[Grant] = frozenset()
 
     def tags_of(self, target: Target) -> Mapping[str, str]:
         """Returns a target's LF-Tags: a table inherits its database's, a column its table's.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sashiko.aws.governance import CellsFilter, Expression, Grant, Securable
+from sashiko.aws.governance import CellsFilter, Expression, Grant, Location, Securable
 
 
 def defaults(permissions: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -13,6 +13,39 @@ def defaults(permissions: Iterable[Mapping[str, Any]]) -> frozenset[str]:
         for item in permissions
         if item.get("Permissions")
     )
+
+
+_SETTINGS_APART = {
+    "Admins",
+    "CreateDatabaseDefaultPermissions",
+    "CreateTableDefaultPermissions",
+    "DataLakeAdmins",
+    "MutationType",
+}
+
+
+def other_settings(found: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
+    """Returns the data-lake settings beside administrators and defaults, without empty ones."""
+    words = {key: _words(value) for key, value in found.items() if key not in _SETTINGS_APART}
+    return {key: value for key, value in words.items() if value}
+
+
+def _words(value: Any) -> frozenset[str]:
+    if isinstance(value, Mapping):
+        return frozenset(f"{key}={item}" for key, item in value.items())
+    if isinstance(value, list):
+        return frozenset(
+            item["DataLakePrincipalIdentifier"] if isinstance(item, Mapping) else str(item)
+            for item in value
+        )
+    return frozenset({"true"} if value else ())
+
+
+def location(properties: Mapping[str, Any]) -> Location:
+    """Reads a registered location, of a template or of the API."""
+    switches = ("HybridAccessEnabled", "WithFederation", "WithPrivilegedAccess")
+    modes = frozenset(name for name in switches if properties.get(name))
+    return Location(role=properties.get("RoleArn", ""), modes=modes)
 
 
 def columns(table: Mapping[str, Any]) -> Mapping[str, str]:
@@ -139,15 +172,6 @@ def filter_json(key: tuple[str, str, str], cells: CellsFilter, *, account: str) 
         "Name": name,
     }
     return place | {"RowFilter": rows} | _columns_json(cells)
-
-
-def edit_settings(change: str) -> str:
-    """Says how to change data-lake settings, of which the API only puts all at once."""
-    command = "aws lakeformation"
-    return (
-        f"{command} get-data-lake-settings --query DataLakeSettings > settings.json; {change} in "
-        f"it; {command} put-data-lake-settings --data-lake-settings file://settings.json"
-    )
 
 
 def _columns_json(of: Securable | CellsFilter) -> dict[str, Any]:

@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sashiko.aws.governance import EVERYBODY, Governance, LakeSettings, Target
-from sashiko.aws.governance_json import cells_filter, columns, defaults, filter_key, grants
+from sashiko.aws.governance_json import (
+    cells_filter,
+    columns,
+    defaults,
+    filter_key,
+    grants,
+    location,
+    other_settings,
+)
 from sashiko.aws.templates import Templates
 from sashiko.errors import InputError
 
@@ -50,7 +58,7 @@ def read_governance(templates: Templates) -> Governance:
             for item in tables
         },
         locations={
-            item.properties["ResourceArn"]: item.properties.get("RoleArn", "")
+            item.properties["ResourceArn"]: location(item.properties)
             for item in templates.of_type("AWS::LakeFormation::Resource")
         },
         filters={
@@ -75,6 +83,7 @@ def _settings(templates: Templates) -> LakeSettings | None:
         ),
         database_defaults=_union(item.get("CreateDatabaseDefaultPermissions") for item in found),
         table_defaults=_union(item.get("CreateTableDefaultPermissions") for item in found),
+        others={key: value for item in found for key, value in other_settings(item).items()},
     )
 
 

@@ -17,7 +17,15 @@ from sashiko.aws.governance import (
     TableName,
     Target,
 )
-from sashiko.aws.governance_json import cells_filter, columns, defaults, filter_key, grants
+from sashiko.aws.governance_json import (
+    cells_filter,
+    columns,
+    defaults,
+    filter_key,
+    grants,
+    location,
+    other_settings,
+)
 from sashiko.aws.names import tag_key
 
 _ABSENT = ("EntityNotFoundException",)
@@ -40,19 +48,13 @@ def read_live(account: Account, environment: Environment) -> Governance:
         tables=tables,
         places={},
         locations={
-            item["ResourceArn"]: item.get("RoleArn", "")
+            item["ResourceArn"]: location(item)
             for item in account.pages("lakeformation", "list_resources", "ResourceInfoList")
             if _is_ours(item["ResourceArn"], environment)
         },
         filters=dict(_filters(account, [name for name in tables if name in expected.tables])),
-        grants=frozenset(
-            grant
-            for item in account.pages(
-                "lakeformation", "list_permissions", "PrincipalResourcePermissions"
-            )
-            for grant in grants(item)
-            if _concerns(grant, environment)
-        ),
+        grants=_grants(account, environment),
+        opt_ins=_opt_ins(account, environment),
     )
 
 
@@ -66,7 +68,22 @@ def read_settings(account: Account) -> LakeSettings:
         ),
         database_defaults=defaults(found.get("CreateDatabaseDefaultPermissions", ())),
         table_defaults=defaults(found.get("CreateTableDefaultPermissions", ())),
+        others=other_settings(found),
     )
+
+
+def _grants(account: Account, environment: Environment) -> frozenset[Grant]:
+    listed = account.pages("lakeformation", "list_permissions", "PrincipalResourcePermissions")
+    found = (grant for item in listed for grant in grants(item))
+    return frozenset(grant for grant in found if _concerns(grant, environment))
+
+
+def _opt_ins(account: Account, environment: Environment) -> frozenset[Grant]:
+    listed = account.pages(
+        "lakeformation", "list_lake_formation_opt_ins", "LakeFormationOptInsInfoList"
+    )
+    found = (grant for item in listed for grant in grants({**item, "Permissions": ["OPT_IN"]}))
+    return frozenset(grant for grant in found if _concerns(grant, environment))
 
 
 def _tags(account: Account, environment: Environment) -> Mapping[str, frozenset[str]]:

@@ -18,7 +18,8 @@ def audit(
 ) -> None:
     """Compare the account's Lake Formation with the synthesized templates; it only reads.
 
-    Exit status: 0 no difference, 4 some, 1 an error.
+    A note is about what others may have put there, such as another administrator, and is no
+    difference. Exit status: 0 no difference, 4 some, 1 an error.
     """
     from sashiko.aws.account import Account
     from sashiko.aws.audit import compare
@@ -31,6 +32,8 @@ def audit(
     caller = account.check_identity()
     print(f"reading {settings.account} in {settings.region} as {caller}", file=sys.stderr)
     differences = compare(environment, read_live(account, environment))
+    drift = [item for item in differences if item.kind != "note"]
+    notes = len(differences) - len(drift)
     if json_:
         typer.echo(json.dumps([asdict(item) for item in differences], indent=2))
     else:
@@ -38,7 +41,8 @@ def audit(
             typer.echo(f"{item.kind:<8} {item.resource}")
             if item.detail:
                 typer.echo(f"         {item.detail}")
-            typer.echo(f"         fix: {item.fix}")
-        typer.echo(f"{len(differences) or 'no'} difference{'s' * (len(differences) != 1)}")
-    if differences:
+            typer.echo(f"         {'if unwanted' if item.kind == 'note' else 'fix'}: {item.fix}")
+        counted = f"{len(drift) or 'no'} difference{'s' * (len(drift) != 1)}"
+        typer.echo(counted + (f", {notes} note{'s' * (notes != 1)}" if notes else ""))
+    if drift:
         raise typer.Exit(FOUND)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from sashiko.contract.dqdl_table import RENDERERS, Asked, NoEqualError
 from sashiko.contract.model import Contract
-from sashiko.contract.rule_table import NOT_NULL
 from sashiko.contract.rules import Expectation, expectations
 from sashiko.errors import InputError
 
@@ -56,18 +55,16 @@ def dqdl_ruleset(contract: Contract) -> Ruleset:
         InputError: if an expectation is neither rendered by the DQDL table nor refused by it with a
             reason, or a pattern is none that Java knows.
     """
-    suite = expectations(contract, "all")
-    complete = {item.arguments["column"] for item in suite if item.kind == NOT_NULL}
     rules, unmapped = [], []
-    for item in suite:
+    for item in expectations(contract, "all"):
         try:
-            rules.append(DqdlRule(name=item.name, text=_render(contract, item, complete)))
+            rules.append(DqdlRule(name=item.name, text=_render(contract, item)))
         except NoEqualError as error:
             unmapped.append(Unmapped(rule=item.name, reason=str(error)))
     return Ruleset(rules=tuple(rules), unmapped=tuple(unmapped))
 
 
-def _render(contract: Contract, item: Expectation, complete: set[str]) -> str:
+def _render(contract: Contract, item: Expectation) -> str:
     if item.kind not in RENDERERS:
         raise InputError(
             f"{contract.table}: `{item.name}`: nothing says how `{item.kind}` is written in DQDL; "
@@ -78,7 +75,6 @@ def _render(contract: Contract, item: Expectation, complete: set[str]) -> str:
         return RENDERERS[item.kind](
             Asked(
                 column=None if name is None else contract.column(name),
-                nullable=name not in complete,
                 arguments=item.arguments,
             )
         )

@@ -4,8 +4,9 @@ The forms are those of AWS's reference, https://docs.aws.amazon.com/glue/latest/
 (a page per rule type), and of the grammar that AWS publishes at github.com/awslabs/dqdl. What the
 two engines see differently, and what is done about it:
 
-- Great Expectations passes over nulls; `ColumnValues`, `ColumnLength` and `ColumnDataType` fail on
-  them. Where a column may hold nulls, a rule admits `NULL` or filters them out by `where`.
+- Great Expectations passes over nulls; `ColumnValues` fails on them unless it says `not in`, and
+  `ColumnLength` takes them for empty texts. A rule admits `NULL` or filters nulls out by `where`,
+  in a column that may hold none as well: there a null breaks the one rule that says so.
 - `between` excludes its ends in DQDL; it is written as two comparisons.
 - `matches` must match the whole value; Great Expectations looks for the pattern in it.
 - A date in quotes is a date to DQDL, and a time is compared by its day. Bounds of times are
@@ -27,7 +28,6 @@ from sashiko.contract.model import Column
 
 # A quoted text that DQDL's lexer takes for a date or a time.
 _MOMENT = re.compile(r"^(\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2} [AP]M|\d{2}:\d{2})$")
-_DATA_TYPES = {"integer": "LONG", "number": "DOUBLE"}
 
 
 class NoEqualError(Exception):
@@ -40,12 +40,10 @@ class Asked:
 
     Attributes:
         column: the column it is about; None for the table as a whole.
-        nullable: whether no other expectation forbids nulls in that column.
         arguments: the expectation's arguments.
     """
 
     column: Column | None
-    nullable: bool
     arguments: Mapping[str, Any]
 
     @property
@@ -68,21 +66,20 @@ def _columns(asked: Asked) -> str:
 
 
 def _type(asked: Asked) -> str:
-    if asked.type not in _DATA_TYPES:
-        raise NoEqualError(
-            f"ColumnDataType tells what a text or number can be read as, never a {asked.type}; the "
-            "job writes the column with this type, or sends the row to quarantine"
-        )
-    return f'ColumnDataType "{asked.name}" = "{_DATA_TYPES[asked.type]}"{_where_filled(asked)}'
+    raise NoEqualError(
+        f"ColumnDataType tells what values can be cast to, never that they are {asked.type}: "
+        "digits in a text pass for an integer; the job writes the column with this type, or sends "
+        "the row to quarantine"
+    )
 
 
 def _in_set(asked: Asked) -> str:
     values = [_value(asked, value) for value in asked.arguments["value_set"]]
     threshold = _threshold(asked)
-    if asked.nullable and not threshold:
+    if not threshold:
         return f'ColumnValues "{asked.name}" in [{", ".join([*values, "NULL"])}]'
-    where = _where_filled(asked)
-    return f'ColumnValues "{asked.name}" in [{", ".join(values)}]{where}{threshold}'
+    listed = ", ".join(values)
+    return f'ColumnValues "{asked.name}" in [{listed}]{_where_filled(asked)}{threshold}'
 
 
 def _not_in_set(asked: Asked) -> str:
@@ -210,7 +207,7 @@ def _sql(selected: str, condition: str) -> str:
 
 
 def _where_filled(asked: Asked) -> str:
-    return f' where "`{asked.name}` is not null"' if asked.nullable else ""
+    return f' where "`{asked.name}` is not null"'
 
 
 def _threshold(asked: Asked) -> str:

@@ -24,7 +24,8 @@ def java_regex(pattern: str) -> str:
 
 
 def whole_value(pattern: str) -> str:
-    """Returns a Java pattern that must match a whole value where `pattern` must only be found."""
-    anchored = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
-    java = java_regex(pattern)
-    return java if anchored else f"(?s).*(?:{java}).*"
+    """Returns a Java pattern that must match a whole value where `pattern` must only be found.
+
+    `^...$` is wrapped as well: before a line end that ends the value, its `$` is found.
+    """
+    return f"(?s).*(?:{java_regex(pattern)}).*"

@@ -28,6 +28,7 @@ def serve(account: str) -> BaseWSGIServer:
 
     from .clients import client_maker
     from .services import catalog, cloudformation, s3
+    from .services.cloudtrail import CloudTrail
     from .services.glue import Glue
     from .services.json_api import Front
     from .services.lake_formation import LakeFormation
@@ -41,7 +42,7 @@ def serve(account: str) -> BaseWSGIServer:
 
     @cache
     def glue(region: str) -> Glue:
-        return Glue(lambda service: clients(service, region))
+        return Glue(account, region, lambda service: clients(service, region))
 
     @cache
     def lake_formation(region: str) -> LakeFormation:
@@ -54,6 +55,13 @@ def serve(account: str) -> BaseWSGIServer:
     s3.install()
     catalog.install(lake_formation)
     cloudformation.install(account, clients)
+<<<<<<< HEAD
     own = {"glue": glue, "lakeformation": lake_formation, "sagemaker": sagemaker}
     server.app = Front(moto, own)
+=======
+    server.app = Front(
+        moto,
+        {"cloudtrail": lambda _: CloudTrail(), "glue": glue, "lakeformation": lake_formation},
+    )
+>>>>>>> origin/main
     return server

@@ -87,6 +87,75 @@ def custom(document: dict[str, Any], name: str) -> dict[str, Any]:
     return next(p for p in table_of(document)["customProperties"] if p["property"] == name)
 
 
+def every_rule() -> dict[str, Any]:
+    """A contract that uses every row of the rule table, on columns with and without nulls."""
+    bent = document()
+    due = _column("due", "date", "none")
+    due["logicalTypeOptions"] = {"minimum": "2025-03-01", "exclusiveMaximum": "2025-04-01"}
+    table_of(bent)["properties"].append(due)
+    column_of(bent, "lent_at")["logicalTypeOptions"] = {
+        "minimum": "2025-03-01T12:00Z",
+        "exclusiveMaximum": "2025-04-01",
+    }
+    column_of(bent, "reader")["logicalTypeOptions"] |= {"minLength": 3, "maxLength": 12}
+    percent = {"unit": "percent"}
+    table_of(bent)["quality"] = [
+        {"metric": "rowCount", "mustBe": 4},
+        {"metric": "rowCount", "mustBeGreaterThan": 3},
+        {"metric": "rowCount", "mustBeGreaterOrEqualTo": 4},
+        {"metric": "rowCount", "mustBeLessThan": 5},
+        {"metric": "rowCount", "mustBeLessOrEqualTo": 4},
+        {"metric": "rowCount", "mustBeBetween": [4, 6]},
+        {
+            "metric": "duplicateValues",
+            "mustBe": 0,
+            "arguments": {"properties": ["title", "age"]},
+        },
+    ]
+    column_of(bent, "pages")["logicalTypeOptions"] = {"minimum": 100, "maximum": 400}
+    column_of(bent, "pages")["unique"] = True
+    column_of(bent, "pages")["enum"] = [{"value": pages} for pages in (99, 100, 200, 400, 401)]
+    column_of(bent, "pages")["quality"] = [
+        {"metric": "nullValues", "mustBeLessOrEqualTo": 25, **percent},
+        {"metric": "duplicateValues", "mustBe": 0},
+    ]
+    column_of(bent, "price")["logicalTypeOptions"] = {
+        "exclusiveMinimum": 1,
+        "exclusiveMaximum": 10,
+    }
+    column_of(bent, "price")["quality"] = [
+        {"metric": "nullValues", "mustBeLessThan": 26, **percent},
+        {"metric": "duplicateValues", "mustBeLessThan": 25, **percent},
+        {"metric": "duplicateValues", "mustBeLessOrEqualTo": 25, **percent},
+        {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [-1, 99.5]}},
+    ]
+    column_of(bent, "title")["logicalTypeOptions"] = {
+        "minLength": 4,
+        "maxLength": 7,
+        "pattern": "^[A-Z]",
+    }
+    titles = {"validValues": ["Emma", "Ulysses", "Walden", "Dune"]}
+    column_of(bent, "title")["quality"] = [
+        {"metric": "nullValues", "mustBe": 0},
+        {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [None, "?"]}},
+        {"metric": "invalidValues", "mustBe": 0, "arguments": titles},
+        {
+            "metric": "invalidValues",
+            "mustBeLessOrEqualTo": 25,
+            "arguments": {"validValues": ["Emma", "Ulysses", "Walden", "Dune", "?"]},
+            **percent,
+        },
+        {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "[a-z]$"}},
+        {
+            "metric": "invalidValues",
+            "mustBeLessOrEqualTo": 25,
+            "arguments": {"pattern": "[a-z]$"},
+            **percent,
+        },
+    ]
+    return bent
+
+
 def save(document: dict[str, Any], folder: Path) -> Path:
     path = folder / "contract.odcs.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
@@ -106,6 +175,7 @@ ROWS: dict[str, list[Any]] = {
     "reader": ["b@x.org", "a@x.org", "d@x.org", None],
     "age": ["young", "old", "old", "young"],
     "late": ["yes", "no", "no", "yes"],
+    "due": [dt.date(2025, 3, 1), None, dt.date(2025, 3, 31), dt.date(2025, 3, 15)],
 }
 
 

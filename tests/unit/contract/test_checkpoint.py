@@ -10,66 +10,7 @@ from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.rules import expectations
 from sashiko.gates.verdict import Check
-from tests.unit.contract.documents import column_of, contract_of, document, rows, table_of
-
-
-def _every_rule() -> dict[str, Any]:
-    """A contract that uses every row of the rule table."""
-    bent = document()
-    percent = {"unit": "percent"}
-    table_of(bent)["quality"] = [
-        {"metric": "rowCount", "mustBe": 4},
-        {"metric": "rowCount", "mustBeGreaterThan": 3},
-        {"metric": "rowCount", "mustBeGreaterOrEqualTo": 4},
-        {"metric": "rowCount", "mustBeLessThan": 5},
-        {"metric": "rowCount", "mustBeLessOrEqualTo": 4},
-        {"metric": "rowCount", "mustBeBetween": [4, 6]},
-        {
-            "metric": "duplicateValues",
-            "mustBe": 0,
-            "arguments": {"properties": ["title", "age"]},
-        },
-    ]
-    column_of(bent, "pages")["logicalTypeOptions"] = {"minimum": 100, "maximum": 400}
-    column_of(bent, "pages")["unique"] = True
-    column_of(bent, "pages")["quality"] = [
-        {"metric": "nullValues", "mustBeLessOrEqualTo": 25, **percent},
-        {"metric": "duplicateValues", "mustBe": 0},
-    ]
-    column_of(bent, "price")["logicalTypeOptions"] = {
-        "exclusiveMinimum": 1,
-        "exclusiveMaximum": 10,
-    }
-    column_of(bent, "price")["quality"] = [
-        {"metric": "nullValues", "mustBeLessThan": 26, **percent},
-        {"metric": "duplicateValues", "mustBeLessThan": 1, **percent},
-        {"metric": "duplicateValues", "mustBeLessOrEqualTo": 2, **percent},
-    ]
-    column_of(bent, "title")["logicalTypeOptions"] = {
-        "minLength": 4,
-        "maxLength": 7,
-        "pattern": "^[A-Z]",
-    }
-    titles = {"validValues": ["Emma", "Ulysses", "Walden", "Dune"]}
-    column_of(bent, "title")["quality"] = [
-        {"metric": "nullValues", "mustBe": 0},
-        {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [None, "?"]}},
-        {"metric": "invalidValues", "mustBe": 0, "arguments": titles},
-        {
-            "metric": "invalidValues",
-            "mustBeLessOrEqualTo": 10,
-            "arguments": {"validValues": ["Emma", "Ulysses", "Walden", "Dune", "?"]},
-            **percent,
-        },
-        {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "[a-z]$"}},
-        {
-            "metric": "invalidValues",
-            "mustBeLessOrEqualTo": 20,
-            "arguments": {"pattern": "[a-z]$"},
-            **percent,
-        },
-    ]
-    return bent
+from tests.unit.contract.documents import column_of, contract_of, document, every_rule, rows
 
 
 def _checks(bent: dict[str, Any], folder: Path, **changes: list[Any]) -> dict[str, Check]:
@@ -78,7 +19,7 @@ def _checks(bent: dict[str, Any], folder: Path, **changes: list[Any]) -> dict[st
 
 
 def test_every_row_of_the_rule_table_passes_good_rows(tmp_path: Path) -> None:
-    contract = contract_of(_every_rule(), tmp_path)
+    contract = contract_of(every_rule(), tmp_path)
     kinds = {item.kind for item in expectations(contract, "all")}
     assert kinds == {row.kind for row in RULE_TABLE}
     checks = run_checks(rows(contract), contract, "all")
@@ -89,16 +30,17 @@ def test_every_row_of_the_rule_table_passes_good_rows(tmp_path: Path) -> None:
 def test_every_row_of_the_rule_table_blocks_bad_rows(tmp_path: Path) -> None:
     when = [dt.datetime(2025, 3, 1, tzinfo=dt.UTC)] * 7
     checks = _checks(
-        _every_rule(),
+        every_rule(),
         tmp_path,
         loan_id=["a", "a", "b", None, "c", "d", "e"],
-        lent_at=[*when[:6], None],
+        lent_at=[*when[:5], dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None],
         pages=[0, 500, 500, None, None, 1, 2],
-        price=[1.0, 10.0, 10.0, None, None, None, 2.0],
+        price=[99.5, 99.5, 99.5, None, None, None, 1.0],
         title=["?", "?", None, "lower case title", "x", "y", "A9"],
-        reader=["not an address", *["a@x.org"] * 6],
+        reader=["not an address", "a", *["a@x.org"] * 5],
         age=["young", "young", "old", "old", "ancient", None, "old"],
         late=["yes", "no", "maybe", None, "no", "yes", "yes"],
+        due=[dt.date(2024, 3, 1), dt.date(2025, 4, 1), *[None] * 5],
     )
     fine = {name for name, check in checks.items() if check.passed}
     assert {name for name in fine if ": type " not in name} == {

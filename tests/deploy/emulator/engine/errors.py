@@ -10,6 +10,12 @@ class ValidationError(ServiceException):
     code = "ValidationError"
 
 
+class InsufficientCapabilitiesError(ServiceException):
+    """CloudFormation's answer to IAM resources that the caller has not agreed to."""
+
+    code = "InsufficientCapabilitiesException"
+
+
 class ChangeSetNotFoundError(ServiceException):
     """CloudFormation's answer to a change set that is not there."""
 
@@ -18,6 +24,10 @@ class ChangeSetNotFoundError(ServiceException):
 
 class ResourceError(Exception):
     """A resource that can't be made as its template says; the stack fails and rolls back."""
+
+
+class AbsentError(Exception):
+    """A resource that its service does not know."""
 
 
 # What a resource's calls may end in: anything else is a fault of the emulator.

@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 
 from .errors import ResourceError
 
+_CLASS = regex.compile(r"\\p\{\w+\}")
 _NUMBERS = {"integer": int, "number": float}
 
 
@@ -28,7 +29,20 @@ _Validator = extend(Draft7Validator, {"pattern": _pattern})
 @cache
 def load_schema(resource_type: str, region: str) -> dict[str, Any]:
     """Returns a resource type's registry schema."""
-    return PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, resource_type).schema
+    found = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, resource_type).schema
+    return dict(_with_python_patterns(found))
+
+
+def _with_python_patterns(node: Any) -> Any:
+    """The names that `patternProperties` allows; jsonschema reads them with `re`."""
+    if isinstance(node, list):
+        return [_with_python_patterns(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: _with_python_patterns(item) for key, item in node.items()}
+    if isinstance(patterns := made.get("patternProperties"), dict):
+        made["patternProperties"] = {_CLASS.sub(r"\\w\\s", p): i for p, i in patterns.items()}
+    return made
 
 
 def validated(resource_type: str, region: str, properties: dict[str, Any]) -> dict[str, Any]:
@@ -79,8 +93,11 @@ def _scalar(value: Any, kind: Any) -> Any:
 def needs_replacement(
     resource_type: str, region: str, old: dict[str, Any], new: dict[str, Any]
 ) -> bool:
-    """Says whether an update changes a property that the real type takes at creation only."""
-    paths = load_schema(resource_type, region).get("createOnlyProperties", ())
+    """Says whether an update changes what the real type takes at creation only."""
+    schema = load_schema(resource_type, region)
+    if "update" not in schema.get("handlers", ("update",)):
+        return old != new
+    paths = schema.get("createOnlyProperties", ())
     return any(_at(old, path) != _at(new, path) for path in paths)
 
 

@@ -35,18 +35,28 @@ def references(node: Any) -> Iterator[str]:
             elif key == "Fn::GetAtt":
                 yield item[0] if isinstance(item, list) else item.split(".")[0]
             elif key == "Fn::Sub":
-                text = item[0] if isinstance(item, list) else item
-                yield from (name.split(".")[0] for name in _VARIABLE.findall(text))
-                yield from references(item[1:] if isinstance(item, list) else None)
+                text, given = item if isinstance(item, list) else (item, {})
+                names = (name for name in _VARIABLE.findall(text) if name not in given)
+                yield from (name.split(".")[0] for name in names)
+                yield from references(given)
             else:
                 yield from references(item)
+
+
+def dependencies(body: dict[str, Any]) -> list[str]:
+    """Returns what a resource depends on: by `DependsOn`, and by what it refers to."""
+    explicit = body.get("DependsOn", [])
+    explicit = [explicit] if isinstance(explicit, str) else explicit
+    return [*explicit, *references(body.get("Properties"))]
 
 
 def creation_order(resources: dict[str, Any]) -> list[str]:
     """Orders logical ids so that each comes after what it refers to or depends on.
 
+    What is not among `resources` is ignored: the condition of such a resource does not hold.
+
     Raises:
-        ValidationError: if a dependency is unknown or circular.
+        ValidationError: if a dependency is circular.
     """
     ordered: list[str] = []
     under_way: set[str] = set()
@@ -57,14 +67,9 @@ def creation_order(resources: dict[str, Any]) -> list[str]:
         if name in under_way:
             raise ValidationError(f"Circular dependency between resources: [{name}]")
         under_way.add(name)
-        body = resources[name]
-        explicit = body.get("DependsOn", [])
-        explicit = [explicit] if isinstance(explicit, str) else explicit
-        if unknown := set(explicit) - set(resources):
-            raise ValidationError(f"Unresolved resource dependencies {sorted(unknown)}")
-        used = [item for item in references(body.get("Properties")) if item in resources]
-        for dependency in [*explicit, *used]:
-            visit(dependency)
+        for dependency in dependencies(resources[name]):
+            if dependency in resources:
+                visit(dependency)
         ordered.append(name)
 
     for name in resources:

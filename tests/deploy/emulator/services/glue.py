@@ -1,4 +1,4 @@
-"""Glue's data quality rulesets, which moto lacks, and the grants a new database or table gets."""
+"""Glue's data quality rulesets, which moto lacks. Their tags are in moto, as all of Glue's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,10 @@ from .json_api import Handler, ServiceError
 
 
 class Glue:
-    """The rulesets of one region."""
+    """The rulesets of one account in one region."""
 
-    def __init__(self, aws: Callable[[str], Any]) -> None:
+    def __init__(self, account: str, region: str, aws: Callable[[str], Any]) -> None:
+        self._arn = f"arn:aws:glue:{region}:{account}:dataQualityRuleset"
         self._aws = aws
         self._rulesets: dict[str, dict[str, Any]] = {}
         self.operations: dict[str, Handler] = {
@@ -36,6 +37,9 @@ class Glue:
                 raise ServiceError("EntityNotFoundException", f"no table {table}") from error
         kept = ("Name", "Description", "Ruleset", "TargetTable", "DataQualitySecurityConfiguration")
         self._rulesets[name] = {key: request[key] for key in kept if key in request}
+        self._aws("glue").tag_resource(
+            ResourceArn=f"{self._arn}/{name}", TagsToAdd=request.get("Tags") or {}
+        )
         return {"Name": name}
 
     def _get(self, name: str) -> dict[str, Any]:
@@ -51,6 +55,9 @@ class Glue:
 
     def _delete(self, request: dict[str, Any]) -> None:
         del self._rulesets[self._get(request["Name"])["Name"]]
+        arn = f"{self._arn}/{request['Name']}"
+        tags = self._aws("glue").get_tags(ResourceArn=arn)["Tags"]
+        self._aws("glue").untag_resource(ResourceArn=arn, TagsToRemove=list(tags))
 
 
 def _check_dqdl(text: str) -> None:

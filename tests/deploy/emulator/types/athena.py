@@ -1,15 +1,14 @@
 """Athena."""
 
-from typing import Any
-
+from ..engine.errors import AbsentError
 from ..engine.resources import Place, Properties, ResourceType
 
 
 class WorkGroup(ResourceType):
     name = "AWS::Athena::WorkGroup"
-    handled = frozenset(
-        {"Name", "Description", "State", "Tags", "WorkGroupConfiguration", "RecursiveDeleteOption"}
-    )
+    # Not State: moto can't disable a work group.
+    updated = frozenset({"Description", "Tags", "WorkGroupConfiguration", "RecursiveDeleteOption"})
+    handled = updated | {"Name"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         configuration = wanted.get("WorkGroupConfiguration", {})
@@ -31,8 +30,17 @@ class WorkGroup(ResourceType):
             WorkGroup=physical_id, RecursiveDeleteOption=had.get("RecursiveDeleteOption", False)
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("athena").get_work_group(WorkGroup=physical_id)["WorkGroup"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("athena").get_work_group(WorkGroup=physical_id).get("WorkGroup")
+        if found is None:
+            raise AbsentError(f"no work group {physical_id}")
+        arn = f"arn:aws:athena:{at.region}:{at.account}:workgroup/{physical_id}"
+        return {
+            "Name": found["Name"],
+            "Description": found["Description"],
+            "WorkGroupConfiguration": found["Configuration"],
+            "Tags": at.aws("athena").list_tags_for_resource(ResourceARN=arn)["Tags"],
+        }
 
 
 TYPES = (WorkGroup,)

@@ -1,7 +1,5 @@
 """What the CDK adds to each stack to count its users; nothing stands for it."""
 
-from typing import Any
-
 from ..engine.resources import Place, Properties, ResourceType
 
 
@@ -17,7 +15,7 @@ class Metadata(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         """Nothing stands for it."""
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         return wanted
 
 

@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
 class Repository(ResourceType):
     name = "AWS::ECR::Repository"
+<<<<<<< HEAD
     handled = frozenset(
         {
             "EmptyOnDelete", "EncryptionConfiguration", "ImageScanningConfiguration",
@@ -26,10 +27,20 @@ class Repository(ResourceType):
             encryptionConfiguration={k[0].lower() + k[1:]: v for k, v in encryption.items()},
             tags=wanted.get("Tags", []),
         )
+=======
+    updated = frozenset({"ImageTagMutability", "LifecyclePolicy", "RepositoryPolicyText", "Tags"})
+    handled = updated | {"RepositoryName"}
+
+    def create(self, at: Place, wanted: Properties) -> str:
+        name = wanted.get("RepositoryName") or at.generated_name(256).lower()
+        at.aws("ecr").create_repository(repositoryName=name)
+        at.made.append(name)
+>>>>>>> origin/main
         self.update(at, name, {}, wanted)
         return str(name)
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+<<<<<<< HEAD
         at.aws("ecr").put_image_tag_mutability(
             repositoryName=physical_id,
             imageTagMutability=new.get("ImageTagMutability", "MUTABLE"),
@@ -37,23 +48,43 @@ class Repository(ResourceType):
         at.aws("ecr").put_image_scanning_configuration(
             repositoryName=physical_id, imageScanningConfiguration=_scanning(new)
         )
+=======
+        ecr, one = at.aws("ecr"), {"repositoryName": physical_id}
+        mutability = new.get("ImageTagMutability", "MUTABLE")
+        ecr.put_image_tag_mutability(**one, imageTagMutability=mutability)
+>>>>>>> origin/main
         if text := new.get("LifecyclePolicy", {}).get("LifecyclePolicyText"):
-            at.aws("ecr").put_lifecycle_policy(repositoryName=physical_id, lifecyclePolicyText=text)
+            ecr.put_lifecycle_policy(**one, lifecyclePolicyText=text)
+        elif "LifecyclePolicy" in old:
+            ecr.delete_lifecycle_policy(**one)
         if policy := new.get("RepositoryPolicyText"):
-            at.aws("ecr").set_repository_policy(
-                repositoryName=physical_id, policyText=json.dumps(policy)
-            )
+            ecr.set_repository_policy(**one, policyText=json.dumps(policy))
+        elif "RepositoryPolicyText" in old:
+            ecr.delete_repository_policy(**one)
+        arn = self._found(at, physical_id)["repositoryArn"]
+        gone, tags = changed_tags(old, new)
+        ecr.untag_resource(resourceArn=arn, tagKeys=gone)
+        ecr.tag_resource(resourceArn=arn, tags=tags)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         force = had.get("EmptyOnDelete", False)
         at.aws("ecr").delete_repository(repositoryName=physical_id, force=force)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
+    def _found(self, at: Place, physical_id: str) -> Any:
         found = at.aws("ecr").describe_repositories(repositoryNames=[physical_id])
         return found["repositories"][0]
 
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = self._found(at, physical_id)
+        tags = at.aws("ecr").list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+        return {
+            "RepositoryName": found["repositoryName"],
+            "ImageTagMutability": found["imageTagMutability"],
+            "Tags": tags,
+        }
+
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        found = self.read(at, physical_id, wanted)
+        found = self._found(at, physical_id)
         return {"Arn": found["repositoryArn"], "RepositoryUri": found["repositoryUri"]}
 
 

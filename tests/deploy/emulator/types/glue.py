@@ -5,9 +5,18 @@ from typing import Any
 from ..engine.resources import Place, Properties, ResourceType
 
 
+def _arn(at: Place, kind: str, name: str) -> str:
+    return f"arn:aws:glue:{at.region}:{at.account}:{kind}/{name}"
+
+
+def _tags(at: Place, kind: str, name: str) -> Any:
+    return at.aws("glue").get_tags(ResourceArn=_arn(at, kind, name))["Tags"]
+
+
 class Database(ResourceType):
     name = "AWS::Glue::Database"
-    handled = frozenset({"CatalogId", "DatabaseInput", "DatabaseName"})
+    updated = frozenset({"DatabaseInput"})
+    handled = updated | {"CatalogId", "DatabaseName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("DatabaseName") or wanted["DatabaseInput"]["Name"]
@@ -23,8 +32,13 @@ class Database(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("glue").delete_database(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("glue").get_database(Name=physical_id)["Database"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("glue").get_database(Name=physical_id)["Database"]
+        return {
+            "CatalogId": found["CatalogId"],
+            "DatabaseName": found["Name"],
+            "DatabaseInput": found,
+        }
 
     def found_id(self, at: Place, wanted: Properties, given: dict[str, str]) -> str:
         return given["DatabaseName"]
@@ -32,7 +46,8 @@ class Database(ResourceType):
 
 class Table(ResourceType):
     name = "AWS::Glue::Table"
-    handled = frozenset({"CatalogId", "DatabaseName", "Name", "TableInput"})
+    updated = frozenset({"TableInput"})
+    handled = updated | {"CatalogId", "DatabaseName", "Name"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         at.aws("glue").create_table(
@@ -48,9 +63,13 @@ class Table(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("glue").delete_table(DatabaseName=had["DatabaseName"], Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         found = at.aws("glue").get_table(DatabaseName=wanted["DatabaseName"], Name=physical_id)
-        return found["Table"]
+        table = found["Table"]
+        return {
+            **{key: table[key] for key in ("CatalogId", "DatabaseName", "Name")},
+            "TableInput": table,
+        }
 
     def found_id(self, at: Place, wanted: Properties, given: dict[str, str]) -> str:
         return str(wanted["TableInput"]["Name"])
@@ -58,6 +77,15 @@ class Table(ResourceType):
 
 class Job(ResourceType):
     name = "AWS::Glue::Job"
+    updated = frozenset(
+        {
+            "Command", "Connections", "DefaultArguments", "Description", "ExecutionClass",
+            "ExecutionProperty", "GlueVersion", "MaxCapacity", "MaxRetries",
+            "NonOverridableArguments", "NumberOfWorkers", "Role", "SecurityConfiguration", "Tags",
+            "Timeout", "WorkerType",
+        }
+    )  # fmt: skip
+    handled = updated | {"Name"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("Name") or at.generated_name(255)
@@ -72,12 +100,15 @@ class Job(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("glue").delete_job(JobName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("glue").get_job(JobName=physical_id)["Job"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("glue").get_job(JobName=physical_id)["Job"]
+        return {**found, "Tags": _tags(at, "job", physical_id)}
 
 
 class Trigger(ResourceType):
     name = "AWS::Glue::Trigger"
+    updated = frozenset({"Actions", "Description", "Predicate", "Schedule", "Tags"})
+    handled = updated | {"Name", "StartOnCreation", "Type", "WorkflowName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("Name") or at.generated_name(255)
@@ -91,8 +122,9 @@ class Trigger(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("glue").delete_trigger(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("glue").get_trigger(Name=physical_id)["Trigger"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("glue").get_trigger(Name=physical_id)["Trigger"]
+        return {**found, "Tags": _tags(at, "trigger", physical_id)}
 
 
 class SecurityConfiguration(ResourceType):
@@ -108,22 +140,20 @@ class SecurityConfiguration(ResourceType):
         )
         return str(wanted["Name"])
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        # Glue has no update of one: CloudFormation deletes and creates it.
-        self.delete(at, physical_id, old)
-        self.create(at, new)
-
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("glue").delete_security_configuration(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        found = at.aws("glue").get_security_configuration(Name=physical_id)
-        return found["SecurityConfiguration"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("glue").get_security_configuration(Name=physical_id)["SecurityConfiguration"]
+        encryption = dict(found["EncryptionConfiguration"])
+        encryption["S3Encryptions"] = encryption.pop("S3Encryption", [])
+        return {"Name": found["Name"], "EncryptionConfiguration": encryption}
 
 
 class DataQualityRuleset(ResourceType):
     name = "AWS::Glue::DataQualityRuleset"
-    handled = frozenset({"Name", "Description", "Ruleset", "Tags", "TargetTable", "ClientToken"})
+    updated = frozenset({"Description", "Ruleset", "Tags"})
+    handled = updated | {"Name", "TargetTable", "ClientToken"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("Name") or at.generated_name(255)
@@ -131,18 +161,22 @@ class DataQualityRuleset(ResourceType):
         return str(name)
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        if old.get("TargetTable") != new.get("TargetTable"):
-            self.delete(at, physical_id, old)
-            self.create(at, {**new, "Name": physical_id})
-            return
-        given = {key: new[key] for key in ("Description", "Ruleset") if key in new}
-        at.aws("glue").update_data_quality_ruleset(Name=physical_id, **given)
+        glue, arn = at.aws("glue"), _arn(at, "dataQualityRuleset", physical_id)
+        glue.update_data_quality_ruleset(
+            Name=physical_id, Description=new.get("Description", ""), Ruleset=new["Ruleset"]
+        )
+        before, after = old.get("Tags", {}), new.get("Tags", {})
+        glue.untag_resource(
+            ResourceArn=arn, TagsToRemove=[key for key in before if key not in after]
+        )
+        glue.tag_resource(ResourceArn=arn, TagsToAdd=after)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("glue").delete_data_quality_ruleset(Name=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("glue").get_data_quality_ruleset(Name=physical_id)
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("glue").get_data_quality_ruleset(Name=physical_id)
+        return {**found, "Tags": _tags(at, "dataQualityRuleset", physical_id)}
 
 
 TYPES = (Database, DataQualityRuleset, Job, SecurityConfiguration, Table, Trigger)

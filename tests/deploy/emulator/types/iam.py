@@ -3,11 +3,19 @@
 import json
 from typing import Any
 
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.errors import AbsentError
+from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
 class Role(ResourceType):
     name = "AWS::IAM::Role"
+    updated = frozenset(
+        {
+            "AssumeRolePolicyDocument", "Description", "ManagedPolicyArns", "MaxSessionDuration",
+            "PermissionsBoundary", "Policies", "Tags",
+        }
+    )  # fmt: skip
+    handled = updated | {"Path", "RoleName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("RoleName") or at.generated_name(64)
@@ -17,6 +25,7 @@ class Role(ResourceType):
             AssumeRolePolicyDocument=json.dumps(wanted["AssumeRolePolicyDocument"]),
             **{key: wanted[key] for key in keys if key in wanted},
         )
+        at.made.append(name)
         self._attach(at, name, {}, wanted)
         return str(name)
 
@@ -41,32 +50,54 @@ class Role(ResourceType):
         iam = at.aws("iam")
         document = json.dumps(new["AssumeRolePolicyDocument"])
         iam.update_assume_role_policy(RoleName=physical_id, PolicyDocument=document)
-        keys = ("Description", "MaxSessionDuration")
-        iam.update_role(RoleName=physical_id, **{key: new[key] for key in keys if key in new})
+        defaults = {"Description": "", "MaxSessionDuration": 3600}
+        iam.update_role(
+            RoleName=physical_id, **{key: new.get(key, item) for key, item in defaults.items()}
+        )
         if boundary := new.get("PermissionsBoundary"):
             iam.put_role_permissions_boundary(RoleName=physical_id, PermissionsBoundary=boundary)
         elif "PermissionsBoundary" in old:
             iam.delete_role_permissions_boundary(RoleName=physical_id)
-        gone = {t["Key"] for t in old.get("Tags", [])} - {t["Key"] for t in new.get("Tags", [])}
-        iam.untag_role(RoleName=physical_id, TagKeys=sorted(gone))
-        iam.tag_role(RoleName=physical_id, Tags=new.get("Tags", []))
+        gone, tags = changed_tags(old, new)
+        iam.untag_role(RoleName=physical_id, TagKeys=gone)
+        iam.tag_role(RoleName=physical_id, Tags=tags)
         self._attach(at, physical_id, old, new)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         self._attach(at, physical_id, had, {})
         at.aws("iam").delete_role(RoleName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("iam").get_role(RoleName=physical_id)["Role"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        iam, one = at.aws("iam"), {"RoleName": physical_id}
+        found = iam.get_role(**one)["Role"]
+        keys = ("AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Path", "RoleName")
+        inline = [
+            iam.get_role_policy(**one, PolicyName=name)
+            for name in iam.list_role_policies(**one)["PolicyNames"]
+        ]
+        attached = iam.list_attached_role_policies(**one)["AttachedPolicies"]
+        return {
+            **{key: found.get(key) for key in keys},
+            "PermissionsBoundary": found.get("PermissionsBoundary", {}).get(
+                "PermissionsBoundaryArn"
+            ),
+            "Policies": [
+                {"PolicyName": item["PolicyName"], "PolicyDocument": item["PolicyDocument"]}
+                for item in inline
+            ],
+            "ManagedPolicyArns": [item["PolicyArn"] for item in attached],
+            "Tags": found.get("Tags", []),
+        }
 
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        found = self.read(at, physical_id, wanted)
+        found = at.aws("iam").get_role(RoleName=physical_id)["Role"]
         return {"Arn": found["Arn"], "RoleId": found["RoleId"]}
 
 
 class ManagedPolicy(ResourceType):
     name = "AWS::IAM::ManagedPolicy"
-    handled = frozenset({"Description", "ManagedPolicyName", "Path", "PolicyDocument", "Roles"})
+    updated = frozenset({"PolicyDocument", "Roles"})
+    handled = updated | {"Description", "ManagedPolicyName", "Path"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         made = at.aws("iam").create_policy(
@@ -75,6 +106,7 @@ class ManagedPolicy(ResourceType):
             **{key: wanted[key] for key in ("Path", "Description") if key in wanted},
         )
         arn = made["Policy"]["Arn"]
+        at.made.append(arn)
         self._attach(at, arn, {}, wanted)
         return str(arn)
 
@@ -101,8 +133,18 @@ class ManagedPolicy(ResourceType):
         self._attach(at, physical_id, had, {})
         at.aws("iam").delete_policy(PolicyArn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("iam").get_policy(PolicyArn=physical_id)["Policy"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        iam, one = at.aws("iam"), {"PolicyArn": physical_id}
+        found = iam.get_policy(**one)["Policy"]
+        version = iam.get_policy_version(**one, VersionId=found["DefaultVersionId"])
+        roles = iam.list_entities_for_policy(**one, EntityFilter="Role")["PolicyRoles"]
+        return {
+            "ManagedPolicyName": found["PolicyName"],
+            "Path": found["Path"],
+            "Description": found.get("Description"),
+            "PolicyDocument": version["PolicyVersion"]["Document"],
+            "Roles": [role["RoleName"] for role in roles],
+        }
 
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
         return {"PolicyArn": physical_id}
@@ -112,7 +154,7 @@ class Policy(ResourceType):
     """A policy put inline into the roles that it names."""
 
     name = "AWS::IAM::Policy"
-    handled = frozenset({"PolicyDocument", "PolicyName", "Roles"})
+    handled = updated = frozenset({"PolicyDocument", "PolicyName", "Roles"})
 
     def create(self, at: Place, wanted: Properties) -> str:
         self.update(at, wanted["PolicyName"], {}, wanted)
@@ -133,15 +175,24 @@ class Policy(ResourceType):
         for role in had["Roles"]:
             at.aws("iam").delete_role_policy(RoleName=role, PolicyName=had["PolicyName"])
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return [
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = [
             at.aws("iam").get_role_policy(RoleName=role, PolicyName=wanted["PolicyName"])
             for role in wanted["Roles"]
         ]
+        (document, *others) = [item["PolicyDocument"] for item in found]
+        if any(other != document for other in others):
+            raise AbsentError(f"{wanted['PolicyName']} differs between roles")
+        return {
+            "PolicyName": found[0]["PolicyName"],
+            "PolicyDocument": document,
+            "Roles": [item["RoleName"] for item in found],
+        }
 
 
 class RolePolicy(ResourceType):
     name = "AWS::IAM::RolePolicy"
+    updated = frozenset({"PolicyDocument"})
 
     def create(self, at: Place, wanted: Properties) -> str:
         self.update(at, "", {}, wanted)
@@ -156,10 +207,11 @@ class RolePolicy(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("iam").delete_role_policy(RoleName=had["RoleName"], PolicyName=had["PolicyName"])
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("iam").get_role_policy(
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("iam").get_role_policy(
             RoleName=wanted["RoleName"], PolicyName=wanted["PolicyName"]
         )
+        return {key: found[key] for key in ("RoleName", "PolicyName", "PolicyDocument")}
 
 
 TYPES = (ManagedPolicy, Policy, Role, RolePolicy)

@@ -3,17 +3,17 @@
 import json
 from typing import Any
 
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.errors import AbsentError
+from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
 class Key(ResourceType):
     name = "AWS::KMS::Key"
-    handled = frozenset(
-        {
-            "Description", "EnableKeyRotation", "Enabled", "KeyPolicy", "KeySpec", "KeyUsage",
-            "PendingWindowInDays", "RotationPeriodInDays", "Tags",
-        }
-    )  # fmt: skip
+    # Neither Enabled nor RotationPeriodInDays: moto drops the latter.
+    updated = frozenset(
+        {"Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays", "Tags"}
+    )
+    handled = updated | {"KeySpec", "KeyUsage"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         given = {
@@ -21,8 +21,9 @@ class Key(ResourceType):
         }
         if "KeyPolicy" in wanted:
             given["Policy"] = json.dumps(wanted["KeyPolicy"])
-        made = at.aws("kms").create_key(**given, Tags=_tags(wanted))
-        key_id = made["KeyMetadata"]["KeyId"]
+        tags = [{"TagKey": t["Key"], "TagValue": t["Value"]} for t in wanted.get("Tags", [])]
+        key_id = at.aws("kms").create_key(**given, Tags=tags)["KeyMetadata"]["KeyId"]
+        at.made.append(key_id)
         self._rotate(at, key_id, wanted)
         return str(key_id)
 
@@ -30,9 +31,7 @@ class Key(ResourceType):
         if wanted.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
             return  # KMS rotates no other
         if wanted.get("EnableKeyRotation"):
-            at.aws("kms").enable_key_rotation(
-                KeyId=key_id, RotationPeriodInDays=wanted.get("RotationPeriodInDays", 365)
-            )
+            at.aws("kms").enable_key_rotation(KeyId=key_id)
         else:
             at.aws("kms").disable_key_rotation(KeyId=key_id)
 
@@ -42,9 +41,11 @@ class Key(ResourceType):
             policy = json.dumps(new["KeyPolicy"])
             kms.put_key_policy(KeyId=physical_id, PolicyName="default", Policy=policy)
         kms.update_key_description(KeyId=physical_id, Description=new.get("Description", ""))
-        if gone := {tag["TagKey"] for tag in _tags(old)} - {tag["TagKey"] for tag in _tags(new)}:
-            kms.untag_resource(KeyId=physical_id, TagKeys=sorted(gone))
-        kms.tag_resource(KeyId=physical_id, Tags=_tags(new))
+        gone, tags = changed_tags(old, new)
+        if gone:
+            kms.untag_resource(KeyId=physical_id, TagKeys=gone)
+        pairs = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags]
+        kms.tag_resource(KeyId=physical_id, Tags=pairs)
         self._rotate(at, physical_id, new)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
@@ -52,23 +53,28 @@ class Key(ResourceType):
             KeyId=physical_id, PendingWindowInDays=had.get("PendingWindowInDays", 30)
         )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        found = at.aws("kms").describe_key(KeyId=physical_id)["KeyMetadata"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        kms, one = at.aws("kms"), {"KeyId": physical_id}
+        found = kms.describe_key(**one)["KeyMetadata"]
         if found["KeyState"] == "PendingDeletion":
-            raise LookupError(f"key {physical_id} is to be deleted")
-        return found
+            raise AbsentError(f"key {physical_id} is to be deleted")
+        rotation = kms.get_key_rotation_status(**one)
+        tags = kms.list_resource_tags(**one)["Tags"]
+        return {
+            **{key: found.get(key) for key in ("Description", "KeySpec", "KeyUsage")},
+            "KeyPolicy": json.loads(kms.get_key_policy(**one, PolicyName="default")["Policy"]),
+            "EnableKeyRotation": rotation["KeyRotationEnabled"],
+            "Tags": [{"Key": tag["TagKey"], "Value": tag["TagValue"]} for tag in tags],
+        }
 
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
         arn = f"arn:aws:kms:{at.region}:{at.account}:key/{physical_id}"
         return {"Arn": arn, "KeyId": physical_id}
 
 
-def _tags(properties: Properties) -> list[dict[str, str]]:
-    return [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in properties.get("Tags", [])]
-
-
 class Alias(ResourceType):
     name = "AWS::KMS::Alias"
+    updated = frozenset({"TargetKeyId"})
 
     def create(self, at: Place, wanted: Properties) -> str:
         at.aws("kms").create_alias(**wanted)
@@ -80,11 +86,15 @@ class Alias(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("kms").delete_alias(AliasName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         for alias in at.aws("kms").get_paginator("list_aliases").paginate().search("Aliases"):
             if alias["AliasName"] == physical_id:
-                return alias
-        raise LookupError(f"no alias {physical_id}")
+                # A template may give the key's ARN where KMS answers with its id.
+                target = alias["TargetKeyId"]
+                if wanted.get("TargetKeyId", "").startswith("arn:"):
+                    target = at.aws("kms").describe_key(KeyId=target)["KeyMetadata"]["Arn"]
+                return {"AliasName": physical_id, "TargetKeyId": target}
+        raise AbsentError(f"no alias {physical_id}")
 
 
 TYPES = (Alias, Key)

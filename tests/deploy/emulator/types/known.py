@@ -5,8 +5,8 @@ from . import (
     athena,
     budgets,
     cdk,
-    ec2,
     ecr,
+    endpoints,
     glue,
     iam,
     kms,
@@ -14,12 +14,15 @@ from . import (
     logs,
     s3,
     sagemaker,
+    security_groups,
     sns,
     ssm,
+    vpc,
 )
 
 _SERVICES = (
-    athena, budgets, cdk, ec2, ecr, glue, iam, kms, lake_formation, logs, s3, sagemaker, sns, ssm,
+    athena, budgets, cdk, ecr, endpoints, glue, iam, kms, lake_formation, logs, s3, sagemaker,
+    security_groups, sns, ssm, vpc,
 )  # fmt: skip
 
 

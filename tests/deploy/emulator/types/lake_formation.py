@@ -1,9 +1,10 @@
 """Lake Formation: settings, locations, LF-Tags and their associations, grants, filters."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
-from ..engine.errors import ResourceError
+from ..engine.errors import AbsentError, ResourceError
 from ..engine.resources import Place, Properties, ResourceType
 
 _DEFAULTS = ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions")
@@ -16,7 +17,7 @@ class DataLakeSettings(ResourceType):
     """
 
     name = "AWS::LakeFormation::DataLakeSettings"
-    handled = frozenset({"Admins", "MutationType", *_DEFAULTS, "Parameters"})
+    handled = updated = frozenset({"Admins", "MutationType", *_DEFAULTS, "Parameters"})
 
     def create(self, at: Place, wanted: Properties) -> str:
         self._put(at, {}, wanted)
@@ -26,7 +27,7 @@ class DataLakeSettings(ResourceType):
         self._put(at, old, new)
 
     def _put(self, at: Place, old: Properties, new: Properties) -> None:
-        settings = self.read(at, "", new)
+        settings = self._settings(at)
         admins = new.get("Admins", [])
         if new.get("MutationType") == "APPEND":
             gone = [admin for admin in old.get("Admins", []) if admin not in admins]
@@ -37,17 +38,22 @@ class DataLakeSettings(ResourceType):
         at.aws("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        settings = self.read(at, physical_id, had)
+        settings = self._settings(at)
         own = had.get("Admins", [])
         settings["DataLakeAdmins"] = [a for a in settings["DataLakeAdmins"] if a not in own]
         at.aws("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("lakeformation").get_data_lake_settings()["DataLakeSettings"]
+    def _settings(self, at: Place) -> Properties:
+        return dict(at.aws("lakeformation").get_data_lake_settings()["DataLakeSettings"])
+
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = self._settings(at)
+        return {**found, "Admins": found["DataLakeAdmins"]}
 
 
 class Resource(ResourceType):
     name = "AWS::LakeFormation::Resource"
+    updated = frozenset({"HybridAccessEnabled", "RoleArn", "WithFederation"})
 
     def create(self, at: Place, wanted: Properties) -> str:
         at.aws("lakeformation").register_resource(**wanted)
@@ -60,12 +66,15 @@ class Resource(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("lakeformation").deregister_resource(ResourceArn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("lakeformation").describe_resource(ResourceArn=physical_id)["ResourceInfo"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("lakeformation").describe_resource(ResourceArn=physical_id)["ResourceInfo"]
+        by_lake_formation = "/aws-service-role/" in found.get("RoleArn", "")
+        return {**found, "UseServiceLinkedRole": by_lake_formation}
 
 
 class Tag(ResourceType):
     name = "AWS::LakeFormation::Tag"
+    updated = frozenset({"TagValues"})
 
     def create(self, at: Place, wanted: Properties) -> str:
         at.aws("lakeformation").create_lf_tag(**wanted)
@@ -84,8 +93,9 @@ class Tag(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("lakeformation").delete_lf_tag(TagKey=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("lakeformation").get_lf_tag(TagKey=physical_id)
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("lakeformation").get_lf_tag(TagKey=physical_id)
+        return {key: found[key] for key in ("CatalogId", "TagKey", "TagValues")}
 
 
 def _identifier(value: Any) -> str:
@@ -104,52 +114,63 @@ class TagAssociation(ResourceType):
         return f"{_identifier(wanted['Resource'])}|{_identifier(wanted['LFTags'])}"
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        # An association that another one has replaced since is not this one's to remove.
-        tags = [tag for tag in had["LFTags"] if self._holds(at, had["Resource"], tag)]
-        if tags:
-            at.aws("lakeformation").remove_lf_tags_from_resource(
-                Resource=had["Resource"], LFTags=tags
-            )
+        # The service may take a removal by the key alone, so another value goes, too: the worse of
+        # what AWS leaves open, and what docs/pitfalls.md warns of.
+        at.aws("lakeformation").remove_lf_tags_from_resource(
+            Resource=had["Resource"], LFTags=had["LFTags"]
+        )
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        for tag in wanted["LFTags"]:
-            if not self._holds(at, wanted["Resource"], tag):
-                raise LookupError(f"{tag} is not on {wanted['Resource']}")
-        return wanted
-
-    @staticmethod
-    def _holds(at: Place, resource: Any, tag: Any) -> bool:
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        """The tags of its keys, as they are; one on several columns is on each of them."""
+        resource = wanted["Resource"]
         found = at.aws("lakeformation").get_resource_lf_tags(
             Resource=resource, ShowAssignedLFTags=True
         )
-        if columns := resource.get("TableWithColumns"):
-            on = {item["Name"]: item["LFTags"] for item in found["LFTagsOnColumns"]}
-            sets = [on[name] for name in columns["ColumnNames"]]
+        if "TableWithColumns" in resource:
+            sets = [item["LFTags"] for item in found["LFTagsOnColumns"]]
         else:
             sets = [found["LFTagsOnTable" if "Table" in resource else "LFTagOnDatabase"]]
-        wanted = (tag["TagKey"], tag["TagValues"])
-        return all(wanted in [(t["TagKey"], t["TagValues"]) for t in tags] for tags in sets)
+        keys = {tag["TagKey"] for tag in wanted["LFTags"]}
+        (first, *others) = [[tag for tag in tags if tag["TagKey"] in keys] for tags in sets]
+        if not first or any(other != first for other in others):
+            raise AbsentError(f"{sorted(keys)} are not on {resource}")
+        return {"Resource": resource, "LFTags": first}
 
 
 class PrincipalPermissions(ResourceType):
     name = "AWS::LakeFormation::PrincipalPermissions"
 
     def create(self, at: Place, wanted: Properties) -> str:
+        physical_id = f"{_identifier(wanted['Principal'])}|{_identifier(wanted['Resource'])}"
+        # The service would grant it once more; CloudFormation looks first.
+        with suppress(AbsentError):
+            self.read(at, physical_id, wanted)
+            raise ResourceError(
+                f"Resource of type '{self.name}' with identifier '{physical_id}' already exists."
+            )
         at.aws("lakeformation").grant_permissions(**_grant(wanted))
-        return f"{_identifier(wanted['Principal'])}|{_identifier(wanted['Resource'])}"
+        return physical_id
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("lakeformation").revoke_permissions(**_grant(had))
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        """Of what the principal may do there, that part which is this grant's."""
         request = _grant(wanted)
         found = at.aws("lakeformation").list_permissions(
             Principal=request["Principal"], Resource=request["Resource"]
         )["PrincipalResourcePermissions"]
         for grant in found:
             if {*request["Permissions"]} <= {*grant["Permissions"]}:
-                return grant
-        raise LookupError(f"no grant of {request['Permissions']} to {request['Principal']}")
+                passed_on = grant["PermissionsWithGrantOption"]
+                own = [item for item in request["Permissions"] if item in passed_on]
+                return {
+                    "Principal": grant["Principal"],
+                    "Resource": grant["Resource"],
+                    "Permissions": request["Permissions"],
+                    "PermissionsWithGrantOption": own,
+                }
+        raise AbsentError(f"no grant of {request['Permissions']} to {request['Principal']}")
 
 
 def _grant(properties: Properties) -> Properties:
@@ -171,9 +192,9 @@ class DataCellsFilter(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("lakeformation").delete_data_cells_filter(**_filter_key(physical_id))
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         found = at.aws("lakeformation").get_data_cells_filter(**_filter_key(physical_id))
-        return found["DataCellsFilter"]
+        return dict(found["DataCellsFilter"])
 
 
 def _filter_key(physical_id: str) -> dict[str, str]:

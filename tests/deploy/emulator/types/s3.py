@@ -1,100 +1,17 @@
 """S3: buckets and their policies."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from ..engine.errors import ResourceError
 from ..engine.resources import Place, Properties, ResourceType
-
-Setter = Callable[[Any, str, Any], None]
-
-
-def _encryption(s3: Any, bucket: str, value: Any) -> None:
-    rules = [
-        {
-            "ApplyServerSideEncryptionByDefault": rule.get("ServerSideEncryptionByDefault", {}),
-            **(
-                {"BucketKeyEnabled": rule["BucketKeyEnabled"]} if "BucketKeyEnabled" in rule else {}
-            ),
-        }
-        for rule in value["ServerSideEncryptionConfiguration"]
-    ]
-    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
-
-
-def _logging(s3: Any, bucket: str, value: Any) -> None:
-    target = {
-        "TargetBucket": value.get("DestinationBucketName", bucket),
-        "TargetPrefix": value.get("LogFilePrefix", ""),
-    }
-    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": target})
-
-
-def _lifecycle(s3: Any, bucket: str, value: Any) -> None:
-    rules = [_rule(rule) for rule in value["Rules"]]
-    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
-
-
-def _rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """CloudFormation flattens what the API nests."""
-    left = dict(rule)
-    made = {"Filter": {"Prefix": left.pop("Prefix", "")}}
-    if "Id" in left:
-        made["ID"] = left.pop("Id")
-    expiration = {
-        "Days": left.pop("ExpirationInDays", None),
-        "ExpiredObjectDeleteMarker": left.pop("ExpiredObjectDeleteMarker", None),
-    }
-    if given := {key: item for key, item in expiration.items() if item is not None}:
-        made["Expiration"] = given
-    if "Transitions" in left:
-        made["Transitions"] = [
-            {"StorageClass": item["StorageClass"], "Days": item["TransitionInDays"]}
-            for item in left.pop("Transitions")
-        ]
-    if "NoncurrentVersionTransitions" in left:
-        made["NoncurrentVersionTransitions"] = [
-            {"StorageClass": item["StorageClass"], "NoncurrentDays": item["TransitionInDays"]}
-            for item in left.pop("NoncurrentVersionTransitions")
-        ]
-    return {**left, **made}
-
-
-def _notifications(s3: Any, bucket: str, value: Any) -> None:
-    if set(value) - {"EventBridgeConfiguration"}:
-        raise ResourceError("the emulator knows notifications to EventBridge only")
-    s3.put_bucket_notification_configuration(
-        Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
-    )
-
-
-_SETTERS: dict[str, Setter] = {
-    "BucketEncryption": _encryption,
-    "LifecycleConfiguration": _lifecycle,
-    "LoggingConfiguration": _logging,
-    "NotificationConfiguration": _notifications,
-    "ObjectLockConfiguration": lambda s3, bucket, value: s3.put_object_lock_configuration(
-        Bucket=bucket, ObjectLockConfiguration=value
-    ),
-    "OwnershipControls": lambda s3, bucket, value: s3.put_bucket_ownership_controls(
-        Bucket=bucket, OwnershipControls=value
-    ),
-    "PublicAccessBlockConfiguration": lambda s3, bucket, value: s3.put_public_access_block(
-        Bucket=bucket, PublicAccessBlockConfiguration=value
-    ),
-    "Tags": lambda s3, bucket, value: s3.put_bucket_tagging(
-        Bucket=bucket, Tagging={"TagSet": value}
-    ),
-    "VersioningConfiguration": lambda s3, bucket, value: s3.put_bucket_versioning(
-        Bucket=bucket, VersioningConfiguration=value
-    ),
-}
+from .s3_settings import SETTERS, read_settings
 
 
 class Bucket(ResourceType):
     name = "AWS::S3::Bucket"
-    handled = frozenset({"AccessControl", "BucketName", "ObjectLockEnabled", *_SETTERS})
+    updated = frozenset(SETTERS)
+    handled = updated | {"BucketName", "ObjectLockEnabled"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("BucketName") or at.generated_name(63).lower()
@@ -105,11 +22,12 @@ class Bucket(ResourceType):
         if at.region != "us-east-1":
             given["CreateBucketConfiguration"] = {"LocationConstraint": at.region}
         s3.create_bucket(Bucket=name, **given)
+        at.made.append(name)
         self.update(at, name, {}, wanted)
         return str(name)
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        for key, setter in _SETTERS.items():
+        for key, setter in SETTERS.items():
             if key in new and new[key] != old.get(key):
                 setter(at.aws("s3"), physical_id, new[key])
             elif key in old and key not in new:
@@ -118,8 +36,9 @@ class Bucket(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("s3").delete_bucket(Bucket=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("s3").head_bucket(Bucket=physical_id)
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        at.aws("s3").head_bucket(Bucket=physical_id)
+        return {"BucketName": physical_id, **read_settings(at.aws("s3"), physical_id)}
 
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
         return {
@@ -131,6 +50,7 @@ class Bucket(ResourceType):
 
 class BucketPolicy(ResourceType):
     name = "AWS::S3::BucketPolicy"
+    updated = frozenset({"PolicyDocument"})
 
     def create(self, at: Place, wanted: Properties) -> str:
         bucket = wanted["Bucket"]
@@ -151,8 +71,9 @@ class BucketPolicy(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("s3").delete_bucket_policy(Bucket=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return json.loads(at.aws("s3").get_bucket_policy(Bucket=physical_id)["Policy"])
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("s3").get_bucket_policy(Bucket=physical_id)["Policy"]
+        return {"Bucket": physical_id, "PolicyDocument": json.loads(found)}
 
 
 TYPES = (Bucket, BucketPolicy)

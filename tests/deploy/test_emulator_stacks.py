@@ -1,84 +1,12 @@
-"""The emulator's own tests: that a deploy which AWS would refuse fails here too, and says why."""
+"""The emulator's CloudFormation: order, updates, rollback, exports, deletion, adoption."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.deploy.process import Emulator, running
+from tests.deploy.parts import ACCOUNT, bucket, database, grant, output, role, table
 from tests.deploy.stacks import Stacks, resource, template
-
-ACCOUNT = "111122223333"
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "glue.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running(ACCOUNT, tmp_path_factory.mktemp("home")) as found:
-        yield found
-
-
-@pytest.fixture
-def stacks(emulator: Emulator) -> Stacks:
-    return Stacks(emulator)
-
-
-def bucket(name: str, **rest: Any) -> dict[str, Any]:
-    return resource("Bucket", "AWS::S3::Bucket", {"BucketName": name}, **rest)
-
-
-def role(name: str) -> dict[str, Any]:
-    properties = {"RoleName": name, "AssumeRolePolicyDocument": TRUST}
-    return resource("Role", "AWS::IAM::Role", properties)
-
-
-def database(name: str, **rest: Any) -> dict[str, Any]:
-    given = {"CatalogId": ACCOUNT, "DatabaseInput": {"Name": name, **rest}}
-    return resource("Database", "AWS::Glue::Database", given)
-
-
-def table(name: str, *columns: str) -> dict[str, Any]:
-    return resource(
-        "Table",
-        "AWS::Glue::Table",
-        {
-            "CatalogId": ACCOUNT,
-            "DatabaseName": {"Ref": "Database"},
-            "TableInput": {
-                "Name": name,
-                "StorageDescriptor": {
-                    "Columns": [{"Name": column, "Type": "string"} for column in columns]
-                },
-            },
-        },
-    )
-
-
-def grant(principal: Any, on: dict[str, Any], *permissions: str) -> dict[str, Any]:
-    return resource(
-        "Grant",
-        "AWS::LakeFormation::PrincipalPermissions",
-        {
-            "Principal": {"DataLakePrincipalIdentifier": principal},
-            "Resource": on,
-            "Permissions": list(permissions),
-            "PermissionsWithGrantOption": [],
-        },
-    )
-
-
-def output(value: Any, export: str | None = None) -> dict[str, Any]:
-    return {"Value": value, **({"Export": {"Name": export}} if export else {})}
 
 
 def test_references_attributes_and_outputs_are_resolved(stacks: Stacks) -> None:
@@ -159,6 +87,7 @@ def test_a_column_is_added_in_place_and_a_new_name_replaces(stacks: Stacks) -> N
     stacks.deploy("columns", template(database("columns"), table("u", "a", "b")))
     found = glue.get_tables(DatabaseName="columns")["TableList"]
     assert [item["Name"] for item in found] == ["u"]
+    assert ("Table", "AWS::Glue::Table") in stacks.replacements()
 
 
 def test_a_failed_update_puts_the_old_state_back(stacks: Stacks) -> None:
@@ -277,104 +206,8 @@ def test_a_key_without_a_name_is_adopted_by_its_id(stacks: Stacks) -> None:
         ],
     )
 
-    assert status == "IMPORT_COMPLETE"
+    assert status == "IMPORT_COMPLETE", stacks.failure("key")
     assert stacks.outputs("key") == {"Key": key}
-
-
-def test_a_grant_needs_its_principal(stacks: Stacks) -> None:
-    on = {"Database": {"CatalogId": ACCOUNT, "Name": {"Ref": "Database"}}}
-    nobody = f"arn:aws:iam::{ACCOUNT}:role/nobody"
-
-    stacks.deploy("no-principal", template(database("ungranted"), grant(nobody, on, "DESCRIBE")))
-
-    assert f"Invalid principal: {nobody}" in stacks.failure("no-principal")
-
-
-def test_a_filter_needs_its_columns(stacks: Stacks) -> None:
-    properties = {
-        "TableCatalogId": ACCOUNT,
-        "DatabaseName": {"Ref": "Database"},
-        "TableName": {"Ref": "Table"},
-        "Name": "rows",
-        "ColumnNames": ["a", "missing"],
-        "RowFilter": {"FilterExpression": "a = 'x'"},
-    }
-    filtered = resource("Filter", "AWS::LakeFormation::DataCellsFilter", properties)
-    body = template(database("filtered"), table("t", "a"), filtered)
-
-    assert stacks.deploy("bad-filter", body) == "ROLLBACK_COMPLETE"
-    assert "missing" in stacks.failure("bad-filter")
-
-    stacks.delete("bad-filter")
-    properties["ColumnNames"] = ["a"]
-    assert stacks.deploy("bad-filter", body) == "CREATE_COMPLETE"
-    lake = stacks.emulator.client("lakeformation")
-    wanted = {"CatalogId": ACCOUNT, "DatabaseName": "filtered", "Name": "t"}
-    (found,) = lake.list_data_cells_filter(Table=wanted)["DataCellsFilters"]
-    assert found["ColumnNames"] == ["a"]
-
-
-def test_a_new_database_is_open_until_the_defaults_are_emptied(stacks: Stacks) -> None:
-    def principals(name: str) -> list[str]:
-        on = {"Database": {"Name": name}}
-        found = stacks.emulator.client("lakeformation").list_permissions(Resource=on)
-        grants = found["PrincipalResourcePermissions"]
-        return [item["Principal"]["DataLakePrincipalIdentifier"] for item in grants]
-
-    stacks.deploy("open", template(database("open")))
-    assert principals("open") == ["IAM_ALLOWED_PRINCIPALS"]
-
-    settings = {"CreateDatabaseDefaultPermissions": [], "CreateTableDefaultPermissions": []}
-    kind = "AWS::LakeFormation::DataLakeSettings"
-    stacks.deploy("settings", template(resource("Settings", kind, settings)))
-    stacks.deploy("closed", template(database("closed")))
-    assert principals("closed") == []
-
-
-def test_appended_admins_join_those_there_and_leave_alone(stacks: Stacks) -> None:
-    lake, iam = (stacks.emulator.client(name) for name in ("lakeformation", "iam"))
-    iam.create_role(RoleName="there", AssumeRolePolicyDocument="{}")
-    there = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/there"}
-    settings = lake.get_data_lake_settings()["DataLakeSettings"]
-    lake.put_data_lake_settings(DataLakeSettings={**settings, "DataLakeAdmins": [there]})
-    arn = {"Fn::GetAtt": ["Role", "Arn"]}
-    given = {"Admins": [{"DataLakePrincipalIdentifier": arn}], "MutationType": "APPEND"}
-    appended = resource("Settings", "AWS::LakeFormation::DataLakeSettings", given)
-
-    def admins() -> list[str]:
-        found = lake.get_data_lake_settings()["DataLakeSettings"]["DataLakeAdmins"]
-        return [item["DataLakePrincipalIdentifier"].rsplit("/", 1)[1] for item in found]
-
-    stacks.deploy("admins", template(role("added"), appended))
-    assert admins() == ["there", "added"]
-
-    stacks.delete("admins")
-    assert admins() == ["there"]
-
-
-def test_a_tag_reaches_the_columns_that_have_none_of_their_own(stacks: Stacks) -> None:
-    def tag(name: str, value: str, on: dict[str, Any]) -> dict[str, Any]:
-        pair = {"CatalogId": ACCOUNT, "TagKey": {"Ref": "Tag"}, "TagValues": [value]}
-        given = {"Resource": on, "LFTags": [pair]}
-        return resource(name, "AWS::LakeFormation::TagAssociation", given)
-
-    one = {"CatalogId": ACCOUNT, "DatabaseName": {"Ref": "Database"}, "Name": {"Ref": "Table"}}
-    given = {"TagKey": "kind", "TagValues": ["open", "closed"]}
-    body = template(
-        database("tagged"),
-        table("t", "a", "b"),
-        resource("Tag", "AWS::LakeFormation::Tag", given),
-        tag("OnTable", "closed", {"Table": one}),
-        tag("OnColumn", "open", {"TableWithColumns": {**one, "ColumnNames": ["a"]}}),
-    )
-    assert stacks.deploy("tagged", body) == "CREATE_COMPLETE"
-
-    both = {"DatabaseName": "tagged", "Name": "t", "ColumnNames": ["a", "b"]}
-    found = stacks.emulator.client("lakeformation").get_resource_lf_tags(
-        Resource={"TableWithColumns": both}
-    )
-    values = {c["Name"]: c["LFTags"][0]["TagValues"] for c in found["LFTagsOnColumns"]}
-    assert values == {"a": ["open"], "b": ["closed"]}
 
 
 def test_a_bucket_policy_is_stored_and_not_enforced(stacks: Stacks) -> None:

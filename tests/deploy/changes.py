@@ -1,0 +1,151 @@
+"""What a fork changes between two deploys, and what it gets wrong."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.infra.contracts import column_of, mortgages, table_of
+
+Document = dict[str, Any]
+READER = "data-scientist"
+SHOWN = ("complaint_id", "product")
+SHOWN_NEXT = ("complaint_id", "received_at", "product")
+
+
+def first_update(document: Document) -> None:
+    """A column more, one that few may read from now on, and rows for one reader only."""
+    _change(document, "pii", SHOWN)
+
+
+def second_update(document: Document) -> None:
+    """The same with another filter, and the column open to bias evaluation.
+
+    By way of pii, as docs/pitfalls.md says: in one deploy the new tag might go with the old.
+    """
+    _change(document, "sensitive", SHOWN_NEXT)
+
+
+def _change(document: Document, channel: str, shown: tuple[str, ...]) -> None:
+    table = table_of(document)
+    table["properties"].append(
+        {
+            "name": "branch",
+            "description": "The branch that took the complaint.",
+            "logicalType": "string",
+            "classification": "none",
+        }
+    )
+    column_of(document, "channel")["classification"] = channel
+    (text,) = [item for item in table["customProperties"] if item["property"] == "textColumns"]
+    text["value"].remove("channel")  # only what a broker may read becomes text
+    mortgages(*shown, persona=READER)(document)
+
+
+def add_admin(app: Any, account: str) -> None:
+    """A second administrator of the lake."""
+    settings = app.node.find_child("LakeFormationAccount").node.find_child("Settings")
+    arn = f"arn:aws:iam::{account}:role/sashiko-dev-break-glass"
+    settings.add_property_override("Admins.1", {"DataLakePrincipalIdentifier": arn})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """What AWS would refuse, and what is to be said of it.
+
+    Attributes:
+        name: what is wrong.
+        stack: whose template it is made in.
+        make: makes it in that template's resources, and returns the logical id.
+        where: the property that has to be named.
+        reason: what has to be said of the property.
+    """
+
+    name: str
+    stack: str
+    make: Callable[[Document], str]
+    where: str
+    reason: str
+
+    def spoil(self, folder: Path, new: Path) -> str:
+        """Makes the mistake in a copy of an assembly; returns the logical id of the resource.
+
+        A changed template takes no synth, but a new hash: the command line uploads it under that,
+        and does not look into what is there.
+        """
+        shutil.copytree(folder, new, dirs_exist_ok=True)
+        file = new / f"cdk.out/{self.stack}.template.json"
+        template = json.loads(file.read_text())
+        name = self.make(template["Resources"])
+        file.write_text(json.dumps(template))
+        assets = new / f"cdk.out/{self.stack}.assets.json"
+        (before,) = [
+            key
+            for key, item in json.loads(assets.read_text())["files"].items()
+            if item["source"]["path"] == file.name
+        ]
+        after = hashlib.sha256(file.read_bytes()).hexdigest()
+        for text in (assets, new / "cdk.out/manifest.json"):
+            text.write_text(text.read_text().replace(before, after))
+        return name
+
+
+def _of_the_first(kind: str, **properties: Any) -> Callable[[Document], str]:
+    """Changes the first resource of a type."""
+
+    def make(resources: Document) -> str:
+        name, body = next(item for item in resources.items() if item[1]["Type"] == kind)
+        body["Properties"].update(properties)
+        return name
+
+    return make
+
+
+def _filter_of_a_missing_column(resources: Document) -> str:
+    resources["Rows"] = {
+        "Type": "AWS::LakeFormation::DataCellsFilter",
+        "Properties": {
+            "TableCatalogId": {"Ref": "AWS::AccountId"},
+            "DatabaseName": "sashiko_dev",
+            "TableName": "complaints",
+            "Name": "rows",
+            "ColumnNames": ["complaint_id", "missing"],
+            "RowFilter": {"FilterExpression": "product = 'Mortgage'"},
+        },
+    }
+    return "Rows"
+
+
+MISTAKES = (
+    Mistake(
+        name="an unknown property",
+        stack="Network",
+        make=_of_the_first("AWS::Logs::LogGroup", RetentionDays=7),
+        where="RetentionDays",
+        reason="Additional properties are not allowed",
+    ),
+    Mistake(
+        name="a worker that Glue lacks",
+        stack="DataLake",
+        make=_of_the_first("AWS::Glue::Job", WorkerType="G.3X"),
+        where="WorkerType",
+        reason="'G.3X'",
+    ),
+    Mistake(
+        name="a permission that Lake Formation lacks",
+        stack="Governance",
+        make=_of_the_first("AWS::LakeFormation::PrincipalPermissions", Permissions=["READ"]),
+        where="Permissions",
+        reason="'READ'",
+    ),
+    Mistake(
+        name="a filter on a column that is not there",
+        stack="Governance",
+        make=_filter_of_a_missing_column,
+        where="Column",
+        reason="missing",
+    ),
+)

@@ -1,0 +1,86 @@
+"""What an earlier deploy may have left in an account; each comes with its undoing."""
+
+import json
+
+from sashiko.aws.names import exec_role_arn
+from tests.deploy.governed import Governed, Undo
+
+CURATED = "sashiko-dev-curated-111122223333-us-east-1"
+
+
+def make_role(account: Governed, name: str) -> Undo:
+    iam = account.emulator.client("iam")
+    if name not in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    return lambda: iam.delete_role(RoleName=name)
+
+
+def bucket(account: Governed) -> Undo:
+    s3 = account.emulator.client("s3")
+    s3.create_bucket(Bucket=CURATED)
+    return lambda: s3.delete_bucket(Bucket=CURATED)
+
+
+def role(account: Governed) -> Undo:
+    return make_role(account, "sashiko-dev-broker")
+
+
+def policy(account: Governed) -> Undo:
+    iam = account.emulator.client("iam")
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    made = iam.create_policy(PolicyName="sashiko-dev-boundary", PolicyDocument=document)
+    return lambda: iam.delete_policy(PolicyArn=made["Policy"]["Arn"])
+
+
+def key(account: Governed) -> Undo:
+    kms = account.emulator.client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName="alias/sashiko-dev-lake", TargetKeyId=key)
+    return lambda: kms.delete_alias(AliasName="alias/sashiko-dev-lake")
+
+
+def log_group(account: Governed) -> Undo:
+    logs, templates = account.emulator.client("logs"), account.environment.templates
+    (group,) = templates.of_type("AWS::Logs::LogGroup")
+    name = group.properties["LogGroupName"]
+    logs.create_log_group(logGroupName=name)
+    return lambda: logs.delete_log_group(logGroupName=name)
+
+
+def database(account: Governed) -> Undo:
+    account.glue.create_database(DatabaseInput={"Name": account.database})
+    return lambda: account.glue.delete_database(Name=account.database)
+
+
+def job(account: Governed) -> Undo:
+    name = "sashiko-dev-etl-complaints"
+    account.glue.create_job(Name=name, Role="x", Command={"Name": "glueetl"})
+    return lambda: account.glue.delete_job(JobName=name)
+
+
+def ruleset(account: Governed) -> Undo:
+    name = "sashiko-dev-etl-complaints"
+    account.glue.create_data_quality_ruleset(Name=name, Ruleset="Rules = [RowCount > 0]")
+    return lambda: account.glue.delete_data_quality_ruleset(Name=name)
+
+
+def security_configuration(account: Governed) -> Undo:
+    kind = "AWS::Glue::SecurityConfiguration"
+    (made,) = account.environment.templates.of_type(kind)
+    name = made.properties["Name"]
+    account.glue.create_security_configuration(Name=name, EncryptionConfiguration={})
+    return lambda: account.glue.delete_security_configuration(Name=name)
+
+
+def workgroup(account: Governed) -> Undo:
+    athena = account.emulator.client("athena")
+    athena.create_work_group(Name="sashiko-dev-snapshots-training")
+    return lambda: athena.delete_work_group(WorkGroup="sashiko-dev-snapshots-training")
+
+
+def location(account: Governed) -> Undo:
+    arn = min(account.environment.governance.locations)
+    role = exec_role_arn(account.environment.settings)
+    account.formation.register_resource(ResourceArn=arn, RoleArn=role)
+    return lambda: account.formation.deregister_resource(ResourceArn=arn)
