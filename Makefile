@@ -13,6 +13,9 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 # (PYTHONDONTWRITEBYTECODE) each of them would compile what it imports.
 UV := UV_COMPILE_BYTECODE=1 env -u PYTHONDONTWRITEBYTECODE $(BIN)/uv
 LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-package torch --no-emit-find-links --no-header
+# For images/*/Dockerfile: their Python and C library, and the versions that `make run` has.
+IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_64-manylinux_2_34 --generate-hashes --no-emit-find-links --no-header \
+  -c requirements/run.txt
 PYTHONS := python3.11 python3 python
 ENV ?= dev
 # jsii warns of a Node that it was not tested with, at each start; the command line reports its use to AWS.
@@ -107,6 +110,10 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(LOCK) requirements/run.in -o requirements/run.txt
 	$(LOCK) requirements/infra.in -c requirements/run.txt -o requirements/infra.txt
 	$(LOCK) requirements/dev.in -c requirements/infra.txt -c requirements/run.txt -o requirements/dev.txt
+	$(IMAGE_LOCK) requirements/job.in -o requirements/job.txt
+	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging --no-emit-package typing-extensions \
+	  --no-emit-package sympy --no-emit-package mpmath \
+	  requirements/serving-cpu.in -o requirements/serving-cpu.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt

@@ -50,7 +50,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     artifacts = bucket_name(settings, "artifacts")
     session = pipeline_session(settings)
     jobs = Jobs(settings=settings, session=session, execution_prefix=f"s3://{artifacts}/runs")
-    images = job_images(settings)
+    images = job_images(settings, recipe.compile.target)
     staged = stage(recipe, contract_file=contract_file, bucket=artifacts)
     config = {step: channel.uri for step, channel in staged.config.items()}
     governed = GovernedData(
@@ -111,6 +111,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
         },
         outputs=("artifact", "lock"),
+        environment=images.serving.lock_environment(),
         job=settings.jobs.scoring,
     )
     champion = registration.champion()

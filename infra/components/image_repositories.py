@@ -1,7 +1,7 @@
 """Where the environment's container images lie, and which role may pull which of them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_ecr as ecr
@@ -12,6 +12,7 @@ from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
 from sashiko.aws.images import JobImage, JobImages, job_images
 from sashiko.aws.names import Role
+from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 
 _URI = re.compile(
@@ -49,6 +50,7 @@ class ImageRepositories(Construct):
         id: str,
         *,
         settings: Settings,
+        recipes: Sequence[Recipe],
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -58,12 +60,13 @@ class ImageRepositories(Construct):
             scope: the Platform stack.
             id: the construct's id.
             settings: the environment.
+            recipes: what is trained; what it compiles for says which image serves.
             key: encrypts the images; who pulls needs no permission on it.
             removal_policy: what becomes of them, and of their images, when the stack is destroyed.
         """
         super().__init__(scope, id)
-        images = job_images(settings)
-        found = [_URI.match(image.uri) for image in images.all()]
+        sets = [job_images(settings, recipe.compile.target) for recipe in recipes]
+        found = [_URI.match(image.uri) for images in sets for image in images.all()]
         own = sorted({uri["name"] for uri in found if uri and uri["account"] == settings.account})
         self.repositories = {
             name: ecr.Repository(
@@ -91,11 +94,12 @@ class ImageRepositories(Construct):
             )
             for name in own
         }
-        for role, used in _runs(images).items():
-            self._let_pull(settings, role, used)
+        runs = [_runs(images) for images in sets]
+        for role in runs[0]:
+            arns = {_arn(image) for images in runs for image in images[role]}
+            self._let_pull(settings, role, sorted(arns))
 
-    def _let_pull(self, settings: Settings, role: Role, images: tuple[JobImage, ...]) -> None:
-        arns = sorted({_arn(image) for image in images})
+    def _let_pull(self, settings: Settings, role: Role, arns: Sequence[str]) -> None:
         RolePolicy(
             self,
             f"Pull-{role}",

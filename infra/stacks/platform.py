@@ -30,7 +30,9 @@ class Platform(EnvironmentStack):
         )
         keep = self.removal_policy
         key = PlatformKey(self, "Key", settings=settings, removal_policy=keep)
-        ImageRepositories(self, "Images", settings=settings, key=key, removal_policy=keep)
+        ImageRepositories(
+            self, "Images", settings=settings, recipes=recipes, key=key, removal_policy=keep
+        )
         ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
         TrackingApp(self, "Tracking", settings=settings)
         SigningKey(self, "Signing", settings=settings, removal_policy=keep)

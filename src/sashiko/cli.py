@@ -15,6 +15,7 @@ from sashiko.commands import (
     definition,
     doctor,
     empty_buckets,
+    images,
     model,
     permissions,
     predict,
@@ -36,6 +37,7 @@ app.command("definition")(definition.definition)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
 app.command("empty-buckets")(empty_buckets.empty_buckets)
+app.command("images")(images.images)
 app.command("permissions")(permissions.permissions)
 app.command("clean")(run.clean)
 app.add_typer(runs.app, name="runs")

@@ -70,6 +70,8 @@ def _allowed_in_names(project: str) -> str:
     return project
 
 
+ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-inf2", "clarify"]
+ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 EnvironmentName = Literal["dev", "local", "prod"]
 Duration = Annotated[
     int,
@@ -189,6 +191,8 @@ class Settings(Frozen):
         network: the VPC.
         budget: what it may cost.
         alerts: who hears of it.
+        image_digests: name in aws/images.yaml -> digest by which that image of AWS is pinned;
+            `sashiko images` prints how to look one up.
     """
 
     project: Annotated[
@@ -206,6 +210,7 @@ class Settings(Frozen):
     network: NetworkSection
     budget: BudgetSection
     alerts: AlertsSection
+    image_digests: dict[ImageName, ImageDigest]
 
     def role_arn(self, role: str) -> str:
         """Returns the ARN of one of the fixed-name job roles, such as `broker`."""

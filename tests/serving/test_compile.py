@@ -70,7 +70,9 @@ def outputs(model, tmp_path_factory):
     running = [
         subprocess.Popen(
             [sys.executable, "-B", root / "processing" / "input" / "code" / "compile_model.py"],
-            env=os.environ | {"OPT_ML": str(root), "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"},
+            env=os.environ
+            | {"OPT_ML": str(root), "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
+            | {"SERVING_IMAGE": "serving:1"},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -128,7 +130,8 @@ def test_graphs_have_fixed_shapes_share_the_weights_and_name_no_path(outputs, tm
 
 def test_the_lock_says_what_was_compiled(outputs) -> None:
     lock = json.loads((outputs[0] / "lock" / "compile-lock.json").read_text())
-    assert lock["target"] == "cpu"
+    assert (lock["target"], lock["image"]) == ("cpu", "serving:1")
+    assert (lock["neuron_sdk"], lock["compiler"]) == (None, None)
     assert (lock["batch_sizes"], lock["sequence_lengths"]) == ([1, 4], [8, 16])
     assert 0 <= lock["largest_difference"] <= lock["tolerance"]
     assert {"torch", "onnx", "onnxruntime"} <= set(lock["packages"])

@@ -73,11 +73,35 @@ def test_a_bad_unit_says_which_units_there_are():
     assert "30m, 2h" in text
 
 
-def test_an_instance_type_that_the_job_type_lacks_is_refused():
-    job = {"instance_type": "ml.inf2.xlarge", "volume_size": "30GB", "max_runtime": "1h"}
-    text = error_of(lambda: validate(TrainingJob, job, source="config/dev.yaml"))
-    assert "`instance_type`" in text
-    assert "ml.m5.large" in text
+@pytest.mark.parametrize(
+    ("kind", "known", "lacking"),
+    [
+        (ProcessingJob, "ml.m5.large", "ml.inf2.xlarge"),
+        (ProcessingJob, "ml.p5.4xlarge", "ml.trn1.2xlarge"),
+        (ProcessingJob, "ml.c5.xlarge", "ml.c5n.xlarge"),
+        (TrainingJob, "ml.trn1.2xlarge", "ml.inf2.xlarge"),
+        (TrainingJob, "ml.g5.xlarge", "ml.g5.xxlarge"),
+    ],
+)
+def test_an_instance_type_that_the_job_type_lacks_is_refused(kind, known, lacking):
+    job = {"instance_type": known, "volume_size": "30GB", "max_runtime": "1h"}
+    assert validate(kind, job, source="config/dev.yaml").instance_type == known
+    job["instance_type"] = lacking
+    text = error_of(lambda: validate(kind, job, source="config/dev.yaml"))
+    assert "config/dev.yaml: key `instance_type`" in text
+    family = lacking.rsplit(".", 1)[0]
+    assert f"{family}." in text.split("allowed:")[1] or "ml.m5.large" in text
+
+
+def test_an_image_that_a_digest_is_given_for_must_be_known(tmp_path):
+    for file in (ROOT / "config").glob("*.yaml"):
+        (tmp_path / file.name).write_text(file.read_text())
+    with (tmp_path / "dev.yaml").open("a") as file:
+        file.write(f'image_digests: {{gpu: "sha256:{"a" * 64}"}}\n')
+    text = error_of(lambda: load_settings("dev", folder=tmp_path))
+    assert "dev.yaml" in text
+    assert "`image_digests" in text
+    assert "job-cpu" in text
 
 
 def test_an_unknown_environment_lists_the_known_ones():

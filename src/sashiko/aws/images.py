@@ -1,23 +1,54 @@
-"""The images that the pipeline's jobs run in, one map.
+"""The images that the pipeline's jobs run in, and AWS's images that those are built from.
 
-All four are the project's own, in ECR repositories of the account. `train` and `bias` are the job
-image with another default entrypoint: SageMaker starts a training image with the one argument
-`train`, and the bias image stands in for Clarify's, which is started without any.
+The project's own lie in ECR repositories of the account. `train` and `bias` are the job image with
+another default entrypoint: SageMaker starts a training image with the one argument `train`, and the
+bias image stands in for Clarify's, which is started without any. Nothing is looked up here.
 """
 
 from dataclasses import dataclass
 
 from sashiko import __version__
+from sashiko.aws.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
 from sashiko.aws.names import prefix
-from sashiko.settings import Settings
+from sashiko.errors import InputError
+from sashiko.settings import ImageName, Settings, file_of
+
+_ENTRYPOINTS: dict[OwnImage, tuple[str, ...]] = {
+    "job": ("python3",),
+    "train": ("python3", "-m", "sashiko.steps.train"),
+    "bias": ("python3", "-m", "sashiko.steps.bias"),
+    "serving": ("python3",),
+}
+_DOCKERFILES = {"serving": "images/serving/Dockerfile"}
 
 
 @dataclass(frozen=True)
 class JobImage:
-    """An image's URI and what it runs when a job names no entrypoint."""
+    """An image's URI and what it runs when a job names no entrypoint.
+
+    Attributes:
+        uri: what a job names.
+        entrypoint: the command.
+        reference: the URI without what differs by account, region and environment.
+        neuron_sdk: the Neuron SDK in it, if any.
+        compiler: the version of its Neuron compiler, if any.
+    """
 
     uri: str
     entrypoint: tuple[str, ...]
+    neuron_sdk: str | None = None
+    compiler: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """Returns name and tag or digest, which are the same in each environment."""
+        return self.uri.rpartition("/")[2]
+
+    def lock_environment(self) -> dict[str, str]:
+        """Tells Compile what its lock is to say: a job cannot read its own image's name."""
+        neuron = {"NEURON_SDK": self.neuron_sdk, "NEURON_COMPILER": self.compiler}
+        known = {name: version for name, version in neuron.items() if version}
+        return {"SERVING_IMAGE": self.reference, **known}
 
 
 @dataclass(frozen=True)
@@ -34,16 +65,143 @@ class JobImages:
         return (self.job, self.train, self.bias, self.serving)
 
 
-def job_images(settings: Settings) -> JobImages:
-    """Names the images of an environment; nothing is looked up."""
-    registry = f"{settings.account}.dkr.ecr.{settings.region}.amazonaws.com/{prefix(settings)}"
+@dataclass(frozen=True)
+class AwsImage:
+    """One of AWS's images as an environment names it.
 
-    def image(name: str, *entrypoint: str) -> JobImage:
-        return JobImage(uri=f"{registry}/{name}:{__version__}", entrypoint=entrypoint)
+    Attributes:
+        name: its name in the map.
+        uri: by digest where one is pinned, else by tag.
+        account: AWS's account that holds it in the region.
+        digest: the pinned digest, if any.
+        pin: what the map says of it.
+    """
 
+    name: ImageName
+    uri: str
+    account: str
+    digest: str | None
+    pin: PinnedImage
+
+
+@dataclass(frozen=True)
+class ImageBuild:
+    """How one of the project's images is built: `docker build` in the repository's root.
+
+    Attributes:
+        image: the image.
+        dockerfile: relative to the root.
+        target: the stage of it.
+        base: AWS's image, for the build argument `BASE`.
+    """
+
+    image: OwnImage
+    dockerfile: str
+    target: str
+    base: AwsImage
+
+
+def job_images(settings: Settings, target: str) -> JobImages:
+    """Names the images that an environment's jobs run in.
+
+    Args:
+        settings: the environment.
+        target: what the recipe compiles for.
+
+    Raises:
+        InputError: if there is no serving image for the target, or none in the region, or if the
+            training image does not run on the instance type that the settings name.
+    """
+    _check_training(settings)
     return JobImages(
-        job=image("job", "python3"),
-        train=image("train", "python3", "-m", "sashiko.steps.train"),
-        bias=image("bias", "python3", "-m", "sashiko.steps.bias"),
-        serving=image("serving", "python3"),
+        job=_own(settings, "job"),
+        train=_own(settings, "train"),
+        bias=_own(settings, "bias"),
+        serving=_serving(settings, target),
     )
+
+
+def aws_image(settings: Settings, name: str) -> AwsImage:
+    """Names one of AWS's images in an environment's region.
+
+    Raises:
+        InputError: if the map lacks the image, or the image the region.
+    """
+    known, pin = pinned(name)
+    accounts = image_map().regions(known)
+    account = accounts.get(settings.region)
+    if account is None:
+        raise InputError(
+            f"{file_of('region', settings.environment)}: key `region`: AWS has no image `{known}` "
+            f"({pin.repository}) in {settings.region}; it has one in {', '.join(sorted(accounts))}"
+            f" ({MAP_FILE})"
+        )
+    digest = settings.image_digests.get(known) or pin.digest
+    return AwsImage(
+        name=known,
+        uri=_uri(account, settings.region, pin.repository, f"@{digest}" if digest else pin.tag),
+        account=account,
+        digest=digest,
+        pin=pin,
+    )
+
+
+def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
+    """Says how the project's images that a recipe needs are built.
+
+    Args:
+        settings: the environment.
+        target: what the recipe compiles for.
+
+    Raises:
+        InputError: if AWS has a base not in the environment's region.
+    """
+    bases = [aws_image(settings, name) for name in ("job-cpu", "job-gpu", f"serving-{target}")]
+    return tuple(build for base in bases for build in builds_from(base))
+
+
+def builds_from(base: AwsImage) -> tuple[ImageBuild, ...]:
+    """Says how the project's images on one base are built."""
+    return tuple(
+        ImageBuild(
+            image=own,
+            dockerfile=_DOCKERFILES.get(own, "images/job/Dockerfile"),
+            target=own,
+            base=base,
+        )
+        for own in base.pin.builds
+    )
+
+
+def _check_training(settings: Settings) -> None:
+    base, instance = image_map().images["job-gpu"], settings.jobs.training.instance_type
+    if instance.split(".")[1] in base.not_on:
+        raise InputError(
+            f"{file_of('jobs', settings.environment)}: key `jobs.training.instance_type`: the "
+            f"training image ({base.tag}) does not run on {instance}, nor on any other of "
+            f"{', '.join(f'ml.{family}' for family in base.not_on)}; ml.g5.xlarge is the default"
+        )
+
+
+def _serving(settings: Settings, target: str) -> JobImage:
+    name, pin = pinned(f"serving-{target}")
+    if pin.builds:
+        return _own(settings, "serving")
+    return JobImage(
+        uri=aws_image(settings, name).uri,
+        entrypoint=_ENTRYPOINTS["serving"],
+        neuron_sdk=pin.neuron.sdk if pin.neuron else None,
+        compiler=pin.neuron.compiler if pin.neuron else None,
+    )
+
+
+def _own(settings: Settings, name: OwnImage) -> JobImage:
+    repository = f"{prefix(settings)}/{name}"
+    uri = _uri(settings.account, settings.region, repository, __version__)
+    return JobImage(uri=uri, entrypoint=_ENTRYPOINTS[name])
+
+
+def _uri(account: str, region: str, repository: str, version: str) -> str:
+    """Names an image by tag, or by digest where `version` begins with `@`."""
+    separator = "" if version.startswith("@") else ":"
+    return f"{account}.dkr.ecr.{region}.amazonaws.com/{repository}{separator}{version}"

@@ -117,6 +117,9 @@ def _write_lock(
 ) -> None:
     lock = {
         "target": settings["target"],
+        "image": os.environ["SERVING_IMAGE"],
+        "neuron_sdk": os.environ.get("NEURON_SDK"),
+        "compiler": os.environ.get("NEURON_COMPILER"),
         "dtype": "float32",
         "onnx_opset": OPSET,
         "python": ".".join(str(part) for part in sys.version_info[:2]),

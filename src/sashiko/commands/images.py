@@ -1,0 +1,81 @@
+"""`sashiko images`: AWS's images that an environment builds from, and how to pin them."""
+
+import json
+from collections.abc import Mapping
+
+import typer
+
+from sashiko.aws.image_map import image_map
+from sashiko.aws.images import AwsImage, aws_image, builds_from
+from sashiko.commands.options import AsJson, DeployedEnvironment
+from sashiko.errors import InputError
+from sashiko.settings import Settings, load_settings
+
+
+def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
+    """Print AWS's images in the environment's region, and how to pin the ones that have no digest.
+
+    It reads the pinned map and asks nobody. An image that AWS does not have in the region is named
+    with the regions that have it.
+    """
+    settings = load_settings(env)
+    found, lacking = _found(settings)
+    if json_:
+        typer.echo(json.dumps(_as_json(settings, found, lacking), indent=2))
+        return
+    for image in found:
+        builds = ", ".join(image.pin.builds)
+        typer.echo(f"{image.name}: {image.uri}")
+        typer.echo(f"  {f'builds {builds}' if builds else 'used as it is'}")
+        typer.echo(f"  source: {image.pin.sources[0]}, {image.pin.checked}")
+        if image.digest is None:
+            typer.echo(f"  no digest; look it up: {digest_command(settings, image)}")
+    for problem in lacking:
+        typer.echo(f"not here: {problem}")
+    if any(image.digest is None for image in found):
+        typer.echo(f"\n{image_map().no_digest}")
+
+
+def digest_command(settings: Settings, image: AwsImage) -> str:
+    """Returns the command that looks an image's digest up; it needs an account's credentials."""
+    return (
+        f"aws ecr describe-images --registry-id {image.account} --region {settings.region} "
+        f"--repository-name {image.pin.repository} --image-ids imageTag={image.pin.tag} "
+        "--query 'imageDetails[0].imageDigest' --output text"
+    )
+
+
+def _found(settings: Settings) -> tuple[list[AwsImage], list[str]]:
+    found, lacking = [], []
+    for name in image_map().images:
+        try:
+            found.append(aws_image(settings, name))
+        except InputError as error:
+            lacking.append(str(error))
+    return found, lacking
+
+
+def _as_json(settings: Settings, found: list[AwsImage], lacking: list[str]) -> Mapping[str, object]:
+    return {
+        "images": [
+            {
+                "name": image.name,
+                "uri": image.uri,
+                "digest": image.digest,
+                "look_up": None if image.digest else digest_command(settings, image),
+                **image.pin.model_dump(mode="json", include={"sources", "checked"}),
+            }
+            for image in found
+        ],
+        "builds": [
+            {
+                "image": build.image,
+                "dockerfile": build.dockerfile,
+                "target": build.target,
+                "base": build.base.uri,
+            }
+            for image in found
+            for build in builds_from(image)
+        ],
+        "lacking": lacking,
+    }

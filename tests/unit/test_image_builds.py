@@ -1,0 +1,162 @@
+"""The images' Dockerfiles and locks: held against the map of images and what the steps import."""
+
+import ast
+import json
+import re
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from sashiko.aws.image_map import image_map
+from sashiko.aws.images import aws_image, image_builds, job_images
+from sashiko.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(update={"region": "us-east-1"})
+
+
+def dockerfile(build):
+    return (ROOT / build.dockerfile).read_text()
+
+
+BUILDS = image_builds(SETTINGS, "cpu")
+
+
+def test_each_of_the_jobs_own_images_has_one_build():
+    assert sorted(build.image for build in BUILDS) == ["bias", "job", "serving", "train"]
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.image)
+def test_a_dockerfile_starts_from_the_maps_image_and_has_the_target(build):
+    text = dockerfile(build)
+    default = {"job": "job-cpu", "serving": "serving-cpu"}[Path(build.dockerfile).parent.name]
+    assert re.findall(r"^ARG (\S+)$", text, re.M) == [f"BASE={aws_image(SETTINGS, default).uri}"]
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$", text, re.M)
+    assert len(stages) == len(re.findall(r"^FROM", text, re.M))
+    names = [name for _, name in stages]
+    assert build.target in names
+    assert {source for source, _ in stages} <= {"${BASE}", *names}
+
+
+@pytest.mark.parametrize("name", ["job", "train", "bias"])
+def test_an_image_runs_what_the_local_runner_runs_for_it(name):
+    text = (ROOT / "images/job/Dockerfile").read_text()
+    stage = re.split(rf"^FROM \S+ AS {name}$", text, flags=re.M)[1].split("\nFROM")[0]
+    entrypoint = json.loads(re.search(r"^ENTRYPOINT (\[.*\])$", stage, re.M)[1])
+    own = getattr(job_images(SETTINGS, "cpu"), name).entrypoint
+    assert tuple(entrypoint[-len(own) :]) == own
+    wrapper = ["/usr/local/bin/entrypoint.sh"] if name == "train" else []
+    assert entrypoint[: -len(own)] == wrapper
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.image)
+def test_what_a_dockerfile_copies_is_in_the_context_and_in_the_repository(build):
+    kept = [
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    for line in re.findall(r"^COPY (.*) \S+$", dockerfile(build), re.M):
+        for source in line.split():
+            assert source in kept
+            assert (ROOT / source).exists()
+    assert all(list(ROOT.glob(name)) for name in kept), "the context lists a file that is gone"
+
+
+def locked(name):
+    text = (ROOT / f"requirements/{name}.txt").read_text()
+    found = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text, re.M))
+    assert len(found) == len(re.findall(r"^[a-z]", text, re.M)), "a line without a version"
+    return found
+
+
+@pytest.mark.parametrize("name", ["job", "serving-cpu"])
+def test_the_images_locks_have_hashes_and_the_versions_of_make_run(name):
+    blocks = re.split(r"\n(?=[a-z])", (ROOT / f"requirements/{name}.txt").read_text())
+    assert all("--hash=sha256:" in block for block in blocks)
+    run = locked("run")
+    versions = locked(name)
+    assert {key: run.get(key) for key in versions} == versions
+    # What the base brings may not be replaced in it.
+    assert not set(versions) & {"torch", "torchvision"}
+
+
+def test_the_bases_torch_is_the_one_that_make_run_tests():
+    torch = (ROOT / "requirements/torch.txt").read_text().strip()
+    for name in ("job-cpu", "job-gpu"):
+        assert torch == f"torch=={image_map().images[name].packages['torch']}"
+
+
+def test_the_bases_python_is_the_one_of_their_locks_and_dockerfile():
+    makefile = (ROOT / "Makefile").read_text()
+    images = re.search(r"^IMAGE_LOCK := .*--python-version (\S+)", makefile, re.M)[1]
+    assert {image_map().images[n].python for n in ("job-cpu", "job-gpu", "serving-cpu")} == {images}
+    assert f"/opt/sashiko/lib/python{images}/" in (ROOT / "images/job/Dockerfile").read_text()
+    serving = re.search(r"--python-version (\S+) .*requirements/serving\.in", makefile)[1]
+    assert image_map().images["serving-inf2"].python == serving
+
+
+def test_the_toolkit_that_drives_the_handler_in_tests_is_the_serving_images():
+    versions, pinned = locked("serving"), image_map().images["serving-inf2"].packages
+    both = set(versions) & set(pinned)
+    assert {"transformers", "multi-model-server"} <= both
+    assert {name: versions[name] for name in both} == {name: pinned[name] for name in both}
+
+
+# --- the steps' imports ---------------------------------------------------------------------------
+
+# The local lake's engine; and the SDK of MLflow's App, a plugin that mlflow finds by itself.
+ONLY_LOCALLY, PLUGINS = {"duckdb"}, {"sagemaker-mlflow"}
+BUILD, FROM_THE_BASE, WITH_BOTO3 = {"setuptools"}, {"torch"}, {"botocore"}
+
+
+def module_file(name):
+    path = ROOT / "src" / name.replace(".", "/")
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+def imported(path):
+    """Every module that a file names in an import, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def what_the_steps_import():
+    """Follows imports from the steps to all that they may reach, within the package and out."""
+    waiting = [
+        *(ROOT / "src/sashiko/steps").glob("*.py"),
+        *(ROOT / "src/sashiko/serving").glob("*"),
+    ]
+    waiting = [path for path in waiting if path.name in HANDLER or "steps" in path.parts]
+    seen, others = set(), set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in imported(path):
+            if not name.startswith("sashiko"):
+                others.add(name.partition(".")[0])
+            elif found := module_file(name):
+                waiting.append(found)
+    of = packages_distributions()
+    found = [{re.sub("[-_.]+", "-", d.lower()) for d in of.get(name, ())} for name in others]
+    return [names for names in found if names]
+
+
+HANDLER = {"bundle.py", "inference.py", "payload.py", "scorer.py", "text.py"}
+
+
+def test_the_job_image_has_what_the_steps_import_and_no_more():
+    lines = (ROOT / "requirements/job.in").read_text().splitlines()
+    wanted = {re.split("[=<>]", line)[0] for line in lines if line[:1].isalpha()}
+    elsewhere = ONLY_LOCALLY | FROM_THE_BASE | WITH_BOTO3
+    needed = [names for names in what_the_steps_import() if not names & elsewhere]
+    assert [names for names in needed if not names & wanted] == []
+    assert wanted - PLUGINS - BUILD - set().union(*needed) == set()
+    assert wanted <= set(locked("job"))
