@@ -63,7 +63,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     )
     registration = Registration(
         jobs=jobs,
-        image=images.job,
+        images=images,
         recipe=recipe,
         registry=registry,
         tracking_uri=tracking_uri,
@@ -150,10 +150,11 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         "metrics": output_uri(evaluate, "metrics"),
         "decision": output_uri(evaluate, "decision"),
     }
+    intervals = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
     track = registration.track(
         {
             **found,
-            **({"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}),
+            **intervals,
             **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
         }
     )
@@ -163,10 +164,12 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "artifact": output_uri(compile_, "artifact"),
             "lock": output_uri(compile_, "lock"),
             **found,
+            **intervals,
             "snapshot-manifest": output_uri(snapshot, "manifest"),
             "tracking": output_uri(track, "tracking"),
             "verdicts": output_uri(track, "verdicts"),
         },
+        data_uri=output_uri(snapshot, "data"),
     )
 
     model_gate = _gate("ModelGate", judged=_present(evaluate, judge_bias), then=[register])

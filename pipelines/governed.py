@@ -60,7 +60,7 @@ class GovernedData:
             image=self.images.job,
             entrypoint=step_module("snapshot"),
             arguments=["--view", view, "--lake-uri", self.lake_uri, "--as-of", self.as_of],
-            # The one step that calls AWS itself; what a container's environment says of the
+            # A step that calls AWS itself; what a container's environment says of the
             # region is not documented for Processing.
             environment={"AWS_REGION": self.jobs.settings.region},
             inputs={"config": self.config[name], **inputs},

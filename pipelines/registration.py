@@ -7,7 +7,8 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.jobs import Jobs, Uri, step_module
-from sashiko.aws.images import JobImage
+from sashiko.aws.images import JobImages
+from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.recipe import Recipe
 
 
@@ -17,7 +18,7 @@ class Registration:
 
     Attributes:
         jobs: makes steps.
-        image: what they run in.
+        images: what they run in, and what a registered model is served in.
         recipe: what is fine-tuned.
         registry: which kind of registry.
         tracking_uri: of MLflow.
@@ -25,7 +26,7 @@ class Registration:
     """
 
     jobs: Jobs
-    image: JobImage
+    images: JobImages
     recipe: Recipe
     registry: Uri
     tracking_uri: Uri
@@ -33,7 +34,7 @@ class Registration:
 
     def champion(self) -> ProcessingStep:
         """ResolveChampion: the version in use, to compare with."""
-        group = ["--model-package-group", self.recipe.model_package_group]
+        group = ["--model-package-group", self._group()]
         return self._step(
             "ResolveChampion",
             "resolve_champion",
@@ -63,27 +64,38 @@ class Registration:
             outputs=("tracking", "verdicts"),
         )  # fmt: skip
 
-    def register(self, config: str, evidence: Mapping[str, Uri]) -> ProcessingStep:
+    def register(
+        self, config: str, evidence: Mapping[str, Uri], *, data_uri: Uri
+    ) -> ProcessingStep:
         """Register: a new version of the model package group, with its evidence.
 
         Args:
             config: URI of the step's configuration channel.
             evidence: input name -> S3 URI.
+            data_uri: S3 URI of the training snapshot.
         """
+        settings = self.jobs.settings
         return self._step(
             "Register",
             "register",
             role="registrar",
             arguments=[
                 "--registry", self.registry,
-                "--model-package-group", self.recipe.model_package_group,
+                "--model-package-group", self._group(),
                 "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
                 "--recipe", self.recipe.name,
+                "--data-uri", data_uri,
+                "--models-uri", f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
+                "--serving-image", self.images.serving.uri,
+                "--signing-key", key_alias(settings, "signing"),
                 *self._not_judged(),
             ],
             inputs={"config": config, "run-manifest": self.run_manifest, **evidence},
             outputs=("registration",),
         )  # fmt: skip
+
+    def _group(self) -> str:
+        return model_package_group_name(self.jobs.settings, self.recipe.model_package_group)
 
     def _not_judged(self) -> Sequence[str]:
         bias = self.recipe.bias
@@ -102,10 +114,15 @@ class Registration:
         return self.jobs.processing(
             name,
             role=role,
-            image=self.image,
+            image=self.images.job,
             entrypoint=step_module(module),
             arguments=arguments,
-            environment={"MLFLOW_TRACKING_URI": self.tracking_uri},
+            # They call AWS themselves; what a container's environment says of the region is not
+            # documented for Processing.
+            environment={
+                "AWS_REGION": self.jobs.settings.region,
+                "MLFLOW_TRACKING_URI": self.tracking_uri,
+            },
             inputs=inputs,
             outputs=outputs,
             isolated=False,

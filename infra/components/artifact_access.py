@@ -10,14 +10,13 @@ from constructs import Construct
 from infra.components.allow import Allowed, allow
 from infra.components.role_policy import RolePolicy
 from infra.components.role_table import JOB_ROLES
-from sashiko.aws.names import Role, bucket_name
+from sashiko.aws.names import MODELS, Role, bucket_name
 from sashiko.settings import Settings
 
 _READ = ("s3:GetObject", "s3:GetObjectVersion")
 _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 MLFLOW_FOLDER: Final = "mlflow"
-# What Compile made, and a package in the registry points to.
-_MODELS = "runs/*/Compile/artifact/*"
+_MODELS = f"{MODELS}/*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ PLACES: Mapping[Role, Places] = {
                 "ValidateFacets/verdict",
             ),
         ),
-        writes=_outputs("Register", "Track"),
+        writes=(_MODELS, *_outputs("Register", "Track")),
     ),
     "registry-reader": Places(reads=(_MODELS,), writes=_outputs("ResolveChampion")),
     "training": Places(

@@ -92,9 +92,15 @@ INTERFACES: Mapping[str, Use] = {
     "sagemaker.api": Use(
         callers=("registrar", "registry-reader"),
         actions=(
+            "sagemaker:AddAssociation",
+            "sagemaker:CreateAction",
+            "sagemaker:CreateArtifact",
             "sagemaker:CreateModelPackage",
+            "sagemaker:DescribeAction",
             "sagemaker:DescribeModelPackage",
             "sagemaker:DescribeModelPackageGroup",
+            "sagemaker:ListArtifacts",
+            "sagemaker:ListAssociations",
             "sagemaker:ListModelPackages",
         ),
     ),

@@ -73,7 +73,30 @@ def _approver(settings: Settings) -> list[Allowed]:
 def _registrar(settings: Settings) -> list[Allowed]:
     pending = {"StringEquals": {_STATUS: "PendingManualApproval"}}
     both = _ours(settings, "model-package-group", "model-package")
-    return [*_registry(settings), allow(REGISTER, both, conditions=pending, why=_NAMED)]
+    return [
+        *_registry(settings),
+        allow(REGISTER, both, conditions=pending, why=_NAMED),
+        *_lineage(settings),
+    ]
+
+
+def _lineage(settings: Settings) -> list[Allowed]:
+    """Lets a registration say where the model comes from; nobody deletes what was said."""
+    actions = _ours(settings, "action")
+    artifacts = f"arn:aws:sagemaker:{settings.region}:{settings.account}:artifact/*"
+    return [
+        allow(["sagemaker:CreateAction", "sagemaker:DescribeAction"], actions, why=_NAMED),
+        allow(
+            ["sagemaker:AddAssociation", "sagemaker:CreateArtifact"],
+            [*actions, artifacts],
+            why="SageMaker makes up the ids of lineage's artifacts; they name data, and are none.",
+        ),
+        allow(
+            ["sagemaker:ListArtifacts", "sagemaker:ListAssociations"],
+            ["*"],
+            why="SageMaker lists what an account has, or nothing.",
+        ),
+    ]
 
 
 def _data_scientist(settings: Settings) -> list[Allowed]:

@@ -21,6 +21,7 @@ from infra.components.query_workgroup import RESULTS, QueryWorkgroup
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import (
+    MODELS,
     Bucket,
     KeyDomain,
     Role,
@@ -113,6 +114,8 @@ class DataLake(EnvironmentStack):
         artifacts = self._bucket(
             "artifacts", key=self._ml_key, logs=logs, expiring=[_expires(RESULTS, _SCRATCH)]
         )
+        # A version in the registry points there: its files are who registered them's, and stay.
+        artifacts.only("registrar", actions=["s3:PutObject"], below=f"{MODELS}/")
         self._explain(logs)
         return raw, curated, snapshots, artifacts
 

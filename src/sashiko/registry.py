@@ -1,52 +1,28 @@
-"""The model registry: versions of a model package group, and which one is in use.
-
-Locally this is MLflow's registry in a sqlite file. A version's alias `candidate` is the newest one
-registered, `champion` the one that a person approved.
-"""
+"""The registry of local runs: MLflow's, in a sqlite file."""
 
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sashiko.errors import InputError
 from sashiko.files import sha256_file
+from sashiko.versions import (
+    ARTIFACT_FILE,
+    ApprovalStatus,
+    ModelVersion,
+    already_registered,
+    number_in,
+    recorded,
+    to_version,
+)
 
-ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
-ARTIFACT_FILE = "model.tar.gz"
 _SQLITE = "sqlite:///"
 # What sqlite calls a write that found no room: SQLITE_FULL, and SQLITE_IOERR under a quota.
 _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
-_ARTIFACT = "artifact_sha256"
-_EXECUTION = "execution_id"
-_THRESHOLD = "threshold"
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One registered version.
-
-    Attributes:
-        group: the model package group.
-        version: its number.
-        status: SageMaker's approval status.
-        artifact_sha256: hex digest of `model.tar.gz`.
-        threshold: probability at or above which the positive label is given.
-        tags: everything else that was recorded: data hash, contract, git SHA, gates, approver.
-        aliases: `candidate`, `champion`, both or none.
-    """
-
-    group: str
-    version: int
-    status: ApprovalStatus
-    artifact_sha256: str
-    threshold: float
-    tags: dict[str, str]
-    aliases: tuple[str, ...]
 
 
 class MlflowRegistry:
@@ -87,12 +63,7 @@ class MlflowRegistry:
         Raises:
             InputError: if there is no such version.
         """
-        versions = self.versions(group)
-        for version in versions:
-            if version.version == number:
-                return version
-        known = ", ".join(str(version.version) for version in versions) or "none"
-        raise InputError(f"model {group} has no version {number}; registered: {known}")
+        return number_in(self.versions(group), number, group=group)
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Copies a version's `model.tar.gz` into `folder` and returns its path.
@@ -124,7 +95,7 @@ class MlflowRegistry:
         return path
 
     def register(
-        self, group: str, *, files: Path, run_id: str, threshold: float, tags: dict[str, str]
+        self, group: str, *, files: Path, run_id: str | None, threshold: float, tags: dict[str, str]
     ) -> tuple[ModelVersion, bool]:
         """Registers an artifact as the group's `candidate`, pending approval.
 
@@ -141,18 +112,17 @@ class MlflowRegistry:
 
         Returns:
             The version, and whether it is new.
+
+        Raises:
+            InputError: if there is no run.
         """
+        if run_id is None:
+            raise InputError("MLflow could not be reached by Track, so there is no run to register")
         digest = sha256_file(files / ARTIFACT_FILE)
-        tags = tags | {
-            _ARTIFACT: digest, _THRESHOLD: repr(threshold), _STATUS: "PendingManualApproval"
-        }  # fmt: skip
-        same = (_ARTIFACT, _THRESHOLD, "data_sha256", "contract_sha256")
-        for version in self.versions(group):
-            known = version.tags.get(_EXECUTION) == tags[_EXECUTION] or all(
-                version.tags.get(key) == tags[key] for key in same
-            )
-            if known:
-                return version, False
+        tags = recorded(tags, artifact_sha256=digest, threshold=threshold)
+        tags[_STATUS] = "PendingManualApproval"
+        if known := already_registered(self.versions(group), tags):
+            return known, False
         with no_room(self._uri):
             if not self._client.search_registered_models(f"name='{group}'"):
                 self._client.create_registered_model(group)
@@ -242,13 +212,10 @@ def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:
 
 def _to_version(group: str, item: Any, aliases: dict[str, str]) -> ModelVersion:
     tags = dict(item.tags)
-    status = tags.get(_STATUS, "PendingManualApproval")
-    return ModelVersion(
-        group=group,
-        version=int(item.version),
-        status=status,
-        artifact_sha256=tags.get(_ARTIFACT, ""),
-        threshold=float(tags.get(_THRESHOLD, "0.5")),
+    return to_version(
+        group,
+        int(item.version),
+        status=tags.get(_STATUS, "PendingManualApproval"),
         tags=tags,
         aliases=tuple(
             sorted(key for key, value in aliases.items() if str(value) == str(item.version))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sashiko.aws.environment import Environment, read_environment
 from sashiko.aws.images import job_images
 from sashiko.aws.names import Bucket, bucket_name
-from sashiko.aws.policies import covers
+from sashiko.aws.policies import covers, statements
 from tests.infra.variants import ROOT, settings_of, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
@@ -140,7 +141,8 @@ def test_every_place_is_in_one_of_the_two_buckets(
 
 # What no step of the definition names, and why it is allowed all the same.
 BESIDE = {
-    ("registry-reader", "runs/*/Compile/artifact/*"): "the approved model, found in the registry",
+    True: {("registry-reader", "models/*"): "the approved model, which the registry names"},
+    False: {("registrar", "models/*"): "the signed files of a version, which it registers"},
 }
 
 
@@ -157,7 +159,19 @@ def test_no_job_role_may_use_artifacts_that_none_of_its_jobs_names(
         for pattern in _allowed(dev, role, ACTIONS[read], ARTIFACTS)
         if not any(one == role and covers(pattern, f"{key}/object") for _, one, key in places)
     }
-    assert idle == (set(BESIDE) if read else set())
+    assert idle == set(BESIDE[read])
+
+
+def test_the_registrar_alone_writes_what_a_version_points_to(dev: Environment) -> None:
+    """Whatever IAM allows: the bucket's policy denies it to everybody else."""
+    models = f"arn:aws:s3:::{ARTIFACTS}/models/*"
+    allowed = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": models}
+    anybody = [
+        replace(role, policy=statements({"Statement": allowed}), boundary=None)
+        for role in dev.principals
+    ]
+    writers = {r.name for r in anybody if dev.object_paths(r, "s3:PutObject", ARTIFACTS)}
+    assert writers == {"registrar"}
 
 
 @pytest.mark.control("AC-6")

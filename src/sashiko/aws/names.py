@@ -27,6 +27,11 @@ SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights"]
 KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network", "platform", "signing"]
 
+# Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
+# elsewhere, so that none can change what a package points to.
+MODELS = "models"
+_LONGEST_GROUP = 63
+
 # Apart from CDK's own `hnb659fds`, so that this project's bootstrap, with its own execution policy,
 # can stand in an account beside another one.
 QUALIFIER = "sashiko"

@@ -11,9 +11,10 @@ import typer
 
 from sashiko.champion import champion_artifact, invoke_local, open_local
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.registry import ApprovalStatus, MlflowRegistry, ModelVersion
+from sashiko.registry import MlflowRegistry
 from sashiko.repository import HOME, choose_recipe
 from sashiko.settings import load_settings
+from sashiko.versions import ApprovalStatus, ModelVersion
 
 app = typer.Typer(
     help="Registered models: list, approve, reject, serve, invoke.", no_args_is_help=True

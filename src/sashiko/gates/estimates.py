@@ -11,6 +11,9 @@ from sashiko.metrics.bias import Stage
 from sashiko.yaml_models import Frozen
 
 INTERVALS_FILE = "intervals.json"
+# The two `analysis.json` that the estimates are taken from, kept beside them.
+PRE_ANALYSIS_FILE = "pre-training-analysis.json"
+POST_ANALYSIS_FILE = "post-training-analysis.json"
 
 
 class BiasEstimate(Frozen):

@@ -4,7 +4,8 @@
 
 Inputs `config` (contract, bias), `pre-analysis` and `post-analysis` (`analysis.json` of the two
 bias steps) and `data` (BiasInput's CSV); outputs `verdict` (`verdict.json`, gate "bias") and
-`intervals` (`intervals.json`: every metric, facet and group of both analyses).
+`intervals` (`intervals.json`: every metric, facet and group of both analyses, which lie beside it
+for the registry).
 
 Values come from `analysis.json`, whoever wrote it, and intervals from the counts in the CSV. Where
 our own formula on the CSV gives another value, the two are not of the same data and the step ends
@@ -13,6 +14,7 @@ with an error.
 
 import argparse
 import math
+import shutil
 import sys
 from collections.abc import Mapping
 
@@ -27,7 +29,12 @@ from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.files import sha256_tree
 from sashiko.gates.bias import bias_checks
-from sashiko.gates.estimates import BiasEstimate, write_estimates
+from sashiko.gates.estimates import (
+    POST_ANALYSIS_FILE,
+    PRE_ANALYSIS_FILE,
+    BiasEstimate,
+    write_estimates,
+)
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.bias import METRICS, interval, measure
@@ -59,6 +66,10 @@ def main() -> None:
         ),
     ]
     write_estimates(estimates, processing_output("intervals"))
+    for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
+        shutil.copyfile(
+            processing_input(name) / "analysis.json", processing_output("intervals") / file
+        )
     verdict = decide(
         gate="bias",
         checks=bias_checks(section, estimates),

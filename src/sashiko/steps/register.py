@@ -4,52 +4,99 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
-from sashiko.files import read_json, sha256_file, walk_files, write_json
-from sashiko.gates.verdict import read_verdict
+from sashiko.files import read_json, sha256_file, sha256_tree, walk_files, write_json
+from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.gates.verdict import Verdict, read_verdict
+from sashiko.inspection import LOCK_FILE, inspect_artifact, locked_files
+from sashiko.model_card import CARD_FILE, CardSources, model_card
+from sashiko.model_packages.files import MANIFEST_FILE
+from sashiko.model_packages.registrar import Placement
 from sashiko.paths import processing_input, processing_output
-from sashiko.registry import ModelVersion
 from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
-from sashiko.steps.resolve_champion import open_registry
+from sashiko.steps.registries import KINDS, open_registrar
 from sashiko.steps.track import gate_tags
+from sashiko.versions import ARTIFACT_FILE, ModelVersion
 
 _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
+_BIAS_EVIDENCE = "intervals"
 
 
-def gather(folder: Path) -> None:
-    """Copies the artifact and its evidence into `folder`, with a manifest of every digest."""
-    for name in _EVIDENCE:
+def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
+    """Reads what the run says of the model.
+
+    Raises:
+        InputError: if a file is missing or damaged.
+    """
+    source = read_json(processing_input("run-manifest") / "source.json")
+    intervals = processing_input(_BIAS_EVIDENCE) / INTERVALS_FILE
+    return CardSources(
+        contract=read_contract(),
+        snapshot=read_manifest(processing_input("snapshot-manifest")),
+        evaluation=read_evaluation(processing_input("metrics") / METRICS_FILE),
+        estimates=() if bias_not_judged else read_estimates(intervals),
+        verdicts=[read_verdict(file) for file in walk_files(processing_input("verdicts"))],
+        recipe=recipe,
+        git_sha=source["git_sha"] + ("-dirty" if source["dirty"] else ""),
+        bias_not_judged=bias_not_judged,
+    )
+
+
+def check_artifact(verdicts: Sequence[Verdict]) -> None:
+    """Holds that the artifact is the one that Compile made and the gates judged.
+
+    Raises:
+        InputError: if it was changed, or holds a pickle.
+    """
+    folder = processing_input("artifact")
+    expected = locked_files(processing_input("lock") / LOCK_FILE)
+    inspect_artifact(folder / ARTIFACT_FILE, expected=expected)
+    found = sha256_tree(folder)
+    for verdict in verdicts:
+        if verdict.inputs.get("artifact", found) != found:
+            raise InputError(
+                f"gate {verdict.gate} judged another artifact (sha256 {verdict.inputs['artifact']})"
+                f" than this one ({found}); run the pipeline again"
+            )
+
+
+def gather(folder: Path, sources: CardSources) -> None:
+    """Copies artifact and evidence into `folder`, with the card and a manifest of every digest."""
+    judged = () if sources.bias_not_judged else (_BIAS_EVIDENCE,)
+    for name in (*_EVIDENCE, *judged):
         shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
+    write_json(folder / CARD_FILE, model_card(sources))
     digests = {
         file.relative_to(folder).as_posix(): sha256_file(file) for file in walk_files(folder)
     }
-    write_json(folder / "manifest-sha256.json", digests)
+    write_json(folder / MANIFEST_FILE, digests)
 
 
-def version_tags(execution_id: str, recipe: str, *, bias_not_judged: str) -> dict[str, str]:
-    """Collects what is recorded with a version: data, contract, code, gates, main figure."""
-    contract = read_contract()
-    snapshot = read_manifest(processing_input("snapshot-manifest"))
-    source = read_json(processing_input("run-manifest") / "source.json")
-    evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
-    auc = evaluation.candidate["auc"].value
-    verdicts = [read_verdict(file) for file in walk_files(processing_input("verdicts"))]
-    gates = gate_tags(verdicts, bias_not_judged=bias_not_judged)
-    if not all(verdict.passed for verdict in verdicts):
+def version_tags(execution_id: str, sources: CardSources) -> dict[str, str]:
+    """Collects what is recorded with a version: data, contract, code, gates, main figure.
+
+    Raises:
+        InputError: if a gate failed.
+    """
+    contract = sources.contract
+    auc = sources.evaluation.candidate["auc"].value
+    gates = gate_tags(sources.verdicts, bias_not_judged=sources.bias_not_judged)
+    if not all(verdict.passed for verdict in sources.verdicts):
         raise InputError(f"a failed gate cannot be registered: {gates}")
     return {
         "execution_id": execution_id,
-        "data_sha256": snapshot.sha256,
+        "data_sha256": sources.snapshot.sha256,
         "contract": contract.id,
         "contract_version": contract.version,
         "contract_sha256": contract.sha256,
-        "recipe": recipe,
-        "git_sha": source["git_sha"] + ("-dirty" if source["dirty"] else ""),
+        "recipe": sources.recipe,
+        "git_sha": sources.git_sha,
         "metric.auc": "undefined" if auc is None else f"{auc:.4f}",
         **gates,
     }
@@ -64,36 +111,43 @@ def registration(version: ModelVersion, *, new: bool) -> dict[str, object]:
         "artifact_sha256": version.artifact_sha256,
         "threshold": version.threshold,
         "new": new,
-    }
+    } | ({"model_package_arn": version.arn} if version.arn else {})
 
 
 def main() -> None:
     """Writes `registration.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registry", required=True, help="mlflow or sagemaker")
+    parser.add_argument("--registry", required=True, help=KINDS)
     parser.add_argument("--model-package-group", required=True, help="where the version belongs")
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
     parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
+    parser.add_argument("--data-uri", required=True, help="S3 URI of the training snapshot")
+    parser.add_argument("--models-uri", required=True, help="S3 URI that model files lie under")
+    parser.add_argument("--serving-image", required=True, help="what the artifact is served in")
+    parser.add_argument("--signing-key", required=True, help="KMS alias or ARN, signs manifests")
     arguments = parser.parse_args()
 
-    registry = open_registry(arguments.registry)
-    tracking = read_json(processing_input("tracking") / "tracking.json")
+    sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
+    tags = version_tags(arguments.execution_id, sources)
+    check_artifact(sources.verdicts)
     decision = read_decision(processing_input("decision") / DECISION_FILE)
-    if tracking["mlflow_run_id"] is None:
-        raise InputError("MLflow could not be reached by Track, so there is no run to register")
+    tracking = read_json(processing_input("tracking") / "tracking.json")
+    placement = Placement(
+        models_uri=arguments.models_uri,
+        signing_key=arguments.signing_key,
+        serving_image=arguments.serving_image,
+        data_uri=arguments.data_uri,
+    )
+    registrar = open_registrar(arguments.registry, placement)
     with tempfile.TemporaryDirectory() as folder:
-        gather(Path(folder))
-        version, new = registry.register(
+        gather(Path(folder), sources)
+        version, new = registrar.register(
             arguments.model_package_group,
             files=Path(folder),
             run_id=tracking["mlflow_run_id"],
             threshold=decision.threshold,
-            tags=version_tags(
-                arguments.execution_id,
-                arguments.recipe,
-                bias_not_judged=arguments.bias_not_judged,
-            ),
+            tags=tags,
         )
     write_json(
         processing_output("registration") / "registration.json", registration(version, new=new)

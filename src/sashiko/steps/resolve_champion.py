@@ -1,32 +1,20 @@
 """ResolveChampion: fetches the newest approved artifact, or says that there is none yet."""
 
 import argparse
-import os
 import shutil
 import sys
 
-from sashiko.errors import InputError
 from sashiko.files import write_json
 from sashiko.paths import processing_output
-from sashiko.registry import ARTIFACT_FILE, MlflowRegistry
 from sashiko.steps.entry import run_step
-
-
-def open_registry(kind: str) -> MlflowRegistry:
-    """Opens the registry that the pipeline's `ModelRegistry` parameter names.
-
-    Raises:
-        InputError: if it is `sagemaker`, which arrives with the cloud stacks, or unreachable.
-    """
-    if kind != "mlflow":
-        raise InputError(f"ModelRegistry={kind}: only mlflow is supported so far")
-    return MlflowRegistry(os.environ.get("MLFLOW_TRACKING_URI", ""))
+from sashiko.steps.registries import KINDS, open_registry
+from sashiko.versions import ARTIFACT_FILE
 
 
 def main() -> None:
     """Writes `champion.json` and, when there is a champion, its `model.tar.gz`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registry", required=True, help="mlflow or sagemaker")
+    parser.add_argument("--registry", required=True, help=KINDS)
     parser.add_argument("--model-package-group", required=True, help="whose champion")
     arguments = parser.parse_args()
     registry = open_registry(arguments.registry)

@@ -55,13 +55,11 @@ def serve(account: str) -> BaseWSGIServer:
     s3.install()
     catalog.install(lake_formation)
     cloudformation.install(account, clients)
-<<<<<<< HEAD
-    own = {"glue": glue, "lakeformation": lake_formation, "sagemaker": sagemaker}
+    own = {
+        "cloudtrail": lambda _: CloudTrail(),
+        "glue": glue,
+        "lakeformation": lake_formation,
+        "sagemaker": sagemaker,
+    }
     server.app = Front(moto, own)
-=======
-    server.app = Front(
-        moto,
-        {"cloudtrail": lambda _: CloudTrail(), "glue": glue, "lakeformation": lake_formation},
-    )
->>>>>>> origin/main
     return server

@@ -120,6 +120,10 @@ def test_every_metric_of_both_analyses_is_in_the_intervals(job: Job, analyse) ->
         ("pre_training", "DPL"),
         *(("post_training", name) for name in ("AD", "DI", "DPPL", "RD")),
     }
+    folder = job.root / "processing" / "output" / "intervals"
+    for name in ("pre", "post"):
+        kept = (folder / f"{name}-training-analysis.json").read_bytes()
+        assert kept == (job.folder(f"{name}-analysis") / "analysis.json").read_bytes()
     of_predictions = found["post_training", "RD"]
     assert (of_predictions["n_disadvantaged"], of_predictions["n_advantaged"]) == (200, 200)
     assert of_predictions["low"] < of_predictions["value"] < of_predictions["high"]

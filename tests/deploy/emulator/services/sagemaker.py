@@ -18,11 +18,13 @@ class SageMaker:
         self._registry = sagemaker_backends[account][region]
         self._aws = aws
         self._apps: dict[str, dict[str, Any]] = {}
+        self._tagged: dict[str, list[dict[str, str]]] = {}
         self.operations: dict[str, Handler] = {
             "CreateMlflowApp": self._create,
             "DescribeMlflowApp": lambda request: self._get(request["Arn"]),
             "UpdateMlflowApp": self._update,
             "DeleteMlflowApp": self._delete,
+            "ListTags": self._tags,
             "ListMlflowApps": lambda _: {"Summaries": list(self._apps.values())},
             "DeleteModelPackage": self._delete_package,
             "DeleteModelPackageGroup": self._delete_group,
@@ -35,6 +37,7 @@ class SageMaker:
         self._check_store(request["ArtifactStoreUri"])
         arn = f"{self._place}:mlflow-app/app-{uuid.uuid4().hex[:12].upper()}"
         mode = request.get("ModelRegistrationMode", "AutoModelRegistrationDisabled")
+        self._tagged[arn] = request.get("Tags", [])
         kept = {key: item for key, item in request.items() if key != "Tags"}
         self._apps[arn] = {
             **kept, "Arn": arn, "Status": "Created", "ModelRegistrationMode": mode,
@@ -68,6 +71,12 @@ class SageMaker:
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         del self._apps[self._get(request["Arn"])["Arn"]]
         return {"Arn": request["Arn"]}
+
+    def _tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        arn = request["ResourceArn"]
+        if arn in self._apps:
+            return {"Tags": self._tagged[arn]}
+        return {"Tags": self._registry.list_tags(arn=arn)[0]}
 
     def _delete_package(self, request: dict[str, Any]) -> None:
         name = request["ModelPackageName"]

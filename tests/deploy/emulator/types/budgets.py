@@ -1,18 +1,17 @@
 """Budgets."""
 
-from typing import Any
-
 from ..engine.resources import Place, Properties, ResourceType
 
 
 class Budget(ResourceType):
     name = "AWS::Budgets::Budget"
-    handled = frozenset({"Budget", "NotificationsWithSubscribers", "ResourceTags"})
+    updated = frozenset({"Budget"})
+    handled = updated | {"NotificationsWithSubscribers", "ResourceTags"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         at.aws("budgets").create_budget(
             AccountId=at.account,
-            Budget=_budget(wanted),
+            Budget=_as_text(wanted["Budget"]),
             NotificationsWithSubscribers=wanted.get("NotificationsWithSubscribers", []),
             ResourceTags=wanted.get("ResourceTags", []),
         )
@@ -26,14 +25,19 @@ class Budget(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("budgets").delete_budget(AccountId=at.account, BudgetName=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        found = at.aws("budgets").describe_budget(AccountId=at.account, BudgetName=physical_id)
-        return found["Budget"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        budgets, one = at.aws("budgets"), {"AccountId": at.account, "BudgetName": physical_id}
+        found = budgets.describe_budget(**one)["Budget"]
+        alerts = budgets.describe_notifications_for_budget(**one)["Notifications"]
+        limit = {**found["BudgetLimit"], "Amount": float(found["BudgetLimit"]["Amount"])}
+        return {
+            "Budget": {**found, "BudgetLimit": limit},
+            "NotificationsWithSubscribers": [{"Notification": alert} for alert in alerts],
+        }
 
 
-def _budget(wanted: Properties) -> Properties:
+def _as_text(budget: Properties) -> Properties:
     """The API writes amounts as text."""
-    budget = dict(wanted["Budget"])
     limit = budget["BudgetLimit"]
     return {**budget, "BudgetLimit": {**limit, "Amount": str(limit["Amount"])}}
 

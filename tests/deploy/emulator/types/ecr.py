@@ -8,51 +8,33 @@ from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 class Repository(ResourceType):
     name = "AWS::ECR::Repository"
-<<<<<<< HEAD
-    handled = frozenset(
+    updated = frozenset(
         {
-            "EmptyOnDelete", "EncryptionConfiguration", "ImageScanningConfiguration",
-            "ImageTagMutability", "LifecyclePolicy", "RepositoryName", "RepositoryPolicyText",
-            "Tags",
+            "EmptyOnDelete", "ImageScanningConfiguration", "ImageTagMutability", "LifecyclePolicy",
+            "RepositoryPolicyText", "Tags",
         }
     )  # fmt: skip
+    handled = updated | {"EncryptionConfiguration", "RepositoryName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("RepositoryName") or at.generated_name(256).lower()
         encryption = wanted.get("EncryptionConfiguration", {"EncryptionType": "AES256"})
         at.aws("ecr").create_repository(
             repositoryName=name,
-            imageTagMutability=wanted.get("ImageTagMutability", "MUTABLE"),
-            imageScanningConfiguration=_scanning(wanted),
             encryptionConfiguration={k[0].lower() + k[1:]: v for k, v in encryption.items()},
-            tags=wanted.get("Tags", []),
         )
-=======
-    updated = frozenset({"ImageTagMutability", "LifecyclePolicy", "RepositoryPolicyText", "Tags"})
-    handled = updated | {"RepositoryName"}
-
-    def create(self, at: Place, wanted: Properties) -> str:
-        name = wanted.get("RepositoryName") or at.generated_name(256).lower()
-        at.aws("ecr").create_repository(repositoryName=name)
         at.made.append(name)
->>>>>>> origin/main
         self.update(at, name, {}, wanted)
         return str(name)
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-<<<<<<< HEAD
-        at.aws("ecr").put_image_tag_mutability(
-            repositoryName=physical_id,
-            imageTagMutability=new.get("ImageTagMutability", "MUTABLE"),
-        )
-        at.aws("ecr").put_image_scanning_configuration(
-            repositoryName=physical_id, imageScanningConfiguration=_scanning(new)
-        )
-=======
         ecr, one = at.aws("ecr"), {"repositoryName": physical_id}
         mutability = new.get("ImageTagMutability", "MUTABLE")
         ecr.put_image_tag_mutability(**one, imageTagMutability=mutability)
->>>>>>> origin/main
+        scanning = new.get("ImageScanningConfiguration", {}).get("ScanOnPush", False)
+        ecr.put_image_scanning_configuration(
+            **one, imageScanningConfiguration={"scanOnPush": scanning}
+        )
         if text := new.get("LifecyclePolicy", {}).get("LifecyclePolicyText"):
             ecr.put_lifecycle_policy(**one, lifecyclePolicyText=text)
         elif "LifecyclePolicy" in old:
@@ -76,8 +58,18 @@ class Repository(ResourceType):
 
     def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         found = self._found(at, physical_id)
-        tags = at.aws("ecr").list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+        ecr = at.aws("ecr")
+        tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+        encryption = found["encryptionConfiguration"]
+        rules = {}
+        if "LifecyclePolicy" in wanted:
+            rules = ecr.get_lifecycle_policy(repositoryName=physical_id)
         return {
+            "EncryptionConfiguration": {k[0].upper() + k[1:]: v for k, v in encryption.items()},
+            "ImageScanningConfiguration": {
+                "ScanOnPush": found["imageScanningConfiguration"]["scanOnPush"]
+            },
+            "LifecyclePolicy": {"LifecyclePolicyText": rules.get("lifecyclePolicyText")},
             "RepositoryName": found["repositoryName"],
             "ImageTagMutability": found["imageTagMutability"],
             "Tags": tags,
@@ -86,11 +78,6 @@ class Repository(ResourceType):
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
         found = self._found(at, physical_id)
         return {"Arn": found["repositoryArn"], "RepositoryUri": found["repositoryUri"]}
-
-
-def _scanning(properties: Properties) -> dict[str, bool]:
-    scanning = properties.get("ImageScanningConfiguration", {})
-    return {"scanOnPush": scanning.get("ScanOnPush", False)}
 
 
 TYPES = (Repository,)

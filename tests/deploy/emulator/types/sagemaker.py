@@ -2,36 +2,48 @@
 
 from typing import Any
 
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
 class ModelPackageGroup(ResourceType):
     name = "AWS::SageMaker::ModelPackageGroup"
-    handled = frozenset({"ModelPackageGroupDescription", "ModelPackageGroupName", "Tags"})
+    updated = frozenset({"Tags"})
+    handled = updated | {"ModelPackageGroupDescription", "ModelPackageGroupName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         return str(at.aws("sagemaker").create_model_package_group(**wanted)["ModelPackageGroupArn"])
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        at.aws("sagemaker").add_tags(ResourceArn=physical_id, Tags=new.get("Tags", []))
+        gone, tags = changed_tags(old, new)
+        at.aws("sagemaker").delete_tags(ResourceArn=physical_id, TagKeys=gone)
+        at.aws("sagemaker").add_tags(ResourceArn=physical_id, Tags=tags)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("sagemaker").delete_model_package_group(
-            ModelPackageGroupName=had["ModelPackageGroupName"]
-        )
+        at.aws("sagemaker").delete_model_package_group(ModelPackageGroupName=_name(physical_id))
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("sagemaker").describe_model_package_group(
-            ModelPackageGroupName=wanted["ModelPackageGroupName"]
-        )
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        one = {"ModelPackageGroupName": _name(physical_id)}
+        found = at.aws("sagemaker").describe_model_package_group(**one)
+        tags = at.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
+        return {
+            "ModelPackageGroupName": found["ModelPackageGroupName"],
+            "ModelPackageGroupDescription": found.get("ModelPackageGroupDescription"),
+            "Tags": tags,
+        }
 
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
         return {"ModelPackageGroupArn": physical_id}
 
 
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
 class MlflowApp(ResourceType):
     name = "AWS::SageMaker::MlflowApp"
     _changed = ("ArtifactStoreUri", "ModelRegistrationMode", "WeeklyMaintenanceWindowStart")
+    updated = frozenset(_changed)
+    handled = updated | {"Name", "RoleArn", "Tags"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         return str(at.aws("sagemaker").create_mlflow_app(**wanted)["Arn"])
@@ -43,11 +55,16 @@ class MlflowApp(ResourceType):
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("sagemaker").delete_mlflow_app(Arn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
+        tags = at.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
+        return {
+            **{key: found.get(key) for key in ("Name", "RoleArn", *self._changed)},
+            "Tags": tags,
+        }
 
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        found = self.read(at, physical_id, wanted)
+        found = at.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
         return {"Arn": physical_id, "Status": found["Status"]}
 
 

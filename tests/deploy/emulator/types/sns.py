@@ -1,85 +1,96 @@
 """SNS."""
 
 import json
-from typing import Any
 
-from ..engine.resources import Place, Properties, ResourceType
+from ..engine.errors import AbsentError
+from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
 class Topic(ResourceType):
     name = "AWS::SNS::Topic"
-    handled = frozenset({"DisplayName", "KmsMasterKeyId", "Subscription", "Tags", "TopicName"})
+    updated = frozenset({"KmsMasterKeyId", "Subscription", "Tags"})
+    handled = updated | {"TopicName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
-        made = at.aws("sns").create_topic(
-            Name=wanted.get("TopicName") or at.generated_name(256),
-            Attributes=_attributes(wanted),
-            Tags=wanted.get("Tags", []),
-        )
-        self._subscribe(at, made["TopicArn"], {}, wanted)
-        return str(made["TopicArn"])
-
-    def _subscribe(self, at: Place, arn: str, old: Properties, new: Properties) -> None:
-        sns = at.aws("sns")
-        before, after = (
-            {(item["Protocol"], item["Endpoint"]) for item in side.get("Subscription", [])}
-            for side in (old, new)
-        )
-        for item in sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]:
-            if (item["Protocol"], item["Endpoint"]) in before - after:
-                sns.unsubscribe(SubscriptionArn=item["SubscriptionArn"])
-        for protocol, endpoint in sorted(after - before):
-            sns.subscribe(TopicArn=arn, Protocol=protocol, Endpoint=endpoint)
+        name = wanted.get("TopicName") or at.generated_name(256)
+        arn = str(at.aws("sns").create_topic(Name=name)["TopicArn"])
+        at.made.append(arn)
+        self.update(at, arn, {}, wanted)
+        return arn
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        for key, value in _attributes(new).items():
-            at.aws("sns").set_topic_attributes(
-                TopicArn=physical_id, AttributeName=key, AttributeValue=value
-            )
-        at.aws("sns").tag_resource(ResourceArn=physical_id, Tags=new.get("Tags", []))
-        self._subscribe(at, physical_id, old, new)
+        sns = at.aws("sns")
+        sns.set_topic_attributes(
+            TopicArn=physical_id,
+            AttributeName="KmsMasterKeyId",
+            AttributeValue=new.get("KmsMasterKeyId", ""),
+        )
+        gone, tags = changed_tags(old, new)
+        sns.untag_resource(ResourceArn=physical_id, TagKeys=gone)
+        sns.tag_resource(ResourceArn=physical_id, Tags=tags)
+        self._subscribe(at, physical_id, new.get("Subscription", []))
+
+    def _subscribe(self, at: Place, arn: str, wanted: list[dict[str, str]]) -> None:
+        sns = at.aws("sns")
+        there = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+        known = [{key: item[key] for key in ("Protocol", "Endpoint")} for item in there]
+        for item, pair in zip(there, known, strict=True):
+            if pair not in wanted:
+                sns.unsubscribe(SubscriptionArn=item["SubscriptionArn"])
+        for pair in wanted:
+            if pair not in known:
+                sns.subscribe(TopicArn=arn, **pair)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("sns").delete_topic(TopicArn=physical_id)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        return at.aws("sns").get_topic_attributes(TopicArn=physical_id)["Attributes"]
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        sns, one = at.aws("sns"), {"TopicArn": physical_id}
+        subscriptions = sns.list_subscriptions_by_topic(**one)["Subscriptions"]
+        return {
+            "TopicName": physical_id.rpartition(":")[2],
+            "KmsMasterKeyId": sns.get_topic_attributes(**one)["Attributes"].get("KmsMasterKeyId"),
+            "Subscription": [
+                {key: item[key] for key in ("Protocol", "Endpoint")} for item in subscriptions
+            ],
+            "Tags": sns.list_tags_for_resource(ResourceArn=physical_id)["Tags"],
+        }
 
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
+    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, str]:
         return {"TopicArn": physical_id, "TopicName": physical_id.rpartition(":")[2]}
-
-
-def _attributes(wanted: Properties) -> dict[str, str]:
-    return {key: wanted[key] for key in ("DisplayName", "KmsMasterKeyId") if key in wanted}
 
 
 class TopicPolicy(ResourceType):
     name = "AWS::SNS::TopicPolicy"
-    handled = frozenset({"PolicyDocument", "Topics"})
+    updated = frozenset({"PolicyDocument"})
+    handled = updated | {"Topics"}
+    _none = {"Version": "2012-10-17", "Statement": []}
 
     def create(self, at: Place, wanted: Properties) -> str:
-        self.update(at, "", {}, wanted)
+        self._set(at, wanted["Topics"], wanted["PolicyDocument"])
         return at.generated_name(256)
 
+    def _set(self, at: Place, topics: list[str], document: Properties) -> None:
+        for topic in topics:
+            at.aws("sns").set_topic_attributes(
+                TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(document)
+            )
+
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        for topic in new["Topics"]:
-            _set_policy(at, topic, json.dumps(new["PolicyDocument"]))
+        self._set(at, new["Topics"], new["PolicyDocument"])
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        for topic in had["Topics"]:
-            _set_policy(at, topic, json.dumps({"Version": "2012-10-17", "Statement": []}))
+        self._set(at, had["Topics"], self._none)
 
-    def read(self, at: Place, physical_id: str, wanted: Properties) -> Any:
-        (topic,) = wanted["Topics"]
-        found = at.aws("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
-        document = json.loads(found["Policy"])
-        if not document["Statement"]:
-            raise LookupError(f"{topic} has no policy of its own")
-        return document
-
-
-def _set_policy(at: Place, topic: str, text: str) -> None:
-    at.aws("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=text)
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = {
+            topic: at.aws("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+            for topic in wanted["Topics"]
+        }
+        documents = [json.loads(text) for text in found.values()]
+        if self._none in documents:
+            raise AbsentError(f"{wanted['Topics']} have no policy")
+        return {"Topics": list(found), "PolicyDocument": documents[0]}
 
 
 TYPES = (Topic, TopicPolicy)

@@ -1,0 +1,1 @@
+"""SageMaker's model registry: versions are model packages, their files and signature lie in S3."""

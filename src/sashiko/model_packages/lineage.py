@@ -1,0 +1,107 @@
+"""Lineage, written explicitly: which data an action made which model of, and which package of that.
+
+Each entity is looked up before it is made, so a step that is started again adds nothing twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sashiko.model_packages.clients import told
+
+Edge = Literal["ContributedTo", "DerivedFrom", "Produced"]
+_ACTION_NAME = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a model comes from.
+
+    Attributes:
+        group: the model package group.
+        execution_id: of the pipeline; with the group it names the action.
+        git_sha: the commit.
+        data_uri: S3 URI of the training snapshot.
+        data_sha256: of its rows.
+        model_uri: S3 URI of the artifact.
+        model_sha256: its digest.
+        manifest_uri: S3 URI of the manifest that names every file.
+    """
+
+    group: str
+    execution_id: str
+    git_sha: str
+    data_uri: str
+    data_sha256: str
+    model_uri: str
+    model_sha256: str
+    manifest_uri: str
+
+
+class Lineage:
+    """SageMaker's lineage of one model."""
+
+    def __init__(self, client: Any, origin: Origin) -> None:
+        """Takes boto3's SageMaker client; nothing is called."""
+        self._client = client
+        self._origin = origin
+
+    def record_model(self) -> None:
+        """Records data, action and model.
+
+        Raises:
+            InputError: if SageMaker refuses.
+        """
+        with told(f"record the lineage of {self._origin.model_uri}"):
+            data, action, model = self._entities()
+            self._associate(data, action, "ContributedTo")
+            self._associate(action, model, "Produced")
+            self._associate(data, model, "DerivedFrom")
+
+    def record_package(self, arn: str) -> None:
+        """Records that a model package holds the model.
+
+        Raises:
+            InputError: if SageMaker refuses.
+        """
+        with told(f"record the lineage of {arn}"):
+            _, action, model = self._entities()
+            package = self._artifact(arn, "ModelPackage", {})
+            self._associate(action, package, "Produced")
+            self._associate(model, package, "DerivedFrom")
+
+    def _entities(self) -> tuple[str, str, str]:
+        origin = self._origin
+        data = self._artifact(origin.data_uri, "DataSet", {"sha256": origin.data_sha256})
+        model = self._artifact(origin.model_uri, "Model", {"sha256": origin.model_sha256})
+        return data, self._action(), model
+
+    def _artifact(self, uri: str, kind: str, properties: Mapping[str, str]) -> str:
+        found = self._client.list_artifacts(SourceUri=uri, ArtifactType=kind)["ArtifactSummaries"]
+        if found:
+            return str(found[0]["ArtifactArn"])
+        made = self._client.create_artifact(
+            Source={"SourceUri": uri}, ArtifactType=kind, Properties=dict(properties)
+        )
+        return str(made["ArtifactArn"])
+
+    def _action(self) -> str:
+        origin = self._origin
+        name = f"{origin.group}-{origin.execution_id}"[:_ACTION_NAME]
+        try:
+            return str(self._client.describe_action(ActionName=name)["ActionArn"])
+        except self._client.exceptions.ResourceNotFound:
+            made = self._client.create_action(
+                ActionName=name,
+                Source={"SourceUri": origin.manifest_uri},
+                ActionType="ModelRegistration",
+                Status="Completed",
+                Properties={"execution_id": origin.execution_id},
+                MetadataProperties={"CommitId": origin.git_sha},
+            )
+            return str(made["ActionArn"])
+
+    def _associate(self, source: str, destination: str, edge: Edge) -> None:
+        ends = {"SourceArn": source, "DestinationArn": destination}
+        if not self._client.list_associations(**ends)["AssociationSummaries"]:
+            self._client.add_association(**ends, AssociationType=edge)

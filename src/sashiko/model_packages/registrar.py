@@ -1,0 +1,125 @@
+"""Registering a version: signed files first, then its lineage, then the package, pending."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.files import read_json, sha256_bytes
+from sashiko.model_card import CARD_FILE, card_text
+from sashiko.model_packages.clients import Clients, told
+from sashiko.model_packages.files import MANIFEST_FILE, ModelFiles, model_files, publish
+from sashiko.model_packages.lineage import Lineage, Origin
+from sashiko.model_packages.metadata import package_metadata
+from sashiko.model_packages.registry import PackageRegistry
+from sashiko.model_packages.reports import drift_baselines, model_metrics
+from sashiko.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
+
+_JSON = ["application/json"]
+_TOKEN = 36  # characters of a client token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """What a package is made with, beside its files.
+
+    Attributes:
+        models_uri: S3 URI that every model's prefix lies under.
+        signing_key: alias or ARN of the KMS key that signs manifests.
+        serving_image: URI of the image that the artifact is served in.
+        data_uri: S3 URI of the training snapshot.
+    """
+
+    models_uri: str
+    signing_key: str
+    serving_image: str
+    data_uri: str
+
+
+class PackageRegistrar:
+    """Registers versions as pending approval; it approves none."""
+
+    def __init__(self, clients: Clients, placement: Placement) -> None:
+        """Makes no call."""
+        self._clients = clients
+        self._placement = placement
+        self._registry = PackageRegistry(clients)
+
+    def register(
+        self, group: str, *, files: Path, run_id: str | None, threshold: float, tags: dict[str, str]
+    ) -> tuple[ModelVersion, bool]:
+        """Registers an artifact as the group's newest version, pending approval.
+
+        The package comes after all that it points to, so it never lacks anything, and a step that
+        was killed before leaves no version. Started again, it finds what this run has made.
+
+        Args:
+            group: the model package group; the Platform stack makes it.
+            files: folder with `model.tar.gz`, what belongs to it, and the manifest of all.
+            run_id: the MLflow run with the same figures; None if MLflow could not be reached.
+            threshold: the decision threshold.
+            tags: what is recorded with the version; must hold `execution_id`, `git_sha`,
+                `data_sha256` and `contract_sha256`.
+
+        Returns:
+            The version, and whether it is new.
+
+        Raises:
+            InputError: if a package takes no such entry of `tags`, or AWS refuses a call.
+        """
+        model = model_files(files, below=f"{self._placement.models_uri}/{group}")
+        artifact = model.digests[ARTIFACT_FILE]
+        tags = recorded(tags, artifact_sha256=artifact, threshold=threshold)
+        metadata = package_metadata(tags, model, run_id=run_id)
+        lineage = Lineage(self._clients.sagemaker, self._origin(group, model, tags))
+        known = already_registered(self._registry.versions(group), tags)
+        if known:
+            if known.tags["execution_id"] == tags["execution_id"]:
+                lineage.record_package(str(known.arn))  # it may have been killed just before
+            return known, False
+        publish(self._clients, model, key=self._placement.signing_key)
+        lineage.record_model()
+        arn = self._create(group, model, metadata=metadata, threshold=threshold)
+        lineage.record_package(arn)
+        return self._registry.version(group, int(arn.rsplit("/", 1)[1])), True
+
+    def _origin(self, group: str, model: ModelFiles, tags: Mapping[str, str]) -> Origin:
+        return Origin(
+            group=group,
+            execution_id=tags["execution_id"],
+            git_sha=tags["git_sha"],
+            data_uri=self._placement.data_uri,
+            data_sha256=tags["data_sha256"],
+            model_uri=model.at(ARTIFACT_FILE),
+            model_sha256=model.digests[ARTIFACT_FILE],
+            manifest_uri=model.at(MANIFEST_FILE),
+        )
+
+    def _create(
+        self, group: str, model: ModelFiles, *, metadata: dict[str, str], threshold: float
+    ) -> str:
+        execution = metadata["execution_id"]
+        card = card_text(read_json(model.folder / CARD_FILE))
+        container = {
+            "Image": self._placement.serving_image,
+            "ModelDataUrl": model.at(ARTIFACT_FILE),
+            "Environment": {"SASHIKO_THRESHOLD": repr(threshold)},
+        }
+        with told(f"create a model package in the group {group}"):
+            made = self._clients.sagemaker.create_model_package(
+                ModelPackageGroupName=group,
+                ModelPackageDescription=f"Recipe {metadata['recipe']}, execution {execution}",
+                ModelApprovalStatus="PendingManualApproval",
+                InferenceSpecification={
+                    "Containers": [container],
+                    "SupportedContentTypes": _JSON,
+                    "SupportedResponseMIMETypes": _JSON,
+                },
+                ModelMetrics=model_metrics(model),
+                DriftCheckBaselines=drift_baselines(model),
+                ModelCard={"ModelCardContent": card, "ModelCardStatus": "PendingReview"},
+                MetadataProperties={"CommitId": metadata["git_sha"], "GeneratedBy": execution},
+                CustomerMetadataProperties=metadata,
+                # A call that is repeated because its answer got lost makes no second version.
+                ClientToken=sha256_bytes(f"{group} {execution}".encode())[:_TOKEN],
+            )
+        return str(made["ModelPackageArn"])

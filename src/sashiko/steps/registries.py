@@ -1,0 +1,44 @@
+"""Which registry a step speaks with: the pipeline's parameter `ModelRegistry` names it."""
+
+import os
+
+from sashiko.errors import InputError
+from sashiko.model_packages.clients import connect
+from sashiko.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.model_packages.registry import PackageRegistry
+from sashiko.registry import MlflowRegistry
+from sashiko.versions import Registrar, Registry
+
+KINDS = "mlflow or sagemaker"
+
+
+def open_registry(kind: str) -> Registry:
+    """Opens a registry to read it.
+
+    Raises:
+        InputError: if it is unknown or unreachable.
+    """
+    return PackageRegistry(connect()) if _is_sagemaker(kind) else _mlflow()
+
+
+def open_registrar(kind: str, placement: Placement) -> Registrar:
+    """Opens a registry to register a version.
+
+    Args:
+        kind: which.
+        placement: what a model package is made with; MLflow's versions need none of it.
+
+    Raises:
+        InputError: if it is unknown or unreachable.
+    """
+    return PackageRegistrar(connect(), placement) if _is_sagemaker(kind) else _mlflow()
+
+
+def _is_sagemaker(kind: str) -> bool:
+    if kind not in ("mlflow", "sagemaker"):
+        raise InputError(f"ModelRegistry={kind}: expected {KINDS}")
+    return kind == "sagemaker"
+
+
+def _mlflow() -> MlflowRegistry:
+    return MlflowRegistry(os.environ.get("MLFLOW_TRACKING_URI", ""))

@@ -1,0 +1,119 @@
+"""Versions of a model package group: what is recorded of each, and what a registry does with them.
+
+Locally the registry is MLflow's (`sashiko.registry`), in an account SageMaker's
+(`sashiko.model_packages`). A version's alias `candidate` is the newest one registered, `champion`
+the one that a person approved.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from sashiko.errors import InputError
+
+ApprovalStatus = Literal["PendingManualApproval", "Approved", "Rejected"]
+ARTIFACT_FILE = "model.tar.gz"
+_ARTIFACT = "artifact_sha256"
+_EXECUTION = "execution_id"
+_THRESHOLD = "threshold"
+# A version is the same as another if all of these are.
+_SAME = (_ARTIFACT, _THRESHOLD, "data_sha256", "contract_sha256")
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version.
+
+    Attributes:
+        group: the model package group.
+        version: its number.
+        status: SageMaker's approval status.
+        artifact_sha256: hex digest of `model.tar.gz`.
+        threshold: probability at or above which the positive label is given.
+        tags: everything else that was recorded: data hash, contract, git SHA, gates, approver.
+        aliases: `candidate`, `champion`, both or none.
+        arn: of its model package; None in MLflow.
+    """
+
+    group: str
+    version: int
+    status: ApprovalStatus
+    artifact_sha256: str
+    threshold: float
+    tags: dict[str, str]
+    aliases: tuple[str, ...]
+    arn: str | None = None
+
+
+class Registry(Protocol):
+    """What is read of a registry."""
+
+    def versions(self, group: str) -> list[ModelVersion]:
+        """Returns a group's versions, newest first."""
+
+    def champion(self, group: str) -> ModelVersion | None:
+        """Returns the version in use, or None if no version was approved yet."""
+
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        """Copies a version's `model.tar.gz` into `folder` and returns its path."""
+
+
+class Registrar(Protocol):
+    """What registers a version."""
+
+    def register(
+        self, group: str, *, files: Path, run_id: str | None, threshold: float, tags: dict[str, str]
+    ) -> tuple[ModelVersion, bool]:
+        """Registers an artifact, pending approval; returns its version and whether it is new."""
+
+
+def recorded(tags: Mapping[str, str], *, artifact_sha256: str, threshold: float) -> dict[str, str]:
+    """Adds to a new version's tags what the registry itself reads again."""
+    return {**tags, _ARTIFACT: artifact_sha256, _THRESHOLD: repr(threshold)}
+
+
+def already_registered(
+    versions: Iterable[ModelVersion], tags: Mapping[str, str]
+) -> ModelVersion | None:
+    """Finds the version that this run made, or that holds the same artifact of the same data."""
+    for version in versions:
+        same_run = version.tags.get(_EXECUTION) == tags[_EXECUTION]
+        if same_run or all(version.tags.get(key) == tags[key] for key in _SAME):
+            return version
+    return None
+
+
+def to_version(
+    group: str,
+    number: int,
+    *,
+    status: ApprovalStatus,
+    tags: dict[str, str],
+    aliases: tuple[str, ...],
+    arn: str | None = None,
+) -> ModelVersion:
+    """Makes a version of what a registry holds."""
+    return ModelVersion(
+        group=group,
+        version=number,
+        status=status,
+        artifact_sha256=tags.get(_ARTIFACT, ""),
+        threshold=float(tags.get(_THRESHOLD, "0.5")),
+        tags=tags,
+        aliases=aliases,
+        arn=arn,
+    )
+
+
+def number_in(versions: Iterable[ModelVersion], number: int, *, group: str) -> ModelVersion:
+    """Finds a version by its number.
+
+    Raises:
+        InputError: if there is no such version; it names those that there are.
+    """
+    known = {version.version: version for version in versions}
+    if number not in known:
+        numbers = ", ".join(map(str, known)) or "none"
+        raise InputError(f"model {group} has no version {number}; registered: {numbers}")
+    return known[number]

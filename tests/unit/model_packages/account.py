@@ -1,0 +1,178 @@
+"""An account in moto: a bucket, a signing key, a model package group; and the lineage it lacks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+from sashiko.definition.validator.api import shape
+from sashiko.definition.validator.arguments import check_value
+from sashiko.model_packages.clients import Clients
+from sashiko.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.model_packages.registry import PackageRegistry
+
+REGION = "eu-west-1"
+BUCKET = "models-bucket"
+GROUP = "acme-dev-late-loans"
+KEY = "alias/acme-dev-signing"
+PLACEMENT = Placement(
+    models_uri=f"s3://{BUCKET}/models",
+    signing_key=KEY,
+    serving_image="111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme/serving:1",
+    data_uri="s3://snapshots/training/data/c0ffee/2026-11-01",
+)
+_LINEAGE = {
+    "ListArtifacts": "ListArtifactsRequest",
+    "CreateArtifact": "CreateArtifactRequest",
+    "DescribeAction": "DescribeActionRequest",
+    "CreateAction": "CreateActionRequest",
+    "ListAssociations": "ListAssociationsRequest",
+    "AddAssociation": "AddAssociationRequest",
+}
+
+
+class Killed(BaseException):
+    """A process that ends here."""
+
+
+@dataclass
+class Account:
+    """What the tests look at.
+
+    Attributes:
+        clients: of moto.
+        calls: every call of SageMaker that was made: operation -> parameters.
+        edges: the lineage's associations: source, destination, type.
+        sources: ARN of an artifact or action -> its source URI.
+    """
+
+    clients: Clients
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    edges: list[tuple[str, str, str]] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def registrar(self) -> PackageRegistrar:
+        return PackageRegistrar(self.clients, PLACEMENT)
+
+    @property
+    def registry(self) -> PackageRegistry:
+        return PackageRegistry(self.clients)
+
+    def objects(self) -> set[str]:
+        """Names the objects in the bucket."""
+        found = self.clients.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return {item["Key"] for item in found}
+
+    def body(self, uri: str) -> bytes:
+        """Reads an object."""
+        key = uri.removeprefix(f"s3://{BUCKET}/")
+        return self.clients.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    def created(self) -> list[dict[str, Any]]:
+        """Returns what packages were made of."""
+        return [parameters for name, parameters in self.calls if name == "CreateModelPackage"]
+
+    def decide(self, number: int, status: str) -> None:
+        """Sets a version's approval; moto forgets the metadata that is not given again."""
+        version = self.registry.version(GROUP, number)
+        self.clients.sagemaker.update_model_package(
+            ModelPackageArn=version.arn,
+            ModelApprovalStatus=status,
+            CustomerMetadataProperties=version.tags,
+        )
+
+    def links(self) -> set[tuple[str, str, str]]:
+        """Returns the associations by the URIs of their ends."""
+        return {(self.sources[one], self.sources[two], kind) for one, two, kind in self.edges}
+
+    def kill_before(self, service: str, operation: str, *, call: int = 1) -> None:
+        """Ends the process, once, before it makes that call."""
+        left = [call]
+
+        def die(**_: Any) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed(operation)
+
+        client = getattr(self.clients, service)
+        client.meta.events.register_first(f"before-call.{service}.{operation}", die)
+
+    def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.calls.append((model.name, dict(params)))
+        _within_limits(model.name, params)
+
+    def _lineage(self, operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        if operation == "ListArtifacts":
+            found = [arn for arn, uri in self.sources.items()
+                     if uri == params["SourceUri"] and "artifact/" in arn]  # fmt: skip
+            return {"ArtifactSummaries": [{"ArtifactArn": arn} for arn in found]}
+        if operation == "DescribeAction":
+            arn = _arn("action", params["ActionName"])
+            return {"ActionArn": arn} if arn in self.sources else None
+        if operation == "ListAssociations":
+            ends = (params["SourceArn"], params["DestinationArn"])
+            known = [{"SourceArn": ends[0]} for edge in self.edges if edge[:2] == ends]
+            return {"AssociationSummaries": known}
+        if operation == "AddAssociation":
+            edge = (params["SourceArn"], params["DestinationArn"], params["AssociationType"])
+            assert edge not in self.edges
+            self.edges.append(edge)
+            return {}
+        kind = operation.removeprefix("Create")
+        arn = _arn(kind.lower(), params.get("ActionName", f"a{len(self.sources)}"))
+        assert arn not in self.sources
+        self.sources[arn] = params["Source"]["SourceUri"]
+        return {f"{kind}Arn": arn}
+
+
+@contextmanager
+def opened() -> Iterator[Account]:
+    """An account with what the stacks make."""
+    with mock_aws():
+        session = boto3.Session(
+            aws_access_key_id="a", aws_secret_access_key="b", region_name=REGION
+        )
+        clients = Clients(
+            sagemaker=session.client("sagemaker"),
+            s3=session.client("s3"),
+            kms=session.client("kms"),
+        )
+        where = {"LocationConstraint": REGION}
+        clients.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
+        key = clients.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        clients.kms.create_alias(AliasName=KEY, TargetKeyId=key["KeyMetadata"]["KeyId"])
+        clients.sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
+        account = Account(clients)
+        events = clients.sagemaker.meta.events
+        events.register("provide-client-params.sagemaker.*", account._record)
+        for operation in _LINEAGE:
+            events.register(f"before-call.sagemaker.{operation}", _answering(account, operation))
+        yield account
+
+
+def _answering(account: Account, operation: str) -> Callable[..., Any]:
+    def answer(**_: Any) -> Any:
+        found = account._lineage(operation, account.calls[-1][1])
+        if found is None:
+            missing = {"Code": "ResourceNotFound", "Message": "no such action"}
+            return SimpleNamespace(status_code=400), {"Error": missing, "ResponseMetadata": {}}
+        return SimpleNamespace(status_code=200), found
+
+    return answer
+
+
+def _arn(kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:{REGION}:111122223333:{kind}/{name}"
+
+
+def _within_limits(operation: str, params: dict[str, Any]) -> None:
+    """Holds what is sent against the API's enums, patterns and lengths: boto3 leaves them alone."""
+    wanted = _LINEAGE.get(operation) or f"{operation}Input"
+    checked = {key: value for key, value in params.items() if key != "CustomerMetadataProperties"}
+    problems = check_value(checked, shape(wanted), where=operation, resolve=lambda value: value)
+    assert [problem for problem in problems if problem] == []

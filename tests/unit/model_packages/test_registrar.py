@@ -1,0 +1,227 @@
+"""Registering in an account: signed files, lineage, then one package that waits for approval."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.versions import ModelVersion
+from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account, Killed
+from tests.unit.model_packages.conftest import seal
+
+TAGS = {
+    "execution_id": "abc123def456",
+    "data_sha256": "d" * 64,
+    "contract_sha256": "c" * 64,
+    "recipe": "loans",
+    "git_sha": "4f1c2a9d" * 5,
+    "gate.model-quality": "passed",
+}
+
+
+def register(
+    account: Account,
+    model: Path,
+    *,
+    run_id: str | None = "r" * 32,
+    threshold: float = 0.4,
+    **tags: str,
+) -> tuple[ModelVersion, bool]:
+    return account.registrar.register(
+        GROUP, files=model, run_id=run_id, threshold=threshold, tags=TAGS | tags
+    )
+
+
+def test_a_version_waits_for_approval_with_its_image_artifact_and_threshold(
+    account: Account, model: Path
+) -> None:
+    version, new = register(account, model)
+    assert (version.group, version.version, new) == (GROUP, 1, True)
+    assert version.status == "PendingManualApproval"
+    assert version.aliases == ("candidate",)
+    assert str(version.arn).endswith(f"model-package/{GROUP}/1")
+    assert version.threshold == 0.4
+    [made] = account.created()
+    [container] = made["InferenceSpecification"]["Containers"]
+    assert container["Image"] == PLACEMENT.serving_image
+    assert container["Environment"] == {"SASHIKO_THRESHOLD": "0.4"}
+    assert account.body(container["ModelDataUrl"]) == b"weights"
+    assert "Tags" not in made  # a version of a group has none
+
+
+def test_every_file_lies_below_one_prefix_and_the_manifest_is_signed(
+    account: Account, model: Path
+) -> None:
+    version, _ = register(account, model)
+    manifest = account.body(version.tags["manifest"])
+    digests = json.loads(manifest)
+    below = version.tags["manifest"].rsplit("/", 1)[0]
+    assert len(digests) == 9
+    for name, digest in digests.items():
+        assert hashlib.sha256(account.body(f"{below}/{name}")).hexdigest() == digest
+    signature = json.loads(account.body(version.tags["signature"]))
+    digest = hashlib.sha256(manifest)
+    assert signature["manifest_sha256"] == digest.hexdigest() == version.tags["manifest_sha256"]
+    verified = account.clients.kms.verify(
+        KeyId=KEY,
+        Message=digest.digest(),
+        MessageType="DIGEST",
+        Signature=base64.b64decode(signature["signature"]),
+        SigningAlgorithm=signature["algorithm"],
+    )
+    assert verified["SignatureValid"]
+    assert verified["KeyId"] == signature["key"]
+
+
+def test_the_package_points_to_quality_bias_and_drift_reports(
+    account: Account, model: Path
+) -> None:
+    register(account, model)
+    [made] = account.created()
+    quality, bias = made["ModelMetrics"]["ModelQuality"], made["ModelMetrics"]["Bias"]
+    assert json.loads(account.body(quality["Statistics"]["S3Uri"])) == {"file": "metrics.json"}
+    assert json.loads(account.body(quality["Constraints"]["S3Uri"])) == {"gate": "model-quality"}
+    assert set(bias) == {"Report", "PreTrainingReport", "PostTrainingReport"}
+    drift = made["DriftCheckBaselines"]
+    assert drift["Bias"]["PostTrainingConstraints"] == bias["PostTrainingReport"]
+    assert drift["ModelQuality"]["Statistics"] == quality["Statistics"]
+    found = hashlib.sha256((model / "metrics.json").read_bytes()).hexdigest()
+    assert quality["Statistics"]["ContentDigest"] == f"sha256:{found}"
+    card = made["ModelCard"]["ModelCardContent"]
+    assert json.loads(card) == json.loads((model / "model-card.json").read_text())
+    assert "\n" not in card
+
+
+def test_without_facets_the_package_names_no_bias_report(account: Account, model: Path) -> None:
+    for path in model.glob("*analysis.json"):
+        path.unlink()
+    (model / "intervals.json").unlink()
+    seal(model)
+    reason = 'no column tells groups: "none" {known}'
+    version, _ = register(account, model, **{"gate.bias": "not judged", "gate.bias.reason": reason})
+    [made] = account.created()
+    assert "Bias" not in made["ModelMetrics"]
+    assert "Bias" not in made["DriftCheckBaselines"]
+    assert version.tags["gate.bias"] == "not judged"
+    assert "gate.bias.reason" not in version.tags
+
+
+def test_the_lineage_leads_from_the_snapshot_to_the_package(account: Account, model: Path) -> None:
+    version, _ = register(account, model)
+    below = version.tags["manifest"].rsplit("/", 1)[0]
+    data, action = PLACEMENT.data_uri, version.tags["manifest"]
+    artifact, package = f"{below}/model.tar.gz", str(version.arn)
+    assert account.links() == {
+        (data, action, "ContributedTo"),
+        (action, artifact, "Produced"),
+        (data, artifact, "DerivedFrom"),
+        (action, package, "Produced"),
+        (artifact, package, "DerivedFrom"),
+    }
+
+
+def test_the_mlflow_run_is_named_where_there_is_one(account: Account, model: Path) -> None:
+    with_run, _ = register(account, model)
+    without, _ = register(account, model, run_id=None, execution_id="another", threshold=0.5)
+    assert with_run.tags["mlflow_run_id"] == "r" * 32
+    assert "mlflow_run_id" not in without.tags
+
+
+def test_a_step_that_is_started_again_makes_no_second_version(
+    account: Account, model: Path
+) -> None:
+    first, _ = register(account, model)
+    edges = list(account.edges)
+    again, new = register(account, model)
+    assert (again.arn, new) == (first.arn, False)
+    assert len(account.created()) == 1
+    assert account.edges == edges
+
+
+def test_the_same_model_of_the_same_data_is_not_registered_twice(
+    account: Account, model: Path
+) -> None:
+    first, _ = register(account, model)
+    again, new = register(account, model, execution_id="another")
+    assert (again.arn, new) == (first.arn, False)
+    other, new = register(account, model, execution_id="another", data_sha256="e" * 64)
+    assert (other.version, new) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "call"),
+    [
+        ("kms", "Sign", 1),
+        ("s3", "PutObject", 1),
+        ("s3", "PutObject", 5),
+        ("s3", "PutObject", 11),
+        ("sagemaker", "CreateArtifact", 2),
+        ("sagemaker", "AddAssociation", 1),
+        ("sagemaker", "CreateModelPackage", 1),
+        ("sagemaker", "CreateArtifact", 3),
+        ("sagemaker", "AddAssociation", 5),
+    ],
+)
+def test_a_kill_leaves_no_package_that_lacks_something_and_the_next_attempt_mends_it(
+    account: Account, model: Path, service: str, operation: str, call: int
+) -> None:
+    account.kill_before(service, operation, call=call)
+    with pytest.raises(Killed):
+        register(account, model)
+    for version in account.registry.versions(GROUP):
+        assert json.loads(account.body(version.tags["signature"]))
+        for name in json.loads(account.body(version.tags["manifest"])):
+            assert account.body(f"{version.tags['manifest'].rsplit('/', 1)[0]}/{name}")
+    version, _ = register(account, model)
+    assert [item.arn for item in account.registry.versions(GROUP)] == [version.arn]
+    assert len(account.edges) == 5
+    assert len(account.objects()) == 11
+
+
+def test_a_file_that_was_changed_after_the_manifest_is_refused(
+    account: Account, model: Path
+) -> None:
+    (model / "metrics.json").write_text('{"auc": 1.0}')
+    with pytest.raises(InputError, match=r"metrics.json is not the file that the manifest names"):
+        register(account, model)
+    assert account.registry.versions(GROUP) == []
+
+
+def test_s3_is_told_the_digest_of_each_file(account: Account, model: Path) -> None:
+    sent: dict[str, Any] = {}
+
+    def remember(params: dict[str, Any], **_: Any) -> None:
+        sent[params["Key"]] = params.get("ChecksumSHA256")
+
+    account.clients.s3.meta.events.register("provide-client-params.s3.PutObject", remember)
+    version, _ = register(account, model)
+    key = version.tags["manifest"].removeprefix(f"s3://{BUCKET}/")
+    expected = base64.b64encode(hashlib.sha256(account.body(version.tags["manifest"])).digest())
+    assert sent[key] == expected.decode()
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ({"contract": "c" * 257}, r"`contract`: its value has 257 characters.* takes 1 to 256"),
+        ({"contract": ""}, r"`contract`: its value has 0 characters"),
+        ({"contract": '{"a": 1}'}, r"`contract`: a model package takes letters, .* not"),
+        ({"gate." + "x" * 130: "passed"}, r"its key has 135 characters"),
+    ],
+)
+def test_what_metadata_does_not_take_is_refused_before_anything_is_written(
+    account: Account, model: Path, tags: dict[str, str], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        register(account, model, **tags)
+    assert account.objects() == set()
+    assert account.calls == []
+
+
+def test_metadata_takes_other_alphabets(account: Account, model: Path) -> None:
+    version, _ = register(account, model, contract="Verträge 貸出")
+    assert version.tags["contract"] == "Verträge 貸出"

@@ -1,0 +1,83 @@
+"""The folders of a Register job: a run's own files, over the small contract of library loans."""
+
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from sashiko.files import sha256_file, sha256_tree, walk_files, write_json
+from sashiko.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
+from sashiko.gates.verdict import read_verdict, write_verdict
+from sashiko.serving.pack import pack
+from tests.unit.report.runs import judged, prepared, started
+
+_INPUTS = {
+    "metrics": ("Evaluate", "metrics"),
+    "decision": ("Evaluate", "decision"),
+    "snapshot-manifest": ("Snapshot", "manifest"),
+    "intervals": ("JudgeBias", "intervals"),
+}
+_JUDGES = ("Validate", "ValidateFacets", "Evaluate", "JudgeBias")
+
+
+class RegisterJob:
+    """A job's `/opt/ml`."""
+
+    def __init__(self, root: Path) -> None:
+        run = started(root / "run")
+        prepared(run)
+        judged(run)
+        self.root = root / "job"
+        self._parts = root / "parts"
+        evidence = run.folder / "evidence"
+        self._copy(evidence / "contract.odcs.yaml", self.input("config"))
+        self._copy(evidence / "source.json", self.input("run-manifest"))
+        for name, (step, output) in _INPUTS.items():
+            shutil.copytree(run.output(step, output), self.input(name), dirs_exist_ok=True)
+        for name in (PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE):
+            write_json(self.input("intervals") / name, {"version": "1.0"})
+        write_json(self.input("tracking") / "tracking.json", {"mlflow_run_id": "r" * 32})
+        self.pack({"model.onnx": b"graph", "weights.bin": b"\x80\x04 are floats", "code/a.py": b""})
+        verdicts = [read_verdict(run.output(step, "verdict")) for step in _JUDGES]
+        artifact = sha256_tree(self.input("artifact"))
+        for verdict in verdicts:
+            inputs = {"artifact": artifact} if verdict.gate == "model-quality" else {}
+            found = verdict.model_copy(update={"inputs": inputs})
+            write_verdict(found, self.input("verdicts") / verdict.gate)
+
+    @property
+    def archive(self) -> Path:
+        return self.input("artifact") / "model.tar.gz"
+
+    @property
+    def registration(self) -> Path:
+        return self.root / "processing" / "output" / "registration" / "registration.json"
+
+    def input(self, name: str) -> Path:
+        folder = self.root / "processing" / "input" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def pack(self, files: Mapping[str, bytes], *, lock: bool = True) -> None:
+        """Writes an artifact of these files and, unless told otherwise, its compile lock."""
+        shutil.rmtree(self._parts, ignore_errors=True)
+        for name, content in files.items():
+            path = self._parts / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        pack(self._parts, self.archive)
+        if lock:
+            digests = {
+                path.relative_to(self._parts).as_posix(): sha256_file(path)
+                for path in walk_files(self._parts)
+            }
+            content = {"target": "cpu", "artifact": digests}
+            write_json(self.input("lock") / "compile-lock.json", content)
+
+    def _copy(self, file: Path, folder: Path) -> None:
+        shutil.copyfile(file, folder / file.name)
+
+
+def pickled(protocol: int = 4) -> bytes:
+    """A pickle that would call `print`."""
+    return pickle.dumps(print, protocol=protocol)

@@ -1,0 +1,231 @@
+"""Register: what a version rests on is checked, gathered and handed to the registry."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.files import sha256_file
+from sashiko.gates.verdict import Check, decide, write_verdict
+from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.steps import register, registries, resolve_champion
+from tests.unit.model_packages.account import GROUP, PLACEMENT, Account, opened
+from tests.unit.steps.register_job import RegisterJob, pickled
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisterJob:
+    made = RegisterJob(tmp_path)
+    monkeypatch.setenv("OPT_ML", str(made.root))
+    return made
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Any:
+    with opened() as account:
+        monkeypatch.setattr(registries, "connect", lambda: account.clients)
+        yield account
+
+
+def _register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "sagemaker") -> None:
+    arguments = {
+        "--registry": registry,
+        "--model-package-group": GROUP,
+        "--execution-id": "abc123def456",
+        "--recipe": "loans",
+        "--data-uri": PLACEMENT.data_uri,
+        "--models-uri": PLACEMENT.models_uri,
+        "--serving-image": PLACEMENT.serving_image,
+        "--signing-key": PLACEMENT.signing_key,
+    }
+    words = [word for pair in arguments.items() for word in pair]
+    monkeypatch.setattr(sys, "argv", ["register", *words, *more])
+    register.main()
+
+
+def _resolve(monkeypatch: pytest.MonkeyPatch, job: RegisterJob) -> Path:
+    arguments = ["--registry", "sagemaker", "--model-package-group", GROUP]
+    monkeypatch.setattr(sys, "argv", ["resolve_champion", *arguments])
+    resolve_champion.main()
+    return job.root / "processing" / "output" / "champion"
+
+
+def test_a_run_becomes_a_package_that_waits(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _register(monkeypatch)
+    record = json.loads(job.registration.read_text())
+    [version] = account.registry.versions(GROUP)
+    assert record == {
+        "model_package_group": GROUP,
+        "model_package_arn": version.arn,
+        "version": 1,
+        "status": "PendingManualApproval",
+        "artifact_sha256": sha256_file(job.archive),
+        "threshold": 0.5,
+        "new": True,
+    }
+    assert version.tags["git_sha"] == "4f1c2a9d" * 5
+    gates = {key: value for key, value in version.tags.items() if key.startswith("gate.")}
+    names = ("data-quality", "data-quality-facets", "model-quality", "bias")
+    assert gates == {f"gate.{name}": "passed" for name in names}
+    _register(monkeypatch)
+    again = json.loads(job.registration.read_text())
+    assert again == record | {"new": False}
+
+
+def test_the_signed_files_are_the_runs_own(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _register(monkeypatch)
+    [version] = account.registry.versions(GROUP)
+    named = json.loads(account.body(version.tags["manifest"]))
+    assert set(named) == {
+        "model.tar.gz", "compile-lock.json", "decision.json", "metrics.json", "manifest.json",
+        "intervals.json", "pre-training-analysis.json", "post-training-analysis.json",
+        "model-card.json", "data-quality/verdict.json", "data-quality-facets/verdict.json",
+        "model-quality/verdict.json", "bias/verdict.json",
+    }  # fmt: skip
+    assert named["metrics.json"] == sha256_file(job.input("metrics") / "metrics.json")
+    [made] = account.created()
+    card = json.loads(made["ModelCard"]["ModelCardContent"])
+    metrics = json.loads((job.input("metrics") / "metrics.json").read_text())
+    groups = {item["name"]: item for item in card["evaluation_details"][0]["metric_groups"]}
+    shown = {item["name"]: item["value"] for item in groups["candidate"]["metric_data"]}
+    assert shown["auc"] == metrics["candidate"]["auc"]["value"]
+    assert {"post_training DI age=old", "pre_training DPL age=old"} == {
+        item["name"] for item in groups["bias"]["metric_data"]
+    }
+
+
+def test_mlflow_holds_the_same_files(
+    job: RegisterJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = mlflow_client(uri)
+    run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
+    (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
+    _register(monkeypatch, registry="mlflow")
+    record = json.loads(job.registration.read_text())
+    assert (record["version"], record["new"]) == (1, True)
+    assert "model_package_arn" not in record
+    [version] = MlflowRegistry(uri).versions(GROUP)
+    assert version.artifact_sha256 == sha256_file(job.archive)
+    [stored] = tmp_path.rglob("mlartifacts/**/manifest-sha256.json")
+    for name, digest in json.loads(stored.read_text()).items():
+        assert sha256_file(stored.parent / name) == digest
+
+
+def test_without_mlflow_only_its_own_registry_is_closed(
+    job: RegisterJob, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job.input("tracking") / "tracking.json").write_text('{"mlflow_run_id": null}')
+    _register(monkeypatch)
+    assert len(account.created()) == 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with pytest.raises(InputError, match="MLflow could not be reached by Track"):
+        _register(monkeypatch, registry="mlflow")
+
+
+def test_where_bias_is_not_judged_the_card_says_why(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in job.input("intervals").iterdir():
+        path.unlink()
+    job.input("intervals").rmdir()
+    (job.input("verdicts") / "bias" / "verdict.json").unlink()
+    _register(monkeypatch, '--bias-not-judged=no column "tells" {groups}')
+    [made] = account.created()
+    card = json.loads(made["ModelCard"]["ModelCardContent"])
+    said = card["additional_information"]["ethical_considerations"]
+    assert said == 'Bias not judged: no column "tells" {groups}'
+    assert made["CustomerMetadataProperties"]["gate.bias"] == "not judged"
+
+
+def _refused(
+    account: Account, monkeypatch: pytest.MonkeyPatch, job: RegisterJob, told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        _register(monkeypatch)
+    assert account.objects() == set()
+    assert account.created() == []
+    assert not job.registration.exists()
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "model.pt", "code/deep/state.PKL"])
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_a_pickle_in_the_artifact_is_refused(
+    job: RegisterJob,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    protocol: int,
+) -> None:
+    job.pack({"model.onnx": b"graph", name: pickled(protocol)})
+    _refused(account, monkeypatch, job, f"{name} is a pickle, which runs code when it is loaded")
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"model.onnx": b"other"}, "model.onnx has sha256 .*, the compile lock says"),
+        ({"model.onnx": b"graph", "b.py": b""}, "b.py is not in the compile lock"),
+        ({}, "model.onnx is missing, the compile lock names it"),
+    ],
+)
+def test_an_artifact_that_compile_did_not_write_is_refused(
+    job: RegisterJob,
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, bytes],
+    told: str,
+) -> None:
+    job.pack({"model.onnx": b"graph"})
+    job.pack(files, lock=False)
+    _refused(account, monkeypatch, job, told)
+
+
+def test_an_artifact_that_the_gates_did_not_judge_is_refused(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.pack({"model.onnx": b"another model, with its own lock"})
+    _refused(account, monkeypatch, job, "gate model-quality judged another artifact")
+
+
+def test_a_damaged_artifact_is_refused(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.archive.write_bytes(job.archive.read_bytes()[:300])
+    _refused(account, monkeypatch, job, r"model.tar.gz cannot be read: .*; run Compile again")
+
+
+def test_a_failed_gate_is_refused(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = decide(gate="bias", checks=[Check(name="DI", passed=False)], inputs={})
+    write_verdict(failed, job.input("verdicts") / "bias")
+    _refused(account, monkeypatch, job, "a failed gate cannot be registered")
+
+
+def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="ModelRegistry=wandb: expected mlflow or sagemaker"):
+        _register(monkeypatch, registry="wandb")
+
+
+def test_the_champion_is_what_was_approved(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _register(monkeypatch)
+    folder = _resolve(monkeypatch, job)
+    assert json.loads((folder / "champion.json").read_text()) == {"champion": None}
+    account.decide(1, "Approved")
+    folder = _resolve(monkeypatch, job)
+    assert json.loads((folder / "champion.json").read_text()) == {
+        "champion": {"version": 1, "sha256": sha256_file(job.archive), "threshold": 0.5}
+    }
+    assert sorted(path.name for path in folder.iterdir()) == ["champion.json", "model.tar.gz"]
+    assert sha256_file(folder / "model.tar.gz") == sha256_file(job.archive)
