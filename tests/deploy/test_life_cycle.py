@@ -27,7 +27,9 @@ Audit = Callable[[Path], tuple[Difference, ...]]
 ACCOUNT_WIDE = {"AWS::LakeFormation::DataLakeSettings", "AWS::LakeFormation::Tag"}
 # Of these no update may make another one.
 STATEFUL = {
-    "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::S3::Bucket",
+    "AWS::ECR::Repository", "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role",
+    "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SageMaker::MlflowApp",
+    "AWS::SageMaker::ModelPackageGroup",
 }  # fmt: skip
 
 

@@ -31,8 +31,6 @@ class SageMaker:
         }
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        if any(app["Name"] == request["Name"] for app in self._apps.values()):
-            raise ServiceError("ConflictException", f"an MLflow App {request['Name']} exists")
         self._check_role(request["RoleArn"])
         self._check_store(request["ArtifactStoreUri"])
         arn = f"{self._place}:mlflow-app/app-{uuid.uuid4().hex[:12].upper()}"

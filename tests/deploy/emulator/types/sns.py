@@ -60,11 +60,13 @@ class Topic(ResourceType):
         return {"TopicArn": physical_id, "TopicName": physical_id.rpartition(":")[2]}
 
 
+_NO_POLICY: Properties = {"Version": "2012-10-17", "Statement": []}
+
+
 class TopicPolicy(ResourceType):
     name = "AWS::SNS::TopicPolicy"
     updated = frozenset({"PolicyDocument"})
     handled = updated | {"Topics"}
-    _none = {"Version": "2012-10-17", "Statement": []}
 
     def create(self, at: Place, wanted: Properties) -> str:
         self._set(at, wanted["Topics"], wanted["PolicyDocument"])
@@ -80,7 +82,7 @@ class TopicPolicy(ResourceType):
         self._set(at, new["Topics"], new["PolicyDocument"])
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        self._set(at, had["Topics"], self._none)
+        self._set(at, had["Topics"], _NO_POLICY)
 
     def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         found = {
@@ -88,7 +90,7 @@ class TopicPolicy(ResourceType):
             for topic in wanted["Topics"]
         }
         documents = [json.loads(text) for text in found.values()]
-        if self._none in documents:
+        if _NO_POLICY in documents:
             raise AbsentError(f"{wanted['Topics']} have no policy")
         return {"Topics": list(found), "PolicyDocument": documents[0]}
 
