@@ -195,7 +195,8 @@ def test_compile_runs_in_the_image_that_it_is_told_of():
     gate = next(step for step in golden["Steps"] if step["Name"] == "DataGate")
     steps = {step["Name"]: step["Arguments"] for step in gate["Arguments"]["IfSteps"]}
     compile_ = steps["Compile"]
-    own = job_images(SETTINGS.model_copy(update={"project": "sashiko"}), "cpu").serving
+    names = {"project": "sashiko", "environment": "local"}
+    own = job_images(SETTINGS.model_copy(update=names), "cpu").serving
     assert compile_["AppSpecification"]["ImageUri"] == own.uri
     assert own.lock_environment().items() <= compile_["Environment"].items()
 
