@@ -9,6 +9,8 @@ from pathlib import Path
 
 from aws_cdk import App
 
+from infra.bootstrap import write_policies
+from infra.inputs import cloud_settings, read_contracts
 from infra.security_rules.plugin import add_rules
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
@@ -17,13 +19,12 @@ from infra.stacks.identity import Identity
 from infra.stacks.lake_formation_account import LakeFormationAccount
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
-from sashiko.aws.regions import check_region
 from sashiko.contract.glue import check_lake
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.repository import find_recipe, open_recipe
-from sashiko.settings import Settings, file_of, load_settings
+from sashiko.settings import Settings
 
 
 def add_stacks(
@@ -70,45 +71,7 @@ def main() -> None:
         if report:  # whether a finding is a failure is for `infra.security_report` to say
             return
         raise InputError("the templates break a rule: see the findings above") from error
-
-
-def cloud_settings(environment: str) -> Settings:
-    """Reads the settings of an environment that has an account.
-
-    Raises:
-        InputError: if there is no such environment, or its region lacks a service.
-    """
-    if environment == "local":
-        raise InputError("environment `local` is this machine and has no stacks: use dev or prod")
-    settings = load_settings(environment)
-    check_region(settings)
-    return settings
-
-
-def read_contracts(settings: Settings) -> tuple[Contract, ...]:
-    """Reads the contracts that the settings name, each the only one of its table.
-
-    Raises:
-        InputError: if one is missing or not valid, or two describe one table.
-    """
-    where = f"{file_of('contracts', settings.environment)}: key `contracts`"
-    contracts: dict[str, tuple[Path, Contract]] = {}
-    for name in settings.contracts:
-        file = Path("contracts") / f"{name}.odcs.yaml"
-        if not file.is_file():
-            there = sorted(
-                f.name.removesuffix(".odcs.yaml") for f in file.parent.glob("*.odcs.yaml")
-            )
-            raise InputError(f"{where}: {file} does not exist; there are: {', '.join(there)}")
-        contract = load_contract(file)
-        if contract.table in contracts:
-            other = contracts[contract.table][0]
-            raise InputError(
-                f"{where}: {other} and {file} describe the same table `{contract.table}`: "
-                "name one of them, or change `physicalName` in the other"
-            )
-        contracts[contract.table] = (file, contract)
-    return tuple(contract for _, contract in contracts.values())
+    write_policies(settings, Path(app.outdir) / "bootstrap")
 
 
 if __name__ == "__main__":

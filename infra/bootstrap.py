@@ -1,4 +1,4 @@
-"""What must be in an account before `cdk bootstrap`: CloudFormation's permissions, and their cap.
+"""What must be in an account before `cdk bootstrap`: what limits CloudFormation and every role.
 
 `make bootstrap` deploys this app with the caller's own credentials, then runs the stock
 `cdk bootstrap` with these policies in place of AdministratorAccess. They are an account's and a
@@ -6,17 +6,19 @@ region's, and serve all environments of the project there.
 """
 
 import sys
+from pathlib import Path
 
 from aws_cdk import App, BootstraplessSynthesizer, Environment, Stack
 from aws_cdk import aws_iam as iam
 
-from infra.app import cloud_settings
 from infra.components.allow import explain
+from infra.components.boundary import Boundary
 from infra.components.execution_cap import execution_cap
 from infra.components.execution_policy import execution_policies
+from infra.inputs import cloud_settings
 from infra.security_rules.acknowledge import acknowledge
 from infra.security_rules.plugin import add_rules
-from sashiko.aws.names import QUALIFIER
+from sashiko.aws.names import bootstrap_policy_arn, bootstrap_policy_name
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 
@@ -35,7 +37,7 @@ def add_policies(app: App, settings: Settings) -> None:
         policy = iam.ManagedPolicy(
             stack,
             f"Execution-{part}",
-            managed_policy_name=_name(settings, f"execution-{part}"),
+            managed_policy_name=bootstrap_policy_name(settings, f"execution-{part}"),
             description=f"What CloudFormation may do for this project: {part}",
             statements=[item.statement for item in allowed],
         )
@@ -43,30 +45,32 @@ def add_policies(app: App, settings: Settings) -> None:
     cap = iam.ManagedPolicy(
         stack,
         "Cap",
-        managed_policy_name=_name(settings, "cap"),
+        managed_policy_name=bootstrap_policy_name(settings, "cap"),
         description="What CloudFormation may never do here; it grants nothing",
         statements=execution_cap(settings),
     )
+    Boundary(stack, "Boundary", settings=settings)
     why = "A boundary caps and never grants; what is allowed stands in the other policies."
     acknowledge(cap, {f"IAM5[{what}::*]": why for what in ("Action", "Resource")})
+
+
+def write_policies(settings: Settings, folder: Path) -> None:
+    """Synthesizes the stack of the policies, for those who read what limits the roles."""
+    app = App(outdir=str(folder), analytics_reporting=False)
+    add_policies(app, settings)
+    app.synth()
 
 
 def bootstrap_options(settings: Settings) -> list[str]:
     """Returns the arguments of `cdk bootstrap`; the toolkit's stack and qualifier: cdk.json."""
     policies = [
-        f"arn:aws:iam::{settings.account}:policy/{_name(settings, f'execution-{part}')}"
-        for part in execution_policies(settings)
+        bootstrap_policy_arn(settings, f"execution-{part}") for part in execution_policies(settings)
     ]
     return [
         f"aws://{settings.account}/{settings.region}",
         f"--cloudformation-execution-policies={','.join(policies)}",
-        f"--custom-permissions-boundary={_name(settings, 'cap')}",
+        f"--custom-permissions-boundary={bootstrap_policy_name(settings, 'cap')}",
     ]
-
-
-def _name(settings: Settings, part: str) -> str:
-    # Not the project's prefix: what begins with that the execution role may change.
-    return f"cdk-{QUALIFIER}-{part}-{settings.region}"
 
 
 def main() -> None:

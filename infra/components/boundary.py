@@ -1,10 +1,14 @@
-"""What no role of an environment may ever do, whatever a policy grants it."""
+"""What no role of the project may ever do, whatever a policy grants it.
+
+`make bootstrap` makes it, with the caller's own credentials: what CloudFormation could change would
+bind nobody who deploys.
+"""
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import QUALIFIER, prefix
+from sashiko.aws.names import QUALIFIER, bootstrap_policy_arn, bootstrap_policy_name
 from sashiko.settings import Settings
 
 # What the roles work with. A policy that allows something else has no effect without a line here,
@@ -87,29 +91,17 @@ _SAFEGUARDS = [
     "s3:PutLifecycleConfiguration",
     "s3:PutObjectAcl",
 ]
-# Reports read it as a policy that grants.
-_REPORTED = [
-    "CKV_AWS_107",
-    "CKV_AWS_108",
-    "CKV_AWS_109",
-    "CKV_AWS_110",
-    "CKV_AWS_111",
-    "NIST-IAMPolicyNoStatementsWithFullAccess",
-]
 # Services without a region of their own, so that the region's deny does not shut them.
 _GLOBAL = ["iam:*", "sts:*"]
 
 
 def boundary_of(scope: Construct, settings: Settings) -> iam.IManagedPolicy:
-    """Refers to the boundary by name, for a role that another stack makes."""
-    return iam.ManagedPolicy.from_managed_policy_name(scope, "Boundary", _name(settings))
+    """Refers to the boundary, for a role."""
+    arn = bootstrap_policy_arn(settings, "boundary")
+    return iam.ManagedPolicy.from_managed_policy_arn(scope, "Boundary", arn)
 
 
-def _name(settings: Settings) -> str:
-    return f"{prefix(settings)}-boundary"
-
-
-class Boundary(Construct):
+class Boundary(iam.ManagedPolicy):
     """The permissions boundary of all roles: it grants nothing and caps everything."""
 
     def __init__(
@@ -119,18 +111,17 @@ class Boundary(Construct):
         *,
         settings: Settings,
     ) -> None:
-        """Makes the boundary of an environment."""
-        super().__init__(scope, id)
+        """Makes the boundary of the project's roles in an account and region."""
         account, region = settings.account, settings.region
         cdk_roles = [
             f"arn:aws:iam::{account}:role/cdk-{QUALIFIER}-{part}-role-{account}-{region}"
             for part in ("deploy", "file-publishing")
         ]
-        self.policy = iam.ManagedPolicy(
-            self,
-            "Policy",
-            managed_policy_name=_name(settings),
-            description="What no role of this environment may ever do; it grants nothing",
+        super().__init__(
+            scope,
+            id,
+            managed_policy_name=bootstrap_policy_name(settings, "boundary"),
+            description="What no role of this project may ever do; it grants nothing",
             statements=[
                 iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
                 _deny("NoEscalation", _ESCALATION),
@@ -165,8 +156,7 @@ class Boundary(Construct):
             "policies, which name actions and resources."
         )
         wildcards = ["Resource::*", *(f"Action::{action}" for action in _WORK if "*" in action)]
-        acknowledge(self.policy, {f"IAM5[{finding}]": why for finding in wildcards})
-        acknowledge(self.policy, dict.fromkeys(_REPORTED, why))
+        acknowledge(self, {f"IAM5[{finding}]": why for finding in wildcards})
 
 
 def _deny(sid: str, actions: list[str]) -> iam.PolicyStatement:

@@ -32,7 +32,7 @@ def execution_cap(settings: Settings) -> list[iam.PolicyStatement]:
                 "iam:PutRolePermissionsBoundary",
                 "iam:PutRolePolicy",
             ],
-            conditions=with_boundary(settings, "ArnNotLike"),
+            conditions=with_boundary(settings, "ArnNotEquals"),
         ),
         _deny(
             "NoOtherIdentities",

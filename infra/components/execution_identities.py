@@ -3,17 +3,18 @@
 from typing import Any
 
 from infra.components.allow import Allowed, allow
+from sashiko.aws.names import bootstrap_policy_arn
 from sashiko.settings import Settings
 
 _NAMED = "All names of the project begin with its prefix; environments are not known here."
 
 
 def identities(settings: Settings) -> list[Allowed]:
-    """Returns what roles and policies take: a role only ever has its environment's boundary."""
+    """Returns what roles and policies take: a role only ever has the boundary."""
     iam = f"arn:aws:iam::{settings.account}"
     roles, policies = f"{iam}:role/{settings.project}-*", f"{iam}:policy/{settings.project}-*"
     return [
-        # A role without the environment's boundary can be neither made nor given permissions.
+        # A role without the boundary can be neither made nor given permissions.
         allow(
             [
                 "iam:AttachRolePolicy",
@@ -23,7 +24,7 @@ def identities(settings: Settings) -> list[Allowed]:
                 "iam:PutRolePolicy",
             ],
             [roles],
-            conditions=with_boundary(settings, "ArnLike"),
+            conditions=with_boundary(settings, "ArnEquals"),
             why=_NAMED,
         ),
         allow(
@@ -77,6 +78,5 @@ def identities(settings: Settings) -> list[Allowed]:
 
 
 def with_boundary(settings: Settings, operator: str) -> dict[str, Any]:
-    """Returns the condition that a role has a boundary of the project; `ArnNotLike`: that not."""
-    boundary = f"arn:aws:iam::{settings.account}:policy/{settings.project}-*-boundary"
-    return {operator: {"iam:PermissionsBoundary": boundary}}
+    """Returns the condition that a role has the boundary; `ArnNotEquals`: that it has not."""
+    return {operator: {"iam:PermissionsBoundary": bootstrap_policy_arn(settings, "boundary")}}

@@ -1,5 +1,6 @@
 """Rules of roles and of the policies that resources carry."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from infra.security_rules.rule import Finding, Rule
@@ -28,6 +29,7 @@ _TIES = {
     "kms:encryptioncontext:aws:logs:arn",
 }
 _DEPUTY = {"aws:sourceaccount", "aws:sourcearn"}
+_BOUNDARY = re.compile(r":policy/cdk-[a-z0-9]+-boundary-[a-z0-9-]+$")
 _BROAD = ("FullAccess", "AdministratorAccess", "PowerUserAccess", "AWSGlueServiceRole")
 
 
@@ -82,7 +84,10 @@ def _by_service(statement: Statement) -> bool:
 
 def _without_boundary(resources: Sequence[Resource]) -> Iterator[Finding]:
     for resource in resources:
-        if resource.kind == "AWS::IAM::Role" and "PermissionsBoundary" not in resource.properties:
+        if resource.kind != "AWS::IAM::Role":
+            continue
+        boundary = text(resource.properties.get("PermissionsBoundary", ""))
+        if not _BOUNDARY.search(boundary):
             yield Finding(resource=resource, where="Properties/PermissionsBoundary")
 
 
@@ -114,8 +119,8 @@ RULES = (
     ),
     Rule(
         name="boundary",
-        description="A role has no permissions boundary.",
-        fix="Pass the boundary of the Identity stack as permissions_boundary.",
+        description="A role lacks the project's permissions boundary.",
+        fix="Pass boundary_of (infra/components/boundary.py) as permissions_boundary.",
         check=_without_boundary,
     ),
     Rule(

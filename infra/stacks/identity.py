@@ -6,7 +6,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.components.allow import explain
-from infra.components.boundary import Boundary
+from infra.components.boundary import boundary_of
 from infra.components.container_basics import container_basics
 from infra.components.guardrails import guardrails
 from infra.components.role_permissions import own_permissions
@@ -30,8 +30,7 @@ class Identity(EnvironmentStack):
             stateful=True,
             description="The roles of people and jobs",
         )
-        boundary = Boundary(self, "Boundary", settings=settings).policy
-        boundary.apply_removal_policy(self.removal_policy)
+        boundary = boundary_of(self, settings)
         for role in get_args(Role):
             self._role(role, boundary)
 

@@ -1,7 +1,5 @@
 """What an earlier deploy may have left in an account; each comes with its undoing."""
 
-import json
-
 from sashiko.aws.names import exec_role_arn
 from tests.deploy.governed import Governed, Undo
 
@@ -23,14 +21,6 @@ def bucket(account: Governed) -> Undo:
 
 def role(account: Governed) -> Undo:
     return make_role(account, "sashiko-dev-broker")
-
-
-def policy(account: Governed) -> Undo:
-    iam = account.emulator.client("iam")
-    deny = {"Effect": "Deny", "Action": "*", "Resource": "*"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
-    made = iam.create_policy(PolicyName="sashiko-dev-boundary", PolicyDocument=document)
-    return lambda: iam.delete_policy(PolicyArn=made["Policy"]["Arn"])
 
 
 def key(account: Governed) -> Undo:

@@ -1,11 +1,14 @@
 """What CloudFormation gets instead of AdministratorAccess."""
 
+import fnmatch
 import json
 from pathlib import Path
 
 import pytest
 
 from tests.infra.variants import new_app, settings_of
+
+BOUNDARY = "cdk-sashiko-boundary-us-east-1"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def test_the_stock_bootstrap_is_given_all_policies(policies):
     option, _, arns = execution.partition("=")
     assert option == "--cloudformation-execution-policies"
     given = {arn.removeprefix("arn:aws:iam::111122223333:policy/") for arn in arns.split(",")}
-    assert given | {cap.partition("=")[2]} == set(policies)
+    assert given | {cap.partition("=")[2], BOUNDARY} == set(policies)
     assert len(given) < len(policies) <= 10  # what a role takes
 
 
@@ -48,12 +51,22 @@ def test_each_fits_into_a_managed_policy(policies):
     assert {name: size for name, size in sizes.items() if size > 6144} == {}
 
 
+def test_cloudformation_cannot_change_the_boundary_that_its_roles_must_have(policies):
+    own = f"arn:aws:iam::111122223333:policy/{BOUNDARY}"
+    for item in allowed(policies):
+        if any(action.endswith("Policy") or "PolicyVersion" in action for action in item["Action"]):
+            arns = item["Resource"] if isinstance(item["Resource"], list) else [item["Resource"]]
+            assert not any(fnmatch.fnmatchcase(own, arn) for arn in arns if ":policy/" in arn)
+    cap = policies["cdk-sashiko-cap-us-east-1"]["Statement"]
+    (stays,) = [item for item in cap if item.get("Sid") == "CapStays"]
+    assert fnmatch.fnmatchcase(own, stays["Resource"])
+    assert "iam:CreatePolicyVersion" in stays["Action"]
+
+
 def test_roles_are_made_with_the_boundary_alone(policies):
     (makes,) = [item for item in allowed(policies) if "iam:CreateRole" in item["Action"]]
     assert makes["Condition"] == {
-        "ArnLike": {
-            "iam:PermissionsBoundary": "arn:aws:iam::111122223333:policy/sashiko-*-boundary"
-        }
+        "ArnEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::111122223333:policy/{BOUNDARY}"}
     }
 
 

@@ -31,9 +31,10 @@ def policies_of(settings: Any) -> tuple[Policy, Policy]:
     cap: Policy = ()
     for resource in template["Resources"].values():
         found = statements(resource["Properties"]["PolicyDocument"])
-        if "-cap-" in resource["Properties"]["ManagedPolicyName"]:
+        name = resource["Properties"]["ManagedPolicyName"]
+        if "-cap-" in name:
             cap += found
-        else:
+        elif "-execution-" in name:
             given += found
     return given, cap
 

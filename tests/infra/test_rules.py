@@ -62,7 +62,9 @@ BROKEN = {
     "wildcard[Action::s3:*]": _policy(Action="s3:*", Principal={"AWS": "111122223333"}),
     "public": _policy(Principal="*"),
     "confused-deputy": _resource("IAM::Role", **ROLE),
-    "boundary": _resource("IAM::Role", **ROLE),
+    "boundary": _resource(
+        "IAM::Role", **ROLE, PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess"
+    ),
     "full-access": _resource(
         "IAM::Role",
         **ROLE,

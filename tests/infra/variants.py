@@ -73,11 +73,14 @@ def new_app() -> Any:
 def synthesized(variant: str) -> Path:
     """The folder with a variant's templates: synthesized once a process, without validation."""
     from infra.app import add_stacks
+    from infra.bootstrap import write_policies
 
     app = new_app()
     settings = settings_of(variant)
     add_stacks(app, settings, contracts_of(settings), recipes_of(settings))
-    return Path(app.synth().directory)
+    folder = Path(app.synth().directory)
+    write_policies(settings, folder / "bootstrap")
+    return folder
 
 
 def templates_of(variant: str) -> dict[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ class Check:
 
 
 # What `cdk deploy --import-existing-resources` cannot take back: it knows names, not ids.
-_BY_ID = {"AWS::IAM::ManagedPolicy", "AWS::KMS::Alias"}
+_BY_ID = {"AWS::KMS::Alias"}
 
 
 def examine(account: Account, environment: Environment) -> Iterator[Check]:
@@ -48,6 +48,13 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
     yield _bootstrap(account, environment)
     if environment.settings.lake_formation.mode == "enforced":
         settings = read_settings(account)
+        if not settings.lists_all_to(caller):
+            yield Check(
+                name="what Lake Formation shows",
+                status="note",
+                detail="to who is no administrator, nor a read-only one, what they were granted "
+                "alone: what is missing below may be there",
+            )
         yield from _administrators(account, environment, settings)
         yield _defaults(environment, settings)
         if not environment.settings.lake_formation.account_stack:

@@ -52,7 +52,7 @@ def empty(bucket: str, account: Account) -> Iterator[int]:
     """Deletes every version of every object of a bucket, for good.
 
     Args:
-        bucket: its name. Access logs are delivered to it no more.
+        bucket: its name. Its accesses are logged no more, and no logs are delivered to it.
         account: where it is.
 
     Yields:
@@ -61,7 +61,7 @@ def empty(bucket: str, account: Account) -> Iterator[int]:
     Raises:
         InputError: if S3 refuses to list or to delete.
     """
-    _refuse_logs(bucket, account)
+    _stop_logs(bucket, account)
     s3, versions = account.client("s3"), _versions(account, bucket)
     while some := list(islice(versions, _KEYS_A_CALL)):
         keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in some]
@@ -82,7 +82,10 @@ def _versions(account: Account, bucket: str) -> Iterator[Mapping[str, Any]]:
             yield from (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
 
 
-def _refuse_logs(bucket: str, account: Account) -> None:
+def _stop_logs(bucket: str, account: Account) -> None:
+    """Ends logging, and refuses what is still under way."""
+    with account.told(f"s3:PutBucketLogging of {bucket}"):
+        account.client("s3").put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
     found = account.read("s3", "get_bucket_policy", absent=("NoSuchBucketPolicy",), Bucket=bucket)
     policy: dict[str, Any] = json.loads(found["Policy"]) if found else {"Version": "2012-10-17"}
     others = policy.get("Statement", [])

@@ -122,6 +122,21 @@ class LakeSettings:
     table_defaults: frozenset[str] = frozenset()
     others: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    def lists_all_to(self, caller: str) -> bool:
+        """Says whether a caller is an administrator, if only a reading one.
+
+        To anybody else Lake Formation lists what they were granted, and says of the rest nothing.
+
+        Args:
+            caller: the ARN that STS gives: of a user, or of a role's session.
+        """
+        everybody = self.admins | self.others.get("ReadOnlyAdmins", frozenset())
+        _, session, rest = caller.partition(":assumed-role/")
+        if not session:
+            return caller in everybody
+        role = rest.partition("/")[0]
+        return any(admin.rpartition("/")[2] == role for admin in everybody if ":role/" in admin)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Governance:

@@ -74,9 +74,6 @@ NAMED = {
         call=("glue", "get_table"),
         given={"DatabaseName": ("DatabaseName",), "Name": ("TableInput", "Name")},
     ),
-    "AWS::IAM::ManagedPolicy": _Named(
-        call=("iam", "get_policy"), given={"PolicyArn": ()}, absent=("NoSuchEntity",)
-    ),
     "AWS::IAM::Role": _Named(
         call=("iam", "get_role"), given={"RoleName": ("RoleName",)}, absent=("NoSuchEntity",)
     ),

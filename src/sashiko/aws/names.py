@@ -3,6 +3,7 @@
 from typing import Literal
 
 from sashiko.contract.grants import TagKind
+from sashiko.errors import InputError
 from sashiko.settings import Settings
 
 Role = Literal[
@@ -85,9 +86,38 @@ def etl_name(settings: Settings, table: str) -> str:
     return f"{prefix(settings)}-etl-{table}"
 
 
+def bootstrap_policy_name(settings: Settings, part: str) -> str:
+    """Names a policy of `make bootstrap`: the `boundary` of roles, `cap`, `execution-...`.
+
+    It begins with the qualifier and not with the project: what begins with that CloudFormation may
+    change.
+    """
+    return f"cdk-{QUALIFIER}-{part}-{settings.region}"
+
+
+def bootstrap_policy_arn(settings: Settings, part: str) -> str:
+    """Returns the ARN of a policy of `make bootstrap`."""
+    return f"arn:aws:iam::{settings.account}:policy/{bootstrap_policy_name(settings, part)}"
+
+
 def model_package_group_name(settings: Settings, group: str) -> str:
-    """Names a recipe's model package group in the registry of an environment."""
-    return f"{prefix(settings)}-{group}"
+    """Names a recipe's model package group in an environment's registry.
+
+    In an account it bears the environment's prefix, as IAM's policies ask; this machine's registry
+    is its own, and has the recipe's name.
+
+    Raises:
+        InputError: if it is longer than SageMaker allows.
+    """
+    if settings.environment == "local":
+        return group
+    name = f"{prefix(settings)}-{group}"
+    if len(name) > _LONGEST_GROUP:
+        raise InputError(
+            f"model package group {name}: it has {len(name)} characters, SageMaker allows "
+            f"{_LONGEST_GROUP}; shorten the recipe's `model_package_group`"
+        )
+    return name
 
 
 def exec_role_arn(settings: Settings) -> str:

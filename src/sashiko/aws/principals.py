@@ -72,7 +72,8 @@ def read_principals(templates: Templates, settings: Settings) -> tuple[Principal
     """
     managed = {
         resource.ref: statements(resource.properties["PolicyDocument"])
-        for resource in templates.of_type("AWS::IAM::ManagedPolicy")
+        for part in (templates.of_type, templates.of_bootstrap)
+        for resource in part("AWS::IAM::ManagedPolicy")
     }
     attached = list(_attached(templates))
     found = [

@@ -40,12 +40,14 @@ class Templates:
         region: their region.
         partition: the partition of that region, such as `aws`.
         stacks: stack name -> what it holds.
+        bootstrap: what `make bootstrap` puts into the account before them.
     """
 
     account: str
     region: str
     partition: str
     stacks: Mapping[str, Scope]
+    bootstrap: Mapping[str, Scope]
 
     def of_type(self, kind: str) -> Iterator[Resource]:
         """Yields the resources of a type, such as `AWS::Glue::Table`.
@@ -53,21 +55,11 @@ class Templates:
         Raises:
             InputError: if one of them is made on a condition, or uses an unknown function.
         """
-        for stack, scope in self.stacks.items():
-            for logical_id, found in scope.template.get("Resources", {}).items():
-                if found.get("Type") != kind:
-                    continue
-                if "Condition" in found:
-                    raise InputError(
-                        f"{scope.file}: {logical_id} is made on a condition, so that nobody can "
-                        "tell whether it exists; decide in Python, at synth"
-                    )
-                yield Resource(
-                    stack=stack,
-                    logical_id=logical_id,
-                    ref=str(resolve({"Ref": logical_id}, scope)),
-                    properties=resolve(found.get("Properties", {}), scope),
-                )
+        return _of_type(self.stacks, kind)
+
+    def of_bootstrap(self, kind: str) -> Iterator[Resource]:
+        """Yields the resources of a type that the bootstrap made; errors as `of_type`."""
+        return _of_type(self.bootstrap, kind)
 
 
 def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
@@ -88,14 +80,41 @@ def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
     if not stacks:
         raise InputError(f"{folder} holds no stack: {fix}")
     scope = next(iter(stacks.values()))
+    before = folder / "bootstrap"
+    policies = before / "manifest.json"
     return Templates(
-        account=scope.account, region=scope.region, partition=scope.partition, stacks=stacks
+        account=scope.account,
+        region=scope.region,
+        partition=scope.partition,
+        stacks=stacks,
+        bootstrap=dict(_stacks(_read(policies, fix), before, settings, fix))
+        if policies.is_file()
+        else {},
     )
+
+
+def _of_type(stacks: Mapping[str, Scope], kind: str) -> Iterator[Resource]:
+    for stack, scope in stacks.items():
+        for logical_id, found in scope.template.get("Resources", {}).items():
+            if found.get("Type") != kind:
+                continue
+            if "Condition" in found:
+                raise InputError(
+                    f"{scope.file}: {logical_id} is made on a condition, so that nobody can tell "
+                    "whether it exists; decide in Python, at synth"
+                )
+            yield Resource(
+                stack=stack,
+                logical_id=logical_id,
+                ref=str(resolve({"Ref": logical_id}, scope)),
+                properties=resolve(found.get("Properties", {}), scope),
+            )
 
 
 def _stacks(
     manifest: Mapping[str, Any], folder: Path, settings: Settings, fix: str
 ) -> Iterator[tuple[str, Scope]]:
+    ours = (f"{prefix(settings)}-", f"{settings.project}-bootstrap")
     expected = f"aws://{settings.account}/{settings.region}"
     for artifact_id, artifact in manifest.get("artifacts", {}).items():
         if artifact.get("type") != "aws:cloudformation:stack":
@@ -103,7 +122,7 @@ def _stacks(
         properties = artifact["properties"]
         name = properties.get("stackName", artifact_id)
         environment = artifact.get("environment")
-        if environment != expected or not name.startswith(f"{prefix(settings)}-"):
+        if environment != expected or not name.startswith(ours):
             raise InputError(
                 f"{folder} holds {name} for {environment}, not the environment "
                 f"{settings.environment} ({prefix(settings)}, {expected}): {fix}"

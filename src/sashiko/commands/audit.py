@@ -31,7 +31,14 @@ def audit(
     account = Account(settings)
     caller = account.check_identity()
     print(f"reading {settings.account} in {settings.region} as {caller}", file=sys.stderr)
-    differences = compare(environment, read_live(account, environment))
+    live = read_live(account, environment)
+    if live.settings and not live.settings.lists_all_to(caller):
+        print(
+            "warning: this is no data-lake administrator, nor a read-only one, and Lake Formation "
+            "lists to others only what they were granted: what is missing below may be there",
+            file=sys.stderr,
+        )
+    differences = compare(environment, live)
     drift = [item for item in differences if item.kind != "note"]
     notes = len(differences) - len(drift)
     if json_:

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from sashiko.aws.audit import compare
-from sashiko.aws.governance import EVERYBODY, Grant, Securable
+from sashiko.aws.governance import EVERYBODY, Grant, LakeSettings, Securable
 from tests.infra.variants import settings_of
 from tests.unit.aws.small_lake import SmallLake
 
@@ -49,3 +51,20 @@ def test_without_lake_formation_everybodys_rights_are_no_difference(tmp_path: Pa
         governance = environment.governance
         live = replace(governance, grants=governance.grants | {everybody})
         assert [item.kind for item in compare(environment, live)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("caller", "all_of_it"),
+    [
+        ("arn:aws:iam::111122223333:user/reader", True),
+        ("arn:aws:iam::111122223333:user/other", False),
+        ("arn:aws:sts::111122223333:assumed-role/lake-owner/me", True),
+        ("arn:aws:sts::111122223333:assumed-role/owner/me", False),
+    ],
+)
+def test_lake_formation_lists_all_to_administrators_alone(caller: str, all_of_it: bool) -> None:
+    settings = LakeSettings(
+        admins=frozenset({"arn:aws:iam::111122223333:role/teams/lake-owner"}),
+        others={"ReadOnlyAdmins": frozenset({"arn:aws:iam::111122223333:user/reader"})},
+    )
+    assert settings.lists_all_to(caller) is all_of_it
