@@ -111,9 +111,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(LOCK) requirements/infra.in -c requirements/run.txt -o requirements/infra.txt
 	$(LOCK) requirements/dev.in -c requirements/infra.txt -c requirements/run.txt -o requirements/dev.txt
 	$(IMAGE_LOCK) requirements/job.in -o requirements/job.txt
-	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging --no-emit-package typing-extensions \
-	  --no-emit-package sympy --no-emit-package mpmath \
-	  requirements/serving-cpu.in -o requirements/serving-cpu.txt
+	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging requirements/serving-cpu.in -o requirements/serving-cpu.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt

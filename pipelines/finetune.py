@@ -103,7 +103,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     compile_ = jobs.processing(
         "Compile",
         role="training",
-        image=images.serving,
+        image=images.compile,
         entrypoint=["python3", "/opt/ml/processing/input/code/compile_model.py"],
         inputs={
             "code": staged.code.uri,

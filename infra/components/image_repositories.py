@@ -30,8 +30,7 @@ def _runs(images: JobImages) -> Mapping[Role, tuple[JobImage, ...]]:
         "inference": (images.serving,),
         "registrar": (images.job,),
         "registry-reader": (images.job,),
-        # Compile runs in the image that will serve.
-        "training": (images.job, images.serving, images.train),
+        "training": (images.compile, images.job, images.train),
     }
 
 
@@ -66,7 +65,8 @@ class ImageRepositories(Construct):
         """
         super().__init__(scope, id)
         sets = [job_images(settings, recipe.compile.target) for recipe in recipes]
-        found = [_URI.match(image.uri) for images in sets for image in images.all()]
+        named = [image for images in sets for image in (*images.of_jobs(), images.serving)]
+        found = [_URI.match(image.uri) for image in named]
         own = sorted({uri["name"] for uri in found if uri and uri["account"] == settings.account})
         self.repositories = {
             name: ecr.Repository(

@@ -83,7 +83,7 @@ def run_locally(
             home=home,
             images={
                 image.uri: Image(entrypoint=image.entrypoint)
-                for image in job_images(settings, recipe.compile.target).all()
+                for image in job_images(settings, recipe.compile.target).of_jobs()
             },
             parameters={
                 "LakeUri": table.uri,

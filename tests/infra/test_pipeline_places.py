@@ -193,7 +193,8 @@ def test_each_job_may_pull_its_image_and_no_other(
     dev: Environment, jobs: dict[str, dict[str, Any]]
 ) -> None:
     principals = {principal.name: principal for principal in dev.principals}
-    images = {image.uri for image in job_images(dev.settings, "cpu").all()}
+    named = job_images(dev.settings, "cpu")
+    images = {image.uri for image in (*named.of_jobs(), named.serving)}
     used: dict[str, set[str]] = {}
     for job in jobs.values():
         role = job["RoleArn"].rpartition("-dev-")[2]

@@ -13,7 +13,9 @@ from sashiko.aws.images import aws_image, image_builds, job_images
 from sashiko.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(update={"region": "us-east-1"})
+SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
+    update={"region": "us-east-1", "image_digests": {}}
+)
 
 
 def dockerfile(build):
@@ -82,6 +84,10 @@ def test_the_images_locks_have_hashes_and_the_versions_of_make_run(name):
     assert not set(versions) & {"torch", "torchvision"}
 
 
+def test_what_is_compiled_and_what_serves_it_have_the_same_runtime():
+    assert locked("job")["onnxruntime"] == locked("serving-cpu")["onnxruntime"]
+
+
 def test_the_bases_torch_is_the_one_that_make_run_tests():
     torch = (ROOT / "requirements/torch.txt").read_text().strip()
     for name in ("job-cpu", "job-gpu"):
@@ -108,6 +114,7 @@ def test_the_toolkit_that_drives_the_handler_in_tests_is_the_serving_images():
 
 # The local lake's engine; and the SDK of MLflow's App, a plugin that mlflow finds by itself.
 ONLY_LOCALLY, PLUGINS = {"duckdb"}, {"sagemaker-mlflow"}
+READ_BY_TORCH = {"onnx"}
 BUILD, FROM_THE_BASE, WITH_BOTO3 = {"setuptools"}, {"torch"}, {"botocore"}
 
 
@@ -127,12 +134,9 @@ def imported(path):
 
 
 def what_the_steps_import():
-    """Follows imports from the steps to all that they may reach, within the package and out."""
-    waiting = [
-        *(ROOT / "src/sashiko/steps").glob("*.py"),
-        *(ROOT / "src/sashiko/serving").glob("*"),
-    ]
-    waiting = [path for path in waiting if path.name in HANDLER or "steps" in path.parts]
+    """Follows imports from the steps, and from what compiles, to all that they may reach."""
+    folders = [ROOT / "src/sashiko" / name for name in ("steps", "serving")]
+    waiting = [path for folder in folders for path in folder.glob("*.py")]
     seen, others = set(), set()
     while waiting:
         path = waiting.pop()
@@ -149,14 +153,11 @@ def what_the_steps_import():
     return [names for names in found if names]
 
 
-HANDLER = {"bundle.py", "inference.py", "payload.py", "scorer.py", "text.py"}
-
-
 def test_the_job_image_has_what_the_steps_import_and_no_more():
     lines = (ROOT / "requirements/job.in").read_text().splitlines()
     wanted = {re.split("[=<>]", line)[0] for line in lines if line[:1].isalpha()}
     elsewhere = ONLY_LOCALLY | FROM_THE_BASE | WITH_BOTO3
     needed = [names for names in what_the_steps_import() if not names & elsewhere]
     assert [names for names in needed if not names & wanted] == []
-    assert wanted - PLUGINS - BUILD - set().union(*needed) == set()
+    assert wanted - PLUGINS - BUILD - READ_BY_TORCH - set().union(*needed) == set()
     assert wanted <= set(locked("job"))

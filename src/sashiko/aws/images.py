@@ -53,16 +53,26 @@ class JobImage:
 
 @dataclass(frozen=True)
 class JobImages:
-    """The pipeline's images by what they are for."""
+    """The pipeline's images by what they are for.
+
+    Attributes:
+        job: most steps.
+        train: Train.
+        bias: the bias steps that Clarify's image could run.
+        compile: Compile. A Neuron artifact is tied to its compiler, so the serving image itself
+            makes it; an ONNX one is not, and the CPU serving image's torch is too old to.
+        serving: no job but the endpoint: the compile lock names it.
+    """
 
     job: JobImage
     train: JobImage
     bias: JobImage
+    compile: JobImage
     serving: JobImage
 
-    def all(self) -> tuple[JobImage, ...]:
-        """Returns every image."""
-        return (self.job, self.train, self.bias, self.serving)
+    def of_jobs(self) -> tuple[JobImage, ...]:
+        """Returns every image that a job runs in."""
+        return (self.job, self.train, self.bias, self.compile)
 
 
 @dataclass(frozen=True)
@@ -113,11 +123,13 @@ def job_images(settings: Settings, target: str) -> JobImages:
             training image does not run on the instance type that the settings name.
     """
     _check_training(settings)
+    job, serving = _own(settings, "job"), _serving(settings, target)
     return JobImages(
-        job=_own(settings, "job"),
+        job=job,
         train=_own(settings, "train"),
         bias=_own(settings, "bias"),
-        serving=_serving(settings, target),
+        compile=serving if serving.compiler else job,
+        serving=serving,
     )
 
 

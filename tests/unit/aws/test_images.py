@@ -17,7 +17,12 @@ from sashiko.settings import ImageName, load_settings
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
-    update={"account": "111122223333", "region": "us-east-1", "project": "acme"}
+    update={
+        "account": "111122223333",
+        "region": "us-east-1",
+        "project": "acme",
+        "image_digests": {},
+    }
 )
 TARGETS = get_args(CompileSection.model_fields["target"].annotation) or ("cpu",)
 DIGEST = f"sha256:{'a' * 64}"
@@ -190,15 +195,21 @@ def test_for_inferentia_the_lock_gets_image_sdk_and_compiler_of_the_map():
         assert f'"{variable}"' in written
 
 
-def test_compile_runs_in_the_image_that_it_is_told_of():
+def test_compile_is_told_of_the_image_that_will_serve():
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     gate = next(step for step in golden["Steps"] if step["Name"] == "DataGate")
     steps = {step["Name"]: step["Arguments"] for step in gate["Arguments"]["IfSteps"]}
     compile_ = steps["Compile"]
     names = {"project": "sashiko", "environment": "local"}
-    own = job_images(SETTINGS.model_copy(update=names), "cpu").serving
-    assert compile_["AppSpecification"]["ImageUri"] == own.uri
-    assert own.lock_environment().items() <= compile_["Environment"].items()
+    images = job_images(SETTINGS.model_copy(update=names), "cpu")
+    assert compile_["AppSpecification"]["ImageUri"] == images.compile.uri == images.job.uri
+    assert images.serving.lock_environment().items() <= compile_["Environment"].items()
+
+
+def test_for_inferentia_the_serving_image_itself_compiles():
+    images = job_images(SETTINGS, "inf2")
+    assert images.compile == images.serving
+    assert images.serving.uri == aws_image(SETTINGS, "serving-inf2").uri
 
 
 @pytest.mark.parametrize("instance", ["ml.trn1.2xlarge", "ml.p3.2xlarge", "ml.p6e-gb200.36xlarge"])

@@ -50,6 +50,18 @@ def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
     assert done.stdout == ""
 
 
+def test_images_says_what_to_build_from_and_how_to_look_a_digest_up():
+    found = json.loads(sashiko("images", "--env", "dev", "--json").stdout)
+    bases = {image["uri"] for image in found["images"]}
+    builds = {build["image"]: build for build in found["builds"]}
+    assert {"job", "train", "bias"} <= set(builds)
+    for build in builds.values():
+        assert build["base"] in bases
+        assert (ROOT / build["dockerfile"]).is_file()
+    for image in found["images"]:
+        assert image["digest"] or image["look_up"].startswith("aws ecr describe-images ")
+
+
 def test_outside_a_repository_the_error_says_so(tmp_path):
     done = sashiko("run", cwd=tmp_path)
     assert done.returncode == 1
