@@ -12,6 +12,7 @@ from sashiko.files import sha256_file
 from sashiko.versions import (
     ARTIFACT_FILE,
     ApprovalStatus,
+    LineageEdge,
     ModelVersion,
     already_registered,
     number_in,
@@ -150,6 +151,18 @@ class MlflowRegistry:
         elif "champion" in version.aliases:
             self._client.delete_registered_model_alias(group, "champion")
         return self.version(group, number)
+
+    def lineage(self, version: ModelVersion) -> list[LineageEdge]:
+        """Returns what a version's tags say that it came from, nearest first."""
+        tags = version.tags
+        artifact = f"artifact sha256:{version.artifact_sha256}"
+        data = f"data sha256:{tags['data_sha256']}"
+        return [
+            LineageEdge(artifact, "DerivedFrom", f"version {version.group} {version.version}"),
+            LineageEdge(data, "DerivedFrom", artifact),
+            LineageEdge(f"commit {tags.get('git_sha', 'unknown')}", "ContributedTo", artifact),
+            LineageEdge(f"contract sha256:{tags['contract_sha256']}", "ContributedTo", data),
+        ]
 
 
 def mlflow_client(tracking_uri: str) -> Any:

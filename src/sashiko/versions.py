@@ -46,6 +46,21 @@ class ModelVersion:
     arn: str | None = None
 
 
+@dataclass(frozen=True)
+class LineageEdge:
+    """That one thing came from another.
+
+    Attributes:
+        source: what it came from, with its URI or digest.
+        kind: SageMaker's type of the association, such as `DerivedFrom`.
+        destination: what came of it.
+    """
+
+    source: str
+    kind: str
+    destination: str
+
+
 class Registry(Protocol):
     """What is read of a registry."""
 
@@ -57,6 +72,21 @@ class Registry(Protocol):
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Copies a version's `model.tar.gz` into `folder` and returns its path."""
+
+
+class Desk(Registry, Protocol):
+    """Where a person looks at versions and decides on them."""
+
+    def version(self, group: str, number: int) -> ModelVersion:
+        """Returns one version."""
+
+    def decide(
+        self, group: str, number: int, *, status: ApprovalStatus, by: str, reason: str
+    ) -> ModelVersion:
+        """Records a person's decision; the newest approved version is the champion."""
+
+    def lineage(self, version: ModelVersion) -> list[LineageEdge]:
+        """Returns what a version came from, nearest first."""
 
 
 class Registrar(Protocol):

@@ -123,3 +123,11 @@ def test_a_full_disk_is_one_clear_error_and_the_next_run_works(registry, home):
 
 def test_mlflow_tells_its_makers_nothing(registry):
     assert MLFLOW_DISABLE_TELEMETRY.get()
+
+
+def test_a_versions_lineage_names_artifact_and_data(registry, register):
+    version, _ = register()
+    edges = {(edge.source, edge.destination) for edge in registry.lineage(version)}
+    artifact = f"artifact sha256:{version.artifact_sha256}"
+    assert (artifact, f"version {version.group} 1") in edges
+    assert (f"data sha256:{'d' * 64}", artifact) in edges

@@ -9,16 +9,18 @@ from typing import Annotated
 
 import typer
 
+from sashiko.aws.names import model_package_group_name
 from sashiko.champion import champion_artifact, invoke_local, open_local
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.registry import MlflowRegistry
 from sashiko.repository import HOME, choose_recipe
 from sashiko.settings import load_settings
-from sashiko.versions import ApprovalStatus, ModelVersion
+from sashiko.versions import ApprovalStatus, Desk, ModelVersion
 
 app = typer.Typer(
-    help="Registered models: list, approve, reject, serve, invoke.", no_args_is_help=True
+    help="Registered models: list, approve, reject, lineage, serve, invoke.", no_args_is_help=True
 )
+
+_FILES = ("manifest", "manifest_sha256", "signature", "mlflow_run_id")  # of a model package
 
 Version = Annotated[int, typer.Argument(help="The version's number.")]
 By = Annotated[str, typer.Option("--by", help="Who decides.", default_factory=getpass.getuser)]
@@ -70,6 +72,24 @@ def reject(
 
 
 @app.command()
+def lineage(
+    version: Version,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Show what a version came from, nearest first: artifact, run, data."""
+    registry, group = _open(env, recipe, home)
+    edges = registry.lineage(registry.version(group, version))
+    if json_:
+        typer.echo(json.dumps([asdict(edge) for edge in edges], indent=2))
+        return
+    for edge in edges:
+        typer.echo(f"{edge.source}  {edge.kind}  {edge.destination}")
+
+
+@app.command()
 def serve(
     env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, port: Port = 8080
 ) -> None:
@@ -91,9 +111,15 @@ def invoke(
     typer.echo(invoke_local(text, port=port))
 
 
-def _open(env: str, recipe: str | None, home: Path) -> tuple[MlflowRegistry, str]:
-    group = choose_recipe(load_settings(env), recipe).model_package_group
-    return open_local(home), group
+def _open(env: str, recipe: str | None, home: Path) -> tuple[Desk, str]:
+    """Opens this machine's registry, or that of an environment's account."""
+    settings = load_settings(env)
+    group = choose_recipe(settings, recipe).model_package_group
+    if env == "local":
+        return open_local(home), group
+    from sashiko.aws.model_registry import AccountRegistry
+
+    return AccountRegistry(settings), model_package_group_name(settings, group)
 
 
 def _decide(
@@ -107,6 +133,9 @@ def _decide(
     registry, group = _open(*place)
     version = registry.version(group, number)
     print(f"{group} {number}: {_evidence(version)}", file=sys.stderr)
+    for key in _FILES:
+        if key in version.tags:
+            print(f"  {key}: {version.tags[key]}", file=sys.stderr)
     registry.decide(group, number, status=status, by=by, reason=reason)
     typer.echo(f"{group} {number}: {status} by {by}: {reason}")
     champion = registry.champion(group)

@@ -29,6 +29,7 @@ _LINEAGE = {
     "ListArtifacts": "ListArtifactsRequest",
     "CreateArtifact": "CreateArtifactRequest",
     "DescribeAction": "DescribeActionRequest",
+    "DescribeArtifact": "DescribeArtifactRequest",
     "CreateAction": "CreateActionRequest",
     "ListAssociations": "ListAssociationsRequest",
     "AddAssociation": "AddAssociationRequest",
@@ -78,13 +79,9 @@ class Account:
         return [parameters for name, parameters in self.calls if name == "CreateModelPackage"]
 
     def decide(self, number: int, status: str) -> None:
-        """Sets a version's approval; moto forgets the metadata that is not given again."""
-        version = self.registry.version(GROUP, number)
-        self.clients.sagemaker.update_model_package(
-            ModelPackageArn=version.arn,
-            ModelApprovalStatus=status,
-            CustomerMetadataProperties=version.tags,
-        )
+        """Sets a version's approval."""
+        arn = self.registry.version(GROUP, number).arn
+        self.clients.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
 
     def links(self) -> set[tuple[str, str, str]]:
         """Returns the associations by the URIs of their ends."""
@@ -106,6 +103,13 @@ class Account:
         self.calls.append((model.name, dict(params)))
         _within_limits(model.name, params)
 
+    def _remember(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Gives metadata again, which moto forgets in an update and SageMaker does not."""
+        found = self.clients.sagemaker.describe_model_package(
+            ModelPackageName=params["ModelPackageArn"]
+        )
+        return {**params, "CustomerMetadataProperties": found["CustomerMetadataProperties"]}
+
     def _lineage(self, operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
         if operation == "ListArtifacts":
             found = [arn for arn, uri in self.sources.items()
@@ -113,10 +117,17 @@ class Account:
             return {"ArtifactSummaries": [{"ArtifactArn": arn} for arn in found]}
         if operation == "DescribeAction":
             arn = _arn("action", params["ActionName"])
-            return {"ActionArn": arn} if arn in self.sources else None
+            uri = self.sources.get(arn)
+            return {"ActionArn": arn, "Source": {"SourceUri": uri}} if uri else None
+        if operation == "DescribeArtifact":
+            return {"Source": {"SourceUri": self.sources[params["ArtifactArn"]]}}
         if operation == "ListAssociations":
-            ends = (params["SourceArn"], params["DestinationArn"])
-            known = [{"SourceArn": ends[0]} for edge in self.edges if edge[:2] == ends]
+            known = [
+                {"SourceArn": edge[0], "AssociationType": edge[2]}
+                for edge in self.edges
+                if params.get("SourceArn", edge[0]) == edge[0]
+                and params["DestinationArn"] == edge[1]
+            ]
             return {"AssociationSummaries": known}
         if operation == "AddAssociation":
             edge = (params["SourceArn"], params["DestinationArn"], params["AssociationType"])
@@ -150,6 +161,7 @@ def opened() -> Iterator[Account]:
         account = Account(clients)
         events = clients.sagemaker.meta.events
         events.register("provide-client-params.sagemaker.*", account._record)
+        events.register("provide-client-params.sagemaker.UpdateModelPackage", account._remember)
         for operation in _LINEAGE:
             events.register(f"before-call.sagemaker.{operation}", _answering(account, operation))
         yield account

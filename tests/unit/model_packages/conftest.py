@@ -3,10 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.files import sha256_file, walk_files, write_json
-from sashiko.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
-from sashiko.model_card import CARD_FILE
 from tests.unit.model_packages.account import Account, opened
+from tests.unit.model_packages.gathered import gather
 
 
 @pytest.fixture
@@ -18,23 +16,4 @@ def account() -> Iterator[Account]:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """What Register gathers of a run."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "model.tar.gz").write_bytes(b"weights")
-    for name in ("metrics.json", INTERVALS_FILE, PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE):
-        write_json(folder / name, {"file": name})
-    for gate in ("data-quality", "model-quality", "bias"):
-        write_json(folder / gate / "verdict.json", {"gate": gate})
-    write_json(folder / CARD_FILE, {"model_overview": {"model_creator": "a\nrecipe"}})
-    seal(folder)
-    return folder
-
-
-def seal(folder: Path) -> None:
-    """Writes the manifest of what is there now."""
-    manifest = folder / "manifest-sha256.json"
-    manifest.unlink(missing_ok=True)
-    digests = {
-        path.relative_to(folder).as_posix(): sha256_file(path) for path in walk_files(folder)
-    }
-    write_json(manifest, digests)
+    return gather(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.versions import ModelVersion
 from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account, Killed
-from tests.unit.model_packages.conftest import seal
+from tests.unit.model_packages.gathered import seal
 
 TAGS = {
     "execution_id": "abc123def456",
@@ -75,6 +75,21 @@ def test_every_file_lies_below_one_prefix_and_the_manifest_is_signed(
     )
     assert verified["SignatureValid"]
     assert verified["KeyId"] == signature["key"]
+
+
+def test_kms_signs_the_manifests_digest_as_a_digest(account: Account, model: Path) -> None:
+    sent: list[dict[str, Any]] = []
+    events = account.clients.kms.meta.events
+    events.register("provide-client-params.kms.Sign", lambda params, **_: sent.append(dict(params)))
+    version, _ = register(account, model)
+    assert sent == [
+        {
+            "KeyId": KEY,
+            "Message": bytes.fromhex(version.tags["manifest_sha256"]),
+            "MessageType": "DIGEST",
+            "SigningAlgorithm": "ECDSA_SHA_256",
+        }
+    ]
 
 
 def test_the_package_points_to_quality_bias_and_drift_reports(
