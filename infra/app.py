@@ -10,7 +10,7 @@ from pathlib import Path
 from aws_cdk import App
 
 from infra.bootstrap import write_policies
-from infra.inputs import cloud_settings, read_contracts
+from infra.inputs import cloud_settings, read_contracts, read_recipes
 from infra.security_rules.plugin import add_rules
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
@@ -23,7 +23,6 @@ from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
-from sashiko.repository import find_recipe, open_recipe
 from sashiko.settings import Settings
 
 
@@ -58,8 +57,7 @@ def main() -> None:
     """
     app = App()
     settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    contracts = read_contracts(settings)
-    add_stacks(app, settings, contracts, (open_recipe(find_recipe(settings.recipe)),))
+    add_stacks(app, settings, read_contracts(settings), read_recipes(settings))
     report = bool(app.node.try_get_context("security-report"))
     add_rules(app, retains=settings.on_destroy == "retain", nist=report)
     try:
