@@ -17,9 +17,11 @@ _DOOR, _GROUP, _SUBNET = "AWS::EC2::VPCEndpoint", "AWS::EC2::SecurityGroup", "AW
 _STORES = (
     _BUCKET,
     "AWS::Athena::WorkGroup",
+    "AWS::ECR::Repository",
     "AWS::Glue::Job",
     "AWS::Glue::SecurityConfiguration",
     "AWS::Logs::LogGroup",
+    "AWS::SNS::Topic",
 )
 
 
@@ -70,7 +72,8 @@ SECURITY_HUB = (
     _control(
         "S3.15",
         "buckets of models and audits have object lock",
-        absent="Not here yet: a lock binds the artifacts, which come with the platform stack.",
+        absent="Not here yet: versions and the signed manifest tell and undo a change; neither "
+        "forbids it.",
     ),
     _control(
         "S3.22, S3.23",
@@ -106,9 +109,8 @@ SECURITY_HUB = (
         "ECR.1, ECR.2",
         "images are scanned, their tags immutable",
         "AWS::ECR::Repository",
-        absent="They come with the platform stack.",
     ),
-    _control("SNS.4", "topics are not public", "AWS::SNS::Topic", absent="There is none."),
+    _control("SNS.4", "topics are not public", "AWS::SNS::Topic"),
     _control("SQS.1", "queues are encrypted", "AWS::SQS::Queue", absent="There is none."),
     _control(
         "Lambda.1, Lambda.2",
@@ -136,9 +138,9 @@ CDK_NAG = (
 )
 # Rule -> what it looks at in these templates.
 _LOOKS_AT: dict[str, tuple[str, ...]] = {
-    "wildcard": ("AWS::S3::BucketPolicy", _KEY, _DOOR),
-    "public": ("AWS::S3::BucketPolicy", _KEY, _DOOR),
-    "confused-deputy": (_ROLE, _KEY, "AWS::S3::BucketPolicy"),
+    "wildcard": ("AWS::S3::BucketPolicy", _KEY, _DOOR, "AWS::SNS::TopicPolicy"),
+    "public": ("AWS::S3::BucketPolicy", _KEY, _DOOR, "AWS::SNS::TopicPolicy"),
+    "confused-deputy": (_ROLE, _KEY, "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"),
     "boundary": (_ROLE,),
     "full-access": (_ROLE,),
     "customer-key": _STORES,
@@ -169,9 +171,7 @@ _LATER = (
         "AWS::IAM::OIDCProvider",
         absent="It comes with the delivery.",
     ),
-    _control(
-        "budget", "spending is capped", "AWS::Budgets::Budget", absent="It comes with the platform."
-    ),
+    _control("budget", "spending raises an alert", "AWS::Budgets::Budget"),
 )
 STANDARDS = {
     "AWS Security Hub": SECURITY_HUB,

@@ -10,7 +10,7 @@ from pathlib import Path
 from aws_cdk import App
 
 from infra.bootstrap import write_policies
-from infra.inputs import cloud_settings, read_contracts
+from infra.inputs import cloud_settings, read_contracts, read_recipes
 from infra.security_rules.plugin import add_rules
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
@@ -18,9 +18,11 @@ from infra.stacks.governance import Governance
 from infra.stacks.identity import Identity
 from infra.stacks.lake_formation_account import LakeFormationAccount
 from infra.stacks.network import Network
+from infra.stacks.platform import Platform
 from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
+from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 
 
@@ -28,6 +30,7 @@ def add_stacks(
     app: App,
     settings: Settings,
     contracts: tuple[Contract, ...],
+    recipes: tuple[Recipe, ...],
 ) -> None:
     """Adds an environment's stacks, in the order in which they are deployed."""
     enforced = settings.lake_formation.mode == "enforced"
@@ -41,6 +44,7 @@ def add_stacks(
     stacks.append(DataLake(app, settings=settings, contracts=contracts))
     if enforced:
         stacks.append(Governance(app, settings=settings, contracts=contracts))
+    stacks.append(Platform(app, settings=settings, recipes=recipes))
     for before, after in pairwise(stacks):
         after.add_stack_dependency(before)
 
@@ -49,11 +53,11 @@ def main() -> None:
     """Synthesizes the environment that the context key `env` names.
 
     Raises:
-        InputError: if a setting or a contract is wrong, or a template breaks a rule.
+        InputError: if a setting, a contract or the recipe is wrong, or a template breaks a rule.
     """
     app = App()
     settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    add_stacks(app, settings, read_contracts(settings))
+    add_stacks(app, settings, read_contracts(settings), read_recipes(settings))
     report = bool(app.node.try_get_context("security-report"))
     add_rules(app, retains=settings.on_destroy == "retain", nist=report)
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 from sashiko.aws.regions import check_region
 from sashiko.contract.model import Contract, load_contract
 from sashiko.errors import InputError
+from sashiko.recipe import Recipe, load_recipe
 from sashiko.settings import Settings, file_of, load_settings
 
 
@@ -45,3 +46,12 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
             )
         contracts[contract.table] = (file, contract)
     return tuple(contract for _, contract in contracts.values())
+
+
+def read_recipes(settings: Settings) -> tuple[Recipe, ...]:
+    """Reads the recipe that the settings name: what the environment's pipeline trains.
+
+    Raises:
+        InputError: if it is missing or not valid.
+    """
+    return (load_recipe(Path("recipes") / f"{settings.recipe}.yaml"),)

@@ -1,7 +1,7 @@
 """Who calls which AWS service from inside the VPC: the endpoints and their policies follow from it.
 
-S3 and Athena call KMS and Lake Formation, on their side; nobody in the VPC does. MLflow's
-endpoint (`aws.sagemaker.<region>.experiments`) joins the table with the MLflow App.
+S3 and Athena call KMS for what they encrypt, and Lake Formation, on their side; from inside the VPC
+a signature alone is asked of KMS.
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,12 @@ class Use:
     Attributes:
         callers: the roles that call it.
         actions: what they call.
+        service: the endpoint service's name, with the region left open.
     """
 
     callers: tuple[Role, ...]
     actions: tuple[str, ...]
+    service: str = "com.amazonaws.{region}.{name}"
 
 
 INTERFACES: Mapping[str, Use] = {
@@ -61,6 +63,12 @@ INTERFACES: Mapping[str, Use] = {
             "ecr:GetDownloadUrlForLayer",
         ),
     ),
+    # MLflow. AWS documents the service for tracking servers; of Apps its pages say nothing.
+    "experiments": Use(
+        callers=("registrar",),
+        actions=("sagemaker:CallMlflowAppApi",),
+        service="aws.sagemaker.{region}.{name}",
+    ),
     "glue": Use(
         callers=_LAKE,
         actions=(
@@ -71,6 +79,7 @@ INTERFACES: Mapping[str, Use] = {
             "glue:GetTables",
         ),
     ),
+    "kms": Use(callers=("registrar",), actions=("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign")),
     "logs": Use(
         callers=_CONTAINERS,
         actions=(
@@ -83,9 +92,15 @@ INTERFACES: Mapping[str, Use] = {
     "sagemaker.api": Use(
         callers=("registrar", "registry-reader"),
         actions=(
+            "sagemaker:AddAssociation",
+            "sagemaker:CreateAction",
+            "sagemaker:CreateArtifact",
             "sagemaker:CreateModelPackage",
+            "sagemaker:DescribeAction",
             "sagemaker:DescribeModelPackage",
             "sagemaker:DescribeModelPackageGroup",
+            "sagemaker:ListArtifacts",
+            "sagemaker:ListAssociations",
             "sagemaker:ListModelPackages",
         ),
     ),
@@ -116,18 +131,18 @@ class Endpoints(Construct):
         """
         super().__init__(scope, id)
         subnets = [subnet.subnet_id for subnet in vpc.isolated_subnets]
-        for service, use in INTERFACES.items():
+        for name, use in INTERFACES.items():
             endpoint = ec2.CfnVPCEndpoint(
                 self,
-                service.title().replace(".", ""),
+                name.title().replace(".", ""),
                 vpc_id=vpc.vpc_id,
-                service_name=f"com.amazonaws.{settings.region}.{service}",
+                service_name=use.service.format(region=settings.region, name=name),
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
                 subnet_ids=subnets,
                 security_group_ids=[group.security_group_id],
                 policy_document=iam.PolicyDocument(statements=[_through(settings, use)]),
-                tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{service}")],
+                tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{name}")],
             )
             why = (
                 "The actions and the calling roles are named here; which resources each role may "

@@ -67,6 +67,7 @@ def identities(settings: Settings) -> list[Allowed]:
                     "iam:PassedToService": [
                         "glue.amazonaws.com",
                         "lakeformation.amazonaws.com",
+                        "sagemaker.amazonaws.com",
                         "vpc-flow-logs.amazonaws.com",
                     ]
                 }

@@ -1,6 +1,7 @@
 """What CloudFormation may do to buckets, keys and log groups, and never to what they hold."""
 
 from infra.components.allow import Allowed, allow
+from infra.components.job_logs import JOB_LOG_GROUPS
 from sashiko.settings import Settings
 
 _NAMED = "All names of the project begin with its prefix; environments are not known here."
@@ -83,6 +84,7 @@ def _keys(settings: Settings) -> list[Allowed]:
 
 
 def _log_groups(settings: Settings) -> Allowed:
+    groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group"
     return allow(
         [
             "logs:AssociateKmsKey",
@@ -94,6 +96,6 @@ def _log_groups(settings: Settings) -> Allowed:
             "logs:TagResource",
             "logs:UntagResource",
         ],
-        [f"arn:aws:logs:{settings.region}:{settings.account}:log-group:/{settings.project}-*"],
+        [f"{groups}:/{settings.project}-*", *(f"{groups}:{name}" for name in JOB_LOG_GROUPS)],
         why=_NAMED,
     )

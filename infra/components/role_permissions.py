@@ -13,6 +13,7 @@ from sashiko.settings import Settings
 
 _NAMED = "Names are made at run time; all of them begin with the environment's prefix."
 _JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."
+_MADE_UP = "SageMaker makes up the ids of lineage's artifacts; they name data, and are none."
 _STATUS = "sagemaker:ModelApprovalStatus"
 
 
@@ -67,13 +68,55 @@ def _registry(settings: Settings) -> list[Allowed]:
 def _approver(settings: Settings) -> list[Allowed]:
     decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
     packages = _ours(settings, "model-package")
-    return [*_registry(settings), allow(APPROVE, packages, conditions=decided, why=_NAMED)]
+    return [
+        *_registry(settings),
+        *_reading_lineage(settings),
+        allow(APPROVE, packages, conditions=decided, why=_NAMED),
+    ]
 
 
 def _registrar(settings: Settings) -> list[Allowed]:
     pending = {"StringEquals": {_STATUS: "PendingManualApproval"}}
     both = _ours(settings, "model-package-group", "model-package")
-    return [*_registry(settings), allow(REGISTER, both, conditions=pending, why=_NAMED)]
+    return [
+        *_registry(settings),
+        allow(REGISTER, both, conditions=pending, why=_NAMED),
+        *_telling_lineage(settings),
+    ]
+
+
+def _artifacts(settings: Settings) -> str:
+    return f"arn:aws:sagemaker:{settings.region}:{settings.account}:artifact/*"
+
+
+def _telling_lineage(settings: Settings) -> list[Allowed]:
+    """Lets a registration say where the model comes from; nobody deletes what was said."""
+    actions = _ours(settings, "action")
+    return [
+        allow(["sagemaker:CreateAction", "sagemaker:DescribeAction"], actions, why=_NAMED),
+        allow(
+            ["sagemaker:AddAssociation", "sagemaker:CreateArtifact"],
+            [*actions, _artifacts(settings)],
+            why=_MADE_UP,
+        ),
+        _listing_lineage(),
+    ]
+
+
+def _reading_lineage(settings: Settings) -> list[Allowed]:
+    return [
+        allow(["sagemaker:DescribeAction"], _ours(settings, "action"), why=_NAMED),
+        allow(["sagemaker:DescribeArtifact"], [_artifacts(settings)], why=_MADE_UP),
+        _listing_lineage(),
+    ]
+
+
+def _listing_lineage() -> Allowed:
+    return allow(
+        ["sagemaker:ListArtifacts", "sagemaker:ListAssociations"],
+        ["*"],
+        why="SageMaker lists what an account has, or nothing.",
+    )
 
 
 def _data_scientist(settings: Settings) -> list[Allowed]:
@@ -91,6 +134,7 @@ def _data_scientist(settings: Settings) -> list[Allowed]:
             why=_NAMED,
         ),
         *_registry(settings),
+        *_reading_lineage(settings),
     ]
 
 

@@ -8,6 +8,7 @@ from aws_cdk import aws_glue as glue
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.components.artifact_access import ArtifactAccess
 from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
@@ -20,6 +21,7 @@ from infra.components.query_workgroup import RESULTS, QueryWorkgroup
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import (
+    MODELS,
     Bucket,
     KeyDomain,
     Role,
@@ -67,6 +69,7 @@ class DataLake(EnvironmentStack):
             snapshots_key=self._snapshots_key,
             ml_key=self._ml_key,
         )
+        ArtifactAccess(self, "Artifacts", settings=settings, key=self._ml_key)
         self._catalog(contracts, after=(*buckets, access))
         self._workgroups(after=buckets)
         EtlJobs(
@@ -111,6 +114,8 @@ class DataLake(EnvironmentStack):
         artifacts = self._bucket(
             "artifacts", key=self._ml_key, logs=logs, expiring=[_expires(RESULTS, _SCRATCH)]
         )
+        # A version in the registry points there: its files are who registered them's, and stay.
+        artifacts.only("registrar", actions=["s3:PutObject"], below=f"{MODELS}/")
         self._explain(logs)
         return raw, curated, snapshots, artifacts
 

@@ -118,7 +118,8 @@ class LakeFormationSection(Frozen):
         mode: `enforced` grants by Lake Formation; `iam_only` leaves tables to IAM alone, for an
             account whose Lake Formation somebody else owns.
         account_stack: whether this environment deploys what an account has once: the data-lake
-            settings and the LF-Tags. One environment of an account at most.
+            settings, the LF-Tags and the log groups of SageMaker's jobs. One environment of an
+            account at most.
     """
 
     mode: Literal["enforced", "iam_only"]
@@ -150,6 +151,29 @@ class NetworkSection(Frozen):
     s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
 
 
+class BudgetSection(Frozen):
+    """What may be spent before somebody hears of it.
+
+    Attributes:
+        amount: US dollars a month; alerts come at 80 % spent, and when all of it is forecast.
+        covers: `account`, all of it; `environment`, what carries the tags `project` and
+            `environment`, of which billing knows nothing until both are activated there.
+    """
+
+    amount: float = Field(gt=0)
+    covers: Literal["account", "environment"]
+
+
+class AlertsSection(Frozen):
+    """Who hears of it.
+
+    Attributes:
+        emails: subscribed to the environment's topic; each confirms by a link in SNS's first mail.
+    """
+
+    emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...]
+
+
 class Settings(Frozen):
     """One environment.
 
@@ -165,6 +189,8 @@ class Settings(Frozen):
         on_destroy: what becomes of buckets, keys, tables and roles when a stack is destroyed.
         lake_formation: how the lake is governed.
         network: the VPC.
+        budget: what it may cost.
+        alerts: who hears of it.
         image_digests: name in aws/images.yaml -> digest by which that image of AWS is pinned;
             `sashiko images` prints how to look one up.
     """
@@ -182,6 +208,8 @@ class Settings(Frozen):
     on_destroy: Literal["retain", "delete"]
     lake_formation: LakeFormationSection
     network: NetworkSection
+    budget: BudgetSection
+    alerts: AlertsSection
     image_digests: dict[ImageName, ImageDigest]
 
     def role_arn(self, role: str) -> str:

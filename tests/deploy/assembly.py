@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tests.deploy.process import ROOT, Emulator
-from tests.infra.variants import new_app, settings_of, write_config
+from tests.infra.variants import new_app, recipes_of, settings_of, write_config
 
 Document = dict[str, Any]
 
@@ -44,7 +44,7 @@ def synthesize(
             file.write_text(yaml.safe_dump(document, sort_keys=False))
         contracts.append(load_contract(file))
     app = new_app()
-    add_stacks(app, settings, tuple(contracts))
+    add_stacks(app, settings, tuple(contracts), recipes_of(settings))
     change(app)
     return _written(app, folder)
 

@@ -15,6 +15,9 @@ from tests.deploy.process import REGION, Emulator
 
 # Members that no service tells again, and why.
 UNREAD = {
+    ("AWS::Budgets::Budget", "NotificationsWithSubscribers/*/Subscribers"): "moto tells none",
+    ("AWS::Budgets::Budget", "ResourceTags"): "moto keeps no tags of a budget",
+    ("AWS::ECR::Repository", "EmptyOnDelete"): "how to delete it",
     ("AWS::Athena::WorkGroup", "RecursiveDeleteOption"): "how to delete it",
     (
         "AWS::LakeFormation::DataLakeSettings",

@@ -31,13 +31,20 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
         ("list_data_cells_filter", "DataCellsFilters", None),
         ("list_resources", "ResourceInfoList", "ResourceArn"),
     ),
+    "budgets": (("describe_budgets", "Budgets", "BudgetName"),),
+    "ecr": (("describe_repositories", "repositories", "repositoryName"),),
+    "sagemaker": (
+        ("list_mlflow_apps", "Summaries", "Arn"),
+        ("list_model_package_groups", "ModelPackageGroupSummaryList", "ModelPackageGroupName"),
+    ),
+    "sns": (("list_topics", "Topics", "TopicArn"),),
 }
 
 
 def inventory(emulator: Emulator) -> dict[str, list[str]]:
     """Returns the names of what exists, by the operation that lists it."""
     found = {
-        operation: _names(emulator.client(service), operation, member, name)
+        operation: _names(emulator, service, operation, member, name)
         for service, lists in _LISTS.items()
         for operation, member, name in lists
     }
@@ -48,12 +55,17 @@ def inventory(emulator: Emulator) -> dict[str, list[str]]:
     }
 
 
-def _names(client: Any, operation: str, member: str, name: str | None) -> list[str]:
-    # Thousands of AWS's own policies are no part of an account.
-    given = {"Scope": "Local"} if operation == "list_policies" else {}
-    answer = getattr(client, operation)(**given)
+def _names(
+    emulator: Emulator, service: str, operation: str, member: str, name: str | None
+) -> list[str]:
+    given = {
+        # Thousands of AWS's own policies are no part of an account.
+        "list_policies": {"Scope": "Local"},
+        "describe_budgets": {"AccountId": emulator.account},
+    }.get(operation, {})
+    answer = getattr(emulator.client(service), operation)(**given)
     assert not answer.get("NextToken") and not answer.get("IsTruncated"), operation
-    return sorted(str(item if name is None else item[name]) for item in answer[member])
+    return sorted(str(item if name is None else item[name]) for item in answer.get(member, []))
 
 
 def _keys(kms: Any) -> list[str]:

@@ -32,8 +32,8 @@ def key(account: Governed) -> Undo:
 
 def log_group(account: Governed) -> Undo:
     logs, templates = account.emulator.client("logs"), account.environment.templates
-    (group,) = templates.of_type("AWS::Logs::LogGroup")
-    name = group.properties["LogGroupName"]
+    names = [g.properties["LogGroupName"] for g in templates.of_type("AWS::Logs::LogGroup")]
+    name = next(name for name in names if name.endswith("vpc-flow-logs"))
     logs.create_log_group(logGroupName=name)
     return lambda: logs.delete_log_group(logGroupName=name)
 
@@ -74,3 +74,16 @@ def location(account: Governed) -> Undo:
     role = exec_role_arn(account.environment.settings)
     account.formation.register_resource(ResourceArn=arn, RoleArn=role)
     return lambda: account.formation.deregister_resource(ResourceArn=arn)
+
+
+def repository(account: Governed) -> Undo:
+    ecr, name = account.emulator.client("ecr"), "sashiko-dev/job"
+    ecr.create_repository(repositoryName=name)
+    return lambda: ecr.delete_repository(repositoryName=name)
+
+
+def model_package_group(account: Governed) -> Undo:
+    sagemaker = account.emulator.client("sagemaker")
+    one = {"ModelPackageGroupName": "sashiko-dev-complaint-triage"}
+    sagemaker.create_model_package_group(**one)
+    return lambda: sagemaker.delete_model_package_group(**one)

@@ -73,7 +73,7 @@ def test_what_stayed_is_taken_back(prod: Emulator, folder: Path) -> None:
     assert "already exists" in said
 
     unprotect(prod)
-    for stack in ("Network", "DataLake"):
+    for stack in ("Network", "DataLake", "Platform"):
         template = json.loads((folder / f"cdk.out/{stack}.template.json").read_text())
         mapping = folder / f"{stack}.json"
         mapping.write_text(json.dumps(identities(prod, template)))

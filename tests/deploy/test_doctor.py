@@ -188,6 +188,8 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
         (left_behind.security_configuration, "sashiko-dev-"),
         (left_behind.workgroup, "sashiko-dev-snapshots-training"),
         (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
+        (left_behind.repository, "sashiko-dev/job"),
+        (left_behind.model_package_group, "sashiko-dev-complaint-triage"),
     ],
 )
 def test_what_is_there_already_is_to_be_adopted(

@@ -27,7 +27,9 @@ Audit = Callable[[Path], tuple[Difference, ...]]
 ACCOUNT_WIDE = {"AWS::LakeFormation::DataLakeSettings", "AWS::LakeFormation::Tag"}
 # Of these no update may make another one.
 STATEFUL = {
-    "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role", "AWS::KMS::Key", "AWS::S3::Bucket",
+    "AWS::ECR::Repository", "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role",
+    "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::SageMaker::MlflowApp",
+    "AWS::SageMaker::ModelPackageGroup",
 }  # fmt: skip
 
 
@@ -90,6 +92,7 @@ def test_every_resource_answers_by_its_physical_id(dev: Emulator) -> None:
         "Network",
         "DataLake",
         "Governance",
+        "Platform",
     }
     assert [item for item in resources if not item.answers()] == []
 
@@ -132,7 +135,7 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
     name = f"cdk-sashiko-cfn-exec-role-{ACCOUNT}-{REGION}"
     iam = dev.client("iam")
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-    parts = ("identities", "stores", "lake", "network")
+    parts = ("identities", "stores", "lake", "network", "platform")
     assert {item["PolicyName"] for item in attached} == {
         f"cdk-sashiko-execution-{part}-{REGION}" for part in parts
     }
@@ -149,6 +152,30 @@ def test_the_work_group_keeps_its_own_output_location(dev: Emulator) -> None:
     assert found["Configuration"]["EnforceWorkGroupConfiguration"] is True
     location = found["Configuration"]["ResultConfiguration"]["OutputLocation"]
     assert location == f"s3://sashiko-dev-snapshots-{ACCOUNT}-{REGION}/training/athena/"
+
+
+def test_the_platform_is_as_the_settings_say(dev: Emulator) -> None:
+    sagemaker = dev.client("sagemaker")
+    (app,) = sagemaker.list_mlflow_apps()["Summaries"]
+    found = sagemaker.describe_mlflow_app(Arn=app["Arn"])
+    group = sagemaker.describe_model_package_group(
+        ModelPackageGroupName="sashiko-dev-complaint-triage"
+    )
+    repositories = dev.client("ecr").describe_repositories()["repositories"]
+    ours = {r["repositoryName"]: r for r in repositories if "/" in r["repositoryName"]}
+    budget = {"AccountId": ACCOUNT, "BudgetName": "sashiko-dev"}
+    alerts = dev.client("budgets").describe_notifications_for_budget(**budget)["Notifications"]
+
+    assert found["ModelRegistrationMode"] == "AutoModelRegistrationDisabled"
+    assert found["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-mlflow"
+    assert group["ModelPackageGroupStatus"] == "Completed"
+    assert set(ours) >= {"sashiko-dev/job"}
+    assert {r["imageTagMutability"] for r in ours.values()} == {"IMMUTABLE"}
+    assert {r["encryptionConfiguration"]["encryptionType"] for r in ours.values()} == {"KMS"}
+    assert {(a["NotificationType"], a["Threshold"]) for a in alerts} == {
+        ("ACTUAL", 80.0),
+        ("FORECASTED", 100.0),
+    }
 
 
 def test_audit_and_doctor_are_content_with_a_fresh_deploy(

@@ -67,7 +67,8 @@ def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
     from infra.security_rules.stores import STATEFUL
 
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "contracts").symlink_to(ROOT / "contracts")
+        for name in ("contracts", "recipes"):
+            (Path(folder) / name).symlink_to(ROOT / name)
         (Path(folder) / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
         (Path(folder) / f"config/{environment}.yaml").write_text(

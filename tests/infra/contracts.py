@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.infra.variants import ROOT, new_app, settings_of
+from tests.infra.variants import ROOT, new_app, recipes_of, settings_of
 
 Document = dict[str, Any]
 Change = Callable[[Document], None]
@@ -75,5 +75,5 @@ def assembled_with(
     if backwards:
         contracts.reverse()
     app = new_app()
-    add_stacks(app, settings, tuple(contracts))
+    add_stacks(app, settings, tuple(contracts), recipes_of(settings))
     return Path(app.synth().directory)

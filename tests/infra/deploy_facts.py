@@ -17,9 +17,15 @@ PASSED_TO = {
     "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
     "AWS::Glue::Job": "glue.amazonaws.com",
     "AWS::LakeFormation::Resource": "lakeformation.amazonaws.com",
+    "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
 }
-# CreateKey with a policy and tags is all three, before there is a key that could have tags.
-BEFORE_THE_KEY = {"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"}
+# Which service asks KMS on the caller's behalf.
+THROUGH = {"AWS::ECR::Repository": "ecr.us-east-1.amazonaws.com"}
+# What is made with its tags, under an id that nobody knows before.
+WITHOUT_ID = {
+    "AWS::KMS::Key": {"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"},
+    "AWS::SageMaker::MlflowApp": {"sagemaker:AddTags", "sagemaker:CreateMlflowApp"},
+}
 WITHOUT_REGION = {"iam", "route53"}
 # Actions that take no ARN are asked for on everything: a pattern other than `*` never matches.
 EVERYTHING = "everything"
@@ -37,8 +43,16 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "workgroup": "arn:aws:athena:{here}:workgroup/{Name}",
         "bucket": "arn:aws:s3:::{results}",
     },
+    "AWS::Budgets::Budget": {
+        "budget": "arn:aws:budgets::{account}:budget/{budget}",
+        "billingview": "arn:aws:billing::{account}:billingview/primary",
+    },
     "AWS::EC2::FlowLog": {"role": "{DeliverLogsPermissionArn}"},
     "AWS::EC2::VPCEndpoint": {"hostedzone": "arn:aws:route53:::hostedzone/of-aws"},
+    "AWS::ECR::Repository": {
+        "repository": "arn:aws:ecr:{here}:repository/{RepositoryName}",
+        "key": "arn:aws:kms:{here}:key/some",
+    },
     "AWS::Glue::DataQualityRuleset": {"dataQualityRuleset": f"{_GLUE}:dataQualityRuleset/{{Name}}"},
     "AWS::Glue::Database": _CATALOG
     | {"userdefinedfunction": f"{_GLUE}:userDefinedFunction/{{database}}/some"},
@@ -61,6 +75,16 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::Logs::LogGroup": {"log-group": "arn:aws:logs:{here}:log-group:{LogGroupName}"},
     "AWS::S3::Bucket": {"bucket": "arn:aws:s3:::{BucketName}"},
     "AWS::S3::BucketPolicy": {"bucket": "arn:aws:s3:::{Bucket}"},
+    "AWS::SNS::Topic": {"topic": "arn:aws:sns:{here}:{TopicName}"},
+    "AWS::SNS::TopicPolicy": {"topic": "arn:aws:sns:{here}:{topic}"},
+    "AWS::SageMaker::MlflowApp": {
+        "mlflow-app": "arn:aws:sagemaker:{here}:mlflow-app/app-SOME",
+        "role": "{RoleArn}",
+    },
+    "AWS::SageMaker::ModelPackageGroup": {
+        "model-package-group": "arn:aws:sagemaker:{here}:model-package-group/"
+        "{ModelPackageGroupName}"
+    },
 }
 
 

@@ -13,11 +13,12 @@ from sashiko.aws.templates import Resource, Templates, read_templates
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.deploy_facts import (
     ARNS,
-    BEFORE_THE_KEY,
     DEPENDENT,
     EVERYTHING,
     HANDLERS,
     PASSED_TO,
+    THROUGH,
+    WITHOUT_ID,
     WITHOUT_REGION,
     takes,
 )
@@ -113,11 +114,13 @@ def _requests(
         "aws:requestedregion": templates.region,
         "iam:permissionsboundary": _boundary(variant, kind, resource),
         "iam:passedtoservice": PASSED_TO.get(kind, ""),
+        "kms:viaservice": THROUGH.get(kind, ""),
     }
     if action.partition(":")[0] in WITHOUT_REGION:
         context["aws:requestedregion"] = "of-another-region"
-    when = "request" if verb == "create" and action in BEFORE_THE_KEY else "resource"
-    if verb != "create" or action in BEFORE_THE_KEY or not action.startswith("kms:"):
+    made = verb == "create" and action in WITHOUT_ID.get(kind, ())
+    when = "request" if made else "resource"
+    if verb != "create" or made or not action.startswith("kms:"):
         tags = _tags(variant, resource)
         context |= {f"aws:{when}tag/{key.lower()}": value for key, value in tags}
     # Else the key was made seconds ago, and KMS may take five minutes until its tag counts.
@@ -143,6 +146,8 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
                     database=_database(variant),
                     attached=(resource.properties.get("Roles") or ["sashiko-any"])[0],
                     results=_results(resource),
+                    budget=_budget(resource),
+                    topic=_of_type(variant, "AWS::SNS::Topic")[0].properties["TopicName"],
                 )
             )
             yield _role_arns(variant).get(arn, arn)
@@ -164,6 +169,11 @@ def _results(workgroup: Resource) -> str:
     """The bucket that an Athena workgroup writes to."""
     results = workgroup.properties.get("WorkGroupConfiguration", {}).get("ResultConfiguration", {})
     return str(results.get("OutputLocation", "")).removeprefix("s3://").partition("/")[0]
+
+
+def _budget(resource: Resource) -> str:
+    """The name of a budget, which stands inside its one property."""
+    return str(resource.properties.get("Budget", {}).get("BudgetName", ""))
 
 
 @functools.cache

@@ -18,6 +18,12 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "iam:PassRole",
         ),
     },
+    "AWS::ECR::Repository": {
+        "images are pulled in this account alone, by roles": (
+            "ecr:DeleteRepositoryPolicy",
+            "ecr:SetRepositoryPolicy",
+        ),
+    },
     "AWS::EC2::FlowLog": {
         "for logs of Auto Scaling groups and containers": ("autoscaling:DescribeTags", "ecs:List*"),
         "for logs that go to S3 or Firehose: ours go to CloudWatch": (
@@ -88,6 +94,16 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "s3:PutIntelligentTieringConfiguration",
             "s3:PutInventoryConfiguration",
             "s3:PutMetricsConfiguration",
+        ),
+    },
+    "AWS::SNS::Topic": {
+        "for logs of deliveries": ("iam:GetRole", "iam:PassRole"),
+        "for data protection policies": ("sns:PutDataProtectionPolicy",),
+    },
+    "AWS::SageMaker::ModelPackageGroup": {
+        "models are used in this account alone, by roles": (
+            "sagemaker:DeleteModelPackageGroupPolicy",
+            "sagemaker:PutModelPackageGroupPolicy",
         ),
     },
 }

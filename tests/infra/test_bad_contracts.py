@@ -17,6 +17,7 @@ def synth(tmp_path, monkeypatch):
     from infra.app import main
 
     def run(change, settings="", environment="dev"):
+        (tmp_path / "recipes").symlink_to(ROOT / "recipes")
         (tmp_path / "contracts").mkdir()
         (tmp_path / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", tmp_path / "config")

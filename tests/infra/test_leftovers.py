@@ -6,12 +6,14 @@ from sashiko.aws.leftovers import NAMED
 from tests.infra.variants import resources
 
 # Kept without being in the way of the next deploy: a key has no name and is found by its alias, a
-# policy goes with its bucket, the settings belong to the account, and to grant twice is no error.
+# policy goes with its bucket, the settings belong to the account, to grant twice is no error, and
+# an MLflow App is told from others by the id in its ARN.
 HARMLESS = {
     "AWS::KMS::Key",
     "AWS::LakeFormation::DataLakeSettings",
     "AWS::LakeFormation::PrincipalPermissions",
     "AWS::S3::BucketPolicy",
+    "AWS::SageMaker::MlflowApp",
 }
 # Named within the VPC, which is a new one each time.
 WITHIN_VPC = {"AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint"}

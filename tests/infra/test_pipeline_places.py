@@ -1,18 +1,21 @@
-"""The pipeline and the policies of the lake agree on who reads and writes which snapshot."""
+"""The pipeline and the policies agree on who reads and writes what, in each bucket of a job."""
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sashiko.aws.environment import Environment, read_environment
-from sashiko.aws.names import bucket_name
-from sashiko.aws.policies import covers
+from sashiko.aws.images import job_images
+from sashiko.aws.names import Bucket, bucket_name
+from sashiko.aws.policies import covers, statements
 from tests.infra.variants import ROOT, settings_of, synthesized
 
-Place = tuple[str, str, str]  # step, role, key in the snapshots bucket
+ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
+Place = tuple[str, str, str]  # step, role, key in a bucket
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def jobs() -> dict[str, dict[str, Any]]:
     """Step -> arguments, of the reviewed definition with dev's names in place of local's."""
     text = (ROOT / "tests/golden/complaints.definition.json").read_text()
     found = {step["Name"]: step["Arguments"] for step in _steps(json.loads(text)["Steps"])}
-    renamed = json.dumps(found).replace("sashiko-local-", "sashiko-dev-")
+    renamed = json.dumps(found).replace("sashiko-local", "sashiko-dev")
     return {name: job for name, job in json.loads(renamed).items() if "RoleArn" in job}
 
 
@@ -45,18 +48,32 @@ def _uri(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
     output = re.fullmatch(
         r"Steps\.(\w+)\.ProcessingOutputConfig\.Outputs\['([^']+)'\]\.S3Output\.S3Uri", value["Get"]
     )
-    return _outputs(jobs[output[1]], jobs)[output[2]] if output else "*"
+    if output:
+        return _outputs(jobs[output[1]], jobs)[output[2]]
+    if trained := re.fullmatch(
+        r"Steps\.(\w+)\.(OutputDataConfig|ModelArtifacts)\..+", value["Get"]
+    ):
+        return _outputs(jobs[trained[1]], jobs)["model"]
+    if value["Get"] == "Parameters.RunManifestUri":
+        return f"s3://{ARTIFACTS}/source/*"  # as `sashiko run` stages it
+    return "*"
 
 
 def _outputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> dict[str, str]:
     found = job.get("ProcessingOutputConfig", {"Outputs": []})["Outputs"]
-    return {item["OutputName"]: _uri(item["S3Output"]["S3Uri"], jobs) for item in found}
+    outputs = {item["OutputName"]: _uri(item["S3Output"]["S3Uri"], jobs) for item in found}
+    if "OutputDataConfig" in job:
+        outputs["model"] = _uri(job["OutputDataConfig"]["S3OutputPath"], jobs)
+        outputs["checkpoints"] = job["CheckpointConfig"]["S3Uri"].rstrip("/")
+    return outputs
 
 
 def _inputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> list[str]:
     channels = [item["DataSource"]["S3DataSource"] for item in job.get("InputDataConfig", [])]
     staged = [item["S3Input"] for item in job.get("ProcessingInputs", [])]
-    return [_uri(item["S3Uri"], jobs) for item in (*channels, *staged)]
+    found = [_uri(item["S3Uri"], jobs) for item in (*channels, *staged)]
+    # A job that was interrupted reads what it wrote.
+    return [*found, *(uri for name, uri in _outputs(job, jobs).items() if name == "checkpoints")]
 
 
 def _places(jobs: dict[str, dict[str, Any]], bucket: str, *, read: bool) -> list[Place]:
@@ -69,27 +86,131 @@ def _places(jobs: dict[str, dict[str, Any]], bucket: str, *, read: bool) -> list
     ]
 
 
-@pytest.mark.parametrize(("read", "action"), [(True, "s3:GetObject"), (False, "s3:PutObject")])
-def test_each_job_may_use_the_snapshots_that_it_names(
-    dev: Environment, jobs: dict[str, dict[str, Any]], read: bool, action: str
-) -> None:
-    bucket = bucket_name(dev.settings, "snapshots")
+def _allowed(dev: Environment, role: str, action: str, bucket: str) -> tuple[str, ...]:
     principals = {principal.name: principal for principal in dev.principals}
+    return dev.object_paths(principals[role], action, bucket)
+
+
+ACTIONS = {True: "s3:GetObject", False: "s3:PutObject"}
+
+
+@pytest.mark.parametrize("name", ["artifacts", "snapshots"])
+@pytest.mark.parametrize("read", [True, False])
+def test_each_job_may_use_the_objects_that_it_names(
+    dev: Environment, jobs: dict[str, dict[str, Any]], read: bool, name: Bucket
+) -> None:
+    bucket = bucket_name(dev.settings, name)
     places = _places(jobs, bucket, read=read)
     refused = [
         (step, role, key)
         for step, role, key in places
         if not any(
             covers(pattern, f"{key}/object")
-            for pattern in dev.object_paths(principals[role], action, bucket)
+            for pattern in _allowed(dev, role, ACTIONS[read], bucket)
         )
     ]
     assert refused == []
-    expected = {
+    assert {step for step, _, _ in places} >= USING[name][read]
+
+
+# The steps about which the two questions above must not have been silent.
+USING = {
+    "artifacts": {
+        True: {"Snapshot", "Validate", "Train", "Compile", "Evaluate", "Track", "Register"},
+        False: {"Validate", "Prepare", "Train", "Compile", "ResolveChampion", "Track", "Register"},
+    },
+    "snapshots": {
         True: {"Validate", "ValidateFacets", "Prepare", "Weights", "Train", "BiasInput"},
         False: {"Snapshot", "SnapshotFacets", "Weights", "BiasInput"},
+    },
+}
+
+
+def test_every_place_is_in_one_of_the_two_buckets(
+    dev: Environment, jobs: dict[str, dict[str, Any]]
+) -> None:
+    """Else the questions above would pass over it."""
+    named = {
+        name: [*_inputs(job, jobs), *_outputs(job, jobs).values()] for name, job in jobs.items()
     }
-    assert {step for step, _, _ in places} >= expected[read]
+    known = tuple(f"s3://{bucket_name(dev.settings, name)}/" for name in ("artifacts", "snapshots"))
+    assert [
+        (step, uri) for step, uris in named.items() for uri in uris if not uri.startswith(known)
+    ] == []
+
+
+# What no step of the definition names, and why it is allowed all the same.
+BESIDE = {
+    True: {("registry-reader", "models/*"): "the approved model, which the registry names"},
+    False: {("registrar", "models/*"): "the signed files of a version, which it registers"},
+}
+
+
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.control("AC-6")
+def test_no_job_role_may_use_artifacts_that_none_of_its_jobs_names(
+    dev: Environment, jobs: dict[str, dict[str, Any]], read: bool
+) -> None:
+    places = _places(jobs, ARTIFACTS, read=read)
+    roles = {job["RoleArn"].rpartition("-dev-")[2] for job in jobs.values()}
+    idle = {
+        (role, pattern)
+        for role in roles
+        for pattern in _allowed(dev, role, ACTIONS[read], ARTIFACTS)
+        if not any(one == role and covers(pattern, f"{key}/object") for _, one, key in places)
+    }
+    assert idle == set(BESIDE[read])
+
+
+def test_the_registrar_alone_writes_what_a_version_points_to(dev: Environment) -> None:
+    """Whatever IAM allows: the bucket's policy denies it to everybody else."""
+    models = f"arn:aws:s3:::{ARTIFACTS}/models/*"
+    allowed = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": models}
+    anybody = [
+        replace(role, policy=statements({"Statement": allowed}), boundary=None)
+        for role in dev.principals
+    ]
+    writers = {r.name for r in anybody if dev.object_paths(r, "s3:PutObject", ARTIFACTS)}
+    assert writers == {"registrar"}
+
+
+@pytest.mark.control("AC-6")
+def test_the_pipeline_reads_the_gates_verdicts_and_nothing_else(
+    dev: Environment, jobs: dict[str, dict[str, Any]]
+) -> None:
+    reads = {bucket: _allowed(dev, "pipeline", "s3:GetObject", bucket) for bucket in dev.buckets}
+    assert {bucket: paths for bucket, paths in reads.items() if paths} == {
+        ARTIFACTS: ("runs/*/verdict/verdict.json",)
+    }
+    assert not any(_allowed(dev, "pipeline", "s3:PutObject", bucket) for bucket in dev.buckets)
+    (pattern,) = reads[ARTIFACTS]
+    written = _places(jobs, ARTIFACTS, read=False)
+    readable = {step for step, _, key in written if covers(pattern, f"{key}/verdict.json")}
+    assert readable == {"Validate", "ValidateFacets", "Evaluate", "JudgeBias"}
+
+
+def test_each_job_may_pull_its_image_and_no_other(
+    dev: Environment, jobs: dict[str, dict[str, Any]]
+) -> None:
+    principals = {principal.name: principal for principal in dev.principals}
+    named = job_images(dev.settings, "cpu")
+    images = {image.uri for image in (*named.of_jobs(), named.serving)}
+    used: dict[str, set[str]] = {}
+    for job in jobs.values():
+        role = job["RoleArn"].rpartition("-dev-")[2]
+        where = job.get("AppSpecification", {}).get("ImageUri")
+        used.setdefault(role, set()).add(where or job["AlgorithmSpecification"]["TrainingImage"])
+    pulls = {
+        role: {uri for uri in images if principals[role].may("ecr:BatchGetImage", _repository(uri))}
+        for role in used
+    }
+    assert pulls == used
+
+
+def _repository(uri: str) -> str:
+    registry, _, name = uri.partition("/")
+    account, region = registry.split(".")[0], registry.split(".")[3]
+    return f"arn:aws:ecr:{region}:{account}:repository/{name.partition('@')[0].partition(':')[0]}"
 
 
 def test_what_tells_a_facet_lies_where_only_those_who_need_it_read(

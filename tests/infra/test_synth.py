@@ -20,7 +20,7 @@ def project(tmp_path):
 
 
 def _copy(folder):
-    for name in ("config", "contracts"):
+    for name in ("config", "contracts", "recipes"):
         shutil.copytree(ROOT / name, folder / name)
     return folder
 

@@ -14,11 +14,17 @@ account: "111122223333"
 on_destroy: delete
 network: {zones: [a]}
 """
+PROD = """\
+account: "444455556666"
+lake_formation: {account_stack: true}
+budget: {amount: 500, covers: environment}
+alerts: {emails: [ops@example.com]}
+"""
 VARIANTS = {
     "dev": ("dev", DEV + "lake_formation: {account_stack: true}\n"),
     "account_off": ("dev", DEV),
     "iam_only": ("dev", DEV + "lake_formation: {mode: iam_only}\n"),
-    "prod": ("prod", 'account: "444455556666"\nlake_formation: {account_stack: true}\n'),
+    "prod": ("prod", PROD),
 }
 
 
@@ -46,6 +52,13 @@ def contracts_of(settings: Any) -> Any:
     return tuple(load_contract(path) for path in names)
 
 
+def recipes_of(settings: Any) -> Any:
+    """The shipped recipe that an environment's pipeline trains."""
+    from sashiko.recipe import load_recipe
+
+    return (load_recipe(ROOT / f"recipes/{settings.recipe}.yaml"),)
+
+
 def new_app() -> Any:
     """An app as the command line starts it, with the feature flags of cdk.json."""
     from aws_cdk import App
@@ -64,7 +77,7 @@ def synthesized(variant: str) -> Path:
 
     app = new_app()
     settings = settings_of(variant)
-    add_stacks(app, settings, contracts_of(settings))
+    add_stacks(app, settings, contracts_of(settings), recipes_of(settings))
     folder = Path(app.synth().directory)
     write_policies(settings, folder / "bootstrap")
     return folder

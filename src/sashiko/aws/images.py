@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sashiko import __version__
 from sashiko.aws.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
+from sashiko.aws.names import prefix
 from sashiko.errors import InputError
 from sashiko.settings import ImageName, Settings, file_of
 
@@ -28,7 +29,7 @@ class JobImage:
     Attributes:
         uri: what a job names.
         entrypoint: the command.
-        reference: the URI without its registry, which differs by account and region.
+        reference: the URI without what differs by account, region and environment.
         neuron_sdk: the Neuron SDK in it, if any.
         compiler: the version of its Neuron compiler, if any.
     """
@@ -40,8 +41,8 @@ class JobImage:
 
     @property
     def reference(self) -> str:
-        """Returns repository and tag or digest, which are the same in each account and region."""
-        return self.uri.partition("/")[2]
+        """Returns name and tag or digest, which are the same in each environment."""
+        return self.uri.rpartition("/")[2]
 
     def lock_environment(self) -> dict[str, str]:
         """Tells Compile what its lock is to say: a job cannot read its own image's name."""
@@ -207,7 +208,7 @@ def _serving(settings: Settings, target: str) -> JobImage:
 
 
 def _own(settings: Settings, name: OwnImage) -> JobImage:
-    repository = f"{settings.project}/{name}"
+    repository = f"{prefix(settings)}/{name}"
     uri = _uri(settings.account, settings.region, repository, __version__)
     return JobImage(uri=uri, entrypoint=_ENTRYPOINTS[name])
 

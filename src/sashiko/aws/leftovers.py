@@ -55,6 +55,11 @@ NAMED = {
         absent=("InvalidRequestException",),
         answer="WorkGroup",
     ),
+    "AWS::ECR::Repository": _Named(
+        call=("ecr", "list_images"),
+        given={"repositoryName": ("RepositoryName",)},
+        absent=("RepositoryNotFoundException",),
+    ),
     "AWS::Glue::DataQualityRuleset": _Named(
         call=("glue", "get_data_quality_ruleset"), given={"Name": ("Name",)}
     ),
@@ -96,6 +101,11 @@ NAMED = {
         call=("s3", "head_bucket"),
         given={"Bucket": ("BucketName",)},
         absent=("404", "NoSuchBucket"),
+    ),
+    "AWS::SageMaker::ModelPackageGroup": _Named(
+        call=("sagemaker", "describe_model_package_group"),
+        given={"ModelPackageGroupName": ("ModelPackageGroupName",)},
+        absent=("ValidationException",),
     ),
 }
 # Of resources that failed to be made, or are kept, a stack says so in its list.

@@ -17,6 +17,7 @@ Role = Literal[
     "etl",
     "inference",
     "lake-formation",
+    "mlflow",
     "pipeline",
     "registrar",
     "registry-reader",
@@ -25,7 +26,7 @@ Role = Literal[
 Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
 SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights"]
-KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network", "signing"]
+KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network", "platform", "signing"]
 
 # Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
 # elsewhere, so that none can change what a package points to.
@@ -65,26 +66,6 @@ def key_alias(settings: Settings, domain: KeyDomain) -> str:
     return f"alias/{prefix(settings)}-{domain}"
 
 
-def model_package_group_name(settings: Settings, group: str) -> str:
-    """Names a recipe's model package group in an environment's registry.
-
-    In an account it bears the environment's prefix, as IAM's policies ask; this machine's registry
-    is its own, and has the recipe's name.
-
-    Raises:
-        InputError: if it is longer than SageMaker allows.
-    """
-    if settings.environment == "local":
-        return group
-    name = f"{prefix(settings)}-{group}"
-    if len(name) > _LONGEST_GROUP:
-        raise InputError(
-            f"model package group {name}: it has {len(name)} characters, SageMaker allows "
-            f"{_LONGEST_GROUP}; shorten the recipe's `model_package_group`"
-        )
-    return name
-
-
 def database_name(settings: Settings) -> str:
     """Names the Glue database of the curated tables; Athena allows no hyphen without quotes."""
     return prefix(settings).replace("-", "_")
@@ -117,6 +98,26 @@ def bootstrap_policy_name(settings: Settings, part: str) -> str:
 def bootstrap_policy_arn(settings: Settings, part: str) -> str:
     """Returns the ARN of a policy of `make bootstrap`."""
     return f"arn:aws:iam::{settings.account}:policy/{bootstrap_policy_name(settings, part)}"
+
+
+def model_package_group_name(settings: Settings, group: str) -> str:
+    """Names a recipe's model package group in an environment's registry.
+
+    In an account it bears the environment's prefix, as IAM's policies ask; this machine's registry
+    is its own, and has the recipe's name.
+
+    Raises:
+        InputError: if it is longer than SageMaker allows.
+    """
+    if settings.environment == "local":
+        return group
+    name = f"{prefix(settings)}-{group}"
+    if len(name) > _LONGEST_GROUP:
+        raise InputError(
+            f"model package group {name}: it has {len(name)} characters, SageMaker allows "
+            f"{_LONGEST_GROUP}; shorten the recipe's `model_package_group`"
+        )
+    return name
 
 
 def exec_role_arn(settings: Settings) -> str:

@@ -32,6 +32,7 @@ def serve(account: str) -> BaseWSGIServer:
     from .services.glue import Glue
     from .services.json_api import Front
     from .services.lake_formation import LakeFormation
+    from .services.sagemaker import SageMaker
     from .types import known
 
     known.load()
@@ -47,11 +48,18 @@ def serve(account: str) -> BaseWSGIServer:
     def lake_formation(region: str) -> LakeFormation:
         return LakeFormation(account, lambda service: clients(service, region))
 
+    @cache
+    def sagemaker(region: str) -> SageMaker:
+        return SageMaker(account, region, lambda service: clients(service, region))
+
     s3.install()
     catalog.install(lake_formation)
     cloudformation.install(account, clients)
-    server.app = Front(
-        moto,
-        {"cloudtrail": lambda _: CloudTrail(), "glue": glue, "lakeformation": lake_formation},
-    )
+    own = {
+        "cloudtrail": lambda _: CloudTrail(),
+        "glue": glue,
+        "lakeformation": lake_formation,
+        "sagemaker": sagemaker,
+    }
+    server.app = Front(moto, own)
     return server

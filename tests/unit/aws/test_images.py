@@ -200,7 +200,8 @@ def test_compile_is_told_of_the_image_that_will_serve():
     gate = next(step for step in golden["Steps"] if step["Name"] == "DataGate")
     steps = {step["Name"]: step["Arguments"] for step in gate["Arguments"]["IfSteps"]}
     compile_ = steps["Compile"]
-    images = job_images(SETTINGS.model_copy(update={"project": "sashiko"}), "cpu")
+    names = {"project": "sashiko", "environment": "local"}
+    images = job_images(SETTINGS.model_copy(update=names), "cpu")
     assert compile_["AppSpecification"]["ImageUri"] == images.compile.uri == images.job.uri
     assert images.serving.lock_environment().items() <= compile_["Environment"].items()
 

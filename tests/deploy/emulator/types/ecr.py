@@ -1,4 +1,4 @@
-"""The registry that the bootstrap makes; no image is ever in it."""
+"""ECR."""
 
 import json
 from typing import Any
@@ -8,12 +8,21 @@ from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 class Repository(ResourceType):
     name = "AWS::ECR::Repository"
-    updated = frozenset({"ImageTagMutability", "LifecyclePolicy", "RepositoryPolicyText", "Tags"})
-    handled = updated | {"RepositoryName"}
+    updated = frozenset(
+        {
+            "EmptyOnDelete", "ImageScanningConfiguration", "ImageTagMutability", "LifecyclePolicy",
+            "RepositoryPolicyText", "Tags",
+        }
+    )  # fmt: skip
+    handled = updated | {"EncryptionConfiguration", "RepositoryName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
         name = wanted.get("RepositoryName") or at.generated_name(256).lower()
-        at.aws("ecr").create_repository(repositoryName=name)
+        encryption = wanted.get("EncryptionConfiguration", {"EncryptionType": "AES256"})
+        at.aws("ecr").create_repository(
+            repositoryName=name,
+            encryptionConfiguration={k[0].lower() + k[1:]: v for k, v in encryption.items()},
+        )
         at.made.append(name)
         self.update(at, name, {}, wanted)
         return str(name)
@@ -22,6 +31,10 @@ class Repository(ResourceType):
         ecr, one = at.aws("ecr"), {"repositoryName": physical_id}
         mutability = new.get("ImageTagMutability", "MUTABLE")
         ecr.put_image_tag_mutability(**one, imageTagMutability=mutability)
+        scanning = new.get("ImageScanningConfiguration", {}).get("ScanOnPush", False)
+        ecr.put_image_scanning_configuration(
+            **one, imageScanningConfiguration={"scanOnPush": scanning}
+        )
         if text := new.get("LifecyclePolicy", {}).get("LifecyclePolicyText"):
             ecr.put_lifecycle_policy(**one, lifecyclePolicyText=text)
         elif "LifecyclePolicy" in old:
@@ -36,7 +49,8 @@ class Repository(ResourceType):
         ecr.tag_resource(resourceArn=arn, tags=tags)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
-        at.aws("ecr").delete_repository(repositoryName=physical_id)
+        force = had.get("EmptyOnDelete", False)
+        at.aws("ecr").delete_repository(repositoryName=physical_id, force=force)
 
     def _found(self, at: Place, physical_id: str) -> Any:
         found = at.aws("ecr").describe_repositories(repositoryNames=[physical_id])
@@ -44,8 +58,18 @@ class Repository(ResourceType):
 
     def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         found = self._found(at, physical_id)
-        tags = at.aws("ecr").list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+        ecr = at.aws("ecr")
+        tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+        encryption = found["encryptionConfiguration"]
+        rules = {}
+        if "LifecyclePolicy" in wanted:
+            rules = ecr.get_lifecycle_policy(repositoryName=physical_id)
         return {
+            "EncryptionConfiguration": {k[0].upper() + k[1:]: v for k, v in encryption.items()},
+            "ImageScanningConfiguration": {
+                "ScanOnPush": found["imageScanningConfiguration"]["scanOnPush"]
+            },
+            "LifecyclePolicy": {"LifecyclePolicyText": rules.get("lifecyclePolicyText")},
             "RepositoryName": found["repositoryName"],
             "ImageTagMutability": found["imageTagMutability"],
             "Tags": tags,

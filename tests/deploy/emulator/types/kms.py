@@ -28,6 +28,8 @@ class Key(ResourceType):
         return str(key_id)
 
     def _rotate(self, at: Place, key_id: str, wanted: Properties) -> None:
+        if wanted.get("KeySpec", "SYMMETRIC_DEFAULT") != "SYMMETRIC_DEFAULT":
+            return  # KMS rotates no other
         if wanted.get("EnableKeyRotation"):
             at.aws("kms").enable_key_rotation(KeyId=key_id)
         else:
@@ -56,12 +58,13 @@ class Key(ResourceType):
         found = kms.describe_key(**one)["KeyMetadata"]
         if found["KeyState"] == "PendingDeletion":
             raise AbsentError(f"key {physical_id} is to be deleted")
-        rotation = kms.get_key_rotation_status(**one)
+        symmetric = found["KeySpec"] == "SYMMETRIC_DEFAULT"
+        rotation = kms.get_key_rotation_status(**one) if symmetric else {}
         tags = kms.list_resource_tags(**one)["Tags"]
         return {
             **{key: found.get(key) for key in ("Description", "KeySpec", "KeyUsage")},
             "KeyPolicy": json.loads(kms.get_key_policy(**one, PolicyName="default")["Policy"]),
-            "EnableKeyRotation": rotation["KeyRotationEnabled"],
+            "EnableKeyRotation": rotation.get("KeyRotationEnabled"),
             "Tags": [{"Key": tag["TagKey"], "Value": tag["TagValue"]} for tag in tags],
         }
 

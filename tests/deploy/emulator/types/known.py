@@ -3,6 +3,7 @@
 from ..engine.resources import register
 from . import (
     athena,
+    budgets,
     cdk,
     ecr,
     endpoints,
@@ -12,14 +13,16 @@ from . import (
     lake_formation,
     logs,
     s3,
+    sagemaker,
     security_groups,
+    sns,
     ssm,
     vpc,
 )
 
 _SERVICES = (
-    athena, cdk, ecr, endpoints, glue, iam, kms, lake_formation, logs, s3, security_groups, ssm,
-    vpc,
+    athena, budgets, cdk, ecr, endpoints, glue, iam, kms, lake_formation, logs, s3, sagemaker,
+    security_groups, sns, ssm, vpc,
 )  # fmt: skip
 
 

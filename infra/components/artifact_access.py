@@ -1,0 +1,173 @@
+"""What each role may do in the artifacts bucket: what its steps read and write, and no more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.components.allow import Allowed, allow
+from infra.components.role_policy import RolePolicy
+from infra.components.role_table import JOB_ROLES
+from sashiko.aws.names import MODELS, Role, bucket_name
+from sashiko.settings import Settings
+
+_READ = ("s3:GetObject", "s3:GetObjectVersion")
+_WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
+MLFLOW_FOLDER: Final = "mlflow"
+_MODELS = f"{MODELS}/*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Keys of the artifacts bucket, as patterns.
+
+    Attributes:
+        reads: what a role may read.
+        writes: what it may write.
+        deletes: what it may delete.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
+
+
+def _outputs(*outputs: str) -> tuple[str, ...]:
+    """Names outputs of steps, in any execution: `Step`, or `Step/output`."""
+    return tuple(f"runs/*/{output}/*" for output in outputs)
+
+
+# A step's output lies below `runs/<execution>/<step>/<output>/`; what is staged, under the hash of
+# its content. tests/infra/test_pipeline_places.py holds this against the definition, both ways.
+PLACES: Mapping[Role, Places] = {
+    "bias-evaluator": Places(
+        reads=(
+            "config/*",
+            *_outputs(
+                "Evaluate/predictions",
+                "PostBias/analysis_result",
+                "PreBias/analysis_result",
+                "Prepare/train",
+            ),
+        ),
+        writes=_outputs(
+            "JudgeBias",
+            "PostBias/analysis_result",
+            "PreBias/analysis_result",
+            "ValidateFacets/verdict",
+        ),
+    ),
+    "broker": Places(reads=("config/*",), writes=_outputs("Validate/verdict")),
+    "inference": Places(reads=(_MODELS,)),
+    "mlflow": Places(
+        reads=(f"{MLFLOW_FOLDER}/*",),
+        writes=(f"{MLFLOW_FOLDER}/*",),
+        deletes=(f"{MLFLOW_FOLDER}/*",),
+    ),
+    # It decides by verdicts, and sees nothing else of what its jobs made.
+    "pipeline": Places(reads=("runs/*/verdict/verdict.json",)),
+    "registrar": Places(
+        reads=(
+            "config/*",
+            "source/*",
+            *_outputs(
+                "Compile",
+                "Evaluate/decision",
+                "Evaluate/metrics",
+                "Evaluate/verdict",
+                "JudgeBias",
+                "Track",
+                "Validate/verdict",
+                "ValidateFacets/verdict",
+            ),
+        ),
+        writes=(_MODELS, *_outputs("Register", "Track")),
+    ),
+    "registry-reader": Places(reads=(_MODELS,), writes=_outputs("ResolveChampion")),
+    "training": Places(
+        reads=(
+            "checkpoints/*",
+            "code/*",
+            "config/*",
+            "weights/*",
+            *_outputs("Compile/artifact", "Prepare", "ResolveChampion", "Train"),
+        ),
+        writes=("checkpoints/*", *_outputs("Compile", "Evaluate", "Prepare", "Train")),
+    ),
+}
+
+
+class ArtifactAccess(Construct):
+    """The roles' policies on the artifacts bucket and its key."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, key: kms.IKey) -> None:
+        """Attaches the policies.
+
+        Args:
+            scope: the DataLake stack, which makes the bucket.
+            id: the construct's id.
+            settings: the environment.
+            key: encrypts the artifacts and the jobs' volumes.
+        """
+        super().__init__(scope, id)
+        self._bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
+        self._key = key
+        for role, places in PLACES.items():
+            RolePolicy(
+                self,
+                role,
+                settings=settings,
+                role=role,
+                description="Reads and writes its steps' artifacts",
+                statements=[
+                    *self._objects(places),
+                    *self._listing(role, places),
+                    *self._encryption(role, places),
+                ],
+            )
+
+    def _objects(self, places: Places) -> list[Allowed]:
+        why = "Executions, and what is staged, are named when they are made; each step's is here."
+        uses: Sequence[tuple[Sequence[str], Sequence[str]]] = (
+            (_READ, places.reads),
+            (_WRITE, places.writes),
+            (("s3:DeleteObject",), places.deletes),
+        )
+        return [
+            allow(actions, [f"{self._bucket}/{key}" for key in keys], why=why)
+            for actions, keys in uses
+            if keys
+        ]
+
+    def _listing(self, role: Role, places: Places) -> list[Allowed]:
+        if role == "pipeline":  # it names the file that it wants
+            return []
+        # An input's prefix has no slash at its end, so that a pattern of its objects is none of it.
+        keys = sorted({*places.reads, *places.writes})
+        prefixes = [word for key in keys for word in (key.removesuffix("/*"), key)]
+        return [
+            allow(["s3:GetBucketLocation"], [self._bucket]),
+            allow(
+                ["s3:ListBucket"],
+                [self._bucket],
+                conditions={"StringLike": {"s3:prefix": prefixes}},
+            ),
+        ]
+
+    def _encryption(self, role: Role, places: Places) -> list[Allowed]:
+        actions = ["kms:Decrypt", "kms:GenerateDataKey"] if places.writes else ["kms:Decrypt"]
+        opening = allow(actions, [self._key.key_arn])
+        if role not in (*JOB_ROLES, "pipeline"):
+            return [opening]
+        return [
+            opening,
+            allow(["kms:DescribeKey"], [self._key.key_arn]),
+            # The volume of a job's instance is opened by a grant, which SageMaker makes.
+            allow(
+                ["kms:CreateGrant"],
+                [self._key.key_arn],
+                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+            ),
+        ]

@@ -1,0 +1,68 @@
+"""The key that a model's manifest is signed with: the registrar signs, everybody may verify."""
+
+from typing import Final
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.components.allow import allow
+from infra.components.role_policy import RolePolicy
+from sashiko.aws.names import key_alias, prefix
+from sashiko.settings import Settings
+
+SIGNING_ALGORITHM: Final = "ECDSA_SHA_256"
+
+
+class SigningKey(Construct):
+    """An asymmetric key under a fixed alias.
+
+    Its policy denies a signature to everybody but the registrar, so that no later policy of
+    another role makes it worth less.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, removal_policy: RemovalPolicy
+    ) -> None:
+        """Makes the key and lets the registrar sign with it."""
+        super().__init__(scope, id)
+        # KMS rotates no asymmetric key: what it signed must stay verifiable.
+        key = kms.Key(
+            self,
+            "Key",
+            description=f"{prefix(settings)}: signs the manifests of models",
+            key_spec=kms.KeySpec.ECC_NIST_P256,
+            key_usage=kms.KeyUsage.SIGN_VERIFY,
+            removal_policy=removal_policy,
+        )
+        key.add_alias(key_alias(settings, "signing")).apply_removal_policy(removal_policy)
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="OnlyTheRegistrarSigns",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["kms:Sign"],
+                resources=["*"],  # of a key's policy: the key itself
+                conditions={
+                    "ArnNotEquals": {"aws:PrincipalArn": settings.role_arn("registrar")},
+                },
+            )
+        )
+        digests = {
+            "StringEquals": {
+                "kms:MessageType": "DIGEST",
+                "kms:SigningAlgorithm": SIGNING_ALGORITHM,
+            }
+        }
+        RolePolicy(
+            self,
+            "Sign",
+            settings=settings,
+            role="registrar",
+            description="Signs the manifest of a model",
+            statements=[
+                allow(["kms:Sign"], [key.key_arn], conditions=digests),
+                allow(["kms:DescribeKey", "kms:GetPublicKey"], [key.key_arn]),
+            ],
+        )

@@ -1,0 +1,41 @@
+"""What pipeline and endpoints stand on: images, the model registry, MLflow, keys, a budget."""
+
+from collections.abc import Sequence
+
+from constructs import Construct
+
+from infra.components.image_repositories import ImageRepositories
+from infra.components.job_logs import JobLogs
+from infra.components.model_registry import ModelRegistry
+from infra.components.platform_key import PlatformKey
+from infra.components.signing_key import SigningKey
+from infra.components.spending import Spending
+from infra.components.tracking_app import TrackingApp
+from infra.stacks.base import EnvironmentStack
+from sashiko.recipe import Recipe
+from sashiko.settings import Settings
+
+
+class Platform(EnvironmentStack):
+    """The ML half's own services, and the roles' rights to them."""
+
+    def __init__(self, scope: Construct, *, settings: Settings, recipes: Sequence[Recipe]) -> None:
+        """Makes the platform of the pipelines of `recipes`."""
+        super().__init__(
+            scope,
+            "Platform",
+            settings=settings,
+            stateful=True,
+            description="Image repositories, model registry, MLflow App, signing key, budget",
+        )
+        keep = self.removal_policy
+        key = PlatformKey(self, "Key", settings=settings, removal_policy=keep)
+        ImageRepositories(
+            self, "Images", settings=settings, recipes=recipes, key=key, removal_policy=keep
+        )
+        ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
+        TrackingApp(self, "Tracking", settings=settings)
+        SigningKey(self, "Signing", settings=settings, removal_policy=keep)
+        Spending(self, "Spending", settings=settings, key=key)
+        if settings.lake_formation.account_stack:
+            JobLogs(self, "JobLogs", key=key, removal_policy=keep)

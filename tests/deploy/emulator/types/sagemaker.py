@@ -1,0 +1,71 @@
+"""SageMaker: the model registry and the MLflow App."""
+
+from typing import Any
+
+from ..engine.resources import Place, Properties, ResourceType, changed_tags
+
+
+class ModelPackageGroup(ResourceType):
+    name = "AWS::SageMaker::ModelPackageGroup"
+    updated = frozenset({"Tags"})
+    handled = updated | {"ModelPackageGroupDescription", "ModelPackageGroupName"}
+
+    def create(self, at: Place, wanted: Properties) -> str:
+        return str(at.aws("sagemaker").create_model_package_group(**wanted)["ModelPackageGroupArn"])
+
+    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        gone, tags = changed_tags(old, new)
+        at.aws("sagemaker").delete_tags(ResourceArn=physical_id, TagKeys=gone)
+        at.aws("sagemaker").add_tags(ResourceArn=physical_id, Tags=tags)
+
+    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
+        at.aws("sagemaker").delete_model_package_group(ModelPackageGroupName=_name(physical_id))
+
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        one = {"ModelPackageGroupName": _name(physical_id)}
+        found = at.aws("sagemaker").describe_model_package_group(**one)
+        tags = at.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
+        return {
+            "ModelPackageGroupName": found["ModelPackageGroupName"],
+            "ModelPackageGroupDescription": found.get("ModelPackageGroupDescription"),
+            "Tags": tags,
+        }
+
+    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
+        return {"ModelPackageGroupArn": physical_id}
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
+class MlflowApp(ResourceType):
+    name = "AWS::SageMaker::MlflowApp"
+    _changed = ("ArtifactStoreUri", "ModelRegistrationMode", "WeeklyMaintenanceWindowStart")
+    updated = frozenset(_changed)
+    handled = updated | {"Name", "RoleArn", "Tags"}
+
+    def create(self, at: Place, wanted: Properties) -> str:
+        return str(at.aws("sagemaker").create_mlflow_app(**wanted)["Arn"])
+
+    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        given = {key: new[key] for key in self._changed if key in new}
+        at.aws("sagemaker").update_mlflow_app(Arn=physical_id, **given)
+
+    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
+        at.aws("sagemaker").delete_mlflow_app(Arn=physical_id)
+
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
+        tags = at.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
+        return {
+            **{key: found.get(key) for key in ("Name", "RoleArn", *self._changed)},
+            "Tags": tags,
+        }
+
+    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
+        found = at.aws("sagemaker").describe_mlflow_app(Arn=physical_id)
+        return {"Arn": physical_id, "Status": found["Status"]}
+
+
+TYPES = (MlflowApp, ModelPackageGroup)

@@ -1,0 +1,177 @@
+"""The platform: images that stay what they are, a key for signatures, MLflow, the budget."""
+
+import json
+
+import pytest
+
+from sashiko.aws.environment import read_environment
+from tests.infra.variants import VARIANTS, resources, settings_of, synthesized
+
+KEY = "AWS::KMS::Key"
+
+
+@pytest.fixture(scope="session")
+def platform(templates):
+    """`platform("prod")` is the stack's template."""
+    return lambda variant: templates(variant)["Platform"]
+
+
+def _only(template, kind):
+    (found,) = resources(template, kind).values()
+    return found
+
+
+def _key(template, policy):
+    """The id and the statement of the key whose policy has a statement of this name."""
+    for logical_id, key in resources(template, KEY).items():
+        for statement in key["Properties"]["KeyPolicy"]["Statement"]:
+            if statement.get("Sid") == policy:
+                return logical_id, statement
+    raise LookupError(policy)
+
+
+@pytest.fixture(scope="session")
+def principals():
+    """Role -> what dev's templates let it do."""
+    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    return {principal.name: principal for principal in dev.principals}
+
+
+@pytest.mark.control("ECR.1, ECR.2")
+def test_a_tag_never_moves_and_what_is_pushed_is_scanned(platform):
+    found = resources(platform("prod"), "AWS::ECR::Repository")
+    properties = {r["Properties"]["RepositoryName"]: r["Properties"] for r in found.values()}
+    key, _ = _key(platform("prod"), "AlertsOfBudgets")
+
+    assert "sashiko-prod/job" in properties
+    for repository in properties.values():
+        assert repository["ImageTagMutability"] == "IMMUTABLE"
+        assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+        assert repository["EncryptionConfiguration"] == {
+            "EncryptionType": "KMS",
+            "KmsKey": {"Fn::GetAtt": [key, "Arn"]},
+        }
+        rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+        assert {rule["selection"]["tagStatus"] for rule in rules} == {"untagged", "any"}
+
+
+def test_images_go_with_dev_and_stay_with_prod(platform):
+    found = {
+        variant: [
+            (item["DeletionPolicy"], item["Properties"].get("EmptyOnDelete", False))
+            for item in resources(platform(variant), "AWS::ECR::Repository").values()
+        ]
+        for variant in ("dev", "prod")
+    }
+    assert {*found["dev"]} == {("Delete", True)}
+    assert {*found["prod"]} == {("Retain", False)}
+
+
+def test_no_value_crosses_the_stacks_by_an_export(templates):
+    """CloudFormation refuses to change one in use: what changes would deploy once."""
+    text = {v: json.dumps(templates(v)) for v in VARIANTS}
+    assert [v for v in VARIANTS if "Fn::ImportValue" in text[v] or '"Export"' in text[v]] == []
+
+
+@pytest.mark.control("AC-5")
+def test_the_registrar_alone_signs(platform, principals):
+    logical_id, deny = _key(platform("dev"), "OnlyTheRegistrarSigns")
+    key = resources(platform("dev"), KEY)[logical_id]["Properties"]
+
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+    assert (deny["Effect"], deny["Action"], deny["Principal"]) == ("Deny", "kms:Sign", {"AWS": "*"})
+    assert deny["Condition"] == {
+        "ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/sashiko-dev-registrar"}
+    }
+    assert [name for name, role in principals.items() if role.may("kms:Sign", "*")] == ["registrar"]
+
+
+def test_what_is_signed_is_a_digest(principals):
+    """With the algorithm that whoever verifies expects."""
+    signed = {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "DIGEST"}
+    may = {
+        kind: principals["registrar"].may("kms:Sign", "*", signed | {"kms:MessageType": kind})
+        for kind in ("DIGEST", "RAW")
+    }
+    assert may == {"DIGEST": True, "RAW": False}
+
+
+def test_mlflow_registers_no_model_by_itself(platform):
+    app = _only(platform("dev"), "AWS::SageMaker::MlflowApp")["Properties"]
+    assert app["ModelRegistrationMode"] == "AutoModelRegistrationDisabled"
+    assert app["RoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-mlflow"
+    bucket = "sashiko-dev-artifacts-111122223333-us-east-1"
+    assert app["ArtifactStoreUri"] == f"s3://{bucket}/mlflow"
+
+
+@pytest.mark.control("AC-6")
+def test_mlflow_is_written_by_the_registrar_and_looked_at_by_data_scientists(principals):
+    calls = {n for n, role in principals.items() if role.may("sagemaker:CallMlflowAppApi", "*")}
+    assert calls == {"registrar", "data-scientist"}
+    # Its role keeps artifacts, and no more: neither data nor the registry.
+    for action in ("sagemaker:CreateModelPackage", "glue:GetTable", "kms:Sign"):
+        assert not principals["mlflow"].may(action, "*")
+
+
+def test_each_recipe_has_its_group_of_models_under_a_fixed_name(platform):
+    group = _only(platform("prod"), "AWS::SageMaker::ModelPackageGroup")
+    assert group["Properties"]["ModelPackageGroupName"] == "sashiko-prod-complaint-triage"
+    assert group["DeletionPolicy"] == "Retain"
+
+
+def _budget(template):
+    return _only(template, "AWS::Budgets::Budget")["Properties"]
+
+
+@pytest.mark.control("budget")
+def test_the_budget_tells_the_topic_before_the_money_is_spent(platform):
+    (topic,) = resources(platform("prod"), "AWS::SNS::Topic")
+    alerts = _budget(platform("prod"))["NotificationsWithSubscribers"]
+    assert {
+        (item["Notification"]["NotificationType"], item["Notification"]["Threshold"])
+        for item in alerts
+    } == {("ACTUAL", 80), ("FORECASTED", 100)}
+    for item in alerts:
+        assert item["Subscribers"] == [{"Address": {"Ref": topic}, "SubscriptionType": "SNS"}]
+
+
+def test_the_budget_covers_what_the_settings_say(platform):
+    dev, prod = (_budget(platform(v))["Budget"] for v in ("dev", "prod"))
+    assert dev["BudgetLimit"] == {"Amount": 200, "Unit": "USD"}
+    assert "FilterExpression" not in dev  # the account's whole bill
+    assert prod["BudgetLimit"] == {"Amount": 500, "Unit": "USD"}
+    assert prod["FilterExpression"] == {
+        "And": [
+            {"Tags": {"Key": "project", "Values": ["sashiko"]}},
+            {"Tags": {"Key": "environment", "Values": ["prod"]}},
+        ]
+    }
+
+
+@pytest.mark.control("SNS.4")
+def test_budgets_of_this_account_alone_publish_and_the_named_people_hear(platform):
+    topic = _only(platform("prod"), "AWS::SNS::Topic")["Properties"]
+    policy = _only(platform("prod"), "AWS::SNS::TopicPolicy")["Properties"]["PolicyDocument"]
+    (allowed,) = [item for item in policy["Statement"] if item["Effect"] == "Allow"]
+
+    assert topic["Subscription"] == [{"Protocol": "email", "Endpoint": "ops@example.com"}]
+    assert "Subscription" not in _only(platform("dev"), "AWS::SNS::Topic")["Properties"]
+    assert allowed["Principal"] == {"Service": "budgets.amazonaws.com"}
+    assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": "444455556666"}
+    # A topic whose key the sender cannot use drops the message without a word.
+    key, statement = _key(platform("prod"), "AlertsOfBudgets")
+    assert topic["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
+    assert {"kms:Decrypt", "kms:GenerateDataKey"} <= set(statement["Action"])
+
+
+def test_the_accounts_environment_keeps_the_logs_of_jobs_for_a_year(platform):
+    found = resources(platform("prod"), "AWS::Logs::LogGroup").values()
+    groups = {item["Properties"]["LogGroupName"]: item["Properties"] for item in found}
+    key, statement = _key(platform("prod"), "LogsOfJobs")
+
+    assert set(groups) == {"/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"}
+    assert {item["RetentionInDays"] for item in groups.values()} == {365}
+    assert all(item["KmsKeyId"] == {"Fn::GetAtt": [key, "Arn"]} for item in groups.values())
+    named = statement["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"]
+    assert {arn.partition("log-group:")[2] for arn in named} == set(groups)
+    assert not resources(platform("account_off"), "AWS::Logs::LogGroup")
