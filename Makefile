@@ -103,7 +103,7 @@ deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=
 	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
 
 destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and, with on_destroy: delete, all data; what is on RETAIN stays (ENV=prod)
-	@$(BIN)/sashiko empty-buckets --env $(ENV) $(if $(filter --force -f,$(ARGS)),--yes)
+	@$(BIN)/sashiko empty --env $(ENV) $(if $(filter --force -f,$(ARGS)),--yes)
 	@$(CDK) destroy --all -c env=$(ENV) $(ARGS)
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)

@@ -14,7 +14,7 @@ from sashiko.commands import (
     data,
     definition,
     doctor,
-    empty_buckets,
+    empty,
     images,
     model,
     permissions,
@@ -36,7 +36,7 @@ app.command("predict")(predict.predict)
 app.command("definition")(definition.definition)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
-app.command("empty-buckets")(empty_buckets.empty_buckets)
+app.command("empty")(empty.empty)
 app.command("images")(images.images)
 app.command("permissions")(permissions.permissions)
 app.command("clean")(run.clean)

@@ -232,7 +232,7 @@ def test_the_command_prints_each_difference_and_ends_with_4(lake: Governed) -> N
 def test_a_destroyed_environment_is_deployed_again_as_the_doctor_says(lake: Governed) -> None:
     """The LF-Tags outlive every environment; it comes last, as it takes the lake away."""
     command = partial(lake.emulator.sashiko, folder=lake.folder)
-    command("empty-buckets", "--env", "dev", "--yes")
+    command("empty", "--env", "dev", "--yes")
     lake.emulator.cdk("destroy", "--all", "--force", folder=lake.folder)
     assert {"database sashiko_dev", "table sashiko_dev.complaints"} <= {
         item.resource for item in lake.audit() if item.kind == "missing"

@@ -217,12 +217,18 @@ def test_life(
 
     resources = deployed(dev)
     fill(dev, f"sashiko-dev-raw-{ACCOUNT}-{REGION}")
+    dev.client("sagemaker").create_model_package(
+        ModelPackageGroupName="sashiko-dev-complaint-triage",
+        ModelApprovalStatus="PendingManualApproval",
+    )
     said = dev.cdk("destroy", "--all", "--force", folder=folders["changed"], status=1)
-    assert "Bucket-raw" in said and "BucketNotEmpty" in said
-    empty = ("empty-buckets", "--env", "dev")
+    assert "sashiko-dev-complaint-triage has model packages" in said
+    empty = ("empty", "--env", "dev")
     assert "run it with --yes" in dev.sashiko(*empty, folder=folders["changed"], status=1)
     said = dev.sashiko(*empty, "--yes", folder=folders["changed"])
-    assert re.search(r"\d{2,} objects and versions deleted from \d buckets of dev", said)
+    assert re.search(
+        r"\d{2,} objects and versions deleted from 5 buckets of dev, and 1 regis", said
+    )
     dev.cdk("destroy", "--all", "--force", folder=folders["changed"])
     left = [item for item in resources if item.type not in ACCOUNT_WIDE and item.answers()]
     assert left == []

@@ -1,4 +1,4 @@
-"""Empties the buckets of an environment that goes: CloudFormation deletes none with an object."""
+"""Empties an environment that goes: AWS deletes no bucket and no model group with things in it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, get_args
 
 from sashiko.aws.account import Account
-from sashiko.aws.names import Bucket, bucket_name
+from sashiko.aws.names import Bucket, bucket_name, prefix
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 
@@ -48,7 +48,7 @@ def _counted(bucket: str, account: Account) -> Contents:
     return Contents(bucket=bucket, objects=len(sizes), size=sum(sizes))
 
 
-def empty(bucket: str, account: Account) -> Iterator[int]:
+def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
     """Deletes every version of every object of a bucket, for good.
 
     Args:
@@ -73,6 +73,39 @@ def empty(bucket: str, account: Account) -> Iterator[int]:
                 f"{refused.get('Message')}"
             )
         yield len(keys)
+
+
+def packages(settings: Settings, account: Account) -> tuple[str, ...]:
+    """Lists the ARNs of the model packages in the environment's groups; errors as `contents`."""
+    ours = f"{prefix(settings)}-"
+    groups = account.pages(
+        "sagemaker",
+        "list_model_package_groups",
+        "ModelPackageGroupSummaryList",
+        NameContains=ours,
+    )
+    names = [group["ModelPackageGroupName"] for group in groups]
+    return tuple(
+        package["ModelPackageArn"]
+        for name in names
+        if name.startswith(ours)
+        for package in account.pages(
+            "sagemaker",
+            "list_model_packages",
+            "ModelPackageSummaryList",
+            ModelPackageGroupName=name,
+        )
+    )
+
+
+def unregister(package: str, account: Account) -> None:
+    """Deletes a model package, an ARN.
+
+    Raises:
+        InputError: if SageMaker refuses it.
+    """
+    with account.told(f"sagemaker:DeleteModelPackage of {package}"):
+        account.client("sagemaker").delete_model_package(ModelPackageName=package)
 
 
 def _versions(account: Account, bucket: str) -> Iterator[Mapping[str, Any]]:

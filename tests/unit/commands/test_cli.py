@@ -101,7 +101,7 @@ def test_clean_refuses_a_folder_that_it_did_not_make(tmp_path):
     assert (tmp_path / "thesis.txt").is_file()
 
 
-def test_buckets_that_an_environment_keeps_are_not_emptied():
-    done = sashiko("empty-buckets", "--env", "prod", "--yes")
+def test_what_an_environment_keeps_is_not_deleted():
+    done = sashiko("empty", "--env", "prod", "--yes")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "prod keeps its buckets (`on_destroy: retain`): nothing was emptied\n"
+    assert done.stdout == "prod keeps its data (`on_destroy: retain`): nothing was deleted\n"

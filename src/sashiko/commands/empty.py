@@ -1,0 +1,56 @@
+"""`sashiko empty`: what a destroy stops at, so `make destroy` runs it first."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sashiko.commands.options import DeployedEnvironment
+from sashiko.errors import InputError
+from sashiko.settings import load_settings
+
+
+def empty(
+    env: DeployedEnvironment = "dev",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete an environment's data and registered models, so that its stacks can go.
+
+    That is every version of every object in its buckets, and every version in its model package
+    groups. It does nothing where `on_destroy` is `retain`: there they outlive the stacks.
+    """
+    from sashiko.aws.account import Account
+    from sashiko.aws.emptying import contents, empty_bucket, packages, unregister
+
+    settings = load_settings(env)
+    if settings.on_destroy == "retain":
+        typer.echo(f"{env} keeps its data (`on_destroy: retain`): nothing was deleted")
+        return
+    account = Account(settings)
+    account.check_identity()
+    buckets, models = contents(settings, account), packages(settings, account)
+    for item in buckets:
+        print(f"{item.bucket}: {item.objects} objects, {item.size / 1e6:.1f} MB", file=sys.stderr)
+    print(f"{len(models)} registered models", file=sys.stderr)
+    if (models or any(item.objects for item in buckets)) and not yes:
+        _confirm(env)
+    deleted = 0
+    for item in buckets:
+        for count in empty_bucket(item.bucket, account):
+            deleted += count
+            print(f"{item.bucket}: {deleted} deleted", file=sys.stderr)
+    for arn in models:
+        unregister(arn, account)
+        print(f"{arn}: deleted", file=sys.stderr)
+    typer.echo(
+        f"{deleted} objects and versions deleted from {len(buckets)} buckets of {env}, and "
+        f"{len(models)} registered models"
+    )
+
+
+def _confirm(env: str) -> None:
+    if not sys.stdin.isatty():
+        raise InputError(f"deleting all data of {env} needs a yes: run it with --yes")
+    answer = typer.prompt(f"This deletes all of it for good. Type {env} to go on", err=True)
+    if answer != env:
+        raise InputError("nothing was deleted")
