@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-import duckdb
-
 from sashiko.contract.grants import READS, may_read
 from sashiko.contract.model import Contract, LogicalType, Reader, RowFilter, View
 
@@ -106,14 +104,18 @@ def _condition(contract: Contract, item: RowFilter) -> Iterator[str]:
 
 def _meaning(contract: Contract, item: RowFilter) -> Iterator[str]:
     """Has DuckDB bind the condition to the columns' types; the words alone may make no sense."""
+    import duckdb
+
     columns = ", ".join(
         f"{column.name} {_TYPES[column.logical_type]}" for column in contract.columns
     )
-    with duckdb.connect() as engine:
+    # A column may bear the name of a function, one that reads files too.
+    with duckdb.connect(config={"enable_external_access": "false"}) as engine:
         engine.execute(f"CREATE TABLE rows ({columns}); INSERT INTO rows DEFAULT VALUES")
         try:
-            # The condition has passed `_condition`: columns, values and comparisons, nothing else.
-            engine.execute(f"SELECT 1 FROM rows WHERE {item.filter}")  # noqa: S608
+            engine.execute(
+                f"SELECT 1 FROM rows WHERE {item.filter}"  # noqa: S608 - `_condition` let through columns, values and comparisons alone
+            )
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
             yield f"key `filter`: {item.filter!r} is no condition on these columns: {first}"
