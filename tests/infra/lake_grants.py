@@ -1,5 +1,6 @@
 """What Lake Formation would answer, by the grants and tags of templates."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,3 +96,10 @@ def _matches(
     elif column.places()[-1] in _places(resource) or column.places()[-2] in _places(resource):
         return "name"
     return None
+
+
+def policy_text(template: Any, role: str) -> str:
+    """The policies that one stack attaches to a role of dev, as one text."""
+    found = resources(template, "AWS::IAM::ManagedPolicy").values()
+    mine = [p for p in found if p["Properties"].get("Roles") == [f"sashiko-dev-{role}"]]
+    return json.dumps([policy["Properties"]["PolicyDocument"] for policy in mine])

@@ -7,6 +7,9 @@ from typing import Any
 Json = dict[str, Any]
 Fault = Callable[[Json], None]
 Place = str | int
+# Steps of the golden definition, to begin a path with.
+TRAIN = ("Train", "Arguments")
+SNAPSHOT = ("Snapshot", "Arguments")
 
 
 def broken(definition: Json, fault: Fault) -> Json:

@@ -1,0 +1,144 @@
+"""The lake's buckets and keys: what they are, and whom their policies let through."""
+
+import json
+
+import pytest
+
+from tests.infra.lake_grants import policy_text
+from tests.infra.variants import resources
+
+BUCKETS = {"raw", "curated", "snapshots", "artifacts", "logs"}
+OBJECT_READERS = {"sashiko-dev-lake-formation", "sashiko-dev-etl", "sashiko-dev-break-glass"}
+
+
+def _bucket_of(properties):
+    return properties["BucketName"].split("-")[2]
+
+
+def _buckets(template):
+    found = resources(template, "AWS::S3::Bucket")
+    return {_bucket_of(b["Properties"]): (logical, b) for logical, b in found.items()}
+
+
+def _statements(template, bucket):
+    logical, _ = _buckets(template)[bucket]
+    for policy in resources(template, "AWS::S3::BucketPolicy").values():
+        if policy["Properties"]["Bucket"] == {"Ref": logical}:
+            return policy["Properties"]["PolicyDocument"]["Statement"]
+    raise AssertionError(f"no policy on {bucket}")
+
+
+def _let_through(template, bucket, action, below=""):
+    """Roles that no statement of the bucket's policy denies `action` to; None for everybody."""
+    logical, _ = _buckets(template)[bucket]
+    arn = {"Fn::Join": ["", [{"Fn::GetAtt": [logical, "Arn"]}, f"/{below}*"]]}
+    allowed = None
+    for statement in _statements(template, bucket):
+        actions = _many(statement["Action"])
+        exceptions = statement.get("Condition", {}).get("ArnNotEquals")
+        if statement["Effect"] == "Deny" and exceptions and arn in _many(statement["Resource"]):
+            assert statement["Principal"] == {"AWS": "*"}
+            if any(action.startswith(denied.rstrip("*")) for denied in actions):
+                names = {item.split("role/")[1] for item in _many(exceptions["aws:PrincipalArn"])}
+                allowed = names if allowed is None else allowed & names
+    return allowed
+
+
+def _many(value):
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.control("AC-4")
+def test_exactly_three_roles_may_read_objects_of_the_lake(templates):
+    lake = templates("dev")["DataLake"]
+    for bucket in ("raw", "curated"):
+        for action in ("s3:GetObject", "s3:GetObjectVersion"):
+            assert _let_through(lake, bucket, action) == OBJECT_READERS
+
+
+def test_without_lake_formation_the_snapshots_roles_read_curated_themselves_and_raw_never(
+    templates,
+):
+    lake = templates("iam_only")["DataLake"]
+    broker, evaluator = "sashiko-dev-broker", "sashiko-dev-bias-evaluator"
+    assert _let_through(lake, "curated", "s3:GetObject") == OBJECT_READERS | {broker, evaluator}
+    assert _let_through(lake, "raw", "s3:GetObject") == OBJECT_READERS
+    assert "-curated-" in policy_text(lake, "broker")
+    assert "-curated-" not in policy_text(lake, "data-scientist")
+
+
+def test_each_snapshot_has_one_writer_and_the_facets_one_reader(templates):
+    lake = templates("dev")["DataLake"]
+    evaluator = "sashiko-dev-bias-evaluator"
+
+    def let(action, view):
+        return _let_through(lake, "snapshots", action, f"{view}/")
+
+    assert let("s3:PutObject", "training") == {"sashiko-dev-broker"}
+    assert let("s3:PutObject", "facets") == {evaluator}
+    assert let("s3:GetObject", "facets") == {evaluator, "sashiko-dev-break-glass"}
+    assert let("s3:PutObject", "weights") == {evaluator}
+    readers = {evaluator, "sashiko-dev-training", "sashiko-dev-break-glass"}
+    assert let("s3:GetObject", "weights") == readers
+
+
+def test_the_training_role_has_the_training_snapshot_and_no_way_to_the_lake(templates):
+    text = policy_text(templates("dev")["DataLake"], "training")
+    assert "-snapshots-111122223333-us-east-1/training/data/*" in text
+    assert "-snapshots-111122223333-us-east-1/weights/*" in text
+    for word in ("-raw-", "-curated-", "facets", "athena", "glue:", "lakeformation"):
+        assert word not in text, word
+
+
+def test_a_reader_asks_lake_formation_and_has_no_object_of_the_lake_by_iam(templates):
+    lake = templates("dev")["DataLake"]
+    for role in ("broker", "bias-evaluator", "data-scientist"):
+        text = policy_text(lake, role)
+        assert "lakeformation:GetDataAccess" in text
+        assert "-curated-" not in text
+        assert "-raw-" not in text
+
+
+@pytest.mark.control("KMS.4")
+def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
+    keys = resources(templates("dev")["DataLake"], "AWS::KMS::Key").values()
+    assert len(keys) == 4
+    for key in keys:
+        assert key["Properties"]["EnableKeyRotation"] is True
+        for statement in key["Properties"]["KeyPolicy"]["Statement"]:
+            ((kind, who),) = statement["Principal"].items()
+            if kind == "Service":
+                assert who == "logs.us-east-1.amazonaws.com"
+                context = statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+                assert context.startswith("arn:aws:logs:us-east-1:111122223333:log-group:")
+            else:
+                assert kind == "AWS"
+                assert json.dumps(who).count("111122223333:root") == 1
+                assert "role/" not in json.dumps(who)
+
+
+@pytest.mark.control("S3.5", "S3.8", "S3.9", "S3.12", "S3.13", "S3.14", "S3.17")
+def test_each_bucket_is_private_versioned_logged_and_forgets_in_time(templates):
+    lake = templates("dev")["DataLake"]
+    buckets = _buckets(lake)
+    assert set(buckets) == BUCKETS
+    for name, (_, bucket) in buckets.items():
+        properties = bucket["Properties"]
+        assert all(properties["PublicAccessBlockConfiguration"].values())
+        assert len(properties["PublicAccessBlockConfiguration"]) == 4
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        ownership = properties["OwnershipControls"]["Rules"]
+        assert ownership == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        rules = properties["LifecycleConfiguration"]["Rules"]
+        assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+        assert any(
+            s["Effect"] == "Deny"
+            and s.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+            for s in _statements(lake, name)
+        )
+        (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        if name != "logs":
+            assert rule["BucketKeyEnabled"] is True
+            assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+            assert properties["LoggingConfiguration"]["LogFilePrefix"] == f"{name}/"

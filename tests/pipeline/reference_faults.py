@@ -1,0 +1,198 @@
+"""Slips in what ties steps together: references, branches, property files, parameters."""
+
+from typing import Any
+
+from tests.pipeline.faults import (
+    TRAIN,
+    Fault,
+    set_in,
+    set_parameter,
+)
+
+GATE = ("DataGate", "Arguments", "Conditions", 0)
+MODEL = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
+
+
+def output(step: str, name: str) -> str:
+    return f"Steps.{step}.ProcessingOutputConfig.Outputs['{name}'].S3Output.S3Uri"
+
+
+def read(path: Any, file: str = "ValidateVerdict") -> dict[str, Any]:
+    source = {"Get": f"Steps.Validate.PropertyFiles.{file}"}
+    return {"Std:JsonGet": {"PropertyFile": source, "Path": path}}
+
+
+# As in `argument_faults`.
+REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
+    # References.
+    "a reference to an unknown step": (
+        set_in(*TRAIN, "Environment", "X", to={"Get": output("Lost", "train")}),
+        "step `Train`, Arguments.Environment.X",
+        "no step is named `Lost`; there is: Snapshot, ",
+    ),
+    "a reference to an unknown output": (
+        set_in(*TRAIN, "Environment", "X", to={"Get": output("Prepare", "lost")}),
+        "step `Train`, Arguments.Environment.X, Steps.Prepare",
+        "has no `lost`; there is: 0, 1, 2, 3, train, validation, test, meta",
+    ),
+    "a reference to an unknown property": (
+        set_in("Compile", "Arguments", "Environment", "X", to={"Get": MODEL[:-1]}),
+        "step `Compile`, Arguments.Environment.X, Steps.Train",
+        "`ModelArtifacts.S3ModelArtifact` has no `S3ModelArtifact`; there is: S3ModelArtifacts",
+    ),
+    "a reference to a whole structure, joined": (
+        set_in(
+            *("Compile", "Arguments", "Environment", "X"),
+            to={"Std:Join": {"Values": [{"Get": "Steps.Train.ModelArtifacts"}]}},
+        ),
+        "step `Compile`, Arguments.Environment.X.Std:Join.Values[0]",
+        "`Steps.Train.ModelArtifacts` is not a single value",
+    ),
+    "a property of another type": (
+        set_in(
+            *("Compile", "Arguments", "Environment", "X"),
+            to={"Get": "Steps.Train.BillableTimeInSeconds"},
+        ),
+        "step `Compile`, Arguments.Environment.X",
+        "expected a string, got an integer, from ",
+    ),
+    "a wait for an unknown step": (
+        set_in("Train", "DependsOn", to=["Lost"]),
+        "step `Train`, DependsOn[0]",
+        "no step is named `Lost`",
+    ),
+    "an unknown property file": (
+        set_in(*GATE, "LeftValue", to=read("passed", file="Verdict")),
+        "step `DataGate`, Arguments.Conditions[0].LeftValue.Std:JsonGet.PropertyFile",
+        "step `Validate` has no property file `Verdict`; it has: ValidateVerdict",
+    ),
+    "an unknown output of a property file": (
+        set_in("Validate", "PropertyFiles", 0, "OutputName", to="verdicts"),
+        "step `Validate`, PropertyFiles[0]",
+        "names output `verdicts`; the step has: verdict, docs",
+    ),
+    "a path that cannot be read": (
+        set_in(*GATE, "LeftValue", to=read("a[")),
+        "step `DataGate`, Arguments.Conditions[0].LeftValue",
+        "cannot read the path `a[`",
+    ),
+    "a path that is an expression": (
+        set_in(*GATE, "LeftValue", to=read({"Get": "Parameters.AsOf"})),
+        "step `DataGate`, Arguments.Conditions[0].LeftValue",
+        "Path must be text",
+    ),
+    "an unknown execution variable": (
+        set_in(*TRAIN, "Environment", "X", to={"Get": "Execution.Id"}),
+        "step `Train`, Arguments.Environment.X",
+        "no execution variable `Id`; there is: StartDateTime, ",
+    ),
+    "an unknown function": (
+        set_in(*TRAIN, "Environment", "X", to={"Std:Split": "a,b"}),
+        "step `Train`, Arguments.Environment.X",
+        "unknown function `Std:Split`; known: Get, Std:Join, Std:JsonGet",
+    ),
+    "an unknown comparison": (
+        set_in(*GATE, "Type", to="Same"),
+        "step `DataGate`, Arguments.Conditions[0]",
+        "unknown condition type `Same`; known: Equals, ",
+    ),
+    # The graph.
+    "a circle of references": (
+        set_in("Prepare", "Arguments", "Environment", "X", to={"Get": MODEL}),
+        "definition",
+        "steps wait for each other: Prepare -> Train -> Prepare",
+    ),
+    "a step that waits for itself": (
+        set_in("Train", "DependsOn", to=["Train"]),
+        "definition",
+        "steps wait for each other: Train -> Train",
+    ),
+    "two steps of one name": (
+        set_in("ModelGateClosed", "Name", to="DataGateClosed"),
+        "definition, Steps",
+        "two steps are named `DataGateClosed`",
+    ),
+    "two outputs of one name": (
+        set_in(
+            *("Snapshot", "Arguments", "ProcessingOutputConfig", "Outputs", 0, "OutputName"),
+            to="manifest",
+        ),
+        "step `Snapshot`, Arguments.ProcessingOutputConfig.Outputs",
+        "two of them are named `manifest`",
+    ),
+    "a reference into a branch": (
+        set_in("Validate", "Arguments", "Environment", "X", to={"Get": output("Prepare", "meta")}),
+        "step `Validate`, Arguments.Environment.X",
+        "step `Prepare` stands in a branch of `DataGate` and may not run",
+    ),
+    "a reference into the other branch": (
+        set_in("ModelGateClosed", "Arguments", "ErrorMessage", to={"Get": output("Register", "r")}),
+        "step `ModelGateClosed`, Arguments.ErrorMessage",
+        "step `Register` stands in a branch of `ModelGate`",
+    ),
+    "a step's name that is no name": (
+        set_in("Register", "Name", to="Register it"),
+        "step `Register it`, Name",
+        "does not match the pattern",
+    ),
+    "a cache without a duration": (
+        set_in("Train", "CacheConfig", "ExpireAfter", to="a month"),
+        "step `Train`, CacheConfig.ExpireAfter",
+        "`a month` is not a duration",
+    ),
+    # Parameters.
+    "an undeclared parameter": (
+        set_in(*TRAIN, "Environment", "X", to={"Get": "Parameters.Lake"}),
+        "step `Train`, Arguments.Environment.X",
+        "no parameter `Lake`; there is: LakeUri, ",
+    ),
+    "an undeclared parameter, joined": (
+        set_in(
+            *(*TRAIN, "Environment", "X"),
+            to={"Std:Join": {"On": "/", "Values": ["s3://b", {"Get": "Parameters.Lake"}]}},
+        ),
+        "step `Train`, Arguments.Environment.X.Std:Join.Values[1]",
+        "no parameter `Lake`",
+    ),
+    "a text parameter where the API wants an integer": (
+        set_in(*TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
+        "step `Train`, Arguments.ResourceConfig.InstanceCount",
+        'expected an integer, got a string, from {"Get": "Parameters.AsOf"}',
+    ),
+    "an integer parameter where the API wants text": (
+        set_parameter("AsOf", "Type", to="Integer"),
+        "step `Snapshot`, Arguments.AppSpecification.ContainerArguments[5]",
+        'expected a string, got an integer, from {"Get": "Parameters.AsOf"}; '
+        "make it text with Std:Join",
+    ),
+    "a default of another type": (
+        set_parameter("AsOf", "DefaultValue", to=20261125),
+        "parameter `AsOf`",
+        "default 20261125 is not a String",
+    ),
+    "a default outside its enum": (
+        set_parameter("ModelRegistry", "DefaultValue", to="mlfow"),
+        "parameter `ModelRegistry`",
+        "'mlfow' is not one of mlflow, sagemaker",
+    ),
+    "an enum of another type": (
+        set_parameter("ModelRegistry", "EnumValues", to=["mlflow", 1]),
+        "parameter `ModelRegistry`, EnumValues",
+        "1 is not a String",
+    ),
+    "a default that an argument does not take": (
+        set_parameter("LakeUri", "DefaultValue", to="x" * 257),
+        "step `Snapshot`, Arguments.AppSpecification.ContainerArguments[3]",
+        '257 characters; allowed: up to 256 characters, from {"Get": "Parameters.LakeUri"}',
+    ),
+    "a parameter's name that is no name": (
+        set_parameter("MlflowTrackingUri", "Name", to="Mlflow URI"),
+        "parameter `Mlflow URI`, Name",
+        "does not match the pattern",
+    ),
+    "a parameter of an unknown type": (
+        set_parameter("AsOf", "Type", to="Date"),
+        "definition, Parameters[1]",
+        "unknown Type `Date`; known: String, Integer, Float, Boolean",
+    ),
+}
