@@ -22,6 +22,7 @@ from pipelines.registration import Registration
 from sashiko.aws.images import job_images
 from sashiko.aws.names import bucket_name
 from sashiko.recipe import Recipe
+from sashiko.repository import source
 from sashiko.settings import Settings
 from sashiko.staging import stage
 
@@ -51,7 +52,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     session = pipeline_session(settings)
     jobs = Jobs(settings=settings, session=session, execution_prefix=f"s3://{artifacts}/runs")
     images = job_images(settings, recipe.compile.target)
-    staged = stage(recipe, contract_file=contract_file, bucket=artifacts)
+    staged = stage(recipe, contract_file=contract_file, bucket=artifacts, started_from=source())
     config = {step: channel.uri for step, channel in staged.config.items()}
     governed = GovernedData(
         jobs=jobs,

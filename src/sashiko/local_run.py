@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -15,18 +15,17 @@ from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import canonical_json, read_json, write_bytes
+from sashiko.files import read_json, write_bytes
 from sashiko.recipe import Recipe
-from sashiko.repository import Source, contract_file, source, tracking_uri
+from sashiko.repository import contract_file, source, tracking_uri
 from sashiko.runner.jobs import Image
 from sashiko.runner.lock import run_lock
 from sashiko.runner.record import RunRecord, new_run_id
 from sashiko.runner.run import run_definition
 from sashiko.runner.store import Store
 from sashiko.runner.view import open_view
-from sashiko.sections import content_uri
 from sashiko.settings import Settings
-from sashiko.staging import stage
+from sashiko.staging import Channel, stage
 
 
 @dataclass(frozen=True)
@@ -63,18 +62,21 @@ def run_locally(
         InputError: if the contract, the data, the weights or the machine do not allow a run.
     """
     contract_path = contract_file(recipe)
-    staged = stage(recipe, contract_file=contract_path, bucket=bucket_name(settings, "artifacts"))
+    staged = stage(
+        recipe,
+        contract_file=contract_path,
+        bucket=bucket_name(settings, "artifacts"),
+        started_from=source(),
+    )
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
     _make_private(home)
-    started_from = source()
     run_id = new_run_id()
     with run_lock(home, run_id):  # the lake must not change under a run that is at work
         table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
         fetch_weights(recipe.model, store.path(staged.weights_uri))
-        for channel in (*staged.config.values(), staged.code):
+        for channel in (*staged.config.values(), staged.code, staged.source):
             _write(store, channel.uri, channel.files)
-        manifest_uri = _stage_manifest(store, settings, started_from)
         definition = json.loads(compiled_definition(settings, recipe, home=home))
 
     with open_view() as view:
@@ -90,7 +92,7 @@ def run_locally(
                 "AsOf": table.as_of,
                 "ModelRegistry": "mlflow",
                 "MlflowTrackingUri": tracking_uri(home),
-                "RunManifestUri": manifest_uri,
+                "RunManifestUri": staged.source.uri,
             },
             pipeline=f"{settings.project}-{settings.environment}-{recipe.name}",
             run_id=run_id,
@@ -99,7 +101,7 @@ def run_locally(
             command=command,
         )
     folder = home / "runs" / run_id
-    _write_evidence(folder, recipe=recipe, contract_path=contract_path, started_from=started_from)
+    _write_evidence(folder, recipe=recipe, contract_path=contract_path, started_from=staged.source)
     report = _report(folder, home)
     return RunResult(record=record, report=report, summary=_summary(record, store, report))
 
@@ -120,21 +122,15 @@ def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
             write_bytes(path, content)
 
 
-def _stage_manifest(store: Store, settings: Settings, started_from: Source) -> str:
-    files = {"source.json": canonical_json(asdict(started_from))}
-    uri = content_uri(bucket_name(settings, "artifacts"), "source", files)
-    _write(store, uri, files)
-    return uri
-
-
 def _write_evidence(
-    folder: Path, *, recipe: Recipe, contract_path: Path, started_from: Source
+    folder: Path, *, recipe: Recipe, contract_path: Path, started_from: Channel
 ) -> None:
     evidence = folder / "evidence"
     write_bytes(evidence / "contract.odcs.yaml", contract_path.read_bytes())
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_bytes(evidence / "recipe.yaml", text.encode())
-    write_bytes(evidence / "source.json", canonical_json(asdict(started_from)))
+    for name, content in started_from.files.items():
+        write_bytes(evidence / name, content)
 
 
 def _report(folder: Path, home: Path) -> Path | None:

@@ -1,13 +1,14 @@
 """What a run needs in the bucket before it starts, under prefixes named by their content."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from sashiko.files import canonical_json, sha256_bytes
 from sashiko.recipe import Recipe
+from sashiko.repository import Source
 from sashiko.sections import configured_steps, content_uri, step_files
 
 _SERVING = Path(__file__).parent / "serving"
@@ -28,23 +29,26 @@ class Staged:
     Attributes:
         config: step name -> its configuration channel.
         code: the serving code that Compile runs and ships.
+        source: `source.json`, the commit that the run is started from.
         weights_uri: where the pre-trained weights belong.
         contract_hash: hex SHA-256 of the contract file.
     """
 
     config: Mapping[str, Channel]
     code: Channel
+    source: Channel
     weights_uri: str
     contract_hash: str
 
 
-def stage(recipe: Recipe, *, contract_file: Path, bucket: str) -> Staged:
+def stage(recipe: Recipe, *, contract_file: Path, bucket: str, started_from: Source) -> Staged:
     """Works out the staged inputs of a recipe; nothing is written.
 
     Args:
         recipe: the recipe.
         contract_file: its data contract.
         bucket: the artifacts bucket.
+        started_from: the commit.
 
     Returns:
         The channels with their files.
@@ -71,11 +75,13 @@ def stage(recipe: Recipe, *, contract_file: Path, bucket: str) -> Staged:
     }
     weights = sha256_bytes(canonical_json(recipe.model.files))[:16]
     return Staged(
-        config={
-            step: Channel(uri=content_uri(bucket, "config", files), files=files)
-            for step, files in config.items()
-        },
-        code=Channel(uri=content_uri(bucket, "code", code), files=code),
+        config={step: _channel(bucket, "config", files) for step, files in config.items()},
+        code=_channel(bucket, "code", code),
+        source=_channel(bucket, "source", {"source.json": canonical_json(asdict(started_from))}),
         weights_uri=f"s3://{bucket}/weights/{weights}",
         contract_hash=sha256_bytes(contract_file.read_bytes()),
     )
+
+
+def _channel(bucket: str, prefix: str, files: Mapping[str, bytes]) -> Channel:
+    return Channel(uri=content_uri(bucket, prefix, files), files=files)
