@@ -39,6 +39,7 @@ def _instance_types(shape: str) -> frozenset[str]:
 
 
 _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
+_PACKAGE_ARN = r"^arn:aws:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]+/\d+$"
 
 
 def _known_to(shape: str, job: str) -> AfterValidator:
@@ -49,7 +50,19 @@ def _known_to(shape: str, job: str) -> AfterValidator:
             near = sorted(name for name in allowed if name.startswith(family + ".")) or sorted(
                 name for name in allowed if name.startswith("ml.m5.")
             )
-            raise ValueError(f"{job} jobs have no such instance type; allowed: {', '.join(near)}")
+            raise ValueError(f"{job} has no such instance type; allowed: {', '.join(near)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _fits(pattern: str, example: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(
+                "what is compiled for this target does not run on it (no image is built for "
+                f"Arm): choose another, such as {example}"
+            )
         return value
 
     return AfterValidator(check)
@@ -83,8 +96,9 @@ SizeGb = Annotated[
     BeforeValidator(_parse_size),
     WithJsonSchema({"type": "string", "pattern": _SIZE.pattern}),
 ]
-ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "processing")]
-TrainingInstance = Annotated[str, _known_to("TrainingInstanceType", "training")]
+ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "a processing job")]
+TrainingInstance = Annotated[str, _known_to("TrainingInstanceType", "a training job")]
+HostingInstance = Annotated[str, _known_to("ProductionVariantInstanceType", "an endpoint")]
 
 
 class ProcessingJob(Frozen):
@@ -174,6 +188,60 @@ class AlertsSection(Frozen):
     emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...]
 
 
+def _whole_days(seconds: int) -> int:
+    if seconds == 0 or seconds % _SECONDS["d"]:
+        raise ValueError("S3 deletes by the day: give whole days, such as 14d")
+    return seconds
+
+
+class CaptureSection(Frozen):
+    """The share of requests and answers that is kept. They are personal data.
+
+    Attributes:
+        percent: of the requests; 0 keeps none.
+        retention: seconds once read; then they are deleted, old versions a day later.
+    """
+
+    percent: int = Field(ge=0, le=100)
+    retention: Annotated[Duration, AfterValidator(_whole_days)]
+
+
+class ServingInstances(Frozen):
+    """What an endpoint runs on, by the recipe's `compile.target`."""
+
+    cpu: Annotated[HostingInstance, _fits(r"ml\.[cmrt]\d+(d|i|in)?\..*", "ml.c6i.xlarge")]
+    gpu: Annotated[HostingInstance, _fits(r"ml\.[gp]\d+(?!.*gb).*", "ml.g5.xlarge")]
+    inf2: Annotated[HostingInstance, _fits(r"ml\.inf2\..*", "ml.inf2.xlarge")]
+
+
+class ServingSection(Frozen):
+    """The endpoint.
+
+    Attributes:
+        enabled: whether there is one; it costs by the hour.
+        model_package_arn: the approved version that it serves. Another version, or an older one
+            again, is a change of this line.
+        instance_types: by the recipe's `compile.target`.
+        min_instances: from 2 on an update goes to one instance first (canary); prod needs 2.
+        max_instances: how far it scales out.
+        invocations_per_instance: a minute; what scaling aims at.
+        p99_latency_ms: milliseconds in the model; an update during which the 99th percentile is
+            above is rolled back.
+        error_rate: share of 5XX answers above which an update is rolled back.
+        capture: what is kept of requests and answers.
+    """
+
+    enabled: bool
+    model_package_arn: Annotated[str, Field(pattern=_PACKAGE_ARN)] | None = None
+    instance_types: ServingInstances
+    min_instances: int = Field(ge=1)
+    max_instances: int = Field(ge=1)
+    invocations_per_instance: int = Field(ge=1)
+    p99_latency_ms: int = Field(ge=1)
+    error_rate: float = Field(gt=0, lt=1)
+    capture: CaptureSection
+
+
 class Settings(Frozen):
     """One environment.
 
@@ -191,6 +259,7 @@ class Settings(Frozen):
         network: the VPC.
         budget: what it may cost.
         alerts: who hears of it.
+        serving: the endpoint.
         image_digests: name in aws/images.yaml -> digest by which that image of AWS is pinned;
             `sashiko images` prints how to look one up.
     """
@@ -210,6 +279,7 @@ class Settings(Frozen):
     network: NetworkSection
     budget: BudgetSection
     alerts: AlertsSection
+    serving: ServingSection
     image_digests: dict[ImageName, ImageDigest]
 
     def role_arn(self, role: str) -> str:
