@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from tests.deploy.contained import differences, without
 from tests.deploy.emulator.engine.errors import AbsentError
-from tests.deploy.emulator.engine.resources import TYPES, Place
+from tests.deploy.emulator.engine.resources import Place, type_of
 from tests.deploy.emulator.engine.schema import validated
 from tests.deploy.emulator.engine.template import Scope
 from tests.deploy.emulator.types import known
@@ -23,6 +23,8 @@ UNREAD = {
         "AWS::LakeFormation::DataLakeSettings",
         "MutationType",
     ): "how to write them",
+    ("AWS::Lambda::Function", "Code"): "Lambda tells a link to it",
+    ("AWS::Lambda::Function", "LoggingConfig"): "moto forgets it",
     ("AWS::LakeFormation::PrincipalPermissions", "Catalog"): "named in each resource instead",
     ("AWS::EC2::SecurityGroup", "SecurityGroupEgress/*/Description"): "moto forgets some texts",
     ("AWS::EC2::SecurityGroupIngress", "Description"): "moto forgets it",
@@ -43,7 +45,7 @@ class LiveResource:
     def read(self) -> dict[str, Any]:
         """Returns what the service says of it, in the shape of its template."""
         at = _place(self.emulator, self.stack, self.logical_id)
-        return TYPES[self.type].read(at, self.physical_id, self.properties)
+        return type_of(self.type).read(at, self.physical_id, self.properties)
 
     def answers(self) -> bool:
         """Says whether the service knows the resource by its physical id."""
@@ -96,7 +98,8 @@ def _of_stack(emulator: Emulator, name: str) -> list[LiveResource]:
     def attribute(logical_id: str, attribute_name: str) -> Any:
         item = made[logical_id]
         at = _place(emulator, name, logical_id)
-        return TYPES[item.type].attributes(at, item.physical_id, item.properties)[attribute_name]
+        found = type_of(item.type).attributes(at, item.physical_id, item.properties)
+        return found[attribute_name]
 
     exports = {item["Name"]: item["Value"] for item in api.list_exports()["Exports"]}
 

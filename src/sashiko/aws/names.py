@@ -48,6 +48,11 @@ def role_name(settings: Settings, role: Role) -> str:
     return f"{prefix(settings)}-{role}"
 
 
+def function_log_group(settings: Settings, role: Role) -> str:
+    """Names the log group of a role's Lambda function."""
+    return f"/{prefix(settings)}/functions/{role}"
+
+
 def bucket_name(settings: Settings, bucket: Bucket) -> str:
     """Names a bucket; account and region make it unique in the world.
 

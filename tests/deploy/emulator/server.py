@@ -27,7 +27,7 @@ def serve(account: str) -> BaseWSGIServer:
     )
 
     from .clients import client_maker
-    from .services import catalog, cloudformation, s3
+    from .services import catalog, cloudformation, functions, s3
     from .services.cloudtrail import CloudTrail
     from .services.glue import Glue
     from .services.json_api import Front
@@ -38,7 +38,8 @@ def serve(account: str) -> BaseWSGIServer:
     known.load()
     moto = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
-    clients = client_maker(f"http://127.0.0.1:{server.port}")
+    url = f"http://127.0.0.1:{server.port}"
+    clients = client_maker(url)
 
     @cache
     def glue(region: str) -> Glue:
@@ -55,6 +56,7 @@ def serve(account: str) -> BaseWSGIServer:
     s3.install()
     catalog.install(lake_formation)
     cloudformation.install(account, clients)
+    functions.install(url)
     own = {
         "cloudtrail": lambda _: CloudTrail(),
         "glue": glue,

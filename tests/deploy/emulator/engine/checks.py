@@ -5,7 +5,7 @@ from typing import Any
 
 from .errors import InsufficientCapabilitiesError, ValidationError
 from .region import Request
-from .resources import TYPES
+from .resources import find_type
 from .stack import Stack
 from .template import dependencies, parse, references
 
@@ -23,7 +23,7 @@ def checked(body: str, request: Request) -> dict[str, Any]:
     template = parse(body)
     if not template.get("Resources"):
         raise ValidationError("At least one Resources member must be defined.")
-    if unknown := sorted({i["Type"] for i in template["Resources"].values()} - set(TYPES)):
+    if unknown := sorted({kind for kind in _types(template) if not find_type(kind)}):
         raise ValidationError(
             f"Template format error: Unrecognized resource types: {json.dumps(unknown)}. "
             "(The emulator knows those under tests/deploy/emulator/types.)"
@@ -31,6 +31,10 @@ def checked(body: str, request: Request) -> dict[str, Any]:
     _check_references(template)
     _check_capabilities(template, request.get("Capabilities", ()))
     return template
+
+
+def _types(template: dict[str, Any]) -> set[str]:
+    return {item["Type"] for item in template["Resources"].values()}
 
 
 def _check_references(template: dict[str, Any]) -> None:

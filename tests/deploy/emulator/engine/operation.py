@@ -7,7 +7,7 @@ from typing import Any
 from . import schema
 from .adoption import Adoption
 from .errors import FAILURES, AbsentError, ResourceError
-from .resources import TYPES, Place, Properties, ResourceType
+from .resources import Place, Properties, ResourceType, type_of
 from .stack import Resource, Stack, deletion_order, new_resource
 from .template import Scope
 
@@ -28,7 +28,7 @@ class Operation:
             ResourceError: if a resource fails; call `roll_back`.
         """
         for logical_id, body in scope.active().items():
-            kind = TYPES[body["Type"]]
+            kind = type_of(body["Type"])
             old = self.stack.resources.get(logical_id)
             try:
                 wanted = self._properties(kind, scope, body)
@@ -114,7 +114,7 @@ class Operation:
     def _change(
         self, kind: ResourceType, old: Resource, body: dict[str, Any], wanted: Properties
     ) -> None:
-        stack, at = self.stack, self.stack.place(old.logical_id)
+        stack = self.stack
         if old.properties == wanted:
             new = new_resource(old.logical_id, body, wanted, old.physical_id, old.status)
             new.attributes = old.attributes
@@ -124,16 +124,35 @@ class Operation:
             self._create(kind, old.logical_id, body, wanted, old)
             return
         else:
-            stack.record(old.logical_id, kind.name, old.physical_id, "UPDATE_IN_PROGRESS")
-            if unknown := _changed(old.properties, wanted) - kind.updated:
-                raise ResourceError(f"the emulator can't change {min(unknown)} of {kind.name}")
-            self._undo.append(lambda: kind.update(at, old.physical_id, wanted, old.properties))
-            kind.update(at, old.physical_id, old.properties, wanted)
-            new = new_resource(old.logical_id, body, wanted, old.physical_id, "UPDATE_COMPLETE")
-            new.attributes = kind.attributes(at, old.physical_id, wanted)
-            stack.record(old.logical_id, kind.name, old.physical_id, "UPDATE_COMPLETE")
+            new = self._updated(kind, old, body, wanted)
         stack.resources[old.logical_id] = new
         self._undo.append(lambda: stack.resources.update({old.logical_id: old}))
+
+    def _updated(
+        self, kind: ResourceType, old: Resource, body: dict[str, Any], wanted: Properties
+    ) -> Resource:
+        stack, at = self.stack, self.stack.place(old.logical_id)
+        stack.record(old.logical_id, kind.name, old.physical_id, "UPDATE_IN_PROGRESS")
+        changed = _changed(old.properties, wanted)
+        for name in changed & kind.fixed.keys():
+            raise ResourceError(kind.fixed[name])
+        if kind.updated is not None and (unknown := changed - kind.updated):
+            raise ResourceError(f"the emulator can't change {min(unknown)} of {kind.name}")
+        physical_id = old.physical_id
+
+        def undo() -> None:
+            kind.update(at, physical_id, wanted, old.properties)
+            if physical_id != old.physical_id:
+                kind.delete(at, physical_id, wanted)
+
+        self._undo.append(undo)
+        physical_id = kind.update(at, physical_id, old.properties, wanted) or physical_id
+        if physical_id != old.physical_id:
+            self._replaced.append(old)
+        new = new_resource(old.logical_id, body, wanted, physical_id, "UPDATE_COMPLETE")
+        new.attributes = kind.attributes(at, physical_id, wanted)
+        stack.record(old.logical_id, kind.name, physical_id, "UPDATE_COMPLETE")
+        return new
 
     def _uncreate(self, new: Resource, old: Resource | None, *, adopted: bool) -> None:
         del self.stack.resources[new.logical_id]
@@ -207,7 +226,7 @@ class Operation:
             stack.record(*identity, "DELETE_SKIPPED")
             return
         stack.record(*identity, "DELETE_IN_PROGRESS")
-        TYPES[resource.type].delete(stack.place(name), resource.physical_id, resource.properties)
+        type_of(resource.type).delete(stack.place(name), resource.physical_id, resource.properties)
         stack.record(*identity, "DELETE_COMPLETE")
 
 

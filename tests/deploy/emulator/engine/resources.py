@@ -39,20 +39,26 @@ class ResourceType(ABC):
     Attributes:
         name: such as `AWS::Glue::Table`.
         handled: the properties that `create` knows; None where it passes all on.
-        updated: those that `update` applies. A change of another one is refused, so that no
-            update reports success and changes nothing.
+        updated: those that `update` applies; None where it takes any. A change of another one is
+            refused, so that no update reports success and changes nothing.
+        fixed: those that may not change at all -> what is said of it.
     """
 
-    name: ClassVar[str]
+    name: str
     handled: ClassVar[frozenset[str] | None] = None
-    updated: ClassVar[frozenset[str]] = frozenset()
+    updated: ClassVar[frozenset[str] | None] = frozenset()
+    fixed: ClassVar[dict[str, str]] = {}
 
     @abstractmethod
     def create(self, at: Place, wanted: Properties) -> str:
         """Makes the resource and returns its physical id: what `Ref` gives."""
 
-    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
-        """Changes it in place; called only where none but `updated` properties differ."""
+    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> str | None:
+        """Changes it in place; called only where none but `updated` properties differ.
+
+        Returns another physical id if the change has made another resource: the old one is then
+        deleted at the end. Custom resources alone do.
+        """
         raise NotImplementedError(f"{self.name}: no update in place")
 
     @abstractmethod
@@ -91,10 +97,31 @@ def changed_tags(old: Properties, new: Properties) -> tuple[list[str], list[dict
     return gone, new.get("Tags", [])
 
 
-TYPES: dict[str, ResourceType] = {}
+_TYPES: dict[str, ResourceType] = {}
+_FAMILIES: dict[str, Callable[[str], ResourceType]] = {}
 
 
-def register(kind: type[ResourceType]) -> type[ResourceType]:
+def register(kind: type[ResourceType]) -> None:
     """Makes a type known to the engine."""
-    TYPES[kind.name] = kind()
-    return kind
+    _TYPES[kind.name] = kind()
+
+
+def register_family(prefix: str, make: Callable[[str], ResourceType]) -> None:
+    """Makes all types known whose names begin with a prefix; `make` makes one by its name."""
+    _FAMILIES[prefix] = make
+
+
+def find_type(name: str) -> ResourceType | None:
+    """Returns a type by its name, if the engine knows it."""
+    for prefix, make in _FAMILIES.items():
+        if name.startswith(prefix) and name not in _TYPES:
+            _TYPES[name] = make(name)
+    return _TYPES.get(name)
+
+
+def type_of(name: str) -> ResourceType:
+    """Returns a known type."""
+    found = find_type(name)
+    if found is None:
+        raise KeyError(name)
+    return found

@@ -14,6 +14,8 @@ from jsonschema.validators import extend
 from .errors import ResourceError
 
 _CLASS = regex.compile(r"\\p\{\w+\}")
+# Types whose properties are a project's own, and what the registry calls them.
+CUSTOM = ("Custom::", "AWS::CloudFormation::CustomResource")
 _NUMBERS = {"integer": int, "number": float}
 
 
@@ -29,7 +31,8 @@ _Validator = extend(Draft7Validator, {"pattern": _pattern})
 @cache
 def load_schema(resource_type: str, region: str) -> dict[str, Any]:
     """Returns a resource type's registry schema."""
-    found = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, resource_type).schema
+    name = CUSTOM[1] if resource_type.startswith(CUSTOM) else resource_type
+    found = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region, name).schema
     return dict(_with_python_patterns(found))
 
 
@@ -52,6 +55,8 @@ def validated(resource_type: str, region: str, properties: dict[str, Any]) -> di
         ResourceError: if the real type would refuse a property's name, type, value or absence.
     """
     schema = load_schema(resource_type, region)
+    if resource_type.startswith(CUSTOM):
+        properties = _strings(properties)
     typed = _coerced(properties, schema, schema)
     errors = sorted(_Validator(schema).iter_errors(typed), key=lambda error: list(error.path))
     if errors:
@@ -63,6 +68,15 @@ def validated(resource_type: str, region: str, properties: dict[str, Any]) -> di
     if given := sorted(readonly & set(typed)):
         raise ResourceError(f"Encountered unsupported property {given[0]}: it is read-only")
     return typed
+
+
+def _strings(value: Any) -> Any:
+    """CloudFormation hands a project's own numbers and booleans on as strings."""
+    if isinstance(value, dict):
+        return {key: _strings(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_strings(item) for item in value]
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _coerced(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
@@ -94,6 +108,8 @@ def needs_replacement(
     resource_type: str, region: str, old: dict[str, Any], new: dict[str, Any]
 ) -> bool:
     """Says whether an update changes what the real type takes at creation only."""
+    if resource_type.startswith(CUSTOM):
+        return False  # its function says so, by another physical id
     schema = load_schema(resource_type, region)
     if "update" not in schema.get("handlers", ("update",)):
         return old != new

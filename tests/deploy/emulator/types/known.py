@@ -1,12 +1,15 @@
 """Every type that the emulator knows; a template with any other one is refused."""
 
-from ..engine.resources import register
+from ..engine import schema
+from ..engine.resources import register, register_family
 from . import (
     athena,
     budgets,
     cdk,
+    custom_resource,
     ecr,
     endpoints,
+    functions,
     glue,
     iam,
     kms,
@@ -21,13 +24,15 @@ from . import (
 )
 
 _SERVICES = (
-    athena, budgets, cdk, ecr, endpoints, glue, iam, kms, lake_formation, logs, s3, sagemaker,
-    security_groups, sns, ssm, vpc,
+    athena, budgets, cdk, ecr, endpoints, functions, glue, iam, kms, lake_formation, logs,
+    s3, sagemaker, security_groups, sns, ssm, vpc,
 )  # fmt: skip
 
 
 def load() -> None:
     """Registers them."""
+    for prefix in schema.CUSTOM:
+        register_family(prefix, custom_resource.CustomResource)
     for module in _SERVICES:
         for kind in module.TYPES:
             register(kind)

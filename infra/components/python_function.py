@@ -1,0 +1,93 @@
+"""A Lambda function of ours: one module of the package under a role of its own."""
+
+import tempfile
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.components.function_code import write_code
+from infra.security_rules.acknowledge import acknowledge
+from sashiko.aws.names import Role, function_log_group, role_name
+from sashiko.settings import Settings
+
+_WHY = {
+    "L1": "Python 3.12, the jobs' own: a newer one comes with the images, not with a release of "
+    "the CDK. AWS supports it until October 2028.",
+    "NIST-LambdaConcurrency": "A new account may run ten functions at once and reserve none of "
+    "them: a reservation would fail its first deploy.",
+    "NIST-LambdaDLQ": "Whoever calls hears of a failure: CloudFormation gets an answer from every "
+    "exception, and a schedule tries again.",
+    "NIST-LambdaInsideVPC": "It calls AWS's APIs and CloudFormation's answer box, and reads no "
+    "data; the VPC has no way there.",
+}
+
+
+class PythonFunction(Construct):
+    """The function of a role, and its log group.
+
+    It has the role's name, and no environment variables: what it is to work on comes in its event,
+    so there is nothing that a key would have to close. The role's permissions are Identity's own:
+    a policy of the stack that calls the function might not count yet when it is called.
+
+    Attributes:
+        function: the function. Whoever calls it in a deploy depends on this whole construct.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        role: Role,
+        module: str,
+        description: str,
+        timeout: Duration,
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes the function.
+
+        Args:
+            scope: the stack.
+            id: the construct's id.
+            settings: the environment.
+            role: who it acts as; one of `FUNCTIONS` in `infra/components/role_table.py`.
+            module: where its `handler(event, context)` is, such as `sashiko.functions.x`.
+            description: what it is for; a person reads it in the console.
+            timeout: when Lambda ends it; 15 minutes at most.
+            key: encrypts its log.
+            removal_policy: what becomes of the log when the stack is destroyed.
+        """
+        super().__init__(scope, id)
+        group = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=function_log_group(settings, role),
+            retention=logs.RetentionDays.ONE_YEAR,
+            encryption_key=key,
+            removal_policy=removal_policy,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            write_code(module, Path(folder))
+            code = lambda_.Code.from_asset(folder)
+            self.function = lambda_.Function(
+                self,
+                "Function",
+                function_name=role_name(settings, role),
+                description=description,
+                runtime=lambda_.Runtime.PYTHON_3_12,
+                architecture=lambda_.Architecture.ARM_64,
+                handler=f"{module}.handler",
+                code=code,
+                role=iam.Role.from_role_arn(self, "Role", settings.role_arn(role), mutable=False),
+                timeout=timeout,
+                memory_size=256,
+                log_group=group,
+            )
+        acknowledge(self.function, _WHY)

@@ -1,0 +1,1 @@
+"""What runs in Lambda: standard library and boto3 alone (infra/components/function_code.py)."""

@@ -1,0 +1,105 @@
+"""How a function acts as a custom resource: CloudFormation's request in, one answer out.
+
+An exception is an answer too: without one CloudFormation waits until its own time is up. Whoever
+answers later, by a build that has ended, returns None and calls `send` then.
+"""
+
+import json
+import traceback
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+_LONGEST_REASON = 1_000  # CloudFormation takes 4,096 bytes in all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What CloudFormation asks.
+
+    Attributes:
+        kind: what is done to the resource.
+        url: where the answer goes; it lives for two hours, ServiceTimeout for one at most.
+        stack: the stack's ARN.
+        id: the request's id.
+        resource: the resource's logical id.
+        physical_id: what the resource was called by the last answer; None when it is made.
+        properties: of the template, with every number and boolean as a string.
+        previous: those before, of an update.
+    """
+
+    kind: Literal["Create", "Update", "Delete"]
+    url: str
+    stack: str
+    id: str
+    resource: str
+    physical_id: str | None
+    properties: Mapping[str, Any]
+    previous: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What CloudFormation is told.
+
+    Attributes:
+        physical_id: what the resource is called; another one than before means that the old one is
+            to be deleted after the update.
+        failure: why it failed, if it did: what a person reads in the stack's events.
+        data: what `Fn::GetAtt` gives.
+    """
+
+    physical_id: str
+    failure: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refusal(Exception):  # noqa: N818 - the function works; it says no
+    """A failure whose message says all that a person needs."""
+
+
+def read_request(event: Mapping[str, Any]) -> Request:
+    """Reads the event that CloudFormation sends."""
+    return Request(
+        kind=event["RequestType"],
+        url=event["ResponseURL"],
+        stack=event["StackId"],
+        id=event["RequestId"],
+        resource=event["LogicalResourceId"],
+        physical_id=event.get("PhysicalResourceId"),
+        properties=event["ResourceProperties"],
+        previous=event.get("OldResourceProperties", {}),
+    )
+
+
+def respond(event: Mapping[str, Any], work: Callable[[Request], Answer | None]) -> None:
+    """Has `work` do what an event asks, and answers with what comes of it."""
+    request = read_request(event)
+    try:
+        answer = work(request)
+    except Exception as error:
+        traceback.print_exc()
+        reason = str(error) if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
+        answer = Answer(physical_id=request.physical_id or "not made", failure=reason)
+    if answer is not None:
+        send(request, answer)
+
+
+def send(request: Request, answer: Answer) -> None:
+    """Puts an answer where CloudFormation waits for it."""
+    body = {
+        "Status": "FAILED" if answer.failure else "SUCCESS",
+        "Reason": (answer.failure or "")[:_LONGEST_REASON],
+        "PhysicalResourceId": answer.physical_id,
+        "StackId": request.stack,
+        "RequestId": request.id,
+        "LogicalResourceId": request.resource,
+        "Data": dict(answer.data),
+    }
+    # The link is signed for a request without a content type.
+    put = urllib.request.Request(  # noqa: S310 - CloudFormation's own link
+        request.url, data=json.dumps(body).encode(), headers={"Content-Type": ""}, method="PUT"
+    )
+    with urllib.request.urlopen(put, timeout=30):  # noqa: S310 - the same
+        pass
