@@ -19,6 +19,7 @@ from sashiko.commands import (
     model,
     permissions,
     predict,
+    preflight,
     run,
     runs,
 )
@@ -36,6 +37,7 @@ app.command("predict")(predict.predict)
 app.command("definition")(definition.definition)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
+app.command("preflight")(preflight.preflight)
 app.command("empty")(empty.empty)
 app.command("images")(images.images)
 app.command("permissions")(permissions.permissions)
