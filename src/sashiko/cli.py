@@ -1,7 +1,7 @@
 """The `sashiko` command: results on stdout, progress and errors on stderr.
 
 Exit status: 0 done (for `run`: registered), 1 error, 2 wrong usage, 3 blocked by a gate,
-4 a check found something (audit, doctor), 130 interrupted.
+4 a check found something (audit, cost, doctor), 130 interrupted.
 """
 
 import sys
@@ -11,6 +11,7 @@ import typer
 from sashiko.commands import (
     audit,
     contract,
+    cost,
     data,
     definition,
     doctor,
@@ -19,7 +20,6 @@ from sashiko.commands import (
     model,
     permissions,
     predict,
-    preflight,
     run,
     runs,
 )
@@ -35,9 +35,9 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("predict")(predict.predict)
 app.command("definition")(definition.definition)
+app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
-app.command("preflight")(preflight.preflight)
 app.command("empty")(empty.empty)
 app.command("images")(images.images)
 app.command("permissions")(permissions.permissions)

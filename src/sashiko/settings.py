@@ -172,10 +172,13 @@ class BudgetSection(Frozen):
         amount: US dollars a month; alerts come at 80 % spent, and when all of it is forecast.
         covers: `account`, all of it; `environment`, what carries the tags `project` and
             `environment`, of which billing knows nothing until both are activated there.
+        idle_rise: US dollars a month by which a change may raise the idle cost; `sashiko cost
+            --against` and the tests refuse more.
     """
 
     amount: float = Field(gt=0)
     covers: Literal["account", "environment"]
+    idle_rise: float = Field(ge=0)
 
 
 class AlertsSection(Frozen):

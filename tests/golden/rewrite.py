@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.aws.environment import read_environment
+from sashiko.aws.idle_cost import idle_cost, lines
+from sashiko.aws.prices import read_prices
+from sashiko.aws.templates import read_templates
 from sashiko.commands.permissions import text
 from sashiko.files import canonical_json
 from sashiko.recipe import Recipe
@@ -129,7 +132,20 @@ def permissions() -> dict[Path, bytes]:
     }
 
 
+def idle_costs() -> dict[Path, bytes]:
+    """Path -> content of what each environment costs a month while nobody uses it."""
+    variants = runpy.run_path(str(ROOT / "tests/infra/variants.py"))
+    found = {}
+    for name in ("dev", "prod"):
+        settings = variants["settings_of"](name)
+        templates = read_templates(settings, folder=variants["synthesized"](name))
+        idle = {"lines": lines(idle_cost(templates, read_prices(settings)))}
+        found[ROOT / f"tests/golden/idle_cost.{name}.json"] = canonical_json({"idle": idle})
+    return found
+
+
 if __name__ == "__main__":
-    for path, content in (schemas() | definitions() | golden_ids() | permissions()).items():
+    written = schemas() | definitions() | golden_ids() | permissions() | idle_costs()
+    for path, content in written.items():
         path.write_bytes(content)
         print(path.relative_to(ROOT))

@@ -57,6 +57,14 @@ class Templates:
         """
         return _of_type(self.stacks, kind)
 
+    def types(self) -> Mapping[str, str]:
+        """Returns each type of resource that a stack or the bootstrap has -> one stack of it."""
+        return {
+            str(resource.get("Type")): stack
+            for stack, scope in (*self.bootstrap.items(), *self.stacks.items())
+            for resource in scope.template.get("Resources", {}).values()
+        }
+
     def of_bootstrap(self, kind: str) -> Iterator[Resource]:
         """Yields the resources of a type that the bootstrap made; errors as `of_type`."""
         return _of_type(self.bootstrap, kind)

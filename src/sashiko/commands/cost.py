@@ -1,0 +1,224 @@
+"""`sashiko cost`: what an environment costs idle, a run of its pipeline, a million predictions."""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sashiko.aws.idle_cost import IdleCost, idle_cost, lines, raised
+from sashiko.aws.prices import Price, Prices, read_prices, stale
+from sashiko.aws.templates import CDK_OUT, read_templates
+from sashiko.aws.use_cost import JobCost, PredictionCost, prediction_costs, run_cost
+from sashiko.commands.audit import FOUND
+from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
+from sashiko.definition.model import parse_definition
+from sashiko.files import read_json
+from sashiko.repository import HOME, use_recipe
+from sashiko.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Everything that the command knows.
+
+    Attributes:
+        settings: the environment.
+        prices: what it was worked out with.
+        idle: a month, unused.
+        run: job by job.
+        load: predictions a second.
+        predictions: target by target, as far as they are known.
+    """
+
+    settings: Settings
+    prices: Prices
+    idle: IdleCost
+    run: tuple[JobCost, ...]
+    load: float
+    predictions: tuple[PredictionCost, ...]
+
+
+def cost(
+    env: DeployedEnvironment = "dev",
+    templates: TemplatesFolder = CDK_OUT,
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", help="Prices of your own, laid over src/sashiko/aws/prices.yaml."),
+    ] = None,
+    load: Annotated[
+        float, typer.Option("--load", min=0.001, help="Predictions a second, all month long.")
+    ] = 10.0,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An earlier --json output: 4 if idle costs rose too much."),
+    ] = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Print what an environment costs: idle by the month, a run, a million predictions.
+
+    It needs `make synth` and no account. On demand in US dollars, without tax, free tiers and
+    discounts. Exit status: 4 if the idle cost rose over --against by more than `budget.idle_rise`.
+    """
+    settings = load_settings(env)
+    found = _costs(settings, templates=templates, prices=prices, load=load, home=home)
+    if json_:
+        typer.echo(json.dumps(as_json(found), indent=2))
+    else:
+        _print(found)
+    for line in _warnings(found, today=dt.datetime.now(dt.UTC).date()):
+        print(f"warning: {line}", file=sys.stderr)
+    if against:
+        problem = raised(found.idle, before=read_json(against), allowed=settings.budget.idle_rise)
+        if problem:
+            print(f"error: {problem}", file=sys.stderr)
+            raise typer.Exit(FOUND)
+
+
+def as_json(costs: Costs) -> Mapping[str, object]:
+    """Returns everything that the command knows, as plain JSON values."""
+    return {
+        "environment": costs.settings.environment,
+        "region": costs.prices.region,
+        "idle": {"lines": lines(costs.idle), "monthly": round(costs.idle.monthly, 2)},
+        "by_use": costs.idle.by_use,
+        "run": {
+            "jobs": {
+                job.step: {
+                    "instance_type": job.instance_type,
+                    "typical": round(job.typical, 4),
+                    "at_most": round(job.most, 4),
+                }
+                for job in costs.run
+            },
+            "typical": round(sum(job.typical for job in costs.run), 2),
+            "at_most": round(sum(job.most for job in costs.run), 2),
+        },
+        "per_million_predictions": {
+            item.target: {
+                "load_per_second": item.load,
+                "instances": item.instances,
+                "instance_type": item.instance_type,
+                "at_load": round(item.per_million, 3),
+                "at_full_speed": round(item.floor, 3),
+                "speed": item.speed.model_dump(mode="json"),
+            }
+            for item in costs.predictions
+        },
+        "prices": [price.model_dump(mode="json") for price in _used(costs)],
+    }
+
+
+def _costs(
+    settings: Settings, *, templates: Path, prices: Path | None, load: float, home: Path
+) -> Costs:
+    from sashiko.compiled import compiled_definition
+
+    known = read_prices(settings, own=prices)
+    idle = idle_cost(read_templates(settings, folder=templates), known)
+    text = compiled_definition(settings, use_recipe(settings, None), home=home)
+    return Costs(
+        settings=settings,
+        prices=known,
+        idle=idle,
+        run=run_cost(parse_definition(json.loads(text)), known),
+        load=load,
+        predictions=prediction_costs(
+            known,
+            instance_types=settings.serving.instance_types.model_dump(),
+            load=load,
+            least=max(settings.serving.min_instances, idle.instances),
+        ),
+    )
+
+
+def _print(costs: Costs) -> None:
+    of = costs.settings
+    typer.echo(f"{of.environment}: account {of.account}, {of.region}; US dollars, on demand\n")
+    for line in (*_idle(costs), "", *_run(costs), "", *_predictions(costs)):
+        typer.echo(line)
+
+
+def _idle(costs: Costs) -> Iterator[str]:
+    yield "idle, a month:"
+    rows = [(name, f"{usd:.2f}") for name, usd in lines(costs.idle).items()]
+    yield from _aligned([*rows, ("all of it", f"{costs.idle.monthly:.2f}")])
+    yield "not in it, as it is billed by use:"
+    for kind, how in costs.idle.by_use.items():
+        yield f"  {kind}: {how}"
+
+
+def _run(costs: Costs) -> Iterator[str]:
+    assumed = costs.prices.typical_job
+    yield f"one run of {costs.settings.recipe}, about and at most:"
+    rows = [
+        (f"{job.step}: {job.count} x {job.instance_type}", f"{job.typical:.3f}", f"{job.most:.2f}")
+        for job in costs.run
+    ]
+    typical, most = (sum(getattr(job, name) for job in costs.run) for name in ("typical", "most"))
+    yield from _aligned([*rows, ("all of it", f"{typical:.2f}", f"{most:.2f}")])
+    yield f"about: {assumed.seconds} s a job ({assumed.source})"
+    yield "at most: each job until its own limit (max_runtime), none from the cache, none on spot"
+
+
+def _predictions(costs: Costs) -> Iterator[str]:
+    known = {item.target: item for item in costs.predictions}
+    load = f"{costs.load:g} a second"
+    yield f"a million predictions, at {load} all month and at an instance's full speed:"
+    yield from _aligned(
+        (
+            f"{name}: {item.instances} x {item.instance_type}",
+            _usd(item.per_million),
+            _usd(item.floor),
+        )
+        for name, item in known.items()
+    )
+    for target, kind in costs.settings.serving.instance_types.model_dump().items():
+        if target in known:
+            speed = known[target].speed
+            yield f"{target}: {speed.per_second:g} a second, {speed.what} ({speed.source})"
+        else:
+            yield (
+                f"{target}: how fast {kind} is, or its price, is not known: give `speeds.{kind}` "
+                f"and `instances.{kind}` in a file of your own, as --prices FILE"
+            )
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.2f}" if amount >= 1 else f"{amount:.3f}"
+
+
+def _aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    rows = list(rows)
+    width = max((len(row[0]) for row in rows), default=0)
+    for name, *figures in rows:
+        yield f"  {name:<{width}}" + "".join(f"  {figure:>8}" for figure in figures)
+
+
+def _used(costs: Costs) -> list[Price]:
+    of_charges = [charge.price for charge in costs.idle.charges]
+    of_jobs = [price for job in costs.run for price in (job.price, job.volume)]
+    used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
+    return sorted(used, key=lambda price: (price.read, price.source, price.usd))
+
+
+def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
+    used = _used(costs)
+    if old := stale(used, today=today):
+        yield (
+            f"{len(old)} of {len(used)} prices are older than 180 days, the oldest of "
+            f"{old[0].read} ({old[0].source}); look them up and pass your own as --prices FILE"
+        )
+    if weak := sum(price.weak for price in used):
+        yield f"{weak} prices are not AWS's own word (`weak` in src/sashiko/aws/prices.yaml)"
+    budget = costs.settings.budget.amount
+    if costs.idle.monthly > budget:
+        yield (
+            f"idle it costs {costs.idle.monthly:.2f} a month, more than `budget.amount` in "
+            f"config/ ({budget:g}): the alert comes without anybody using it"
+        )

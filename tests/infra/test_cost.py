@@ -1,0 +1,75 @@
+"""What the shipped environments cost unused: a change that raises it by much is to be noticed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sashiko.aws.idle_cost import idle_cost, raised
+from sashiko.aws.prices import read_prices
+from sashiko.aws.templates import read_templates
+from sashiko.cli import app
+from tests.infra.variants import ROOT, settings_of, synthesized, write_config
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+def test_a_change_raises_the_idle_cost_by_no_more_than_is_allowed(variant: str) -> None:
+    settings = settings_of(variant)
+    templates = read_templates(settings, folder=synthesized(variant))
+    golden = json.loads((ROOT / f"tests/golden/idle_cost.{variant}.json").read_text())
+
+    problem = raised(
+        idle_cost(templates, read_prices(settings)),
+        before=golden,
+        allowed=settings.budget.idle_rise,
+    )
+
+    assert problem is None, f"{problem}. If that is meant, run `make golden` and say why"
+
+
+def cost(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
+    """The command in a fork's folder, on the templates of `dev`."""
+    (folder / "config").mkdir(exist_ok=True)
+    write_config(folder / "config", "dev")
+    for name in ("contracts", "pipelines", "recipes"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    templates = str(synthesized("dev"))
+    return CliRunner().invoke(app, ["cost", "--env", "dev", "--templates", templates, *options])
+
+
+def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = cost(tmp_path, monkeypatch, "--load", "2")
+    assert done.exit_code == 0
+    assert "sashiko-dev-Network: VPC endpoint athena, 1 zone" in done.stdout
+    assert "Train: 1 x ml.g5.xlarge" in done.stdout
+    assert "at 2 a second all month" in done.stdout
+    assert "inf2: 1 x ml.inf2.xlarge    137.50" in done.stdout
+    assert "prices are older than 180 days" in done.stderr
+
+    found = json.loads(cost(tmp_path, monkeypatch, "--json").stdout)
+    assert found["idle"]["monthly"] == pytest.approx(sum(found["idle"]["lines"].values()))
+    assert found["run"]["typical"] < found["run"]["at_most"]
+
+    lines = found["idle"]["lines"]
+    del lines["sashiko-dev-Network: VPC endpoint athena, 1 zone"]
+    (tmp_path / "before.json").write_text(json.dumps(found))
+    risen = cost(tmp_path, monkeypatch, "--against", "before.json")
+    assert risen.exit_code == 4
+    assert "+7.30 sashiko-dev-Network: VPC endpoint athena, 1 zone" in risen.stderr
+
+
+def test_an_idle_cost_above_the_budget_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"usd": 100, "source": "a bill", "read": "2026-11-01"}
+    prices = {"region": "us-east-1", "prices": {"kms_key_month": own}}
+    (tmp_path / "own.yaml").write_text(json.dumps(prices))
+    done = cost(tmp_path, monkeypatch, "--prices", "own.yaml")
+    assert "more than `budget.amount` in config/ (200)" in done.stderr
