@@ -10,7 +10,8 @@ from pathlib import Path
 from aws_cdk import App
 
 from infra.bootstrap import write_policies
-from infra.inputs import cloud_settings, read_contracts, read_recipes
+from infra.components.compiled_pipeline import Compiled
+from infra.inputs import cloud_settings, compile_pipelines, read_contracts, read_recipes
 from infra.security_rules.plugin import add_rules
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
@@ -18,6 +19,7 @@ from infra.stacks.governance import Governance
 from infra.stacks.identity import Identity
 from infra.stacks.lake_formation_account import LakeFormationAccount
 from infra.stacks.network import Network
+from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract
@@ -31,6 +33,7 @@ def add_stacks(
     settings: Settings,
     contracts: tuple[Contract, ...],
     recipes: tuple[Recipe, ...],
+    pipelines: tuple[Compiled, ...],
 ) -> None:
     """Adds an environment's stacks, in the order in which they are deployed."""
     enforced = settings.lake_formation.mode == "enforced"
@@ -40,11 +43,23 @@ def add_stacks(
     if enforced and settings.lake_formation.account_stack:
         stacks.append(LakeFormationAccount(app, settings=settings, contracts=contracts))
     stacks.append(Identity(app, settings=settings))
-    stacks.append(Network(app, settings=settings))
-    stacks.append(DataLake(app, settings=settings, contracts=contracts))
+    network = Network(app, settings=settings)
+    lake = DataLake(app, settings=settings, contracts=contracts)
+    stacks += [network, lake]
     if enforced:
         stacks.append(Governance(app, settings=settings, contracts=contracts))
-    stacks.append(Platform(app, settings=settings, recipes=recipes))
+    platform = Platform(app, settings=settings, recipes=recipes)
+    stacks.append(platform)
+    stacks.append(
+        Pipeline(
+            app,
+            settings=settings,
+            pipelines=pipelines,
+            network=network,
+            lake=lake,
+            platform=platform,
+        )
+    )
     for before, after in pairwise(stacks):
         after.add_stack_dependency(before)
 
@@ -57,7 +72,8 @@ def main() -> None:
     """
     app = App()
     settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    add_stacks(app, settings, read_contracts(settings), read_recipes(settings))
+    contracts, recipes = read_contracts(settings), read_recipes(settings)
+    add_stacks(app, settings, contracts, recipes, compile_pipelines(settings, recipes))
     report = bool(app.node.try_get_context("security-report"))
     add_rules(app, retains=settings.on_destroy == "retain", nist=report)
     try:

@@ -1,11 +1,17 @@
-"""What an app is made of: an environment's settings, and the contracts that they name."""
+"""What an app is made of: settings, the contracts and the recipe they name, what is compiled."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from infra.components.compiled_pipeline import Compiled
 from sashiko.aws.regions import check_region
+from sashiko.compiled import compiled_definition
 from sashiko.contract.model import Contract, load_contract
+from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe, load_recipe
+from sashiko.repository import HOME, source
 from sashiko.settings import Settings, file_of, load_settings
 
 
@@ -55,3 +61,26 @@ def read_recipes(settings: Settings) -> tuple[Recipe, ...]:
         InputError: if it is missing or not valid.
     """
     return (load_recipe(Path("recipes") / f"{settings.recipe}.yaml"),)
+
+
+def compile_pipelines(
+    settings: Settings, recipes: Sequence[Recipe], *, home: Path = HOME
+) -> tuple[Compiled, ...]:
+    """Compiles the pipelines of recipes and judges each by SageMaker's API; no call is made.
+
+    Args:
+        settings: the environment.
+        recipes: what is trained.
+        home: keeps what was compiled before.
+
+    Raises:
+        InputError: if one cannot be compiled, or SageMaker would not take it.
+    """
+    commit = source()
+    compiled = []
+    for recipe in recipes:
+        definition = json.loads(compiled_definition(settings, recipe, home=home))
+        check_definition(definition)
+        commit_id = commit.git_sha + ("-dirty" if commit.dirty else "")
+        compiled.append(Compiled(recipe=recipe.name, definition=definition, commit=commit_id))
+    return tuple(compiled)

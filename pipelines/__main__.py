@@ -1,4 +1,7 @@
-"""Prints a pipeline's definition: `python -m pipelines --env local --recipe recipes/x.yaml`."""
+"""Prints a pipeline's definition: `python -m pipelines --settings x.json --recipe recipes/x.yaml`.
+
+The settings are those that the caller has read, as JSON, so that both mean the same environment.
+"""
 
 import argparse
 import json
@@ -9,17 +12,19 @@ from pathlib import Path
 from pipelines.offline import set_environment
 from sashiko.errors import InputError
 from sashiko.repository import open_recipe
-from sashiko.settings import load_settings
+from sashiko.settings import Settings
+from sashiko.yaml_models import read_yaml, validate
 
 
 def main() -> None:
     """Writes the definition as indented JSON on stdout."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", default="local", help="the environment: local, dev or prod")
+    parser = argparse.ArgumentParser(description="Prints a pipeline's definition.")
+    parser.add_argument("--settings", type=Path, required=True, help="an environment's, as JSON")
     parser.add_argument("--recipe", type=Path, required=True, help="a recipe's YAML file")
     parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
     arguments = parser.parse_args()
-    settings = load_settings(arguments.env)
+    source = str(arguments.settings)
+    settings = validate(Settings, read_yaml(arguments.settings), source=source)
     recipe = open_recipe(arguments.recipe, overrides=tuple(arguments.set))
 
     set_environment(settings)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from pipelines.jobs import Jobs, Uri, output_uri, step_module
+from pipelines.account import Uri
+from pipelines.jobs import Jobs, output_uri, step_module
 from sashiko.aws.images import JobImages
 from sashiko.aws.names import SnapshotFolder, snapshots_uri
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from sagemaker.core.workflow.conditions import ConditionEquals
 from sagemaker.core.workflow.functions import Join, JsonGet
-from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
@@ -18,9 +17,10 @@ from pipelines.bias import BiasEvaluator
 from pipelines.governed import GovernedData
 from pipelines.jobs import Jobs, joined, output_uri, step_module
 from pipelines.offline import pipeline_session
+from pipelines.parameters import parameters
 from pipelines.registration import Registration
 from sashiko.aws.images import job_images
-from sashiko.aws.names import bucket_name
+from sashiko.aws.names import bucket_name, pipeline_name
 from sashiko.recipe import Recipe
 from sashiko.repository import source
 from sashiko.settings import Settings
@@ -42,33 +42,28 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     Raises:
         InputError: if the contract is not valid.
     """
-    lake_uri = ParameterString("LakeUri")
-    as_of = ParameterString("AsOf")
-    registry = ParameterString("ModelRegistry", enum_values=["mlflow", "sagemaker"])
-    tracking_uri = ParameterString("MlflowTrackingUri")
-    run_manifest_uri = ParameterString("RunManifestUri")
-
     artifacts = bucket_name(settings, "artifacts")
     session = pipeline_session(settings)
     jobs = Jobs(settings=settings, session=session, execution_prefix=f"s3://{artifacts}/runs")
     images = job_images(settings, recipe.compile.target)
     staged = stage(recipe, contract_file=contract_file, bucket=artifacts, started_from=source())
     config = {step: channel.uri for step, channel in staged.config.items()}
+    given = parameters(settings, run_manifest_uri=staged.source.uri)
     governed = GovernedData(
         jobs=jobs,
         images=images,
         config=config,
         version=staged.contract_hash[:16],
-        lake_uri=lake_uri,
-        as_of=as_of,
+        lake_uri=given.lake_uri,
+        as_of=given.as_of,
     )
     registration = Registration(
         jobs=jobs,
         images=images,
         recipe=recipe,
-        registry=registry,
-        tracking_uri=tracking_uri,
-        run_manifest=run_manifest_uri,
+        registry=given.registry,
+        tracking_uri=given.tracking_uri,
+        run_manifest=given.run_manifest_uri,
     )
 
     snapshot, validate = governed.training()
@@ -182,9 +177,11 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     data_judges = _present(validate, validate_facets)
     data_gate = _gate("DataGate", judged=data_judges, then=model_steps)
     return Pipeline(
-        name=f"{settings.project}-{settings.environment}-{recipe.name}",
-        parameters=[lake_uri, as_of, registry, tracking_uri, run_manifest_uri],
+        name=pipeline_name(settings, recipe.name),
+        parameters=given.all(),
         steps=_present(snapshot, facets, *data_judges, data_gate),
+        # Runs are told apart in MLflow, and the pipeline role makes no experiment.
+        pipeline_experiment_config=None,
         sagemaker_session=session,
     )
 

@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from pipelines.jobs import Jobs, Uri, joined, output_uri, step_module
+from pipelines.account import Uri
+from pipelines.jobs import Jobs, joined, output_uri, step_module
 from sashiko.aws.images import JobImages
 from sashiko.aws.names import SnapshotView, snapshots_uri
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
@@ -22,13 +21,14 @@ from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 
+from pipelines.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
+from pipelines.retries import retries
 from sashiko.aws.images import JobImage
 from sashiko.settings import ProcessingJob, Settings
 
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
 _CACHE_DAYS = "P30D"
-Uri = Any  # a string, or a pipeline variable that becomes one
 
 
 def joined(*parts: Uri) -> Join:
@@ -107,21 +107,29 @@ class Jobs:
         Returns:
             The step.
         """
-        job = job or self.settings.jobs.processing
+        settings = self.settings
+        job = job or settings.jobs.processing
+        if not isinstance(outputs, Mapping):
+            outputs = {output: self.execution_uri(name, output) for output in outputs}
         processor = Processor(
-            role=self.settings.role_arn(role),
+            role=settings.role_arn(role),
             image_uri=image.uri,
             entrypoint=list(entrypoint) if entrypoint else None,
             instance_count=1,
             instance_type=job.instance_type,
             volume_size_in_gb=job.volume_size,
+            volume_kms_key=volume_key(settings, job.instance_type),
+            output_kms_key=output_key(settings, outputs.values()),
             max_runtime_in_seconds=job.max_runtime,
-            env={"OMP_NUM_THREADS": str(self.settings.threads), **(environment or {})},
-            network_config=NetworkConfig(enable_network_isolation=isolated),
+            env={"OMP_NUM_THREADS": str(settings.threads), **(environment or {})},
+            network_config=NetworkConfig(
+                enable_network_isolation=isolated,
+                encrypt_inter_container_traffic=traffic_encrypted(settings),
+                **vpc(settings),
+            ),
+            tags=tags(settings),
             sagemaker_session=self.session,
         )
-        if not isinstance(outputs, Mapping):
-            outputs = {output: self.execution_uri(name, output) for output in outputs}
         return ProcessingStep(
             name=name,
             step_args=processor.run(
@@ -131,6 +139,7 @@ class Jobs:
             ),
             property_files=[verdict_file(name)] if verdict else None,
             cache_config=_cache(cached),
+            retry_policies=retries(),
         )
 
     def training(
@@ -156,24 +165,37 @@ class Jobs:
         Returns:
             The step.
         """
-        job = self.settings.jobs.training
+        settings, job = self.settings, self.settings.jobs.training
+        output = self.execution_uri(name, "output")
         trainer = ModelTrainer(
             training_image=image.uri,
-            role=self.settings.role_arn(role),
+            role=settings.role_arn(role),
             base_job_name=name.lower(),
             compute=Compute(
                 instance_type=job.instance_type,
                 instance_count=1,
                 volume_size_in_gb=job.volume_size,
+                volume_kms_key_id=volume_key(settings, job.instance_type),
+                enable_managed_spot_training=True if job.spot else None,
             ),
-            networking=Networking(enable_network_isolation=True),
-            stopping_condition=StoppingCondition(max_runtime_in_seconds=job.max_runtime),
+            networking=Networking(
+                enable_network_isolation=True,
+                enable_inter_container_traffic_encryption=traffic_encrypted(settings),
+                **vpc(settings),
+            ),
+            stopping_condition=StoppingCondition(
+                max_runtime_in_seconds=job.max_runtime,
+                max_wait_time_in_seconds=job.spot.max_wait if job.spot else None,
+            ),
             output_data_config=OutputDataConfig(
-                s3_output_path=self.execution_uri(name, "output"), compression_type="GZIP"
+                s3_output_path=output,
+                compression_type="GZIP",
+                kms_key_id=output_key(settings, [output]),
             ),
             checkpoint_config=CheckpointConfig(s3_uri=checkpoints),
-            environment={"OMP_NUM_THREADS": str(self.settings.threads)},
+            environment={"OMP_NUM_THREADS": str(settings.threads)},
             hyperparameters=dict(hyperparameters),
+            tags=tags(settings),
             sagemaker_session=self.session,
         )
         arguments = trainer.train(
@@ -181,7 +203,12 @@ class Jobs:
                 InputData(channel_name=key, data_source=uri) for key, uri in channels.items()
             ]
         )
-        return TrainingStep(name=name, step_args=arguments, cache_config=_cache(True))
+        return TrainingStep(
+            name=name,
+            step_args=arguments,
+            cache_config=_cache(True),
+            retry_policies=retries(),
+        )
 
 
 def _cache(enabled: bool) -> CacheConfig:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from pipelines.jobs import Jobs, Uri, step_module
+from pipelines.account import Uri
+from pipelines.jobs import Jobs, step_module
 from sashiko.aws.images import JobImages
 from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.recipe import Recipe

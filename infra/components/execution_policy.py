@@ -10,6 +10,7 @@ from infra.components.allow import Allowed, allow
 from infra.components.execution_identities import identities
 from infra.components.execution_lake import lake
 from infra.components.execution_network import network
+from infra.components.execution_pipeline import pipeline
 from infra.components.execution_platform import platform
 from infra.components.execution_stores import stores
 from sashiko.aws.names import QUALIFIER
@@ -28,6 +29,7 @@ def execution_policies(settings: Settings) -> Mapping[str, Sequence[Allowed]]:
         "lake": lake(settings),
         "network": network(settings),
         "platform": platform(settings),
+        "pipeline": pipeline(settings),
     }
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
+from sashiko.aws.instances import LOCAL_DISK
 from sashiko.settings import Settings
 
 _JOBS = ["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"]
-# These have local NVMe, encrypted by the machine itself; CreateTrainingJob refuses a volume key.
-_LOCAL_DISK = ["ml.g4dn.*", "ml.g5.*", "ml.g6.*", "ml.p4d.*", "ml.p5.*", "ml.trn1.*", "ml.trn2.*"]
+_LOCAL_DISK = [f"ml.{family}.*" for family in LOCAL_DISK]
 
 
 def guardrails(settings: Settings) -> list[iam.PolicyStatement]:

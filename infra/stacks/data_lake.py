@@ -1,6 +1,6 @@
 """The lake: buckets and keys, the Glue tables, the ways in and out of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from aws_cdk import Duration
@@ -42,7 +42,11 @@ _OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
 
 
 class DataLake(EnvironmentStack):
-    """What holds data. Governance says who reads it."""
+    """What holds data. Governance says who reads it.
+
+    Attributes:
+        key_arns: domain -> ARN of its KMS key, of those that jobs encrypt with.
+    """
 
     def __init__(
         self, scope: Construct, *, settings: Settings, contracts: Sequence[Contract]
@@ -59,6 +63,10 @@ class DataLake(EnvironmentStack):
         self._snapshots_key = self._key("snapshots")
         self._ml_key = self._key("ml")
         self._logs_key = self._key("logs")
+        self.key_arns: Mapping[KeyDomain, str] = {
+            "ml": self._ml_key.key_arn,
+            "snapshots": self._snapshots_key.key_arn,
+        }
         buckets = self._buckets()
         access = LakeAccess(
             self,

@@ -13,7 +13,12 @@ from sashiko.settings import Settings
 
 
 class Network(EnvironmentStack):
-    """A VPC of isolated subnets, the endpoints, and two security groups: jobs and endpoints."""
+    """A VPC of isolated subnets, the endpoints, and two security groups: jobs and endpoints.
+
+    Attributes:
+        subnet_ids: of the jobs' subnets, in the order of the settings' zones.
+        jobs_group_id: of the jobs' security group.
+    """
 
     def __init__(self, scope: Construct, *, settings: Settings) -> None:
         """Makes the network of `settings`.
@@ -90,6 +95,8 @@ class Network(EnvironmentStack):
             to_port=443,
             description="jobs",
         )
+        self.subnet_ids = tuple(subnet.subnet_id for subnet in vpc.isolated_subnets)
+        self.jobs_group_id = jobs.attr_group_id
         Endpoints(self, "Doors", settings=settings, vpc=vpc, group=doors)
         FlowLogs(self, "FlowLogs", settings=settings, vpc=vpc, removal_policy=self.removal_policy)
 

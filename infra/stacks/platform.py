@@ -17,7 +17,11 @@ from sashiko.settings import Settings
 
 
 class Platform(EnvironmentStack):
-    """The ML half's own services, and the roles' rights to them."""
+    """The ML half's own services, and the roles' rights to them.
+
+    Attributes:
+        tracking_arn: of the MLflow App.
+    """
 
     def __init__(self, scope: Construct, *, settings: Settings, recipes: Sequence[Recipe]) -> None:
         """Makes the platform of the pipelines of `recipes`."""
@@ -34,7 +38,7 @@ class Platform(EnvironmentStack):
             self, "Images", settings=settings, recipes=recipes, key=key, removal_policy=keep
         )
         ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
-        TrackingApp(self, "Tracking", settings=settings)
+        self.tracking_arn = TrackingApp(self, "Tracking", settings=settings).app.attr_arn
         SigningKey(self, "Signing", settings=settings, removal_policy=keep)
         Spending(self, "Spending", settings=settings, key=key)
         if settings.lake_formation.account_stack:

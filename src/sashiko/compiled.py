@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from sashiko.errors import InputError
 from sashiko.files import canonical_json, sha256_bytes, sha256_file, write_bytes
 from sashiko.recipe import Recipe
-from sashiko.repository import contract_file
+from sashiko.repository import contract_file, source
 from sashiko.settings import Settings
 
 _PIPELINES = Path("pipelines")
@@ -37,9 +38,10 @@ def compiled_definition(settings: Settings, recipe: Recipe, *, home: Path) -> st
     folder = home / "cache" / "definitions" / _key(settings, recipe)
     path = folder / "definition.json"
     if not path.is_file():
-        recipe_file = folder / "recipe.json"
-        write_bytes(recipe_file, canonical_json(recipe.model_dump(mode="json")))
-        write_bytes(path, _build(settings, recipe_file))
+        files = {"settings": settings, "recipe": recipe}
+        for name, value in files.items():
+            write_bytes(folder / f"{name}.json", canonical_json(value.model_dump(mode="json")))
+        write_bytes(path, _build(folder))
     return path.read_text()
 
 
@@ -51,15 +53,19 @@ def _key(settings: Settings, recipe: Recipe) -> str:
         "recipe": recipe.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json"),
         "sagemaker": version("sagemaker"),
+        # In an account the definition names the commit's run manifest.
+        "source": None if settings.environment == "local" else asdict(source()),
     }
     return sha256_bytes(canonical_json(parts))[:16]
 
 
-def _build(settings: Settings, recipe_file: Path) -> bytes:
-    command = [sys.executable, "-m", "pipelines", "--env", settings.environment]
+def _build(folder: Path) -> bytes:
+    """Builds the definition of the settings and the recipe in a folder."""
+    command = [sys.executable, "-m", "pipelines"]
     print("building the pipeline's definition", file=sys.stderr)
+    inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
     done = subprocess.run(
-        [*command, "--recipe", str(recipe_file)],
+        [*command, *inputs],
         capture_output=True,
         env=os.environ | {"PYTHONPATH": str(Path.cwd())},
         check=False,

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from sashiko.aws.images import job_images
-from sashiko.aws.names import bucket_name
+from sashiko.aws.names import bucket_name, pipeline_name
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
@@ -94,7 +94,7 @@ def run_locally(
                 "MlflowTrackingUri": tracking_uri(home),
                 "RunManifestUri": staged.source.uri,
             },
-            pipeline=f"{settings.project}-{settings.environment}-{recipe.name}",
+            pipeline=pipeline_name(settings, recipe.name),
             run_id=run_id,
             view=view,
             from_step=from_step,

@@ -3,9 +3,16 @@
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from sashiko.errors import InputError
 from sashiko.yaml_models import Frozen, Layer, read_yaml, validate_layers
@@ -89,11 +96,13 @@ EnvironmentName = Literal["dev", "local", "prod"]
 Duration = Annotated[
     int,
     BeforeValidator(_parse_duration),
+    PlainSerializer(lambda seconds: f"{seconds}s", when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _DURATION.pattern}),
 ]
 SizeGb = Annotated[
     int,
     BeforeValidator(_parse_size),
+    PlainSerializer(lambda size: f"{size}GB", when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _SIZE.pattern}),
 ]
 ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "a processing job")]
@@ -109,12 +118,36 @@ class ProcessingJob(Frozen):
     max_runtime: Duration
 
 
+class SpotSection(Frozen):
+    """Training on capacity that AWS may take back, and then goes on from the last checkpoint.
+
+    Attributes:
+        max_wait: seconds in which the job must end, the wait for capacity included.
+    """
+
+    max_wait: Duration
+
+
 class TrainingJob(Frozen):
-    """What a training job runs on. `volume_size` in GB, `max_runtime` in seconds once read."""
+    """What a training job runs on. `volume_size` in GB, `max_runtime` in seconds once read.
+
+    Attributes:
+        spot: how spot capacity is used; None for on-demand capacity.
+    """
 
     instance_type: TrainingInstance
     volume_size: SizeGb
     max_runtime: Duration
+    spot: SpotSection | None
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if self.spot and self.spot.max_wait < self.max_runtime:
+            raise ValueError(
+                f"`spot.max_wait` ({self.spot.max_wait}s) is shorter than `max_runtime` "
+                f"({self.max_runtime}s), which SageMaker refuses: it counts the run too"
+            )
+        return self
 
 
 class JobsSection(Frozen):
@@ -123,6 +156,17 @@ class JobsSection(Frozen):
     processing: ProcessingJob
     scoring: ProcessingJob
     training: TrainingJob
+
+
+class BiasSection(Frozen):
+    """Who measures bias.
+
+    Attributes:
+        backend: `own`, this project's image; `clarify`, AWS's, on the same inputs, for an account
+            that had SageMaker Clarify before AWS closed it to new customers.
+    """
+
+    backend: Literal["own", "clarify"]
 
 
 class LakeFormationSection(Frozen):
@@ -256,6 +300,7 @@ class Settings(Frozen):
         recipe: the recipe that commands take when none is named.
         threads: OpenMP threads of each job; part of what makes results the same bytes.
         jobs: instances per kind of job.
+        bias: who measures bias.
         contracts: the data sets in the lake, each by its file's name in `contracts/`.
         on_destroy: what becomes of buckets, keys, tables and roles when a stack is destroyed.
         lake_formation: how the lake is governed.
@@ -276,6 +321,7 @@ class Settings(Frozen):
     recipe: str
     threads: int = Field(ge=1, le=64)
     jobs: JobsSection
+    bias: BiasSection
     contracts: tuple[str, ...] = Field(min_length=1)
     on_destroy: Literal["retain", "delete"]
     lake_formation: LakeFormationSection

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tests.deploy.process import ROOT, Emulator
-from tests.infra.variants import new_app, recipes_of, settings_of, write_config
+from tests.infra.variants import new_app, pipelines_of, recipes_of, settings_of, write_config
 
 Document = dict[str, Any]
 
@@ -34,6 +34,7 @@ def synthesize(
     (folder / "config").mkdir()
     write_config(folder / "config", variant)
     settings = settings_of(variant)
+    (recipe,) = recipes_of(settings)
     contracts = []
     for name in settings.contracts:
         file = folder / f"{name}.odcs.yaml"
@@ -42,9 +43,11 @@ def synthesize(
             document = yaml.safe_load(file.read_text())
             contract(document)
             file.write_text(yaml.safe_dump(document, sort_keys=False))
+            recipe = recipe.model_copy(update={"contract": str(file)})
         contracts.append(load_contract(file))
     app = new_app()
-    add_stacks(app, settings, tuple(contracts), recipes_of(settings))
+    pipelines = pipelines_of(settings, (recipe,))
+    add_stacks(app, settings, tuple(contracts), (recipe,), pipelines)
     change(app)
     return _written(app, folder)
 

@@ -37,6 +37,7 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
     "sagemaker": (
         ("list_mlflow_apps", "Summaries", "Arn"),
         ("list_model_package_groups", "ModelPackageGroupSummaryList", "ModelPackageGroupName"),
+        ("list_pipelines", "PipelineSummaries", "PipelineName"),
     ),
     "sns": (("list_topics", "Topics", "TopicArn"),),
 }

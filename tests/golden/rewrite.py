@@ -17,7 +17,7 @@ from sashiko.aws.templates import read_templates
 from sashiko.commands.permissions import text
 from sashiko.files import canonical_json
 from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -41,20 +41,28 @@ def settings_schema() -> dict[str, Any]:
     return schema
 
 
-def definition(recipe: str) -> bytes:
+def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
     """The definition as `python -m pipelines` prints it, in a process of its own.
 
     It is built from upstream's files alone: a fork may change every environment's settings, local's
-    too, and the golden files stay as they are.
+    too, and the golden files stay as they are. Its folder is no checkout, so no commit is in it.
+
+    Args:
+        recipe: its path.
+        environment: the environment's name.
+        own: lines of the environment's file beside the account.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("contracts", "recipes"):
-            (Path(folder) / name).symlink_to(ROOT / name)
-        (Path(folder) / "config").mkdir()
-        shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
-        (Path(folder) / "config/local.yaml").write_text(f'account: "{_ACCOUNT}"\n')
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("contracts", "recipes"):
+            (folder / part).symlink_to(ROOT / part)
+        (folder / "config").mkdir()
+        shutil.copy(ROOT / "config/base.yaml", folder / "config/base.yaml")
+        (folder / f"config/{environment}.yaml").write_text(f'account: "{_ACCOUNT}"\n{own}')
+        settings = load_settings(environment, folder=folder / "config")
+        (folder / "settings.json").write_text(settings.model_dump_json())
         return subprocess.run(
-            [sys.executable, "-m", "pipelines", "--env", "local", "--recipe", recipe],
+            [sys.executable, "-m", "pipelines", "--settings=settings.json", f"--recipe={recipe}"],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -70,7 +78,7 @@ def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
     from infra.security_rules.stores import STATEFUL
 
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("contracts", "recipes"):
+        for name in ("contracts", "pipelines", "recipes"):
             (Path(folder) / name).symlink_to(ROOT / name)
         (Path(folder) / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
@@ -115,8 +123,10 @@ def schemas() -> dict[Path, bytes]:
 
 def definitions() -> dict[Path, bytes]:
     """Path -> content of the golden definitions."""
+    recipe = "recipes/complaints.yaml"
     return {
-        ROOT / "tests/golden/complaints.definition.json": definition("recipes/complaints.yaml"),
+        ROOT / "tests/golden/complaints.definition.json": definition(recipe),
+        ROOT / "tests/golden/complaints.definition.dev.json": definition(recipe, "dev"),
     }
 
 

@@ -18,6 +18,7 @@ PASSED_TO = {
     "AWS::Glue::Job": "glue.amazonaws.com",
     "AWS::LakeFormation::Resource": "lakeformation.amazonaws.com",
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
+    "AWS::SageMaker::Pipeline": "sagemaker.amazonaws.com",
 }
 # Which service asks KMS on the caller's behalf.
 THROUGH = {"AWS::ECR::Repository": "ecr.us-east-1.amazonaws.com"}
@@ -84,6 +85,10 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::SageMaker::ModelPackageGroup": {
         "model-package-group": "arn:aws:sagemaker:{here}:model-package-group/"
         "{ModelPackageGroupName}"
+    },
+    "AWS::SageMaker::Pipeline": {
+        "pipeline": "arn:aws:sagemaker:{here}:pipeline/{PipelineName}",
+        "role": "{RoleArn}",
     },
 }
 

@@ -1,6 +1,8 @@
 """What CloudFormation asks of AWS in a deploy: the actions of each resource's handlers, on ARNs."""
 
 import functools
+import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from tests.infra.variants import VARIANTS, settings_of, synthesized
 # A fork's contract may have row filters, which the shipped ones do not.
 FILTERED = "dev with row filters"
 EVERY = (*VARIANTS, FILTERED)
+_STACK_OUTPUT = re.compile(r'"Fn::GetStackOutput": \{"StackName": "([^"]+)"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,9 @@ def types_of(variant: str) -> set[str]:
 
 @functools.cache
 def asked(variant: str) -> tuple[Asked, ...]:
-    """What all handlers of all resources of a variant need, and the bootstrap's version."""
-    return (*_handlers(variant), _version(_templates(variant)))
+    """What all handlers of all resources of a variant need, and what the templates look up."""
+    templates = _templates(variant)
+    return (*_handlers(variant), _version(templates), *_outputs(templates))
 
 
 @functools.cache
@@ -104,6 +108,16 @@ def _version(templates: Templates) -> Asked:
     return Asked(
         kind="parameter", resource="BootstrapVersion", action=request.action, requests=(request,)
     )
+
+
+def _outputs(templates: Templates) -> Iterator[Asked]:
+    """CloudFormation describes each stack that another one's template takes an output of."""
+    for name, stack in templates.stacks.items():
+        for producer in sorted(set(_STACK_OUTPUT.findall(json.dumps(stack.template)))):
+            here = f"{templates.region}:{templates.account}"
+            arn = f"arn:aws:cloudformation:{here}:stack/{producer}/some"
+            request = Request(action="cloudformation:DescribeStacks", resource=arn, complete=True)
+            yield Asked(kind="output", resource=name, action=request.action, requests=(request,))
 
 
 def _requests(

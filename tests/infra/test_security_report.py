@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.variants import contracts_of, new_app, recipes_of, settings_of
+from tests.infra.variants import contracts_of, new_app, pipelines_of, recipes_of, settings_of
 
 ROOT = Path(__file__).parents[2]
 NIST = "NIST.800.53.R5"
@@ -137,7 +137,8 @@ def test_nists_findings_are_explained(variant):
     from infra.security_rules.plugin import add_rules
 
     app, settings = new_app(), settings_of(variant)
-    add_stacks(app, settings, contracts_of(settings), recipes_of(settings))
+    recipes = recipes_of(settings)
+    add_stacks(app, settings, contracts_of(settings), recipes, pipelines_of(settings, recipes))
     add_rules(app, retains=settings.on_destroy == "retain", nist=True)
     app.synth()  # it fails on a finding without a reason
 

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "http://127.0.0.1:9"
+PROGRESS = "building the pipeline's definition\n"
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def project(tmp_path):
 
 
 def _copy(folder):
-    for name in ("config", "contracts", "recipes"):
+    for name in ("config", "contracts", "pipelines", "recipes"):
         shutil.copytree(ROOT / name, folder / name)
     return folder
 
@@ -132,7 +133,7 @@ def test_bad_input_is_one_message(project, name):
     process = _synth(project)
 
     assert process.returncode == 1
-    assert process.stderr.startswith("error: ")
+    assert process.stderr.removeprefix(PROGRESS).startswith("error: ")
     assert "Traceback" not in process.stderr
     assert [word for word in words if word not in process.stderr] == []
 

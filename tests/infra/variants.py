@@ -59,6 +59,13 @@ def recipes_of(settings: Any) -> Any:
     return (load_recipe(ROOT / f"recipes/{settings.recipe}.yaml"),)
 
 
+def pipelines_of(settings: Any, recipes: Any) -> Any:
+    """The recipes' pipelines, compiled once for all test processes."""
+    from infra.inputs import compile_pipelines
+
+    return compile_pipelines(settings, recipes, home=ROOT / ".pytest_cache/sashiko")
+
+
 def new_app() -> Any:
     """An app as the command line starts it, with the feature flags of cdk.json."""
     from aws_cdk import App
@@ -77,7 +84,8 @@ def synthesized(variant: str) -> Path:
 
     app = new_app()
     settings = settings_of(variant)
-    add_stacks(app, settings, contracts_of(settings), recipes_of(settings))
+    recipes = recipes_of(settings)
+    add_stacks(app, settings, contracts_of(settings), recipes, pipelines_of(settings, recipes))
     folder = Path(app.synth().directory)
     write_policies(settings, folder / "bootstrap")
     return folder

@@ -7,9 +7,21 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("local", "dev", "prod")
+# What a fork may set, on dev and the default recipe: the settings' change, the recipe's overrides.
+CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "as it comes": ({}, ()),
+    "spot": ({"jobs": {"training": {"spot": {"max_wait": "12h"}}}}, ()),
+    "volume key": ({"jobs": {"training": {"instance_type": "ml.m5.2xlarge"}}}, ()),
+    "clarify": ({"bias": {"backend": "clarify"}}, ()),
+    "bias not judged": (
+        {},
+        ("bias={judged: false, reason: none, gates: []}", "reweighing={facets: []}"),
+    ),
+}
 
 
 def recipes() -> list[Path]:
@@ -20,20 +32,29 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     from pipelines.offline import set_environment
     from sashiko.recipe import load_recipe
-    from sashiko.settings import load_settings
+    from sashiko.settings import Settings, load_settings
+    from sashiko.yaml_models import deep_merge
 
     environments = [load_settings(name) for name in ENVIRONMENTS]
     set_environment(environments[0])
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
 
+    wanted = {
+        f"{settings.environment}, {path.stem}": (settings, load_recipe(path))
+        for settings in environments
+        for path in recipes()
+    }
+    dev = load_settings("dev")
+    default = ROOT / f"recipes/{dev.recipe}.yaml"
+    for name, (change, overrides) in CHOICES.items():
+        changed = deep_merge(dev.model_dump(mode="json"), change)
+        recipe = load_recipe(default, overrides=overrides)
+        wanted[name] = (Settings.model_validate(changed), recipe)
     built = {}
-    for settings in environments:
-        for path in recipes():
-            recipe = load_recipe(path)
-            pipeline = build_pipeline(settings, recipe, contract_file=Path(recipe.contract))
-            name = f"{settings.environment}, {path.stem}"
-            built[name] = json.loads(pipeline.definition())
+    for name, (settings, recipe) in wanted.items():
+        pipeline = build_pipeline(settings, recipe, contract_file=Path(recipe.contract))
+        built[name] = json.loads(pipeline.definition())
     print(json.dumps(built))
 
 

@@ -14,7 +14,7 @@ from sashiko.definition.validator.check import check_definition
 from sashiko.definition.validator.limits import limit_problem
 from sashiko.errors import InputError
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
-from tests.pipeline.every_definition import ENVIRONMENTS, ROOT, recipes
+from tests.pipeline.every_definition import CHOICES, ENVIRONMENTS, ROOT, recipes
 from tests.pipeline.faults import (
     SNAPSHOT,
     TRAIN,
@@ -25,9 +25,10 @@ from tests.pipeline.faults import (
     set_parameter,
 )
 from tests.pipeline.reference_faults import REFERENCE_FAULTS, read
+from tests.pipeline.retry_faults import RETRY_FAULTS
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-FAULTS = ARGUMENT_FAULTS | REFERENCE_FAULTS
+FAULTS = ARGUMENT_FAULTS | REFERENCE_FAULTS | RETRY_FAULTS
 
 
 def problems(definition: Any) -> list[str]:
@@ -58,20 +59,8 @@ def test_every_problem_is_a_line() -> None:
     ]
 
 
-@pytest.fixture(scope="module")
-def compiled() -> dict[str, Any]:
-    """Every environment and recipe, a fork's too, built in one process."""
-    done = subprocess.run(
-        [sys.executable, "tests/pipeline/every_definition.py"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
 @pytest.mark.parametrize(
-    "name", [f"{env}, {path.stem}" for env in ENVIRONMENTS for path in recipes()]
+    "name", [*(f"{env}, {path.stem}" for env in ENVIRONMENTS for path in recipes()), *CHOICES]
 )
 def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> None:
     checked = check_definition(compiled[name])

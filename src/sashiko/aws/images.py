@@ -58,7 +58,7 @@ class JobImages:
     Attributes:
         job: most steps.
         train: Train.
-        bias: the bias steps that Clarify's image could run.
+        bias: the bias steps; Clarify's own image where the settings say so.
         compile: Compile. A Neuron artifact is tied to its compiler, so the serving image itself
             makes it; an ONNX one is not, and the CPU serving image's torch is too old to.
         serving: no job but the endpoint: the compile lock names it.
@@ -119,15 +119,16 @@ def job_images(settings: Settings, target: str) -> JobImages:
         target: what the recipe compiles for.
 
     Raises:
-        InputError: if there is no serving image for the target, or none in the region, or if the
-            training image does not run on the instance type that the settings name.
+        InputError: if there is no serving image for the target, or one is not in the region, if
+            the training image does not run on the instance type that the settings name, or if
+            Clarify's image is to run on this machine.
     """
     _check_training(settings)
     job, serving = _own(settings, "job"), _serving(settings, target)
     return JobImages(
         job=job,
         train=_own(settings, "train"),
-        bias=_own(settings, "bias"),
+        bias=_bias(settings),
         compile=serving if serving.compiler else job,
         serving=serving,
     )
@@ -193,6 +194,17 @@ def _check_training(settings: Settings) -> None:
             f"training image ({base.tag}) does not run on {instance}, nor on any other of "
             f"{', '.join(f'ml.{family}' for family in base.not_on)}; ml.g5.xlarge is the default"
         )
+
+
+def _bias(settings: Settings) -> JobImage:
+    if settings.bias.backend == "own":
+        return _own(settings, "bias")
+    if settings.environment == "local":
+        raise InputError(
+            f"{file_of('bias', settings.environment)}: key `bias.backend`: `clarify` is an image "
+            "of AWS, which this machine does not run; local takes `own`"
+        )
+    return JobImage(uri=aws_image(settings, "clarify").uri, entrypoint=())
 
 
 def _serving(settings: Settings, target: str) -> JobImage:

@@ -68,7 +68,7 @@ def resolve(value: Any, scope: Scope) -> Any:
 _NO_VALUE = object()
 
 
-def _call(function: str, argument: Any, scope: Scope) -> Any:
+def _call(function: str, argument: Any, scope: Scope) -> Any:  # noqa: PLR0911  # one a function
     match function:
         case "Ref":
             return _ref(argument, scope)
@@ -79,6 +79,8 @@ def _call(function: str, argument: Any, scope: Scope) -> Any:
                 else (argument[0], "", argument[1])
             )
             return _attribute(logical, attribute, scope)
+        case "Fn::GetStackOutput":
+            return f"<{argument['StackName']}.{argument['OutputName']}>"
         case "Fn::Join":
             separator, parts = argument
             return separator.join(str(part) for part in resolve(parts, scope))
@@ -90,7 +92,7 @@ def _call(function: str, argument: Any, scope: Scope) -> Any:
         case "Fn::Select":
             index, items = argument
             return resolve(items, scope)[int(index)]
-    known = "Ref, Fn::GetAtt, Fn::Join, Fn::Sub, Fn::Split, Fn::Select"
+    known = "Ref, Fn::GetAtt, Fn::GetStackOutput, Fn::Join, Fn::Sub, Fn::Split, Fn::Select"
     raise InputError(
         f"{scope.file}: {function} is not understood here; known are {known}. Write the value out, "
         "or add the function to src/sashiko/aws/intrinsics.py"

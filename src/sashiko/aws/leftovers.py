@@ -107,6 +107,11 @@ NAMED = {
         given={"ModelPackageGroupName": ("ModelPackageGroupName",)},
         absent=("ValidationException",),
     ),
+    "AWS::SageMaker::Pipeline": _Named(
+        call=("sagemaker", "describe_pipeline"),
+        given={"PipelineName": ("PipelineName",)},
+        absent=("ResourceNotFound",),
+    ),
 }
 # Of resources that failed to be made, or are kept, a stack says so in its list.
 _NOT_OWNED = {"CREATE_FAILED", "DELETE_COMPLETE", "DELETE_SKIPPED"}

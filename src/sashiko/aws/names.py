@@ -78,7 +78,21 @@ def database_name(settings: Settings) -> str:
 
 def workgroup_name(settings: Settings, view: SnapshotView) -> str:
     """Names the Athena workgroup that snapshots of a view are taken through."""
-    return f"{prefix(settings)}-snapshots-{view}"
+    return f"{_workgroups(settings)}-{view}"
+
+
+def lake_uri(settings: Settings) -> str:
+    """Returns what the pipeline calls an account's lake: workgroups, and the database."""
+    return f"athena://{_workgroups(settings)}/{database_name(settings)}"
+
+
+def _workgroups(settings: Settings) -> str:
+    return f"{prefix(settings)}-snapshots"
+
+
+def pipeline_name(settings: Settings, recipe: str) -> str:
+    """Names a recipe's pipeline."""
+    return f"{prefix(settings)}-{recipe}"
 
 
 def exploration_workgroup_name(settings: Settings) -> str:

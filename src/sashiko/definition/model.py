@@ -58,6 +58,7 @@ class Step:
         cached: whether a run may take the result of an earlier one.
         expires: how long such a result may be used, an ISO 8601 duration; "" for ever.
         property_files: the JSON files that expressions may read.
+        retry_policies: when SageMaker starts it again, as JSON; this machine does not.
         within: the branches around the step, outermost first.
     """
 
@@ -68,6 +69,7 @@ class Step:
     cached: bool
     expires: str
     property_files: tuple[PropertyFile, ...]
+    retry_policies: Any
     within: tuple[Branch, ...]
 
     @property
@@ -78,10 +80,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Definition:
-    """A whole definition; `steps` holds those in branches too, in the order of the file."""
+    """A whole definition.
+
+    Attributes:
+        parameters: what an execution is started with.
+        steps: those in branches too, in the order of the file.
+        experiment: what SageMaker names experiment and trial, as JSON; none if empty.
+    """
 
     parameters: tuple[Parameter, ...]
     steps: tuple[Step, ...]
+    experiment: Mapping[str, Any]
 
     def step(self, name: str) -> Step | None:
         """Returns the step of that name, or None."""
@@ -98,6 +107,11 @@ def parse_definition(value: Any) -> Definition:
     _check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
     if value.get("MlflowConfig") is not None:
         raise InputError("definition, MlflowConfig: not supported; pass a tracking URI instead")
+    experiment = value.get("PipelineExperimentConfig")
+    if experiment is not None:
+        keys = ("ExperimentName", "TrialName")
+        where = "definition, PipelineExperimentConfig"
+        _check_keys(experiment, allowed=keys, required=keys, where=where)
     parameters = tuple(
         _parameter(item, where=f"definition, Parameters[{index}]")
         for index, item in enumerate(value.get("Parameters") or ())
@@ -105,7 +119,7 @@ def parse_definition(value: Any) -> Definition:
     steps = tuple(_steps(value["Steps"], where="definition, Steps", within=()))
     _check_unique([item.name for item in parameters], what="parameter")
     _check_unique([step.name for step in steps], what="step")
-    return Definition(parameters=parameters, steps=steps)
+    return Definition(parameters=parameters, steps=steps, experiment=experiment or {})
 
 
 def _parameter(value: Any, *, where: str) -> Parameter:
@@ -166,6 +180,7 @@ def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -
             _property_file(item, where=f"{where}, PropertyFiles[{index}]")
             for index, item in enumerate(value.get("PropertyFiles") or ())
         ),
+        retry_policies=value.get("RetryPolicies") or [],
         within=within,
     )
     for key, outcome, steps in branches:

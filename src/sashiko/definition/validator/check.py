@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sashiko.definition.expressions import Context, resolve
 from sashiko.definition.graph import build_graph
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.definition.parameters import check_parameter
 from sashiko.definition.validator.api import shape
+from sashiko.definition.validator.arguments import check_value
 from sashiko.definition.validator.limits import limit_problem
 from sashiko.definition.validator.steps import check_step, known_values, problem_of
 from sashiko.errors import InputError
@@ -41,6 +43,7 @@ def check_definition(value: Any) -> Checked:
     # The graph has a problem of its own only where steps wait for each other in a circle.
     lines = [
         *_check_parameters(definition),
+        *_check_experiment(definition, context),
         *(line for line in judged if line is not None),
         *problem_of(build_graph, definition),
     ]
@@ -54,3 +57,15 @@ def _check_parameters(definition: Definition) -> Iterator[str]:
         if problem := limit_problem(parameter.name, shape("PipelineParameterName")):
             yield f"parameter `{parameter.name}`, Name: {problem}"
         yield from problem_of(check_parameter, parameter)
+
+
+def _check_experiment(definition: Definition, context: Context) -> Iterator[str]:
+    def resolved(value: Any, where: str) -> Any:
+        return resolve(value, context, where=where)
+
+    for key, value in definition.experiment.items():
+        where = f"definition, PipelineExperimentConfig.{key}"
+        name = shape("ExperimentEntityName")
+        for problem in check_value(value, name, where=where, resolve=resolved):
+            if problem is not None:
+                yield problem

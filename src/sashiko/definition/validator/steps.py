@@ -14,6 +14,7 @@ from sashiko.definition.validator.api import job_api, shape
 from sashiko.definition.validator.arguments import Resolve, check_value
 from sashiko.definition.validator.described import described
 from sashiko.definition.validator.limits import limit_problem
+from sashiko.definition.validator.retries import check_retries
 from sashiko.definition.validator.unknown import stand_in
 from sashiko.errors import InputError
 
@@ -63,6 +64,7 @@ def check_step(
         yield f"{where}, Name: {problem}"
     yield from problem_of(awaited_steps, step, definition)
     yield from problem_of(check_expiry, step)
+    yield from check_retries(step)
     if step.is_job:
         yield from _check_job(step, where=f"{where}, Arguments", resolve=resolve)
     else:

@@ -1,7 +1,12 @@
-"""SageMaker: the model registry and the MLflow App."""
+"""SageMaker: the model registry, the MLflow App and pipelines."""
 
+import json
 from typing import Any
 
+from sashiko.definition.validator.check import check_definition
+from sashiko.errors import InputError
+
+from ..engine.errors import ResourceError
 from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
@@ -68,4 +73,49 @@ class MlflowApp(ResourceType):
         return {"Arn": physical_id, "Status": found["Status"]}
 
 
-TYPES = (MlflowApp, ModelPackageGroup)
+class Pipeline(ResourceType):
+    """A pipeline; SageMaker judges its definition, and so does the validator in its place."""
+
+    name = "AWS::SageMaker::Pipeline"
+    updated = frozenset({"PipelineDefinition", "PipelineDescription", "RoleArn", "Tags"})
+    handled = updated | {"PipelineName"}
+
+    def create(self, at: Place, wanted: Properties) -> str:
+        tags = wanted.get("Tags", [])
+        at.aws("sagemaker").create_pipeline(**_checked(at, wanted), Tags=tags)
+        return str(wanted["PipelineName"])
+
+    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        api = at.aws("sagemaker")
+        api.update_pipeline(**_checked(at, new))
+        arn = api.describe_pipeline(PipelineName=physical_id)["PipelineArn"]
+        api.delete_tags(ResourceArn=arn, TagKeys=[tag["Key"] for tag in old.get("Tags", [])])
+        api.add_tags(ResourceArn=arn, Tags=new.get("Tags", []))
+
+    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
+        at.aws("sagemaker").delete_pipeline(PipelineName=physical_id)
+
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        found = at.aws("sagemaker").describe_pipeline(PipelineName=physical_id)
+        return {
+            "PipelineName": found["PipelineName"],
+            "PipelineDescription": found.get("PipelineDescription"),
+            "PipelineDefinition": {"PipelineDefinitionBody": found["PipelineDefinition"]},
+            "RoleArn": found["RoleArn"],
+            "Tags": at.aws("sagemaker").list_tags(ResourceArn=found["PipelineArn"])["Tags"],
+        }
+
+
+def _checked(at: Place, wanted: Properties) -> Properties:
+    """Returns the request, after what SageMaker looks at before it takes a pipeline."""
+    body = wanted["PipelineDefinition"]["PipelineDefinitionBody"]
+    try:
+        check_definition(json.loads(body))
+    except (ValueError, InputError) as error:
+        raise ResourceError(f"PipelineDefinition: {error}") from error
+    at.aws("iam").get_role(RoleName=_name(wanted["RoleArn"]))
+    kept = {key: item for key, item in wanted.items() if key not in ("PipelineDefinition", "Tags")}
+    return {**kept, "PipelineDefinition": body}
+
+
+TYPES = (MlflowApp, ModelPackageGroup, Pipeline)

@@ -1,0 +1,91 @@
+"""A SageMaker pipeline whose body is the definition that `sashiko run` interprets."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aws_cdk import Fn, Tags
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from sashiko.aws.deploy_time import stand_ins
+from sashiko.aws.names import pipeline_name
+from sashiko.errors import InputError
+from sashiko.settings import Settings
+
+# A template may have 1 MB in all, and change sets and diffs of a larger body help nobody.
+LARGEST_BODY: Final = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A recipe's pipeline as the SageMaker SDK has compiled it.
+
+    Attributes:
+        recipe: the recipe's name.
+        definition: the definition's JSON value, with stand-ins for what a deploy alone knows.
+        commit: what it was compiled from, for the tag.
+    """
+
+    recipe: str
+    definition: Mapping[str, Any]
+    commit: str
+
+
+class CompiledPipeline(Construct):
+    """The pipeline, inline in the template, so that a change shows in `cdk diff`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        compiled: Compiled,
+        values: Mapping[str, str],
+    ) -> None:
+        """Makes the pipeline.
+
+        Args:
+            scope: the Pipeline stack.
+            id: the construct's id.
+            settings: the environment.
+            compiled: what SageMaker runs.
+            values: stand-in -> reference to what it stands for.
+
+        Raises:
+            InputError: if a stand-in has no value, or the body is too large.
+        """
+        super().__init__(scope, id)
+        pipeline = sagemaker.CfnPipeline(
+            self,
+            "Pipeline",
+            pipeline_name=pipeline_name(settings, compiled.recipe),
+            pipeline_description=f"Fine-tunes and registers {compiled.recipe}; every gate blocks",
+            pipeline_definition={"PipelineDefinitionBody": _body(compiled, values)},
+            role_arn=settings.role_arn("pipeline"),
+        )
+        Tags.of(pipeline).add("git-commit", compiled.commit)
+
+
+def _body(compiled: Compiled, values: Mapping[str, str]) -> str:
+    body = json.dumps(compiled.definition, separators=(",", ":"))
+    size = len(body.encode())
+    if size > LARGEST_BODY:
+        raise InputError(
+            f"recipe {compiled.recipe}: its pipeline's definition has {size:,} bytes, more than "
+            f"{LARGEST_BODY:,}: make `pipelines/` say less in arguments and environments, and put "
+            "what is long into a step's configuration file"
+        )
+    wanted = stand_ins(body)
+    if left := [stand_in for stand_in in wanted if stand_in not in values]:
+        raise InputError(
+            f"recipe {compiled.recipe}: its pipeline's definition holds {', '.join(left)}, for "
+            "which infra/stacks/pipeline.py has no value"
+        )
+    body = body.replace("${", "${!")  # CloudFormation's escape
+    names = {stand_in: stand_in.replace("-", "") for stand_in in wanted}
+    for stand_in, name in names.items():
+        body = body.replace(f'"{stand_in}"', f'"${{{name}}}"')
+    return Fn.sub(body, {name: values[stand_in] for stand_in, name in names.items()})

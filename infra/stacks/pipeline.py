@@ -1,0 +1,67 @@
+"""The SageMaker pipelines, from the definitions that run on a laptop too."""
+
+from collections.abc import Mapping, Sequence
+
+from constructs import Construct
+
+from infra.components.compiled_pipeline import Compiled, CompiledPipeline
+from infra.stacks.base import EnvironmentStack
+from infra.stacks.data_lake import DataLake
+from infra.stacks.network import Network
+from infra.stacks.platform import Platform
+from sashiko.aws import deploy_time
+from sashiko.settings import Settings
+
+
+class Pipeline(EnvironmentStack):
+    """A pipeline for each recipe of the environment."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        pipelines: Sequence[Compiled],
+        network: Network,
+        lake: DataLake,
+        platform: Platform,
+    ) -> None:
+        """Makes the pipelines.
+
+        Args:
+            scope: the app.
+            settings: the environment.
+            pipelines: what SageMaker runs.
+            network: where jobs run.
+            lake: whose keys jobs encrypt with.
+            platform: whose MLflow App they write to.
+
+        Raises:
+            InputError: if a definition is too large, or asks for a value that no stack has.
+        """
+        super().__init__(
+            scope,
+            "Pipeline",
+            settings=settings,
+            stateful=False,
+            description="The SageMaker pipeline from governed data to a registered model",
+        )
+        values = _values(settings, network=network, lake=lake, platform=platform)
+        for compiled in pipelines:
+            CompiledPipeline(
+                self, compiled.recipe, settings=settings, compiled=compiled, values=values
+            )
+
+
+def _values(
+    settings: Settings, *, network: Network, lake: DataLake, platform: Platform
+) -> Mapping[str, str]:
+    """Returns stand-in -> what it stands for: what is made once and stays, read by name."""
+    subnets = zip(deploy_time.subnet_ids(settings), network.subnet_ids, strict=True)
+    keys = {deploy_time.key_arn(domain): arn for domain, arn in lake.key_arns.items()}
+    return {
+        **dict(subnets),
+        **keys,
+        deploy_time.security_group_id(): network.jobs_group_id,
+        deploy_time.tracking_uri(): platform.tracking_arn,
+    }

@@ -1,0 +1,69 @@
+"""What an account adds to each job, and this machine has not: a VPC, keys, tags.
+
+The pipeline role's guardrails (infra/components/guardrails.py) deny a job that lacks any of it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sagemaker.core.shapes import Tag
+from sagemaker.core.workflow.entities import PipelineVariable
+
+from sashiko.aws import deploy_time
+from sashiko.aws.instances import has_local_disk
+from sashiko.aws.names import bucket_name
+from sashiko.settings import Settings
+
+Uri = Any  # a string, or a pipeline variable that becomes one
+
+
+def vpc(settings: Settings) -> dict[str, Sequence[str]]:
+    """Returns where a job runs, as options that processing and training share."""
+    if settings.environment == "local":
+        return {}
+    return {
+        "security_group_ids": [deploy_time.security_group_id()],
+        "subnets": list(deploy_time.subnet_ids(settings)),
+    }
+
+
+def traffic_encrypted(settings: Settings) -> bool | None:
+    """Says whether traffic between containers is encrypted; None where nothing is said of it."""
+    return None if settings.environment == "local" else True
+
+
+def volume_key(settings: Settings, instance_type: str) -> str | None:
+    """Returns the key of a job's volume; None where the machine's own disks have one of theirs."""
+    if settings.environment == "local" or has_local_disk(instance_type):
+        return None
+    return deploy_time.key_arn("ml")
+
+
+def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
+    """Returns the key of a job's outputs: SageMaker takes one for all of them.
+
+    A job that writes rows into the snapshots bucket writes all under that bucket's key, its verdict
+    too: who reads a verdict may open it, while rows under the artifacts' key would lie open to
+    whoever reads artifacts.
+    """
+    if settings.environment == "local":
+        return None
+    snapshots = f"s3://{bucket_name(settings, 'snapshots')}/"
+    rows = any(_begins(uri).startswith(snapshots) for uri in uris)
+    return deploy_time.key_arn("snapshots" if rows else "ml")
+
+
+def tags(settings: Settings) -> list[Tag] | None:
+    """Returns a job's tags: those that every resource of the environment has."""
+    if settings.environment == "local":
+        return None
+    found = {"project": settings.project, "environment": settings.environment}
+    return [Tag(key=key, value=value) for key, value in found.items()]
+
+
+def _begins(uri: Uri) -> str:
+    """Returns the literal beginning of a URI."""
+    if isinstance(uri, PipelineVariable):
+        [(_, join)] = uri.expr.items()
+        return f"{join['Values'][0]}/"
+    return str(uri)

@@ -1,0 +1,56 @@
+"""What an execution is started with: in an account the data's version, the rest has a default."""
+
+from dataclasses import dataclass
+
+from sagemaker.core.workflow.parameters import ParameterString
+
+from sashiko.aws import deploy_time
+from sashiko.aws.names import lake_uri
+from sashiko.settings import Settings
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The pipeline's parameters.
+
+    Attributes:
+        lake_uri: where the lake lies; its scheme picks the engine.
+        as_of: the version of the table's data.
+        registry: which kind of registry.
+        tracking_uri: of MLflow.
+        run_manifest_uri: S3 URI of what says which commit the run is of.
+    """
+
+    lake_uri: ParameterString
+    as_of: ParameterString
+    registry: ParameterString
+    tracking_uri: ParameterString
+    run_manifest_uri: ParameterString
+
+    def all(self) -> list[ParameterString]:
+        """Returns them in the order of the definition."""
+        return [
+            self.lake_uri, self.as_of, self.registry, self.tracking_uri, self.run_manifest_uri,
+        ]  # fmt: skip
+
+
+def parameters(settings: Settings, *, run_manifest_uri: str) -> Parameters:
+    """Declares the parameters of an environment.
+
+    Args:
+        settings: the environment. `local` has no defaults: this machine gives every value.
+        run_manifest_uri: where `sashiko stage` puts the run manifest of the commit at hand.
+    """
+    local = settings.environment == "local"
+
+    def declared(name: str, default: str, allowed: list[str] | None = None) -> ParameterString:
+        value = None if local else default
+        return ParameterString(name, default_value=value, enum_values=allowed)
+
+    return Parameters(
+        lake_uri=declared("LakeUri", lake_uri(settings)),
+        as_of=ParameterString("AsOf"),
+        registry=declared("ModelRegistry", "sagemaker", ["mlflow", "sagemaker"]),
+        tracking_uri=declared("MlflowTrackingUri", deploy_time.tracking_uri()),
+        run_manifest_uri=declared("RunManifestUri", run_manifest_uri),
+    )

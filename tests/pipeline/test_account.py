@@ -1,0 +1,183 @@
+"""What an account's definition adds to the one that runs on a laptop, and what a choice changes."""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sashiko.aws.deploy_time import key_arn, stand_ins
+from sashiko.aws.images import aws_image
+from sashiko.settings import load_settings
+from tests.pipeline.every_definition import ROOT
+from tests.pipeline.faults import Json, find
+
+LOCAL = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+DEV = json.loads((ROOT / "tests/golden/complaints.definition.dev.json").read_text())
+# Steps that ask a service for something while they run: the others have no network at all.
+NOT_ISOLATED = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "Register"}
+# What the design says always runs, and what logs a run.
+NOT_CACHED = NOT_ISOLATED
+
+
+def jobs(definition: Json) -> dict[str, Json]:
+    """Step -> the step, of those that run a job."""
+
+    def walk(steps: list[Json]) -> Iterator[Json]:
+        for step in steps:
+            yield step
+            for branch in ("IfSteps", "ElseSteps"):
+                yield from walk(step["Arguments"].get(branch, []))
+
+    return {
+        item["Name"]: item for item in walk(definition["Steps"]) if "RoleArn" in item["Arguments"]
+    }
+
+
+def network(job: Json) -> Json:
+    """A processing job says it in one place, a training job in three."""
+    return job.get("NetworkConfig", job)
+
+
+def test_an_account_changes_no_step_and_no_command() -> None:
+    """The structure is one: what differs is where a job runs, and under which names."""
+
+    def bare(definition: Json) -> Any:
+        for step in jobs(definition).values():
+            job = step["Arguments"]
+            for place in (job, network(job)):
+                place.pop("VpcConfig", None)
+                place.pop("EnableInterContainerTrafficEncryption", None)
+            job.pop("Tags", None)
+            for config in ("ProcessingOutputConfig", "OutputDataConfig"):
+                job.get(config, {}).pop("KmsKeyId", None)
+            job.get("ProcessingResources", {}).get("ClusterConfig", {}).pop("VolumeKmsKeyId", None)
+        for parameter in definition["Parameters"]:
+            parameter.pop("DefaultValue", None)
+        return json.loads(json.dumps(definition).replace("sashiko-dev", "sashiko-local"))
+
+    changed = [
+        (one, other)
+        for one, other in zip(_leaves(bare(copy.deepcopy(DEV))), _leaves(LOCAL), strict=True)
+        if one != other
+    ]
+    # This machine's registry is its own, so that a group needs no prefix there.
+    assert {*changed} == {("sashiko-local-complaint-triage", "complaint-triage")}
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield key
+            yield from _leaves(value[key])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+@pytest.mark.parametrize("name", jobs(DEV))
+@pytest.mark.control("SC-28")
+def test_each_job_is_in_the_vpc_encrypted_limited_and_tagged(name: str) -> None:
+    job = jobs(DEV)[name]["Arguments"]
+
+    assert network(job)["VpcConfig"] == {
+        "SecurityGroupIds": ["DeployTime-SecurityGroup"],
+        "Subnets": ["DeployTime-Subnet-a", "DeployTime-Subnet-b"],
+    }
+    assert network(job)["EnableInterContainerTrafficEncryption"] is True
+    assert network(job)["EnableNetworkIsolation"] is (name not in NOT_ISOLATED)
+    assert 0 < job["StoppingCondition"]["MaxRuntimeInSeconds"] <= 4 * 3600
+    tags = {tag["Key"]: tag["Value"] for tag in job["Tags"]}
+    assert tags == {"project": "sashiko", "environment": "dev"}
+
+
+@pytest.mark.control("SC-28")
+def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it() -> None:
+    """One key for all outputs of a job: with rows or their facets, that of the snapshots."""
+    keys = {
+        name: (
+            step["Arguments"].get("ProcessingOutputConfig") or step["Arguments"]["OutputDataConfig"]
+        )["KmsKeyId"]
+        for name, step in jobs(DEV).items()
+    }
+    private = {"Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "Weights", "BiasInput"}
+    assert {name for name, key in keys.items() if key == key_arn("snapshots")} == private
+    assert {key for name, key in keys.items() if name not in private} == {key_arn("ml")}
+
+
+def test_volumes_are_encrypted_where_the_machine_does_not_do_it_itself(
+    compiled: dict[str, Any],
+) -> None:
+    def cluster(definition: Json, step: str) -> Json:
+        job = find(definition, step)["Arguments"]
+        found = job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
+        return dict(found)
+
+    assert cluster(DEV, "Prepare")["VolumeKmsKeyId"] == key_arn("ml")
+    assert cluster(DEV, "Train")["InstanceType"] == "ml.g5.xlarge"
+    assert "VolumeKmsKeyId" not in cluster(DEV, "Train")  # SageMaker refuses one
+    assert cluster(compiled["volume key"], "Train")["VolumeKmsKeyId"] == key_arn("ml")
+
+
+def test_what_asks_a_service_always_runs_and_the_rest_is_cached() -> None:
+    uncached = {n for n, step in jobs(DEV).items() if not step["CacheConfig"]["Enabled"]}
+    assert uncached == NOT_CACHED
+
+
+def test_every_job_is_tried_again_after_a_fault_of_the_service_and_no_other() -> None:
+    for step in jobs(DEV).values():
+        retried = [name for policy in step["RetryPolicies"] for name in policy["ExceptionType"]]
+        assert sorted(retried) == [
+            "SageMaker.CAPACITY_ERROR",
+            "SageMaker.JOB_INTERNAL_ERROR",
+            "SageMaker.RESOURCE_LIMIT",
+            "Step.SERVICE_FAULT",
+            "Step.THROTTLING",
+        ]
+        for policy in step["RetryPolicies"]:
+            waits = [
+                policy["IntervalSeconds"] * policy["BackoffRate"] ** attempt
+                for attempt in range(policy["MaxAttempts"])
+            ]
+            assert sum(waits) < 2 * 3600
+
+
+def test_an_execution_in_an_account_needs_the_datas_version_alone() -> None:
+    defaults = {item["Name"]: item.get("DefaultValue") for item in DEV["Parameters"]}
+    assert [name for name, value in defaults.items() if value is None] == ["AsOf"]
+    assert defaults["LakeUri"] == "athena://sashiko-dev-snapshots/sashiko_dev"
+    assert defaults["ModelRegistry"] == "sagemaker"
+    assert defaults["RunManifestUri"].startswith("s3://sashiko-dev-artifacts-111122223333-")
+    assert [item for item in LOCAL["Parameters"] if "DefaultValue" in item] == []
+
+
+def test_this_machine_has_no_stand_ins() -> None:
+    assert stand_ins(json.dumps(LOCAL)) == ()
+    assert len(stand_ins(json.dumps(DEV))) == 6
+
+
+def test_spot_changes_how_train_is_paid_for_and_nothing_else(compiled: dict[str, Any]) -> None:
+    spot, plain = (copy.deepcopy(compiled[name]) for name in ("spot", "as it comes"))
+    job = find(spot, "Train")["Arguments"]
+
+    assert job.pop("EnableManagedSpotTraining") is True
+    assert job["StoppingCondition"].pop("MaxWaitTimeInSeconds") == 12 * 3600
+    # An interrupted job goes on from here.
+    assert job["CheckpointConfig"]["S3Uri"].endswith("/checkpoints/complaints/")
+    assert spot == plain
+
+
+def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(
+    compiled: dict[str, Any],
+) -> None:
+    clarify, own = (copy.deepcopy(compiled[name]) for name in ("clarify", "as it comes"))
+    image = aws_image(load_settings("dev"), "clarify").uri
+
+    for step in ("PreBias", "PostBias"):
+        told = find(clarify, step)["Arguments"]["AppSpecification"]
+        assert told == {"ImageUri": image}  # Clarify's container is started without a command
+        told["ImageUri"] = find(own, step)["Arguments"]["AppSpecification"]["ImageUri"]
+    assert clarify == own
