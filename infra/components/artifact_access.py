@@ -161,9 +161,11 @@ class ArtifactAccess(Construct):
         opening = allow(actions, [self._key.key_arn])
         if role not in (*JOB_ROLES, "pipeline"):
             return [opening]
+        # SageMaker asks it of the role of a job whose output it encrypts.
+        encrypting = ["kms:Encrypt"] if role in JOB_ROLES else []
         return [
             opening,
-            allow(["kms:DescribeKey"], [self._key.key_arn]),
+            allow(["kms:DescribeKey", *encrypting], [self._key.key_arn]),
             # The volume of a job's instance is opened by a grant, which SageMaker makes.
             allow(
                 ["kms:CreateGrant"],

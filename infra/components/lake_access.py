@@ -61,6 +61,7 @@ class LakeAccess(Construct):
         self._attach("break-glass", "Reads the lake in an emergency", self._emergency())
         self._attach("training", "Reads what it may train on", self._training())
         self._attach("registrar", "Reads what says which rows a model is of", self._evidence())
+        self._attach("pipeline", "Reads the verdicts on snapshots", [self._verdicts()])
         self._attach("broker", "Takes the training snapshot", self._snapshot("training"))
         self._attach("bias-evaluator", "Takes the facets snapshot", self._facets())
         if self._enforced:
@@ -111,6 +112,8 @@ class LakeAccess(Construct):
             *self._objects("snapshots", [f"{view}/"], (*_READ, *_WRITE)),
             *self._objects("snapshots", [f"{view}/scratch/"], ["s3:DeleteObject"]),
             _key(self._snapshots_key, writes=True),
+            # SageMaker asks them of the role of a job whose output it encrypts.
+            allow(["kms:DescribeKey", "kms:Encrypt"], [self._snapshots_key.key_arn]),
         ]
         # Without Lake Formation a query reads with the role's own rights.
         return statements if self._enforced else [*statements, *self._tables()]
@@ -128,6 +131,21 @@ class LakeAccess(Construct):
             *self._objects("snapshots", [_MANIFEST], _READ),
             _key(self._snapshots_key, writes=False),
         ]
+
+    def _verdicts(self) -> Allowed:
+        """Opens what lies under the snapshots' key in the artifacts bucket: verdicts on rows.
+
+        A job has one key for all its outputs, and a validation writes rows too.
+        """
+        bucket = f"arn:aws:s3:::{bucket_name(self._settings, 'artifacts')}"
+        # With a bucket key S3 names the bucket to KMS, without one the object.
+        named = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
+        through = {"kms:ViaService": f"s3.{self._settings.region}.amazonaws.com"}
+        return allow(
+            ["kms:Decrypt"],
+            [self._snapshots_key.key_arn],
+            conditions={"StringLike": named, "StringEquals": through},
+        )
 
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
         return [

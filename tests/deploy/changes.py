@@ -119,6 +119,15 @@ def _filter_of_a_missing_column(resources: Document) -> str:
     return "Rows"
 
 
+def _instance_that_training_lacks(resources: Document) -> str:
+    ((name, body),) = (
+        item for item in resources.items() if item[1]["Type"] == "AWS::SageMaker::Pipeline"
+    )
+    definition = body["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
+    definition[0] = definition[0].replace("ml.g5.xlarge", "ml.g5.xlage")
+    return name
+
+
 MISTAKES = (
     Mistake(
         name="an unknown property",
@@ -147,5 +156,12 @@ MISTAKES = (
         make=_filter_of_a_missing_column,
         where="Column",
         reason="missing",
+    ),
+    Mistake(
+        name="an instance type that training lacks",
+        stack="Pipeline",
+        make=_instance_that_training_lacks,
+        where="PipelineDefinition: step `Train`, Arguments.ResourceConfig.InstanceType",
+        reason="`ml.g5.xlage` is not known",
     ),
 )

@@ -1,5 +1,6 @@
 """An environment's life by the stock command line: bootstrap, deploy, diff, update, destroy."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.deploy.lake import check_reader, columns, own_tags
 from tests.deploy.parts import ACCOUNT
 from tests.deploy.process import REGION, Emulator, running
 from tests.deploy.stacks import Stacks
-from tests.infra.variants import settings_of
+from tests.infra.variants import pipelines_of, recipes_of, settings_of
 
 Audit = Callable[[Path], tuple[Difference, ...]]
 # An account's settings and its tags outlive the stack: other environments use them.
@@ -93,6 +94,7 @@ def test_every_resource_answers_by_its_physical_id(dev: Emulator) -> None:
         "DataLake",
         "Governance",
         "Platform",
+        "Pipeline",
     }
     assert [item for item in resources if not item.answers()] == []
 
@@ -135,7 +137,7 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
     name = f"cdk-sashiko-cfn-exec-role-{ACCOUNT}-{REGION}"
     iam = dev.client("iam")
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-    parts = ("identities", "stores", "lake", "network", "platform")
+    parts = ("identities", "stores", "lake", "network", "platform", "pipeline")
     assert {item["PolicyName"] for item in attached} == {
         f"cdk-sashiko-execution-{part}-{REGION}" for part in parts
     }
@@ -175,6 +177,50 @@ def test_the_platform_is_as_the_settings_say(dev: Emulator) -> None:
     assert {(a["NotificationType"], a["Threshold"]) for a in alerts} == {
         ("ACTUAL", 80.0),
         ("FORECASTED", 100.0),
+    }
+
+
+def test_the_pipeline_is_the_compiled_definition_with_the_accounts_values(dev: Emulator) -> None:
+    sagemaker = dev.client("sagemaker")
+    found = sagemaker.describe_pipeline(PipelineName="sashiko-dev-complaints")
+    (compiled,) = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
+
+    text = json.dumps(compiled.definition)
+    for stand_in, value in live_values(dev).items():
+        text = text.replace(f'"{stand_in}"', f'"{value}"')
+    assert json.loads(found["PipelineDefinition"]) == json.loads(text)
+    assert found["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-pipeline"
+
+
+def test_an_execution_starts_with_the_datas_version_alone(dev: Emulator) -> None:
+    sagemaker = dev.client("sagemaker")
+    started = sagemaker.start_pipeline_execution(
+        PipelineName="sashiko-dev-complaints",
+        PipelineParameters=[{"Name": "AsOf", "Value": "2026-11-25"}],
+    )
+    found = sagemaker.describe_pipeline_execution(**started)
+    assert found["PipelineExecutionStatus"] == "Succeeded"  # nothing executes here
+
+
+def live_values(dev: Emulator) -> dict[str, str]:
+    """Stand-in -> the value, by the services' own lists: no stack is asked."""
+    ec2, kms = dev.client("ec2"), dev.client("kms")
+    named = [{"Name": "tag:project", "Values": ["sashiko"]}]
+    (subnet,) = ec2.describe_subnets(Filters=named)["Subnets"]
+    groups = [{"Name": "group-name", "Values": ["sashiko-dev-jobs"]}]
+    (group,) = ec2.describe_security_groups(Filters=groups)["SecurityGroups"]
+    (app,) = dev.client("sagemaker").list_mlflow_apps()["Summaries"]
+    keys = {
+        f"DeployTime-Key-{domain}": kms.describe_key(KeyId=f"alias/sashiko-dev-{domain}")[
+            "KeyMetadata"
+        ]["Arn"]
+        for domain in ("ml", "snapshots")
+    }
+    return {
+        **keys,
+        "DeployTime-Subnet-a": subnet["SubnetId"],
+        "DeployTime-SecurityGroup": group["GroupId"],
+        "DeployTime-TrackingUri": app["Arn"],
     }
 
 

@@ -1,0 +1,254 @@
+"""The Pipeline stack: the compiled definition, and roles that may do what its jobs need."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.components.compiled_pipeline import Compiled
+from sashiko.aws.environment import Environment, read_environment
+from sashiko.errors import InputError
+from tests.infra.job_requests import Json, context, denials, jobs_of
+from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, synthesized
+
+KEY = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
+Templates = Callable[[str], dict[str, Json]]
+
+
+def pipeline(templates: Templates, variant: str = "dev") -> Json:
+    """The properties of a variant's pipeline."""
+    (found,) = resources(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline").values()
+    return dict(found["Properties"])
+
+
+def deployed(templates: Templates, variant: str = "dev") -> Json:
+    """The definition as CloudFormation would hand it over, each output as its own reference."""
+    text, values = pipeline(templates, variant)["PipelineDefinition"]["PipelineDefinitionBody"][
+        "Fn::Sub"
+    ]
+    outputs = {name: item["Fn::GetStackOutput"]["OutputName"] for name, item in values.items()}
+    filled = re.sub(r"\$\{(\w+)\}", lambda match: outputs[match[1]], text.replace("${!", "${"))
+    return dict(json.loads(filled))
+
+
+@pytest.fixture(scope="module")
+def jobs(templates: Templates) -> dict[str, Json]:
+    """Step -> arguments, with ids of the form that AWS's have."""
+    text = json.dumps(jobs_of(deployed(templates)))
+    for pattern, value in (
+        (r"PublishOutput\w*?GetAttKey\w+", KEY),
+        (r"PublishOutput\w*?Subnet\w+", "subnet-0a1b2c3d4e5f60718"),
+        (r"PublishOutput\w*?JobsGroup\w+", "sg-0a1b2c3d4e5f60718"),
+    ):
+        text = re.sub(pattern, value, text)
+    return dict(json.loads(text))
+
+
+@pytest.fixture(scope="module")
+def dev() -> Environment:
+    return read_environment(settings_of("dev"), folder=synthesized("dev"))
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod", "iam_only"])
+def test_the_body_is_the_compiled_definition_with_references_in_it(
+    templates: Templates, variant: str
+) -> None:
+    (compiled,) = pipelines_of(settings_of(variant), recipes_of(settings_of(variant)))
+    body = deployed(templates, variant)
+
+    text = json.dumps(compiled.definition)
+    for stand_in, kind in (
+        ("DeployTime-Subnet-a", "Subnet1"),
+        ("DeployTime-Subnet-b", "Subnet2"),
+        ("DeployTime-SecurityGroup", "JobsGroupId"),
+        ("DeployTime-Key-ml", "Keyml"),
+        ("DeployTime-Key-snapshots", "Keysnapshots"),
+        ("DeployTime-TrackingUri", "TrackingApp"),
+    ):
+        (name,) = set(re.findall(rf"PublishOutput\w*{kind}\w*", json.dumps(body))) or {stand_in}
+        text = text.replace(f'"{stand_in}"', f'"{name}"')
+    assert body == json.loads(text)
+    assert "DeployTime" not in json.dumps(body)
+
+
+def test_the_pipeline_runs_as_its_role_under_a_known_name_and_says_its_commit(
+    templates: Templates,
+) -> None:
+    found = pipeline(templates)
+    assert found["PipelineName"] == "sashiko-dev-complaints"
+    assert found["RoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-pipeline"
+    tags = {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+    assert tags.keys() == {"project", "environment", "git-commit"}
+    assert re.fullmatch(r"([0-9a-f]{40}|unknown)(-dirty)?", tags["git-commit"])
+
+
+def _built(**changes: Any) -> Json:
+    """The body of a pipeline that is changed before it is put into a stack."""
+    from aws_cdk import Stack
+
+    from infra.components.compiled_pipeline import CompiledPipeline
+    from tests.infra.variants import new_app
+
+    compiled = Compiled(recipe="r", definition=changes, commit="unknown")
+    app = new_app()
+    CompiledPipeline(
+        Stack(app, "S"), "P", settings=settings_of("dev"), compiled=compiled, values={}
+    )
+    (stack,) = app.synth().stacks
+    (found,) = resources(stack.template, "AWS::SageMaker::Pipeline").values()
+    return dict(found["Properties"]["PipelineDefinition"])
+
+
+def test_a_body_of_more_than_200_kb_fails_synth() -> None:
+    fits = _built(Steps=["x" * 199_000])
+    assert len(fits["PipelineDefinitionBody"]) < 200_000
+    with pytest.raises(InputError, match=r"recipe r: .* more than 200,000: make `pipelines/`"):
+        _built(Steps=["x" * 200_000])
+
+
+def test_a_stand_in_that_no_stack_fills_fails_synth() -> None:
+    with pytest.raises(InputError, match="holds DeployTime-Key-lake, for which"):
+        _built(Steps=["DeployTime-Key-lake"])
+
+
+def test_a_definition_that_sagemaker_would_refuse_fails_synth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from infra import inputs
+
+    (compiled,) = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
+    wrong = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
+    monkeypatch.setattr(inputs, "compiled_definition", lambda *_, **__: wrong)
+    with pytest.raises(InputError, match=r"step `Train`, .*InstanceType: `ml.g5.xlage` is not"):
+        pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
+
+
+def _guardrails(templates: Templates) -> Json:
+    for role in resources(templates("dev")["Identity"], "AWS::IAM::Role").values():
+        if role["Properties"]["RoleName"] == "sashiko-dev-pipeline":
+            return dict(role["Properties"]["Policies"][0]["PolicyDocument"])
+    raise LookupError("pipeline")
+
+
+@pytest.mark.control("SC-28")
+def test_the_guardrails_let_every_job_of_the_pipeline_through(
+    templates: Templates, jobs: dict[str, Json]
+) -> None:
+    denied = {name: denials(_guardrails(templates), job) for name, job in jobs.items()}
+    assert {name: sids for name, sids in denied.items() if sids} == {}
+    assert len(jobs) > 12
+
+
+FOREIGN = "arn:aws:kms:us-east-1:999999999999:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
+CLUSTER = ("ProcessingResources", "ClusterConfig")
+# What is changed in Prepare's request, and what then denies it. A path's end goes for None.
+VIOLATIONS: dict[str, tuple[tuple[str, ...], Any, set[str]]] = {
+    "no VPC": (("NetworkConfig", "VpcConfig"), None, {"InTheVpc", "InAGroup"}),
+    "no subnet": (("NetworkConfig", "VpcConfig", "Subnets"), None, {"InTheVpc"}),
+    "no group": (("NetworkConfig", "VpcConfig", "SecurityGroupIds"), None, {"InAGroup"}),
+    "no volume key": ((*CLUSTER, "VolumeKmsKeyId"), None, {"VolumeKeyGiven"}),
+    "another's volume key": ((*CLUSTER, "VolumeKmsKeyId"), FOREIGN, {"VolumeKeyOurs"}),
+    "no output key": (
+        ("ProcessingOutputConfig", "KmsKeyId"), None, {"OutputKeyGiven", "OutputKeyOurs"},
+    ),
+    "another's output key": (("ProcessingOutputConfig", "KmsKeyId"), FOREIGN, {"OutputKeyOurs"}),
+    "traffic not said": (
+        ("NetworkConfig", "EnableInterContainerTrafficEncryption"), None, {"TrafficSaid"},
+    ),
+    "traffic in the clear": (
+        ("NetworkConfig", "EnableInterContainerTrafficEncryption"), False, {"TrafficEncrypted"},
+    ),
+    "another instance": ((*CLUSTER, "InstanceType"), "ml.m5.24xlarge", {"KnownInstances"}),
+    "no end": (("StoppingCondition",), None, {"EndSaid"}),
+    "too long": (("StoppingCondition", "MaxRuntimeInSeconds"), 14_401, {"EndsInTime"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+@pytest.mark.control("SC-28")
+def test_one_violation_alone_is_denied(
+    templates: Templates, jobs: dict[str, Json], name: str
+) -> None:
+    path, value, expected = VIOLATIONS[name]
+    job = copy.deepcopy(jobs["Prepare"])
+    *parents, last = path
+    place = job
+    for key in parents:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    assert denials(_guardrails(templates), job) == expected
+
+
+def test_a_training_job_is_held_to_the_same(templates: Templates, jobs: dict[str, Json]) -> None:
+    """Its request says these things elsewhere; a disk of its own needs no key, another one does."""
+    job = copy.deepcopy(jobs["Train"])
+    assert "sagemaker:VolumeKmsKey" not in context(job)
+    job["ResourceConfig"]["InstanceType"] = "ml.m5.2xlarge"
+    assert denials(_guardrails(templates), job) == {"VolumeKeyGiven"}
+    del job["VpcConfig"], job["EnableInterContainerTrafficEncryption"]
+    assert {"InTheVpc", "InAGroup", "TrafficSaid"} <= denials(_guardrails(templates), job)
+
+
+def test_the_pipeline_passes_the_roles_of_its_jobs_and_no_other(
+    templates: Templates, jobs: dict[str, Json]
+) -> None:
+    (statement,) = [
+        item for item in _guardrails(templates)["Statement"] if item["Action"] == "iam:PassRole"
+    ]
+    assert {job["RoleArn"] for job in jobs.values()} == set(statement["Resource"])
+
+
+@pytest.mark.control("AC-6")
+def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Environment) -> None:
+    """Each job its output's and its volume's; who reads an output the one that it lies under."""
+    keys = {
+        name: f"<sashiko-dev-DataLake.{'.'.join(item['Value']['Fn::GetAtt'])}>"
+        for name, item in templates("dev")["DataLake"]["Outputs"].items()
+    }
+    principals = {principal.name: principal for principal in dev.principals}
+    found = jobs_of(deployed(templates))
+    under = {
+        name: keys[(job.get("ProcessingOutputConfig") or job["OutputDataConfig"])["KmsKeyId"]]
+        for name, job in found.items()
+    }
+    refused = []
+    for name, job in found.items():
+        role = principals[job["RoleArn"].rpartition("-dev-")[2]]
+        asked = [("kms:GenerateDataKey", under[name]), ("kms:Encrypt", under[name])]
+        if (
+            volume := job.get("ProcessingResources", {})
+            .get("ClusterConfig", {})
+            .get("VolumeKmsKeyId")
+        ):
+            asked.append(("kms:CreateGrant", keys[volume]))
+            granted = {"kms:GrantIsForAWSResource": "true"}
+            assert principals["pipeline"].may("kms:CreateGrant", keys[volume], granted)
+        read = set(re.findall(r"Steps\.(\w+)\.", json.dumps(job)))
+        asked += [("kms:Decrypt", under[step]) for step in read]
+        context = {"kms:GrantIsForAWSResource": "true"}
+        refused += [(name, *one) for one in asked if not role.may(*one, context)]
+    assert refused == []
+
+
+@pytest.mark.control("AC-6")
+def test_the_pipeline_opens_verdicts_on_snapshots_and_no_snapshot(
+    templates: Templates, dev: Environment
+) -> None:
+    (output,) = [n for n in templates("dev")["DataLake"]["Outputs"] if "Keysnapshots" in n]
+    value = templates("dev")["DataLake"]["Outputs"][output]["Value"]["Fn::GetAtt"]
+    key = f"<sashiko-dev-DataLake.{'.'.join(value)}>"
+    role = next(item for item in dev.principals if item.name == "pipeline")
+
+    def opens(bucket: str) -> bool:
+        arn = f"arn:aws:s3:::sashiko-dev-{bucket}-111122223333-us-east-1"
+        by_s3 = {"kms:ViaService": "s3.us-east-1.amazonaws.com"}
+        return role.may("kms:Decrypt", key, by_s3 | {"kms:EncryptionContext:aws:s3:arn": arn})
+
+    assert opens("artifacts")
+    assert not opens("snapshots")
