@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from sashiko.aws.environment import Environment, read_environment
 from sashiko.aws.images import job_images
 from sashiko.aws.names import Bucket, bucket_name
 from sashiko.aws.policies import covers, statements
+from tests.infra.job_requests import jobs_of
 from tests.infra.variants import ROOT, settings_of, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
@@ -25,18 +25,9 @@ def dev() -> Environment:
 
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, dict[str, Any]]:
-    """Step -> arguments, of the reviewed definition with dev's names in place of local's."""
-    text = (ROOT / "tests/golden/complaints.definition.json").read_text()
-    found = {step["Name"]: step["Arguments"] for step in _steps(json.loads(text)["Steps"])}
-    renamed = json.dumps(found).replace("sashiko-local", "sashiko-dev")
-    return {name: job for name, job in json.loads(renamed).items() if "RoleArn" in job}
-
-
-def _steps(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for step in steps:
-        yield step
-        for branch in ("IfSteps", "ElseSteps"):
-            yield from _steps(step.get("Arguments", {}).get(branch, []))
+    """Step -> arguments, of dev's reviewed definition."""
+    text = (ROOT / "tests/golden/complaints.definition.dev.json").read_text()
+    return jobs_of(json.loads(text))
 
 
 def _uri(value: Any, jobs: dict[str, dict[str, Any]]) -> str:

@@ -3,12 +3,15 @@
 import copy
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sashiko.aws.deploy_time import key_arn, stand_ins
 from sashiko.aws.images import aws_image
+from sashiko.compiled import compiled_definition
+from sashiko.recipe import load_recipe
 from sashiko.settings import load_settings
 from tests.pipeline.every_definition import ROOT
 from tests.pipeline.faults import Json, find
@@ -181,3 +184,12 @@ def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(
         assert told == {"ImageUri": image}  # Clarify's container is started without a command
         told["ImageUri"] = find(own, step)["Arguments"]["AppSpecification"]["ImageUri"]
     assert clarify == own
+
+
+def test_a_definition_is_of_the_settings_that_are_given_and_not_of_the_file(
+    tmp_path: Path,
+) -> None:
+    settings = load_settings("dev").model_copy(update={"threads": 7})
+    recipe = load_recipe(ROOT / "recipes/complaints.yaml")
+    built = json.loads(compiled_definition(settings, recipe, home=tmp_path))
+    assert find(built, "Train")["Arguments"]["Environment"] == {"OMP_NUM_THREADS": "7"}

@@ -13,7 +13,7 @@ from sashiko.aws.images import aws_image, image_builds, job_images
 from sashiko.aws.regions import regions
 from sashiko.errors import InputError
 from sashiko.recipe import CompileSection, load_recipe
-from sashiko.settings import ImageName, load_settings
+from sashiko.settings import BiasSection, ImageName, load_settings
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
@@ -220,3 +220,10 @@ def test_an_instance_type_that_the_training_image_does_not_run_on_is_refused(ins
         job_images(SETTINGS.model_copy(update={"jobs": jobs}), "cpu")
     for part in ("config/", "`jobs.training.instance_type`", instance, "ml.g5.xlarge"):
         assert part in str(caught.value)
+
+
+def test_clarify_stands_in_for_the_bias_image_in_an_account_and_not_here():
+    chosen = SETTINGS.model_copy(update={"bias": BiasSection(backend="clarify")})
+    assert job_images(chosen, "cpu").bias.uri == aws_image(SETTINGS, "clarify").uri
+    with pytest.raises(InputError, match=r"key `bias.backend`: `clarify` is an image of AWS"):
+        job_images(chosen.model_copy(update={"environment": "local"}), "cpu")

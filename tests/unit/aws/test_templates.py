@@ -40,6 +40,10 @@ SCOPE = Scope(stack="S", file="S.json", account="1", region="eu-west-1", templat
             "aws/r/arn:aws:s3:::eu-west-1/${x}",
         ),
         ({"Fn::Sub": ["${a}-b", {"a": {"Ref": "Role"}}]}, "r-b"),
+        (
+            {"Fn::GetStackOutput": {"StackName": "T", "OutputName": "Key", "Region": "eu-west-1"}},
+            "<T.Key>",
+        ),
         ({"Fn::Select": [1, {"Fn::Split": ["/", "a/b"]}]}, "b"),
         ({"a": {"Ref": "AWS::NoValue"}, "b": [{"Ref": "AWS::NoValue"}, 1]}, {"b": [1]}),
     ],
