@@ -100,6 +100,7 @@ diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is dep
 	@$(CDK) diff -c env=$(ENV) $(ARGS)
 
 deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod)
+	@$(BIN)/sashiko preflight --env $(ENV)
 	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
 
 destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and, with on_destroy: delete, all data; what is on RETAIN stays (ENV=prod)

@@ -20,6 +20,7 @@ from sashiko.commands import (
     model,
     permissions,
     predict,
+    preflight,
     run,
     runs,
 )
@@ -38,6 +39,7 @@ app.command("definition")(definition.definition)
 app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
+app.command("preflight")(preflight.preflight)
 app.command("empty")(empty.empty)
 app.command("images")(images.images)
 app.command("permissions")(permissions.permissions)

@@ -1,0 +1,37 @@
+"""What a version has to be to be served by an environment."""
+
+from sashiko.aws.endpoint_spec import endpoint_name, endpoint_spec, served_package
+from sashiko.aws.names import MODELS, bucket_name, key_alias
+from sashiko.preflight.expected import Expected
+from sashiko.recipe import Recipe
+from sashiko.settings import Settings
+
+
+def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
+    """Says what the version has to be that an environment serves; None where it serves none.
+
+    Raises:
+        InputError: if `serving` does not fit the environment or the recipe, or there is no image.
+    """
+    arn = served_package(settings, recipe)
+    if arn is None:
+        return None
+    spec = endpoint_spec(settings, recipe.compile.target)
+    return Expected(
+        model_package_arn=arn,
+        model_package_group=endpoint_name(settings, recipe),
+        models_uri=f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
+        signing_key=key_alias(settings, "signing"),
+        image=spec.image.uri,
+        target=spec.target,
+        instance_type=spec.instance_type,
+        cores=str(spec.cores),
+        workers=str(spec.workers),
+        gates=",".join(_gates(recipe)),
+    )
+
+
+def _gates(recipe: Recipe) -> tuple[str, ...]:
+    """Names the gates whose signed verdicts there have to be; of others each has to have passed."""
+    facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
+    return ("data-quality", "model-quality", *facets)

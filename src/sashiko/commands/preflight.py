@@ -1,0 +1,55 @@
+"""`sashiko preflight`: whether the version that the settings name may be served."""
+
+import sys
+from pathlib import Path
+
+import typer
+
+from sashiko.commands.audit import FOUND
+from sashiko.commands.options import DeployedEnvironment
+from sashiko.errors import InputError
+from sashiko.recipe import load_recipe
+from sashiko.settings import load_settings
+
+_DENIED = " is denied "
+
+
+def preflight(env: DeployedEnvironment = "dev") -> None:
+    """Check the version that `serving.model_package_arn` names, as the deploy does; it only reads.
+
+    It has to be approved, judged by every gate, signed, unchanged, and compiled for the image and
+    the instance that serve it. Who may deploy need not be able to read models: then this says so
+    and leaves the check to the serving stack, which refuses before it changes anything. Exit
+    status: 0 it may be served, or nothing is; 4 it may not; 1 an error.
+    """
+    from sashiko.aws.account import Account
+    from sashiko.aws.preflight import expected_version
+    from sashiko.preflight.check import check
+    from sashiko.preflight.refusal import RefusedError
+    from sashiko.preflight.signed_files import Clients
+
+    settings = load_settings(env)
+    expected = expected_version(settings, load_recipe(Path(f"recipes/{settings.recipe}.yaml")))
+    if expected is None:
+        typer.echo(f"{env} serves nothing: serving.enabled is false")
+        return
+    account = Account(settings)
+    account.check_identity()
+    clients = Clients(
+        sagemaker=account.client("sagemaker"), s3=account.client("s3"), kms=account.client("kms")
+    )
+    try:
+        with account.told("the preflight"):
+            passed = check(clients, expected)
+    except RefusedError as refusal:
+        print(f"refused: {refusal}", file=sys.stderr)
+        raise typer.Exit(FOUND) from refusal
+    except InputError as error:
+        if _DENIED not in str(error):
+            raise
+        print(f"not checked here, the serving stack does: {error}", file=sys.stderr)
+        return
+    typer.echo(
+        f"{expected.model_package_arn} may be served: {passed.files} signed files hold, "
+        f"threshold {passed.threshold}"
+    )

@@ -1,0 +1,51 @@
+"""What a version has to be to be served by an environment, as its templates say it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What the version is held against; all texts, as a custom resource's properties are.
+
+    Attributes:
+        model_package_arn: the version.
+        model_package_group: the environment's own group.
+        models_uri: S3 URI that the groups' signed files lie under.
+        signing_key: alias of the KMS key that signs manifests.
+        image: URI of the image that the endpoint runs in.
+        target: what the endpoint runs: cpu, gpu or inf2.
+        instance_type: the endpoint's.
+        cores: its NeuronCores; 0 where it has none.
+        workers: processes in a container, each with cores of its own.
+        gates: that must have judged and passed, with a comma between two.
+    """
+
+    model_package_arn: str
+    model_package_group: str
+    models_uri: str
+    signing_key: str
+    image: str
+    target: str
+    instance_type: str
+    cores: str
+    workers: str
+    gates: str
+
+    def properties(self) -> dict[str, str]:
+        """Returns it as a custom resource's properties."""
+        return {_key(field.name): getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Self:
+        """Reads a custom resource's properties.
+
+        Raises:
+            KeyError: naming the one that is missing.
+        """
+        return cls(**{field.name: str(properties[_key(field.name)]) for field in fields(cls)})
+
+
+def _key(name: str) -> str:
+    return name.title().replace("_", "")

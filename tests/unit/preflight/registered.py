@@ -1,0 +1,103 @@
+"""A version in moto, registered by the project's own registrar, with evidence that holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sashiko.files import write_json
+from sashiko.preflight.check import Passed, check
+from sashiko.preflight.expected import Expected
+from sashiko.preflight.signed_files import Clients
+from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account
+from tests.unit.model_packages.gathered import gather, seal
+
+LOCK = {"target": "cpu", "image": PLACEMENT.serving_image.rpartition("/")[2], "cores": 0}
+TAGS = {
+    "execution_id": "one",
+    "recipe": "late-loans",
+    "git_sha": "c0ffee",
+    "data_sha256": "0" * 64,
+    "contract_sha256": "1" * 64,
+}
+
+
+@dataclass
+class Version:
+    """A registered version.
+
+    Attributes:
+        account: in which it is.
+        arn: of its package.
+        folder: of its files, as an S3 prefix within the bucket.
+    """
+
+    account: Account
+    arn: str
+    folder: str
+
+    def expected(self, **change: str) -> Expected:
+        """What an environment that serves it expects, with a change."""
+        fitting = {
+            "model_package_arn": self.arn,
+            "model_package_group": GROUP,
+            "models_uri": PLACEMENT.models_uri,
+            "signing_key": KEY,
+            "image": PLACEMENT.serving_image,
+            "target": "cpu",
+            "instance_type": "ml.c6i.xlarge",
+            "cores": "0",
+            "workers": "1",
+            "gates": "data-quality,model-quality,bias",
+        }
+        return Expected(**(fitting | change))
+
+    def check(self, **change: str) -> Passed:
+        return check(self.clients, self.expected(**change))
+
+    @property
+    def clients(self) -> Clients:
+        found = self.account.clients
+        return Clients(sagemaker=found.sagemaker, s3=found.s3, kms=found.kms)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Writes over one of its files."""
+        self.account.clients.s3.put_object(Bucket=BUCKET, Key=f"{self.folder}/{name}", Body=content)
+
+    def update(self, **change: Any) -> None:
+        """Changes its package, as who may call UpdateModelPackage can."""
+        self.account.clients.sagemaker.update_model_package(ModelPackageArn=self.arn, **change)
+
+
+def write_evidence(
+    root: Path, *, lock: Mapping[str, Any] = LOCK, failed: str = "", artifact: bytes = b"weights"
+) -> Path:
+    """Writes what Register gathers, sealed.
+
+    Args:
+        root: an empty folder.
+        lock: the compile lock.
+        failed: the gate that did not pass.
+        artifact: the content of `model.tar.gz`.
+    """
+    folder = gather(root)
+    (folder / "model.tar.gz").write_bytes(artifact)
+    for gate in ("data-quality", "model-quality", "bias"):
+        write_json(
+            folder / gate / "verdict.json",
+            {"gate": gate, "passed": gate != failed, "summary": f"{gate}: said so"},
+        )
+    write_json(folder / "compile-lock.json", dict(lock))
+    write_json(folder / "decision.json", {"threshold": 0.43})
+    seal(folder)
+    return folder
+
+
+def registered(account: Account, evidence: Path, *, status: str = "Approved") -> Version:
+    """Registers a folder of evidence and decides on it."""
+    made, _ = account.registrar.register(
+        GROUP, files=evidence, run_id="r", threshold=0.43, tags=TAGS
+    )
+    account.decide(made.version, status)
+    (key,) = [name for name in account.objects() if name.endswith("model.tar.gz")]
+    return Version(account, str(made.arn), key.rpartition("/")[0])
