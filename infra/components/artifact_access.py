@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.components.allow import Allowed, allow
 from infra.components.role_policy import RolePolicy
-from infra.components.role_table import JOB_ROLES
+from infra.components.role_table import JOB_ROLES, STAGED
 from sashiko.aws.names import MODELS, Role, bucket_name
 from sashiko.settings import Settings
 
@@ -27,11 +27,13 @@ class Places:
         reads: what a role may read.
         writes: what it may write.
         deletes: what it may delete.
+        lists: what it may look for, and neither read nor write.
     """
 
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
 
 def _outputs(*outputs: str) -> tuple[str, ...]:
@@ -60,6 +62,10 @@ PLACES: Mapping[Role, Places] = {
         ),
     ),
     "broker": Places(reads=("config/*",), writes=_outputs("Validate/verdict")),
+    # Before a run: is all of it staged?
+    "data-scientist": Places(lists=STAGED),
+    # It reads back what it staged, to hold its checksum against its name.
+    "deployer": Places(reads=STAGED, writes=STAGED),
     "inference": Places(reads=(_MODELS,)),
     "mlflow": Places(
         reads=(f"{MLFLOW_FOLDER}/*",),
@@ -120,7 +126,7 @@ class ArtifactAccess(Construct):
                 role,
                 settings=settings,
                 role=role,
-                description="Reads and writes its steps' artifacts",
+                description="Reads and writes its own artifacts",
                 statements=[
                     *self._objects(places),
                     *self._listing(role, places),
@@ -145,7 +151,7 @@ class ArtifactAccess(Construct):
         if role == "pipeline":  # it names the file that it wants
             return []
         # An input's prefix has no slash at its end, so that a pattern of its objects is none of it.
-        keys = sorted({*places.reads, *places.writes})
+        keys = sorted({*places.reads, *places.writes, *places.lists})
         prefixes = [word for key in keys for word in (key.removesuffix("/*"), key)]
         return [
             allow(["s3:GetBucketLocation"], [self._bucket]),
@@ -157,6 +163,8 @@ class ArtifactAccess(Construct):
         ]
 
     def _encryption(self, role: Role, places: Places) -> list[Allowed]:
+        if not (places.reads or places.writes):
+            return []
         actions = ["kms:Decrypt", "kms:GenerateDataKey"] if places.writes else ["kms:Decrypt"]
         opening = allow(actions, [self._key.key_arn])
         if role not in (*JOB_ROLES, "pipeline"):

@@ -60,6 +60,8 @@ class LakeAccess(Construct):
         self._attach("etl", "Turns raw files into tables", self._loading())
         self._attach("break-glass", "Reads the lake in an emergency", self._emergency())
         self._attach("training", "Reads what it may train on", self._training())
+        if settings.on_destroy == "delete":
+            self._attach("deployer", "Loads example data, which it cannot read", self._seeding())
         self._attach("registrar", "Reads what says which rows a model is of", self._evidence())
         self._attach("pipeline", "Reads the verdicts on snapshots", [self._verdicts()])
         self._attach("broker", "Takes the training snapshot", self._snapshot("training"))
@@ -124,6 +126,13 @@ class LakeAccess(Construct):
             # The facets must be of the same rows, so it reads the training snapshot's manifest.
             *self._objects("snapshots", [_MANIFEST], _READ),
             *self._objects("snapshots", ["weights/"], (*_READ, *_WRITE)),
+        ]
+
+    def _seeding(self) -> list[Allowed]:
+        """Where data may be thrown away `sashiko stage --seed-data` puts an example there."""
+        return [
+            *self._objects("raw", self._folders, ["s3:PutObject"]),
+            allow(["kms:GenerateDataKey"], [self._lake_key.key_arn]),
         ]
 
     def _evidence(self) -> list[Allowed]:

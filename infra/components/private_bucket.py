@@ -98,3 +98,15 @@ class PrivateBucket(s3.Bucket):
                 },
             )
         )
+
+    def write_once(self, *, below: str) -> None:
+        """Denies everybody to write below a prefix but where nothing is: `If-None-Match: *`."""
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:PutObject"],
+                resources=[self.arn_for_objects(f"{below}*")],
+                conditions={"Null": {"s3:if-none-match": "true"}},
+            )
+        )

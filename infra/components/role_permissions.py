@@ -7,8 +7,9 @@ that makes them (`RolePolicy`).
 from collections.abc import Callable, Mapping
 
 from infra.components.allow import Allowed, allow
+from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
-from sashiko.aws.names import QUALIFIER, Role, prefix
+from sashiko.aws.names import QUALIFIER, Role, etl_name, prefix
 from sashiko.settings import Settings
 
 _NAMED = "Names are made at run time; all of them begin with the environment's prefix."
@@ -120,21 +121,52 @@ def _listing_lineage() -> Allowed:
 
 
 def _data_scientist(settings: Settings) -> list[Allowed]:
+    place = f"{settings.region}:{settings.account}"
     return [
         allow(
             [
                 "sagemaker:DescribePipeline",
+                "sagemaker:DescribePipelineDefinitionForExecution",
                 "sagemaker:DescribePipelineExecution",
                 "sagemaker:ListPipelineExecutionSteps",
                 "sagemaker:ListPipelineExecutions",
+                "sagemaker:ListPipelineParametersForExecution",
                 "sagemaker:StartPipelineExecution",
                 "sagemaker:StopPipelineExecution",
             ],
             _ours(settings, "pipeline"),
             why=_NAMED,
         ),
+        # Before a run: which version of the data is the newest, and whether the images are there.
+        allow(
+            ["glue:GetJobRuns"], [f"arn:aws:glue:{place}:job/{etl_name(settings, '*')}"], why=_NAMED
+        ),
+        allow(
+            ["ecr:DescribeImages"],
+            [f"arn:aws:ecr:{place}:repository/{prefix(settings)}/*"],
+            why=_NAMED,
+        ),
+        *_reading_logs(place),
         *_registry(settings),
         *_reading_lineage(settings),
+    ]
+
+
+def _reading_logs(place: str) -> list[Allowed]:
+    """Lets a person read what a job wrote: the groups are SageMaker's, one set an account."""
+    groups = [f"arn:aws:logs:{place}:log-group:{name}" for name in JOB_LOG_GROUPS]
+    return [
+        # Logs asks for a group under either of its two ARNs.
+        allow(
+            ["logs:DescribeLogStreams"],
+            [*groups, *(f"{group}:*" for group in groups)],
+            why="the `*` is the end of a group's ARN",
+        ),
+        allow(
+            ["logs:GetLogEvents"],
+            [f"{group}:log-stream:pipelines-*" for group in groups],
+            why=_JOB_NAMES,
+        ),
     ]
 
 

@@ -1,6 +1,7 @@
 """The roles: what each is for, and what it must never do, which no later policy can undo."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from sashiko.aws.names import Role, bucket_name
 from sashiko.settings import Settings
@@ -11,7 +12,7 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "break-glass": "Person: reads the lake's objects in an emergency",
     "broker": "Jobs: take the snapshot of columns that may be trained on",
     "data-scientist": "Person: queries what may be trained on, starts the pipeline",
-    "deployer": "Person: deploys by the CDK's roles",
+    "deployer": "Person: deploys by the CDK's roles, stages what runs read",
     "endpoint-deployer": "Person: puts approved models on endpoints",
     "etl": "Glue: turns raw files into the lake's tables",
     "inference": "Endpoint: serves a model",
@@ -38,6 +39,9 @@ JOB_ROLES: tuple[Role, ...] = (
     "training",
 )
 
+# Where `sashiko stage` puts what a run reads, below the artifacts bucket.
+STAGED: Final = ("code/*", "config/*", "source/*", "weights/*")
+
 _LAKE = ("athena:*", "glue:GetPartition*", "glue:GetTable*", "lakeformation:GetDataAccess")
 JOBS = ("sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob")
 REGISTER = ("sagemaker:CreateModelPackage",)
@@ -48,7 +52,7 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "break-glass": (*REGISTER, *APPROVE, *JOBS, "iam:PassRole"),
     "broker": (*REGISTER, *APPROVE, *JOBS),
     "data-scientist": (*REGISTER, *APPROVE, "iam:PassRole"),
-    "deployer": (*_LAKE, "s3:GetObject*", "kms:Decrypt"),
+    "deployer": _LAKE,
     "endpoint-deployer": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
     "etl": ("sagemaker:*", "iam:PassRole"),
     "inference": ("sagemaker:*", *_LAKE),

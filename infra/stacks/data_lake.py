@@ -18,6 +18,7 @@ from infra.components.lake_owner import LakeOwner
 from infra.components.lake_tables import LakeTables
 from infra.components.private_bucket import PrivateBucket
 from infra.components.query_workgroup import RESULTS, QueryWorkgroup
+from infra.components.role_table import STAGED
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import (
@@ -124,6 +125,9 @@ class DataLake(EnvironmentStack):
         )
         # A version in the registry points there: its files are who registered them's, and stay.
         artifacts.only("registrar", actions=["s3:PutObject"], below=f"{MODELS}/")
+        for keys in STAGED:
+            artifacts.only("deployer", actions=["s3:PutObject"], below=keys.removesuffix("*"))
+            artifacts.write_once(below=keys.removesuffix("*"))
         self._explain(logs)
         return raw, curated, snapshots, artifacts
 

@@ -11,6 +11,7 @@ from infra.components.container_basics import container_basics
 from infra.components.guardrails import guardrails
 from infra.components.role_permissions import own_permissions
 from infra.components.role_table import CONTAINERS, DESCRIPTIONS, NEVER, PEOPLE, closed_buckets
+from infra.components.staging_limits import staging_limits
 from infra.components.trust import people, service
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
@@ -77,7 +78,11 @@ class Identity(EnvironmentStack):
                     resources=closed,
                 )
             )
-        return denied + (guardrails(self.settings) if role == "pipeline" else [])
+        if role == "pipeline":
+            denied += guardrails(self.settings)
+        if role == "deployer":
+            denied += staging_limits(self.settings)
+        return denied
 
     def _trust(self, role: Role) -> iam.IPrincipal:
         if role in PEOPLE:

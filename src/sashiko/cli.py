@@ -23,6 +23,7 @@ from sashiko.commands import (
     preflight,
     run,
     runs,
+    stage,
 )
 from sashiko.errors import InputError, disk_reason, is_full
 
@@ -43,6 +44,7 @@ app.command("preflight")(preflight.preflight)
 app.command("empty")(empty.empty)
 app.command("images")(images.images)
 app.command("permissions")(permissions.permissions)
+app.command("stage")(stage.stage)
 app.command("clean")(run.clean)
 app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")

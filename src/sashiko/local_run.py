@@ -75,7 +75,7 @@ def run_locally(
     with run_lock(home, run_id):  # the lake must not change under a run that is at work
         table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
         fetch_weights(recipe.model, store.path(staged.weights_uri))
-        for channel in (*staged.config.values(), staged.code, staged.source):
+        for channel in staged.channels:
             _write(store, channel.uri, channel.files)
         definition = json.loads(compiled_definition(settings, recipe, home=home))
 

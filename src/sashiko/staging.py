@@ -40,6 +40,12 @@ class Staged:
     weights_uri: str
     contract_hash: str
 
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """All but the weights, each place once: steps that read the same files share one."""
+        found = (*self.config.values(), self.code, self.source)
+        return tuple({channel.uri: channel for channel in found}.values())
+
 
 def stage(recipe: Recipe, *, contract_file: Path, bucket: str, started_from: Source) -> Staged:
     """Works out the staged inputs of a recipe; nothing is written.

@@ -4,16 +4,31 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from sashiko.aws.names import Role, role_name
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+_BUSY = {
+    "InternalFailure",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 _INVALID = {
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
 }
+
+
+class BusyError(InputError):
+    """AWS answers later: it throttles, is out of order, or cannot be reached for a moment."""
 
 
 class Account:
@@ -36,7 +51,13 @@ class Account:
         return self._clients[service]
 
     def read(
-        self, service: str, operation: str, *, absent: tuple[str, ...] = (), **parameters: Any
+        self,
+        service: str,
+        operation: str,
+        *,
+        absent: tuple[str, ...] = (),
+        by: Role | None = None,
+        **parameters: Any,
     ) -> Mapping[str, Any] | None:
         """Calls an operation that reads.
 
@@ -44,6 +65,7 @@ class Account:
             service: the service's name in boto3.
             operation: the method's name, such as `get_database`.
             absent: error codes that only say that the thing is not there.
+            by: the role that may do it, for the message to others.
             parameters: the operation's own.
 
         Returns:
@@ -54,7 +76,7 @@ class Account:
         """
         from botocore.exceptions import ClientError
 
-        with self.told(f"{service}:{operation}"):
+        with self.told(f"{service}:{operation}", by=by):
             try:
                 found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
             except ClientError as error:
@@ -64,14 +86,16 @@ class Account:
         return found
 
     @contextmanager
-    def told(self, call: str) -> Iterator[None]:
+    def told(self, call: str, *, by: Role | None = None) -> Iterator[None]:
         """Tells what the account says to a call as one message.
 
         Args:
             call: such as `glue:get_database`.
+            by: the role that may do it, for the message to others.
 
         Raises:
-            InputError: without credentials, without the permission, or without a connection.
+            BusyError: if the same call may succeed later.
+            InputError: without credentials or without the permission.
         """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -80,9 +104,10 @@ class Account:
         except NoCredentialsError as error:
             raise InputError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
         except ClientError as error:
-            raise InputError(self._reason(error, call)) from error
+            busy = error.response["Error"]["Code"] in _BUSY
+            raise (BusyError if busy else InputError)(self._reason(error, call, by)) from error
         except BotoCoreError as error:
-            raise InputError(
+            raise BusyError(
                 f"{call} in {self._name} cannot be reached: {error}; check the network, "
                 "AWS_PROFILE and AWS_ENDPOINT_URL"
             ) from error
@@ -94,12 +119,13 @@ class Account:
         member: str,
         *,
         absent: tuple[str, ...] = (),
+        by: Role | None = None,
         **parameters: Any,
     ) -> Iterator[Mapping[str, Any]]:
         """Yields the items of every page of a listing; `member` holds them. Errors as `read`."""
         token: dict[str, str] = {}
         while True:
-            page = self.read(service, operation, absent=absent, **parameters, **token)
+            page = self.read(service, operation, absent=absent, by=by, **parameters, **token)
             yield from (page or {}).get(member, ())
             if not page or not page.get("NextToken"):
                 return
@@ -124,10 +150,11 @@ class Account:
         settings = self._settings
         return f"{settings.environment} (account {settings.account}, {settings.region})"
 
-    def _reason(self, error: Any, call: str) -> str:
+    def _reason(self, error: Any, call: str, by: Role | None) -> str:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if code in _DENIED:
-            return f"{call} is denied in {self._name}: {message}; use a role that may do it"
+            role = f"the role {role_name(self._settings, by)}" if by else "a role that may do it"
+            return f"{call} is denied in {self._name}: {message}; use {role}"
         if code in _INVALID:
             return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"
         return f"{call} failed in {self._name}: {code}: {message}"

@@ -126,7 +126,9 @@ def leftovers(account: Account, templates: Templates) -> Iterator[Leftover]:
     owned = set(_owned(account, templates))
     for kind, named in NAMED.items():
         for resource in templates.of_type(kind):
-            given = {name: _at(resource, path) for name, path in named.given.items()}
+            given: dict[str, Any] = {
+                name: _at(resource, path) for name, path in named.given.items()
+            }
             # Without a fixed name AWS chooses a free one; `<...>` stands for it.
             if not all(given.values()) or any("<" in value for value in given.values()):
                 continue

@@ -1,0 +1,66 @@
+"""`sashiko stage`: what a run in an account reads, put there once."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
+from sashiko.contract.model import load_contract
+from sashiko.errors import InputError
+from sashiko.repository import HOME, contract_file, source, use_recipe
+from sashiko.settings import load_settings
+
+
+def stage(
+    env: DeployedEnvironment = "dev",
+    recipe: RecipeName = None,
+    seed_data: Annotated[
+        str | None,
+        typer.Option(
+            "--seed-data",
+            metavar="AS_OF",
+            help="Also load the recipe's own data into raw, as the extract of this instant.",
+        ),
+    ] = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Put weights, code and configuration into an environment's bucket; jobs download nothing.
+
+    What is there already stays; a file that differs from what its name says is an error. Acts with
+    your credentials: those of the role `deployer`.
+    """
+    from sashiko.aws.account import Account
+    from sashiko.aws.names import bucket_name
+    from sashiko.aws.stage import check_seed, stage_inputs, stage_seed
+    from sashiko.staging import stage as staged_inputs
+
+    if env == "local":
+        raise InputError("--env local: `sashiko run` stages by itself on this machine")
+    settings = load_settings(env)
+    if seed_data is not None:
+        check_seed(settings, seed_data)
+    chosen = use_recipe(settings, recipe)
+    contract = contract_file(chosen)
+    account = Account(settings)
+    account.check_identity()
+    staged = staged_inputs(
+        chosen,
+        contract_file=contract,
+        bucket=bucket_name(settings, "artifacts"),
+        started_from=source(),
+    )
+    cache = home / "cache"
+    places = list(stage_inputs(staged, chosen, account=account, cache=cache))
+    if seed_data is not None:
+        table = load_contract(contract).table
+        places.append(
+            stage_seed(settings, chosen, table=table, as_of=seed_data, account=account, cache=cache)
+        )
+    if json_:
+        typer.echo(json.dumps([asdict(place) for place in places], indent=2))
+        return
+    for place in places:
+        typer.echo(f"{place.uri}  {len(place.files)} files, {len(place.uploaded)} new")
