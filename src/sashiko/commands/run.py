@@ -12,7 +12,7 @@ import typer
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.errors import InputError
 from sashiko.repository import HOME, use_recipe
-from sashiko.settings import load_settings
+from sashiko.settings import Settings, load_settings
 
 
 def run(
@@ -22,21 +22,44 @@ def run(
         str | None, typer.Option("--from", help="Run this step and all after it again.")
     ] = None,
     set_: Overrides = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            help="In an account: the version of the data; default: the last successful load's.",
+        ),
+    ] = None,
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
     """Run the pipeline: snapshot, validate, train, compile, evaluate, judge bias, register.
 
+    In an account it starts the deployed pipeline and follows it; Ctrl-C stops following alone.
     Exit status: 0 registered, 3 blocked by a gate, 1 error, 130 interrupted.
     """
+    settings = load_settings(env)
+    if settings.environment == "local":
+        if as_of is not None:
+            raise InputError("--as-of: the local lake has one version of the data; leave it out")
+        _run_here(settings, recipe=recipe, from_=from_, set_=set_, home=home, json_=json_)
+        return
+    _refuse_local_options(from_, set_)
+    from sashiko.commands.cloud_runs import run_in_account
+
+    run_in_account(settings, recipe=recipe, as_of=as_of, home=home, json_=json_)
+
+
+def _run_here(
+    settings: Settings,
+    *,
+    recipe: str | None,
+    from_: str | None,
+    set_: list[str] | None,
+    home: Path,
+    json_: bool,
+) -> None:
     from sashiko.local_run import run_locally
 
-    settings = load_settings(env)
-    if settings.environment != "local":
-        raise InputError(
-            f"--env {env}: runs in an AWS account arrive with the Pipeline stack; "
-            "`--env local` runs the same definition on this machine"
-        )
     chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
     try:
         result = run_locally(
@@ -50,6 +73,20 @@ def run(
     else:
         typer.echo(result.summary)
     raise typer.Exit(result.record.exit_code)
+
+
+def _refuse_local_options(from_: str | None, overrides: list[str] | None) -> None:
+    """An account runs what was deployed, and every run passes its gates."""
+    if from_ is not None:
+        raise InputError(
+            f"--from {from_}: a selective execution leaves out the gates before the step; start a "
+            "whole one, which takes what has not changed from SageMaker's cache"
+        )
+    if overrides:
+        raise InputError(
+            f"--set {overrides[0]}: an account runs the recipe that was deployed; change the "
+            "recipe and run make deploy"
+        )
 
 
 def _again(recipe: str | None, overrides: list[str] | None, home: Path) -> str:

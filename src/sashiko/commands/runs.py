@@ -1,41 +1,59 @@
-"""`sashiko runs ...`: what earlier runs did."""
+"""`sashiko runs ...`: what earlier runs did, on this machine or in an environment's account."""
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import AsJson, Home
+from sashiko.commands.options import AsJson, DeployedEnvironment, Environment, Home, RecipeName
 from sashiko.errors import InputError
 from sashiko.repository import HOME
 from sashiko.runner.record import RunRecord, read_run
+from sashiko.settings import Settings, load_settings
 
-app = typer.Typer(help="Earlier runs: list, show, logs, report.", no_args_is_help=True)
+app = typer.Typer(
+    help="Earlier runs, here or in an account (--env): list, show, logs, stop, follow, report.",
+    no_args_is_help=True,
+)
 
 RunId = Annotated[
     str | None, typer.Argument(help="A run's id, or its beginning; default: the newest.")
 ]
+_SHOWN = 10  # executions of an account: each is asked for by itself
 
 
 @app.command("list")
-def list_(home: Home = HOME, json_: AsJson = False) -> None:
-    """List the runs, newest first."""
-    records = list(_readable(home))
-    if json_:
-        typer.echo(json.dumps([record.model_dump(mode="json") for record in records], indent=2))
+def list_(
+    env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, json_: AsJson = False
+) -> None:
+    """List the runs, newest first; of an account the ten newest of the recipe's pipeline."""
+    if settings := _account(env):
+        from sashiko.commands.cloud_runs import executions
+
+        found, _ = executions(settings, recipe)
+        _print_list([execution.record() for execution in found.newest(_SHOWN)], json_)
         return
-    for record in records:
-        seconds = f"{record.seconds:.0f} s" if record.seconds is not None else "-"
-        typer.echo(f"{record.id}  {record.status:<11}  {seconds:>6}  {record.pipeline}")
+    _print_list(list(_readable(home)), json_)
 
 
 @app.command()
-def show(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
+def show(
+    run: RunId = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
     """Show a run: each step with its state, time and what it says about itself."""
-    record = read_run(_find(home, run))
+    if settings := _account(env):
+        from sashiko.commands.cloud_runs import executions
+
+        record = executions(settings, recipe)[0].find(run).record()
+    else:
+        record = read_run(_find(home, run))
     if json_:
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2))
         return
@@ -48,9 +66,17 @@ def logs(
     run: Annotated[
         str | None, typer.Option("--run", help="A run's id; default: the newest.")
     ] = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
     """Print a step's log; a step taken from the cache has the log of the run that did the work."""
+    if settings := _account(env):
+        from sashiko.commands.cloud_runs import executions, step_log
+
+        for line in step_log(*executions(settings, recipe), step=step, run=run):
+            typer.echo(line)
+        return
     record = read_run(_find(home, run)).step(step)
     folder = _find(home, record.cached_from or run)
     log = folder / "logs" / f"{step}.log"
@@ -60,11 +86,63 @@ def logs(
 
 
 @app.command()
+def stop(
+    run: RunId = None, env: Environment = "local", recipe: RecipeName = None, home: Home = HOME
+) -> None:
+    """Stop the run that is at work: what it has done so far is not done again."""
+    if settings := _account(env):
+        from sashiko.commands.cloud_runs import executions
+
+        execution = executions(settings, recipe)[0].find(run)
+        status = execution.record().status
+        if status != "running":
+            raise InputError(f"execution {execution.id} is not at work: it is {status}")
+        execution.stop()
+        typer.echo(f"asked execution {execution.id} to stop")
+        return
+    from sashiko.runner.lock import interrupt_holder
+
+    typer.echo(f"asked run {interrupt_holder(home, run)} to stop")
+
+
+@app.command()
+def follow(
+    run: RunId = None,
+    env: DeployedEnvironment = "dev",
+    recipe: RecipeName = None,
+    json_: AsJson = False,
+) -> None:
+    """Follow an execution in an account to its end; exits as `sashiko run` does."""
+    from sashiko.commands.cloud_runs import executions, follow_execution
+
+    settings = _account(env)
+    if settings is None:
+        raise InputError("--env local: a local run is followed where it was started")
+    found, account = executions(settings, recipe)
+    follow_execution(settings, found.find(run), recipe=recipe, account=account, json_=json_)
+
+
+@app.command()
 def report(run: RunId = None, home: Home = HOME) -> None:
     """Write a run's report again and print its path."""
     from sashiko.report import write_report
 
     typer.echo(str(write_report(_find(home, run), home)))
+
+
+def _account(env: str) -> Settings | None:
+    """Returns the settings of an environment that has an account; None for this machine's."""
+    return None if env == "local" else load_settings(env)
+
+
+def _print_list(records: Sequence[RunRecord], json_: bool) -> None:
+    if json_:
+        typer.echo(json.dumps([record.model_dump(mode="json") for record in records], indent=2))
+        return
+    for record in records:
+        seconds = f"{record.seconds:.0f} s" if record.seconds is not None else "-"
+        started = record.start[:16].replace("T", " ")
+        typer.echo(f"{record.id}  {record.status:<11}  {started}  {seconds:>6}  {record.pipeline}")
 
 
 def _text(record: RunRecord) -> str:

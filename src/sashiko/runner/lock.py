@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,46 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
             handle.write(json.dumps({"pid": os.getpid(), "run": run_id}))
             handle.flush()
         yield
+
+
+def interrupt_holder(home: Path, run: str | None) -> str:
+    """Asks the run that is at work in a home folder to stop, as Ctrl-C does.
+
+    Args:
+        home: the folder.
+        run: which run it must be: its id or the id's beginning; any if None.
+
+    Returns:
+        the run's id.
+
+    Raises:
+        InputError: if none is at work, or another one, or the process is another user's.
+    """
+    path = home / "run.lock"
+    if path.is_file():
+        with path.open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _interrupt(path, run)
+    raise InputError(f"no run is at work in {home}")
+
+
+def _interrupt(path: Path, run: str | None) -> str:
+    holder = _read(path)
+    if not holder:  # it has the lock and has not signed yet
+        raise InputError(f"{path.parent}: a run has just begun; run the command again")
+    if run is not None and not holder["run"].startswith(run):
+        raise InputError(f"run {run} is not at work in {path.parent}; run {holder['run']} is")
+    try:
+        os.kill(int(holder["pid"]), signal.SIGINT)
+    except ProcessLookupError as error:
+        raise InputError(f"run {holder['run']} has just ended") from error
+    except PermissionError as error:
+        raise InputError(
+            f"run {holder['run']} (process {holder['pid']}) is another user's"
+        ) from error
+    return holder["run"]
 
 
 def _holder(path: Path) -> str:

@@ -2,12 +2,12 @@
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from sashiko.runner.record import StepRecord
+from sashiko.runner.record import StepRecord, now
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,13 @@ _STYLES = {
 
 
 class View(Protocol):
-    """Told what happens in a run; every method is called from one thread."""
+    """Told what happens in a run; every method is called from one thread.
+
+    Attributes:
+        shows_lines: whether it is worth while to look for what a step writes.
+    """
+
+    shows_lines: bool
 
     def step(self, record: StepRecord) -> None:
         """A step's state has changed."""
@@ -39,6 +45,8 @@ class View(Protocol):
 
 class PlainView:
     """A line per event, for logs and pipes."""
+
+    shows_lines = False
 
     def __init__(self, stream: TextIO) -> None:
         """Writes to `stream`."""
@@ -60,18 +68,17 @@ class PlainView:
 class LiveView:
     """A table with a row per step, redrawn in place."""
 
+    shows_lines = True
+
     def __init__(self, console: "Console") -> None:
         """Draws on `console`."""
         self._console = console
         self._steps: dict[str, StepRecord] = {}
-        self._started: dict[str, float] = {}
         self._lines: dict[str, str] = {}
 
     def step(self, record: StepRecord) -> None:
         """Takes the new state into the next drawing."""
         self._steps[record.name] = record
-        if record.status == "running":
-            self._started[record.name] = time.monotonic()
 
     def line(self, step: str, text: str) -> None:
         """Takes the line into the next drawing."""
@@ -104,8 +111,8 @@ class LiveView:
         return table
 
     def _elapsed(self, row: StepRecord) -> str:
-        if row.status == "running" and row.name in self._started:
-            return f"{time.monotonic() - self._started[row.name]:.0f} s"
+        if row.status == "running" and row.start:
+            return f"{(now() - datetime.fromisoformat(row.start)).total_seconds():.0f} s"
         return "" if row.seconds is None else f"{row.seconds:.1f} s"
 
     def _detail(self, row: StepRecord) -> str:

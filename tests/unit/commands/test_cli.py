@@ -31,7 +31,10 @@ def test_help_lists_every_command():
     ("arguments", "expected"),
     [
         (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
-        (("run", "--env", "dev"), "arrive with the Pipeline stack"),
+        (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
+        (("stage", "--env", "local"), "stages by itself on this machine"),
+        (("stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
+        (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
         (
             ("run", "--env", "moon"),
             "unknown environment `moon`, for which there is no config/moon.yaml",

@@ -24,6 +24,8 @@ IN, OUT = ML / "processing/input", ML / "processing/output"
 class Recorder:
     """A view that remembers."""
 
+    shows_lines = True
+
     states: list[tuple[str, str]] = field(default_factory=list)
     lines: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

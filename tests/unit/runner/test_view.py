@@ -1,8 +1,9 @@
 import io
+from datetime import timedelta
 
 from rich.console import Console
 
-from sashiko.runner.record import StepRecord
+from sashiko.runner.record import StepRecord, now, stamp
 from sashiko.runner.view import LiveView, PlainView, open_view
 
 
@@ -20,13 +21,14 @@ def test_the_table_has_state_time_and_last_line() -> None:
     screen = console()
     view = LiveView(screen)
     view.step(StepRecord(name="Make", type="Processing", status="succeeded", seconds=1.25))
-    view.step(StepRecord(name="Train", type="Training", status="running"))
+    began = stamp(now() - timedelta(seconds=90))
+    view.step(StepRecord(name="Train", type="Training", status="running", start=began))
     view.step(StepRecord(name="Old", type="Processing", status="cached", cached_from="run-1"))
     view.line("Train", "epoch 1/2 [bold]loss[/bold] 0.4 \x1b[2J" + "x" * 100)
 
     make, train, old = drawn(view, screen).splitlines()
     assert make.split() == ["Make", "succeeded", "1.2", "s"]
-    assert "0 s" in train
+    assert " 90 s" in train
     assert "epoch 1/2 [bold]loss[/bold] 0.4" in train
     assert "\x1b" not in train
     assert len(train) <= 60

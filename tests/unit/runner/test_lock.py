@@ -1,0 +1,63 @@
+"""`sashiko runs stop` on this machine: the run that holds the lock is asked to stop."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.runner.lock import interrupt_holder
+
+WORKS = """
+import sys, time
+from pathlib import Path
+from sashiko.runner.lock import run_lock
+with run_lock(Path(sys.argv[1]), "20261125-101500-ab12"):
+    print("at work", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKS, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "at work\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_run_at_work_is_asked_to_stop(tmp_path: Path, worker: subprocess.Popen[str]) -> None:
+    assert interrupt_holder(tmp_path, "20261125") == "20261125-101500-ab12"
+    assert worker.wait(timeout=30) == -signal.SIGINT
+
+
+def test_another_run_is_left_alone(tmp_path: Path, worker: subprocess.Popen[str]) -> None:
+    with pytest.raises(InputError, match=r"run 2025 is not .*; run 20261125-101500-ab12"):
+        interrupt_holder(tmp_path, "2025")
+    assert worker.poll() is None
+
+
+def test_a_run_that_has_ended_is_not_looked_for_by_its_old_number(
+    tmp_path: Path, worker: subprocess.Popen[str]
+) -> None:
+    worker.kill()
+    worker.wait()
+    assert (tmp_path / "run.lock").read_text()
+    with pytest.raises(InputError, match="no run is at work"):
+        interrupt_holder(tmp_path, None)
+
+
+def test_where_nothing_ever_ran_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run is at work"):
+        interrupt_holder(tmp_path / "home", None)
+    assert not (tmp_path / "home").exists()
