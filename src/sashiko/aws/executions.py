@@ -7,7 +7,7 @@ from typing import Any
 
 from sashiko.aws.account import Account
 from sashiko.aws.execution_record import reason_of, run_status, step_record, unlisted_status, utc
-from sashiko.aws.names import Role
+from sashiko.aws.names import Role, pipeline_name
 from sashiko.definition.model import Step, parse_definition
 from sashiko.errors import InputError
 from sashiko.runner.record import RunRecord, StepRecord, now
@@ -17,11 +17,6 @@ STARTED_BY: Role = "data-scientist"
 # As the API's documents say, and as some of SageMaker's operations answer instead.
 NOT_THERE = ("ResourceNotFound", "ValidationException")
 _LOOKED_THROUGH = 100
-
-
-def pipeline_name(settings: Settings, recipe: str) -> str:
-    """Names the pipeline of a recipe in an environment, here and in SageMaker."""
-    return f"{settings.project}-{settings.environment}-{recipe}"
 
 
 class Execution:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sashiko.aws.account import Account
 from sashiko.aws.deployed import deployed_definition
-from sashiko.aws.executions import STARTED_BY, Execution, pipeline_name
-from sashiko.aws.names import bucket_name, etl_name
+from sashiko.aws.executions import STARTED_BY, Execution
+from sashiko.aws.names import bucket_name, etl_name, pipeline_name
 from sashiko.aws.readiness import missing
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
