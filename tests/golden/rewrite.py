@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -126,8 +127,13 @@ def definitions() -> dict[Path, bytes]:
     recipe = "recipes/complaints.yaml"
     return {
         ROOT / "tests/golden/complaints.definition.json": definition(recipe),
-        ROOT / "tests/golden/complaints.definition.dev.json": definition(recipe, "dev"),
+        ROOT / "tests/golden/complaints.definition.dev.json": _untagged(definition(recipe, "dev")),
     }
+
+
+def _untagged(text: bytes) -> bytes:
+    """Leaves the content out of our images' tags: it changes with each line of code."""
+    return re.sub(rb"(dkr\.ecr\.[^:]+:[0-9.]+)-[0-9a-f]{12}", rb"\1-CONTENT", text)
 
 
 def permissions() -> dict[Path, bytes]:

@@ -1,6 +1,5 @@
 """The pipeline and the policies agree on who reads and writes what, in each bucket of a job."""
 
-import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ from sashiko.aws.images import job_images
 from sashiko.aws.names import Bucket, bucket_name
 from sashiko.aws.policies import covers, statements
 from tests.infra.job_requests import jobs_of
-from tests.infra.variants import ROOT, settings_of, synthesized
+from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
 Place = tuple[str, str, str]  # step, role, key in a bucket
@@ -25,9 +24,10 @@ def dev() -> Environment:
 
 @pytest.fixture(scope="module")
 def jobs() -> dict[str, dict[str, Any]]:
-    """Step -> arguments, of dev's reviewed definition."""
-    text = (ROOT / "tests/golden/complaints.definition.dev.json").read_text()
-    return jobs_of(json.loads(text))
+    """Step -> arguments, of dev's definition."""
+    settings = settings_of("dev")
+    (compiled,) = pipelines_of(settings, recipes_of(settings))
+    return jobs_of(compiled.definition)
 
 
 def _uri(value: Any, jobs: dict[str, dict[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ("local", "dev", "prod")
-# What a fork may set, on dev and the default recipe: the settings' change, the recipe's overrides.
+# What a fork may set, on upstream's settings and recipe: dev's lines, the recipe's overrides.
 CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "as it comes": ({}, ()),
     "spot": ({"jobs": {"training": {"spot": {"max_wait": "12h"}}}}, ()),
@@ -33,7 +33,7 @@ def main() -> None:
     from pipelines.offline import set_environment
     from sashiko.recipe import load_recipe
     from sashiko.settings import Settings, load_settings
-    from sashiko.yaml_models import deep_merge
+    from sashiko.yaml_models import Layer, read_yaml, validate_layers
 
     environments = [load_settings(name) for name in ENVIRONMENTS]
     set_environment(environments[0])
@@ -45,12 +45,12 @@ def main() -> None:
         for settings in environments
         for path in recipes()
     }
-    dev = load_settings("dev")
-    default = ROOT / f"recipes/{dev.recipe}.yaml"
+    base = Layer("base", read_yaml(ROOT / "config/base.yaml"))
+    account = Layer("account", {"account": "111122223333", "environment": "dev"})
     for name, (change, overrides) in CHOICES.items():
-        changed = deep_merge(dev.model_dump(mode="json"), change)
-        recipe = load_recipe(default, overrides=overrides)
-        wanted[name] = (Settings.model_validate(changed), recipe)
+        settings = validate_layers(Settings, [base, account, Layer(name, change)])
+        recipe = load_recipe(ROOT / "recipes/complaints.yaml", overrides=overrides)
+        wanted[name] = (settings, recipe)
     built = {}
     for name, (settings, recipe) in wanted.items():
         pipeline = build_pipeline(settings, recipe, contract_file=Path(recipe.contract))
