@@ -126,7 +126,12 @@ NIST = (
     _control("the whole pack", "what cdk-nag's NIST 800-53 R5 pack finds is explained", _ANY),
     _control("IA-2(1)", "people come with a second factor", _ROLE),
     _control("SC-7", "the network's doors are few, and each knows its callers", _DOOR, _GROUP),
-    _control("SC-28", "jobs start encrypted and inside the VPC, or not at all", _ROLE),
+    _control(
+        "SC-28",
+        "jobs start encrypted and inside the VPC, or not at all",
+        _ROLE,
+        "AWS::SageMaker::Pipeline",
+    ),
 )
 CDK_NAG = (
     _control("IAM4", "no policy of AWS's own is attached", _ROLE),

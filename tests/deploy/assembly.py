@@ -1,5 +1,6 @@
 """Cloud assemblies for the command line: an environment's stacks, with or without a change."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ def synthesize(
     contract: Callable[[Document], None] = lambda _: None,
     change: Callable[[Any], None] = lambda _: None,
 ) -> Path:
-    """Writes `cdk.out` and `config` of a variant into a folder and returns the folder.
+    """Writes `cdk.out`, `config` and `definition.json` of a variant into a folder and returns it.
 
     Args:
         folder: an empty folder.
@@ -47,6 +48,7 @@ def synthesize(
         contracts.append(load_contract(file))
     app = new_app()
     pipelines = pipelines_of(settings, (recipe,))
+    (folder / "definition.json").write_text(json.dumps(pipelines[0].definition))
     add_stacks(app, settings, tuple(contracts), (recipe,), pipelines)
     change(app)
     return _written(app, folder)

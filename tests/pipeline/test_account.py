@@ -83,7 +83,6 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", jobs(DEV))
-@pytest.mark.control("SC-28")
 def test_each_job_is_in_the_vpc_encrypted_limited_and_tagged(name: str) -> None:
     job = jobs(DEV)[name]["Arguments"]
 
@@ -98,7 +97,6 @@ def test_each_job_is_in_the_vpc_encrypted_limited_and_tagged(name: str) -> None:
     assert tags == {"project": "sashiko", "environment": "dev"}
 
 
-@pytest.mark.control("SC-28")
 def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it() -> None:
     """One key for all outputs of a job: with rows or their facets, that of the snapshots."""
     keys = {
