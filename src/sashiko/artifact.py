@@ -23,6 +23,7 @@ JSON = "application/json"
 _ROWS_PER_REQUEST = 1000
 _ENTRY = "inference"
 _THRESHOLD = "SASHIKO_THRESHOLD"
+_ON_CPU = "SASHIKO_ON_CPU"
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,16 @@ class Artifact:
         Args:
             handler: the imported `inference` module.
             folder: the unpacked artifact.
+
+        Raises:
+            InputError: if the artifact is compiled for another machine than this one.
         """
         self._handler = handler
-        self._model = handler.model_fn(str(folder))
+        try:
+            self._model = handler.model_fn(str(folder))
+        # Of an artifact that is older than this class there is none to catch.
+        except getattr(handler, "CannotServeError", ()) as error:
+            raise InputError(str(error)) from error
         about = json.loads((folder / "serving.json").read_text())
         self.template: str = about["template"]
         self.labels: tuple[str, str] = tuple(about["labels"])
@@ -119,24 +127,26 @@ class Artifact:
 
 
 @contextmanager
-def open_artifact(archive: Path, *, threshold: float) -> Iterator[Artifact]:
+def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> Iterator[Artifact]:
     """Unpacks a `model.tar.gz`, loads it by its own handler, and removes the copy afterwards.
 
     Args:
         archive: the artifact.
         threshold: the probability at or above which the positive label is given.
+        on_cpu: score an artifact for an accelerator by the model that it was compiled from.
 
     Raises:
-        InputError: if the archive is missing, damaged, or no artifact of this project.
+        InputError: if the archive is missing, damaged, or no artifact of this project, or if it is
+            compiled for another machine than this one.
     """
     with tempfile.TemporaryDirectory(prefix="sashiko-artifact-") as name:
         folder = Path(name)
         unpack(archive, folder)
         if not (folder / "code" / f"{_ENTRY}.py").is_file():
             raise InputError(f"{archive} holds no code/{_ENTRY}.py: it is no artifact of Compile")
-        handler = _import_handler(folder / "code")
-        with _environment(_THRESHOLD, repr(threshold)):
-            artifact = Artifact(handler, folder)
+        environment = {_THRESHOLD: repr(threshold), _ON_CPU: "1" if on_cpu else "0"}
+        with _importable(folder / "code"), _environment(environment):
+            artifact = Artifact(importlib.import_module(_ENTRY), folder)
         yield artifact
 
 
@@ -155,14 +165,18 @@ def unpack(archive: Path, folder: Path) -> None:
         raise InputError(f"{archive} cannot be unpacked: {error}") from error
 
 
-def _import_handler(code: Path) -> ModuleType:
-    """Imports the handler so that another artifact's modules of the same names stay apart."""
+@contextmanager
+def _importable(code: Path) -> Iterator[None]:
+    """Lets the handler be imported so that another artifact's modules of the same names stay apart.
+
+    A handler imports what a target needs when it loads a model, and nothing later.
+    """
     names = {path.stem for path in code.glob("*.py")}
     before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(code))
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(_ENTRY)
+        yield
     finally:
         sys.path.remove(str(code))
         for name in names:
@@ -171,16 +185,17 @@ def _import_handler(code: Path) -> ModuleType:
 
 
 @contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _scalar(value: Any) -> str:

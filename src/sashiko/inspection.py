@@ -12,13 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pydantic import BaseModel, ConfigDict
-
 from sashiko.errors import InputError
-from sashiko.files import read_json
-from sashiko.yaml_models import validate
 
-LOCK_FILE = "compile-lock.json"
 _CHUNK_BYTES = 1 << 20
 _SUFFIXES = frozenset({".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 # Protocols 0 and 1 have no mark, and nothing has written them by default since Python 2.
@@ -26,21 +21,6 @@ _PROTOCOLS = tuple(b"\x80" + bytes([number]) for number in range(2, 6))
 # Formats of torch.save and torch.jit.save are zips with a `data.pkl`; the second has this beside
 # it, by which torch knows it too, and reads it without calling what the pickle names.
 _TORCHSCRIPT = "constants.pkl"
-
-
-class _Lock(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    artifact: dict[str, str]
-
-
-def locked_files(lock: Path) -> Mapping[str, str]:
-    """Reads from a compile lock what the artifact holds: name -> hex SHA-256.
-
-    Raises:
-        InputError: if the lock is missing or names no files.
-    """
-    return validate(_Lock, read_json(lock), source=str(lock)).artifact
 
 
 def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:

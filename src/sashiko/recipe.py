@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sashiko.errors import InputError
+from sashiko.targets import Target
 from sashiko.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -133,12 +134,24 @@ class ReweighingSection(Frozen):
 class CompileSection(Frozen):
     """The artifact that will be served."""
 
-    target: Literal["cpu"] = "cpu"
+    target: Target = Field(
+        "cpu",
+        description="what serves: ONNX on a CPU, Neuron on Inferentia 2, or torch on an NVIDIA GPU",
+    )
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((1, 32), min_length=1)
     sequence_lengths: tuple[Annotated[int, Field(ge=8, le=512)], ...] = Field(
         (32, 64), min_length=1, description="tokens"
     )
     tolerance: float = Field(1e-4, gt=0, description="largest difference of a probability")
+    auto_cast: Literal["none", "matmul", "all"] = Field(
+        "none", description="with inf2: what its compiler computes in bfloat16"
+    )
+
+    @model_validator(mode="after")
+    def _only_a_compiler_casts(self) -> "CompileSection":
+        if self.auto_cast != "none" and self.target != "inf2":
+            raise ValueError("`auto_cast` goes with target inf2, whose compiler alone casts")
+        return self
 
 
 class ThresholdSection(Frozen):

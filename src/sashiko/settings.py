@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from sashiko.errors import InputError
+from sashiko.targets import SERVING_FAMILIES, Target, serves
 from sashiko.yaml_models import Frozen, Layer, read_yaml, validate_layers
 
 _DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
@@ -63,13 +64,11 @@ def _known_to(shape: str, job: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _fits(pattern: str, example: str) -> AfterValidator:
+def _serves(target: Target) -> AfterValidator:
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(
-                "what is compiled for this target does not run on it (no image is built for "
-                f"Arm): choose another, such as {example}"
-            )
+        if not serves(target, value):
+            near = ", ".join(f"ml.{family}" for family in SERVING_FAMILIES[target])
+            raise ValueError(f"the image of this target does not run on it; allowed: {near}")
         return value
 
     return AfterValidator(check)
@@ -90,7 +89,7 @@ def _allowed_in_names(project: str) -> str:
     return project
 
 
-ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-inf2", "clarify"]
+ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-gpu", "serving-inf2", "clarify"]
 ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 EnvironmentName = Literal["dev", "local", "prod"]
 Duration = Annotated[
@@ -256,9 +255,9 @@ class CaptureSection(Frozen):
 class ServingInstances(Frozen):
     """What an endpoint runs on, by the recipe's `compile.target`."""
 
-    cpu: Annotated[HostingInstance, _fits(r"ml\.[cmrt]\d+(d|i|in)?\..*", "ml.c6i.xlarge")]
-    gpu: Annotated[HostingInstance, _fits(r"ml\.[gp]\d+(?!.*gb).*", "ml.g5.xlarge")]
-    inf2: Annotated[HostingInstance, _fits(r"ml\.inf2\..*", "ml.inf2.xlarge")]
+    cpu: Annotated[HostingInstance, _serves("cpu")]
+    gpu: Annotated[HostingInstance, _serves("gpu")]
+    inf2: Annotated[HostingInstance, _serves("inf2")]
 
 
 class ServingSection(Frozen):

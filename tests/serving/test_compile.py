@@ -1,6 +1,7 @@
 """Compile on a small random encoder: run as the job runs it, and read as the endpoint reads it."""
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -11,56 +12,10 @@ import compile_model
 import numpy as np
 import onnx
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from sashiko.artifact import open_artifact
-from tests.serving.tiny_artifact import SERVING
-
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])}
-COMPILE = {"target": "cpu", "batch_sizes": [4, 1], "sequence_lengths": [16, 8], "tolerance": 1e-4}
-TEXT = {"template": "{first} {second}", "missing": "z", "truncate": False}
-TEXTS = ["a", "b c d e f g", "h i j k l m n o p q r s t u", "v w x y z"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A Hugging Face folder as Train writes it."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification
-
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=64, max_position_embeddings=32, pad_token_id=0, initializer_range=0.3,
-        id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1},
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("model")
-    BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer().save(str(folder / "tokenizer.json"))
-    return folder
-
-
-def tokenizer() -> Tokenizer:
-    made = Tokenizer(models.WordLevel(VOCABULARY, "[UNK]"))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return made
-
-
-def job(root, model, **changes):
-    """Lays out a job's inputs."""
-    inputs = root / "processing" / "input"
-    (inputs / "config").mkdir(parents=True)
-    (inputs / "config" / "compile.json").write_text(json.dumps(COMPILE | changes))
-    (inputs / "config" / "text.json").write_text(json.dumps(TEXT))
-    (inputs / "code").symlink_to(SERVING)
-    (inputs / "model").mkdir()
-    with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:
-        tar.add(model, arcname=".")
-    return root
+from tests.serving.compile_job import TEXTS, eager_scores, job
+from tests.serving.tiny_artifact import HANDLER_FILES
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +46,7 @@ def test_the_same_model_gives_the_same_bytes(outputs) -> None:
 
 
 def test_the_served_scores_are_the_eager_models(outputs, model) -> None:
-    import torch
-    from transformers import AutoModelForSequenceClassification
-
-    eager = AutoModelForSequenceClassification.from_pretrained(model).eval()
-    expected = []
-    for text in TEXTS:
-        ids = torch.tensor([tokenizer().encode(text).ids])
-        with torch.inference_mode():
-            expected.append(torch.softmax(eager(ids).logits, dim=-1)[0, 1].item())
+    expected = eager_scores(model)
     with open_artifact(outputs[0] / "artifact" / "model.tar.gz", threshold=0.5) as artifact:
         answers = artifact.predict(TEXTS)
         (row,) = artifact.predict([{"first": "v w", "second": "x y z"}])
@@ -131,12 +78,18 @@ def test_graphs_have_fixed_shapes_share_the_weights_and_name_no_path(outputs, tm
 def test_the_lock_says_what_was_compiled(outputs) -> None:
     lock = json.loads((outputs[0] / "lock" / "compile-lock.json").read_text())
     assert (lock["target"], lock["image"]) == ("cpu", "serving:1")
-    assert (lock["neuron_sdk"], lock["compiler"]) == (None, None)
+    assert (lock["neuron_sdk"], lock["compiler"], lock["cores"]) == (None, None, None)
     assert (lock["batch_sizes"], lock["sequence_lengths"]) == ([1, 4], [8, 16])
     assert 0 <= lock["largest_difference"] <= lock["tolerance"]
     assert {"torch", "onnx", "onnxruntime"} <= set(lock["packages"])
     assert {"weights.bin", "serving.json", "code/inference.py"} <= set(lock["artifact"])
     assert "code/compile_model.py" not in lock["artifact"]
+    archive = (outputs[0] / "artifact" / "model.tar.gz").read_bytes()
+    assert lock["artifact_sha256"] == hashlib.sha256(archive).hexdigest()
+
+
+def test_the_handler_that_other_tests_take_is_the_one_that_compile_ships() -> None:
+    assert compile_model.HANDLER_FILES == HANDLER_FILES
 
 
 def failure(monkeypatch, root) -> str:
@@ -172,7 +125,8 @@ def test_weights_that_are_missing_are_not_made_up(model, tmp_path, monkeypatch) 
     ("changes", "says"),
     [
         ({"sequence_lengths": [64]}, "compile.sequence_lengths: 64 is over the 32 tokens"),
-        ({"target": "inf2"}, "compile.target: inf2 is not supported; allowed: cpu"),
+        ({"target": "tpu"}, "compile.target: tpu: allowed: cpu, gpu, inf2"),
+        ({"target": "inf2"}, "this machine lacks neuronx-cc: compile for cpu here"),
     ],
 )
 def test_settings_that_cannot_be_met_are_named(model, tmp_path, monkeypatch, changes, says) -> None:

@@ -19,7 +19,11 @@ import sashiko.serving
 from sashiko.serving.pack import pack
 
 SERVING = Path(sashiko.serving.__file__).parent
-HANDLER_FILES = ("bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
+HANDLER_FILES = (
+    "backend.py", "bundle.py", "classifier.py", "eager_backend.py", "inference.py",
+    "neuron_backend.py", "neuron_machine.py", "onnx_backend.py", "payload.py", "scorer.py",
+    "text.py",
+)  # fmt: skip
 WORDS = {"bad": 2.0, "awful": 3.0, "fine": -1.0, "good": -2.0, "unknown": 0.5}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
@@ -50,12 +54,14 @@ def build_artifact(
         onnx.save(_graph(weights, batch=batch, length=length), artifact / graph)
         buckets.append({"batch": batch, "length": length, "graph": graph})
     about = {
+        "target": "cpu",
         "labels": labels,
         "template": template,
         "missing": "unknown",
         "truncate": truncate,
         "pad_id": 0,
         "buckets": buckets,
+        "neuron": None,
     }
     (artifact / "serving.json").write_text(json.dumps(about))
     pack(artifact, folder / "model.tar.gz")

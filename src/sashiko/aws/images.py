@@ -59,8 +59,9 @@ class JobImages:
         job: most steps.
         train: Train.
         bias: the bias steps; Clarify's own image where the settings say so.
-        compile: Compile. A Neuron artifact is tied to its compiler, so the serving image itself
-            makes it; an ONNX one is not, and the CPU serving image's torch is too old to.
+        compile: Compile: the serving image itself, because a Neuron artifact is tied to its
+            compiler and a GPU's model to its torch. ONNX is tied to neither, and the CPU serving
+            image's torch is too old to write it: the job image does.
         serving: no job but the endpoint: the compile lock names it.
     """
 
@@ -129,7 +130,7 @@ def job_images(settings: Settings, target: str) -> JobImages:
         job=job,
         train=_own(settings, "train"),
         bias=_bias(settings),
-        compile=serving if serving.compiler else job,
+        compile=job if target == "cpu" else serving,
         serving=serving,
     )
 

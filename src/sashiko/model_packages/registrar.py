@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.compile_lock import read_lock
 from sashiko.files import read_json, sha256_bytes
 from sashiko.model_card import CARD_FILE, card_text
 from sashiko.model_packages.clients import Clients, told
@@ -12,6 +13,7 @@ from sashiko.model_packages.lineage import Lineage, Origin
 from sashiko.model_packages.metadata import package_metadata
 from sashiko.model_packages.registry import PackageRegistry
 from sashiko.model_packages.reports import drift_baselines, model_metrics
+from sashiko.targets import serving_types
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
 
 _JSON = ["application/json"]
@@ -54,7 +56,8 @@ class PackageRegistrar:
 
         Args:
             group: the model package group; the Platform stack makes it.
-            files: folder with `model.tar.gz`, what belongs to it, and the manifest of all.
+            files: folder with `model.tar.gz`, its compile lock and what else belongs to it, and the
+                manifest of all.
             run_id: the MLflow run with the same figures; None if MLflow could not be reached.
             threshold: the decision threshold.
             tags: what is recorded with the version; must hold `execution_id`, `git_sha`,
@@ -94,6 +97,11 @@ class PackageRegistrar:
             manifest_uri=model.at(MANIFEST_FILE),
         )
 
+    def _instance_types(self, model: ModelFiles) -> list[str]:
+        api = self._clients.sagemaker.meta.service_model
+        known = api.shape_for("ProductionVariantInstanceType").enum
+        return serving_types(read_lock(model.folder).target, known)
+
     def _create(
         self, group: str, model: ModelFiles, *, metadata: dict[str, str], threshold: float
     ) -> str:
@@ -111,6 +119,7 @@ class PackageRegistrar:
                 ModelApprovalStatus="PendingManualApproval",
                 InferenceSpecification={
                     "Containers": [container],
+                    "SupportedRealtimeInferenceInstanceTypes": self._instance_types(model),
                     "SupportedContentTypes": _JSON,
                     "SupportedResponseMIMETypes": _JSON,
                 },

@@ -1,22 +1,25 @@
 """What an artifact says of itself: `serving.json`, by Compile for the handler."""
 
+import itertools
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 BUNDLE_FILE = "serving.json"
 TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "weights.bin"
+EAGER_FOLDER = "eager"  # config.json and model.safetensors of the model itself
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A graph with fixed shapes.
+    """A compiled shape.
 
     Attributes:
         batch: rows that go through it at once.
         length: tokens of each row, padding included.
-        graph: its ONNX file, relative to the artifact's root.
+        graph: its compiled file, relative to the artifact's root; "" where the model itself runs.
     """
 
     batch: int
@@ -25,29 +28,64 @@ class Bucket:
 
 
 @dataclass(frozen=True)
+class Neuron:
+    """What graphs that a Neuron compiler made are tied to.
+
+    Attributes:
+        inputs: names of a graph's inputs, in their order.
+        cores: NeuronCores that one copy of the model runs on.
+        packages: package -> the version that made them; another one may refuse to load them.
+    """
+
+    inputs: tuple[str, ...]
+    cores: int
+    packages: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Bundle:
     """How an artifact wants to be served.
 
     Attributes:
+        target: what it was compiled for: cpu, inf2 or gpu.
         labels: the negative and the positive label.
         template: turns a row of columns into the text that the model reads.
         missing: stands in that text where a column is null.
         truncate: cut texts that fit no bucket, instead of refusing them.
         pad_id: the token id that fills a row up to its bucket's length.
         buckets: the compiled shapes.
+        neuron: of target inf2 alone.
     """
 
+    target: str
     labels: tuple[str, str]
     template: str
     missing: str
     truncate: bool
     pad_id: int
     buckets: tuple[Bucket, ...]
+    neuron: Neuron | None = None
 
     @property
     def max_length(self) -> int:
         """The most tokens that a text may have."""
         return max(bucket.length for bucket in self.buckets)
+
+
+def shapes(
+    batch_sizes: Sequence[int], sequence_lengths: Sequence[int], *, suffix: str = ""
+) -> tuple[Bucket, ...]:
+    """Returns a bucket for each batch size and length, by length and batch.
+
+    Args:
+        batch_sizes: rows per run.
+        sequence_lengths: tokens per row.
+        suffix: of the buckets' files; they have none if it is empty.
+    """
+    return tuple(
+        Bucket(batch, length, f"model_b{batch}_l{length}{suffix}" if suffix else "")
+        for length, batch in itertools.product(sorted(sequence_lengths), sorted(batch_sizes))
+    )
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
@@ -61,4 +99,8 @@ def read_bundle(folder: Path) -> Bundle:
     value = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
     negative, positive = value.pop("labels")
     buckets = tuple(Bucket(**bucket) for bucket in value.pop("buckets"))
-    return Bundle(labels=(negative, positive), buckets=buckets, **value)
+    neuron = value.pop("neuron")
+    if neuron is not None:
+        inputs = tuple(neuron["inputs"])
+        neuron = Neuron(inputs=inputs, cores=neuron["cores"], packages=neuron["packages"])
+    return Bundle(labels=(negative, positive), buckets=buckets, neuron=neuron, **value)

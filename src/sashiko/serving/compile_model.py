@@ -12,19 +12,22 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
-from export import OPSET, CompileError, PositiveProbability, export_graphs, load_classifier
-from pack import files_of, pack, sha256, unpack
+from classifier import CompileError, PositiveProbability, load_classifier
+from export import MODEL_FILE, export
+from lock import write_lock
+from pack import pack, unpack
 from verify import largest_difference
 
-HANDLER_FILES = ("bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
+HANDLER_FILES = (
+    "backend.py", "bundle.py", "classifier.py", "eager_backend.py", "inference.py",
+    "neuron_backend.py", "neuron_machine.py", "onnx_backend.py", "payload.py", "scorer.py",
+    "text.py",
+)  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_WEIGHTS_IN = "model.safetensors"
-_PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -52,49 +55,49 @@ def compile_job(job: Job) -> None:
     """
     settings = _read(job.input("config") / "compile.json")
     text = _read(job.input("config") / "text.json")
-    if settings["target"] != "cpu":
-        raise CompileError(f"compile.target: {settings['target']} is not supported; allowed: cpu")
     with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
         source, artifact = Path(scratch, "source"), Path(scratch, "artifact")
+        archive = Path(scratch, "model.tar.gz")
         artifact.mkdir()
         _say("unpacking the model")
         unpack(job.input("model") / "model.tar.gz", source)
         model = load_classifier(source)
-        _say("exporting")
-        buckets = export_graphs(
-            model,
-            artifact,
-            batch_sizes=settings["batch_sizes"],
-            sequence_lengths=settings["sequence_lengths"],
-        )
+        _say(f"exporting for {settings['target']}")
+        exported = export(model, source, artifact, settings)
         bundle = Bundle(
+            target=settings["target"],
             labels=(model.config.id2label[0], model.config.id2label[1]),
             template=text["template"],
             missing=text["missing"],
             truncate=text["truncate"],
             pad_id=model.config.pad_token_id or 0,
-            buckets=buckets,
+            buckets=exported.buckets,
+            neuron=exported.neuron,
         )
         write_bundle(bundle, artifact)
         shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
         _copy_handler(job.input("code"), artifact / "code")
         difference = _verified(model, artifact, bundle, tolerance=settings["tolerance"])
-        _write_lock(
-            job.output("lock") / "compile-lock.json",
-            settings=settings,
-            difference=difference,
-            weights=source / _WEIGHTS_IN,
-            artifact=artifact,
-        )
         _say("packing the artifact")
-        pack(artifact, Path(scratch, "model.tar.gz"))
-        _publish(Path(scratch, "model.tar.gz"), job.output("artifact") / "model.tar.gz")
+        pack(artifact, archive)
+        write_lock(
+            job.output("lock"),
+            settings=settings,
+            exported=exported,
+            # What an accelerator's graphs differ by is seen on the accelerator: by DeviceCheck.
+            difference=difference if settings["target"] == "cpu" else None,
+            weights=source / MODEL_FILE,
+            artifact=artifact,
+            archive=archive,
+        )
+        _publish(archive, job.output("artifact") / "model.tar.gz")
 
 
 def _verified(
     model: PositiveProbability, artifact: Path, bundle: Bundle, *, tolerance: float
 ) -> float:
-    _say(f"comparing {len(bundle.buckets)} graphs with the eager model")
+    what = "graphs" if bundle.target == "cpu" else "shapes of the artifact's own model"
+    _say(f"comparing {len(bundle.buckets)} {what} with the eager model")
     difference = largest_difference(model, artifact, bundle)
     _say(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
     # Written so that NaN fails.
@@ -110,28 +113,6 @@ def _copy_handler(code: Path, folder: Path) -> None:
     folder.mkdir()
     for name in HANDLER_FILES:
         shutil.copyfile(code / name, folder / name)
-
-
-def _write_lock(
-    path: Path, *, settings: Any, difference: float, weights: Path, artifact: Path
-) -> None:
-    lock = {
-        "target": settings["target"],
-        "image": os.environ["SERVING_IMAGE"],
-        "neuron_sdk": os.environ.get("NEURON_SDK"),
-        "compiler": os.environ.get("NEURON_COMPILER"),
-        "dtype": "float32",
-        "onnx_opset": OPSET,
-        "python": ".".join(str(part) for part in sys.version_info[:2]),
-        "packages": {name: version(name) for name in _PACKAGES},
-        "batch_sizes": sorted(settings["batch_sizes"]),
-        "sequence_lengths": sorted(settings["sequence_lengths"]),
-        "tolerance": settings["tolerance"],
-        "largest_difference": difference,
-        "weights_sha256": sha256(weights),
-        "artifact": {name: sha256(artifact / name) for name in files_of(artifact)},
-    }
-    path.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _publish(source: Path, target: Path) -> None:

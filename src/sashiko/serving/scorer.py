@@ -1,11 +1,10 @@
-"""Scores texts with the compiled graphs: each takes one (batch, length) and no other."""
+"""Scores texts with the compiled shapes: each takes one (batch, length) and no other."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
+from backend import Backend
 from bundle import TOKENIZER_FILE, Bucket, Bundle
 from numpy.typing import NDArray
 from payload import BadRequestError
@@ -15,20 +14,18 @@ Tokens = Sequence[int]
 
 
 class Scorer:
-    """Tokenises, pads to the nearest bucket, and runs; sessions open when they are first needed."""
+    """Tokenises, pads to the nearest bucket, and runs."""
 
-    def __init__(self, folder: Path, bundle: Bundle, *, threads: int) -> None:
+    def __init__(self, folder: Path, bundle: Bundle, backend: Backend) -> None:
         """Opens the tokenizer.
 
         Args:
             folder: the unpacked artifact.
             bundle: its `serving.json`.
-            threads: for each operator; 0 lets the runtime take every core.
+            backend: runs its compiled shapes.
         """
-        self._folder = folder
         self._bundle = bundle
-        self._threads = threads
-        self._sessions: dict[Bucket, Any] = {}
+        self._backend = backend
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -59,7 +56,7 @@ class Scorer:
         return results
 
     def run(self, bucket: Bucket, rows: Sequence[Tokens]) -> NDArray[np.float32]:
-        """Runs one graph.
+        """Runs one bucket.
 
         Args:
             bucket: which one.
@@ -73,21 +70,7 @@ class Scorer:
         for index, row in enumerate(rows):
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        (scores,) = self._session(bucket).run(["score"], inputs)
-        return np.asarray(scores[: len(rows)], dtype=np.float32)
-
-    def _session(self, bucket: Bucket) -> Any:
-        if bucket not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = self._threads
-            options.inter_op_num_threads = 1
-            # Threads that wait do not burn the cores that another job could use.
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            self._sessions[bucket] = onnxruntime.InferenceSession(
-                str(self._folder / bucket.graph), options, providers=["CPUExecutionProvider"]
-            )
-        return self._sessions[bucket]
+        return self._backend.run(bucket, ids, mask)[: len(rows)]
 
 
 def plan(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from backend import open_backend
 from bundle import Bundle
-from export import PositiveProbability
+from classifier import PositiveProbability
 from numpy.typing import NDArray
 from scorer import Scorer
 
@@ -17,7 +18,8 @@ def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundl
     """Runs every bucket on a seeded sample of rows of all lengths that it takes.
 
     The eager model sees each sample padded to the longest bucket, the graph padded to its own: so
-    padding must not matter either.
+    padding must not matter either. This machine has no accelerator: of an artifact for one, the
+    model that lies in it is run.
 
     Args:
         model: token ids and mask to P(positive).
@@ -28,7 +30,8 @@ def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundl
         The largest absolute difference of a probability over all buckets.
     """
     generator = np.random.default_rng(_SEED)
-    scorer = Scorer(artifact, bundle, threads=torch.get_num_threads())
+    backend = open_backend(artifact, bundle, threads=torch.get_num_threads(), on_cpu=True)
+    scorer = Scorer(artifact, bundle, backend)
     worst = 0.0
     for bucket in bundle.buckets:
         # From a row that fills the bucket down to one of two tokens.

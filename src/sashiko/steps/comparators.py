@@ -100,7 +100,7 @@ def champion_model(
     """
     if champion.sha256 == candidate_sha256:
         return Scored(candidate.scores, champion.threshold)
-    with open_artifact(folder / ARTIFACT, threshold=champion.threshold) as loaded:
+    with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as loaded:
         _require_labels(loaded, labels, version=champion.version)
         if loaded.template != template:
             raise InputError(

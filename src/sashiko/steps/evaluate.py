@@ -1,5 +1,7 @@
 """Evaluate: scores the artifact that will be served, and judges it. It never sees a facet.
 
+An artifact for an accelerator is scored by the model that it was compiled from.
+
     python -m sashiko.steps.evaluate
 
 Reads Compile's artifact, Prepare's splits, Train's output and ResolveChampion's champion. Writes
@@ -58,7 +60,8 @@ def main() -> None:
     curve = read_learning_curve(processing_input("training-output") / "output.tar.gz")
 
     archive = processing_input("artifact") / ARTIFACT
-    with open_artifact(archive, threshold=_ANY_THRESHOLD) as artifact:
+    # No Neuron device or GPU is here: of an artifact for one, DeviceCheck bounds the difference.
+    with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
         labels, template = artifact.labels, artifact.template
         validation_scores, test_scores = score_splits(
             artifact, [validation, test], name="candidate"

@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from sashiko.compile_lock import CompileLock, read_lock
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
 from sashiko.files import read_json, sha256_file, sha256_tree, walk_files, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.gates.verdict import Verdict, read_verdict
-from sashiko.inspection import LOCK_FILE, inspect_artifact, locked_files
+from sashiko.inspection import inspect_artifact
 from sashiko.model_card import CARD_FILE, CardSources, model_card
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.model_packages.registrar import Placement
@@ -48,15 +49,24 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
     )
 
 
-def check_artifact(verdicts: Sequence[Verdict]) -> None:
+def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
     """Holds that the artifact is the one that Compile made and the gates judged.
+
+    Args:
+        lock: what Compile wrote of it.
+        verdicts: of every gate.
 
     Raises:
         InputError: if it was changed, or holds a pickle.
     """
     folder = processing_input("artifact")
-    expected = locked_files(processing_input("lock") / LOCK_FILE)
-    inspect_artifact(folder / ARTIFACT_FILE, expected=expected)
+    archive = folder / ARTIFACT_FILE
+    inspect_artifact(archive, expected=lock.artifact)
+    if sha256_file(archive) != lock.artifact_sha256:
+        raise InputError(
+            f"{archive} is not the archive that the compile lock names (its sha256 differs): it "
+            "was packed again after Compile; run the pipeline again"
+        )
     found = sha256_tree(folder)
     for verdict in verdicts:
         if verdict.inputs.get("artifact", found) != found:
@@ -78,8 +88,8 @@ def gather(folder: Path, sources: CardSources) -> None:
     write_json(folder / MANIFEST_FILE, digests)
 
 
-def version_tags(execution_id: str, sources: CardSources) -> dict[str, str]:
-    """Collects what is recorded with a version: data, contract, code, gates, main figure.
+def version_tags(execution_id: str, sources: CardSources, lock: CompileLock) -> dict[str, str]:
+    """Collects what is recorded with a version: data, contract, code, artifact, gates, main figure.
 
     Raises:
         InputError: if a gate failed.
@@ -98,6 +108,7 @@ def version_tags(execution_id: str, sources: CardSources) -> dict[str, str]:
         "recipe": sources.recipe,
         "git_sha": sources.git_sha,
         "metric.auc": "undefined" if auc is None else f"{auc:.4f}",
+        **lock.facts(),
         **gates,
     }
 
@@ -129,8 +140,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
-    tags = version_tags(arguments.execution_id, sources)
-    check_artifact(sources.verdicts)
+    lock = read_lock(processing_input("lock"))
+    tags = version_tags(arguments.execution_id, sources, lock)
+    check_artifact(lock, sources.verdicts)
     decision = read_decision(processing_input("decision") / DECISION_FILE)
     tracking = read_json(processing_input("tracking") / "tracking.json")
     placement = Placement(

@@ -74,6 +74,7 @@ def test_the_target_alone_makes_it_a_cpu(tmp_path: Path) -> None:
         ("cpu", "ml.m6gd.large"),
         ("gpu", "ml.c6i.xlarge"),
         ("gpu", "ml.p6e-gb200.36xlarge"),
+        ("gpu", "ml.g7e.2xlarge"),  # newer than the image's CUDA
     ],
 )
 def test_an_instance_type_that_does_not_fit_its_target_is_refused(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -45,17 +46,20 @@ def sdk(name, *keys):
 
 
 TORCH = ("pytorch-amzn2023", "training", "versions", "2.13")
-HF_CPU = ("huggingface", "inference", "versions", "5.5.3", "pytorch2.6.0")
+HF_TORCH = ("huggingface", "inference", "versions", "5.5.3", "pytorch2.6.0")
 HF_NEURON = ("huggingface-neuronx", "inference", "versions", "4.55.4", "pytorch2.8.0")
+
+
+def hf_tag(entry, device):
+    version = entry["container_version"][device]
+    return f"2.6.0-transformers5.5.3-{device}-{entry['py_versions'][0]}-{version}"
+
+
 IN_SDK = {
     "job-cpu": (TORCH, lambda e: f"{e['tag_prefix']}-{e['container_version']['cpu']}"),
     "job-gpu": (TORCH, lambda e: f"{e['tag_prefix']}-{e['container_version']['gpu']}"),
-    "serving-cpu": (
-        HF_CPU,
-        lambda e: (
-            f"2.6.0-transformers5.5.3-cpu-{e['py_versions'][0]}-{e['container_version']['cpu']}"
-        ),
-    ),
+    "serving-cpu": (HF_TORCH, lambda e: hf_tag(e, "cpu")),
+    "serving-gpu": (HF_TORCH, lambda e: hf_tag(e, "gpu")),
     "serving-inf2": (
         HF_NEURON,
         lambda e: (
@@ -106,7 +110,7 @@ def test_the_job_images_can_be_built_in_every_region_that_a_deploy_accepts(regio
         assert f".dkr.ecr.{region}.amazonaws.com/pytorch:" in aws_image(at(region), name).uri
 
 
-@pytest.mark.parametrize("name", ["serving-cpu", "serving-inf2", "clarify"])
+@pytest.mark.parametrize("name", ["serving-cpu", "serving-gpu", "serving-inf2", "clarify"])
 def test_a_region_without_the_image_is_an_error_that_names_those_with_it(name):
     having = image_map().regions(name)
     lacking = sorted(set(regions()) - set(having))
@@ -119,8 +123,8 @@ def test_a_region_without_the_image_is_an_error_that_names_those_with_it(name):
 
 
 def test_an_image_that_the_map_lacks_is_an_error_that_names_the_known_ones():
-    with pytest.raises(InputError, match=r"images.yaml: key `images`: no image `gpu`; known: job-"):
-        aws_image(SETTINGS, "gpu")
+    with pytest.raises(InputError, match=r"images.yaml: key `images`: no image `tpu`; known: job-"):
+        aws_image(SETTINGS, "tpu")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_for_inferentia_the_lock_gets_image_sdk_and_compiler_of_the_map():
         "NEURON_COMPILER": pin.neuron.compiler,
     }
     assert f"sdk{pin.neuron.sdk}-" in pin.tag
-    written = (ROOT / "src/sashiko/serving/compile_model.py").read_text()
+    written = (ROOT / "src/sashiko/serving/lock.py").read_text()
     for variable in serving.lock_environment():
         assert f'"{variable}"' in written
 
@@ -206,10 +210,19 @@ def test_compile_is_told_of_the_image_that_will_serve():
     assert images.serving.lock_environment().items() <= compile_["Environment"].items()
 
 
-def test_for_inferentia_the_serving_image_itself_compiles():
-    images = job_images(SETTINGS, "inf2")
+@pytest.mark.parametrize("target", ["gpu", "inf2"])
+def test_for_an_accelerator_the_serving_image_itself_compiles_as_aws_made_it(target):
+    images = job_images(SETTINGS, target)
     assert images.compile == images.serving
-    assert images.serving.uri == aws_image(SETTINGS, "serving-inf2").uri
+    assert images.serving.uri == aws_image(SETTINGS, f"serving-{target}").uri
+    assert {build.image for build in image_builds(SETTINGS, target)} == {"job", "bias", "train"}
+
+
+def test_neuron_packages_of_the_map_are_those_that_the_code_was_written_against():
+    optimum = image_map().images["serving-inf2"].packages["optimum-neuron"]
+    for name in ("export_neuron.py", "neuron_backend.py"):
+        written = (ROOT / "src/sashiko/serving" / name).read_text()
+        assert set(re.findall(r"optimum-neuron\s+(\d\S*\d)", written)) == {optimum}
 
 
 @pytest.mark.parametrize("instance", ["ml.trn1.2xlarge", "ml.p3.2xlarge", "ml.p6e-gb200.36xlarge"])

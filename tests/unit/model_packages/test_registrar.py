@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from sashiko.compile_lock import LOCK_FILE
 from sashiko.errors import InputError
 from sashiko.versions import ModelVersion
 from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account, Killed
-from tests.unit.model_packages.gathered import seal
+from tests.unit.model_packages.gathered import LOCK, seal
 
 TAGS = {
     "execution_id": "abc123def456",
@@ -53,6 +54,26 @@ def test_a_version_waits_for_approval_with_its_image_artifact_and_threshold(
     assert "Tags" not in made  # a version of a group has none
 
 
+@pytest.mark.parametrize(
+    ("target", "some", "none"),
+    [
+        ("inf2", {"ml.inf2.xlarge", "ml.inf2.48xlarge"}, {"ml.trn1.2xlarge", "ml.c6i.large"}),
+        ("gpu", {"ml.g5.xlarge", "ml.g6.xlarge"}, {"ml.g7e.2xlarge", "ml.p2.xlarge"}),
+        ("cpu", {"ml.c6i.large", "ml.m5.large"}, {"ml.c7g.large", "ml.g5.xlarge"}),
+    ],
+)
+def test_a_package_names_the_instance_types_that_serve_its_target(
+    account: Account, model: Path, target: str, some: set[str], none: set[str]
+) -> None:
+    (model / LOCK_FILE).write_text(json.dumps({**LOCK, "target": target}))
+    seal(model)
+    register(account, model)
+    [made] = account.created()
+    named = made["InferenceSpecification"]["SupportedRealtimeInferenceInstanceTypes"]
+    assert some <= set(named)
+    assert not none & set(named)
+
+
 def test_every_file_lies_below_one_prefix_and_the_manifest_is_signed(
     account: Account, model: Path
 ) -> None:
@@ -60,7 +81,7 @@ def test_every_file_lies_below_one_prefix_and_the_manifest_is_signed(
     manifest = account.body(version.tags["manifest"])
     digests = json.loads(manifest)
     below = version.tags["manifest"].rsplit("/", 1)[0]
-    assert len(digests) == 9
+    assert len(digests) == 10
     for name, digest in digests.items():
         assert hashlib.sha256(account.body(f"{below}/{name}")).hexdigest() == digest
     signature = json.loads(account.body(version.tags["signature"]))
@@ -179,7 +200,7 @@ def test_the_same_model_of_the_same_data_is_not_registered_twice(
         ("kms", "Sign", 1),
         ("s3", "PutObject", 1),
         ("s3", "PutObject", 5),
-        ("s3", "PutObject", 11),
+        ("s3", "PutObject", 12),
         ("sagemaker", "CreateArtifact", 2),
         ("sagemaker", "AddAssociation", 1),
         ("sagemaker", "CreateModelPackage", 1),
@@ -200,7 +221,7 @@ def test_a_kill_leaves_no_package_that_lacks_something_and_the_next_attempt_mend
     version, _ = register(account, model)
     assert [item.arn for item in account.registry.versions(GROUP)] == [version.arn]
     assert len(account.edges) == 5
-    assert len(account.objects()) == 11
+    assert len(account.objects()) == 12
 
 
 def test_a_file_that_was_changed_after_the_manifest_is_refused(

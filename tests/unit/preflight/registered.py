@@ -9,10 +9,16 @@ from sashiko.files import write_json
 from sashiko.preflight.check import Passed, check
 from sashiko.preflight.expected import Expected
 from sashiko.preflight.signed_files import Clients
+from tests.unit.model_packages import gathered
 from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account
 from tests.unit.model_packages.gathered import gather, seal
 
-LOCK = {"target": "cpu", "image": PLACEMENT.serving_image.rpartition("/")[2], "cores": 0}
+LOCK = {
+    **gathered.LOCK,
+    "target": "cpu",
+    "image": PLACEMENT.serving_image.rpartition("/")[2],
+    "cores": None,
+}
 TAGS = {
     "execution_id": "one",
     "recipe": "late-loans",

@@ -1,5 +1,10 @@
 import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import bundle
+import eager_backend
 import inference
 import pytest
 
@@ -47,4 +52,25 @@ def test_the_threshold_of_the_environment_decides_on_the_label(folder, monkeypat
 def test_a_threshold_that_is_no_probability_stops_the_start(folder, monkeypatch, threshold) -> None:
     monkeypatch.setenv("SASHIKO_THRESHOLD", threshold)
     with pytest.raises(ValueError):
+        inference.model_fn(folder)
+
+
+@pytest.mark.parametrize(("gpu", "device"), [(None, "cuda:0"), (3, "cuda:3")])
+def test_each_worker_takes_the_gpu_that_the_model_server_gives_it(
+    folder, monkeypatch, gpu, device
+) -> None:
+    opened = []
+    monkeypatch.setattr(
+        eager_backend, "EagerBackend", lambda folder, *, device: opened.append((folder, device))
+    )
+    path = Path(folder)
+    bundle.write_bundle(replace(bundle.read_bundle(path), target="gpu"), path)
+    inference.model_fn(folder, SimpleNamespace(system_properties={"gpu_id": gpu}))
+    assert opened == [(path / "eager", device)]
+
+
+def test_a_target_of_another_version_is_refused(folder) -> None:
+    path = Path(folder)
+    bundle.write_bundle(replace(bundle.read_bundle(path), target="tpu"), path)
+    with pytest.raises(inference.CannotServeError, match="unknown target tpu; known: cpu, gpu, i"):
         inference.model_fn(folder)

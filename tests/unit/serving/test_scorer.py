@@ -1,3 +1,4 @@
+import backend
 import bundle
 import payload
 import pytest
@@ -39,15 +40,20 @@ def folder(tmp_path):
     return tmp_path / "artifact"
 
 
+def opened(folder):
+    about = bundle.read_bundle(folder)
+    return scorer.Scorer(folder, about, backend.open_backend(folder, about, threads=1))
+
+
 def test_scores_come_back_in_the_order_of_the_texts(folder) -> None:
     texts = ["good " * n + "bad" for n in (5, 0, 3, 1, 4, 2)] * 3
-    found = scorer.Scorer(folder, bundle.read_bundle(folder), threads=1).scores(texts)
+    found = opened(folder).scores(texts)
     assert found == pytest.approx([expected_score(text) for text in texts], abs=1e-6)
 
 
 def test_a_text_that_fits_no_bucket_is_refused(folder) -> None:
     longest = "bad " * 6
-    model = scorer.Scorer(folder, bundle.read_bundle(folder), threads=1)
+    model = opened(folder)
     assert model.scores([longest]) == pytest.approx([expected_score(longest)], abs=1e-6)
     with pytest.raises(payload.BadRequestError, match="has 9 tokens, at most 8") as caught:
         model.scores([longest, longest + "bad"])
@@ -57,5 +63,5 @@ def test_a_text_that_fits_no_bucket_is_refused(folder) -> None:
 def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path) -> None:
     build_artifact(tmp_path, truncate=True)
     folder = tmp_path / "artifact"
-    model = scorer.Scorer(folder, bundle.read_bundle(folder), threads=1)
+    model = opened(folder)
     assert model.scores(["bad " * 9]) == pytest.approx([expected_score("bad " * 6)], abs=1e-6)

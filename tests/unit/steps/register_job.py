@@ -9,6 +9,7 @@ from sashiko.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.gates.verdict import read_verdict, write_verdict
 from sashiko.serving.pack import pack
+from tests.unit.model_packages.gathered import LOCK
 from tests.unit.report.runs import judged, prepared, started
 
 _INPUTS = {
@@ -71,8 +72,8 @@ class RegisterJob:
                 path.relative_to(self._parts).as_posix(): sha256_file(path)
                 for path in walk_files(self._parts)
             }
-            content = {"target": "cpu", "artifact": digests}
-            write_json(self.input("lock") / "compile-lock.json", content)
+            found = {"artifact": digests, "artifact_sha256": sha256_file(self.archive)}
+            write_json(self.input("lock") / "compile-lock.json", LOCK | found)
 
     def _copy(self, file: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)

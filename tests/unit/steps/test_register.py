@@ -72,6 +72,18 @@ def test_a_run_becomes_a_package_that_waits(
     gates = {key: value for key, value in version.tags.items() if key.startswith("gate.")}
     names = ("data-quality", "data-quality-facets", "model-quality", "bias")
     assert gates == {f"gate.{name}": "passed" for name in names}
+    compiled = {key: value for key, value in version.tags.items() if key.startswith("compile.")}
+    assert compiled == {
+        "compile.target": "inf2",
+        "compile.image": "huggingface-pytorch-inference-neuronx:2.8.0",
+        "compile.neuron_sdk": "2.26.0",
+        "compile.compiler": "neuronx-cc 2.21.18209.0",
+        "compile.cores": "1",
+        "compile.dtype": "float32",
+        "compile.batch_sizes": "1 32",
+        "compile.sequence_lengths": "32 64",
+        "compile.weights_sha256": "e" * 64,
+    }
     _register(monkeypatch)
     again = json.loads(job.registration.read_text())
     assert again == record | {"new": False}
@@ -187,6 +199,15 @@ def test_an_artifact_that_compile_did_not_write_is_refused(
     job.pack({"model.onnx": b"graph"})
     job.pack(files, lock=False)
     _refused(account, monkeypatch, job, told)
+
+
+def test_an_artifact_that_was_packed_again_is_refused(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = job.input("lock") / "compile-lock.json"
+    lock = json.loads(path.read_text())
+    path.write_text(json.dumps({**lock, "artifact_sha256": "0" * 64}))
+    _refused(account, monkeypatch, job, "is not the archive that the compile lock names")
 
 
 def test_an_artifact_that_the_gates_did_not_judge_is_refused(

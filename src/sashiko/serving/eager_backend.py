@@ -1,0 +1,39 @@
+"""Target gpu, and an accelerator's model on a CPU: the model itself, from safetensors."""
+
+from pathlib import Path
+
+import torch
+from backend import CannotServeError, Ids, Scores
+from bundle import Bucket
+from classifier import load_classifier
+
+
+class EagerBackend:
+    """Runs a Hugging Face folder by torch."""
+
+    def __init__(self, folder: Path, *, device: str) -> None:
+        """Loads the model.
+
+        Args:
+            folder: config.json and model.safetensors.
+            device: torch's name of it, such as `cuda:0`.
+
+        Raises:
+            CannotServeError: if there is no such device.
+        """
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise CannotServeError(
+                "the artifact is compiled for gpu, and torch finds no CUDA device here: serve it "
+                "on an instance with an NVIDIA GPU, or compile for cpu (compile.target)"
+            )
+        self._device = torch.device(device)
+        self._model = load_classifier(folder).to(self._device)
+
+    def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:  # noqa: ARG002  takes any shape
+        """Scores one full bucket: see `backend.Backend`."""
+        with torch.inference_mode():
+            scores = self._model(
+                torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device)
+            )
+        found: Scores = scores.cpu().numpy()
+        return found

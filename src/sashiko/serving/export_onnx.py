@@ -1,0 +1,102 @@
+"""A fine-tuned classifier to ONNX: one graph for each (batch, length), one file of weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx_ir
+import torch
+from bundle import WEIGHTS_FILE, Bucket, shapes
+from classifier import CompileError, PositiveProbability, quiet
+from onnxscript import optimizer
+
+OPSET = 18
+_INLINE_BYTES = 1024  # smaller constants stay in the graphs
+_FOLD_LIMIT = 1 << 20  # elements: masks and shapes of a bucket become constants
+
+
+def export_graphs(
+    model: PositiveProbability,
+    folder: Path,
+    *,
+    batch_sizes: Sequence[int],
+    sequence_lengths: Sequence[int],
+) -> tuple[Bucket, ...]:
+    """Writes a graph for each batch size and length, and the weights that they share.
+
+    The exporter runs once, with open axes; each graph is that one with its axes fixed and all that
+    follows from them folded.
+
+    Args:
+        model: what to export.
+        folder: where the graphs and `weights.bin` go.
+        batch_sizes: rows per run.
+        sequence_lengths: tokens per row.
+
+    Returns:
+        The buckets, by length and batch.
+
+    Raises:
+        CompileError: if a shape stays open.
+    """
+    template = folder / "open.onnx"
+    onnx_ir.save(
+        _without_metadata(_export(model)),
+        template,
+        external_data=WEIGHTS_FILE,
+        size_threshold_bytes=_INLINE_BYTES,
+    )
+    buckets = shapes(batch_sizes, sequence_lengths, suffix=".onnx")
+    for bucket in buckets:
+        graph = _fixed(onnx_ir.load(template), bucket)
+        onnx_ir.save(graph, folder / bucket.graph)
+    template.unlink()
+    return buckets
+
+
+def _export(model: PositiveProbability) -> onnx_ir.Model:
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    axes = {0: batch, 1: length}
+    # Two tensors: one given twice would make the exporter take the mask for the ids.
+    sample = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
+    with quiet():
+        program = torch.onnx.export(
+            model,
+            sample,
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["score"],
+            dynamic_shapes={"input_ids": axes, "attention_mask": dict(axes)},
+        )
+    if program is None:
+        raise TypeError("torch.onnx.export gave no program")
+    return program.model
+
+
+def _fixed(model: onnx_ir.Model, bucket: Bucket) -> onnx_ir.Model:
+    for value in model.graph.inputs:
+        value.shape = onnx_ir.Shape([bucket.batch, bucket.length])
+    for node in model.graph:
+        for value in node.outputs:
+            value.shape = None  # inferred again from the inputs
+    with quiet():
+        optimizer.optimize_ir(model, input_size_limit=_FOLD_LIMIT, output_size_limit=_FOLD_LIMIT)
+    for node in model.graph:
+        for value in node.outputs:
+            if value.shape is None or not value.shape.is_static():
+                raise CompileError(f"{bucket.graph}: {node.op_type} {value.name} has an open shape")
+    return _without_metadata(model)
+
+
+def _without_metadata(model: onnx_ir.Model) -> onnx_ir.Model:
+    """Drops stack traces, module paths and doc strings: they name this machine."""
+    graph = model.graph
+    described: list[Any] = [model, graph, *graph.inputs, *graph.initializers.values()]
+    for node in graph:
+        described += [node, *node.outputs]
+    for item in described:
+        item.metadata_props.clear()
+        item.doc_string = None
+    return model

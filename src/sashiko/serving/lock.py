@@ -1,0 +1,60 @@
+"""The compile lock: what an artifact was made of, by what, and what may serve it."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from export import Exported
+from pack import files_of, sha256
+
+LOCK_FILE = "compile-lock.json"
+
+
+def write_lock(
+    folder: Path,
+    *,
+    settings: Mapping[str, Any],
+    exported: Exported,
+    difference: float | None,
+    weights: Path,
+    artifact: Path,
+    archive: Path,
+) -> None:
+    """Writes `compile-lock.json`.
+
+    Image, SDK and compiler come from the environment: a job cannot read its own image's name.
+
+    Args:
+        folder: where it goes.
+        settings: the recipe's section `compile`.
+        exported: what was compiled.
+        difference: the largest one from the eager model's probabilities; None where no machine
+            without the accelerator can tell.
+        weights: the trained model's file.
+        artifact: the artifact's folder.
+        archive: the same, packed.
+    """
+    lock = {
+        "target": settings["target"],
+        "image": os.environ["SERVING_IMAGE"],
+        "neuron_sdk": os.environ.get("NEURON_SDK"),
+        "compiler": os.environ.get("NEURON_COMPILER"),
+        "cores": exported.neuron.cores if exported.neuron else None,
+        "dtype": exported.dtype,
+        "onnx_opset": exported.onnx_opset,
+        "python": ".".join(str(part) for part in sys.version_info[:2]),
+        "packages": {name: version(name) for name in exported.packages},
+        "batch_sizes": sorted(settings["batch_sizes"]),
+        "sequence_lengths": sorted(settings["sequence_lengths"]),
+        "tolerance": settings["tolerance"],
+        "largest_difference": difference,
+        "weights_sha256": sha256(weights),
+        "artifact": {name: sha256(artifact / name) for name in files_of(artifact)},
+        "artifact_sha256": sha256(archive),
+    }
+    text = json.dumps(lock, indent=2, sort_keys=True) + "\n"
+    (folder / LOCK_FILE).write_text(text, encoding="utf-8")

@@ -1,0 +1,97 @@
+"""What must hold of a machine and its settings before a Neuron graph is loaded.
+
+The runtime's own messages name neither the setting nor the fix, and some come at the first
+request, long after the deploy.
+"""
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from backend import CannotServeError
+from bundle import Neuron
+
+CORES_PER_DEVICE = 2  # of Inferentia 2
+_CORES = "NEURON_RT_NUM_CORES"
+_VISIBLE = "NEURON_RT_VISIBLE_CORES"
+_WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
+# With these the toolkit would compile a model while the endpoint starts.
+_COMPILES_AT_START = ("HF_MODEL_ID", "HF_OPTIMUM_BATCH_SIZE", "HF_OPTIMUM_SEQUENCE_LENGTH")
+_DEVICES = Path("/dev")
+
+
+def prepare(neuron: Neuron) -> None:
+    """Checks packages, settings and devices, and takes as many cores as the graphs need.
+
+    Call it before the runtime starts: without `NEURON_RT_NUM_CORES` the first of several workers
+    takes every core, and the next ones find none.
+
+    Raises:
+        CannotServeError: naming what differs, and the fix.
+    """
+    check_packages(neuron.packages)
+    for name in _COMPILES_AT_START:
+        if name in os.environ:
+            raise CannotServeError(
+                f"{name} is set, which asks for a model that is compiled while the endpoint "
+                "starts; this artifact is compiled already: unset it"
+            )
+    devices = len([path for path in _DEVICES.glob("neuron*") if path.name[6:].isdigit()])
+    check_cores(neuron.cores, devices=devices, environment=os.environ)
+    os.environ[_CORES] = str(neuron.cores)
+
+
+def check_packages(expected: Mapping[str, str]) -> None:
+    """Holds that what made the graphs is installed: another version may refuse to load them.
+
+    Raises:
+        CannotServeError: naming package and versions.
+    """
+    for name, made_by in expected.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError as error:
+            raise CannotServeError(
+                f"the artifact is compiled for inf2, and {name} is not installed here: serve it in "
+                "the image of its compile lock on ml.inf2; on this machine compile for cpu "
+                "(compile.target)"
+            ) from error
+        if found != made_by:
+            raise CannotServeError(
+                f"the artifact was compiled with {name} {made_by}, and {found} is installed: serve "
+                "it in the image of its compile lock, or run the pipeline again for this one"
+            )
+
+
+def check_cores(cores: int, *, devices: int, environment: Mapping[str, str]) -> None:
+    """Holds that every worker gets the cores that a copy of the model needs.
+
+    Args:
+        cores: NeuronCores of one copy.
+        devices: Inferentia chips that this machine shows.
+        environment: the process's environment variables.
+
+    Raises:
+        CannotServeError: naming the setting, and what it should be.
+    """
+    if devices == 0:
+        raise CannotServeError(
+            "this machine shows no Neuron device (/dev/neuron0): serve on ml.inf2, with the "
+            "InferenceAmiVersion of the Neuron driver"
+        )
+    if int(environment.get(_CORES, cores)) != cores:
+        raise CannotServeError(
+            f"{_CORES}={environment[_CORES]}: the artifact is compiled for {cores} a worker"
+        )
+    if _VISIBLE in environment:
+        raise CannotServeError(
+            f"{_VISIBLE} is set, which gives every worker the same cores: unset it, and the "
+            f"runtime gives each {cores} of its own"
+        )
+    workers, present = int(environment.get(_WORKERS, "1")), devices * CORES_PER_DEVICE
+    if workers * cores > present:
+        raise CannotServeError(
+            f"{_WORKERS}={workers}, each with {cores} of the {present} NeuronCores here: set at "
+            f"most {present // cores}"
+        )
