@@ -9,8 +9,9 @@ from typing import Any
 
 from sashiko.aws.account import Account
 from sashiko.aws.audit import compare
+from sashiko.aws.check import Check
 from sashiko.aws.difference import Difference
-from sashiko.aws.doctor import Check, examine
+from sashiko.aws.doctor import examine
 from sashiko.aws.environment import Environment, read_environment
 from sashiko.aws.live import read_live
 from sashiko.aws.names import database_name

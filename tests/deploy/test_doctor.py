@@ -1,7 +1,9 @@
 """`sashiko doctor` of an account in the emulator: ready, and with one thing in the way."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -286,7 +288,33 @@ def test_no_credentials_and_no_connection_are_one_message(
         Account(account.environment.settings).check_identity()
 
 
-def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, owner: Governed) -> None:
+@pytest.fixture(scope="module")
+def repository(owner: Governed) -> Path:
+    """The environment's folder, with what a run is made of beside its templates."""
+    for name in ("contracts", "node_modules", "package.json", "pipelines", "recipes"):
+        (owner.folder / name).symlink_to(ROOT / name)
+    return owner.folder
+
+
+def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, repository: Path) -> None:
     _no_bootstrap(account)
-    said = account.emulator.sashiko("doctor", "--env", "dev", folder=owner.folder, status=4)
+    said = account.emulator.sashiko("doctor", "--env", "dev", folder=repository, status=4)
     assert "fix: make bootstrap ENV=dev" in said
+
+
+def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
+    account: Governed, repository: Path
+) -> None:
+    said = account.emulator.sashiko(
+        "doctor", "--env", "dev", "--json", folder=repository, status=None
+    )
+    checks = {item["name"]: item for item in json.loads(said[said.index("[\n") :])}
+    assert checks["CDK library and command line"]["status"] == "ok"
+    later = [item for item in checks.values() if item["status"] == "later"]
+    for name in ("MLflow App sashiko-dev", "data of complaints", "weights"):
+        assert checks[name] in later
+    assert any(item["name"].startswith("image sashiko-dev/job") for item in later)
+    assert all("make deploy ENV=dev" in item["fix"] for item in later)
+    assert checks["alerts"]["status"] == "note"
+    # The emulator knows no quotas: what is not told is not well.
+    assert checks["quotas"]["status"] == "unknown"

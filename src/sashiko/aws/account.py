@@ -27,7 +27,11 @@ _INVALID = {
 }
 
 
-class BusyError(InputError):
+class NoAnswerError(InputError):
+    """The account did not answer: no credentials, no permission, no connection."""
+
+
+class BusyError(NoAnswerError):
     """AWS answers later: it throttles, is out of order, or cannot be reached for a moment."""
 
 
@@ -102,10 +106,10 @@ class Account:
         try:
             yield
         except NoCredentialsError as error:
-            raise InputError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
+            raise NoAnswerError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
         except ClientError as error:
             busy = error.response["Error"]["Code"] in _BUSY
-            raise (BusyError if busy else InputError)(self._reason(error, call, by)) from error
+            raise (BusyError if busy else NoAnswerError)(self._reason(error, call, by)) from error
         except BotoCoreError as error:
             raise BusyError(
                 f"{call} in {self._name} cannot be reached: {error}; check the network, "

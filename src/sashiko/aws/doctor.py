@@ -1,10 +1,9 @@
 """What must be so in an account before a deploy; each check reads, and says what to do."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from sashiko.aws.account import Account
+from sashiko.aws.check import Check, told
 from sashiko.aws.environment import Environment
 from sashiko.aws.governance import EVERYBODY, LakeSettings
 from sashiko.aws.leftovers import Leftover, leftovers
@@ -12,27 +11,7 @@ from sashiko.aws.live import read_settings
 from sashiko.aws.names import QUALIFIER, exec_role_arn, prefix
 from sashiko.aws.settings_commands import add_administrator, drop_administrators, put_defaults
 
-Status = Literal["ok", "failed", "note"]
 _BOOTSTRAP_VERSION = 6  # what CDK's templates ask for
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes:
-        name: what was checked.
-        status: `note` needs a person's eye and stops nothing.
-        detail: what was found.
-        fix: the command that mends it, or in words what does; empty unless it failed.
-    """
-
-    name: str
-    status: Status
-    detail: str
-    fix: str = ""
-
-
 # What `cdk deploy --import-existing-resources` cannot take back: it knows names, not ids.
 _BY_ID = {"AWS::KMS::Alias"}
 
@@ -45,22 +24,26 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
     """
     caller = account.check_identity()
     yield Check(name="credentials", status="ok", detail=caller)
-    yield _bootstrap(account, environment)
+    yield from told("CDK bootstrap", lambda: _bootstrap(account, environment))
     if environment.settings.lake_formation.mode == "enforced":
-        settings = read_settings(account)
-        if not settings.lists_all_to(caller):
-            yield Check(
-                name="what Lake Formation shows",
-                status="note",
-                detail="to who is no administrator, nor a read-only one, what they were granted "
-                "alone: what is missing below may be there",
-            )
-        yield from _administrators(account, environment, settings)
-        yield _defaults(environment, settings)
-        if not environment.settings.lake_formation.account_stack:
-            yield _exec_role(environment, settings)
-            yield from _tags(account, environment)
-    yield from _names(account, environment)
+        yield from told("Lake Formation", lambda: _lake_formation(account, environment, caller))
+    yield from told("names", lambda: _names(account, environment))
+
+
+def _lake_formation(account: Account, environment: Environment, caller: str) -> Iterator[Check]:
+    settings = read_settings(account)
+    if not settings.lists_all_to(caller):
+        yield Check(
+            name="what Lake Formation shows",
+            status="note",
+            detail="to who is no administrator, nor a read-only one, what they were granted "
+            "alone: what is missing below may be there",
+        )
+    yield from _administrators(account, environment, settings)
+    yield _defaults(environment, settings)
+    if not environment.settings.lake_formation.account_stack:
+        yield _exec_role(environment, settings)
+        yield from _tags(account, environment)
 
 
 def _bootstrap(account: Account, environment: Environment) -> Check:

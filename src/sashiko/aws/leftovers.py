@@ -110,7 +110,7 @@ NAMED = {
     "AWS::SageMaker::Pipeline": _Named(
         call=("sagemaker", "describe_pipeline"),
         given={"PipelineName": ("PipelineName",)},
-        absent=("ResourceNotFound",),
+        absent=("ResourceNotFound", "ValidationException"),
     ),
 }
 # Of resources that failed to be made, or are kept, a stack says so in its list.

@@ -48,6 +48,11 @@ def role_name(settings: Settings, role: Role) -> str:
     return f"{prefix(settings)}-{role}"
 
 
+def device_check_prefix(settings: Settings) -> str:
+    """Begins the names of all that a check on a device makes; an execution's id follows."""
+    return f"{settings.project}-devicecheck-{settings.environment}"
+
+
 def function_log_group(settings: Settings, role: Role) -> str:
     """Names the log group of a role's Lambda function."""
     return f"/{prefix(settings)}/functions/{role}"

@@ -76,7 +76,7 @@ class PriceFile(Frozen):
     Attributes:
         region: the region that the prices are of.
         prices: name -> price; the name says the unit.
-        instances: SageMaker's instance type -> price of an hour.
+        instances: type of machine, such as `ml.m5.large` or Glue's `G.1X` -> price of an hour.
         typical_job: how long a job is taken to last.
         speeds: SageMaker's instance type -> how fast it serves.
     """

@@ -6,51 +6,43 @@ from dataclasses import dataclass
 from typing import Any
 
 from sashiko.aws.prices import HOURS_A_MONTH, Price, Prices, Speed
+from sashiko.aws.templates import Templates
 from sashiko.definition.model import Definition, Step
 
 _HOUR = 3600
-_MONTH_SECONDS = HOURS_A_MONTH * _HOUR
+_MINUTE = 60
 _USABLE = 0.7  # of an instance's full speed: nearer to it requests wait for each other
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobCost:
-    """A job of one run.
+    """Something that runs and ends: a step's job, a load, the build of an image.
 
     Attributes:
-        step: its step.
-        instance_type: what it runs on.
-        count: how many of those.
-        limit_seconds: the longest that the definition lets it run.
+        name: the step, or the job's own name.
+        machines: what it runs on, in words.
+        limit_seconds: the longest that it may run.
         typical_seconds: what it is taken to be billed for.
-        price: of an instance's hour.
-        volume: of a GB of its volume a month.
-        volume_gb: the size of each instance's volume.
+        hourly: dollars an hour.
+        prices: what that was worked out with.
     """
 
-    step: str
-    instance_type: str
-    count: int
+    name: str
+    machines: str
     limit_seconds: int
     typical_seconds: int
-    price: Price
-    volume: Price
-    volume_gb: int
+    hourly: float
+    prices: tuple[Price, ...]
 
     @property
     def typical(self) -> float:
         """US dollars for the time that it is taken to last."""
-        return self._of(self.typical_seconds)
+        return self.hourly * self.typical_seconds / _HOUR
 
     @property
     def most(self) -> float:
         """US dollars at its limit; spot instances cost less."""
-        return self._of(self.limit_seconds)
-
-    def _of(self, seconds: int) -> float:
-        instance = self.price.usd * seconds / _HOUR
-        volume = self.volume.usd * self.volume_gb * seconds / _MONTH_SECONDS
-        return self.count * (instance + volume)
+        return self.hourly * self.limit_seconds / _HOUR
 
 
 def run_cost(definition: Definition, prices: Prices) -> tuple[JobCost, ...]:
@@ -59,25 +51,60 @@ def run_cost(definition: Definition, prices: Prices) -> tuple[JobCost, ...]:
     Raises:
         InputError: if the price of an instance is not known.
     """
-    return tuple(_jobs(definition, prices))
+    return tuple(_step(step, prices) for step in definition.steps if step.is_job)
 
 
-def _jobs(definition: Definition, prices: Prices) -> Iterator[JobCost]:
-    for step in definition.steps:
-        if not step.is_job:
-            continue
-        cluster = _cluster(step)
-        limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
-        yield JobCost(
-            step=step.name,
-            instance_type=cluster["InstanceType"],
-            count=int(cluster["InstanceCount"]),
-            limit_seconds=limit,
-            typical_seconds=min(prices.typical_job.seconds, limit),
-            price=prices.of_instance(cluster["InstanceType"]),
-            volume=prices.of("volume_gb_month"),
-            volume_gb=int(cluster["VolumeSizeInGB"]),
-        )
+def _step(step: Step, prices: Prices) -> JobCost:
+    cluster = _cluster(step)
+    kind, count = cluster["InstanceType"], int(cluster["InstanceCount"])
+    instance, volume = prices.of_instance(kind), prices.of("volume_gb_month")
+    a_volume = volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
+    limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
+    return JobCost(
+        name=step.name,
+        machines=f"{count} x {kind}",
+        limit_seconds=limit,
+        typical_seconds=min(prices.typical_job.seconds, limit),
+        hourly=count * (instance.usd + a_volume),
+        prices=(instance, volume),
+    )
+
+
+def other_jobs(templates: Templates, prices: Prices) -> tuple[JobCost, ...]:
+    """Says what the loads of the lake cost, and the builds of images that a deploy starts.
+
+    Raises:
+        InputError: if a price is not known.
+    """
+    return (*_loads(templates, prices), *_builds(templates, prices))
+
+
+def _loads(templates: Templates, prices: Prices) -> Iterator[JobCost]:
+    for job in templates.of_type("AWS::Glue::Job"):
+        given = job.properties
+        count, kind = int(given["NumberOfWorkers"]), str(given["WorkerType"])
+        limit = int(given["Timeout"]) * _MINUTE
+        yield _other(f"load {given['Name']}", count, kind, limit=limit, prices=prices)
+
+
+def _builds(templates: Templates, prices: Prices) -> Iterator[JobCost]:
+    for project in templates.of_type("AWS::CodeBuild::Project"):
+        given = project.properties
+        kind, limit = str(given["Environment"]["ComputeType"]), given["TimeoutInMinutes"]
+        name = f"build {given['Name']}"
+        yield _other(name, 1, kind, limit=int(limit) * _MINUTE, prices=prices)
+
+
+def _other(name: str, count: int, kind: str, *, limit: int, prices: Prices) -> JobCost:
+    price = prices.of_instance(kind)
+    return JobCost(
+        name=name,
+        machines=f"{count} x {kind}",
+        limit_seconds=limit,
+        typical_seconds=min(prices.typical_job.seconds, limit),
+        hourly=count * price.usd,
+        prices=(price,),
+    )
 
 
 def _cluster(step: Step) -> Mapping[str, Any]:

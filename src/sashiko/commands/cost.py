@@ -13,7 +13,7 @@ import typer
 from sashiko.aws.idle_cost import IdleCost, idle_cost, lines, raised
 from sashiko.aws.prices import Price, Prices, read_prices, stale
 from sashiko.aws.templates import CDK_OUT, read_templates
-from sashiko.aws.use_cost import JobCost, PredictionCost, prediction_costs, run_cost
+from sashiko.aws.use_cost import JobCost, PredictionCost, other_jobs, prediction_costs, run_cost
 from sashiko.commands.audit import FOUND
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.definition.model import parse_definition
@@ -31,6 +31,7 @@ class Costs:
         prices: what it was worked out with.
         idle: a month, unused.
         run: job by job.
+        others: loads and builds.
         load: predictions a second.
         predictions: target by target, as far as they are known.
     """
@@ -39,6 +40,7 @@ class Costs:
     prices: Prices
     idle: IdleCost
     run: tuple[JobCost, ...]
+    others: tuple[JobCost, ...]
     load: float
     predictions: tuple[PredictionCost, ...]
 
@@ -87,15 +89,9 @@ def as_json(costs: Costs) -> Mapping[str, object]:
         "region": costs.prices.region,
         "idle": {"lines": lines(costs.idle), "monthly": round(costs.idle.monthly, 2)},
         "by_use": costs.idle.by_use,
+        "loads_and_builds": _jobs_as_json(costs.others),
         "run": {
-            "jobs": {
-                job.step: {
-                    "instance_type": job.instance_type,
-                    "typical": round(job.typical, 4),
-                    "at_most": round(job.most, 4),
-                }
-                for job in costs.run
-            },
+            "jobs": _jobs_as_json(costs.run),
             "typical": round(sum(job.typical for job in costs.run), 2),
             "at_most": round(sum(job.most for job in costs.run), 2),
         },
@@ -114,19 +110,32 @@ def as_json(costs: Costs) -> Mapping[str, object]:
     }
 
 
+def _jobs_as_json(jobs: Iterable[JobCost]) -> Mapping[str, object]:
+    return {
+        job.name: {
+            "machines": job.machines,
+            "typical": round(job.typical, 4),
+            "at_most": round(job.most, 4),
+        }
+        for job in jobs
+    }
+
+
 def _costs(
     settings: Settings, *, templates: Path, prices: Path | None, load: float, home: Path
 ) -> Costs:
     from sashiko.compiled import compiled_definition
 
     known = read_prices(settings, own=prices)
-    idle = idle_cost(read_templates(settings, folder=templates), known)
+    stacks = read_templates(settings, folder=templates)
+    idle = idle_cost(stacks, known)
     text = compiled_definition(settings, use_recipe(settings, None), home=home)
     return Costs(
         settings=settings,
         prices=known,
         idle=idle,
         run=run_cost(parse_definition(json.loads(text)), known),
+        others=other_jobs(stacks, known),
         load=load,
         predictions=prediction_costs(
             known,
@@ -156,14 +165,16 @@ def _idle(costs: Costs) -> Iterator[str]:
 def _run(costs: Costs) -> Iterator[str]:
     assumed = costs.prices.typical_job
     yield f"one run of {costs.settings.recipe}, about and at most:"
-    rows = [
-        (f"{job.step}: {job.count} x {job.instance_type}", f"{job.typical:.3f}", f"{job.most:.2f}")
-        for job in costs.run
-    ]
     typical, most = (sum(getattr(job, name) for job in costs.run) for name in ("typical", "most"))
-    yield from _aligned([*rows, ("all of it", f"{typical:.2f}", f"{most:.2f}")])
-    yield f"about: {assumed.seconds} s a job ({assumed.source})"
-    yield "at most: each job until its own limit (max_runtime), none from the cache, none on spot"
+    yield from _aligned([*map(_row, costs.run), ("all of it", f"{typical:.2f}", f"{most:.2f}")])
+    yield "one load, and one build of images where a deploy changes them:"
+    yield from _aligned(map(_row, costs.others))
+    yield f"about: {assumed.seconds} s each ({assumed.source})"
+    yield "at most: each until its own limit, nothing from the cache, nothing on spot"
+
+
+def _row(job: JobCost) -> tuple[str, ...]:
+    return f"{job.name}: {job.machines}", f"{job.typical:.3f}", f"{job.most:.2f}"
 
 
 def _predictions(costs: Costs) -> Iterator[str]:
@@ -202,7 +213,7 @@ def _aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
 
 def _used(costs: Costs) -> list[Price]:
     of_charges = [charge.price for charge in costs.idle.charges]
-    of_jobs = [price for job in costs.run for price in (job.price, job.volume)]
+    of_jobs = [price for job in (*costs.run, *costs.others) for price in job.prices]
     used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
     return sorted(used, key=lambda price: (price.read, price.source, price.usd))
 

@@ -1,39 +1,58 @@
-"""`sashiko doctor`: whether an account is ready for a deploy."""
+"""`sashiko doctor`: whether an account is ready for a deploy, and for a run."""
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
+from sashiko.aws.check import Check
 from sashiko.aws.templates import CDK_OUT
 from sashiko.commands.audit import FOUND
-from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
-from sashiko.settings import load_settings
+from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
+from sashiko.repository import HOME
+from sashiko.settings import Settings, load_settings
+
+_WIDTH = 8  # of the longest status, and a space
 
 
 def doctor(
-    env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
+    env: DeployedEnvironment = "dev",
+    templates: TemplatesFolder = CDK_OUT,
+    home: Home = HOME,
+    json_: AsJson = False,
 ) -> None:
-    """Check the account before a deploy; it only reads, and prints what mends a failed check.
+    """Check the account before a deploy and a run; it only reads, and prints what mends a check.
 
-    Exit status: 0 ready, 4 a check failed, 1 an error, such as credentials of another account.
+    `later` is a step that has not been taken yet, `note` is for your eye, `unknown` what the
+    credentials may not see. Exit status: 0 nothing failed, 4 a check failed, 1 an error, such as
+    credentials of another account.
     """
-    from sashiko.aws.account import Account
-    from sashiko.aws.doctor import examine
-    from sashiko.aws.environment import read_environment
-
-    settings = load_settings(env)
-    environment = read_environment(settings, folder=templates)
     checks = []
-    for check in examine(Account(settings), environment):
+    for check in _checks(load_settings(env), templates, home):
         checks.append(check)
         if not json_:
-            typer.echo(f"{check.status:<6}  {check.name}: {check.detail}")
+            typer.echo(f"{check.status:<{_WIDTH}}{check.name}: {check.detail}")
             if check.fix:
-                typer.echo(f"        fix: {check.fix}")
+                typer.echo(f"{'':<{_WIDTH}}fix: {check.fix}")
             sys.stdout.flush()
     if json_:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     if any(check.status == "failed" for check in checks):
         raise typer.Exit(FOUND)
+
+
+def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
+    from sashiko.aws.account import Account
+    from sashiko.aws.doctor import examine
+    from sashiko.aws.doctor_plan import examine_plan, plan_of
+    from sashiko.aws.doctor_tools import check_tools
+    from sashiko.aws.environment import read_environment
+
+    environment = read_environment(settings, folder=templates)
+    yield from check_tools(templates)
+    account = Account(settings)
+    yield from examine(account, environment)
+    yield from examine_plan(account, settings, plan_of(settings, home=home))

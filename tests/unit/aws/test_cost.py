@@ -9,7 +9,7 @@ import pytest
 from sashiko.aws.idle_cost import IdleCost, idle_cost, lines, raised
 from sashiko.aws.prices import read_prices
 from sashiko.aws.templates import read_templates
-from sashiko.aws.use_cost import prediction_costs, run_cost
+from sashiko.aws.use_cost import other_jobs, prediction_costs, run_cost
 from sashiko.definition.model import parse_definition
 from sashiko.errors import InputError
 from tests.infra.variants import ROOT
@@ -165,14 +165,28 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
 def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits() -> None:
     text = (ROOT / "tests/golden/complaints.definition.json").read_text()
     jobs = {
-        job.step: job
+        job.name: job
         for job in run_cost(parse_definition(json.loads(text)), read_prices(SmallLake().settings))
     }
     assert "DataGate" not in jobs
     train, volume = jobs["Train"], 0.14 * 100 / 730
-    assert (train.instance_type, train.limit_seconds) == ("ml.g5.xlarge", 14400)
+    assert (train.machines, train.limit_seconds) == ("1 x ml.g5.xlarge", 14400)
     assert train.most == pytest.approx((1.4084 + volume) * 4)
     assert train.typical == pytest.approx((1.4084 + volume) * 300 / 3600)
+
+
+def test_loads_and_builds_cost_their_machines(tmp_path: Path) -> None:
+    lake = SmallLake()
+    lake.resources.clear()
+    lake.add("Load", "AWS::Glue::Job", Name="l", NumberOfWorkers=2, WorkerType="G.1X", Timeout=60)
+    machine = {"ComputeType": "BUILD_GENERAL1_MEDIUM"}
+    lake.add("Build", "AWS::CodeBuild::Project", Name="b", Environment=machine, TimeoutInMinutes=2)
+    templates = read_templates(lake.settings, folder=lake.write(tmp_path))
+    load, build = other_jobs(templates, read_prices(lake.settings))
+    assert (load.name, load.machines) == ("load l", "2 x G.1X")
+    assert load.most == pytest.approx(0.88)
+    assert load.typical == pytest.approx(0.88 * 300 / 3600)
+    assert build.most == build.typical == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(

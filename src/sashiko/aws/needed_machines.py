@@ -1,0 +1,98 @@
+"""How many SageMaker instances of which type an environment uses at once, for which kind of job."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sashiko.definition.graph import build_graph
+from sashiko.definition.model import Definition, Step
+from sashiko.settings import Settings
+
+# As the names of SageMaker's quotas have it: "ml.m5.large for processing job usage".
+Use = Literal["processing job", "training job", "spot training job", "endpoint"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """Instances that are used at the same time.
+
+    Attributes:
+        instance_type: such as `ml.m5.large`.
+        use: the kind of job.
+        count: how many at once, at most.
+        key: where the settings name the type.
+    """
+
+    instance_type: str
+    use: Use
+    count: int
+    key: str
+
+    @property
+    def quota(self) -> str:
+        """The name of SageMaker's quota for it."""
+        return f"{self.instance_type} for {self.use} usage"
+
+
+def needed_machines(settings: Settings, definition: Definition, *, target: str) -> Iterator[Needed]:
+    """Yields what a run of the pipeline and the endpoint need.
+
+    Args:
+        settings: the environment.
+        definition: its pipeline.
+        target: what the recipe compiles for.
+    """
+    jobs: dict[tuple[str, Use], list[Step]] = {}
+    for step in definition.steps:
+        if step.is_job:
+            jobs.setdefault(_machine(step), []).append(step)
+    for (instance_type, use), steps in sorted(jobs.items()):
+        count = most_at_once(definition, {step.name for step in steps})
+        key = _key(settings, instance_type, "training" if "training" in use else "")
+        yield Needed(instance_type=instance_type, use=use, count=count, key=key)
+    serving = settings.serving
+    # A deployment starts the new fleet beside the old one, which serves until the new one does.
+    count = 2 * serving.min_instances if serving.enabled else 1
+    yield Needed(
+        instance_type=str(getattr(serving.instance_types, target)),
+        use="endpoint",
+        count=count,
+        key=f"serving.instance_types.{target}",
+    )
+
+
+def _machine(step: Step) -> tuple[str, Use]:
+    if step.type == "Training":
+        spot = step.arguments.get("EnableManagedSpotTraining") is True
+        kind: Use = "spot training job" if spot else "training job"
+        return str(step.arguments["ResourceConfig"]["InstanceType"]), kind
+    cluster = step.arguments["ProcessingResources"]["ClusterConfig"]
+    return str(cluster["InstanceType"]), "processing job"
+
+
+def _key(settings: Settings, instance_type: str, only: str) -> str:
+    named = settings.jobs.model_dump()
+    kinds = [only] if only else [kind for kind in named if kind != "training"]
+    found = [kind for kind in kinds if named[kind]["instance_type"] == instance_type]
+    return ", ".join(f"jobs.{kind}.instance_type" for kind in found)
+
+
+def most_at_once(definition: Definition, names: Iterable[str]) -> int:
+    """Returns how many of the named steps can run at the same time, at most.
+
+    The largest set of steps of which none waits for another is as large as the fewest chains that
+    hold them all (Dilworth), which are what a largest matching of before and after leaves.
+    """
+    of = sorted(names)
+    graph = build_graph(definition)
+    matched: dict[str, str] = {}
+
+    def extend(step: str, seen: set[str]) -> bool:
+        for after in graph.downstream(step).intersection(of) - seen - {step}:
+            seen.add(after)
+            if after not in matched or extend(matched[after], seen):
+                matched[after] = step
+                return True
+        return False
+
+    return len(of) - sum(extend(step, set()) for step in of)
