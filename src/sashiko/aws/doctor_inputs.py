@@ -52,8 +52,14 @@ def check_staged(
 
 def _names(account: Account, settings: Settings, uri: str) -> set[str] | None:
     bucket, _, folder = uri.removeprefix("s3://").partition("/")
-    given = {"Bucket": bucket, "Prefix": f"{folder}/", "ExpectedBucketOwner": settings.account}
-    page = account.read("s3", "list_objects_v2", absent=("NoSuchBucket",), **given)
+    page = account.read(
+        "s3",
+        "list_objects_v2",
+        absent=("NoSuchBucket",),
+        Bucket=bucket,
+        Prefix=f"{folder}/",
+        ExpectedBucketOwner=settings.account,
+    )
     if page is None:
         return None
     return {item["Key"].removeprefix(f"{folder}/") for item in page.get("Contents", ())}

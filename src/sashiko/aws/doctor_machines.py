@@ -8,8 +8,6 @@ from sashiko.aws.check import Check
 from sashiko.aws.needed_machines import Needed
 from sashiko.settings import Settings, file_of
 
-_SAGEMAKER = {"ServiceCode": "sagemaker"}
-
 
 def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
     """Asks EC2 which of the environment's zones have the machines: SageMaker tells nobody."""
@@ -77,7 +75,9 @@ def check_quotas(account: Account, settings: Settings, needed: Sequence[Needed])
 
 
 def _quotas(account: Account, operation: str) -> Mapping[str, Mapping[str, Any]]:
-    listed = account.pages("service-quotas", operation, "Quotas", **_SAGEMAKER, MaxResults=100)
+    listed = account.pages(
+        "service-quotas", operation, "Quotas", ServiceCode="sagemaker", MaxResults=100
+    )
     return {item["QuotaName"]: item for item in listed}
 
 

@@ -52,7 +52,7 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
         yield Needed(instance_type=instance_type, use=use, count=count, key=key)
     serving = settings.serving
     # A deployment starts the new fleet beside the old one, which serves until the new one does.
-    count = 2 * serving.min_instances if serving.enabled else 1
+    count = max(2 * serving.min_instances, serving.max_instances) if serving.enabled else 1
     yield Needed(
         instance_type=str(getattr(serving.instance_types, target)),
         use="endpoint",

@@ -4,45 +4,22 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sashiko.aws.idle_cost import IdleCost, idle_cost, lines, raised
-from sashiko.aws.prices import Price, Prices, read_prices, stale
+from sashiko.aws.idle_cost import idle_cost, lines, raised
+from sashiko.aws.prices import read_prices, stale
 from sashiko.aws.templates import CDK_OUT, read_templates
-from sashiko.aws.use_cost import JobCost, PredictionCost, other_jobs, prediction_costs, run_cost
+from sashiko.aws.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.commands.audit import FOUND
+from sashiko.commands.cost_text import Costs, text, used_prices
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.definition.model import parse_definition
 from sashiko.files import read_json
 from sashiko.repository import HOME, use_recipe
 from sashiko.settings import Settings, load_settings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """Everything that the command knows.
-
-    Attributes:
-        settings: the environment.
-        prices: what it was worked out with.
-        idle: a month, unused.
-        run: job by job.
-        others: loads and builds.
-        load: predictions a second.
-        predictions: target by target, as far as they are known.
-    """
-
-    settings: Settings
-    prices: Prices
-    idle: IdleCost
-    run: tuple[JobCost, ...]
-    others: tuple[JobCost, ...]
-    load: float
-    predictions: tuple[PredictionCost, ...]
 
 
 def cost(
@@ -72,7 +49,8 @@ def cost(
     if json_:
         typer.echo(json.dumps(as_json(found), indent=2))
     else:
-        _print(found)
+        for line in text(found):
+            typer.echo(line)
     for line in _warnings(found, today=dt.datetime.now(dt.UTC).date()):
         print(f"warning: {line}", file=sys.stderr)
     if against:
@@ -106,7 +84,7 @@ def as_json(costs: Costs) -> Mapping[str, object]:
             }
             for item in costs.predictions
         },
-        "prices": [price.model_dump(mode="json") for price in _used(costs)],
+        "prices": [price.model_dump(mode="json") for price in used_prices(costs)],
     }
 
 
@@ -129,12 +107,12 @@ def _costs(
     known = read_prices(settings, own=prices)
     stacks = read_templates(settings, folder=templates)
     idle = idle_cost(stacks, known)
-    text = compiled_definition(settings, use_recipe(settings, None), home=home)
+    definition = compiled_definition(settings, use_recipe(settings, None), home=home)
     return Costs(
         settings=settings,
         prices=known,
         idle=idle,
-        run=run_cost(parse_definition(json.loads(text)), known),
+        run=run_cost(parse_definition(json.loads(definition)), known),
         others=other_jobs(stacks, known),
         load=load,
         predictions=prediction_costs(
@@ -146,80 +124,8 @@ def _costs(
     )
 
 
-def _print(costs: Costs) -> None:
-    of = costs.settings
-    typer.echo(f"{of.environment}: account {of.account}, {of.region}; US dollars, on demand\n")
-    for line in (*_idle(costs), "", *_run(costs), "", *_predictions(costs)):
-        typer.echo(line)
-
-
-def _idle(costs: Costs) -> Iterator[str]:
-    yield "idle, a month:"
-    rows = [(name, f"{usd:.2f}") for name, usd in lines(costs.idle).items()]
-    yield from _aligned([*rows, ("all of it", f"{costs.idle.monthly:.2f}")])
-    yield "not in it, as it is billed by use:"
-    for kind, how in costs.idle.by_use.items():
-        yield f"  {kind}: {how}"
-
-
-def _run(costs: Costs) -> Iterator[str]:
-    assumed = costs.prices.typical_job
-    yield f"one run of {costs.settings.recipe}, about and at most:"
-    typical, most = (sum(getattr(job, name) for job in costs.run) for name in ("typical", "most"))
-    yield from _aligned([*map(_row, costs.run), ("all of it", f"{typical:.2f}", f"{most:.2f}")])
-    yield "one load, and one build of images where a deploy changes them:"
-    yield from _aligned(map(_row, costs.others))
-    yield f"about: {assumed.seconds} s each ({assumed.source})"
-    yield "at most: each until its own limit, nothing from the cache, nothing on spot"
-
-
-def _row(job: JobCost) -> tuple[str, ...]:
-    return f"{job.name}: {job.machines}", f"{job.typical:.3f}", f"{job.most:.2f}"
-
-
-def _predictions(costs: Costs) -> Iterator[str]:
-    known = {item.target: item for item in costs.predictions}
-    load = f"{costs.load:g} a second"
-    yield f"a million predictions, at {load} all month and at an instance's full speed:"
-    yield from _aligned(
-        (
-            f"{name}: {item.instances} x {item.instance_type}",
-            _usd(item.per_million),
-            _usd(item.floor),
-        )
-        for name, item in known.items()
-    )
-    for target, kind in costs.settings.serving.instance_types.model_dump().items():
-        if target in known:
-            speed = known[target].speed
-            yield f"{target}: {speed.per_second:g} a second, {speed.what} ({speed.source})"
-        else:
-            yield (
-                f"{target}: how fast {kind} is, or its price, is not known: give `speeds.{kind}` "
-                f"and `instances.{kind}` in a file of your own, as --prices FILE"
-            )
-
-
-def _usd(amount: float) -> str:
-    return f"{amount:.2f}" if amount >= 1 else f"{amount:.3f}"
-
-
-def _aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    rows = list(rows)
-    width = max((len(row[0]) for row in rows), default=0)
-    for name, *figures in rows:
-        yield f"  {name:<{width}}" + "".join(f"  {figure:>8}" for figure in figures)
-
-
-def _used(costs: Costs) -> list[Price]:
-    of_charges = [charge.price for charge in costs.idle.charges]
-    of_jobs = [price for job in (*costs.run, *costs.others) for price in job.prices]
-    used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
-    return sorted(used, key=lambda price: (price.read, price.source, price.usd))
-
-
 def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
-    used = _used(costs)
+    used = used_prices(costs)
     if old := stale(used, today=today):
         yield (
             f"{len(old)} of {len(used)} prices are older than 180 days, the oldest of "

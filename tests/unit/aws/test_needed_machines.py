@@ -57,6 +57,9 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
     assert found["ml.inf2.xlarge for endpoint usage"] == 1
 
 
-def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one() -> None:
-    found = needed(enabled=True, min_instances=2)
-    assert found["ml.inf2.xlarge for endpoint usage"] == 4
+@pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 4), (1, 5, 5)])
+def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
+    least: int, most: int, expected: int
+) -> None:
+    found = needed(enabled=True, min_instances=least, max_instances=most)
+    assert found["ml.inf2.xlarge for endpoint usage"] == expected
