@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from infra.components.compiled_pipeline import Compiled
 from sashiko.aws.environment import Environment, read_environment
 from sashiko.errors import InputError
 from tests.infra.job_requests import Json, context, denials, jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, synthesized
 
-KEY = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
+KEY = "arn:aws:kms:us-east-1:{account}:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
 Templates = Callable[[str], dict[str, Json]]
 
 
@@ -34,17 +33,21 @@ def deployed(templates: Templates, variant: str = "dev") -> Json:
     return dict(json.loads(filled))
 
 
-@pytest.fixture(scope="module")
-def jobs(templates: Templates) -> dict[str, Json]:
+def jobs_in(templates: Templates, variant: str) -> dict[str, Json]:
     """Step -> arguments, with ids of the form that AWS's have."""
-    text = json.dumps(jobs_of(deployed(templates)))
+    text = json.dumps(jobs_of(deployed(templates, variant)))
     for pattern, value in (
-        (r"PublishOutput\w*?GetAttKey\w+", KEY),
+        (r"PublishOutput\w*?GetAttKey\w+", KEY.format(account=settings_of(variant).account)),
         (r"PublishOutput\w*?Subnet\w+", "subnet-0a1b2c3d4e5f60718"),
         (r"PublishOutput\w*?JobsGroup\w+", "sg-0a1b2c3d4e5f60718"),
     ):
         text = re.sub(pattern, value, text)
     return dict(json.loads(text))
+
+
+@pytest.fixture(scope="module")
+def jobs(templates: Templates) -> dict[str, Json]:
+    return jobs_in(templates, "dev")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,7 @@ def _built(**changes: Any) -> Json:
     """The body of a pipeline that is changed before it is put into a stack."""
     from aws_cdk import Stack
 
-    from infra.components.compiled_pipeline import CompiledPipeline
+    from infra.components.compiled_pipeline import Compiled, CompiledPipeline
     from tests.infra.variants import new_app
 
     compiled = Compiled(recipe="r", definition=changes, commit="unknown")
@@ -126,23 +129,25 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
         pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
 
 
-def _guardrails(templates: Templates) -> Json:
-    for role in resources(templates("dev")["Identity"], "AWS::IAM::Role").values():
-        if role["Properties"]["RoleName"] == "sashiko-dev-pipeline":
+def _guardrails(templates: Templates, variant: str = "dev") -> Json:
+    for role in resources(templates(variant)["Identity"], "AWS::IAM::Role").values():
+        if role["Properties"]["RoleName"] == f"sashiko-{settings_of(variant).environment}-pipeline":
             return dict(role["Properties"]["Policies"][0]["PolicyDocument"])
     raise LookupError("pipeline")
 
 
+@pytest.mark.parametrize("variant", ["dev", "prod"])
 @pytest.mark.control("SC-28")
 def test_the_guardrails_let_every_job_of_the_pipeline_through(
-    templates: Templates, jobs: dict[str, Json]
+    templates: Templates, variant: str
 ) -> None:
-    denied = {name: denials(_guardrails(templates), job) for name, job in jobs.items()}
+    jobs, document = jobs_in(templates, variant), _guardrails(templates, variant)
+    denied = {name: denials(document, job) for name, job in jobs.items()}
     assert {name: sids for name, sids in denied.items() if sids} == {}
     assert len(jobs) > 12
 
 
-FOREIGN = "arn:aws:kms:us-east-1:999999999999:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
+FOREIGN = KEY.format(account="999999999999")
 CLUSTER = ("ProcessingResources", "ClusterConfig")
 # What is changed in Prepare's request, and what then denies it. A path's end goes for None.
 VIOLATIONS: dict[str, tuple[tuple[str, ...], Any, set[str]]] = {
