@@ -16,6 +16,7 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "as it comes": ({}, ()),
     "spot": ({"jobs": {"training": {"spot": {"max_wait": "12h"}}}}, ()),
     "volume key": ({"jobs": {"training": {"instance_type": "ml.m5.2xlarge"}}}, ()),
+    "inf2": ({}, ("compile.target=inf2",)),
     "clarify": ({"bias": {"backend": "clarify"}}, ()),
     "bias not judged": (
         {},
