@@ -24,6 +24,7 @@ _COLOURS = {
     "broker": "#cfe3f5",
     "bias-evaluator": "#f5dccf",
     "training": "#d9ecd2",
+    "device-check": "#f5edc4",
     "registry-reader": "#e6dcf2",
     "registrar": "#e6dcf2",
 }

@@ -14,6 +14,7 @@ from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.steps import Step
 
 from pipelines.bias import BiasEvaluator
+from pipelines.device import device_check
 from pipelines.governed import GovernedData
 from pipelines.jobs import Jobs, joined, output_uri, step_module
 from pipelines.offline import pipeline_session
@@ -154,6 +155,19 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
         }
     )
+    device = device_check(
+        jobs,
+        images,
+        target=recipe.compile.target,
+        evidence={
+            "config": config["DeviceCheck"],
+            "artifact": output_uri(compile_, "artifact"),
+            "test": output_uri(prepare, "test"),
+            "predictions": output_uri(evaluate, "predictions"),
+            "decision": output_uri(evaluate, "decision"),
+            "verdicts": output_uri(track, "verdicts"),
+        },
+    )
     register = registration.register(
         config["Register"],
         {
@@ -163,12 +177,15 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             **intervals,
             "snapshot-manifest": output_uri(snapshot, "manifest"),
             "tracking": output_uri(track, "tracking"),
-            "verdicts": output_uri(track, "verdicts"),
+            "verdicts": output_uri(device, "verdicts"),
         },
         data_uri=output_uri(snapshot, "data"),
     )
 
-    model_gate = _gate("ModelGate", judged=_present(evaluate, judge_bias), then=[register])
+    device_gate = _gate("DeviceGate", judged=[device], then=[register])
+    model_gate = _gate(
+        "ModelGate", judged=_present(evaluate, judge_bias), then=[device, device_gate]
+    )
     model_gate.add_depends_on([track])
     model_steps = _present(
         prepare, pre_bias, weights, train, compile_, champion, evaluate, bias_input, post_bias,

@@ -1,7 +1,7 @@
 """What each role may do in the artifacts bucket: what its steps read and write, and no more."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aws_cdk import aws_kms as kms
@@ -66,7 +66,21 @@ PLACES: Mapping[Role, Places] = {
     "data-scientist": Places(lists=STAGED),
     # It reads back what it staged, to hold its checksum against its name.
     "deployer": Places(reads=STAGED, writes=STAGED),
-    "inference": Places(reads=(_MODELS,)),
+    "device-check": Places(
+        reads=(
+            "config/*",
+            *_outputs(
+                "Compile/artifact",
+                "Evaluate/decision",
+                "Evaluate/predictions",
+                "Prepare/test",
+                "Track/verdicts",
+            ),
+        ),
+        writes=_outputs("DeviceCheck"),
+    ),
+    # An artifact that waits to be checked on a device is no registered model yet.
+    "inference": Places(reads=(_MODELS, *_outputs("Compile/artifact"))),
     "mlflow": Places(
         reads=(f"{MLFLOW_FOLDER}/*",),
         writes=(f"{MLFLOW_FOLDER}/*",),
@@ -80,6 +94,7 @@ PLACES: Mapping[Role, Places] = {
             "source/*",
             *_outputs(
                 "Compile",
+                "DeviceCheck/verdicts",
                 "Evaluate/decision",
                 "Evaluate/metrics",
                 "Evaluate/verdict",
@@ -105,6 +120,19 @@ PLACES: Mapping[Role, Places] = {
 }
 
 
+def places(settings: Settings) -> Mapping[Role, Places]:
+    """Returns each role's places; a batch job reads and writes with the role of its model."""
+    if settings.device_check != "transform":
+        return PLACES
+    batch, served = _outputs("DeviceCheck/transform"), PLACES["inference"]
+    check = PLACES["device-check"]
+    return {
+        **PLACES,
+        "device-check": replace(check, reads=(*check.reads, *batch)),
+        "inference": replace(served, reads=(*served.reads, *batch), writes=batch),
+    }
+
+
 class ArtifactAccess(Construct):
     """The roles' policies on the artifacts bucket and its key."""
 
@@ -120,7 +148,7 @@ class ArtifactAccess(Construct):
         super().__init__(scope, id)
         self._bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
         self._key = key
-        for role, places in PLACES.items():
+        for role, own in places(settings).items():
             RolePolicy(
                 self,
                 role,
@@ -128,9 +156,9 @@ class ArtifactAccess(Construct):
                 role=role,
                 description="Reads and writes its own artifacts",
                 statements=[
-                    *self._objects(places),
-                    *self._listing(role, places),
-                    *self._encryption(role, places),
+                    *self._objects(own),
+                    *self._listing(role, own),
+                    *self._encryption(role, own),
                 ],
             )
 

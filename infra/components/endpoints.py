@@ -12,11 +12,19 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.components.device_permissions import INVOKE, device_actions
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import Role, prefix
 from sashiko.settings import Settings
 
-_JOBS: tuple[Role, ...] = ("bias-evaluator", "broker", "registrar", "registry-reader", "training")
+_JOBS: tuple[Role, ...] = (
+    "bias-evaluator",
+    "broker",
+    "device-check",
+    "registrar",
+    "registry-reader",
+    "training",
+)
 _CONTAINERS: tuple[Role, ...] = (*_JOBS, "inference")
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 
@@ -36,7 +44,7 @@ class Use:
     service: str = "com.amazonaws.{region}.{name}"
 
 
-INTERFACES: Mapping[str, Use] = {
+_INTERFACES: Mapping[str, Use] = {
     "athena": Use(
         callers=_LAKE,
         actions=(
@@ -108,6 +116,26 @@ INTERFACES: Mapping[str, Use] = {
 }
 
 
+def interfaces(settings: Settings) -> Mapping[str, Use]:
+    """Returns the services that somebody in the VPC calls -> their use.
+
+    A check on a device calls SageMaker; its runtime only where it asks an endpoint.
+    """
+    if settings.device_check == "off":
+        return _INTERFACES
+    api = _INTERFACES["sagemaker.api"]
+    found = {
+        **_INTERFACES,
+        "sagemaker.api": Use(
+            callers=("device-check", *api.callers),
+            actions=tuple(sorted({*api.actions, *device_actions(settings)})),
+        ),
+    }
+    if settings.device_check == "endpoint":
+        found["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
+    return dict(sorted(found.items()))
+
+
 class Endpoints(Construct):
     """The VPC's doors to AWS: one for each service that somebody in it calls."""
 
@@ -131,7 +159,7 @@ class Endpoints(Construct):
         """
         super().__init__(scope, id)
         subnets = [subnet.subnet_id for subnet in vpc.isolated_subnets]
-        for name, use in INTERFACES.items():
+        for name, use in interfaces(settings).items():
             endpoint = ec2.CfnVPCEndpoint(
                 self,
                 name.title().replace(".", ""),

@@ -27,6 +27,7 @@ def _runs(images: JobImages) -> Mapping[Role, tuple[JobImage, ...]]:
     return {
         "bias-evaluator": (images.bias, images.job),
         "broker": (images.job,),
+        "device-check": (images.job,),
         "inference": (images.serving,),
         "registrar": (images.job,),
         "registry-reader": (images.job,),

@@ -7,6 +7,7 @@ that makes them (`RolePolicy`).
 from collections.abc import Callable, Mapping
 
 from infra.components.allow import Allowed, allow
+from infra.components.device_permissions import device_permissions
 from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
 from sashiko.aws.names import QUALIFIER, Role, etl_name, prefix
@@ -200,6 +201,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "approver": _approver,
     "data-scientist": _data_scientist,
     "deployer": _deployer,
+    "device-check": device_permissions,
     "endpoint-deployer": _endpoint_deployer,
     "pipeline": _pipeline,
     "registrar": _registrar,

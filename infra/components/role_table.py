@@ -13,6 +13,7 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "broker": "Jobs: take the snapshot of columns that may be trained on",
     "data-scientist": "Person: queries what may be trained on, starts the pipeline",
     "deployer": "Person: deploys by the CDK's roles, stages what runs read",
+    "device-check": "Jobs: ask a model on the instance that would serve it",
     "endpoint-deployer": "Person: puts approved models on endpoints",
     "etl": "Glue: turns raw files into the lake's tables",
     "inference": "Endpoint: serves a model",
@@ -28,12 +29,21 @@ PEOPLE: frozenset[Role] = frozenset(
 )
 # Each runs in SageMaker's containers, inside the VPC.
 CONTAINERS: frozenset[Role] = frozenset(
-    {"bias-evaluator", "broker", "inference", "registrar", "registry-reader", "training"}
+    {
+        "bias-evaluator",
+        "broker",
+        "device-check",
+        "inference",
+        "registrar",
+        "registry-reader",
+        "training",
+    }
 )
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
     "bias-evaluator",
     "broker",
+    "device-check",
     "registrar",
     "registry-reader",
     "training",
@@ -53,6 +63,7 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "broker": (*REGISTER, *APPROVE, *JOBS),
     "data-scientist": (*REGISTER, *APPROVE, "iam:PassRole"),
     "deployer": _LAKE,
+    "device-check": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
     "endpoint-deployer": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
     "etl": ("sagemaker:*", "iam:PassRole"),
     "inference": ("sagemaker:*", *_LAKE),

@@ -14,7 +14,7 @@ from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
 from sashiko.evaluation import Estimates, Evaluation
 from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Verdict
+from sashiko.gates.verdict import DEVICE_GATE, Verdict
 
 CARD_FILE = "model-card.json"
 _NAME = 63  # of an evaluation, and of a group of metrics
@@ -81,6 +81,7 @@ def model_card(sources: CardSources) -> dict[str, Any]:
                 "data_sha256": snapshot.sha256,
                 "data_as_of": snapshot.as_of,
                 "git_sha": sources.git_sha,
+                "device_check": _cut(_device(sources), _SHORT),
             },
         },
     }
@@ -102,6 +103,15 @@ def _bias(sources: CardSources) -> str:
     if sources.bias_not_judged:
         return f"Bias not judged: {sources.bias_not_judged}"
     return "\n".join(item.summary for item in sources.verdicts if item.gate == "bias")
+
+
+def _device(sources: CardSources) -> str:
+    for item in sources.verdicts:
+        if item.gate == DEVICE_GATE and item.judged:
+            return f"{item.summary}; {item.checks[0].name} {item.checks[0].reason}"
+        if item.gate == DEVICE_GATE:
+            return f"Device not checked: {item.checks[0].reason}"
+    return "Device not checked: this run has no verdict of it"
 
 
 def _groups(sources: CardSources) -> Iterator[dict[str, Any]]:

@@ -245,6 +245,22 @@ class BiasSection(Frozen):
         return self
 
 
+class DeviceSection(Frozen):
+    """The device gate: how far a deployed artifact's answers may be from those that were judged.
+
+    Latency is what one caller in the VPC sees of requests with one row, sent one after the other.
+    """
+
+    rows: int = Field(200, ge=20, le=2000, description="rows of the test split that are sent to it")
+    seed: int = Field(0, description="of the draw of these rows")
+    minimum_agreement: float = Field(0.99, gt=0, le=1, description="share of labels that are equal")
+    maximum_difference: float = Field(
+        0.02, gt=0, lt=1, description="largest difference of a probability"
+    )
+    maximum_p50_ms: float = Field(100, gt=0, description="median latency, milliseconds")
+    maximum_p99_ms: float = Field(500, gt=0, description="99th percentile, milliseconds")
+
+
 class Recipe(Frozen):
     """A whole recipe."""
 
@@ -264,6 +280,7 @@ class Recipe(Frozen):
     evaluate: EvaluateSection = EvaluateSection()
     quality: QualitySection
     bias: BiasSection = BiasSection()
+    device: DeviceSection = DeviceSection()
 
     @property
     def hyperparameters(self) -> Hyperparameters:

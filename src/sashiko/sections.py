@@ -32,6 +32,7 @@ _STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Evaluate": ("evaluate", "quality"),
         "BiasInput": ("contract",),
         "JudgeBias": ("contract", "bias"),
+        "DeviceCheck": ("device",),
         "Register": ("contract",),
     }
 )

@@ -10,7 +10,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -107,6 +109,13 @@ SizeGb = Annotated[
 ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "a processing job")]
 TrainingInstance = Annotated[str, _known_to("TrainingInstanceType", "a training job")]
 HostingInstance = Annotated[str, _known_to("ProductionVariantInstanceType", "an endpoint")]
+
+
+# YAML 1.1 reads `off` as false.
+DeviceCheck = Annotated[
+    Literal["endpoint", "transform", "off"],
+    BeforeValidator(lambda value: "off" if value is False else value),
+]
 
 
 class ProcessingJob(Frozen):
@@ -307,6 +316,9 @@ class Settings(Frozen):
         budget: what it may cost.
         alerts: who hears of it.
         serving: the endpoint.
+        device_check: how the pipeline asks a model on the instances of `serving` before it is
+            registered: an `endpoint` that lives for minutes; a batch `transform`, which pins no
+            driver and shows no latency; or `off`, which the model's record keeps, and prod refuses.
         image_digests: name in aws/images.yaml -> digest by which that image of AWS is pinned;
             `sashiko images` prints how to look one up.
     """
@@ -328,7 +340,27 @@ class Settings(Frozen):
     budget: BudgetSection
     alerts: AlertsSection
     serving: ServingSection
+    device_check: DeviceCheck
     image_digests: dict[ImageName, ImageDigest]
+
+    @field_validator("device_check")
+    @classmethod
+    def _checked_in_prod(cls, value: str, others: ValidationInfo) -> str:
+        if value == "off" and others.data.get("environment") == "prod":
+            raise ValueError(
+                "not in prod, where nobody would know how a model answers on its instance: set "
+                "`endpoint` or `transform`"
+            )
+        serving = others.data.get("serving")
+        if value == "transform" and serving:
+            known = _instance_types("TransformInstanceType")
+            for target, instance in serving.instance_types:
+                if instance not in known:
+                    raise ValueError(
+                        f"batch transform has no {instance} (`serving.instance_types.{target}`): "
+                        "set `endpoint`, or another instance type"
+                    )
+        return value
 
     def role_arn(self, role: str) -> str:
         """Returns the ARN of one of the fixed-name job roles, such as `broker`."""

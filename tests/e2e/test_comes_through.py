@@ -14,9 +14,9 @@ import pytest
 
 from tests.e2e.project import GROUP, ROOT, RUN, Attempt, Project, Story, finish, wait_for, write_csv
 
-ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "Register"}
-GATES = ("DataGate", "ModelGate")
-CLOSED = ("DataGateClosed", "ModelGateClosed")
+ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "DeviceCheck", "Register"}
+GATES = ("DataGate", "ModelGate", "DeviceGate")
+CLOSED = ("DataGateClosed", "ModelGateClosed", "DeviceGateClosed")
 BEFORE_TRAINING = {
     "Validate": "cached",
     "ValidateFacets": "cached",
@@ -90,7 +90,7 @@ def test_a_run_leaves_its_evidence(registered: Project, story: Story) -> None:
     assert (folder / "evidence/contract.odcs.yaml").read_bytes() == contract
     assert "model_package_group: tiny-triage" in (folder / "evidence/recipe.yaml").read_text()
     assert json.loads((folder / "evidence/source.json").read_text())["git_sha"]
-    for step in ("Validate", "ValidateFacets", "Evaluate", "JudgeBias"):
+    for step in ("Validate", "ValidateFacets", "Evaluate", "JudgeBias", "DeviceCheck"):
         verdict = registered.output(step, "verdict", run=run) / "verdict.json"
         assert json.loads(verdict.read_text())["passed"] is True
     assert (folder / "logs/Register.log").is_file()
@@ -104,7 +104,7 @@ def test_the_registry_holds_one_version_with_its_gates(registered: Project, stor
     assert (version["status"], version["aliases"]) == ("PendingManualApproval", ["candidate"])
     assert {key: value for key, value in version["tags"].items() if key.startswith("gate.")} == {
         f"gate.{name}": "passed"
-        for name in ("data-quality", "data-quality-facets", "model-quality", "bias")
+        for name in ("data-quality", "data-quality-facets", "model-quality", "bias", "device")
     }
 
 

@@ -119,6 +119,7 @@ def test_without_a_facet_the_model_is_registered_as_not_judged(
     assert {key: value for key, value in version["tags"].items() if key.startswith("gate.")} == {
         "gate.data-quality": "passed",
         "gate.model-quality": "passed",
+        "gate.device": "passed",
         "gate.bias": "not judged",
         "gate.bias.reason": reason,
     }

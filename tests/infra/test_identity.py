@@ -107,7 +107,14 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
         if "iam:PassRole" in _list(item["Action"])
     ]
     passed = {arn.rpartition("sashiko-dev-")[2] for arn in statement["Resource"]}
-    assert passed == {"bias-evaluator", "broker", "registrar", "registry-reader", "training"}
+    assert passed == {
+        "bias-evaluator",
+        "broker",
+        "device-check",
+        "registrar",
+        "registry-reader",
+        "training",
+    }
     assert statement["Condition"] == {
         "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.components.endpoints import INTERFACES
+from infra.components.endpoints import interfaces
 from sashiko.aws.environment import read_environment
 from tests.infra.variants import resources, settings_of, synthesized
 
@@ -36,8 +36,9 @@ def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
         door["Properties"]["ServiceName"].partition(".us-east-1.")[2]: door
         for door in resources(network, "AWS::EC2::VPCEndpoint").values()
     }
-    assert set(doors) == {*INTERFACES, "s3"}
-    for service, use in INTERFACES.items():
+    wanted = interfaces(settings_of("dev"))
+    assert set(doors) == {*wanted, "s3"}
+    for service, use in wanted.items():
         (statement,) = doors[service]["Properties"]["PolicyDocument"]["Statement"]
         condition = statement["Condition"]
         callers = condition["ArnEquals"]["aws:PrincipalArn"]
@@ -49,19 +50,20 @@ def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
 def test_each_caller_may_do_something_behind_its_door():
     dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
     roles = {role.name: role for role in dev.principals}
-    doors = INTERFACES.keys() - {"sts"}  # who one is needs no permission
+    wanted = interfaces(settings_of("dev"))
+    doors = wanted.keys() - {"sts"}  # who one is needs no permission
     idle = [
         (service, caller)
         for service in sorted(doors)
-        for caller in INTERFACES[service].callers
-        if not any(roles[caller].may(action, "*") for action in INTERFACES[service].actions)
+        for caller in wanted[service].callers
+        if not any(roles[caller].may(action, "*") for action in wanted[service].actions)
     ]
     assert idle == []
     unused = [
         action
         for service in sorted(doors)
-        for action in INTERFACES[service].actions
-        if not any(roles[caller].may(action, "*") for caller in INTERFACES[service].callers)
+        for action in wanted[service].actions
+        if not any(roles[caller].may(action, "*") for caller in wanted[service].callers)
     ]
     assert unused == []
 

@@ -177,7 +177,7 @@ def test_the_pipeline_reads_the_gates_verdicts_and_nothing_else(
     (pattern,) = reads[ARTIFACTS]
     written = _places(jobs, ARTIFACTS, read=False)
     readable = {step for step, _, key in written if covers(pattern, f"{key}/verdict.json")}
-    assert readable == {"Validate", "ValidateFacets", "Evaluate", "JudgeBias"}
+    assert readable == {"Validate", "ValidateFacets", "Evaluate", "JudgeBias", "DeviceCheck"}
 
 
 def test_each_job_may_pull_its_image_and_no_other(

@@ -128,7 +128,7 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a reference into the other branch": (
         set_in("ModelGateClosed", "Arguments", "ErrorMessage", to={"Get": output("Register", "r")}),
         "step `ModelGateClosed`, Arguments.ErrorMessage",
-        "step `Register` stands in a branch of `ModelGate`",
+        "step `Register` stands in a branch of `DeviceGate`",
     ),
     "a step's name that is no name": (
         set_in("Register", "Name", to="Register it"),

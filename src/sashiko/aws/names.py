@@ -13,6 +13,7 @@ Role = Literal[
     "broker",
     "data-scientist",
     "deployer",
+    "device-check",
     "endpoint-deployer",
     "etl",
     "inference",

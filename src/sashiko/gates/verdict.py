@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sashiko.errors import InputError
 from sashiko.files import read_json, write_json
 
+DEVICE_GATE = "device"
 _FILE_NAME = "verdict.json"
 _MOST_CHARACTERS = 1400
 
@@ -51,6 +52,8 @@ class Verdict(BaseModel):
         inputs: name -> hex SHA-256 of each file or folder that the checks read.
         summary: what a person reads first; for a failed gate each failed check with its number,
             interval, threshold and what to try, a line each.
+        judged: False where the settings switched the gate off: `passed` then lets the run go on,
+            and says nothing of the model. Written out only then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +63,25 @@ class Verdict(BaseModel):
     checks: tuple[Check, ...]
     inputs: dict[str, str]
     summary: str
+    judged: bool = Field(True, exclude_if=bool)
+
+
+def not_judged(*, gate: str, reason: str) -> Verdict:
+    """Makes the verdict of a gate that is switched off: the run goes on, and says so for good.
+
+    Args:
+        gate: the gate's name.
+        reason: who switched it off, and where.
+    """
+    check = Check(name="not judged", passed=True, reason=reason)
+    return Verdict(
+        gate=gate,
+        passed=True,
+        checks=(check,),
+        inputs={},
+        summary=f"{gate}: not judged: {reason}",
+        judged=False,
+    )
 
 
 def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> Verdict:

@@ -15,7 +15,7 @@ from sashiko.model_packages.files import MANIFEST_FILE, SIGNATURE_FILE, ModelFil
 
 _ALLOWED = regex.compile(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*")
 _MOST = {"key": 128, "value": 256}
-_FREE_TEXT = frozenset({"gate.bias.reason"})
+_FREE_TEXT = frozenset({"gate.bias.reason", "gate.device.reason"})
 
 
 def package_metadata(

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing, json_record
-from sashiko.report.gates import Verdicts, bias_not_judged
+from sashiko.report.gates import Verdicts, bias_not_judged, device_not_checked
 from sashiko.report.views import Fact, Outcome
 from sashiko.report.words import check_view, duration
 
@@ -73,11 +73,13 @@ def about_data(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
-    made = [verdict for verdict in found.values() if isinstance(verdict, Verdict)]
+    made = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
     checks = sum(len(verdict.checks) for verdict in made)
     passed = f"All {len(made)} gates passed, with {checks} checks."
     if unjudged := bias_not_judged(evidence):
         passed += f" {_sentence(unjudged)}"
+    if unchecked := device_not_checked(found):
+        passed += f" {_sentence(unchecked)}"
     registration = evidence.read(
         "Register", "registration", "registration.json", lambda p: json_record(Registration, p)
     )

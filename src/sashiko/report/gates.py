@@ -34,6 +34,9 @@ def gate_views(found: Verdicts) -> tuple[GateView, ...]:
     for step, verdict in found.items():
         if isinstance(verdict, Missing):
             view = GateView(name=step, step="", mark=None, absent=f"Not judged. {verdict.why}")
+        elif not verdict.judged:
+            why = verdict.checks[0].reason
+            view = GateView(name=verdict.gate, step="", mark=None, absent=f"Not judged: {why}.")
         else:
             ordered = sorted(verdict.checks, key=lambda check: check.passed)
             view = GateView(
@@ -54,13 +57,26 @@ def bias_not_judged(evidence: Evidence) -> str:
     return f"Bias not judged: {' '.join(evidence.recipe.bias.reason.split())}"
 
 
+def device_not_checked(found: Verdicts) -> str:
+    """Says why the settings left the device unchecked, or nothing where it was checked."""
+    for verdict in found.values():
+        if isinstance(verdict, Verdict) and not verdict.judged:
+            return f"Device not checked: {verdict.checks[0].reason}"
+    return ""
+
+
 def notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
     """Says what nobody judged, so that silence is not taken for a pass."""
+    device = device_not_checked(found)
+    return (*_bias_notices(evidence, found), *([device] if device else []))
+
+
+def _bias_notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
     if unjudged := bias_not_judged(evidence):
         return (unjudged,)
     if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.gates:
         return ()
-    judged = [verdict for verdict in found.values() if isinstance(verdict, Verdict)]
+    judged = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
     reasons = [
         check.reason for verdict in judged if _only_reports(verdict) for check in verdict.checks
         if check.reason

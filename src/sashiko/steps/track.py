@@ -21,13 +21,19 @@ _WITHOUT_FACETS = ("data", "quality")
 
 
 def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str, str]:
-    """Says of each gate `gate.<gate>` -> `passed` or `failed`, and where bias was not judged, why.
+    """Says of each gate `gate.<gate>` -> `passed` or `failed`, or that and why it did not judge.
 
     Args:
-        verdicts: of the gates that judged.
+        verdicts: of the gates that the run has.
         bias_not_judged: the recipe's reason; empty where bias was judged.
     """
     tags = {f"gate.{item.gate}": "passed" if item.passed else "failed" for item in verdicts}
+    for item in verdicts:
+        if not item.judged:
+            tags |= {
+                f"gate.{item.gate}": "not judged",
+                f"gate.{item.gate}.reason": item.checks[0].reason,
+            }
     if bias_not_judged:
         tags |= {"gate.bias": "not judged", "gate.bias.reason": bias_not_judged}
     return tags
@@ -69,7 +75,8 @@ def _allowed(text: str) -> str:
 def main() -> None:
     """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached.
 
-    The output `verdicts` gathers every gate's verdict for Register, which may have ten inputs.
+    The output `verdicts` gathers every gate's verdict: DeviceCheck adds its own, for Register,
+    which may have ten inputs.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")

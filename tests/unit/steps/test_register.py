@@ -9,7 +9,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.files import sha256_file
-from sashiko.gates.verdict import Check, decide, write_verdict
+from sashiko.gates.verdict import Check, decide, not_judged, write_verdict
 from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.steps import register, registries, resolve_champion
 from tests.unit.model_packages.account import GROUP, PLACEMENT, Account, opened
@@ -141,6 +141,36 @@ def test_without_mlflow_only_its_own_registry_is_closed(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     with pytest.raises(InputError, match="MLflow could not be reached by Track"):
         _register(monkeypatch, registry="mlflow")
+
+
+def test_a_device_that_was_not_checked_is_recorded_as_that(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "`device_check: off` in the environment's settings"
+    write_verdict(not_judged(gate="device", reason=reason), job.input("verdicts") / "device")
+    _register(monkeypatch)
+    [made] = account.created()
+    card = json.loads(made["ModelCard"]["ModelCardContent"])
+    said = card["additional_information"]["custom_details"]["device_check"]
+    assert said == f"Device not checked: {reason}"
+    assert made["CustomerMetadataProperties"]["gate.device"] == "not judged"
+    [version] = account.registry.versions(GROUP)
+    signed = json.loads(account.body(version.tags["manifest"]))
+    assert "device/verdict.json" in signed
+
+
+def test_a_device_that_answered_is_in_the_card(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = Check(name="checked on", passed=True, reason="an endpoint with ml.inf2.xlarge")
+    verdict = decide(gate="device", checks=[where], inputs={})
+    write_verdict(verdict, job.input("verdicts") / "device")
+    _register(monkeypatch)
+    [made] = account.created()
+    card = json.loads(made["ModelCard"]["ModelCardContent"])
+    said = card["additional_information"]["custom_details"]["device_check"]
+    assert said == "device: 1 checks passed; checked on an endpoint with ml.inf2.xlarge"
+    assert made["CustomerMetadataProperties"]["gate.device"] == "passed"
 
 
 def test_where_bias_is_not_judged_the_card_says_why(

@@ -1,0 +1,84 @@
+"""DeviceCheck: the artifact on what it will be served on, before anything is registered."""
+
+from collections.abc import Mapping, Sequence
+
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.mlops.workflow.steps import ProcessingStep
+
+from pipelines.account import Uri, volume_key
+from pipelines.jobs import Jobs, joined, step_module
+from sashiko.aws import deploy_time
+from sashiko.aws.endpoint_spec import endpoint_spec
+from sashiko.aws.images import JobImages
+from sashiko.aws.names import device_check_prefix
+
+_NAME = "DeviceCheck"
+
+
+def device_check(
+    jobs: Jobs, images: JobImages, *, target: str, evidence: Mapping[str, Uri]
+) -> ProcessingStep:
+    """Makes the step, by the environment's `device_check`; this machine's handler is its device.
+
+    Args:
+        jobs: makes steps.
+        images: what they run in.
+        target: what the artifact is compiled for.
+        evidence: input name -> S3 URI; `artifact` is the folder of the `model.tar.gz`.
+    """
+    settings = jobs.settings
+    local = settings.environment == "local"
+    backend = "local" if local and settings.device_check != "off" else settings.device_check
+    arguments: list[Uri] = ["--backend", backend]
+    if backend in ("endpoint", "transform"):
+        arguments += _hosted(jobs, target, artifact=evidence["artifact"])
+    return jobs.processing(
+        _NAME,
+        role="device-check",
+        image=images.job,
+        entrypoint=step_module("device_check"),
+        arguments=arguments,
+        # It calls AWS itself; what a container's environment says of the region is not documented
+        # for Processing.
+        environment={"AWS_REGION": settings.region},
+        inputs=evidence,
+        outputs=("verdict", "verdicts"),
+        isolated=False,
+        cached=False,
+        verdict=True,
+    )
+
+
+def _hosted(jobs: Jobs, target: str, *, artifact: Uri) -> Sequence[Uri]:
+    """Says what the serving stack's endpoint is made of, in arguments of at most 256 characters."""
+    settings = jobs.settings
+    spec = endpoint_spec(settings, target)
+    key = deploy_time.key_arn("ml")
+    # An endpoint takes a key though it has disks of its own; a batch job refuses it.
+    batch = settings.device_check == "transform"
+    volume = volume_key(settings, spec.instance_type) if batch else key
+    return [
+        "--name", device_check_prefix(settings),
+        "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
+        "--model-data", joined(artifact, "model.tar.gz"),
+        "--image", spec.image.uri,
+        "--instance-type", spec.instance_type,
+        *(["--inference-ami", spec.ami] if spec.ami else []),
+        "--startup-timeout", str(spec.startup_timeout),
+        "--download-timeout", str(spec.download_timeout),
+        *_each("--setting", [f"{name}={value}" for name, value in spec.environment.items()]),
+        "--role", settings.role_arn("inference"),
+        *_each("--subnet", deploy_time.subnet_ids(settings)),
+        "--security-group", deploy_time.security_group_id(),
+        *(["--volume-key", volume] if volume else []),
+        *_each("--tag", [f"project={settings.project}", f"environment={settings.environment}"]),
+        *(_batch(jobs, key=key) if batch else []),
+    ]  # fmt: skip
+
+
+def _batch(jobs: Jobs, *, key: str) -> Sequence[Uri]:
+    return ["--output-key", key, "--scratch", jobs.execution_uri(_NAME, "transform")]
+
+
+def _each(flag: str, values: Sequence[str]) -> Sequence[str]:
+    return [word for value in values for word in (flag, value)]

@@ -1,0 +1,124 @@
+"""What the device is asked: a seeded sample of the test split, with the answers it must give."""
+
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from sashiko.errors import InputError
+from sashiko.metrics.arrays import Floats
+from sashiko.parquet import read_columns
+from sashiko.recipe import DeviceSection
+from sashiko.training.examples import read_split
+from sashiko.yaml_models import validate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Rows, and what Evaluate found for each.
+
+    Attributes:
+        texts: n texts.
+        scores: float64, n; P(positive) of the model that was judged.
+        labels: n labels at the decision threshold.
+    """
+
+    texts: tuple[str, ...]
+    scores: Floats
+    labels: tuple[str, ...]
+
+
+class _Bucket(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    batch: int
+
+
+class _About(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    target: str
+    labels: tuple[str, str]
+    buckets: tuple[_Bucket, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the artifact says of itself.
+
+    Attributes:
+        target: what it is compiled for.
+        labels: the negative and the positive label.
+        largest_batch: the most rows that it was compiled for at once.
+    """
+
+    target: str
+    labels: tuple[str, str]
+    largest_batch: int
+
+
+def about_artifact(archive: Path) -> About:
+    """Reads an artifact's `serving.json`; nothing of it is unpacked or run.
+
+    Raises:
+        InputError: if the archive is missing, damaged, or no artifact of this project.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            content = tar.extractfile("serving.json")
+            value = json.loads(content.read()) if content else {}
+    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError) as error:
+        raise InputError(f"{archive} holds no readable serving.json: {error}") from error
+    found = validate(_About, value, source=f"{archive}: serving.json")
+    return About(
+        target=found.target,
+        labels=found.labels,
+        largest_batch=max(bucket.batch for bucket in found.buckets),
+    )
+
+
+def draw_sample(
+    section: DeviceSection, *, test: Path, predictions: Path, labels: tuple[str, str]
+) -> Sample:
+    """Draws rows of the test split; the same seed draws the same rows.
+
+    Args:
+        section: how many, and the seed.
+        test: folder of the split that Prepare wrote.
+        predictions: Evaluate's `predictions.parquet`.
+        labels: the negative and the positive label.
+
+    Raises:
+        InputError: if a file is missing or damaged, or Evaluate scored other rows.
+    """
+    split = read_split(test)
+    found = read_columns(predictions, ("key", "split", "score", "predicted"))
+    found = found.filter(pc.equal(found["split"], "test"))
+    judged = {
+        key: (score, predicted)
+        for key, score, predicted in zip(
+            found["key"].to_pylist(),
+            found["score"].to_pylist(),
+            found["predicted"].to_pylist(),
+            strict=True,
+        )
+    }
+    size = min(section.rows, split.num_rows)
+    generator = np.random.default_rng(section.seed)
+    drawn = split.take(np.sort(generator.choice(split.num_rows, size=size, replace=False)))
+    keys = drawn["key"].to_pylist()
+    unscored = [key for key in keys if key not in judged]
+    if unscored:
+        raise InputError(
+            f"{predictions.name} has no score of the test row with key {unscored[0]}: Evaluate "
+            "judged another split; run the pipeline again"
+        )
+    return Sample(
+        texts=tuple(drawn["text"].to_pylist()),
+        scores=np.array([judged[key][0] for key in keys], dtype=np.float64),
+        labels=tuple(labels[judged[key][1]] for key in keys),
+    )

@@ -1,0 +1,184 @@
+"""DeviceCheck: the artifact answers as the model that was judged, on what it will be served on.
+
+    python -m sashiko.steps.device_check --backend endpoint --name x-devicecheck-dev-abc ...
+
+Reads Compile's artifact, Prepare's test split, Evaluate's predictions and decision threshold, and
+every verdict so far. Writes the verdict of the gate `device`, and all verdicts for Register.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sashiko.artifact import RequestRefusedError, open_artifact
+from sashiko.device.asking import (
+    DeviceFailedError,
+    Measured,
+    compared,
+    measure,
+    read_answers,
+    requests,
+)
+from sashiko.device.endpoint import endpoint
+from sashiko.device.hosting import Hosting, connect
+from sashiko.device.sample import Sample, about_artifact, draw_sample
+from sashiko.device.transform import Scratch, transform
+from sashiko.errors import InputError
+from sashiko.evaluation import DECISION_FILE, read_decision
+from sashiko.files import sha256_tree
+from sashiko.gates.device import device_checks, failed_check
+from sashiko.gates.verdict import DEVICE_GATE, Check, Verdict, decide, not_judged, write_verdict
+from sashiko.paths import processing_input, processing_output
+from sashiko.recipe import DeviceSection
+from sashiko.sections import read_section
+from sashiko.steps.entry import run_step
+from sashiko.stopping import stop_on_signals
+from sashiko.versions import ARTIFACT_FILE
+
+_BACKENDS = ("endpoint", "transform", "local", "off")
+_JUDGED = ("artifact", "decision", "predictions", "test")
+_OFF = (
+    "`device_check: off` in the environment's settings, so nobody knows how the artifact answers "
+    "on the instance that serves it"
+)
+_LATENCY_NOT_JUDGED = {
+    "endpoint": "",
+    "transform": "a batch job shows no latency, and its instance's Neuron driver cannot be pinned: "
+    "`device_check: endpoint` judges both",
+    "local": "this machine is not the device: the handler answered in this process",
+}
+_JSON = "application/json"
+
+
+def check(options: argparse.Namespace) -> Verdict:
+    """Asks the device, and judges what it answers.
+
+    Raises:
+        InputError: if an input is missing or damaged, or AWS refuses a call.
+    """
+    section = read_section(DeviceSection, "device")
+    archive = processing_input("artifact") / ARTIFACT_FILE
+    about = about_artifact(archive)
+    sample = draw_sample(
+        section,
+        test=processing_input("test"),
+        predictions=processing_input("predictions") / "predictions.parquet",
+        labels=about.labels,
+    )
+    # One row more than fits: a full batch, and a padded one.
+    rows = about.largest_batch + 1
+    threshold = read_decision(processing_input("decision") / DECISION_FILE).threshold
+    try:
+        measured = _measured(options, sample, archive=archive, threshold=threshold, rows=rows)
+    except DeviceFailedError as error:
+        checks = [failed_check(str(error))]
+    else:
+        told = _LATENCY_NOT_JUDGED[options.backend]
+        checks = device_checks(section, measured, latency_not_judged=told)
+    where = Check(name="checked on", passed=True, reason=_place(options, target=about.target))
+    judged = {name: sha256_tree(processing_input(name)) for name in _JUDGED}
+    return decide(gate=DEVICE_GATE, checks=[where, *checks], inputs=judged)
+
+
+def _measured(
+    options: argparse.Namespace, sample: Sample, *, archive: Path, threshold: float, rows: int
+) -> Measured:
+    if options.backend == "local":
+        return _locally(sample, archive, threshold=threshold, rows=rows)
+    hosting, clients = _hosting(options, threshold), connect()
+    with stop_on_signals() as stop:
+        if options.backend == "endpoint":
+            with endpoint(clients, hosting, stop=stop) as invoke:
+                return measure(invoke, sample, batch_rows=rows)
+        scratch = Scratch(uri=options.scratch, key=options.output_key)
+        bodies = list(requests(sample.texts, rows=rows))
+        answers = transform(clients, hosting, bodies, scratch=scratch, stop=stop)
+        return compared(sample, [read_answers(answers, expected=len(sample.texts))])
+
+
+def _locally(sample: Sample, archive: Path, *, threshold: float, rows: int) -> Measured:
+    with open_artifact(archive, threshold=threshold, on_cpu=True) as artifact:
+
+        def invoke(body: bytes) -> bytes:
+            try:
+                return artifact.respond(body, content_type=_JSON, accept=_JSON).encode()
+            except RequestRefusedError as error:
+                raise DeviceFailedError(f"the handler refused a request: {error}") from error
+
+        measured = measure(invoke, sample, batch_rows=rows)
+    # It differs from run to run, and a verdict must not.
+    print(f"p50 {measured.p50_ms:.1f} ms, p99 {measured.p99_ms:.1f} ms here", file=sys.stderr)
+    return measured
+
+
+def _hosting(options: argparse.Namespace, threshold: float) -> Hosting:
+    settings = dict(word.split("=", 1) for word in options.setting)
+    return Hosting(
+        name=f"{options.name}-{options.execution_id}",
+        image=options.image,
+        model_data=options.model_data,
+        environment={**settings, "SASHIKO_THRESHOLD": repr(threshold)},
+        role=options.role,
+        instance_type=options.instance_type,
+        inference_ami=options.inference_ami or None,
+        startup_timeout=options.startup_timeout,
+        download_timeout=options.download_timeout,
+        subnets=tuple(options.subnet),
+        security_group=options.security_group,
+        volume_key=options.volume_key or None,
+        tags=dict(word.split("=", 1) for word in options.tag),
+    )
+
+
+def _place(options: argparse.Namespace, *, target: str) -> str:
+    if options.backend == "local":
+        eager = f", and the model that it was compiled from for {target}, as no {target} is here"
+        own = "this machine's CPU: the artifact's own handler"
+        return own if target == "cpu" else own + eager
+    how = {"endpoint": "an endpoint", "transform": "a batch transform job"}[options.backend]
+    driver = f", {options.inference_ami}" if options.inference_ami else ""
+    pinned = driver if options.backend == "endpoint" else ""
+    return f"{how} with {options.instance_type}{pinned}, {options.image.rpartition('/')[2]}"
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", required=True, choices=_BACKENDS, help="what answers")
+    parser.add_argument("--name", help="begins the name of all that is made")
+    parser.add_argument("--execution-id", help="of the pipeline; ends that name")
+    parser.add_argument("--model-data", help="S3 URI of the artifact")
+    parser.add_argument("--image", help="the serving image")
+    parser.add_argument("--instance-type", help="that serves it")
+    parser.add_argument("--inference-ami", help="version of the instance's image")
+    parser.add_argument("--startup-timeout", type=int, help="seconds to load the model")
+    parser.add_argument("--download-timeout", type=int, help="seconds to download it")
+    parser.add_argument("--setting", action="append", default=[], help="NAME=value of a variable")
+    parser.add_argument("--role", help="ARN of the container's role")
+    parser.add_argument("--subnet", action="append", default=[], help="id of a subnet")
+    parser.add_argument("--security-group", help="id of the security group")
+    parser.add_argument("--volume-key", help="ARN of the key of the instance's volume")
+    parser.add_argument("--output-key", help="ARN of the key of a batch job's files")
+    parser.add_argument("--scratch", help="S3 URI for a batch job's files")
+    parser.add_argument("--tag", action="append", default=[], help="name=value")
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Writes `verdict`, and with it every verdict that Register takes."""
+    options = _options(sys.argv[1:])
+    verdict = (
+        not_judged(gate=DEVICE_GATE, reason=_OFF) if options.backend == "off" else check(options)
+    )
+    before = processing_input("verdicts")
+    if not before.is_dir():
+        raise InputError(f"{before} does not exist: Track writes the verdicts so far")
+    shutil.copytree(before, processing_output("verdicts"), dirs_exist_ok=True)
+    write_verdict(verdict, processing_output("verdicts") / verdict.gate)
+    write_verdict(verdict, processing_output("verdict"))
+    print(verdict.summary, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_step(main)

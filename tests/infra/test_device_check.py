@@ -1,0 +1,112 @@
+"""The check on a device: what its role may make, and what it may not."""
+
+from typing import Any
+
+import pytest
+
+from infra.components.artifact_access import places
+from infra.components.device_permissions import device_actions, device_permissions
+from infra.components.endpoints import interfaces
+from sashiko.aws.environment import read_environment
+from sashiko.aws.policies import covers
+from sashiko.aws.principals import Principal
+from sashiko.settings import Settings
+from tests.infra.variants import settings_of, synthesized
+
+PLACE = "arn:aws:sagemaker:us-east-1:111122223333"
+OURS = "sashiko-devicecheck-dev-abc123def456"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1"
+MODEL = {
+    "sagemaker:NetworkIsolation": "true",
+    "sagemaker:VpcSubnets": "subnet-1",
+    "sagemaker:VpcSecurityGroupIds": "sg-1",
+}
+CONFIG = {"sagemaker:InstanceTypes": "ml.inf2.xlarge", "sagemaker:VolumeKmsKey": KEY}
+
+
+@pytest.fixture(scope="module")
+def role() -> Principal:
+    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    return next(principal for principal in dev.principals if principal.name == "device-check")
+
+
+def with_check(how: str) -> Settings:
+    settings: Settings = settings_of("dev")
+    return settings.model_copy(update={"device_check": how})
+
+
+def creates(action: str, request: dict[str, str]) -> bool:
+    """Whether the role may create it, by IAM's meaning of a key that the request lacks."""
+    (statement,) = [
+        item.statement.to_statement_json()
+        for item in device_permissions(settings_of("dev"))
+        if action in str(item.statement.to_statement_json()["Action"])
+    ]
+    return all(
+        _holds(operator, request.get(key), wanted)
+        for operator, pairs in statement["Condition"].items()
+        for key, wanted in pairs.items()
+    )
+
+
+def _holds(operator: str, value: str | None, wanted: Any) -> bool:
+    if operator == "Null":
+        return (value is None) == (wanted == "true")
+    if operator == "ForAllValues:StringEquals":
+        return value is None or value in wanted  # true of no values at all
+    return (
+        value is not None
+        and {
+            "Bool": value == wanted,
+            "ArnLike": covers(str(wanted), value),
+        }[operator]
+    )
+
+
+@pytest.mark.control("SC-7", "SC-28")
+def test_a_model_is_isolated_and_in_the_vpc_and_its_instance_known_and_encrypted() -> None:
+    model, config = "sagemaker:CreateModel", "sagemaker:CreateEndpointConfig"
+    assert creates(model, MODEL)
+    assert creates(config, CONFIG)
+    for left_out in MODEL:
+        assert not creates(model, {k: v for k, v in MODEL.items() if k != left_out}), left_out
+    for left_out in CONFIG:
+        assert not creates(config, {k: v for k, v in CONFIG.items() if k != left_out}), left_out
+    assert not creates(model, MODEL | {"sagemaker:NetworkIsolation": "false"})
+    assert not creates(config, CONFIG | {"sagemaker:InstanceTypes": "ml.inf2.48xlarge"})
+
+
+@pytest.mark.control("AC-6")
+def test_it_touches_nothing_that_is_served_and_passes_one_role(role: Principal) -> None:
+    for kind, name in (("endpoint", "Endpoint"), ("endpoint-config", "EndpointConfig")):
+        assert role.may(f"sagemaker:Delete{name}", f"{PLACE}:{kind}/{OURS}")
+        for other in ("sashiko-dev-triage", "sashiko-devicecheck-prod-abc123def456"):
+            assert not role.may(f"sagemaker:Delete{name}", f"{PLACE}:{kind}/{other}")
+    assert not role.may("sagemaker:InvokeEndpoint", f"{PLACE}:endpoint/sashiko-dev-triage")
+    assert not role.may("sagemaker:UpdateEndpoint", f"{PLACE}:endpoint/{OURS}")
+    to = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+    passed = [
+        name
+        for name in ("inference", "training", "registrar", "device-check")
+        if role.may("iam:PassRole", f"arn:aws:iam::111122223333:role/sashiko-dev-{name}", to)
+    ]
+    assert passed == ["inference"]
+
+
+def test_another_way_takes_other_rights_and_off_takes_none() -> None:
+    endpoint, transform, off = (with_check(how) for how in ("endpoint", "transform", "off"))
+    assert device_permissions(off) == []
+    assert "device-check" not in interfaces(off)["sagemaker.api"].callers
+    doors: dict[str, Any] = {how: interfaces(with_check(how)) for how in ("endpoint", "transform")}
+    assert "sagemaker.runtime" in doors["endpoint"]
+    assert "sagemaker.runtime" not in doors["transform"]
+    batch = set(device_actions(transform)) - set(device_actions(endpoint))
+    assert batch == {
+        "sagemaker:CreateTransformJob",
+        "sagemaker:DescribeTransformJob",
+        "sagemaker:StopTransformJob",
+    }
+    assert "sagemaker:CreateEndpoint" not in device_actions(transform)
+    # A batch job reads and writes with the model's role; an endpoint's model writes nothing.
+    assert places(endpoint)["inference"].writes == ()
+    assert places(transform)["inference"].writes == ("runs/*/DeviceCheck/transform/*",)

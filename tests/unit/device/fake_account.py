@@ -1,0 +1,251 @@
+"""SageMaker on loopback, as far as a device check calls it: states, refusals, and a real handler.
+
+It answers the wire protocol, so that the step can be another process. What is created is held
+against the API's types, patterns and limits, and nothing can be deleted while it is being created.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from sashiko.definition.validator.api import shape
+from sashiko.definition.validator.arguments import check_value
+
+_MISSING = 'Could not find {kind} "{name}".'
+
+
+class RefusedError(Exception):
+    """What the service refuses, in its own words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FakeAccount:
+    """What there is, and what was asked for.
+
+    Attributes:
+        calls: (operation, parameters), in their order.
+        models: name -> parameters.
+        configs: the same of endpoint configurations.
+        endpoints: name -> its status.
+        jobs: name -> status of a transform job.
+        objects: path -> content in S3.
+        refuse: operation -> the error that it gives.
+        polls: how often an endpoint or job is described before it is ready; -1 never.
+        failure: why an endpoint or a job fails instead; empty if it does not.
+        respond: the model behind the endpoint.
+    """
+
+    def __init__(self, respond: Callable[[bytes], bytes]) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.models: dict[str, dict[str, Any]] = {}
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.endpoints: dict[str, str] = {}
+        self.jobs: dict[str, str] = {}
+        self.objects: dict[str, bytes] = {}
+        self.refuse: dict[str, tuple[str, str]] = {}
+        self.polls = 1
+        self.failure = ""
+        self.respond = respond
+        self.url = ""
+        self.invoked = threading.Event()
+        self.described = threading.Event()
+        self._left = 0
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What costs money or is in the way."""
+        return sorted({*self.models, *self.configs, *self.endpoints})
+
+    @property
+    def names(self) -> list[str]:
+        """The operations that were called, in their order."""
+        return [name for name, _ in self.calls]
+
+    def made(self, operation: str) -> dict[str, Any]:
+        """The parameters of the only call of an operation."""
+        [found] = [parameters for name, parameters in self.calls if name == operation]
+        return found
+
+    def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((operation, parameters))
+        if operation in self.refuse:
+            raise RefusedError(*self.refuse[operation])
+        if operation.startswith("Create"):
+            wanted = shape(f"{operation}{'Request' if 'Transform' in operation else 'Input'}")
+            problems = check_value(parameters, wanted, where=operation, resolve=lambda v, _: v)
+            assert [problem for problem in problems if problem] == []
+        found: dict[str, Any] | None = getattr(self, f"_{operation}")(parameters)
+        return found or {}
+
+    def _CreateModel(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _new(self.models, asked["ModelName"])
+        self.models[asked["ModelName"]] = asked
+        return {"ModelArn": "arn:aws:sagemaker:eu-west-1:111122223333:model/m"}
+
+    def _CreateEndpointConfig(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.models, "model", asked["ProductionVariants"][0]["ModelName"])
+        _new(self.configs, asked["EndpointConfigName"])
+        self.configs[asked["EndpointConfigName"]] = asked
+        return {"EndpointConfigArn": "arn:aws:sagemaker:eu-west-1:111122223333:endpoint-config/c"}
+
+    def _CreateEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.configs, "endpoint configuration", asked["EndpointConfigName"])
+        _new(self.endpoints, asked["EndpointName"])
+        self.endpoints[asked["EndpointName"]] = "Creating"
+        self._left = self.polls
+        return {"EndpointArn": "arn:aws:sagemaker:eu-west-1:111122223333:endpoint/e"}
+
+    def _CreateTransformJob(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.models, "model", asked["ModelName"])
+        self.jobs[asked["TransformJobName"]] = "InProgress"
+        self._left = self.polls
+        return {"TransformJobArn": "arn:aws:sagemaker:eu-west-1:111122223333:transform-job/t"}
+
+    def _DescribeEndpointConfig(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.configs, "endpoint configuration", asked["EndpointConfigName"])
+        return {}
+
+    def _DescribeEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        name = asked["EndpointName"]
+        _known(self.endpoints, "endpoint", name)
+        if self.endpoints[name] == "Creating" and self._due():
+            self.endpoints[name] = "Failed" if self.failure else "InService"
+        self.described.set()
+        found = {"EndpointStatus": self.endpoints[name], "FailureReason": self.failure}
+        if self.endpoints[name] == "Deleting":
+            del self.endpoints[name]
+        return found
+
+    def _DescribeTransformJob(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        name = asked["TransformJobName"]
+        _known(self.jobs, "transform job", name)
+        if self.jobs[name] == "InProgress" and self._due():
+            self.jobs[name] = "Failed" if self.failure else "Completed"
+            if not self.failure:
+                self._transform()
+        self.described.set()
+        return {"TransformJobStatus": self.jobs[name], "FailureReason": self.failure}
+
+    def _StopTransformJob(self, asked: dict[str, Any]) -> None:  # noqa: N802
+        self.jobs[asked["TransformJobName"]] = "Stopped"
+
+    def _DeleteEndpoint(self, asked: dict[str, Any]) -> None:  # noqa: N802
+        name = asked["EndpointName"]
+        _known(self.endpoints, "endpoint", name)
+        if self.endpoints[name] in ("Creating", "Deleting"):
+            raise RefusedError("ValidationException", "Cannot update in-progress endpoint.")
+        # With the last of its kind gone at once, so that a test need not poll.
+        del self.endpoints[name]
+
+    def _DeleteEndpointConfig(self, asked: dict[str, Any]) -> None:  # noqa: N802
+        name = asked["EndpointConfigName"]
+        _known(self.configs, "endpoint configuration", name)
+        assert self.endpoints.get(name) != "Creating", "an endpoint without it hangs for hours"
+        del self.configs[name]
+
+    def _DeleteModel(self, asked: dict[str, Any]) -> None:  # noqa: N802
+        _known(self.models, "model", asked["ModelName"])
+        del self.models[asked["ModelName"]]
+
+    def _due(self) -> bool:
+        self._left -= 1
+        return self._left == 0
+
+    def _transform(self) -> None:
+        asked = self.made("CreateTransformJob")
+        source = asked["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        start, out = (
+            f"/{uri.removeprefix('s3://')}"
+            for uri in (source, asked["TransformOutput"]["S3OutputPath"])
+        )
+        for path in [path for path in self.objects if path.startswith(start)]:
+            name = path.removeprefix(start)
+            self.objects[f"{out}/{name}.out"] = self.respond(self.objects[path])
+
+
+def _new(known: dict[str, Any], name: str) -> None:
+    if name in known:
+        raise RefusedError("ValidationException", f"Cannot create already existing {name}")
+
+
+def _known(known: dict[str, Any], kind: str, name: str) -> None:
+    if name not in known:
+        raise RefusedError("ValidationException", _MISSING.format(kind=kind, name=name))
+
+
+@contextmanager
+def listening(account: FakeAccount) -> Iterator[FakeAccount]:
+    """Serves an account on loopback for as long as the context lasts."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # boto3 asks whether it may go on before it sends a file
+        wbufsize = -1  # an answer in one piece
+
+        def do_POST(self) -> None:
+            body = self._body()
+            target = self.headers.get("X-Amz-Target", "")
+            try:
+                if target:
+                    answer = account.call(target.partition(".")[2], json.loads(body))
+                    self._answer(200, json.dumps(answer).encode())
+                else:
+                    account.calls.append(("InvokeEndpoint", {"path": self.path}))
+                    content = account.respond(body)
+                    account.invoked.set()
+                    self._answer(200, content)
+            except RefusedError as error:
+                said = {"__type": error.code, "message": str(error), "Message": str(error)}
+                self._answer(400, json.dumps(said).encode(), error=error.code)
+
+        def do_PUT(self) -> None:
+            account.objects[self.path] = _unchunked(self._body())
+            self._answer(200, b"")
+
+        def do_GET(self) -> None:
+            content = account.objects.get(self.path)
+            self._answer(200 if content is not None else 404, content or b"")
+
+        def handle_expect_100(self) -> bool:
+            goes_on = super().handle_expect_100()
+            self.wfile.flush()
+            return goes_on
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def _body(self) -> bytes:
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+        def _answer(self, status: int, content: bytes, *, error: str = "") -> None:
+            self.send_response(status)
+            if error:
+                self.send_header("x-amzn-ErrorType", error)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    account.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield account
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _unchunked(body: bytes) -> bytes:
+    """Takes a body out of the chunks with a checksum at the end that boto3 sends it in."""
+    size, line, rest = body.partition(b"\r\n")
+    if not line or b"{" in size:
+        return body
+    return rest[: int(size.split(b";")[0], 16)]

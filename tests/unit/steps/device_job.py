@@ -1,0 +1,112 @@
+"""The folders of a DeviceCheck job: an artifact whose scores are known, and what Evaluate found."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sashiko.artifact import open_artifact
+from sashiko.evaluation import Decision, write_decision
+from sashiko.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
+from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.unit.steps.evaluate_job import write_split
+
+THRESHOLD = 0.9
+HOSTED = [
+    "--name", "acme-devicecheck-dev",
+    "--execution-id", "abc123def456",
+    "--model-data", "s3://bucket/runs/abc123def456/Compile/artifact/model.tar.gz",
+    "--image", "111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme/serving:1",
+    "--instance-type", "ml.inf2.xlarge",
+    "--inference-ami", "al2-ami-sagemaker-inference-neuron-2",
+    "--startup-timeout", "600",
+    "--download-timeout", "300",
+    "--setting", "NEURON_RT_NUM_CORES=1",
+    "--role", "arn:aws:iam::111122223333:role/acme-dev-inference",
+    "--subnet", "subnet-1",
+    "--subnet", "subnet-2",
+    "--security-group", "sg-1",
+    "--volume-key", "arn:aws:kms:eu-west-1:111122223333:key/1",
+    "--output-key", "arn:aws:kms:eu-west-1:111122223333:key/1",
+    "--scratch", "s3://bucket/runs/abc123def456/DeviceCheck/transform",
+    "--tag", "project=acme",
+    "--tag", "environment=dev",
+]  # fmt: skip
+NAME = "acme-devicecheck-dev-abc123def456"
+
+
+class DeviceJob:
+    """A job's `/opt/ml`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._built = root / "built"
+        self.archive = self.input("artifact") / "model.tar.gz"
+        shutil.copyfile(build_artifact(self._built), self.archive)
+        inputs = root / "processing" / "input"
+        write_split(inputs / "test" / "data.parquet", name="test", rows=120)
+        self.judge()
+        decision = Decision(
+            threshold=THRESHOLD, policy="fixed", metric="accuracy", validation_value=0.8
+        )
+        write_decision(decision, self.input("decision"))
+        self.section()
+        for gate in ("data-quality", "model-quality"):
+            verdict = decide(gate=gate, checks=[Check(name="fine", passed=True)], inputs={})
+            write_verdict(verdict, self.input("verdicts") / gate)
+
+    def input(self, name: str) -> Path:
+        folder = self.root / "processing" / "input" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the step wrote."""
+        return read_verdict(self.root / "processing" / "output" / "verdict")
+
+    def check(self, name: str) -> Check:
+        [found] = [check for check in self.verdict.checks if check.name == name]
+        return found
+
+    @property
+    def handed_on(self) -> dict[str, bool]:
+        """Gate -> whether it passed, of the verdicts for Register."""
+        folder = self.root / "processing" / "output" / "verdicts"
+        found = [read_verdict(path) for path in sorted(folder.iterdir())]
+        return {verdict.gate: verdict.passed for verdict in found}
+
+    def section(self, **changes: Any) -> None:
+        """Writes the recipe's bounds; a laptop under load is no slow device."""
+        section = {"rows": 40, "maximum_p50_ms": 60_000, "maximum_p99_ms": 60_000} | changes
+        (self.input("config") / "device.json").write_text(json.dumps(section))
+
+    def judge(self, *, rows: int = 120) -> None:
+        """Writes what Evaluate says of the first rows of the test split."""
+        table = pq.read_table(self.input("test") / "data.parquet").slice(0, rows)
+        scores = [expected_score(text) for text in table["text"].to_pylist()]
+        columns = {
+            "key": table["key"],
+            "split": ["test"] * table.num_rows,
+            "score": scores,
+            "predicted": [int(score >= THRESHOLD) for score in scores],
+        }
+        path = self.input("predictions") / "predictions.parquet"
+        pq.write_table(pa.table(columns), path)
+
+    def tampered(self, **words: float) -> Path:
+        """Builds an artifact that knows other words."""
+        return build_artifact(self.root / "tampered", words=words)
+
+
+@contextmanager
+def answering(archive: Path) -> Iterator[Callable[[bytes], bytes]]:
+    """Answers requests by an artifact's own handler, as the serving image does."""
+    with open_artifact(archive, threshold=THRESHOLD) as artifact:
+        kind = "application/json"
+        yield lambda body: artifact.respond(body, content_type=kind, accept=kind).encode()

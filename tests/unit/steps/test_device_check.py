@@ -1,0 +1,325 @@
+"""DeviceCheck: what it finds, what it blocks, and that nothing it made outlives it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sashiko.device import endpoint, removal, transform
+from sashiko.errors import InputError
+from sashiko.files import sha256_tree
+from sashiko.gates.verdict import describe
+from sashiko.steps import device_check
+from tests.unit.device.fake_account import FakeAccount, listening
+from tests.unit.steps.device_job import HOSTED, NAME, DeviceJob, answering
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "AWS_REGION": "eu-west-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+QUICK = 0.02
+AGREEMENT, DIFFERENCE = "agreement of labels", "largest difference of a score"
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeviceJob:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    return DeviceJob(tmp_path)
+
+
+@pytest.fixture
+def account(job: DeviceJob, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAccount]:
+    with answering(job.archive) as respond, listening(FakeAccount(respond)) as account:
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": account.url}.items():
+            monkeypatch.setenv(name, value)
+        for module in (endpoint, transform, removal):
+            monkeypatch.setattr(module, "POLL_SECONDS", QUICK)
+        yield account
+
+
+def run(monkeypatch: pytest.MonkeyPatch, backend: str, *words: str) -> None:
+    hosted = HOSTED if backend in ("endpoint", "transform") else []
+    monkeypatch.setattr(sys, "argv", ["device_check", "--backend", backend, *hosted, *words])
+    device_check.main()
+
+
+def test_here_the_artifacts_own_handler_answers(
+    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, "local")
+    assert job.verdict.passed
+    assert (job.verdict.gate, job.check(AGREEMENT).value) == ("device", 1.0)
+    assert job.check(DIFFERENCE).value < 1e-6
+    assert job.verdict.inputs["artifact"] == sha256_tree(job.input("artifact"))
+    assert job.handed_on == {"data-quality": True, "model-quality": True, "device": True}
+
+
+def test_here_latency_is_not_judged_so_that_a_verdict_is_the_same_bytes(
+    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.section(maximum_p99_ms=1e-6)
+    path = job.root / "processing/output/verdict/verdict.json"
+    run(monkeypatch, "local")
+    first = path.read_bytes()
+    run(monkeypatch, "local")
+    assert path.read_bytes() == first
+    assert job.verdict.passed
+    assert "not the device" in job.check("latency not judged").reason
+
+
+def test_an_artifact_that_scores_differently_is_blocked(
+    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.archive.write_bytes(job.tampered(bad=2.0, awful=-3.0, fine=-1.0, good=-2.0).read_bytes())
+    run(monkeypatch, "local")
+    assert not job.verdict.passed
+    assert job.check(AGREEMENT).value == pytest.approx(0.75, abs=0.15)
+    assert job.check(DIFFERENCE).value > 0.8
+    assert "Try: compile without casting" in job.verdict.summary
+    assert job.handed_on["device"] is False
+
+
+def test_a_small_difference_without_another_label_is_blocked_too(
+    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = job.tampered(bad=2.0, awful=3.0, fine=-1.0, good=-1.7)
+    job.archive.write_bytes(changed.read_bytes())
+    run(monkeypatch, "local")
+    assert (job.check(AGREEMENT).passed, job.check(DIFFERENCE).passed) == (True, False)
+    job.section(maximum_difference=0.1)
+    run(monkeypatch, "local")
+    assert job.verdict.passed
+
+
+def test_rows_that_evaluate_did_not_score_are_an_error(
+    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.judge(rows=60)
+    with pytest.raises(InputError, match="no score of the test row with key test-00"):
+        run(monkeypatch, "local")
+
+
+def test_off_lets_the_run_go_on_and_never_says_passed(
+    job: DeviceJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, "off")
+    assert (job.verdict.judged, job.verdict.inputs) == (False, {})
+    assert job.verdict.summary.startswith("device: not judged: `device_check: off`")
+    assert "device" in job.handed_on
+
+
+def test_an_endpoint_is_made_as_the_serving_stack_makes_it_asked_and_deleted(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, "endpoint")
+    assert job.verdict.passed
+    assert account.leftovers == []
+    model = account.made("CreateModel")
+    assert model["EnableNetworkIsolation"] is True
+    assert model["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert model["PrimaryContainer"]["Environment"] == {
+        "NEURON_RT_NUM_CORES": "1",
+        "SASHIKO_THRESHOLD": "0.9",
+    }
+    config = account.made("CreateEndpointConfig")
+    [variant] = config["ProductionVariants"]
+    assert variant["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-neuron-2"
+    assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
+    assert config["KmsKeyId"].startswith("arn:aws:kms:")
+    assert "DataCaptureConfig" not in config
+    for made in (model, config, account.made("CreateEndpoint")):
+        assert {item["Key"] for item in made["Tags"]} == {"project", "environment"}
+        assert NAME in made.values()
+    assert job.check("p99 latency, ms").value > 0
+    # 40 rows in requests of one more than the largest compiled batch, and twice each alone.
+    assert account.names.count("InvokeEndpoint") == 8 + 40 + 40
+
+
+def test_a_slow_endpoint_is_blocked(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.section(maximum_p50_ms=1e-6)
+    run(monkeypatch, "endpoint")
+    assert [check.name for check in job.verdict.checks if not check.passed] == ["p50 latency, ms"]
+    assert "p50 latency, ms" in job.verdict.summary
+
+
+def test_a_model_that_others_would_serve_is_found_out_on_the_endpoint(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(job.tampered(bad=-2.0, awful=-3.0, fine=1.0, good=2.0)) as account.respond:
+        run(monkeypatch, "endpoint")
+    assert not job.verdict.passed
+    assert account.leftovers == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"[]", b"<html>", b'[{"label": "yes"}]', b'[{"label": "yes", "score": null}]'],
+)
+def test_what_is_no_answer_is_blocked(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    account.respond = lambda _: answer
+    run(monkeypatch, "endpoint")
+    assert not job.check("answers on the device").passed
+    assert account.leftovers == []
+
+
+def test_scores_that_are_no_numbers_are_blocked(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = account.respond
+    account.respond = lambda body: _without_numbers(good(body))
+    run(monkeypatch, "endpoint")
+    found = job.check(DIFFERENCE)
+    assert (found.value, found.passed) == (None, False)
+
+
+def _without_numbers(content: bytes) -> bytes:
+    rows = [row | {"score": float("nan")} for row in json.loads(content)]
+    return json.dumps(rows).encode()
+
+
+def test_a_container_that_does_not_start_closes_the_gate_with_what_to_look_at(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.failure = "The primary container did not pass the ping health check."
+    run(monkeypatch, "endpoint")
+    assert "did not pass the ping health check" in job.verdict.summary
+    assert "more workers than NeuronCores" in describe(job.check("answers on the device"))
+    assert account.leftovers == []
+
+
+def test_an_instance_that_aws_has_not_got_is_no_fault_of_the_model(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.failure = "Unable to provision requested ML compute capacity"
+    with pytest.raises(InputError, match="SageMaker had no instance"):
+        run(monkeypatch, "endpoint")
+    assert account.leftovers == []
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["CreateModel", "CreateEndpointConfig", "DescribeEndpointConfig", "CreateEndpoint"],
+)
+def test_an_error_at_any_stage_leaves_nothing(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    account.refuse[operation] = ("AccessDeniedException", f"not authorized to {operation}")
+    with pytest.raises(InputError, match=f"not authorized to {operation}"):
+        run(monkeypatch, "endpoint")
+    assert account.leftovers == []
+
+
+def test_a_fault_while_it_is_asked_leaves_nothing(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(device_check, "measure", broken)
+    with pytest.raises(ZeroDivisionError):
+        run(monkeypatch, "endpoint")
+    assert account.leftovers == []
+
+
+def test_what_an_attempt_before_left_is_deleted_first(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.models[NAME], account.configs[NAME] = {}, {}
+    account.endpoints[NAME] = "InService"
+    run(monkeypatch, "endpoint")
+    assert job.verdict.passed
+    assert account.leftovers == []
+
+
+def test_an_endpoint_that_cannot_be_deleted_fails_the_step_and_says_what_to_do(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = account.respond
+
+    def respond(body: bytes) -> bytes:
+        account.refuse["DeleteEndpoint"] = ("AccessDeniedException", "not authorized")
+        return good(body)
+
+    account.respond = respond
+    with pytest.raises(InputError, match=f"aws sagemaker delete-endpoint --endpoint-name {NAME}"):
+        run(monkeypatch, "endpoint")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("when", ["creating", "asked"])
+def test_a_job_that_is_stopped_deletes_what_it_made(
+    job: DeviceJob, account: FakeAccount, number: signal.Signals, when: str
+) -> None:
+    """Another process, as SageMaker stops it; an endpoint in creation is waited for first."""
+    if when == "creating":
+        account.polls = 40
+    code = (
+        "from sashiko.device import endpoint, removal, transform\n"
+        f"for module in (endpoint, removal, transform): module.POLL_SECONDS = {QUICK}\n"
+        "from sashiko.steps import device_check, entry\n"
+        "entry.run_step(device_check.main)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--backend", "endpoint", *HOSTED],
+        env=os.environ | {"OPT_ML": str(job.root)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    moment = account.described if when == "creating" else account.invoked
+    assert moment.wait(60)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said
+    assert account.leftovers == [], said
+    assert "Traceback" not in said
+    assert not (job.root / "processing/output/verdict/verdict.json").exists()
+
+
+def test_a_batch_job_judges_answers_and_says_what_it_cannot_judge(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, "transform")
+    assert job.verdict.passed
+    assert (job.check(AGREEMENT).value, job.check(DIFFERENCE).passed) == (1.0, True)
+    said = job.check("latency not judged").reason
+    assert "Neuron driver cannot be pinned" in said
+    assert "al2-ami" not in job.check("checked on").reason
+    asked = account.made("CreateTransformJob")
+    assert asked["TransformResources"]["InstanceType"] == "ml.inf2.xlarge"
+    assert asked["TransformOutput"]["KmsKeyId"].startswith("arn:aws:kms:")
+    assert account.leftovers == []
+
+
+def test_a_batch_job_that_fails_closes_the_gate(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.failure = "AlgorithmError: see job logs"
+    run(monkeypatch, "transform")
+    assert not job.verdict.passed
+    assert account.leftovers == []
+
+
+def test_a_batch_job_that_still_runs_is_stopped(
+    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.polls = -1
+
+    def stopped(*_: object) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(transform, "pause", stopped)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "transform")
+    assert list(account.jobs.values()) == ["Stopped"]
+    assert account.leftovers == []

@@ -1,0 +1,37 @@
+"""`device_check`: which values an environment may have."""
+
+from pathlib import Path
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.settings import load_settings
+
+BASE = Path(__file__).parents[2] / "config/base.yaml"
+
+
+def config(folder: Path, environment: str, text: str) -> Path:
+    (folder / "base.yaml").write_text(BASE.read_text())
+    (folder / f"{environment}.yaml").write_text(f'account: "111122223333"\n{text}\n')
+    return folder
+
+
+def test_a_device_is_checked_by_an_endpoint_unless_told_otherwise(tmp_path: Path) -> None:
+    assert load_settings("prod", folder=config(tmp_path, "prod", "")).device_check == "endpoint"
+
+
+@pytest.mark.parametrize("word", ["off", '"off"'])
+def test_off_is_for_other_environments_than_prod(tmp_path: Path, word: str) -> None:
+    """Without quotes YAML takes it for false."""
+    line = f"device_check: {word}"
+    assert load_settings("dev", folder=config(tmp_path, "dev", line)).device_check == "off"
+    with pytest.raises(InputError) as error:
+        load_settings("prod", folder=config(tmp_path, "prod", line))
+    for part in ("prod.yaml", "key `device_check`", "not in prod", "`endpoint` or `transform`"):
+        assert part in str(error.value)
+
+
+def test_a_batch_job_needs_an_instance_type_that_batch_transform_has(tmp_path: Path) -> None:
+    line = "device_check: transform\nserving: {instance_types: {cpu: ml.c5.large}}"
+    with pytest.raises(InputError, match=r"no ml\.c5\.large \(`serving\.instance_types\.cpu`\)"):
+        load_settings("dev", folder=config(tmp_path, "dev", line))
