@@ -61,6 +61,12 @@ def run_locally(
     Raises:
         InputError: if the contract, the data, the weights or the machine do not allow a run.
     """
+    if recipe.compile.target != "cpu":
+        raise InputError(
+            f"recipe {recipe.name}: key `compile.target`: {recipe.compile.target}: a run on this "
+            "machine compiles and serves on its CPU: run it with `--set compile.target=cpu`, or in "
+            "an account (`recipe` of config/<env>.yaml)"
+        )
     contract_path = contract_file(recipe)
     staged = stage(
         recipe,

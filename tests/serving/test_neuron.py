@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tarfile
 from dataclasses import replace
 
@@ -18,6 +19,9 @@ from payload import BadRequestError
 
 from sashiko.artifact import open_artifact
 from sashiko.errors import InputError
+from sashiko.evaluation import ChampionRecord
+from sashiko.steps.comparators import Scored, champion_model
+from sashiko.steps.scored_splits import Split
 from tests.serving import neuron_image
 from tests.serving.compile_job import TEXTS, eager_scores, job
 
@@ -202,6 +206,23 @@ def test_a_job_without_a_device_scores_the_model_that_was_compiled(archive, mode
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
         found = [answer.score for answer in artifact.predict(TEXTS)]
     assert found == pytest.approx(eager_scores(model), abs=1e-5)
+
+
+def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, tmp_path) -> None:
+    (tmp_path / "champion").mkdir()
+    shutil.copyfile(archive, tmp_path / "champion" / "model.tar.gz")
+    test = Split(keys=tuple("1234"), texts=tuple(TEXTS), labels=np.array([0, 1, 0, 1]))
+    found = champion_model(
+        ChampionRecord(version=3, sha256="a", threshold=0.4),
+        tmp_path / "champion",
+        test,
+        labels=("no", "yes"),
+        template="{first} {second}",
+        candidate=Scored(np.zeros(4), 0.5),
+        candidate_sha256="b",
+    )
+    assert found.scores == pytest.approx(eager_scores(model), abs=1e-5)
+    assert found.threshold == 0.4
 
 
 def test_elsewhere_the_artifact_says_what_it_needs(archive) -> None:
