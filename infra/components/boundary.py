@@ -26,6 +26,8 @@ _WORK = [
     "logs:*",
     "s3:*",
     "sagemaker:*",
+    "sns:Publish",
+    "states:StartExecution",
     "sts:*",
 ]
 # Permissions, trust and the lake's grants change by a deploy, under CloudFormation's own role.

@@ -197,13 +197,37 @@ def _endpoint_deployer(settings: Settings) -> list[Allowed]:
     ]
 
 
+def _flow(_: Settings) -> list[Allowed]:
+    """Step Functions looks, when it makes a state machine, whether its role may send the log."""
+    return [
+        allow(
+            [
+                "logs:CreateLogDelivery",
+                "logs:DeleteLogDelivery",
+                "logs:DescribeLogGroups",
+                "logs:DescribeResourcePolicies",
+                "logs:GetLogDelivery",
+                "logs:ListLogDeliveries",
+                "logs:PutResourcePolicy",
+                "logs:UpdateLogDelivery",
+            ],
+            ["*"],
+            why="CloudWatch Logs has no permissions on single deliveries, as AWS documents for the "
+            "logs of Step Functions. None of them reads or writes a log.",
+        )
+    ]
+
+
 _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "approver": _approver,
     "data-scientist": _data_scientist,
     "deployer": _deployer,
     "device-check": device_permissions,
     "endpoint-deployer": _endpoint_deployer,
+    "etl-starter": _flow,
+    "notifier": _flow,
     "pipeline": _pipeline,
+    "pipeline-starter": _flow,
     "registrar": _registrar,
     "registry-reader": _registry,
 }

@@ -16,10 +16,14 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "device-check": "Jobs: ask a model on the instance that would serve it",
     "endpoint-deployer": "Person: puts approved models on endpoints",
     "etl": "Glue: turns raw files into the lake's tables",
+    "etl-starter": "Step Functions: starts the ETL job of a complete extract",
+    "event-router": "EventBridge: hands events to Step Functions",
     "inference": "Endpoint: serves a model",
     "lake-formation": "Lake Formation: reads and writes the registered locations",
     "mlflow": "MLflow App: keeps its artifacts",
+    "notifier": "Step Functions: writes the alerts",
     "pipeline": "SageMaker Pipelines: starts the jobs",
+    "pipeline-starter": "Step Functions: starts the pipeline on what was loaded",
     "registrar": "Jobs: register model packages as pending",
     "registry-reader": "Jobs: find the champion",
     "training": "Jobs: prepare, train, compile, evaluate",
@@ -39,6 +43,8 @@ CONTAINERS: frozenset[Role] = frozenset(
         "training",
     }
 )
+# Each is what state machines of Step Functions act as.
+FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
     "bias-evaluator",
@@ -53,6 +59,7 @@ JOB_ROLES: tuple[Role, ...] = (
 STAGED: Final = ("code/*", "config/*", "source/*", "weights/*")
 
 _LAKE = ("athena:*", "glue:GetPartition*", "glue:GetTable*", "lakeformation:GetDataAccess")
+_OBJECTS = ("s3:GetObject*", "s3:PutObject*")
 JOBS = ("sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob")
 REGISTER = ("sagemaker:CreateModelPackage",)
 APPROVE = ("sagemaker:UpdateModelPackage",)
@@ -66,10 +73,14 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "device-check": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
     "endpoint-deployer": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
     "etl": ("sagemaker:*", "iam:PassRole"),
+    "etl-starter": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
+    "event-router": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
     "inference": ("sagemaker:*", *_LAKE),
     "lake-formation": ("sagemaker:*", "iam:PassRole"),
     "mlflow": ("sagemaker:*", *_LAKE, "iam:PassRole"),
+    "notifier": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),
     "pipeline": (*REGISTER, *APPROVE, *_LAKE),
+    "pipeline-starter": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),
     "registrar": (*APPROVE, *JOBS, *_LAKE),
     "registry-reader": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
     "training": (*REGISTER, *APPROVE, *JOBS, *_LAKE),

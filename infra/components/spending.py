@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from sashiko.aws.names import prefix
+from sashiko.aws.names import alerts_topic_name, prefix
 from sashiko.settings import Settings
 
 _Budget = budgets.CfnBudget
@@ -32,7 +32,7 @@ class Spending(Construct):
         self.topic = sns.Topic(
             self,
             "Topic",
-            topic_name=f"{prefix(settings)}-alerts",
+            topic_name=alerts_topic_name(settings),
             master_key=key,
             enforce_ssl=True,
         )

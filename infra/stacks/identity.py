@@ -10,7 +10,14 @@ from infra.components.boundary import boundary_of
 from infra.components.container_basics import container_basics
 from infra.components.guardrails import guardrails
 from infra.components.role_permissions import own_permissions
-from infra.components.role_table import CONTAINERS, DESCRIPTIONS, NEVER, PEOPLE, closed_buckets
+from infra.components.role_table import (
+    CONTAINERS,
+    DESCRIPTIONS,
+    FLOWS,
+    NEVER,
+    PEOPLE,
+    closed_buckets,
+)
 from infra.components.staging_limits import staging_limits
 from infra.components.trust import people, service
 from infra.security_rules.acknowledge import acknowledge
@@ -89,6 +96,10 @@ class Identity(EnvironmentStack):
             return people(self.settings)
         if role == "etl":
             return service(self.settings, "glue", f"job/{prefix(self.settings)}-*")
+        if role == "event-router":
+            return service(self.settings, "events", f"rule/{prefix(self.settings)}-*")
+        if role in FLOWS:
+            return service(self.settings, "states", f"stateMachine:{prefix(self.settings)}-*")
         if role == "lake-formation":
             # Both, as AWS requires of a role that locations are registered with.
             return iam.CompositePrincipal(

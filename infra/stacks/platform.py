@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from constructs import Construct
 
+from infra.components.alert_access import AlertAccess
 from infra.components.image_repositories import ImageRepositories
 from infra.components.job_logs import JobLogs
 from infra.components.model_registry import ModelRegistry
@@ -40,6 +41,7 @@ class Platform(EnvironmentStack):
         ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
         self.tracking_arn = TrackingApp(self, "Tracking", settings=settings).app.attr_arn
         SigningKey(self, "Signing", settings=settings, removal_policy=keep)
-        Spending(self, "Spending", settings=settings, key=key)
+        spending = Spending(self, "Spending", settings=settings, key=key)
+        AlertAccess(self, "Alerts", settings=settings, topic=spending.topic, key=key)
         if settings.lake_formation.account_stack:
             JobLogs(self, "JobLogs", key=key, removal_policy=keep)

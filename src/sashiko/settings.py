@@ -234,7 +234,7 @@ class BudgetSection(Frozen):
 
 
 class AlertsSection(Frozen):
-    """Who hears of it.
+    """Who hears of the budget, of failures, of closed gates and of models that wait.
 
     Attributes:
         emails: subscribed to the environment's topic; each confirms by a link in SNS's first mail.
@@ -297,6 +297,18 @@ class ServingSection(Frozen):
     capture: CaptureSection
 
 
+class TriggersSection(Frozen):
+    """What starts by itself.
+
+    Attributes:
+        etl: an extract's `_SUCCESS` marker in the raw bucket starts its table's ETL job.
+        pipeline: a loaded version of a recipe's table starts its pipeline.
+    """
+
+    etl: bool
+    pipeline: bool
+
+
 class Settings(Frozen):
     """One environment.
 
@@ -315,6 +327,7 @@ class Settings(Frozen):
         network: the VPC.
         budget: what it may cost.
         alerts: who hears of it.
+        triggers: what starts by itself.
         serving: the endpoint.
         device_check: how the pipeline asks a model on the instances of `serving` before it is
             registered: an `endpoint` that lives for minutes; a batch `transform`, which pins no
@@ -339,6 +352,7 @@ class Settings(Frozen):
     network: NetworkSection
     budget: BudgetSection
     alerts: AlertsSection
+    triggers: TriggersSection
     serving: ServingSection
     device_check: DeviceCheck
     image_digests: dict[ImageName, ImageDigest]

@@ -16,10 +16,14 @@ Role = Literal[
     "device-check",
     "endpoint-deployer",
     "etl",
+    "etl-starter",
+    "event-router",
     "inference",
     "lake-formation",
     "mlflow",
+    "notifier",
     "pipeline",
+    "pipeline-starter",
     "registrar",
     "registry-reader",
     "training",
@@ -109,6 +113,21 @@ def exploration_workgroup_name(settings: Settings) -> str:
 def etl_name(settings: Settings, table: str) -> str:
     """Names the Glue job that loads a table, and its data quality ruleset."""
     return f"{prefix(settings)}-etl-{table}"
+
+
+def pipeline_name(settings: Settings, recipe: str) -> str:
+    """Names a recipe's pipeline in an environment that has an account."""
+    return f"{prefix(settings)}-{recipe}"
+
+
+def alerts_topic_name(settings: Settings) -> str:
+    """Names the SNS topic of an environment's alerts."""
+    return f"{prefix(settings)}-alerts"
+
+
+def alerts_topic_arn(settings: Settings) -> str:
+    """Returns the ARN of the topic of alerts, which its name gives."""
+    return f"arn:aws:sns:{settings.region}:{settings.account}:{alerts_topic_name(settings)}"
 
 
 def bootstrap_policy_name(settings: Settings, part: str) -> str:

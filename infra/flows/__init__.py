@@ -1,0 +1,1 @@
+"""What Step Functions does: a state machine a file, in Amazon's States Language with JSONata."""

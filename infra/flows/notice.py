@@ -1,0 +1,167 @@
+"""An event that somebody must hear of -> a message that says what happened and what to do."""
+
+from typing import Any
+
+from infra.flows.language import State, call, expression, flow, literal, text
+from sashiko.aws.names import prefix
+from sashiko.settings import Settings
+
+_DETAIL = "$states.input.detail"
+_LAST = "$split({}, '/')[-1]"
+_BLANK = literal("\n\n")
+
+
+def notice_flow(settings: Settings, *, topic: str) -> dict[str, Any]:
+    """Returns the flow that writes a message per event and publishes it.
+
+    EventBridge could publish by itself, but neither with a subject nor what no event holds: why a
+    pipeline failed, and who approved. A closed gate ends its execution as failed: it is one event
+    here, and one message, which names the gate.
+
+    Args:
+        settings: the environment.
+        topic: the ARN of the topic of alerts.
+    """
+    env = f"--env {settings.environment}"
+    kind = "$states.input.`detail-type` = "
+    return flow(
+        "Tells the topic of alerts what happened and what to do next",
+        start="Sort",
+        states={
+            "Sort": {
+                "Type": "Choice",
+                "Choices": [
+                    _when(kind + literal("Glue Job State Change"), "Load"),
+                    _when(kind + literal("SageMaker Model Package State Change"), "Package"),
+                    _when(kind + literal("Step Functions Execution Status Change"), "Trigger"),
+                ],
+                "Default": "Execution",
+            },
+            "Load": {"Type": "Pass", "Output": _load(settings), "Next": "Publish"},
+            "Trigger": {"Type": "Pass", "Output": _trigger(settings), "Next": "Publish"},
+            "Package": call(
+                "aws-sdk:sagemaker:describeModelPackage",
+                {"ModelPackageName": expression(f"{_DETAIL}.ModelPackageArn")},
+                Output=_package(settings, env),
+                Next="Publish",
+            ),
+            "Execution": call(
+                "aws-sdk:sagemaker:listPipelineExecutionSteps",
+                {
+                    "PipelineExecutionArn": expression(f"{_DETAIL}.pipelineExecutionArn"),
+                    "MaxResults": 100,
+                },
+                Output=_execution(settings, env),
+                Next="Publish",
+            ),
+            "Publish": call(
+                "sns:publish",
+                {
+                    "TopicArn": topic,
+                    # SNS refuses a longer one.
+                    "Subject": expression("$substring($states.input.subject, 0, 99)"),
+                    "Message": expression("$states.input.message"),
+                },
+                End=True,
+            ),
+        },
+    )
+
+
+def _when(condition: str, then: str) -> State:
+    return {"Condition": expression(condition), "Next": then}
+
+
+def _said(settings: Settings, subject: tuple[str, ...], message: tuple[str, ...]) -> dict[str, str]:
+    return {"subject": text(literal(f"{prefix(settings)}: "), *subject), "message": text(*message)}
+
+
+def _load(settings: Settings) -> dict[str, str]:
+    job, run, state = (f"{_DETAIL}.{name}" for name in ("jobName", "jobRunId", "state"))
+    return _said(
+        settings,
+        (literal("ETL job "), job, literal(" "), state),
+        (
+            *(literal("The ETL job "), job, literal(" ended as "), state),
+            *(literal("; nothing was published, and no pipeline started."), _BLANK),
+            *(f"{_DETAIL}.message", _BLANK),
+            *(literal("What it was to load: aws glue get-job-run --job-name "), job),
+            *(literal(" --run-id "), run, literal("\n")),
+            literal("Again, once mended: write the extract's _SUCCESS anew."),
+        ),
+    )
+
+
+def _trigger(settings: Settings) -> dict[str, str]:
+    status, arn = f"{_DETAIL}.status", f"{_DETAIL}.executionArn"
+    machine = f"$split({_DETAIL}.stateMachineArn, ':')[-1]"
+    return _said(
+        settings,
+        (literal("trigger "), machine, literal(" "), status),
+        (
+            *(machine, literal(" ended as "), status, literal(": it started nothing."), _BLANK),
+            *(f"{_DETAIL}.cause", _BLANK),
+            *(literal("Why: aws stepfunctions describe-execution --execution-arn "), arn),
+            literal(" --query '[error,cause,input]'\n"),
+            *(literal("Again, once mended: aws stepfunctions redrive-execution"),),
+            *(literal(" --execution-arn "), arn),
+        ),
+    )
+
+
+def _execution(settings: Settings, env: str) -> dict[str, str]:
+    steps = "$states.result.PipelineExecutionSteps"
+    failed = f"{steps}[StepStatus = 'Failed']"
+    gate = f"{failed}[$contains(StepName, /GateClosed$/)].StepName"
+    id_ = _LAST.format(f"{_DETAIL}.pipelineExecutionArn")
+    pipeline = _LAST.format(f"{_DETAIL}.pipelineArn")
+    state = f"$lowercase({_DETAIL}.currentPipelineExecutionStatus)"
+    closed = f"$substringBefore({gate}, 'Closed')"
+    what = (
+        f"($exists({gate}) ? {literal('gate ')} & {closed} & {literal(' closed')}"
+        f" : {literal('pipeline ')} & {state})"
+    )
+    return _said(
+        settings,
+        (what, literal(" in "), pipeline),
+        (
+            *(literal("Execution "), id_, literal(" of "), pipeline, literal(": "), what),
+            f"($exists({gate}) ? {literal('; nothing was registered.')} : {literal('.')})",
+            *(_BLANK,),
+            f"$join({failed}.(StepName & ': ' & FailureReason), '\\n')",
+            *(_BLANK, literal("Each step: sashiko runs show "), id_, literal(f" {env}")),
+        ),
+    )
+
+
+def _package(settings: Settings, env: str) -> dict[str, str]:
+    group, version = f"{_DETAIL}.ModelPackageGroupName", f"$string({_DETAIL}.ModelPackageVersion)"
+    status, arn = f"{_DETAIL}.ModelApprovalStatus", f"{_DETAIL}.ModelPackageArn"
+    who = "$states.result.LastModifiedBy.IamIdentity.Arn"
+    decided = (
+        f"{literal(' by ')} & ({who} ? {who} : {literal('somebody')}) & {literal(' at ')} & "
+        f"$string({_DETAIL}.LastModifiedTime) & {literal('. ')} & "
+        "$states.result.ApprovalDescription"
+    )
+    decide = (
+        f"{literal('The evidence: sashiko model lineage ')} & {version} & {literal(f' {env}')} & "
+        f"{literal(chr(10))} & {literal('Decide, as the approver: sashiko model approve ')} & "
+        f"{version} & "
+        f"{literal(f' {env} --by NAME --reason WHY')} & {literal(' (or reject)')}"
+    )
+    serve = (
+        f"{literal('To serve it, put its ARN into the configuration and deploy: ')} & "
+        f"{literal('docs/first-deploy.md')}"
+    )
+    pending, approved = (f"{status} = '{is_}'" for is_ in ("PendingManualApproval", "Approved"))
+    state = f"({pending} ? {literal('waits for approval')} : $lowercase({status}))"
+    return _said(
+        settings,
+        (literal("version "), version, literal(" of "), group, literal(" "), state),
+        (
+            *(literal("Version "), version, literal(" of "), group, literal(" "), state),
+            f"({pending} ? {literal('.')} : {decided})",
+            *(_BLANK, arn, _BLANK),
+            f"({pending} ? {decide} : {approved} ? {serve} : {literal('It is not served.')})",
+        ),
+    )

@@ -1,0 +1,111 @@
+"""Runs state machines: moto's interpreter of Amazon's States Language, with JSONata in it.
+
+moto takes its JSONata from a Java library that it does not ship; here a port of that library
+evaluates. Calls reach moto's services, after botocore has checked them; those that moto lacks are
+answered by the test.
+"""
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import boto3
+from botocore.client import BaseClient
+from botocore.validate import ParamValidator
+from jsonata import Jsonata
+from moto import mock_aws
+from moto.stepfunctions.parser.asl.eval import states, variable_store
+from moto.stepfunctions.parser.asl.jsonata import jsonata as bridge
+
+REGION = "us-east-1"
+Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How an execution ended."""
+
+    status: str
+    error: str | None
+    cause: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An account whose state machines execute.
+
+    Attributes:
+        answers: operation -> answer, in place of moto's.
+        calls: operation and arguments of each call that `answers` took.
+    """
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, region_name=REGION)
+
+    def run(self, definition: Mapping[str, Any], event: Mapping[str, Any]) -> Ended:
+        """Executes a definition on an event, without waiting where it waits."""
+        text = json.dumps(definition).replace('"Seconds": 300', '"Seconds": 0')
+        text = text.replace('"IntervalSeconds": 5', '"IntervalSeconds": 1')
+        machines, name = self.client("stepfunctions"), f"m{time.monotonic_ns()}"
+        arn = machines.create_state_machine(
+            name=name, definition=text, roleArn="arn:aws:iam::111122223333:role/some"
+        )["stateMachineArn"]
+        execution = machines.start_execution(stateMachineArn=arn, input=json.dumps(event))
+        for _ in range(1200):
+            found = machines.describe_execution(executionArn=execution["executionArn"])
+            if found["status"] != "RUNNING":
+                return Ended(
+                    status=found["status"], error=found.get("error"), cause=found.get("cause")
+                )
+            time.sleep(0.05)
+        raise TimeoutError(f"{name} is still running")
+
+
+@contextmanager
+def account() -> Iterator[Account]:
+    """An empty account."""
+    made = Account()
+    call = BaseClient._make_api_call
+
+    def answered(client: BaseClient, operation: str, arguments: Mapping[str, Any]) -> Any:
+        if operation not in made.answers:
+            return call(client, operation, arguments)
+        shape = client.meta.service_model.operation_model(operation).input_shape
+        found = ParamValidator().validate(arguments, shape)
+        assert not found.has_errors(), found.generate_report()
+        made.calls.append((operation, arguments))
+        return made.answers[operation](arguments)
+
+    with (
+        mock.patch.dict(
+            "os.environ", {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        ),
+        mock.patch.object(BaseClient, "_make_api_call", answered),
+        mock.patch.object(bridge, "_eval_jsonata", lambda text: Jsonata(text).evaluate(None)),
+        mock.patch.object(states, "encode_jsonata_variable_declarations", _declared),
+        mock.patch.object(variable_store, "encode_jsonata_variable_declarations", _declared),
+        mock_aws(config={"stepfunctions": {"execute_state_machine": True}}),
+    ):
+        yield made
+
+
+def _declared(bindings: Mapping[str, Any]) -> str:
+    """Declares variables; moto's own quotes a text without escaping what is in it.
+
+    Times are texts, as Step Functions has them.
+    """
+    return "".join(
+        f"{name}:={json.dumps(value, default=_instant)};" for name, value in bindings.items()
+    )
+
+
+def _instant(value: dt.datetime) -> str:
+    return value.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
