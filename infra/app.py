@@ -55,6 +55,8 @@ def add_stacks(
             app,
             settings=settings,
             pipelines=pipelines,
+            contracts=contracts,
+            recipes=recipes,
             network=network,
             lake=lake,
             platform=platform,

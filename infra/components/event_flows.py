@@ -1,6 +1,7 @@
 """What all rules and state machines share: a log, a queue for the undelivered, alarms."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -16,6 +17,10 @@ from infra.components.state_machine import StateMachine
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import alerts_topic_arn, prefix
 from sashiko.settings import Settings
+
+
+# Step Functions may write below this path without a policy that grows with each group.
+FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"
 
 
 class EventFlows(Construct):
@@ -41,8 +46,7 @@ class EventFlows(Construct):
         self.log = logs.LogGroup(
             self,
             "Log",
-            # Step Functions may write below this path without a policy that grows with each group.
-            log_group_name=f"/aws/vendedlogs/states/{prefix(settings)}-flows",
+            log_group_name=f"{FLOW_LOG_GROUPS}{prefix(settings)}-flows",
             retention=logs.RetentionDays.ONE_YEAR,
             encryption_key=logs_key,
             removal_policy=removal_policy,
@@ -63,7 +67,6 @@ class EventFlows(Construct):
             self,
             "Undelivered",
             queue_name=f"{prefix(settings)}-undelivered-events",
-            # SQS's own key: EventBridge can use it. What lies here are names, no data.
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=Duration.days(14),
@@ -83,7 +86,15 @@ class EventFlows(Construct):
                 },
             )
         )
-        acknowledge(queue, {"SQS3": "It is the dead-letter queue, of EventBridge's rules."})
+        acknowledge(
+            queue,
+            {
+                "SQS3": "It is the dead-letter queue, of EventBridge's rules.",
+                "customer-key": "EventBridge writes to it as itself, and AWS does not say that it "
+                "then tells a customer's key for whom: the key would be open to any account's "
+                "rules. Under SQS's own key lie names and ARNs, no data.",
+            },
+        )
         return queue
 
     def alarm(

@@ -65,9 +65,11 @@ def identities(settings: Settings) -> list[Allowed]:
             conditions={
                 "StringEquals": {
                     "iam:PassedToService": [
+                        "events.amazonaws.com",
                         "glue.amazonaws.com",
                         "lakeformation.amazonaws.com",
                         "sagemaker.amazonaws.com",
+                        "states.amazonaws.com",
                         "vpc-flow-logs.amazonaws.com",
                     ]
                 }

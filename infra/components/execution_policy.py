@@ -7,6 +7,7 @@ and of each line here whether a resource needs it.
 from collections.abc import Mapping, Sequence
 
 from infra.components.allow import Allowed, allow
+from infra.components.execution_events import events
 from infra.components.execution_identities import identities
 from infra.components.execution_lake import lake
 from infra.components.execution_network import network
@@ -30,6 +31,7 @@ def execution_policies(settings: Settings) -> Mapping[str, Sequence[Allowed]]:
         "network": network(settings),
         "platform": platform(settings),
         "pipeline": pipeline(settings),
+        "events": events(settings),
     }
 
 

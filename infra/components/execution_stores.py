@@ -1,6 +1,7 @@
 """What CloudFormation may do to buckets, keys and log groups, and never to what they hold."""
 
 from infra.components.allow import Allowed, allow
+from infra.components.event_flows import FLOW_LOG_GROUPS
 from infra.components.job_logs import JOB_LOG_GROUPS
 from sashiko.settings import Settings
 
@@ -22,6 +23,7 @@ def _buckets(settings: Settings) -> Allowed:
             "s3:GetBucket*",
             "s3:ListBucket",
             "s3:PutBucketLogging",
+            "s3:PutBucketNotification",
             "s3:PutBucketOwnershipControls",
             "s3:PutBucketPolicy",
             "s3:PutBucketPublicAccessBlock",
@@ -96,6 +98,10 @@ def _log_groups(settings: Settings) -> Allowed:
             "logs:TagResource",
             "logs:UntagResource",
         ],
-        [f"{groups}:/{settings.project}-*", *(f"{groups}:{name}" for name in JOB_LOG_GROUPS)],
+        [
+            f"{groups}:/{settings.project}-*",
+            f"{groups}:{FLOW_LOG_GROUPS}{settings.project}-*",
+            *(f"{groups}:{name}" for name in JOB_LOG_GROUPS),
+        ],
         why=_NAMED,
     )

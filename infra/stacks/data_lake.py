@@ -1,7 +1,7 @@
 """The lake: buckets and keys, the Glue tables, the ways in and out of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import cast, get_args
 
 from aws_cdk import Duration
 from aws_cdk import aws_glue as glue
@@ -46,7 +46,7 @@ class DataLake(EnvironmentStack):
     """What holds data. Governance says who reads it.
 
     Attributes:
-        key_arns: domain -> ARN of its KMS key, of those that jobs encrypt with.
+        key_arns: domain -> ARN of its KMS key, of those that other stacks encrypt with.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class DataLake(EnvironmentStack):
         self._ml_key = self._key("ml")
         self._logs_key = self._key("logs")
         self.key_arns: Mapping[KeyDomain, str] = {
+            "logs": self._logs_key.key_arn,
             "ml": self._ml_key.key_arn,
             "snapshots": self._snapshots_key.key_arn,
         }
@@ -102,6 +103,7 @@ class DataLake(EnvironmentStack):
         """Makes the buckets; a deny in their policies holds whatever IAM allows elsewhere."""
         logs = self._bucket("logs", expiring=[_expires("", _ACCESS_LOGS)])
         raw = self._bucket("raw", key=self._lake_key, logs=logs)
+        _tell_event_bridge(raw)
         curated = self._bucket("curated", key=self._lake_key, logs=logs)
         raw.only(*_OBJECT_READERS, actions=_READ)
         curated.only(*_OBJECT_READERS, *self._by_iam(), actions=_READ)
@@ -244,6 +246,18 @@ class DataLake(EnvironmentStack):
         id_ = content_id(self, "GlueSecurity", encryption)
         name = f"{prefix(self.settings)}-{id_.removeprefix('GlueSecurity')}"
         return config(self, id_, name=name, encryption_configuration=encryption)
+
+
+def _tell_event_bridge(bucket: s3.Bucket) -> None:
+    """Sends EventBridge the bucket's events; the construct's own switch adds a Lambda function."""
+    config = s3.CfnBucket
+    cast(s3.CfnBucket, bucket.node.default_child).notification_configuration = (
+        config.NotificationConfigurationProperty(
+            event_bridge_configuration=config.EventBridgeConfigurationProperty(
+                event_bridge_enabled=True
+            )
+        )
+    )
 
 
 def _expires(folder: str, after: Duration) -> s3.LifecycleRule:

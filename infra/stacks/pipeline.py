@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.components.compiled_pipeline import Compiled, CompiledPipeline
+from infra.components.event_flows import EventFlows
+from infra.components.notifications import Notifications
+from infra.components.triggers import Triggers
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
 from sashiko.aws import deploy_time
+from sashiko.contract.model import Contract
+from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 
 
@@ -22,16 +28,20 @@ class Pipeline(EnvironmentStack):
         *,
         settings: Settings,
         pipelines: Sequence[Compiled],
+        contracts: Sequence[Contract],
+        recipes: Sequence[Recipe],
         network: Network,
         lake: DataLake,
         platform: Platform,
     ) -> None:
-        """Makes the pipelines.
+        """Makes the pipelines, and what starts them and tells of them.
 
         Args:
             scope: the app.
             settings: the environment.
             pipelines: what SageMaker runs.
+            contracts: of the lake's tables.
+            recipes: of the pipelines.
             network: where jobs run.
             lake: whose keys jobs encrypt with.
             platform: whose MLflow App they write to.
@@ -51,6 +61,41 @@ class Pipeline(EnvironmentStack):
             CompiledPipeline(
                 self, compiled.recipe, settings=settings, compiled=compiled, values=values
             )
+        self._events(contracts, recipes, logs_key=lake.key_arns["logs"])
+
+    def _events(
+        self, contracts: Sequence[Contract], recipes: Sequence[Recipe], *, logs_key: str
+    ) -> None:
+        settings = self.settings
+        files = [f"contracts/{name}.odcs.yaml" for name in settings.contracts]
+        tables = {
+            file: contract.table for file, contract in zip(files, contracts, strict=True)
+        }
+        flows = EventFlows(
+            self,
+            "Events",
+            settings=settings,
+            logs_key=kms.Key.from_key_arn(self, "LogsKey", logs_key),
+            removal_policy=self.removal_policy,
+        )
+        triggers = Triggers(
+            self,
+            "Triggers",
+            settings=settings,
+            flows=flows,
+            tables=[*tables.values()],
+            pipelines=[(recipe.name, tables[recipe.contract]) for recipe in recipes],
+        )
+        notifications = Notifications(
+            self,
+            "Notifications",
+            settings=settings,
+            flows=flows,
+            tables=[*tables.values()],
+            recipes=recipes,
+            triggers=triggers.machines,
+        )
+        flows.route([*triggers.machines, notifications.machine])
 
 
 def _values(

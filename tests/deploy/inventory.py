@@ -40,6 +40,10 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
         ("list_pipelines", "PipelineSummaries", "PipelineName"),
     ),
     "sns": (("list_topics", "Topics", "TopicArn"),),
+    "events": (("list_rules", "Rules", "Arn"),),
+    "stepfunctions": (("list_state_machines", "stateMachines", "name"),),
+    "sqs": (("list_queues", "QueueUrls", None),),
+    "cloudwatch": (("describe_alarms", "MetricAlarms", "AlarmName"),),
 }
 
 

@@ -14,11 +14,13 @@ HANDLERS: Mapping[str, Mapping[str, list[str]]] = _FACTS["registry"] | _FACTS["d
 DEPENDENT: Mapping[str, list[str]] = _FACTS["dependent"]
 # To which service a type hands a role of its properties.
 PASSED_TO = {
+    "AWS::Events::Rule": "events.amazonaws.com",
     "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
     "AWS::Glue::Job": "glue.amazonaws.com",
     "AWS::LakeFormation::Resource": "lakeformation.amazonaws.com",
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
     "AWS::SageMaker::Pipeline": "sagemaker.amazonaws.com",
+    "AWS::StepFunctions::StateMachine": "states.amazonaws.com",
 }
 # Which service asks KMS on the caller's behalf.
 THROUGH = {"AWS::ECR::Repository": "ecr.us-east-1.amazonaws.com"}
@@ -47,6 +49,11 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::Budgets::Budget": {
         "budget": "arn:aws:budgets::{account}:budget/{budget}",
         "billingview": "arn:aws:billing::{account}:billingview/primary",
+    },
+    "AWS::CloudWatch::Alarm": {"alarm": "arn:aws:cloudwatch:{here}:alarm:{AlarmName}"},
+    "AWS::Events::Rule": {
+        "rule-on-default-event-bus": "arn:aws:events:{here}:rule/{Name}",
+        "role": "{router}",
     },
     "AWS::EC2::FlowLog": {"role": "{DeliverLogsPermissionArn}"},
     "AWS::EC2::VPCEndpoint": {"hostedzone": "arn:aws:route53:::hostedzone/of-aws"},
@@ -78,6 +85,12 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::S3::BucketPolicy": {"bucket": "arn:aws:s3:::{Bucket}"},
     "AWS::SNS::Topic": {"topic": "arn:aws:sns:{here}:{TopicName}"},
     "AWS::SNS::TopicPolicy": {"topic": "arn:aws:sns:{here}:{topic}"},
+    "AWS::SQS::Queue": {"queue": "arn:aws:sqs:{here}:{QueueName}"},
+    "AWS::SQS::QueuePolicy": {"queue": "arn:aws:sqs:{here}:{queue}"},
+    "AWS::StepFunctions::StateMachine": {
+        "statemachine": "arn:aws:states:{here}:stateMachine:{StateMachineName}",
+        "role": "{RoleArn}",
+    },
     "AWS::SageMaker::MlflowApp": {
         "mlflow-app": "arn:aws:sagemaker:{here}:mlflow-app/app-SOME",
         "role": "{RoleArn}",

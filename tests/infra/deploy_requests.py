@@ -162,6 +162,8 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
                     results=_results(resource),
                     budget=_budget(resource),
                     topic=_of_type(variant, "AWS::SNS::Topic")[0].properties["TopicName"],
+                    queue=_queue(variant),
+                    router=_router(resource),
                 )
             )
             yield _role_arns(variant).get(arn, arn)
@@ -188,6 +190,18 @@ def _results(workgroup: Resource) -> str:
 def _budget(resource: Resource) -> str:
     """The name of a budget, which stands inside its one property."""
     return str(resource.properties.get("Budget", {}).get("BudgetName", ""))
+
+
+@functools.cache
+def _queue(variant: str) -> str:
+    """The one queue's name; a queue's policy refers to it by an id that AWS makes."""
+    found = _of_type(variant, "AWS::SQS::Queue")
+    return str(found[0].properties["QueueName"]) if found else ""
+
+
+def _router(rule: Resource) -> str:
+    """The role that a rule hands to EventBridge, which stands in its targets."""
+    return str(next((t["RoleArn"] for t in rule.properties.get("Targets", [])), ""))
 
 
 @functools.cache

@@ -83,12 +83,11 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "for replication, which takes data out": ("iam:PassRole", "s3:PutReplicationConfiguration"),
         "for S3's metadata tables": ("s3:*BucketMetadataTableConfiguration", "s3tables:*"),
-        "for websites, notifications, inventories, metrics, tiering, locks": (
+        "for websites, inventories, metrics, tiering, locks": (
             "s3:DeleteBucketWebsite",
             "s3:PutAccelerateConfiguration",
             "s3:PutAnalyticsConfiguration",
             "s3:PutBucketCORS",
-            "s3:PutBucketNotification",
             "s3:PutBucketObjectLockConfiguration",
             "s3:PutBucketWebsite",
             "s3:PutIntelligentTieringConfiguration",
@@ -99,6 +98,14 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AWS::SNS::Topic": {
         "for logs of deliveries": ("iam:GetRole", "iam:PassRole"),
         "for data protection policies": ("sns:PutDataProtectionPolicy",),
+    },
+    "AWS::StepFunctions::StateMachine": {
+        "for definitions that lie in S3": ("s3:GetObject", "s3:GetObjectVersion"),
+        "for machines under a customer's key: what they hold are names": (
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:GenerateDataKey",
+        ),
     },
     "AWS::SageMaker::ModelPackageGroup": {
         "models are used in this account alone, by roles": (

@@ -152,7 +152,7 @@ def test_the_budget_covers_what_the_settings_say(platform):
 def test_budgets_of_this_account_alone_publish_and_the_named_people_hear(platform):
     topic = _only(platform("prod"), "AWS::SNS::Topic")["Properties"]
     policy = _only(platform("prod"), "AWS::SNS::TopicPolicy")["Properties"]["PolicyDocument"]
-    (allowed,) = [item for item in policy["Statement"] if item["Effect"] == "Allow"]
+    (allowed,) = [item for item in policy["Statement"] if item["Sid"] == "AlertsOfBudgets"]
 
     assert topic["Subscription"] == [{"Protocol": "email", "Endpoint": "ops@example.com"}]
     assert "Subscription" not in _only(platform("dev"), "AWS::SNS::Topic")["Properties"]
@@ -175,3 +175,23 @@ def test_the_accounts_environment_keeps_the_logs_of_jobs_for_a_year(platform):
     named = statement["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"]
     assert {arn.partition("log-group:")[2] for arn in named} == set(groups)
     assert not resources(platform("account_off"), "AWS::Logs::LogGroup")
+
+
+def test_alarms_and_the_notifier_alone_write_to_the_topic_too(platform, principals):
+    """EventBridge may not: nothing in its call to the key tells this account from another."""
+    policy = _only(platform("prod"), "AWS::SNS::TopicPolicy")["Properties"]["PolicyDocument"]
+    allowed = {s["Sid"]: s for s in policy["Statement"] if s["Effect"] == "Allow"}
+    _, statement = _key(platform("prod"), "AlertsOfAlarms")
+    ours = {
+        "StringEquals": {"aws:SourceAccount": "444455556666"},
+        "ArnLike": {
+            "aws:SourceArn": "arn:aws:cloudwatch:us-east-1:444455556666:alarm:sashiko-prod-*"
+        },
+    }
+
+    assert set(allowed) == {"AlertsOfBudgets", "AlertsOfAlarms"}
+    for item in (allowed["AlertsOfAlarms"], statement):
+        assert item["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        assert item["Condition"] == ours
+    assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert [n for n, role in principals.items() if role.may("sns:Publish", "*")] == ["notifier"]

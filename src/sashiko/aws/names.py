@@ -115,11 +115,6 @@ def etl_name(settings: Settings, table: str) -> str:
     return f"{prefix(settings)}-etl-{table}"
 
 
-def pipeline_name(settings: Settings, recipe: str) -> str:
-    """Names a recipe's pipeline in an environment that has an account."""
-    return f"{prefix(settings)}-{recipe}"
-
-
 def alerts_topic_name(settings: Settings) -> str:
     """Names the SNS topic of an environment's alerts."""
     return f"{prefix(settings)}-alerts"

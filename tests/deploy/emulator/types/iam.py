@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ..engine.errors import AbsentError
+from ..engine.errors import AbsentError, ResourceError
 from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 
@@ -212,6 +212,17 @@ class RolePolicy(ResourceType):
             RoleName=wanted["RoleName"], PolicyName=wanted["PolicyName"]
         )
         return {key: found[key] for key in ("RoleName", "PolicyName", "PolicyDocument")}
+
+
+def check_assumable(at: Place, arn: str, service: str) -> None:
+    """Refuses a role that is not there, or that a service may not assume, as services do."""
+    name = arn.rpartition("/")[2]
+    try:
+        role = at.aws("iam").get_role(RoleName=name)["Role"]
+    except at.aws("iam").exceptions.NoSuchEntityException as error:
+        raise ResourceError(f"there is no role {arn}") from error
+    if service not in json.dumps(role["AssumeRolePolicyDocument"]):
+        raise ResourceError(f"{service} is not authorized to assume the provided role {arn}")
 
 
 TYPES = (ManagedPolicy, Policy, Role, RolePolicy)

@@ -6,9 +6,11 @@ from . import (
     athena,
     budgets,
     cdk,
+    cloudwatch,
     custom_resource,
     ecr,
     endpoints,
+    events,
     functions,
     glue,
     iam,
@@ -19,13 +21,15 @@ from . import (
     sagemaker,
     security_groups,
     sns,
+    sqs,
     ssm,
+    step_functions,
     vpc,
 )
 
 _SERVICES = (
-    athena, budgets, cdk, ecr, endpoints, functions, glue, iam, kms, lake_formation, logs,
-    s3, sagemaker, security_groups, sns, ssm, vpc,
+    athena, budgets, cdk, cloudwatch, ecr, endpoints, events, functions, glue, iam, kms,
+    lake_formation, logs, s3, sagemaker, security_groups, sns, sqs, ssm, step_functions, vpc,
 )  # fmt: skip
 
 

@@ -1,0 +1,201 @@
+"""Rules: which events start what, and which ones somebody hears of."""
+
+import json
+
+import pytest
+from moto.events.models import EventPattern
+
+from tests.infra.sample_events import (
+    execution_ended,
+    job_ended,
+    machine_ended,
+    object_created,
+    package_changed,
+)
+from tests.infra.variants import recipes_of, resources, settings_of, templates_of
+
+MARKER = "complaints/as_of=20261125T104500Z/_SUCCESS"
+
+
+def _rules(template):
+    found = resources(template, "AWS::Events::Rule").values()
+    return {
+        rule["Properties"]["Name"].removeprefix("sashiko-dev-"): rule["Properties"]
+        for rule in found
+    }
+
+
+@pytest.fixture(scope="module")
+def rules():
+    """Name -> rule, in dev."""
+    return _rules(templates_of("dev")["Pipeline"])
+
+
+@pytest.fixture
+def matching(rules):
+    """Names the rules whose pattern an event matches, by moto's matching of patterns."""
+
+    def match(event):
+        patterns = {name: json.dumps(rule["EventPattern"]) for name, rule in rules.items()}
+        return [n for n, text in patterns.items() if EventPattern.load(text).matches_event(event)]
+
+    return match
+
+
+@pytest.mark.parametrize(
+    ("event", "rule"),
+    [
+        (object_created(MARKER), "extract-complete"),
+        (object_created("_SUCCESS"), "extract-complete"),
+        (job_ended("SUCCEEDED"), "complaints-loaded"),
+        (job_ended("FAILED"), "etl-failed"),
+        (job_ended("TIMEOUT", job="sashiko-dev-etl-census"), "etl-failed"),
+        (job_ended("STOPPED"), "etl-failed"),
+        (execution_ended("Failed"), "pipeline-failed"),
+        (execution_ended("Stopped"), "pipeline-failed"),
+        (package_changed("PendingManualApproval"), "model-pending"),
+        (package_changed("Approved"), "model-approved"),
+        (package_changed("Rejected"), "model-rejected"),
+        (machine_ended("FAILED"), "trigger-failed"),
+        (machine_ended("TIMED_OUT", machine="sashiko-dev-start-complaints"), "trigger-failed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_event_is_one_rules(matching, event, rule):
+    assert matching(event) == [rule]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        object_created("complaints/as_of=20261125T104500Z/part-0.csv"),
+        object_created(MARKER, bucket="sashiko-prod-raw-111122223333-us-east-1"),
+        # A recipe names one contract: the load of another table starts nothing.
+        job_ended("SUCCEEDED", job="sashiko-dev-etl-census"),
+        job_ended("FAILED", job="sashiko-prod-etl-complaints"),
+        job_ended("FAILED", job="somebody-elses"),
+        execution_ended("Succeeded"),
+        execution_ended("Executing"),
+        execution_ended("Failed", pipeline="sashiko-prod-complaints"),
+        package_changed("Approved", group="somebody-elses"),
+        package_changed("PendingManualApproval", status="InProgress"),
+        machine_ended("RUNNING"),
+        machine_ended("SUCCEEDED"),
+        # Its failure would be told by itself: an alarm does.
+        machine_ended("FAILED", machine="sashiko-dev-notify"),
+    ],
+)
+def test_no_rule_is_about_what_is_not_ours_or_no_news(matching, event):
+    assert matching(event) == []
+
+
+def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
+    template = templates_of("dev")["Pipeline"]
+    ((queue, made),) = resources(template, "AWS::SQS::Queue").items()
+    (policy,) = resources(template, "AWS::SQS::QueuePolicy").values()
+    alarms = {
+        alarm["Properties"]["AlarmName"]: alarm["Properties"]
+        for alarm in resources(template, "AWS::CloudWatch::Alarm").values()
+    }
+
+    for rule in rules.values():
+        (target,) = rule["Targets"]
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue, "Arn"]}}
+        assert target["RoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-event-router"
+    assert made["Properties"]["SqsManagedSseEnabled"] is True
+    assert made["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    (sends,) = [
+        item
+        for item in policy["Properties"]["PolicyDocument"]["Statement"]
+        if item["Effect"] == "Allow"
+    ]
+    assert sends["Principal"] == {"Service": "events.amazonaws.com"}
+    assert sends["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "111122223333"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:events:us-east-1:111122223333:rule/sashiko-dev-*"},
+    }
+    assert set(alarms) == {"sashiko-dev-events-undelivered", "sashiko-dev-events-not-told"}
+    for alarm in alarms.values():
+        topic = "arn:aws:sns:us-east-1:111122223333:sashiko-dev-alerts"
+        assert alarm["AlarmActions"] == [topic]
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+@pytest.mark.control("StepFunctions.1")
+def test_the_state_machines_log_to_an_encrypted_group_that_is_kept(rules):
+    template = templates_of("dev")["Pipeline"]
+    machines = resources(template, "AWS::StepFunctions::StateMachine").values()
+    groups = {
+        logical: item["Properties"]
+        for logical, item in resources(template, "AWS::Logs::LogGroup").items()
+    }
+
+    for machine in machines:
+        logged = machine["Properties"]["LoggingConfiguration"]
+        (destination,) = logged["Destinations"]
+        group = groups[destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]]
+        assert logged["Level"] == "ALL"
+        assert (group["RetentionInDays"], bool(group["KmsKeyId"])) == (365, True)
+
+
+@pytest.mark.parametrize(
+    ("off", "rule", "machine"),
+    [
+        ("etl", "extract-complete", "start-etl"),
+        ("pipeline", "complaints-loaded", "start-complaints"),
+    ],
+)
+def test_a_trigger_that_is_off_is_not_there(rules, off, rule, machine):
+    from infra.app import add_stacks
+    from tests.infra.variants import contracts_of, new_app
+
+    settings = settings_of("dev")
+    triggers = settings.triggers.model_copy(update={off: False})
+    settings = settings.model_copy(update={"triggers": triggers})
+    app = new_app()
+    add_stacks(app, settings, contracts_of(settings), recipes_of(settings))
+    template = app.synth().get_stack_by_name("sashiko-dev-Pipeline").template
+
+    assert set(rules) - set(_rules(template)) == {rule}
+    names = [
+        item["Properties"]["StateMachineName"]
+        for item in resources(template, "AWS::StepFunctions::StateMachine").values()
+    ]
+    assert f"sashiko-dev-{machine}" not in names
+    assert len(names) == 2
+
+
+def test_the_roles_start_exactly_their_job_and_pipeline():
+    from sashiko.aws.environment import read_environment
+    from tests.infra.variants import synthesized
+
+    found = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    roles = {principal.name: principal for principal in found.principals}
+    jobs = "arn:aws:glue:us-east-1:111122223333:job/sashiko-dev-etl-"
+    pipelines = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-"
+    machines = "arn:aws:states:us-east-1:111122223333:stateMachine:sashiko-dev-"
+    start, execute = "glue:StartJobRun", "sagemaker:StartPipelineExecution"
+
+    assert roles["etl-starter"].may(start, f"{jobs}complaints")
+    assert not roles["etl-starter"].may(start, f"{jobs}other")
+    assert not roles["etl-starter"].may(execute, f"{pipelines}complaints")
+    assert roles["pipeline-starter"].may(execute, f"{pipelines}complaints")
+    assert not roles["pipeline-starter"].may(execute, f"{pipelines}other")
+    assert not roles["pipeline-starter"].may(start, f"{jobs}complaints")
+    assert roles["event-router"].may("states:StartExecution", f"{machines}notify")
+    assert not roles["event-router"].may("states:StartExecution", f"{machines}other")
+    for name in ("etl-starter", "event-router", "notifier", "pipeline-starter"):
+        assert not roles[name].may("s3:GetObject", "*")
+        assert not roles[name].may("sagemaker:UpdateModelPackage", "*")
+
+
+def test_the_raw_bucket_tells_eventbridge_without_a_function():
+    template = templates_of("dev")["DataLake"]
+    telling = [
+        bucket["Properties"]["BucketName"]
+        for bucket in resources(template, "AWS::S3::Bucket").values()
+        if "NotificationConfiguration" in bucket["Properties"]
+    ]
+    assert telling == ["sashiko-dev-raw-111122223333-us-east-1"]
+    assert not resources(template, "AWS::Lambda::Function")
+    assert not resources(template, "Custom::S3BucketNotifications")
