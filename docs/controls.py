@@ -111,7 +111,8 @@ SECURITY_HUB = (
         "AWS::ECR::Repository",
     ),
     _control("SNS.4", "topics are not public", "AWS::SNS::Topic"),
-    _control("SQS.1", "queues are encrypted", "AWS::SQS::Queue", absent="There is none."),
+    _control("SQS.1", "queues are encrypted", "AWS::SQS::Queue"),
+    _control("StepFunctions.1", "state machines log", "AWS::StepFunctions::StateMachine"),
     _control(
         "Lambda.1, Lambda.2",
         "functions are private and on supported runtimes",

@@ -18,7 +18,6 @@ from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import alerts_topic_arn, prefix
 from sashiko.settings import Settings
 
-
 # Step Functions may write below this path without a policy that grows with each group.
 FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"
 

@@ -251,11 +251,11 @@ class DataLake(EnvironmentStack):
 def _tell_event_bridge(bucket: s3.Bucket) -> None:
     """Sends EventBridge the bucket's events; the construct's own switch adds a Lambda function."""
     config = s3.CfnBucket
-    cast(s3.CfnBucket, bucket.node.default_child).notification_configuration = (
-        config.NotificationConfigurationProperty(
-            event_bridge_configuration=config.EventBridgeConfigurationProperty(
-                event_bridge_enabled=True
-            )
+    cast(
+        s3.CfnBucket, bucket.node.default_child
+    ).notification_configuration = config.NotificationConfigurationProperty(
+        event_bridge_configuration=config.EventBridgeConfigurationProperty(
+            event_bridge_enabled=True
         )
     )
 

@@ -14,9 +14,11 @@ from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
 from sashiko.aws import deploy_time
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Contract, load_contract
+from sashiko.errors import InputError
 from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.repository import contract_file
+from sashiko.settings import Settings, file_of
 
 
 class Pipeline(EnvironmentStack):
@@ -47,7 +49,8 @@ class Pipeline(EnvironmentStack):
             platform: whose MLflow App they write to.
 
         Raises:
-            InputError: if a definition is too large, or asks for a value that no stack has.
+            InputError: if a definition is too large, or asks for a value that no stack has, or a
+                recipe's table is not in the lake.
         """
         super().__init__(
             scope,
@@ -67,10 +70,7 @@ class Pipeline(EnvironmentStack):
         self, contracts: Sequence[Contract], recipes: Sequence[Recipe], *, logs_key: str
     ) -> None:
         settings = self.settings
-        files = [f"contracts/{name}.odcs.yaml" for name in settings.contracts]
-        tables = {
-            file: contract.table for file, contract in zip(files, contracts, strict=True)
-        }
+        tables = [contract.table for contract in contracts]
         flows = EventFlows(
             self,
             "Events",
@@ -83,19 +83,31 @@ class Pipeline(EnvironmentStack):
             "Triggers",
             settings=settings,
             flows=flows,
-            tables=[*tables.values()],
-            pipelines=[(recipe.name, tables[recipe.contract]) for recipe in recipes],
+            tables=tables,
+            pipelines=[(recipe.name, _table(settings, recipe, tables)) for recipe in recipes],
         )
         notifications = Notifications(
             self,
             "Notifications",
             settings=settings,
             flows=flows,
-            tables=[*tables.values()],
+            tables=tables,
             recipes=recipes,
             triggers=triggers.machines,
         )
         flows.route([*triggers.machines, notifications.machine])
+
+
+def _table(settings: Settings, recipe: Recipe, tables: Sequence[str]) -> str:
+    """Returns the table that a recipe's pipeline trains on: its load starts it."""
+    file = contract_file(recipe)
+    table = load_contract(file).table
+    if table not in tables:
+        raise InputError(
+            f"{file_of('contracts', settings.environment)}: key `contracts`: recipe {recipe.name} "
+            f"trains on {file}, which is not in the lake; add `{file.name.split('.')[0]}`"
+        )
+    return table
 
 
 def _values(

@@ -108,7 +108,9 @@ def test_a_log_group_that_is_not_there_is_refused(stacks: Stacks) -> None:
 
 def test_a_queue_has_its_policy_until_that_goes(stacks: Stacks) -> None:
     sqs = stacks.emulator.client("sqs")
-    queue = resource("Queue", "AWS::SQS::Queue", {"QueueName": "some", "SqsManagedSseEnabled": True})
+    queue = resource(
+        "Queue", "AWS::SQS::Queue", {"QueueName": "some", "SqsManagedSseEnabled": True}
+    )
     policy = resource(
         "Policy",
         "AWS::SQS::QueuePolicy",

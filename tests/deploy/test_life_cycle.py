@@ -226,6 +226,28 @@ def live_values(dev: Emulator) -> dict[str, str]:
     }
 
 
+def test_the_rules_hand_their_events_to_state_machines(dev: Emulator) -> None:
+    events, machines = dev.client("events"), dev.client("stepfunctions")
+    rules = {rule["Name"]: rule for rule in events.list_rules()["Rules"]}
+    found = {item["stateMachineArn"] for item in machines.list_state_machines()["stateMachines"]}
+    s3 = dev.client("s3").get_bucket_notification_configuration(
+        Bucket=f"sashiko-dev-raw-{ACCOUNT}-{REGION}"
+    )
+
+    assert {name.removeprefix("sashiko-dev-") for name in rules} == {
+        "complaints-loaded", "etl-failed", "extract-complete", "model-approved", "model-pending",
+        "model-rejected", "pipeline-failed", "trigger-failed",
+    }  # fmt: skip
+    for name, rule in rules.items():
+        (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
+        assert rule["State"] == "ENABLED"
+        assert target["Arn"] in found
+        assert target["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-event-router"
+        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:sashiko-dev-undelivered-events"
+        assert target["DeadLetterConfig"] == {"Arn": queue}
+    assert "EventBridgeConfiguration" in s3
+
+
 def test_audit_and_doctor_are_content_with_a_fresh_deploy(
     folders: dict[str, Path], audit: Audit
 ) -> None:

@@ -1,8 +1,8 @@
 """Events as AWS documents them, with names of the dev environment.
 
 S3: "Amazon S3 event message structure" (EventBridge); Glue: "Automating AWS Glue with EventBridge";
-SageMaker: "Events that Amazon SageMaker AI sends to Amazon EventBridge"; Step Functions: "Automating
-Step Functions event delivery with EventBridge". Read 2026-11-25.
+SageMaker: "Events that Amazon SageMaker AI sends to Amazon EventBridge"; Step Functions:
+"Automating Step Functions event delivery with EventBridge". Read 2026-11-25.
 """
 
 from typing import Any

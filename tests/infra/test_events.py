@@ -89,6 +89,7 @@ def test_no_rule_is_about_what_is_not_ours_or_no_news(matching, event):
     assert matching(event) == []
 
 
+@pytest.mark.control("SQS.1")
 def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
     template = templates_of("dev")["Pipeline"]
     ((queue, made),) = resources(template, "AWS::SQS::Queue").items()
@@ -147,13 +148,14 @@ def test_the_state_machines_log_to_an_encrypted_group_that_is_kept(rules):
 )
 def test_a_trigger_that_is_off_is_not_there(rules, off, rule, machine):
     from infra.app import add_stacks
-    from tests.infra.variants import contracts_of, new_app
+    from tests.infra.variants import contracts_of, new_app, pipelines_of
 
     settings = settings_of("dev")
     triggers = settings.triggers.model_copy(update={off: False})
     settings = settings.model_copy(update={"triggers": triggers})
     app = new_app()
-    add_stacks(app, settings, contracts_of(settings), recipes_of(settings))
+    recipes = recipes_of(settings)
+    add_stacks(app, settings, contracts_of(settings), recipes, pipelines_of(settings, recipes))
     template = app.synth().get_stack_by_name("sashiko-dev-Pipeline").template
 
     assert set(rules) - set(_rules(template)) == {rule}
@@ -199,3 +201,12 @@ def test_the_raw_bucket_tells_eventbridge_without_a_function():
     assert telling == ["sashiko-dev-raw-111122223333-us-east-1"]
     assert not resources(template, "AWS::Lambda::Function")
     assert not resources(template, "Custom::S3BucketNotifications")
+
+
+def test_a_recipe_whose_table_is_not_in_the_lake_is_refused():
+    from infra.stacks.pipeline import _table
+    from sashiko.errors import InputError
+
+    (recipe,) = recipes_of(settings_of("dev"))
+    with pytest.raises(InputError, match=r"key `contracts`: recipe complaints .* `complaints`"):
+        _table(settings_of("dev"), recipe, ["census"])

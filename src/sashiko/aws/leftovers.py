@@ -60,6 +60,11 @@ NAMED = {
         given={"repositoryName": ("RepositoryName",)},
         absent=("RepositoryNotFoundException",),
     ),
+    "AWS::Events::Rule": _Named(
+        call=("events", "describe_rule"),
+        given={"Name": ("Name",)},
+        absent=("ResourceNotFoundException",),
+    ),
     "AWS::Glue::DataQualityRuleset": _Named(
         call=("glue", "get_data_quality_ruleset"), given={"Name": ("Name",)}
     ),
