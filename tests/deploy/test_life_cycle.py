@@ -137,7 +137,7 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
     name = f"cdk-sashiko-cfn-exec-role-{ACCOUNT}-{REGION}"
     iam = dev.client("iam")
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-    parts = ("identities", "stores", "lake", "network", "platform", "pipeline")
+    parts = ("identities", "stores", "lake", "network", "platform", "pipeline", "events")
     assert {item["PolicyName"] for item in attached} == {
         f"cdk-sashiko-execution-{part}-{REGION}" for part in parts
     }
