@@ -165,3 +165,14 @@ def test_an_alarm_changes_in_place(stacks: Stacks) -> None:
     assert found["Threshold"] == 3
     assert stacks.delete("alarm") == "DELETE_COMPLETE"
     assert cloudwatch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_a_bucket_tells_that_its_events_go_to_eventbridge(stacks: Stacks) -> None:
+    told = {"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}}
+    given = {"BucketName": "some-raw", **told}
+    stacks.deploy("telling", template(resource("Bucket", "AWS::S3::Bucket", given)))
+
+    s3 = stacks.emulator.client("s3")
+    found = s3.get_bucket_notification_configuration(Bucket="some-raw")
+    assert found["EventBridgeConfiguration"] == {}
+    stacks.delete("telling")

@@ -1,24 +1,29 @@
-"""Three ways in which moto's S3 differs from AWS's.
+"""Four ways in which moto's S3 differs from AWS's.
 
 moto evaluates a bucket policy's Deny without its Condition: one that asks for TLS would refuse
 every upload to the emulator, which speaks plain HTTP. So policies are stored and not enforced.
 And moto takes a log target only if its policy already lets the logging service write; S3 takes it
 before, and CDK's own order (bucket, then a policy that names it) relies on that.
-Last, moto delivers access logs also where the target's policy denies the logging service.
+moto delivers access logs also where the target's policy denies the logging service. Last, it does
+not tell that a bucket sends its events to EventBridge.
 """
 
 import json
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket, S3Backend
+from moto.s3.responses import S3Response
 
 _deliver = S3Backend.log_incoming_request
+_notifications = S3Response.get_bucket_notification
 
 
 def install() -> None:
     """Makes bucket policies neutral, and a log target any bucket whose policy denies it not."""
     S3Backend.log_incoming_request = _log
+    S3Response.get_bucket_notification = _told
     FakeBucket.get_permission = lambda *_, **__: PermissionResult.NEUTRAL
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)
 
@@ -33,3 +38,11 @@ def _log(self: S3Backend, request: Any, bucket_name: str) -> None:
     )
     if not denied:
         _deliver(self, request, bucket_name)
+
+
+def _told(self: S3Response) -> Any:
+    found = self.backend.get_bucket_notification_configuration(self.bucket_name)
+    if not found or found.event_bridge is None or found.topic or found.queue:
+        return _notifications(self)
+    self.data["Action"] = "GetBucketNotificationConfiguration"
+    return self.serialized(ActionResult({"EventBridgeConfiguration": {}}))
