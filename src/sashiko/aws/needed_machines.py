@@ -9,7 +9,7 @@ from sashiko.definition.model import Definition, Step
 from sashiko.settings import Settings
 
 # As the names of SageMaker's quotas have it: "ml.m5.large for processing job usage".
-Use = Literal["processing job", "training job", "spot training job", "endpoint"]
+Use = Literal["processing job", "training job", "spot training job", "transform job", "endpoint"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Needed:
 
 
 def needed_machines(settings: Settings, definition: Definition, *, target: str) -> Iterator[Needed]:
-    """Yields what a run of the pipeline and the endpoint need.
+    """Yields what a run of the pipeline, its check on a device and the endpoint need.
 
     Args:
         settings: the environment.
@@ -50,15 +50,18 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
         count = most_at_once(definition, {step.name for step in steps})
         key = _key(settings, instance_type, "training" if "training" in use else "")
         yield Needed(instance_type=instance_type, use=use, count=count, key=key)
-    serving = settings.serving
+    yield from _hosting(settings, target)
+
+
+def _hosting(settings: Settings, target: str) -> Iterator[Needed]:
+    serving, check = settings.serving, settings.device_check
+    kind, key = str(getattr(serving.instance_types, target)), f"serving.instance_types.{target}"
     # A deployment starts the new fleet beside the old one, which serves until the new one does.
-    count = max(2 * serving.min_instances, serving.max_instances) if serving.enabled else 1
-    yield Needed(
-        instance_type=str(getattr(serving.instance_types, target)),
-        use="endpoint",
-        count=count,
-        key=f"serving.instance_types.{target}",
-    )
+    fleet = max(2 * serving.min_instances, serving.max_instances) if serving.enabled else 0
+    if count := fleet + (check == "endpoint"):
+        yield Needed(instance_type=kind, use="endpoint", count=count, key=key)
+    if check == "transform":
+        yield Needed(instance_type=kind, use="transform job", count=1, key=key)
 
 
 def _machine(step: Step) -> tuple[str, Use]:

@@ -11,6 +11,7 @@ from sashiko.definition.model import Definition, Step
 
 _HOUR = 3600
 _MINUTE = 60
+_DEVICE_CHECK = "DeviceCheck"
 _USABLE = 0.7  # of an instance's full speed: nearer to it requests wait for each other
 
 
@@ -45,13 +46,22 @@ class JobCost:
         return self.hourly * self.limit_seconds / _HOUR
 
 
-def run_cost(definition: Definition, prices: Prices) -> tuple[JobCost, ...]:
+def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> tuple[JobCost, ...]:
     """Says what each job of a run costs, were none taken from the cache.
+
+    Args:
+        definition: the pipeline.
+        prices: the prices.
+        device: the instance type that DeviceCheck starts for as long as it runs; None for none.
 
     Raises:
         InputError: if the price of an instance is not known.
     """
-    return tuple(_step(step, prices) for step in definition.steps if step.is_job)
+    jobs = [_step(step, prices) for step in definition.steps if step.is_job]
+    for job in [job for job in jobs if job.name == _DEVICE_CHECK and device]:
+        name, limit = f"{job.name}'s machine", job.limit_seconds
+        jobs.append(_other(name, 1, str(device), limit=limit, prices=prices))
+    return tuple(jobs)
 
 
 def _step(step: Step, prices: Prices) -> JobCost:

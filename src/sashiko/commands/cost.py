@@ -107,17 +107,20 @@ def _costs(
     known = read_prices(settings, own=prices)
     stacks = read_templates(settings, folder=templates)
     idle = idle_cost(stacks, known)
-    definition = compiled_definition(settings, use_recipe(settings, None), home=home)
+    recipe = use_recipe(settings, None)
+    definition = compiled_definition(settings, recipe, home=home)
+    instance_types = settings.serving.instance_types.model_dump()
+    device = None if settings.device_check == "off" else instance_types[recipe.compile.target]
     return Costs(
         settings=settings,
         prices=known,
         idle=idle,
-        run=run_cost(parse_definition(json.loads(definition)), known),
+        run=run_cost(parse_definition(json.loads(definition)), known, device=device),
         others=other_jobs(stacks, known),
         load=load,
         predictions=prediction_costs(
             known,
-            instance_types=settings.serving.instance_types.model_dump(),
+            instance_types=instance_types,
             load=load,
             least=max(settings.serving.min_instances, idle.instances),
         ),

@@ -9,7 +9,7 @@ import pytest
 from sashiko.aws.idle_cost import IdleCost, idle_cost, lines, raised
 from sashiko.aws.prices import read_prices
 from sashiko.aws.templates import read_templates
-from sashiko.aws.use_cost import other_jobs, prediction_costs, run_cost
+from sashiko.aws.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.definition.model import parse_definition
 from sashiko.errors import InputError
 from tests.infra.variants import ROOT
@@ -162,17 +162,28 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
         raised(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 
-def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits() -> None:
+def run(device: str | None) -> dict[str, JobCost]:
     text = (ROOT / "tests/golden/complaints.definition.json").read_text()
-    jobs = {
-        job.name: job
-        for job in run_cost(parse_definition(json.loads(text)), read_prices(SmallLake().settings))
-    }
+    prices = read_prices(SmallLake().settings)
+    found = run_cost(parse_definition(json.loads(text)), prices, device=device)
+    return {job.name: job for job in found}
+
+
+def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits() -> None:
+    jobs = run(device=None)
     assert "DataGate" not in jobs
     train, volume = jobs["Train"], 0.14 * 100 / 730
     assert (train.machines, train.limit_seconds) == ("1 x ml.g5.xlarge", 14400)
     assert train.most == pytest.approx((1.4084 + volume) * 4)
     assert train.typical == pytest.approx((1.4084 + volume) * 300 / 3600)
+
+
+def test_the_machine_that_a_device_check_starts_is_part_of_a_run() -> None:
+    name = "DeviceCheck's machine"
+    assert name not in run(device=None)
+    jobs = run(device="ml.inf2.xlarge")
+    assert jobs[name].machines == "1 x ml.inf2.xlarge"
+    assert jobs[name].most == pytest.approx(0.99 * jobs["DeviceCheck"].limit_seconds / 3600)
 
 
 def test_loads_and_builds_cost_their_machines(tmp_path: Path) -> None:

@@ -40,13 +40,12 @@ def test_steps_that_do_not_wait_for_each_other_may_run_together(
     assert most_at_once(definition(**waits), names.split()) == expected
 
 
-def needed(**changes: Any) -> dict[str, int]:
+def needed(check: str = "endpoint", **changes: Any) -> dict[str, int]:
     text = (ROOT / "tests/golden/complaints.definition.json").read_text()
-    found = json.loads(text)
     settings = settings_of("dev")
     serving = settings.serving.model_copy(update=changes)
-    settings = settings.model_copy(update={"serving": serving})
-    machines = needed_machines(settings, parse_definition(found), target="inf2")
+    settings = settings.model_copy(update={"serving": serving, "device_check": check})
+    machines = needed_machines(settings, parse_definition(json.loads(text)), target="inf2")
     return {item.quota: item.count for item in machines}
 
 
@@ -57,9 +56,23 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
     assert found["ml.inf2.xlarge for endpoint usage"] == 1
 
 
-@pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 4), (1, 5, 5)])
+@pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 5), (1, 5, 6)])
 def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
     least: int, most: int, expected: int
 ) -> None:
+    """And a run may check another version at the same time."""
     found = needed(enabled=True, min_instances=least, max_instances=most)
     assert found["ml.inf2.xlarge for endpoint usage"] == expected
+
+
+@pytest.mark.parametrize(
+    ("check", "quota"),
+    [
+        ("endpoint", "ml.inf2.xlarge for endpoint usage"),
+        ("transform", "ml.inf2.xlarge for transform job usage"),
+        ("off", None),
+    ],
+)
+def test_a_check_on_a_device_needs_one_machine_of_its_own(check: str, quota: str | None) -> None:
+    found = {name: count for name, count in needed(check).items() if "inf2" in name}
+    assert found == ({quota: 1} if quota else {})
