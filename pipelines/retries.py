@@ -15,8 +15,8 @@ def retries() -> list[RetryPolicy]:
     """Returns a job step's policies: what a second attempt may not meet again.
 
     A gate that closes, code that fails and a permission that lacks are not tried twice. Every step
-    may run twice: its outputs appear whole or not at all, and Track and Register look first for
-    what an attempt before made.
+    may run twice: its outputs appear whole or not at all, Track and Register look first for what an
+    attempt before made, and DeviceCheck deletes it first.
     """
     return [
         # The call that makes a job failed or was throttled: seconds, then minutes.
