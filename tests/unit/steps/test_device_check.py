@@ -81,6 +81,7 @@ def test_an_artifact_that_scores_differently_is_blocked(
     run(monkeypatch, "local")
     assert not job.verdict.passed
     assert job.check(AGREEMENT).value == pytest.approx(0.75, abs=0.15)
+    assert not job.check(AGREEMENT).passed
     assert job.check(DIFFERENCE).value > 0.8
     assert "Try: compile without casting" in job.verdict.summary
     assert job.handed_on["device"] is False
