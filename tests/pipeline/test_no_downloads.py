@@ -24,6 +24,8 @@ WRITTEN = re.compile(
 COMMANDS = re.compile(
     r"python3 (?:-m sashiko\.steps\.[a-z_]+|/opt/ml/processing/input/code/[a-z_]+\.py)"
 )
+# The others have no network at all.
+CALL_AWS = {"DeviceCheck", "Register", "ResolveChampion", "Snapshot", "SnapshotFacets", "Track"}
 # What would name another source of code, weights or packages.
 OUTSIDE = re.compile(
     r"https?://|ftp://|\bpip\b|HF_HUB|HF_ENDPOINT|INDEX_URL|git\+|huggingface", re.I
@@ -78,8 +80,8 @@ def test_a_job_in_an_account_has_no_way_to_the_internet(path: Path) -> None:
         # The VPC has no gateway: tests/infra/test_network.py.
         assert network["VpcConfig"]["Subnets"], job["Name"]
         assert network["VpcConfig"]["SecurityGroupIds"], job["Name"]
-        reaches_aws = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "Register"}
-        assert network["EnableNetworkIsolation"] is (job["Name"] not in reaches_aws), job["Name"]
+        isolated = job["Name"] not in CALL_AWS
+        assert network["EnableNetworkIsolation"] is isolated, job["Name"]
 
 
 def test_an_account_has_a_definition_to_look_at() -> None:

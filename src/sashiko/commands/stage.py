@@ -63,4 +63,4 @@ def stage(
         typer.echo(json.dumps([asdict(place) for place in places], indent=2))
         return
     for place in places:
-        typer.echo(f"{place.uri}  {len(place.files)} files, {len(place.uploaded)} new")
+        typer.echo(f"{place.uri}  files: {len(place.files)}, new: {len(place.uploaded)}")
