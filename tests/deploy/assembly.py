@@ -51,7 +51,7 @@ def synthesize(
     (folder / "definition.json").write_text(json.dumps(pipelines[0].definition))
     add_stacks(app, settings, tuple(contracts), (recipe,), pipelines)
     change(app)
-    return _written(app, folder)
+    return written(app, folder)
 
 
 def bootstrap(emulator: Emulator, folder: Path, variant: str) -> None:
@@ -61,12 +61,13 @@ def bootstrap(emulator: Emulator, folder: Path, variant: str) -> None:
     settings = settings_of(variant)
     app = new_app()
     add_policies(app, settings)
-    _written(app, folder)
+    written(app, folder)
     emulator.cdk("deploy", "--require-approval=never", folder=folder)
     emulator.cdk("bootstrap", *bootstrap_options(settings), folder=folder)
 
 
-def _written(app: Any, folder: Path) -> Path:
+def written(app: Any, folder: Path) -> Path:
+    """Writes an app's `cdk.out` and the settings of the command line into a folder."""
     shutil.copytree(app.synth().directory, folder / "cdk.out")
     shutil.copy(ROOT / "cdk.json", folder)
     return folder

@@ -1,4 +1,4 @@
-"""SageMaker's MLflow Apps and deletions in the model registry, which moto lacks."""
+"""SageMaker's MLflow Apps, steps of executions, deletions in the registry: what moto lacks."""
 
 import uuid
 from collections.abc import Callable
@@ -26,6 +26,8 @@ class SageMaker:
             "DeleteMlflowApp": self._delete,
             "ListTags": self._tags,
             "ListMlflowApps": lambda _: {"Summaries": list(self._apps.values())},
+            # Nothing executes, so that an execution has no steps.
+            "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": []},
             "DeleteModelPackage": self._delete_package,
             "DeleteModelPackageGroup": self._delete_group,
         }
