@@ -12,6 +12,9 @@ from sashiko.definition.model import Definition, Step
 _HOUR = 3600
 _MINUTE = 60
 _DEVICE_CHECK = "DeviceCheck"
+# Minutes: the services' own limits where a template sets none.
+_LONGEST_LOAD = 480
+_LONGEST_BUILD = 60
 _USABLE = 0.7  # of an instance's full speed: nearer to it requests wait for each other
 
 
@@ -93,14 +96,15 @@ def _loads(templates: Templates, prices: Prices) -> Iterator[JobCost]:
     for job in templates.of_type("AWS::Glue::Job"):
         given = job.properties
         count, kind = int(given["NumberOfWorkers"]), str(given["WorkerType"])
-        limit = int(given["Timeout"]) * _MINUTE
+        limit = int(given.get("Timeout", _LONGEST_LOAD)) * _MINUTE
         yield _other(f"load {given['Name']}", count, kind, limit=limit, prices=prices)
 
 
 def _builds(templates: Templates, prices: Prices) -> Iterator[JobCost]:
     for project in templates.of_type("AWS::CodeBuild::Project"):
         given = project.properties
-        kind, limit = str(given["Environment"]["ComputeType"]), given["TimeoutInMinutes"]
+        kind = str(given["Environment"]["ComputeType"])
+        limit = given.get("TimeoutInMinutes", _LONGEST_BUILD)
         name = f"build {given['Name']}"
         yield _other(name, 1, kind, limit=int(limit) * _MINUTE, prices=prices)
 

@@ -200,6 +200,15 @@ def test_loads_and_builds_cost_their_machines(tmp_path: Path) -> None:
     assert build.most == build.typical == pytest.approx(0.02)
 
 
+def test_a_load_without_a_limit_has_glues_own(tmp_path: Path) -> None:
+    lake = SmallLake()
+    lake.resources.clear()
+    lake.add("Load", "AWS::Glue::Job", Name="l", NumberOfWorkers=1, WorkerType="G.1X")
+    templates = read_templates(lake.settings, folder=lake.write(tmp_path))
+    (load,) = other_jobs(templates, read_prices(lake.settings))
+    assert load.most == pytest.approx(0.44 * 8)
+
+
 @pytest.mark.parametrize(
     ("load", "least", "instances"), [(10, 1, 1), (10, 2, 2), (3715, 1, 1), (3716, 1, 2)]
 )
