@@ -16,6 +16,8 @@ from sashiko.settings import Settings
 _WORK = [
     "athena:*",
     "cloudwatch:PutMetricData",
+    "codebuild:BatchGetBuilds",
+    "codebuild:StartBuild",
     "ec2:*NetworkInterface*",
     "ec2:Describe*",
     "ecr:*",

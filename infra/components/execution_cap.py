@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
+from infra.components.execution_functions import assets_bucket, of_assets
 from infra.components.execution_identities import with_boundary
 from sashiko.aws.names import QUALIFIER
 from sashiko.settings import Settings
@@ -18,12 +19,18 @@ def execution_cap(settings: Settings) -> list[iam.PolicyStatement]:
             "NoData",
             [
                 "athena:StartQueryExecution",
-                "kms:Decrypt",
                 "lakeformation:GetDataAccess",
-                "s3:GetObject*",
                 "s3:PutObject*",
             ],
         ),
+        # But code, which Lambda reads as whoever makes a function.
+        iam.PolicyStatement(
+            sid="NoObjectsButCode",
+            effect=iam.Effect.DENY,
+            actions=["s3:GetObject*"],
+            not_resources=[f"{assets_bucket(settings)}/*"],
+        ),
+        _deny("NoKeyButOfCode", ["kms:Decrypt"], conditions=of_assets(settings, "StringNotLike")),
         _deny(
             "RolesKeepTheirBoundary",
             [

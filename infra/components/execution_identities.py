@@ -65,8 +65,10 @@ def identities(settings: Settings) -> list[Allowed]:
             conditions={
                 "StringEquals": {
                     "iam:PassedToService": [
+                        "codebuild.amazonaws.com",
                         "events.amazonaws.com",
                         "glue.amazonaws.com",
+                        "lambda.amazonaws.com",
                         "lakeformation.amazonaws.com",
                         "sagemaker.amazonaws.com",
                         "states.amazonaws.com",

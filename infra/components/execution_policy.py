@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from infra.components.allow import Allowed, allow
 from infra.components.execution_events import events
+from infra.components.execution_functions import functions
 from infra.components.execution_identities import identities
 from infra.components.execution_lake import lake
 from infra.components.execution_network import network
@@ -26,6 +27,7 @@ def execution_policies(settings: Settings) -> Mapping[str, Sequence[Allowed]]:
     """
     return {
         "identities": [*identities(settings), _bootstrap_version(settings)],
+        "functions": functions(settings),
         "stores": stores(settings),
         "lake": lake(settings),
         "network": network(settings),

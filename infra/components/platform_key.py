@@ -6,7 +6,10 @@ from constructs import Construct
 
 from infra.components.domain_key import DomainKey
 from infra.components.job_logs import JOB_LOG_GROUPS
+from sashiko.aws.names import prefix
 from sashiko.settings import Settings
+
+_FOR_LOGS = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
 
 
 class PlatformKey(DomainKey):
@@ -19,17 +22,13 @@ class PlatformKey(DomainKey):
         super().__init__(
             scope, id, settings=settings, domain="platform", removal_policy=removal_policy
         )
+        ours = prefix(settings)
         groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group"
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="LogsOfJobs",
                 principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-                actions=[
-                    "kms:Decrypt",
-                    "kms:DescribeKey",
-                    "kms:Encrypt",
-                    "kms:GenerateDataKey",
-                ],
+                actions=_FOR_LOGS,
                 resources=["*"],  # of a key's policy: the key itself
                 conditions={
                     "ArnEquals": {
@@ -37,6 +36,17 @@ class PlatformKey(DomainKey):
                             f"{groups}:{name}" for name in JOB_LOG_GROUPS
                         ]
                     }
+                },
+            )
+        )
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="LogsOfFunctionsAndBuilds",
+                principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
+                actions=_FOR_LOGS,
+                resources=["*"],
+                conditions={
+                    "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"{groups}:/{ours}/*"}
                 },
             )
         )

@@ -15,15 +15,27 @@ from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import Role, function_log_group, role_name
 from sashiko.settings import Settings
 
+_NONE_TO_RESERVE = (
+    "A new account may run ten functions at once and reserve none of them: a reservation would "
+    "fail its first deploy."
+)
+_CALLER_HEARS = (
+    "Whoever calls hears of a failure: CloudFormation gets an answer from every exception, and a "
+    "schedule tries again."
+)
+_OUTSIDE = (
+    "It calls AWS's APIs and CloudFormation's answer box, and reads no data; the VPC has no way "
+    "there."
+)
 _WHY = {
+    "CKV_AWS_115": _NONE_TO_RESERVE,
+    "CKV_AWS_116": _CALLER_HEARS,
+    "CKV_AWS_117": _OUTSIDE,
     "L1": "Python 3.12, the jobs' own: a newer one comes with the images, not with a release of "
     "the CDK. AWS supports it until October 2028.",
-    "NIST-LambdaConcurrency": "A new account may run ten functions at once and reserve none of "
-    "them: a reservation would fail its first deploy.",
-    "NIST-LambdaDLQ": "Whoever calls hears of a failure: CloudFormation gets an answer from every "
-    "exception, and a schedule tries again.",
-    "NIST-LambdaInsideVPC": "It calls AWS's APIs and CloudFormation's answer box, and reads no "
-    "data; the VPC has no way there.",
+    "NIST-LambdaConcurrency": _NONE_TO_RESERVE,
+    "NIST-LambdaDLQ": _CALLER_HEARS,
+    "NIST-LambdaInsideVPC": _OUTSIDE,
 }
 
 

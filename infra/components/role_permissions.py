@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from infra.components.allow import Allowed, allow
 from infra.components.device_permissions import device_permissions
+from infra.components.image_permissions import building_images, starting_builds
 from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
 from sashiko.aws.names import QUALIFIER, Role, etl_name, prefix
@@ -226,6 +227,8 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "endpoint-deployer": _endpoint_deployer,
     "etl-starter": _flow,
     "notifier": _flow,
+    "image-build": building_images,
+    "image-build-starter": starting_builds,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,
     "registrar": _registrar,

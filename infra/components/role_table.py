@@ -18,6 +18,8 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "etl": "Glue: turns raw files into the lake's tables",
     "etl-starter": "Step Functions: starts the ETL job of a complete extract",
     "event-router": "EventBridge: hands events to Step Functions",
+    "image-build": "CodeBuild: builds the project's own images and pushes them",
+    "image-build-starter": "Function: starts builds of images, and says how they ended",
     "inference": "Endpoint: serves a model",
     "lake-formation": "Lake Formation: reads and writes the registered locations",
     "mlflow": "MLflow App: keeps its artifacts",
@@ -45,6 +47,8 @@ CONTAINERS: frozenset[Role] = frozenset(
 )
 # Each is what state machines of Step Functions act as.
 FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
+# Each is the role, and the name, of one Lambda function.
+FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter"})
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
     "bias-evaluator",
@@ -75,6 +79,8 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "etl": ("sagemaker:*", "iam:PassRole"),
     "etl-starter": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
     "event-router": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
+    "image-build": ("sagemaker:*", *_LAKE, "iam:PassRole"),
+    "image-build-starter": ("sagemaker:*", *_LAKE, "iam:PassRole"),
     "inference": ("sagemaker:*", *_LAKE),
     "lake-formation": ("sagemaker:*", "iam:PassRole"),
     "mlflow": ("sagemaker:*", *_LAKE, "iam:PassRole"),

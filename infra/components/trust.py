@@ -29,6 +29,20 @@ def service(
     )
 
 
+SAME_ACCOUNT = (
+    "Lambda takes an execution role of the function's own account alone, handed over by somebody "
+    "who may pass it. AWS documents no aws:SourceArn for that call, so only the account is asked."
+)
+
+
+def function(settings: Settings) -> iam.IPrincipal:
+    """Trusts Lambda, for functions of this account."""
+    return iam.ServicePrincipal(
+        "lambda.amazonaws.com",
+        conditions={"StringEquals": {"aws:SourceAccount": settings.account}},
+    )
+
+
 def people(settings: Settings) -> iam.IPrincipal:
     """Trusts the account's own principals that came with a second factor.
 

@@ -9,20 +9,22 @@ from infra.components.allow import explain
 from infra.components.boundary import boundary_of
 from infra.components.container_basics import container_basics
 from infra.components.guardrails import guardrails
+from infra.components.image_permissions import writing_logs
 from infra.components.role_permissions import own_permissions
 from infra.components.role_table import (
     CONTAINERS,
     DESCRIPTIONS,
     FLOWS,
+    FUNCTIONS,
     NEVER,
     PEOPLE,
     closed_buckets,
 )
 from infra.components.staging_limits import staging_limits
-from infra.components.trust import people, service
+from infra.components.trust import SAME_ACCOUNT, function, people, service
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.names import Role, prefix, role_name
+from sashiko.aws.names import Role, function_log_group, image_build_name, prefix, role_name
 from sashiko.settings import Settings
 
 
@@ -46,6 +48,8 @@ class Identity(EnvironmentStack):
         allowed = own_permissions(self.settings, role)
         if role in CONTAINERS:
             allowed += container_basics(self.settings)
+        if role in FUNCTIONS:
+            allowed += writing_logs(self.settings, function_log_group(self.settings, role))
         made = iam.Role(
             self,
             role.title().replace("-", ""),
@@ -61,6 +65,8 @@ class Identity(EnvironmentStack):
         )
         made.apply_removal_policy(self.removal_policy)
         explain(made, allowed)
+        if role in FUNCTIONS:
+            acknowledge(made, {"confused-deputy": SAME_ACCOUNT})
         acknowledge(
             made,
             {
@@ -94,15 +100,18 @@ class Identity(EnvironmentStack):
     def _trust(self, role: Role) -> iam.IPrincipal:
         if role in PEOPLE:
             return people(self.settings)
-        if role == "etl":
-            return service(self.settings, "glue", f"job/{prefix(self.settings)}-*")
-        if role == "event-router":
-            return service(self.settings, "events", f"rule/{prefix(self.settings)}-*")
-        if role in FLOWS:
-            return service(self.settings, "states", f"stateMachine:{prefix(self.settings)}-*")
+        if role in FUNCTIONS:
+            return function(self.settings)
         if role == "lake-formation":
             # Both, as AWS requires of a role that locations are registered with.
             return iam.CompositePrincipal(
                 service(self.settings, "lakeformation"), service(self.settings, "glue")
             )
-        return service(self.settings, "sagemaker")
+        ours = prefix(self.settings)
+        others: dict[Role, tuple[str, str]] = {
+            **dict.fromkeys(FLOWS, ("states", f"stateMachine:{ours}-*")),
+            "etl": ("glue", f"job/{ours}-*"),
+            "event-router": ("events", f"rule/{ours}-*"),
+            "image-build": ("codebuild", f"project/{image_build_name(self.settings)}"),
+        }
+        return service(self.settings, *others.get(role, ("sagemaker", "*")))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from constructs import Construct
 
 from infra.components.alert_access import AlertAccess
+from infra.components.image_builds import ImageBuilds
 from infra.components.image_repositories import ImageRepositories
 from infra.components.job_logs import JobLogs
 from infra.components.model_registry import ModelRegistry
@@ -13,6 +14,7 @@ from infra.components.signing_key import SigningKey
 from infra.components.spending import Spending
 from infra.components.tracking_app import TrackingApp
 from infra.stacks.base import EnvironmentStack
+from sashiko.aws.images import image_builds
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 
@@ -35,8 +37,20 @@ class Platform(EnvironmentStack):
         )
         keep = self.removal_policy
         key = PlatformKey(self, "Key", settings=settings, removal_policy=keep)
-        ImageRepositories(
+        repositories = ImageRepositories(
             self, "Images", settings=settings, recipes=recipes, key=key, removal_policy=keep
+        )
+        targets = [recipe.compile.target for recipe in recipes]
+        found = [build for target in targets for build in image_builds(settings, target)]
+        ImageBuilds(
+            self,
+            "Builds",
+            settings=settings,
+            # Two recipes of one target need each image once.
+            builds=[*{build.uri: build for build in found}.values()],
+            repositories=repositories.repositories,
+            key=key,
+            removal_policy=keep,
         )
         ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
         self.tracking_arn = TrackingApp(self, "Tracking", settings=settings).app.attr_arn

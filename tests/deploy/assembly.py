@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def synthesize(
     *,
     contract: Callable[[Document], None] = lambda _: None,
     change: Callable[[Any], None] = lambda _: None,
+    image_digests: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes `cdk.out`, `config` and `definition.json` of a variant into a folder and returns it.
 
@@ -28,13 +29,14 @@ def synthesize(
         variant: one of `tests.infra.variants`.
         contract: changes the complaints contract's YAML, as a fork would.
         change: changes a construct of the app, which is what it gets.
+        image_digests: those that a person has looked up of AWS's images.
     """
     from infra.app import add_stacks
     from sashiko.contract.model import load_contract
 
     (folder / "config").mkdir()
     write_config(folder / "config", variant)
-    settings = settings_of(variant)
+    settings = settings_of(variant).model_copy(update={"image_digests": image_digests or {}})
     (recipe,) = recipes_of(settings)
     contracts = []
     for name in settings.contracts:

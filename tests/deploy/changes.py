@@ -128,7 +128,26 @@ def _instance_that_training_lacks(resources: Document) -> str:
     return name
 
 
+def _stage_that_no_dockerfile_has(resources: Document) -> str:
+    (name,) = [
+        name
+        for name, body in resources.items()
+        if body["Type"] == "Custom::ImageBuild" and body["Properties"]["Target"] == "serving"
+    ]
+    wanted = resources[name]["Properties"]
+    image = wanted["Image"].replace(wanted["Tag"], "0.1.0-another")
+    wanted.update(Target="nothing", Tag="0.1.0-another", Image=image)
+    return name
+
+
 MISTAKES = (
+    Mistake(
+        name="an image that can't be built",
+        stack="Platform",
+        make=_stage_that_no_dockerfile_has,
+        where="its build ended as FAILED",
+        reason="target stage nothing could not be found",
+    ),
     Mistake(
         name="an unknown property",
         stack="Network",

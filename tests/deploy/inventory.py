@@ -18,6 +18,7 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
         ("get_security_configurations", "SecurityConfigurations", "Name"),
         ("list_data_quality_rulesets", "Rulesets", "Name"),
     ),
+    "codebuild": (("list_projects", "projects", None),),
     "lambda": (("list_functions", "Functions", "FunctionName"),),
     "athena": (("list_work_groups", "WorkGroups", "Name"),),
     "logs": (("describe_log_groups", "logGroups", "logGroupName"),),

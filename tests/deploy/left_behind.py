@@ -82,6 +82,29 @@ def repository(account: Governed) -> Undo:
     return lambda: ecr.delete_repository(repositoryName=name)
 
 
+def function(account: Governed) -> Undo:
+    functions, name = account.emulator.client("lambda"), "sashiko-dev-image-build-starter"
+    role = exec_role_arn(account.environment.settings)
+    code = {"ZipFile": b"no zip"}
+    functions.create_function(
+        FunctionName=name, Role=role, Code=code, Runtime="python3.12", Handler="x.y"
+    )
+    return lambda: functions.delete_function(FunctionName=name)
+
+
+def build_project(account: Governed) -> Undo:
+    builds, name = account.emulator.client("codebuild"), "sashiko-dev-image-build"
+    machine = {"type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL"}
+    builds.create_project(
+        name=name,
+        source={"type": "NO_SOURCE"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment=machine,
+        serviceRole=exec_role_arn(account.environment.settings),
+    )
+    return lambda: builds.delete_project(name=name)
+
+
 def model_package_group(account: Governed) -> Undo:
     sagemaker = account.emulator.client("sagemaker")
     one = {"ModelPackageGroupName": "sashiko-dev-complaint-triage"}

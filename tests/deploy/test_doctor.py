@@ -191,6 +191,8 @@ def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: 
         (left_behind.workgroup, "sashiko-dev-snapshots-training"),
         (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
         (left_behind.repository, "sashiko-dev/job"),
+        (left_behind.function, "sashiko-dev-image-build-starter"),
+        (left_behind.build_project, "sashiko-dev-image-build"),
         (left_behind.model_package_group, "sashiko-dev-complaint-triage"),
     ],
 )

@@ -45,7 +45,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "dev": synthesize(new("dev"), "dev"),
         "updated": synthesize(new("updated"), "dev", contract=changes.first_update, change=admin),
-        "changed": synthesize(new("changed"), "dev", contract=changes.second_update, change=admin),
+        "changed": synthesize(
+            new("changed"),
+            "dev",
+            contract=changes.second_update,
+            change=admin,
+            image_digests={"job-cpu": f"sha256:{'1' * 64}"},
+        ),
     }
 
 
@@ -137,7 +143,9 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
     name = f"cdk-sashiko-cfn-exec-role-{ACCOUNT}-{REGION}"
     iam = dev.client("iam")
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-    parts = ("identities", "stores", "lake", "network", "platform", "pipeline", "events")
+    parts = (
+        "identities", "functions", "stores", "lake", "network", "platform", "pipeline", "events",
+    )  # fmt: skip
     assert {item["PolicyName"] for item in attached} == {
         f"cdk-sashiko-execution-{part}-{REGION}" for part in parts
     }
@@ -229,6 +237,7 @@ def live_values(dev: Emulator) -> dict[str, str]:
 def test_the_rules_hand_their_events_to_state_machines(dev: Emulator) -> None:
     events, machines = dev.client("events"), dev.client("stepfunctions")
     rules = {rule["Name"]: rule for rule in events.list_rules()["Rules"]}
+    del rules["sashiko-dev-image-build-ended"]  # it calls a function
     found = {item["stateMachineArn"] for item in machines.list_state_machines()["stateMachines"]}
     s3 = dev.client("s3").get_bucket_notification_configuration(
         Bucket=f"sashiko-dev-raw-{ACCOUNT}-{REGION}"
@@ -246,6 +255,17 @@ def test_the_rules_hand_their_events_to_state_machines(dev: Emulator) -> None:
         queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:sashiko-dev-undelivered-events"
         assert target["DeadLetterConfig"] == {"Arn": queue}
     assert "EventBridgeConfiguration" in s3
+
+
+def test_each_image_that_a_job_names_is_there_under_the_tag_of_its_content(
+    dev: Emulator,
+) -> None:
+    pipeline = dev.client("sagemaker").describe_pipeline(PipelineName="sashiko-dev-complaints")
+    named = set(re.findall(r"sashiko-dev/\w+:[^\"]+", pipeline["PipelineDefinition"]))
+
+    found = {f"{name}:{tag}" for name, there in tags(dev).items() for tag in there}
+    assert {name.partition(":")[0] for name in named} >= {"sashiko-dev/job", "sashiko-dev/train"}
+    assert {name for name in named if "-" in name.rpartition(":")[2]} <= found
 
 
 def test_audit_and_doctor_are_content_with_a_fresh_deploy(
@@ -280,10 +300,13 @@ def test_life(
     """What comes after the deploy, in order: diff, two updates, destroy."""
     assert "differences: 0" in dev.cdk("diff", "--all", "--fail", folder=folders["dev"])
 
+    images = tags(dev)
     update(dev, folders["updated"], audit)
     check_first_update(dev)
+    assert tags(dev) == images  # nothing is built twice
     update(dev, folders["changed"], audit)
     check_second_update(dev)
+    check_second_images(dev, images)
 
     resources = deployed(dev)
     fill(dev, f"sashiko-dev-raw-{ACCOUNT}-{REGION}")
@@ -326,6 +349,27 @@ def update(dev: Emulator, folder: Path, audit: Audit) -> None:
     assert [text for item in deployed(dev) for text in item.differences()] == []
     assert audit(folder) == ()
     assert "differences: 0" in dev.cdk("diff", "--all", "--fail", folder=folder)
+
+
+def tags(dev: Emulator) -> dict[str, set[str]]:
+    """Repository -> the tags in it."""
+    ecr = dev.client("ecr")
+    names = [item["repositoryName"] for item in ecr.describe_repositories()["repositories"]]
+    return {
+        name: {item["imageTag"] for item in ecr.list_images(repositoryName=name)["imageIds"]}
+        for name in names
+        if "/" in name
+    }
+
+
+def check_second_images(dev: Emulator, before: dict[str, set[str]]) -> None:
+    """Another base: two images are built anew, and what runs the old ones still finds them."""
+    new = {name: found - before[name] for name, found in tags(dev).items() if found - before[name]}
+    assert set(new) == {"sashiko-dev/bias", "sashiko-dev/job"}
+    assert all(before[name] <= found for name, found in tags(dev).items())
+    pipeline = dev.client("sagemaker").describe_pipeline(PipelineName="sashiko-dev-complaints")
+    (tag,) = new["sashiko-dev/job"]
+    assert f"sashiko-dev/job:{tag}" in pipeline["PipelineDefinition"]
 
 
 def check_first_update(dev: Emulator) -> None:

@@ -133,7 +133,7 @@ def definitions() -> dict[Path, bytes]:
 
 def _untagged(text: bytes) -> bytes:
     """Leaves the content out of our images' tags: it changes with each line of code."""
-    return re.sub(rb"(dkr\.ecr\.[^:]+:[0-9.]+)-[0-9a-f]{12}", rb"\1-CONTENT", text)
+    return re.sub(rb"(:[0-9]+\.[0-9.]+)-[0-9a-f]{12}\b", rb"\1-CONTENT", text)
 
 
 def permissions() -> dict[Path, bytes]:

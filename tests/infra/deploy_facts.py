@@ -9,14 +9,19 @@ import yaml
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
+from sashiko.aws.names import QUALIFIER
+
 _FACTS = yaml.safe_load(Path(__file__).with_name("handler_permissions.yaml").read_text())
 HANDLERS: Mapping[str, Mapping[str, list[str]]] = _FACTS["registry"] | _FACTS["documentation"]
 DEPENDENT: Mapping[str, list[str]] = _FACTS["dependent"]
+_ASSETS = f"arn:aws:s3:::cdk-{QUALIFIER}-assets-{{account}}-{{region}}"
 # To which service a type hands a role of its properties.
 PASSED_TO = {
     "AWS::Events::Rule": "events.amazonaws.com",
     "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
+    "AWS::CodeBuild::Project": "codebuild.amazonaws.com",
     "AWS::Glue::Job": "glue.amazonaws.com",
+    "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::LakeFormation::Resource": "lakeformation.amazonaws.com",
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
     "AWS::SageMaker::Pipeline": "sagemaker.amazonaws.com",
@@ -24,6 +29,8 @@ PASSED_TO = {
 }
 # Which service asks KMS on the caller's behalf.
 THROUGH = {"AWS::ECR::Repository": "ecr.us-east-1.amazonaws.com"}
+# What a service decrypts for the caller, as S3 names it.
+CONTEXT = {"AWS::Lambda::Function": f"{_ASSETS}/some.zip"}
 # What is made with its tags, under an id that nobody knows before.
 WITHOUT_ID = {
     "AWS::KMS::Key": {"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"},
@@ -55,6 +62,10 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "rule-on-default-event-bus": "arn:aws:events:{here}:rule/{Name}",
         "role": "{router}",
     },
+    "AWS::CodeBuild::Project": {
+        "project": "arn:aws:codebuild:{here}:project/{Name}",
+        "role": "{ServiceRole}",
+    },
     "AWS::EC2::FlowLog": {"role": "{DeliverLogsPermissionArn}"},
     "AWS::EC2::VPCEndpoint": {"hostedzone": "arn:aws:route53:::hostedzone/of-aws"},
     "AWS::ECR::Repository": {
@@ -76,6 +87,13 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "key": "arn:aws:kms:{here}:key/some",
     },
     "AWS::KMS::Key": {"key": "arn:aws:kms:{here}:key/some"},
+    "AWS::Lambda::Function": {
+        "function": "arn:aws:lambda:{here}:function:{FunctionName}",
+        "role": "{Role}",
+        "object": f"{_ASSETS}/some.zip",
+        "key": "arn:aws:kms:{here}:key/of-s3",
+    },
+    "AWS::Lambda::Permission": {"function": "arn:aws:lambda:{here}:function:{called}"},
     "AWS::LakeFormation::DataCellsFilter": _CATALOG,
     "AWS::LakeFormation::PrincipalPermissions": _CATALOG,
     "AWS::LakeFormation::Resource": {"role": "{RoleArn}"},
@@ -103,6 +121,7 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "pipeline": "arn:aws:sagemaker:{here}:pipeline/{PipelineName}",
         "role": "{RoleArn}",
     },
+    "Custom::ImageBuild": {"function": "arn:aws:lambda:{here}:function:{called}"},
 }
 
 

@@ -15,6 +15,7 @@ from sashiko.aws.templates import Resource, Templates, read_templates
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.deploy_facts import (
     ARNS,
+    CONTEXT,
     DEPENDENT,
     EVERYTHING,
     HANDLERS,
@@ -90,6 +91,10 @@ def _handlers(variant: str) -> Iterator[Asked]:
         for resource in _of_type(variant, kind):
             for verb, actions in verbs.items():
                 for action in (*actions, *(more for a in actions for more in DEPENDENT.get(a, ()))):
+                    # A function is called by its own policy, under no role.
+                    of_rule = (kind, action) == ("AWS::Events::Rule", "iam:PassRole")
+                    if of_rule and not _router(resource):
+                        continue
                     yield Asked(
                         kind=kind,
                         resource=f"{resource.stack}.{resource.logical_id}",
@@ -129,6 +134,9 @@ def _requests(
         "iam:permissionsboundary": _boundary(variant, kind, resource),
         "iam:passedtoservice": PASSED_TO.get(kind, ""),
         "kms:viaservice": THROUGH.get(kind, ""),
+        "kms:encryptioncontext:aws:s3:arn": CONTEXT.get(kind, "").format(
+            account=templates.account, region=templates.region
+        ),
     }
     if action.partition(":")[0] in WITHOUT_REGION:
         context["aws:requestedregion"] = "of-another-region"
@@ -156,6 +164,8 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
                 _Names(
                     resource,
                     here=here,
+                    region=templates.region,
+                    called=_called(variant, resource),
                     account=templates.account,
                     database=_database(variant),
                     attached=(resource.properties.get("Roles") or ["sashiko-any"])[0],
@@ -167,6 +177,16 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
                 )
             )
             yield _role_arns(variant).get(arn, arn)
+
+
+def _called(variant: str, resource: Resource) -> str:
+    """The name of the function that a permission or a custom resource is about."""
+    given = {resource.properties.get(key) for key in ("FunctionName", "ServiceToken")}
+    for function in _of_type(variant, "AWS::Lambda::Function"):
+        place = f"{function.stack}.{function.logical_id}"
+        if given & {function.ref, f"<{place}>", f"<{place}.Arn>"}:
+            return str(function.properties["FunctionName"])
+    return ""
 
 
 @functools.cache
@@ -201,7 +221,8 @@ def _queue(variant: str) -> str:
 
 def _router(rule: Resource) -> str:
     """The role that a rule hands to EventBridge, which stands in its targets."""
-    return str(next((t["RoleArn"] for t in rule.properties.get("Targets", [])), ""))
+    targets = rule.properties.get("Targets", [])
+    return str(next((target["RoleArn"] for target in targets if "RoleArn" in target), ""))
 
 
 @functools.cache

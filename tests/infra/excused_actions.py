@@ -63,6 +63,29 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "kms:EnableKey",
         ),
     },
+    "AWS::Lambda::Function": {
+        "for file systems": ("elasticfilesystem:DescribeMountTargets", "s3files:ListMountTargets"),
+        "for environment variables, which ours have none of": (
+            "kms:CreateGrant",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+        ),
+        "a new account has no concurrency to reserve": (
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:PutFunctionConcurrency",
+        ),
+        "for layers, signed code, versions, capacity and other settings than the defaults": (
+            "lambda:DeleteFunctionCodeSigningConfig",
+            "lambda:GetCodeSigningConfig",
+            "lambda:GetLayerVersion",
+            "lambda:PassCapacityProvider",
+            "lambda:PublishVersion",
+            "lambda:PutFunctionCodeSigningConfig",
+            "lambda:PutFunctionRecursionConfig",
+            "lambda:PutFunctionScalingConfig",
+            "lambda:PutRuntimeManagementConfig",
+        ),
+    },
     "AWS::Logs::LogGroup": {
         "for data protection policies and what they find": (
             "firehose:TagDeliveryStream",
@@ -120,6 +143,7 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 # Names that the schemas have and IAM has not: what they stand for is allowed under another name
 # (DeleteBucketTagging is PutBucketTagging), or belongs to a feature above.
 NOT_IN_IAM = {
+    "lambda:AssociateRuntimeAlias",
     "s3:DeleteBucketAnalyticsConfiguration",
     "s3:DeleteBucketCors",
     "s3:DeleteBucketEncryption",

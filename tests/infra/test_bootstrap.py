@@ -72,6 +72,14 @@ def test_roles_are_made_with_the_boundary_alone(policies):
 
 def test_cloudformation_reads_no_data(policies):
     cap = policies["cdk-sashiko-cap-us-east-1"]["Statement"]
-    (denied,) = [item for item in cap if item.get("Sid") == "NoData"]
-    assert denied["Effect"] == "Deny"
-    assert {"kms:Decrypt", "s3:GetObject*", "lakeformation:GetDataAccess"} <= set(denied["Action"])
+    denied = {item["Sid"]: item for item in cap if item["Effect"] == "Deny"}
+    assert {"s3:PutObject*", "lakeformation:GetDataAccess"} <= set(denied["NoData"]["Action"])
+    # Lambda reads a function's code as whoever makes the function: that bucket holds no data.
+    code = "arn:aws:s3:::cdk-sashiko-assets-111122223333-us-east-1"
+    assert denied["NoObjectsButCode"]["Action"] == "s3:GetObject*"
+    assert denied["NoObjectsButCode"]["NotResource"] == f"{code}/*"
+    assert denied["NoKeyButOfCode"]["Action"] == "kms:Decrypt"
+    assert denied["NoKeyButOfCode"]["Resource"] == "*"
+    assert denied["NoKeyButOfCode"]["Condition"] == {
+        "StringNotLike": {"kms:EncryptionContext:aws:s3:arn": [code, f"{code}/*"]}
+    }

@@ -123,6 +123,10 @@ def _without_names(action: str) -> bool:
         # Through ECR alone, for a repository's own use.
         "kms:CreateGrant",
         "kms:RetireGrant",
+        # Of the bootstrap's bucket, which bears the qualifier and no project.
+        "kms:Decrypt",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
         # Before a tag counts a deploy needs these; they read a key, or have it rotate.
         "kms:DescribeKey",
         "kms:EnableKeyRotation",
@@ -148,7 +152,7 @@ def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> Non
         elsewhere = Request(
             action=request.action,
             resource=request.resource,
-            context={**request.context, "iam:passedtoservice": "lambda.amazonaws.com"},
+            context={**request.context, "iam:passedtoservice": "ecs-tasks.amazonaws.com"},
             complete=True,
         )
         assert not allows(given, elsewhere)

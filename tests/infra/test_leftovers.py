@@ -5,13 +5,14 @@ import pytest
 from sashiko.aws.leftovers import NAMED
 from tests.infra.variants import resources
 
-# Kept without being in the way of the next deploy: a key has no name and is found by its alias, a
-# policy goes with its bucket, the settings belong to the account, to grant twice is no error, and
-# an MLflow App is told from others by the id in its ARN.
+# Kept, or with a name, and not in the way of the next deploy: a key has no name and is found by its
+# alias, a policy goes with its bucket, a permission with its function, the settings belong to the
+# account, to grant twice is no error, and an MLflow App is told from others by the id in its ARN.
 HARMLESS = {
     "AWS::KMS::Key",
     "AWS::LakeFormation::DataLakeSettings",
     "AWS::LakeFormation::PrincipalPermissions",
+    "AWS::Lambda::Permission",
     "AWS::S3::BucketPolicy",
     "AWS::SageMaker::MlflowApp",
 }
@@ -20,7 +21,15 @@ WITHIN_VPC = {"AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint"}
 
 
 def _is_named(resource):
-    names = {"AliasName", "JobName", "LogGroupName", "ManagedPolicyName", "RoleName", "TagKey"}
+    names = {
+        "AliasName",
+        "FunctionName",
+        "JobName",
+        "LogGroupName",
+        "ManagedPolicyName",
+        "RoleName",
+        "TagKey",
+    }
     return bool({"Name", "BucketName", *names} & resource.get("Properties", {}).keys())
 
 

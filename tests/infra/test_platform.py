@@ -166,15 +166,17 @@ def test_budgets_of_this_account_alone_publish_and_the_named_people_hear(platfor
 
 def test_the_accounts_environment_keeps_the_logs_of_jobs_for_a_year(platform):
     found = resources(platform("prod"), "AWS::Logs::LogGroup").values()
-    groups = {item["Properties"]["LogGroupName"]: item["Properties"] for item in found}
+    every = {item["Properties"]["LogGroupName"]: item["Properties"] for item in found}
     key, statement = _key(platform("prod"), "LogsOfJobs")
+    groups = {name: group for name, group in every.items() if name.startswith("/aws/sagemaker/")}
 
     assert set(groups) == {"/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"}
-    assert {item["RetentionInDays"] for item in groups.values()} == {365}
-    assert all(item["KmsKeyId"] == {"Fn::GetAtt": [key, "Arn"]} for item in groups.values())
+    assert {item["RetentionInDays"] for item in every.values()} == {365}
+    assert all(item["KmsKeyId"] == {"Fn::GetAtt": [key, "Arn"]} for item in every.values())
     named = statement["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"]
     assert {arn.partition("log-group:")[2] for arn in named} == set(groups)
-    assert not resources(platform("account_off"), "AWS::Logs::LogGroup")
+    others = resources(platform("account_off"), "AWS::Logs::LogGroup").values()
+    assert not {item["Properties"]["LogGroupName"] for item in others} & set(groups)
 
 
 def test_alarms_and_the_notifier_alone_write_to_the_topic_too(platform, principals):

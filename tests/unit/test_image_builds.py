@@ -118,6 +118,15 @@ READ_BY_TORCH = {"onnx"}
 BUILD, FROM_THE_BASE, WITH_BOTO3 = {"setuptools"}, {"torch"}, {"botocore"}
 
 
+def test_mlflow_reaches_an_app_by_its_arn():
+    """By the plugin: without it mlflow knows no such scheme."""
+    from mlflow.tracking._tracking_service.utils import _get_store
+
+    store = _get_store("arn:aws:sagemaker:us-east-1:111122223333:mlflow-app/app-ABCDEF123456")
+
+    assert type(store).__module__.partition(".")[0] == "sagemaker_mlflow"
+
+
 def module_file(name):
     path = ROOT / "src" / name.replace(".", "/")
     return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)

@@ -3,13 +3,17 @@
 The project's own lie in ECR repositories of the account. `train` and `bias` are the job image with
 another default entrypoint: SageMaker starts a training image with the one argument `train`, and the
 bias image stands in for Clarify's, which is started without any. Nothing is looked up here.
+
+In an account their tags say what they are built from (`image_content`), so that a definition, a
+compile lock and a stack name the very image; on this machine, which builds none, the version.
 """
 
 from dataclasses import dataclass
 
 from sashiko import __version__
+from sashiko.aws.image_content import content_tag
 from sashiko.aws.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
-from sashiko.aws.names import prefix
+from sashiko.aws.names import own_repository
 from sashiko.errors import InputError
 from sashiko.settings import ImageName, Settings, file_of
 
@@ -101,15 +105,27 @@ class ImageBuild:
 
     Attributes:
         image: the image.
+        uri: what it is pushed as.
         dockerfile: relative to the root.
         target: the stage of it.
         base: AWS's image, for the build argument `BASE`.
     """
 
     image: OwnImage
+    uri: str
     dockerfile: str
     target: str
     base: AwsImage
+
+    @property
+    def repository(self) -> str:
+        """Returns the repository's name, such as `sashiko-dev/job`."""
+        return self.uri.partition("/")[2].rpartition(":")[0]
+
+    @property
+    def tag(self) -> str:
+        """Returns the tag, which says what the image is built from."""
+        return self.uri.rpartition(":")[2]
 
 
 def job_images(settings: Settings, target: str) -> JobImages:
@@ -125,10 +141,10 @@ def job_images(settings: Settings, target: str) -> JobImages:
             Clarify's image is to run on this machine.
     """
     _check_training(settings)
-    job, serving = _own(settings, "job"), _serving(settings, target)
+    job, serving = _own(settings, "job", "job-cpu"), _serving(settings, target)
     return JobImages(
         job=job,
-        train=_own(settings, "train"),
+        train=_own(settings, "train", "job-gpu"),
         bias=_bias(settings),
         compile=job if target == "cpu" else serving,
         serving=serving,
@@ -170,20 +186,28 @@ def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
     Raises:
         InputError: if AWS has a base not in the environment's region.
     """
+    images = job_images(settings, target)
+    needed = {image.uri for image in (*images.of_jobs(), images.serving)}
     bases = [aws_image(settings, name) for name in ("job-cpu", "job-gpu", f"serving-{target}")]
-    return tuple(build for base in bases for build in builds_from(base))
+    found = [build for base in bases for build in builds_from(settings, base)]
+    return tuple(build for build in found if build.uri in needed)
 
 
-def builds_from(base: AwsImage) -> tuple[ImageBuild, ...]:
+def builds_from(settings: Settings, base: AwsImage) -> tuple[ImageBuild, ...]:
     """Says how the project's images on one base are built."""
-    return tuple(
-        ImageBuild(
-            image=own,
-            dockerfile=_DOCKERFILES.get(own, "images/job/Dockerfile"),
-            target=own,
-            base=base,
-        )
-        for own in base.pin.builds
+    return tuple(_build(settings, own, base) for own in base.pin.builds)
+
+
+def _build(settings: Settings, own: OwnImage, base: AwsImage) -> ImageBuild:
+    dockerfile = _DOCKERFILES.get(own, "images/job/Dockerfile")
+    # Without the registry, which differs by region: one content has one tag everywhere.
+    tag = content_tag(dockerfile=dockerfile, target=own, base=base.uri.rpartition("/")[2])
+    return ImageBuild(
+        image=own,
+        uri=_own_uri(settings, own, tag),
+        dockerfile=dockerfile,
+        target=own,
+        base=base,
     )
 
 
@@ -199,7 +223,7 @@ def _check_training(settings: Settings) -> None:
 
 def _bias(settings: Settings) -> JobImage:
     if settings.bias.backend == "own":
-        return _own(settings, "bias")
+        return _own(settings, "bias", "job-cpu")
     if settings.environment == "local":
         raise InputError(
             f"{file_of('bias', settings.environment)}: key `bias.backend`: `clarify` is an image "
@@ -211,7 +235,7 @@ def _bias(settings: Settings) -> JobImage:
 def _serving(settings: Settings, target: str) -> JobImage:
     name, pin = pinned(f"serving-{target}")
     if pin.builds:
-        return _own(settings, "serving")
+        return _own(settings, "serving", name)
     return JobImage(
         uri=aws_image(settings, name).uri,
         entrypoint=_ENTRYPOINTS["serving"],
@@ -220,10 +244,16 @@ def _serving(settings: Settings, target: str) -> JobImage:
     )
 
 
-def _own(settings: Settings, name: OwnImage) -> JobImage:
-    repository = f"{prefix(settings)}/{name}"
-    uri = _uri(settings.account, settings.region, repository, __version__)
+def _own(settings: Settings, name: OwnImage, base: ImageName) -> JobImage:
+    if settings.environment == "local":
+        uri = _own_uri(settings, name, __version__)
+    else:
+        uri = _build(settings, name, aws_image(settings, base)).uri
     return JobImage(uri=uri, entrypoint=_ENTRYPOINTS[name])
+
+
+def _own_uri(settings: Settings, name: OwnImage, tag: str) -> str:
+    return _uri(settings.account, settings.region, own_repository(settings, name), tag)
 
 
 def _uri(account: str, region: str, repository: str, version: str) -> str:

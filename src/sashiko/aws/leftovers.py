@@ -55,6 +55,11 @@ NAMED = {
         absent=("InvalidRequestException",),
         answer="WorkGroup",
     ),
+    "AWS::CodeBuild::Project": _Named(
+        call=("codebuild", "list_builds_for_project"),
+        given={"projectName": ("Name",)},
+        absent=("ResourceNotFoundException",),
+    ),
     "AWS::ECR::Repository": _Named(
         call=("ecr", "list_images"),
         given={"repositoryName": ("RepositoryName",)},
@@ -96,6 +101,11 @@ NAMED = {
     ),
     "AWS::LakeFormation::Tag": _Named(
         call=("lakeformation", "get_lf_tag"), given={"TagKey": ("TagKey",)}
+    ),
+    "AWS::Lambda::Function": _Named(
+        call=("lambda", "get_function"),
+        given={"FunctionName": ("FunctionName",)},
+        absent=("ResourceNotFoundException",),
     ),
     "AWS::Logs::LogGroup": _Named(
         call=("logs", "describe_log_streams"),

@@ -18,6 +18,8 @@ Role = Literal[
     "etl",
     "etl-starter",
     "event-router",
+    "image-build",
+    "image-build-starter",
     "inference",
     "lake-formation",
     "mlflow",
@@ -56,6 +58,21 @@ def role_name(settings: Settings, role: Role) -> str:
 def device_check_prefix(settings: Settings) -> str:
     """Begins the names of all that a check on a device makes; an execution's id follows."""
     return f"{settings.project}-devicecheck-{settings.environment}"
+
+
+def own_repository(settings: Settings, image: str) -> str:
+    """Names the ECR repository of one of the project's own images."""
+    return f"{prefix(settings)}/{image}"
+
+
+def image_build_name(settings: Settings) -> str:
+    """Names the CodeBuild project that builds the project's own images."""
+    return f"{prefix(settings)}-image-build"
+
+
+def image_build_log_group(settings: Settings) -> str:
+    """Names the log group of the builds of images."""
+    return f"/{prefix(settings)}/image-build"
 
 
 def function_log_group(settings: Settings, role: Role) -> str:

@@ -24,7 +24,7 @@ def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
         typer.echo(json.dumps(_as_json(settings, found, lacking), indent=2))
         return
     for image in found:
-        builds = ", ".join(image.pin.builds)
+        builds = ", ".join(build.uri.rpartition("/")[2] for build in builds_from(settings, image))
         typer.echo(f"{image.name}: {image.uri}")
         typer.echo(f"  {f'builds {builds}' if builds else 'used as it is'}")
         typer.echo(f"  source: {image.pin.sources[0]}, {image.pin.checked}")
@@ -70,12 +70,13 @@ def _as_json(settings: Settings, found: list[AwsImage], lacking: list[str]) -> M
         "builds": [
             {
                 "image": build.image,
+                "uri": build.uri,
                 "dockerfile": build.dockerfile,
                 "target": build.target,
                 "base": build.base.uri,
             }
             for image in found
-            for build in builds_from(image)
+            for build in builds_from(settings, image)
         ],
         "lacking": lacking,
     }

@@ -29,6 +29,7 @@ def serve(account: str) -> BaseWSGIServer:
     from .clients import client_maker
     from .services import catalog, cloudformation, functions, s3
     from .services.cloudtrail import CloudTrail
+    from .services.codebuild import CodeBuild
     from .services.glue import Glue
     from .services.json_api import Front
     from .services.lake_formation import LakeFormation
@@ -40,6 +41,10 @@ def serve(account: str) -> BaseWSGIServer:
     server = make_server("127.0.0.1", 0, moto, threaded=True, request_handler=MotoRequestHandler)
     url = f"http://127.0.0.1:{server.port}"
     clients = client_maker(url)
+
+    @cache
+    def codebuild(region: str) -> CodeBuild:
+        return CodeBuild(account, region, lambda service: clients(service, region))
 
     @cache
     def glue(region: str) -> Glue:
@@ -59,6 +64,7 @@ def serve(account: str) -> BaseWSGIServer:
     functions.install(url)
     own = {
         "cloudtrail": lambda _: CloudTrail(),
+        "codebuild": codebuild,
         "glue": glue,
         "lakeformation": lake_formation,
         "sagemaker": sagemaker,

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from ..engine.errors import ResourceError
 from ..engine.resources import Place, Properties, ResourceType
+from ..engine.schema import validated
 
 _ANSWER = ("Status", "PhysicalResourceId", "StackId", "RequestId", "LogicalResourceId")
 
@@ -40,7 +41,7 @@ class CustomResource(ResourceType):
     def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         # Nothing tells of it but the function that answered for it.
         at.aws("lambda").get_function(FunctionName=wanted["ServiceToken"])
-        return wanted
+        return validated(self.name, at.region, wanted)
 
     def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
         return self._data.get((at.stack, at.logical_id), {})

@@ -79,10 +79,12 @@ class Permission(ResourceType):
         policy = at.aws("lambda").get_policy(FunctionName=wanted["FunctionName"])["Policy"]
         for statement in json.loads(policy)["Statement"]:
             if statement["Sid"] == physical_id:
+                # A template may give the name where the policy has the ARN.
+                named = (statement["Resource"], statement["Resource"].rpartition(":")[2])
                 principal, conditions = statement["Principal"], statement.get("Condition", {})
                 return {
                     "Action": statement["Action"],
-                    "FunctionName": statement["Resource"],
+                    "FunctionName": named[":" not in wanted["FunctionName"]],
                     "Principal": principal if isinstance(principal, str) else principal["Service"],
                     "SourceAccount": conditions.get("StringEquals", {}).get("AWS:SourceAccount"),
                     "SourceArn": conditions.get("ArnLike", {}).get("AWS:SourceArn"),

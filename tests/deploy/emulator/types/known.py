@@ -7,6 +7,7 @@ from . import (
     budgets,
     cdk,
     cloudwatch,
+    codebuild,
     custom_resource,
     ecr,
     endpoints,
@@ -28,7 +29,7 @@ from . import (
 )
 
 _SERVICES = (
-    athena, budgets, cdk, cloudwatch, ecr, endpoints, events, functions, glue, iam, kms,
+    athena, budgets, cdk, cloudwatch, codebuild, ecr, endpoints, events, functions, glue, iam, kms,
     lake_formation, logs, s3, sagemaker, security_groups, sns, sqs, ssm, step_functions, vpc,
 )  # fmt: skip
 

@@ -1,0 +1,208 @@
+"""The build of the environment's own images, in a deploy and by AWS: nobody needs Docker."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aws_cdk import CfnResource, CustomResource, Duration, IgnoreMode, RemovalPolicy
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_events as events
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk.aws_s3_assets import Asset
+from constructs import Construct
+
+from infra.components.python_function import PythonFunction
+from infra.security_rules.acknowledge import acknowledge
+from sashiko.aws.image_content import ROOT, ignore_rules
+from sashiko.aws.images import ImageBuild
+from sashiko.aws.names import image_build_log_group, image_build_name
+from sashiko.settings import Settings
+
+_MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+# CloudFormation waits for an hour at most; a build that waits and works shorter ends before that.
+_QUEUED_MINUTES: Final = 5
+_BUILD_MINUTES: Final = 50
+_WAIT_SECONDS: Final = 3_600
+_ENDED: Final = ["SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"]
+_LOGIN = "aws ecr get-login-password | docker login --username AWS --password-stdin"
+_COMMANDS: Final = {
+    "version": 0.2,
+    "phases": {
+        "pre_build": {
+            "commands": [f'{_LOGIN} "${{IMAGE%%/*}}"', f'{_LOGIN} "${{BASE%%/*}}"'],
+        },
+        "build": {
+            "commands": [
+                'docker build --file "$DOCKERFILE" --target "$TARGET" --build-arg BASE="$BASE" '
+                '--tag "$IMAGE" .',
+                'docker push "$IMAGE"',
+            ],
+        },
+    },
+}
+_WHY_NO_KEY = (
+    "It has neither artifacts nor a cache that a key would encrypt: the image lies in a repository "
+    "with the platform's key, the log in a group with it."
+)
+
+
+class ImageBuilds(Construct):
+    """A CodeBuild project, and a custom resource for each image that is to be there.
+
+    The image's tag says what it is built from: another content is another tag, and that is what
+    makes CloudFormation ask for a build. No digest crosses to another stack.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        builds: Sequence[ImageBuild],
+        repositories: Mapping[str, Construct],
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes the project and has it build what is not there.
+
+        Args:
+            scope: the Platform stack.
+            id: the construct's id.
+            settings: the environment.
+            builds: the images, in the order in which they are built.
+            repositories: name -> repository, which has to be there before its image.
+            key: encrypts the logs.
+            removal_policy: what becomes of the logs when the stack is destroyed.
+        """
+        super().__init__(scope, id)
+        self._settings = settings
+        log = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=image_build_log_group(settings),
+            retention=logs.RetentionDays.ONE_YEAR,
+            encryption_key=key,
+            removal_policy=removal_policy,
+        )
+        project = self._project(log)
+        starter = PythonFunction(
+            self,
+            "Starter",
+            settings=settings,
+            role="image-build-starter",
+            module="sashiko.functions.image_build",
+            description="Starts the build of an image and tells CloudFormation how it ended",
+            timeout=Duration.minutes(2),
+            key=key,
+            removal_policy=removal_policy,
+        )
+        news = self._news(starter.function)
+        # One after the other: a new account may run a single build at a time.
+        before: list[Construct] = [starter, *news]
+        for build in builds:
+            image = self._image(build, project, starter.function)
+            image.node.add_dependency(repositories[build.repository], *before)
+            before = [image]
+
+    def _project(self, log: logs.ILogGroup) -> codebuild.CfnProject:
+        source = Asset(
+            self,
+            "Source",
+            path=str(ROOT),
+            exclude=ignore_rules(),
+            ignore_mode=IgnoreMode.DOCKER,
+        )
+        project = codebuild.CfnProject(
+            self,
+            "Project",
+            name=image_build_name(self._settings),
+            description="Builds the project's own images on AWS's, and pushes them",
+            service_role=self._settings.role_arn("image-build"),
+            source=codebuild.CfnProject.SourceProperty(
+                type="S3",
+                location=f"{source.s3_bucket_name}/{source.s3_object_key}",
+                build_spec=json.dumps(_COMMANDS, indent=2),
+            ),
+            artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
+            environment=codebuild.CfnProject.EnvironmentProperty(
+                type="LINUX_CONTAINER",
+                image=_MACHINE,
+                compute_type="BUILD_GENERAL1_MEDIUM",  # 128 GB of disk: the CUDA image is large
+                privileged_mode=True,
+                environment_variables=[
+                    # SageMaker wants a plain manifest, not an index of one and its provenance.
+                    codebuild.CfnProject.EnvironmentVariableProperty(
+                        name="BUILDX_NO_DEFAULT_ATTESTATIONS", value="1"
+                    )
+                ],
+            ),
+            logs_config=codebuild.CfnProject.LogsConfigProperty(
+                cloud_watch_logs=codebuild.CfnProject.CloudWatchLogsConfigProperty(
+                    status="ENABLED", group_name=log.log_group_name
+                )
+            ),
+            timeout_in_minutes=_BUILD_MINUTES,
+            queued_timeout_in_minutes=_QUEUED_MINUTES,
+        )
+        acknowledge(
+            project,
+            {
+                "CB3": "`docker build` needs a Docker engine, which CodeBuild starts in privileged "
+                "mode alone. Its role pulls AWS's bases and pushes to the own repositories.",
+                "CB4": _WHY_NO_KEY,
+                "CKV_AWS_147": _WHY_NO_KEY,
+            },
+        )
+        return project
+
+    def _news(self, starter: lambda_.IFunction) -> list[Construct]:
+        """Has the function called when a build has ended, however it has."""
+        rule = events.CfnRule(
+            self,
+            "Ended",
+            name=f"{image_build_name(self._settings)}-ended",
+            description="Tells whoever started an image's build that it has ended",
+            event_pattern={
+                "source": ["aws.codebuild"],
+                "detail-type": ["CodeBuild Build State Change"],
+                "detail": {
+                    "build-status": _ENDED,
+                    "project-name": [image_build_name(self._settings)],
+                },
+            },
+            targets=[events.CfnRule.TargetProperty(id="starter", arn=starter.function_arn)],
+        )
+        permission = lambda_.CfnPermission(
+            self,
+            "EndedCalls",
+            action="lambda:InvokeFunction",
+            function_name=starter.function_name,
+            principal="events.amazonaws.com",
+            source_arn=rule.attr_arn,
+        )
+        return [rule, permission]
+
+    def _image(
+        self, build: ImageBuild, project: CfnResource, starter: lambda_.IFunction
+    ) -> Construct:
+        image = CustomResource(
+            self,
+            f"{build.image}-on-{build.base.name}",
+            resource_type="Custom::ImageBuild",
+            service_token=starter.function_arn,
+            service_timeout=Duration.seconds(_WAIT_SECONDS),
+            properties={
+                "Project": image_build_name(self._settings),
+                "Repository": build.repository,
+                "Tag": build.tag,
+                "Image": build.uri,
+                "Dockerfile": build.dockerfile,
+                "Target": build.target,
+                "Base": build.base.uri,
+            },
+        )
+        image.node.add_dependency(project)
+        return image

@@ -1,0 +1,114 @@
+"""Has CodeBuild build an image in a deploy, and tells CloudFormation how that ended.
+
+A build takes longer than a function may: the first call starts it and leaves CloudFormation
+waiting; EventBridge calls again when CodeBuild has ended it, be it well, by a failure, its time or
+a person's stop. What counts in the end is whether the tag is there: a tag never moves, and says
+what the image is built from, so a deploy that is tried again builds nothing twice.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from sashiko.functions.custom_resource import Answer, Request, read_request, respond, send
+
+# Of the build: CloudFormation's request, which the build itself has no use for.
+REQUEST = "CLOUDFORMATION_REQUEST"
+_FOR_THE_BUILD = {
+    "IMAGE": "Image",
+    "DOCKERFILE": "Dockerfile",
+    "TARGET": "Target",
+    "BASE": "Base",
+}
+
+
+def handler(event: Mapping[str, Any], _context: object) -> None:
+    """Takes CloudFormation's requests, and EventBridge's news of a build that has ended."""
+    if "RequestType" in event:
+        respond(event, _start)
+    else:
+        _finish(event["detail"]["build-id"].rpartition("/")[2])  # of an ARN
+
+
+def _start(request: Request) -> Answer | None:
+    wanted = request.properties
+    answer = Answer(physical_id=wanted["Repository"])
+    # Images go with their repository.
+    if request.kind == "Delete" or _is_there(wanted):
+        return answer
+    own = {name: wanted[key] for name, key in _FOR_THE_BUILD.items()} | {REQUEST: _event(request)}
+    build = boto3.client("codebuild").start_build(
+        projectName=wanted["Project"],
+        environmentVariablesOverride=[
+            {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in own.items()
+        ],
+    )["build"]
+    print(f"{wanted['Image']}: started {build['id']}")
+    return None
+
+
+def _finish(build_id: str) -> None:
+    (build,) = boto3.client("codebuild").batch_get_builds(ids=[build_id])["builds"]
+    given = {item["name"]: item["value"] for item in build["environment"]["environmentVariables"]}
+    if REQUEST not in given:
+        print(f"{build_id}: a person has started it, and nobody waits")
+        return
+    request = read_request(json.loads(given[REQUEST]))
+    there = _is_there(request.properties)
+    send(
+        request,
+        Answer(
+            physical_id=request.properties["Repository"],
+            failure=None if there else _failure(request, build),
+        ),
+    )
+
+
+def _is_there(wanted: Mapping[str, Any]) -> bool:
+    try:
+        boto3.client("ecr").describe_images(
+            repositoryName=wanted["Repository"], imageIds=[{"imageTag": wanted["Tag"]}]
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ImageNotFoundException":
+            raise
+        return False
+    return True
+
+
+def _failure(request: Request, build: Mapping[str, Any]) -> str:
+    said = [
+        context["message"]
+        for phase in build.get("phases", ())
+        if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"
+        for context in phase.get("contexts", ())
+        if context.get("message")
+    ]
+    words = [
+        f"{request.properties['Image']} is not there: its build ended as {build['buildStatus']}",
+        *said[:1],
+        f"its log: {build.get('logs', {}).get('deepLink', build['id'])}",
+    ]
+    return "; ".join(words)
+
+
+def _event(request: Request) -> str:
+    """Writes a request as the event that it was read from, with what `_finish` needs of it.
+
+    A build takes some 5,500 characters of variables, and the link alone may have 2,000.
+    """
+    kept = ("Image", "Repository", "Tag")
+    return json.dumps(
+        {
+            "RequestType": request.kind,
+            "ResponseURL": request.url,
+            "StackId": request.stack,
+            "RequestId": request.id,
+            "LogicalResourceId": request.resource,
+            "PhysicalResourceId": request.physical_id,
+            "ResourceProperties": {key: request.properties[key] for key in kept},
+        }
+    )

@@ -1,0 +1,111 @@
+"""The builds of images: what they read, what they may do, and who tells CloudFormation."""
+
+import json
+
+import pytest
+
+from sashiko.aws.environment import read_environment
+from sashiko.aws.image_content import copied_files
+from sashiko.aws.images import image_builds
+from tests.infra.variants import ROOT, all_before, resources, settings_of, synthesized
+
+
+@pytest.fixture(scope="session")
+def platform(templates):
+    return templates("dev")["Platform"]
+
+
+@pytest.fixture(scope="session")
+def project(platform):
+    (found,) = resources(platform, "AWS::CodeBuild::Project").values()
+    return found["Properties"]
+
+
+@pytest.fixture(scope="session")
+def principals():
+    """Role -> what dev's templates let it do."""
+    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    return {principal.name: principal for principal in dev.principals}
+
+
+def test_each_image_is_asked_for_by_the_tag_of_its_content(platform):
+    asked = {r["Properties"]["Image"] for r in resources(platform, "Custom::ImageBuild").values()}
+    assert asked == {build.uri for build in image_builds(settings_of("dev"), "cpu")}
+
+
+def test_an_image_comes_after_its_repository_and_after_whoever_tells_of_its_end(platform):
+    repositories = {
+        item["Properties"]["RepositoryName"]: name
+        for name, item in resources(platform, "AWS::ECR::Repository").items()
+    }
+    kinds = ("AWS::CodeBuild::Project", "AWS::Events::Rule", "AWS::Lambda::Permission")
+    tells = {name for kind in kinds for name in resources(platform, kind)}
+    for name, item in resources(platform, "Custom::ImageBuild").items():
+        before = all_before(platform, name)
+        assert {repositories[item["Properties"]["Repository"]], *tells} <= before
+
+
+def test_images_are_built_one_after_the_other(platform):
+    """A new account may run a single build at a time."""
+    names = resources(platform, "Custom::ImageBuild")
+    before = sorted(len(all_before(platform, name) & set(names)) for name in names)
+    assert before == list(range(len(names)))
+
+
+def test_the_source_is_what_the_dockerfiles_copy_and_nothing_else(project):
+    folder = synthesized("dev")
+    key = project["Source"]["Location"].rpartition("/")[2].removesuffix(".zip")
+    asset = folder / f"asset.{key}"
+    found = {path.relative_to(asset).as_posix() for path in asset.rglob("*") if path.is_file()}
+    files = {build.dockerfile for build in image_builds(settings_of("dev"), "cpu")}
+    copied = {path.relative_to(ROOT).as_posix() for file in files for path in copied_files(file)}
+    assert found == files | copied
+
+
+def test_a_build_ends_before_cloudformation_stops_waiting(platform, project):
+    longest = project["QueuedTimeoutInMinutes"] + project["TimeoutInMinutes"]
+    for item in resources(platform, "Custom::ImageBuild").values():
+        assert longest * 60 < int(item["Properties"]["ServiceTimeout"]) <= 3_600
+
+
+def test_each_way_that_a_build_ends_is_told(platform):
+    (rule,) = resources(platform, "AWS::Events::Rule").values()
+    detail = rule["Properties"]["EventPattern"]["detail"]
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html
+    ends = {"FAILED", "FAULT", "STOPPED", "SUCCEEDED", "TIMED_OUT"}
+    assert set(detail["build-status"]) == ends
+    assert detail["project-name"] == ["sashiko-dev-image-build"]
+
+
+def test_the_build_pulls_by_the_base_that_it_is_given_and_pushes_its_tag(project):
+    text = json.dumps(json.loads(project["Source"]["BuildSpec"]))
+    for part in ('--build-arg BASE=\\"$BASE\\"', '--target \\"$TARGET\\"', 'push \\"$IMAGE\\"'):
+        assert part in text
+    assert project["Environment"]["PrivilegedMode"] is True
+    assert "VpcConfig" not in project
+
+
+@pytest.mark.control("AC-6")
+def test_a_build_pushes_to_the_own_repositories_alone(principals):
+    build, ours = principals["image-build"], "arn:aws:ecr:us-east-1:111122223333:repository"
+    aws = "arn:aws:ecr:us-east-1:763104351884:repository/pytorch"
+    assert build.may("ecr:PutImage", f"{ours}/sashiko-dev/job")
+    assert build.may("ecr:BatchGetImage", aws)
+    for elsewhere in (aws, f"{ours}/sashiko-prod/job", f"{ours}/others"):
+        assert not build.may("ecr:PutImage", elsewhere)
+    for action in ("s3:PutObject", "sagemaker:CreateModelPackage", "iam:PassRole", "kms:Sign"):
+        assert not build.may(action, "*")
+
+
+@pytest.mark.control("AC-6")
+def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
+    starter, place = principals["image-build-starter"], "arn:aws:codebuild:us-east-1:111122223333"
+    assert starter.may("codebuild:StartBuild", f"{place}:project/sashiko-dev-image-build")
+    assert not starter.may("codebuild:StartBuild", f"{place}:project/sashiko-prod-image-build")
+    for action in ("ecr:PutImage", "s3:GetObject", "iam:PassRole", "lambda:InvokeFunction"):
+        assert not starter.may(action, "*")
+
+
+def test_nobody_else_pushes_an_image(principals):
+    pushes = {name for name, role in principals.items() if role.may("ecr:PutImage", "*")}
+    assert pushes == {"image-build"}
