@@ -21,6 +21,8 @@ from infra.stacks.lake_formation_account import LakeFormationAccount
 from infra.stacks.network import Network
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
+from infra.stacks.serving import Serving
+from sashiko.aws.preflight import expected_version
 from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
@@ -62,6 +64,18 @@ def add_stacks(
             platform=platform,
         )
     )
+    for recipe in recipes:
+        if expected := expected_version(settings, recipe):
+            stacks.append(
+                Serving(
+                    app,
+                    settings=settings,
+                    recipe=recipe,
+                    expected=expected,
+                    network=network,
+                    lake=lake,
+                )
+            )
     for before, after in pairwise(stacks):
         after.add_stack_dependency(before)
 

@@ -88,6 +88,7 @@ PLACES: Mapping[Role, Places] = {
     ),
     # It decides by verdicts, and sees nothing else of what its jobs made.
     "pipeline": Places(reads=("runs/*/verdict/verdict.json",)),
+    "preflight": Places(reads=(_MODELS,)),
     "registrar": Places(
         reads=(
             "config/*",

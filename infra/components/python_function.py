@@ -60,6 +60,7 @@ class PythonFunction(Construct):
         module: str,
         description: str,
         timeout: Duration,
+        memory: int = 256,
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -73,6 +74,7 @@ class PythonFunction(Construct):
             module: where its `handler(event, context)` is, such as `sashiko.functions.x`.
             description: what it is for; a person reads it in the console.
             timeout: when Lambda ends it; 15 minutes at most.
+            memory: in MB; its share of a CPU grows with it.
             key: encrypts its log.
             removal_policy: what becomes of the log when the stack is destroyed.
         """
@@ -99,7 +101,7 @@ class PythonFunction(Construct):
                 code=code,
                 role=iam.Role.from_role_arn(self, "Role", settings.role_arn(role), mutable=False),
                 timeout=timeout,
-                memory_size=256,
+                memory_size=memory,
                 log_group=group,
             )
         acknowledge(self.function, _WHY)

@@ -231,6 +231,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "image-build-starter": starting_builds,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,
+    "preflight": _registry,
     "registrar": _registrar,
     "registry-reader": _registry,
 }

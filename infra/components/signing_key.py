@@ -1,4 +1,4 @@
-"""The key that a model's manifest is signed with: the registrar signs, everybody may verify."""
+"""The key that a model's manifest is signed with: the registrar signs, the preflight verifies."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ class SigningKey(Construct):
     def __init__(
         self, scope: Construct, id: str, *, settings: Settings, removal_policy: RemovalPolicy
     ) -> None:
-        """Makes the key and lets the registrar sign with it."""
+        """Makes the key, lets the registrar sign with it and the preflight verify."""
         super().__init__(scope, id)
         # KMS rotates no asymmetric key: what it signed must stay verifiable.
         key = kms.Key(
@@ -65,4 +65,12 @@ class SigningKey(Construct):
                 allow(["kms:Sign"], [key.key_arn], conditions=digests),
                 allow(["kms:DescribeKey", "kms:GetPublicKey"], [key.key_arn]),
             ],
+        )
+        RolePolicy(
+            self,
+            "Verify",
+            settings=settings,
+            role="preflight",
+            description="Verifies the manifest of a model",
+            statements=[allow(["kms:Verify"], [key.key_arn], conditions=digests)],
         )

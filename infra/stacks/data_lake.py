@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.artifact_access import ArtifactAccess
+from infra.components.capture import Capture
 from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
@@ -130,6 +131,9 @@ class DataLake(EnvironmentStack):
         for keys in STAGED:
             artifacts.only("deployer", actions=["s3:PutObject"], below=keys.removesuffix("*"))
             artifacts.write_once(below=keys.removesuffix("*"))
+        Capture(
+            self, "Capture", settings=self.settings, logs=logs, removal_policy=self.removal_policy
+        )
         self._explain(logs)
         return raw, curated, snapshots, artifacts
 
@@ -150,7 +154,7 @@ class DataLake(EnvironmentStack):
                 logs.policy,
                 {
                     f"wildcard[Resource::{arn}/{bucket}/*]": reason
-                    for bucket in ("raw", "curated", "snapshots", "artifacts")
+                    for bucket in ("raw", "curated", "snapshots", "artifacts", "capture")
                 },
             )
 

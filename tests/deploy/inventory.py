@@ -33,12 +33,23 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
         ("list_data_cells_filter", "DataCellsFilters", None),
         ("list_resources", "ResourceInfoList", "ResourceArn"),
     ),
+    "cloudwatch": (
+        ("describe_alarms", "MetricAlarms", "AlarmName"),
+        ("list_dashboards", "DashboardEntries", "DashboardName"),
+    ),
+    "application-autoscaling": (
+        ("describe_scalable_targets", "ScalableTargets", "ResourceId"),
+        ("describe_scaling_policies", "ScalingPolicies", "PolicyARN"),
+    ),
     "budgets": (("describe_budgets", "Budgets", "BudgetName"),),
     "ecr": (("describe_repositories", "repositories", "repositoryName"),),
     "sagemaker": (
         ("list_mlflow_apps", "Summaries", "Arn"),
         ("list_model_package_groups", "ModelPackageGroupSummaryList", "ModelPackageGroupName"),
         ("list_pipelines", "PipelineSummaries", "PipelineName"),
+        ("list_models", "Models", "ModelName"),
+        ("list_endpoint_configs", "EndpointConfigs", "EndpointConfigName"),
+        ("list_endpoints", "Endpoints", "EndpointName"),
     ),
     "sns": (("list_topics", "Topics", "TopicArn"),),
     "events": (("list_rules", "Rules", "Arn"),),
@@ -69,6 +80,8 @@ def _names(
         # Thousands of AWS's own policies are no part of an account.
         "list_policies": {"Scope": "Local"},
         "describe_budgets": {"AccountId": emulator.account},
+        "describe_scalable_targets": {"ServiceNamespace": "sagemaker"},
+        "describe_scaling_policies": {"ServiceNamespace": "sagemaker"},
     }.get(operation, {})
     answer = getattr(emulator.client(service), operation)(**given)
     assert not answer.get("NextToken") and not answer.get("IsTruncated"), operation

@@ -20,11 +20,29 @@ lake_formation: {account_stack: true}
 budget: {amount: 500, covers: environment}
 alerts: {emails: [ops@example.com]}
 """
+PACKAGE = "arn:aws:sagemaker:us-east-1:{}:model-package/sashiko-{}-complaint-triage/3"
+SERVING = """\
+serving:
+  enabled: true
+  model_package_arn: {arn}
+  min_instances: {least}
+  max_instances: 4
+"""
 VARIANTS = {
     "dev": ("dev", DEV + "lake_formation: {account_stack: true}\n"),
     "account_off": ("dev", DEV),
     "iam_only": ("dev", DEV + "lake_formation: {mode: iam_only}\n"),
     "prod": ("prod", PROD),
+    "serving": (
+        "dev",
+        DEV
+        + "lake_formation: {account_stack: true}\n"
+        + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=1),
+    ),
+    "serving_prod": (
+        "prod",
+        PROD + SERVING.format(arn=PACKAGE.format("444455556666", "prod"), least=2),
+    ),
 }
 
 

@@ -26,14 +26,15 @@ Role = Literal[
     "notifier",
     "pipeline",
     "pipeline-starter",
+    "preflight",
     "registrar",
     "registry-reader",
     "training",
 ]
-Bucket = Literal["raw", "curated", "snapshots", "artifacts", "logs"]
+Bucket = Literal["raw", "curated", "snapshots", "artifacts", "capture", "logs"]
 SnapshotView = Literal["training", "facets"]
 SnapshotFolder = Literal["training", "facets", "weights"]
-KeyDomain = Literal["lake", "snapshots", "ml", "logs", "network", "platform", "signing"]
+KeyDomain = Literal["lake", "snapshots", "ml", "capture", "logs", "network", "platform", "signing"]
 
 # Folder of the artifacts bucket for the signed files of registered models. Jobs that train write
 # elsewhere, so that none can change what a package points to.
@@ -96,6 +97,11 @@ def snapshots_uri(settings: Settings, folder: SnapshotFolder) -> str:
 def key_alias(settings: Settings, domain: KeyDomain) -> str:
     """Names the KMS key of a domain."""
     return f"alias/{prefix(settings)}-{domain}"
+
+
+def key_alias_arn(settings: Settings, domain: KeyDomain) -> str:
+    """Returns the ARN of a key's alias, where a service takes one in a key's place."""
+    return f"arn:aws:kms:{settings.region}:{settings.account}:{key_alias(settings, domain)}"
 
 
 def database_name(settings: Settings) -> str:

@@ -16,13 +16,14 @@ FOUND = 4  # apart from 1, an error, and from 3, a gate
 def audit(
     env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
 ) -> None:
-    """Compare the account's Lake Formation with the synthesized templates; it only reads.
+    """Compare the account's lake and endpoint with the synthesized templates; it only reads.
 
     A note is about what others may have put there, such as another administrator, and is no
     difference. Exit status: 0 no difference, 4 some, 1 an error.
     """
     from sashiko.aws.account import Account
     from sashiko.aws.audit import compare
+    from sashiko.aws.audit_serving import serving
     from sashiko.aws.environment import read_environment
     from sashiko.aws.live import read_live
 
@@ -38,7 +39,7 @@ def audit(
             "lists to others only what they were granted: what is missing below may be there",
             file=sys.stderr,
         )
-    differences = compare(environment, live)
+    differences = [*compare(environment, live), *serving(account, environment)]
     drift = [item for item in differences if item.kind != "note"]
     notes = len(differences) - len(drift)
     if json_:

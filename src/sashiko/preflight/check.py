@@ -52,8 +52,7 @@ def check(
     files = signed_files(clients, _place_of(container, expected), signing_key=expected.signing_key)
     _check_artifact(files, expected)
     _check_gates(files, expected)
-    lock = files.json(_LOCK)
-    if problems := list(_lock_problems(lock, expected)):
+    if problems := list(_lock_problems(files, expected)):
         raise RefusedError(
             f"{expected.model_package_arn} was compiled for another endpoint: "
             f"{'; '.join(problems)}. Change the settings back, or run the pipeline with these"
@@ -120,8 +119,10 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
             )
 
 
-def _lock_problems(lock: Mapping[str, Any], expected: Expected) -> Iterator[str]:
-    image = expected.image.rpartition("/")[2]
+def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
+    lock, image = files.json(_LOCK), expected.image.rpartition("/")[2]
+    if lock.get("artifact_sha256") != files.digests[_ARTIFACT]:
+        yield "it is another artifact's lock"
     if lock.get("target") != expected.target:
         yield (
             f"compile.target is {lock.get('target')}, the endpoint's {expected.target} on "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.files import write_json
+from sashiko.files import sha256_file, write_json
 from sashiko.preflight.check import Passed, check
 from sashiko.preflight.expected import Expected
 from sashiko.preflight.signed_files import Clients
@@ -88,12 +88,13 @@ def write_evidence(
     """
     folder = gather(root)
     (folder / "model.tar.gz").write_bytes(artifact)
-    for gate in ("data-quality", "model-quality", "bias"):
+    for gate in ("data-quality", "data-quality-facets", "model-quality", "bias"):
         write_json(
             folder / gate / "verdict.json",
             {"gate": gate, "passed": gate != failed, "summary": f"{gate}: said so"},
         )
-    write_json(folder / "compile-lock.json", dict(lock))
+    archive = sha256_file(folder / "model.tar.gz")
+    write_json(folder / "compile-lock.json", {"artifact_sha256": archive, **lock})
     write_json(folder / "decision.json", {"threshold": 0.43})
     seal(folder)
     return folder

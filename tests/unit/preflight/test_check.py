@@ -19,7 +19,7 @@ INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "work
 def test_a_version_that_holds_passes_with_its_signed_threshold(version: Version) -> None:
     passed = version.check()
     assert passed.threshold == "0.43"
-    assert passed.files == 11
+    assert passed.files == 12
 
 
 def test_it_only_reads(version: Version) -> None:
@@ -108,6 +108,7 @@ def test_a_signature_that_is_none_is_refused(version: Version, content: bytes) -
     [
         ({"target": "inf2"}, {}, "compile.target is inf2, the endpoint's cpu on ml.c6i.xlarge"),
         ({}, INF2, "compile.target is cpu, the endpoint's inf2 on ml.inf2.xlarge"),
+        ({"artifact_sha256": "0" * 64}, {}, "it is another artifact's lock"),
         ({"image": "serving:0"}, {}, "its image is serving:0, the endpoint's serving:1"),
         (
             {"target": "inf2", "cores": 2},

@@ -21,7 +21,10 @@ name, answer = sys.argv[1:]
 module, _, function = name.rpartition(".")
 sys.path.insert(0, ".")
 handler = getattr(importlib.import_module(module), function)
-result = handler(json.load(sys.stdin), types.SimpleNamespace(aws_request_id="emulated"))
+context = types.SimpleNamespace(
+    aws_request_id="emulated", get_remaining_time_in_millis=lambda: 900_000
+)
+result = handler(json.load(sys.stdin), context)
 pathlib.Path(answer).write_text(json.dumps(result))
 """
 

@@ -7,7 +7,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.sagemaker.models import sagemaker_backends
 
+from .hosting import Hosting
 from .json_api import Handler, ServiceError
+from .lineage import Lineage
 
 
 class SageMaker:
@@ -19,6 +21,7 @@ class SageMaker:
         self._aws = aws
         self._apps: dict[str, dict[str, Any]] = {}
         self._tagged: dict[str, list[dict[str, str]]] = {}
+        self._hosting = Hosting(self._place, self._registry, aws)
         self.operations: dict[str, Handler] = {
             "CreateMlflowApp": self._create,
             "DescribeMlflowApp": lambda request: self._get(request["Arn"]),
@@ -30,6 +33,8 @@ class SageMaker:
             "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": []},
             "DeleteModelPackage": self._delete_package,
             "DeleteModelPackageGroup": self._delete_group,
+            **self._hosting.operations,
+            **Lineage(self._place).operations,
         }
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +81,8 @@ class SageMaker:
         arn = request["ResourceArn"]
         if arn in self._apps:
             return {"Tags": self._tagged[arn]}
+        if arn in self._hosting.tagged:
+            return {"Tags": self._hosting.tagged[arn]}
         return {"Tags": self._registry.list_tags(arn=arn)[0]}
 
     def _delete_package(self, request: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
-"""CloudWatch: alarms."""
+"""CloudWatch: alarms and dashboards."""
 
+import json
 from typing import Any
 
 from ..engine.errors import AbsentError, ResourceError
@@ -13,8 +14,9 @@ class Alarm(ResourceType):
     updated = frozenset(
         {
             "ActionsEnabled", "AlarmActions", "AlarmDescription", "ComparisonOperator",
-            "DatapointsToAlarm", "Dimensions", "EvaluationPeriods", "MetricName", "Namespace",
-            "OKActions", "Period", "Statistic", "Tags", "Threshold", "TreatMissingData",
+            "DatapointsToAlarm", "Dimensions", "EvaluationPeriods", "ExtendedStatistic",
+            "MetricName", "Namespace", "OKActions", "Period", "Statistic", "Tags", "Threshold",
+            "TreatMissingData",
         }
     )  # fmt: skip
     handled = updated | {"AlarmName"}
@@ -57,4 +59,29 @@ def _find(at: Place, name: str) -> list[dict[str, Any]]:
     return list(found)
 
 
-TYPES = (Alarm,)
+class Dashboard(ResourceType):
+    name = "AWS::CloudWatch::Dashboard"
+    updated = frozenset({"DashboardBody"})
+    handled = updated | {"DashboardName", "Tags"}
+
+    def create(self, at: Place, wanted: Properties) -> str:
+        self._put(at, wanted["DashboardName"], wanted)
+        return str(wanted["DashboardName"])
+
+    def _put(self, at: Place, name: str, wanted: Properties) -> None:
+        json.loads(wanted["DashboardBody"])
+        at.aws("cloudwatch").put_dashboard(
+            DashboardName=name, DashboardBody=wanted["DashboardBody"]
+        )
+
+    def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
+        self._put(at, physical_id, new)
+
+    def delete(self, at: Place, physical_id: str, had: Properties) -> None:
+        at.aws("cloudwatch").delete_dashboards(DashboardNames=[physical_id])
+
+    def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        return dict(at.aws("cloudwatch").get_dashboard(DashboardName=physical_id))
+
+
+TYPES = (Alarm, Dashboard)

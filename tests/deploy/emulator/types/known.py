@@ -14,12 +14,14 @@ from . import (
     events,
     functions,
     glue,
+    hosting,
     iam,
     kms,
     lake_formation,
     logs,
     s3,
     sagemaker,
+    scaling,
     security_groups,
     sns,
     sqs,
@@ -29,8 +31,9 @@ from . import (
 )
 
 _SERVICES = (
-    athena, budgets, cdk, cloudwatch, codebuild, ecr, endpoints, events, functions, glue, iam, kms,
-    lake_formation, logs, s3, sagemaker, security_groups, sns, sqs, ssm, step_functions, vpc,
+    athena, budgets, cdk, cloudwatch, codebuild, ecr, endpoints, events, functions, glue, hosting,
+    iam, kms, lake_formation, logs, s3, sagemaker, scaling, security_groups, sns, sqs, ssm,
+    step_functions, vpc,
 )  # fmt: skip
 
 

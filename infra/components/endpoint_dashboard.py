@@ -1,0 +1,83 @@
+"""An endpoint at a glance."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from sashiko.aws.endpoint_spec import VARIANT
+from sashiko.settings import Settings
+
+_INVOCATIONS = "AWS/SageMaker"
+_INSTANCES = "/aws/sagemaker/Endpoints"
+# Of the instances, by what serves.
+_UTILIZATION = {
+    "cpu": ("CPUUtilization", "MemoryUtilization", "DiskUtilization"),
+    "gpu": ("GPUUtilization", "GPUMemoryUtilization", "MemoryUtilization", "DiskUtilization"),
+    "inf2": ("CPUUtilization", "MemoryUtilization", "DiskUtilization"),
+}
+
+
+class EndpointDashboard(Construct):
+    """Requests, errors, latency, and how full the instances are."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, endpoint: str, target: str
+    ) -> None:
+        """Makes the dashboard of `endpoint`, which has its name."""
+        super().__init__(scope, id)
+        self._region = settings.region
+        self._of = {"EndpointName": endpoint, "VariantName": VARIANT}
+        latency = {
+            f"{metric} {statistic}": (metric, statistic)
+            for metric in ("ModelLatency", "OverheadLatency")
+            for statistic in ("p50", "p99")
+        }
+        errors = {
+            f"{kind}, share": (f"Invocation{kind}Errors", "Average") for kind in ("4XX", "5XX")
+        }
+        requests = {
+            "Requests": ("Invocations", "Sum"),
+            "Requests an instance": ("InvocationsPerInstance", "Sum"),
+        }
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=endpoint,
+            widgets=[
+                [self._graph("Requests", requests), self._graph("Errors", errors)],
+                [
+                    self._graph("Latency, microseconds", latency),
+                    self._graph(
+                        "Instances, percent",
+                        {metric: (metric, "Average") for metric in _UTILIZATION[target]},
+                        namespace=_INSTANCES,
+                    ),
+                ],
+            ],
+        )
+
+    def _graph(
+        self,
+        title: str,
+        lines: Mapping[str, tuple[str, str]],
+        *,
+        namespace: str = _INVOCATIONS,
+    ) -> cloudwatch.GraphWidget:
+        return cloudwatch.GraphWidget(
+            title=title,
+            width=12,
+            left=[
+                cloudwatch.Metric(
+                    namespace=namespace,
+                    metric_name=metric,
+                    dimensions_map=self._of,
+                    statistic=statistic,
+                    period=Duration.minutes(1),
+                    label=label,
+                    region=self._region,
+                )
+                for label, (metric, statistic) in lines.items()
+            ],
+        )

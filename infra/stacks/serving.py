@@ -1,0 +1,91 @@
+"""The endpoint of an approved version, and all that watches it."""
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.components.endpoint_alarms import EndpointAlarms
+from infra.components.endpoint_dashboard import EndpointDashboard
+from infra.components.endpoint_scaling import EndpointScaling
+from infra.components.model_endpoint import ModelEndpoint
+from infra.components.preflight import Preflight
+from infra.components.served_model import ServedModel
+from infra.stacks.base import EnvironmentStack
+from infra.stacks.data_lake import DataLake
+from infra.stacks.network import Network
+from sashiko.aws.endpoint_spec import endpoint_name, endpoint_spec
+from sashiko.preflight.expected import Expected
+from sashiko.recipe import Recipe
+from sashiko.settings import Settings
+
+
+class Serving(EnvironmentStack):
+    """Serves one version; nothing else in the account makes, changes or deletes an endpoint."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        recipe: Recipe,
+        expected: Expected,
+        network: Network,
+        lake: DataLake,
+    ) -> None:
+        """Makes the endpoint.
+
+        Args:
+            scope: the app.
+            settings: the environment.
+            recipe: whose models are served.
+            expected: the version, and what it has to be.
+            network: where it runs.
+            lake: whose key encrypts the preflight's log.
+
+        Raises:
+            InputError: if there is no image for the recipe's target.
+        """
+        super().__init__(
+            scope,
+            "Serving",
+            settings=settings,
+            stateful=False,
+            description="The endpoint of the approved version, its scaling, alarms and preflight",
+        )
+        name, spec = endpoint_name(settings, recipe), endpoint_spec(settings, recipe.compile.target)
+        preflight = Preflight(
+            self,
+            "Preflight",
+            settings=settings,
+            expected=expected,
+            key=kms.Key.from_key_arn(self, "LogsKey", lake.key_arns["logs"]),
+            removal_policy=self.removal_policy,
+        )
+        model = ServedModel(
+            self,
+            "Served",
+            settings=settings,
+            spec=spec,
+            package_arn=expected.model_package_arn,
+            threshold=preflight.threshold,
+            subnet_ids=network.subnet_ids,
+            group_id=network.jobs_group_id,
+        )
+        alarms = EndpointAlarms(self, "Alarms", settings=settings, endpoint=name)
+        endpoint = ModelEndpoint(
+            self,
+            "Serving",
+            settings=settings,
+            spec=spec,
+            name=name,
+            model=model,
+            rollback_alarms=alarms.rollback,
+        )
+        # A deployment looks for the alarms that it is given.
+        endpoint.node.add_dependency(alarms)
+        scaling = EndpointScaling(self, "Scaling", settings=settings, endpoint=name)
+        scaling.node.add_dependency(endpoint)
+        dashboard = EndpointDashboard(
+            self, "Watched", settings=settings, endpoint=name, target=spec.target
+        )
+        for part in (model, alarms, endpoint, scaling, dashboard):
+            part.node.add_dependency(preflight)

@@ -1,0 +1,169 @@
+"""SageMaker's models and endpoints: moto's take no Inferentia, and update no endpoint."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .json_api import Handler, ServiceError
+
+Record = dict[str, Any]
+_KEPT = ("DesiredInstanceCount", "CurrentInstanceCount", "DesiredWeight", "CurrentWeight")
+
+
+class Hosting:
+    """Models, configurations and endpoints; an endpoint is in service when its call returns.
+
+    Attributes:
+        operations: those of the API that it takes over.
+        tagged: ARN -> tags, of what is there.
+    """
+
+    def __init__(self, place: str, registry: Any, aws: Callable[[str], Any]) -> None:
+        self._place = place
+        self._registry = registry
+        self._aws = aws
+        self._kept: dict[str, dict[str, Record]] = {
+            kind: {} for kind in ("Model", "EndpointConfig", "Endpoint")
+        }
+        self.tagged: dict[str, list[dict[str, str]]] = {}
+        self.operations: dict[str, Handler] = {
+            "CreateModel": self._create_model,
+            "CreateEndpointConfig": self._create_config,
+            "CreateEndpoint": self._create_endpoint,
+            "UpdateEndpoint": self._update_endpoint,
+            "UpdateEndpointWeightsAndCapacities": self._set_counts,
+        }
+        for kind in self._kept:
+            self.operations |= {
+                f"Describe{kind}": self._describing(kind),
+                f"Delete{kind}": self._deleting(kind),
+                f"List{kind}s": self._listing(kind),
+            }
+
+    def _make(self, kind: str, request: Record, **more: Any) -> Record:
+        name, word = request[f"{kind}Name"], {"EndpointConfig": "endpoint-config"}.get(kind)
+        arn = f"{self._place}:{word or kind.lower()}/{name}"
+        if name in self._kept[kind]:
+            raise _invalid(f"Cannot create already existing {kind.lower()} {arn!r}")
+        self.tagged[arn] = request.get("Tags", [])
+        kept = {key: item for key, item in request.items() if key != "Tags"}
+        self._kept[kind][name] = {
+            **kept, f"{kind}Arn": arn, "CreationTime": time.time(), **more,
+        }  # fmt: skip
+        return {f"{kind}Arn": arn}
+
+    def _get(self, kind: str, name: str) -> Record:
+        if name not in self._kept[kind]:
+            raise _invalid(f"Could not find {kind.lower()} {name!r}.")
+        return self._kept[kind][name]
+
+    def _describing(self, kind: str) -> Handler:
+        return lambda request: self._get(kind, request[f"{kind}Name"])
+
+    def _deleting(self, kind: str) -> Handler:
+        def delete(request: Record) -> None:
+            del self.tagged[self._get(kind, request[f"{kind}Name"])[f"{kind}Arn"]]
+            del self._kept[kind][request[f"{kind}Name"]]
+
+        return delete
+
+    def _listing(self, kind: str) -> Handler:
+        names = (f"{kind}Name", f"{kind}Arn", "CreationTime")
+        return lambda _: {
+            f"{kind}s": [
+                {key: item[key] for key in names} | {"EndpointStatus": "InService"}
+                for item in self._kept[kind].values()
+            ]
+        }
+
+    def _create_model(self, request: Record) -> Record:
+        container = request.get("PrimaryContainer", {})
+        if arn := container.get("ModelPackageName"):
+            package = self._registry.model_packages.get(arn)
+            if package is None:
+                raise _invalid(f"ModelPackage {arn} does not exist")
+            if package.model_approval_status != "Approved":
+                raise _invalid(f"ModelPackage {arn} is not approved")
+        return self._make("Model", request)
+
+    def _create_config(self, request: Record) -> Record:
+        for variant in request["ProductionVariants"]:
+            self._get("Model", variant["ModelName"])
+        return self._make("EndpointConfig", request)
+
+    def _create_endpoint(self, request: Record) -> Record:
+        return self._make("Endpoint", request, **self._running(request, {}))
+
+    def _update_endpoint(self, request: Record) -> Record:
+        found = self._get("Endpoint", request["EndpointName"])
+        excluded = {
+            item["VariantPropertyType"]
+            for item in request.get("ExcludeRetainedVariantProperties", [])
+        }
+        keeps = request.get("RetainAllVariantProperties", False)
+        old = found if keeps and "DesiredInstanceCount" not in excluded else {}
+        running = self._running(request, old)
+        if keeps and "DataCaptureConfig" not in excluded:
+            running["DataCaptureConfig"] = found.get("DataCaptureConfig")
+        found.update(running)
+        return {"EndpointArn": found["EndpointArn"]}
+
+    def _running(self, request: Record, old: Record) -> Record:
+        """What an endpoint is on a configuration; the counts of `old` stay where it has them."""
+        config = self._get("EndpointConfig", request["EndpointConfigName"])
+        deployment = request.get("DeploymentConfig", {})
+        self._check_alarms(deployment.get("AutoRollbackConfiguration", {}).get("Alarms", []))
+        before = {item["VariantName"]: item for item in old.get("ProductionVariants", [])}
+        capture = config.get("DataCaptureConfig")
+        return {
+            "EndpointStatus": "InService",
+            "EndpointConfigName": request["EndpointConfigName"],
+            "LastDeploymentConfig": deployment,
+            "LastModifiedTime": time.time(),
+            "ProductionVariants": [
+                _variant(item, before.get(item["VariantName"], {}))
+                | {"DeployedImages": [{"SpecifiedImage": self._image(item["ModelName"])}]}
+                for item in config["ProductionVariants"]
+            ],
+            "DataCaptureConfig": capture
+            and {
+                "EnableCapture": capture["EnableCapture"],
+                "CaptureStatus": "Started",
+                "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+                "DestinationS3Uri": capture["DestinationS3Uri"],
+                "KmsKeyId": capture["KmsKeyId"],
+            },
+        }
+
+    def _image(self, model: str) -> str:
+        arn = self._get("Model", model)["PrimaryContainer"]["ModelPackageName"]
+        package = self._registry.model_packages[arn]
+        return str(package.inference_specification["Containers"][0]["Image"])
+
+    def _check_alarms(self, alarms: list[dict[str, str]]) -> None:
+        wanted = {item["AlarmName"] for item in alarms}
+        found = self._aws("cloudwatch").describe_alarms(AlarmNames=sorted(wanted))["MetricAlarms"]
+        if missing := wanted - {item["AlarmName"] for item in found}:
+            raise _invalid(f"Alarms {sorted(missing)} do not exist")
+
+    def _set_counts(self, request: Record) -> Record:
+        found = self._get("Endpoint", request["EndpointName"])
+        wanted = {
+            item["VariantName"]: item["DesiredInstanceCount"]
+            for item in request["DesiredWeightsAndCapacities"]
+        }
+        for variant in found["ProductionVariants"]:
+            count = wanted.get(variant["VariantName"], variant["DesiredInstanceCount"])
+            variant |= {"DesiredInstanceCount": count, "CurrentInstanceCount": count}
+        return {"EndpointArn": found["EndpointArn"]}
+
+
+def _variant(wanted: Record, before: Record) -> Record:
+    count, weight = wanted["InitialInstanceCount"], wanted["InitialVariantWeight"]
+    made = dict(zip(_KEPT, (count, count, weight, weight), strict=True))
+    kept = {key: before[key] for key in _KEPT if key in before}
+    return {"VariantName": wanted["VariantName"], **made, **kept}
+
+
+def _invalid(message: str) -> ServiceError:
+    return ServiceError("ValidationException", message)

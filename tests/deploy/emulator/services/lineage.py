@@ -1,0 +1,64 @@
+"""SageMaker's lineage, which moto lacks: artifacts, actions and what ties them."""
+
+from typing import Any
+
+from .json_api import Handler, ServiceError
+
+Record = dict[str, Any]
+
+
+class Lineage:
+    """What was said of where models come from; nothing of it is deleted."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._entities: dict[str, Record] = {}
+        self._edges: list[Record] = []
+        self.operations: dict[str, Handler] = {
+            "CreateArtifact": self._create_artifact,
+            "DescribeArtifact": lambda request: self._get(request["ArtifactArn"]),
+            "ListArtifacts": self._list_artifacts,
+            "CreateAction": self._create_action,
+            "DescribeAction": lambda request: self._get(self._action(request["ActionName"])),
+            "AddAssociation": self._associate,
+            "ListAssociations": self._list_associations,
+        }
+
+    def _action(self, name: str) -> str:
+        return f"{self._place}:action/{name}"
+
+    def _get(self, arn: str) -> Record:
+        if arn not in self._entities:
+            raise ServiceError("ResourceNotFound", f"{arn} does not exist")
+        return self._entities[arn]
+
+    def _create_artifact(self, request: Record) -> Record:
+        arn = f"{self._place}:artifact/{len(self._entities):032x}"
+        self._entities[arn] = {**request, "ArtifactArn": arn}
+        return {"ArtifactArn": arn}
+
+    def _create_action(self, request: Record) -> Record:
+        arn = self._action(request["ActionName"])
+        self._entities[arn] = {**request, "ActionArn": arn}
+        return {"ActionArn": arn}
+
+    def _list_artifacts(self, request: Record) -> Record:
+        found = [
+            {key: item[key] for key in ("ArtifactArn", "Source", "ArtifactType")}
+            for item in self._entities.values()
+            if "ArtifactArn" in item
+            and item["Source"]["SourceUri"] == request.get("SourceUri")
+            and item["ArtifactType"] == request.get("ArtifactType")
+        ]
+        return {"ArtifactSummaries": found}
+
+    def _associate(self, request: Record) -> Record:
+        for end in ("SourceArn", "DestinationArn"):
+            self._get(request[end])
+        self._edges.append(request)
+        return {key: request[key] for key in ("SourceArn", "DestinationArn")}
+
+    def _list_associations(self, request: Record) -> Record:
+        ends = [end for end in ("SourceArn", "DestinationArn") if end in request]
+        found = [edge for edge in self._edges if all(edge[e] == request[e] for e in ends)]
+        return {"AssociationSummaries": found}
