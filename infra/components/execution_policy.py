@@ -14,6 +14,7 @@ from infra.components.execution_lake import lake
 from infra.components.execution_network import network
 from infra.components.execution_pipeline import pipeline
 from infra.components.execution_platform import platform
+from infra.components.execution_serving import serving
 from infra.components.execution_stores import stores
 from sashiko.aws.names import QUALIFIER
 from sashiko.settings import Settings
@@ -32,6 +33,7 @@ def execution_policies(settings: Settings) -> Mapping[str, Sequence[Allowed]]:
         "lake": lake(settings),
         "network": network(settings),
         "platform": platform(settings),
+        "serving": serving(settings),
         "pipeline": pipeline(settings),
         "events": events(settings),
     }

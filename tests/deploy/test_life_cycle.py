@@ -144,7 +144,8 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
     iam = dev.client("iam")
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     parts = (
-        "identities", "functions", "stores", "lake", "network", "platform", "pipeline", "events",
+        "identities", "functions", "stores", "lake", "network", "platform", "serving", "pipeline",
+        "events",
     )  # fmt: skip
     assert {item["PolicyName"] for item in attached} == {
         f"cdk-sashiko-execution-{part}-{REGION}" for part in parts

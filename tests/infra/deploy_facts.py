@@ -24,11 +24,15 @@ PASSED_TO = {
     "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::LakeFormation::Resource": "lakeformation.amazonaws.com",
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
+    "AWS::SageMaker::Model": "sagemaker.amazonaws.com",
     "AWS::SageMaker::Pipeline": "sagemaker.amazonaws.com",
     "AWS::StepFunctions::StateMachine": "states.amazonaws.com",
 }
 # Which service asks KMS on the caller's behalf.
-THROUGH = {"AWS::ECR::Repository": "ecr.us-east-1.amazonaws.com"}
+THROUGH = {
+    "AWS::ECR::Repository": "ecr.us-east-1.amazonaws.com",
+    "AWS::SageMaker::Endpoint": "sagemaker.us-east-1.amazonaws.com",
+}
 # What a service decrypts for the caller, as S3 names it.
 CONTEXT = {"AWS::Lambda::Function": f"{_ASSETS}/some.zip"}
 # What is made with its tags, under an id that nobody knows before.
@@ -49,6 +53,18 @@ _CATALOG = {
 # Type -> kind of resource in the Service Authorization Reference -> the ARN of ours. EC2's are
 # made up where they are needed: nothing in them is known before.
 ARNS: Mapping[str, Mapping[str, str]] = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": {
+        "ScalableTarget": "arn:aws:application-autoscaling:{here}:scalable-target/some",
+        "role": "arn:aws:iam::{account}:role/aws-service-role/"
+        "sagemaker.application-autoscaling.amazonaws.com/"
+        "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
+    },
+    "AWS::ApplicationAutoScaling::ScalingPolicy": {
+        "ScalableTarget": "arn:aws:application-autoscaling:{here}:scalable-target/some",
+    },
+    "AWS::CloudWatch::Dashboard": {
+        "dashboard": "arn:aws:cloudwatch::{account}:dashboard/{DashboardName}"
+    },
     "AWS::Athena::WorkGroup": {
         "workgroup": "arn:aws:athena:{here}:workgroup/{Name}",
         "bucket": "arn:aws:s3:::{results}",
@@ -108,6 +124,20 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::StepFunctions::StateMachine": {
         "statemachine": "arn:aws:states:{here}:stateMachine:{StateMachineName}",
         "role": "{RoleArn}",
+    },
+    "AWS::SageMaker::Endpoint": {
+        "endpoint": "arn:aws:sagemaker:{here}:endpoint/{EndpointName}",
+        "endpoint-config": "arn:aws:sagemaker:{here}:endpoint-config/{EndpointConfigName}",
+        "key": "arn:aws:kms:{here}:key/some",
+    },
+    "AWS::SageMaker::EndpointConfig": {
+        "endpoint-config": "arn:aws:sagemaker:{here}:endpoint-config/{EndpointConfigName}",
+        "key": "arn:aws:kms:{here}:key/some",
+    },
+    "AWS::SageMaker::Model": {
+        "model": "arn:aws:sagemaker:{here}:model/{ModelName}",
+        "model-package": "arn:aws:sagemaker:{here}:model-package/{package}",
+        "role": "{ExecutionRoleArn}",
     },
     "AWS::SageMaker::MlflowApp": {
         "mlflow-app": "arn:aws:sagemaker:{here}:mlflow-app/app-SOME",

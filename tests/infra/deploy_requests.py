@@ -171,6 +171,7 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
                     attached=(resource.properties.get("Roles") or ["sashiko-any"])[0],
                     results=_results(resource),
                     budget=_budget(resource),
+                    package=_package(resource),
                     topic=_of_type(variant, "AWS::SNS::Topic")[0].properties["TopicName"],
                     queue=_queue(variant),
                     router=_router(resource),
@@ -210,6 +211,12 @@ def _results(workgroup: Resource) -> str:
 def _budget(resource: Resource) -> str:
     """The name of a budget, which stands inside its one property."""
     return str(resource.properties.get("Budget", {}).get("BudgetName", ""))
+
+
+def _package(resource: Resource) -> str:
+    """Group and version of the package that a model is of."""
+    arn = resource.properties.get("PrimaryContainer", {}).get("ModelPackageName", "")
+    return str(arn).partition("model-package/")[2]
 
 
 @functools.cache

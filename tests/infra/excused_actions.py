@@ -3,6 +3,20 @@
 from collections.abc import Mapping
 
 EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": {
+        "it scales as its service-linked role, which makes its alarms: no other role is passed": (
+            "cloudwatch:*Alarm*",
+            "iam:PassRole",
+        ),
+        "for functions": ("lambda:*ProvisionedConcurrencyConfig",),
+        "nothing scales by the clock": (
+            "application-autoscaling:DeleteScheduledAction",
+            "application-autoscaling:PutScheduledAction",
+        ),
+    },
+    "AWS::ApplicationAutoScaling::ScalingPolicy": {
+        "for predictive scaling": ("cloudwatch:GetMetricData",),
+    },
     "AWS::Athena::WorkGroup": {
         "a query reads and writes as who asks it; the cap keeps CloudFormation from data": (
             "kms:Decrypt",
@@ -129,6 +143,9 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             "kms:DescribeKey",
             "kms:GenerateDataKey",
         ),
+    },
+    "AWS::SageMaker::EndpointConfig": {
+        "for inference components, which have a role of their own": ("iam:PassRole",),
     },
     "AWS::SageMaker::ModelPackageGroup": {
         "models are used in this account alone, by roles": (

@@ -88,7 +88,8 @@ def test_nothing_is_allowed_that_no_resource_takes() -> None:
     """Every action and every ARN of every statement is what some resource of ours needs."""
     given, _ = policies("dev")
     idle = {(n, word) for n, item in enumerate(given) for word in (*item.actions, *item.resources)}
-    for request in _distinct(r for item in needed(FILTERED) for r in item.requests):
+    items = (*needed(FILTERED), *needed("serving"))
+    for request in _distinct(r for item in items for r in item.requests):
         for number, statement in enumerate(given):
             if statement.applies(request):
                 actions = {
@@ -108,19 +109,20 @@ def test_another_projects_resources_are_out_of_reach() -> None:
     other = settings_of("dev").model_copy(update={"project": "other"})
     given, cap = policies_of(other)
     # SageMaker's own log groups are the account's.
-    ours = [i for i in needed("dev") if "JobLogs" not in i.resource]
+    ours = [i for i in needed("serving") if "JobLogs" not in i.resource]
     reached = {i.action for i in ours if not refused([i], given, cap)}
     assert {action for action in reached if not _without_names(action)} == set()
 
 
 def _without_names(action: str) -> bool:
-    return action.startswith(("ec2:", "lakeformation:")) or action in {
+    return action.startswith(("application-autoscaling:", "ec2:", "lakeformation:")) or action in {
         "billing:GetBillingViewData",
         "glue:CreateDataQualityRuleset",
         "glue:CreateSecurityConfiguration",
         "glue:DeleteSecurityConfiguration",
         "glue:GetSecurityConfiguration",
-        # Through ECR alone, for a repository's own use.
+        "iam:CreateServiceLinkedRole",
+        # Through ECR or SageMaker alone, for their own use.
         "kms:CreateGrant",
         "kms:RetireGrant",
         # Of the bootstrap's bucket, which bears the qualifier and no project.
@@ -144,7 +146,8 @@ def _without_names(action: str) -> bool:
 
 def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> None:
     given, _ = policies("dev")
-    passing = [i for i in needed("dev") if i.action == "iam:PassRole"]
+    items = (*needed("dev"), *needed("serving"))
+    passing = [i for i in items if i.action == "iam:PassRole"]
     assert {item.kind for item in passing} == set(PASSED_TO)
     for item in passing:
         (request,) = item.requests
@@ -162,7 +165,7 @@ def _trusted(arn: str) -> set[str]:
     """The services that may assume a role, found by the name that it has or gets."""
     return {
         name
-        for stack, template in templates_of("dev").items()
+        for stack, template in templates_of("serving").items()
         for logical_id, role in resources(template, "AWS::IAM::Role").items()
         if arn.rpartition("/")[2].removesuffix("-1A2B3C")
         == role["Properties"].get("RoleName", f"sashiko-dev-{stack}-{logical_id}")

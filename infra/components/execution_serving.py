@@ -1,0 +1,100 @@
+"""What CloudFormation may do to models, endpoints, their scaling and dashboards."""
+
+from infra.components.allow import Allowed, allow
+from sashiko.settings import Settings
+
+_NAMED = "All names of the project begin with its prefix; environments are not known here."
+_SCALING_ROLE = (
+    "aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
+
+
+def serving(settings: Settings) -> list[Allowed]:
+    """Returns what serving takes; it calls no endpoint."""
+    return [*_hosting(settings), *_scaling(settings), _dashboards(settings)]
+
+
+def _hosting(settings: Settings) -> list[Allowed]:
+    region, account, project = settings.region, settings.account, settings.project
+    place = f"arn:aws:sagemaker:{region}:{account}"
+    kinds = ("Model", "EndpointConfig", "Endpoint")
+    return [
+        allow(
+            [
+                f"sagemaker:{verb}{kind}"
+                for verb in ("Create", "Delete", "Describe")
+                for kind in kinds
+            ]
+            + [
+                "sagemaker:AddTags",
+                "sagemaker:DeleteTags",
+                "sagemaker:ListTags",
+                "sagemaker:UpdateEndpoint",
+            ],
+            [f"{place}:{kind}/{project}-*" for kind in ("model", "endpoint-config", "endpoint")],
+            why=_NAMED,
+        ),
+        # A model of a package is made of what the package says.
+        allow(
+            ["sagemaker:DescribeModelPackage"], [f"{place}:model-package/{project}-*"], why=_NAMED
+        ),
+        # SageMaker opens the key of an endpoint's volumes by a grant, which it makes as the caller.
+        allow(
+            ["kms:CreateGrant"],
+            [f"arn:aws:kms:{region}:{account}:key/*"],
+            conditions={"StringEquals": {"kms:ViaService": f"sagemaker.{region}.amazonaws.com"}},
+            why="Keys have no names; only SageMaker, for its own use, can ask this way.",
+        ),
+    ]
+
+
+def _scaling(settings: Settings) -> list[Allowed]:
+    place = f"arn:aws:application-autoscaling:{settings.region}:{settings.account}"
+    return [
+        allow(
+            [
+                f"application-autoscaling:{action}"
+                for action in (
+                    "DeleteScalingPolicy",
+                    "DeregisterScalableTarget",
+                    "ListTagsForResource",
+                    "PutScalingPolicy",
+                    "RegisterScalableTarget",
+                    "TagResource",
+                    "UntagResource",
+                )
+            ],
+            [f"{place}:scalable-target/*"],
+            why="Application Auto Scaling makes up the ids of what it scales.",
+        ),
+        allow(
+            [
+                "application-autoscaling:DescribeScalableTargets",
+                "application-autoscaling:DescribeScalingPolicies",
+                "application-autoscaling:DescribeScheduledActions",
+            ],
+            ["*"],
+            why="Application Auto Scaling describes all or nothing.",
+        ),
+        # The role that it scales as; the first endpoint of an account makes it.
+        allow(
+            ["iam:CreateServiceLinkedRole"],
+            [f"arn:aws:iam::{settings.account}:role/{_SCALING_ROLE}"],
+        ),
+    ]
+
+
+def _dashboards(settings: Settings) -> Allowed:
+    return allow(
+        [
+            "cloudwatch:DeleteDashboards",
+            "cloudwatch:GetDashboard",
+            "cloudwatch:ListTagsForResource",
+            "cloudwatch:PutDashboard",
+            "cloudwatch:TagResource",
+            "cloudwatch:UntagResource",
+        ],
+        [f"arn:aws:cloudwatch::{settings.account}:dashboard/{settings.project}-*"],
+        why=_NAMED,
+    )
