@@ -21,6 +21,7 @@ UNREAD = {
     ("AWS::ApplicationAutoScaling::ScalableTarget", "Tags"): "moto keeps none",
     ("AWS::Athena::WorkGroup", "RecursiveDeleteOption"): "how to delete it",
     ("AWS::CloudWatch::Dashboard", "Tags"): "moto keeps none",
+    ("Custom::Preflight", "ServiceTimeout"): "how long to wait",
     ("AWS::SageMaker::Endpoint", "ExcludeRetainedVariantProperties"): "how to update it",
     ("AWS::SageMaker::Endpoint", "RetainAllVariantProperties"): "how to update it",
     (

@@ -40,6 +40,8 @@ WITHOUT_ID = {
     "AWS::KMS::Key": {"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"},
     "AWS::SageMaker::MlflowApp": {"sagemaker:AddTags", "sagemaker:CreateMlflowApp"},
 }
+# What a handler reads of another type's resource, and does not tag.
+READ_ALONE = {("AWS::SageMaker::Model", "model-package"): "sagemaker:DescribeModelPackage"}
 WITHOUT_REGION = {"iam", "route53"}
 # Actions that take no ARN are asked for on everything: a pattern other than `*` never matches.
 EVERYTHING = "everything"

@@ -20,6 +20,7 @@ from tests.infra.deploy_facts import (
     EVERYTHING,
     HANDLERS,
     PASSED_TO,
+    READ_ALONE,
     THROUGH,
     WITHOUT_ID,
     WITHOUT_REGION,
@@ -157,6 +158,8 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
     if kinds == ():
         yield EVERYTHING
     for name in kinds or ():
+        if READ_ALONE.get((kind, name), action) != action:
+            continue
         if action.startswith("ec2:"):
             yield f"arn:aws:ec2:{here}:{name}/some"
         elif pattern := ARNS.get(kind, {}).get(name):

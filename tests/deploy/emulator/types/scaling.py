@@ -1,7 +1,5 @@
 """Application Auto Scaling."""
 
-from typing import Any
-
 from ..engine.errors import AbsentError
 from ..engine.resources import Place, Properties, ResourceType
 
@@ -47,16 +45,16 @@ class ScalingPolicy(ResourceType):
     handled = updated | {"PolicyName", "PolicyType", "ScalingTargetId"}
 
     def create(self, at: Place, wanted: Properties) -> str:
-        where = _place(wanted["ScalingTargetId"])
-        made = at.aws("application-autoscaling").put_scaling_policy(
+        # moto gives a policy that is put again another ARN.
+        at.aws("application-autoscaling").put_scaling_policy(
             PolicyName=wanted["PolicyName"],
             PolicyType=wanted["PolicyType"],
             TargetTrackingScalingPolicyConfiguration=wanted[
                 "TargetTrackingScalingPolicyConfiguration"
             ],
-            **where,
+            **_place(wanted["ScalingTargetId"]),
         )
-        return str(made["PolicyARN"])
+        return f"{wanted['ScalingTargetId']}|{wanted['PolicyName']}"
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
         self.create(at, new)
@@ -67,17 +65,13 @@ class ScalingPolicy(ResourceType):
         )
 
     def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
+        target, _, name = physical_id.rpartition("|")
         found = at.aws("application-autoscaling").describe_scaling_policies(
-            ServiceNamespace="sagemaker"
+            PolicyNames=[name], **_place(target)
         )["ScalingPolicies"]
-        for item in found:
-            if item["PolicyARN"] == physical_id:
-                target = "|".join(item[k] for k in ("ResourceId", "ScalableDimension", _WHERE[0]))
-                return {**item, "ScalingTargetId": target}
-        raise AbsentError(f"no scaling policy {physical_id}")
-
-    def attributes(self, at: Place, physical_id: str, wanted: Properties) -> dict[str, Any]:
-        return {"Arn": physical_id}
+        if not found:
+            raise AbsentError(f"no scaling policy {physical_id}")
+        return {**found[0], "ScalingTargetId": target}
 
 
 def _place(target: str) -> dict[str, str]:
