@@ -46,7 +46,11 @@ def _control(id: str, asks: str, *kinds: str, absent: str = "") -> Control:
     return Control(id=id, asks=asks, kinds=kinds, absent=absent)
 
 
-_NO_ENDPOINT = "Nothing serves yet; it comes with the serving stack."
+_NO_ENDPOINT = (
+    "Nothing is served as it ships (`serving.enabled`); where something is, "
+    "`tests/infra/test_serving.py` holds it."
+)
+_SERVED = ("AWS::SageMaker::Endpoint", "AWS::SageMaker::EndpointConfig", "AWS::SageMaker::Model")
 SECURITY_HUB = (
     _control("S3.2", "no bucket is readable by the public", _BUCKET, "AWS::S3::BucketPolicy"),
     _control("S3.3", "no bucket is writable by the public", _BUCKET, "AWS::S3::BucketPolicy"),
@@ -159,13 +163,16 @@ _LOOKS_AT: dict[str, tuple[str, ...]] = {
     "internet": (_SUBNET,),
     "open-group": ("AWS::EC2::SecurityGroup*",),
     "model-isolation": ("AWS::SageMaker::Model",),
+    "capture-key": ("AWS::SageMaker::EndpointConfig",),
+    "endpoint-update": ("AWS::SageMaker::Endpoint",),
+    "model-source": ("AWS::SageMaker::Model",),
 }
 _RULES = tuple(
     Control(
         id=rule.name,
         asks=f"never: {rule.description[0].lower()}{rule.description[1:].rstrip('.')}",
         kinds=_LOOKS_AT[rule.name],
-        absent=_NO_ENDPOINT if rule.name == "model-isolation" else "",
+        absent=_NO_ENDPOINT if set(_LOOKS_AT[rule.name]) <= set(_SERVED) else "",
     )
     for rule in (*RULES, RETAIN)
 )

@@ -12,12 +12,12 @@ from aws_cdk import (
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 from constructs import IConstruct
 
-from infra.security_rules import iam, lake_formation, network, stores
+from infra.security_rules import iam, lake_formation, network, serving, stores
 from infra.security_rules.acknowledge import PLUGIN
 from infra.security_rules.rule import Finding, Rule
 from infra.security_rules.template import read_resources
 
-RULES = (*iam.RULES, *stores.RULES, *lake_formation.RULES, *network.RULES)
+RULES = (*iam.RULES, *stores.RULES, *lake_formation.RULES, *network.RULES, *serving.RULES)
 
 
 def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:

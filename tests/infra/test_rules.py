@@ -85,6 +85,22 @@ BROKEN = {
         "IAM::ManagedPolicy",
         PolicyDocument={"Version": "2012-10-17", "Statement": [ALLOWS | {"Resource": "*"}]},
     ),
+    "capture-key": _resource(
+        "SageMaker::EndpointConfig",
+        KmsKeyId="alias/sashiko-dev-ml",
+        ProductionVariants=[{"VariantName": "primary", "ModelName": "m"}],
+        DataCaptureConfig={
+            "InitialSamplingPercentage": 5,
+            "DestinationS3Uri": "s3://capture/x",
+            "CaptureOptions": [{"CaptureMode": "Input"}],
+        },
+    ),
+    "endpoint-update": _resource(
+        "SageMaker::Endpoint", EndpointConfigName="c", RetainAllVariantProperties=True
+    ),
+    "model-source": _resource(
+        "SageMaker::Model", PrimaryContainer={"Image": "1.dkr.ecr.us-east-1.amazonaws.com/x:latest"}
+    ),
     "AwsSolutions-IAM4[Policy::arn:aws:iam::aws:policy/AWSGlueServiceRole]": _resource(
         "IAM::Role", **ROLE, ManagedPolicyArns=["arn:aws:iam::aws:policy/AWSGlueServiceRole"]
     ),

@@ -14,6 +14,7 @@ from sashiko.aws.names import model_package_group_name, prefix
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings, file_of
+from sashiko.targets import Target
 
 # Scaling and the retained counts are a variant's, by its name: it never changes.
 VARIANT: Final = "primary"
@@ -56,7 +57,7 @@ class EndpointSpec:
             one uses all there is.
     """
 
-    target: str
+    target: Target
     instance_type: str
     image: JobImage
     ami: str | None
@@ -72,7 +73,7 @@ class EndpointSpec:
         return {"SAGEMAKER_MODEL_SERVER_WORKERS": str(self.workers), **neuron}
 
 
-def endpoint_spec(settings: Settings, target: str) -> EndpointSpec:
+def endpoint_spec(settings: Settings, target: Target) -> EndpointSpec:
     """Says what an environment's endpoint for a target is made of.
 
     Args:

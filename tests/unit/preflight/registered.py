@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sashiko.files import sha256_file, write_json
@@ -76,13 +77,17 @@ class Version:
 
 
 def write_evidence(
-    root: Path, *, lock: Mapping[str, Any] = LOCK, failed: str = "", artifact: bytes = b"weights"
+    root: Path,
+    *,
+    lock: Mapping[str, Any] = MappingProxyType({}),
+    failed: str = "",
+    artifact: bytes = b"weights",
 ) -> Path:
     """Writes what Register gathers, sealed.
 
     Args:
         root: an empty folder.
-        lock: the compile lock.
+        lock: what differs in the compile lock.
         failed: the gate that did not pass.
         artifact: the content of `model.tar.gz`.
     """
@@ -94,7 +99,7 @@ def write_evidence(
             {"gate": gate, "passed": gate != failed, "summary": f"{gate}: said so"},
         )
     archive = sha256_file(folder / "model.tar.gz")
-    write_json(folder / "compile-lock.json", {"artifact_sha256": archive, **lock})
+    write_json(folder / "compile-lock.json", {**LOCK, "artifact_sha256": archive, **lock})
     write_json(folder / "decision.json", {"threshold": 0.43})
     seal(folder)
     return folder

@@ -11,7 +11,7 @@ import pytest
 from sashiko.preflight.check import check
 from sashiko.preflight.refusal import RefusedError
 from tests.unit.model_packages.account import BUCKET, GROUP, PLACEMENT, Account
-from tests.unit.preflight.registered import LOCK, Version, registered, write_evidence
+from tests.unit.preflight.registered import Version, registered, write_evidence
 
 INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "workers": "2"}
 
@@ -125,7 +125,7 @@ def test_an_artifact_of_another_endpoint_is_refused(
     endpoint: Mapping[str, str],
     reason: str,
 ) -> None:
-    other = registered(account, write_evidence(tmp_path, lock={**LOCK, **lock}))
+    other = registered(account, write_evidence(tmp_path, lock=lock))
     with pytest.raises(RefusedError, match=reason):
         other.check(**endpoint)
 
@@ -133,7 +133,7 @@ def test_an_artifact_of_another_endpoint_is_refused(
 def test_a_neuron_artifact_fits_the_cores_that_its_processes_have(
     account: Account, tmp_path: Path
 ) -> None:
-    lock = {**LOCK, "target": "inf2", "cores": 1}
+    lock = {"target": "inf2", "cores": 1}
     assert registered(account, write_evidence(tmp_path, lock=lock)).check(**INF2).files
 
 

@@ -1,0 +1,170 @@
+"""The Serving stack: one version, checked first, updated with a way back, captured for nobody."""
+
+import json
+
+import pytest
+
+from sashiko.aws.environment import read_environment
+from tests.infra.variants import all_before, resources, settings_of, synthesized
+
+CHECK, ALARM = "Custom::Preflight", "AWS::CloudWatch::Alarm"
+FIRST = {CHECK, "AWS::Lambda::Function", "AWS::Logs::LogGroup"}
+
+
+@pytest.fixture(scope="session")
+def serving(templates):
+    """`serving("serving_prod")` is the stack's template."""
+    return lambda variant: templates(variant)["Serving"]
+
+
+def _only(template, kind):
+    (found,) = resources(template, kind).values()
+    return found["Properties"]
+
+
+def _alarms(template):
+    found = resources(template, ALARM).values()
+    return {item["Properties"]["AlarmName"].rpartition("endpoint-")[2]: item for item in found}
+
+
+def test_there_is_no_endpoint_until_somebody_says_so(templates):
+    assert "Serving" not in templates("dev")
+    assert "Serving" not in templates("prod")
+
+
+def test_nothing_changes_before_the_version_is_checked(serving):
+    template = serving("serving")
+    (check,) = resources(template, CHECK)
+    for name, item in template["Resources"].items():
+        if item["Type"] not in FIRST:
+            assert check in all_before(template, name), name
+
+
+def test_a_change_is_another_check_which_a_rollback_does_not_ask(serving):
+    """In place it would be asked on the way back: UPDATE_ROLLBACK_FAILED."""
+    dev, prod = (resources(serving(v), CHECK) for v in ("serving", "serving_prod"))
+    assert dev.keys() != prod.keys()
+
+
+def test_the_check_knows_what_serves(serving):
+    check = _only(serving("serving_prod"), CHECK)
+    assert check["ModelPackageGroup"] == "sashiko-prod-complaint-triage"
+    assert check["SigningKey"] == "alias/sashiko-prod-signing"
+    assert check["Image"].startswith("444455556666.dkr.ecr.us-east-1.amazonaws.com/sashiko-prod/")
+    gates = {"data-quality", "data-quality-facets", "model-quality", "bias"}
+    assert set(check["Gates"].split(",")) >= gates
+
+
+def test_prod_sends_a_canary_ahead_and_dev_has_no_second_instance(serving):
+    prod, dev = (
+        _only(serving(v), "AWS::SageMaker::Endpoint")["DeploymentConfig"]["BlueGreenUpdatePolicy"][
+            "TrafficRoutingConfiguration"
+        ]
+        for v in ("serving_prod", "serving")
+    )
+    variants = _only(serving("serving_prod"), "AWS::SageMaker::EndpointConfig")
+    assert variants["ProductionVariants"][0]["InitialInstanceCount"] == 2
+    assert (prod["Type"], prod["CanarySize"]) == ("CANARY", {"Type": "INSTANCE_COUNT", "Value": 1})
+    assert (dev["Type"], dev.get("CanarySize")) == ("ALL_AT_ONCE", None)
+
+
+def test_errors_and_latency_alone_take_an_update_back(serving):
+    template = serving("serving")
+    endpoint, alarms = _only(template, "AWS::SageMaker::Endpoint"), _alarms(template)
+    rollback = endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
+
+    names = {item["AlarmName"].rpartition("endpoint-")[2] for item in rollback}
+    assert names == {"5xx", "p99-latency"}
+    assert set(alarms) - names == {"4xx", "idle", "memory", "disk"}
+    for name in names:
+        # A fleet that gets no request yet has no metrics.
+        assert alarms[name]["Properties"]["TreatMissingData"] == "notBreaching"
+    assert alarms["p99-latency"]["Properties"]["Threshold"] == 500_000  # microseconds
+    topic = "arn:aws:sns:us-east-1:111122223333:sashiko-dev-alerts"
+    assert {tuple(item["Properties"]["AlarmActions"]) for item in alarms.values()} == {(topic,)}
+
+
+def test_an_endpoint_without_metrics_is_an_idle_one(serving):
+    idle = _alarms(serving("serving"))["idle"]["Properties"]
+    assert idle["TreatMissingData"] == "breaching"
+    assert idle["Period"] * idle["EvaluationPeriods"] == 24 * 3600
+
+
+def test_an_update_keeps_the_count_and_takes_the_new_capture(serving):
+    endpoint = _only(serving("serving"), "AWS::SageMaker::Endpoint")
+    assert endpoint["RetainAllVariantProperties"] is True
+    assert endpoint["ExcludeRetainedVariantProperties"] == [
+        {"VariantPropertyType": "DataCaptureConfig"}
+    ]
+
+
+def test_a_model_runs_isolated_in_the_vpc_as_the_role_of_endpoints(serving):
+    model = _only(serving("serving"), "AWS::SageMaker::Model")
+    assert model["EnableNetworkIsolation"] is True
+    assert model["VpcConfig"]["Subnets"] and model["VpcConfig"]["SecurityGroupIds"]
+    assert model["ExecutionRoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-inference"
+    threshold = model["PrimaryContainer"]["Environment"]["SASHIKO_THRESHOLD"]
+    assert threshold["Fn::GetAtt"][1] == "Threshold"  # as signed, not as the package says
+
+
+def _statement(policy, action):
+    (found,) = [
+        item
+        for item in policy["Statement"]
+        if item["Effect"] == "Deny" and action in (item["Action"], *item["Action"])
+    ]
+    return found["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+
+
+def test_what_is_captured_only_the_endpoint_writes_and_no_role_reads(templates):
+    """Also past IAM: bucket and key deny whom a later policy would let in."""
+    lake = templates("serving")["DataLake"]
+    key = next(
+        item["Properties"]["KeyPolicy"]
+        for item in resources(lake, "AWS::KMS::Key").values()
+        if "WrittenByTheEndpoint" in json.dumps(item)
+    )
+    bucket = next(
+        item["Properties"]["PolicyDocument"]
+        for name, item in resources(lake, "AWS::S3::BucketPolicy").items()
+        if name.startswith("CaptureBucket")
+    )
+    role = "arn:aws:iam::111122223333:role/sashiko-dev-"
+    assert _statement(bucket, "s3:PutObject") == [f"{role}inference"]
+    assert _statement(bucket, "s3:GetObject*") == [f"{role}break-glass"]
+    assert _statement(key, "kms:Decrypt") == [f"{role}break-glass", f"{role}inference"]
+
+    environment = read_environment(settings_of("serving"), folder=synthesized("serving"))
+    name = "sashiko-dev-capture-111122223333-us-east-1"
+    readers = {
+        principal.name
+        for principal in environment.principals
+        if environment.object_paths(principal, "s3:GetObject", name)
+    }
+    assert readers == set()
+
+
+def test_what_is_captured_is_gone_after_its_retention_old_versions_too(templates):
+    lake = templates("serving")["DataLake"]
+    (bucket,) = [
+        item["Properties"]
+        for name, item in resources(lake, "AWS::S3::Bucket").items()
+        if name.startswith("CaptureBucket")
+    ]
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    assert min(rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule) == 14
+    assert min(rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules) == 1
+
+
+def test_the_preflight_reads_and_verifies_and_does_nothing_else():
+    environment = read_environment(settings_of("serving"), folder=synthesized("serving"))
+    (role,) = [item for item in environment.principals if item.name == "preflight"]
+    bucket = "sashiko-dev-artifacts-111122223333-us-east-1"
+
+    assert environment.object_paths(role, "s3:GetObject", bucket) == ("models/*",)
+    assert environment.object_paths(role, "s3:PutObject", bucket) == ()
+    package = environment.arn("sagemaker", "model-package/sashiko-dev-complaint-triage/1")
+    assert role.may("sagemaker:DescribeModelPackage", package)
+    for action in ("UpdateModelPackage", "CreateModel", "UpdateEndpoint"):
+        assert not role.may(f"sagemaker:{action}", "*")
+    assert not role.may("kms:Sign", "*")
