@@ -271,8 +271,10 @@ def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
     scaling = account.client("application-autoscaling")
     intended = endpoint(account)["EndpointConfigName"]
 
-    # As SageMaker leaves it when an alarm takes an update back: the same capture, another version.
-    other = {**config(account), "EndpointConfigName": "sashiko-dev-other"}
+    # As SageMaker leaves it when an alarm takes an update back: on another configuration.
+    more = {**config(account)["DataCaptureConfig"], "InitialSamplingPercentage": 50}
+    name = {"EndpointConfigName": "sashiko-dev-other"}
+    other = {**config(account), **name, "DataCaptureConfig": more}
     kept = ("EndpointConfigName", "ProductionVariants", "KmsKeyId", "DataCaptureConfig")
     sagemaker.create_endpoint_config(**{key: other[key] for key in kept})
     sagemaker.update_endpoint(EndpointName=NAME, EndpointConfigName="sashiko-dev-other")
@@ -281,7 +283,18 @@ def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
     assert f"expected {intended}, found sashiko-dev-other" in found.detail
     assert "model_package_arn" in found.fix
     aws_command.run(account, found.fix.partition("or: ")[2])
-    sagemaker.delete_endpoint_config(EndpointConfigName="sashiko-dev-other")
+    assert audit(folder) == []
+
+    # What an update keeps of the old configuration, where nothing excludes it.
+    sagemaker.update_endpoint(EndpointName=NAME, **name)
+    sagemaker.update_endpoint(
+        EndpointName=NAME, EndpointConfigName=intended, RetainAllVariantProperties=True
+    )
+    (found,) = audit(folder)
+    assert found.resource == f"capture of endpoint {NAME}"
+    assert found.detail == "CurrentSamplingPercentage: expected 5, found 50"
+    aws_command.run(account, found.fix)
+    sagemaker.delete_endpoint_config(**name)
     assert audit(folder) == []
 
     scale_out(account, 9)

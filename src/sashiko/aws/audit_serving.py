@@ -3,6 +3,8 @@
 SageMaker rolls an update back by itself, and a deploy that waits no longer says that it succeeded.
 """
 
+import json
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -65,8 +67,7 @@ def _deployed(
             "the update back, or somebody changed it by hand",
             fix="see which alarm it was (aws cloudwatch describe-alarm-history); then set "
             f"`serving.model_package_arn` of config/{of.environment}.yaml back and deploy, or: "
-            f"aws sagemaker update-endpoint --endpoint-name {name} --endpoint-config-name {wanted}"
-            " --retain-all-variant-properties",
+            + _update(name, wanted),
         )
         return  # what else differs follows from it
     yield from _images(resource, found, environment)
@@ -115,10 +116,16 @@ def _captured(
             detail="; ".join(
                 f"{key}: expected {expected[key]}, found {actual[key]}" for key in differing
             ),
-            fix=f"aws sagemaker update-endpoint --endpoint-name {found['EndpointName']} "
-            f"--endpoint-config-name {config} --retain-all-variant-properties "
-            "--exclude-retained-variant-properties VariantPropertyType=DataCaptureConfig",
+            fix=_update(found["EndpointName"], config),
         )
+
+
+def _update(name: str, config: str) -> str:
+    excluded = shlex.quote(json.dumps([{"VariantPropertyType": "DataCaptureConfig"}]))
+    return (
+        f"aws sagemaker update-endpoint --endpoint-name {name} --endpoint-config-name {config} "
+        f"--retain-all-variant-properties --exclude-retained-variant-properties {excluded}"
+    )
 
 
 def _alarms(account: Account, endpoint: Resource) -> Iterator[Difference]:
@@ -156,14 +163,15 @@ def _scaled(
         yield from _limits(account, where, limits=(least, most), fix=command)
         for item in found["ProductionVariants"]:
             count = item.get("DesiredInstanceCount", 0)
+            one, wanted_count = {"VariantName": variant}, min(max(count, least), most)
             if item["VariantName"] == variant and not least <= count <= most:
                 yield Difference(
                     kind="differs",
                     resource=f"instances of endpoint {name}",
                     detail=f"expected {least} to {most}, found {count}",
-                    fix=f"aws sagemaker update-endpoint-weights-and-capacities --endpoint-name "
-                    f"{name} --desired-weights-and-capacities VariantName={variant},"
-                    f"DesiredInstanceCount={min(max(count, least), most)}",
+                    fix="aws sagemaker update-endpoint-weights-and-capacities --endpoint-name "
+                    f"{name} --desired-weights-and-capacities "
+                    + shlex.quote(json.dumps([{**one, "DesiredInstanceCount": wanted_count}])),
                 )
 
 
