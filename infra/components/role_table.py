@@ -49,7 +49,7 @@ CONTAINERS: frozenset[Role] = frozenset(
 # Each is what state machines of Step Functions act as.
 FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
 # Each is the role, and the name, of one Lambda function.
-FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter"})
+FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter", "preflight"})
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
     "bias-evaluator",

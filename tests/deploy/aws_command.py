@@ -53,6 +53,8 @@ def _options(words: list[str]) -> Iterator[tuple[str, list[str]]]:
 def _value(kind: str, option: str, values: list[str], files: dict[str, Any]) -> Any:
     if kind == "boolean":
         return not option.startswith("no-")
+    if kind in ("integer", "long"):
+        return int(values[0])
     if values[0] in files:
         return files[values[0]]
     if values[0][0] in "[{":

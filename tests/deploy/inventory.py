@@ -55,7 +55,6 @@ _LISTS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
     "events": (("list_rules", "Rules", "Arn"),),
     "stepfunctions": (("list_state_machines", "stateMachines", "name"),),
     "sqs": (("list_queues", "QueueUrls", None),),
-    "cloudwatch": (("describe_alarms", "MetricAlarms", "AlarmName"),),
 }
 
 

@@ -51,7 +51,7 @@ def test_the_check_knows_what_serves(serving):
     assert check["ModelPackageGroup"] == "sashiko-prod-complaint-triage"
     assert check["SigningKey"] == "alias/sashiko-prod-signing"
     assert check["Image"].startswith("444455556666.dkr.ecr.us-east-1.amazonaws.com/sashiko-prod/")
-    gates = {"data-quality", "data-quality-facets", "model-quality", "bias"}
+    gates = {"data-quality", "data-quality-facets", "model-quality", "bias", "device"}
     assert set(check["Gates"].split(",")) >= gates
 
 

@@ -27,11 +27,12 @@ def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
         instance_type=spec.instance_type,
         cores=str(spec.cores),
         workers=str(spec.workers),
-        gates=",".join(_gates(recipe)),
+        gates=",".join(_gates(settings, recipe)),
     )
 
 
-def _gates(recipe: Recipe) -> tuple[str, ...]:
+def _gates(settings: Settings, recipe: Recipe) -> tuple[str, ...]:
     """Names the gates whose signed verdicts there have to be; of others each has to have passed."""
     facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
-    return ("data-quality", "model-quality", *facets)
+    device = () if settings.device_check == "off" else ("device",)
+    return ("data-quality", "model-quality", *facets, *device)

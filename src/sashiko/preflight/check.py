@@ -112,7 +112,8 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
     for name in sorted(wanted | verdicts):
         gate = name.removesuffix(f"/{_VERDICT}")
         verdict = files.json(name)
-        if verdict.get("gate") != gate or verdict.get("passed") is not True:
+        unjudged = name in wanted and verdict.get("judged") is False
+        if verdict.get("gate") != gate or verdict.get("passed") is not True or unjudged:
             raise RefusedError(
                 f"{expected.model_package_arn}: the gate {gate} did not pass: "
                 f"{verdict.get('summary') or 'its verdict says no more'}"

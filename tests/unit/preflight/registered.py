@@ -81,6 +81,7 @@ def write_evidence(
     *,
     lock: Mapping[str, Any] = MappingProxyType({}),
     failed: str = "",
+    unjudged: str = "",
     artifact: bytes = b"weights",
 ) -> Path:
     """Writes what Register gathers, sealed.
@@ -89,14 +90,20 @@ def write_evidence(
         root: an empty folder.
         lock: what differs in the compile lock.
         failed: the gate that did not pass.
+        unjudged: the gate that was switched off.
         artifact: the content of `model.tar.gz`.
     """
     folder = gather(root)
     (folder / "model.tar.gz").write_bytes(artifact)
-    for gate in ("data-quality", "data-quality-facets", "model-quality", "bias"):
+    for gate in ("data-quality", "data-quality-facets", "model-quality", "bias", "device"):
         write_json(
             folder / gate / "verdict.json",
-            {"gate": gate, "passed": gate != failed, "summary": f"{gate}: said so"},
+            {
+                "gate": gate,
+                "passed": gate != failed,
+                "summary": f"{gate}: said so",
+                **({"judged": False} if gate == unjudged else {}),
+            },
         )
     archive = sha256_file(folder / "model.tar.gz")
     write_json(folder / "compile-lock.json", {**LOCK, "artifact_sha256": archive, **lock})

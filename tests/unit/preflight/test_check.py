@@ -19,7 +19,7 @@ INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "work
 def test_a_version_that_holds_passes_with_its_signed_threshold(version: Version) -> None:
     passed = version.check()
     assert passed.threshold == "0.43"
-    assert passed.files == 12
+    assert passed.files == 13
 
 
 def test_it_only_reads(version: Version) -> None:
@@ -54,8 +54,17 @@ def test_a_gate_that_failed_is_read_from_the_signed_files(
 
 
 def test_a_gate_that_never_judged_is_refused(version: Version) -> None:
-    with pytest.raises(RefusedError, match=r"no device/verdict.json was signed"):
-        version.check(gates="data-quality,model-quality,bias,device")
+    with pytest.raises(RefusedError, match=r"no drift/verdict.json was signed"):
+        version.check(gates="data-quality,model-quality,bias,drift")
+
+
+def test_a_gate_that_was_switched_off_counts_where_the_environment_asks_it_alone(
+    account: Account, tmp_path: Path
+) -> None:
+    made = registered(account, write_evidence(tmp_path, unjudged="device"))
+    assert made.check().files
+    with pytest.raises(RefusedError, match="the gate device did not pass"):
+        made.check(gates="data-quality,model-quality,bias,device")
 
 
 @pytest.mark.parametrize("name", ["model.tar.gz", "bias/verdict.json", "metrics.json"])
