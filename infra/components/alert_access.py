@@ -1,4 +1,4 @@
-"""Who else writes to the topic of alerts: CloudWatch's alarms, and the flow that words events."""
+"""Who else writes to the topic of alerts: CloudWatch's alarms, the notifier and the janitor."""
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -7,12 +7,12 @@ from constructs import Construct
 
 from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
-from sashiko.aws.names import prefix
+from sashiko.aws.names import Role, prefix
 from sashiko.settings import Settings
 
 
 class AlertAccess(Construct):
-    """Lets the environment's alarms, and its notifier, use the topic and its key.
+    """Lets the environment's alarms, its notifier and its janitor use the topic and its key.
 
     EventBridge itself may not: a key's policy cannot tell its rules from another account's, since
     it names neither account nor rule when it writes to an encrypted topic (SNS Developer Guide,
@@ -22,7 +22,7 @@ class AlertAccess(Construct):
     def __init__(
         self, scope: Construct, id: str, *, settings: Settings, topic: sns.Topic, key: kms.Key
     ) -> None:
-        """Adds to the policies of `topic` and `key`, and to the role."""
+        """Adds to the policies of `topic` and `key`, and to the roles."""
         super().__init__(scope, id)
         place = f"arn:aws:cloudwatch:{settings.region}:{settings.account}"
         ours = {
@@ -49,20 +49,24 @@ class AlertAccess(Construct):
                 conditions=ours,
             )
         )
-        RolePolicy(
-            self,
-            "Notifier",
-            settings=settings,
-            role="notifier",
-            description="Publishes alerts",
-            statements=[
-                allow(["sns:Publish"], [topic.topic_arn]),
-                allow(
-                    use,
-                    [key.key_arn],
-                    conditions={
-                        "StringEquals": {"kms:ViaService": f"sns.{settings.region}.amazonaws.com"}
-                    },
-                ),
-            ],
-        )
+        publishers: tuple[Role, ...] = ("janitor", "notifier")
+        for role in publishers:
+            RolePolicy(
+                self,
+                role.title(),
+                settings=settings,
+                role=role,
+                description="Publishes alerts",
+                statements=[
+                    allow(["sns:Publish"], [topic.topic_arn]),
+                    allow(
+                        use,
+                        [key.key_arn],
+                        conditions={
+                            "StringEquals": {
+                                "kms:ViaService": f"sns.{settings.region}.amazonaws.com"
+                            }
+                        },
+                    ),
+                ],
+            )

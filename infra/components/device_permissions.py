@@ -1,4 +1,4 @@
-"""What the check on a device may make in SageMaker: isolated, in the VPC, for itself alone."""
+"""What the check on a device may make in SageMaker, and its janitor delete, and nobody else's."""
 
 from typing import Any, Final
 
@@ -67,6 +67,19 @@ def device_permissions(settings: Settings) -> list[Allowed]:
             ["iam:PassRole"],
             [settings.role_arn("inference")],
             conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+    ]
+
+
+def janitor_permissions(settings: Settings) -> list[Allowed]:
+    """Returns what the janitor may do by itself: it deletes what a check has made."""
+    listing = [f"sagemaker:List{kind}s" for kind in _HOSTED]
+    return [
+        allow(listing, ["*"], why="SageMaker lists what an account has, or nothing."),
+        allow(
+            ["sagemaker:DescribeEndpoint", *(f"sagemaker:Delete{kind}" for kind in _HOSTED)],
+            [_resource(settings, kind) for kind in _HOSTED.values()],
+            why=_NAMES,
         ),
     ]
 

@@ -7,7 +7,7 @@ that makes them (`RolePolicy`).
 from collections.abc import Callable, Mapping
 
 from infra.components.allow import Allowed, allow
-from infra.components.device_permissions import device_permissions
+from infra.components.device_permissions import device_permissions, janitor_permissions
 from infra.components.image_permissions import building_images, starting_builds
 from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
@@ -229,6 +229,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "notifier": _flow,
     "image-build": building_images,
     "image-build-starter": starting_builds,
+    "janitor": janitor_permissions,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,
     "preflight": _registry,

@@ -21,6 +21,7 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "image-build": "CodeBuild: builds the project's own images and pushes them",
     "image-build-starter": "Function: starts builds of images, and says how they ended",
     "inference": "Endpoint: serves a model",
+    "janitor": "Function: deletes what a check on a device left",
     "lake-formation": "Lake Formation: reads and writes the registered locations",
     "mlflow": "MLflow App: keeps its artifacts",
     "notifier": "Step Functions: writes the alerts",
@@ -49,7 +50,7 @@ CONTAINERS: frozenset[Role] = frozenset(
 # Each is what state machines of Step Functions act as.
 FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
 # Each is the role, and the name, of one Lambda function.
-FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter", "preflight"})
+FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter", "janitor", "preflight"})
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
     "bias-evaluator",
@@ -83,6 +84,7 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "image-build": ("sagemaker:*", *_LAKE, "iam:PassRole"),
     "image-build-starter": ("sagemaker:*", *_LAKE, "iam:PassRole"),
     "inference": ("sagemaker:*", *_LAKE),
+    "janitor": ("sagemaker:Create*", "sagemaker:Update*", "s3:*", *_LAKE, "iam:PassRole"),
     "lake-formation": ("sagemaker:*", "iam:PassRole"),
     "mlflow": ("sagemaker:*", *_LAKE, "iam:PassRole"),
     "notifier": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),

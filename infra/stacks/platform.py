@@ -7,6 +7,7 @@ from constructs import Construct
 from infra.components.alert_access import AlertAccess
 from infra.components.image_builds import ImageBuilds
 from infra.components.image_repositories import ImageRepositories
+from infra.components.janitor import Janitor
 from infra.components.job_logs import JobLogs
 from infra.components.model_registry import ModelRegistry
 from infra.components.platform_key import PlatformKey
@@ -57,5 +58,7 @@ class Platform(EnvironmentStack):
         SigningKey(self, "Signing", settings=settings, removal_policy=keep)
         spending = Spending(self, "Spending", settings=settings, key=key)
         AlertAccess(self, "Alerts", settings=settings, topic=spending.topic, key=key)
+        topic = spending.topic.topic_arn
+        Janitor(self, "Janitor", settings=settings, topic=topic, key=key, removal_policy=keep)
         if settings.lake_formation.account_stack:
             JobLogs(self, "JobLogs", key=key, removal_policy=keep)

@@ -1,5 +1,6 @@
 """The check on a device: what its role may make, and what it may not."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sashiko.aws.environment import read_environment
 from sashiko.aws.policies import covers
 from sashiko.aws.principals import Principal
 from sashiko.settings import Settings
-from tests.infra.variants import settings_of, synthesized
+from tests.infra.variants import resources, settings_of, synthesized, templates_of
 
 PLACE = "arn:aws:sagemaker:us-east-1:111122223333"
 OURS = "sashiko-devicecheck-dev-abc123def456"
@@ -110,3 +111,39 @@ def test_another_way_takes_other_rights_and_off_takes_none() -> None:
     # A batch job reads and writes with the model's role; an endpoint's model writes nothing.
     assert places(endpoint)["inference"].writes == ()
     assert places(transform)["inference"].writes == ("runs/*/DeviceCheck/transform/*",)
+
+
+def test_each_hour_the_janitor_is_told_whose_leftovers_are_old_enough() -> None:
+    platform = templates_of("dev")["Platform"]
+    (rule,) = [
+        item["Properties"]
+        for item in resources(platform, "AWS::Events::Rule").values()
+        if "ScheduleExpression" in item["Properties"]
+    ]
+    assert rule["ScheduleExpression"] == "rate(1 hour)"
+    (target,) = rule["Targets"]
+    before, topic, after = target["Input"]["Fn::Join"][1]
+    event = json.loads(f"{before}topic{after}")
+    assert "Ref" in topic
+    assert event["prefix"] == "sashiko-devicecheck-dev-"
+    assert f"{event['prefix']}abc123def456" == OURS
+    # A check's own job has ended by then.
+    assert event["older_than"] > settings_of("dev").jobs.processing.max_runtime
+    (function,) = [
+        logical
+        for logical, item in resources(platform, "AWS::Lambda::Function").items()
+        if item["Properties"]["FunctionName"] == "sashiko-dev-janitor"
+    ]
+    callers = resources(platform, "AWS::Lambda::Permission").values()
+    assert [item for item in callers if item["Properties"]["FunctionName"] == {"Ref": function}]
+
+
+@pytest.mark.control("AC-6")
+def test_the_janitor_deletes_what_a_check_made_and_makes_nothing() -> None:
+    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    janitor = next(principal for principal in dev.principals if principal.name == "janitor")
+    for kind, name in (("model", "Model"), ("endpoint", "Endpoint")):
+        assert janitor.may(f"sagemaker:Delete{name}", f"{PLACE}:{kind}/{OURS}")
+        assert not janitor.may(f"sagemaker:Create{name}", f"{PLACE}:{kind}/{OURS}")
+        for other in ("sashiko-dev-triage", "sashiko-devicecheck-prod-abc123def456"):
+            assert not janitor.may(f"sagemaker:Delete{name}", f"{PLACE}:{kind}/{other}")

@@ -18,6 +18,16 @@ def test_a_function_has_its_module_and_its_packages(tmp_path):
     }
 
 
+def test_the_janitor_deletes_as_the_check_itself_does(tmp_path):
+    assert _shipped(tmp_path, "sashiko.functions.janitor") == {
+        "sashiko/__init__.py",
+        "sashiko/device/__init__.py",
+        "sashiko/device/removal.py",
+        "sashiko/functions/__init__.py",
+        "sashiko/functions/janitor.py",
+    }
+
+
 def test_what_a_module_imports_of_ours_comes_along(tmp_path, monkeypatch):
     source = tmp_path / "src/sashiko"
     source.mkdir(parents=True)

@@ -196,4 +196,7 @@ def test_alarms_and_the_notifier_alone_write_to_the_topic_too(platform, principa
         assert item["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
         assert item["Condition"] == ours
     assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
-    assert [n for n, role in principals.items() if role.may("sns:Publish", "*")] == ["notifier"]
+    assert [n for n, role in principals.items() if role.may("sns:Publish", "*")] == [
+        "janitor",
+        "notifier",
+    ]

@@ -21,6 +21,7 @@ Role = Literal[
     "image-build",
     "image-build-starter",
     "inference",
+    "janitor",
     "lake-formation",
     "mlflow",
     "notifier",

@@ -1,0 +1,83 @@
+"""The janitor of checks on a device: hourly, as an endpoint that nobody deletes costs money."""
+
+import json
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_events as events
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.components.python_function import PythonFunction
+from sashiko.aws.names import device_check_prefix, prefix
+from sashiko.settings import Settings
+
+# SageMaker kills a stopped job after two minutes; the rest is for clocks.
+_MARGIN_SECONDS = 600
+
+
+class Janitor(Construct):
+    """A function that deletes what checks have left, and the rule that calls it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        topic: str,
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes both.
+
+        Args:
+            scope: the Platform stack.
+            id: the construct's id.
+            settings: the environment.
+            topic: ARN of the topic of alerts.
+            key: encrypts the function's log.
+            removal_policy: what becomes of the log when the stack is destroyed.
+        """
+        super().__init__(scope, id)
+        made = PythonFunction(
+            self,
+            "Function",
+            settings=settings,
+            role="janitor",
+            module="sashiko.functions.janitor",
+            description="Deletes what a check on a device left, and tells the alerts topic",
+            timeout=Duration.minutes(5),
+            key=key,
+            removal_policy=removal_policy,
+        )
+        longest = settings.jobs.processing.max_runtime + _MARGIN_SECONDS
+        event = {
+            "prefix": f"{device_check_prefix(settings)}-",
+            "older_than": longest,
+            "topic": topic,
+        }
+        rule = events.CfnRule(
+            self,
+            "Hourly",
+            name=f"{prefix(settings)}-janitor",
+            description="Has leftovers of device checks deleted",
+            schedule_expression="rate(1 hour)",
+            state="ENABLED",
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="janitor",
+                    arn=made.function.function_arn,
+                    input=json.dumps(event, sort_keys=True),
+                )
+            ],
+        )
+        lambda_.CfnPermission(
+            self,
+            "Calls",
+            action="lambda:InvokeFunction",
+            function_name=made.function.function_name,
+            principal="events.amazonaws.com",
+            source_account=settings.account,
+            source_arn=rule.attr_arn,
+        )
