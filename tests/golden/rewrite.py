@@ -152,7 +152,7 @@ def idle_costs() -> dict[Path, bytes]:
     """Path -> content of what each environment costs a month while nobody uses it."""
     variants = runpy.run_path(str(ROOT / "tests/infra/variants.py"))
     found = {}
-    for name in ("dev", "prod"):
+    for name in ("dev", "prod", "serving", "serving_prod"):
         settings = variants["settings_of"](name)
         templates = read_templates(settings, folder=variants["synthesized"](name))
         idle = {"lines": lines(idle_cost(templates, read_prices(settings)))}

@@ -14,7 +14,7 @@ from sashiko.cli import app
 from tests.infra.variants import ROOT, settings_of, synthesized, write_config
 
 
-@pytest.mark.parametrize("variant", ["dev", "prod"])
+@pytest.mark.parametrize("variant", ["dev", "prod", "serving", "serving_prod"])
 def test_a_change_raises_the_idle_cost_by_no_more_than_is_allowed(variant: str) -> None:
     settings = settings_of(variant)
     templates = read_templates(settings, folder=synthesized(variant))
