@@ -121,7 +121,6 @@ SECURITY_HUB = (
         "Lambda.1, Lambda.2",
         "functions are private and on supported runtimes",
         "AWS::Lambda::Function",
-        absent="There is none, not even a custom resource's.",
     ),
 )
 NIST = (

@@ -109,3 +109,16 @@ def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
 def test_nobody_else_pushes_an_image(principals):
     pushes = {name for name, role in principals.items() if role.may("ecr:PutImage", "*")}
     assert pushes == {"image-build"}
+
+
+@pytest.mark.control("Lambda.1, Lambda.2")
+def test_functions_are_called_by_this_accounts_rules_alone_and_run_on_a_supported_python(platform):
+    for item in resources(platform, "AWS::Lambda::Function").values():
+        assert item["Properties"]["Runtime"] == "python3.12"
+        assert "Environment" not in item["Properties"]
+    rules = {
+        str({"Fn::GetAtt": [name, "Arn"]}) for name in resources(platform, "AWS::Events::Rule")
+    }
+    for item in resources(platform, "AWS::Lambda::Permission").values():
+        assert item["Properties"]["Principal"] == "events.amazonaws.com"
+        assert str(item["Properties"]["SourceArn"]) in rules
