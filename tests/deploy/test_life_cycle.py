@@ -321,7 +321,7 @@ def test_life(
     assert "run it with --yes" in dev.sashiko(*empty, folder=folders["changed"], status=1)
     said = dev.sashiko(*empty, "--yes", folder=folders["changed"])
     assert re.search(
-        r"\d{2,} objects and versions deleted from 5 buckets of dev, and 1 regis", said
+        r"\d{2,} objects and versions deleted from 6 buckets of dev, and 1 regis", said
     )
     dev.cdk("destroy", "--all", "--force", folder=folders["changed"])
     left = [item for item in resources if item.type not in ACCOUNT_WIDE and item.answers()]

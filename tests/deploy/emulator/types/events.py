@@ -9,7 +9,9 @@ from .iam import check_assumable
 
 class Rule(ResourceType):
     name = "AWS::Events::Rule"
-    updated = frozenset({"Description", "EventPattern", "State", "Tags", "Targets"})
+    updated = frozenset(
+        {"Description", "EventPattern", "ScheduleExpression", "State", "Tags", "Targets"}
+    )
     handled = updated | {"Name"}
 
     def create(self, at: Place, wanted: Properties) -> str:
@@ -24,11 +26,14 @@ class Rule(ResourceType):
         return str(name)
 
     def _put(self, at: Place, name: str, wanted: Properties, **more: object) -> None:
+        when = {key: wanted[key] for key in ("ScheduleExpression",) if key in wanted}
+        if "EventPattern" in wanted:
+            when["EventPattern"] = json.dumps(wanted["EventPattern"])
         at.aws("events").put_rule(
             Name=name,
             Description=wanted.get("Description", ""),
-            EventPattern=json.dumps(wanted["EventPattern"]),
             State=wanted.get("State", "ENABLED"),
+            **when,
             **more,
         )
 
@@ -61,10 +66,12 @@ class Rule(ResourceType):
     def read(self, at: Place, physical_id: str, wanted: Properties) -> Properties:
         events = at.aws("events")
         found = events.describe_rule(Name=physical_id)
+        pattern = found.get("EventPattern")
         return {
             "Name": physical_id,
             "Description": found.get("Description"),
-            "EventPattern": json.loads(found["EventPattern"]),
+            "EventPattern": json.loads(pattern) if pattern else None,
+            "ScheduleExpression": found.get("ScheduleExpression"),
             "State": found["State"],
             "Targets": events.list_targets_by_rule(Rule=physical_id)["Targets"],
             "Tags": events.list_tags_for_resource(ResourceARN=found["Arn"])["Tags"],
