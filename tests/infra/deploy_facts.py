@@ -154,6 +154,7 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "role": "{RoleArn}",
     },
     "Custom::ImageBuild": {"function": "arn:aws:lambda:{here}:function:{called}"},
+    "Custom::Preflight": {"function": "arn:aws:lambda:{here}:function:{called}"},
 }
 
 
