@@ -23,7 +23,6 @@ from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from infra.stacks.serving import Serving
 from sashiko.aws.preflight import expected_version
-from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
@@ -39,8 +38,6 @@ def add_stacks(
 ) -> None:
     """Adds an environment's stacks, in the order in which they are deployed."""
     enforced = settings.lake_formation.mode == "enforced"
-    files = [f"contracts/{name}.odcs.yaml" for name in settings.contracts]
-    check_lake(dict(zip(files, contracts, strict=True)), row_filters_hold=enforced)
     stacks: list[EnvironmentStack] = []
     if enforced and settings.lake_formation.account_stack:
         stacks.append(LakeFormationAccount(app, settings=settings, contracts=contracts))

@@ -7,6 +7,7 @@ from pathlib import Path
 from infra.components.compiled_pipeline import Compiled
 from sashiko.aws.regions import check_region
 from sashiko.compiled import compiled_definition
+from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract, load_contract
 from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
@@ -32,7 +33,8 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
     """Reads the contracts that the settings name, each the only one of its table.
 
     Raises:
-        InputError: if one is missing or not valid, or two describe one table.
+        InputError: if one is missing or not valid, two describe one table, or the lake cannot hold
+            what one says.
     """
     where = f"{file_of('contracts', settings.environment)}: key `contracts`"
     contracts: dict[str, tuple[Path, Contract]] = {}
@@ -51,7 +53,10 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
                 "name one of them, or change `physicalName` in the other"
             )
         contracts[contract.table] = (file, contract)
-    return tuple(contract for _, contract in contracts.values())
+    enforced = settings.lake_formation.mode == "enforced"
+    by_file = {str(file): contract for file, contract in contracts.values()}
+    check_lake(by_file, row_filters_hold=enforced)
+    return tuple(by_file.values())
 
 
 def read_recipes(settings: Settings) -> tuple[Recipe, ...]:
