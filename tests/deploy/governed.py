@@ -16,7 +16,7 @@ from sashiko.aws.environment import Environment, read_environment
 from sashiko.aws.live import read_live
 from sashiko.aws.names import database_name
 from tests.deploy import aws_command
-from tests.deploy.process import Emulator
+from tests.deploy.process import ROOT, Emulator
 from tests.infra.variants import settings_of
 
 Record = dict[str, Any]
@@ -46,6 +46,11 @@ class Governed:
     def deploy(self, *options: str) -> None:
         said = ("deploy", "--all", "--require-approval=never", *options)
         self.emulator.cdk(*said, folder=self.folder)
+
+    def put_repository(self) -> None:
+        """Puts what a run is made of beside the templates, as it is in a repository."""
+        for name in ("contracts", "node_modules", "package.json", "pipelines", "recipes"):
+            (self.folder / name).symlink_to(ROOT / name)
 
     def audit(self) -> list[Difference]:
         return list(compare(self.environment, read_live(self._account, self.environment)))

@@ -238,6 +238,7 @@ def test_a_destroyed_environment_is_deployed_again_as_the_doctor_says(lake: Gove
         item.resource for item in lake.audit() if item.kind == "missing"
     }
 
+    lake.put_repository()
     said = command("doctor", "--env", "dev", status=4)
 
     assert "sashiko-environment" in said

@@ -293,8 +293,7 @@ def test_no_credentials_and_no_connection_are_one_message(
 @pytest.fixture(scope="module")
 def repository(owner: Governed) -> Path:
     """The environment's folder, with what a run is made of beside its templates."""
-    for name in ("contracts", "node_modules", "package.json", "pipelines", "recipes"):
-        (owner.folder / name).symlink_to(ROOT / name)
+    owner.put_repository()
     return owner.folder
 
 
