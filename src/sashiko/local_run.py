@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from sashiko.aws.images import job_images
-from sashiko.aws.names import bucket_name, pipeline_name
+from sashiko.aws.names import pipeline_name
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
@@ -17,7 +17,7 @@ from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.files import read_json, write_bytes
 from sashiko.recipe import Recipe
-from sashiko.repository import contract_file, source, tracking_uri
+from sashiko.repository import contract_file, tracking_uri
 from sashiko.runner.jobs import Image
 from sashiko.runner.lock import run_lock
 from sashiko.runner.record import RunRecord, new_run_id
@@ -25,7 +25,7 @@ from sashiko.runner.run import run_definition
 from sashiko.runner.store import Store
 from sashiko.runner.view import open_view
 from sashiko.settings import Settings
-from sashiko.staging import Channel, stage
+from sashiko.staging import Channel, staged_inputs
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,7 @@ def run_locally(
             "an account (`recipe` of config/<env>.yaml)"
         )
     contract_path = contract_file(recipe)
-    staged = stage(
-        recipe,
-        contract_file=contract_path,
-        bucket=bucket_name(settings, "artifacts"),
-        started_from=source(),
-    )
+    staged = staged_inputs(settings, recipe)
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
     _make_private(home)

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sashiko.aws.names import bucket_name
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from sashiko.files import canonical_json, sha256_bytes
 from sashiko.recipe import Recipe
-from sashiko.repository import Source
+from sashiko.repository import Source, contract_file, source
 from sashiko.sections import configured_steps, content_uri, step_files
+from sashiko.settings import Settings
 
 _SERVING = Path(__file__).parent / "serving"
 
@@ -31,6 +33,7 @@ class Staged:
         code: the serving code that Compile runs and ships.
         source: `source.json`, the commit that the run is started from.
         weights_uri: where the pre-trained weights belong.
+        weights: name of each file of theirs -> hex SHA-256.
         contract_hash: hex SHA-256 of the contract file.
     """
 
@@ -38,6 +41,7 @@ class Staged:
     code: Channel
     source: Channel
     weights_uri: str
+    weights: Mapping[str, str]
     contract_hash: str
 
     @property
@@ -45,6 +49,29 @@ class Staged:
         """All but the weights, each place once: steps that read the same files share one."""
         found = (*self.config.values(), self.code, self.source)
         return tuple({channel.uri: channel for channel in found}.values())
+
+    @property
+    def places(self) -> dict[str, dict[str, str]]:
+        """What makes each place complete: URI -> name of each of its files -> hex SHA-256."""
+        places = {
+            channel.uri: {name: sha256_bytes(content) for name, content in channel.files.items()}
+            for channel in self.channels
+        }
+        return places | {self.weights_uri: dict(self.weights)}
+
+
+def staged_inputs(settings: Settings, recipe: Recipe) -> Staged:
+    """Works out the staged inputs of a recipe in an environment, of this checkout's commit.
+
+    Raises:
+        InputError: if the contract is missing or not valid.
+    """
+    return stage(
+        recipe,
+        contract_file=contract_file(recipe),
+        bucket=bucket_name(settings, "artifacts"),
+        started_from=source(),
+    )
 
 
 def stage(recipe: Recipe, *, contract_file: Path, bucket: str, started_from: Source) -> Staged:
@@ -85,6 +112,7 @@ def stage(recipe: Recipe, *, contract_file: Path, bucket: str, started_from: Sou
         code=_channel(bucket, "code", code),
         source=_channel(bucket, "source", {"source.json": canonical_json(asdict(started_from))}),
         weights_uri=f"s3://{bucket}/weights/{weights}",
+        weights=recipe.model.files,
         contract_hash=sha256_bytes(contract_file.read_bytes()),
     )
 

@@ -35,6 +35,14 @@ class BusyError(NoAnswerError):
     """AWS answers later: it throttles, is out of order, or cannot be reached for a moment."""
 
 
+class DeniedError(NoAnswerError):
+    """The caller may not ask."""
+
+
+class NoBucketError(NoAnswerError):
+    """The bucket that was asked about is not there."""
+
+
 class Account:
     """The account of an environment, as the caller's credentials see it."""
 
@@ -42,6 +50,11 @@ class Account:
         """Makes no call; endpoints and credentials come from the usual AWS variables and files."""
         self._settings = settings
         self._clients: dict[str, Any] = {}
+
+    @property
+    def number(self) -> str:
+        """The account's number, as the settings say."""
+        return self._settings.account
 
     def client(self, service: str) -> Any:
         """Returns a boto3 client in the environment's region, the same one each time."""
@@ -99,7 +112,9 @@ class Account:
 
         Raises:
             BusyError: if the same call may succeed later.
-            InputError: without credentials or without the permission.
+            DeniedError: without the permission.
+            NoBucketError: if the call is about a bucket that is not there.
+            NoAnswerError: without credentials, or if the call fails otherwise.
         """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
@@ -108,8 +123,8 @@ class Account:
         except NoCredentialsError as error:
             raise NoAnswerError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
         except ClientError as error:
-            busy = error.response["Error"]["Code"] in _BUSY
-            raise (BusyError if busy else NoAnswerError)(self._reason(error, call, by)) from error
+            kind = _kind(error.response["Error"]["Code"])
+            raise kind(self._reason(error, call, by)) from error
         except BotoCoreError as error:
             raise BusyError(
                 f"{call} in {self._name} cannot be reached: {error}; check the network, "
@@ -162,6 +177,14 @@ class Account:
         if code in _INVALID:
             return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"
         return f"{call} failed in {self._name}: {code}: {message}"
+
+
+def _kind(code: str) -> type[NoAnswerError]:
+    if code in _BUSY:
+        return BusyError
+    if code in _DENIED:
+        return DeniedError
+    return NoBucketError if code == "NoSuchBucket" else NoAnswerError
 
 
 _LOGIN = "log in to that account (aws sso login, or set AWS_PROFILE) and run the command again"

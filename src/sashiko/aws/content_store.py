@@ -25,7 +25,10 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 class ContentStore:
-    """Writes and lists objects whose URI means one content for ever."""
+    """Writes and lists objects whose URI means one content for ever.
+
+    A bucket's name is the world's: each call says that the bucket has to be the account's own.
+    """
 
     def __init__(self, account: Account) -> None:
         """Makes no call."""
@@ -37,6 +40,10 @@ class ContentStore:
         Args:
             uri: the prefix, without a slash at its end.
             by: the role that may list it, for the message to others.
+
+        Raises:
+            NoBucketError: if there is no such bucket.
+            InputError: if the caller may not list it, or the bucket is somebody else's.
         """
         bucket, key = split_uri(uri)
         prefix = f"{key}/"
@@ -44,7 +51,9 @@ class ContentStore:
             pages = self._account.client("s3").get_paginator("list_objects_v2")
             return {
                 item["Key"].removeprefix(prefix): item["Size"]
-                for page in pages.paginate(Bucket=bucket, Prefix=prefix)
+                for page in pages.paginate(
+                    Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=self._account.number
+                )
                 for item in page.get("Contents", ())
             }
 
@@ -90,6 +99,7 @@ class ContentStore:
                 self._account.client("s3").put_object(
                     Bucket=bucket,
                     Key=key,
+                    ExpectedBucketOwner=self._account.number,
                     Body=body,
                     IfNoneMatch="*",
                     ChecksumAlgorithm="SHA256",
@@ -110,6 +120,7 @@ class ContentStore:
             by=STAGED_BY,
             Bucket=bucket,
             Key=key,
+            ExpectedBucketOwner=self._account.number,
             ChecksumMode="ENABLED",
         )
         if found is None:

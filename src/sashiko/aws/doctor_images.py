@@ -6,13 +6,12 @@ from functools import partial
 from sashiko.aws.account import Account
 from sashiko.aws.check import Check, told
 from sashiko.aws.images import job_images
+from sashiko.aws.own_images import NO_REPOSITORY, has_repository, image_request, is_built
 from sashiko.settings import Settings
-
-_NO_REPOSITORY = ("RepositoryNotFoundException",)
 
 
 def check_images(account: Account, settings: Settings, *, target: str) -> Iterator[Check]:
-    """Asks each registry for each image, as a job that pulls it would.
+    """Asks each registry for each image: AWS's as a job that pulls it would.
 
     Args:
         account: the account.
@@ -22,33 +21,29 @@ def check_images(account: Account, settings: Settings, *, target: str) -> Iterat
     images = job_images(settings, target)
     uris = dict.fromkeys(image.uri for image in (*images.of_jobs(), images.serving))
     for uri in uris:
-        yield from told(f"image {uri.partition('/')[2]}", partial(_image, account, settings, uri))
+        registry, _, path = uri.partition("/")
+        look = _own if registry.startswith(f"{settings.account}.") else _of_aws
+        name = f"image {path}"
+        yield from told(name, partial(look, account, settings, uri=uri, name=name))
 
 
-def _image(account: Account, settings: Settings, uri: str) -> Check:
-    host, _, path = uri.partition("/")
-    registry = host.split(".")[0]
-    repository, by_digest, digest = path.partition("@")
-    if not by_digest:
-        repository, _, tag = path.rpartition(":")
-    wanted = {"imageDigest": digest} if by_digest else {"imageTag": tag}
-    name, own = f"image {path}", registry == settings.account
-    found = account.read(
-        "ecr",
-        "batch_get_image",
-        absent=_NO_REPOSITORY,
-        registryId=registry,
-        repositoryName=repository,
-        imageIds=[wanted],
-    )
+def _own(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
+    if is_built(account, uri):
+        detail = f"in the registry of {settings.account}"
+        return Check(name=name, status="ok", detail=detail)
+    deploy = f"make deploy ENV={settings.environment}"
+    if not has_repository(account, uri):
+        return Check(name=name, status="later", detail="the deploy builds it", fix=deploy)
+    detail = "its repository is there, and not the image: it was not built, or removed"
+    return Check(name=name, status="failed", detail=detail, fix=deploy)
+
+
+def _of_aws(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
+    asked = image_request(uri)
+    registry = asked["registryId"]
+    found = account.read("ecr", "batch_get_image", absent=NO_REPOSITORY, **asked)
     if found and found.get("images"):
         return Check(name=name, status="ok", detail=f"in the registry of {registry}")
-    deploy = f"make deploy ENV={settings.environment}"
-    if found is None and own:
-        return Check(name=name, status="later", detail="the deploy builds it", fix=deploy)
-    if own:
-        detail = "its repository is there, and not the image: it was not built, or removed"
-        return Check(name=name, status="failed", detail=detail, fix=deploy)
     look = f"sashiko images --env {settings.environment}"
     if found is None:
         detail = f"AWS's registry {registry} shows no such repository to you"

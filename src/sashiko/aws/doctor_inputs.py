@@ -1,9 +1,11 @@
 """Whether what a run of the pipeline reads and writes is there: inputs, data, MLflow, alerts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from sashiko.aws.account import Account
+from sashiko.aws.account import Account, NoBucketError
 from sashiko.aws.check import Check
+from sashiko.aws.content_store import ContentStore
+from sashiko.aws.loads import newest_load
 from sashiko.aws.names import bucket_name, etl_name, prefix
 from sashiko.settings import Settings
 from sashiko.staging import Staged
@@ -12,36 +14,34 @@ _APP_READY = ("Created", "Updated")
 _APP_BUSY = ("Creating", "Updating")
 
 
-def check_staged(
-    account: Account, settings: Settings, staged: Staged, *, weights: Mapping[str, str]
-) -> Iterator[Check]:
+def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterator[Check]:
     """Looks for every staged input of the recipe; a prefix is named by what it holds.
 
     Args:
         account: the account.
         settings: the environment.
         staged: the recipe's inputs.
-        weights: name of each file of the pre-trained weights -> SHA-256.
     """
     fix = f"sashiko stage --env {settings.environment}"
-    wanted = {channel.uri: set(channel.files) for channel in staged.channels}
+    store, places = ContentStore(account), staged.places
     for name, uris in {
-        "weights": {staged.weights_uri: set(weights)},
-        "code and configuration": wanted,
+        "weights": [staged.weights_uri],
+        "code and configuration": [channel.uri for channel in staged.channels],
     }.items():
-        missing: list[str] = []
-        for uri, files in uris.items():
-            found = _names(account, settings, uri)
-            if found is None:
-                detail = f"no bucket {bucket_name(settings, 'artifacts')} yet"
-                yield Check(
-                    name=name,
-                    status="later",
-                    detail=detail,
-                    fix=f"make deploy ENV={settings.environment}, then {fix}",
-                )
-                return
-            missing += [f"{uri}/{file}" for file in sorted(files - found)]
+        try:
+            missing = [
+                f"{uri}/{file}"
+                for uri in uris
+                for file in sorted(set(places[uri]) - set(store.sizes(uri)))
+            ]
+        except NoBucketError:
+            yield Check(
+                name=name,
+                status="later",
+                detail=f"no bucket {bucket_name(settings, 'artifacts')} yet",
+                fix=f"make deploy ENV={settings.environment}, then {fix}",
+            )
+            return
         if missing:
             more = f" and {len(missing) - 1} more" if missing[1:] else ""
             detail = f"{missing[0]}{more} not there"
@@ -50,24 +50,11 @@ def check_staged(
             yield Check(name=name, status="ok", detail=f"all staged, {len(uris)} prefixes")
 
 
-def _names(account: Account, settings: Settings, uri: str) -> set[str] | None:
-    bucket, _, folder = uri.removeprefix("s3://").partition("/")
-    page = account.read(
-        "s3",
-        "list_objects_v2",
-        absent=("NoSuchBucket",),
-        Bucket=bucket,
-        Prefix=f"{folder}/",
-        ExpectedBucketOwner=settings.account,
-    )
-    if page is None:
-        return None
-    return {item["Key"].removeprefix(f"{folder}/") for item in page.get("Contents", ())}
-
-
 def check_data(account: Account, settings: Settings, *, table: str) -> Check:
     """Looks for a load of the table that succeeded: its `--as-of` is what a run is started with."""
     name, job = f"data of {table}", etl_name(settings, table)
+    if version := newest_load(account, settings, table):
+        return Check(name=name, status="ok", detail=f"newest load that succeeded: {version}")
     found = account.read(
         "glue", "get_job_runs", absent=("EntityNotFoundException",), JobName=job, MaxResults=50
     )
@@ -79,13 +66,9 @@ def check_data(account: Account, settings: Settings, *, table: str) -> Check:
             detail=f"no job {job} yet",
             fix=f"make deploy ENV={settings.environment}, then {load}",
         )
-    runs = sorted(found.get("JobRuns", ()), key=lambda run: run["StartedOn"], reverse=True)
-    done = [run for run in runs if run["JobRunState"] == "SUCCEEDED"]
-    if done:
-        version = done[0].get("Arguments", {}).get("--as-of", "unknown")
-        return Check(name=name, status="ok", detail=f"newest load that succeeded: {version}")
-    if runs and runs[0]["JobRunState"] in ("FAILED", "ERROR", "TIMEOUT"):
-        reason = runs[0].get("ErrorMessage", runs[0]["JobRunState"])
+    newest = max(found.get("JobRuns", ()), key=lambda run: run["StartedOn"], default=None)
+    if newest and newest["JobRunState"] in ("FAILED", "ERROR", "TIMEOUT"):
+        reason = newest.get("ErrorMessage", newest["JobRunState"])
         return Check(
             name=name, status="failed", detail=f"the newest load failed: {reason}", fix=load
         )

@@ -11,15 +11,14 @@ from sashiko.aws.doctor_images import check_images
 from sashiko.aws.doctor_inputs import check_alerts, check_data, check_staged, check_tracking
 from sashiko.aws.doctor_machines import check_quotas, check_zones
 from sashiko.aws.doctor_services import check_clarify, check_forgotten
-from sashiko.aws.names import bucket_name
 from sashiko.aws.needed_machines import needed_machines
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.recipe import Recipe
-from sashiko.repository import contract_file, source, use_recipe
+from sashiko.repository import contract_file, use_recipe
 from sashiko.settings import Settings
-from sashiko.staging import Staged, stage
+from sashiko.staging import Staged, staged_inputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +49,12 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
         InputError: if recipe or contract are wrong, or the definition cannot be built.
     """
     recipe = use_recipe(settings, None)
-    contract = contract_file(recipe)
     text = compiled_definition(settings, recipe, home=home)
     return Plan(
         recipe=recipe,
-        table=load_contract(contract).table,
+        table=load_contract(contract_file(recipe)).table,
         definition=parse_definition(json.loads(text)),
-        staged=stage(
-            recipe,
-            contract_file=contract,
-            bucket=bucket_name(settings, "artifacts"),
-            started_from=source(),
-        ),
+        staged=staged_inputs(settings, recipe),
     )
 
 
@@ -75,9 +68,6 @@ def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[C
     yield check_alerts(settings)
     yield from told("images", lambda: check_images(account, settings, target=target))
     yield from told("MLflow App", lambda: check_tracking(account, settings))
-    yield from told(
-        "staged inputs",
-        lambda: check_staged(account, settings, plan.staged, weights=plan.recipe.model.files),
-    )
+    yield from told("staged inputs", lambda: check_staged(account, settings, plan.staged))
     yield from told("device checks", lambda: check_forgotten(account, settings))
     yield from told("data", lambda: check_data(account, settings, table=plan.table))

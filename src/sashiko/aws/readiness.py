@@ -9,6 +9,7 @@ from sashiko.aws.content_store import ContentStore
 from sashiko.aws.deployed import difference, texts
 from sashiko.aws.executions import STARTED_BY
 from sashiko.aws.names import bucket_name
+from sashiko.aws.own_images import is_built
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 from sashiko.staging import Staged
@@ -50,13 +51,12 @@ def _unstaged(
 ) -> Iterator[str]:
     bucket = re.escape(bucket_name(settings, "artifacts"))
     place = re.compile(rf"s3://{bucket}/(?:code|config|source|weights)/[0-9a-f]{{16}}")
-    wanted: dict[str, set[str]] = {channel.uri: set(channel.files) for channel in staged.channels}
-    wanted[staged.weights_uri] = set(recipe.model.files)
+    wanted = staged.places
     fix = f"sashiko stage --env {settings.environment} --recipe {recipe.name}"
     store = ContentStore(account)
     for uri in sorted({found for text in texts(deployed) for found in place.findall(text)}):
         there = store.sizes(uri, by=STARTED_BY)
-        lacking = sorted(wanted.get(uri, set()) - set(there))
+        lacking = sorted(set(wanted.get(uri, ())) - set(there))
         if lacking:
             yield f"{uri} lacks {', '.join(lacking)}: {fix}"
         elif not there:  # of another commit: this checkout does not know what belongs there
@@ -65,17 +65,7 @@ def _unstaged(
 
 def _unbuilt(settings: Settings, deployed: Any, account: Account) -> Iterator[str]:
     registry = rf"{settings.account}\.dkr\.ecr\.{settings.region}\.amazonaws\.com"
-    image = re.compile(rf"{registry}/([^:@]+)(?::([^:@]+)|@(sha256:[0-9a-f]{{64}}))")
+    image = re.compile(rf"{registry}/[^:@]+(?::[^:@]+|@sha256:[0-9a-f]{{64}})")
     for uri in sorted({text for text in texts(deployed) if image.fullmatch(text)}):
-        found = image.fullmatch(uri)
-        repository, tag, digest = found.groups() if found else ("", "", "")
-        one = {"imageTag": tag} if tag else {"imageDigest": digest}
-        if not account.read(
-            "ecr",
-            "describe_images",
-            absent=("ImageNotFoundException", "RepositoryNotFoundException"),
-            by=STARTED_BY,
-            repositoryName=repository,
-            imageIds=[one],
-        ):
+        if not is_built(account, uri, by=STARTED_BY):
             yield f"the image {uri} is not built: make deploy ENV={settings.environment}"

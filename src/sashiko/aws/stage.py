@@ -57,13 +57,13 @@ def stage_inputs(
             not write there.
     """
     store = ContentStore(account)
+    digests = staged.places
     for channel in staged.channels:
-        digests = {name: sha256_bytes(content) for name, content in channel.files.items()}
-        yield _put(store.put, channel.uri, channel.files, digests)
+        yield _put(store.put, channel.uri, channel.files, digests[channel.uri])
     folder = cache / "weights" / staged.weights_uri.rpartition("/")[2]
     fetch_weights(recipe.model, folder)
-    weights = {name: folder / name for name in recipe.model.files}
-    yield _put(store.put, staged.weights_uri, weights, dict(recipe.model.files))
+    weights = {name: folder / name for name in staged.weights}
+    yield _put(store.put, staged.weights_uri, weights, digests[staged.weights_uri])
 
 
 def stage_seed(

@@ -2,22 +2,21 @@
 
 import json
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sashiko.aws.account import Account
 from sashiko.aws.deployed import deployed_definition
 from sashiko.aws.executions import STARTED_BY, Execution
-from sashiko.aws.names import bucket_name, etl_name, pipeline_name
+from sashiko.aws.loads import newest_load
+from sashiko.aws.names import etl_name, pipeline_name
 from sashiko.aws.readiness import missing
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
-from sashiko.repository import contract_file, source
+from sashiko.repository import contract_file
 from sashiko.settings import Settings
-from sashiko.staging import stage
+from sashiko.staging import staged_inputs
 
 
 def start(
@@ -50,12 +49,7 @@ def start(
             f"there is no pipeline {pipeline} in {settings.environment}: {deploy}; it makes that "
             f"of the recipe `{settings.recipe}`, which the settings name"
         )
-    staged = stage(
-        recipe,
-        contract_file=contract_file(recipe),
-        bucket=bucket_name(settings, "artifacts"),
-        started_from=source(),
-    )
+    staged = staged_inputs(settings, recipe)
     compiled = json.loads(compiled_definition(settings, recipe, home=home))
     problems = list(
         missing(
@@ -63,10 +57,11 @@ def start(
         )
     )
     if as_of is None:
-        as_of = _newest_load(settings, recipe, account)
+        table = load_contract(contract_file(recipe)).table
+        as_of = newest_load(account, settings, table, by=STARTED_BY)
         if as_of is None:
             problems.append(
-                f"no load of the table has succeeded yet ({_etl(settings, recipe)}): load an "
+                f"no load of the table has succeeded yet ({etl_name(settings, table)}): load an "
                 "extract (docs/first-deploy.md), or name a version with --as-of"
             )
     if problems or as_of is None:
@@ -81,26 +76,3 @@ def start(
             ClientRequestToken=str(uuid.uuid4()),
         )
     return Execution(account, started["PipelineExecutionArn"], command=command)
-
-
-def _etl(settings: Settings, recipe: Recipe) -> str:
-    return etl_name(settings, load_contract(contract_file(recipe)).table)
-
-
-def _newest_load(settings: Settings, recipe: Recipe, account: Account) -> str | None:
-    """Returns the `--as-of` of the load that succeeded last."""
-    runs = account.pages(
-        "glue",
-        "get_job_runs",
-        "JobRuns",
-        absent=("EntityNotFoundException",),
-        by=STARTED_BY,
-        JobName=_etl(settings, recipe),
-    )
-    done = [run for run in runs if run["JobRunState"] == "SUCCEEDED" and _as_of(run)]
-    newest = max(done, key=lambda run: run["StartedOn"], default=None)
-    return _as_of(newest) if newest else None
-
-
-def _as_of(run: Mapping[str, Any]) -> str:
-    return str(run.get("Arguments", {}).get("--as-of", ""))

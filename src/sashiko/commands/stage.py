@@ -9,7 +9,7 @@ import typer
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
-from sashiko.repository import HOME, contract_file, source, use_recipe
+from sashiko.repository import HOME, contract_file, use_recipe
 from sashiko.settings import load_settings
 
 
@@ -33,9 +33,8 @@ def stage(
     your credentials: those of the role `deployer`.
     """
     from sashiko.aws.account import Account
-    from sashiko.aws.names import bucket_name
     from sashiko.aws.stage import check_seed, stage_inputs, stage_seed
-    from sashiko.staging import stage as staged_inputs
+    from sashiko.staging import staged_inputs
 
     if env == "local":
         raise InputError("--env local: `sashiko run` stages by itself on this machine")
@@ -43,19 +42,13 @@ def stage(
     if seed_data is not None:
         check_seed(settings, seed_data)
     chosen = use_recipe(settings, recipe)
-    contract = contract_file(chosen)
     account = Account(settings)
     account.check_identity()
-    staged = staged_inputs(
-        chosen,
-        contract_file=contract,
-        bucket=bucket_name(settings, "artifacts"),
-        started_from=source(),
-    )
+    staged = staged_inputs(settings, chosen)
     cache = home / "cache"
     places = list(stage_inputs(staged, chosen, account=account, cache=cache))
     if seed_data is not None:
-        table = load_contract(contract).table
+        table = load_contract(contract_file(chosen)).table
         places.append(
             stage_seed(settings, chosen, table=table, as_of=seed_data, account=account, cache=cache)
         )

@@ -15,6 +15,7 @@ from sashiko.aws.needed_machines import Needed
 from sashiko.staging import Channel, Staged
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import Answer, FakeAccount
+from tests.unit.aws.told_by_aws import Refusal, ToldByAws
 
 DEV, PROD = settings_of("dev"), settings_of("prod")
 GPU = Needed(
@@ -24,6 +25,12 @@ GPU = Needed(
     key="jobs.training.instance_type",
 )
 NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
 
 
 def looked(checks: Check | Iterable[Check]) -> list[Check]:
@@ -132,18 +139,20 @@ def test_a_zone_that_the_account_lacks_fails() -> None:
 
 PULLED = {"images": [{"imageId": {"imageTag": "x"}}], "failures": []}
 LACKING = {"images": [], "failures": [{"failureCode": "ImageNotFound"}]}
+BUILT = {"imageDetails": [{"imageTags": ["x"]}]}
+
+
+def unbuilt(asked: Any) -> Any:
+    return "ImageNotFoundException" if "imageIds" in asked else {"imageDetails": []}
 
 
 def images(own: Answer, aws: Answer = PULLED) -> list[Check]:
-    def answer(asked: Any) -> Any:
-        return own if asked["registryId"] == DEV.account else aws
-
-    account = FakeAccount({("ecr", "batch_get_image"): answer})
+    account = FakeAccount({("ecr", "describe_images"): own, ("ecr", "batch_get_image"): aws})
     return looked(check_images(account, DEV, target="inf2"))
 
 
 def test_each_image_is_asked_for_once() -> None:
-    found = images(PULLED)
+    found = images(BUILT)
     uris = {image.uri for image in job_images(DEV, "inf2").of_jobs()}
     assert {check.status for check in found} == {"ok"}
     assert {check.name.removeprefix("image ") for check in found} >= {
@@ -156,7 +165,7 @@ def test_each_image_is_asked_for_once() -> None:
     ("own", "status", "detail"),
     [
         ("RepositoryNotFoundException", "later", "the deploy builds it"),
-        (LACKING, "failed", "its repository is there, and not the image"),
+        (unbuilt, "failed", "its repository is there, and not the image"),
     ],
 )
 def test_our_image_that_is_not_there_is_built_by_a_deploy(
@@ -176,7 +185,7 @@ def test_our_image_that_is_not_there_is_built_by_a_deploy(
     ],
 )
 def test_an_image_of_aws_that_does_not_come_is_told(aws: Answer, status: str) -> None:
-    found = [check for check in images(PULLED, aws) if check.status != "ok"]
+    found = [check for check in images(BUILT, aws) if check.status != "ok"]
     assert [check.status for check in found] == [status]
 
 
@@ -188,6 +197,7 @@ STAGED = Staged(
     code=Channel(uri=PREFIX.format("code"), files={"b.py": b"b", "c.py": b"c"}),
     source=Channel(uri=PREFIX.format("source"), files={"source.json": b"s"}),
     weights_uri=PREFIX.format("weights"),
+    weights={"model.safetensors": "0" * 64},
     contract_hash="0" * 64,
 )
 EVERYTHING = {
@@ -198,15 +208,21 @@ EVERYTHING = {
 }
 
 
-def staged(there: dict[str, set[str]] | str) -> dict[str, Check]:
-    def listed(asked: Any) -> Any:
-        if isinstance(there, str):
-            return there
-        names = there[asked["Prefix"].split("/")[0]]
-        return {"Contents": [{"Key": f"{asked['Prefix']}{name}"} for name in sorted(names)]}
+def staged(there: dict[str, set[str]] | Refusal) -> dict[str, Check]:
+    """Looks at a bucket that lists one object a page."""
 
-    account = FakeAccount({("s3", "list_objects_v2"): listed})
-    found = looked(check_staged(account, DEV, STAGED, weights={"model.safetensors": "0" * 64}))
+    def listed(asked: Any) -> Any:
+        if isinstance(there, Refusal):
+            return there
+        names = sorted(there[asked["Prefix"].split("/")[0]])
+        page = int(asked.get("ContinuationToken", "0"))
+        items = [{"Key": f"{asked['Prefix']}{name}", "Size": 1} for name in names[page : page + 1]]
+        more = {"NextContinuationToken": str(page + 1)} if page + 1 < len(names) else {}
+        return {"Contents": items, "IsTruncated": bool(more)} | more
+
+    aws = ToldByAws({"ListObjectsV2": listed})
+    found = looked(check_staged(aws.account(), DEV, STAGED))
+    assert {asked["ExpectedBucketOwner"] for asked in aws.asked("ListObjectsV2")} == {DEV.account}
     return {check.name: check for check in found}
 
 
@@ -229,7 +245,7 @@ def test_what_is_not_staged_is_named(folder: str, name: str, detail: str) -> Non
 
 
 def test_before_the_deploy_there_is_no_bucket_to_stage_to() -> None:
-    (found,) = staged("NoSuchBucket").values()
+    (found,) = staged(Refusal("NoSuchBucket")).values()
     assert found.status == "later"
     assert found.fix == "make deploy ENV=dev, then sashiko stage --env dev"
 
@@ -248,7 +264,9 @@ def load(state: str, days: int, as_of: str = "20261101T000000Z") -> dict[str, An
     [
         ([load("SUCCEEDED", 9, "old"), load("SUCCEEDED", 1, "new")], "ok", "succeeded: new"),
         ([load("FAILED", 1), load("SUCCEEDED", 9, "old")], "ok", "succeeded: old"),
+        ([load("SUCCEEDED", 9, "old"), load("SUCCEEDED", 1, "")], "ok", "succeeded: old"),
         ([load("FAILED", 1)], "failed", "the newest load failed: no such file"),
+        ([load("RUNNING", 1), load("FAILED", 2)], "later", "succeeded yet"),
         ([load("RUNNING", 1)], "later", "no load of sashiko-dev-etl-complaints succeeded yet"),
         ([], "later", "succeeded yet"),
     ],
@@ -260,6 +278,18 @@ def test_data_are_there_once_a_load_succeeded(
     (found,) = looked(check_data(account, DEV, table="complaints"))
     assert found.status == status
     assert detail in found.detail
+
+
+def test_loads_are_read_page_by_page() -> None:
+    def page(asked: Any) -> Any:
+        if asked.get("NextToken") == "2":
+            return {"JobRuns": [load("SUCCEEDED", 9, "old")]}
+        return {"JobRuns": [load("FAILED", 1)], "NextToken": "2"}
+
+    (found,) = looked(
+        check_data(FakeAccount({("glue", "get_job_runs"): page}), DEV, table="complaints")
+    )
+    assert (found.status, found.detail) == ("ok", "newest load that succeeded: old")
 
 
 def test_before_the_deploy_there_is_no_job_that_loads() -> None:

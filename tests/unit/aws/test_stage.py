@@ -93,6 +93,18 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         yield bench
 
 
+@pytest.fixture
+def asked(bench: Bench) -> list[dict[str, Any]]:
+    """What S3 is asked, each request's parameters."""
+    requests: list[dict[str, Any]] = []
+    for operation in ("HeadObject", "ListObjectsV2", "PutObject"):
+        bench.s3.meta.events.register(
+            f"before-parameter-build.s3.{operation}",
+            lambda params, **_: requests.append(dict(params)),
+        )
+    return requests
+
+
 def _key(uri: str) -> str:
     return content_store.split_uri(uri)[1]
 
@@ -110,6 +122,13 @@ def test_every_input_of_the_pipeline_is_there_with_its_checksum(bench: Bench) ->
         assert found["Body"].read() == content
         assert found["ChecksumSHA256"] == content_store._encoded(sha256_bytes(content))
     assert {f"{place.uri}/{name}" for place in places for name in place.uploaded} == set(wanted)
+
+
+def test_only_the_accounts_own_buckets_will_do(bench: Bench, asked: list[dict[str, Any]]) -> None:
+    bench.stage()
+    bench.seed()
+    assert {request.get("ExpectedBucketOwner") for request in asked} == {SETTINGS.account}
+    assert {"Body", "ChecksumMode", "Prefix"} <= {name for request in asked for name in request}
 
 
 def test_a_second_time_writes_nothing(bench: Bench) -> None:

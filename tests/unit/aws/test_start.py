@@ -11,22 +11,15 @@ import pytest
 
 from sashiko.aws import start as module
 from sashiko.aws.deployed import difference
-from sashiko.aws.names import bucket_name
 from sashiko.aws.start import start
 from sashiko.errors import InputError
 from sashiko.recipe import load_recipe
-from sashiko.repository import contract_file, source
-from sashiko.staging import stage
+from sashiko.staging import staged_inputs
 from tests.unit.aws.told_by_aws import SETTINGS, Refusal, ToldByAws
 
 AS_OF = "20261125T104500Z"
 RECIPE = load_recipe(Path("recipes/complaints.yaml"))
-STAGED = stage(
-    RECIPE,
-    contract_file=contract_file(RECIPE),
-    bucket=bucket_name(SETTINGS, "artifacts"),
-    started_from=source(),
-)
+STAGED = staged_inputs(SETTINGS, RECIPE)
 REGISTRY = f"{SETTINGS.account}.dkr.ecr.{SETTINGS.region}.amazonaws.com"
 IMAGES = (f"{REGISTRY}/sashiko-dev/job:0.1.0-abc", f"{REGISTRY}/sashiko-dev/train:0.1.0-abc")
 OF_AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference-neuronx:2.9"
