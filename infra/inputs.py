@@ -11,8 +11,8 @@ from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract, load_contract
 from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe, load_recipe
-from sashiko.repository import HOME, source
+from sashiko.recipe import Recipe
+from sashiko.repository import HOME, choose_recipe, source
 from sashiko.settings import Settings, file_of, load_settings
 
 
@@ -65,7 +65,7 @@ def read_recipes(settings: Settings) -> tuple[Recipe, ...]:
     Raises:
         InputError: if it is missing or not valid.
     """
-    return (load_recipe(Path("recipes") / f"{settings.recipe}.yaml"),)
+    return (choose_recipe(settings, None),)
 
 
 def compile_pipelines(

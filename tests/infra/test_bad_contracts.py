@@ -1,4 +1,4 @@
-"""A contract that cannot be deployed stops synth: one message with file, key and what to do."""
+"""A contract or a recipe that cannot be deployed stops synth: one message says what to do."""
 
 import shutil
 
@@ -101,3 +101,8 @@ def test_a_row_filter_that_nothing_would_keep_to_is_told(synth):
 def test_an_unknown_environment_is_told_with_those_that_there_are(synth):
     with pytest.raises(InputError, match=r"no config/staging\.yaml: .*known are dev, local, prod"):
         synth(lambda _: None, environment="staging")
+
+
+def test_an_unknown_recipe_is_told_with_those_that_there_are(synth):
+    with pytest.raises(InputError, match=r"no recipe recipes/loans\.yaml; known: census, .*compl"):
+        synth(lambda _: None, settings="recipe: loans\n")

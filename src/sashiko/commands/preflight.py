@@ -1,17 +1,13 @@
 """`sashiko preflight`: whether the version that the settings name may be served."""
 
 import sys
-from pathlib import Path
 
 import typer
 
 from sashiko.commands.audit import FOUND
 from sashiko.commands.options import DeployedEnvironment
-from sashiko.errors import InputError
-from sashiko.recipe import load_recipe
+from sashiko.repository import choose_recipe
 from sashiko.settings import load_settings
-
-_DENIED = " is denied "
 
 
 def preflight(env: DeployedEnvironment = "dev") -> None:
@@ -22,14 +18,14 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     and leaves the check to the serving stack, which refuses before it changes anything. Exit
     status: 0 it may be served, or nothing is; 4 it may not; 1 an error.
     """
-    from sashiko.aws.account import Account
+    from sashiko.aws.account import Account, DeniedError
     from sashiko.aws.preflight import expected_version
     from sashiko.preflight.check import check
     from sashiko.preflight.refusal import RefusedError
     from sashiko.preflight.signed_files import Clients
 
     settings = load_settings(env)
-    expected = expected_version(settings, load_recipe(Path(f"recipes/{settings.recipe}.yaml")))
+    expected = expected_version(settings, choose_recipe(settings, None))
     if expected is None:
         typer.echo(f"{env} serves nothing: serving.enabled is false")
         return
@@ -44,9 +40,7 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     except RefusedError as refusal:
         print(f"refused: {refusal}", file=sys.stderr)
         raise typer.Exit(FOUND) from refusal
-    except InputError as error:
-        if _DENIED not in str(error):
-            raise
+    except DeniedError as error:
         print(f"not checked here, the serving stack does: {error}", file=sys.stderr)
         return
     typer.echo(
