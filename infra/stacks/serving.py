@@ -19,7 +19,7 @@ from sashiko.settings import Settings
 
 
 class Serving(EnvironmentStack):
-    """Serves one version; nothing else in the account makes, changes or deletes an endpoint."""
+    """Serves one version. Nothing but this stack changes its model, configuration or endpoint."""
 
     def __init__(
         self,

@@ -48,8 +48,8 @@ def check_forgotten(account: Account, settings: Settings) -> Iterator[Check]:
             status="note",
             detail=f"{item['EndpointStatus']} since {made}, {_cost(account, settings, name)}: of a "
             "device check that is at work, or was killed",
-            fix=f"unless a run is at DeviceCheck: aws sagemaker delete-endpoint --endpoint-name "
-            f"{name} --region {settings.region}",
+            fix="the janitor deletes what is old enough each hour; unless a run is at DeviceCheck: "
+            f"aws sagemaker delete-endpoint --endpoint-name {name} --region {settings.region}",
         )
 
 

@@ -12,8 +12,9 @@ from sashiko.errors import InputError
 from sashiko.settings import Settings
 
 _KEYS_A_CALL = 1000
-# Access logs arrive until hours after the access, and would fill an emptied bucket again.
-_NO_MORE_LOGS = "NoMoreLogs"
+# Access logs arrive until hours after the access, and an endpoint captures until it is gone: both
+# would fill an emptied bucket again.
+_CLOSED = "ClosedForDestroy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
     """Deletes every version of every object of a bucket, for good.
 
     Args:
-        bucket: its name. Its accesses are logged no more, and no logs are delivered to it.
+        bucket: its name. Its accesses are logged no more, and nothing is written to it any more.
         account: where it is.
 
     Yields:
@@ -61,7 +62,7 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
     Raises:
         InputError: if S3 refuses to list or to delete.
     """
-    _stop_logs(bucket, account)
+    _close(bucket, account)
     s3, versions = account.client("s3"), _versions(account, bucket)
     while some := list(islice(versions, _KEYS_A_CALL)):
         keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in some]
@@ -115,19 +116,19 @@ def _versions(account: Account, bucket: str) -> Iterator[Mapping[str, Any]]:
             yield from (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
 
 
-def _stop_logs(bucket: str, account: Account) -> None:
-    """Ends logging, and refuses what is still under way."""
+def _close(bucket: str, account: Account) -> None:
+    """Ends logging, and refuses whatever is still to be written."""
     with account.told(f"s3:PutBucketLogging of {bucket}"):
         account.client("s3").put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
     found = account.read("s3", "get_bucket_policy", absent=("NoSuchBucketPolicy",), Bucket=bucket)
     policy: dict[str, Any] = json.loads(found["Policy"]) if found else {"Version": "2012-10-17"}
     others = policy.get("Statement", [])
-    if any(item.get("Sid") == _NO_MORE_LOGS for item in others):
+    if any(item.get("Sid") == _CLOSED for item in others):
         return
     deny = {
-        "Sid": _NO_MORE_LOGS,
+        "Sid": _CLOSED,
         "Effect": "Deny",
-        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Principal": {"AWS": "*", "Service": "logging.s3.amazonaws.com"},
         "Action": "s3:PutObject",
         "Resource": f"arn:aws:s3:::{bucket}/*",
     }

@@ -32,12 +32,15 @@ def _log(self: S3Backend, request: Any, bucket_name: str) -> None:
     source = self.buckets.get(bucket_name)
     target = self.buckets.get(source.logging.get("TargetBucket", "")) if source else None
     policy = json.loads(target.policy) if target and target.policy else {"Statement": []}
-    logging = {"Service": "logging.s3.amazonaws.com"}
     denied = any(
-        item["Effect"] == "Deny" and item["Principal"] == logging for item in policy["Statement"]
+        item["Effect"] == "Deny" and _is_logging(item["Principal"]) for item in policy["Statement"]
     )
     if not denied:
         _deliver(self, request, bucket_name)
+
+
+def _is_logging(principal: Any) -> bool:
+    return isinstance(principal, dict) and principal.get("Service") == "logging.s3.amazonaws.com"
 
 
 def _told(self: S3Response) -> Any:
