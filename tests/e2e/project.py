@@ -185,7 +185,7 @@ class Refusals:
 
 def no_large_files() -> None:
     """Makes a process and its children fail to write more than 100 kB into a file."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
 
 def finish(process: "subprocess.Popen[str]") -> Attempt:
