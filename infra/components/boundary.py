@@ -15,6 +15,7 @@ from sashiko.settings import Settings
 # and a test says which; so no later policy starts an instance, a function or a user.
 _WORK = [
     "athena:*",
+    "cloudwatch:DescribeAlarms",
     "cloudwatch:PutMetricData",
     "codebuild:BatchGetBuilds",
     "codebuild:StartBuild",

@@ -93,6 +93,9 @@ class Capture(Construct):
                 ),
                 allow(["s3:GetBucketLocation"], [arn]),
                 # A file of several parts is encrypted by reading its key again.
-                allow(["kms:Decrypt", "kms:GenerateDataKey"], [key.key_arn]),
+                allow(
+                    ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+                    [key.key_arn],
+                ),
             ],
         )

@@ -41,7 +41,8 @@ class DomainKey(kms.Key):
 
 def _log_groups(settings: Settings) -> iam.PolicyStatement:
     """CloudWatch Logs encrypts as itself, for the log groups of this environment alone."""
-    groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group:*{prefix(settings)}-*"
+    place = f"arn:aws:logs:{settings.region}:{settings.account}:log-group"
+    groups = [f"{place}:*{prefix(settings)}-*", f"{place}:/{prefix(settings)}/*"]
     return iam.PolicyStatement(
         principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
         actions=[

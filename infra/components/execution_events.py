@@ -54,10 +54,7 @@ def events(settings: Settings) -> list[Allowed]:
         ),
         allow(
             [
-                "cloudwatch:DeleteAlarms",
-                "cloudwatch:DescribeAlarms",
                 "cloudwatch:ListTagsForResource",
-                "cloudwatch:PutMetricAlarm",
                 "cloudwatch:TagResource",
                 "cloudwatch:UntagResource",
             ],

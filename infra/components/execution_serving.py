@@ -31,6 +31,8 @@ def _hosting(settings: Settings) -> list[Allowed]:
                 "sagemaker:DeleteTags",
                 "sagemaker:ListTags",
                 "sagemaker:UpdateEndpoint",
+                # Application Auto Scaling asks whether who registers an endpoint may scale it.
+                "sagemaker:UpdateEndpointWeightsAndCapacities",
             ],
             [f"{place}:{kind}/{project}-*" for kind in ("model", "endpoint-config", "endpoint")],
             why=_NAMED,
@@ -76,6 +78,12 @@ def _scaling(settings: Settings) -> list[Allowed]:
             ],
             ["*"],
             why="Application Auto Scaling describes all or nothing.",
+        ),
+        allow(
+            ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
+            ["*"],
+            why="Application Auto Scaling tries these as the caller, with no alarm's name, before "
+            "it registers anything (its user guide, permission validation).",
         ),
         # The role that it scales as; the first endpoint of an account makes it.
         allow(

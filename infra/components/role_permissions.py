@@ -11,6 +11,7 @@ from infra.components.device_permissions import device_permissions, janitor_perm
 from infra.components.image_permissions import building_images, starting_builds
 from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
+from sashiko.aws.endpoint_spec import alarm_name
 from sashiko.aws.names import QUALIFIER, Role, etl_name, prefix
 from sashiko.settings import Settings
 
@@ -182,19 +183,26 @@ def _deployer(settings: Settings) -> list[Allowed]:
 
 
 def _endpoint_deployer(settings: Settings) -> list[Allowed]:
-    actions = [
-        f"sagemaker:{verb}{kind}"
-        for kind in ("Model", "EndpointConfig", "Endpoint")
-        for verb in ("Create", "Delete", "Describe")
-    ]
+    """What it takes to see what is served: the Serving stack alone changes it."""
     return [
         *_registry(settings),
         allow(
-            [*actions, "sagemaker:AddTags", "sagemaker:UpdateEndpoint"],
+            [f"sagemaker:Describe{kind}" for kind in ("Model", "EndpointConfig", "Endpoint")],
             _ours(settings, "model", "endpoint-config", "endpoint"),
             why=_NAMED,
         ),
-        _pass(settings, "inference"),
+    ]
+
+
+def _inference(settings: Settings) -> list[Allowed]:
+    """SageMaker looks at an update's rollback alarms."""
+    alarms = f"arn:aws:cloudwatch:{settings.region}:{settings.account}:alarm"
+    return [
+        allow(
+            ["cloudwatch:DescribeAlarms"],
+            [f"{alarms}:{alarm_name(settings, '*')}"],
+            why="An endpoint's alarms are named after what they watch.",
+        )
     ]
 
 
@@ -226,10 +234,11 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "device-check": device_permissions,
     "endpoint-deployer": _endpoint_deployer,
     "etl-starter": _flow,
-    "notifier": _flow,
     "image-build": building_images,
     "image-build-starter": starting_builds,
+    "inference": _inference,
     "janitor": janitor_permissions,
+    "notifier": _flow,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,
     "preflight": _registry,

@@ -14,7 +14,7 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "data-scientist": "Person: queries what may be trained on, starts the pipeline",
     "deployer": "Person: deploys by the CDK's roles, stages what runs read",
     "device-check": "Jobs: ask a model on the instance that would serve it",
-    "endpoint-deployer": "Person: puts approved models on endpoints",
+    "endpoint-deployer": "Person: sees what approved models serve",
     "etl": "Glue: turns raw files into the lake's tables",
     "etl-starter": "Step Functions: starts the ETL job of a complete extract",
     "event-router": "EventBridge: hands events to Step Functions",

@@ -4,10 +4,7 @@ from collections.abc import Mapping
 
 EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": {
-        "it scales as its service-linked role, which makes its alarms: no other role is passed": (
-            "cloudwatch:*Alarm*",
-            "iam:PassRole",
-        ),
+        "it scales as its service-linked role: no other role is passed": ("iam:PassRole",),
         "for functions": ("lambda:*ProvisionedConcurrencyConfig",),
         "nothing scales by the clock": (
             "application-autoscaling:DeleteScheduledAction",

@@ -112,7 +112,8 @@ def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
             if kind == "Service":
                 assert who == "logs.us-east-1.amazonaws.com"
                 context = statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
-                assert context.startswith("arn:aws:logs:us-east-1:111122223333:log-group:")
+                place = "arn:aws:logs:us-east-1:111122223333:log-group:"
+                assert all(item.startswith(place) for item in context)
             else:
                 assert kind == "AWS"
                 assert json.dumps(who).count("111122223333:root") == 1

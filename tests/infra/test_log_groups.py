@@ -1,0 +1,55 @@
+"""Each log group is one that its key lets CloudWatch Logs encrypt: no emulator asks."""
+
+import json
+from fnmatch import fnmatchcase
+
+import pytest
+
+from tests.infra.variants import resources
+
+
+def _groups(key):
+    """The log groups, as patterns of ARNs, for which a key's policy lets Logs in."""
+    return [
+        pattern
+        for statement in key["Properties"]["KeyPolicy"]["Statement"]
+        if "logs." in json.dumps(statement["Principal"])
+        for pattern in _many(
+            statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+        )
+    ]
+
+
+def _many(value):
+    return value if isinstance(value, list) else [value]
+
+
+def _key(templates, template, reference):
+    """The key that a reference means, in this stack or by another one's output."""
+    if "Fn::GetStackOutput" in reference:
+        asked = reference["Fn::GetStackOutput"]
+        template = templates[asked["StackName"].rpartition("-")[2]]
+        reference = template["Outputs"][asked["OutputName"]]["Value"]
+    return template["Resources"][reference["Fn::GetAtt"][0]]
+
+
+@pytest.mark.parametrize("variant", ["dev", "serving", "serving_prod"])
+def test_its_key_lets_each_log_group_be_encrypted(templates, variant):
+    stacks = templates(variant)
+    found = [
+        (group["Properties"]["LogGroupName"], group["Properties"]["KmsKeyId"], template)
+        for template in stacks.values()
+        for group in resources(template, "AWS::Logs::LogGroup").values()
+    ]
+
+    assert len(found) > 5
+    refused = [
+        name
+        for name, reference, template in found
+        if not any(
+            fnmatchcase(f"arn:aws:logs:us-east-1:{account}:log-group:{name}", pattern)
+            for account in ("111122223333", "444455556666")
+            for pattern in _groups(_key(stacks, template, reference))
+        )
+    ]
+    assert refused == []
