@@ -14,9 +14,8 @@ def _groups(key):
         pattern
         for statement in key["Properties"]["KeyPolicy"]["Statement"]
         if "logs." in json.dumps(statement["Principal"])
-        for pattern in _many(
-            statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
-        )
+        for condition in statement["Condition"].values()
+        for pattern in _many(condition["kms:EncryptionContext:aws:logs:arn"])
     ]
 
 
