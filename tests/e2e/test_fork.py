@@ -19,7 +19,7 @@ from tests.unit.contract.documents import document
 
 # It sorts before the shipped names, and stands in the code as a word.
 NAME = "account"
-GOLDEN = "tests/golden/complaints.definition.json"
+GOLDEN = ("complaints.definition.json", "complaints.definition.dev.json")
 READ_WHAT_A_FORK_ADDS = (
     "tests/pipeline/test_definition.py",
     "tests/unit/commands/test_cli.py::test_bad_input_ends_with_one_error_and_status_1",
@@ -89,8 +89,9 @@ def move_on(upstream: Path) -> str:
     before, after = base["jobs"]["processing"]["instance_type"], "ml.m5.4xlarge"
     base["jobs"]["processing"]["instance_type"] = after
     (upstream / "config/base.yaml").write_text(yaml.safe_dump(base))
-    golden = upstream / GOLDEN
-    golden.write_text(golden.read_text().replace(f'"{before}"', f'"{after}"'))
+    for name in GOLDEN:
+        golden = upstream / "tests/golden" / name
+        golden.write_text(golden.read_text().replace(f'"{before}"', f'"{after}"'))
     examples = {*upstream.glob("contracts/*.yaml"), *upstream.glob("recipes/**/*.yaml")}
     # This one's bytes name the golden definition's prefixes.
     for example in examples - {upstream / "contracts/complaints.odcs.yaml"}:
@@ -129,7 +130,7 @@ def test_upstreams_changes_arrive_and_the_forks_files_stay(merged: Merged) -> No
     root = merged.fork.root
     theirs = git(root, "diff", "--name-only", f"{merged.theirs}^", merged.theirs).split()
     assert {"config/base.yaml", "contracts/census.odcs.yaml", "recipes/census.yaml"} < set(theirs)
-    assert GOLDEN in theirs
+    assert {f"tests/golden/{name}" for name in GOLDEN} < set(theirs)
     assert git(root, "diff", merged.theirs, "HEAD", "--", *theirs) == ""
     ours = git(root, "diff", "--name-only", f"{merged.ours}^", merged.ours).split()
     assert f"recipes/{NAME}.yaml" in ours

@@ -107,12 +107,12 @@ def check_seed(settings: Settings, as_of: str) -> None:
     Raises:
         InputError: if it keeps its data, or `as_of` is no instant.
     """
+    check_as_of(as_of, option="--seed-data")
     if settings.on_destroy == "retain":
         raise InputError(
             f"{settings.environment} keeps its data (`on_destroy: retain`), so no example data go "
             "there: what loads your extracts writes them to raw, and `_SUCCESS` after them"
         )
-    check_as_of(as_of, option="--seed-data")
 
 
 def _put(
