@@ -57,6 +57,10 @@ _CATALOG = {
 ARNS: Mapping[str, Mapping[str, str]] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": {
         "ScalableTarget": "arn:aws:application-autoscaling:{here}:scalable-target/some",
+        # Tried with no alarm's name ("Permissions validation", Application Auto Scaling's guide).
+        "alarm": "*",
+        "endpoint": "arn:aws:sagemaker:{here}:endpoint/sashiko-any",
+        "endpoint-config": "arn:aws:sagemaker:{here}:endpoint-config/sashiko-any",
         "role": "arn:aws:iam::{account}:role/aws-service-role/"
         "sagemaker.application-autoscaling.amazonaws.com/"
         "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
