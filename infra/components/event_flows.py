@@ -20,6 +20,11 @@ from sashiko.settings import Settings
 
 # Step Functions may write below this path without a policy that grows with each group.
 FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"
+_OWN_KEY: Final = (
+    "EventBridge writes to it as itself, and AWS does not say that it then tells a customer's key "
+    "for whom: the key would be open to any account's rules. Under SQS's own key lie names and "
+    "ARNs, no data."
+)
 
 
 class EventFlows(Construct):
@@ -89,9 +94,8 @@ class EventFlows(Construct):
             queue,
             {
                 "SQS3": "It is the dead-letter queue, of EventBridge's rules.",
-                "customer-key": "EventBridge writes to it as itself, and AWS does not say that it "
-                "then tells a customer's key for whom: the key would be open to any account's "
-                "rules. Under SQS's own key lie names and ARNs, no data.",
+                "CKV_AWS_27": _OWN_KEY,
+                "customer-key": _OWN_KEY,
             },
         )
         return queue
