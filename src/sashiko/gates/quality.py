@@ -32,7 +32,7 @@ def quality_checks(
         leads: name of a baseline (`majority`, `tfidf_logistic_regression`, `champion`) -> metric ->
             estimate of the candidate's lead over it, where more than 0 means better
             (`metrics.quality.difference`). Without a champion there is no such key, and a gate
-            that asks for it passes as `no champion yet`.
+            that asks for it is not judged: `no champion yet`.
 
     Returns:
         One check per gate, in the recipe's order.
@@ -83,6 +83,7 @@ def _lead(gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estima
             name="no champion yet",
             passed=True,
             reason="no model of this group has been approved, so there is none to be better than",
+            judged=False,
         )
     lead = leads[other][gate.metric]
     passed = lead.low is not None and lead.low > gate.margin

@@ -27,6 +27,8 @@ class Check(BaseModel):
         passed: the outcome.
         reason: one sentence on why it passed or failed.
         try_: what a person can try next; empty when the check passed. `try` in the file.
+        judged: False where nothing could be judged, as `reason` says: `passed` then lets the run
+            go on, and says nothing of the model. Written out only then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -40,6 +42,7 @@ class Check(BaseModel):
     passed: bool
     reason: str = ""
     try_: str = Field(default="", alias="try")
+    judged: bool = Field(True, exclude_if=bool)
 
 
 class Verdict(BaseModel):
@@ -73,7 +76,7 @@ def not_judged(*, gate: str, reason: str) -> Verdict:
         gate: the gate's name.
         reason: who switched it off, and where.
     """
-    check = Check(name="not judged", passed=True, reason=reason)
+    check = Check(name="not judged", passed=True, reason=reason, judged=False)
     return Verdict(
         gate=gate,
         passed=True,
@@ -104,7 +107,9 @@ def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> 
         lines += [f"- {describe(check)}" for check in failed]
         summary = _shortened(lines)
     else:
-        summary = f"{gate}: {len(made)} checks passed"
+        unjudged = [check.name for check in made if not check.judged]
+        summary = f"{gate}: {len(made) - len(unjudged)} checks passed"
+        summary += f"; not judged: {', '.join(unjudged)}" if unjudged else ""
     return Verdict(gate=gate, passed=not failed, checks=made, inputs=dict(inputs), summary=summary)
 
 

@@ -74,8 +74,11 @@ def about_data(evidence: Evidence) -> tuple[str, ...]:
 
 def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
     made = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
-    checks = sum(len(verdict.checks) for verdict in made)
-    passed = f"All {len(made)} gates passed, with {checks} checks."
+    checks = [check for verdict in made for check in verdict.checks]
+    left_out = [check.name for check in checks if not check.judged]
+    passed = f"All {len(made)} gates passed, with {len(checks) - len(left_out)} checks."
+    if left_out:
+        passed += f" Not judged: {', '.join(left_out)}."
     if unjudged := bias_not_judged(evidence):
         passed += f" {_sentence(unjudged)}"
     if unchecked := device_not_checked(found):

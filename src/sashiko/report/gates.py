@@ -92,4 +92,6 @@ def _only_reports(verdict: Verdict) -> bool:
 def _mark(verdict: Verdict) -> Mark:
     if not verdict.passed:
         return Mark("failed")
+    if not any(check.judged for check in verdict.checks):
+        return Mark("unjudged")
     return Mark("reported" if _only_reports(verdict) else "passed")

@@ -6,7 +6,7 @@ from typing import Literal
 from markupsafe import Markup
 
 OutcomeKind = Literal["registered", "blocked", "failed", "interrupted"]
-MarkKind = Literal["passed", "failed", "reported"]
+MarkKind = Literal["passed", "failed", "reported", "unjudged"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,12 @@ class Mark:
     @property
     def text(self) -> str:
         """The symbol and the word."""
-        return {"passed": "✓ passed", "failed": "✕ failed", "reported": "– reported"}[self.kind]
+        return {
+            "passed": "✓ passed",
+            "failed": "✕ failed",
+            "reported": "– reported",
+            "unjudged": "– not judged",
+        }[self.kind]
 
 
 @dataclass(frozen=True)

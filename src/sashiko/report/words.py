@@ -63,9 +63,11 @@ def required(check: Check) -> str:
 
 
 def mark(check: Check) -> Mark:
-    """Says a check's outcome; one that judges nothing is only reported."""
+    """Says a check's outcome; a number without a bound is only reported."""
     if not check.passed:
         return Mark("failed")
+    if not check.judged:
+        return Mark("unjudged")
     reported = check.comparison == "none" and check.value is not None
     return Mark("reported" if reported else "passed")
 

@@ -71,9 +71,9 @@ def test_a_lead_without_interval_fails() -> None:
     assert "no interval" in check.reason
 
 
-def test_without_a_champion_there_is_a_passed_check_of_that_name() -> None:
+def test_without_a_champion_nothing_is_judged_and_the_run_goes_on() -> None:
     check = judge({"metric": "auc", "better_than": "champion"})
-    assert (check.name, check.passed) == ("no champion yet", True)
+    assert (check.name, check.passed, check.judged) == ("no champion yet", True, False)
 
 
 def test_a_missing_baseline_is_never_a_pass() -> None:

@@ -31,6 +31,13 @@ def test_a_gate_without_checks_is_closed():
     assert not decide(gate="bias", checks=[], inputs={}).passed
 
 
+def test_what_was_not_judged_is_named_and_not_counted_as_passed():
+    latency = Check(name="latency", passed=True, judged=False)
+    verdict = decide(gate="device", checks=[PASSED, latency], inputs={})
+    assert verdict.passed
+    assert verdict.summary == "device: 1 checks passed; not judged: latency"
+
+
 def test_a_verdict_survives_the_file(tmp_path):
     verdict = decide(gate="bias", checks=[PASSED, FAILED], inputs={"data": "0" * 64})
     write_verdict(verdict, tmp_path)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sashiko.gates.verdict import not_judged
+from sashiko.gates.verdict import Check, decide, not_judged
 from sashiko.report.decision import outcome
 from sashiko.report.evidence import read_evidence
 from sashiko.report.gates import gate_views, notices, verdicts
@@ -22,3 +22,26 @@ def test_a_device_that_was_not_checked_is_never_said_to_have_passed(tmp_path: Pa
     headline = outcome(evidence, found).headline
     assert headline.startswith("All 4 gates passed")
     assert "Device not checked: it was switched off." in headline
+
+
+def test_latency_that_was_not_judged_is_never_said_to_have_passed(tmp_path: Path) -> None:
+    folder = registered(tmp_path)
+    evidence = read_evidence(folder, folder.parents[1])
+    checks = [
+        Check(name="agreement", value=1, threshold=0.99, comparison=">=", passed=True),
+        Check(name="latency", passed=True, reason="not the device", judged=False),
+    ]
+    found = verdicts(evidence) | {"DeviceCheck": decide(gate="device", checks=checks, inputs={})}
+
+    view = gate_views(found)[-1]
+    said = {check.name: check.mark.text for check in view.checks}
+    assert said == {"agreement": "✓ passed", "latency": "– not judged"}
+    headline = outcome(evidence, found).headline
+    assert headline.startswith("All 5 gates passed, with 5 checks. Not judged: latency.")
+
+
+def test_a_gate_that_could_judge_nothing_is_not_marked_as_passed() -> None:
+    latency = Check(name="latency", passed=True, reason="not the device", judged=False)
+    [view] = gate_views({"DeviceCheck": decide(gate="device", checks=[latency], inputs={})})
+    assert view.mark is not None
+    assert view.mark.text == "– not judged"

@@ -38,7 +38,8 @@ def test_a_bound_is_said_in_words(comparison, threshold, text):
         (Check(name="x", value=1, passed=True), "– reported"),
         (Check(name="x", value=1, passed=False), "✕ failed"),
         (Check(name="x", value=1, threshold=0, comparison=">", passed=True), "✓ passed"),
-        (Check(name="no champion yet", passed=True), "✓ passed"),
+        (Check(name="no nulls", passed=True), "✓ passed"),
+        (Check(name="no champion yet", passed=True, judged=False), "– not judged"),
     ],
 )
 def test_an_outcome_has_a_symbol_and_a_word(check, text):

@@ -71,7 +71,10 @@ def test_here_latency_is_not_judged_so_that_a_verdict_is_the_same_bytes(
     run(monkeypatch, "local")
     assert path.read_bytes() == first
     assert job.verdict.passed
-    assert "not the device" in job.check("latency not judged").reason
+    latency = job.check("latency")
+    assert "not the device" in latency.reason
+    assert not latency.judged
+    assert job.verdict.summary == "device: 3 checks passed; not judged: latency"
 
 
 def test_an_artifact_that_scores_differently_is_blocked(
@@ -293,7 +296,7 @@ def test_a_batch_job_judges_answers_and_says_what_it_cannot_judge(
     run(monkeypatch, "transform")
     assert job.verdict.passed
     assert (job.check(AGREEMENT).value, job.check(DIFFERENCE).passed) == (1.0, True)
-    said = job.check("latency not judged").reason
+    said = job.check("latency").reason
     assert "Neuron driver cannot be pinned" in said
     assert "al2-ami" not in job.check("checked on").reason
     asked = account.made("CreateTransformJob")
