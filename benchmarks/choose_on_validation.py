@@ -27,7 +27,7 @@ from sashiko.contract.model import Contract, load_contract
 from sashiko.gates.quality import quality_checks
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.bias import measure
-from sashiko.metrics.groups import count_cells
+from sashiko.metrics.counts import binary_counts
 from sashiko.metrics.quality import difference, evaluate_scores
 from sashiko.recipe import BiasGate, QualitySection, Recipe, ThresholdSection, load_recipe
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
@@ -113,7 +113,7 @@ def judge(done: Run, recipe: Recipe, contract: Contract, section: ThresholdSecti
     )  # fmt: skip
     gate = recipe.bias.gates[0]
     harmed = done.is_disadvantaged(rows, contract, gate.facet).to_numpy(zero_copy_only=False)
-    bias = measure(gate.metric, count_cells(harmed, labels == 1, scores >= threshold)).value
+    bias = measure(gate.metric, binary_counts(harmed, labels == 1, scores >= threshold)).value
     asked = tuple(item for item in recipe.quality.gates if item.better_than in (None, MAJORITY))
     checks = quality_checks(QualitySection(gates=asked), metrics, {MAJORITY: lead})
     return Found(

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sashiko.files import read_json
-from sashiko.metrics.bias import Stage, stage_metrics
+from sashiko.metrics.bias import stage_metrics
+from sashiko.metrics.bias_table import Stage
 from sashiko.yaml_models import Frozen, validate
 
 CONFIG_FILE = "analysis_config.json"

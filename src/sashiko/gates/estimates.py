@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sashiko.errors import InputError
 from sashiko.files import read_json, write_json
-from sashiko.metrics.bias import Stage
+from sashiko.metrics.bias_table import Stage
 from sashiko.yaml_models import Frozen
 
 INTERVALS_FILE = "intervals.json"

@@ -1,55 +1,98 @@
-"""Counts of an advantaged and a disadvantaged group: all that a bias metric needs of the rows."""
+"""The two groups of a comparison, as the formulas read them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from sashiko.metrics.arrays import Bools, Floats, Ints
+from sashiko.metrics.arrays import Bools, Floats, Ints, ratio
 
 
 @dataclass(frozen=True)
 class Group:
-    """What is counted of a group; whole numbers as float64, all of one shape.
+    """What is counted of a group; whole numbers as float64.
 
     Attributes:
-        rows: n.
-        positives: rows with the positive label, n(1).
-        predicted_positives: rows predicted positive, n'(1).
-        true_positives: rows that are both.
+        labels: rows per label, shape (..., labels).
+        positives: rows with a positive label, n(1), shape (...,).
+        predicted_positives: rows predicted positive, n'(1), shape (...,).
+        true_positives: rows that are both, TP, shape (...,).
     """
 
-    rows: Floats
+    labels: Floats
     positives: Floats
     predicted_positives: Floats
     true_positives: Floats
 
+    @property
+    def rows(self) -> Floats:
+        """All rows, n."""
+        total: Floats = self.labels.sum(axis=-1)
+        return total
 
-def count_cells(disadvantaged: Bools, labels: Bools, predicted: Bools | None) -> Ints:
-    """Counts the rows of two groups by label and prediction.
+    @property
+    def negatives(self) -> Floats:
+        """Rows with another label, n(0)."""
+        return self.rows - self.positives
 
-    Args:
-        disadvantaged: whether a row is of the disadvantaged group, shape (rows,).
-        labels: whether its label is the positive one, shape (rows,).
-        predicted: whether its prediction is, shape (rows,); None where nothing was predicted,
-            which counts as not.
+    @property
+    def predicted_negatives(self) -> Floats:
+        """Rows predicted another label, n'(0)."""
+        return self.rows - self.predicted_positives
 
-    Returns:
-        Rows by [disadvantaged, label, predicted], shape (2, 2, 2), int64.
+    @property
+    def false_positives(self) -> Floats:
+        """Rows wrongly predicted positive, FP."""
+        return self.predicted_positives - self.true_positives
+
+    @property
+    def false_negatives(self) -> Floats:
+        """Rows wrongly predicted negative, FN."""
+        return self.positives - self.true_positives
+
+    @property
+    def true_negatives(self) -> Floats:
+        """Rows rightly predicted negative, TN."""
+        return self.negatives - self.false_positives
+
+    @property
+    def shares(self) -> Floats:
+        """The distribution of the labels, P(y), shape (..., labels)."""
+        return ratio(self.labels, np.broadcast_to(self.rows[..., None], self.labels.shape))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An advantaged group a and a disadvantaged one d, as a whole and by stratum.
+
+    Attributes:
+        a: the advantaged group, shapes (...,).
+        d: the disadvantaged group.
+        a_strata: the advantaged group by stratum, shapes (..., strata).
+        d_strata: the disadvantaged group by stratum.
     """
-    index = disadvantaged * 4 + labels * 2 + (0 if predicted is None else predicted * 1)
-    return np.bincount(index, minlength=8).reshape(2, 2, 2).astype(np.int64)
+
+    a: Group
+    d: Group
+    a_strata: Group
+    d_strata: Group
 
 
-def groups(cells: Ints) -> tuple[Group, Group]:
-    """Returns the advantaged and the disadvantaged group of counts of shape (..., 2, 2, 2)."""
-    return _group(cells[..., 0, :, :]), _group(cells[..., 1, :, :])
+def compare(cells: Ints, positive: Bools) -> Comparison:
+    """Reads counts of shape (..., strata, 2, labels, 2), as in `counts.Counts`."""
+    whole = cells.sum(axis=-4)
+    return Comparison(
+        a=_group(whole[..., 0, :, :], positive),
+        d=_group(whole[..., 1, :, :], positive),
+        a_strata=_group(cells[..., 0, :, :], positive),
+        d_strata=_group(cells[..., 1, :, :], positive),
+    )
 
 
-def _group(cells: Ints) -> Group:
+def _group(cells: Ints, positive: Bools) -> Group:
     counts = cells.astype(np.float64)
     return Group(
-        rows=counts.sum(axis=(-2, -1)),
-        positives=counts[..., 1, :].sum(axis=-1),
-        predicted_positives=counts[..., :, 1].sum(axis=-1),
-        true_positives=counts[..., 1, 1],
+        labels=counts.sum(axis=-1),
+        positives=counts[..., positive, :].sum(axis=(-2, -1)),
+        predicted_positives=counts[..., 1].sum(axis=-1),
+        true_positives=counts[..., positive, 1].sum(axis=-1),
     )

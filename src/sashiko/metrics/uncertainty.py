@@ -12,7 +12,7 @@ from sashiko.metrics.arrays import Floats, Ints
 
 CONFIDENCE = 0.95
 _MAX_UNDEFINED = 0.01
-_MAX_WEIGHTS = 2_000_000  # 16 MB of float64 per block
+_MAX_WEIGHTS = 2_000_000  # 16 MB of 64-bit numbers per block
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def estimate(value: float, replicates: Floats) -> Estimate:
     return Estimate(value=float(value), low=interval.low, high=interval.high)
 
 
-def resampled_counts(counts: Ints, *, replicates: int, seed: int) -> Ints:
+def resampled_counts(counts: Ints, *, replicates: int, seed: int) -> Iterator[Ints]:
     """Draws counts as resampling their rows with replacement would give them.
 
     A statistic of counts needs no rows: resampling n rows is one multinomial draw of n.
@@ -76,13 +76,17 @@ def resampled_counts(counts: Ints, *, replicates: int, seed: int) -> Ints:
         replicates: how many resamples.
         seed: of the random generator; equal seeds give equal draws.
 
-    Returns:
-        Counts of shape (replicates, *counts.shape).
+    Yields:
+        Blocks of shape (some, *counts.shape), `replicates` in all.
     """
     cells = counts.ravel()
     rows = int(cells.sum())
-    drawn = np.random.default_rng(seed).multinomial(rows, cells / rows, size=replicates)
-    return drawn.reshape(replicates, *counts.shape)
+    generator = np.random.default_rng(seed)
+    block = max(1, _MAX_WEIGHTS // len(cells))
+    for start in range(0, replicates, block):
+        some = min(block, replicates - start)
+        drawn = generator.multinomial(rows, cells / rows, size=some)
+        yield drawn.reshape(some, *counts.shape)
 
 
 def resampled_weights(rows: int, *, replicates: int, seed: int) -> Iterator[Floats]:

@@ -22,17 +22,14 @@ from sashiko.clarify.analysis import (
     joined,
     write_analysis,
 )
-from sashiko.clarify.config import AnalysisConfig, FacetConfig, Value, read_config
+from sashiko.clarify.config import AnalysisConfig, read_config
+from sashiko.clarify.counting import group_counts
 from sashiko.clarify.dataset import read_dataset
-from sashiko.clarify.matching import distinct, matches, same
-from sashiko.errors import InputError
-from sashiko.metrics.arrays import Bools
-from sashiko.metrics.bias import METRICS, Stage, measure
-from sashiko.metrics.groups import count_cells
+from sashiko.metrics.bias import METRICS, measure
+from sashiko.metrics.bias_table import Stage
+from sashiko.metrics.counts import Counts
 from sashiko.paths import opt_ml, processing_input
 from sashiko.steps.entry import run_step
-
-_MAX_GROUPS = 50
 
 
 def main() -> None:
@@ -60,8 +57,7 @@ def analyse(config: AnalysisConfig, table: pa.Table) -> Analysis:
         InputError: if the positive label never occurs, label and prediction have different values,
             or a column has too many values to be a category.
     """
-    labels = _labels(config, table)
-    predicted = _predictions(config, table)
+    counted = group_counts(config, table)
 
     def result(stage: Stage) -> StageResult | None:
         names = config.methods.names(stage)
@@ -71,11 +67,8 @@ def analyse(config: AnalysisConfig, table: pa.Table) -> Analysis:
             label=config.label,
             label_value_or_threshold=joined(config.label_values_or_threshold),
             facets={
-                facet.name_or_index: tuple(
-                    _group(table[facet.name_or_index], group, labels, predicted, names)
-                    for group in _groups(facet, table[facet.name_or_index])
-                )
-                for facet in config.facet
+                facet: tuple(_group(name, counts, names) for name, counts in groups.items())
+                for facet, groups in counted.items()
             },
         )
 
@@ -86,60 +79,10 @@ def analyse(config: AnalysisConfig, table: pa.Table) -> Analysis:
     )
 
 
-def _labels(config: AnalysisConfig, table: pa.Table) -> Bools:
-    found = _categories(table[config.label], config.label)
-    positive = config.label_values_or_threshold
-    if not any(same(text, value) for text in found for value in positive):
-        raise InputError(
-            f"label_values_or_threshold: no row of column `{config.label}` has {joined(positive)}; "
-            f"its values are {', '.join(found)}"
-        )
-    return matches(table[config.label], positive)
-
-
-def _predictions(config: AnalysisConfig, table: pa.Table) -> Bools | None:
-    if config.predicted_label is None:
-        return None
-    known: list[Value] = [*distinct(table[config.label]), *config.label_values_or_threshold]
-    strange = [
-        text
-        for text in _categories(table[config.predicted_label], config.predicted_label)
-        if not any(same(text, value) for value in known)
-    ]
-    if strange:
-        raise InputError(
-            f"column `{config.predicted_label}` has {', '.join(strange)}, which column "
-            f"`{config.label}` never has; both must use the same values"
-        )
-    return matches(table[config.predicted_label], config.label_values_or_threshold)
-
-
-def _groups(facet: FacetConfig, column: pa.ChunkedArray) -> list[tuple[Value, ...]]:
-    found = _categories(column, facet.name_or_index)
-    return [facet.value_or_threshold] if facet.value_or_threshold else [(text,) for text in found]
-
-
-def _categories(column: pa.ChunkedArray, name: str) -> list[str]:
-    found = distinct(column)
-    if len(found) > _MAX_GROUPS:
-        raise InputError(
-            f"column `{name}` has {len(found)} values, too many for a category (at most "
-            f"{_MAX_GROUPS}), and thresholds are not supported; group them into bands first"
-        )
-    return found
-
-
-def _group(
-    column: pa.ChunkedArray,
-    values: Sequence[Value],
-    labels: Bools,
-    predicted: Bools | None,
-    names: Sequence[str],
-) -> GroupResult:
-    cells = count_cells(matches(column, values), labels, predicted)
+def _group(group: str, counts: Counts, names: Sequence[str]) -> GroupResult:
     metrics = []
     for name in names:
-        measured = measure(name, cells)
+        measured = measure(name, counts)
         metrics.append(
             MetricResult(
                 name=name,
@@ -148,7 +91,7 @@ def _group(
                 error=measured.error or None,
             )
         )
-    return GroupResult(value_or_threshold=joined(values), metrics=tuple(metrics))
+    return GroupResult(value_or_threshold=group, metrics=tuple(metrics))
 
 
 if __name__ == "__main__":

@@ -18,13 +18,11 @@ import shutil
 import sys
 from collections.abc import Mapping
 
-import pyarrow as pa
-
-from sashiko.clarify.analysis import Analysis, MetricResult, joined, read_analysis
+from sashiko.clarify.analysis import Analysis, MetricResult, read_analysis
 from sashiko.clarify.config import AnalysisConfig
+from sashiko.clarify.counting import group_counts
 from sashiko.clarify.dataset import read_dataset
-from sashiko.clarify.matching import matches
-from sashiko.contract.bias_config import LABEL, PREDICTED_LABEL, analysis_config
+from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.files import sha256_tree
@@ -36,9 +34,9 @@ from sashiko.gates.estimates import (
     write_estimates,
 )
 from sashiko.gates.verdict import decide, write_verdict
-from sashiko.metrics.arrays import Ints
-from sashiko.metrics.bias import METRICS, interval, measure
-from sashiko.metrics.groups import count_cells, groups
+from sashiko.metrics.bias import METRICS, intervals, measure
+from sashiko.metrics.counts import Counts
+from sashiko.metrics.uncertainty import Interval
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import BiasSection
 from sashiko.sections import read_contract, read_section
@@ -61,7 +59,7 @@ def main() -> None:
         *label_estimates(read_analysis(processing_input("pre-analysis"))),
         *prediction_estimates(
             read_analysis(processing_input("post-analysis")),
-            cells=group_cells(contract, config, table),
+            counted=group_counts(config, table),
             section=section,
         ),
     ]
@@ -94,24 +92,6 @@ def check_gates(section: BiasSection, contract: Contract) -> None:
             )
 
 
-def group_cells(
-    contract: Contract, config: AnalysisConfig, table: pa.Table
-) -> dict[tuple[str, str], Ints]:
-    """Counts the contract's disadvantaged groups, each against everyone else.
-
-    Returns:
-        (facet, the group's values joined by commas) -> `metrics.groups.count_cells`.
-    """
-    labels = matches(table[LABEL], config.label_values_or_threshold)
-    predicted = matches(table[PREDICTED_LABEL], config.label_values_or_threshold)
-    return {
-        (facet.column, joined(facet.disadvantaged)): count_cells(
-            matches(table[facet.column], facet.disadvantaged), labels, predicted
-        )
-        for facet in contract.facets
-    }
-
-
 def label_estimates(analysis: Analysis) -> list[BiasEstimate]:
     """Returns the metrics of the labels; they are of the whole snapshot and have no interval."""
     stage = analysis.pre_training_bias_metrics
@@ -133,13 +113,13 @@ def label_estimates(analysis: Analysis) -> list[BiasEstimate]:
 
 
 def prediction_estimates(
-    analysis: Analysis, *, cells: Mapping[tuple[str, str], Ints], section: BiasSection
+    analysis: Analysis, *, counted: Mapping[str, Mapping[str, Counts]], section: BiasSection
 ) -> list[BiasEstimate]:
     """Returns the metrics of the predictions with their intervals.
 
     Args:
         analysis: PostBias's.
-        cells: (facet, group) -> counts, of the CSV that PostBias read.
+        counted: facet -> group -> counts, of the CSV that PostBias read.
         section: replicates and seed of the bootstrap.
 
     Raises:
@@ -152,27 +132,31 @@ def prediction_estimates(
     for facet, results in sorted(stage.facets.items()):
         for group in results:
             name = group.value_or_threshold
-            if (facet, name) not in cells:
+            counts = counted.get(facet, {}).get(name)
+            if counts is None:
                 raise InputError(
                     f"PostBias's analysis.json has group {facet}={name}, which is no disadvantaged "
                     "group of the contract; both must come from the same run"
                 )
-            counts = cells[facet, name]
+            ends = intervals(
+                [metric.name for metric in group.metrics if metric.name in METRICS],
+                counts,
+                replicates=section.bootstrap_replicates,
+                seed=section.seed,
+            )
             estimates += [
-                _estimate(metric, facet=facet, group=name, cells=counts, section=section)
+                _estimate(metric, facet=facet, group=name, counts=counts, ends=ends)
                 for metric in group.metrics
             ]
     return estimates
 
 
 def _estimate(
-    metric: MetricResult, *, facet: str, group: str, cells: Ints, section: BiasSection
+    metric: MetricResult, *, facet: str, group: str, counts: Counts, ends: Mapping[str, Interval]
 ) -> BiasEstimate:
-    advantaged, disadvantaged = groups(cells)
     value, error = _number(metric), _error(metric)
-    ends = None
     if metric.name in METRICS:
-        own = measure(metric.name, cells)
+        own = measure(metric.name, counts)
         if own.value is None:
             value, error = None, own.error
         elif value is None or not math.isclose(value, own.value, abs_tol=_TOLERANCE):
@@ -180,20 +164,18 @@ def _estimate(
                 f"PostBias's analysis.json says {metric.name} {facet}={group} is {metric.value}, "
                 f"but the data give {own.value:.6f}; both must come from the same run"
             )
-        ends = interval(
-            metric.name, cells, replicates=section.bootstrap_replicates, seed=section.seed
-        )
+    found = ends.get(metric.name)
     return BiasEstimate(
         stage="post_training",
         metric=metric.name,
         facet=facet,
         group=group,
         value=value,
-        low=ends.low if ends else None,
-        high=ends.high if ends else None,
+        low=found.low if found else None,
+        high=found.high if found else None,
         error=error,
-        n_disadvantaged=int(disadvantaged.rows),
-        n_advantaged=int(advantaged.rows),
+        n_disadvantaged=counts.n_disadvantaged,
+        n_advantaged=counts.n_advantaged,
     )
 
 

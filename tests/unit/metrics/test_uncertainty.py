@@ -27,11 +27,20 @@ def test_a_few_undefined_resamples_are_left_out_and_many_leave_no_interval() -> 
 
 def test_resampled_counts_keep_the_number_of_rows_and_the_empty_cells() -> None:
     counts = np.array([[5, 0], [15, 80]], dtype=np.int64)
-    drawn = resampled_counts(counts, replicates=2000, seed=1)
+    (drawn,) = resampled_counts(counts, replicates=2000, seed=1)
     assert drawn.shape == (2000, 2, 2)
     assert (drawn.sum(axis=(1, 2)) == 100).all()
     assert (drawn[:, 0, 1] == 0).all()
     assert drawn.mean(axis=0) == pytest.approx(counts, abs=0.5)
+
+
+def test_counts_do_not_depend_on_the_blocks(monkeypatch) -> None:
+    counts = np.array([3, 4, 5], dtype=np.int64)
+    (whole,) = resampled_counts(counts, replicates=50, seed=3)
+    monkeypatch.setattr("sashiko.metrics.uncertainty._MAX_WEIGHTS", 21)
+    pieces = list(resampled_counts(counts, replicates=50, seed=3))
+    assert len(pieces) == 8
+    assert (np.concatenate(pieces) == whole).all()
 
 
 def test_weights_count_draws_and_do_not_depend_on_the_blocks(monkeypatch) -> None:

@@ -139,15 +139,15 @@ def test_clarifys_own_output_is_judged_alike(job: Job, analyse) -> None:
     stage = theirs["post_training_bias_metrics"]
     metrics = stage["facets"]["age"][0]["metrics"]
     next(item for item in metrics if item["name"] == "DI").update(value="Infinity", error=None)
-    metrics.append({"name": "TE", "description": "Treatment Equality (TE)", "value": -1.5})
+    metrics.append({"name": "FT", "description": "Flip Test (FT)", "value": -0.5})
     stage["label_headers"] = ["late"]
     theirs["explanations"] = {}
     verdict = judge(job, nobody, theirs)
     assert verdict.checks == judge(job, nobody, ours).checks
     assert "no row of the advantaged group is predicted positive" in verdict.checks[0].reason
     judge(job, nobody, theirs)
-    (extra,) = [row for row in job.json("intervals/intervals.json") if row["metric"] == "TE"]
-    assert (extra["value"], extra["low"]) == (-1.5, None)
+    (extra,) = [row for row in job.json("intervals/intervals.json") if row["metric"] == "FT"]
+    assert (extra["value"], extra["low"]) == (-0.5, None)
 
 
 def test_an_analysis_of_other_data_is_refused(job: Job, analyse) -> None:
