@@ -24,7 +24,8 @@ from sagemaker.train import ModelTrainer
 from pipelines.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
 from pipelines.retries import retries
 from sashiko.aws.images import JobImage
-from sashiko.settings import ProcessingJob, Settings
+from sashiko.job_settings import ProcessingJob
+from sashiko.settings import Settings
 
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"

@@ -1,79 +1,19 @@
 """What an environment is: `config/base.yaml` with `config/<env>.yaml` laid over it."""
 
 import re
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from sashiko.errors import InputError
-from sashiko.targets import SERVING_FAMILIES, Target, serves
+from sashiko.job_settings import JobsSection
+from sashiko.serving_settings import DeviceCheck, ServingSection
+from sashiko.setting_types import ImageDigest, ImageName, instance_types
 from sashiko.yaml_models import Frozen, Layer, read_yaml, validate_layers
 
-_DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE = re.compile(r"^(\d+)\s*GB$")
-
-
-def _parse_duration(value: object) -> int:
-    match = _DURATION.match(str(value))
-    if not match:
-        raise ValueError("expected a duration with its unit: 90s, 30m, 2h or 1d")
-    return int(match[1]) * _SECONDS[match[2]]
-
-
-def _parse_size(value: object) -> int:
-    match = _SIZE.match(str(value))
-    if not match:
-        raise ValueError("expected a size in GB, such as 30GB")
-    return int(match[1])
-
-
-@cache
-def _instance_types(shape: str) -> frozenset[str]:
-    """Reads an enum of SageMaker's API as botocore ships it; no call is made."""
-    from botocore.loaders import Loader
-
-    model = Loader().load_service_model("sagemaker", "service-2")
-    return frozenset(model["shapes"][shape]["enum"])
-
-
 _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
-_PACKAGE_ARN = r"^arn:aws:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]+/\d+$"
-
-
-def _known_to(shape: str, job: str) -> AfterValidator:
-    def check(value: str) -> str:
-        allowed = _instance_types(shape)
-        if value not in allowed:
-            family = value.rsplit(".", 1)[0]
-            near = sorted(name for name in allowed if name.startswith(family + ".")) or sorted(
-                name for name in allowed if name.startswith("ml.m5.")
-            )
-            raise ValueError(f"{job} has no such instance type; allowed: {', '.join(near)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _serves(target: Target) -> AfterValidator:
-    def check(value: str) -> str:
-        if not serves(target, value):
-            near = ", ".join(f"ml.{family}" for family in SERVING_FAMILIES[target])
-            raise ValueError(f"the image of this target does not run on it; allowed: {near}")
-        return value
-
-    return AfterValidator(check)
+EnvironmentName = Literal["dev", "local", "prod"]
 
 
 def _allowed_in_names(project: str) -> str:
@@ -89,81 +29,6 @@ def _allowed_in_names(project: str) -> str:
                 f"S3 refuses bucket names that begin with `{reserved}`; choose another"
             )
     return project
-
-
-ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-gpu", "serving-inf2", "clarify"]
-ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-EnvironmentName = Literal["dev", "local", "prod"]
-Duration = Annotated[
-    int,
-    BeforeValidator(_parse_duration),
-    PlainSerializer(lambda seconds: f"{seconds}s", when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern}),
-]
-SizeGb = Annotated[
-    int,
-    BeforeValidator(_parse_size),
-    PlainSerializer(lambda size: f"{size}GB", when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": _SIZE.pattern}),
-]
-ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "a processing job")]
-TrainingInstance = Annotated[str, _known_to("TrainingInstanceType", "a training job")]
-HostingInstance = Annotated[str, _known_to("ProductionVariantInstanceType", "an endpoint")]
-
-
-# YAML 1.1 reads `off` as false.
-DeviceCheck = Annotated[
-    Literal["endpoint", "transform", "off"],
-    BeforeValidator(lambda value: "off" if value is False else value),
-]
-
-
-class ProcessingJob(Frozen):
-    """What a processing job runs on. `volume_size` in GB, `max_runtime` in seconds once read."""
-
-    instance_type: ProcessingInstance
-    volume_size: SizeGb
-    max_runtime: Duration
-
-
-class SpotSection(Frozen):
-    """Training on capacity that AWS may take back, and then goes on from the last checkpoint.
-
-    Attributes:
-        max_wait: seconds in which the job must end, the wait for capacity included.
-    """
-
-    max_wait: Duration
-
-
-class TrainingJob(Frozen):
-    """What a training job runs on. `volume_size` in GB, `max_runtime` in seconds once read.
-
-    Attributes:
-        spot: how spot capacity is used; None for on-demand capacity.
-    """
-
-    instance_type: TrainingInstance
-    volume_size: SizeGb
-    max_runtime: Duration
-    spot: SpotSection | None
-
-    @model_validator(mode="after")
-    def _long_enough(self) -> Self:
-        if self.spot and self.spot.max_wait < self.max_runtime:
-            raise ValueError(
-                f"`spot.max_wait` ({self.spot.max_wait}s) is shorter than `max_runtime` "
-                f"({self.max_runtime}s), which SageMaker refuses: it counts the run too"
-            )
-        return self
-
-
-class JobsSection(Frozen):
-    """Small steps share `processing`; scoring and compiling need more memory."""
-
-    processing: ProcessingJob
-    scoring: ProcessingJob
-    training: TrainingJob
 
 
 class BiasSection(Frozen):
@@ -243,60 +108,6 @@ class AlertsSection(Frozen):
     emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...]
 
 
-def _whole_days(seconds: int) -> int:
-    if seconds == 0 or seconds % _SECONDS["d"]:
-        raise ValueError("S3 deletes by the day: give whole days, such as 14d")
-    return seconds
-
-
-class CaptureSection(Frozen):
-    """The share of requests and answers that is kept. They are personal data.
-
-    Attributes:
-        percent: of the requests; 0 keeps none.
-        retention: seconds once read; then they are deleted, old versions a day later.
-    """
-
-    percent: int = Field(ge=0, le=100)
-    retention: Annotated[Duration, AfterValidator(_whole_days)]
-
-
-class ServingInstances(Frozen):
-    """What an endpoint runs on, by the recipe's `compile.target`."""
-
-    cpu: Annotated[HostingInstance, _serves("cpu")]
-    gpu: Annotated[HostingInstance, _serves("gpu")]
-    inf2: Annotated[HostingInstance, _serves("inf2")]
-
-
-class ServingSection(Frozen):
-    """The endpoint.
-
-    Attributes:
-        enabled: whether there is one; it costs by the hour.
-        model_package_arn: the approved version that it serves. Another version, or an older one
-            again, is a change of this line.
-        instance_types: by the recipe's `compile.target`.
-        min_instances: from 2 on an update goes to one instance first (canary); prod needs 2.
-        max_instances: how far it scales out.
-        invocations_per_instance: a minute; what scaling aims at.
-        p99_latency_ms: milliseconds in the model; an update during which the 99th percentile is
-            above is rolled back.
-        error_rate: share of 5XX answers above which an update is rolled back.
-        capture: what is kept of requests and answers.
-    """
-
-    enabled: bool
-    model_package_arn: Annotated[str, Field(pattern=_PACKAGE_ARN)] | None = None
-    instance_types: ServingInstances
-    min_instances: int = Field(ge=1)
-    max_instances: int = Field(ge=1)
-    invocations_per_instance: int = Field(ge=1)
-    p99_latency_ms: int = Field(ge=1)
-    error_rate: float = Field(gt=0, lt=1)
-    capture: CaptureSection
-
-
 class TriggersSection(Frozen):
     """What starts by itself.
 
@@ -367,7 +178,7 @@ class Settings(Frozen):
             )
         serving = others.data.get("serving")
         if value == "transform" and serving:
-            known = _instance_types("TransformInstanceType")
+            known = instance_types("TransformInstanceType")
             for target, instance in serving.instance_types:
                 if instance not in known:
                     raise ValueError(

@@ -15,7 +15,8 @@ from sashiko.aws.image_content import content_tag
 from sashiko.aws.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
 from sashiko.aws.names import own_repository
 from sashiko.errors import InputError
-from sashiko.settings import ImageName, Settings, file_of
+from sashiko.setting_types import ImageName
+from sashiko.settings import Settings, file_of
 
 _ENTRYPOINTS: dict[OwnImage, tuple[str, ...]] = {
     "job": ("python3",),

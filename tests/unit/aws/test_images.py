@@ -14,7 +14,8 @@ from sashiko.aws.images import aws_image, image_builds, job_images
 from sashiko.aws.regions import regions
 from sashiko.errors import InputError
 from sashiko.recipe import CompileSection, load_recipe
-from sashiko.settings import BiasSection, ImageName, load_settings
+from sashiko.setting_types import ImageName
+from sashiko.settings import BiasSection, load_settings
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(

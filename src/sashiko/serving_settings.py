@@ -1,0 +1,75 @@
+"""The settings of the endpoint, and of what asks a model on its instances beforehand."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from sashiko.setting_types import HostingInstance, WholeDays
+from sashiko.targets import SERVING_FAMILIES, Target, serves
+from sashiko.yaml_models import Frozen
+
+_PACKAGE_ARN = r"^arn:aws:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]+/\d+$"
+
+# YAML 1.1 reads `off` as false.
+DeviceCheck = Annotated[
+    Literal["endpoint", "transform", "off"],
+    BeforeValidator(lambda value: "off" if value is False else value),
+]
+
+
+def _serves(target: Target) -> AfterValidator:
+    def check(value: str) -> str:
+        if not serves(target, value):
+            near = ", ".join(f"ml.{family}" for family in SERVING_FAMILIES[target])
+            raise ValueError(f"the image of this target does not run on it; allowed: {near}")
+        return value
+
+    return AfterValidator(check)
+
+
+class CaptureSection(Frozen):
+    """The share of requests and answers that is kept. They are personal data.
+
+    Attributes:
+        percent: of the requests; 0 keeps none.
+        retention: seconds once read; then they are deleted, old versions a day later.
+    """
+
+    percent: int = Field(ge=0, le=100)
+    retention: WholeDays
+
+
+class ServingInstances(Frozen):
+    """What an endpoint runs on, by the recipe's `compile.target`."""
+
+    cpu: Annotated[HostingInstance, _serves("cpu")]
+    gpu: Annotated[HostingInstance, _serves("gpu")]
+    inf2: Annotated[HostingInstance, _serves("inf2")]
+
+
+class ServingSection(Frozen):
+    """The endpoint.
+
+    Attributes:
+        enabled: whether there is one; it costs by the hour.
+        model_package_arn: the approved version that it serves. Another version, or an older one
+            again, is a change of this line.
+        instance_types: by the recipe's `compile.target`.
+        min_instances: from 2 on an update goes to one instance first (canary); prod needs 2.
+        max_instances: how far it scales out.
+        invocations_per_instance: a minute; what scaling aims at.
+        p99_latency_ms: milliseconds in the model; an update during which the 99th percentile is
+            above is rolled back.
+        error_rate: share of 5XX answers above which an update is rolled back.
+        capture: what is kept of requests and answers.
+    """
+
+    enabled: bool
+    model_package_arn: Annotated[str, Field(pattern=_PACKAGE_ARN)] | None = None
+    instance_types: ServingInstances
+    min_instances: int = Field(ge=1)
+    max_instances: int = Field(ge=1)
+    invocations_per_instance: int = Field(ge=1)
+    p99_latency_ms: int = Field(ge=1)
+    error_rate: float = Field(gt=0, lt=1)
+    capture: CaptureSection
