@@ -4,8 +4,7 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
-from infra.components.execution_functions import assets_bucket, of_assets
-from infra.components.execution_identities import with_boundary
+from infra.components.execution_scope import assets_bucket, of_assets, with_boundary
 from sashiko.aws.names import QUALIFIER
 from sashiko.settings import Settings
 

@@ -1,14 +1,14 @@
 """What CloudFormation may do to rules of EventBridge, state machines, their queue and alarms."""
 
 from infra.components.allow import Allowed, allow
+from infra.components.execution_scope import NAMED
+from sashiko.aws.names import arn
 from sashiko.settings import Settings
-
-_NAMED = "All names of the project begin with its prefix; environments are not known here."
 
 
 def events(settings: Settings) -> list[Allowed]:
     """Returns what rules, state machines, queues and alarms take; it starts and sends nothing."""
-    place, project = f"{settings.region}:{settings.account}", settings.project
+    project = settings.project
     return [
         allow(
             [
@@ -22,8 +22,8 @@ def events(settings: Settings) -> list[Allowed]:
                 "events:TagResource",
                 "events:UntagResource",
             ],
-            [f"arn:aws:events:{place}:rule/{project}-*"],
-            why=_NAMED,
+            [arn(settings, "events", f"rule/{project}-*")],
+            why=NAMED,
         ),
         allow(
             [
@@ -35,8 +35,8 @@ def events(settings: Settings) -> list[Allowed]:
                 "states:UntagResource",
                 "states:UpdateStateMachine",
             ],
-            [f"arn:aws:states:{place}:stateMachine:{project}-*"],
-            why=_NAMED,
+            [arn(settings, "states", f"stateMachine:{project}-*")],
+            why=NAMED,
         ),
         allow(
             [
@@ -49,8 +49,8 @@ def events(settings: Settings) -> list[Allowed]:
                 "sqs:TagQueue",
                 "sqs:UntagQueue",
             ],
-            [f"arn:aws:sqs:{place}:{project}-*"],
-            why=_NAMED,
+            [arn(settings, "sqs", f"{project}-*")],
+            why=NAMED,
         ),
         allow(
             [
@@ -58,7 +58,7 @@ def events(settings: Settings) -> list[Allowed]:
                 "cloudwatch:TagResource",
                 "cloudwatch:UntagResource",
             ],
-            [f"arn:aws:cloudwatch:{place}:alarm:{project}-*"],
-            why=_NAMED,
+            [arn(settings, "cloudwatch", f"alarm:{project}-*")],
+            why=NAMED,
         ),
     ]

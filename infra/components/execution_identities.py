@@ -1,12 +1,8 @@
 """What CloudFormation may do to roles and policies."""
 
-from typing import Any
-
 from infra.components.allow import Allowed, allow
-from sashiko.aws.names import bootstrap_policy_arn
+from infra.components.execution_scope import NAMED, with_boundary
 from sashiko.settings import Settings
-
-_NAMED = "All names of the project begin with its prefix; environments are not known here."
 
 
 def identities(settings: Settings) -> list[Allowed]:
@@ -25,7 +21,7 @@ def identities(settings: Settings) -> list[Allowed]:
             ],
             [roles],
             conditions=with_boundary(settings, "ArnEquals"),
-            why=_NAMED,
+            why=NAMED,
         ),
         allow(
             [
@@ -43,7 +39,7 @@ def identities(settings: Settings) -> list[Allowed]:
                 "iam:UpdateRoleDescription",
             ],
             [roles],
-            why=_NAMED,
+            why=NAMED,
         ),
         allow(
             [
@@ -57,7 +53,7 @@ def identities(settings: Settings) -> list[Allowed]:
                 "iam:ListPolicyVersions",
             ],
             [policies],
-            why=_NAMED,
+            why=NAMED,
         ),
         allow(
             ["iam:PassRole"],
@@ -76,11 +72,6 @@ def identities(settings: Settings) -> list[Allowed]:
                     ]
                 }
             },
-            why=_NAMED,
+            why=NAMED,
         ),
     ]
-
-
-def with_boundary(settings: Settings, operator: str) -> dict[str, Any]:
-    """Returns the condition that a role has the boundary; `ArnNotEquals`: that it has not."""
-    return {operator: {"iam:PermissionsBoundary": bootstrap_policy_arn(settings, "boundary")}}

@@ -1,15 +1,14 @@
 """What CloudFormation may do to the catalog, its jobs and workgroups, and Lake Formation."""
 
 from infra.components.allow import Allowed, allow
+from infra.components.execution_scope import NAMED
+from sashiko.aws.names import arn
 from sashiko.settings import Settings
-
-_NAMED = "All names of the project begin with its prefix; environments are not known here."
 
 
 def lake(settings: Settings) -> list[Allowed]:
     """Returns what the catalog takes; whose grant it is Lake Formation's own permissions say."""
-    region, account, project = settings.region, settings.account, settings.project
-    glue = f"arn:aws:glue:{region}:{account}"
+    project = settings.project
     database = project.replace("-", "_")
     return [
         allow(
@@ -21,21 +20,24 @@ def lake(settings: Settings) -> list[Allowed]:
             + [f"glue:{verb}DataQualityRuleset" for verb in ("Delete", "Get", "Update")]
             + ["glue:GetTags", "glue:TagResource", "glue:UntagResource"],
             [
-                f"{glue}:catalog",
-                f"{glue}:database/{database}_*",
-                f"{glue}:dataQualityRuleset/{project}-*",
-                f"{glue}:job/{project}-*",
-                f"{glue}:table/{database}_*/*",
-                # Glue deletes a database with all that is in it, and asks for all of it.
-                f"{glue}:userDefinedFunction/{database}_*/*",
+                arn(settings, "glue", resource)
+                for resource in (
+                    "catalog",
+                    f"database/{database}_*",
+                    f"dataQualityRuleset/{project}-*",
+                    f"job/{project}-*",
+                    f"table/{database}_*/*",
+                    # Glue deletes a database with all that is in it, and asks for all of it.
+                    f"userDefinedFunction/{database}_*/*",
+                )
             ],
-            why=_NAMED,
+            why=NAMED,
         ),
         allow(
             [f"athena:{verb}WorkGroup" for verb in ("Create", "Delete", "Get", "Update")]
             + ["athena:ListTagsForResource", "athena:TagResource", "athena:UntagResource"],
-            [f"arn:aws:athena:{region}:{account}:workgroup/{project}-*"],
-            why=_NAMED,
+            [arn(settings, "athena", f"workgroup/{project}-*")],
+            why=NAMED,
         ),
         allow(
             [

@@ -1,9 +1,9 @@
 """What CloudFormation may do to image repositories, the model registry, MLflow and the budget."""
 
 from infra.components.allow import Allowed, allow
+from infra.components.execution_scope import NAMED
+from sashiko.aws.names import arn
 from sashiko.settings import Settings
-
-_NAMED = "All names of the project begin with its prefix; environments are not known here."
 
 
 def platform(settings: Settings) -> list[Allowed]:
@@ -12,8 +12,7 @@ def platform(settings: Settings) -> list[Allowed]:
 
 
 def _images(settings: Settings) -> list[Allowed]:
-    region, account = settings.region, settings.account
-    by_ecr = {"StringEquals": {"kms:ViaService": f"ecr.{region}.amazonaws.com"}}
+    by_ecr = {"StringEquals": {"kms:ViaService": f"ecr.{settings.region}.amazonaws.com"}}
     return [
         allow(
             [
@@ -30,13 +29,13 @@ def _images(settings: Settings) -> list[Allowed]:
                 "ecr:TagResource",
                 "ecr:UntagResource",
             ],
-            [f"arn:aws:ecr:{region}:{account}:repository/{settings.project}-*"],
-            why=_NAMED,
+            [arn(settings, "ecr", f"repository/{settings.project}-*")],
+            why=NAMED,
         ),
         # ECR opens a repository's key by a grant, which it makes and gives back for the caller.
         allow(
             ["kms:CreateGrant", "kms:RetireGrant"],
-            [f"arn:aws:kms:{region}:{account}:key/*"],
+            [arn(settings, "kms", "key/*")],
             conditions=by_ecr,
             why="A repository is made seconds after its key, when no tag counts yet; only ECR, for "
             "its own use, can ask this way.",
@@ -45,8 +44,7 @@ def _images(settings: Settings) -> list[Allowed]:
 
 
 def _models(settings: Settings) -> list[Allowed]:
-    place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
-    apps, project = f"{place}:mlflow-app/*", settings.project
+    apps, project = arn(settings, "sagemaker", "mlflow-app/*"), settings.project
     made_up = "SageMaker makes up an app's id; the condition on the tag means the project's."
     return [
         allow(
@@ -59,8 +57,8 @@ def _models(settings: Settings) -> list[Allowed]:
                 "sagemaker:GetModelPackageGroupPolicy",
                 "sagemaker:ListTags",
             ],
-            [f"{place}:model-package-group/{project}-*"],
-            why=_NAMED,
+            [arn(settings, "sagemaker", f"model-package-group/{project}-*")],
+            why=NAMED,
         ),
         allow(
             ["sagemaker:AddTags", "sagemaker:CreateMlflowApp"],
@@ -96,7 +94,7 @@ def _spending(settings: Settings) -> list[Allowed]:
                 "budgets:ViewBudget",
             ],
             [f"arn:aws:budgets::{account}:budget/{settings.project}-*"],
-            why=_NAMED,
+            why=NAMED,
         ),
         # Of the account's bill, which a budget sums up.
         allow(["billing:GetBillingViewData"], [f"arn:aws:billing::{account}:billingview/primary"]),
@@ -114,7 +112,7 @@ def _spending(settings: Settings) -> list[Allowed]:
                 "sns:Unsubscribe",
                 "sns:UntagResource",
             ],
-            [f"arn:aws:sns:{settings.region}:{account}:{settings.project}-*"],
-            why=_NAMED,
+            [arn(settings, "sns", f"{settings.project}-*")],
+            why=NAMED,
         ),
     ]

@@ -16,7 +16,7 @@ from infra.components.execution_pipeline import pipeline
 from infra.components.execution_platform import platform
 from infra.components.execution_serving import serving
 from infra.components.execution_stores import stores
-from sashiko.aws.names import QUALIFIER
+from sashiko.aws.names import QUALIFIER, arn
 from sashiko.settings import Settings
 
 
@@ -43,8 +43,5 @@ def _bootstrap_version(settings: Settings) -> Allowed:
     """Every template has the bootstrap's version as a parameter, which CloudFormation looks up."""
     return allow(
         ["ssm:GetParameters"],
-        [
-            f"arn:aws:ssm:{settings.region}:{settings.account}:parameter"
-            f"/cdk-bootstrap/{QUALIFIER}/version"
-        ],
+        [arn(settings, "ssm", f"parameter/cdk-bootstrap/{QUALIFIER}/version")],
     )

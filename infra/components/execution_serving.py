@@ -1,9 +1,10 @@
 """What CloudFormation may do to models, endpoints, their scaling and dashboards."""
 
 from infra.components.allow import Allowed, allow
+from infra.components.execution_scope import NAMED
+from sashiko.aws.names import arn
 from sashiko.settings import Settings
 
-_NAMED = "All names of the project begin with its prefix; environments are not known here."
 _SCALING_ROLE = (
     "aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
     "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
@@ -16,8 +17,7 @@ def serving(settings: Settings) -> list[Allowed]:
 
 
 def _hosting(settings: Settings) -> list[Allowed]:
-    region, account, project = settings.region, settings.account, settings.project
-    place = f"arn:aws:sagemaker:{region}:{account}"
+    project = settings.project
     kinds = ("Model", "EndpointConfig", "Endpoint")
     return [
         allow(
@@ -34,25 +34,31 @@ def _hosting(settings: Settings) -> list[Allowed]:
                 # Application Auto Scaling asks whether who registers an endpoint may scale it.
                 "sagemaker:UpdateEndpointWeightsAndCapacities",
             ],
-            [f"{place}:{kind}/{project}-*" for kind in ("model", "endpoint-config", "endpoint")],
-            why=_NAMED,
+            [
+                arn(settings, "sagemaker", f"{kind}/{project}-*")
+                for kind in ("model", "endpoint-config", "endpoint")
+            ],
+            why=NAMED,
         ),
         # A model of a package is made of what the package says.
         allow(
-            ["sagemaker:DescribeModelPackage"], [f"{place}:model-package/{project}-*"], why=_NAMED
+            ["sagemaker:DescribeModelPackage"],
+            [arn(settings, "sagemaker", f"model-package/{project}-*")],
+            why=NAMED,
         ),
         # SageMaker opens the key of an endpoint's volumes by a grant, which it makes as the caller.
         allow(
             ["kms:CreateGrant"],
-            [f"arn:aws:kms:{region}:{account}:key/*"],
-            conditions={"StringEquals": {"kms:ViaService": f"sagemaker.{region}.amazonaws.com"}},
+            [arn(settings, "kms", "key/*")],
+            conditions={
+                "StringEquals": {"kms:ViaService": f"sagemaker.{settings.region}.amazonaws.com"}
+            },
             why="Keys have no names; only SageMaker, for its own use, can ask this way.",
         ),
     ]
 
 
 def _scaling(settings: Settings) -> list[Allowed]:
-    place = f"arn:aws:application-autoscaling:{settings.region}:{settings.account}"
     return [
         allow(
             [
@@ -67,7 +73,7 @@ def _scaling(settings: Settings) -> list[Allowed]:
                     "UntagResource",
                 )
             ],
-            [f"{place}:scalable-target/*"],
+            [arn(settings, "application-autoscaling", "scalable-target/*")],
             why="Application Auto Scaling makes up the ids of what it scales.",
         ),
         allow(
@@ -104,5 +110,5 @@ def _dashboards(settings: Settings) -> Allowed:
             "cloudwatch:UntagResource",
         ],
         [f"arn:aws:cloudwatch::{settings.account}:dashboard/{settings.project}-*"],
-        why=_NAMED,
+        why=NAMED,
     )

@@ -2,10 +2,10 @@
 
 from infra.components.allow import Allowed, allow
 from infra.components.event_flows import FLOW_LOG_GROUPS
+from infra.components.execution_scope import NAMED
 from infra.components.job_logs import JOB_LOG_GROUPS
+from sashiko.aws.names import arn
 from sashiko.settings import Settings
-
-_NAMED = "All names of the project begin with its prefix; environments are not known here."
 
 
 def stores(settings: Settings) -> list[Allowed]:
@@ -39,7 +39,7 @@ def _buckets(settings: Settings) -> Allowed:
 
 
 def _keys(settings: Settings) -> list[Allowed]:
-    keys = f"arn:aws:kms:{settings.region}:{settings.account}"
+    keys = arn(settings, "kms", "key/*")
     return [
         # Before a key is there it has neither an ARN nor a tag: CreateKey and what it includes are
         # allowed by the tag of the request.
@@ -58,7 +58,7 @@ def _keys(settings: Settings) -> list[Allowed]:
                 "kms:GetKeyRotationStatus",
                 "kms:ListResourceTags",
             ],
-            [f"{keys}:key/*"],
+            [keys],
             why="A deploy does these seconds after it made the key, and KMS may take five minutes "
             "until a tag counts. None opens a key: they read, rotate, or add one of our names.",
         ),
@@ -72,21 +72,21 @@ def _keys(settings: Settings) -> list[Allowed]:
                 "kms:UpdateAlias",
                 "kms:UpdateKeyDescription",
             ],
-            [f"{keys}:key/*"],
+            [keys],
             conditions={"StringEquals": {"aws:ResourceTag/project": settings.project}},
             why="Keys have no names: the condition on the tag means the project's.",
         ),
         allow(
             ["kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"],
-            [f"{keys}:alias/{settings.project}-*"],
-            why=_NAMED,
+            [arn(settings, "kms", f"alias/{settings.project}-*")],
+            why=NAMED,
         ),
         allow(["kms:ListAliases"], ["*"], why="KMS lists all aliases or none."),
     ]
 
 
 def _log_groups(settings: Settings) -> Allowed:
-    groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group"
+    groups = arn(settings, "logs", "log-group")
     return allow(
         [
             "logs:AssociateKmsKey",
@@ -103,5 +103,5 @@ def _log_groups(settings: Settings) -> Allowed:
             f"{groups}:{FLOW_LOG_GROUPS}{settings.project}-*",
             *(f"{groups}:{name}" for name in JOB_LOG_GROUPS),
         ],
-        why=_NAMED,
+        why=NAMED,
     )

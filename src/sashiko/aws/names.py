@@ -52,6 +52,11 @@ def prefix(settings: Settings) -> str:
     return f"{settings.project}-{settings.environment}"
 
 
+def arn(settings: Settings, service: str, resource: str) -> str:
+    """Returns the ARN of something in the environment's account and region."""
+    return f"arn:aws:{service}:{settings.region}:{settings.account}:{resource}"
+
+
 def role_name(settings: Settings, role: Role) -> str:
     """Names a persona's or a job's IAM role; Lake Formation grants refer to it by this name."""
     return f"{prefix(settings)}-{role}"
@@ -102,7 +107,7 @@ def key_alias(settings: Settings, domain: KeyDomain) -> str:
 
 def key_alias_arn(settings: Settings, domain: KeyDomain) -> str:
     """Returns the ARN of a key's alias, where a service takes one in a key's place."""
-    return f"arn:aws:kms:{settings.region}:{settings.account}:{key_alias(settings, domain)}"
+    return arn(settings, "kms", key_alias(settings, domain))
 
 
 def database_name(settings: Settings) -> str:
@@ -146,7 +151,7 @@ def alerts_topic_name(settings: Settings) -> str:
 
 def alerts_topic_arn(settings: Settings) -> str:
     """Returns the ARN of the topic of alerts, which its name gives."""
-    return f"arn:aws:sns:{settings.region}:{settings.account}:{alerts_topic_name(settings)}"
+    return arn(settings, "sns", alerts_topic_name(settings))
 
 
 def bootstrap_policy_name(settings: Settings, part: str) -> str:

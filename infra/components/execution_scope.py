@@ -1,0 +1,25 @@
+"""What CloudFormation's permissions are held to: the project's names, the boundary, the code."""
+
+from typing import Any, Final
+
+from sashiko.aws.names import QUALIFIER, bootstrap_policy_arn
+from sashiko.settings import Settings
+
+NAMED: Final = "All names of the project begin with its prefix; environments are not known here."
+
+
+def with_boundary(settings: Settings, operator: str) -> dict[str, Any]:
+    """Returns the condition that a role has the boundary; `ArnNotEquals`: that it has not."""
+    return {operator: {"iam:PermissionsBoundary": bootstrap_policy_arn(settings, "boundary")}}
+
+
+def assets_bucket(settings: Settings) -> str:
+    """Returns the ARN of the bootstrap's bucket of templates and code."""
+    return f"arn:aws:s3:::cdk-{QUALIFIER}-assets-{settings.account}-{settings.region}"
+
+
+def of_assets(settings: Settings, operator: str) -> dict[str, dict[str, list[str]]]:
+    """Returns the condition that what is decrypted lies in that bucket; `StringNotLike`: not."""
+    bucket = assets_bucket(settings)
+    # S3 names the bucket where it has a bucket key, the object where it has none.
+    return {operator: {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}}
