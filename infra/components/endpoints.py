@@ -13,19 +13,11 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.components.device_permissions import INVOKE, device_actions
+from infra.components.role_table import CONTAINERS
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import Role, prefix
 from sashiko.settings import Settings
 
-_JOBS: tuple[Role, ...] = (
-    "bias-evaluator",
-    "broker",
-    "device-check",
-    "registrar",
-    "registry-reader",
-    "training",
-)
-_CONTAINERS: tuple[Role, ...] = (*_JOBS, "inference")
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 
 
@@ -55,7 +47,7 @@ _INTERFACES: Mapping[str, Use] = {
         ),
     ),
     "ecr.api": Use(
-        callers=_CONTAINERS,
+        callers=CONTAINERS,
         actions=(
             "ecr:BatchCheckLayerAvailability",
             "ecr:BatchGetImage",
@@ -64,7 +56,7 @@ _INTERFACES: Mapping[str, Use] = {
         ),
     ),
     "ecr.dkr": Use(
-        callers=_CONTAINERS,
+        callers=CONTAINERS,
         actions=(
             "ecr:BatchCheckLayerAvailability",
             "ecr:BatchGetImage",
@@ -89,7 +81,7 @@ _INTERFACES: Mapping[str, Use] = {
     ),
     "kms": Use(callers=("registrar",), actions=("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign")),
     "logs": Use(
-        callers=_CONTAINERS,
+        callers=CONTAINERS,
         actions=(
             "logs:CreateLogGroup",
             "logs:CreateLogStream",
@@ -112,7 +104,7 @@ _INTERFACES: Mapping[str, Use] = {
             "sagemaker:ListModelPackages",
         ),
     ),
-    "sts": Use(callers=_CONTAINERS, actions=("sts:GetCallerIdentity",)),
+    "sts": Use(callers=CONTAINERS, actions=("sts:GetCallerIdentity",)),
 }
 
 
@@ -183,7 +175,7 @@ class Endpoints(Construct):
         ours = f"arn:aws:s3:::{prefix(settings)}-*"
         layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
         use = Use(
-            callers=_CONTAINERS,
+            callers=CONTAINERS,
             actions=(
                 "s3:AbortMultipartUpload",
                 "s3:DeleteObject",

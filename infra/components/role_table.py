@@ -35,22 +35,6 @@ DESCRIPTIONS: Mapping[Role, str] = {
 PEOPLE: frozenset[Role] = frozenset(
     {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer"}
 )
-# Each runs in SageMaker's containers, inside the VPC.
-CONTAINERS: frozenset[Role] = frozenset(
-    {
-        "bias-evaluator",
-        "broker",
-        "device-check",
-        "inference",
-        "registrar",
-        "registry-reader",
-        "training",
-    }
-)
-# Each is what state machines of Step Functions act as.
-FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
-# Each is the role, and the name, of one Lambda function.
-FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter", "janitor", "preflight"})
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
     "bias-evaluator",
@@ -60,6 +44,12 @@ JOB_ROLES: tuple[Role, ...] = (
     "registry-reader",
     "training",
 )
+# Each runs in SageMaker's containers, inside the VPC.
+CONTAINERS: tuple[Role, ...] = (*JOB_ROLES, "inference")
+# Each is what state machines of Step Functions act as.
+FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
+# Each is the role, and the name, of one Lambda function.
+FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter", "janitor", "preflight"})
 
 # Where `sashiko stage` puts what a run reads, below the artifacts bucket.
 STAGED: Final = ("code/*", "config/*", "source/*", "weights/*")
