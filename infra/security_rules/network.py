@@ -52,7 +52,7 @@ RULES = (
     Rule(
         name="internet",
         description="The network has a way to or from the internet.",
-        fix="Reach services through VPC endpoints (infra/components/endpoints.py).",
+        fix="Reach services through VPC endpoints (infra/components/vpc_endpoints.py).",
         check=_internet,
     ),
     Rule(

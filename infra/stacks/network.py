@@ -3,8 +3,8 @@
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from infra.components.endpoints import Endpoints
 from infra.components.flow_logs import FlowLogs
+from infra.components.vpc_endpoints import VpcEndpoints
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import prefix
@@ -97,7 +97,7 @@ class Network(EnvironmentStack):
         )
         self.subnet_ids = tuple(subnet.subnet_id for subnet in vpc.isolated_subnets)
         self.jobs_group_id = jobs.attr_group_id
-        Endpoints(self, "Doors", settings=settings, vpc=vpc, group=doors)
+        VpcEndpoints(self, "Doors", settings=settings, vpc=vpc, group=doors)
         FlowLogs(self, "FlowLogs", settings=settings, vpc=vpc, removal_policy=self.removal_policy)
 
 

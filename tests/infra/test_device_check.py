@@ -7,7 +7,7 @@ import pytest
 
 from infra.components.artifact_access import places
 from infra.components.device_permissions import device_actions, device_permissions
-from infra.components.endpoints import interfaces
+from infra.components.vpc_endpoints import interfaces
 from sashiko.aws.environment import read_environment
 from sashiko.aws.policies import covers
 from sashiko.aws.principals import Principal

@@ -2,8 +2,8 @@
 
 import pytest
 
-from infra.components.endpoints import interfaces
 from infra.components.role_table import FUNCTIONS
+from infra.components.vpc_endpoints import interfaces
 from sashiko.aws.environment import read_environment
 from tests.infra.variants import resources, settings_of, synthesized
 

@@ -128,7 +128,7 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
     return dict(sorted(found.items()))
 
 
-class Endpoints(Construct):
+class VpcEndpoints(Construct):
     """The VPC's doors to AWS: one for each service that somebody in it calls."""
 
     def __init__(
