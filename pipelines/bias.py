@@ -74,6 +74,7 @@ class BiasEvaluator:
         judged_inputs = {
             "pre-analysis": output_uri(labels, "analysis_result"),
             "post-analysis": output_uri(analysed, "analysis_result"),
+            "facets": output_uri(self.facets, "data"),
             "data": output_uri(joined, "data"),
         }
         outputs = ("verdict", "intervals")

@@ -196,13 +196,22 @@ class QualityGate(Frozen):
         return self
 
 
-class BiasGate(Frozen):
-    """A bound on a bias metric's point estimate on the test split, its interval beside it."""
+BiasMetric = Literal[
+    "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE"
+]
 
-    metric: Literal["DI", "DPPL", "RD", "AD"]
+
+class BiasGate(Frozen):
+    """A bound on a bias metric of the predictions on the test split, its interval beside it."""
+
+    metric: BiasMetric
     facet: str
     minimum: float | None = None
     maximum: float | None = None
+    judged_by: Literal["value", "bound"] = Field(
+        "value",
+        description="value: the point estimate must lie inside; bound: the whole 95 % interval",
+    )
     reason: str
 
     @model_validator(mode="after")
@@ -233,6 +242,11 @@ class BiasSection(Frozen):
         description="with `judged: false`, why; kept with the model",
     )
     gates: tuple[BiasGate, ...] = ()
+    minimum_group_size: int = Field(
+        100,
+        ge=1,
+        description="rows; a smaller group is too few to judge, which fails its gate",
+    )
     bootstrap_replicates: int = Field(20_000, ge=1000)
     seed: int = 0
 

@@ -25,6 +25,7 @@ _RECIPE = {
     "quality": {"gates": [{"metric": "auc", "minimum": 0.0, "reason": "any model will do"}]},
     "bias": {
         "bootstrap_replicates": 1000,
+        "minimum_group_size": 1,
         "gates": [{"metric": "DI", "facet": "customer_gender", "minimum": 0, "reason": "any"}],
     },
 }

@@ -10,6 +10,11 @@ from sashiko.contract.model import Contract
 
 LABEL = "label"
 PREDICTED_LABEL = "predicted_label"
+PRE_TRAINING = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL")
+# Without FT: a text has no features to find a neighbour by.
+POST_TRAINING = (
+    "DPPL", "DI", "DCA", "DCR", "RD", "SD", "DAR", "DRR", "AD", "CDDPL", "TE", "GE",
+)  # fmt: skip
 
 
 def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
             "label_values_or_threshold": [1],
             "predicted_label": PREDICTED_LABEL,
             "methods": {
-                "post_training_bias": {"methods": ["DI", "DPPL", "RD", "AD"]},
+                "post_training_bias": {"methods": list(POST_TRAINING)},
                 "report": {"name": "report", "title": "Bias of the predictions"},
             },
         }
@@ -53,7 +58,7 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
         "label_values_or_threshold": [contract.label.positive],
         "excluded_columns": unused,
         "methods": {
-            "pre_training_bias": {"methods": ["CI", "DPL"]},
+            "pre_training_bias": {"methods": list(PRE_TRAINING)},
             "report": {"name": "report", "title": "Bias of the labels"},
         },
     }

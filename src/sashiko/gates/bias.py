@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from sashiko.errors import InputError
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import Check
+from sashiko.metrics.bias import METRICS
 from sashiko.recipe import BiasGate, BiasSection
 
 
 def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list[Check]:
-    """Judges the predictions by each gate of the recipe, on the point estimate.
+    """Judges the predictions by each gate of the recipe, on the value or on the whole interval.
 
-    An undefined metric fails its gate: nobody showed that the model is fair.
+    What cannot be judged fails: a group with too few rows, an undefined metric, or no interval
+    where the interval decides. Nobody showed then that the model is fair.
 
     Args:
-        section: the recipe's gates.
+        section: the recipe's gates and its smallest group.
         estimates: every metric of every facet's groups.
 
     Returns:
@@ -37,15 +39,29 @@ def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list
                 f"recipe key bias.gates: {gate.metric} of facet `{gate.facet}` is not in "
                 "PostBias's analysis.json; check the analysis configuration"
             )
-        checks += [_check(gate, estimate) for estimate in judged]
+        checks += [_check(gate, estimate, section.minimum_group_size) for estimate in judged]
     return checks
 
 
-def _check(gate: BiasGate, estimate: BiasEstimate) -> Check:
-    minimum = -math.inf if gate.minimum is None else gate.minimum
-    maximum = math.inf if gate.maximum is None else gate.maximum
-    passed = estimate.value is not None and minimum <= estimate.value <= maximum
-    undefined = f"undefined: {estimate.error}; " if estimate.value is None else ""
+def too_few(estimate: BiasEstimate, minimum_group_size: int) -> str:
+    """Says which group has too few rows to judge the estimate; empty if none has."""
+    sizes = {
+        f"{estimate.facet}={estimate.group}": estimate.n_disadvantaged,
+        "all others": estimate.n_advantaged,
+    }
+    small = [f"{rows} rows of {name}" for name, rows in sizes.items() if rows < minimum_group_size]
+    if not small:
+        return ""
+    return f"too few to judge: {' and '.join(small)}, at least {minimum_group_size} are needed"
+
+
+def _check(gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int) -> Check:
+    unjudgeable, advice = _unjudgeable(gate, estimate, minimum_group_size)
+    below, above = _outside(gate, estimate)
+    passed = not (unjudgeable or below or above)
+    if not advice and not passed:
+        advice = _advice(gate, estimate, below=below)
+    by = ", judged by the whole interval" if gate.judged_by == "bound" else ""
     return Check(
         name=f"{estimate.metric} {estimate.facet}={estimate.group}",
         value=estimate.value,
@@ -54,9 +70,35 @@ def _check(gate: BiasGate, estimate: BiasEstimate) -> Check:
         threshold=_threshold(gate),
         comparison=_comparison(gate),
         passed=passed,
-        reason=undefined + gate.reason,
-        try_="" if passed else _advice(gate, estimate),
+        reason=(f"{unjudgeable}; " if unjudgeable else "") + gate.reason + by,
+        try_=advice,
     )
+
+
+def _unjudgeable(
+    gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int
+) -> tuple[str, str]:
+    """Says why an estimate cannot be held against a gate and what to try; empty if it can."""
+    more_rows = f"load more rows of {estimate.facet}={estimate.group}"
+    if reason := too_few(estimate, minimum_group_size):
+        return reason, f"{more_rows}, or join it with other groups in the contract's `facets`"
+    if estimate.value is None:
+        return (
+            f"undefined: {estimate.error}",
+            f"{more_rows}, or check that the model predicts both outcomes",
+        )
+    if gate.judged_by == "bound" and estimate.low is None:
+        return "no interval: too many resamples leave the metric undefined", more_rows
+    return "", ""
+
+
+def _outside(gate: BiasGate, estimate: BiasEstimate) -> tuple[bool, bool]:
+    """Says whether what is judged lies below the minimum, and whether above the maximum."""
+    whole = gate.judged_by == "bound"
+    low, high = (estimate.low, estimate.high) if whole else (estimate.value, estimate.value)
+    minimum = -math.inf if gate.minimum is None else gate.minimum
+    maximum = math.inf if gate.maximum is None else gate.maximum
+    return low is not None and low < minimum, high is not None and high > maximum
 
 
 def _threshold(gate: BiasGate) -> float | tuple[float, float] | None:
@@ -71,17 +113,17 @@ def _comparison(gate: BiasGate) -> str:
     return "<=" if gate.minimum is None else ">="
 
 
-def _advice(gate: BiasGate, estimate: BiasEstimate) -> str:
-    """Says what to try, by the side on which the value lies: DI falls where differences rise."""
+def _advice(gate: BiasGate, estimate: BiasEstimate, *, below: bool) -> str:
+    """Says what to try, by the side on which the metric lies outside its bounds."""
     more_rows = f"load more rows of {estimate.facet}={estimate.group}"
-    if estimate.value is None:
-        return f"{more_rows}, or check that the model predicts both outcomes"
-    low = gate.minimum is not None and estimate.value < gate.minimum
-    group_is_worse_off = low if gate.metric == "DI" else not low
-    if group_is_worse_off:
+    if not any(_outside(gate.model_copy(update={"judged_by": "value"}), estimate)):
+        return f"{more_rows}: the value lies inside, its interval is too wide"
+    if METRICS[gate.metric].worse == ("below" if below else "above"):
         return (
             f"put `{gate.facet}` in `reweighing.facets` and raise `reweighing.strength` in the "
             "recipe; lower the decision threshold, the same for everybody "
             f"(`evaluate.threshold`); {more_rows}"
         )
+    if METRICS[gate.metric].worse == "either":
+        return f"choose another decision threshold (`evaluate.threshold`); {more_rows}"
     return f"lower `reweighing.strength` in the recipe, which overcorrects; {more_rows}"

@@ -25,11 +25,11 @@ class BiasEstimate(Frozen):
         facet: the sensitive column.
         group: the disadvantaged group's values, joined by commas.
         value: the number in `analysis.json`; None where it is undefined.
-        low: lower end of its 95 % interval; None where there is none, as for the labels of the
-            whole snapshot, whose rows JudgeBias does not see.
+        low: lower end of its 95 % interval; None where it has none: where the metric is undefined,
+            is so in more than 1 % of the resamples, or is not of counts.
         high: upper end of the interval.
         error: why the metric is undefined; empty where it is not.
-        n_disadvantaged: rows of the group; None where they were not counted.
+        n_disadvantaged: rows of the group.
         n_advantaged: all other rows.
     """
 
@@ -41,8 +41,8 @@ class BiasEstimate(Frozen):
     low: float | None = None
     high: float | None = None
     error: str = ""
-    n_disadvantaged: int | None = None
-    n_advantaged: int | None = None
+    n_disadvantaged: int
+    n_advantaged: int
 
 
 def write_estimates(estimates: Sequence[BiasEstimate], folder: Path) -> None:

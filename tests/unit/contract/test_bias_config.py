@@ -5,16 +5,20 @@ from pathlib import Path
 
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
+from sashiko.metrics.bias import stage_metrics
 from tests.unit.contract.documents import contract_of, document
 
 CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))
 
 # Clarify's own schema lies in the SDK, which takes seconds and a region to import.
 _VALIDATE = """
-import json, sys
-from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0
+import json, re, sys
+from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0, SageMakerClarifyProcessor
 for config in json.load(sys.stdin):
     ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
+for stage in ("pre_training", "post_training"):
+    said = getattr(SageMakerClarifyProcessor, f"run_{stage}_bias").__doc__
+    print(stage, *re.findall(r'"`([A-Z]+) <https', said.replace('\\n', ' ')))
 """
 
 
@@ -24,17 +28,19 @@ def test_labels_are_judged_by_the_facets_of_the_contract_and_nothing_else(tmp_pa
     assert config["label_values_or_threshold"] == ["yes"]
     assert config["facet"] == [{"name_or_index": "age", "value_or_threshold": ["old"]}]
     assert config["excluded_columns"] == ["loan_id"]
-    assert config["methods"]["pre_training_bias"]["methods"] == ["CI", "DPL"]
+    asked = config["methods"]["pre_training_bias"]["methods"]
+    assert sorted(asked) == list(stage_metrics("pre_training"))
 
 
 def test_predictions_are_judged_from_the_columns_that_bias_input_writes(tmp_path: Path) -> None:
     config = analysis_config(contract_of(document(), tmp_path), kind="post")
     assert config["headers"] == ["label", "predicted_label", "age"]
     assert config["label_values_or_threshold"] == [1]
-    assert config["methods"]["post_training_bias"]["methods"] == ["DI", "DPPL", "RD", "AD"]
+    asked = config["methods"]["post_training_bias"]["methods"]
+    assert sorted(asked) == list(stage_metrics("post_training"))
 
 
-def test_clarify_takes_the_configurations_of_every_shipped_contract() -> None:
+def test_clarify_takes_the_configurations_and_names_the_metrics_as_we_do() -> None:
     configs = [
         analysis_config(load_contract(path), kind=kind)
         for path in CONTRACTS
@@ -50,3 +56,8 @@ def test_clarify_takes_the_configurations_of_every_shipped_contract() -> None:
         check=False,
     )
     assert outcome.returncode == 0, outcome.stderr
+    listed = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
+    for stage, least in (("pre_training", 6), ("post_training", 10)):
+        named = listed[stage].split()
+        assert len(named) >= least
+        assert set(named) <= {*stage_metrics(stage), "FT"}

@@ -1,13 +1,17 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from sashiko.errors import InputError
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
-from sashiko.recipe import BiasSection
+from sashiko.metrics.bias import stage_metrics
+from sashiko.recipe import BiasMetric, BiasSection
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
+
+
+SIZES = {"n_disadvantaged": 400, "n_advantaged": 600}
 
 
 def section(**gate: Any) -> BiasSection:
@@ -15,9 +19,8 @@ def section(**gate: Any) -> BiasSection:
 
 
 def measured(value: float | None, *, metric: str = "DI", **more: Any) -> BiasEstimate:
-    return BiasEstimate(
-        stage="post_training", metric=metric, facet="age", group="old", value=value, **more
-    )
+    common = {"stage": "post_training", "facet": "age", "group": "old"}
+    return BiasEstimate(metric=metric, value=value, **{**common, **SIZES, **more})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,8 @@ def test_undefined_is_a_failure_with_its_reason() -> None:
         ("DI", 1.5, "lower `reweighing.strength`"),
         ("DPPL", 0.5, "raise `reweighing.strength`"),
         ("DPPL", -0.5, "lower `reweighing.strength`"),
+        ("DRR", -0.5, "raise `reweighing.strength`"),
+        ("GE", 0.5, "another decision threshold"),
     ],
 )
 def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice) -> None:
@@ -66,7 +71,7 @@ def test_one_bound_alone(bound: str, comparison: str, passed: bool) -> None:
 
 
 def test_every_group_of_the_facet_is_judged() -> None:
-    young = BiasEstimate(stage="post_training", metric="DI", facet="age", group="young", value=0.5)
+    young = measured(0.5, group="young")
     checks = bias_checks(section(**FOUR_FIFTHS), [measured(1.0), young])
     assert [(check.name, check.passed) for check in checks] == [
         ("DI age=old", True),
@@ -75,6 +80,47 @@ def test_every_group_of_the_facet_is_judged() -> None:
 
 
 def test_a_gate_on_what_was_not_measured_is_an_error_and_not_a_pass() -> None:
-    of_labels = BiasEstimate(stage="pre_training", metric="DI", facet="age", group="old", value=1.0)
+    of_labels = measured(1.0, stage="pre_training")
     with pytest.raises(InputError, match="DI of facet `age`"):
         bias_checks(section(**FOUR_FIFTHS), [of_labels, measured(1.0, metric="RD")])
+
+
+@pytest.mark.parametrize(
+    ("ends", "passed"),
+    [((0.85, 1.2), True), ((0.79, 1.2), False), ((0.85, 1.26), False), ((None, None), False)],
+)
+def test_judged_by_the_bound_the_whole_interval_must_lie_inside(ends, passed: bool) -> None:
+    estimate = measured(1.0, low=ends[0], high=ends[1])
+    (check,) = bias_checks(section(**FOUR_FIFTHS, judged_by="bound"), [estimate])
+    assert check.passed is passed
+    assert "judged by the whole interval" in check.reason
+    assert passed or "more rows of age=old" in check.try_
+    assert ("no interval" in check.reason) == (ends[0] is None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"n_disadvantaged": 99}, "99 rows of age=old, at least 100"),
+        ({"n_advantaged": 3}, "3 rows of all others, at least 100"),
+        ({"n_disadvantaged": 0, "n_advantaged": 0}, "0 rows of age=old and 0 rows of all others"),
+    ],
+)
+def test_a_small_group_is_too_few_to_judge_and_never_fair(sizes, said: str) -> None:
+    (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(1.0, low=0.9, high=1.1, **sizes)])
+    assert not check.passed
+    assert check.reason.startswith(f"too few to judge: {said}")
+    assert "load more rows" in check.try_
+    enough = section(**FOUR_FIFTHS).model_copy(update={"minimum_group_size": 1})
+    assert bias_checks(enough, [measured(1.0, n_disadvantaged=1)])[0].passed
+
+
+def test_every_metric_of_the_predictions_can_be_gated() -> None:
+    names = get_args(BiasMetric)
+    assert names == stage_metrics("post_training")
+    for name in names:
+        gate = {"metric": name, "facet": "age", "minimum": -0.1, "maximum": 0.1}
+        for value in (-0.5, 0.5):
+            (check,) = bias_checks(section(**gate), [measured(value, metric=name)])
+            assert not check.passed
+            assert check.try_

@@ -10,7 +10,8 @@ import yaml
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.evaluation import Decision, Evaluation, SplitCount, write_decision, write_evaluation
 from sashiko.files import write_json
-from sashiko.gates.bias import BiasEstimate, bias_checks
+from sashiko.gates.bias import bias_checks
+from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.quality import quality_checks
 from sashiko.gates.verdict import Check, decide, write_verdict
 from sashiko.metrics.quality import calibration, confusion, difference, evaluate_scores
@@ -126,7 +127,8 @@ def judged(
     common: dict[str, Any] = {"facet": "age", "group": "old"}
     counted = {"n_disadvantaged": ROWS // 2, "n_advantaged": ROWS // 2}
     estimates = [
-        BiasEstimate(stage="pre_training", metric="DPL", value=0.1234, **common),
+        BiasEstimate(stage="pre_training", metric="DPL", value=0.1234, low=0.1,
+                     high=0.15, **common, **counted),
         BiasEstimate(stage="post_training", metric="DI", value=impact, low=impact - 0.05,
                      high=impact + 0.05, **common, **counted),
         BiasEstimate(stage="post_training", metric="RD", value=None,

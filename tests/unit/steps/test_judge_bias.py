@@ -1,8 +1,9 @@
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pyarrow as pa
 import pytest
 
 from sashiko.contract.bias_config import analysis_config
@@ -10,8 +11,9 @@ from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
 from sashiko.files import sha256_tree
 from sashiko.gates.verdict import Verdict, read_verdict
+from sashiko.metrics.bias import stage_metrics
 from sashiko.steps import bias, judge_bias
-from tests.unit.steps.bias_folders import Job
+from tests.unit.steps.bias_folders import Job, facet_rows
 
 FOUR_FIFTHS = {
     "metric": "DI",
@@ -20,24 +22,12 @@ FOUR_FIFTHS = {
     "maximum": 1.25,
     "reason": "four fifths",
 }
-PRE = {
-    "version": "1.0",
-    "pre_training_bias_metrics": {
-        "label": "late",
-        "label_value_or_threshold": "yes",
-        "facets": {
-            "age": [
-                {
-                    "value_or_threshold": "old",
-                    "metrics": [
-                        {"name": "CI", "description": "Class Imbalance (CI)", "value": 0.25},
-                        {"name": "DPL", "description": "DPL", "value": None, "error": "no rows"},
-                    ],
-                }
-            ]
-        },
-    },
-}
+# Of the labels: 300 rows of old, of them 60 late, and 500 of young, of them 150 late.
+FACETS = facet_rows(
+    [f"L{number}" for number in range(800)],
+    ["old"] * 300 + ["young"] * 500,
+    ["yes"] * 60 + ["no"] * 240 + ["yes"] * 150 + ["no"] * 350,
+)
 
 
 def rows(*, old: tuple[int, int], young: tuple[int, int], count: int = 200) -> str:
@@ -60,34 +50,51 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 @pytest.fixture
 def analyse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Runs PostBias on a CSV, as the pipeline does, and returns its analysis.json."""
+    """Runs PostBias on a CSV, or PreBias on a table, and returns its analysis.json."""
 
-    def run(csv: str) -> Any:
-        post = Job(tmp_path / "post", monkeypatch)
-        post.contract()
-        contract = load_contract(post.folder("config") / "contract.odcs.yaml")
-        post.section("analysis_config", analysis_config(contract, kind="post"))
-        post.text("data", csv)
-        post.run(bias)
-        return post.json("analysis.json")
+    def run(rows: str | pa.Table) -> Any:
+        kind: Literal["pre", "post"] = "post" if isinstance(rows, str) else "pre"
+        step = Job(tmp_path / kind, monkeypatch)
+        step.contract()
+        contract = load_contract(step.folder("config") / "contract.odcs.yaml")
+        step.section("analysis_config", analysis_config(contract, kind=kind))
+        if isinstance(rows, str):
+            step.text("data", rows)
+        else:
+            step.parquet("data", rows)
+        step.run(bias)
+        return step.json("analysis.json")
 
     return run
 
 
-def judge(
-    job: Job, csv: str, post: Any, *, pre: Any = PRE, gates: list[Any] | None = None
-) -> Verdict:
-    job.contract()
-    job.section("bias", {"gates": [FOUR_FIFTHS] if gates is None else gates})
-    job.text("pre-analysis", json.dumps(pre), file="analysis.json")
-    job.text("post-analysis", json.dumps(post), file="analysis.json")
-    job.text("data", csv)
-    job.run(judge_bias)
-    return read_verdict(job.output("verdict"))
+@pytest.fixture
+def judge(job: Job, analyse):
+    """Judges a CSV by its own analysis and that of FACETS, or by others."""
+
+    def run(
+        csv: str,
+        post: Any = None,
+        *,
+        labels: pa.Table = FACETS,
+        pre: Any = None,
+        gates: Any = (FOUR_FIFTHS,),
+    ) -> Verdict:
+        analyses = {"pre-analysis": pre or analyse(labels), "post-analysis": post or analyse(csv)}
+        job.contract()
+        job.section("bias", {"gates": gates})
+        for name, value in analyses.items():
+            job.text(name, json.dumps(value), file="analysis.json")
+        job.parquet("facets", labels)
+        job.text("data", csv)
+        job.run(judge_bias)
+        return read_verdict(job.output("verdict"))
+
+    return run
 
 
-def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse) -> None:
-    verdict = judge(job, FAIR, analyse(FAIR))
+def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse, judge) -> None:
+    verdict = judge(FAIR)
     (check,) = verdict.checks
     assert (verdict.gate, verdict.passed) == ("bias", True)
     assert check.name == "DI age=old"
@@ -95,43 +102,49 @@ def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse) -> 
     assert check.low < check.value < check.high
     assert check.high - check.low < 0.5
     assert verdict.inputs["data"] == sha256_tree(job.folder("data"))
-    assert set(verdict.inputs) == {"pre-analysis", "post-analysis", "data"}
+    assert set(verdict.inputs) == {"pre-analysis", "post-analysis", "facets", "data"}
 
 
-def test_an_unfair_model_is_blocked_with_number_interval_and_what_to_try(job, analyse) -> None:
-    verdict = judge(job, UNFAIR, analyse(UNFAIR))
+def test_an_unfair_model_is_blocked_with_number_interval_and_what_to_try(
+    job: Job, analyse, judge
+) -> None:
+    verdict = judge(UNFAIR)
     assert not verdict.passed
     for part in ("DI age=old = 0.4 [0.", "required 0.8 to 1.25", "Try: ", "reweighing.strength"):
         assert part in verdict.summary
 
 
-def test_a_model_that_says_no_to_all_is_blocked(job: Job, analyse) -> None:
+def test_a_model_that_says_no_to_all_is_blocked(job: Job, analyse, judge) -> None:
     nobody = rows(old=(0, 0), young=(0, 0))
-    verdict = judge(job, nobody, analyse(nobody))
+    verdict = judge(nobody)
     assert not verdict.passed
     assert "no row is predicted positive" in verdict.checks[0].reason
 
 
-def test_every_metric_of_both_analyses_is_in_the_intervals(job: Job, analyse) -> None:
-    judge(job, FAIR, analyse(FAIR))
+def test_every_metric_of_both_analyses_is_in_the_intervals(job: Job, judge) -> None:
+    judge(FAIR)
     found = {(row["stage"], row["metric"]): row for row in job.json("intervals/intervals.json")}
     assert set(found) == {
-        ("pre_training", "CI"),
-        ("pre_training", "DPL"),
-        *(("post_training", name) for name in ("AD", "DI", "DPPL", "RD")),
+        (stage, name)
+        for stage in ("pre_training", "post_training")
+        for name in stage_metrics(stage)
     }
     folder = job.root / "processing" / "output" / "intervals"
     for name in ("pre", "post"):
         kept = (folder / f"{name}-training-analysis.json").read_bytes()
         assert kept == (job.folder(f"{name}-analysis") / "analysis.json").read_bytes()
-    of_predictions = found["post_training", "RD"]
+    of_predictions, of_labels = found["post_training", "RD"], found["pre_training", "DPL"]
     assert (of_predictions["n_disadvantaged"], of_predictions["n_advantaged"]) == (200, 200)
-    assert of_predictions["low"] < of_predictions["value"] < of_predictions["high"]
-    assert found["pre_training", "CI"]["value"] == 0.25
-    assert found["pre_training", "DPL"]["error"] == "no rows"
+    assert (of_labels["n_disadvantaged"], of_labels["n_advantaged"]) == (300, 500)
+    assert of_labels["value"] == pytest.approx(150 / 500 - 60 / 300)
+    for row in found.values():
+        if row["metric"] in ("CDDL", "CDDPL"):
+            assert "no group variable" in row["error"]
+        else:
+            assert row["low"] < row["high"]
 
 
-def test_clarifys_own_output_is_judged_alike(job: Job, analyse) -> None:
+def test_clarifys_own_output_is_judged_alike(job: Job, analyse, judge) -> None:
     # Clarify writes an error beside a null, infinities as words, and keys and metrics of its own
     nobody = rows(old=(30, 0), young=(0, 0))
     ours = analyse(nobody)
@@ -142,47 +155,78 @@ def test_clarifys_own_output_is_judged_alike(job: Job, analyse) -> None:
     metrics.append({"name": "FT", "description": "Flip Test (FT)", "value": -0.5})
     stage["label_headers"] = ["late"]
     theirs["explanations"] = {}
-    verdict = judge(job, nobody, theirs)
-    assert verdict.checks == judge(job, nobody, ours).checks
+    verdict = judge(nobody, theirs)
+    assert verdict.checks == judge(nobody, ours).checks
     assert "no row of the advantaged group is predicted positive" in verdict.checks[0].reason
-    judge(job, nobody, theirs)
+    judge(nobody, theirs)
     (extra,) = [row for row in job.json("intervals/intervals.json") if row["metric"] == "FT"]
     assert (extra["value"], extra["low"]) == (-0.5, None)
 
 
-def test_an_analysis_of_other_data_is_refused(job: Job, analyse) -> None:
-    with pytest.raises(InputError, match=r"says .* age=old is .* but the data give"):
-        judge(job, UNFAIR, analyse(FAIR))
+def test_an_analysis_of_other_data_is_refused(job: Job, analyse, judge) -> None:
+    other = facet_rows(["a", "b", "c", "d"], ["old", "old", "young", "young"], ["yes", "no"] * 2)
+    with pytest.raises(InputError, match=r"PreBias's .* says .* age=old is .* but the data give"):
+        judge(FAIR, pre=analyse(other))
+    with pytest.raises(InputError, match=r"PostBias's .* says .* age=old is .* but the data give"):
+        judge(UNFAIR, analyse(FAIR))
     assert not job.output("verdict").exists() or not list(job.output("verdict").iterdir())
 
 
-def test_an_analysis_of_another_group_than_the_contracts_is_refused(job: Job, analyse) -> None:
+def test_an_analysis_of_another_group_than_the_contracts_is_refused(
+    job: Job, analyse, judge
+) -> None:
     post = analyse(FAIR)
     post["post_training_bias_metrics"]["facets"]["age"][0]["value_or_threshold"] = "young"
     with pytest.raises(InputError, match="age=young, which is no disadvantaged group"):
-        judge(job, FAIR, post)
+        judge(FAIR, post)
 
 
-def test_a_gate_on_no_facet_of_the_contract_is_refused(job: Job, analyse) -> None:
+def test_a_gate_on_no_facet_of_the_contract_is_refused(job: Job, analyse, judge) -> None:
     gate = FOUR_FIFTHS | {"facet": "shoe_size"}
     with pytest.raises(InputError, match=r"bias\.gates\.1\.facet: `shoe_size` .* age"):
-        judge(job, FAIR, analyse(FAIR), gates=[FOUR_FIFTHS, gate])
+        judge(FAIR, gates=[FOUR_FIFTHS, gate])
 
 
-def test_without_a_gate_nothing_was_judged_and_nothing_passes(job: Job, analyse) -> None:
-    assert not judge(job, FAIR, analyse(FAIR), gates=[]).passed
+def test_without_a_gate_nothing_was_judged_and_nothing_passes(job: Job, analyse, judge) -> None:
+    assert not judge(FAIR, gates=[]).passed
 
 
-def test_swapped_analyses_are_named(job: Job, analyse) -> None:
+def test_swapped_analyses_are_named(analyse, judge) -> None:
     with pytest.raises(InputError, match=r"PreBias.*pre_training_bias_metrics"):
-        judge(job, FAIR, PRE, pre=analyse(FAIR))
+        judge(FAIR, pre=analyse(FAIR))
+    with pytest.raises(InputError, match=r"PostBias.*post_training_bias_metrics"):
+        judge(FAIR, analyse(FACETS))
 
 
-def test_equal_input_gives_equal_bytes(job: Job, analyse) -> None:
+def test_a_group_of_few_rows_is_blocked_however_equal(judge) -> None:
+    verdict = judge(rows(old=(30, 5), young=(30, 5), count=80))
+    assert not verdict.passed
+    assert "too few to judge: 80 rows of age=old and 80 rows of all others" in verdict.summary
+
+
+def test_a_label_that_a_group_lacks_counts_although_clarify_leaves_it_out(
+    job: Job, analyse, judge
+) -> None:
+    # of old nobody is late, of young half is; Clarify compares what both groups have, the noes
+    labels = facet_rows(list("abcd"), ["old", "old", "young", "young"], ["no", "no", "no", "yes"])
+    theirs = analyse(labels)
+    for metric in theirs["pre_training_bias_metrics"]["facets"]["age"][0]["metrics"]:
+        metric["value"] = {"JS": 0.1, "KL": -0.35, "LP": 0.5, "TVD": 0.25, "KS": 0.5}.get(
+            metric["name"], metric["value"]
+        )
+    judge(FAIR, labels=labels, pre=theirs)
+    found = {row["metric"]: row for row in job.json("intervals/intervals.json")}
+    assert found["LP"]["value"] == pytest.approx(0.5**0.5)
+    assert found["TVD"]["value"] == pytest.approx(0.5)
+    assert found["KL"]["value"] is None
+    assert "KL is infinite" in found["KL"]["error"]
+
+
+def test_equal_input_gives_equal_bytes(job: Job, analyse, judge) -> None:
     post = analyse(UNFAIR)
     written = []
     for _ in range(2):
-        judge(job, UNFAIR, post)
+        judge(UNFAIR, post)
         files = ("verdict/verdict.json", "intervals/intervals.json")
         written.append([job.output(file).read_bytes() for file in files])
     assert written[0] == written[1]
