@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from sashiko.aws.access.environment import read_environment
+from sashiko.aws.access.live import read_live
 from sashiko.aws.account import Account
 from sashiko.aws.audit import Difference, compare
 from sashiko.aws.doctor import examine
-from sashiko.aws.environment import read_environment
-from sashiko.aws.live import read_live
 from tests.deploy import changes
 from tests.deploy.assembly import bootstrap, synthesize
 from tests.deploy.deployed import deployed

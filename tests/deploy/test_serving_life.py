@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from sashiko.aws.access.environment import read_environment
 from sashiko.aws.account import Account
 from sashiko.aws.audit_serving import serving
 from sashiko.aws.difference import Difference
-from sashiko.aws.environment import read_environment
 from tests.deploy import aws_command, served
 from tests.deploy.assembly import bootstrap
 from tests.deploy.deployed import deployed

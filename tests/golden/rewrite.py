@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.environment import read_environment
+from sashiko.aws.access.environment import read_environment
 from sashiko.aws.idle_cost import idle_cost, lines
 from sashiko.aws.prices import read_prices
 from sashiko.aws.templates import read_templates

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sashiko.aws.access.policies import Request
 from sashiko.aws.names import QUALIFIER, database_name
-from sashiko.aws.policies import Request
 from sashiko.aws.templates import Resource, Templates, read_templates
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.deploy_facts import (

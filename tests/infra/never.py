@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from sashiko.aws.duties import duties, object_access
-from sashiko.aws.environment import Environment
+from sashiko.aws.access.duties import duties, object_access
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.permissions import permission_matrix
+from sashiko.aws.access.policies import statements
 from sashiko.aws.names import bucket_name
-from sashiko.aws.permissions import permission_matrix
-from sashiko.aws.policies import statements
 
 # Table and column -> what the contract, and no template, says of it.
 Classes = Mapping[tuple[str, str], str]

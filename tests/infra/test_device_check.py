@@ -8,9 +8,9 @@ import pytest
 from infra.components.artifact_access import places
 from infra.components.device_permissions import device_actions, device_permissions
 from infra.components.vpc_endpoints import interfaces
-from sashiko.aws.environment import read_environment
-from sashiko.aws.policies import covers
-from sashiko.aws.principals import Principal
+from sashiko.aws.access.environment import read_environment
+from sashiko.aws.access.policies import covers
+from sashiko.aws.access.principals import Principal
 from sashiko.settings import Settings
 from tests.infra.variants import resources, settings_of, synthesized, templates_of
 

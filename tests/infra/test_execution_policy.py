@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sashiko.aws.access.policies import Request, Statement, allows, covers, denies, statements
 from sashiko.aws.names import QUALIFIER, exec_role_arn
-from sashiko.aws.policies import Request, Statement, allows, covers, denies, statements
 from tests.infra.deploy_facts import HANDLERS, PASSED_TO, takes
 from tests.infra.deploy_requests import EVERY, FILTERED, Asked, asked, settings, types_of
 from tests.infra.excused_actions import EXCUSED, NOT_IN_IAM

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.environment import Environment, read_environment
+from sashiko.aws.access.environment import Environment, read_environment
 from sashiko.errors import InputError
 from tests.infra.job_requests import Json, context, denials, jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, synthesized

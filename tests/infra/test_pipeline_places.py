@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.environment import Environment, read_environment
+from sashiko.aws.access.environment import Environment, read_environment
+from sashiko.aws.access.policies import covers, statements
 from sashiko.aws.images import job_images
 from sashiko.aws.names import Bucket, bucket_name
-from sashiko.aws.policies import covers, statements
 from tests.infra.job_requests import jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 

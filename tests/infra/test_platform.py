@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sashiko.aws.environment import read_environment
+from sashiko.aws.access.environment import read_environment
 from tests.infra.variants import VARIANTS, resources, settings_of, synthesized
 
 KEY = "AWS::KMS::Key"

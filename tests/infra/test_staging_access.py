@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.aws.environment import Environment, read_environment
+from sashiko.aws.access.environment import Environment, read_environment
+from sashiko.aws.access.policies import Request, allows, denies, statements
+from sashiko.aws.access.principals import Principal
 from sashiko.aws.names import bucket_name
-from sashiko.aws.policies import Request, allows, denies, statements
-from sashiko.aws.principals import Principal
 from tests.infra.variants import settings_of, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")

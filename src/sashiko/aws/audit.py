@@ -4,12 +4,12 @@ Lake Formation's types have no drift detection, and a deploy changes nothing tha
 changed: so each difference comes with the call that removes it.
 """
 
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.governance import Governance
 from sashiko.aws.audit_access import access
 from sashiko.aws.audit_account import account_wide
 from sashiko.aws.audit_catalog import catalog
 from sashiko.aws.difference import Difference
-from sashiko.aws.environment import Environment
-from sashiko.aws.governance import Governance
 
 
 def compare(environment: Environment, live: Governance) -> tuple[Difference, ...]:

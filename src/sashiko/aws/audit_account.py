@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from sashiko.aws.difference import Difference, listed
-from sashiko.aws.environment import Environment
-from sashiko.aws.governance import Governance, LakeSettings
-from sashiko.aws.names import exec_role_arn
-from sashiko.aws.settings_commands import (
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.governance import Governance, LakeSettings
+from sashiko.aws.access.settings_commands import (
     add_administrator,
     drop_administrators,
     put_defaults,
     put_member,
 )
+from sashiko.aws.difference import Difference, listed
+from sashiko.aws.names import exec_role_arn
 
 # Other teams add theirs here, and the templates only add to the list. What else is on, such as
 # access by engines outside of AWS, opens the lake itself.

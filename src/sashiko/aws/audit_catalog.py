@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.governance import Governance, Location
 from sashiko.aws.difference import Difference, Kind, listed
-from sashiko.aws.environment import Environment
-from sashiko.aws.governance import Governance, Location
 
 
 def catalog(environment: Environment, live: Governance) -> Iterator[Difference]:

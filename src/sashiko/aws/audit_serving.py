@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sashiko.aws.access.environment import Environment
 from sashiko.aws.account import Account
 from sashiko.aws.difference import Difference
-from sashiko.aws.environment import Environment
 from sashiko.aws.names import prefix
 from sashiko.aws.templates import Resource
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.governance import EVERYBODY, LakeSettings
+from sashiko.aws.access.live import read_settings
+from sashiko.aws.access.settings_commands import (
+    add_administrator,
+    drop_administrators,
+    put_defaults,
+)
 from sashiko.aws.account import Account
 from sashiko.aws.check import Check, told
-from sashiko.aws.environment import Environment
-from sashiko.aws.governance import EVERYBODY, LakeSettings
 from sashiko.aws.leftovers import Leftover, leftovers
-from sashiko.aws.live import read_settings
 from sashiko.aws.names import QUALIFIER, exec_role_arn, prefix
-from sashiko.aws.settings_commands import add_administrator, drop_administrators, put_defaults
 
 _BOOTSTRAP_VERSION = 6  # what CDK's templates ask for
 # What `cdk deploy --import-existing-resources` cannot take back: it knows names, not ids.

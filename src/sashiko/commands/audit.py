@@ -21,11 +21,11 @@ def audit(
     A note is about what others may have put there, such as another administrator, and is no
     difference. Exit status: 0 no difference, 4 some, 1 an error.
     """
+    from sashiko.aws.access.environment import read_environment
+    from sashiko.aws.access.live import read_live
     from sashiko.aws.account import Account
     from sashiko.aws.audit import compare
     from sashiko.aws.audit_serving import serving
-    from sashiko.aws.environment import read_environment
-    from sashiko.aws.live import read_live
 
     settings = load_settings(env)
     environment = read_environment(settings, folder=templates)

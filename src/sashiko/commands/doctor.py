@@ -45,11 +45,11 @@ def doctor(
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
+    from sashiko.aws.access.environment import read_environment
     from sashiko.aws.account import Account
     from sashiko.aws.doctor import examine
     from sashiko.aws.doctor_plan import examine_plan, plan_of
     from sashiko.aws.doctor_tools import check_tools
-    from sashiko.aws.environment import read_environment
 
     environment = read_environment(settings, folder=templates)
     yield from check_tools(templates)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.aws.duties import duties, object_access
-from sashiko.aws.environment import Environment, read_environment
-from sashiko.aws.governance import Target
+from sashiko.aws.access.duties import duties, object_access
+from sashiko.aws.access.environment import Environment, read_environment
+from sashiko.aws.access.governance import Target
+from sashiko.aws.access.permissions import Cell, permission_matrix
 from sashiko.aws.names import tag_key
-from sashiko.aws.permissions import Cell, permission_matrix
 from sashiko.aws.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
 from sashiko.settings import load_settings

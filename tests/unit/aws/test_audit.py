@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.aws.access.governance import EVERYBODY, Grant, LakeSettings, Securable
 from sashiko.aws.audit import compare
-from sashiko.aws.governance import EVERYBODY, Grant, LakeSettings, Securable
 from tests.infra.variants import settings_of
 from tests.unit.aws.small_lake import SmallLake
 

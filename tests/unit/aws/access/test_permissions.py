@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.permissions import Cell, permission_matrix
+from sashiko.aws.access.permissions import Cell, permission_matrix
 from sashiko.errors import InputError
 from tests.unit.aws.small_lake import COLUMNS, ROLES, SmallLake
 

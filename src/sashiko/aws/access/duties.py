@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sashiko.aws.environment import Environment
-from sashiko.aws.principals import Principal
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.principals import Principal
 
 _STATUS = "sagemaker:ModelApprovalStatus"
 

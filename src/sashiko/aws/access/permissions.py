@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sashiko.aws.environment import Environment
-from sashiko.aws.governance import EVERYBODY, CellsFilter, Securable, TableName, Target
-from sashiko.aws.policies import overlap, statements
-from sashiko.aws.principals import Principal
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.governance import EVERYBODY, CellsFilter, Securable, TableName, Target
+from sashiko.aws.access.policies import overlap, statements
+from sashiko.aws.access.principals import Principal
 from sashiko.errors import InputError
 
 Access = Literal["allowed", "filtered", "denied"]

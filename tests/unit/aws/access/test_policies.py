@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.policies import Request, allows, denies, overlap, statements
+from sashiko.aws.access.policies import Request, allows, denies, overlap, statements
 
 READ = Request(
     action="s3:GetObject",

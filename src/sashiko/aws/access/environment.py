@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.aws.governance import Governance
-from sashiko.aws.governance_templates import read_governance
-from sashiko.aws.policies import Statement, allows, covers, denies, overlap, statements
-from sashiko.aws.principals import Principal, read_principals
+from sashiko.aws.access.governance import Governance
+from sashiko.aws.access.governance_templates import read_governance
+from sashiko.aws.access.policies import Statement, allows, covers, denies, overlap, statements
+from sashiko.aws.access.principals import Principal, read_principals
 from sashiko.aws.templates import CDK_OUT, Templates, read_templates
 from sashiko.settings import Settings
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sashiko.aws.governance import CellsFilter, Expression, Grant, Location, Securable
+from sashiko.aws.access.governance import CellsFilter, Expression, Grant, Location, Securable
 
 
 def defaults(permissions: Iterable[Mapping[str, Any]]) -> frozenset[str]:

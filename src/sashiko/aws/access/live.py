@@ -7,9 +7,8 @@ LF-Tags, and tag expressions that name another environment.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sashiko.aws.account import Account
-from sashiko.aws.environment import Environment
-from sashiko.aws.governance import (
+from sashiko.aws.access.environment import Environment
+from sashiko.aws.access.governance import (
     CellsFilter,
     Governance,
     Grant,
@@ -17,7 +16,7 @@ from sashiko.aws.governance import (
     TableName,
     Target,
 )
-from sashiko.aws.governance_json import (
+from sashiko.aws.access.governance_json import (
     cells_filter,
     columns,
     defaults,
@@ -26,6 +25,7 @@ from sashiko.aws.governance_json import (
     location,
     other_settings,
 )
+from sashiko.aws.account import Account
 from sashiko.aws.names import tag_key
 
 _ABSENT = ("EntityNotFoundException",)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sashiko.aws.access.policies import Request, Statement, allows, denies, statements
 from sashiko.aws.names import prefix
-from sashiko.aws.policies import Request, Statement, allows, denies, statements
 from sashiko.aws.templates import Resource, Templates
 from sashiko.errors import InputError
 from sashiko.settings import Settings

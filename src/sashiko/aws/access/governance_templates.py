@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sashiko.aws.governance import EVERYBODY, Governance, LakeSettings, Target
-from sashiko.aws.governance_json import (
+from sashiko.aws.access.governance import EVERYBODY, Governance, LakeSettings, Target
+from sashiko.aws.access.governance_json import (
     cells_filter,
     columns,
     defaults,
