@@ -10,9 +10,9 @@ from typing import Any
 from sashiko.aws.access.environment import Environment, read_environment
 from sashiko.aws.access.live import read_live
 from sashiko.aws.account import Account
-from sashiko.aws.audit import compare
+from sashiko.aws.audit.compare import compare
+from sashiko.aws.audit.difference import Difference
 from sashiko.aws.check import Check
-from sashiko.aws.difference import Difference
 from sashiko.aws.doctor import examine
 from sashiko.aws.names import database_name
 from tests.deploy import aws_command

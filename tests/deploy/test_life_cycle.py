@@ -11,7 +11,7 @@ import pytest
 from sashiko.aws.access.environment import read_environment
 from sashiko.aws.access.live import read_live
 from sashiko.aws.account import Account
-from sashiko.aws.audit import Difference, compare
+from sashiko.aws.audit.compare import Difference, compare
 from sashiko.aws.doctor import examine
 from tests.deploy import changes
 from tests.deploy.assembly import bootstrap, synthesize

@@ -8,8 +8,8 @@ import pytest
 
 from sashiko.aws.access.environment import read_environment
 from sashiko.aws.account import Account
-from sashiko.aws.audit_serving import serving
-from sashiko.aws.difference import Difference
+from sashiko.aws.audit.difference import Difference
+from sashiko.aws.audit.serving import serving
 from tests.deploy import aws_command, served
 from tests.deploy.assembly import bootstrap
 from tests.deploy.deployed import deployed

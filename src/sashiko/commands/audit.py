@@ -24,8 +24,8 @@ def audit(
     from sashiko.aws.access.environment import read_environment
     from sashiko.aws.access.live import read_live
     from sashiko.aws.account import Account
-    from sashiko.aws.audit import compare
-    from sashiko.aws.audit_serving import serving
+    from sashiko.aws.audit.compare import compare
+    from sashiko.aws.audit.serving import serving
 
     settings = load_settings(env)
     environment = read_environment(settings, folder=templates)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.aws.access.governance import EVERYBODY, Grant, LakeSettings, Securable
-from sashiko.aws.audit import compare
+from sashiko.aws.audit.compare import compare
 from tests.infra.variants import settings_of
 from tests.unit.aws.small_lake import SmallLake
 

@@ -6,10 +6,10 @@ changed: so each difference comes with the call that removes it.
 
 from sashiko.aws.access.environment import Environment
 from sashiko.aws.access.governance import Governance
-from sashiko.aws.audit_access import access
-from sashiko.aws.audit_account import account_wide
-from sashiko.aws.audit_catalog import catalog
-from sashiko.aws.difference import Difference
+from sashiko.aws.audit.access import access
+from sashiko.aws.audit.account_wide import account_wide
+from sashiko.aws.audit.catalog import catalog
+from sashiko.aws.audit.difference import Difference
 
 
 def compare(environment: Environment, live: Governance) -> tuple[Difference, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sashiko.aws.access.environment import Environment
 from sashiko.aws.access.governance import Governance, Location
-from sashiko.aws.difference import Difference, Kind, listed
+from sashiko.aws.audit.difference import Difference, Kind, listed
 
 
 def catalog(environment: Environment, live: Governance) -> Iterator[Difference]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sashiko.aws.access.environment import Environment
 from sashiko.aws.account import Account
-from sashiko.aws.difference import Difference
+from sashiko.aws.audit.difference import Difference
 from sashiko.aws.names import prefix
 from sashiko.aws.templates import Resource
 

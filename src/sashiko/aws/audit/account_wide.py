@@ -10,7 +10,7 @@ from sashiko.aws.access.settings_commands import (
     put_defaults,
     put_member,
 )
-from sashiko.aws.difference import Difference, listed
+from sashiko.aws.audit.difference import Difference, listed
 from sashiko.aws.names import exec_role_arn
 
 # Other teams add theirs here, and the templates only add to the list. What else is on, such as

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sashiko.aws.access.environment import Environment
 from sashiko.aws.access.governance import EVERYBODY, Governance, Grant
 from sashiko.aws.access.governance_json import filter_json, securable_json
-from sashiko.aws.difference import Difference
+from sashiko.aws.audit.difference import Difference
 from sashiko.aws.names import exec_role_arn
 
 # What Lake Formation gives whoever makes something, with the right to pass it on.

@@ -1,0 +1,1 @@
+"""Compares an account with the templates."""
