@@ -12,8 +12,8 @@ from sashiko.aws.access.live import read_live
 from sashiko.aws.account import Account
 from sashiko.aws.audit.compare import compare
 from sashiko.aws.audit.difference import Difference
-from sashiko.aws.check import Check
-from sashiko.aws.doctor import examine
+from sashiko.aws.doctor.check import Check
+from sashiko.aws.doctor.deploy import examine
 from sashiko.aws.names import database_name
 from tests.deploy import aws_command
 from tests.deploy.process import ROOT, Emulator

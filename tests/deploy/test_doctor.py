@@ -12,7 +12,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from sashiko.aws.account import Account
-from sashiko.aws.doctor import examine
+from sashiko.aws.doctor.deploy import examine
 from sashiko.aws.names import exec_role_arn
 from sashiko.errors import InputError
 from tests.deploy import left_behind

@@ -12,7 +12,7 @@ from sashiko.aws.access.environment import read_environment
 from sashiko.aws.access.live import read_live
 from sashiko.aws.account import Account
 from sashiko.aws.audit.compare import Difference, compare
-from sashiko.aws.doctor import examine
+from sashiko.aws.doctor.deploy import examine
 from tests.deploy import changes
 from tests.deploy.assembly import bootstrap, synthesize
 from tests.deploy.deployed import deployed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from sashiko.aws.check import Check
+from sashiko.aws.doctor.check import Check
 from sashiko.aws.templates import CDK_OUT
 from sashiko.commands.audit import FOUND
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
@@ -47,9 +47,9 @@ def doctor(
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
     from sashiko.aws.access.environment import read_environment
     from sashiko.aws.account import Account
-    from sashiko.aws.doctor import examine
-    from sashiko.aws.doctor_plan import examine_plan, plan_of
-    from sashiko.aws.doctor_tools import check_tools
+    from sashiko.aws.doctor.deploy import examine
+    from sashiko.aws.doctor.plan import examine_plan, plan_of
+    from sashiko.aws.doctor.tools import check_tools
 
     environment = read_environment(settings, folder=templates)
     yield from check_tools(templates)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from sashiko.aws.account import Account, NoBucketError
-from sashiko.aws.check import Check
 from sashiko.aws.content_store import ContentStore
+from sashiko.aws.doctor.check import Check
 from sashiko.aws.loads import newest_load
 from sashiko.aws.names import bucket_name, etl_name, prefix
 from sashiko.settings import Settings

@@ -11,7 +11,7 @@ from sashiko.aws.access.settings_commands import (
     put_defaults,
 )
 from sashiko.aws.account import Account
-from sashiko.aws.check import Check, told
+from sashiko.aws.doctor.check import Check, told
 from sashiko.aws.leftovers import Leftover, leftovers
 from sashiko.aws.names import QUALIFIER, exec_role_arn, prefix
 

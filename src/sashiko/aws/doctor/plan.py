@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.aws.account import Account
-from sashiko.aws.check import Check, told
-from sashiko.aws.doctor_images import check_images
-from sashiko.aws.doctor_inputs import check_alerts, check_data, check_staged, check_tracking
-from sashiko.aws.doctor_machines import check_quotas, check_zones
-from sashiko.aws.doctor_services import check_clarify, check_forgotten
-from sashiko.aws.needed_machines import needed_machines
+from sashiko.aws.doctor.check import Check, told
+from sashiko.aws.doctor.images import check_images
+from sashiko.aws.doctor.inputs import check_alerts, check_data, check_staged, check_tracking
+from sashiko.aws.doctor.machines import check_quotas, check_zones
+from sashiko.aws.doctor.needed_machines import needed_machines
+from sashiko.aws.doctor.services import check_clarify, check_forgotten
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.definition.model import Definition, parse_definition

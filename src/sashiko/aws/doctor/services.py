@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sashiko.aws.account import Account
-from sashiko.aws.check import Check
+from sashiko.aws.doctor.check import Check
 from sashiko.aws.names import device_check_prefix
 from sashiko.aws.prices import read_prices
 from sashiko.errors import InputError

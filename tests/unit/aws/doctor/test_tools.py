@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.check import Check
-from sashiko.aws.doctor_tools import check_tools
+from sashiko.aws.doctor.check import Check
+from sashiko.aws.doctor.tools import check_tools
 
 OUT = "cdk.out"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.check import Check, told
-from sashiko.aws.doctor_services import check_clarify, check_forgotten
+from sashiko.aws.doctor.check import Check, told
+from sashiko.aws.doctor.services import check_clarify, check_forgotten
 from sashiko.settings import Settings
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import FakeAccount

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sashiko.aws.check import Check
+from sashiko.aws.doctor.check import Check
 from sashiko.errors import InputError
 from sashiko.files import read_json
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sashiko.aws.account import Account
-from sashiko.aws.check import Check
-from sashiko.aws.needed_machines import Needed
+from sashiko.aws.doctor.check import Check
+from sashiko.aws.doctor.needed_machines import Needed
 from sashiko.settings import Settings, file_of
 
 

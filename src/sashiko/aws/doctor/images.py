@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from sashiko.aws.account import Account
-from sashiko.aws.check import Check, told
+from sashiko.aws.doctor.check import Check, told
 from sashiko.aws.images import job_images
 from sashiko.aws.own_images import NO_REPOSITORY, has_repository, image_request, is_built
 from sashiko.settings import Settings

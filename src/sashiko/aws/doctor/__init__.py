@@ -1,0 +1,1 @@
+"""What must be so in an account before a deploy, and before a run."""
