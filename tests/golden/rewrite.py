@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.aws.access.environment import read_environment
-from sashiko.aws.idle_cost import idle_cost, lines
-from sashiko.aws.prices import read_prices
+from sashiko.aws.cost.idle_cost import idle_cost, lines
+from sashiko.aws.cost.prices import read_prices
 from sashiko.aws.templates import read_templates
 from sashiko.commands.permissions import text
 from sashiko.files import canonical_json

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sashiko.aws.idle_cost import IdleCost, lines
-from sashiko.aws.prices import Price, Prices
-from sashiko.aws.use_cost import JobCost, PredictionCost
+from sashiko.aws.cost.idle_cost import IdleCost, lines
+from sashiko.aws.cost.prices import Price, Prices
+from sashiko.aws.cost.use_cost import JobCost, PredictionCost
 from sashiko.settings import Settings
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from sashiko.aws.account import Account
+from sashiko.aws.cost.prices import read_prices
 from sashiko.aws.doctor.check import Check
 from sashiko.aws.names import device_check_prefix
-from sashiko.aws.prices import read_prices
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.aws.billed import BY_USE, FREE, PRICED, Charge, charges, least_instances
-from sashiko.aws.prices import Prices
+from sashiko.aws.cost.billed import BY_USE, FREE, PRICED, Charge, charges, least_instances
+from sashiko.aws.cost.prices import Prices
 from sashiko.aws.templates import Templates
 from sashiko.errors import InputError
 
@@ -51,7 +51,7 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
         which = ", ".join(f"{kind} ({stack})" for kind, stack in sorted(unknown.items()))
         raise InputError(
             f"nobody has said what this costs: {which}; add a rule, or a line with the reason why "
-            "it costs nothing while it is idle, to src/sashiko/aws/billed.py"
+            "it costs nothing while it is idle, to src/sashiko/aws/cost/billed.py"
         )
     found = sorted(charges(templates, prices), key=lambda charge: (charge.stack, charge.what))
     return IdleCost(

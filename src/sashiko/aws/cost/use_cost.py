@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.aws.prices import HOURS_A_MONTH, Price, Prices, Speed
+from sashiko.aws.cost.prices import HOURS_A_MONTH, Price, Prices, Speed
 from sashiko.aws.templates import Templates
 from sashiko.definition.model import Definition, Step
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.aws.prices import HOURS_A_MONTH, Price, Prices
+from sashiko.aws.cost.prices import HOURS_A_MONTH, Price, Prices
 from sashiko.aws.templates import Resource, Templates
 
 # Type -> what is billed once it is used.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.prices import read_prices, stale
+from sashiko.aws.cost.prices import read_prices, stale
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.idle_cost import IdleCost, idle_cost, lines, raised
-from sashiko.aws.prices import read_prices
+from sashiko.aws.cost.idle_cost import IdleCost, idle_cost, lines, raised
+from sashiko.aws.cost.prices import read_prices
+from sashiko.aws.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.templates import read_templates
-from sashiko.aws.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.definition.model import parse_definition
 from sashiko.errors import InputError
 from tests.infra.variants import ROOT
