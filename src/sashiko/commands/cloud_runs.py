@@ -10,11 +10,11 @@ from pathlib import Path
 import typer
 
 from sashiko.aws.account import Account
-from sashiko.aws.as_of import check_as_of
-from sashiko.aws.executions import Execution, Executions
-from sashiko.aws.following import follow
-from sashiko.aws.job_logs import JobLogs
-from sashiko.aws.start import start
+from sashiko.aws.runs.as_of import check_as_of
+from sashiko.aws.runs.executions import Execution, Executions
+from sashiko.aws.runs.following import follow
+from sashiko.aws.runs.job_logs import JobLogs
+from sashiko.aws.runs.start import start
 from sashiko.errors import InputError
 from sashiko.repository import choose_recipe, use_recipe
 from sashiko.runner.record import RunRecord

@@ -33,7 +33,7 @@ def stage(
     your credentials: those of the role `deployer`.
     """
     from sashiko.aws.account import Account
-    from sashiko.aws.stage import check_seed, stage_inputs, stage_seed
+    from sashiko.aws.runs.stage import check_seed, stage_inputs, stage_seed
     from sashiko.staging import staged_inputs
 
     if env == "local":

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.aws import following
+from sashiko.aws.runs import following
 from sashiko.cli import app
 from sashiko.commands import cloud_runs
 from sashiko.errors import InputError
-from tests.unit.aws.test_executions import (
+from tests.unit.aws.runs.test_executions import (
     ARN,
     BEGAN,
     CLOSED,

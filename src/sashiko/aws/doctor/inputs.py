@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from sashiko.aws.account import Account, NoBucketError
-from sashiko.aws.content_store import ContentStore
 from sashiko.aws.doctor.check import Check
-from sashiko.aws.loads import newest_load
 from sashiko.aws.names import bucket_name, etl_name, prefix
+from sashiko.aws.runs.content_store import ContentStore
+from sashiko.aws.runs.loads import newest_load
 from sashiko.settings import Settings
 from sashiko.staging import Staged
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws import start as module
-from sashiko.aws.deployed import difference
-from sashiko.aws.start import start
+from sashiko.aws.runs import start as module
+from sashiko.aws.runs.deployed import difference
+from sashiko.aws.runs.start import start
 from sashiko.errors import InputError
 from sashiko.recipe import load_recipe
 from sashiko.staging import staged_inputs

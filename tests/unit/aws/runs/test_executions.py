@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sashiko.aws.account import BusyError
-from sashiko.aws.executions import Execution, Executions
-from sashiko.aws.following import follow
-from sashiko.aws.job_logs import JobLogs
+from sashiko.aws.runs.executions import Execution, Executions
+from sashiko.aws.runs.following import follow
+from sashiko.aws.runs.job_logs import JobLogs
 from sashiko.errors import InputError
 from sashiko.runner.record import RunRecord
 from sashiko.runner.view import PlainView

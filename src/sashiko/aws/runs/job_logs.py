@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sashiko.aws.account import Account, BusyError
-from sashiko.aws.executions import STARTED_BY
+from sashiko.aws.runs.executions import STARTED_BY
 from sashiko.errors import InputError
 
 _GROUPS = {

@@ -5,11 +5,11 @@ import uuid
 from pathlib import Path
 
 from sashiko.aws.account import Account
-from sashiko.aws.deployed import deployed_definition
-from sashiko.aws.executions import STARTED_BY, Execution
-from sashiko.aws.loads import newest_load
 from sashiko.aws.names import etl_name, pipeline_name
-from sashiko.aws.readiness import missing
+from sashiko.aws.runs.deployed import deployed_definition
+from sashiko.aws.runs.executions import STARTED_BY, Execution
+from sashiko.aws.runs.loads import newest_load
+from sashiko.aws.runs.readiness import missing
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError

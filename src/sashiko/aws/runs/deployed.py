@@ -7,7 +7,7 @@ from typing import Any
 
 from sashiko.aws.account import Account
 from sashiko.aws.deploy_time import stand_ins
-from sashiko.aws.executions import NOT_THERE, STARTED_BY
+from sashiko.aws.runs.executions import NOT_THERE, STARTED_BY
 from sashiko.errors import InputError
 
 # Each commit has one of its own: an execution is of the commit that was deployed.

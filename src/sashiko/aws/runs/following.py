@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 from sashiko.aws.account import BusyError
-from sashiko.aws.executions import Execution
-from sashiko.aws.job_logs import JobLogs
+from sashiko.aws.runs.executions import Execution
+from sashiko.aws.runs.job_logs import JobLogs
 from sashiko.runner.record import RunRecord, StepRecord
 from sashiko.runner.view import View
 

@@ -10,11 +10,11 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sashiko.aws import content_store
 from sashiko.aws.account import Account
-from sashiko.aws.content_store import ContentStore
 from sashiko.aws.names import bucket_name
-from sashiko.aws.stage import StagedPlace, check_seed, stage_inputs, stage_seed
+from sashiko.aws.runs import content_store
+from sashiko.aws.runs.content_store import ContentStore
+from sashiko.aws.runs.stage import StagedPlace, check_seed, stage_inputs, stage_seed
 from sashiko.errors import InputError
 from sashiko.files import sha256_bytes
 from sashiko.recipe import FileSource, Recipe, load_recipe

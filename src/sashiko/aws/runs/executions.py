@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from sashiko.aws.account import Account
-from sashiko.aws.execution_record import reason_of, run_status, step_record, unlisted_status, utc
 from sashiko.aws.names import Role, pipeline_name
+from sashiko.aws.runs.record import reason_of, run_status, step_record, unlisted_status, utc
 from sashiko.definition.model import Step, parse_definition
 from sashiko.errors import InputError
 from sashiko.runner.record import RunRecord, StepRecord, now

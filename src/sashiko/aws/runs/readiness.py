@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sashiko.aws.account import Account
-from sashiko.aws.content_store import ContentStore
-from sashiko.aws.deployed import difference, texts
-from sashiko.aws.executions import STARTED_BY
 from sashiko.aws.names import bucket_name
 from sashiko.aws.own_images import is_built
+from sashiko.aws.runs.content_store import ContentStore
+from sashiko.aws.runs.deployed import difference, texts
+from sashiko.aws.runs.executions import STARTED_BY
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 from sashiko.staging import Staged

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.aws.account import Account
-from sashiko.aws.as_of import check_as_of
-from sashiko.aws.content_store import ContentStore
 from sashiko.aws.names import bucket_name
+from sashiko.aws.runs.as_of import check_as_of
+from sashiko.aws.runs.content_store import ContentStore
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
 from sashiko.files import sha256_bytes, sha256_file

@@ -1,0 +1,1 @@
+"""Runs of the pipeline in an account: what they read, their start, and how they go."""
