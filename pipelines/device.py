@@ -9,7 +9,7 @@ from pipelines.account import Uri, volume_key
 from pipelines.jobs import Jobs, joined, step_module
 from sashiko.aws import deploy_time
 from sashiko.aws.endpoint_spec import endpoint_spec
-from sashiko.aws.images import JobImages
+from sashiko.aws.images.job_images import JobImages
 from sashiko.aws.names import device_check_prefix
 
 _NAME = "DeviceCheck"

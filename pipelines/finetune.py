@@ -20,7 +20,7 @@ from pipelines.jobs import Jobs, joined, output_uri, step_module
 from pipelines.offline import pipeline_session
 from pipelines.parameters import parameters
 from pipelines.registration import Registration
-from sashiko.aws.images import job_images
+from sashiko.aws.images.job_images import job_images
 from sashiko.aws.names import bucket_name, pipeline_name
 from sashiko.recipe import Recipe
 from sashiko.repository import source

@@ -23,7 +23,7 @@ from sagemaker.train import ModelTrainer
 
 from pipelines.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
 from pipelines.retries import retries
-from sashiko.aws.images import JobImage
+from sashiko.aws.images.job_images import JobImage
 from sashiko.job_settings import ProcessingJob
 from sashiko.settings import Settings
 

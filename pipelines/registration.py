@@ -8,7 +8,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri
 from pipelines.jobs import Jobs, step_module
-from sashiko.aws.images import JobImages
+from sashiko.aws.images.job_images import JobImages
 from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.recipe import Recipe
 

@@ -15,8 +15,8 @@ from constructs import Construct
 
 from infra.components.python_function import PythonFunction
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.image_content import ROOT, ignore_rules
-from sashiko.aws.images import ImageBuild
+from sashiko.aws.images.content import ROOT, ignore_rules
+from sashiko.aws.images.job_images import ImageBuild
 from sashiko.aws.names import image_build_log_group, image_build_name
 from sashiko.settings import Settings
 

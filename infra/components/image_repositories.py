@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
-from sashiko.aws.images import JobImage, JobImages, job_images
+from sashiko.aws.images.job_images import JobImage, JobImages, job_images
 from sashiko.aws.names import Role
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
@@ -128,5 +128,7 @@ class ImageRepositories(Construct):
 def _arn(image: JobImage) -> str:
     uri = _URI.match(image.uri)
     if uri is None:
-        raise ValueError(f"{image.uri} is no image of ECR: see src/sashiko/aws/images.py")
+        raise ValueError(
+            f"{image.uri} is no image of ECR: see src/sashiko/aws/images/job_images.py"
+        )
     return f"arn:aws:ecr:{uri['region']}:{uri['account']}:repository/{uri['name']}"

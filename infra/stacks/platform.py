@@ -15,7 +15,7 @@ from infra.components.signing_key import SigningKey
 from infra.components.spending import Spending
 from infra.components.tracking_app import TrackingApp
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.images import image_builds
+from sashiko.aws.images.job_images import image_builds
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 

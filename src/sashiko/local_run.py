@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from sashiko.aws.images import job_images
+from sashiko.aws.images.job_images import job_images
 from sashiko.aws.names import pipeline_name
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract

@@ -143,8 +143,8 @@ class Settings(Frozen):
         device_check: how the pipeline asks a model on the instances of `serving` before it is
             registered: an `endpoint` that lives for minutes; a batch `transform`, which pins no
             driver and shows no latency; or `off`, which the model's record keeps, and prod refuses.
-        image_digests: name in aws/images.yaml -> digest by which that image of AWS is pinned;
-            `sashiko images` prints how to look one up.
+        image_digests: name in aws/images/images.yaml -> digest by which that image of AWS is
+            pinned; `sashiko images` prints how to look one up.
     """
 
     project: Annotated[

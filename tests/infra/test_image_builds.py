@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sashiko.aws.access.environment import read_environment
-from sashiko.aws.image_content import copied_files
-from sashiko.aws.images import image_builds
+from sashiko.aws.images.content import copied_files
+from sashiko.aws.images.job_images import image_builds
 from tests.infra.variants import ROOT, all_before, resources, settings_of, synthesized
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sashiko.aws.images import JobImage, job_images
+from sashiko.aws.images.job_images import JobImage, job_images
 from sashiko.aws.names import model_package_group_name, prefix
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe

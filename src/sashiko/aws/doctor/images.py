@@ -5,8 +5,8 @@ from functools import partial
 
 from sashiko.aws.account import Account
 from sashiko.aws.doctor.check import Check, told
-from sashiko.aws.images import job_images
-from sashiko.aws.own_images import NO_REPOSITORY, has_repository, image_request, is_built
+from sashiko.aws.images.job_images import job_images
+from sashiko.aws.images.own_images import NO_REPOSITORY, has_repository, image_request, is_built
 from sashiko.settings import Settings
 
 
@@ -52,6 +52,6 @@ def _of_aws(account: Account, settings: Settings, *, uri: str, name: str) -> Che
         name=name,
         status="failed",
         detail=f"AWS's registry {registry} has the repository, and not this image",
-        fix=f"{look}, then pin another tag in src/sashiko/aws/images.yaml or another digest as "
-        f"`image_digests` in config/{settings.environment}.yaml",
+        fix=f"{look}, then pin another tag in src/sashiko/aws/images/images.yaml or another digest "
+        f"as `image_digests` in config/{settings.environment}.yaml",
     )

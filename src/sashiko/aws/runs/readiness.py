@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sashiko.aws.account import Account
+from sashiko.aws.images.own_images import is_built
 from sashiko.aws.names import bucket_name
-from sashiko.aws.own_images import is_built
 from sashiko.aws.runs.content_store import ContentStore
 from sashiko.aws.runs.deployed import difference, texts
 from sashiko.aws.runs.executions import STARTED_BY

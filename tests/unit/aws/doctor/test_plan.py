@@ -11,7 +11,7 @@ from sashiko.aws.doctor.images import check_images
 from sashiko.aws.doctor.inputs import check_alerts, check_data, check_staged, check_tracking
 from sashiko.aws.doctor.machines import check_quotas, check_zones
 from sashiko.aws.doctor.needed_machines import Needed
-from sashiko.aws.images import job_images
+from sashiko.aws.images.job_images import job_images
 from sashiko.staging import Channel, Staged
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import Answer, FakeAccount

@@ -9,15 +9,15 @@ from typing import get_args
 
 import pytest
 
-from sashiko.aws.image_map import MAP_FILE, image_map, read_image_map
-from sashiko.aws.images import aws_image, image_builds, job_images
+from sashiko.aws.images.image_map import MAP_FILE, image_map, read_image_map
+from sashiko.aws.images.job_images import aws_image, image_builds, job_images
 from sashiko.aws.regions import regions
 from sashiko.errors import InputError
 from sashiko.recipe import CompileSection, load_recipe
 from sashiko.setting_types import ImageName
 from sashiko.settings import BiasSection, load_settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
     update={
         "account": "111122223333",

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws import image_content
-from sashiko.aws.image_content import content_tag, copied_files
-from sashiko.aws.images import image_builds, job_images
+from sashiko.aws.images import content as image_content
+from sashiko.aws.images.content import content_tag, copied_files
+from sashiko.aws.images.job_images import image_builds, job_images
 from sashiko.errors import InputError
 from sashiko.settings import load_settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
     update={"account": "111122223333", "region": "us-east-1", "image_digests": {}}
 )
@@ -89,7 +89,7 @@ def test_a_checkout_that_lacks_a_file_is_an_error_that_names_it(checkout):
 
 
 def test_the_code_that_runs_is_in_the_job_image():
-    assert ROOT / "src/sashiko/aws/image_content.py" in copied_files(JOB)
+    assert ROOT / "src/sashiko/aws/images/content.py" in copied_files(JOB)
 
 
 def test_one_content_has_one_tag_in_each_region_and_project():

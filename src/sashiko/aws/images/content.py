@@ -15,7 +15,7 @@ from sashiko import __version__
 from sashiko.errors import InputError
 
 # The code that runs is the code that is built.
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 _IGNORED = "**/"
 _COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
 

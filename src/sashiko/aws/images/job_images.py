@@ -11,8 +11,8 @@ compile lock and a stack name the very image; on this machine, which builds none
 from dataclasses import dataclass
 
 from sashiko import __version__
-from sashiko.aws.image_content import content_tag
-from sashiko.aws.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
+from sashiko.aws.images.content import content_tag
+from sashiko.aws.images.image_map import MAP_FILE, OwnImage, PinnedImage, image_map, pinned
 from sashiko.aws.names import own_repository
 from sashiko.errors import InputError
 from sashiko.setting_types import ImageName
