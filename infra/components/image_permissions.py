@@ -3,7 +3,7 @@
 from typing import get_args
 
 from infra.components.allow import Allowed, allow
-from infra.components.execution_functions import assets_bucket
+from infra.components.execution_scope import assets_bucket
 from sashiko.aws.images.image_map import OwnImage, image_map
 from sashiko.aws.names import (
     image_build_log_group,
