@@ -35,7 +35,7 @@ class BiasEvaluator:
             image=self.images.bias,
             inputs={"config": self.config["PreBias"], "data": output_uri(self.facets, "data")},
             outputs=("analysis_result",),
-            root_output=True,
+            clarify=True,
         )
 
     def weights(self, prepare: ProcessingStep) -> ProcessingStep:
@@ -69,7 +69,7 @@ class BiasEvaluator:
             image=self.images.bias,
             inputs={"config": self.config["PostBias"], "data": output_uri(joined, "data")},
             outputs=("analysis_result",),
-            root_output=True,
+            clarify=True,
         )
         judged_inputs = {
             "pre-analysis": output_uri(labels, "analysis_result"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
@@ -30,6 +31,10 @@ from sashiko.settings import Settings
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
 _CACHE_DAYS = "P30D"
+# "Configure a SageMaker Clarify Processing Job", Amazon SageMaker AI Developer Guide.
+_CLARIFY_NAMES: Mapping[str, str] = MappingProxyType(
+    {"config": "analysis_config", "data": "dataset"}
+)
 
 
 def joined(*parts: Uri) -> Join:
@@ -86,7 +91,7 @@ class Jobs:
         isolated: bool = True,
         cached: bool = True,
         verdict: bool = False,
-        root_output: bool = False,
+        clarify: bool = False,
     ) -> ProcessingStep:
         """Makes a processing step.
 
@@ -103,7 +108,9 @@ class Jobs:
             isolated: no network inside the container.
             cached: whether a run may take the result of an earlier one.
             verdict: whether output `verdict` is read by conditions.
-            root_output: the only output is `/opt/ml/processing/output` itself, as Clarify writes.
+            clarify: the names and folders that Clarify's container knows: inputs `config` and
+                `data` are called `analysis_config` and `dataset`, and the only output is
+                `/opt/ml/processing/output` itself.
 
         Returns:
             The step.
@@ -134,8 +141,11 @@ class Jobs:
         return ProcessingStep(
             name=name,
             step_args=processor.run(
-                inputs=[_input(key, uri) for key, uri in inputs.items()],
-                outputs=[_output(key, uri, root=root_output) for key, uri in outputs.items()],
+                inputs=[
+                    _input(_CLARIFY_NAMES[key] if clarify else key, uri, folder=key)
+                    for key, uri in inputs.items()
+                ],
+                outputs=[_output(key, uri, root=clarify) for key, uri in outputs.items()],
                 arguments=list(arguments) if arguments else None,
             ),
             property_files=[verdict_file(name)] if verdict else None,
@@ -216,12 +226,12 @@ def _cache(enabled: bool) -> CacheConfig:
     return CacheConfig(enable_caching=enabled, expire_after=_CACHE_DAYS if enabled else None)
 
 
-def _input(name: str, uri: Uri) -> ProcessingInput:
+def _input(name: str, uri: Uri, *, folder: str) -> ProcessingInput:
     return ProcessingInput(
         input_name=name,
         s3_input=ProcessingS3Input(
             s3_uri=uri,
-            local_path=f"{_INPUT}/{name}",
+            local_path=f"{_INPUT}/{folder}",
             s3_data_type="S3Prefix",
             s3_input_mode="File",
             s3_data_distribution_type="FullyReplicated",

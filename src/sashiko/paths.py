@@ -24,13 +24,18 @@ def processing_output(name: str) -> Path:
     return folder
 
 
+def job_config_file() -> Path:
+    """Returns the file in which SageMaker tells a processing job its inputs and its name."""
+    return opt_ml() / "config" / "processingjobconfig.json"
+
+
 def processing_job_name() -> str:
     """Returns the name of this processing job, which in a pipeline holds the execution's id.
 
     Raises:
         InputError: if the file in which SageMaker says so is missing or says nothing.
     """
-    file = opt_ml() / "config" / "processingjobconfig.json"
+    file = job_config_file()
     name = read_json(file).get("ProcessingJobName")
     if not name:
         raise InputError(f"{file} has no key `ProcessingJobName`; SageMaker writes it for each job")

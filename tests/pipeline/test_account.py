@@ -192,6 +192,23 @@ def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(
     assert clarify == own
 
 
+@pytest.mark.parametrize("step", ["PreBias", "PostBias"])
+def test_the_bias_steps_have_the_names_and_folders_that_clarifys_container_looks_for(
+    compiled: dict[str, Any], step: str
+) -> None:
+    """It finds inputs by name: "Configure a SageMaker Clarify Processing Job" in AWS's guide."""
+    arguments = find(compiled["as it comes"], step)["Arguments"]
+    inputs = {item["InputName"]: item["S3Input"] for item in arguments["ProcessingInputs"]}
+    assert {name: item["LocalPath"] for name, item in inputs.items()} == {
+        "analysis_config": "/opt/ml/processing/input/config",
+        "dataset": "/opt/ml/processing/input/data",
+    }
+    assert {item["S3InputMode"] for item in inputs.values()} == {"File"}
+    (output,) = arguments["ProcessingOutputConfig"]["Outputs"]
+    assert output["OutputName"] == "analysis_result"
+    assert output["S3Output"]["LocalPath"] == "/opt/ml/processing/output"
+
+
 def test_a_definition_is_of_the_settings_that_are_given_and_not_of_the_file(
     tmp_path: Path,
 ) -> None:

@@ -5,125 +5,124 @@ Source of the keys: "Analysis Configuration Files" in the Amazon SageMaker AI De
 `sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`.
 """
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from sashiko.clarify.methods import MethodsConfig
 from sashiko.files import read_json
-from sashiko.metrics.bias import stage_metrics
-from sashiko.metrics.bias_table import Stage
 from sashiko.yaml_models import Frozen, validate
 
 CONFIG_FILE = "analysis_config.json"
-Value = int | float | str
+CSV: Literal["text/csv"] = "text/csv"
+JSON_LINES: Literal["application/jsonlines"] = "application/jsonlines"
+PARQUET: Literal["application/x-parquet"] = "application/x-parquet"
+
+
+def _reference(value: Any) -> Any:
+    named = isinstance(value, str) and value
+    numbered = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not named and not numbered:
+        raise ValueError("expected a column's name, or its zero-based index")
+    return value
+
+
+def _value(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, str) and not (is_number and math.isfinite(value)):
+        raise ValueError("expected a text or a finite number")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    """A threshold may stand alone, as the guide writes it."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Reference = Annotated[int | str, BeforeValidator(_reference)]
+Value = Annotated[int | float | str, BeforeValidator(_value)]
+Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
 
 
 class FacetConfig(Frozen):
-    """A sensitive column and the values of its disadvantaged group.
+    """A sensitive column and its disadvantaged group: values, a threshold or a range.
 
     Without values each value of the column is the disadvantaged group in turn, and all others
-    together are the advantaged one.
+    together are the advantaged one. `criteria.criterion` says what is a value and what a threshold.
     """
 
-    name_or_index: str
-    value_or_threshold: tuple[Value, ...] = ()
-
-
-class MethodConfig(Frozen):
-    """Which metrics of a stage: their names, or `all` that are supported."""
-
-    methods: tuple[str, ...] | str = "all"
-
-    def names(self, stage: Stage) -> tuple[str, ...]:
-        """Returns the metrics' names in alphabetical order, as Clarify lists them."""
-        chosen = (self.methods,) if isinstance(self.methods, str) else self.methods
-        supported = stage_metrics(stage)
-        if chosen == ("all",):
-            return supported
-        unknown = [name for name in chosen if name not in supported]
-        if unknown or not chosen:
-            named = f"`{'`, `'.join(unknown)}` is not supported" if unknown else "names no metric"
-            raise ValueError(
-                f"{stage}_bias.methods: {named}; supported: all, {', '.join(supported)}"
-            )
-        return tuple(sorted(set(chosen)))
-
-
-class ReportConfig(Frozen):
-    """Asks Clarify for a notebook and a PDF, which our step leaves to the run's own report."""
-
-    name: str
-    title: str | None = None
-
-
-class MethodsConfig(Frozen):
-    """What is computed."""
-
-    pre_training_bias: MethodConfig | None = None
-    post_training_bias: MethodConfig | None = None
-    report: ReportConfig | None = None
-
-    @model_validator(mode="after")
-    def _metrics_are_known(self) -> "MethodsConfig":
-        if self.pre_training_bias is None and self.post_training_bias is None:
-            raise ValueError("name `pre_training_bias`, `post_training_bias`, or both")
-        if self.pre_training_bias:
-            self.pre_training_bias.names("pre_training")
-        if self.post_training_bias:
-            self.post_training_bias.names("post_training")
-        return self
-
-    def names(self, stage: Stage) -> tuple[str, ...]:
-        """Returns the metrics asked for of a stage; none if it was not asked for."""
-        chosen = self.pre_training_bias if stage == "pre_training" else self.post_training_bias
-        return chosen.names(stage) if chosen else ()
+    name_or_index: Reference
+    value_or_threshold: Values = ()
 
 
 class AnalysisConfig(Frozen):
     """The whole configuration.
 
-    Columns are given by name, label and facets are categorical: a value is compared, never used
-    as a threshold on a number, which Clarify would guess from how many distinct values there are.
+    Attributes:
+        version: of the schema.
+        dataset_type: the format of the data set; the two other data sets are CSV.
+        dataset_uri: where the data set is, if not in the job's input `data`.
+        headers: the columns' names; without them the first row of a CSV, or `column_0` and so on.
+        features: JSON Lines only: the JMESPath of a record's features.
+        label: the label's column, or its JMESPath in JSON Lines.
+        label_values_or_threshold: what the positive label is.
+        predicted_label: the predictions' column, in the data set or in that of the predictions.
+        predicted_label_dataset_uri: a CSV of predictions.
+        predicted_label_headers: its columns.
+        probability_threshold: predictions are probabilities, and those above it count as 1.
+        facet: sensitive columns, in the data set or in that of the facets.
+        facet_dataset_uri: a CSV of facets.
+        facet_headers: its columns.
+        joinsource_name_or_index: the key by which data sets are joined; without it by row.
+        group_variable: the column on which CDDL and CDDPL condition.
+        excluded_columns: columns of the data set that are no features of the model.
+        methods: what is computed.
+        predictor: how Clarify would ask a model; not asked, since the predictions are there.
     """
 
     version: Literal["1.0"] = "1.0"
-    dataset_type: Literal["text/csv", "application/x-parquet"]
+    dataset_type: Annotated[
+        Literal["text/csv", "application/jsonlines", "application/x-parquet"],
+        BeforeValidator(_lower),
+    ]
+    dataset_uri: str | None = None
     headers: tuple[str, ...] | None = None
-    label: str
-    label_values_or_threshold: tuple[Value, ...] = Field(min_length=1)
-    predicted_label: str | None = None
+    features: str | None = None
+    label: Reference
+    label_values_or_threshold: Values = Field(min_length=1)
+    predicted_label: Reference | None = None
+    predicted_label_dataset_uri: str | None = None
+    predicted_label_headers: tuple[str, ...] | None = None
+    probability_threshold: float | None = Field(default=None, ge=0, le=1)
     facet: tuple[FacetConfig, ...] = Field(min_length=1)
-    excluded_columns: tuple[str, ...] = ()
+    facet_dataset_uri: str | None = None
+    facet_headers: tuple[str, ...] | None = None
+    joinsource_name_or_index: Reference | None = None
+    group_variable: Reference | None = None
+    excluded_columns: tuple[Reference, ...] = ()
     methods: MethodsConfig
+    predictor: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _columns_agree(self) -> "AnalysisConfig":
-        if self.methods.post_training_bias and self.predicted_label is None:
-            raise ValueError("post_training_bias needs `predicted_label`, a column of the data")
-        used = self.columns
-        if len(set(used)) < len(used):
-            raise ValueError("label, predicted_label and facets must be different columns")
-        both = sorted(set(used) & set(self.excluded_columns))
-        if both:
-            raise ValueError(
-                f"excluded_columns: `{'`, `'.join(both)}` is analysed, so it must stay"
-            )
-        if self.headers is not None:
-            if len(set(self.headers)) < len(self.headers):
-                raise ValueError("headers: a name occurs twice")
-            absent = [name for name in (*used, *self.excluded_columns) if name not in self.headers]
-            if absent:
-                raise ValueError(
-                    f"headers: `{'`, `'.join(absent)}` is named elsewhere but not here"
-                )
+    def _keys_agree(self) -> "AnalysisConfig":
+        problem = next(_problems(self), None)
+        if problem:
+            raise ValueError(problem)
         return self
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that are read: label, predicted label, facets."""
-        predicted = () if self.predicted_label is None else (self.predicted_label,)
-        return (self.label, *predicted, *(facet.name_or_index for facet in self.facet))
+    def predictions(self) -> Reference | None:
+        """The predictions' column, by Clarify's default name if need be; None if there are none."""
+        if self.predicted_label is None and self.predicted_label_dataset_uri is not None:
+            return "predicted_label"
+        return self.predicted_label
 
 
 def read_config(folder: Path) -> AnalysisConfig:
@@ -134,3 +133,49 @@ def read_config(folder: Path) -> AnalysisConfig:
     """
     path = folder / CONFIG_FILE
     return validate(AnalysisConfig, read_json(path), source=str(path))
+
+
+def _problems(config: AnalysisConfig) -> Iterator[str]:
+    """Yields what keys say against each other."""
+    yield from _missing_predictions(config)
+    yield from _misplaced(config)
+    for key in ("headers", "facet_headers", "predicted_label_headers"):
+        names = getattr(config, key) or ()
+        if len(set(names)) < len(names):
+            yield f"{key}: a name occurs twice"
+    facets = [facet.name_or_index for facet in config.facet]
+    if len(set(facets)) < len(facets):
+        yield "facet: a column occurs twice; each facet is one column"
+
+
+def _missing_predictions(config: AnalysisConfig) -> Iterator[str]:
+    if config.predictions is not None:
+        return
+    how = "name the predictions' column in `predicted_label`"
+    if config.predictor is not None:
+        yield f"predictor: this step asks no model; {how} and leave `predictor` out"
+    if config.methods.post_training_bias:
+        yield f"methods.post_training_bias needs predictions; {how}"
+    if config.probability_threshold is not None:
+        yield f"probability_threshold: there are no predictions; {how}"
+
+
+def _misplaced(config: AnalysisConfig) -> Iterator[str]:
+    """Yields keys that have no meaning in this format or without another key."""
+    kind = config.dataset_type
+    for name in ("facet", "predicted_label"):
+        uri, headers = f"{name}_dataset_uri", f"{name}_headers"
+        if getattr(config, uri) is not None and kind != CSV:
+            yield f"{uri}: only where `dataset_type` is {CSV}"
+        if getattr(config, headers) is not None and getattr(config, uri) is None:
+            yield f"{headers}: only with `{uri}`"
+    if config.features is not None and kind != JSON_LINES:
+        yield f"features: only where `dataset_type` is {JSON_LINES}"
+    if config.features is None and kind == JSON_LINES:
+        yield "features: say where a record's features are (JMESPath), such as `features`"
+    if kind == CSV:
+        return
+    for name in ("label", "predicted_label"):
+        if isinstance(getattr(config, name), int):
+            what = "a column's name" if kind == PARQUET else "a JMESPath"
+            yield f"{name}: must be {what} where `dataset_type` is {kind}"

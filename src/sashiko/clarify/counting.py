@@ -1,87 +1,89 @@
 """Counts the rows of a data set by each group of its facets, label and prediction."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sashiko.clarify.analysis import joined
-from sashiko.clarify.config import AnalysisConfig, FacetConfig, Value
-from sashiko.clarify.matching import distinct, matches, same
+from sashiko.clarify.config import AnalysisConfig, FacetConfig
+from sashiko.clarify.criteria import MOST_GROUPS, criterion, distinct
+from sashiko.clarify.dataset import Column, Dataset
+from sashiko.clarify.outcomes import Outcomes, outcomes
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Bools, Ints
-from sashiko.metrics.counts import Counts, FacetTable, tabulate
+from sashiko.metrics.counts import Counts, tabulate
 
-_MAX_GROUPS = 50
+_MOST_STRATA = 1000
 
 
-def group_counts(config: AnalysisConfig, table: pa.Table) -> dict[str, dict[str, Counts]]:
+@dataclass(frozen=True)
+class Counted:
+    """The counts of a whole analysis.
+
+    Attributes:
+        label: the label's column.
+        label_value: the positive label as Clarify writes it: values, or an interval.
+        facets: facet -> group, likewise named -> its rows and everyone else's.
+    """
+
+    label: str
+    label_value: str
+    facets: Mapping[str, Mapping[str, Counts]]
+
+
+def group_counts(config: AnalysisConfig, data: Dataset) -> Counted:
     """Counts each group that the configuration compares with everyone else.
 
-    Args:
-        config: label, predicted label, facets.
-        table: the configuration's columns as strings without nulls.
-
-    Returns:
-        Facet column -> its groups, named by their values joined by commas -> counts.
+    A facet's group is the one that the configuration names, or each value's in turn where it names
+    none. Rows without a value are of no group: they are counted as missing.
 
     Raises:
-        InputError: if the positive label never occurs, label and prediction have different values,
-            or a column has too many values to be a category.
+        InputError: as `outcomes` does, and if a column has too many values to be a category, or a
+            number may be a value or a threshold.
     """
-    labels, categories = _codes(table[config.label], config.label)
-    positive = _positive(categories, config)
-    predicted = _predictions(config, table)
-    counted = {}
-    for facet in config.facet:
-        codes, values = _codes(table[facet.name_or_index], facet.name_or_index)
-        cells = tabulate(codes, labels, predicted, values=len(values), positive=positive)
-        counted[facet.name_or_index] = _groups(facet, values, cells)
-    return counted
-
-
-def _codes(column: pa.ChunkedArray, name: str) -> tuple[Ints, list[str]]:
-    """Numbers the rows by their value, and returns the values in order."""
-    encoded = column.combine_chunks().dictionary_encode()
-    found = encoded.dictionary.to_pylist()
-    if len(found) > _MAX_GROUPS:
-        raise InputError(
-            f"column `{name}` has {len(found)} values, too many for a category (at most "
-            f"{_MAX_GROUPS}), and thresholds are not supported; group them into bands first"
+    found = outcomes(config, data)
+    strata = None if data.group is None else _codes(data.group, most=_MOST_STRATA)
+    facets = {
+        column.name: _groups(
+            facet, column, found=found, strata=strata, key=f"facet.{index}.value_or_threshold"
         )
-    values = sorted(found)
-    order = np.array([values.index(text) for text in found], dtype=np.int64)
-    return order[encoded.indices.to_numpy(zero_copy_only=False)], values
-
-
-def _positive(categories: list[str], config: AnalysisConfig) -> Bools:
-    wanted = config.label_values_or_threshold
-    positive = np.array([any(same(text, value) for value in wanted) for text in categories])
-    if not positive.any():
-        raise InputError(
-            f"label_values_or_threshold: no row of column `{config.label}` has {joined(wanted)}; "
-            f"its values are {', '.join(categories)}"
-        )
-    return positive
-
-
-def _predictions(config: AnalysisConfig, table: pa.Table) -> Bools | None:
-    if config.predicted_label is None:
-        return None
-    known: list[Value] = [*distinct(table[config.label]), *config.label_values_or_threshold]
-    _, found = _codes(table[config.predicted_label], config.predicted_label)
-    strange = [text for text in found if not any(same(text, value) for value in known)]
-    if strange:
-        raise InputError(
-            f"column `{config.predicted_label}` has {', '.join(strange)}, which column "
-            f"`{config.label}` never has; both must use the same values"
-        )
-    return matches(table[config.predicted_label], config.label_values_or_threshold)
-
-
-def _groups(facet: FacetConfig, values: list[str], cells: FacetTable) -> dict[str, Counts]:
-    wanted = [facet.value_or_threshold] if facet.value_or_threshold else [(v,) for v in values]
-    return {
-        joined(group): cells.against_rest(
-            np.array([any(same(text, value) for value in group) for text in values])
-        )
-        for group in wanted
+        for index, (facet, column) in enumerate(zip(config.facet, data.facets, strict=True))
     }
+    return Counted(data.label.name, found.name, facets)
+
+
+def _groups(
+    facet: FacetConfig, column: Column, *, found: Outcomes, strata: Ints | None, key: str
+) -> dict[str, Counts]:
+    if facet.value_or_threshold:
+        named = criterion(column.values, facet.value_or_threshold, key=key)
+        codes = named.holds(column.values).astype(np.int64)
+        codes[np.asarray(pc.is_null(column.values))] = -1
+        groups: dict[str, Bools] = {named.name: np.array([False, True])}
+    else:
+        codes = _codes(column, most=MOST_GROUPS)
+        texts = distinct(column.values)
+        groups = {text: np.arange(len(texts)) == place for place, text in enumerate(texts)}
+    table = tabulate(
+        codes,
+        found.labels,
+        found.predicted,
+        values=max(2, len(groups)),
+        positive=found.positive,
+        strata=strata,
+    )
+    return {name: table.against_rest(mask) for name, mask in groups.items()}
+
+
+def _codes(column: Column, *, most: int) -> Ints:
+    """Numbers the rows by their value in sorted order; -1 for none."""
+    texts = distinct(column.values)
+    if len(texts) > most:
+        raise InputError(
+            f"{column.file}: column `{column.name}` has {len(texts)} values, too many for a group "
+            f"each (at most {most}); name values or a threshold, or group them into bands first"
+        )
+    places = pc.index_in(column.values, value_set=pa.array(texts, pa.string()))
+    return np.asarray(pc.fill_null(places, -1), dtype=np.int64)

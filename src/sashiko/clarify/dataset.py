@@ -1,137 +1,146 @@
-"""Reads the data set of a bias analysis: the columns that it uses, as text, whole and checked."""
+"""Reads what a bias analysis needs of its data sets: columns of text, whole, joined, checked."""
 
-import csv
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
-from sashiko.clarify.config import AnalysisConfig
+from sashiko.clarify.config import CSV, JSON_LINES, AnalysisConfig, Reference
+from sashiko.clarify.csv_file import open_csv
+from sashiko.clarify.json_lines import open_json_lines
+from sashiko.clarify.parquet_file import open_parquet_file
+from sashiko.clarify.parts import FACET, JOIN, Part, joined, read_part
+from sashiko.clarify.tables import Table
+from sashiko.clarify.uris import files_at
 from sashiko.errors import InputError
 from sashiko.files import walk_files
-from sashiko.parquet import open_parquet
 
 
-def read_dataset(config: AnalysisConfig, folder: Path) -> pa.Table:
-    """Reads label, predicted label and facets from every file of a folder, in the names' order.
+@dataclass(frozen=True)
+class Column:
+    """A column by the name that results call it.
 
-    As in Clarify, `headers` names the columns of a CSV without a header row; without `headers` the
-    first row is the header. A first row that equals `headers` is a header too, and one that shares
-    names with it but differs is refused, since counting it as data would be silent.
+    Attributes:
+        name: its name in the data.
+        values: strings, as many as there are rows; only a facet's may be null.
+        file: the first file that it was read from, named in errors.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    file: Path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is analysed; all columns have the same rows.
+
+    Attributes:
+        label: the observed label.
+        predicted: the predicted label or its probability; None where nothing is predicted.
+        facets: in the configuration's order.
+        group: the group variable, if there is one.
+    """
+
+    label: Column
+    predicted: Column | None
+    facets: tuple[Column, ...]
+    group: Column | None
+
+
+def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
+    """Reads label, predictions, facets and group variable from every file, in the names' order.
 
     Args:
-        config: which columns, and the format.
-        folder: where the files are.
-
-    Returns:
-        The columns as strings.
+        config: which columns, where, and the format.
+        folder: where the data set is, unless `dataset_uri` says otherwise.
 
     Raises:
-        InputError: if there is no file or row, a file is damaged or not UTF-8, or a column is
-            missing, doubled, or has empty values.
+        InputError: if there is no file or row, a file is damaged or not UTF-8, a column is missing,
+            doubled or, where it is no facet's, has empty values, or data sets do not join.
     """
+    with tempfile.TemporaryDirectory() as scratch:
+        return _read(config, folder, scratch=Path(scratch))
+
+
+def _read(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Dataset:
+    main = _main(config, folder, scratch=scratch / "dataset")
+    columns = {key: Column(main.names[key], main.rows[key], main.files[0]) for key in main.names}
+    for name, wanted in (("facet", _facets(config)), ("predicted_label", _predictions(config))):
+        part = _separate(config, name, wanted, scratch=scratch / name)
+        if part:
+            rows = joined(main, part, every_row=name == "predicted_label")
+            columns |= {key: Column(part.names[key], rows[key], part.files[0]) for key in wanted}
+    return Dataset(
+        label=columns["label"],
+        predicted=columns.get("predicted_label"),
+        facets=tuple(columns[key] for key in _facets(config)),
+        group=columns.get("group_variable"),
+    )
+
+
+def _main(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Part:
     files = list(walk_files(folder)) if folder.is_dir() else []
+    if config.dataset_uri is not None:
+        files = files_at(config.dataset_uri, key="dataset_uri", scratch=scratch)
     if not files:
         raise InputError(f"{folder} has no data file; the step before must write one")
-    read = _read_csv if config.dataset_type == "text/csv" else _read_parquet
-    table = pa.concat_tables([read(file, config) for file in files])
-    if not table.num_rows:
-        raise InputError(f"{files[0]} has no rows, so there is nothing to judge")
-    for name in config.columns:
-        _check_complete(table[name], name, files[0])
-    return table
+    wanted: dict[str, Reference] = {"label": config.label}
+    if config.predicted_label_dataset_uri is None:
+        wanted |= _predictions(config)
+    if config.facet_dataset_uri is None:
+        wanted |= _facets(config)
+    if config.group_variable is not None:
+        wanted["group_variable"] = config.group_variable
+    if config.joinsource_name_or_index is not None:
+        wanted[JOIN] = config.joinsource_name_or_index
+    used = [*wanted.values(), *config.excluded_columns]
+    tables = [_open(config, file, used=used) for file in files]
+    for table in tables:
+        for reference in config.excluded_columns:
+            table.name(reference, key="excluded_columns")
+    if config.dataset_type == JSON_LINES:
+        outcomes = [key for key in ("label", "predicted_label") if key in wanted]
+        first = len(tables[0].names) - len(outcomes)
+        wanted |= {key: first + place for place, key in enumerate(outcomes)}
+    return read_part(tables, wanted)
 
 
-def _check_complete(column: pa.ChunkedArray, name: str, file: Path) -> None:
-    """Refuses empty values: put with either group they would shift a metric without a sign."""
-    missing = pc.sum(pc.fill_null(pc.is_in(column, pa.array(["", "nan", "NaN"])), True)).as_py()
-    if missing:
-        raise InputError(
-            f"{file}: column `{name}` has {missing} empty values of {len(column)}, which belong to "
-            "no group; remove these rows or give them a value of their own, such as `unknown`"
-        )
+def _separate(
+    config: AnalysisConfig, name: str, wanted: Mapping[str, Reference], *, scratch: Path
+) -> Part | None:
+    """Reads the data set of the facets or of the predictions, where there is one."""
+    uri, headers = getattr(config, f"{name}_dataset_uri"), getattr(config, f"{name}_headers")
+    if uri is None:
+        return None
+    if config.joinsource_name_or_index is not None:
+        wanted = {**wanted, JOIN: config.joinsource_name_or_index}
+    used = list(wanted.values())
+    files = files_at(uri, key=f"{name}_dataset_uri", scratch=scratch)
+    return read_part([open_csv(file, headers=headers, used=used) for file in files], wanted)
 
 
-def _read_parquet(file: Path, config: AnalysisConfig) -> pa.Table:
-    source = open_parquet(file)
-    names = source.schema_arrow.names
-    if config.headers is not None and list(config.headers) != names:
-        raise InputError(f"{file} has columns {', '.join(names)}, but `headers` are others")
-    _check_columns(names, config, file)
-    for name in config.columns:
-        kind = source.schema_arrow.field(name).type
-        if pa.types.is_floating(kind):
-            raise InputError(
-                f"{file}: column `{name}` is a {kind}, and thresholds on numbers are not supported;"
-                " make it a category (a band), or an integer"
-            )
-    try:
-        table = source.read(columns=list(config.columns)).select(list(config.columns))
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{file} is damaged: {error}; make it again") from error
-    return table.cast(pa.schema([(name, pa.string()) for name in config.columns]))
+def _open(config: AnalysisConfig, file: Path, *, used: Sequence[Reference]) -> Table:
+    if config.dataset_type == CSV:
+        return open_csv(file, headers=config.headers, used=used)
+    if config.dataset_type != JSON_LINES:
+        return open_parquet_file(file, headers=config.headers)
+    outcomes = [("label", str(config.label))]
+    if config.predicted_label is not None:
+        outcomes.append(("predicted_label", str(config.predicted_label)))
+    return open_json_lines(
+        file, headers=config.headers, features=str(config.features), outcomes=outcomes
+    )
 
 
-def _read_csv(file: Path, config: AnalysisConfig) -> pa.Table:
-    first = _first_row(file)
-    if config.headers is None:
-        names, skip = first, 1
-    else:
-        names, skip = list(config.headers), _header_rows(first, list(config.headers), file)
-    _check_columns(names, config, file)
-    try:
-        table = pa_csv.read_csv(
-            file,
-            read_options=pa_csv.ReadOptions(column_names=names, skip_rows_after_names=skip),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=list(config.columns),
-                column_types=dict.fromkeys(config.columns, pa.string()),
-            ),
-        )
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{file} is not a CSV in UTF-8 with {len(names)} columns: {_one_line(error)}"
-        ) from error
-    return table
+def _facets(config: AnalysisConfig) -> dict[str, Reference]:
+    return {
+        f"{FACET}{index}.name_or_index": facet.name_or_index
+        for index, facet in enumerate(config.facet)
+    }
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _first_row(file: Path) -> list[str]:
-    try:
-        with file.open(encoding="utf-8", newline="") as handle:
-            row = next(csv.reader(handle), None)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{file} is not a CSV in UTF-8: {error}; save it again as UTF-8"
-        ) from error
-    if row is None:
-        raise InputError(f"{file} is empty, so there is nothing to judge")
-    return row
-
-
-def _header_rows(first: list[str], headers: list[str], file: Path) -> int:
-    if first == headers:
-        return 1
-    if set(first) & set(headers):
-        raise InputError(
-            f"{file}: the first row is {', '.join(first)}, which looks like a header but differs "
-            f"from `headers` {', '.join(headers)}; make them equal"
-        )
-    return 0
-
-
-def _check_columns(names: list[str], config: AnalysisConfig, file: Path) -> None:
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise InputError(f"{file}: column `{'`, `'.join(doubled)}` occurs more than once")
-    absent = [name for name in (*config.columns, *config.excluded_columns) if name not in names]
-    if absent:
-        raise InputError(
-            f"{file} lacks column `{'`, `'.join(absent)}` of the analysis configuration; it has "
-            f"{', '.join(names)}"
-        )
+def _predictions(config: AnalysisConfig) -> dict[str, Reference]:
+    return {} if config.predictions is None else {"predicted_label": config.predictions}

@@ -11,19 +11,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from sashiko.clarify.analysis import (
     ANALYSIS_FILE,
     Analysis,
     GroupResult,
     MetricResult,
     StageResult,
-    joined,
     write_analysis,
 )
 from sashiko.clarify.config import AnalysisConfig, read_config
-from sashiko.clarify.counting import group_counts
+from sashiko.clarify.counting import Counted, group_counts
 from sashiko.clarify.dataset import read_dataset
 from sashiko.metrics.bias import METRICS, measure
 from sashiko.metrics.bias_table import Stage
@@ -36,39 +33,29 @@ def main() -> None:
     """Analyses the bias of labels and predictions."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     config = read_config(processing_input("config"))
-    table = read_dataset(config, processing_input("data"))
-    print(f"{table.num_rows:,} rows, {len(config.facet)} facets", file=sys.stderr)
-    analysis = analyse(config, table)
-    write_analysis(analysis, opt_ml() / "processing" / "output")
+    data = read_dataset(config, processing_input("data"))
+    print(f"{len(data.label.values):,} rows, {len(data.facets)} facets", file=sys.stderr)
+    write_analysis(analyse(config, group_counts(config, data)), opt_ml() / "processing" / "output")
     print(f"wrote {ANALYSIS_FILE}", file=sys.stderr)
 
 
-def analyse(config: AnalysisConfig, table: pa.Table) -> Analysis:
+def analyse(config: AnalysisConfig, counted: Counted) -> Analysis:
     """Computes the metrics that the configuration asks for.
-
-    Args:
-        config: label, facets, metrics.
-        table: the configuration's columns as strings without nulls.
 
     Returns:
         What `analysis.json` holds; an undefined metric has no value and its reason in `error`.
-
-    Raises:
-        InputError: if the positive label never occurs, label and prediction have different values,
-            or a column has too many values to be a category.
     """
-    counted = group_counts(config, table)
 
     def result(stage: Stage) -> StageResult | None:
         names = config.methods.names(stage)
         if not names:
             return None
         return StageResult(
-            label=config.label,
-            label_value_or_threshold=joined(config.label_values_or_threshold),
+            label=counted.label,
+            label_value_or_threshold=counted.label_value,
             facets={
-                facet: tuple(_group(name, counts, names) for name, counts in groups.items())
-                for facet, groups in counted.items()
+                facet: tuple(_result(name, counts, names) for name, counts in groups.items())
+                for facet, groups in counted.facets.items()
             },
         )
 
@@ -79,7 +66,7 @@ def analyse(config: AnalysisConfig, table: pa.Table) -> Analysis:
     )
 
 
-def _group(group: str, counts: Counts, names: Sequence[str]) -> GroupResult:
+def _result(group: str, counts: Counts, names: Sequence[str]) -> GroupResult:
     metrics = []
     for name in names:
         measured = measure(name, counts)

@@ -19,11 +19,11 @@ from sashiko.contract.bias_config import LABEL, PREDICTED_LABEL
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.files import write_bytes
+from sashiko.joining import facet_values, positions, unique_keys
 from sashiko.parquet import read_columns
 from sashiko.paths import processing_input, processing_output
 from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
-from sashiko.steps.joining import facet_values, positions, unique_keys
 
 DATA_FILE = "data.csv"
 

@@ -15,6 +15,7 @@ with an error.
 import argparse
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import Literal
 
 from sashiko.clarify.analysis import Analysis, read_analysis
@@ -109,10 +110,10 @@ def read_and_estimate(contract: Contract, section: BiasSection) -> list[BiasEsti
 
 def _counted(
     contract: Contract, kind: Literal["pre", "post"], rows: str
-) -> dict[str, dict[str, Counts]]:
+) -> Mapping[str, Mapping[str, Counts]]:
     """Counts the rows as the bias step did, which has the same configuration."""
     config = AnalysisConfig.model_validate(analysis_config(contract, kind=kind))
-    return group_counts(config, read_dataset(config, processing_input(rows)))
+    return group_counts(config, read_dataset(config, processing_input(rows))).facets
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ import pyarrow as pa
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
 from sashiko.files import write_json
+from sashiko.joining import unique_keys
 from sashiko.parquet import read_columns, write_table
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, TextSection
 from sashiko.sections import read_contract, read_section
 from sashiko.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.steps.entry import run_step
-from sashiko.steps.joining import unique_keys
 from sashiko.steps.splitting import (
     REMOVED,
     Splits,

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
+from sashiko.joining import facet_values, positions, unique_keys
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.reweighing import reweighing_weights
 from sashiko.parquet import read_columns, write_table
@@ -29,7 +30,6 @@ from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import ReweighingSection
 from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step
-from sashiko.steps.joining import facet_values, positions, unique_keys
 
 
 def main() -> None:

@@ -141,6 +141,7 @@ def test_labels_in_parquet_by_value_and_one_against_the_rest(job: Job) -> None:
         pytest.param("1,1,old\n0,0,old\n", "the advantaged group has no rows", id="one value"),
         pytest.param("1,1,young\n0,0,mid\n", "the disadvantaged group has no rows", id="no such"),
         pytest.param("1,0,old\n0,0,young\n", "no row is predicted positive", id="all negative"),
+        pytest.param(ROWS + "0,0,\n", "1 of 9 rows have no value of the facet", id="no value"),
     ],
 )
 def test_what_cannot_be_computed_has_no_value_and_says_why(job: Job, text, reason) -> None:
@@ -156,9 +157,8 @@ def test_what_cannot_be_computed_has_no_value_and_says_why(job: Job, text, reaso
         pytest.param("", "is empty", id="empty file"),
         pytest.param("label,predicted_label,age\n", "no rows", id="header only"),
         pytest.param("label,age,predicted_label\n1,old,1\n", "looks like a header", id="order"),
-        pytest.param("1,1,old\n0,0,\n0,1,young\n", "column `age` has 1 empty", id="no facet"),
-        pytest.param("1,1,old\n,0,young\n", "column `label` has 1 empty", id="no label"),
-        pytest.param("1,nan,old\n0,0,young\n", "column `predicted_label` has 1", id="NaN"),
+        pytest.param("1,1,old\n,0,young\n", "column `label` .`label`. has 1 empty", id="no label"),
+        pytest.param("1,nan,old\n0,0,young\n", "column `predicted_label` .* has 1 empty", id="NaN"),
         pytest.param("1,1,old\n0,young\n", "with 3 columns", id="ragged"),
         pytest.param("0,0,old\n0,1,young\n", "no row of column `label` has 1", id="no positive"),
         pytest.param("1,yes,old\n0,no,young\n", "has no, yes, which column", id="vocabulary"),
@@ -185,38 +185,82 @@ def test_no_data_file_and_a_truncated_parquet_are_named(job: Job) -> None:
         analyse(job, config | {"dataset_type": "application/x-parquet"})
 
 
-@pytest.mark.parametrize("kind", ["ages", "floats"])
-def test_numbers_are_never_taken_for_groups(job: Job, kind: str) -> None:
-    ages = list(range(60)) if kind == "ages" else [float(age) for age in range(60)]
-    flags = [0, 1] * 30
+def test_ages_above_a_threshold_are_a_group_of_their_own(job: Job) -> None:
+    ages = list(range(20, 80))
+    flags = [1] * 30 + [0] * 29 + [1]
     job.parquet("data", pa.table({"label": flags, "predicted_label": flags, "age": ages}))
-    facet = [{"name_or_index": "age", "value_or_threshold": [40]}]
-    with pytest.raises(InputError, match=r"`age`.*thresholds"):
-        analyse(job, POST | {"dataset_type": "application/x-parquet", "facet": facet})
+    facet = [{"name_or_index": "age", "value_or_threshold": [49]}]
+    analysis = analyse(job, POST | {"dataset_type": "application/x-parquet", "facet": facet})
+    group = analysis["post_training_bias_metrics"]["facets"]["age"][0]
+    assert group["value_or_threshold"] == "(49, 79]"
+    assert values(analysis)["DPPL"] == pytest.approx(1 - 1 / 30)
+
+
+SCORES = ROWS.replace(",1,", ",0.8,").replace(",0,", ",0.3,")
+
+
+def test_probabilities_become_labels_above_the_threshold(job: Job) -> None:
+    expected = values(analyse(job, POST, ROWS))
+    assert values(analyse(job, POST | {"probability_threshold": 0.3}, SCORES)) == expected
+    with_default = values(analyse(job, POST, SCORES))
+    assert with_default == expected
+    nobody = analyse(job, POST | {"probability_threshold": 0.8}, SCORES)
+    assert values(nobody)["DI"] is None
+
+
+def test_numbers_as_labels_have_a_threshold_for_both_sides(job: Job) -> None:
+    text = "0.9,0.8,old\n0.7,0.1,old\n0.2,0.6,young\n0.6,0.7,young\n"
+    analysis = analyse(job, POST | {"label_values_or_threshold": [0.5]}, text)
+    stage = analysis["post_training_bias_metrics"]
+    assert stage["label_value_or_threshold"] == "(0.5, 0.9]"
+    assert values(analysis) == {"AD": 0, "DI": 0.5, "DPPL": 0.5, "RD": 0.5}
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "text", "message"),
     [
-        ({"predictor": {"model_name": "m"}}, "unknown key `predictor`; allowed: .*excluded_col"),
-        ({"probability_threshold": 0.5}, "unknown key `probability_threshold`"),
-        ({"version": "2.0"}, "`version`.*1.0"),
-        ({"dataset_type": "application/jsonlines"}, "`dataset_type`.*text/csv"),
-        ({"methods": {"shap": {}}}, "unknown key `methods.shap`"),
-        ({"methods": {"report": {"name": "r"}}}, "name `pre_training_bias`"),
-        ({"methods": {"post_training_bias": {"methods": ["DI", "KL"]}}}, "`KL` is not supp.*DI"),
-        ({"methods": {"post_training_bias": {"methods": []}}}, "names no metric"),
-        ({"predicted_label": None}, "post_training_bias needs `predicted_label`"),
-        ({"headers": ["label", "age"]}, "headers: `predicted_label` is named elsewhere"),
-        ({"excluded_columns": ["age"]}, "excluded_columns: `age` is analysed"),
-        ({"facet": []}, "`facet`"),
-        ({"facet": [{"name_or_index": 2}]}, "`facet.0.name_or_index`"),
-        ({"label_values_or_threshold": []}, "`label_values_or_threshold`"),
+        ({"probability_threshold": 0.5}, SCORES + "1,1.2,old\n", "has 1 values of 9 outside 0 to"),
+        ({"probability_threshold": 0.5}, SCORES + "1,-1,old\n", "outside 0 to 1"),
+        ({}, SCORES + "1,1.2,old\n", "outside 0 to 1, which are no probabilities"),
+        ({"probability_threshold": 0.5}, "yes,no,old\n1,no,young\n", "holds texts and no probab"),
+        (
+            {"probability_threshold": 0.5, "label_values_or_threshold": ["yes"]},
+            "yes,0.8,old\nno,0.3,young\n",
+            "column `predicted_label` has 0, 1, which column `label` never has",
+        ),
+        (
+            {"label_values_or_threshold": [0.5], "probability_threshold": 0.5},
+            SCORES,
+            "must be numbers of the same kind, without `probability_threshold`",
+        ),
+        ({"label_values_or_threshold": [0.5]}, "1,yes,old\n0,no,young\n", "must be numbers of"),
+        (
+            {"label_values_or_threshold": [1.5]},
+            ROWS,
+            r"no row of column `label` is in \(1\.5, 1\.5",
+        ),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(job: Job, change, message: str) -> None:
-    with pytest.raises(InputError, match=rf"analysis_config\.json: .*{message}"):
-        analyse(job, POST | change, ROWS)
+def test_predictions_that_are_no_predictions_are_named(job: Job, change, text, message) -> None:
+    with pytest.raises(InputError, match=rf"data\.csv: .*{message}"):
+        analyse(job, POST | change, text)
+
+
+def test_too_many_values_are_no_groups(job: Job) -> None:
+    many = "".join(f"{n % 2},{n % 2},a{n}\n" for n in range(51))
+    with pytest.raises(InputError, match="column `age` has 51 values, too many for a group each"):
+        analyse(job, POST | {"facet": [{"name_or_index": "age"}]}, many)
+    assert values(
+        analyse(job, POST | {"facet": [{"name_or_index": 2, "value_or_threshold": "a1"}]}, many)
+    )["DPPL"] == pytest.approx(24 / 50 - 1)
+    labels = many.replace("a", "")
+    with pytest.raises(InputError, match="column `age` has 51 values, too many for a category"):
+        swapped = {
+            "label": "age",
+            "label_values_or_threshold": ["1"],
+            "facet": [{"name_or_index": "label"}],
+        }
+        analyse(job, POST | swapped, labels)
 
 
 def test_equal_input_gives_equal_bytes(job: Job, tmp_path: Path) -> None:

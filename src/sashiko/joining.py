@@ -40,7 +40,7 @@ def positions(
         lost = keys.filter(pc.is_null(found))
         raise InputError(
             f"{source}: {found.null_count} of {len(keys)} keys, such as {lost[0].as_py()!r}, are "
-            f"not in {among_source}; both must come from the same snapshot"
+            f"not in {among_source}; both must be of the same data"
         )
     return found
 

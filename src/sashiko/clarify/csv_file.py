@@ -1,0 +1,106 @@
+"""CSV files of a data set: with a header row, or with names that the configuration gives."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from sashiko.clarify.config import Reference
+from sashiko.clarify.tables import Table, one_line, placeholder_names
+from sashiko.errors import InputError
+
+
+def open_csv(file: Path, *, headers: Sequence[str] | None, used: Sequence[Reference]) -> Table:
+    """Opens a CSV in UTF-8, with or without a byte order mark, with line ends of any kind.
+
+    As in Clarify, `headers` names the columns of a CSV without a header row. A first row that
+    equals `headers` is a header too, and one that shares names with it but differs is refused,
+    since counting it as data would be silent. Without `headers` the first row is the header,
+    except where every column in use is named by its index and the first row holds a number: then
+    it is data, and the columns are called `column_0` and so on.
+
+    Args:
+        file: the CSV.
+        headers: the columns' names, or None.
+        used: the columns that the configuration refers to.
+
+    Raises:
+        InputError: if it is empty, not UTF-8, or its first row contradicts `headers`.
+    """
+    first = _first_row(file)
+    if headers is not None:
+        names, skip = tuple(headers), _header_rows(first, headers, file)
+    elif any(isinstance(reference, str) for reference in used) or not any(map(_is_number, first)):
+        names, skip = tuple(first), 1
+    else:
+        names, skip = placeholder_names(len(first)), 0
+
+    def read(columns: Sequence[str]) -> pa.Table:
+        table = _read(file, names=names, skip=skip, columns=columns)
+        if skip:
+            _check_header(table, file)
+        return table
+
+    return Table(file, names, read)
+
+
+def _read(file: Path, *, names: Sequence[str], skip: int, columns: Sequence[str]) -> pa.Table:
+    try:
+        return pa_csv.read_csv(
+            file,
+            read_options=pa_csv.ReadOptions(column_names=names, skip_rows_after_names=skip),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                include_columns=list(columns),
+                column_types=dict.fromkeys(columns, pa.string()),
+            ),
+        )
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{file} is not a CSV in UTF-8 with {len(names)} columns: {one_line(error)}"
+        ) from error
+
+
+def _first_row(file: Path) -> list[str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            row = next(csv.reader(handle), None)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{file} is not a CSV in UTF-8: {error}; save it again as UTF-8"
+        ) from error
+    if row is None:
+        raise InputError(f"{file} is empty, so there is nothing to judge")
+    return row
+
+
+def _header_rows(first: Sequence[str], headers: Sequence[str], file: Path) -> int:
+    if list(first) == list(headers):
+        return 1
+    if set(first) & set(headers):
+        raise InputError(
+            f"{file}: the first row is {', '.join(first)}, which looks like a header but differs "
+            f"from `headers` {', '.join(headers)}; make them equal"
+        )
+    return 0
+
+
+def _check_header(table: pa.Table, file: Path) -> None:
+    """Refuses rows that repeat the header, and a first row of data that was taken for one."""
+    for name in table.column_names:
+        if pc.any(pc.equal(table[name], name)).as_py():
+            raise InputError(
+                f"{file}: column `{name}` also has the value {name}; remove the second header "
+                "row or, if the first row is data, name the columns in `headers`"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

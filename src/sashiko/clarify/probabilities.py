@@ -1,0 +1,52 @@
+"""Predictions that are probabilities: above a threshold the label is 1, else 0, as in Clarify."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.clarify.criteria import as_numbers
+from sashiko.clarify.dataset import Column
+from sashiko.errors import InputError
+
+_DEFAULT_THRESHOLD = 0.5
+
+
+def decided(column: Column, threshold: float | None) -> Column:
+    """Makes labels of probabilities.
+
+    Args:
+        column: predictions, without nulls.
+        threshold: `probability_threshold`. Without it, numbers with a fraction are probabilities
+            with Clarify's default threshold, 0.5, which is said on stderr.
+
+    Returns:
+        Labels `1` and `0`; the column itself where it holds no probabilities.
+
+    Raises:
+        InputError: if there is a threshold for texts, or a probability outside 0 to 1.
+    """
+    scores = as_numbers(column.values)
+    if threshold is None:
+        if scores is None or bool((scores == np.floor(scores)).all()):
+            return column
+        threshold = _DEFAULT_THRESHOLD
+        print(
+            f"{column.file}: column `{column.name}` holds probabilities: above {threshold} "
+            "counts as 1, which `probability_threshold` changes",
+            file=sys.stderr,
+        )
+    if scores is None:
+        raise InputError(
+            f"{column.file}: column `{column.name}` holds texts and no probabilities; leave "
+            "`probability_threshold` out"
+        )
+    outside = int(((scores < 0) | (scores > 1)).sum())
+    if outside:
+        raise InputError(
+            f"{column.file}: column `{column.name}` has {outside} values of {len(scores)} "
+            "outside 0 to 1, which are no probabilities"
+        )
+    labels = pa.array(np.where(scores > threshold, "1", "0"), pa.string())
+    return replace(column, values=pa.chunked_array([labels]))

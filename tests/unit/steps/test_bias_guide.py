@@ -1,0 +1,211 @@
+"""The bias step on the configurations of AWS's own guide.
+
+The facts of "Analysis Configuration Files" and "Analysis Results" in the Amazon SageMaker AI
+Developer Guide, written anew:
+https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-configure-analysis.html
+https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-analysis-results.html
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from sashiko.clarify.analysis import ANALYSIS_FILE
+from sashiko.errors import InputError
+from sashiko.steps import bias
+from tests.unit.clarify.configs import BOTH, GUIDE, NAMES, ROWS, csv_text
+from tests.unit.steps.bias_folders import Job
+
+PRE = ["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]
+POST = ["AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE"]
+
+_STAGE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["label", "label_value_or_threshold", "facets"],
+    "properties": {
+        "label": {"type": "string"},
+        "label_value_or_threshold": {"type": "string"},
+        "facets": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["value_or_threshold", "metrics"],
+                    "properties": {
+                        "value_or_threshold": {"type": "string"},
+                        "metrics": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "additionalProperties": False,
+                                "required": ["name", "description", "value"],
+                                "properties": {
+                                    "name": {"type": "string"},
+                                    "description": {"type": "string"},
+                                    "value": {"type": ["number", "null"]},
+                                    "error": {"type": "string", "minLength": 1},
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["version"],
+    "properties": {
+        "version": {"const": "1.0"},
+        "pre_training_bias_metrics": _STAGE,
+        "post_training_bias_metrics": _STAGE,
+    },
+}
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    return Job(tmp_path, monkeypatch)
+
+
+def analyse(job: Job, config: dict[str, Any], **files: str) -> Any:
+    job.section("analysis_config", config)
+    for name, text in files.items():
+        job.text("data", text, file=name.replace("_", "."))
+    job.run(bias)
+    analysis = job.json(ANALYSIS_FILE)
+    jsonschema.validate(analysis, SCHEMA)
+    return analysis
+
+
+def metrics(analysis: Any, stage: str, facet: str = "Gender") -> dict[str, dict[str, Any]]:
+    groups = analysis[f"{stage}_training_bias_metrics"]["facets"][facet]
+    return {metric["name"]: metric for metric in groups[0]["metrics"]}
+
+
+def lines(**more: list[Any]) -> str:
+    records = [{"Features": row[1:], "Label": row[0]} for row in ROWS]
+    for key, values in more.items():
+        for record, value in zip(records, values, strict=True):
+            record[key] = value
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+LINES = GUIDE | {
+    "dataset_type": "application/jsonlines",
+    "headers": ["Age", "Gender", "Income", "Occupation", "Target"],
+    "features": "Features",
+    "label": "Label",
+}
+
+
+def test_all_pre_training_metrics_of_the_guides_data_in_both_formats(job: Job) -> None:
+    of_csv = analyse(job, GUIDE, data_csv=csv_text())
+    found = metrics(of_csv, "pre")
+    assert list(found) == PRE
+    assert found["CI"]["value"] == pytest.approx((1 - 3) / 4)  # three rows have Gender 0
+    assert found["DPL"]["value"] == pytest.approx(1 - 1 / 3)
+    assert found["CDDL"]["value"] is None
+    assert "group variable" in found["CDDL"]["error"]
+    (job.folder("data") / "data.csv").unlink()
+    assert analyse(job, LINES, data_jsonl=lines()) == of_csv
+
+
+def test_all_metrics_once_the_predictions_are_there(job: Job) -> None:
+    """The guide's predictor answers a label and its probability; here a column has them."""
+    told = [(*row, label) for row, label in zip(ROWS, [0, 1, 1, 0], strict=True)]
+    config = GUIDE | {"methods": BOTH, "predicted_label": "told"}
+    of_csv = analyse(job, config, data_csv=csv_text(told, (*NAMES, "told")))
+    assert list(metrics(of_csv, "pre")) == PRE
+    found = metrics(of_csv, "post")
+    assert [name for name in found if name in POST] == POST
+    assert found["DI"]["value"] == pytest.approx((1 / 3) / 1)
+    assert found["AD"]["value"] == 0
+    (job.folder("data") / "data.csv").unlink()
+
+    in_lines = LINES | {
+        "headers": [*LINES["headers"], "told"],
+        "methods": BOTH,
+        "predicted_label": "out.probability",
+        "probability_threshold": 0.5,
+    }
+    outputs = [{"probability": p} for p in (0.029, 0.825, 0.7, 0.1)]
+    assert analyse(job, in_lines, data_jsonl=lines(out=outputs)) == of_csv
+
+
+def test_the_group_variable_is_what_cddl_and_cddpl_condition_on(job: Job) -> None:
+    config = GUIDE | {
+        "methods": BOTH,
+        "predicted_label": "told",
+        "group_variable": "Occupation",
+    }
+    # Occupation 0: Gender 0 has 1 of 2 rejected, 0 of 1 accepted. Occupation 1 mirrors it.
+    rows = [
+        (0, 0, 0, 0), (0, 1, 0, 0), (1, 1, 0, 1),
+        (1, 0, 1, 1), (1, 1, 1, 1), (0, 1, 1, 0),
+    ]  # fmt: skip
+    text = csv_text(rows, ("Target", "Gender", "Occupation", "told"))
+    analysis = analyse(job, config, data_csv=text)
+    assert metrics(analysis, "pre")["CDDL"]["value"] == pytest.approx((0.5 - 0 + 0 - 0.5) / 2)
+    assert metrics(analysis, "post")["CDDPL"]["value"] == pytest.approx(0)
+    rows[3] = (1, 1, 1, 1)
+    again = analyse(
+        job, config, data_csv=csv_text(rows, ("Target", "Gender", "Occupation", "told"))
+    )
+    assert metrics(again, "pre")["CDDL"]["value"] == pytest.approx((0.5 + 0) / 2)
+
+
+def test_a_multiclass_label_and_a_categorical_facet_of_two_values(job: Job) -> None:
+    """The guide's bird, cat and dog: two of them are positive, or make the group."""
+    rows = [("cat", "bird"), ("dog", "dog"), ("bird", "cat"), ("bird", "dog")]
+    config = GUIDE | {
+        "label": "pet",
+        "label_values_or_threshold": ["cat", "dog"],
+        "facet": [{"name_or_index": "likes", "value_or_threshold": ["bird", "cat"]}],
+    }
+    analysis = analyse(job, config, data_csv=csv_text(rows, ("pet", "likes")))
+    stage = analysis["pre_training_bias_metrics"]
+    assert stage["label_value_or_threshold"] == "cat,dog"
+    assert stage["facets"]["likes"][0]["value_or_threshold"] == "bird,cat"
+    assert metrics(analysis, "pre", "likes")["DPL"]["value"] == 0
+
+
+def test_a_regression_with_a_threshold_on_label_and_facet(job: Job) -> None:
+    """The guide's numbers from 0 to 1, more than 0.5 being positive, or the group."""
+    rows = [(0.9, 0.1), (0.7, 0.6), (0.2, 0.8), (0.5, 0.5)]
+    config = GUIDE | {
+        "label": "score",
+        "label_values_or_threshold": 0.5,
+        "facet": [{"name_or_index": "share", "value_or_threshold": 0.5}],
+    }
+    analysis = analyse(job, config, data_csv=csv_text(rows, ("score", "share")))
+    stage = analysis["pre_training_bias_metrics"]
+    assert stage["label_value_or_threshold"] == "(0.5, 0.9]"
+    assert stage["facets"]["share"][0]["value_or_threshold"] == "(0.5, 0.8]"
+    found = metrics(analysis, "pre", "share")
+    assert (found["CI"]["value"], found["DPL"]["value"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GUIDE | {"methods": BOTH, "predictor": {"endpoint_name": "your_endpoint", "label": 0}},
+        LINES | {"methods": BOTH, "predictor": {"content_template": '{"Features":$features}'}},
+        GUIDE | {"methods": {"shap": {"num_clusters": 1}}},
+        GUIDE | {"methods": {"pdp": {"grid_resolution": 10}, "report": {"name": "report"}}},
+        GUIDE | {"dataset_type": "application/json", "features": "[*].Features"},
+    ],
+)
+def test_the_guides_examples_that_ask_for_more_are_refused_whole(job: Job, config) -> None:
+    with pytest.raises(InputError, match=r"analysis_config\.json: "):
+        analyse(job, config, data_csv=csv_text())
+    assert not job.output(ANALYSIS_FILE).exists()
