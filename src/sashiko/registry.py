@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,28 +73,22 @@ class MlflowRegistry:
         Raises:
             InputError: if it is missing, or is not the file that was registered.
         """
-        import mlflow.artifacts
-
-        item = self._client.get_model_version(version.group, str(version.version))
-        try:
-            path = Path(
-                mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"{item.source}/{ARTIFACT_FILE}",
-                    dst_path=str(folder),
-                    tracking_uri=self._uri,
-                )
-            )
-        except Exception as error:
-            raise InputError(
-                f"model {version.group} version {version.version}: its artifact cannot be read: "
-                f"{error}; register it again with `sashiko run`"
-            ) from error
+        path = self._fetch(version, ARTIFACT_FILE, folder)
         if sha256_file(path) != version.artifact_sha256:
             raise InputError(
                 f"model {version.group} version {version.version}: {ARTIFACT_FILE} is not the file "
                 "that was registered (its sha256 differs); register it again with `sashiko run`"
             )
         return path
+
+    def file(self, version: ModelVersion, name: str) -> bytes:
+        """Reads one of the files that were registered with a version.
+
+        Raises:
+            InputError: if it is missing.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            return self._fetch(version, name, Path(folder)).read_bytes()
 
     def register(
         self, group: str, *, files: Path, run_id: str | None, threshold: float, tags: dict[str, str]
@@ -163,6 +158,25 @@ class MlflowRegistry:
             LineageEdge(f"commit {tags.get('git_sha', 'unknown')}", "ContributedTo", artifact),
             LineageEdge(f"contract sha256:{tags['contract_sha256']}", "ContributedTo", data),
         ]
+
+    def _fetch(self, version: ModelVersion, name: str, folder: Path) -> Path:
+        import mlflow.artifacts
+
+        item = self._client.get_model_version(version.group, str(version.version))
+        try:
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"{item.source}/{name}",
+                    dst_path=str(folder),
+                    tracking_uri=self._uri,
+                )
+            )
+        except Exception as error:
+            what = "its artifact" if name == ARTIFACT_FILE else name
+            raise InputError(
+                f"model {version.group} version {version.version}: {what} cannot be read: "
+                f"{error}; register it again with `sashiko run`"
+            ) from error
 
 
 def mlflow_client(tracking_uri: str) -> Any:

@@ -85,6 +85,9 @@ class Desk(Registry, Protocol):
     ) -> ModelVersion:
         """Records a person's decision; the newest approved version is the champion."""
 
+    def file(self, version: ModelVersion, name: str) -> bytes:
+        """Reads one of the files that were registered with a version."""
+
     def lineage(self, version: ModelVersion) -> list[LineageEdge]:
         """Returns what a version came from, nearest first."""
 

@@ -240,3 +240,55 @@ def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(
         unbroken["model"]["sha256"]
         == (registered.step("Train", run=story.runs[2])["outputs"]["model"]["sha256"])
     )
+
+
+def test_a_run_verifies_and_a_changed_prediction_is_found(
+    registered: Project, story: Story
+) -> None:
+    """The last check of the file changes the store, and puts it back."""
+    verified = registered.sashiko("runs", "verify", story.runs[-1])
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    for step in ("Validate", "ValidateFacets", "Evaluate", "JudgeBias", "DeviceCheck"):
+        assert f"{step}: verdict worked out again: passed" in verified.stdout
+    assert f"version {GROUP} 1: " in verified.stdout
+
+    folder = registered.output("BiasInput", "data", run=story.runs[-1])
+    [file] = folder.glob("*.csv")
+    before = file.read_bytes()
+    try:
+        file.write_bytes(before.replace(b",1,", b",0,"))
+        changed = registered.sashiko("runs", "verify", story.runs[-1])
+    finally:
+        file.write_bytes(before)
+    assert changed.returncode == 4
+    assert "output data (s3://" in changed.stdout
+    assert "has sha256" in changed.stdout
+
+
+def test_two_runs_stand_side_by_side(registered: Project, unchanged: Attempt, story: Story) -> None:
+    other = json.loads(unchanged.stdout)["id"]
+    compared = registered.sashiko("runs", "diff", story.runs[-1], other)
+    assert compared.returncode == 0, compared.stderr
+    assert "settings: 0 of " in compared.stdout
+    assert "data: 0 of " in compared.stdout
+    assert "metrics: 0 of " in compared.stdout
+    assert "model-quality  " in compared.stdout
+    parts = json.loads(registered.sashiko("runs", "diff", story.runs[0], other, "--json").stdout)
+    lines = {line["name"]: line for part in parts for line in part["lines"]}
+    assert (lines["status"]["left"], lines["status"]["right"]) == ("interrupted", "registered")
+    assert lines["auc"]["left"] is None
+    assert lines["auc"]["right"]["low"] < lines["auc"]["right"]["value"]
+
+
+def test_a_version_is_traced_back_to_its_data_code_and_gates(
+    registered: Project, story: Story
+) -> None:
+    traced = registered.sashiko("model", "lineage", "1", "--recipe", "tiny")
+    assert traced.returncode == 0, traced.stderr
+    folder = registered.output("Snapshot", "manifest", run=story.runs[-1])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert f"sha256 {manifest['sha256']}" in traced.stdout
+    assert f"contract sha256 {manifest['contract']['sha256']}" in traced.stdout
+    assert "  model-quality: passed" in traced.stdout
+    assert "required >=" in traced.stdout
+    assert "model.tar.gz" in traced.stdout

@@ -79,14 +79,16 @@ def lineage(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Show what a version came from, nearest first: artifact, run, data."""
+    """Show what a version rests on: approver, data, code, gates with numbers, files, lineage.
+
+    Each file that was registered with it is held against the version's manifest on the way.
+    """
+    from sashiko.commands.lineage_text import lineage_json, lineage_text
+    from sashiko.evidence.provenance import read_provenance
+
     registry, group = _open(env, recipe, home)
-    edges = registry.lineage(registry.version(group, version))
-    if json_:
-        typer.echo(json.dumps([asdict(edge) for edge in edges], indent=2))
-        return
-    for edge in edges:
-        typer.echo(f"{edge.source}  {edge.kind}  {edge.destination}")
+    found = read_provenance(registry, registry.version(group, version))
+    typer.echo(lineage_json(found) if json_ else lineage_text(found))
 
 
 @app.command()

@@ -15,7 +15,8 @@ from sashiko.runner.record import RunRecord, read_run
 from sashiko.settings import Settings, load_settings
 
 app = typer.Typer(
-    help="Earlier runs, here or in an account (--env): list, show, logs, stop, follow, report.",
+    help="Earlier runs, here or in an account (--env): list, show, logs, stop, follow, report, "
+    "diff, verify.",
     no_args_is_help=True,
 )
 
@@ -128,6 +129,30 @@ def report(run: RunId = None, home: Home = HOME) -> None:
     from sashiko.report import write_report
 
     typer.echo(str(write_report(_find(home, run), home)))
+
+
+@app.command()
+def diff(
+    left: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
+    right: Annotated[str, typer.Argument(help="Another's.")],
+    home: Home = HOME,
+    json_: AsJson = False,
+) -> None:
+    """Put two local runs side by side: settings, data, metrics with intervals, gates."""
+    from sashiko.commands.run_diff import diff as print_diff
+
+    print_diff(_find(home, left), _find(home, right), home=home, json_=json_)
+
+
+@app.command()
+def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
+    """Check a local run again, offline: every hash, and every verdict from what it was made of.
+
+    Exit status: 0 all as on record, 4 something is not, 1 an error.
+    """
+    from sashiko.commands.run_verify import verify_run
+
+    verify_run(_find(home, run), home=home, json_=json_)
 
 
 def _account(env: str) -> Settings | None:

@@ -76,6 +76,18 @@ class PackageRegistry:
             )
         return path
 
+    def file(self, version: ModelVersion, name: str) -> bytes:
+        """Reads one of the files that were registered with a version, from beside its manifest.
+
+        Raises:
+            InputError: if it is missing, or the role may not read it.
+        """
+        uri = f"{version.tags['manifest'].rsplit('/', 1)[0]}/{name}"
+        place = urlsplit(uri)
+        with told(f"read {uri} of {version.arn}"):
+            found = self._clients.s3.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
+            return bytes(found["Body"].read())
+
     def _arns(self, group: str, **only: str) -> Iterator[str]:
         pages = self._clients.sagemaker.get_paginator("list_model_packages").paginate(
             ModelPackageGroupName=group,
@@ -91,11 +103,14 @@ class PackageRegistry:
 
     def _version(self, arn: str, *, aliases: tuple[str, ...]) -> ModelVersion:
         found = self._describe(arn)
+        tags = dict(found.get("CustomerMetadataProperties", {}))
+        if said := found.get("ApprovalDescription"):
+            tags["approval.reason"] = said  # it begins with who decided
         return to_version(
             found["ModelPackageGroupName"],
             found["ModelPackageVersion"],
             status=found["ModelApprovalStatus"],
-            tags=dict(found.get("CustomerMetadataProperties", {})),
+            tags=tags,
             aliases=aliases,
             arn=arn,
         )

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sashiko.errors import InputError
-from sashiko.files import read_json, sha256_bytes, sha256_file, write_json
+from sashiko.files import read_json, sha256_bytes, sha256_file, walk_files, write_json
+from sashiko.runner.store import Store
 
 _Stamp = tuple[int, int, int]  # bytes, mtime in ns, inode
 
@@ -45,6 +46,29 @@ class Digests:
         """Returns the digest of named files, the same as `files.sha256_tree` of their folder."""
         lines = [f"{self.file(files[name])}  {name}\n" for name in sorted(files)]
         return sha256_bytes("".join(lines).encode())
+
+    def data(self, store: Store, uri: str) -> str:
+        """Returns the digest of what a job gets for an S3 URI: of one object, or of a folder.
+
+        Raises:
+            InputError: if there is nothing.
+        """
+        place, files = store.path(uri), store.files(uri)
+        return self.file(place) if list(files.values()) == [place] else self.tree(files)
+
+    def written(self, store: Store, uri: str) -> str:
+        """Returns the digest of what a job wrote to an S3 URI, whatever has a key beside it.
+
+        Raises:
+            InputError: if there is nothing.
+        """
+        place = store.path(uri)
+        if place.is_dir():
+            files = {path.relative_to(place).as_posix(): path for path in walk_files(place)}
+            return self.tree(files)
+        if not place.is_file():
+            raise InputError(f"`{uri}` is no longer in the local store")
+        return self.file(place)
 
     def save(self) -> None:
         """Writes what is remembered of files that still exist."""

@@ -71,7 +71,10 @@ class Executor:
         """
         staged = {source.name: self.store.files(source.uri) for source in job.sources}
         inputs = {
-            source.name: self._record(source.uri, staged[source.name]) for source in job.sources
+            source.name: DataRecord(
+                uri=source.uri, sha256=self.digests.data(self.store, source.uri)
+            )
+            for source in job.sources
         }
         key = cache_key(
             job,
@@ -148,31 +151,19 @@ class Executor:
             self.store.put_archive(result.uri, files)
             return DataRecord(uri=result.uri, sha256=self.digests.file(place))
         written = self.digests.tree(files)
-        if not place.is_dir() or self._tree(place) != written:
+        if not place.is_dir() or self.digests.written(self.store, result.uri) != written:
             self.store.put(result.uri, files)
-        return DataRecord(uri=result.uri, sha256=self._tree(place))
-
-    def _record(self, uri: str, files: Mapping[str, Path]) -> DataRecord:
-        place = self.store.path(uri)
-        one_object = list(files.values()) == [place]
-        digest = self.digests.file(place) if one_object else self.digests.tree(files)
-        return DataRecord(uri=uri, sha256=digest)
-
-    def _tree(self, place: Path) -> str:
-        files = {path.relative_to(place).as_posix(): path for path in walk_files(place)}
-        return self.digests.tree(files)
+        return DataRecord(uri=result.uri, sha256=self.digests.written(self.store, result.uri))
 
     def _reusable(self, key: str, *, expires: str, events: Events) -> CacheEntry | None:
         entry = self.cache.find(key, expires=expires)
         if entry is None:
             return None
         for name, output in entry.outputs.items():
-            place = self.store.path(output.uri)
-            if not place.exists():
+            if not self.store.path(output.uri).exists():
                 events.note(f"output {name} of run {entry.run} is gone: running again")
                 return None
-            found = self.digests.file(place) if place.is_file() else self._tree(place)
-            if found != output.sha256:
+            if self.digests.written(self.store, output.uri) != output.sha256:
                 events.note(f"output {name} of run {entry.run} was changed: running again")
                 return None
         return entry

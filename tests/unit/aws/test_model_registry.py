@@ -14,8 +14,8 @@ from sashiko.aws.names import model_package_group_name, role_name
 from sashiko.commands import model as command
 from sashiko.errors import InputError
 from sashiko.settings import load_settings
-from tests.unit.model_packages.account import GROUP, PLACEMENT, Account, opened
-from tests.unit.model_packages.gathered import gather
+from tests.unit.model_packages.account import BUCKET, GROUP, PLACEMENT, Account, opened
+from tests.unit.model_packages.gathered import CHECK, SNAPSHOT, gather
 from tests.unit.model_packages.test_registrar import register
 
 SETTINGS = load_settings("dev")
@@ -109,14 +109,41 @@ def test_versions_are_listed_with_their_arns(account: Account, model: Path, act_
 def test_the_lineage_leads_back_to_the_snapshot(account: Account, model: Path, act_as: Any) -> None:
     version, _ = register(account, model)
     act_as("data-scientist")
-    edges = json.loads(_sashiko("lineage", "1", "--json").stdout)
+    found = json.loads(_sashiko("lineage", "1", "--json").stdout)
+    edges = found["edges"]
     assert edges[0]["destination"] == f"artifact {version.arn}"
-    found = {(edge["source"], edge["kind"]) for edge in edges}
-    assert (f"artifact {PLACEMENT.data_uri}", "DerivedFrom") in found
-    assert (f"action {version.tags['manifest']}", "Produced") in found
+    sources = {(edge["source"], edge["kind"]) for edge in edges}
+    assert (f"artifact {PLACEMENT.data_uri}", "DerivedFrom") in sources
+    assert (f"action {version.tags['manifest']}", "Produced") in sources
     assert len(edges) == len(account.edges)
-    shown = _sashiko("lineage", "1").stdout.splitlines()
-    assert len(shown) == len(edges)
+    assert found["snapshot"]["sha256"] == SNAPSHOT["sha256"]
+    assert found["verdicts"][0]["checks"][0]["value"] == CHECK.value
+
+
+def test_a_version_is_traced_to_its_approver_gates_and_files(
+    account: Account, model: Path, act_as: Any
+) -> None:
+    version, _ = register(account, model)
+    act_as("approver")
+    _sashiko("approve", "1", "--reason", "better", "--by", "Ada")
+    act_as("data-scientist")
+    shown = _sashiko("lineage", "1").stdout
+    assert f"{GROUP} 1 (candidate, champion)\n  Approved\n  decided by Ada (arn:aws:sts:" in shown
+    assert "1,200 rows of loans as of 2026-11-01" in shown
+    assert "passed  auc = 0.9 [0.85, 0.95], required >= 0.8" in shown
+    assert f"  {version.artifact_sha256}  model.tar.gz" in shown
+
+
+def test_evidence_that_was_changed_in_the_bucket_is_refused(
+    account: Account, model: Path, act_as: Any
+) -> None:
+    register(account, model)
+    [key] = [key for key in account.objects() if key.endswith("bias/verdict.json")]
+    account.clients.s3.put_object(Bucket=BUCKET, Key=key, Body=b'{"gate": "bias"}')
+    act_as("data-scientist")
+    refused = _sashiko("lineage", "1")
+    assert isinstance(refused.exception, InputError)
+    assert "bias/verdict.json is not the file that was registered" in str(refused.exception)
 
 
 def test_a_group_bears_the_environments_prefix_but_for_this_machines() -> None:

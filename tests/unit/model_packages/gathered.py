@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.compile_lock import LOCK_FILE
+from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.files import sha256_file, walk_files, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
+from sashiko.gates.verdict import Check, decide, write_verdict
 from sashiko.model_card import CARD_FILE
 
 LOCK: Mapping[str, Any] = {
@@ -15,6 +17,14 @@ LOCK: Mapping[str, Any] = {
     "batch_sizes": [1, 32], "sequence_lengths": [32, 64], "tolerance": 1e-4,
     "largest_difference": None, "weights_sha256": "e" * 64, "artifact": {},
     "artifact_sha256": "f" * 64,
+}  # fmt: skip
+CHECK = Check(
+    name="auc", value=0.9, low=0.85, high=0.95, threshold=0.8, comparison=">=", passed=True
+)
+SNAPSHOT: Mapping[str, Any] = {
+    "rows": 1200, "sha256": "d" * 64, "keys_sha256": "k" * 64, "view": "training",
+    "contract": {"id": "loans", "version": "2.0.1", "sha256": "c" * 64}, "table": "loans",
+    "query": "SELECT 1", "as_of": "2026-11-01", "columns": [],
 }  # fmt: skip
 
 
@@ -26,7 +36,8 @@ def gather(root: Path) -> Path:
     for name in ("metrics.json", INTERVALS_FILE, PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE):
         write_json(folder / name, {"file": name})
     for gate in ("data-quality", "model-quality", "bias"):
-        write_json(folder / gate / "verdict.json", {"gate": gate})
+        write_verdict(decide(gate=gate, checks=[CHECK], inputs={}), folder / gate)
+    write_json(folder / SNAPSHOT_FILE, SNAPSHOT)
     write_json(folder / LOCK_FILE, LOCK)
     write_json(folder / CARD_FILE, {"model_overview": {"model_creator": "a\nrecipe"}})
     seal(folder)

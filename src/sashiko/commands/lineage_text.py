@@ -1,0 +1,63 @@
+"""A version's provenance as text, and as JSON."""
+
+from collections.abc import Iterator
+
+from pydantic import TypeAdapter
+
+from sashiko.evidence.provenance import Provenance
+from sashiko.gates.verdict import Verdict, describe
+from sashiko.versions import ModelVersion
+
+
+def lineage_text(found: Provenance) -> str:
+    """Writes a version and what it rests on, a block each."""
+    version, snapshot = found.version, found.snapshot
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    blocks = {
+        f"{version.group} {version.version}{aliases}": (version.status, *_decision(version)),
+        "data": (
+            f"{snapshot.rows:,} rows of {snapshot.table} as of {snapshot.as_of}",
+            f"sha256 {snapshot.sha256}",
+            f"contract {snapshot.contract.id} {snapshot.contract.version}",
+            f"contract sha256 {snapshot.contract.sha256}",
+        ),
+        "code": (
+            f"commit {version.tags['git_sha']}",
+            f"recipe {version.tags['recipe']}",
+            f"execution {version.tags['execution_id']}",
+        ),
+        "gates": tuple(line for verdict in found.verdicts for line in _gate(verdict)),
+        "files, by their sha256": tuple(
+            f"{digest}  {name}" for name, digest in sorted(found.files.items())
+        ),
+        "lineage, nearest first": tuple(
+            f"{edge.source}  {edge.kind}  {edge.destination}" for edge in found.edges
+        ),
+    }
+    return "\n".join(
+        line
+        for title, lines in blocks.items()
+        for line in (title, *(f"  {text}" for text in lines))
+    )
+
+
+def lineage_json(found: Provenance) -> str:
+    """Writes the same as JSON."""
+    return TypeAdapter(Provenance).dump_json(found, indent=2, by_alias=True).decode()
+
+
+def _decision(version: ModelVersion) -> Iterator[str]:
+    by, reason = (version.tags.get(f"approval.{key}") for key in ("by", "reason"))
+    if by or reason:
+        yield f"decided by {': '.join(text for text in (by, reason) if text)}"
+    elif version.status == "PendingManualApproval":
+        yield "nobody has decided yet"
+
+
+def _gate(verdict: Verdict) -> Iterator[str]:
+    if not verdict.judged:
+        yield f"{verdict.gate}: not judged: {verdict.checks[0].reason}"
+        return
+    yield f"{verdict.gate}: {'passed' if verdict.passed else 'failed'}"
+    for check in verdict.checks:
+        yield f"  {'passed' if check.passed else 'failed'}  {describe(check)}"

@@ -1,0 +1,75 @@
+"""`sashiko runs diff`: two local runs side by side."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from sashiko.evidence.difference import Line, Part, Value, compare
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.report.evidence import read_evidence
+
+# Of these there are many and hardly any changes: what is equal is counted, not listed.
+_ONLY_DIFFERING = ("settings", "data", "checks")
+_WIDEST = 44
+
+
+def diff(left: Path, right: Path, *, home: Path, json_: bool) -> None:
+    """Prints two runs' folders side by side.
+
+    Raises:
+        InputError: if one of them is no run's folder.
+    """
+    parts = compare(read_evidence(left, home), read_evidence(right, home))
+    if json_:
+        typer.echo(json.dumps([_record(part) for part in parts], indent=2))
+        return
+    typer.echo(_table(parts, left=left.name, right=right.name))
+
+
+def _record(part: Part) -> dict[str, object]:
+    lines = [asdict(line) | {"differs": line.differs} for line in part.lines]
+    return {"part": part.title, "lines": lines}
+
+
+def _table(parts: Sequence[Part], *, left: str, right: str) -> str:
+    rows = [("", left, right, "")]
+    for part in parts:
+        differing = sum(line.differs for line in part.lines)
+        rows.append((f"{part.title}: {differing} of {len(part.lines)} differ", "", "", ""))
+        rows += [
+            _row(line) for line in part.lines if line.differs or part.title not in _ONLY_DIFFERING
+        ]
+    widths = [max(len(row[column]) for row in rows if row[1]) for column in range(3)]
+    return "\n".join(
+        "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]))
+        .rstrip()
+        for row in rows
+    )  # fmt: skip
+
+
+def _row(line: Line) -> tuple[str, str, str, str]:
+    mark = "*" if line.differs else " "
+    change = ""
+    if isinstance(line.left, Estimate) and isinstance(line.right, Estimate):
+        change = _change(line.left, line.right)
+    return f" {mark} {line.name}", _text(line.left), _text(line.right), change
+
+
+def _change(left: Estimate, right: Estimate) -> str:
+    if left.value is None or right.value is None or left == right:
+        return ""
+    return f"{right.value - left.value:+.3f}"
+
+
+def _text(value: Value | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value if len(value) <= _WIDEST else value[: _WIDEST - 1] + "…"
+    if value.value is None:
+        return "undefined"
+    interval = "" if value.low is None else f" [{value.low:.3f}, {value.high:.3f}]"
+    return f"{value.value:.3f}{interval}"

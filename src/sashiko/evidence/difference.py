@@ -1,0 +1,157 @@
+"""Two runs side by side: settings, data, metrics with their intervals, gates."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sashiko.contract.manifest import MANIFEST_FILE, read_manifest
+from sashiko.evaluation import METRICS_FILE, read_evaluation
+from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.gates.verdict import Check, Verdict
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.gates import verdicts
+
+Value = str | Estimate
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing of both runs; None where a run has no such thing.
+
+    Attributes:
+        name: what it is.
+        left: of the first run.
+        right: of the second.
+    """
+
+    name: str
+    left: Value | None
+    right: Value | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two runs differ in it."""
+        return self.left != self.right
+
+
+@dataclass(frozen=True)
+class Part:
+    """The lines of one kind, in the first run's order, then what the second alone has."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
+    """Puts two runs side by side.
+
+    Returns:
+        The parts `run`, `settings`, `data`, `metrics`, `gates` and their `checks`.
+    """
+    readers = {
+        "run": _run,
+        "settings": _settings,
+        "data": _data,
+        "metrics": _metrics,
+        "gates": _gates,
+        "checks": _checks,
+    }
+    return tuple(
+        Part(title, _lines(dict(read(left)), dict(read(right)))) for title, read in readers.items()
+    )
+
+
+def _lines(left: Mapping[str, Value], right: Mapping[str, Value]) -> tuple[Line, ...]:
+    return tuple(
+        Line(name, left.get(name), right.get(name)) for name in dict.fromkeys([*left, *right])
+    )
+
+
+def _run(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    run = evidence.run
+    yield "status", run.status
+    yield "started", run.start
+    yield "command", run.command
+    if not isinstance(evidence.source, Missing):
+        yield "commit", evidence.source.git_sha + ("-dirty" if evidence.source.dirty else "")
+
+
+def _settings(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    if not isinstance(evidence.recipe, Missing):
+        yield from _flat(evidence.recipe.model_dump(mode="json"))
+    for name, value in evidence.run.parameters.items():
+        yield f"parameter {name}", str(value)
+
+
+def _flat(value: Any, *, key: str = "") -> Iterator[tuple[str, Value]]:
+    """Yields each leaf of a JSON value: `train.epochs`, `quality.gates.0.metric`."""
+    if isinstance(value, Mapping | list) and value:
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, inner in items:
+            yield from _flat(inner, key=f"{key}.{name}" if key else str(name))
+    else:
+        yield key, str(value)
+
+
+def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    if not isinstance(evidence.contract, Missing):
+        yield "contract", f"{evidence.contract.id} {evidence.contract.version}"
+        yield "contract sha256", evidence.contract.sha256
+    for step in ("Snapshot", "SnapshotFacets"):
+        found = evidence.read(
+            step, "manifest", MANIFEST_FILE, lambda path: read_manifest(path.parent)
+        )
+        if not isinstance(found, Missing):
+            yield f"{step} as of", found.as_of
+            yield f"{step} rows", f"{found.rows:,}"
+            yield f"{step} sha256", found.sha256
+    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    if not isinstance(evaluation, Missing):
+        for name, split in evaluation.splits.items():
+            yield f"{name} split", f"{split.rows:,} rows, {split.positives:,} positive"
+
+
+def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    if not isinstance(evaluation, Missing):
+        yield "threshold", f"{evaluation.threshold:.3f}"
+        yield from evaluation.candidate.items()
+        for other, leads in evaluation.leads.items():
+            for name, lead in leads.items():
+                yield f"{name} lead over {other}", lead
+    estimates = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
+    if not isinstance(estimates, Missing):
+        for item in estimates:
+            name = f"{item.metric} {item.facet}={item.group}"
+            if item.value is None:
+                yield name, f"undefined: {item.error}"
+            else:
+                yield name, Estimate(value=item.value, low=item.low, high=item.high)
+
+
+def _gates(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    for step, verdict in verdicts(evidence).items():
+        if isinstance(verdict, Missing):
+            yield step, f"no verdict: {verdict.why}"
+        else:
+            yield verdict.gate, _outcome(verdict)
+
+
+def _checks(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    for verdict in verdicts(evidence).values():
+        if isinstance(verdict, Verdict):
+            for check in verdict.checks:
+                yield f"{verdict.gate}: {check.name}", _said(check)
+
+
+def _outcome(verdict: Verdict) -> str:
+    if not verdict.judged:
+        return "not judged"
+    return "passed" if verdict.passed else "failed"
+
+
+def _said(check: Check) -> str:
+    """Says a check's outcome with its number, so that both can be told apart at a glance."""
+    outcome = "passed" if check.passed else "failed"
+    return outcome if check.value is None else f"{outcome} at {check.value:.4g}"

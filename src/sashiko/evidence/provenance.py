@@ -1,0 +1,79 @@
+"""From a registered version back to what it rests on, as its own signed files say."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
+from sashiko.contract.manifest import Manifest
+from sashiko.errors import InputError
+from sashiko.files import sha256_bytes
+from sashiko.gates.verdict import Verdict
+from sashiko.model_packages.files import MANIFEST_FILE
+from sashiko.versions import ARTIFACT_FILE, Desk, LineageEdge, ModelVersion
+
+_VERDICT = "verdict.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a version rests on.
+
+    Attributes:
+        version: its number, status, approver and tags.
+        files: name -> hex SHA-256 of every file registered with it, by its manifest.
+        snapshot: the training data.
+        verdicts: of every gate, with the numbers.
+        edges: what came from what, nearest first.
+    """
+
+    version: ModelVersion
+    files: dict[str, str]
+    snapshot: Manifest
+    verdicts: tuple[Verdict, ...]
+    edges: tuple[LineageEdge, ...]
+
+
+def read_provenance(desk: Desk, version: ModelVersion) -> Provenance:
+    """Reads a version's evidence; each file but the artifact is held against the manifest.
+
+    Raises:
+        InputError: if a file is missing, damaged, or not the one that was registered.
+    """
+    files = _record(dict[str, str], desk.file(version, MANIFEST_FILE), name=MANIFEST_FILE)
+    contents = {
+        name: _held(desk.file(version, name), digest, name=name, version=version)
+        for name, digest in files.items()
+        if name != ARTIFACT_FILE
+    }
+    return Provenance(
+        version=version,
+        files=files,
+        snapshot=_record(Manifest, contents[SNAPSHOT_FILE], name=SNAPSHOT_FILE),
+        verdicts=tuple(
+            _record(Verdict, content, name=name)
+            for name, content in sorted(contents.items())
+            if name.rsplit("/", 1)[-1] == _VERDICT
+        ),
+        edges=tuple(desk.lineage(version)),
+    )
+
+
+def _held(content: bytes, digest: str, *, name: str, version: ModelVersion) -> bytes:
+    found = sha256_bytes(content)
+    if found != digest:
+        raise InputError(
+            f"{version.group} version {version.version}: {name} is not the file that was "
+            f"registered: sha256 {found} instead of {digest}; reject this version"
+        )
+    return content
+
+
+def _record(kind: Any, content: bytes, *, name: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_json(content)
+    except ValidationError as error:
+        raise InputError(
+            f"{name} is not what Register writes: {error.errors()[0]['msg']}"
+        ) from error

@@ -1,0 +1,167 @@
+"""Checks a local run again, offline: every hash on record, and every verdict from its inputs."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.definition.model import Definition
+from sashiko.errors import InputError
+from sashiko.evidence.provenance import read_provenance
+from sashiko.files import read_json, sha256_file
+from sashiko.gates.verdict import Check, Verdict, read_verdict
+from sashiko.registry import MlflowRegistry
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.gates import verdicts
+from sashiko.runner.digests import Digests
+from sashiko.runner.record import StepRecord
+from sashiko.runner.replay import replay
+
+# Replayed on another machine, the last places of a number differ.
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked again.
+
+    Attributes:
+        subject: what was checked.
+        problem: what is wrong with it; empty where it is as on record.
+    """
+
+    subject: str
+    problem: str = ""
+
+
+def verify(evidence: Evidence, *, registry: MlflowRegistry | None) -> Iterator[Finding]:
+    """Checks a run again, step by step; nothing is written and nothing is downloaded.
+
+    Args:
+        evidence: the run.
+        registry: that it registered its model in; None if there is none on this machine.
+
+    Yields:
+        A finding per step whose inputs and outputs were hashed, per gate whose verdict was worked
+        out again, and one for the registered version.
+
+    Raises:
+        InputError: if the run's definition is missing, so that nothing can be worked out again.
+    """
+    if isinstance(evidence.definition, Missing):
+        raise InputError(f"run {evidence.run.id} cannot be verified: {evidence.definition.why}")
+    yield from _hashes(evidence)
+    yield from _verdicts(evidence, evidence.definition)
+    if evidence.run.status == "registered":
+        yield _version(evidence, registry)
+
+
+def _hashes(evidence: Evidence) -> Iterator[Finding]:
+    with tempfile.TemporaryDirectory() as folder:
+        digests = Digests(Path(folder) / "none")  # nothing that was remembered is believed
+        for step in evidence.run.steps:
+            if step.status in ("succeeded", "cached"):
+                problems = list(_changed(evidence, step, digests))
+                count = f"{len(step.inputs)} inputs and {len(step.outputs)} outputs"
+                if step.inputs or step.outputs:
+                    yield Finding(f"{step.name}: {count}", "; ".join(problems))
+
+
+def _changed(evidence: Evidence, step: StepRecord, digests: Digests) -> Iterator[str]:
+    ways = (("input", step.inputs, digests.data), ("output", step.outputs, digests.written))
+    for way, records, digest in ways:
+        for name, record in records.items():
+            try:
+                found = digest(evidence.store, record.uri)
+            except InputError as error:
+                yield f"{way} {name} cannot be read: {error}"
+                continue
+            if found != record.sha256:
+                yield (
+                    f"{way} {name} ({record.uri}) has sha256 {found}, on record is {record.sha256}"
+                )
+
+
+def _verdicts(evidence: Evidence, definition: Definition) -> Iterator[Finding]:
+    for step, verdict in verdicts(evidence).items():
+        record = evidence.step(step)
+        if record is None or record.status not in ("succeeded", "cached"):
+            continue
+        subject = f"{step}: verdict worked out again"
+        if isinstance(verdict, Missing):
+            yield Finding(subject, verdict.why)
+            continue
+        with tempfile.TemporaryDirectory(prefix="sashiko-verify-") as folder:
+            try:
+                again = replay(
+                    evidence.run, definition, step, store=evidence.store,
+                    folder=Path(folder).resolve(),
+                )  # fmt: skip
+                found = read_verdict(again["verdict"])
+            except InputError as error:
+                yield Finding(subject, str(error))
+                continue
+        yield Finding(f"{subject}: {_outcome(found)}", "; ".join(_differences(verdict, found)))
+
+
+def _outcome(verdict: Verdict) -> str:
+    if not verdict.judged:
+        return "not judged"
+    outcome = "passed" if verdict.passed else "failed"
+    return f"{outcome}, {len(verdict.checks)} checks"
+
+
+def _differences(recorded: Verdict, found: Verdict) -> Iterator[str]:
+    if recorded.inputs != found.inputs:
+        yield "its inputs have other hashes than on record"
+    before = {check.name: check for check in recorded.checks}
+    after = {check.name: check for check in found.checks}
+    for name in dict.fromkeys([*before, *after]):
+        if name not in before or name not in after:
+            where = "on record" if name in before else "found now"
+            yield f"check `{name}` is {where} only"
+        elif not _same(before[name], after[name]):
+            yield f"check `{name}` is {_said(after[name])}, on record is {_said(before[name])}"
+    if (recorded.passed, recorded.judged) != (found.passed, found.judged):
+        yield f"it is {_outcome(found)}, on record is {_outcome(recorded)}"
+
+
+def _same(one: Check, other: Check) -> bool:
+    exact = ("passed", "threshold", "comparison")
+    return all(getattr(one, key) == getattr(other, key) for key in exact) and all(
+        _close(getattr(one, key), getattr(other, key)) for key in ("value", "low", "high")
+    )
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+
+
+def _said(check: Check) -> str:
+    outcome = "passed" if check.passed else "failed"
+    return outcome if check.value is None else f"{outcome} at {check.value:.6g}"
+
+
+def _version(evidence: Evidence, registry: MlflowRegistry | None) -> Finding:
+    path = evidence.output("Register", "registration", "registration.json")
+    if isinstance(path, Missing):
+        return Finding("registered version", path.why)
+    registration: Mapping[str, object] = read_json(path)
+    group, number = str(registration["model_package_group"]), int(str(registration["version"]))
+    subject = f"version {group} {number}"
+    if registry is None:
+        return Finding(subject, "there is no registry on this machine any more")
+    try:
+        version = registry.version(group, number)
+        provenance = read_provenance(registry, version)
+        with tempfile.TemporaryDirectory() as folder:
+            artifact = sha256_file(registry.download(version, Path(folder)))
+    except InputError as error:
+        return Finding(subject, str(error))
+    files = f"{subject}: {len(provenance.files)} files and the artifact"
+    if artifact != registration["artifact_sha256"]:
+        return Finding(files, f"its artifact is {artifact}, the run registered another")
+    return Finding(files)
