@@ -1,0 +1,162 @@
+"""How fast bias is measured: all of Clarify's count-based metrics, against fairlearn's MetricFrame.
+
+    python -m benchmarks.bias_metrics
+    python -m benchmarks.bias_metrics --rows 10000000 --run ours "with intervals"
+
+Each contender is a process of its own that reads the same rows, labels, predictions and three
+facets with 2, 4 and 8 values, from one Parquet file. Ours computes 20 metrics of each of the 14
+groups against the rest; fairlearn five rates by group. `measured` is the time from the rows in
+memory to the numbers, `peak` the process's largest resident memory, imports and rows included.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sashiko.metrics.bias import METRICS, intervals, measure
+from sashiko.metrics.counts import FacetTable, tabulate
+
+_FACETS = {"gender": 2, "age": 4, "region": 8}
+_REPLICATES = 20_000
+
+
+def main() -> None:
+    """Prints a line for each contender."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--run", choices=CONTENDERS, nargs="+", default=list(CONTENDERS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contender:
+        print(json.dumps(timed(options.contender, pq.read_table(options.file))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.parquet"
+        pq.write_table(make_rows(options.rows, seed=options.seed), file)
+        found = {name: run(name, file) for name in options.run}
+    print(f"{options.rows:,} rows\n\n| | measured | ratio | peak |\n|---|---|---|---|")
+    base = found[options.run[0]]["seconds"]
+    for name, figures in found.items():
+        print(
+            f"| {CONTENDERS[name]} | {figures['seconds']:.2f} s | {figures['seconds'] / base:.1f} "
+            f"| {figures['peak_gb']:.2f} GB |"
+        )
+
+
+def make_rows(rows: int, *, seed: int) -> pa.Table:
+    """Draws labels and predictions that depend on the facets, as strings in dictionaries."""
+    generator = np.random.default_rng(seed)
+    facets = {name: generator.integers(0, size, rows, np.int8) for name, size in _FACETS.items()}
+    label = generator.random(rows) < 0.3 + 0.1 * facets["gender"]
+    predicted = generator.random(rows) < np.where(label, 0.7, 0.2) - 0.02 * facets["age"]
+    columns = {name: pa.array(codes) for name, codes in facets.items()}
+    texts = {
+        name: pa.DictionaryArray.from_arrays(codes, [f"{name} {i}" for i in range(_FACETS[name])])
+        for name, codes in columns.items()
+    }
+    return pa.table({**texts, "label": pa.array(label), "predicted": pa.array(predicted)})
+
+
+def run(contender: str, file: Path) -> dict[str, float]:
+    """Runs a contender in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.bias_metrics", "--file", str(file)]
+    threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "ARROW_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [*command, "--contender", contender],
+        env=os.environ | threads,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def timed(contender: str, table: pa.Table) -> dict[str, float]:
+    """Times a contender on rows in memory, with its imports done."""
+    if contender == "fairlearn":
+        import fairlearn.metrics  # noqa: F401 - its import is not what is timed
+    start = time.perf_counter()
+    if contender == "fairlearn":
+        frames(table)
+    else:
+        metrics(table, with_intervals=contender == "with intervals")
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    return {"seconds": seconds, "peak_gb": peak}
+
+
+def tables(rows: pa.Table) -> dict[str, FacetTable]:
+    """Counts the rows by each facet."""
+    label, predicted = (np.asarray(rows[name]) for name in ("label", "predicted"))
+    return {
+        name: tabulate(
+            np.asarray(rows[name].combine_chunks().indices),
+            label.astype(np.int8),
+            predicted,
+            values=size,
+            positive=np.array([False, True]),
+        )
+        for name, size in _FACETS.items()
+    }
+
+
+def metrics(rows: pa.Table, *, with_intervals: bool) -> None:
+    """Computes every metric of every group against the rest."""
+    for table in tables(rows).values():
+        for group in np.eye(table.cells.shape[1], dtype=bool):
+            counts = table.against_rest(group)
+            for name in METRICS:
+                measure(name, counts)
+            if with_intervals:
+                intervals(METRICS, counts, replicates=_REPLICATES, seed=0)
+
+
+def frames(rows: pa.Table) -> None:
+    """Computes five rates of every group with fairlearn."""
+    from fairlearn.metrics import (
+        MetricFrame,
+        count,
+        selection_rate,
+        true_negative_rate,
+        true_positive_rate,
+    )
+    from sklearn.metrics import accuracy_score
+
+    label, predicted = (np.asarray(rows[name]).astype(int) for name in ("label", "predicted"))
+    for name in _FACETS:
+        MetricFrame(
+            metrics={
+                "rows": count,
+                "selection rate": selection_rate,
+                "recall": true_positive_rate,
+                "specificity": true_negative_rate,
+                "accuracy": accuracy_score,
+            },
+            y_true=label,
+            y_pred=predicted,
+            sensitive_features=rows[name].to_pandas(),
+        ).by_group.to_dict()
+
+
+CONTENDERS = {
+    "ours": "20 metrics of 14 groups",
+    "with intervals": f"the same with intervals of {_REPLICATES:,} resamples",
+    "fairlearn": "fairlearn's MetricFrame, 5 rates of 14 groups",
+}
+
+
+if __name__ == "__main__":
+    main()
