@@ -6,13 +6,13 @@ from typing import Final
 
 from aws_cdk import CfnResource, CustomResource, Duration, IgnoreMode, RemovalPolicy
 from aws_cdk import aws_codebuild as codebuild
-from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
+from infra.components.function_rule import FunctionRule
 from infra.components.python_function import PythonFunction
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.images.content import ROOT, ignore_rules
@@ -99,9 +99,21 @@ class ImageBuilds(Construct):
             key=key,
             removal_policy=removal_policy,
         )
-        news = self._news(starter.function)
+        news = FunctionRule(
+            self,
+            "Ended",
+            settings=settings,
+            name=f"{image_build_name(settings)}-ended",
+            description="Tells whoever started an image's build that it has ended",
+            function=starter.function,
+            pattern={
+                "source": ["aws.codebuild"],
+                "detail-type": ["CodeBuild Build State Change"],
+                "detail": {"build-status": _ENDED, "project-name": [image_build_name(settings)]},
+            },
+        )
         # One after the other: a new account may run a single build at a time.
-        before: list[Construct] = [starter, *news]
+        before: list[Construct] = [starter, news]
         for build in builds:
             image = self._image(build, project, starter.function)
             image.node.add_dependency(repositories[build.repository], *before)
@@ -157,33 +169,6 @@ class ImageBuilds(Construct):
             },
         )
         return project
-
-    def _news(self, starter: lambda_.IFunction) -> list[Construct]:
-        """Has the function called when a build has ended, however it has."""
-        rule = events.CfnRule(
-            self,
-            "Ended",
-            name=f"{image_build_name(self._settings)}-ended",
-            description="Tells whoever started an image's build that it has ended",
-            event_pattern={
-                "source": ["aws.codebuild"],
-                "detail-type": ["CodeBuild Build State Change"],
-                "detail": {
-                    "build-status": _ENDED,
-                    "project-name": [image_build_name(self._settings)],
-                },
-            },
-            targets=[events.CfnRule.TargetProperty(id="starter", arn=starter.function_arn)],
-        )
-        permission = lambda_.CfnPermission(
-            self,
-            "EndedCalls",
-            action="lambda:InvokeFunction",
-            function_name=starter.function_name,
-            principal="events.amazonaws.com",
-            source_arn=rule.attr_arn,
-        )
-        return [rule, permission]
 
     def _image(
         self, build: ImageBuild, project: CfnResource, starter: lambda_.IFunction

@@ -1,13 +1,10 @@
 """The janitor of checks on a device: hourly, as an endpoint that nobody deletes costs money."""
 
-import json
-
 from aws_cdk import Duration, RemovalPolicy
-from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.components.function_rule import FunctionRule
 from infra.components.python_function import PythonFunction
 from sashiko.aws.names import device_check_prefix, prefix
 from sashiko.settings import Settings
@@ -57,27 +54,13 @@ class Janitor(Construct):
             "older_than": longest,
             "topic": topic,
         }
-        rule = events.CfnRule(
+        FunctionRule(
             self,
             "Hourly",
+            settings=settings,
             name=f"{prefix(settings)}-janitor",
             description="Has leftovers of device checks deleted",
-            schedule_expression="rate(1 hour)",
-            state="ENABLED",
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id="janitor",
-                    arn=made.function.function_arn,
-                    input=json.dumps(event, sort_keys=True),
-                )
-            ],
-        )
-        lambda_.CfnPermission(
-            self,
-            "Calls",
-            action="lambda:InvokeFunction",
-            function_name=made.function.function_name,
-            principal="events.amazonaws.com",
-            source_account=settings.account,
-            source_arn=rule.attr_arn,
+            function=made.function,
+            schedule="rate(1 hour)",
+            event=event,
         )

@@ -122,6 +122,9 @@ def test_functions_are_called_by_this_accounts_rules_alone_and_run_on_a_supporte
     rules = {
         str({"Fn::GetAtt": [name, "Arn"]}) for name in resources(platform, "AWS::Events::Rule")
     }
-    for item in resources(platform, "AWS::Lambda::Permission").values():
+    permissions = resources(platform, "AWS::Lambda::Permission").values()
+    assert len(permissions) == 2
+    for item in permissions:
         assert item["Properties"]["Principal"] == "events.amazonaws.com"
+        assert item["Properties"]["SourceAccount"] == "111122223333"
         assert str(item["Properties"]["SourceArn"]) in rules

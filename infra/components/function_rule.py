@@ -1,0 +1,68 @@
+"""A rule of EventBridge that calls one of our functions."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from sashiko.settings import Settings
+
+
+class FunctionRule(Construct):
+    """A rule on the default bus, and its permission to call the function; no other rule has it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        name: str,
+        description: str,
+        function: lambda_.IFunction,
+        pattern: Mapping[str, Any] | None = None,
+        schedule: str | None = None,
+        event: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Makes both.
+
+        Args:
+            scope: the construct that it is a part of.
+            id: the construct's id.
+            settings: the environment.
+            name: the rule's name.
+            description: when it calls; a person reads it in the console.
+            function: what it calls.
+            pattern: of the events that it calls on; None where it has a schedule.
+            schedule: when it calls, such as `rate(1 hour)`; None where it has a pattern.
+            event: what the function is given; None for the event itself.
+        """
+        super().__init__(scope, id)
+        rule = events.CfnRule(
+            self,
+            "Default",
+            name=name,
+            description=description,
+            event_pattern=pattern,
+            schedule_expression=schedule,
+            state="ENABLED",
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="function",
+                    arn=function.function_arn,
+                    input=json.dumps(event, sort_keys=True) if event else None,
+                )
+            ],
+        )
+        lambda_.CfnPermission(
+            self,
+            "Calls",
+            action="lambda:InvokeFunction",
+            function_name=function.function_name,
+            principal="events.amazonaws.com",
+            source_account=settings.account,
+            source_arn=rule.attr_arn,
+        )
