@@ -18,6 +18,7 @@ from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.images.content import ROOT, ignore_rules
 from sashiko.aws.images.job_images import ImageBuild
 from sashiko.aws.names import image_build_log_group, image_build_name
+from sashiko.function_input import WantedImage
 from sashiko.settings import Settings
 
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
@@ -179,15 +180,15 @@ class ImageBuilds(Construct):
             resource_type="Custom::ImageBuild",
             service_token=starter.function_arn,
             service_timeout=Duration.seconds(_WAIT_SECONDS),
-            properties={
-                "Project": image_build_name(self._settings),
-                "Repository": build.repository,
-                "Tag": build.tag,
-                "Image": build.uri,
-                "Dockerfile": build.dockerfile,
-                "Target": build.target,
-                "Base": build.base.uri,
-            },
+            properties=WantedImage(
+                project=image_build_name(self._settings),
+                repository=build.repository,
+                tag=build.tag,
+                image=build.uri,
+                dockerfile=build.dockerfile,
+                target=build.target,
+                base=build.base.uri,
+            ).properties(),
         )
         image.node.add_dependency(project)
         return image

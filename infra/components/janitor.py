@@ -1,5 +1,7 @@
 """The janitor of checks on a device: hourly, as an endpoint that nobody deletes costs money."""
 
+from dataclasses import asdict
+
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -7,6 +9,7 @@ from constructs import Construct
 from infra.components.function_rule import FunctionRule
 from infra.components.python_function import PythonFunction
 from sashiko.aws.names import device_check_prefix, prefix
+from sashiko.function_input import Sweep
 from sashiko.settings import Settings
 
 # SageMaker kills a stopped job after two minutes; the rest is for clocks.
@@ -49,11 +52,7 @@ class Janitor(Construct):
             removal_policy=removal_policy,
         )
         longest = settings.jobs.processing.max_runtime + _MARGIN_SECONDS
-        event = {
-            "prefix": f"{device_check_prefix(settings)}-",
-            "older_than": longest,
-            "topic": topic,
-        }
+        sweep = Sweep(prefix=f"{device_check_prefix(settings)}-", older_than=longest, topic=topic)
         FunctionRule(
             self,
             "Hourly",
@@ -62,5 +61,5 @@ class Janitor(Construct):
             description="Has leftovers of device checks deleted",
             function=made.function,
             schedule="rate(1 hour)",
-            event=event,
+            event=asdict(sweep),
         )

@@ -23,6 +23,7 @@ def test_the_janitor_deletes_as_the_check_itself_does(tmp_path):
         "sashiko/__init__.py",
         "sashiko/device/__init__.py",
         "sashiko/device/removal.py",
+        "sashiko/function_input.py",
         "sashiko/functions/__init__.py",
         "sashiko/functions/janitor.py",
     }

@@ -13,16 +13,11 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from sashiko.function_input import ImageTag, WantedImage
 from sashiko.functions.custom_resource import Answer, Request, read_request, respond, send
 
 # Of the build: CloudFormation's request, which the build itself has no use for.
 REQUEST = "CLOUDFORMATION_REQUEST"
-_FOR_THE_BUILD = {
-    "IMAGE": "Image",
-    "DOCKERFILE": "Dockerfile",
-    "TARGET": "Target",
-    "BASE": "Base",
-}
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
@@ -34,19 +29,25 @@ def handler(event: Mapping[str, Any], _context: object) -> None:
 
 
 def _start(request: Request) -> Answer | None:
-    wanted = request.properties
-    answer = Answer(physical_id=wanted["Repository"])
+    tag = ImageTag.from_properties(request.properties)
     # Images go with their repository.
-    if request.kind == "Delete" or _is_there(wanted):
-        return answer
-    own = {name: wanted[key] for name, key in _FOR_THE_BUILD.items()} | {REQUEST: _event(request)}
+    if request.kind == "Delete" or _is_there(tag):
+        return Answer(physical_id=tag.repository)
+    wanted = WantedImage.from_properties(request.properties)
+    own = {
+        "IMAGE": wanted.image,
+        "DOCKERFILE": wanted.dockerfile,
+        "TARGET": wanted.target,
+        "BASE": wanted.base,
+        REQUEST: _event(request, tag),
+    }
     build = boto3.client("codebuild").start_build(
-        projectName=wanted["Project"],
+        projectName=wanted.project,
         environmentVariablesOverride=[
             {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in own.items()
         ],
     )["build"]
-    print(f"{wanted['Image']}: started {build['id']}")
+    print(f"{wanted.image}: started {build['id']}")
     return None
 
 
@@ -57,20 +58,15 @@ def _finish(build_id: str) -> None:
         print(f"{build_id}: a person has started it, and nobody waits")
         return
     request = read_request(json.loads(given[REQUEST]))
-    there = _is_there(request.properties)
-    send(
-        request,
-        Answer(
-            physical_id=request.properties["Repository"],
-            failure=None if there else _failure(request, build),
-        ),
-    )
+    tag = ImageTag.from_properties(request.properties)
+    failure = None if _is_there(tag) else _failure(tag, build)
+    send(request, Answer(physical_id=tag.repository, failure=failure))
 
 
-def _is_there(wanted: Mapping[str, Any]) -> bool:
+def _is_there(tag: ImageTag) -> bool:
     try:
         boto3.client("ecr").describe_images(
-            repositoryName=wanted["Repository"], imageIds=[{"imageTag": wanted["Tag"]}]
+            repositoryName=tag.repository, imageIds=[{"imageTag": tag.tag}]
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "ImageNotFoundException":
@@ -79,7 +75,7 @@ def _is_there(wanted: Mapping[str, Any]) -> bool:
     return True
 
 
-def _failure(request: Request, build: Mapping[str, Any]) -> str:
+def _failure(tag: ImageTag, build: Mapping[str, Any]) -> str:
     said = [
         context["message"]
         for phase in build.get("phases", ())
@@ -88,19 +84,18 @@ def _failure(request: Request, build: Mapping[str, Any]) -> str:
         if context.get("message")
     ]
     words = [
-        f"{request.properties['Image']} is not there: its build ended as {build['buildStatus']}",
+        f"{tag.image} is not there: its build ended as {build['buildStatus']}",
         *said[:1],
         f"its log: {build.get('logs', {}).get('deepLink', build['id'])}",
     ]
     return "; ".join(words)
 
 
-def _event(request: Request) -> str:
+def _event(request: Request, tag: ImageTag) -> str:
     """Writes a request as the event that it was read from, with what `_finish` needs of it.
 
     A build takes some 5,500 characters of variables, and the link alone may have 2,000.
     """
-    kept = ("Image", "Repository", "Tag")
     return json.dumps(
         {
             "RequestType": request.kind,
@@ -109,6 +104,6 @@ def _event(request: Request) -> str:
             "RequestId": request.id,
             "LogicalResourceId": request.resource,
             "PhysicalResourceId": request.physical_id,
-            "ResourceProperties": {key: request.properties[key] for key in kept},
+            "ResourceProperties": tag.properties(),
         }
     )

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 
 from sashiko.device.removal import remove
+from sashiko.function_input import Sweep
 
 _SUBJECT = "Leftovers of a device check"
 _KINDS = {
@@ -24,15 +25,15 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     """Deletes what is older than any check lives, and tells the topic of it.
 
     Args:
-        event: `prefix` that begins the names, `older_than` in seconds, ARN of the `topic`.
+        event: the keys of `Sweep`.
 
     Returns:
         `deleted`: names; `left`: name -> why it could not be deleted.
     """
-    sagemaker = boto3.client("sagemaker")
-    before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=event["older_than"])
+    sweep, sagemaker = Sweep(**event), boto3.client("sagemaker")
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=sweep.older_than)
     deleted, left = [], {}
-    for name in sorted(_leftovers(sagemaker, event["prefix"], before)):
+    for name in sorted(_leftovers(sagemaker, sweep.prefix, before)):
         # Nobody waits here: what is still being created is deleted an hour later.
         why = remove(sagemaker, name, patience=lambda: 0.0)
         if why:
@@ -43,7 +44,7 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     if deleted or left:
         print(json.dumps(found))
         boto3.client("sns").publish(
-            TopicArn=event["topic"], Subject=_SUBJECT, Message=_message(deleted, left)
+            TopicArn=sweep.topic, Subject=_SUBJECT, Message=_message(deleted, left)
         )
     return found
 

@@ -1,12 +1,12 @@
 """What a version has to be to be served by an environment, as its templates say it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+
+from sashiko.function_input import Properties
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class Expected(Properties):
     """What the version is held against; all texts, as a custom resource's properties are.
 
     Attributes:
@@ -32,20 +32,3 @@ class Expected:
     cores: str
     workers: str
     gates: str
-
-    def properties(self) -> dict[str, str]:
-        """Returns it as a custom resource's properties."""
-        return {_key(field.name): getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_properties(cls, properties: Mapping[str, Any]) -> Self:
-        """Reads a custom resource's properties.
-
-        Raises:
-            KeyError: naming the one that is missing.
-        """
-        return cls(**{field.name: str(properties[_key(field.name)]) for field in fields(cls)})
-
-
-def _key(name: str) -> str:
-    return name.title().replace("_", "")

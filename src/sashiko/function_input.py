@@ -1,0 +1,74 @@
+"""What stacks give our Lambda functions: written at synth, read in Lambda."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Properties:
+    """The properties of a custom resource: all of them texts."""
+
+    def properties(self) -> dict[str, str]:
+        """Returns it as a template has it."""
+        return {_key(field.name): getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Self:
+        """Reads what it has of a custom resource's properties.
+
+        Raises:
+            KeyError: naming the one that is missing.
+        """
+        return cls(**{field.name: str(properties[_key(field.name)]) for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTag(Properties):
+    """An image that is to be there.
+
+    Attributes:
+        repository: its name.
+        tag: of its content.
+        image: URI of both.
+    """
+
+    repository: str
+    tag: str
+    image: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedImage(ImageTag):
+    """`Custom::ImageBuild`: an image, and how it is built where it is not there.
+
+    Attributes:
+        project: CodeBuild's, which builds it.
+        dockerfile: path in the source.
+        target: stage of the Dockerfile.
+        base: URI of the image that it starts from.
+    """
+
+    project: str
+    dockerfile: str
+    target: str
+    base: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The janitor's event: which leftovers of device checks go.
+
+    Attributes:
+        prefix: begins their names.
+        older_than: seconds; no check lives longer.
+        topic: ARN of the topic that hears of it.
+    """
+
+    prefix: str
+    older_than: int
+    topic: str
+
+
+def _key(name: str) -> str:
+    return name.title().replace("_", "")
