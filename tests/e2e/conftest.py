@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.project import (
+    EXACT,
     RUN,
     STRICT,
     Attempt,
@@ -89,7 +90,7 @@ def unchanged(registered: Project) -> Attempt:
 
 @pytest.fixture(scope="session")
 def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
-    """Three runs of another project that come to nothing."""
+    """Four runs of another project that come to nothing."""
     project = new_project()
     full_disk = project.sashiko(*RUN, preexec=no_large_files)
     left = project.left_behind()
@@ -101,6 +102,7 @@ def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
         left=left,
         bad_rows=project.sashiko(*RUN, "--set", source),
         biased=project.sashiko(*RUN, "--set", STRICT),
+        inexact=project.sashiko(*RUN, "--set", EXACT),
         versions=project.versions(),
         runs=project.runs(),
     )

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 GROUP = "tiny-triage"
 RUN = ("run", "--recipe", "tiny")
 STRICT = "bias.gates=[{metric: DI, facet: customer_gender, minimum: 5, reason: a strict rule}]"
+EXACT = "device.maximum_difference=1.0e-12"  # less than a float32 can tell apart
 PATIENCE_SECONDS = 400  # a bound on a hang, not on a busy machine
 Attempt = subprocess.CompletedProcess[str]
 _COMMAND = (sys.executable, "-c", "from sashiko.cli import main; main()")
@@ -170,8 +171,9 @@ class Refusals:
         left: the processes and the half-written files that it left.
         bad_rows: a run with a null key, a repeated key and an unknown label in the data.
         biased: a run with a bias gate that no model passes.
+        inexact: a run with a device gate that no two graphs pass.
         versions: what was registered after these runs.
-        runs: the ids of the three runs.
+        runs: the ids of the four runs.
     """
 
     project: Project
@@ -179,6 +181,7 @@ class Refusals:
     left: list[str]
     bad_rows: Attempt
     biased: Attempt
+    inexact: Attempt
     versions: list[int]
     runs: list[str]
 

@@ -184,13 +184,32 @@ def test_the_report_of_a_blocked_run_says_so(refusals: Refusals) -> None:
     assert "DI customer_gender=female" in html
 
 
-def test_the_next_good_run_works(good: Attempt) -> None:
-    assert good.returncode == 0, good.stderr
+def test_an_artifact_that_answers_otherwise_is_not_registered(refusals: Refusals) -> None:
+    assert refusals.inexact.returncode == 3, refusals.inexact.stderr
+    statuses = refusals.project.statuses(refusals.runs[3])
+    assert (statuses["DeviceCheck"], statuses["DeviceGateClosed"]) == ("succeeded", "blocked")
+    assert statuses["Register"] == "skipped"
+    assert refusals.versions == []
 
 
-def test_another_gate_judges_again_and_trains_nothing(refusals: Refusals, good: Attempt) -> None:
+def test_the_device_gates_message_names_check_number_and_what_to_try(refusals: Refusals) -> None:
+    folder = refusals.project.output("DeviceCheck", "verdict", run=refusals.runs[3])
+    checks = json.loads((folder / "verdict.json").read_text())["checks"]
+    [failed] = [check for check in checks if not check["passed"]]
+    assert failed["name"] == "largest difference of a score"
+    number = f"{failed['value']:.4g}"
+    for text in ("device: 1 of 4 checks failed", number, "required <= 1e-12", "Try: compile"):
+        assert text in refusals.inexact.stdout
+    html = (refusals.project.home / "runs" / refusals.runs[3] / "report.html").read_text()
+    assert "One check of the device gate failed. Nothing was registered." in html
+
+
+def test_the_next_good_run_works(refusals: Refusals, good: Attempt) -> None:
     assert good.returncode == 0, good.stderr
-    statuses = refusals.project.statuses()
-    assert (statuses["Train"], statuses["Evaluate"]) == ("cached", "cached")
-    assert (statuses["JudgeBias"], statuses["Register"]) == ("succeeded", "succeeded")
     assert refusals.project.versions() == [1]
+
+
+def test_another_gate_judges_again_and_trains_nothing(refusals: Refusals) -> None:
+    statuses = refusals.project.statuses(refusals.runs[3])
+    assert (statuses["Train"], statuses["Evaluate"]) == ("cached", "cached")
+    assert (statuses["JudgeBias"], statuses["ModelGate"]) == ("succeeded", "succeeded")
