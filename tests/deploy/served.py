@@ -12,7 +12,14 @@ from sashiko.model_packages.clients import Clients
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.settings import Settings
 from tests.deploy.process import ROOT, Emulator
-from tests.infra.variants import contracts_of, new_app, recipes_of, settings_of
+from tests.infra.variants import (
+    SERVING,
+    contracts_of,
+    new_app,
+    recipes_of,
+    settings_of,
+    write_config,
+)
 from tests.unit.preflight.registered import TAGS, write_evidence
 
 TARGET = "inf2"
@@ -28,6 +35,16 @@ def serving_settings(**serving: Any) -> Settings:
            "capture": settings.serving.capture}
     )  # fmt: skip
     return settings.model_copy(update={"serving": changed})
+
+
+def write_repository(root: Path, arn: str) -> None:
+    """Writes what the command reads: dev's settings, which serve a version, and its recipe."""
+    (root / "config").mkdir()
+    write_config(root / "config", "iam_only")
+    with (root / "config/dev.yaml").open("a") as file:
+        file.write(f"recipe: complaints-{TARGET}\n{SERVING.format(arn=arn, least=1)}")
+    for name in ("recipes", "contracts"):
+        (root / name).symlink_to(ROOT / name)
 
 
 def recipe() -> Any:

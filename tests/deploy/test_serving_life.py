@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from sashiko.aws.access.environment import read_environment
 from sashiko.aws.account import Account
 from sashiko.aws.audit.difference import Difference
 from sashiko.aws.audit.serving import serving
+from sashiko.cli import app
 from tests.deploy import aws_command, served
 from tests.deploy.assembly import bootstrap
 from tests.deploy.deployed import deployed
@@ -77,6 +79,25 @@ REFUSED = {
     "tampered": "model.tar.gz is not the file that was signed",
     "failed gate": "the gate bias did not pass",
 }
+
+
+@pytest.mark.parametrize("version", ["first", *REFUSED])
+def test_the_preflight_says_before_a_deploy_what_the_deploy_would(
+    versions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    served.write_repository(tmp_path, versions[version])
+    monkeypatch.chdir(tmp_path)
+
+    done = CliRunner().invoke(app, ["preflight", "--env", "dev"])
+
+    if version in REFUSED:
+        assert (done.exit_code, done.stdout) == (4, "")
+        assert done.stderr.startswith("refused: ")
+        assert REFUSED[version] in done.stderr
+    else:
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert f"{versions[version]} may be served: " in done.stdout
+        assert done.stdout.endswith("signed files hold, threshold 0.43\n")
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
