@@ -133,6 +133,8 @@ def judged(
                      high=impact + 0.05, **common, **counted),
         BiasEstimate(stage="post_training", metric="RD", value=None,
                      error="no row of the group has the positive label", **common, **counted),
+        BiasEstimate(stage="post_training", metric="DPPL", value=0.02, facet="age", group="oldest",
+                     n_disadvantaged=7, n_advantaged=ROWS - 7),
     ]  # fmt: skip
     write_json(
         run.output("JudgeBias", "intervals") / "intervals.json",

@@ -88,8 +88,11 @@ def test_the_page_shows_each_figure_of_the_run(registered):
     assert "reader string pii personal data; no step reads it" in page.text("data")
     assert "56 training rows are over the recipe's limit" in page.text("data")
     assert "400 held-out rows, 160 positive" in page.text("quality")
-    assert "DI age=old predictions" in page.text("fairness")
-    assert "0.950 [0.900, 1.000] 0.8 to 1.25 ✓ passed" in page.text("fairness")
+    fairness = page.text("fairness")
+    assert "DI age=old predicted positive, group ÷ others" in fairness
+    assert "0.950 [0.900, 1.000] 200 / 200 0.8 to 1.25 ✓ passed" in fairness
+    assert fairness.index("Gated bias metrics") < fairness.index("not gated (")
+    assert "0.123 [0.100, 0.150] 200 / 200 above 0 – reported" in fairness
     assert "undefined: no row of the group has the positive label" in page.text("fairness")
     assert "s3://bucket/runs" in page.text("lineage")
     assert "strength" in page.text("settings")
@@ -97,6 +100,11 @@ def test_the_page_shows_each_figure_of_the_run(registered):
         "Comparison:", "Calibration:", "Scores", "Confusion", "Learning",
     ]  # fmt: skip
     assert [alt.split(" ")[0] for alt in pictures(page, "fairness")] == ["DI:", "Scores"]
+
+
+def test_a_group_of_few_rows_reads_as_too_few_to_judge(registered):
+    row = "DPPL age=oldest predicted positive, others minus group 0.020 7 / 393 above 0 too few to"
+    assert f"{row} judge" in registered.text("fairness")
 
 
 def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_path):
