@@ -10,10 +10,13 @@ import pyarrow.compute as pc
 from sashiko.clarify.config import AnalysisConfig, FacetConfig
 from sashiko.clarify.criteria import MOST_GROUPS, criterion, distinct
 from sashiko.clarify.dataset import Column, Dataset
-from sashiko.clarify.outcomes import Outcomes, outcomes
+from sashiko.clarify.flips import flip
+from sashiko.clarify.outcomes import outcomes
 from sashiko.errors import InputError
+from sashiko.metrics import flip_test
 from sashiko.metrics.arrays import Bools, Ints
 from sashiko.metrics.counts import Counts, tabulate
+from sashiko.metrics.flip_test import FlipTest
 
 _MOST_STRATA = 1000
 
@@ -26,11 +29,13 @@ class Counted:
         label: the label's column.
         label_value: the positive label as Clarify writes it: values, or an interval.
         facets: facet -> group, likewise named -> its rows and everyone else's.
+        flips: facet -> group -> its flip test; nothing where none is asked for.
     """
 
     label: str
     label_value: str
     facets: Mapping[str, Mapping[str, Counts]]
+    flips: Mapping[str, Mapping[str, FlipTest]]
 
 
 def group_counts(config: AnalysisConfig, data: Dataset) -> Counted:
@@ -45,36 +50,37 @@ def group_counts(config: AnalysisConfig, data: Dataset) -> Counted:
     """
     found = outcomes(config, data)
     strata = None if data.group is None else _codes(data.group, most=_MOST_STRATA)
-    facets = {
-        column.name: _groups(
-            facet, column, found=found, strata=strata, key=f"facet.{index}.value_or_threshold"
+    flipped = flip_test.NAME in config.methods.names("post_training")
+    facets, flips = {}, {}
+    for index, (facet, column) in enumerate(zip(config.facet, data.facets, strict=True)):
+        codes, groups = _groups(facet, column, key=f"facet.{index}.value_or_threshold")
+        table = tabulate(
+            codes,
+            found.labels,
+            found.predicted,
+            values=max(2, len(groups)),
+            positive=found.positive,
+            strata=strata,
         )
-        for index, (facet, column) in enumerate(zip(config.facet, data.facets, strict=True))
-    }
-    return Counted(data.label.name, found.name, facets)
+        facets[column.name] = {name: table.against_rest(mask) for name, mask in groups.items()}
+        if flipped and found.predicted is not None:
+            flips[column.name] = {
+                name: flip(data.features, codes, mask, found.predicted)
+                for name, mask in groups.items()
+            }
+    return Counted(data.label.name, found.name, facets, flips)
 
 
-def _groups(
-    facet: FacetConfig, column: Column, *, found: Outcomes, strata: Ints | None, key: str
-) -> dict[str, Counts]:
+def _groups(facet: FacetConfig, column: Column, *, key: str) -> tuple[Ints, dict[str, Bools]]:
+    """Numbers the rows by their value, -1 for none, and says which numbers each group has."""
     if facet.value_or_threshold:
         named = criterion(column.values, facet.value_or_threshold, key=key)
         codes = named.holds(column.values).astype(np.int64)
         codes[np.asarray(pc.is_null(column.values))] = -1
-        groups: dict[str, Bools] = {named.name: np.array([False, True])}
-    else:
-        codes = _codes(column, most=MOST_GROUPS)
-        texts = distinct(column.values)
-        groups = {text: np.arange(len(texts)) == place for place, text in enumerate(texts)}
-    table = tabulate(
-        codes,
-        found.labels,
-        found.predicted,
-        values=max(2, len(groups)),
-        positive=found.positive,
-        strata=strata,
-    )
-    return {name: table.against_rest(mask) for name, mask in groups.items()}
+        return codes, {named.name: np.array([False, True])}
+    texts = distinct(column.values)
+    groups = {text: np.arange(len(texts)) == place for place, text in enumerate(texts)}
+    return _codes(column, most=MOST_GROUPS), groups
 
 
 def _codes(column: Column, *, most: int) -> Ints:

@@ -11,11 +11,12 @@ from sashiko.clarify.config import CSV, JSON_LINES, AnalysisConfig, Reference
 from sashiko.clarify.csv_file import open_csv
 from sashiko.clarify.json_lines import open_json_lines
 from sashiko.clarify.parquet_file import open_parquet_file
-from sashiko.clarify.parts import FACET, JOIN, Part, joined, read_part
+from sashiko.clarify.parts import FACET, FEATURE, JOIN, Part, joined, read_part
 from sashiko.clarify.tables import Table
 from sashiko.clarify.uris import files_at
 from sashiko.errors import InputError
 from sashiko.files import walk_files
+from sashiko.metrics import flip_test
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Column:
 
     Attributes:
         name: its name in the data.
-        values: strings, as many as there are rows; only a facet's may be null.
+        values: strings, as many as there are rows; only a facet's and a feature's may be null.
         file: the first file that it was read from, named in errors.
     """
 
@@ -42,12 +43,14 @@ class Dataset:
         predicted: the predicted label or its probability; None where nothing is predicted.
         facets: in the configuration's order.
         group: the group variable, if there is one.
+        features: all other columns but the excluded ones; none where no flip test is asked for.
     """
 
     label: Column
     predicted: Column | None
     facets: tuple[Column, ...]
     group: Column | None
+    features: tuple[Column, ...] = ()
 
 
 def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
@@ -78,6 +81,7 @@ def _read(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Dataset:
         predicted=columns.get("predicted_label"),
         facets=tuple(columns[key] for key in _facets(config)),
         group=columns.get("group_variable"),
+        features=tuple(columns[key] for key in main.names if key.startswith(FEATURE)),
     )
 
 
@@ -105,6 +109,10 @@ def _main(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Part:
         outcomes = [key for key in ("label", "predicted_label") if key in wanted]
         first = len(tables[0].names) - len(outcomes)
         wanted |= {key: first + place for place, key in enumerate(outcomes)}
+    if flip_test.NAME in config.methods.names("post_training"):
+        known = [*wanted.values(), *config.excluded_columns]
+        taken = {tables[0].name(reference, key="features") for reference in known}
+        wanted |= {f"{FEATURE}{name}": name for name in tables[0].names if name not in taken}
     return read_part(tables, wanted)
 
 

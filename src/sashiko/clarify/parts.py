@@ -14,6 +14,7 @@ from sashiko.joining import positions, unique_keys
 
 JOIN = "joinsource_name_or_index"
 FACET = "facet."
+FEATURE = "feature."
 _EMPTY = pa.array(["", "nan", "NaN", "NAN", "-nan"])
 
 
@@ -24,7 +25,7 @@ class Part:
     Attributes:
         files: what it was read from, at least one.
         names: key of the configuration -> the column's name.
-        rows: a column of strings for each of these keys; only a facet's has nulls.
+        rows: a column of strings for each of these keys; only a facet's or a feature's has nulls.
     """
 
     files: tuple[Path, ...]
@@ -41,7 +42,7 @@ def read_part(tables: Sequence[Table], wanted: Mapping[str, Reference]) -> Part:
 
     Raises:
         InputError: if a column is missing, differs between files or has empty values, where it is
-            no facet's, or there is no row.
+            no facet's and no feature's, or there is no row.
     """
     names = _names(tables[0], wanted)
     for table in tables[1:]:
@@ -100,12 +101,12 @@ def _names(table: Table, wanted: Mapping[str, Reference]) -> dict[str, str]:
 
 
 def _rows(table: Table, names: Mapping[str, str]) -> pa.Table:
-    """Reads the columns; a facet without a value is null, and anything else without one refused."""
+    """Reads the columns; facets and features without a value are null, others are refused."""
     rows = table.read(list(names.values()))
     for place, (key, name) in enumerate(names.items()):
         empty = pc.or_(pc.is_null(rows[name]), pc.is_in(rows[name], _EMPTY))
         missing = pc.sum(empty).as_py()
-        if missing and not key.startswith(FACET):
+        if missing and not key.startswith((FACET, FEATURE)):
             raise InputError(
                 f"{table.file}: column `{name}` (`{key}`) has {missing} empty values of "
                 f"{len(empty)}, which say nothing; remove these rows or fill them in"

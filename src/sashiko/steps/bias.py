@@ -9,7 +9,6 @@ intervals are JudgeBias's, so that with Clarify's own image in this place nothin
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from sashiko.clarify.analysis import (
     ANALYSIS_FILE,
@@ -22,9 +21,12 @@ from sashiko.clarify.analysis import (
 from sashiko.clarify.config import AnalysisConfig, read_config
 from sashiko.clarify.counting import Counted, group_counts
 from sashiko.clarify.dataset import read_dataset
+from sashiko.clarify.flips import description
+from sashiko.metrics import flip_test
 from sashiko.metrics.bias import METRICS, measure
 from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counts import Counts
+from sashiko.metrics.flip_test import FlipTest
 from sashiko.paths import opt_ml, processing_input
 from sashiko.steps.entry import run_step
 
@@ -54,7 +56,18 @@ def analyse(config: AnalysisConfig, counted: Counted) -> Analysis:
             label=counted.label,
             label_value_or_threshold=counted.label_value,
             facets={
-                facet: tuple(_result(name, counts, names) for name, counts in groups.items())
+                facet: tuple(
+                    GroupResult(
+                        value_or_threshold=group,
+                        metrics=tuple(
+                            _flipped(counted.flips[facet][group], counts)
+                            if name == flip_test.NAME
+                            else _measured(name, counts)
+                            for name in names
+                        ),
+                    )
+                    for group, counts in groups.items()
+                )
                 for facet, groups in counted.facets.items()
             },
         )
@@ -66,19 +79,24 @@ def analyse(config: AnalysisConfig, counted: Counted) -> Analysis:
     )
 
 
-def _result(group: str, counts: Counts, names: Sequence[str]) -> GroupResult:
-    metrics = []
-    for name in names:
-        measured = measure(name, counts)
-        metrics.append(
-            MetricResult(
-                name=name,
-                description=METRICS[name].description,
-                value=measured.value,
-                error=measured.error or None,
-            )
-        )
-    return GroupResult(value_or_threshold=group, metrics=tuple(metrics))
+def _measured(name: str, counts: Counts) -> MetricResult:
+    measured = measure(name, counts)
+    return MetricResult(
+        name=name,
+        description=METRICS[name].description,
+        value=measured.value,
+        error=measured.error or None,
+    )
+
+
+def _flipped(test: FlipTest, counts: Counts) -> MetricResult:
+    rows = counts.n_advantaged + counts.n_disadvantaged
+    return MetricResult(
+        name=flip_test.NAME,
+        description=description(test, rows=rows),
+        value=test.value,
+        error=test.error or None,
+    )
 
 
 if __name__ == "__main__":
