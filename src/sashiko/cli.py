@@ -10,6 +10,7 @@ import typer
 
 from sashiko.commands import (
     audit,
+    bias,
     contract,
     cost,
     data,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("predict")(predict.predict)
+app.command("bias")(bias.bias)
 app.command("definition")(definition.definition)
 app.command("cost")(cost.cost)
 app.command("doctor")(doctor.doctor)

@@ -5,7 +5,7 @@ Source of the schema: "Analysis Results" in the Amazon SageMaker AI Developer Gu
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -76,14 +76,19 @@ def joined(values: Iterable[object]) -> str:
     return ",".join(str(value) for value in values)
 
 
-def write_analysis(analysis: Analysis, folder: Path) -> None:
-    """Writes `analysis.json`; keys that have no value are left out, except a metric's `value`."""
+def analysis_json(analysis: Analysis) -> dict[str, Any]:
+    """Returns what the file holds; keys without a value are left out, except a metric's `value`."""
     value = analysis.model_dump(mode="json", exclude_none=True)
     for stage in ("pre_training_bias_metrics", "post_training_bias_metrics"):
         for groups in value.get(stage, {}).get("facets", {}).values():
             for metric in (metric for group in groups for metric in group["metrics"]):
                 metric.setdefault("value", None)
-    write_json(folder / ANALYSIS_FILE, value)
+    return value
+
+
+def write_analysis(analysis: Analysis, folder: Path) -> None:
+    """Writes `analysis.json`."""
+    write_json(folder / ANALYSIS_FILE, analysis_json(analysis))
 
 
 def read_analysis(folder: Path) -> Analysis:

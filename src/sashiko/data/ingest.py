@@ -4,7 +4,7 @@ Nothing is judged here but whether a value has its column's type: nulls, duplica
 and the like are for the Validate gate, which reports them all.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,23 +71,34 @@ def typed_batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
         first_row += batch.num_rows
 
 
-def typed_columns(path: Path, contract: Contract, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def typed_columns(
+    path: Path,
+    contract: Contract,
+    names: Sequence[str],
+    *,
+    batches: Iterable[pa.RecordBatch] | None = None,
+) -> Iterator[pa.RecordBatch]:
     """Yields some of a raw file's columns, cleaned and typed as the lake's would be.
 
     Args:
         path: a CSV or Parquet file; its other columns are ignored.
         contract: says how values are cleaned.
         names: the contract's names of the columns; the file may have these or the physical ones.
+        batches: what was read of a file of another kind.
 
     Raises:
         InputError: as `typed_batches`, but for columns that nobody asked for.
     """
     columns = [contract.column(name) for name in names]
     first_row = 0
-    for batch in raw_batches(path):
+    for batch in raw_batches(path) if batches is None else batches:
         found = batch.schema.names
         places = {c.name: c.physical_name if c.physical_name in found else c.name for c in columns}
-        missing = [name for name, place in places.items() if place not in found]
+        missing = [
+            name
+            for name, place in places.items()
+            if place not in found and name != contract.ingest.row_number
+        ]
         if missing:
             raise InputError(
                 f"{path}: column {_listed(missing)} is missing; needed are {_listed([*names])}, "
@@ -134,7 +145,8 @@ def _typed(
     arrays = []
     for field in schema:
         column = contract.column(field.name)
-        if column.name == contract.ingest.row_number:
+        counted = column.name == contract.ingest.row_number
+        if counted and places[column.name] not in batch.schema.names:
             arrays.append(pa.array(range(first_row, first_row + batch.num_rows), field.type))
             continue
         raw = _cleaned(batch.column(places[column.name]), column, contract)

@@ -1,0 +1,98 @@
+"""`sashiko bias`: the bias of a file's labels, and of predictions for it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sashiko.commands.options import AsJson
+from sashiko.errors import InputError
+from sashiko.recipe import BiasSection
+from sashiko.repository import find_recipe, open_recipe
+from sashiko.review import refuse_unreviewed
+
+_BLOCKED = 3
+
+
+def bias(
+    data: Annotated[
+        Path,
+        typer.Argument(help="CSV, Parquet or JSON Lines with the contract's columns; or a folder."),
+    ],
+    contract: Annotated[
+        Path, typer.Option("--contract", help="The data contract: its label and its facets.")
+    ],
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", help="The key and a prediction a row; or a run's own file."),
+    ] = None,
+    predicted_label: Annotated[
+        str | None,
+        typer.Option(
+            "--predicted-label",
+            help="The predictions' column; default: predicted_label or predicted.",
+        ),
+    ] = None,
+    probability_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--probability-threshold",
+            min=0,
+            max=1,
+            help="Predictions are probabilities of the positive label, which count above it.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", help="Judge the predictions by this recipe's bias gates, too."),
+    ] = None,
+    json_: AsJson = False,
+) -> None:
+    """Measure the bias of a file's labels and predictions: Clarify's metrics, with intervals.
+
+    Each facet's group is held against everyone else, as the contract names it. --json prints
+    Clarify's analysis.json with the intervals. Exit status: 3 if a gate of --recipe blocks.
+    """
+    from sashiko.clarify.analysis import analysis_json
+    from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
+    from sashiko.commands.bias_predictions import Predictions
+    from sashiko.contract.model import load_contract
+
+    if predictions is None and (recipe or predicted_label or probability_threshold is not None):
+        raise InputError(
+            "--recipe, --predicted-label and --probability-threshold are about predictions: give "
+            "--predictions too"
+        )
+    known = load_contract(contract)
+    refuse_unreviewed([contract])
+    section = _section(recipe)
+    told = predictions and Predictions(predictions, predicted_label, probability_threshold)
+    found = analyse_file(known, data, told, section=section)
+    verdict = None
+    if recipe and predictions:
+        inputs = {"data": data, "predictions": predictions}
+        verdict = file_verdict(found, known, section, inputs=inputs)
+    if json_:
+        value = analysis_json(found.analysis)
+        value["intervals"] = [estimate.model_dump(mode="json") for estimate in found.estimates]
+        if verdict:
+            value["verdict"] = verdict.model_dump(mode="json", by_alias=True)
+        typer.echo(json.dumps(value, indent=2))
+    else:
+        for line in text(found, minimum_group_size=section.minimum_group_size):
+            typer.echo(line)
+        if verdict:
+            typer.echo(verdict.summary)
+    if verdict and not verdict.passed:
+        raise typer.Exit(_BLOCKED)
+
+
+def _section(recipe: str | None) -> BiasSection:
+    """Returns a recipe's bias section, or the defaults: its intervals, and its gates if it has."""
+    if recipe is None:
+        return BiasSection()
+    section = open_recipe(find_recipe(recipe)).bias
+    if not section.judged:
+        raise InputError(f"recipe {recipe} says `bias: {{judged: false}}`: leave --recipe out")
+    return section
