@@ -1,6 +1,7 @@
 """The generated parts of the documentation: `make docs` rewrites them.
 
 - `architecture.md`, between its markers: the pipeline's graph, drawn from the golden definition.
+- `inferentia.md`, between its markers, and its picture: costs, by the functions of `sashiko cost`.
 - `cli.md`: the command's reference, by typer's own generator.
 - `security-controls.md`: control, resources, proof, from the templates and the tests.
 """
@@ -12,13 +13,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.inferentia import picture, tables
 from sashiko.definition.graph import build_graph
 from sashiko.definition.model import Definition, Step, parse_definition
 from sashiko.report.layout import place
 from sashiko.yaml_models import read_yaml
 
 ROOT = Path(__file__).parents[1]
-_BEGIN, _END = "<!-- graph: written by `make docs` -->\n", "<!-- end of the graph -->\n"
+_GRAPH = "<!-- graph: written by `make docs` -->\n", "<!-- end of the graph -->\n"
+_COSTS = "<!-- costs: written by `make docs` -->\n", "<!-- end of the costs -->\n"
 _SHAPES = {"Training": ("[[", "]]"), "Condition": ("{", "}"), "Fail": ("([", "])")}
 _COLOURS = {
     "broker": "#cfe3f5",
@@ -33,15 +36,22 @@ _CLI_HEAD = "<!-- Written by `make docs`, from the help texts in src/sashiko/com
 
 def generated() -> dict[Path, str]:
     """Returns path -> content of each document that is generated without the templates."""
-    architecture = ROOT / "docs/architecture.md"
-    before, _, rest = architecture.read_text().partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not end:
-        raise SystemExit(f"error: {architecture} has lost a marker: {_BEGIN}...{_END}")
+    architecture, inferentia = ROOT / "docs/architecture.md", ROOT / "docs/inferentia.md"
     return {
-        architecture: f"{before}{_BEGIN}{mermaid(golden_definition())}{_END}{after}",
+        architecture: _between(architecture, _GRAPH, mermaid(golden_definition())),
+        inferentia: _between(inferentia, _COSTS, f"\n{tables()}\n"),
+        ROOT / "docs/images/cost-per-million.svg": f"{picture()}\n",
         ROOT / "docs/cli.md": _CLI_HEAD + cli_reference(),
     }
+
+
+def _between(path: Path, markers: tuple[str, str], content: str) -> str:
+    begin, end = markers
+    before, _, rest = path.read_text().partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"error: {path} has lost a marker: {begin}...{end}")
+    return f"{before}{begin}{content}{end}{after}"
 
 
 def golden_definition() -> Definition:

@@ -8,11 +8,17 @@ import pytest
 from docs.generate import ROOT, generated
 
 
+@pytest.fixture(scope="module")
+def current() -> dict[Path, str]:
+    return generated()
+
+
 @pytest.mark.parametrize(
-    "path", [ROOT / "docs/architecture.md", ROOT / "docs/cli.md"], ids=lambda path: path.name
+    "name", ["architecture.md", "cli.md", "inferentia.md", "images/cost-per-million.svg"]
 )
-def test_generated_documents_are_current(path: Path) -> None:
-    assert path.read_text() == generated()[path], "run `make docs` and look at the diff"
+def test_generated_documents_are_current(current: dict[Path, str], name: str) -> None:
+    path = ROOT / "docs" / name
+    assert path.read_text() == current[path], "run `make docs` and look at the diff"
 
 
 def test_notebooks_are_kept_without_outputs() -> None:
