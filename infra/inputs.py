@@ -13,7 +13,7 @@ from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.repository import HOME, choose_recipe, source
-from sashiko.settings import Settings, file_of, load_settings
+from sashiko.settings import Settings, file_of, load_deployed
 
 
 def cloud_settings(environment: str) -> Settings:
@@ -22,9 +22,7 @@ def cloud_settings(environment: str) -> Settings:
     Raises:
         InputError: if there is no such environment, or its region lacks a service.
     """
-    if environment == "local":
-        raise InputError("environment `local` is this machine and has no stacks: use dev or prod")
-    settings = load_settings(environment)
+    settings = load_deployed(environment)
     check_region(settings)
     return settings
 

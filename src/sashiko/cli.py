@@ -27,6 +27,7 @@ from sashiko.commands import (
     stage,
 )
 from sashiko.errors import InputError, disk_reason, is_full
+from sashiko.exit_status import FAILED
 
 app = typer.Typer(
     help="A governed path from raw data to a fine-tuned, served model.",
@@ -60,7 +61,7 @@ def main() -> None:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(FAILED)
     except OSError as error:
         if not is_full(error):
             raise
@@ -68,4 +69,4 @@ def main() -> None:
             f"error: cannot write {error.filename or 'a file'}: {disk_reason(error)}",
             file=sys.stderr,
         )
-        sys.exit(1)
+        sys.exit(FAILED)

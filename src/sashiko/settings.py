@@ -217,3 +217,16 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
     files = (base, folder / f"{environment}.yaml")
     layers = [Layer(str(file), read_yaml(file)) for file in files]
     return validate_layers(Settings, [*layers, Layer("--env", {"environment": environment})])
+
+
+def load_deployed(environment: str, *, folder: Path = Path("config")) -> Settings:
+    """Reads the settings of an environment that has an account.
+
+    Raises:
+        InputError: as `load_settings`, and if the environment is this machine.
+    """
+    if environment == "local":
+        raise InputError(
+            "environment `local` is this machine: it has no account, and no stacks; use dev or prod"
+        )
+    return load_settings(environment, folder=folder)

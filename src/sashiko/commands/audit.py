@@ -8,9 +8,8 @@ import typer
 
 from sashiko.aws.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
-from sashiko.settings import load_settings
-
-FOUND = 4  # apart from 1, an error, and from 3, a gate
+from sashiko.exit_status import FOUND
+from sashiko.settings import load_deployed
 
 
 def audit(
@@ -27,7 +26,7 @@ def audit(
     from sashiko.aws.audit.compare import compare
     from sashiko.aws.audit.serving import serving
 
-    settings = load_settings(env)
+    settings = load_deployed(env)
     environment = read_environment(settings, folder=templates)
     account = Account(settings)
     caller = account.check_identity()

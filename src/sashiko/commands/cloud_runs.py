@@ -16,6 +16,7 @@ from sashiko.aws.runs.following import follow
 from sashiko.aws.runs.job_logs import JobLogs
 from sashiko.aws.runs.start import start
 from sashiko.errors import InputError
+from sashiko.exit_status import INTERRUPTED
 from sashiko.repository import choose_recipe, use_recipe
 from sashiko.runner.record import RunRecord
 from sashiko.runner.view import open_view
@@ -86,7 +87,7 @@ def _left_going(settings: Settings, execution: Execution, recipe: str | None) ->
         yield
     except KeyboardInterrupt:
         print(f"execution {execution.id} goes on\n{hint}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     except InputError:
         print(f"execution {execution.id} may go on\n{hint}", file=sys.stderr)
         raise

@@ -13,13 +13,13 @@ from sashiko.aws.cost.idle_cost import idle_cost, lines, raised
 from sashiko.aws.cost.prices import read_prices, stale
 from sashiko.aws.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.templates import CDK_OUT, read_templates
-from sashiko.commands.audit import FOUND
 from sashiko.commands.cost_text import Costs, text, used_prices
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.definition.model import parse_definition
+from sashiko.exit_status import FOUND
 from sashiko.files import read_json
 from sashiko.repository import HOME, use_recipe
-from sashiko.settings import Settings, load_settings
+from sashiko.settings import Settings, load_deployed
 
 
 def cost(
@@ -46,7 +46,7 @@ def cost(
     It needs `make synth` and no account. On demand in US dollars, without tax, free tiers and
     discounts. Exit status: 4 if the idle cost rose over --against by more than `budget.idle_rise`.
     """
-    settings = load_settings(env)
+    settings = load_deployed(env)
     found = _costs(settings, templates=templates, prices=prices, load=load, home=home)
     if json_:
         typer.echo(json.dumps(as_json(found), indent=2))

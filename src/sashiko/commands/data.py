@@ -8,6 +8,7 @@ import typer
 
 from sashiko.commands.options import AsJson, RecipeName
 from sashiko.errors import InputError
+from sashiko.exit_status import BLOCKED
 from sashiko.repository import choose_recipe, contract_file
 from sashiko.settings import load_settings
 
@@ -57,4 +58,4 @@ def check(
             typer.echo(f"{'pass' if item.passed else 'FAIL'}  {describe(item)}")
         typer.echo(verdict.summary.splitlines()[0])
     if not verdict.passed:
-        raise typer.Exit(3)
+        raise typer.Exit(BLOCKED)

@@ -10,10 +10,10 @@ import typer
 
 from sashiko.aws.doctor.check import Check
 from sashiko.aws.templates import CDK_OUT
-from sashiko.commands.audit import FOUND
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
+from sashiko.exit_status import FOUND
 from sashiko.repository import HOME
-from sashiko.settings import Settings, load_settings
+from sashiko.settings import Settings, load_deployed
 
 _WIDTH = 8  # of the longest status, and a space
 
@@ -31,7 +31,7 @@ def doctor(
     credentials of another account.
     """
     checks = []
-    for check in _checks(load_settings(env), templates, home):
+    for check in _checks(load_deployed(env), templates, home):
         checks.append(check)
         if not json_:
             typer.echo(f"{check.status:<{_WIDTH}}{check.name}: {check.detail}")

@@ -7,7 +7,7 @@ import typer
 
 from sashiko.commands.options import DeployedEnvironment
 from sashiko.errors import InputError
-from sashiko.settings import load_settings
+from sashiko.settings import load_deployed
 
 
 def empty(
@@ -22,7 +22,7 @@ def empty(
     from sashiko.aws.account import Account
     from sashiko.aws.emptying import contents, empty_bucket, packages, unregister
 
-    settings = load_settings(env)
+    settings = load_deployed(env)
     if settings.on_destroy == "retain":
         typer.echo(f"{env} keeps its data (`on_destroy: retain`): nothing was deleted")
         return

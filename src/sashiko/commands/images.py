@@ -9,7 +9,7 @@ from sashiko.aws.images.image_map import image_map
 from sashiko.aws.images.job_images import AwsImage, aws_image, builds_from
 from sashiko.commands.options import AsJson, DeployedEnvironment
 from sashiko.errors import InputError
-from sashiko.settings import Settings, load_settings
+from sashiko.settings import Settings, load_deployed
 
 
 def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
@@ -18,7 +18,7 @@ def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
     It reads the pinned map and asks nobody. An image that AWS does not have in the region is named
     with the regions that have it.
     """
-    settings = load_settings(env)
+    settings = load_deployed(env)
     found, lacking = _found(settings)
     if json_:
         typer.echo(json.dumps(_as_json(settings, found, lacking), indent=2))

@@ -17,7 +17,7 @@ from sashiko.aws.access.permissions import Cell, permission_matrix
 from sashiko.aws.names import tag_key
 from sashiko.aws.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
-from sashiko.settings import load_settings
+from sashiko.settings import load_deployed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,7 @@ def permissions(
     S3, which is every column and row, `filtered` some rows, `-` nothing. A condition that cannot be
     told counts as met where it allows, and as not met where it denies.
     """
-    environment = read_environment(load_settings(env), folder=templates)
+    environment = read_environment(load_deployed(env), folder=templates)
     if json_:
         typer.echo(json.dumps(as_json(environment), indent=2))
         return

@@ -4,10 +4,10 @@ import sys
 
 import typer
 
-from sashiko.commands.audit import FOUND
 from sashiko.commands.options import DeployedEnvironment
+from sashiko.exit_status import FOUND
 from sashiko.repository import choose_recipe
-from sashiko.settings import load_settings
+from sashiko.settings import load_deployed
 
 
 def preflight(env: DeployedEnvironment = "dev") -> None:
@@ -20,11 +20,11 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     """
     from sashiko.aws.account import Account, DeniedError
     from sashiko.aws.preflight import expected_version
+    from sashiko.functions.custom_resource import RefusedError
     from sashiko.preflight.check import check
-    from sashiko.preflight.refusal import RefusedError
     from sashiko.preflight.signed_files import Clients
 
-    settings = load_settings(env)
+    settings = load_deployed(env)
     expected = expected_version(settings, choose_recipe(settings, None))
     if expected is None:
         typer.echo(f"{env} serves nothing: serving.enabled is false")

@@ -11,6 +11,7 @@ import typer
 
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.errors import InputError
+from sashiko.exit_status import INTERRUPTED
 from sashiko.repository import HOME, use_recipe
 from sashiko.settings import Settings, load_settings
 
@@ -67,7 +68,7 @@ def _run_here(
         )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     if json_:
         typer.echo(json.dumps(result.record.model_dump(mode="json"), indent=2))
     else:

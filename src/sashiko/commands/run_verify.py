@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
-from sashiko.commands.audit import FOUND
 from sashiko.evidence.verification import Finding, verify
+from sashiko.exit_status import FOUND
 from sashiko.registry import MlflowRegistry
 from sashiko.report.evidence import read_evidence
 from sashiko.repository import tracking_uri

@@ -12,7 +12,7 @@ from sashiko.commands.options import AsJson, DeployedEnvironment, Environment, H
 from sashiko.errors import InputError
 from sashiko.repository import HOME
 from sashiko.runner.record import RunRecord, read_run
-from sashiko.settings import Settings, load_settings
+from sashiko.settings import Settings, load_deployed, load_settings
 
 app = typer.Typer(
     help="Earlier runs, here or in an account (--env): list, show, logs, stop, follow, report, "
@@ -116,9 +116,7 @@ def follow(
     """Follow an execution in an account to its end; exits as `sashiko run` does."""
     from sashiko.commands.cloud_runs import executions, follow_execution
 
-    settings = _account(env)
-    if settings is None:
-        raise InputError("--env local: a local run is followed where it was started")
+    settings = load_deployed(env)
     found, account = executions(settings, recipe)
     follow_execution(settings, found.find(run), recipe=recipe, account=account, json_=json_)
 

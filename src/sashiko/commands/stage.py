@@ -8,9 +8,8 @@ import typer
 
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
 from sashiko.contract.model import load_contract
-from sashiko.errors import InputError
 from sashiko.repository import HOME, contract_file, use_recipe
-from sashiko.settings import load_settings
+from sashiko.settings import load_deployed
 
 
 def stage(
@@ -36,9 +35,7 @@ def stage(
     from sashiko.aws.runs.stage import check_seed, stage_inputs, stage_seed
     from sashiko.staging import staged_inputs
 
-    if env == "local":
-        raise InputError("--env local: `sashiko run` stages by itself on this machine")
-    settings = load_settings(env)
+    settings = load_deployed(env)
     if seed_data is not None:
         check_seed(settings, seed_data)
     chosen = use_recipe(settings, recipe)

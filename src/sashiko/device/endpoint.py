@@ -7,16 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sashiko.device.asking import DeviceFailedError, Invoke
-from sashiko.device.hosting import (
-    POLL_SECONDS,
-    Clients,
-    Hosting,
-    create_model,
-    patience,
-    pause,
-    told,
-)
-from sashiko.device.removal import remove
+from sashiko.device.hosting import Clients, Hosting, create_model, patience, pause, told
+from sashiko.device.removal import POLL_SECONDS, remove
 from sashiko.errors import InputError
 from sashiko.stopping import Stop
 

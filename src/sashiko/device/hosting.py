@@ -8,7 +8,6 @@ from typing import Any
 from sashiko import calls
 from sashiko.stopping import Stop
 
-POLL_SECONDS = 10.0
 # SageMaker kills a stopped job after 120 s (StopProcessingJob in its API reference).
 _STOPPED_SECONDS = 90.0
 _SETTLING_SECONDS = 1200.0

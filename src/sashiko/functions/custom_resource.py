@@ -55,8 +55,8 @@ class Answer:
     data: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refusal(Exception):  # noqa: N818 - the function works; it says no
-    """A failure whose message says all that a person needs."""
+class RefusedError(Exception):
+    """The function works and says no; the message says why, and what to do."""
 
 
 def read_request(event: Mapping[str, Any]) -> Request:
@@ -80,7 +80,9 @@ def respond(event: Mapping[str, Any], work: Callable[[Request], Answer | None]) 
         answer = work(request)
     except Exception as error:
         traceback.print_exc()
-        reason = str(error) if isinstance(error, Refusal) else f"{type(error).__name__}: {error}"
+        reason = (
+            str(error) if isinstance(error, RefusedError) else f"{type(error).__name__}: {error}"
+        )
         answer = Answer(physical_id=request.physical_id or "not made", failure=reason)
     if answer is not None:
         send(request, answer)

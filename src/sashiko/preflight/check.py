@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sashiko.functions.custom_resource import RefusedError
 from sashiko.preflight.expected import Expected
-from sashiko.preflight.refusal import RefusedError
 from sashiko.preflight.signed_files import Clients, SignedFiles, signed_files
 
 _ARTIFACT = "model.tar.gz"

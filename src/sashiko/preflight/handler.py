@@ -5,10 +5,9 @@ from typing import Any
 
 import boto3
 
-from sashiko.functions.custom_resource import Answer, Refusal, Request, respond
+from sashiko.functions.custom_resource import Answer, RefusedError, Request, respond
 from sashiko.preflight.check import check
 from sashiko.preflight.expected import Expected
-from sashiko.preflight.refusal import RefusedError
 from sashiko.preflight.signed_files import Clients
 
 _KEPT_MILLISECONDS = 30_000  # to answer in
@@ -33,7 +32,7 @@ def _answer(request: Request, context: Any) -> Answer:
             in_time=lambda: context.get_remaining_time_in_millis() > _KEPT_MILLISECONDS,
         )
     except RefusedError as error:
-        raise Refusal(f"preflight refused: {error}") from error
+        raise RefusedError(f"preflight refused: {error}") from error
     return Answer(
         physical_id=id_,
         data={"Threshold": passed.threshold, "ManifestSha256": passed.manifest_sha256},

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from sashiko.preflight.refusal import RefusedError
+from sashiko.functions.custom_resource import RefusedError
 
 # As sashiko.model_packages.files writes them.
 _MANIFEST = "manifest-sha256.json"

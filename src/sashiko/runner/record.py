@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from sashiko.errors import InputError
+from sashiko.exit_status import BLOCKED, FAILED, INTERRUPTED
 from sashiko.files import read_json, write_json
 from sashiko.yaml_models import Frozen, validate
 
@@ -25,7 +26,7 @@ StepStatus = Literal[
 ]
 
 _FILE_NAME = "run.json"
-_EXIT_CODES = {"registered": 0, "blocked": 3, "interrupted": 130}
+_EXIT_CODES = {"registered": 0, "blocked": BLOCKED, "interrupted": INTERRUPTED}
 
 
 class DataRecord(Frozen):
@@ -101,7 +102,7 @@ class RunRecord(Frozen):
     @property
     def exit_code(self) -> int:
         """What the command exits with: 0 registered, 3 blocked, 130 interrupted, else 1."""
-        return _EXIT_CODES.get(self.status, 1)
+        return _EXIT_CODES.get(self.status, FAILED)
 
     def step(self, name: str) -> StepRecord:
         """Returns the record of a step.

@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from sashiko.cli import app
+from sashiko.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,7 +36,6 @@ def test_help_lists_every_command():
     [
         (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
         (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
-        (("stage", "--env", "local"), "stages by itself on this machine"),
         (("stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
         (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
         (
@@ -54,6 +57,19 @@ def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("audit", "cost", "doctor", "empty", "images", "permissions", "preflight", "stage"),
+        "runs follow",
+    ],
+)
+def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command):
+    refused = CliRunner().invoke(app, [*command.split(), "--env", "local"])
+    assert isinstance(refused.exception, InputError)
+    assert "environment `local` is this machine: it has no account" in str(refused.exception)
 
 
 def test_images_says_what_to_build_from_and_how_to_look_a_digest_up():

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from sashiko.functions.custom_resource import Answer, Refusal, read_request, respond, send
+from sashiko.functions.custom_resource import Answer, RefusedError, read_request, respond, send
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_an_answer_names_the_request_and_the_resource(box):
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(Refusal("not approved"), "not approved"), (KeyError("x"), "KeyError: 'x'")],
+    [(RefusedError("not approved"), "not approved"), (KeyError("x"), "KeyError: 'x'")],
 )
 def test_an_exception_is_answered_at_once(box, error, reason):
     url, answers = box

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sashiko.functions.custom_resource import RefusedError
 from sashiko.preflight.check import check
-from sashiko.preflight.refusal import RefusedError
 from tests.unit.model_packages.account import BUCKET, GROUP, PLACEMENT, Account
 from tests.unit.preflight.registered import Version, registered, write_evidence
 
