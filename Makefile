@@ -45,13 +45,13 @@ test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
 
 test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue job in Spark, a fork's own tests, two whole runs of a drafted data set
 	$(BIN)/python -m pytest tests/etl $(ARGS)
-	$(BIN)/python -m pytest -m slow tests/e2e $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/e2e $(ARGS)
 
 test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/deploy $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .
