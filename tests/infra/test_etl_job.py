@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sashiko.etl.spec import parse_spec
-from tests.infra.variants import contracts_of, resources, settings_of, synthesized
+from tests.infra.variants import contracts_of, resources, settings_of, some, synthesized
 
 ASSETS = "s3://cdk-sashiko-assets-111122223333-us-east-1/"
 
@@ -57,7 +57,7 @@ def test_a_job_runs_once_at_a_time_encrypted_and_remembers_nothing(lake, jobs):
 def test_a_job_reads_and_writes_where_the_table_lies(lake, jobs):
     arguments = jobs["sashiko-dev-etl-census"]["DefaultArguments"]
     assert arguments["--raw"] == "s3://sashiko-dev-raw-111122223333-us-east-1"
-    tables = resources(lake, "AWS::Glue::Table").values()
+    tables = some(lake, "AWS::Glue::Table").values()
     locations = [t["Properties"]["TableInput"]["StorageDescriptor"]["Location"] for t in tables]
     assert f"{arguments['--curated']}/census/" in locations
     assert arguments["--quarantine"] == f"{arguments['--curated']}/quarantine"
@@ -83,7 +83,7 @@ def test_the_package_is_the_glue_jobs_code_and_nothing_else(jobs):
 
 
 def test_the_role_may_read_every_file_that_a_job_names(lake, jobs):
-    policies = resources(lake, "AWS::IAM::ManagedPolicy").values()
+    policies = some(lake, "AWS::IAM::ManagedPolicy").values()
     mine = [p["Properties"] for p in policies if p["Properties"]["Roles"] == ["sashiko-dev-etl"]]
     allowed = json.dumps([policy["PolicyDocument"] for policy in mine])
     for job in jobs.values():

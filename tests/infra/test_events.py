@@ -12,13 +12,13 @@ from tests.infra.sample_events import (
     object_created,
     package_changed,
 )
-from tests.infra.variants import recipes_of, resources, settings_of, templates_of
+from tests.infra.variants import recipes_of, resources, settings_of, some, templates_of
 
 MARKER = "complaints/as_of=20261125T104500Z/_SUCCESS"
 
 
 def _rules(template):
-    found = resources(template, "AWS::Events::Rule").values()
+    found = some(template, "AWS::Events::Rule").values()
     return {
         rule["Properties"]["Name"].removeprefix("sashiko-dev-"): rule["Properties"]
         for rule in found
@@ -125,7 +125,7 @@ def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
 @pytest.mark.control("StepFunctions.1")
 def test_the_state_machines_log_to_an_encrypted_group_that_is_kept(rules):
     template = templates_of("dev")["Pipeline"]
-    machines = resources(template, "AWS::StepFunctions::StateMachine").values()
+    machines = some(template, "AWS::StepFunctions::StateMachine").values()
     groups = {
         logical: item["Properties"]
         for logical, item in resources(template, "AWS::Logs::LogGroup").items()

@@ -8,7 +8,7 @@ import pytest
 
 from infra.components.role_table import FUNCTIONS
 from sashiko.aws.names import Role
-from tests.infra.variants import VARIANTS, resources, synthesized
+from tests.infra.variants import VARIANTS, resources, some, synthesized
 
 PEOPLE = {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer"}
 
@@ -16,7 +16,7 @@ PEOPLE = {"approver", "break-glass", "data-scientist", "deployer", "endpoint-dep
 @pytest.fixture(scope="session")
 def roles(templates):
     """Role -> its properties, in dev."""
-    found = resources(templates("dev")["Identity"], "AWS::IAM::Role").values()
+    found = some(templates("dev")["Identity"], "AWS::IAM::Role").values()
     return {
         role["Properties"]["RoleName"].removeprefix("sashiko-dev-"): role["Properties"]
         for role in found
@@ -162,7 +162,7 @@ def test_who_needs_no_lake_is_denied_it(roles, role):
 
 
 def _closed(templates, variant, role):
-    found = resources(templates(variant)["Identity"], "AWS::IAM::Role").values()
+    found = some(templates(variant)["Identity"], "AWS::IAM::Role").values()
     (made,) = [
         item["Properties"] for item in found if item["Properties"]["RoleName"].endswith(f"-{role}")
     ]

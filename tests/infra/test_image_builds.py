@@ -7,7 +7,7 @@ import pytest
 from sashiko.aws.access.environment import read_environment
 from sashiko.aws.images.content import copied_files
 from sashiko.aws.images.job_images import image_builds
-from tests.infra.variants import ROOT, all_before, resources, settings_of, synthesized
+from tests.infra.variants import ROOT, all_before, resources, settings_of, some, synthesized
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +36,13 @@ def test_each_image_is_asked_for_by_the_tag_of_its_content(platform):
 def test_an_image_comes_after_its_repository_and_after_whoever_tells_of_its_end(platform):
     repositories = {
         item["Properties"]["RepositoryName"]: name
-        for name, item in resources(platform, "AWS::ECR::Repository").items()
+        for name, item in some(platform, "AWS::ECR::Repository").items()
     }
     kinds = ("AWS::CodeBuild::Project", "AWS::Events::Rule", "AWS::Lambda::Permission")
     found = {name for kind in kinds for name in resources(platform, kind)}
     tells = {name for name in found if name.startswith("Builds")}
     assert len(tells) == len(kinds)
-    for name, item in resources(platform, "Custom::ImageBuild").items():
+    for name, item in some(platform, "Custom::ImageBuild").items():
         before = all_before(platform, name)
         assert {repositories[item["Properties"]["Repository"]], *tells} <= before
 
@@ -66,7 +66,7 @@ def test_the_source_is_what_the_dockerfiles_copy_and_nothing_else(project):
 
 def test_a_build_ends_before_cloudformation_stops_waiting(platform, project):
     longest = project["QueuedTimeoutInMinutes"] + project["TimeoutInMinutes"]
-    for item in resources(platform, "Custom::ImageBuild").values():
+    for item in some(platform, "Custom::ImageBuild").values():
         assert longest * 60 < int(item["Properties"]["ServiceTimeout"]) <= 3_600
 
 
@@ -116,7 +116,7 @@ def test_nobody_else_pushes_an_image(principals):
 
 @pytest.mark.control("Lambda.1, Lambda.2")
 def test_functions_are_called_by_this_accounts_rules_alone_and_run_on_a_supported_python(platform):
-    for item in resources(platform, "AWS::Lambda::Function").values():
+    for item in some(platform, "AWS::Lambda::Function").values():
         assert item["Properties"]["Runtime"] == "python3.12"
         assert "Environment" not in item["Properties"]
     rules = {

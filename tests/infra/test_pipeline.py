@@ -11,7 +11,7 @@ import pytest
 from sashiko.aws.access.environment import Environment, read_environment
 from sashiko.errors import InputError
 from tests.infra.job_requests import Json, context, denials, jobs_of
-from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, synthesized
+from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, some, synthesized
 
 KEY = "arn:aws:kms:us-east-1:{account}:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
 Templates = Callable[[str], dict[str, Json]]
@@ -130,7 +130,7 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
 
 
 def _guardrails(templates: Templates, variant: str = "dev") -> Json:
-    for role in resources(templates(variant)["Identity"], "AWS::IAM::Role").values():
+    for role in some(templates(variant)["Identity"], "AWS::IAM::Role").values():
         if role["Properties"]["RoleName"] == f"sashiko-{settings_of(variant).environment}-pipeline":
             return dict(role["Properties"]["Policies"][0]["PolicyDocument"])
     raise LookupError("pipeline")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sashiko.aws.access.environment import read_environment
-from tests.infra.variants import VARIANTS, resources, settings_of, synthesized
+from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
 
 KEY = "AWS::KMS::Key"
 
@@ -39,7 +39,7 @@ def principals():
 
 @pytest.mark.control("ECR.1, ECR.2")
 def test_a_tag_never_moves_and_what_is_pushed_is_scanned(platform):
-    found = resources(platform("prod"), "AWS::ECR::Repository")
+    found = some(platform("prod"), "AWS::ECR::Repository")
     properties = {r["Properties"]["RepositoryName"]: r["Properties"] for r in found.values()}
     key, _ = _key(platform("prod"), "AlertsOfBudgets")
 
@@ -165,7 +165,7 @@ def test_budgets_of_this_account_alone_publish_and_the_named_people_hear(platfor
 
 
 def test_the_accounts_environment_keeps_the_logs_of_jobs_for_a_year(platform):
-    found = resources(platform("prod"), "AWS::Logs::LogGroup").values()
+    found = some(platform("prod"), "AWS::Logs::LogGroup").values()
     every = {item["Properties"]["LogGroupName"]: item["Properties"] for item in found}
     key, statement = _key(platform("prod"), "LogsOfJobs")
     groups = {name: group for name, group in every.items() if name.startswith("/aws/sagemaker/")}
@@ -175,7 +175,7 @@ def test_the_accounts_environment_keeps_the_logs_of_jobs_for_a_year(platform):
     assert all(item["KmsKeyId"] == {"Fn::GetAtt": [key, "Arn"]} for item in every.values())
     named = statement["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"]
     assert {arn.partition("log-group:")[2] for arn in named} == set(groups)
-    others = resources(platform("account_off"), "AWS::Logs::LogGroup").values()
+    others = some(platform("account_off"), "AWS::Logs::LogGroup").values()
     assert not {item["Properties"]["LogGroupName"] for item in others} & set(groups)
 
 

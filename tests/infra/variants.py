@@ -123,6 +123,13 @@ def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     return {logical: resource for logical, resource in found if resource["Type"] == kind}
 
 
+def some(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """The same of which there has to be one: what is asserted of each of none always holds."""
+    found = resources(template, kind)
+    assert found, f"the template has no {kind}"
+    return found
+
+
 def all_before(template: dict[str, Any], logical: str) -> set[str]:
     """All resources that must be there before `logical`."""
     found: set[str] = set()
