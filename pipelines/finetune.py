@@ -79,7 +79,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         image=images.job,
         entrypoint=step_module("prepare"),
         inputs={"config": config["Prepare"], "data": output_uri(snapshot, "data")},
-        outputs=("train", "validation", "test", "meta"),
+        outputs=("train", "validation", "test", "slices", "meta"),
     )
     pre_bias = bias.labels() if bias else None
     weights = bias.weights(prepare) if bias else None
@@ -123,6 +123,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "train": output_uri(prepare, "train"),
             "validation": output_uri(prepare, "validation"),
             "test": output_uri(prepare, "test"),
+            "slices": output_uri(prepare, "slices"),
             "champion": output_uri(champion, "champion"),
             "training-output": joined(
                 train.properties.OutputDataConfig.S3OutputPath,

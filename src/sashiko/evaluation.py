@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 from sashiko.files import read_json, write_json
-from sashiko.metrics.quality import CalibrationBin, Confusion, ThresholdMetric
+from sashiko.metrics.calibration import CalibrationBin
+from sashiko.metrics.quality import Confusion, ThresholdMetric
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.training.checkpoint import MetricLine
+from sashiko.training.temperature import TemperatureFit
 from sashiko.yaml_models import Frozen, validate
 
 METRICS_FILE = "metrics.json"
@@ -30,6 +32,69 @@ class ChampionRecord(Frozen):
     threshold: float
 
 
+class Calibration(Frozen):
+    """How far the candidate's scores are from probabilities, on the test split.
+
+    Attributes:
+        curve: the filled bins of its reliability curve, by ascending score.
+        error_by_chance: the calibration error of a perfectly calibrated model on these rows.
+        temperature: what Train fitted; None where the recipe asks for none.
+        before: `expected_calibration_error` and `brier_score` -> estimate without the temperature;
+            empty where there is none.
+    """
+
+    curve: tuple[CalibrationBin, ...]
+    error_by_chance: Estimate
+    temperature: TemperatureFit | None
+    before: Estimates
+
+
+class SliceFigures(Frozen):
+    """Some rows of the test split: those with one value, or a band of values, in a column.
+
+    Attributes:
+        column: of the contract's training view; never a sensitive one.
+        value: what these rows have in it.
+        rows: how many.
+        positives: how many of them carry the positive label.
+        metrics: metric -> estimate on the slice; empty where it has too few rows to judge.
+        differences: metric -> slice minus all test rows; below 0 the slice is worse. Empty
+            likewise.
+    """
+
+    column: str
+    value: str
+    rows: int
+    positives: int
+    metrics: Estimates
+    differences: Estimates
+
+
+class Slices(Frozen):
+    """The candidate on parts of the test split.
+
+    Attributes:
+        metric: by which they are ordered.
+        minimum_rows: below, a slice is too small to judge.
+        figures: the worst first; those without a difference last.
+    """
+
+    metric: str
+    minimum_rows: int
+    figures: tuple[SliceFigures, ...]
+
+    @property
+    def judged(self) -> tuple[SliceFigures, ...]:
+        """Those with a difference, and an interval to it; the worst first."""
+        found = ((item, item.differences.get(self.metric)) for item in self.figures)
+        return tuple(item for item, lead in found if lead is not None and lead.high is not None)
+
+    @property
+    def worse(self) -> tuple[SliceFigures, ...]:
+        """Those of `judged` whose whole interval lies below all rows."""
+        return tuple(item for item in self.judged if (item.differences[self.metric].high or 0) < 0)
+
+
 class Evaluation(Frozen):
     """Every figure of a run's model quality.
 
@@ -45,9 +110,11 @@ class Evaluation(Frozen):
         thresholds: name of each of `others` -> its threshold.
         leads: name of each of `others` -> metric -> the candidate's lead, paired by rows; above 0
             the candidate is better.
+        minimum_effect: the least lead that is called better (`metrics.standing`).
         champion: which version that was; None if none is approved yet.
         confusion: the candidate's, on the test split.
-        calibration: the bins of its reliability diagram, on the test split.
+        calibration: whether its scores are probabilities.
+        slices: how it does on parts of the test split.
         learning_curve: Train's metrics, by step.
         notes: what a reader must not miss, in plain words.
     """
@@ -61,9 +128,11 @@ class Evaluation(Frozen):
     others: dict[str, Estimates]
     thresholds: dict[str, float]
     leads: dict[str, Estimates]
+    minimum_effect: float
     champion: ChampionRecord | None
     confusion: Confusion
-    calibration: tuple[CalibrationBin, ...]
+    calibration: Calibration
+    slices: Slices
     learning_curve: tuple[MetricLine, ...]
     notes: tuple[str, ...]
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
-from sashiko.evaluation import Estimates, Evaluation
+from sashiko.evaluation import Estimates, Evaluation, SliceFigures
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import DEVICE_GATE, Verdict
 
 CARD_FILE = "model-card.json"
 _NAME = 63  # of an evaluation, and of a group of metrics
+_WORST_SLICES = 10
 _SHORT = 1024
 _LONG = 2048
 
@@ -118,6 +119,10 @@ def _groups(sources: CardSources) -> Iterator[dict[str, Any]]:
     evaluation = sources.evaluation
     for name, estimates in {"candidate": evaluation.candidate, **evaluation.others}.items():
         yield _group(name, _quality(estimates))
+    for name, leads in evaluation.leads.items():
+        yield _group(f"lead over {name}", _quality(leads))
+    if worst := evaluation.slices.judged[:_WORST_SLICES]:
+        yield _group("worst slices", _slices(worst, evaluation.slices.metric))
     if sources.estimates:
         yield _group("bias", _bias_metrics(sources.estimates))
 
@@ -129,6 +134,13 @@ def _group(name: str, metrics: Iterator[dict[str, Any]]) -> dict[str, Any]:
 def _quality(estimates: Estimates) -> Iterator[dict[str, Any]]:
     for name, item in estimates.items():
         yield from _metric(name, item.value, low=item.low, high=item.high)
+
+
+def _slices(worst: Sequence[SliceFigures], metric: str) -> Iterator[dict[str, Any]]:
+    for item in worst:
+        found = item.metrics[metric]
+        name = f"{metric} {item.column}={item.value} ({item.rows} rows)"
+        yield from _metric(name, found.value, low=found.low, high=found.high)
 
 
 def _bias_metrics(estimates: Sequence[BiasEstimate]) -> Iterator[dict[str, Any]]:

@@ -10,12 +10,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sashiko.errors import InputError
+from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.targets import Target
 from sashiko.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Probability = Annotated[float, Field(gt=0, lt=1)]
-QualityMetric = Literal["accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error"]
 
 
 class PypiSource(Frozen):
@@ -113,6 +112,11 @@ class TrainSection(Frozen):
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the CPU or GPU has it"
     )
+    calibration: Literal["none", "temperature"] = Field(
+        "none",
+        description="temperature: divide the logits by the one number that fits the validation "
+        "split best; it becomes part of the weights",
+    )
     checkpoint_every_steps: int = Field(50, ge=1)
     seed: int = 0
 
@@ -154,48 +158,6 @@ class CompileSection(Frozen):
         return self
 
 
-class ThresholdSection(Frozen):
-    """The decision threshold: chosen on the validation split, the same for everybody."""
-
-    policy: Literal["maximize", "fixed"] = "maximize"
-    metric: Literal["accuracy", "balanced_accuracy", "f1"] = "balanced_accuracy"
-    value: Probability | None = Field(None, description="with policy `fixed`")
-
-    @model_validator(mode="after")
-    def _fixed_has_a_value(self) -> "ThresholdSection":
-        if (self.policy == "fixed") != (self.value is not None):
-            raise ValueError("`value` goes with policy `fixed`, and only with it")
-        return self
-
-
-class EvaluateSection(Frozen):
-    """How the artifact is scored."""
-
-    threshold: ThresholdSection = ThresholdSection()
-    bootstrap_replicates: int = Field(1000, ge=100)
-    seed: int = 0
-
-
-class QualityGate(Frozen):
-    """A bound on a metric of the test split, or on its lead over a baseline."""
-
-    metric: QualityMetric
-    minimum: float | None = None
-    maximum: float | None = None
-    better_than: Literal["majority", "tfidf_logistic_regression", "champion"] | None = Field(
-        None, description="the interval of the difference must lie above `margin`"
-    )
-    margin: float = Field(0.0, description="with `better_than`")
-    reason: str
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> "QualityGate":
-        bounded = self.minimum is not None or self.maximum is not None
-        if bounded == (self.better_than is not None):
-            raise ValueError("give `minimum` and/or `maximum`, or `better_than`, and not both")
-        return self
-
-
 BiasMetric = Literal[
     "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE"
 ]
@@ -219,12 +181,6 @@ class BiasGate(Frozen):
         if self.minimum is None and self.maximum is None:
             raise ValueError("give `minimum`, `maximum`, or both")
         return self
-
-
-class QualitySection(Frozen):
-    """The model-quality gates."""
-
-    gates: tuple[QualityGate, ...] = Field(min_length=1)
 
 
 class BiasSection(Frozen):

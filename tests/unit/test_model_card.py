@@ -42,3 +42,12 @@ def test_an_interval_stands_beside_its_number(card) -> None:
 def test_long_texts_are_cut_and_the_text_is_one_line(card) -> None:
     assert len(card["intended_uses"]["factors_affecting_model_efficiency"]) == 2048
     assert len(card_text(card).splitlines()) == 1
+
+
+def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card) -> None:
+    groups = {group["name"]: group["metric_data"]
+              for group in card["evaluation_details"][0]["metric_groups"]}  # fmt: skip
+    assert "auc" in {item["name"] for item in groups["lead over tfidf_logistic_regression"]}
+    names = [item["name"] for item in groups["worst slices"]]
+    assert "balanced_accuracy branch=west (200 rows)" in names
+    assert not any("shelf=rare" in name for name in names)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from sashiko.gates.verdict import Check
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe import QualityGate, QualitySection
+from sashiko.recipe_quality import QualityGate, QualitySection
 
 _ADVICE = {
-    "expected_calibration_error": "train for fewer epochs or on more rows: overconfident scores "
-    "come from overfitting",
+    "expected_calibration_error": "scale the scores (`train.calibration: temperature`), or train "
+    "for fewer epochs or on more rows: overconfident scores come from overfitting",
 }
 _DEFAULT_ADVICE = (
     "more training rows (`data.train_rows`), more epochs (`train.epochs`), fewer frozen layers "
@@ -24,7 +24,8 @@ def quality_checks(
     """Judges the candidate by each gate of the recipe.
 
     `minimum` and `maximum` bound the point estimate, with its interval reported beside it;
-    `better_than` asks that the whole interval of the lead lies above the margin.
+    `better_than` asks that the whole interval of the lead, paired by rows, lies above the margin:
+    with a margin below 0 that the candidate is no worse by more than that.
 
     Args:
         section: the recipe's gates.
@@ -104,7 +105,7 @@ def _lead_reason(lead: Estimate, margin: float) -> str:
     if lead.low is None:
         return "the lead has no interval, as too many resamples leave the metric undefined"
     place = "lies above" if lead.low > margin else "does not lie above"
-    return f"the interval's lower end {place} the margin"
+    return f"the lower end of the paired difference's interval {place} the margin"
 
 
 def _lead_advice(other: str) -> str:

@@ -8,17 +8,21 @@ is predicted positive if its score >= the threshold.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from sashiko.metrics.arrays import Floats, Ints
-from sashiko.metrics.scored import CALIBRATION_BINS, Scored, calibration_bins, threshold_metrics
+from sashiko.metrics.scored import Scored, threshold_metrics
 from sashiko.metrics.uncertainty import Estimate, estimate, resampled_weights
 
-METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error")
-LOWER_IS_BETTER = frozenset({"expected_calibration_error"})
+METRICS = (
+    "accuracy", "balanced_accuracy", "f1", "auc", "brier_score", "expected_calibration_error",
+)  # fmt: skip
+LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
+# Chance adds to it, and resampling adds that once more.
+_BIASED = "expected_calibration_error"
 
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 
@@ -31,25 +35,6 @@ class Confusion:
     false_positives: int
     false_negatives: int
     true_negatives: int
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """One bar of a reliability diagram.
-
-    Attributes:
-        low: lower edge of the bin of scores.
-        high: upper edge.
-        rows: how many scores fall into it.
-        mean_score: their mean; None if there are none.
-        positive_rate: the share of positive labels among them; None if there are none.
-    """
-
-    low: float
-    high: float
-    rows: int
-    mean_score: float | None
-    positive_rate: float | None
 
 
 def confusion(labels: Ints, scores: Floats, *, threshold: float) -> Confusion:
@@ -74,9 +59,13 @@ def evaluate_scores(
     - f1: 2 TP / (2 TP + FP + FN), 0 to 1.
     - auc: P(a positive row's score > a negative row's) + half the ties, 0 to 1 (the Mann-Whitney
       statistic; Hanley and McNeil, Radiology 143, 1982).
-    - expected_calibration_error: over 15 bins of equal width on [0, 1], the mean over rows of
+    - brier_score: mean of (score - label)^2, 0 to 1, lower is better (Brier, 1950).
+    - expected_calibration_error: over 15 bins with about as many rows each, the mean over rows of
       |mean score - share of positives| of the row's bin, 0 to 1, lower is better (Naeini et al.,
-      AAAI 2015, on the score of the positive class).
+      AAAI 2015, on the score of the positive class). It is biased upwards: with few rows chance
+      alone makes it (`calibration.error_by_chance`). Bins are those of the rows as they are. Its
+      interval is the basic one (Efron and Tibshirani, 13.4: percentiles mirrored at the value),
+      as each resample adds the same bias again.
 
     Args:
         labels: 0 or 1, at least one row.
@@ -90,7 +79,8 @@ def evaluate_scores(
         all labels are equal.
     """
     scored = Scored.of(labels, scores, threshold=threshold)
-    return _estimates(scored.metrics, rows=len(labels), replicates=replicates, seed=seed)
+    found = _estimates(scored.metrics, rows=len(labels), replicates=replicates, seed=seed)
+    return found | {_BIASED: _above_zero(found[_BIASED])}
 
 
 def difference(
@@ -148,25 +138,6 @@ def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -
     return float(min(best, key=lambda threshold: (abs(threshold - 0.5), threshold)))
 
 
-def calibration(labels: Ints, scores: Floats) -> list[CalibrationBin]:
-    """Returns the bins behind `expected_calibration_error`, for a reliability diagram."""
-    bins = calibration_bins(scores)
-    result = []
-    for index in range(CALIBRATION_BINS):
-        chosen = bins == index
-        some = bool(chosen.any())
-        result.append(
-            CalibrationBin(
-                low=index / CALIBRATION_BINS,
-                high=(index + 1) / CALIBRATION_BINS,
-                rows=int(chosen.sum()),
-                mean_score=float(scores[chosen].mean()) if some else None,
-                positive_rate=float(labels[chosen].mean()) if some else None,
-            )
-        )
-    return result
-
-
 def _estimates(
     statistics: Callable[[Floats], dict[str, Floats]], *, rows: int, replicates: int, seed: int
 ) -> dict[str, Estimate]:
@@ -175,10 +146,17 @@ def _estimates(
     blocks = [
         statistics(weights) for weights in resampled_weights(rows, replicates=replicates, seed=seed)
     ]
-    return {
-        name: estimate(values[name][0], np.concatenate([block[name] for block in blocks]))
-        for name in METRICS
-    }
+    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in METRICS}
+    drawn[_BIASED] = 2 * values[_BIASED][0] - drawn[_BIASED]
+    return {name: estimate(values[name][0], drawn[name]) for name in METRICS}
+
+
+def _above_zero(mirrored: Estimate) -> Estimate:
+    """Holds a mirrored interval to what an error can be, and to its own value."""
+    if mirrored.value is None or mirrored.low is None or mirrored.high is None:
+        return mirrored
+    high = max(mirrored.high, mirrored.value)
+    return replace(mirrored, low=max(mirrored.low, 0.0), high=high)
 
 
 def _confusion_at(labels: Ints, scores: Floats, thresholds: Floats) -> tuple[Floats, ...]:

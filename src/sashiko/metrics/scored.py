@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sashiko.metrics.arrays import Floats, Ints, ratio
-
-CALIBRATION_BINS = 15
+from sashiko.metrics.calibration import CALIBRATION_BINS, equal_mass_bins
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,7 @@ class Scored:
     Attributes:
         cells: shape (rows, 4), 1 in the row's column of TP, FP, FN, TN.
         gaps: shape (rows, bins), score - label in the column of the row's calibration bin.
+        squares: shape (rows,), (score - label)^2.
         order: rows by ascending score.
         starts: where in `order` each distinct score begins.
         positive: labels in `order`, float64.
@@ -26,6 +26,7 @@ class Scored:
 
     cells: Floats
     gaps: Floats
+    squares: Floats
     order: npt.NDArray[np.intp]
     starts: npt.NDArray[np.intp]
     positive: Floats
@@ -38,13 +39,14 @@ class Scored:
         cells = [positive & predicted, ~positive & predicted, positive & ~predicted,
                  ~positive & ~predicted]  # fmt: skip
         gaps = np.zeros((len(labels), CALIBRATION_BINS))
-        gaps[np.arange(len(labels)), calibration_bins(scores)] = scores - labels
+        gaps[np.arange(len(labels)), equal_mass_bins(scores)] = scores - labels
         order = np.argsort(scores, kind="stable")
         ascending = scores[order]
         starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
         return cls(
             cells=np.stack(cells, axis=1).astype(np.float64),
             gaps=gaps,
+            squares=(scores - labels) ** 2,
             order=order,
             starts=starts,
             positive=positive[order].astype(np.float64),
@@ -54,8 +56,12 @@ class Scored:
         """Returns name -> values of shape (weightings,) for weights of shape (weightings, rows)."""
         counted = threshold_metrics(*(weights @ self.cells).T)
         rows = weights.sum(axis=1)
-        error = np.abs(weights @ self.gaps).sum(axis=1) / rows
-        return {**counted, "auc": self._auc(weights), "expected_calibration_error": error}
+        return {
+            **counted,
+            "auc": self._auc(weights),
+            "brier_score": ratio(weights @ self.squares, rows),
+            "expected_calibration_error": ratio(np.abs(weights @ self.gaps).sum(axis=1), rows),
+        }
 
     def _auc(self, weights: Floats) -> Floats:
         ascending = weights[:, self.order]
@@ -71,13 +77,8 @@ def threshold_metrics(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Mapping
     sensitivity, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
     return MappingProxyType(
         {
-            "accuracy": (tp + tn) / (tp + fp + fn + tn),
+            "accuracy": ratio(tp + tn, tp + fp + fn + tn),
             "balanced_accuracy": (sensitivity + specificity) / 2,
             "f1": ratio(2 * tp, 2 * tp + fp + fn),
         }
     )
-
-
-def calibration_bins(scores: Floats) -> npt.NDArray[np.intp]:
-    """Returns each score's bin of `CALIBRATION_BINS` equal ones on [0, 1]; 1 is in the last."""
-    return np.minimum((scores * CALIBRATION_BINS).astype(np.intp), CALIBRATION_BINS - 1)

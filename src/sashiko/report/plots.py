@@ -7,7 +7,8 @@ import numpy as np
 from markupsafe import Markup
 
 from sashiko.metrics.arrays import Floats, Ints
-from sashiko.metrics.quality import CalibrationBin, Confusion
+from sashiko.metrics.calibration import CalibrationBin
+from sashiko.metrics.quality import Confusion
 from sashiko.report.svg import (
     DARK,
     INK,
@@ -24,22 +25,20 @@ from sashiko.report.svg import (
 from sashiko.training.checkpoint import MetricLine
 
 _WIDTH = 440
-_Z = 1.959964  # two-sided 95 %
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
     """Draws how often rows of about the same score are positive.
 
     Args:
-        bins: of equal width; those without rows are left out, and one has rows.
+        bins: of about as many rows each, by ascending score; at least one.
 
     Returns:
         Each bin's share of positives with its Wilson 95 % interval, against the diagonal.
     """
-    filled = [part for part in bins if part.rows]
-    mean = np.array([part.mean_score for part in filled], dtype=np.float64)
-    share = np.array([part.positive_rate for part in filled], dtype=np.float64)
-    low, high = _wilson(share, np.array([part.rows for part in filled]))
+    mean = np.array([part.mean_score for part in bins])
+    share = np.array([part.positive_rate for part in bins])
+    low, high = [part.rate_low for part in bins], [part.rate_high for part in bins]
     with styled():
         figure = new_figure(width=_WIDTH, height=330)
         axes = axes_of(figure)
@@ -54,7 +53,7 @@ def calibration(bins: Sequence[CalibrationBin]) -> Markup:
         )
         axes.grid(True)
         said = "; ".join(f"{at:.2f}: {rate:.0%}" for at, rate in zip(mean, share, strict=True))
-        alt = f"Calibration: share of positives by mean score of {len(filled)} bins: {said}."
+        alt = f"Calibration: share of positives by mean score of {len(bins)} bins: {said}."
         return to_svg(figure, name="calibration", alt=alt)
 
 
@@ -173,10 +172,3 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
         if scored:
             alt += f"; validation loss {scored[-1][1]:.3f} at last"
         return to_svg(figure, name="learning", alt=f"{alt}.")
-
-
-def _wilson(share: Floats, rows: Ints) -> tuple[Floats, Floats]:
-    """Returns Wilson's 95 % interval of a share (Wilson 1927, JASA 22)."""
-    centre = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
-    half = _Z * np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / (1 + _Z**2 / rows)
-    return centre - half, centre + half

@@ -1,6 +1,7 @@
 """How good the model is, against what it has to beat."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from markupsafe import Markup
 
@@ -15,7 +16,9 @@ from sashiko.metrics.uncertainty import Estimate
 from sashiko.report import plots, words
 from sashiko.report.compare import comparison
 from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.leads import lead_table, worse_warnings
 from sashiko.report.predictions import Predictions, read_predictions
+from sashiko.report.slices import slice_tables
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
 
 _METRICS = {
@@ -23,12 +26,15 @@ _METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "f1": "F1",
+    "brier_score": "Brier score",
     "expected_calibration_error": "calibration error",
 }
 _MEANINGS = (
     "AUC: how often a positive row scores above a negative one. Balanced accuracy: the mean of the "
-    "two labels' shares predicted right. F1: of the positive label. Calibration error: how far "
-    "scores lie from shares of positives, lower is better. In brackets: 95 % bootstrap intervals."
+    "two labels' shares predicted right. F1: of the positive label. Brier score: mean squared "
+    "distance of score and label. Calibration error: how far scores lie from shares of positives, "
+    "the mean over 15 bins of about as many rows; biased upwards, the more the fewer rows there "
+    "are. Of both lower is better. In brackets: 95 % bootstrap intervals."
 )
 _OTHERS = {
     "majority": "majority: always the more frequent label",
@@ -43,21 +49,26 @@ def quality_section(evidence: Evidence) -> Section:
     found = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
     if isinstance(found, Missing):
         return Section("quality", title, absent=f"No figures. {found.why}")
+    name = partial(_model_name, found=found)
     models = {"this model": found.candidate} | {
-        _model_name(name, found): estimates for name, estimates in found.others.items()
+        name(other): estimates for other, estimates in found.others.items()
     }
     return Section(
         anchor="quality",
         title=title,
-        warnings=_warnings(found),
+        warnings=worse_warnings(found, name=name, metrics=_METRICS),
         statements=found.notes,
         facts=_facts(evidence, found),
-        tables=(_table(found, models),),
+        tables=(
+            _table(found, models),
+            lead_table(found, name=name, metrics=_METRICS),
+            *slice_tables(found.slices, metrics=_METRICS),
+        ),
         figures=(
             Figure("Against the others", _comparison(found),
                    "With 95 % intervals; one that does not show is narrower than its mark."),
-            Figure("Calibration", plots.calibration(found.calibration),
-                   "On the diagonal a score is a probability. Bars: 95 % intervals of each bin."),
+            Figure("Calibration", plots.calibration(found.calibration.curve),
+                   _calibration_caption(found)),
             _distribution(evidence, found),
             Figure("Confusion", plots.confusion(found.confusion, names=found.labels),
                    f"At the decision threshold of {found.threshold:.3f}."),
@@ -66,18 +77,30 @@ def quality_section(evidence: Evidence) -> Section:
     )  # fmt: skip
 
 
-def _warnings(found: Evaluation) -> tuple[str, ...]:
-    """Says first where a simpler or older model is better, beyond doubt, on the main metrics."""
-    said = []
-    for name, leads in found.leads.items():
-        metrics = [
-            _METRICS[metric] for metric in ("auc", "accuracy")
-            if (high := leads[metric].high) is not None and high < 0
-        ]  # fmt: skip
-        if metrics:
-            what = _model_name(name, found)
-            said.append(f"This model is worse on {' and '.join(metrics)} than {what}.")
-    return tuple(said)
+def _calibration_caption(found: Evaluation) -> str:
+    chance = found.calibration.error_by_chance
+    text = "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. "
+    if chance.value is None or chance.high is None:
+        return text
+    return text + (
+        f"Perfectly calibrated scores would show an error of {chance.value:.3f} on these rows, "
+        f"and up to {chance.high:.3f} by chance."
+    )
+
+
+def _temperature(found: Evaluation) -> tuple[Fact, ...]:
+    """Says what temperature scaling did, on the split that it was not fitted on."""
+    fit, before = found.calibration.temperature, found.calibration.before
+    if fit is None:
+        return ()
+    changes = [
+        f"{_METRICS[metric]} {words.estimate(old.value)} to {words.estimate(new.value)}"
+        for metric, old in before.items()
+        if old.value is not None and (new := found.candidate[metric]).value is not None
+    ]
+    kept = f"; left at 1: {fit.kept}" if fit.kept else ""
+    value = f"{fit.temperature:.3f}, fitted on validation{kept}; on test {', '.join(changes)}"
+    return (Fact("temperature", value),)
 
 
 def _comparison(found: Evaluation) -> Markup:
@@ -86,7 +109,7 @@ def _comparison(found: Evaluation) -> Markup:
     return comparison(_METRICS, models)
 
 
-def _model_name(name: str, found: Evaluation) -> str:
+def _model_name(name: str, *, found: Evaluation) -> str:
     if name == "champion" and found.champion is not None:
         return f"champion: version {found.champion.version}"
     return _OTHERS.get(name, name)
@@ -104,6 +127,7 @@ def _facts(evidence: Evidence, found: Evaluation) -> tuple[Fact, ...]:
     return (
         Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive"),
         Fact("decision threshold", f"{found.threshold:.3f}{how}; the same for everybody"),
+        *_temperature(found),
         Fact("intervals", f"95 %, from {found.bootstrap_replicates:,} resamples of the rows"),
     )
 

@@ -35,6 +35,7 @@ MEANINGS = {
     "accuracy": "share of rows predicted right",
     "balanced_accuracy": "mean of the two labels' shares predicted right",
     "f1": "F1 of the positive label",
+    "brier_score": "mean squared distance of score and label",
     "expected_calibration_error": "how far scores lie from shares of positives",
 }
 _SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than", "==": "exactly"}

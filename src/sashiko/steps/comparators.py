@@ -11,7 +11,7 @@ from sashiko.evaluation import ChampionRecord, Decision
 from sashiko.files import read_json, sha256_file
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.quality import choose_threshold, evaluate_scores
-from sashiko.recipe import EvaluateSection, ThresholdSection
+from sashiko.recipe_quality import EvaluateSection, ThresholdSection
 from sashiko.steps.baselines import MAJORITY_THRESHOLD, linear_scores, majority_scores
 from sashiko.steps.scored_splits import Split, score_splits
 from sashiko.yaml_models import Frozen, validate

@@ -4,13 +4,12 @@ An artifact for an accelerator is scored by the model that it was compiled from.
 
     python -m sashiko.steps.evaluate
 
-Reads Compile's artifact, Prepare's splits, Train's output and ResolveChampion's champion. Writes
-the predictions, every figure of the model's quality, the decision threshold, and the verdict of
-the gate `model-quality`.
+Reads Compile's artifact, Prepare's splits and slices, Train's output and ResolveChampion's
+champion. Writes the predictions, every figure of the model's quality, the decision threshold, and
+the verdict of the gate `model-quality`.
 """
 
 import argparse
-import io
 import sys
 import tarfile
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.arrays import Floats
 from sashiko.parquet import write_table
 from sashiko.paths import processing_input, processing_output
-from sashiko.recipe import EvaluateSection, QualitySection
+from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.sections import read_section
 from sashiko.splits import SPLITS
 from sashiko.steps.baselines import LINEAR, MAJORITY
@@ -42,9 +41,11 @@ from sashiko.steps.comparators import (
     read_champion,
 )
 from sashiko.steps.entry import run_step
-from sashiko.steps.figures import evaluate
+from sashiko.steps.figures import About, Scores, evaluate
 from sashiko.steps.scored_splits import Split, load_split, score_splits
+from sashiko.steps.slicing import read_slices
 from sashiko.training.checkpoint import MetricLine
+from sashiko.training.temperature import TEMPERATURE_FILE, TemperatureFit
 
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 _GATE = "model-quality"
@@ -57,7 +58,8 @@ def main() -> None:
     quality = read_section(QualitySection, "quality")
     splits = {name: load_split(processing_input(name)) for name in SPLITS}
     train, validation, test = (splits[name] for name in SPLITS)
-    curve = read_learning_curve(processing_input("training-output") / "output.tar.gz")
+    slices = read_slices(processing_input("slices"), keys=test.keys)
+    curve, temperature = read_training(processing_input("training-output") / "output.tar.gz")
 
     archive = processing_input("artifact") / ARTIFACT
     # No Neuron device or GPU is here: of an artifact for one, DeviceCheck bounds the difference.
@@ -84,14 +86,18 @@ def main() -> None:
 
     print("computing metrics and intervals", file=sys.stderr)
     evaluation = evaluate(
-        section, candidate, others, splits=splits, validation_scores=validation_scores,
-        decision=decision, labels=labels, champion=champion, curve=curve,
+        section,
+        Scores(splits=splits, slices=slices, candidate=candidate, validation=validation_scores,
+               others=others),
+        About(labels=labels, decision=decision, champion=champion, curve=curve,
+              temperature=temperature),
     )  # fmt: skip
     verdict = decide(
         gate=_GATE,
         checks=quality_checks(quality, evaluation.candidate, evaluation.leads),
         inputs={
-            name: sha256_tree(processing_input(name)) for name in ("artifact", "champion", *SPLITS)
+            name: sha256_tree(processing_input(name))
+            for name in ("artifact", "champion", "slices", *SPLITS)
         },
     )
     write_predictions(
@@ -102,11 +108,12 @@ def main() -> None:
     write_evaluation(evaluation, processing_output("metrics"))
     write_decision(decision, processing_output("decision"))
     write_verdict(verdict, processing_output("verdict"))
-    print(verdict.summary, file=sys.stderr)
+    for line in (*evaluation.notes, verdict.summary):
+        print(line, file=sys.stderr)
 
 
-def read_learning_curve(archive: Path) -> tuple[MetricLine, ...]:
-    """Reads Train's metrics from its `output.tar.gz`.
+def read_training(archive: Path) -> tuple[tuple[MetricLine, ...], TemperatureFit | None]:
+    """Reads Train's metrics from its `output.tar.gz`, and the temperature where it fitted one.
 
     Raises:
         InputError: if the archive is missing, damaged, or holds no metrics.
@@ -114,10 +121,14 @@ def read_learning_curve(archive: Path) -> tuple[MetricLine, ...]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             content = tar.extractfile("metrics.jsonl")
-            lines = io.TextIOWrapper(content, "utf-8").read().splitlines() if content else []
+            lines = content.read().decode().splitlines() if content else []
+            scaled = TEMPERATURE_FILE in tar.getnames()
+            fitted = tar.extractfile(TEMPERATURE_FILE) if scaled else None
+            temperature = fitted.read() if fitted else None
     except (OSError, EOFError, KeyError, tarfile.TarError) as error:
         raise InputError(f"{archive} holds no readable metrics.jsonl: {error}") from error
-    return tuple(MetricLine.model_validate_json(line) for line in lines)
+    curve = tuple(MetricLine.model_validate_json(line) for line in lines)
+    return curve, TemperatureFit.model_validate_json(temperature) if temperature else None
 
 
 def write_predictions(

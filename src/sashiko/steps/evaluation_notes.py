@@ -1,8 +1,9 @@
 """What a reader of the metrics must not miss, in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from sashiko.evaluation import Decision, Estimates
+from sashiko.evaluation import Calibration, Decision, Estimates, Slices
+from sashiko.metrics.standing import standing
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.steps.baselines import LINEAR, MAJORITY
 
@@ -16,15 +17,20 @@ _METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "f1": "F1",
+    "brier_score": "Brier score",
 }
 _FEW_ROWS = 3000
 _POOR_CALIBRATION = 0.1
+_BY_CHANCE = 0.025  # of intervals with 95 % lie below where there is no difference
 
 
 def plain_notes(
     *,
     leads: Mapping[str, Estimates],
+    minimum_effect: float,
     candidate: Estimates,
+    calibration: Calibration,
+    slices: Slices,
     decision: Decision,
     test_rows: int,
 ) -> tuple[str, ...]:
@@ -32,12 +38,15 @@ def plain_notes(
 
     Args:
         leads: name of a baseline or `champion` -> metric -> the candidate's lead on the test split.
+        minimum_effect: the least lead that is called better.
         candidate: its metrics on the test split.
+        calibration: what temperature scaling did to them, and what chance shows.
+        slices: the candidate on parts of the test split.
         decision: the threshold.
         test_rows: of the test split.
     """
     notes = [
-        _compare(name, metric, lead[metric])
+        _compare(name, metric, lead[metric], minimum_effect)
         for name, lead in leads.items()
         for metric in ("auc", "accuracy")
     ]
@@ -48,26 +57,62 @@ def plain_notes(
             f"The threshold {decision.threshold:.3f} maximises {_METRICS[decision.metric]} on the "
             "validation split; the test split had no part in it."
         )
-    error = candidate["expected_calibration_error"].value
-    if error is not None and error > _POOR_CALIBRATION:
-        notes.append(
-            f"Scores are off by {error:.2f} on average: rank by them, but do not read them as "
-            "probabilities. Reweighing, where a recipe uses it, does this by design."
-        )
+    notes += _of_calibration(candidate["expected_calibration_error"], calibration)
+    notes += _of_slices(slices)
     if test_rows < _FEW_ROWS:
         notes.append(f"The test split has {test_rows:,} rows only: the intervals are wide.")
     return tuple(notes)
 
 
-def _compare(name: str, metric: str, lead: Estimate) -> str:
+def _compare(name: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
     other, word = _MODELS[name], _METRICS[metric]
     if lead.value is None or lead.low is None or lead.high is None:
-        return f"{word} against {other} cannot be compared on this test split."
-    if lead.low > 0:
-        interval = f"by {lead.value:.3f} [{lead.low:.3f}, {lead.high:.3f}]"
-        return f"The fine-tuned model beats {other} on {word} {interval}."
-    if lead.high < 0:
-        interval = f"by {-lead.value:.3f} [{-lead.high:.3f}, {-lead.low:.3f}]"
-        return f"{other[0].upper()}{other[1:]} beats the fine-tuned model on {word} {interval}."
-    interval = f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]"
-    return f"On {word} the fine-tuned model and {other} cannot be told apart: {interval}."
+        return f"On {word} the fine-tuned model and {other} cannot be compared on this test split."
+    by = f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]"
+    said = {
+        "better": "is better than",
+        "no worse": f"is no worse (within {minimum_effect:g}) and not shown to be better than",
+        "worse": "is worse than",
+        "not shown to be better": "is not shown to be better than",
+    }[standing(lead, minimum_effect=minimum_effect)]
+    return f"On {word} the fine-tuned model {said} {other}: {by}."
+
+
+def _of_calibration(error: Estimate, found: Calibration) -> Iterator[str]:
+    if error.value is None:
+        return
+    fit = found.temperature
+    if fit is not None and fit.kept:
+        yield f"Temperature scaling left the scores as they are: {fit.kept}."
+    elif fit is not None:
+        before = found.before["expected_calibration_error"].value
+        yield (
+            f"Logits are divided by {fit.temperature:.3f}, fitted on the validation split; on the "
+            f"test split the calibration error was {before:.3f} before and is {error.value:.3f} "
+            "after."
+        )
+    if found.error_by_chance.high is not None and error.value <= found.error_by_chance.high:
+        yield (
+            f"The calibration error of {error.value:.3f} is no more than chance makes of perfectly "
+            f"calibrated scores on these rows (up to {found.error_by_chance.high:.3f})."
+        )
+    elif error.value > _POOR_CALIBRATION:
+        yield (
+            f"Scores are off by {error.value:.2f} on average: rank by them, but do not read them "
+            "as probabilities. Reweighing, where a recipe uses it, does this by design; "
+            "`train.calibration: temperature` may help."
+        )
+
+
+def _of_slices(slices: Slices) -> Iterator[str]:
+    judged = slices.judged
+    if not judged:
+        return
+    worst, word = judged[0], _METRICS[slices.metric]
+    value, apart = worst.metrics[slices.metric].value, worst.differences[slices.metric]
+    yield (
+        f"Worst of {len(judged)} slices by {word}: {worst.column} = {worst.value}, {value:.3f} on "
+        f"{worst.rows:,} rows, {apart.value:+.3f} [{apart.low:+.3f}, {apart.high:+.3f}] against "
+        f"all rows. {len(slices.worse)} of the {len(judged)} lie below by their whole interval; "
+        f"about {_BY_CHANCE * len(judged):.1f} would by chance, as each is another look."
+    )

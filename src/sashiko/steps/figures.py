@@ -1,78 +1,135 @@
 """Every figure of a model's quality, from scores alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sashiko.evaluation import ChampionRecord, Decision, Estimates, Evaluation
-from sashiko.metrics.arrays import Floats
-from sashiko.metrics.quality import calibration, confusion, difference, evaluate_scores
-from sashiko.recipe import EvaluateSection
+from sashiko.evaluation import Calibration, ChampionRecord, Decision, Estimates, Evaluation
+from sashiko.metrics.arrays import Floats, Ints
+from sashiko.metrics.calibration import error_by_chance, reliability_curve, without_temperature
+from sashiko.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.recipe_quality import EvaluateSection
 from sashiko.steps.comparators import Scored
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.scored_splits import Split
+from sashiko.steps.slice_figures import slice_figures
+from sashiko.steps.slicing import Slice
 from sashiko.training.checkpoint import MetricLine
+from sashiko.training.temperature import TemperatureFit
+
+_CALIBRATION = ("expected_calibration_error", "brier_score")
 
 
-def evaluate(
-    section: EvaluateSection,
-    candidate: Scored,
-    others: Mapping[str, Scored],
-    *,
-    splits: Mapping[str, Split],
-    validation_scores: Floats,
-    decision: Decision,
-    labels: tuple[str, str],
-    champion: ChampionRecord | None,
-    curve: tuple[MetricLine, ...],
-) -> Evaluation:
-    """Computes every figure; all intervals of a split rest on the same resamples.
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What is measured.
 
-    Args:
-        section: size and seed of the bootstrap.
-        candidate: its scores of the test split, and the decision threshold.
-        others: `majority`, `tfidf_logistic_regression` and perhaps `champion`, likewise.
+    Attributes:
         splits: train, validation and test.
-        validation_scores: the candidate's.
-        decision: how the threshold came about.
+        slices: of the test split.
+        candidate: its scores of the test split, and the decision threshold.
+        validation: its scores of the validation split.
+        others: `majority`, `tfidf_logistic_regression` and perhaps `champion` on the test split.
+    """
+
+    splits: Mapping[str, Split]
+    slices: Sequence[Slice]
+    candidate: Scored
+    validation: Floats
+    others: Mapping[str, Scored]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What is told beside the figures.
+
+    Attributes:
         labels: the negative and the positive one.
+        decision: how the threshold came about.
         champion: which version that is.
         curve: Train's metrics.
+        temperature: what Train fitted, where the recipe asks for it.
     """
-    test, validation = splits["test"], splits["validation"]
-    replicates, seed = section.bootstrap_replicates, section.seed
 
-    def metrics(split: Split, model: Scored) -> Estimates:
-        return evaluate_scores(
-            split.labels, model.scores, threshold=model.threshold, replicates=replicates, seed=seed
-        )
+    labels: tuple[str, str]
+    decision: Decision
+    champion: ChampionRecord | None
+    curve: tuple[MetricLine, ...]
+    temperature: TemperatureFit | None
 
-    leads = {
-        name: difference(
-            test.labels,
-            candidate.scores,
-            other.scores,
-            threshold=candidate.threshold,
-            other_threshold=other.threshold,
-            replicates=replicates,
-            seed=seed,
-        )
-        for name, other in others.items()
-    }
-    on_test = metrics(test, candidate)
+
+def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluation:
+    """Computes every figure; all intervals of a split rest on the same resamples."""
+    test, validation = found.splits["test"], found.splits["validation"]
+    candidate, others = found.candidate, found.others
+    on_test = _metrics(section, test.labels, candidate)
+    leads = {name: _lead(section, test.labels, candidate, other) for name, other in others.items()}
+    calibration = _calibration(section, test.labels, candidate, about.temperature)
+    slices = slice_figures(section, test.labels, candidate, found.slices)
     return Evaluation(
-        splits={name: split.count for name, split in splits.items()},
-        labels=labels,
+        splits={name: split.count for name, split in found.splits.items()},
+        labels=about.labels,
         threshold=candidate.threshold,
-        bootstrap_replicates=replicates,
+        bootstrap_replicates=section.bootstrap_replicates,
         candidate=on_test,
-        validation=metrics(validation, Scored(validation_scores, candidate.threshold)),
-        others={name: metrics(test, other) for name, other in others.items()},
+        validation=_metrics(
+            section, validation.labels, Scored(found.validation, candidate.threshold)
+        ),
+        others={name: _metrics(section, test.labels, other) for name, other in others.items()},
         thresholds={name: other.threshold for name, other in others.items()},
         leads=leads,
-        champion=champion,
+        minimum_effect=section.minimum_effect,
+        champion=about.champion,
         confusion=confusion(test.labels, candidate.scores, threshold=candidate.threshold),
-        calibration=tuple(calibration(test.labels, candidate.scores)),
-        learning_curve=curve,
+        calibration=calibration,
+        slices=slices,
+        learning_curve=about.curve,
         notes=plain_notes(
-            leads=leads, candidate=on_test, decision=decision, test_rows=len(test.keys)
+            leads=leads,
+            minimum_effect=section.minimum_effect,
+            candidate=on_test,
+            calibration=calibration,
+            slices=slices,
+            decision=about.decision,
+            test_rows=len(test.keys),
         ),
+    )
+
+
+def _metrics(section: EvaluateSection, labels: Ints, model: Scored) -> Estimates:
+    return evaluate_scores(
+        labels,
+        model.scores,
+        threshold=model.threshold,
+        replicates=section.bootstrap_replicates,
+        seed=section.seed,
+    )
+
+
+def _lead(section: EvaluateSection, labels: Ints, candidate: Scored, other: Scored) -> Estimates:
+    return difference(
+        labels,
+        candidate.scores,
+        other.scores,
+        threshold=candidate.threshold,
+        other_threshold=other.threshold,
+        replicates=section.bootstrap_replicates,
+        seed=section.seed,
+    )
+
+
+def _calibration(
+    section: EvaluateSection, labels: Ints, candidate: Scored, fit: TemperatureFit | None
+) -> Calibration:
+    before: Estimates = {}
+    if fit is not None:
+        scores = without_temperature(candidate.scores, fit.temperature)
+        unscaled = _metrics(section, labels, Scored(scores, candidate.threshold))
+        before = {name: unscaled[name] for name in _CALIBRATION}
+    return Calibration(
+        curve=tuple(reliability_curve(labels, candidate.scores)),
+        error_by_chance=error_by_chance(
+            candidate.scores, replicates=section.bootstrap_replicates, seed=section.seed
+        ),
+        temperature=fit,
+        before=before,
     )

@@ -3,7 +3,8 @@
     python -m sashiko.steps.prepare
 
 Inputs `config` (contract, data, text) and `data` (the snapshot); outputs `train`, `validation`,
-`test` (each `data.parquet`) and `meta` (`split.json`).
+`test` (each `data.parquet`), `slices` (the test rows' columns, by which Evaluate looks at parts of
+them) and `meta` (`split.json`).
 """
 
 import argparse
@@ -39,6 +40,7 @@ from sashiko.steps.training_rows import (
     assemble_texts,
     label_classes,
     needed_columns,
+    slice_columns,
     template_columns,
 )
 
@@ -72,6 +74,9 @@ def main() -> None:
         part = rows.take(pa.array(chosen)).sort_by("key")
         write_table(processing_output(name) / "data.parquet", part)
         print(f"{name}: {len(chosen):,} rows", file=sys.stderr)
+    seen = table.select(slice_columns(contract)).append_column("key", keys)
+    tested = seen.take(pa.array(members["test"])).sort_by("key")
+    write_table(processing_output("slices") / "data.parquet", tested)
 
     meta = SplitMeta(
         kind=contract.split.kind,

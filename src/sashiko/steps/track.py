@@ -40,21 +40,36 @@ def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str,
 
 
 def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Flattens the figures of the test split: `<model>.<metric>`, with `.low` and `.high`."""
-    models = {"candidate": evaluation.candidate, **evaluation.others}
+    """Flattens the figures of the test split, each with its ends `.low` and `.high`.
+
+    Returns:
+        `<model>.<metric>`, `lead_over.<model>.<metric>`, `before_temperature.<metric>` and
+        `slice.<column>.<value>.<metric>`, the last of the metric that slices are ordered by; and
+        `calibration_error_by_chance`, `temperature`, `threshold`.
+    """
+    found = evaluation.calibration
+    metric = evaluation.slices.metric
+    groups = {"candidate": evaluation.candidate, **evaluation.others}
+    groups |= {f"lead_over.{model}": leads for model, leads in evaluation.leads.items()}
+    groups["before_temperature"] = found.before
+    groups |= {
+        f"slice.{item.column}.{_allowed(item.value)}": {metric: item.metrics[metric]}
+        for item in evaluation.slices.judged
+    }
     parts = {
-        f"{model}.{metric}{suffix}": value
-        for model, estimates in models.items()
-        for metric, estimate in estimates.items()
+        f"{group}.{name}{suffix}": value
+        for group, estimates in groups.items()
+        for name, estimate in estimates.items()
         for suffix, value in (
             ("", estimate.value),
             (".low", estimate.low),
             (".high", estimate.high),
         )
     }
-    return {key: value for key, value in parts.items() if value is not None} | {
-        "threshold": evaluation.threshold
-    }
+    parts["calibration_error_by_chance"] = found.error_by_chance.value
+    parts["temperature"] = found.temperature.temperature if found.temperature else None
+    parts["threshold"] = evaluation.threshold
+    return {key: value for key, value in parts.items() if value is not None}
 
 
 def bias_metrics() -> dict[str, float]:

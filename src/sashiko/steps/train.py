@@ -3,9 +3,10 @@
     python -m sashiko.steps.train
 
 A SageMaker training job: channels `train`, `validation`, `weights`, `model` and `meta`;
-hyperparameters as strings; the model goes to `/opt/ml/model`, `metrics.jsonl` to
-`/opt/ml/output/data`. Killed at any time, it resumes from `/opt/ml/checkpoints` and ends with the
-same bytes; a checkpoint is removed once the training is complete.
+hyperparameters as strings; the model goes to `/opt/ml/model`, `metrics.jsonl` and, where the
+recipe asks for it, the fitted `temperature.json` to `/opt/ml/output/data`. Killed at any time, it
+resumes from `/opt/ml/checkpoints` and ends with the same bytes; a checkpoint is removed once the
+training is complete.
 """
 
 import argparse
@@ -38,6 +39,8 @@ from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import attention, best_device, repeatable, uses_bf16
 from sashiko.training.model import load_classifier, load_tokenizer, save_model
+from sashiko.training.scoring import margins
+from sashiko.training.temperature import scale_to_validation, write_temperature
 from sashiko.yaml_models import validate
 
 
@@ -90,6 +93,12 @@ def main() -> None:
         except Stopped as stopped:
             sys.exit(128 + stopped.signal)
 
+    if settings.calibration == "temperature":
+        # In float32, as the artifact will compute, whatever the training did.
+        found = margins(model, validation, pad=tokenizer.pad_token_id)
+        fit = scale_to_validation(model, validation.labels, found)
+        write_temperature(fit, output_data_dir())
+        say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
     save_model(model, tokenizer, model_dir())
     write_metrics(lines, output_data_dir() / "metrics.jsonl")
     store.remove()

@@ -35,9 +35,23 @@ def template_columns(contract: Contract, template: str) -> tuple[str, ...]:
     return columns
 
 
+def slice_columns(contract: Contract) -> list[str]:
+    """Returns the columns that a model may be sliced by: all of the view but key and label.
+
+    None is sensitive: by those, bias is judged, in steps that see no model.
+    """
+    view = contract.view_columns("training")
+    return [c.name for c in view if c.name not in (contract.key, contract.label.column)]
+
+
 def needed_columns(contract: Contract, columns: Sequence[str]) -> list[str]:
-    """Returns what Prepare reads of the snapshot: key, label, `columns`, and the split's time."""
-    needed = [contract.key, contract.label.column, *columns]
+    """Returns what Prepare reads of the snapshot, each column once.
+
+    Args:
+        contract: the data contract.
+        columns: what the texts are made of.
+    """
+    needed = [contract.key, contract.label.column, *columns, *slice_columns(contract)]
     if isinstance(contract.split, TimeSplit):
         needed.append(contract.split.column)
     return list(dict.fromkeys(needed))

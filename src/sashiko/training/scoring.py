@@ -1,11 +1,12 @@
 """How good the model is on the validation split."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
+from sashiko.metrics.arrays import Floats
 from sashiko.metrics.scored import Scored
 from sashiko.training.batches import collate, ordered_batches
 from sashiko.training.examples import Examples
@@ -33,19 +34,38 @@ def score(
     Returns:
         The mean unweighted loss, and the area under the ROC curve.
     """
+    found = margins(model, examples, pad=pad, autocast=autocast, after_batch=after_batch)
+    losses = np.logaddexp(0, np.where(examples.labels == 1, -found, found))
+    once = np.ones((1, len(found)))
+    auc = Scored.of(examples.labels, _probabilities(found), threshold=0.5).metrics(once)["auc"]
+    return float(losses.mean()), float(auc[0])
+
+
+def margins(
+    model: Any,
+    examples: Examples,
+    *,
+    pad: int,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+    after_batch: Callable[[], None] = lambda: None,
+) -> Floats:
+    """Returns each row's logit of the positive class minus that of the negative one, float64.
+
+    The arguments are those of `score`.
+    """
     import torch
-    from torch.nn.functional import cross_entropy
 
     model.eval()
-    scores = np.empty(len(examples.labels))
-    losses = np.empty(len(examples.labels))
+    found = np.empty(len(examples.labels))
     for rows in ordered_batches(examples.lengths, batch_size=_ROWS):
         batch = collate(examples, rows, pad=pad, device=model.device)
         with torch.inference_mode(), autocast():
-            logits = model(**batch.inputs).logits.float()
-            losses[rows] = cross_entropy(logits, batch.labels, reduction="none").cpu().numpy()
-        scores[rows] = logits.softmax(-1)[:, 1].cpu().numpy()
+            logits = model(**batch.inputs).logits.double()
+        found[rows] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
         after_batch()
-    once = np.ones((1, len(scores)))
-    auc = Scored.of(examples.labels, scores, threshold=0.5).metrics(once)["auc"]
-    return float(losses.mean()), float(auc[0])
+    return found
+
+
+def _probabilities(found: Floats) -> Floats:
+    scores: Floats = np.exp(-np.logaddexp(0, -found))
+    return scores

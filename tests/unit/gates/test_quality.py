@@ -5,7 +5,7 @@ import pytest
 from sashiko.gates.quality import quality_checks
 from sashiko.gates.verdict import Check, decide
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe import QualitySection
+from sashiko.recipe_quality import QualitySection
 
 MEASURED = {
     "auc": Estimate(value=0.82, low=0.80, high=0.84),

@@ -6,7 +6,6 @@ from sklearn import metrics as oracle
 
 from sashiko.metrics.quality import (
     METRICS,
-    calibration,
     choose_threshold,
     confusion,
     difference,
@@ -32,6 +31,7 @@ def test_values_equal_those_of_scikit_learn(digits: int | None) -> None:
     )
     assert measured["f1"].value == pytest.approx(oracle.f1_score(labels, predicted))
     assert measured["auc"].value == pytest.approx(oracle.roc_auc_score(labels, scores))
+    assert measured["brier_score"].value == pytest.approx(oracle.brier_score_loss(labels, scores))
 
 
 def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
@@ -45,20 +45,6 @@ def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
     assert [measured.low, measured.high] == pytest.approx(
         np.quantile(slow, [0.025, 0.975]), abs=0.006
     )
-
-
-def test_calibration_error_is_the_mean_gap_of_the_bins() -> None:
-    labels = np.array([0, 1, 1, 1], dtype=np.int64)
-    scores = np.array([0.01, 0.02, 0.99, 1.0])
-    # first bin: mean .015 against .5; last bin: mean .995 against 1; two rows each
-    expected = (0.485 + 0.005) / 2
-    measured = evaluate_scores(labels, scores, threshold=0.5, replicates=100, seed=0)
-    assert measured["expected_calibration_error"].value == pytest.approx(expected)
-    bins = calibration(labels, scores)
-    assert [item.rows for item in bins] == [2, *[0] * 13, 2]
-    assert (bins[0].mean_score, bins[0].positive_rate) == pytest.approx((0.015, 0.5))
-    assert bins[7].mean_score is None
-    assert (bins[0].low, bins[-1].high) == (0, 1)
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,16 +8,28 @@ import pyarrow as pa
 import yaml
 
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
-from sashiko.evaluation import Decision, Evaluation, SplitCount, write_decision, write_evaluation
+from sashiko.evaluation import (
+    Calibration,
+    Decision,
+    Evaluation,
+    SplitCount,
+    write_decision,
+    write_evaluation,
+)
 from sashiko.files import write_json
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.quality import quality_checks
 from sashiko.gates.verdict import Check, decide, write_verdict
-from sashiko.metrics.quality import calibration, confusion, difference, evaluate_scores
+from sashiko.metrics.calibration import error_by_chance, reliability_curve
+from sashiko.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.parquet import write_table
 from sashiko.recipe import Recipe, load_recipe
+from sashiko.recipe_quality import EvaluateSection
 from sashiko.splits import SplitMeta, SplitSummary
+from sashiko.steps.comparators import Scored
+from sashiko.steps.slice_figures import slice_figures
+from sashiko.steps.slicing import slices_of
 from sashiko.training.checkpoint import MetricLine
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.report.folders import RunFolder
@@ -200,6 +212,7 @@ def _evaluated(
     truth = np.arange(ROWS) % 5 // 3
     scores = np.clip(0.35 + 0.3 * truth + random.normal(0, 0.15, ROWS), 0, 1)
     other = np.clip(0.5 + linear * (truth - 0.5) + random.normal(0, 0.3, ROWS), 0, 1)
+    section = EvaluateSection(bootstrap_replicates=100)
     resamples = {"threshold": 0.5, "replicates": 100, "seed": 0}
     metrics = evaluate_scores(truth, scores, **resamples)
     lead = difference(truth, scores, other, threshold=0.5, other_threshold=0.5, replicates=100,
@@ -215,9 +228,19 @@ def _evaluated(
             others={"tfidf_logistic_regression": evaluate_scores(truth, other, **resamples)},
             thresholds={"tfidf_logistic_regression": 0.5},
             leads={"tfidf_logistic_regression": lead},
+            minimum_effect=section.minimum_effect,
             champion=None,
             confusion=confusion(truth, scores, threshold=0.5),
-            calibration=tuple(calibration(truth, scores)),
+            calibration=Calibration(
+                curve=tuple(reliability_curve(truth, scores)),
+                error_by_chance=error_by_chance(scores, replicates=100, seed=0),
+                temperature=None,
+                before={},
+            ),
+            slices=slice_figures(section, truth, Scored(scores, 0.5), slices_of(pa.table({
+                "branch": ["east", "west"] * (ROWS // 2), "pages": list(range(ROWS)),
+                "shelf": ["rare"] * 20 + ["common"] * (ROWS - 20),
+            }))),
             learning_curve=(
                 MetricLine(step=10, epoch=1, train_loss=0.7, learning_rate=1e-4),
                 MetricLine(step=20, epoch=1, train_loss=0.5, learning_rate=1e-5,

@@ -107,6 +107,18 @@ def test_a_group_of_few_rows_reads_as_too_few_to_judge(registered):
     assert f"{row} judge" in registered.text("fairness")
 
 
+def test_calibration_slices_and_leads_are_told_in_words(registered):
+    quality = registered.text("quality")
+    assert "Perfectly calibrated scores would show an error of" in quality
+    assert "share of positives by mean score of 15 bins" in pictures(registered, "quality")[1]
+    assert "Worst slices slice rows positive balanced accuracy" in quality
+    assert "branch = west 200 40.0 %" in quality
+    assert "shelf = rare 20 40.0 % too few to judge" in quality
+    assert "by chance alone" in quality
+    assert "linear: TF-IDF and logistic regression AUC" in quality
+    assert re.search(r"AUC [-\d.]+ \[[-\d.]+, [-\d.]+\] (✓|=|\?) ", quality)
+
+
 def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_path):
     page = page_of(runs.blocked(tmp_path))
     decision = page.text("decision")
@@ -211,7 +223,7 @@ def test_a_linear_baseline_that_wins_is_said_first(tmp_path, registered):
     page = page_of(runs.registered(tmp_path, linear=3.0))
     worse = "This model is worse on AUC and accuracy than linear: TF-IDF and logistic regression."
     assert page.text("quality").startswith(f"Quality {worse}")
-    assert "is worse" not in registered.text("quality")
+    assert "This model is worse" not in registered.text("quality")
 
 
 def test_without_a_bias_gate_the_page_says_not_judged(tmp_path, registered):

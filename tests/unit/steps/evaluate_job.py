@@ -18,26 +18,36 @@ GATES = [
 ]
 
 
-def lay_out(root: Path, *, threshold=None, gates=GATES, artifact=None) -> Path:
+def lay_out(
+    root: Path, *, threshold=None, gates=GATES, artifact=None, temperature=None, **section
+) -> Path:
     """Writes a job's inputs below `root`; the champion is left to the caller."""
     inputs = root / "processing" / "input"
     (inputs / "config").mkdir(parents=True)
-    section = {"bootstrap_replicates": 100, "threshold": threshold or {}}
+    section = {"bootstrap_replicates": 100, "threshold": threshold or {}} | section
     (inputs / "config" / "evaluate.json").write_text(json.dumps(section))
     (inputs / "config" / "quality.json").write_text(json.dumps({"gates": gates}))
     for name, rows in (("train", 40), ("validation", 80), ("test", 120)):
         write_split(inputs / name / "data.parquet", name=name, rows=rows)
+    write_slices(inputs / "slices" / "data.parquet", desk=["north", "south", "west"] * 40)
     archive = artifact or build_artifact(root / "built")
     (inputs / "artifact").mkdir()
     (inputs / "artifact" / "model.tar.gz").write_bytes(archive.read_bytes())
     (inputs / "training-output").mkdir()
     with tarfile.open(inputs / "training-output" / "output.tar.gz", "w:gz") as tar:
-        line = json.dumps(CURVE).encode()
-        member = tarfile.TarInfo("metrics.jsonl")
-        member.size = len(line)
-        tar.addfile(member, io.BytesIO(line))
+        add(tar, "metrics.jsonl", CURVE)
+        if temperature:
+            add(tar, "temperature.json", temperature)
     champion(root, None)
     return inputs
+
+
+def add(tar: tarfile.TarFile, name: str, content) -> None:
+    """Adds a JSON file."""
+    data = json.dumps(content).encode()
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
 
 
 def write_split(path: Path, *, name: str, rows: int) -> None:
@@ -48,6 +58,13 @@ def write_split(path: Path, *, name: str, rows: int) -> None:
     labels = [int(n % 4 < positive) ^ int(n % 10 == 0) for n in range(rows)]
     keys = [f"{name}-{n:04}" for n in range(rows)]
     pq.write_table(pa.table({"key": keys, "text": texts, "label": labels}), path)
+
+
+def write_slices(path: Path, *, first: int = 0, **columns: list[str]) -> None:
+    """Writes columns of the test rows, from row number `first` on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keys = [f"test-{first + n:04}" for n in range(len(next(iter(columns.values()))))]
+    pq.write_table(pa.table({**columns, "key": keys}), path)
 
 
 def champion(root: Path, record, archive: Path | None = None) -> None:

@@ -8,6 +8,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation import read_decision, read_evaluation
 from sashiko.files import sha256_file
 from sashiko.gates.verdict import read_verdict
+from sashiko.metrics.quality import evaluate_scores
 from sashiko.steps import evaluate
 from tests.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps import evaluate_job
@@ -101,8 +102,8 @@ def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp
     assert not verdict.passed
     assert verdict.summary.startswith("model-quality: 1 of 2 checks failed")
     assert found.candidate["auc"].value < 0.3
-    note = next(note for note in found.notes if "beats the fine-tuned model on AUC" in note)
-    assert note.startswith("Always answering with the more frequent label")
+    note = next(note for note in found.notes if note.startswith("On AUC"))
+    assert "is worse than always answering with the more frequent label" in note
 
 
 def record_of(archive, **changes):
@@ -118,7 +119,7 @@ def test_a_better_champion_closes_the_gate(root, tmp_path) -> None:
     assert found.champion.version == 3
     assert found.leads["champion"]["auc"].high < 0
     assert "auc lead over champion" in verdict.summary
-    assert any(note.startswith("The champion beats the fine-tuned model") for note in found.notes)
+    assert any("On AUC the fine-tuned model is worse than the champion" in n for n in found.notes)
 
 
 def test_the_champion_itself_is_not_scored_again_but_keeps_its_threshold(root, capsys) -> None:
@@ -129,6 +130,90 @@ def test_the_champion_itself_is_not_scored_again_but_keeps_its_threshold(root, c
     assert found.leads["champion"]["auc"].value == 0
     assert found.others["champion"]["f1"].value == 0
     assert "champion: scored" not in capsys.readouterr().err
+
+
+def test_identical_models_are_not_shown_to_be_better_and_no_worse(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    archive = inputs / "artifact" / "model.tar.gz"
+    evaluate_job.champion(root, record_of(archive), archive)
+    _, decision, _ = run(root)
+    evaluate_job.champion(root, record_of(archive, threshold=decision.threshold), archive)
+    found, _, verdict = run(root)
+    (note,) = (n for n in found.notes if n.startswith("On AUC") and "the champion" in n)
+    assert "is no worse (within 0.005) and not shown to be better than the champion" in note
+    lead = found.leads["champion"]["accuracy"]
+    assert (lead.value, lead.low, lead.high) == (0, 0, 0)
+    assert verdict.passed
+
+
+def test_a_lead_below_the_minimum_effect_is_not_called_better(root, capsys) -> None:
+    evaluate_job.lay_out(root, minimum_effect=0.9)
+    found, _, _ = run(root)
+    assert found.leads["majority"]["auc"].low > 0
+    (note,) = (n for n in found.notes if n.startswith("On AUC") and "frequent label" in n)
+    assert "no worse (within 0.9) and not shown to be better" in note
+    assert note in capsys.readouterr().err
+
+
+def test_slices_come_with_their_support_the_worst_first(root) -> None:
+    inputs = evaluate_job.lay_out(root, slices={"metric": "accuracy", "minimum_rows": 30})
+    desks = ["north" if n % 4 in (0, 3) else "south" for n in range(120)]
+    rare = ["a" if n < 20 else "b" for n in range(120)]
+    evaluate_job.write_slices(inputs / "slices" / "data.parquet", desk=desks, rare=rare)
+    slices = run(root)[0].slices
+    assert [(item.column, item.value) for item in slices.figures] == [
+        ("desk", "south"), ("rare", "b"), ("desk", "north"), ("rare", "a"),
+    ]  # fmt: skip
+    worst, _, best, few = slices.figures
+    south = [n for n in range(120) if n % 4 in (1, 2)]
+    assert (worst.rows, worst.positives) == (60, sum(label_of(n) for n in south))
+    assert worst.differences["accuracy"].high < 0 < best.differences["accuracy"].low
+    assert few.rows == 20
+    assert not few.metrics
+    assert [item.value for item in slices.worse] == ["south"]
+    (note,) = (n for n in run(root)[0].notes if n.startswith("Worst of 3 slices by accuracy"))
+    assert "desk = south" in note
+    assert "60 rows" in note
+    assert "by chance" in note
+
+
+def label_of(row: int) -> int:
+    return int(row % 4 < 2) ^ int(row % 10 == 0)
+
+
+def test_the_slices_of_another_split_are_refused(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    evaluate_job.write_slices(inputs / "slices" / "data.parquet", first=1, desk=["a", "b"] * 60)
+    with pytest.raises(InputError, match="not of the rows of the test split"):
+        evaluate.main()
+
+
+def test_a_temperature_is_told_with_the_calibration_before_and_after(root) -> None:
+    fit = {"temperature": 3.0, "validation_loss_before": 0.9, "validation_loss_after": 0.6}
+    evaluate_job.lay_out(root, temperature=fit)
+    found, _, _ = run(root)
+    before, after = found.calibration.before, found.candidate
+    assert found.calibration.temperature.temperature == 3
+    # The artifact's scores are the scaled ones: without it they are three times as sure.
+    test = [row for row in predictions(root) if row["split"] == "test"]
+    labels, scores = (np.array([row[name] for row in test]) for name in ("label", "score"))
+    odds = (scores / (1 - scores)) ** 3
+    error = "expected_calibration_error"
+    unscaled = evaluate_scores(labels, odds / (1 + odds), threshold=0.5, replicates=100, seed=0)
+    assert before[error].value == pytest.approx(unscaled[error].value)
+    assert before["brier_score"].value == pytest.approx(unscaled["brier_score"].value)
+    assert before[error].value != pytest.approx(after[error].value)
+    (note,) = (n for n in found.notes if n.startswith("Logits are divided by 3.000"))
+    assert f"was {before[error].value:.3f} before and is {after[error].value:.3f} after" in note
+
+
+def test_without_a_temperature_there_is_no_before(root) -> None:
+    evaluate_job.lay_out(root)
+    found, _, _ = run(root)
+    assert found.calibration.temperature is None
+    assert found.calibration.before == {}
+    assert found.calibration.error_by_chance.value > 0
+    assert sum(item.rows for item in found.calibration.curve) == 120
 
 
 def test_a_champion_that_was_changed_or_answers_otherwise_is_refused(root, tmp_path) -> None:

@@ -30,6 +30,8 @@ def _rows(count: int = 300, **changes: list[Any]) -> pa.Table:
     columns: dict[str, Any] = {
         "loan_id": [f"k{i:03}" for i in range(count)],
         "lent_at": pa.array([_DAYS[i % 30] for i in range(count)], pa.timestamp("us", tz="UTC")),
+        "pages": list(range(count)),
+        "price": [i / 4 for i in range(count)],
         "title": [f"Book {i}" for i in range(count)],
         "late": ["yes" if i % 3 else "no" for i in range(count)],
     }
@@ -102,7 +104,7 @@ def test_a_time_split_cuts_at_midnight_utc(run: Run) -> None:
     moments = [dt.datetime(2025, 1, 10, 23, 59, 59), dt.datetime(2025, 1, 11)]
     moments += [dt.datetime(2025, 1, 20, 23, 59, 59), dt.datetime(2025, 1, 21)]
     rows = _rows(8, lent_at=[m.replace(tzinfo=dt.UTC) for m in moments for _ in "ab"])
-    output = run(rows.set_column(3, "late", [["yes", "no"] * 4]), split=_BY_TIME)
+    output = run(rows.set_column(5, "late", [["yes", "no"] * 4]), split=_BY_TIME)
     keys = [_read(output, name)["key"].to_pylist() for name in SPLITS]
     assert keys == [["k000", "k001"], ["k002", "k003", "k004", "k005"], ["k006", "k007"]]
 
@@ -209,3 +211,14 @@ def test_a_truncated_snapshot_is_named(run: Run, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"data\.parquet is not a whole Parquet file"):
         prepare.main()
+
+
+def test_the_test_rows_columns_are_handed_on_and_none_of_them_is_sensitive(run: Run) -> None:
+    rows = _rows().append_column("age", pa.array(["young", "old"] * 150))
+    output = run(rows)
+    slices = pq.read_table(output / "slices" / "data.parquet")
+    assert slices["key"].to_pylist() == _read(output, "test")["key"].to_pylist()
+    assert set(slices.column_names) == {"key", "lent_at", "pages", "price", "title"}
+    numbers = [int(key[1:]) for key in slices["key"].to_pylist()]
+    assert slices["pages"].to_pylist() == numbers
+    assert slices["price"].to_pylist() == [number / 4 for number in numbers]

@@ -6,13 +6,18 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sashiko.errors import InputError
 from sashiko.files import sha256_file, sha256_tree
+from sashiko.serving.classifier import load_classifier
 from sashiko.steps import train
 from sashiko.training.checkpoint import Position
+from sashiko.training.examples import read_split, tokenise
 from sashiko.training.loop import Loop
+from sashiko.training.model import load_tokenizer
+from sashiko.training.scoring import margins
 from tests.full_disk import file_size_limit
 from tests.unit.training.tiny_job import (
     TRAIN_ROWS,
@@ -133,6 +138,46 @@ def test_a_metric_line_tells_the_mean_loss_since_the_one_before(
     run(root)
     means = [sum(losses[a:b]) / (b - a) for a, b in ((0, 8), (8, 10), (10, 16))]
     assert [line["train_loss"] for line in metric_lines(root)] == pytest.approx(means)
+
+
+def _margins(root: Path) -> np.ndarray:
+    """The saved model's logits of the validation split, loaded as Compile loads it."""
+    import torch
+
+    model = load_classifier(root / "model").classifier
+    channels = root / "input" / "data"
+    tokenizer = load_tokenizer(channels / "model")
+    rows = read_split(channels / "validation")
+    found = tokenise(rows, tokenizer, source="validation", max_length=32, truncate=False)
+    with torch.no_grad():
+        return margins(model, found, pad=tokenizer.pad_token_id)
+
+
+def test_temperature_scaling_is_part_of_the_saved_weights_and_of_no_other_layer(
+    job: Job, run: Train
+) -> None:
+    from safetensors.torch import load_file
+
+    plain, scaled = job("plain", epochs="8"), job("scaled", epochs="8", calibration="temperature")
+    run(plain)
+    run(scaled)
+    fit = json.loads((scaled / "output" / "data" / "temperature.json").read_text())
+    assert not (plain / "output" / "data" / "temperature.json").exists()
+    assert abs(fit["temperature"] - 1) > 0.05
+    assert fit["validation_loss_after"] < fit["validation_loss_before"]
+    assert _margins(scaled) == pytest.approx(_margins(plain) / fit["temperature"], rel=1e-4)
+    assert metric_lines(scaled) == metric_lines(plain)
+    one, two = (load_file(root / "model" / "model.safetensors") for root in (plain, scaled))
+    changed = {name for name in one if bool((one[name] != two[name]).any())}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_temperature_is_fitted_again_to_the_same_bytes(job: Job, run: Train) -> None:
+    roots = [job(name, calibration="temperature") for name in ("one", "two")]
+    for root in roots:
+        run(root)
+    assert _weights(roots[0]) == _weights(roots[1])
+    assert sha256_tree(roots[0] / "output") == sha256_tree(roots[1] / "output")
 
 
 def test_embeddings_and_lower_layers_stay_as_they_were(job: Job, run: Train, encoder: Path) -> None:

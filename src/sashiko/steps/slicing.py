@@ -1,0 +1,147 @@
+"""Cuts the test rows into slices: each column's values, bands or periods hold every row."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.errors import InputError
+from sashiko.metrics.arrays import Bools, Floats, Ints
+from sashiko.parquet import open_parquet, read_columns
+
+_MISSING = "missing"
+_MOST_VALUES = 30  # of a column of words; rarer ones are taken together
+_MOST_NUMBERS = 6  # distinct ones that are still looked at one by one
+_MOST_PERIODS = 12
+_BANDS = 4
+_PERIODS = ("%Y-%m", "quarter", "%Y")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some rows of the test split.
+
+    Attributes:
+        column: by which they were picked.
+        value: what it is in them: a value, a band, a period.
+        rows: True for each row of the slice, shape (rows,).
+    """
+
+    column: str
+    value: str
+    rows: Bools
+
+
+def read_slices(folder: Path, *, keys: Sequence[str]) -> list[Slice]:
+    """Reads the columns that Prepare wrote of the test rows, and cuts the rows by them.
+
+    Args:
+        folder: Prepare's output `slices`.
+        keys: of the test rows, in their order.
+
+    Raises:
+        InputError: if the file is missing, damaged, or of other rows.
+    """
+    path = folder / "data.parquet"
+    table = read_columns(path, open_parquet(path).schema_arrow.names)
+    if "key" not in table.column_names or table["key"].to_pylist() != list(keys):
+        raise InputError(f"{path} is not of the rows of the test split: run Prepare again")
+    return slices_of(table.drop_columns("key"))
+
+
+def slices_of(table: pa.Table) -> list[Slice]:
+    """Cuts rows by each of their columns.
+
+    Words and booleans are cut by value (of more than 30 values the rarer ones together), numbers
+    into four bands of about as many rows, dates by month, or by quarter or year where there are
+    more than 12 of them, and free text (mostly different values) into four bands of its length.
+    A column with one slice is left out, as that would be all rows.
+
+    Args:
+        table: the rows; columns of types that no contract has are ignored.
+    """
+    found = []
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        parts = [Slice(name, value, rows) for value, rows in _parts(column)]
+        if len(parts) > 1:
+            found += parts
+    return found
+
+
+def _parts(column: pa.Array) -> Iterator[tuple[str, Bools]]:
+    missing = column.is_null().to_numpy(zero_copy_only=False)
+    if missing.any():
+        yield _MISSING, missing
+    if missing.all():
+        return
+    kind = column.type
+    if pa.types.is_string(kind) and _is_free_text(column):
+        lengths = pc.utf8_length(column.fill_null("")).to_numpy().astype(np.float64)
+        yield from _bands(lengths, ~missing, unit=" characters")
+    elif pa.types.is_string(kind) or pa.types.is_boolean(kind):
+        yield from _values(column.cast(pa.string()))
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        numbers = column.cast(pa.float64()).fill_null(np.nan)
+        yield from _numbers(numbers.to_numpy().astype(np.float64), ~missing)
+    elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        yield from _values(_periods(column))
+
+
+def _is_free_text(column: pa.Array) -> bool:
+    """Says whether values hardly come back, so that none of them picks many rows."""
+    distinct: int = pc.count_distinct(column).as_py()
+    return distinct > max(_MOST_VALUES, len(column) / 4)
+
+
+def _values(column: pa.Array) -> Iterator[tuple[str, Bools]]:
+    """Cuts by value, in the values' order; the rarest are together, at the end."""
+    counts = {
+        item["values"]: item["counts"] for item in column.drop_null().value_counts().to_pylist()
+    }
+    common = sorted(counts, key=lambda value: (-counts[value], value))[:_MOST_VALUES]
+    values = np.array(column.to_pylist(), dtype=object)
+    for value in sorted(common):
+        yield value, values == value
+    rest = len(counts) - len(common)
+    if rest:
+        other = ~np.isin(values, np.array([*common, None], dtype=object))
+        yield f"{rest} rarer values", other
+
+
+def _numbers(numbers: Floats, known: Bools) -> Iterator[tuple[str, Bools]]:
+    distinct = np.unique(numbers[known])
+    if len(distinct) > _MOST_NUMBERS:
+        yield from _bands(numbers, known)
+        return
+    for value in distinct:
+        yield f"{value:g}", numbers == value
+
+
+def _bands(numbers: Floats, known: Bools, *, unit: str = "") -> Iterator[tuple[str, Bools]]:
+    """Cuts at the quartiles; equal numbers stay together, so a band may be missing."""
+    inner = np.linspace(0, 1, _BANDS + 1)[1:-1]
+    edges = np.unique(np.quantile(numbers[known], inner, method="lower"))
+    band: Ints = np.searchsorted(edges, numbers, side="left").astype(np.int64)
+    for index in np.unique(band[known]):
+        rows = known & (band == index)
+        low, high = numbers[rows].min(), numbers[rows].max()
+        yield (f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}") + unit, rows
+
+
+def _periods(column: pa.Array) -> pa.Array:
+    """Names each date's month, or its quarter or year where there are too many of them."""
+    # As a time without zone, which is UTC's: a slim image has no zones to look UTC up in.
+    column = column.cast(pa.timestamp("us"))
+    for period in _PERIODS:
+        if period == "quarter":
+            year = pc.year(column).cast(pa.string())
+            named = pc.binary_join_element_wise(year, pc.quarter(column).cast(pa.string()), " Q")
+        else:
+            named = pc.strftime(column, format=period)
+        if pc.count_distinct(named).as_py() <= _MOST_PERIODS:
+            break
+    return named

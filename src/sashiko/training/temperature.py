@@ -1,0 +1,84 @@
+"""Temperature scaling: one number, fitted on the validation split, made part of the weights."""
+
+from pathlib import Path
+from typing import Any
+
+from sashiko.errors import InputError
+from sashiko.files import write_json
+from sashiko.metrics.arrays import Floats, Ints
+from sashiko.metrics.calibration import fit_temperature
+from sashiko.yaml_models import Frozen
+
+TEMPERATURE_FILE = "temperature.json"
+
+
+class TemperatureFit(Frozen):
+    """What temperature scaling did; `temperature.json` in Train's output.
+
+    Attributes:
+        temperature: what the logits are divided by; above 1 the scores were too sure.
+        validation_loss_before: mean negative log-likelihood of the validation split before it.
+        validation_loss_after: and after it.
+        kept: why the temperature is 1, where there is no best one; else empty.
+    """
+
+    temperature: float
+    validation_loss_before: float
+    validation_loss_after: float
+    kept: str = ""
+
+
+def scale_to_validation(model: Any, labels: Ints, margins: Floats) -> TemperatureFit:
+    """Fits the temperature and divides the head's weights by it.
+
+    Whatever is exported, compiled or served of the model then gives calibrated scores, and has
+    nothing to know.
+
+    Args:
+        model: a sequence classification model, trained; it is changed.
+        labels: of the validation split.
+        margins: its logits, positive minus negative.
+
+    Raises:
+        InputError: if the model's logits do not come out of one linear layer.
+    """
+    found = fit_temperature(labels, margins)
+    divide_logits(model, found.value)
+    return TemperatureFit(
+        temperature=found.value,
+        validation_loss_before=found.loss_before,
+        validation_loss_after=found.loss_after,
+        kept=found.kept,
+    )
+
+
+def divide_logits(model: Any, temperature: float) -> None:
+    """Divides a model's logits by a number, in the weights of the layer that gives them.
+
+    Raises:
+        InputError: if there is not exactly one such layer outside of the encoder.
+    """
+    from torch import no_grad
+    from torch.nn import Linear
+
+    encoder = f"{model.base_model_prefix}."
+    heads = [
+        layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, Linear)
+        and layer.out_features == model.config.num_labels
+        and not name.startswith(encoder)
+    ]
+    if len(heads) != 1:
+        raise InputError(
+            f"recipe key train.calibration: the head of model type `{model.config.model_type}` has "
+            f"{len(heads)} linear layers that could give its logits, not one: say `none`"
+        )
+    with no_grad():
+        for parameter in heads[0].parameters():
+            parameter.div_(temperature)
+
+
+def write_temperature(fit: TemperatureFit, folder: Path) -> None:
+    """Writes `temperature.json`."""
+    write_json(folder / TEMPERATURE_FILE, fit.model_dump(mode="json"))
