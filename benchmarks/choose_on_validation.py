@@ -29,7 +29,8 @@ from sashiko.metrics.arrays import Ints
 from sashiko.metrics.bias import measure
 from sashiko.metrics.counts import binary_counts
 from sashiko.metrics.quality import difference, evaluate_scores
-from sashiko.recipe import BiasGate, QualitySection, Recipe, ThresholdSection, load_recipe
+from sashiko.recipe import BiasGate, Recipe, load_recipe
+from sashiko.recipe_quality import QualitySection, ThresholdSection
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
 from sashiko.steps.comparators import decide_threshold
 

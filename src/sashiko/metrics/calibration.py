@@ -172,4 +172,5 @@ def _loss(signed: Floats) -> float:
 def _wilson(share: float, rows: int) -> tuple[float, float]:
     centre = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
     half = _Z * np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / (1 + _Z**2 / rows)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    # At a share of 0 or 1 the end is that share, but for rounding.
+    return float(np.clip(centre - half, 0, share)), float(np.clip(centre + half, share, 1))
