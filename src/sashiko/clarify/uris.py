@@ -64,16 +64,18 @@ def _downloaded(uri: str, *, key: str, scratch: Path) -> Path:
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, _, name = uri.removeprefix("s3://").partition("/")
+    scratch.mkdir(parents=True, exist_ok=True)
     try:
         client = boto3.client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=name)
-        found = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        below = [one for one in found if one.startswith(name.rstrip("/") + "/")]
-        for one in [name] if name in found else below:
-            target = scratch / PurePosixPath(one).relative_to(PurePosixPath(name).parent)
-            if not one.endswith("/"):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                client.download_file(bucket, one, str(target))
+        listed = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        found = [one for one in listed if not one.endswith("/")]  # without markers of folders
+        prefix = f"{name.rstrip('/')}/" if name else ""
+        below = [one for one in found if one.startswith(prefix)]
+        for number, one in enumerate([name] if name in found else below):
+            # Numbered, so that no key leads out of the folder, and in the order of the keys.
+            target = scratch / f"{number:06}-{PurePosixPath(one).name}"
+            client.download_file(bucket, one, str(target))
     except (BotoCoreError, ClientError) as error:
         raise InputError(
             f"analysis configuration: `{key}`: cannot read {uri}: {error}; let the job's role read "
