@@ -37,9 +37,6 @@ def files_at(uri: str, *, key: str, scratch: Path) -> list[Path]:
 
 def _staged(uri: str) -> Path | None:
     for source, folder in _inputs():
-        object_name = PurePosixPath(source).name
-        if uri == source and (folder / object_name).is_file():
-            return folder / object_name
         if uri.rstrip("/") == source.rstrip("/"):
             return folder
         if uri.startswith(source.rstrip("/") + "/"):

@@ -67,7 +67,9 @@ def bias(
     known = load_contract(contract)
     refuse_unreviewed([contract])
     section = _section(recipe)
-    told = predictions and Predictions(predictions, predicted_label, probability_threshold)
+    told = None
+    if predictions:
+        told = Predictions(predictions, predicted_label, probability_threshold)
     found = analyse_file(known, data, told, section=section)
     verdict = None
     if recipe and predictions:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from sashiko.cli import app
 from sashiko.errors import InputError
-from tests.unit.contract.documents import custom, document, save
+from tests.unit.contract.documents import column_of, custom, document, save, table_of
 
 # 100 loans: old readers are late 10 of 50 times, young ones 25 of 50.
 ROWS = [
@@ -198,6 +198,27 @@ def test_a_recipes_gates_give_the_verdict_and_the_exit_status(desk: Desk) -> Non
         "--predictions", desk.told, "--recipe", strict
     )
     assert "give --predictions too" in desk.refused("--recipe", loose)
+
+
+def test_a_key_that_is_the_rows_number_is_counted_or_read(desk: Desk) -> None:
+    value = document()
+    rule = {"property": "ingest", "value": {"row_number": "loan_id"}}
+    table_of(value)["customProperties"].append(rule)
+    column_of(value, "loan_id")["logicalType"] = "integer"
+    save(value, desk.folder)
+    told = csv_text("loan_id,predicted_label", [(n, text) for n, (_, text) in enumerate(TOLD)])
+    options = ("--predictions", desk.write("told.csv", told))
+    counted = desk.write("counted.csv", csv_text("age,late", [row[1:] for row in ROWS]))
+    expected = desk.json(*options, data=counted)
+    assert found(expected, "DI")["value"] == pytest.approx(DI)
+    rows = [(n, *row[1:]) for n, row in enumerate(ROWS)]
+    own = desk.write("own.csv", csv_text("loan_id,age,late", rows[::-1]))
+    assert desk.json(*options, data=own) == expected
+
+
+def test_a_contract_whose_guesses_nobody_read_is_refused(desk: Desk) -> None:
+    desk.contract.write_text(desk.contract.read_text().replace("old\n", "old  # review: a guess\n"))
+    assert "remove its `# review` comment" in desk.refused()
 
 
 @pytest.mark.parametrize(
