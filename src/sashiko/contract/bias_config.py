@@ -10,6 +10,7 @@ from sashiko.contract.model import Contract
 
 LABEL = "label"
 PREDICTED_LABEL = "predicted_label"
+GROUP_VARIABLE = "group_variable"
 PRE_TRAINING = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL")
 # Without FT: a text has no features to find a neighbour by.
 POST_TRAINING = (
@@ -24,24 +25,27 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
         contract: the data contract.
         kind: `pre` judges the labels of the facet snapshot, a Parquet file of the contract's
             `facets` view; `post` judges the predictions in BiasInput's CSV, whose columns are
-            `label`, `predicted_label` (both 0 or 1) and the facets.
+            `label`, `predicted_label` (both 0 or 1), the facets and the group variable, if any.
 
     Returns:
         Clarify's keys as plain JSON values. Each facet's `value_or_threshold` is the group that
         bias may harm; everyone else is compared with it.
     """
     facets = [facet.column for facet in contract.facets]
-    common = {
+    group = [] if contract.group_variable is None else [contract.group_variable]
+    common: dict[str, Any] = {
         "version": "1.0",
         "facet": [
             {"name_or_index": facet.column, "value_or_threshold": list(facet.disadvantaged)}
             for facet in contract.facets
         ],
     }
+    if group:
+        common["group_variable"] = GROUP_VARIABLE if kind == "post" else group[0]
     if kind == "post":
         return common | {
             "dataset_type": "text/csv",
-            "headers": [LABEL, PREDICTED_LABEL, *facets],
+            "headers": [LABEL, PREDICTED_LABEL, *facets, *([GROUP_VARIABLE] if group else [])],
             "label": LABEL,
             "label_values_or_threshold": [1],
             "predicted_label": PREDICTED_LABEL,
@@ -50,7 +54,7 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
                 "report": {"name": "report", "title": "Bias of the predictions"},
             },
         }
-    used = {contract.label.column, *facets}
+    used = {contract.label.column, *facets, *group}
     unused = [c.name for c in contract.view_columns("facets") if c.name not in used]
     return common | {
         "dataset_type": "application/x-parquet",

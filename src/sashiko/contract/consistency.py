@@ -17,6 +17,8 @@ def contradictions(contract: Contract) -> list[str]:
     found = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
     for facet in contract.facets:
         found += _facet(contract.column(facet.column), facet)
+    if contract.group_variable is not None:
+        found += _group_variable(contract, contract.column(contract.group_variable))
     found += row_filter_problems(contract)
     try:
         expectations(contract, "all")
@@ -44,6 +46,8 @@ def _names(contract: Contract) -> Iterator[str]:
 def _unknown_columns(contract: Contract) -> Iterator[str]:
     used = [("label", contract.label.column)]
     used += [("facets", facet.column) for facet in contract.facets]
+    if contract.group_variable is not None:
+        used.append(("groupVariable", contract.group_variable))
     used += [("textColumns", name) for name in contract.text_columns]
     if isinstance(contract.split, TimeSplit):
         used.append(("split", contract.split.column))
@@ -96,6 +100,22 @@ def _facet(column: Column, facet: Facet) -> Iterator[str]:
         yield f"key `facets`: column `{column.name}` has no value {missing} in its `enum`"
     elif len(set(facet.disadvantaged)) == len(column.allowed_values):
         yield f"key `facets`: column `{column.name}` leaves no group to compare with"
+
+
+def _group_variable(contract: Contract, column: Column) -> Iterator[str]:
+    facets = [facet.column for facet in contract.facets]
+    if column.name in (contract.key, contract.label.column, *facets):
+        yield (
+            f"key `groupVariable`: `{column.name}` is the key, the label or a facet; name a column "
+            "that may explain why groups differ"
+        )
+    if column.classification == "pii":
+        yield f"column `{column.name}`: a group variable must be `none` or `sensitive`, not `pii`"
+    if column.logical_type != "string" or not column.required or not column.allowed_values:
+        yield (
+            f"column `{column.name}`: a group variable needs `logicalType: string`, "
+            "`required: true` and an `enum`"
+        )
 
 
 def _split_and_text(contract: Contract) -> Iterator[str]:

@@ -207,6 +207,8 @@ class Contract(Frozen):
         columns: in the order of the contract.
         label: what is learned.
         facets: by what bias is judged; none, said as an empty list, where no column tells groups.
+        group_variable: the column on whose values CDDL and CDDPL condition; the bias evaluator
+            reads it beside the facets.
         split: how rows go to train, validation and test.
         text_columns: what a recipe's text template may use.
         ingest: how raw values are cleaned.
@@ -226,6 +228,7 @@ class Contract(Frozen):
     columns: tuple[Column, ...] = Field(min_length=1)
     label: Label
     facets: tuple[Facet, ...]
+    group_variable: str | None = None
     split: TimeSplit | TextHashSplit = Field(discriminator="kind")
     text_columns: tuple[str, ...] = Field(min_length=1)
     ingest: Ingest = Ingest()
@@ -249,13 +252,16 @@ class Contract(Frozen):
     def view_columns(self, view: View) -> tuple[Column, ...]:
         """Returns the columns that a governed view shows, in the contract's order.
 
-        `training` shows key, label and what is classified none; `facets` shows key, label and
-        what is classified sensitive; `all` is the whole table, as the owner of the data sees it.
+        `training` shows key, label and what is classified none; `facets` shows key, label, group
+        variable and what is classified sensitive; `all` is the whole table, as the owner of the
+        data sees it.
         """
         if view == "all":
             return self.columns
         shown = "none" if view == "training" else "sensitive"
-        always = (self.key, self.label.column)
+        always = {self.key, self.label.column}
+        if view == "facets" and self.group_variable is not None:
+            always.add(self.group_variable)
         return tuple(c for c in self.columns if c.classification == shown or c.name in always)
 
 

@@ -19,6 +19,7 @@ from sashiko.contract.model import LogicalType
 OUR_PROPERTIES: Mapping[str, str] = {
     "label": "label",
     "facets": "facets",
+    "groupVariable": "group_variable",
     "split": "split",
     "textColumns": "text_columns",
     "ingest": "ingest",

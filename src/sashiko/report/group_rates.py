@@ -4,8 +4,10 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.contract.bias_config import LABEL, PREDICTED_LABEL
+from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL
 from sashiko.errors import InputError
+
+_NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def read_group_rates(path: Path) -> tuple[GroupRates, ...]:
     counts: dict[tuple[str, str], list[int]] = {}
     with path.open(encoding="utf-8", newline="") as handle:
         reader = csv.DictReader(handle)
-        facets = [name for name in reader.fieldnames or () if name not in (LABEL, PREDICTED_LABEL)]
+        facets = [name for name in reader.fieldnames or () if name not in _NO_FACETS]
         try:
             for row in reader:
                 label, predicted = int(row[LABEL]), int(row[PREDICTED_LABEL])

@@ -3,8 +3,9 @@
     python -m sashiko.steps.bias_input
 
 Inputs `config` (contract), `predictions` (Evaluate's) and `facets` (the facet snapshot); output
-`data`: `data.csv` with header label, predicted_label and the contract's facets, ordered by key.
-Neither key nor text is in it: what judges bias needs no more than this.
+`data`: `data.csv` with header label, predicted_label, the contract's facets and, where the contract
+has one, group_variable, ordered by key. Neither key nor text is in it: what judges bias needs no
+more than this.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.contract.bias_config import LABEL, PREDICTED_LABEL
+from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.files import write_bytes
@@ -48,7 +49,9 @@ def joined_rows(contract: Contract) -> pa.Table:
     """
     predictions_file = processing_input("predictions") / "predictions.parquet"
     facets_file = processing_input("facets") / "data.parquet"
-    columns = [facet.column for facet in contract.facets]
+    names = {facet.column: facet.column for facet in contract.facets}
+    if contract.group_variable is not None:
+        names[GROUP_VARIABLE] = contract.group_variable
     predictions = read_columns(predictions_file, ["key", "split", "label", "predicted"])
     predictions = predictions.filter(pc.equal(predictions["split"], "test")).sort_by("key")
     if not predictions.num_rows:
@@ -57,7 +60,7 @@ def joined_rows(contract: Contract) -> pa.Table:
         )
     keys = unique_keys(predictions, "key", source=predictions_file)
 
-    facets = read_columns(facets_file, [contract.key, contract.label.column, *columns])
+    facets = read_columns(facets_file, [contract.key, contract.label.column, *names.values()])
     known = unique_keys(facets, contract.key, source=facets_file)
     rows = facets.take(positions(keys, known, source=predictions_file, among_source=facets_file))
 
@@ -74,7 +77,7 @@ def joined_rows(contract: Contract) -> pa.Table:
         {
             LABEL: predictions["label"],
             PREDICTED_LABEL: predictions["predicted"],
-            **{name: facet_values(rows, name, source=facets_file) for name in columns},
+            **{to: facet_values(rows, name, source=facets_file) for to, name in names.items()},
         }
     )
 

@@ -87,6 +87,15 @@ def custom(document: dict[str, Any], name: str) -> dict[str, Any]:
     return next(p for p in table_of(document)["customProperties"] if p["property"] == name)
 
 
+def grouped() -> dict[str, Any]:
+    """A contract with a group variable, `branch`."""
+    bent = document()
+    branch = _column("branch", "string", "none", required=True, enum=_enum("north", "south"))
+    table_of(bent)["properties"].append(branch)
+    table_of(bent)["customProperties"].append({"property": "groupVariable", "value": "branch"})
+    return bent
+
+
 def every_rule() -> dict[str, Any]:
     """A contract that uses every row of the rule table, on columns with and without nulls."""
     bent = document()

@@ -6,7 +6,7 @@ from pathlib import Path
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from sashiko.metrics.bias import stage_metrics
-from tests.unit.contract.documents import contract_of, document
+from tests.unit.contract.documents import contract_of, document, grouped
 
 CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))
 
@@ -38,6 +38,17 @@ def test_predictions_are_judged_from_the_columns_that_bias_input_writes(tmp_path
     assert config["label_values_or_threshold"] == [1]
     asked = config["methods"]["post_training_bias"]["methods"]
     assert sorted(asked) == list(stage_metrics("post_training"))
+
+
+def test_a_group_variable_is_read_with_the_facets_and_named_to_clarify(tmp_path: Path) -> None:
+    contract = contract_of(grouped(), tmp_path)
+    shown = [column.name for column in contract.view_columns("facets")]
+    assert shown == ["loan_id", "age", "late", "branch"]
+    pre, post = (analysis_config(contract, kind=kind) for kind in ("pre", "post"))
+    assert pre["group_variable"] == "branch"
+    assert pre["excluded_columns"] == ["loan_id"]
+    assert post["headers"] == ["label", "predicted_label", "age", "group_variable"]
+    assert post["group_variable"] == "group_variable"
 
 
 def test_clarify_takes_the_configurations_and_names_the_metrics_as_we_do() -> None:

@@ -13,6 +13,7 @@ from tests.unit.contract.documents import (
     contract_of,
     custom,
     document,
+    grouped,
     save,
     table_of,
 )
@@ -166,6 +167,23 @@ def test_what_is_wrong_with_a_contract_is_told_with_file_and_column(
 ) -> None:
     lines = _problems(change, tmp_path)
     assert any(re.search(told, line) for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("city", r"key `groupVariable`: no column `city`"),
+        ("late", r"key `groupVariable`: `late` is the key, the label or a facet"),
+        ("age", r"key `groupVariable`: `age` is the key, the label or a facet"),
+        ("reader", r"column `reader`: a group variable must be `none` or `sensitive`, not `pii`"),
+        ("title", r"column `title`: a group variable needs .* an `enum`"),
+    ],
+)
+def test_a_group_variable_must_be_a_column_of_few_values(name: str, told: str, tmp_path) -> None:
+    bent = grouped()
+    custom(bent, "groupVariable")["value"] = name
+    with pytest.raises(InputError, match=told):
+        contract_of(bent, tmp_path)
 
 
 def test_all_problems_of_the_columns_are_told_at_once(tmp_path: Path) -> None:

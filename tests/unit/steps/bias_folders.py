@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.files import write_json
-from tests.unit.contract.documents import custom, document, save
+from tests.unit.contract.documents import custom, document, grouped, save
 
 PREDICTIONS = pa.schema(
     [
@@ -43,6 +43,10 @@ class Job:
         if facets is not None:
             custom(value, "facets")["value"] = list(facets)
         save(value, self.folder("config"))
+
+    def grouped_contract(self) -> None:
+        """Stages that contract with its group variable `branch`."""
+        save(grouped(), self.folder("config"))
 
     def section(self, name: str, value: Any) -> None:
         write_json(self.folder("config") / f"{name}.json", value)

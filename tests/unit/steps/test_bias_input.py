@@ -46,6 +46,20 @@ def test_a_value_with_a_comma_is_quoted(job: Job) -> None:
     assert '1,1,"old, very"\n' in join(job, facets=facets)
 
 
+def test_the_group_variable_follows_the_facets(job: Job) -> None:
+    job.grouped_contract()
+    job.parquet("predictions", PREDICTIONS, file="predictions.parquet")
+    job.parquet("facets", FACETS.append_column("branch", [["north", "south", "north", "south"]]))
+    job.run(bias_input)
+    lines = (job.output("data") / "data.csv").read_text().splitlines()
+    assert lines == [
+        "label,predicted_label,age,group_variable",
+        "1,1,old,north",
+        "0,0,young,south",
+        "0,1,old,north",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

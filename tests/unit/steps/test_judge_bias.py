@@ -1,5 +1,6 @@
 import copy
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -220,6 +221,47 @@ def test_a_label_that_a_group_lacks_counts_although_clarify_leaves_it_out(
     assert found["TVD"]["value"] == pytest.approx(0.5)
     assert found["KL"]["value"] is None
     assert "KL is infinite" in found["KL"]["error"]
+
+
+def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monkeypatch) -> None:
+    # the strata of STRATA in the metrics' tests: 100 rows of north, 50 of south
+    rows = [
+        (label, predicted, age, branch)
+        for branch, counts in (
+            ("north", (25, 5, 5, 25, 24, 6, 4, 6)),
+            ("south", (8, 2, 6, 4, 15, 5, 5, 5)),
+        )
+        for (age, label, predicted), count in zip(
+            product(("young", "old"), (0, 1), (0, 1)), counts, strict=True
+        )
+        for _ in range(count)
+    ]
+    csv = "label,predicted_label,age,group_variable\n"
+    csv += "".join(f"{','.join(map(str, row))}\n" for row in rows)
+    labels, _, ages, branches = (list(column) for column in zip(*rows, strict=True))
+    late = ["yes" if label else "no" for label in labels]
+    facets = facet_rows([f"L{at}" for at in range(150)], ages, late)
+    facets = facets.append_column("branch", [branches])
+
+    last = Job(tmp_path / "judge", monkeypatch)
+    last.grouped_contract()
+    contract = load_contract(last.folder("config") / "contract.odcs.yaml")
+    for kind in ("pre", "post"):
+        step = Job(tmp_path / kind, monkeypatch)
+        step.section("analysis_config", analysis_config(contract, kind=kind))
+        step.parquet("data", facets) if kind == "pre" else step.text("data", csv)
+        step.run(bias)
+        last.text(
+            f"{kind}-analysis", step.output("analysis.json").read_text(), file="analysis.json"
+        )
+    last.section("bias", {"gates": [FOUR_FIFTHS]})
+    last.parquet("facets", facets)
+    last.text("data", csv)
+    last.run(judge_bias)
+    found = {row["metric"]: row for row in last.json("intervals/intervals.json")}
+    assert found["CDDL"]["value"] == pytest.approx((100 * 0.25 + 50 / 6) / 150)
+    for name in ("CDDL", "CDDPL"):
+        assert found[name]["low"] < found[name]["value"] < found[name]["high"]
 
 
 def test_equal_input_gives_equal_bytes(job: Job, analyse, judge) -> None:
