@@ -51,7 +51,7 @@ test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: secur
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/deploy $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .
