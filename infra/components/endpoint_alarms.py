@@ -1,5 +1,6 @@
 """What is watched of an endpoint: two alarms take an update back, the others tell people."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -15,10 +16,17 @@ _MICROSECONDS = 1000  # in a millisecond: the unit of ModelLatency
 _CLIENT_ERRORS = 0.05
 _FULL = 90  # percent
 _HOURS_IDLE = 24
+_MINUTES = {"period": 60, "evaluation_periods": 3, "datapoints_to_alarm": 2}
 
 
 class EndpointAlarms(Construct):
-    """The alarms, under fixed names: a deployment names those that roll it back.
+    """The alarms; a deployment names those that roll it back.
+
+    Those see the new fleet alone, by its configuration's name: an old fleet that fails must not
+    take back the update that mends it (SageMaker's guide, "Auto-Rollback Configuration and
+    Monitoring"). Each configuration has its own two, which CloudFormation makes before the update
+    and deletes after it. The same two of the whole endpoint stay: after a rollback by SageMaker an
+    older configuration serves, and only they see it.
 
     Neither a silent endpoint nor a caller's mistake takes an update back: a fleet that gets no
     request yet has no metrics, and 4XX is the caller's.
@@ -27,36 +35,46 @@ class EndpointAlarms(Construct):
         rollback: names of the two that take an update back.
     """
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, endpoint: str) -> None:
-        """Makes the alarms of the variant of `endpoint`."""
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, endpoint: str, config: str
+    ) -> None:
+        """Makes the alarms of the variant of `endpoint`, and of its fleet on `config`."""
         super().__init__(scope, id)
         self._settings = settings
-        self._dimensions = [
-            cloudwatch.CfnAlarm.DimensionProperty(name="EndpointName", value=endpoint),
-            cloudwatch.CfnAlarm.DimensionProperty(name="VariantName", value=VARIANT),
+        self._dimensions = {"EndpointName": endpoint, "VariantName": VARIANT}
+        fleet = {**self._dimensions, "EndpointConfigName": config}
+        digest = config.rpartition("-")[2]
+        self.rollback = [
+            self._errors(f"5xx-{digest}", "; takes an update back", fleet),
+            self._latency(f"p99-latency-{digest}", "; takes an update back", fleet),
         ]
-        serving = settings.serving
-        minute = {"period": 60, "evaluation_periods": 3, "datapoints_to_alarm": 2}
-        self._alarm(
-            "5xx",
-            "Share of requests that the model failed at; takes an update back",
-            metric_name="Invocation5XXErrors",
-            statistic="Average",  # each request counts 0 or 1
-            threshold=serving.error_rate,
-            **minute,
-        )
-        self._alarm(
-            "p99-latency",
-            "Microseconds in the model, 99th percentile; takes an update back",
-            metric_name="ModelLatency",
-            extended_statistic="p99",
-            threshold=serving.p99_latency_ms * _MICROSECONDS,
-            **minute,
-        )
-        self.rollback = [alarm_name(settings, about) for about in ("5xx", "p99-latency")]
         self._notifying()
 
+    def _errors(self, about: str, consequence: str, dimensions: Mapping[str, str]) -> str:
+        return self._alarm(
+            about,
+            f"Share of requests that the model failed at{consequence}",
+            dimensions=dimensions,
+            metric_name="Invocation5XXErrors",
+            statistic="Average",  # each request counts 0 or 1
+            threshold=self._settings.serving.error_rate,
+            **_MINUTES,
+        )
+
+    def _latency(self, about: str, consequence: str, dimensions: Mapping[str, str]) -> str:
+        return self._alarm(
+            about,
+            f"Microseconds in the model, 99th percentile{consequence}",
+            dimensions=dimensions,
+            metric_name="ModelLatency",
+            extended_statistic="p99",
+            threshold=self._settings.serving.p99_latency_ms * _MICROSECONDS,
+            **_MINUTES,
+        )
+
     def _notifying(self) -> None:
+        self._errors("5xx", "", self._dimensions)
+        self._latency("p99-latency", "", self._dimensions)
         minutes = {"period": 300, "evaluation_periods": 3, "datapoints_to_alarm": 3}
         self._alarm(
             "4xx",
@@ -89,8 +107,16 @@ class EndpointAlarms(Construct):
                 **minutes,
             )
 
-    def _alarm(self, about: str, description: str, **properties: Any) -> None:
+    def _alarm(
+        self,
+        about: str,
+        description: str,
+        *,
+        dimensions: Mapping[str, str] | None = None,
+        **properties: Any,
+    ) -> str:
         topic = alerts_topic_arn(self._settings)
+        name = alarm_name(self._settings, about)
         given = {
             "namespace": _INVOCATIONS,
             "comparison_operator": "GreaterThanThreshold",
@@ -100,10 +126,14 @@ class EndpointAlarms(Construct):
         cloudwatch.CfnAlarm(
             self,
             about,
-            alarm_name=alarm_name(self._settings, about),
+            alarm_name=name,
             alarm_description=description,
-            dimensions=self._dimensions,
+            dimensions=[
+                cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
+                for key, value in (dimensions or self._dimensions).items()
+            ],
             alarm_actions=[topic],
             ok_actions=[topic],
             **given,
         )
+        return name

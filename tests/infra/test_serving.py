@@ -68,20 +68,46 @@ def test_prod_sends_a_canary_ahead_and_dev_has_no_second_instance(serving):
     assert (dev["Type"], dev.get("CanarySize")) == ("ALL_AT_ONCE", None)
 
 
-def test_errors_and_latency_alone_take_an_update_back(serving):
-    template = serving("serving")
+def _rollback(template):
     endpoint, alarms = _only(template, "AWS::SageMaker::Endpoint"), _alarms(template)
     rollback = endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
-
     names = {item["AlarmName"].rpartition("endpoint-")[2] for item in rollback}
-    assert names == {"5xx", "p99-latency"}
-    assert set(alarms) - names == {"4xx", "idle", "memory", "disk"}
-    for name in names:
+    return {name: alarms[name]["Properties"] for name in names}
+
+
+def test_errors_and_latency_of_the_new_fleet_alone_take_an_update_back(serving):
+    template = serving("serving")
+    config = _only(template, "AWS::SageMaker::EndpointConfig")["EndpointConfigName"]
+    digest, rollback, alarms = config[-12:], _rollback(template), _alarms(template)
+
+    assert set(rollback) == {f"5xx-{digest}", f"p99-latency-{digest}"}
+    told = {"5xx", "p99-latency", "4xx", "idle", "memory", "disk"}
+    assert set(alarms) - set(rollback) == told
+    for item in rollback.values():
+        names = {each["Name"]: each["Value"] for each in item["Dimensions"]}
+        assert names["EndpointConfigName"] == config
         # A fleet that gets no request yet has no metrics.
-        assert alarms[name]["Properties"]["TreatMissingData"] == "notBreaching"
-    assert alarms["p99-latency"]["Properties"]["Threshold"] == 500_000  # microseconds
+        assert item["TreatMissingData"] == "notBreaching"
+    for name in told:
+        dimensions = alarms[name]["Properties"]["Dimensions"]
+        assert [each["Name"] for each in dimensions] == ["EndpointName", "VariantName"]
+    assert rollback[f"p99-latency-{digest}"]["Threshold"] == 500_000  # microseconds
     topic = "arn:aws:sns:us-east-1:111122223333:sashiko-dev-alerts"
     assert {tuple(item["Properties"]["AlarmActions"]) for item in alarms.values()} == {(topic,)}
+
+
+def test_another_configuration_has_other_alarms_which_are_there_before_it_serves(serving):
+    """A changed alarm would watch the new fleet while the old one is gone back to."""
+    dev, prod = serving("serving"), serving("serving_prod")
+    assert not set(_rollback(dev)) & set(_rollback(prod))
+    assert not _of_fleets(dev).keys() & _of_fleets(prod).keys()
+    (endpoint,) = resources(dev, "AWS::SageMaker::Endpoint")
+    assert set(_of_fleets(dev)) <= all_before(dev, endpoint)
+
+
+def _of_fleets(template):
+    found = resources(template, ALARM)
+    return {name: item for name, item in found.items() if "EndpointConfigName" in json.dumps(item)}
 
 
 def test_an_endpoint_without_metrics_is_an_idle_one(serving):

@@ -10,6 +10,7 @@ from typing import Any
 
 from sashiko.aws.access.environment import Environment
 from sashiko.aws.account import Account
+from sashiko.aws.audit.alarms import rollback_alarms
 from sashiko.aws.audit.difference import Difference
 from sashiko.aws.names import prefix
 from sashiko.aws.templates import Resource
@@ -40,7 +41,7 @@ def serving(account: Account, environment: Environment) -> Iterator[Difference]:
             yield Difference(kind="missing", resource=f"endpoint {name}", detail="", fix=_REDEPLOY)
             continue
         yield from _deployed(endpoint, found, environment)
-        yield from _alarms(account, endpoint)
+        yield from rollback_alarms(account, endpoint)
         yield from _scaled(account, name, found, environment)
     yield from _extra(account, environment, known=set(wanted))
 
@@ -126,21 +127,6 @@ def _update(name: str, config: str) -> str:
         f"aws sagemaker update-endpoint --endpoint-name {name} --endpoint-config-name {config} "
         f"--retain-all-variant-properties --exclude-retained-variant-properties {excluded}"
     )
-
-
-def _alarms(account: Account, endpoint: Resource) -> Iterator[Difference]:
-    """Without its alarms an update that fails is not rolled back."""
-    rollback = endpoint.properties["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
-    names = [str(item["AlarmName"]) for item in rollback]
-    listed = account.read("cloudwatch", "describe_alarms", AlarmNames=names) or {}
-    there = {item["AlarmName"] for item in listed.get("MetricAlarms", ())}
-    for name in sorted(set(names) - there):
-        yield Difference(
-            kind="missing",
-            resource=f"alarm {name}",
-            detail="it takes an update back",
-            fix=_REDEPLOY,
-        )
 
 
 def _scaled(

@@ -1,0 +1,127 @@
+"""`sashiko audit` of an endpoint, where an emulator cannot be brought to differ."""
+
+import pytest
+
+from sashiko.aws.audit.serving import serving
+from sashiko.aws.access.environment import read_environment
+from tests.infra.variants import settings_of, synthesized
+from tests.unit.aws.told_by_aws import Refusal, ToldByAws
+
+NAME = "sashiko-dev-complaint-triage"
+ARN = f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{NAME}"
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+
+
+@pytest.fixture(scope="module")
+def environment():
+    return read_environment(settings_of("serving"), folder=synthesized("serving"))
+
+
+@pytest.fixture
+def as_meant(environment):
+    """What AWS tells of the endpoint that the templates describe."""
+    (endpoint,) = environment.templates.of_type("AWS::SageMaker::Endpoint")
+    (config,) = environment.templates.of_type("AWS::SageMaker::EndpointConfig")
+    (check,) = environment.templates.of_type("Custom::Preflight")
+    (target,) = environment.templates.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+    rollback = endpoint.properties["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
+    names = {item["AlarmName"] for item in rollback}
+    alarms = [
+        {
+            key: item.properties[key]
+            for key in ("AlarmName", "MetricName", "Namespace", "Dimensions")
+        }
+        for item in environment.templates.of_type("AWS::CloudWatch::Alarm")
+        if item.properties["AlarmName"] in names
+    ]
+    capture = config.properties["DataCaptureConfig"]
+    return {
+        "DescribeEndpoint": {
+            "EndpointName": NAME,
+            "EndpointArn": ARN,
+            "EndpointConfigName": config.properties["EndpointConfigName"],
+            "EndpointStatus": "InService",
+            "CreationTime": 0,
+            "LastModifiedTime": 0,
+            "ProductionVariants": [
+                {
+                    "VariantName": "primary",
+                    "DesiredInstanceCount": 1,
+                    "DeployedImages": [{"SpecifiedImage": check.properties["Image"]}],
+                }
+            ],
+            "DataCaptureConfig": {
+                "EnableCapture": True,
+                "CaptureStatus": "Started",
+                "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+                "DestinationS3Uri": capture["DestinationS3Uri"],
+                "KmsKeyId": capture["KmsKeyId"],
+            },
+        },
+        "DescribeAlarms": {"MetricAlarms": alarms},
+        "ListMetrics": {"Metrics": []},
+        "DescribeScalableTargets": {
+            "ScalableTargets": [
+                {
+                    **{key: target.properties[key] for key in ("MinCapacity", "MaxCapacity")},
+                    "ServiceNamespace": "sagemaker",
+                    "ResourceId": target.properties["ResourceId"],
+                    "ScalableDimension": target.properties["ScalableDimension"],
+                    "RoleARN": "arn:aws:iam::111122223333:role/scaling",
+                    "CreationTime": 0,
+                }
+            ]
+        },
+        "ListEndpoints": {"Endpoints": []},
+    }
+
+
+def _found(environment, answers, **change):
+    return list(serving(ToldByAws(answers | change).account(), environment))
+
+
+def test_what_is_as_meant_is_no_difference(environment, as_meant):
+    assert _found(environment, as_meant) == []
+
+
+def test_an_endpoint_that_is_gone_is_the_one_difference(environment, as_meant):
+    gone = Refusal("ValidationException", f'Could not find endpoint "{ARN}".')
+    (found,) = _found(environment, as_meant, DescribeEndpoint=gone)
+    assert (found.kind, found.resource) == ("missing", f"endpoint {NAME}")
+    assert "deploy the Serving stack" in found.fix
+
+
+def test_an_image_that_nobody_checked_is_found(environment, as_meant):
+    variant = as_meant["DescribeEndpoint"]["ProductionVariants"][0]
+    other = {**variant, "DeployedImages": [{"SpecifiedImage": "elsewhere/serving:1"}]}
+    live = {**as_meant["DescribeEndpoint"], "ProductionVariants": [other]}
+    (found,) = _found(environment, as_meant, DescribeEndpoint=live)
+    assert (found.kind, found.resource) == ("differs", f"image of endpoint {NAME}")
+    assert "found elsewhere/serving:1" in found.detail
+
+
+def test_an_update_without_one_of_its_alarms_is_not_taken_back(environment, as_meant):
+    first, *rest = as_meant["DescribeAlarms"]["MetricAlarms"]
+    (found,) = _found(environment, as_meant, DescribeAlarms={"MetricAlarms": rest})
+    assert (found.kind, found.resource) == ("missing", f"alarm {first['AlarmName']}")
+
+
+def test_an_alarm_whose_metric_nobody_sends_is_found_once_there_were_requests(
+    environment, as_meant
+):
+    """SageMaker's guide shows the latency by a fleet, and of errors it only says so."""
+    both = [{"Name": "EndpointName", "Value": NAME}, {"Name": "VariantName", "Value": "primary"}]
+    fleet = [*both, {"Name": "EndpointConfigName", "Value": "an older one"}]
+
+    def listed(request):
+        latency = request["MetricName"] == "ModelLatency"
+        return {"Metrics": [{"Dimensions": both}, *([{"Dimensions": fleet}] if latency else [])]}
+
+    (found,) = _found(environment, as_meant, ListMetrics=listed)
+    assert found.kind == "differs" and "-5xx-" in found.resource
+    assert "sends Invocation5XXErrors without the dimension EndpointConfigName" in found.detail
