@@ -14,6 +14,7 @@ from sashiko.settings import Settings
 # What the roles work with. A policy that allows something else has no effect without a line here,
 # and a test says which; so no later policy starts an instance, a function or a user.
 _WORK = [
+    "application-autoscaling:DescribeScalableTargets",
     "athena:*",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:PutMetricData",

@@ -69,6 +69,22 @@ def _registry(settings: Settings) -> list[Allowed]:
     ]
 
 
+def _preflight(settings: Settings) -> list[Allowed]:
+    return [
+        *_registry(settings),
+        allow(
+            ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
+            _ours(settings, "endpoint", "endpoint-config"),
+            why=_NAMED,
+        ),
+        allow(
+            ["application-autoscaling:DescribeScalableTargets"],
+            ["*"],
+            why="Application Auto Scaling lists targets by no resource.",
+        ),
+    ]
+
+
 def _approver(settings: Settings) -> list[Allowed]:
     decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
     packages = _ours(settings, "model-package")
@@ -241,7 +257,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "notifier": _flow,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,
-    "preflight": _registry,
+    "preflight": _preflight,
     "registrar": _registrar,
     "registry-reader": _registry,
 }

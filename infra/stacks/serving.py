@@ -4,6 +4,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.components.endpoint_alarms import EndpointAlarms
+from infra.components.endpoint_config import EndpointConfig
 from infra.components.endpoint_dashboard import EndpointDashboard
 from infra.components.endpoint_scaling import EndpointScaling
 from infra.components.model_endpoint import ModelEndpoint
@@ -70,22 +71,29 @@ class Serving(EnvironmentStack):
             subnet_ids=network.subnet_ids,
             group_id=network.jobs_group_id,
         )
-        alarms = EndpointAlarms(self, "Alarms", settings=settings, endpoint=name)
+        config = EndpointConfig(
+            self, "Configured", settings=settings, spec=spec, endpoint=name, model=model
+        )
+        alarms = EndpointAlarms(
+            self, "Alarms", settings=settings, endpoint=name, config=config.name
+        )
         endpoint = ModelEndpoint(
             self,
             "Serving",
             settings=settings,
-            spec=spec,
             name=name,
-            model=model,
+            config=config,
             rollback_alarms=alarms.rollback,
         )
         # A deployment looks for the alarms that it is given.
         endpoint.node.add_dependency(alarms)
-        scaling = EndpointScaling(self, "Scaling", settings=settings, endpoint=name)
-        scaling.node.add_dependency(endpoint)
         dashboard = EndpointDashboard(
             self, "Watched", settings=settings, endpoint=name, target=spec.target
         )
-        for part in (model, alarms, endpoint, scaling, dashboard):
+        parts = [model, config, alarms, endpoint, dashboard]
+        if settings.serving.max_instances > settings.serving.min_instances:
+            scaling = EndpointScaling(self, "Scaling", settings=settings, endpoint=name)
+            scaling.node.add_dependency(endpoint)
+            parts.append(scaling)
+        for part in parts:
             part.node.add_dependency(preflight)

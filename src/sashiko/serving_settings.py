@@ -56,7 +56,7 @@ class ServingSection(Frozen):
             again, is a change of this line.
         instance_types: by the recipe's `compile.target`.
         min_instances: from 2 on an update goes to one instance first (canary); prod needs 2.
-        max_instances: how far it scales out.
+        max_instances: how far it scales out; as `min_instances`, it does not scale.
         invocations_per_instance: a minute; what scaling aims at.
         p99_latency_ms: milliseconds in the model; an update during which the 99th percentile is
             above is rolled back.

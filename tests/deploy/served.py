@@ -32,7 +32,7 @@ def serving_settings(**serving: Any) -> Settings:
     merged = {**settings.serving.model_dump(), "max_instances": 3, **serving}
     changed = type(settings.serving).model_construct(
         **{**merged, "instance_types": settings.serving.instance_types,
-           "capture": settings.serving.capture}
+           "capture": settings.serving.capture, **serving}
     )  # fmt: skip
     return settings.model_copy(update={"serving": changed})
 

@@ -144,6 +144,7 @@ def test_life(
     deploy(account, served.synthesize(new("back"), versions["first"]))
     assert hosted(account) == names
     assert served_arn(account) == versions["first"]
+    check_another_machine(account, versions["first"], new)
 
     account.cdk("destroy", "Serving", "--exclusively", "--force", folder=first)
     assert inventory(account) == before
@@ -247,16 +248,35 @@ def check_scaling_and_alarms(account: Emulator) -> None:
     assert target["ResourceId"] == policy["ResourceId"] == TARGET
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
     assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 600
-    assert len(alarms) == 6
+    assert len(alarms) == 8
+    taking_back = {item["AlarmName"] for item in rollback}
+    of_fleet = endpoint(account)["EndpointConfigName"]
+    assert taking_back == {
+        f"sashiko-dev-endpoint-{about}-{of_fleet[-12:]}" for about in ("5xx", "p99-latency")
+    }
     for item in alarms.values():
+        fleet = [{"Name": "EndpointConfigName", "Value": of_fleet}]
         assert item["Dimensions"] == [
             {"Name": "EndpointName", "Value": NAME},
             {"Name": "VariantName", "Value": name},
+            *(fleet if item["AlarmName"] in taking_back else []),
         ]
-    assert {item["AlarmName"] for item in rollback} == {
-        "sashiko-dev-endpoint-5xx",
-        "sashiko-dev-endpoint-p99-latency",
-    }
+
+
+def check_another_machine(account: Emulator, arn: str, new: Any) -> None:
+    """Of an endpoint that scales: in the two deploys that the preflight asks for."""
+    larger = served.serving_settings().serving.instance_types.model_copy(
+        update={"inf2": "ml.inf2.8xlarge"}
+    )
+    wanted = served.synthesize(new("larger"), arn, instance_types=larger)
+    said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=wanted, status=1)
+    assert "scales on ml.inf2.xlarge, and SageMaker changes the instance type of no" in said
+
+    deploy(account, served.synthesize(new("still"), arn, max_instances=1))
+    assert count(account) == 3
+    deploy(account, wanted)
+    assert config(account)["ProductionVariants"][0]["InstanceType"] == "ml.inf2.8xlarge"
+    assert audit(wanted) == []
 
 
 def check_refusal_leaves_it_alone(

@@ -25,6 +25,7 @@ def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
         image=spec.image.uri,
         target=spec.target,
         instance_type=spec.instance_type,
+        min_instances=str(settings.serving.min_instances),
         cores=str(spec.cores),
         workers=str(spec.workers),
         gates=",".join(_gates(settings, recipe)),

@@ -32,7 +32,10 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     account = Account(settings)
     account.check_identity()
     clients = Clients(
-        sagemaker=account.client("sagemaker"), s3=account.client("s3"), kms=account.client("kms")
+        sagemaker=account.client("sagemaker"),
+        s3=account.client("s3"),
+        kms=account.client("kms"),
+        scaling=account.client("application-autoscaling"),
     )
     try:
         with account.told("the preflight"):

@@ -7,6 +7,7 @@ from typing import Any
 
 from sashiko.functions.custom_resource import RefusedError
 from sashiko.preflight.expected import Expected
+from sashiko.preflight.live import check_update
 from sashiko.preflight.signed_files import Clients, SignedFiles, signed_files
 
 _ARTIFACT = "model.tar.gz"
@@ -38,7 +39,7 @@ def check(
     """Holds a version against what an environment serves; it only reads.
 
     Args:
-        clients: of SageMaker, S3 and KMS.
+        clients: of SageMaker, S3, KMS and Application Auto Scaling.
         expected: what the environment serves.
         in_time: says whether there is time to go on.
 
@@ -48,6 +49,7 @@ def check(
     """
     package = clients.sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
     _check_package(package, expected)
+    check_update(clients.sagemaker, clients.scaling, expected)
     (container,) = package["InferenceSpecification"]["Containers"]
     files = signed_files(clients, _place_of(container, expected), signing_key=expected.signing_key)
     _check_artifact(files, expected)

@@ -17,6 +17,7 @@ class Expected(Properties):
         image: URI of the image that the endpoint runs in.
         target: what the endpoint runs: cpu, gpu or inf2.
         instance_type: the endpoint's.
+        min_instances: of the endpoint; from 2 on an update of it sends a canary ahead.
         cores: its NeuronCores; 0 where it has none.
         workers: processes in a container, each with cores of its own.
         gates: that must have judged and passed, with a comma between two.
@@ -29,6 +30,12 @@ class Expected(Properties):
     image: str
     target: str
     instance_type: str
+    min_instances: str
     cores: str
     workers: str
     gates: str
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's name: the group's, since it outlives each version."""
+        return self.model_package_group

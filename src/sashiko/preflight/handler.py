@@ -23,7 +23,10 @@ def _answer(request: Request, context: Any) -> Answer:
     if request.kind == "Delete":
         return Answer(physical_id=id_)
     clients = Clients(
-        sagemaker=boto3.client("sagemaker"), s3=boto3.client("s3"), kms=boto3.client("kms")
+        sagemaker=boto3.client("sagemaker"),
+        s3=boto3.client("s3"),
+        kms=boto3.client("kms"),
+        scaling=boto3.client("application-autoscaling"),
     )
     try:
         passed = check(

@@ -29,6 +29,7 @@ class Clients:
     sagemaker: Any
     s3: Any
     kms: Any
+    scaling: Any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import boto3
+
 from sashiko.files import sha256_file, write_json
 from sashiko.preflight.check import Passed, check
 from sashiko.preflight.expected import Expected
 from sashiko.preflight.signed_files import Clients
 from tests.unit.model_packages import gathered
-from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account
+from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, REGION, Account
 from tests.unit.model_packages.gathered import gather, seal
 
 LOCK = {
@@ -53,6 +55,7 @@ class Version:
             "image": PLACEMENT.serving_image,
             "target": "cpu",
             "instance_type": "ml.c6i.xlarge",
+            "min_instances": "1",
             "cores": "0",
             "workers": "1",
             "gates": "data-quality,model-quality,bias",
@@ -65,7 +68,8 @@ class Version:
     @property
     def clients(self) -> Clients:
         found = self.account.clients
-        return Clients(sagemaker=found.sagemaker, s3=found.s3, kms=found.kms)
+        scaling = boto3.client("application-autoscaling", region_name=REGION)
+        return Clients(sagemaker=found.sagemaker, s3=found.s3, kms=found.kms, scaling=scaling)
 
     def put(self, name: str, content: bytes) -> None:
         """Writes over one of its files."""

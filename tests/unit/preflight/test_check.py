@@ -26,7 +26,8 @@ def test_it_only_reads(version: Version) -> None:
     before = version.account.objects()
     version.account.calls.clear()
     version.check()
-    assert {name for name, _ in version.account.calls} == {"DescribeModelPackage"}
+    reads = {"DescribeEndpoint", "DescribeModelPackage"}
+    assert {name for name, _ in version.account.calls} == reads
     assert version.account.objects() == before
 
 

@@ -101,12 +101,34 @@ class Hosting:
             for item in request.get("ExcludeRetainedVariantProperties", [])
         }
         keeps = request.get("RetainAllVariantProperties", False)
+        self._check_update(found, request)
         old = found if keeps and "DesiredInstanceCount" not in excluded else {}
         running = self._running(request, old)
         if keeps and "DataCaptureConfig" not in excluded:
             running["DataCaptureConfig"] = found.get("DataCaptureConfig")
         found.update(running)
         return {"EndpointArn": found["EndpointArn"]}
+
+    def _check_update(self, found: Record, request: Record) -> None:
+        """What SageMaker's guide says of scaled endpoints, and its API of a canary's size."""
+        configs = [
+            self._get("EndpointConfig", name)["ProductionVariants"]
+            for name in (found["EndpointConfigName"], request["EndpointConfigName"])
+        ]
+        old, new = ({v["VariantName"]: v["InstanceType"] for v in config} for config in configs)
+        scaling = self._aws("application-autoscaling")
+        for name in {name for name in old if new.get(name) != old[name]}:
+            ids = [f"endpoint/{found['EndpointName']}/variant/{name}"]
+            listed = scaling.describe_scalable_targets(
+                ServiceNamespace="sagemaker", ResourceIds=ids
+            )
+            if listed["ScalableTargets"]:
+                raise _invalid(f"{ids[0]} is a scalable target: its instance type can't change")
+        policy = request.get("DeploymentConfig", {}).get("BlueGreenUpdatePolicy", {})
+        canary = policy.get("TrafficRoutingConfiguration", {}).get("CanarySize", {}).get("Value", 0)
+        for variant in found["ProductionVariants"]:
+            if canary * 2 > variant["DesiredInstanceCount"]:
+                raise _invalid("CanarySize is more than 50% of the variant's instances")
 
     def _running(self, request: Record, old: Record) -> Record:
         """What an endpoint is on a configuration; the counts of `old` stay where it has them."""
