@@ -42,6 +42,10 @@ class EnvironmentStack(Stack):
 
     @property
     def removal_policy(self) -> RemovalPolicy:
-        """What becomes of a stateful resource when its stack is destroyed."""
+        """What becomes of a stateful resource when its stack is destroyed.
+
+        Where it is kept, the rollback of the very operation that made it still deletes it: it is
+        empty then, and its name would be in the way of the next try. What was adopted is kept.
+        """
         keep = self.settings.on_destroy == "retain"
-        return RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY
+        return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY

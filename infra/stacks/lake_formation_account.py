@@ -56,5 +56,5 @@ class LakeFormationAccount(EnvironmentStack):
                 tag_key=tag_key(settings, kind),
                 tag_values=list(values),
             )
-            tag.apply_removal_policy(RemovalPolicy.RETAIN)
+            tag.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
             tag.add_resource_dependency(administrators)

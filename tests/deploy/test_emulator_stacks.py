@@ -183,6 +183,27 @@ def test_what_is_retained_stays_and_can_be_adopted(stacks: Stacks) -> None:
     assert [name for name, _ in stacks.events("kept", "IMPORT_COMPLETE")] == ["Bucket"]
 
 
+def test_what_a_failed_creation_made_is_gone_and_what_it_adopted_stays(stacks: Stacks) -> None:
+    kept = {"DeletionPolicy": "RetainExceptOnCreate"}
+    body = template(bucket("except", **kept))
+    broken = template(
+        bucket("except", **kept),
+        resource("Group", "AWS::Logs::LogGroup", {"LogGroupName": "mine"}, **kept),
+        resource("Late", "AWS::S3::Bucket", {"BucketName": "No"}, DependsOn=["Bucket", "Group"]),
+    )
+    groups = stacks.emulator.client("logs").describe_log_groups
+    s3 = stacks.emulator.client("s3")
+
+    assert stacks.deploy("except", broken) == "ROLLBACK_COMPLETE"
+    stacks.delete("except")
+    assert stacks.deploy("except", body) == "CREATE_COMPLETE"  # nothing is in the way
+    stacks.delete("except")
+    s3.head_bucket(Bucket="except")
+    assert stacks.deploy("except", broken, ImportExistingResources=True) == "ROLLBACK_COMPLETE"
+    s3.head_bucket(Bucket="except")
+    assert groups(logGroupNamePrefix="mine")["logGroups"] == []
+
+
 def test_a_key_without_a_name_is_adopted_by_its_id(stacks: Stacks) -> None:
     policy = {"Version": "2012-10-17", "Statement": []}
     body = template(

@@ -164,7 +164,9 @@ def test_only_who_takes_a_views_snapshots_may_use_its_workgroup(templates, view,
     assert users == {f"sashiko-dev-{role}"}
 
 
-@pytest.mark.parametrize(("variant", "policy"), [("dev", "Delete"), ("prod", "Retain")])
+@pytest.mark.parametrize(
+    ("variant", "policy"), [("dev", "Delete"), ("prod", "RetainExceptOnCreate")]
+)
 @pytest.mark.control("retain")
 def test_one_setting_says_what_outlives_the_stack(templates, variant, policy):
     lake = templates(variant)["DataLake"]
@@ -180,9 +182,12 @@ def test_one_setting_says_what_outlives_the_stack(templates, variant, policy):
     for kind in stores:
         for logical, resource in some(lake, f"AWS::{kind}").items():
             assert resource["DeletionPolicy"] == policy, logical
+            # A replaced one was never made by the operation that replaces it.
+            kept = policy.removesuffix("ExceptOnCreate")
+            assert resource["UpdateReplacePolicy"] == kept, logical
     manifest = json.loads((synthesized(variant) / "manifest.json").read_text())
     protected = manifest["artifacts"]["DataLake"]["properties"].get("terminationProtection")
-    assert bool(protected) == (policy == "Retain")
+    assert bool(protected) == (policy == "RetainExceptOnCreate")
 
 
 def test_the_roles_come_before_the_lake_and_the_lake_before_its_grants():

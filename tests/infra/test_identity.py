@@ -51,7 +51,7 @@ def test_prod_keeps_roles_and_dev_does_not(templates):
         }
         for variant in ("dev", "prod")
     }
-    assert policies == {"dev": {"Delete"}, "prod": {"Retain"}}
+    assert policies == {"dev": {"Delete"}, "prod": {"RetainExceptOnCreate"}}
 
 
 @pytest.mark.parametrize("role", sorted(PEOPLE))

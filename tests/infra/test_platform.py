@@ -64,7 +64,7 @@ def test_images_go_with_dev_and_stay_with_prod(platform):
         for variant in ("dev", "prod")
     }
     assert {*found["dev"]} == {("Delete", True)}
-    assert {*found["prod"]} == {("Retain", False)}
+    assert {*found["prod"]} == {("RetainExceptOnCreate", False)}
 
 
 def test_no_value_crosses_the_stacks_by_an_export(templates):
@@ -116,7 +116,7 @@ def test_mlflow_is_written_by_the_registrar_and_looked_at_by_data_scientists(pri
 def test_each_recipe_has_its_group_of_models_under_a_fixed_name(platform):
     group = _only(platform("prod"), "AWS::SageMaker::ModelPackageGroup")
     assert group["Properties"]["ModelPackageGroupName"] == "sashiko-prod-complaint-triage"
-    assert group["DeletionPolicy"] == "Retain"
+    assert group["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 def _budget(template):
