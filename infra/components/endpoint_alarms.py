@@ -16,7 +16,7 @@ _MICROSECONDS = 1000  # in a millisecond: the unit of ModelLatency
 _CLIENT_ERRORS = 0.05
 _FULL = 90  # percent
 _HOURS_IDLE = 24
-_MINUTES = {"period": 60, "evaluation_periods": 3, "datapoints_to_alarm": 2}
+_MINUTES: Mapping[str, Any] = {"period": 60, "evaluation_periods": 3, "datapoints_to_alarm": 2}
 
 
 class EndpointAlarms(Construct):

@@ -13,7 +13,9 @@ from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from infra.components.function_rule import FunctionRule
+from infra.components.image_permissions import waiting_for_builds
 from infra.components.python_function import PythonFunction
+from infra.components.role_policy import RolePolicy
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.images.content import ROOT, ignore_rules
 from sashiko.aws.images.job_images import ImageBuild
@@ -75,7 +77,7 @@ class ImageBuilds(Construct):
             settings: the environment.
             builds: the images, in the order in which they are built.
             repositories: name -> repository, which has to be there before its image.
-            key: encrypts the logs.
+            key: encrypts the logs, and CloudFormation's requests while builds run.
             removal_policy: what becomes of the logs when the stack is destroyed.
         """
         super().__init__(scope, id)
@@ -100,6 +102,16 @@ class ImageBuilds(Construct):
             key=key,
             removal_policy=removal_policy,
         )
+        waits = RolePolicy(
+            self,
+            "Waits",
+            settings=settings,
+            role="image-build-starter",
+            description="Encrypts what CloudFormation asked for, while a build runs",
+            statements=waiting_for_builds(settings, key.key_arn),
+        )
+        # By the time that the function is there, IAM knows of it.
+        starter.node.add_dependency(waits)
         news = FunctionRule(
             self,
             "Ended",
@@ -116,7 +128,7 @@ class ImageBuilds(Construct):
         # One after the other: a new account may run a single build at a time.
         before: list[Construct] = [starter, news]
         for build in builds:
-            image = self._image(build, project, starter.function)
+            image = self._image(build, project, starter.function, key)
             image.node.add_dependency(repositories[build.repository], *before)
             before = [image]
 
@@ -172,7 +184,7 @@ class ImageBuilds(Construct):
         return project
 
     def _image(
-        self, build: ImageBuild, project: CfnResource, starter: lambda_.IFunction
+        self, build: ImageBuild, project: CfnResource, starter: lambda_.IFunction, key: kms.IKey
     ) -> Construct:
         image = CustomResource(
             self,
@@ -182,6 +194,7 @@ class ImageBuilds(Construct):
             service_timeout=Duration.seconds(_WAIT_SECONDS),
             properties=WantedImage(
                 project=image_build_name(self._settings),
+                key=key.key_arn,
                 repository=build.repository,
                 tag=build.tag,
                 image=build.uri,

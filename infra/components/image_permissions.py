@@ -27,6 +27,19 @@ def starting_builds(settings: Settings) -> list[Allowed]:
     ]
 
 
+def waiting_for_builds(settings: Settings, key_arn: str) -> list[Allowed]:
+    """Returns what keeps CloudFormation's request from whoever may look at builds."""
+    return [
+        allow(
+            ["kms:Decrypt", "kms:Encrypt"],
+            [key_arn],
+            conditions={
+                "StringEquals": {"kms:EncryptionContext:build": image_build_name(settings)}
+            },
+        )
+    ]
+
+
 def building_images(settings: Settings) -> list[Allowed]:
     """Returns what a build does: it reads its source, pulls AWS's image, pushes ours."""
     assets = assets_bucket(settings)

@@ -44,12 +44,14 @@ class WantedImage(ImageTag):
 
     Attributes:
         project: CodeBuild's, which builds it.
+        key: ARN of the KMS key that the request waits under while it is built.
         dockerfile: path in the source.
         target: stage of the Dockerfile.
         base: URI of the image that it starts from.
     """
 
     project: str
+    key: str
     dockerfile: str
     target: str
     base: str

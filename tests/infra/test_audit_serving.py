@@ -2,8 +2,8 @@
 
 import pytest
 
-from sashiko.aws.audit.serving import serving
 from sashiko.aws.access.environment import read_environment
+from sashiko.aws.audit.serving import serving
 from tests.infra.variants import settings_of, synthesized
 from tests.unit.aws.told_by_aws import Refusal, ToldByAws
 

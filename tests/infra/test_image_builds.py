@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from sashiko.aws.access.policies import Request, allows, denies
 from sashiko.aws.access.environment import read_environment
 from sashiko.aws.images.content import copied_files
 from sashiko.aws.images.job_images import image_builds
+from sashiko.functions.image_build import CONTEXT
 from tests.infra.variants import ROOT, all_before, resources, settings_of, some, synthesized
 
 
@@ -107,6 +109,27 @@ def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
     assert not starter.may("codebuild:StartBuild", f"{place}:project/sashiko-prod-image-build")
     for action in ("ecr:PutImage", "s3:GetObject", "iam:PassRole", "lambda:InvokeFunction"):
         assert not starter.may(action, "*")
+
+
+@pytest.mark.control("AC-6")
+def test_what_answers_cloudformation_is_read_by_the_function_alone(platform, principals):
+    """A build's variables are no secret to who may look at builds; the request in them is."""
+    waits = {f"kms:encryptioncontext:{CONTEXT}": "sashiko-dev-image-build"}
+    keys = "arn:aws:kms:us-east-1:111122223333:key/*"
+
+    def opens(role, context):
+        request = Request(action="kms:Decrypt", resource=keys, context=context, complete=True)
+        return allows(role.policy, request) and not denies(role.policy, request)
+
+    assert [name for name, role in principals.items() if opens(role, waits)] == [
+        "image-build-starter"
+    ]
+    assert not opens(principals["image-build-starter"], {})
+    looks = {name for name, role in principals.items() if role.may("codebuild:BatchGetBuilds", "*")}
+    assert looks == {"image-build-starter"}
+    (own,) = [name for name in resources(platform, "AWS::KMS::Key") if name.startswith("Key")]
+    for item in resources(platform, "Custom::ImageBuild").values():
+        assert item["Properties"]["Key"] == {"Fn::GetAtt": [own, "Arn"]}
 
 
 def test_nobody_else_pushes_an_image(principals):

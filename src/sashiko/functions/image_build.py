@@ -4,8 +4,12 @@ A build takes longer than a function may: the first call starts it and leaves Cl
 waiting; EventBridge calls again when CodeBuild has ended it, be it well, by a failure, its time or
 a person's stop. What counts in the end is whether the tag is there: a tag never moves, and says
 what the image is built from, so a deploy that is tried again builds nothing twice.
+
+A build's variables are read by whoever may look at builds, and CloudFormation believes whoever has
+its link: so the request waits there encrypted, for this function alone.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +20,10 @@ from botocore.exceptions import ClientError
 from sashiko.function_input import ImageTag, WantedImage
 from sashiko.functions.custom_resource import Answer, Request, read_request, respond, send
 
-# Of the build: CloudFormation's request, which the build itself has no use for.
+# Of the build: CloudFormation's request, encrypted; the build itself has no use for it.
 REQUEST = "CLOUDFORMATION_REQUEST"
+# Of the encryption: the project whose builds wait with it.
+CONTEXT = "build"
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
@@ -39,7 +45,7 @@ def _start(request: Request) -> Answer | None:
         "DOCKERFILE": wanted.dockerfile,
         "TARGET": wanted.target,
         "BASE": wanted.base,
-        REQUEST: _event(request, tag),
+        REQUEST: _sealed(request, wanted),
     }
     build = boto3.client("codebuild").start_build(
         projectName=wanted.project,
@@ -57,7 +63,7 @@ def _finish(build_id: str) -> None:
     if REQUEST not in given:
         print(f"{build_id}: a person has started it, and nobody waits")
         return
-    request = read_request(json.loads(given[REQUEST]))
+    request = _opened(given[REQUEST], project=build["projectName"])
     tag = ImageTag.from_properties(request.properties)
     failure = None if _is_there(tag) else _failure(tag, build)
     send(request, Answer(physical_id=tag.repository, failure=failure))
@@ -91,19 +97,36 @@ def _failure(tag: ImageTag, build: Mapping[str, Any]) -> str:
     return "; ".join(words)
 
 
-def _event(request: Request, tag: ImageTag) -> str:
-    """Writes a request as the event that it was read from, with what `_finish` needs of it.
+def _sealed(request: Request, wanted: WantedImage) -> str:
+    """Encrypts a request for `_opened`.
 
-    A build takes some 5,500 characters of variables, and the link alone may have 2,000.
+    KMS takes 4,096 bytes, of which the link alone may be 2,000, and a build some 5,500 characters
+    of variables.
     """
-    return json.dumps(
-        {
-            "RequestType": request.kind,
-            "ResponseURL": request.url,
-            "StackId": request.stack,
-            "RequestId": request.id,
-            "LogicalResourceId": request.resource,
-            "PhysicalResourceId": request.physical_id,
-            "ResourceProperties": tag.properties(),
-        }
+    sealed = boto3.client("kms").encrypt(
+        KeyId=wanted.key,
+        Plaintext=json.dumps(_event(request)).encode(),
+        EncryptionContext={CONTEXT: wanted.project},
     )
+    return base64.b64encode(sealed["CiphertextBlob"]).decode()
+
+
+def _opened(sealed: str, *, project: str) -> Request:
+    """Decrypts what `_sealed` has made for a build of the project; another's is an error."""
+    opened = boto3.client("kms").decrypt(
+        CiphertextBlob=base64.b64decode(sealed), EncryptionContext={CONTEXT: project}
+    )
+    return read_request(json.loads(opened["Plaintext"]))
+
+
+def _event(request: Request) -> dict[str, Any]:
+    """Writes a request as the event that it was read from, with what `_finish` needs of it."""
+    return {
+        "RequestType": request.kind,
+        "ResponseURL": request.url,
+        "StackId": request.stack,
+        "RequestId": request.id,
+        "LogicalResourceId": request.resource,
+        "PhysicalResourceId": request.physical_id,
+        "ResourceProperties": ImageTag.from_properties(request.properties).properties(),
+    }

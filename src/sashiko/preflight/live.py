@@ -10,8 +10,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sashiko.preflight.expected import Expected
 from sashiko.functions.custom_resource import RefusedError
+from sashiko.preflight.expected import Expected
 
 _CANARY_FROM = 2  # instances: a canary is one, and half of the fleet at most
 
