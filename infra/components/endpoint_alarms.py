@@ -75,7 +75,11 @@ class EndpointAlarms(Construct):
     def _notifying(self) -> None:
         self._errors("5xx", "", self._dimensions)
         self._latency("p99-latency", "", self._dimensions)
-        minutes = {"period": 300, "evaluation_periods": 3, "datapoints_to_alarm": 3}
+        minutes: Mapping[str, Any] = {
+            "period": 300,
+            "evaluation_periods": 3,
+            "datapoints_to_alarm": 3,
+        }
         self._alarm(
             "4xx",
             "Share of requests that were refused: what callers send does not fit the contract",

@@ -1,5 +1,6 @@
 """The life of an endpoint by the stock command line: approve, serve, update, roll back, destroy."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,8 @@ def test_life(
     check_scaling_and_alarms(account)
     names = hosted(account)
     assert audit(first) == []
+    check_janitor(account, versions["first"])
+    assert hosted(account) == names
 
     scale_out(account, 3)
     second = served.synthesize(new("second"), versions["second"], invocations_per_instance=100)
@@ -261,6 +264,29 @@ def check_scaling_and_alarms(account: Emulator) -> None:
             {"Name": "VariantName", "Value": name},
             *(fleet if item["AlarmName"] in taking_back else []),
         ]
+
+
+def check_janitor(account: Emulator, arn: str) -> None:
+    """As its rule calls it: a killed check's endpoint goes when no check is that old."""
+    (target,) = account.client("events").list_targets_by_rule(Rule="sashiko-dev-janitor")["Targets"]
+    event = json.loads(target["Input"])
+    left = f"{event['prefix']}killed"
+    sagemaker = account.client("sagemaker")
+    sagemaker.create_model(ModelName=left, PrimaryContainer={"ModelPackageName": arn})
+    (variant,) = config(account)["ProductionVariants"]
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=left, ProductionVariants=[{**variant, "ModelName": left}]
+    )
+    sagemaker.create_endpoint(EndpointName=left, EndpointConfigName=left)
+
+    def clean(older_than: int) -> Any:
+        payload = json.dumps({**event, "older_than": older_than}).encode()
+        function = target["Arn"].rpartition(":")[2]
+        called = account.client("lambda").invoke(FunctionName=function, Payload=payload)
+        return json.loads(called["Payload"].read())
+
+    assert clean(event["older_than"]) == {"deleted": [], "left": {}}
+    assert clean(0) == {"deleted": [left], "left": {}}
 
 
 def check_another_machine(account: Emulator, arn: str, new: Any) -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sashiko.aws.access.policies import Request, allows, denies
 from sashiko.aws.access.environment import read_environment
+from sashiko.aws.access.policies import Request, allows, denies
 from sashiko.aws.images.content import copied_files
 from sashiko.aws.images.job_images import image_builds
 from sashiko.functions.image_build import CONTEXT
@@ -115,10 +115,15 @@ def test_the_function_starts_builds_of_its_environment_and_no_more(principals):
 def test_what_answers_cloudformation_is_read_by_the_function_alone(platform, principals):
     """A build's variables are no secret to who may look at builds; the request in them is."""
     waits = {f"kms:encryptioncontext:{CONTEXT}": "sashiko-dev-image-build"}
-    keys = "arn:aws:kms:us-east-1:111122223333:key/*"
+    (key,) = [
+        resource
+        for item in principals["image-build-starter"].policy
+        if "kms:Decrypt" in item.actions
+        for resource in item.resources
+    ]
 
     def opens(role, context):
-        request = Request(action="kms:Decrypt", resource=keys, context=context, complete=True)
+        request = Request(action="kms:Decrypt", resource=key, context=context, complete=True)
         return allows(role.policy, request) and not denies(role.policy, request)
 
     assert [name for name, role in principals.items() if opens(role, waits)] == [
