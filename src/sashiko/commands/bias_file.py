@@ -42,7 +42,7 @@ def file_config(contract: Contract, *, predicted: bool) -> AnalysisConfig:
 
 
 def file_dataset(contract: Contract, data: Path, told: Predictions | None) -> Dataset:
-    """Reads label and facets of a file or of all files of a folder, and joins the predictions.
+    """Reads label, facets and group variable of a file or folder, and joins the predictions.
 
     Args:
         contract: names the columns; the file may have its names or the physical ones.
@@ -54,7 +54,8 @@ def file_dataset(contract: Contract, data: Path, told: Predictions | None) -> Da
             prediction is no label or has no row in the data, or a key occurs twice.
     """
     facets = [facet.column for facet in contract.facets]
-    needed = [contract.label.column, *facets]
+    group = contract.group_variable
+    needed = [contract.label.column, *facets, *([] if group is None else [group])]
     rows = contract_rows(data, contract, needed if told is None else [contract.key, *needed])
     _check_labels(rows, contract, source=data)
     predicted = None
@@ -74,7 +75,8 @@ def file_dataset(contract: Contract, data: Path, told: Predictions | None) -> Da
         label=Column(contract.label.column, rows[contract.label.column], data),
         predicted=predicted,
         facets=tuple(Column(name, rows[name], data) for name in facets),
-        group=None,
+        # Rows without one are compared with each other.
+        group=None if group is None else Column(group, pc.fill_null(rows[group], ""), data),
     )
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from sashiko.cli import app
 from sashiko.errors import InputError
-from tests.unit.contract.documents import column_of, custom, document, save, table_of
+from tests.unit.contract.documents import column_of, custom, document, grouped, save, table_of
 
 # 100 loans: old readers are late 10 of 50 times, young ones 25 of 50.
 ROWS = [
@@ -77,6 +77,17 @@ def test_a_person_reads_values_intervals_and_group_sizes(desk: Desk) -> None:
     assert line.endswith("Disparate Impact (DI)")
     assert "CDDL  undefined: there is no group variable" in result.stdout
     assert "100 of the 100 rows" in result.stderr
+
+
+def test_a_group_variable_of_the_contract_is_conditioned_on(desk: Desk) -> None:
+    desk.contract = save(grouped(), desk.folder)
+    branches = ("north", "south", "")
+    rows = [(*row, branches[n % 3]) for n, row in enumerate(ROWS)]
+    desk.write("data.csv", csv_text("loan_id,age,late,branch", rows))
+    value = desk.json("--predictions", desk.told)
+    for name in ("CDDL", "CDDPL"):
+        assert found(value, name)["low"] < found(value, name)["value"]
+        assert found(value, name)["n_disadvantaged"] == 50
 
 
 def test_json_is_clarifys_analysis_with_intervals(desk: Desk) -> None:
