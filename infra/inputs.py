@@ -3,8 +3,10 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from infra.components.compiled_pipeline import Compiled
+from sashiko.aws.neighbours import Side, neighbour_settings
 from sashiko.aws.regions import check_region
 from sashiko.compiled import compiled_definition
 from sashiko.contract.glue import check_lake
@@ -20,10 +22,13 @@ def cloud_settings(environment: str) -> Settings:
     """Reads the settings of an environment that has an account.
 
     Raises:
-        InputError: if there is no such environment, or its region lacks a service.
+        InputError: if there is no such environment, its region lacks a service, or the environment
+            that it is to promote from or to says otherwise.
     """
     settings = load_deployed(environment)
     check_region(settings)
+    for side in get_args(Side):
+        neighbour_settings(settings, side)
     return settings
 
 

@@ -123,12 +123,15 @@ PLACES: Mapping[Role, Places] = {
 
 def places(settings: Settings) -> Mapping[Role, Places]:
     """Returns each role's places; a batch job reads and writes with the role of its model."""
+    taking: Mapping[Role, Places] = {"promoter": Places(writes=(_MODELS,))}
+    promoter = taking if settings.promotion.source else {}
     if settings.device_check != "transform":
-        return PLACES
+        return {**PLACES, **promoter}
     batch, served = _outputs("DeviceCheck/transform"), PLACES["inference"]
     check = PLACES["device-check"]
     return {
         **PLACES,
+        **promoter,
         "device-check": replace(check, reads=(*check.reads, *batch)),
         "inference": replace(served, reads=(*served.reads, *batch), writes=batch),
     }

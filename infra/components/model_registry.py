@@ -6,6 +6,7 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from infra.components.promotion import group_policy
 from sashiko.aws.names import model_package_group_name
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
@@ -31,4 +32,5 @@ class ModelRegistry(Construct):
                 self,
                 group,
                 model_package_group_name=model_package_group_name(settings, group),
+                model_package_group_policy=group_policy(settings, group),
             ).apply_removal_policy(removal_policy)

@@ -10,6 +10,7 @@ from infra.components.allow import Allowed, allow
 from infra.components.device_permissions import device_permissions, janitor_permissions
 from infra.components.image_permissions import building_images, starting_builds
 from infra.components.job_logs import JOB_LOG_GROUPS
+from infra.components.promotion import reading_source
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
 from sashiko.aws.endpoint_spec import alarm_name
 from sashiko.aws.names import QUALIFIER, Role, etl_name, prefix
@@ -103,6 +104,13 @@ def _registrar(settings: Settings) -> list[Allowed]:
         allow(REGISTER, both, conditions=pending, why=_NAMED),
         *_telling_lineage(settings),
     ]
+
+
+def _promoter(settings: Settings) -> list[Allowed]:
+    """Registers where versions are taken from another environment; elsewhere it does nothing."""
+    if settings.promotion.source is None:
+        return []
+    return [*_registrar(settings), *reading_source(settings)]
 
 
 def _artifacts(settings: Settings) -> str:
@@ -258,6 +266,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "pipeline": _pipeline,
     "pipeline-starter": _flow,
     "preflight": _preflight,
+    "promoter": _promoter,
     "registrar": _registrar,
     "registry-reader": _registry,
 }

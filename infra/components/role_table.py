@@ -28,12 +28,13 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "pipeline": "SageMaker Pipelines: starts the jobs",
     "pipeline-starter": "Step Functions: starts the pipeline on what was loaded",
     "preflight": "Function: checks a version before it is served",
+    "promoter": "Person: copies an approved version from another environment, as pending",
     "registrar": "Jobs: register model packages as pending",
     "registry-reader": "Jobs: find the champion",
     "training": "Jobs: prepare, train, compile, evaluate",
 }
 PEOPLE: frozenset[Role] = frozenset(
-    {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer"}
+    {"approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "promoter"}
 )
 # What the pipeline may hand to its jobs.
 JOB_ROLES: tuple[Role, ...] = (
@@ -81,6 +82,7 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "pipeline": (*REGISTER, *APPROVE, *_LAKE),
     "pipeline-starter": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),
     "preflight": (*REGISTER, *APPROVE, *JOBS, *_LAKE, "iam:PassRole"),
+    "promoter": (*APPROVE, *JOBS, *_LAKE, "iam:PassRole"),
     "registrar": (*APPROVE, *JOBS, *_LAKE),
     "registry-reader": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
     "training": (*REGISTER, *APPROVE, *JOBS, *_LAKE),
@@ -88,6 +90,11 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
 # The bucket policies of the lake let these three through, and nobody else is to try.
 _READS_OBJECTS: frozenset[Role] = frozenset({"break-glass", "etl", "lake-formation"})
 _BY_IAM: frozenset[Role] = frozenset({"bias-evaluator", "broker"})
+
+
+def registering(settings: Settings) -> tuple[Role, ...]:
+    """Returns who signs and writes the files of versions: a promoter only where some are taken."""
+    return ("registrar", "promoter") if settings.promotion.source else ("registrar",)
 
 
 def closed_buckets(settings: Settings, role: Role) -> list[str]:

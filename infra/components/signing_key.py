@@ -9,17 +9,22 @@ from constructs import Construct
 
 from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
+from infra.components.role_table import registering
 from sashiko.aws.names import key_alias, prefix
 from sashiko.settings import Settings
 
-SIGNING_ALGORITHM: Final = "ECDSA_SHA_256"
+DIGESTS: Final = {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}
 
 
 class SigningKey(Construct):
     """An asymmetric key under a fixed alias.
 
-    Its policy denies a signature to everybody but the registrar, so that no later policy of
-    another role makes it worth less.
+    Its policy denies a signature to everybody but the registrar, and in an environment that takes
+    versions from another one the promoter, so that no later policy of another role makes it worth
+    less.
+
+    Attributes:
+        key: the key.
     """
 
     def __init__(
@@ -27,6 +32,7 @@ class SigningKey(Construct):
     ) -> None:
         """Makes the key, lets the registrar sign with it and the preflight verify."""
         super().__init__(scope, id)
+        signers = registering(settings)
         # KMS rotates no asymmetric key: what it signed must stay verifiable.
         key = kms.Key(
             self,
@@ -45,27 +51,26 @@ class SigningKey(Construct):
                 actions=["kms:Sign"],
                 resources=["*"],  # of a key's policy: the key itself
                 conditions={
-                    "ArnNotEquals": {"aws:PrincipalArn": settings.role_arn("registrar")},
+                    "ArnNotEquals": {
+                        "aws:PrincipalArn": [settings.role_arn(role) for role in signers]
+                    },
                 },
             )
         )
-        digests = {
-            "StringEquals": {
-                "kms:MessageType": "DIGEST",
-                "kms:SigningAlgorithm": SIGNING_ALGORITHM,
-            }
-        }
-        RolePolicy(
-            self,
-            "Sign",
-            settings=settings,
-            role="registrar",
-            description="Signs the manifest of a model",
-            statements=[
-                allow(["kms:Sign"], [key.key_arn], conditions=digests),
-                allow(["kms:DescribeKey", "kms:GetPublicKey"], [key.key_arn]),
-            ],
-        )
+        self.key = key
+        digests = {"StringEquals": DIGESTS}
+        for role in signers:
+            RolePolicy(
+                self,
+                "Sign" if role == "registrar" else "SignPromoted",
+                settings=settings,
+                role=role,
+                description="Signs the manifest of a model",
+                statements=[
+                    allow(["kms:Sign"], [key.key_arn], conditions=digests),
+                    allow(["kms:DescribeKey", "kms:GetPublicKey"], [key.key_arn]),
+                ],
+            )
         RolePolicy(
             self,
             "Verify",

@@ -18,8 +18,9 @@ from infra.components.lake_access import LakeAccess
 from infra.components.lake_owner import LakeOwner
 from infra.components.lake_tables import LakeTables
 from infra.components.private_bucket import PrivateBucket
+from infra.components.promotion import share_models
 from infra.components.query_workgroup import RESULTS, QueryWorkgroup
-from infra.components.role_table import STAGED
+from infra.components.role_table import STAGED, registering
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import (
@@ -127,7 +128,8 @@ class DataLake(EnvironmentStack):
             "artifacts", key=self._ml_key, logs=logs, expiring=[_expires(RESULTS, _SCRATCH)]
         )
         # A version in the registry points there: its files are who registered them's, and stay.
-        artifacts.only("registrar", actions=["s3:PutObject"], below=f"{MODELS}/")
+        artifacts.only(*registering(self.settings), actions=["s3:PutObject"], below=f"{MODELS}/")
+        share_models(artifacts, self._ml_key, settings=self.settings)
         for keys in STAGED:
             artifacts.only("deployer", actions=["s3:PutObject"], below=keys.removesuffix("*"))
             artifacts.write_once(below=keys.removesuffix("*"))

@@ -11,6 +11,7 @@ from infra.components.janitor import Janitor
 from infra.components.job_logs import JobLogs
 from infra.components.model_registry import ModelRegistry
 from infra.components.platform_key import PlatformKey
+from infra.components.promotion import share_signatures
 from infra.components.signing_key import SigningKey
 from infra.components.spending import Spending
 from infra.components.tracking_app import TrackingApp
@@ -55,7 +56,8 @@ class Platform(EnvironmentStack):
         )
         ModelRegistry(self, "Registry", settings=settings, recipes=recipes, removal_policy=keep)
         self.tracking_arn = TrackingApp(self, "Tracking", settings=settings).app.attr_arn
-        SigningKey(self, "Signing", settings=settings, removal_policy=keep)
+        signing = SigningKey(self, "Signing", settings=settings, removal_policy=keep)
+        share_signatures(signing.key, settings=settings)
         spending = Spending(self, "Spending", settings=settings, key=key)
         AlertAccess(self, "Alerts", settings=settings, topic=spending.topic, key=key)
         topic = spending.topic.topic_arn

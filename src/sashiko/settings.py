@@ -120,6 +120,31 @@ class TriggersSection(Frozen):
     pipeline: bool
 
 
+class Neighbour(Frozen):
+    """Another environment of the project, in the same region.
+
+    Attributes:
+        environment: its name.
+        account: its AWS account id, which may be this one.
+    """
+
+    environment: EnvironmentName
+    account: str = Field(pattern=r"^\d{12}$")
+
+
+class PromotionSection(Frozen):
+    """Between which environments approved versions are copied; each of the two names the other.
+
+    Attributes:
+        source: whose versions this environment takes; null takes none.
+        target: whose role `promoter` may read this environment's registered models; null lets
+            nobody.
+    """
+
+    source: Neighbour | None
+    target: Neighbour | None
+
+
 class Settings(Frozen):
     """One environment.
 
@@ -140,6 +165,7 @@ class Settings(Frozen):
         alerts: who hears of it.
         triggers: what starts by itself.
         serving: the endpoint.
+        promotion: from where and to where approved versions are copied.
         device_check: how the pipeline asks a model on the instances of `serving` before it is
             registered: an `endpoint` that lives for minutes; a batch `transform`, which pins no
             driver and shows no latency; or `off`, which the model's record keeps, and prod refuses.
@@ -165,6 +191,7 @@ class Settings(Frozen):
     alerts: AlertsSection
     triggers: TriggersSection
     serving: ServingSection
+    promotion: PromotionSection
     device_check: DeviceCheck
     image_digests: dict[ImageName, ImageDigest]
 
@@ -185,6 +212,18 @@ class Settings(Frozen):
                         f"batch transform has no {instance} (`serving.instance_types.{target}`): "
                         "set `endpoint`, or another instance type"
                     )
+        return value
+
+    @field_validator("promotion")
+    @classmethod
+    def _between_two(cls, value: PromotionSection, others: ValidationInfo) -> PromotionSection:
+        own = others.data.get("environment")
+        for neighbour in (value.source, value.target):
+            if neighbour and neighbour.environment in (own, "local"):
+                raise ValueError(
+                    f"`{neighbour.environment}` is no other environment with a registry in an "
+                    "account: name dev or prod, the one that this file is not of"
+                )
         return value
 
     def role_arn(self, role: str) -> str:

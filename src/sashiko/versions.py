@@ -106,6 +106,11 @@ def recorded(tags: Mapping[str, str], *, artifact_sha256: str, threshold: float)
     return {**tags, _ARTIFACT: artifact_sha256, _THRESHOLD: repr(threshold)}
 
 
+def figure_text(value: float | None) -> str:
+    """Writes a figure as a version's tags have it."""
+    return "undefined" if value is None else f"{value:.4f}"
+
+
 def already_registered(
     versions: Iterable[ModelVersion], tags: Mapping[str, str]
 ) -> ModelVersion | None:

@@ -108,7 +108,7 @@ def register(
         models_uri=f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
         signing_key=key_alias(settings, "signing"),
         serving_image=endpoint_spec(settings, TARGET).image.uri,
-        data_uri="s3://snapshots/training",
+        made_from="s3://snapshots/training",
     )
     folder.mkdir()
     given = {"lock": lock(), "artifact": execution.encode(), **evidence}

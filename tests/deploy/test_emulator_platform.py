@@ -1,5 +1,7 @@
 """The emulator's platform types refuse what SageMaker, Budgets and SNS refuse."""
 
+import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -34,6 +36,20 @@ def test_a_group_with_a_version_in_it_stays(stacks: Stacks) -> None:
 
     sagemaker.delete_model_package(ModelPackageName=package)
     assert stacks.delete("group") == "DELETE_COMPLETE"
+
+
+def test_a_group_is_shared_and_no_longer_shared_in_place(stacks: Stacks) -> None:
+    group, policy = deepcopy(GROUP), {"Version": "2012-10-17", "Statement": []}
+    stacks.deploy("shared", template(group))
+    group["Properties"]["ModelPackageGroupPolicy"] = policy
+    one, sagemaker = {"ModelPackageGroupName": "some-models"}, stacks.emulator.client("sagemaker")
+    assert stacks.deploy("shared", template(group)) == "UPDATE_COMPLETE"
+    shared = sagemaker.get_model_package_group_policy(**one)["ResourcePolicy"]
+    assert json.loads(shared) == policy
+
+    assert stacks.deploy("shared", template(GROUP)) == "UPDATE_COMPLETE"
+    assert sagemaker.get_model_package_group_policy(**one)["ResourcePolicy"] == "{}"
+    stacks.delete("shared")
 
 
 @pytest.mark.parametrize(

@@ -144,12 +144,6 @@ EXCUSED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AWS::SageMaker::EndpointConfig": {
         "for inference components, which have a role of their own": ("iam:PassRole",),
     },
-    "AWS::SageMaker::ModelPackageGroup": {
-        "models are used in this account alone, by roles": (
-            "sagemaker:DeleteModelPackageGroupPolicy",
-            "sagemaker:PutModelPackageGroupPolicy",
-        ),
-    },
     "AWS::SageMaker::Pipeline": {
         "for definitions in a bucket: ours stands in the template": ("s3:GetObject",),
     },

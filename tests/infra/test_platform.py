@@ -81,7 +81,9 @@ def test_the_registrar_alone_signs(platform, principals):
     assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
     assert (deny["Effect"], deny["Action"], deny["Principal"]) == ("Deny", "kms:Sign", {"AWS": "*"})
     assert deny["Condition"] == {
-        "ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/sashiko-dev-registrar"}
+        "ArnNotEquals": {
+            "aws:PrincipalArn": ["arn:aws:iam::111122223333:role/sashiko-dev-registrar"]
+        }
     }
     assert [name for name, role in principals.items() if role.may("kms:Sign", "*")] == ["registrar"]
 

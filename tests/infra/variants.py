@@ -28,6 +28,8 @@ serving:
   min_instances: {least}
   max_instances: 4
 """
+TO_PROD = 'promotion: {target: {environment: prod, account: "444455556666"}}\n'
+FROM_DEV = 'promotion: {source: {environment: dev, account: "111122223333"}}\n'
 VARIANTS = {
     "dev": ("dev", DEV + "lake_formation: {account_stack: true}\n"),
     "account_off": ("dev", DEV),
@@ -37,11 +39,12 @@ VARIANTS = {
         "dev",
         DEV
         + "lake_formation: {account_stack: true}\n"
+        + TO_PROD
         + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=1),
     ),
     "serving_prod": (
         "prod",
-        PROD + SERVING.format(arn=PACKAGE.format("444455556666", "prod"), least=2),
+        PROD + FROM_DEV + SERVING.format(arn=PACKAGE.format("444455556666", "prod"), least=2),
     ),
 }
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from sashiko.contract.grants import TagKind
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings import Neighbour, Settings
 
 Role = Literal[
     "approver",
@@ -28,6 +28,7 @@ Role = Literal[
     "pipeline",
     "pipeline-starter",
     "preflight",
+    "promoter",
     "registrar",
     "registry-reader",
     "training",
@@ -55,6 +56,14 @@ def prefix(settings: Settings) -> str:
 def arn(settings: Settings, service: str, resource: str) -> str:
     """Returns the ARN of something in the environment's account and region."""
     return f"arn:aws:{service}:{settings.region}:{settings.account}:{resource}"
+
+
+def neighbour(settings: Settings, other: Neighbour) -> Settings:
+    """Returns settings that the names of another environment follow from, and nothing else does.
+
+    Both are of one project and one region: `sashiko.aws.neighbours` holds them to that.
+    """
+    return settings.model_copy(update={"environment": other.environment, "account": other.account})
 
 
 def role_name(settings: Settings, role: Role) -> str:

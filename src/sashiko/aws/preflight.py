@@ -14,8 +14,15 @@ def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
         InputError: if `serving` does not fit the environment or the recipe, or there is no image.
     """
     arn = served_package(settings, recipe)
-    if arn is None:
-        return None
+    return expected_of(settings, recipe, arn) if arn else None
+
+
+def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
+    """Says what a version has to be for an environment to serve it.
+
+    Raises:
+        InputError: if there is no image for the recipe's target.
+    """
     spec = endpoint_spec(settings, recipe.compile.target)
     return Expected(
         model_package_arn=arn,

@@ -12,12 +12,14 @@ import typer
 from sashiko.aws.names import model_package_group_name
 from sashiko.champion import champion_artifact, invoke_local, open_local
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
+from sashiko.errors import InputError
 from sashiko.repository import HOME, choose_recipe
-from sashiko.settings import load_settings
+from sashiko.settings import load_deployed, load_settings
 from sashiko.versions import ApprovalStatus, Desk, ModelVersion
 
 app = typer.Typer(
-    help="Registered models: list, approve, reject, lineage, serve, invoke.", no_args_is_help=True
+    help="Registered models: list, approve, reject, promote, lineage, serve, invoke.",
+    no_args_is_help=True,
 )
 
 _FILES = ("manifest", "manifest_sha256", "signature", "mlflow_run_id")  # of a model package
@@ -69,6 +71,43 @@ def reject(
 ) -> None:
     """Reject a version; a champion that is rejected is no longer one."""
     _decide("Rejected", version, reason=reason, by=by, place=(env, recipe, home))
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(help="The version's number where it was approved.")],
+    to: Annotated[str, typer.Option("--to", help="The environment that takes it.")] = "prod",
+    recipe: RecipeName = None,
+) -> None:
+    """Copy an approved version into another environment, where it waits for approval.
+
+    `promotion.source` in config/<to>.yaml says from where. Refused unless it is approved there, its
+    gates passed, every file is what the signed manifest names, and it was compiled for what <to>
+    serves with. Prints the new version's ARN; a second time, that of the version that is there
+    already. Acts with your credentials: those of the role `promoter` of <to>.
+    """
+    from sashiko.aws.neighbours import neighbour_settings
+    from sashiko.aws.promotion import Route
+    from sashiko.aws.promotion import promote as copy
+
+    target = load_deployed(to)
+    source = neighbour_settings(target, "source")
+    if source is None:
+        raise InputError(
+            f"{to} takes versions from nowhere: set `promotion.source` in config/{to}.yaml and "
+            "`promotion.target` in the other environment's, and deploy both"
+        )
+    made, new = copy(
+        Route(source=source, target=target, recipe=choose_recipe(target, recipe)), version
+    )
+    typer.echo(made.arn)
+    state = "was made of it" if new else "is it already"
+    print(f"{made.group} {made.version} {state}: {made.status}", file=sys.stderr)
+    print(
+        f"next: as the approver, sashiko model approve {made.version} --env {to} --reason ...; "
+        f"then in config/{to}.yaml, serving: {{enabled: true, model_package_arn: {made.arn}}}",
+        file=sys.stderr,
+    )
 
 
 @app.command()
@@ -135,8 +174,8 @@ def _decide(
     registry, group = _open(*place)
     version = registry.version(group, number)
     print(f"{group} {number}: {_evidence(version)}", file=sys.stderr)
-    for key in _FILES:
-        if key in version.tags:
+    for key in version.tags:
+        if key in _FILES or key.startswith("source."):
             print(f"  {key}: {version.tags[key]}", file=sys.stderr)
     registry.decide(group, number, status=status, by=by, reason=reason)
     typer.echo(f"{group} {number}: {status} by {by}: {reason}")

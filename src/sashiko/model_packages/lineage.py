@@ -21,7 +21,7 @@ class Origin:
         group: the model package group.
         execution_id: of the pipeline; with the group it names the action.
         git_sha: the commit.
-        data_uri: S3 URI of the training snapshot.
+        made_from: S3 URI of the training snapshot, or ARN of the version that this one copies.
         data_sha256: of its rows.
         model_uri: S3 URI of the artifact.
         model_sha256: its digest.
@@ -31,7 +31,7 @@ class Origin:
     group: str
     execution_id: str
     git_sha: str
-    data_uri: str
+    made_from: str
     data_sha256: str
     model_uri: str
     model_sha256: str
@@ -72,7 +72,10 @@ class Lineage:
 
     def _entities(self) -> tuple[str, str, str]:
         origin = self._origin
-        data = self._artifact(origin.data_uri, "DataSet", {"sha256": origin.data_sha256})
+        if origin.made_from.startswith("s3://"):
+            data = self._artifact(origin.made_from, "DataSet", {"sha256": origin.data_sha256})
+        else:
+            data = self._artifact(origin.made_from, "ModelPackage", {})
         model = self._artifact(origin.model_uri, "Model", {"sha256": origin.model_sha256})
         return data, self._action(), model
 

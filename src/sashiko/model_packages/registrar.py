@@ -28,13 +28,13 @@ class Placement:
         models_uri: S3 URI that every model's prefix lies under.
         signing_key: alias or ARN of the KMS key that signs manifests.
         serving_image: URI of the image that the artifact is served in.
-        data_uri: S3 URI of the training snapshot.
+        made_from: S3 URI of the training snapshot, or ARN of the version that is copied.
     """
 
     models_uri: str
     signing_key: str
     serving_image: str
-    data_uri: str
+    made_from: str
 
 
 class PackageRegistrar:
@@ -90,7 +90,7 @@ class PackageRegistrar:
             group=group,
             execution_id=tags["execution_id"],
             git_sha=tags["git_sha"],
-            data_uri=self._placement.data_uri,
+            made_from=self._placement.made_from,
             data_sha256=tags["data_sha256"],
             model_uri=model.at(ARTIFACT_FILE),
             model_sha256=model.digests[ARTIFACT_FILE],

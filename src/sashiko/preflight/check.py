@@ -19,6 +19,23 @@ _FOLDER = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A version that is approved, judged, signed and compiled for its endpoint.
+
+    Its files have not been read but for those that say so.
+
+    Attributes:
+        package: as SageMaker describes it.
+        files: what was signed.
+        threshold: its decision threshold, as signed.
+    """
+
+    package: Mapping[str, Any]
+    files: SignedFiles
+    threshold: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Passed:
     """A version that may be served.
 
@@ -47,9 +64,25 @@ def check(
         RefusedError: with the reason, if the version may not be served.
         ClientError: if an AWS call is refused.
     """
+    judged = judge(clients, expected)
+    check_update(clients.sagemaker, clients.scaling, expected)
+    judged.files.check(in_time=in_time)
+    return Passed(
+        threshold=judged.threshold,
+        manifest_sha256=judged.files.manifest_sha256,
+        files=len(judged.files.digests),
+    )
+
+
+def judge(clients: Clients, expected: Expected) -> Judged:
+    """Does what `check` does, short of reading every file and of what serves now.
+
+    Raises:
+        RefusedError: with the reason, if the version may not be served.
+        ClientError: if an AWS call is refused.
+    """
     package = clients.sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
     _check_package(package, expected)
-    check_update(clients.sagemaker, clients.scaling, expected)
     (container,) = package["InferenceSpecification"]["Containers"]
     files = signed_files(clients, _place_of(container, expected), signing_key=expected.signing_key)
     _check_artifact(files, expected)
@@ -61,10 +94,7 @@ def check(
         )
     threshold = repr(float(files.json(_DECISION)["threshold"]))
     _check_container(container, expected, threshold=threshold)
-    files.check(in_time=in_time)
-    return Passed(
-        threshold=threshold, manifest_sha256=files.manifest_sha256, files=len(files.digests)
-    )
+    return Judged(package=package, files=files, threshold=threshold)
 
 
 def _check_package(package: Mapping[str, Any], expected: Expected) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,12 +41,18 @@ class SignedFiles:
         uri: S3 prefix without a final slash.
         digests: name -> hex SHA-256, as signed.
         manifest_sha256: the manifest's own.
+        manifest: its bytes.
+        signature: of the manifest, in base64.
+        signed_by: ARN of the key that KMS verified it with.
     """
 
     clients: Clients
     uri: str
     digests: Mapping[str, str]
     manifest_sha256: str
+    manifest: bytes
+    signature: str
+    signed_by: str
 
     def check(self, *, in_time: Callable[[], bool]) -> None:
         """Reads every file and holds it against its digest.
@@ -56,17 +63,38 @@ class SignedFiles:
         Raises:
             RefusedError: if one is missing or changed, or time is up.
         """
-        for name, digest in self.digests.items():
-            found = hashlib.sha256()
-            for chunk in _chunks(self.clients, f"{self.uri}/{name}"):
-                found.update(chunk)
+        for name in self.digests:
+            for _ in self._chunks(name):
                 if not in_time():
                     raise RefusedError(f"no time was left to read {self.uri}/{name} to its end")
-            if found.hexdigest() != digest:
-                raise RefusedError(
-                    f"{self.uri}/{name} is not the file that was signed (sha256 "
-                    f"{found.hexdigest()}, not {digest}); {_ADVICE}"
-                )
+
+    def save(self, folder: Path) -> None:
+        """Writes every file and the manifest into a folder.
+
+        Raises:
+            RefusedError: if one is missing or changed: what is there then is not to be used.
+        """
+        for name in self.digests:
+            path = folder / name
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise RefusedError(f"{self.uri}: the manifest names {name!r}; {_ADVICE}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for chunk in self._chunks(name):
+                    file.write(chunk)
+        (folder / _MANIFEST).write_bytes(self.manifest)
+
+    def _chunks(self, name: str) -> Iterator[bytes]:
+        """Streams a file, and holds it at its end against its digest."""
+        found = hashlib.sha256()
+        for chunk in _chunks(self.clients, f"{self.uri}/{name}"):
+            found.update(chunk)
+            yield chunk
+        if found.hexdigest() != self.digests[name]:
+            raise RefusedError(
+                f"{self.uri}/{name} is not the file that was signed (sha256 "
+                f"{found.hexdigest()}, not {self.digests[name]}); {_ADVICE}"
+            )
 
     def json(self, name: str) -> Any:
         """Reads a signed JSON file, and holds it against its digest.
@@ -94,18 +122,18 @@ def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles
         RefusedError: if one of the two is missing, or the signature is not of our key.
     """
     manifest = _read(clients, f"{uri}/{_MANIFEST}")
+    signed = _read(clients, f"{uri}/{_SIGNATURE}")
     digest = hashlib.sha256(manifest).digest()
     try:
-        signature = base64.b64decode(
-            json.loads(_read(clients, f"{uri}/{_SIGNATURE}"))["signature"], validate=True
-        )
-        valid = clients.kms.verify(
+        signature = json.loads(signed)["signature"]
+        answer = clients.kms.verify(
             KeyId=signing_key,
             Message=digest,
             MessageType="DIGEST",
-            Signature=signature,
+            Signature=base64.b64decode(signature, validate=True),
             SigningAlgorithm=_ALGORITHM,
-        )["SignatureValid"]
+        )
+        valid = answer["SignatureValid"]
     except (ValueError, KeyError, TypeError):
         valid = False
     except ClientError as error:
@@ -115,7 +143,13 @@ def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles
     if not valid:
         raise RefusedError(f"{uri}/{_MANIFEST} has no valid signature of {signing_key}; {_ADVICE}")
     return SignedFiles(
-        clients=clients, uri=uri, digests=json.loads(manifest), manifest_sha256=digest.hex()
+        clients=clients,
+        uri=uri,
+        digests=json.loads(manifest),
+        manifest_sha256=digest.hex(),
+        manifest=manifest,
+        signature=signature,
+        signed_by=answer["KeyId"],
     )
 
 

@@ -23,7 +23,7 @@ from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
 from sashiko.steps.registries import KINDS, open_registrar
 from sashiko.steps.track import gate_tags
-from sashiko.versions import ARTIFACT_FILE, ModelVersion
+from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
 
 _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
 _BIAS_EVIDENCE = "intervals"
@@ -107,7 +107,7 @@ def version_tags(execution_id: str, sources: CardSources, lock: CompileLock) -> 
         "contract_sha256": contract.sha256,
         "recipe": sources.recipe,
         "git_sha": sources.git_sha,
-        "metric.auc": "undefined" if auc is None else f"{auc:.4f}",
+        "metric.auc": figure_text(auc),
         **lock.facts(),
         **gates,
     }
@@ -149,7 +149,7 @@ def main() -> None:
         models_uri=arguments.models_uri,
         signing_key=arguments.signing_key,
         serving_image=arguments.serving_image,
-        data_uri=arguments.data_uri,
+        made_from=arguments.data_uri,
     )
     registrar = open_registrar(arguments.registry, placement)
     with tempfile.TemporaryDirectory() as folder:

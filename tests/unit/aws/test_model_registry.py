@@ -113,7 +113,7 @@ def test_the_lineage_leads_back_to_the_snapshot(account: Account, model: Path, a
     edges = found["edges"]
     assert edges[0]["destination"] == f"artifact {version.arn}"
     sources = {(edge["source"], edge["kind"]) for edge in edges}
-    assert (f"artifact {PLACEMENT.data_uri}", "DerivedFrom") in sources
+    assert (f"artifact {PLACEMENT.made_from}", "DerivedFrom") in sources
     assert (f"action {version.tags['manifest']}", "Produced") in sources
     assert len(edges) == len(account.edges)
     assert found["snapshot"]["sha256"] == SNAPSHOT["sha256"]

@@ -1,6 +1,6 @@
 """An account in moto: a bucket, a signing key, a model package group; and the lineage it lacks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ PLACEMENT = Placement(
     models_uri=f"s3://{BUCKET}/models",
     signing_key=KEY,
     serving_image="111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme/serving:1",
-    data_uri="s3://snapshots/training/data/c0ffee/2026-11-01",
+    made_from="s3://snapshots/training/data/c0ffee/2026-11-01",
 )
 _LINEAGE = {
     "ListArtifacts": "ListArtifactsRequest",
@@ -46,12 +46,16 @@ class Account:
 
     Attributes:
         clients: of moto.
+        bucket: of the models.
+        group: the model package group.
         calls: every call of SageMaker that was made: operation -> parameters.
         edges: the lineage's associations: source, destination, type.
         sources: ARN of an artifact or action -> its source URI.
     """
 
     clients: Clients
+    bucket: str = BUCKET
+    group: str = GROUP
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     edges: list[tuple[str, str, str]] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
@@ -66,13 +70,13 @@ class Account:
 
     def objects(self) -> set[str]:
         """Names the objects in the bucket."""
-        found = self.clients.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        found = self.clients.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return {item["Key"] for item in found}
 
     def body(self, uri: str) -> bytes:
         """Reads an object."""
-        key = uri.removeprefix(f"s3://{BUCKET}/")
-        return self.clients.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        key = uri.removeprefix(f"s3://{self.bucket}/")
+        return self.clients.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def created(self) -> list[dict[str, Any]]:
         """Returns what packages were made of."""
@@ -80,7 +84,7 @@ class Account:
 
     def decide(self, number: int, status: str) -> None:
         """Sets a version's approval."""
-        arn = self.registry.version(GROUP, number).arn
+        arn = self.registry.version(self.group, number).arn
         self.clients.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
 
     def links(self) -> set[tuple[str, str, str]]:
@@ -104,11 +108,12 @@ class Account:
         _within_limits(model.name, params)
 
     def _remember(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Gives metadata again, which moto forgets in an update and SageMaker does not."""
+        """Adds to the metadata, which moto forgets in an update and SageMaker does not."""
         found = self.clients.sagemaker.describe_model_package(
             ModelPackageName=params["ModelPackageArn"]
         )
-        return {**params, "CustomerMetadataProperties": found["CustomerMetadataProperties"]}
+        before, added = (given.get("CustomerMetadataProperties", {}) for given in (found, params))
+        return {**params, "CustomerMetadataProperties": {**before, **added}}
 
     def _lineage(self, operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
         if operation == "ListArtifacts":
@@ -153,18 +158,29 @@ def opened() -> Iterator[Account]:
             s3=session.client("s3"),
             kms=session.client("kms"),
         )
-        where = {"LocationConstraint": REGION}
-        clients.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
-        key = clients.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
-        clients.kms.create_alias(AliasName=KEY, TargetKeyId=key["KeyMetadata"]["KeyId"])
-        clients.sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
-        account = Account(clients)
-        events = clients.sagemaker.meta.events
-        events.register("provide-client-params.sagemaker.*", account._record)
-        events.register("provide-client-params.sagemaker.UpdateModelPackage", account._remember)
-        for operation in _LINEAGE:
-            events.register(f"before-call.sagemaker.{operation}", _answering(account, operation))
-        yield account
+        where = {"CreateBucketConfiguration": {"LocationConstraint": REGION}}
+        yield furnished(Account(clients), key=KEY, where=where)
+
+
+def furnished(account: Account, *, key: str, where: Mapping[str, Any]) -> Account:
+    """Makes what the stacks make, and what moto lacks.
+
+    Args:
+        account: an empty one.
+        key: alias of the signing key.
+        where: what S3 is told of the bucket's region.
+    """
+    clients = account.clients
+    clients.s3.create_bucket(Bucket=account.bucket, **where)
+    made = clients.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    clients.kms.create_alias(AliasName=key, TargetKeyId=made["KeyMetadata"]["KeyId"])
+    clients.sagemaker.create_model_package_group(ModelPackageGroupName=account.group)
+    events = clients.sagemaker.meta.events
+    events.register("provide-client-params.sagemaker.*", account._record)
+    events.register("provide-client-params.sagemaker.UpdateModelPackage", account._remember)
+    for operation in _LINEAGE:
+        events.register(f"before-call.sagemaker.{operation}", _answering(account, operation))
+    return account
 
 
 def _answering(account: Account, operation: str) -> Callable[..., Any]:

@@ -155,7 +155,7 @@ def test_without_facets_the_package_names_no_bias_report(account: Account, model
 def test_the_lineage_leads_from_the_snapshot_to_the_package(account: Account, model: Path) -> None:
     version, _ = register(account, model)
     below = version.tags["manifest"].rsplit("/", 1)[0]
-    data, action = PLACEMENT.data_uri, version.tags["manifest"]
+    data, action = PLACEMENT.made_from, version.tags["manifest"]
     artifact, package = f"{below}/model.tar.gz", str(version.arn)
     assert account.links() == {
         (data, action, "ContributedTo"),

@@ -36,7 +36,7 @@ def _register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "sage
         "--model-package-group": GROUP,
         "--execution-id": "abc123def456",
         "--recipe": "loans",
-        "--data-uri": PLACEMENT.data_uri,
+        "--data-uri": PLACEMENT.made_from,
         "--models-uri": PLACEMENT.models_uri,
         "--serving-image": PLACEMENT.serving_image,
         "--signing-key": PLACEMENT.signing_key,

@@ -21,6 +21,7 @@ class SageMaker:
         self._aws = aws
         self._apps: dict[str, dict[str, Any]] = {}
         self._tagged: dict[str, list[dict[str, str]]] = {}
+        self._shared: dict[str, str] = {}  # group -> its policy
         self._hosting = Hosting(self._place, self._registry, aws)
         self.operations: dict[str, Handler] = {
             "CreateMlflowApp": self._create,
@@ -33,6 +34,11 @@ class SageMaker:
             "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": []},
             "DeleteModelPackage": self._delete_package,
             "DeleteModelPackageGroup": self._delete_group,
+            "PutModelPackageGroupPolicy": self._share,
+            "GetModelPackageGroupPolicy": lambda request: {
+                "ResourcePolicy": self._shared.get(request["ModelPackageGroupName"], "{}")
+            },
+            "DeleteModelPackageGroupPolicy": self._unshare,
             **self._hosting.operations,
             **Lineage(self._place).operations,
         }
@@ -85,6 +91,17 @@ class SageMaker:
             return {"Tags": self._hosting.tagged[arn]}
         return {"Tags": self._registry.list_tags(arn=arn)[0]}
 
+    def _share(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["ModelPackageGroupName"]
+        group = self._registry.model_package_groups.get(name)
+        if group is None:
+            raise ServiceError("ValidationException", f"ModelPackageGroup {name} does not exist")
+        self._shared[name] = request["ResourcePolicy"]
+        return {"ModelPackageGroupArn": group.arn}
+
+    def _unshare(self, request: dict[str, Any]) -> None:
+        self._shared.pop(request["ModelPackageGroupName"], None)
+
     def _delete_package(self, request: dict[str, Any]) -> None:
         name = request["ModelPackageName"]
         arn = self._registry.model_package_name_mapping.get(name, name)
@@ -100,3 +117,4 @@ class SageMaker:
         if any(item.model_package_group_name == name for item in packages.values()):
             raise ServiceError("ConflictException", f"ModelPackageGroup {name} has model packages")
         del groups[name]
+        self._shared.pop(name, None)

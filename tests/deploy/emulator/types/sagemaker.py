@@ -12,16 +12,30 @@ from ..engine.resources import Place, Properties, ResourceType, changed_tags
 
 class ModelPackageGroup(ResourceType):
     name = "AWS::SageMaker::ModelPackageGroup"
-    updated = frozenset({"Tags"})
+    updated = frozenset({"ModelPackageGroupPolicy", "Tags"})
     handled = updated | {"ModelPackageGroupDescription", "ModelPackageGroupName"}
 
     def create(self, at: Place, wanted: Properties) -> str:
-        return str(at.aws("sagemaker").create_model_package_group(**wanted)["ModelPackageGroupArn"])
+        given = {key: item for key, item in wanted.items() if key != "ModelPackageGroupPolicy"}
+        made = at.aws("sagemaker").create_model_package_group(**given)["ModelPackageGroupArn"]
+        self._share(at, str(made), wanted)
+        return str(made)
+
+    def _share(self, at: Place, physical_id: str, wanted: Properties) -> None:
+        one = {"ModelPackageGroupName": _name(physical_id)}
+        if policy := wanted.get("ModelPackageGroupPolicy"):
+            text = json.dumps(policy)
+            at.aws("sagemaker").put_model_package_group_policy(**one, ResourcePolicy=text)
+        else:
+            at.aws("sagemaker").delete_model_package_group_policy(**one)
 
     def update(self, at: Place, physical_id: str, old: Properties, new: Properties) -> None:
         gone, tags = changed_tags(old, new)
-        at.aws("sagemaker").delete_tags(ResourceArn=physical_id, TagKeys=gone)
-        at.aws("sagemaker").add_tags(ResourceArn=physical_id, Tags=tags)
+        if gone:
+            at.aws("sagemaker").delete_tags(ResourceArn=physical_id, TagKeys=gone)
+        if tags:
+            at.aws("sagemaker").add_tags(ResourceArn=physical_id, Tags=tags)
+        self._share(at, physical_id, new)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:
         at.aws("sagemaker").delete_model_package_group(ModelPackageGroupName=_name(physical_id))
@@ -30,7 +44,9 @@ class ModelPackageGroup(ResourceType):
         one = {"ModelPackageGroupName": _name(physical_id)}
         found = at.aws("sagemaker").describe_model_package_group(**one)
         tags = at.aws("sagemaker").list_tags(ResourceArn=physical_id)["Tags"]
+        policy = at.aws("sagemaker").get_model_package_group_policy(**one)["ResourcePolicy"]
         return {
+            "ModelPackageGroupPolicy": json.loads(policy) or None,
             "ModelPackageGroupName": found["ModelPackageGroupName"],
             "ModelPackageGroupDescription": found.get("ModelPackageGroupDescription"),
             "Tags": tags,

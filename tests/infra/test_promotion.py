@@ -1,0 +1,214 @@
+"""Who copies an approved version from one account to another, and that nothing else crosses."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from sashiko.aws.access.environment import Environment, read_environment
+from sashiko.aws.access.policies import Request, Statement, allows, denies, statements
+from sashiko.aws.access.principals import Principal
+from sashiko.aws.names import bucket_name
+from tests.infra.variants import resources, settings_of, synthesized, templates_of
+
+DEV, PROD = settings_of("serving"), settings_of("serving_prod")
+PROMOTER = PROD.role_arn("promoter")
+MODEL = f"{bucket_name(DEV, 'artifacts')}/models/sashiko-dev-x/0123456789abcdef/model.tar.gz"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/0123"
+PACKAGE = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-complaint-triage/3"
+THROUGH_S3 = {
+    "kms:viaservice": "s3.us-east-1.amazonaws.com",
+    "kms:encryptioncontext:aws:s3:arn": f"arn:aws:s3:::{bucket_name(DEV, 'artifacts')}",
+}
+DIGEST = {
+    "kms:messagetype": "DIGEST",
+    "kms:signingalgorithm": "ECDSA_SHA_256",
+    "kms:requestalias": "alias/sashiko-dev-signing",
+}
+NEEDED = [
+    ("sagemaker:DescribeModelPackage", PACKAGE, {}),
+    ("s3:GetObject", f"arn:aws:s3:::{MODEL}", {}),
+    ("kms:Decrypt", KEY, THROUGH_S3),
+    ("kms:Verify", KEY, DIGEST),
+]
+
+
+@pytest.fixture(scope="module")
+def dev() -> Environment:
+    return read_environment(DEV, folder=synthesized("serving"))
+
+
+@pytest.fixture(scope="module")
+def prod() -> Environment:
+    return read_environment(PROD, folder=synthesized("serving_prod"))
+
+
+def _role(environment: Environment, name: str) -> Principal:
+    (found,) = (role for role in environment.principals if role.name == name)
+    return found
+
+
+def _policies(variant: str) -> Iterator[tuple[Statement, ...]]:
+    """The policies that resources of a variant carry themselves."""
+    kinds = {
+        "AWS::S3::BucketPolicy": "PolicyDocument",
+        "AWS::KMS::Key": "KeyPolicy",
+        "AWS::SageMaker::ModelPackageGroup": "ModelPackageGroupPolicy",
+        "AWS::SNS::TopicPolicy": "PolicyDocument",
+        "AWS::SQS::QueuePolicy": "PolicyDocument",
+        "AWS::ECR::Repository": "RepositoryPolicyText",
+    }
+    for template in templates_of(variant).values():
+        for kind, member in kinds.items():
+            for resource in resources(template, kind).values():
+                yield statements(_arns(resource["Properties"].get(member, {})))
+
+
+def _arns(document: dict[str, Any]) -> Any:
+    """Names the buckets, which templates refer to by their logical ids."""
+    text = json.dumps(document)
+    for template in templates_of("serving").values():
+        for logical_id, bucket in resources(template, "AWS::S3::Bucket").items():
+            arn = f"arn:aws:s3:::{bucket['Properties']['BucketName']}"
+            text = text.replace(f'{{"Fn::GetAtt": ["{logical_id}", "Arn"]}}', f'"{arn}"')
+    joined: Any = json.loads(text, object_hook=_joined)
+    return joined
+
+
+def _joined(found: dict[str, Any]) -> Any:
+    if set(found) == {"Fn::Join"} and all(isinstance(part, str) for part in found["Fn::Join"][1]):
+        return found["Fn::Join"][0].join(found["Fn::Join"][1])
+    return found
+
+
+def _lets_in(role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
+    """Whether a policy of dev's own resources allows a role of prod's account something."""
+    request = Request(
+        action=action,
+        resource=resource,
+        context={
+            "aws:principalarn": role,
+            "aws:securetransport": "true",
+            "s3:tlsversion": "1.3",
+            **context,
+        },
+        complete=True,
+    )
+    for policy in _policies("serving"):
+        named = [i for i in policy if i.is_for("arn:aws:iam::444455556666:root")]
+        everybody = [item for item in policy if "*" in item.principals]
+        if allows(named, request) and not denies(everybody, request):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), NEEDED)
+@pytest.mark.control("AC-6")
+def test_both_accounts_allow_what_a_promotion_reads(
+    prod: Environment, action: str, resource: str, context: Mapping[str, str]
+) -> None:
+    assert _role(prod, "promoter").may(action, resource, context)
+    assert _lets_in(PROMOTER, action, resource, context)
+
+
+@pytest.mark.parametrize(("action", "resource", "context"), NEEDED)
+@pytest.mark.control("AC-6")
+def test_nobody_else_of_the_other_account_gets_in(
+    action: str, resource: str, context: Mapping[str, str]
+) -> None:
+    for role in ("approver", "deployer", "registrar", "data-scientist"):
+        assert not _lets_in(PROD.role_arn(role), action, resource, context), role
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        *(
+            ("s3:GetObject", f"arn:aws:s3:::{bucket_name(DEV, bucket)}/{key}", {})
+            for bucket, key in (
+                ("artifacts", "runs/x/Evaluate/predictions/predictions.parquet"),
+                ("artifacts", "weights/x/model.safetensors"),
+                ("snapshots", "training/data/x/data.parquet"),
+                ("snapshots", "facets/data/x/data.parquet"),
+                ("raw", "complaints/x.csv"),
+                ("curated", "complaints/x.parquet"),
+                ("capture", "x.jsonl"),
+            )
+        ),
+        ("s3:PutObject", f"arn:aws:s3:::{MODEL}", {}),
+        ("s3:DeleteObject", f"arn:aws:s3:::{MODEL}", {}),
+        ("kms:Decrypt", KEY, {}),
+        ("kms:Decrypt", KEY, THROUGH_S3 | {
+            "kms:encryptioncontext:aws:s3:arn": f"arn:aws:s3:::{bucket_name(DEV, 'snapshots')}"}),
+        ("kms:GenerateDataKey", KEY, THROUGH_S3),
+        ("kms:Sign", KEY, DIGEST),
+        ("kms:Verify", KEY, DIGEST | {"kms:requestalias": "alias/another"}),
+        ("sagemaker:DescribeModelPackage", PACKAGE.replace("sashiko-dev", "another"), {}),
+        ("sagemaker:UpdateModelPackage", PACKAGE, {}),
+        ("sagemaker:CreateModelPackage", PACKAGE, {}),
+    ],
+)  # fmt: skip
+@pytest.mark.control("AC-6", "SC-7")
+def test_a_promoter_reads_registered_models_and_changes_nothing(
+    prod: Environment, action: str, resource: str, context: Mapping[str, str]
+) -> None:
+    request = Request(action=action, resource=resource, context=context, complete=True)
+    promoter = _role(prod, "promoter")
+    assert not (promoter.within(request) and allows(promoter.policy, request))
+    assert not _lets_in(PROMOTER, action, resource, context)
+
+
+@pytest.mark.control("AC-5")
+def test_what_is_promoted_is_signed_and_registered_as_pending_by_who_cannot_approve(
+    prod: Environment,
+) -> None:
+    promoter, place = _role(prod, "promoter"), "arn:aws:sagemaker:us-east-1:444455556666"
+    package = f"{place}:model-package/sashiko-prod-complaint-triage"
+    status = "sagemaker:ModelApprovalStatus"
+    assert promoter.may("sagemaker:CreateModelPackage", package, {status: "PendingManualApproval"})
+    assert not promoter.may("sagemaker:CreateModelPackage", package, {status: "Approved"})
+    for action in ("UpdateModelPackage", "CreateTrainingJob", "CreateEndpoint"):
+        assert not promoter.may(f"sagemaker:{action}", "*"), action
+    bucket = bucket_name(PROD, "artifacts")
+    assert prod.object_paths(promoter, "s3:PutObject", bucket) == ("models/*",)
+    assert prod.object_paths(promoter, "s3:GetObject", bucket) == ()
+
+
+def _signers(variant: str) -> set[str]:
+    (deny,) = (
+        item
+        for policy in _policies(variant)
+        for item in policy
+        if item.effect == "Deny" and item.actions == ("kms:Sign",)
+    )
+    arns = deny.conditions["ArnNotEquals"]["aws:PrincipalArn"]
+    return {arn.rpartition("-")[2] for arn in ([arns] if isinstance(arns, str) else arns)}
+
+
+@pytest.mark.control("AC-5")
+def test_a_promoter_signs_only_where_versions_are_promoted_to() -> None:
+    assert _signers("serving_prod") == {"registrar", "promoter"}
+    assert _signers("serving") == _signers("prod") == {"registrar"}
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+@pytest.mark.control("SC-7")
+def test_as_it_ships_no_environment_knows_another_and_the_promoter_can_do_nothing(
+    variant: str,
+) -> None:
+    environment = read_environment(settings_of(variant), folder=synthesized(variant))
+    promoter = _role(environment, "promoter")
+    assert [item for item in promoter.policy if item.effect == "Allow"] == []
+    other = {"dev": "444455556666", "prod": "111122223333"}[variant]
+    assert other not in json.dumps(templates_of(variant))
+    assert _policies_naming(variant, "promoter") == []
+
+
+def _policies_naming(variant: str, role: str) -> list[Statement]:
+    return [
+        item
+        for policy in _policies(variant)
+        for item in policy
+        if f"-{role}" in str(item.conditions)
+    ]
