@@ -170,6 +170,20 @@ def test_a_runs_own_file_counts_by_its_test_split(desk: Desk) -> None:
     assert "35 labels of 100 differ from column `late`" in message
 
 
+def test_where_0_is_the_positive_label_a_probability_is_still_of_the_positive_one(
+    desk: Desk,
+) -> None:
+    text = desk.contract.read_text().replace("'yes'", "'0'").replace("'no'", "'1'")
+    desk.contract.write_text(text)
+    words = {"yes": "0", "no": "1"}
+    rows = [(key, age, words[label]) for key, age, label in ROWS]
+    desk.write("data.csv", csv_text("loan_id,age,late", rows))
+    for column in (words, {"yes": 0.9, "no": 0.2}):
+        told = [(key, column[label]) for key, label in TOLD]
+        file = desk.write("told.csv", csv_text("loan_id,predicted_label", told))
+        assert found(desk.json("--predictions", file), "DI")["value"] == pytest.approx(DI)
+
+
 def recipe(desk: Desk, **bias: Any) -> Path:
     """A shipped recipe, with the contract of loans and other bias gates."""
     value = yaml.safe_load(Path("recipes/complaints.yaml").read_text(encoding="utf-8"))
