@@ -89,7 +89,8 @@ def criterion(column: pa.ChunkedArray, given: Sequence[Value], *, key: str) -> C
             f"analysis configuration: `{key}`: the range {low:g} to {high:g} is upside down; give "
             "the lower bound first"
         )
-    return Criterion(name=f"({low:.15g}, {high:.15g}]", low=low, high=high)
+    name = f"({low:.0f}, {high:.0f}]" if whole else f"({float(low)}, {float(high)}]"
+    return Criterion(name=name, low=low, high=high)
 
 
 def distinct(column: pa.ChunkedArray) -> list[str]:
