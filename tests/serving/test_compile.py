@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,6 +15,7 @@ import onnx
 import pytest
 
 from sashiko.artifact import open_artifact
+from sashiko.training.temperature import divide_logits
 from tests.serving.compile_job import TEXTS, eager_scores, job
 from tests.serving.tiny_artifact import HANDLER_FILES
 
@@ -54,6 +56,33 @@ def test_the_served_scores_are_the_eager_models(outputs, model) -> None:
     assert [answer.label for answer in answers] == ["yes" if s >= 0.5 else "no" for s in expected]
     assert row == answers[3]
     assert np.ptp(expected) > 0.1, "the sample must tell a wrong model from a right one"
+
+
+def test_a_temperature_in_the_weights_is_in_the_served_scores_and_labels(
+    model, tmp_path, monkeypatch
+) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    scaled = tmp_path / "scaled"
+    shutil.copytree(model, scaled)
+    trained = AutoModelForSequenceClassification.from_pretrained(model)
+    divide_logits(trained, 2.5)
+    trained.save_pretrained(scaled)
+    root = job(tmp_path / "job", scaled)
+    monkeypatch.setenv("OPT_ML", str(root))
+    monkeypatch.setenv("SERVING_IMAGE", "serving:1")
+    compile_model.main()
+    expected = torch.logit(torch.tensor(eager_scores(model), dtype=torch.float64)) / 2.5
+    scores = torch.sigmoid(expected).tolist()
+    threshold = float(np.median(scores))
+    archive = root / "processing" / "output" / "artifact" / "model.tar.gz"
+    with open_artifact(archive, threshold=threshold) as artifact:
+        answers = artifact.predict(TEXTS)
+    assert [answer.score for answer in answers] == pytest.approx(scores, abs=1e-6)
+    assert [answer.label for answer in answers] == [
+        "yes" if score >= threshold else "no" for score in scores
+    ]
 
 
 def test_graphs_have_fixed_shapes_share_the_weights_and_name_no_path(outputs, tmp_path) -> None:
