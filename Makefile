@@ -111,7 +111,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(LOCK) requirements/run.in -o requirements/run.txt
 	$(LOCK) requirements/infra.in -c requirements/run.txt -o requirements/infra.txt
 	$(LOCK) requirements/dev.in -c requirements/infra.txt -c requirements/run.txt -o requirements/dev.txt
-	$(IMAGE_LOCK) requirements/job.in -o requirements/job.txt
+	$(IMAGE_LOCK) --override requirements/job.override.in requirements/job.in -o requirements/job.txt
 	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging requirements/serving-cpu.in -o requirements/serving-cpu.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt

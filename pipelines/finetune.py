@@ -135,6 +135,21 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         job=settings.jobs.scoring,
         verdict=True,
     )
+    explain = jobs.processing(
+        "Explain",
+        role="training",
+        image=images.job,
+        entrypoint=step_module("explain"),
+        inputs={
+            "config": config["Explain"],
+            "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            "data": output_uri(snapshot, "data"),
+            "test": output_uri(prepare, "test"),
+            "predictions": output_uri(evaluate, "predictions"),
+        },
+        outputs=("explanations", "texts"),
+        job=settings.jobs.scoring,
+    )
     bias_input, post_bias, judge_bias = None, None, None
     if bias:
         bias_input, post_bias, judge_bias = bias.predictions(evaluate, labels=pre_bias)
@@ -153,6 +168,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         {
             **found,
             **intervals,
+            "explanations": output_uri(explain, "explanations"),
             **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
         }
     )
@@ -189,8 +205,8 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     )
     model_gate.add_depends_on([track])
     model_steps = _present(
-        prepare, pre_bias, weights, train, compile_, champion, evaluate, bias_input, post_bias,
-        judge_bias, track, model_gate,
+        prepare, pre_bias, weights, train, compile_, champion, evaluate, explain, bias_input,
+        post_bias, judge_bias, track, model_gate,
     )  # fmt: skip
     data_judges = _present(validate, validate_facets)
     data_gate = _gate("DataGate", judged=data_judges, then=model_steps)

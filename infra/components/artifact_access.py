@@ -99,6 +99,7 @@ PLACES: Mapping[Role, Places] = {
                 "Evaluate/decision",
                 "Evaluate/metrics",
                 "Evaluate/verdict",
+                "Explain/explanations",
                 "JudgeBias",
                 "Track",
                 "Validate/verdict",
@@ -114,9 +115,11 @@ PLACES: Mapping[Role, Places] = {
             "code/*",
             "config/*",
             "weights/*",
-            *_outputs("Compile/artifact", "Prepare", "ResolveChampion", "Train"),
+            *_outputs(
+                "Compile/artifact", "Evaluate/predictions", "Prepare", "ResolveChampion", "Train"
+            ),
         ),
-        writes=("checkpoints/*", *_outputs("Compile", "Evaluate", "Prepare", "Train")),
+        writes=("checkpoints/*", *_outputs("Compile", "Evaluate", "Explain", "Prepare", "Train")),
     ),
 }
 

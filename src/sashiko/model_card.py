@@ -13,6 +13,7 @@ from typing import Any
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
 from sashiko.evaluation import Estimates, Evaluation, SliceFigures
+from sashiko.explain.record import Explanations
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import DEVICE_GATE, Verdict
 
@@ -32,6 +33,7 @@ class CardSources:
         snapshot: what was learned from.
         evaluation: the figures of the model's quality.
         estimates: the bias metrics; none where bias was not judged.
+        explanations: what moves the score; figures and names of columns, no word of a row.
         verdicts: of every gate.
         recipe: its name.
         git_sha: the commit that the run was started from.
@@ -42,6 +44,7 @@ class CardSources:
     snapshot: Manifest
     evaluation: Evaluation
     estimates: Sequence[BiasEstimate]
+    explanations: Explanations
     verdicts: Sequence[Verdict]
     recipe: str
     git_sha: str
@@ -83,6 +86,7 @@ def model_card(sources: CardSources) -> dict[str, Any]:
                 "data_as_of": snapshot.as_of,
                 "git_sha": sources.git_sha,
                 "device_check": _cut(_device(sources), _SHORT),
+                "explanations": _cut(_explained(sources.explanations), _SHORT),
             },
         },
     }
@@ -113,6 +117,10 @@ def _device(sources: CardSources) -> str:
         if item.gate == DEVICE_GATE:
             return f"Device not checked: {item.checks[0].reason}"
     return "Device not checked: this run has no verdict of it"
+
+
+def _explained(found: Explanations) -> str:
+    return " ".join((*found.warnings, *found.notes))
 
 
 def _groups(sources: CardSources) -> Iterator[dict[str, Any]]:

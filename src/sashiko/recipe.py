@@ -231,6 +231,14 @@ class DeviceSection(Frozen):
     maximum_p99_ms: float = Field(500, gt=0, description="99th percentile, milliseconds")
 
 
+class ExplainSection(Frozen):
+    """How much of the test split is explained: on two cores seconds by default, minutes in full."""
+
+    depth: Literal["default", "full"] = Field(
+        "default", description="default: 40 rows; full: 512, in finer steps, and more errors"
+    )
+
+
 class Recipe(Frozen):
     """A whole recipe."""
 
@@ -251,6 +259,7 @@ class Recipe(Frozen):
     quality: QualitySection
     bias: BiasSection = BiasSection()
     device: DeviceSection = DeviceSection()
+    explain: ExplainSection = ExplainSection()
 
     @property
     def hyperparameters(self) -> Hyperparameters:

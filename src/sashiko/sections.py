@@ -30,6 +30,7 @@ _STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Weights": ("contract", "reweighing"),
         "Compile": ("compile", "text"),
         "Evaluate": ("evaluate", "quality"),
+        "Explain": ("contract", "compile", "explain", "text"),
         "BiasInput": ("contract",),
         "JudgeBias": ("contract", "bias"),
         "DeviceCheck": ("device",),

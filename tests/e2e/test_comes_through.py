@@ -97,6 +97,26 @@ def test_a_run_leaves_its_evidence(registered: Project, story: Story) -> None:
     assert not (folder / "work").exists()
 
 
+def test_a_run_explains_its_model_and_keeps_what_stands_in_rows_apart(
+    registered: Project, story: Story
+) -> None:
+    run = story.runs[-1]
+    folder = registered.output("Explain", "explanations", run=run)
+    found = json.loads((folder / "explanations.json").read_text())
+    assert {column["name"] for column in found["columns"]} == {
+        "product", "complaint_text", "(template)"
+    }  # fmt: skip
+    assert found["baseline"] == "[PAD]"  # this tokenizer has no mask
+    assert found["largest_difference"] < 0.001
+    texts = registered.output("Explain", "texts", run=run)
+    errors = [json.loads(line) for line in (texts / "errors.jsonl").read_text().splitlines()]
+    assert errors
+    report = (registered.home / "runs" / run / "report.html").read_text()
+    assert all(f"Row {error['key']}: P(positive)" in report for error in errors)
+    [version] = json.loads(registered.sashiko("model", "list", "--recipe", "tiny", "--json").stdout)
+    assert not any(error["key"] in json.dumps(version) for error in errors)
+
+
 def test_the_registry_holds_one_version_with_its_gates(registered: Project, story: Story) -> None:
     listed = registered.sashiko("model", "list", "--recipe", "tiny", "--json")
     [version] = json.loads(listed.stdout)
@@ -171,7 +191,7 @@ def test_a_changed_description_in_the_contract_runs_what_takes_the_contract(
     assert done.returncode == 0, done.stderr
     # The same rows come out of these, so that nothing is trained again.
     takes_it = {"Validate", "ValidateFacets", "Prepare", "Weights", "BiasInput", "JudgeBias"}
-    assert ran(registered) == ALWAYS | takes_it | {"PostBias"}  # which was asked for
+    assert ran(registered) == ALWAYS | takes_it | {"Explain", "PostBias"}  # which was asked for
     assert registered.versions() == [1, 2]  # the same model, under another contract
 
 

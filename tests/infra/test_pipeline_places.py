@@ -165,6 +165,21 @@ def test_the_registrar_alone_writes_what_a_version_points_to(dev: Environment) -
     assert writers == {"registrar"}
 
 
+def test_no_role_reads_the_rows_that_were_explained(dev: Environment) -> None:
+    """They are personal data: a team that wants them in an account says who reads them."""
+    place = "runs/an-execution/Explain/texts/errors.jsonl"
+    assert _who(dev, "s3:PutObject", place) == {"training"}
+    assert _who(dev, "s3:GetObject", place) == set()
+
+
+def _who(dev: Environment, action: str, place: str) -> set[str]:
+    return {
+        role.name
+        for role in dev.principals
+        if any(covers(pattern, place) for pattern in dev.object_paths(role, action, ARTIFACTS))
+    }
+
+
 @pytest.mark.control("AC-6")
 def test_the_pipeline_reads_the_gates_verdicts_and_nothing_else(
     dev: Environment, jobs: dict[str, dict[str, Any]]

@@ -39,6 +39,12 @@ def test_an_interval_stands_beside_its_number(card) -> None:
     assert (impact["value"], impact["notes"]) == (0.95, "95 % interval 0.9 to 1")
 
 
+def test_the_card_says_what_moves_the_score_and_no_word_of_a_row(card) -> None:
+    said = card["additional_information"]["custom_details"]["explanations"]
+    assert said == "title moves the score most."
+    assert "overdue" not in card_text(card)
+
+
 def test_long_texts_are_cut_and_the_text_is_one_line(card) -> None:
     assert len(card["intended_uses"]["factors_affecting_model_efficiency"]) == 2048
     assert len(card_text(card).splitlines()) == 1

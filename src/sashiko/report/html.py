@@ -9,6 +9,7 @@ from sashiko.files import write_bytes
 from sashiko.report.data_section import data_section
 from sashiko.report.decision import about_data, outcome, run_facts
 from sashiko.report.evidence import Evidence, Missing, read_evidence
+from sashiko.report.explanations import explanations_section
 from sashiko.report.fairness import fairness_section
 from sashiko.report.gates import gate_views, notices, verdicts
 from sashiko.report.lineage import lineage_section, settings_section
@@ -56,6 +57,7 @@ def build_page(evidence: Evidence) -> Page:
             data_section(evidence),
             quality_section(evidence),
             fairness_section(evidence),
+            explanations_section(evidence),
             lineage_section(evidence),
             settings_section(evidence),
         ),

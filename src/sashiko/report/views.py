@@ -129,6 +129,34 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A word of a text, or what stands between two.
+
+    Attributes:
+        text: the word.
+        column: where it stands.
+        side: the label that it speaks for.
+        level: how much, from 0 (not marked) to 2.
+        effect: the same as a number.
+    """
+
+    text: str
+    column: str
+    side: Literal["positive", "negative"] = "positive"
+    level: int = 0
+    effect: str = ""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text in which the words that count are marked; `note` says what it is, or why it is not."""
+
+    title: str
+    note: str
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the page: sentences, facts, tables, pictures.
 
@@ -143,6 +171,7 @@ class Section:
         tables: shown before the figures.
         figures: pictures.
         texts: (title, file content) pairs, folded.
+        passages: texts of rows, with marks.
     """
 
     anchor: str
@@ -155,6 +184,7 @@ class Section:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
+    passages: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,23 @@ def assemble(template: str, row: Mapping[str, Any], missing: str) -> str:
     Raises:
         ValueError: if the template is malformed (see `columns`) or the row lacks a column.
     """
-    parts = []
+    return "".join(text for _, text in filled(template, row, missing))
+
+
+def filled(template: str, row: Mapping[str, Any], missing: str) -> Iterator[tuple[str | None, str]]:
+    """Yields the pieces that `assemble` joins: column, or None for the template's own; text.
+
+    Raises:
+        ValueError: as `assemble`.
+    """
     for literal, name in _pieces(template):
-        parts.append(literal)
+        if literal:
+            yield None, literal
         if name is None:
             continue
         if name not in row:
             raise ValueError(f"column `{name}` is missing; send null where it is not known")
-        parts.append(_as_text(row[name], missing))
-    return "".join(parts)
+        yield name, _as_text(row[name], missing)
 
 
 def normalise(text: str) -> str:

@@ -11,6 +11,7 @@ from sashiko.compile_lock import CompileLock, read_lock
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
+from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.files import read_json, sha256_file, sha256_tree, walk_files, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.gates.verdict import Verdict, read_verdict
@@ -42,6 +43,7 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
         snapshot=read_manifest(processing_input("snapshot-manifest")),
         evaluation=read_evaluation(processing_input("metrics") / METRICS_FILE),
         estimates=() if bias_not_judged else read_estimates(intervals),
+        explanations=read_explanations(processing_input("tracking") / EXPLANATIONS_FILE),
         verdicts=[read_verdict(file) for file in walk_files(processing_input("verdicts"))],
         recipe=recipe,
         git_sha=source["git_sha"] + ("-dirty" if source["dirty"] else ""),

@@ -9,6 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.explain.record import (
+    EXPLANATIONS_FILE,
+    Explanations,
+    read_explanations,
+    write_explanations,
+)
 from sashiko.files import read_json, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.gates.verdict import Verdict, read_verdict, write_verdict
@@ -82,6 +88,14 @@ def bias_metrics() -> dict[str, float]:
     }
 
 
+def explanation_metrics(found: Explanations) -> dict[str, float]:
+    """Flattens the explanations: each column's share, and by how much the deletion test passed."""
+    shares = {_allowed(column.name): column.share.value for column in found.columns}
+    values = {f"explain.share.{name}": share for name, share in shares.items()}
+    values["explain.deletion_lead"] = found.deletion.lead.value
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _allowed(text: str) -> str:
     """MLflow allows letters, digits and `_-. :/` in a metric's name."""
     return "".join(char if char.isalnum() or char in "_-. " else "_" for char in text)
@@ -91,7 +105,7 @@ def main() -> None:
     """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached.
 
     The output `verdicts` gathers every gate's verdict: DeviceCheck adds its own, for Register,
-    which may have ten inputs.
+    which may have ten inputs. For the same reason `tracking` holds Explain's figures too.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
@@ -106,6 +120,8 @@ def main() -> None:
     verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in names]
     for verdict in verdicts:
         write_verdict(verdict, processing_output("verdicts") / verdict.gate)
+    explanations = read_explanations(processing_input("explanations") / EXPLANATIONS_FILE)
+    write_explanations(explanations, processing_output("tracking"))
     source = read_json(processing_input("run-manifest") / "source.json")
     run_id = track_execution(
         os.environ.get("MLFLOW_TRACKING_URI", ""),
@@ -116,7 +132,9 @@ def main() -> None:
             "git_sha": source["git_sha"],
             **gate_tags(verdicts, bias_not_judged=unjudged),
         },
-        metrics=quality_metrics(evaluation) | ({} if unjudged else bias_metrics()),
+        metrics=quality_metrics(evaluation)
+        | explanation_metrics(explanations)
+        | ({} if unjudged else bias_metrics()),
         curve=evaluation.learning_curve,
     )
     write_json(processing_output("tracking") / "tracking.json", {"mlflow_run_id": run_id})

@@ -24,6 +24,7 @@ _WAYS = {
     "Prepare": {"data": ("Snapshot", "data")},
     "Train": {"train": ("Prepare", "train")},
     "Evaluate": {"test": ("Prepare", "test"), "training-output": ("Train", "output")},
+    "Explain": {"predictions": ("Evaluate", "predictions")},
     "BiasInput": {"predictions": ("Evaluate", "predictions")},
     "JudgeBias": {"data": ("BiasInput", "data")},
     "Register": {"metrics": ("Evaluate", "metrics")},
@@ -79,7 +80,7 @@ def definition(without: Set[str]) -> dict[str, Any]:
         return [_job(name) for name in names if name not in without]
 
     model_gate = _gate("ModelGate", [_job("Register")], without)
-    model = jobs("Prepare", "Train", "Evaluate", "BiasInput", "JudgeBias")
+    model = jobs("Prepare", "Train", "Evaluate", "Explain", "BiasInput", "JudgeBias")
     data = jobs("Snapshot", "SnapshotFacets", "Validate", "ValidateFacets")
     steps = [*data, _gate("DataGate", [*model, model_gate], without)]
     return {"Version": "2020-12-01", "Parameters": [], "Steps": steps}

@@ -16,6 +16,7 @@ from sashiko.evaluation import (
     write_decision,
     write_evaluation,
 )
+from sashiko.explain.record import write_errors, write_explanations, write_words
 from sashiko.files import write_json
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
@@ -32,6 +33,7 @@ from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import slices_of
 from sashiko.training.checkpoint import MetricLine
 from tests.unit.contract.documents import contract_of, document
+from tests.unit.explain.records import error, explanations, words
 from tests.unit.report.folders import RunFolder
 
 ROWS = 400
@@ -129,6 +131,11 @@ def judged(
     truth, predicted = _evaluated(run, used, linear=linear, labels=labels)
     run.step("Train")
     run.step("Evaluate")
+
+    write_explanations(explanations(labels), run.output("Explain", "explanations"))
+    write_words(words(), run.output("Explain", "texts"))
+    write_errors((error(*labels),), run.output("Explain", "texts"))
+    run.step("Explain")
 
     lines = [f"{one},{two},{('young', 'old')[at % 2]}\n"
              for at, (one, two) in enumerate(zip(truth, predicted, strict=True))]  # fmt: skip

@@ -5,10 +5,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from sashiko.explain.record import write_explanations
 from sashiko.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.gates.verdict import read_verdict, write_verdict
 from sashiko.serving.pack import pack
+from tests.unit.explain.records import explanations
 from tests.unit.model_packages.gathered import LOCK
 from tests.unit.report.runs import judged, prepared, started
 
@@ -38,6 +40,7 @@ class RegisterJob:
         for name in (PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE):
             write_json(self.input("intervals") / name, {"version": "1.0"})
         write_json(self.input("tracking") / "tracking.json", {"mlflow_run_id": "r" * 32})
+        write_explanations(explanations(), self.input("tracking"))
         self.pack({"model.onnx": b"graph", "weights.bin": b"\x80\x04 are floats", "code/a.py": b""})
         verdicts = [read_verdict(run.output(step, "verdict")) for step in _JUDGES]
         artifact = sha256_tree(self.input("artifact"))

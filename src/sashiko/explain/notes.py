@@ -1,0 +1,75 @@
+"""What a reader of the explanations must not miss, in plain words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sashiko.explain.attribution import Attributed
+from sashiko.explain.record import ColumnImportance, Convergence, DeletionTest
+from sashiko.metrics.uncertainty import Estimate
+
+# Of what is explained: beyond it, single words are in doubt.
+_COARSE = 0.1
+
+
+def convergence(found: Sequence[Attributed]) -> Convergence:
+    """Measures how far the attributions are from adding up."""
+    deltas = [abs(item.delta) for item in found]
+    explained = [abs(item.score - item.baseline) for item in found]
+    return Convergence(
+        median=float(np.median(deltas)),
+        largest=max(deltas),
+        explained=float(np.median(explained)),
+    )
+
+
+def warnings(deletion: DeletionTest, exact: Convergence) -> tuple[str, ...]:
+    """Says why the explanations should not be relied on; nothing where they may be."""
+    said = []
+    if not deletion.faithful:
+        said.append(
+            "The deletion test failed: removing the words that should matter most moves the score "
+            "no further, beyond doubt, than removing random ones. Do not rely on these "
+            "explanations."
+        )
+    if exact.median > _COARSE * exact.explained:
+        said.append(
+            f"The attributions are coarse: in half of the rows they miss the score by more than "
+            f"{exact.median:.2f} of log-odds, where {exact.explained:.2f} is explained. Set "
+            "explain.depth: full."
+        )
+    return tuple(said)
+
+
+def notes(
+    columns: Sequence[ColumnImportance], deletion: DeletionTest, *, rows: int, rows_cut: int
+) -> tuple[str, ...]:
+    """Says in sentences what moves the score, how sure that is, and what was not read."""
+    first = columns[0]
+    said = [f"{first.name} moves the score most: {_percent(first.share)} of what all columns do."]
+    lead = deletion.lead
+    if deletion.faithful and lead.value is not None:
+        said.append(
+            "The deletion test passed: without the tokens that speak most for a prediction its "
+            f"probability falls by {_points(lead)} more than without as many random ones, over "
+            f"{deletion.rows:,} rows."
+        )
+    if rows_cut:
+        named = [f"{item.name} in {item.rows_cut:,}" for item in columns if item.rows_cut]
+        said.append(
+            f"{rows_cut:,} of {rows:,} rows are longer than the model reads: {', '.join(named)}. "
+            "What was cut off is not explained, as it moves nothing."
+        )
+    return tuple(said)
+
+
+def _percent(share: Estimate) -> str:
+    if share.value is None or share.low is None or share.high is None:
+        return "an unknown part"
+    return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def _points(fall: Estimate) -> str:
+    if fall.value is None or fall.low is None or fall.high is None:
+        return "an unknown amount"
+    return f"{fall.value:.3f} [{fall.low:.3f}, {fall.high:.3f}]"

@@ -1,0 +1,170 @@
+"""Explain: which words, and which columns, move the model's score; it never sees a facet.
+
+    python -m sashiko.steps.explain
+
+Reads Train's model, Prepare's test split, the training snapshot (for the columns' values) and
+Evaluate's predictions. Writes the figures to `explanations`, and what stands in rows (the most
+confident errors, the words that several rows have) to `texts`, which nobody but a person reads.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sashiko.artifact import unpack
+from sashiko.errors import InputError
+from sashiko.explain.attribution import Attributed, Explained
+from sashiko.explain.deletion import deletion_test
+from sashiko.explain.importance import column_importance, top_words
+from sashiko.explain.notes import convergence, notes, warnings
+from sashiko.explain.output import features, write_analysis
+from sashiko.explain.record import (
+    ExplainedError,
+    Explanations,
+    write_errors,
+    write_explanations,
+    write_words,
+)
+from sashiko.explain.tokens import Row, read_tokens
+from sashiko.metrics.arrays import Floats
+from sashiko.paths import processing_input, processing_output
+from sashiko.recipe import CompileSection, ExplainSection, TextSection
+from sashiko.sections import read_contract, read_section
+from sashiko.steps.entry import run_step
+from sashiko.steps.explained_rows import EFFORT, SEED, Chosen, Depth, choose, read_pieces
+from sashiko.training.machine import repeatable
+
+_LARGEST_DIFFERENCE = 0.01
+
+
+def main() -> None:
+    """Writes `explanations.json`, `analysis.json`, `errors.jsonl` and `words.json`."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    depth = read_section(ExplainSection, "explain").depth
+    text = read_section(TextSection, "text")
+    compile_ = read_section(CompileSection, "compile")
+    contract = read_contract()
+    effort = EFFORT[depth]
+    repeatable(seed=SEED)
+
+    chosen = choose(effort)
+    pieces = read_pieces(chosen, contract, text)
+    with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
+        unpack(processing_input("model") / "model.tar.gz", Path(name))
+        model = Explained(Path(name))
+    rows = read_tokens(
+        pieces,
+        model.tokenizer,
+        max_length=max(compile_.sequence_lengths),
+        truncate=text.truncate,
+    )
+    difference = check_same_model(model, rows, chosen)
+    say(f"attributing {len(rows)} rows in {effort.steps} steps each")
+    found = model.attribute(rows, steps=effort.steps)
+
+    labels = (contract.label.negative, contract.label.positive)
+    figures = explain(
+        model, rows, found, chosen, depth=depth, labels=labels, largest_difference=difference
+    )
+    write_explanations(figures, processing_output("explanations"))
+    write_analysis(figures, processing_output("explanations"))
+    drawn = [rows[at] for at in chosen.drawn], [found[at] for at in chosen.drawn]
+    write_words(top_words(*drawn), processing_output("texts"))
+    write_errors(explained_errors(rows, found, chosen, labels), processing_output("texts"))
+    for sentence in (*figures.warnings, *figures.notes):
+        say(sentence)
+
+
+def check_same_model(model: Explained, rows: tuple[Row, ...], chosen: Chosen) -> float:
+    """Holds that the model that is explained is the one that was judged.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        InputError: if a score is another one than Evaluate's.
+    """
+    judged: Floats = chosen.table["score"].to_numpy()
+    difference = np.abs(model.probabilities([row.ids for row in rows]) - judged)
+    if difference.max() > _LARGEST_DIFFERENCE:
+        at = int(difference.argmax())
+        raise InputError(
+            f"the model scores the row with key {chosen.table['key'][at].as_py()!r} "
+            f"{difference[at]:.3f} away from its prediction: it is not the model that Evaluate "
+            "judged; run the pipeline again from Train"
+        )
+    return float(difference.max())
+
+
+def explain(
+    model: Explained,
+    rows: tuple[Row, ...],
+    found: tuple[Attributed, ...],
+    chosen: Chosen,
+    *,
+    depth: Depth,
+    labels: tuple[str, str],
+    largest_difference: float,
+) -> Explanations:
+    """Puts the figures together, over the rows that stand for the split."""
+    drawn = tuple(rows[at] for at in chosen.drawn)
+    own = tuple(found[at] for at in chosen.drawn)
+    predicted = chosen.predicted[chosen.drawn]
+    say("removing top and random tokens")
+    deletion = deletion_test(
+        drawn, own, predicted=predicted, probabilities=model.probabilities, seed=SEED
+    )
+    exact = convergence(own)
+    importance = column_importance(drawn, own, predicted=predicted, labels=labels)
+    cut = sum(bool(row.cut) for row in drawn)
+    return Explanations(
+        depth=depth,
+        rows=len(drawn),
+        test_rows=chosen.test_rows,
+        predicted={label: int((predicted == bool(at)).sum()) for at, label in enumerate(labels)},
+        steps=EFFORT[depth].steps,
+        baseline=model.baseline,
+        expected_value=float(np.mean([item.baseline for item in own])),
+        largest_difference=largest_difference,
+        rows_cut=cut,
+        convergence=exact,
+        columns=importance,
+        deletion=deletion,
+        warnings=warnings(deletion, exact),
+        notes=notes(importance, deletion, rows=len(drawn), rows_cut=cut),
+    )
+
+
+def explained_errors(
+    rows: tuple[Row, ...],
+    found: tuple[Attributed, ...],
+    chosen: Chosen,
+    labels: tuple[str, str],
+) -> tuple[ExplainedError, ...]:
+    """Writes out the rows that the model is sure of and wrong about."""
+    table: list[dict[str, Any]] = chosen.table.to_pylist()
+    return tuple(
+        ExplainedError(
+            key=table[at]["key"],
+            label=labels[table[at]["label"]],
+            predicted=labels[table[at]["predicted"]],
+            score=table[at]["score"],
+            cut=bool(rows[at].cut),
+            texts=tuple(part for _, part in rows[at].pieces),
+            explanations=features(rows[at], found[at]),
+        )
+        for at in chosen.errors
+    )
+
+
+def say(message: str) -> None:
+    """Prints progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    run_step(main)

@@ -1,0 +1,137 @@
+"""A tiny model whose truth is known: one word of the note decides, and nothing else does."""
+
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from tests.unit.contract.documents import custom, document
+
+TELLING = "bankrupt"
+PLAIN = ("the", "desk", "letter", "was", "and", "very", "my", "branch")
+TITLES = ("loan", "card")
+TEMPLATE = "about {title}: {note}"
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_WORDS = (*_SPECIAL, *PLAIN, *TITLES, "about", "bank", "##rupt", ":", ".", "cafe", "##s")
+
+
+def notes(rows: int, *, seed: int) -> tuple[list[str], list[int]]:
+    """Notes of plain words, in half of which the telling one stands somewhere."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, rows).tolist()
+    texts = []
+    for label in labels:
+        words = random.choice(PLAIN, random.integers(5, 9)).tolist()
+        if label:
+            words[int(random.integers(0, len(words)))] = TELLING
+        texts.append(" ".join(words))
+    return texts, labels
+
+
+def save_model(folder: Path) -> None:
+    """Trains a BERT of one layer and 16 dimensions in a second, and saves it with its tokenizer."""
+    import torch
+    from torch.nn.functional import cross_entropy
+    from transformers import BertConfig, BertForSequenceClassification
+
+    tokenizer = make_tokenizer()
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(_WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=64, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    texts, labels = notes(256, seed=1)
+    titles = [TITLES[at % 2] for at in range(len(texts))]
+    read = tokenizer(
+        [f"about {title}: {text}" for title, text in zip(titles, texts, strict=True)],
+        padding=True, return_tensors="pt",
+    )  # fmt: skip
+    truth = torch.tensor(labels)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertForSequenceClassification(config)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=0.01)
+        for _ in range(15):
+            optimiser.zero_grad()
+            inputs = {name: read[name] for name in ("input_ids", "attention_mask")}
+            cross_entropy(model(**inputs).logits, truth).backward()
+            optimiser.step()
+    model.save_pretrained(folder)
+
+
+def make_tokenizer():
+    """A word-piece tokenizer that knows these words, in small letters and without accents."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate(_WORDS)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {f"{name[1:-1].lower()}_token": name for name in _SPECIAL}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def lay_out(root: Path, model: Path, *, scores: Sequence[float] = (), length: int = 32) -> Path:
+    """Writes a job's inputs: 60 test rows, of which the last six carry the wrong label."""
+    inputs = root / "processing" / "input"
+    texts, predicted = notes(60, seed=2)
+    labels = [*predicted[:54], *(1 - one for one in predicted[54:])]
+    keys = [f"L{at:03}" for at in range(60)]
+    titles = [TITLES[at % 2] for at in range(60)]
+    whole = [f"about {title}: {text}" for title, text in zip(titles, texts, strict=True)]
+
+    contract = document()
+    contract["schema"][0]["properties"].append(
+        {"name": "note", "description": "A note.", "logicalType": "string",
+         "classification": "none"}
+    )  # fmt: skip
+    custom(contract, "textColumns")["value"] = ["title", "note"]
+    config = inputs / "config"
+    config.mkdir(parents=True)
+    (config / "contract.odcs.yaml").write_text(yaml.safe_dump(contract))
+    text = {"template": TEMPLATE, "truncate": True}
+    compiled = {"sequence_lengths": [length]}
+    for name, section in (("text", text), ("compile", compiled), ("explain", {})):
+        (config / f"{name}.json").write_text(json.dumps(section))
+
+    write(inputs / "data", {"loan_id": keys, "title": titles, "note": texts})
+    write(inputs / "test", {"key": keys, "text": whole, "label": labels})
+    found = list(scores) or scored(model, whole, length=length)
+    columns = {"key": keys, "split": ["test"] * 60, "label": labels, "score": found}
+    columns["predicted"] = [int(score >= 0.5) for score in found]
+    write(inputs / "predictions", columns, name="predictions")
+    (inputs / "model").mkdir()
+    with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:
+        for file in sorted(model.iterdir()):
+            tar.add(file, file.name)
+    return inputs
+
+
+def write(folder: Path, columns: dict[str, list], *, name: str = "data") -> None:
+    """Writes a Parquet file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+
+
+def scored(model: Path, texts: Sequence[str], *, length: int = 32) -> list[float]:
+    """What the model says, by itself."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    read = make_tokenizer()(
+        list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"
+    )
+    classifier = AutoModelForSequenceClassification.from_pretrained(model).eval()
+    with torch.inference_mode():
+        logits = classifier(**{k: read[k] for k in ("input_ids", "attention_mask")}).logits
+    return logits.double().softmax(-1)[:, 1].tolist()

@@ -1,0 +1,74 @@
+"""What Explain leaves, made by hand."""
+
+from typing import Any
+
+from sashiko.explain.record import (
+    TEMPLATE,
+    ColumnImportance,
+    Convergence,
+    DeletionPoint,
+    DeletionTest,
+    ExplainedError,
+    Explanations,
+    FeatureAttributions,
+    PartAttribution,
+    PartDescription,
+    Word,
+    Words,
+)
+from sashiko.metrics.uncertainty import Estimate
+
+_UNDEFINED = Estimate(value=None, low=None, high=None)
+
+
+def about(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.05, high=value + 0.05)
+
+
+def explanations(labels: tuple[str, str] = ("no", "yes"), **changes: Any) -> Explanations:
+    """Figures of 40 rows, none of them predicted negative."""
+    columns = [
+        ColumnImportance(name=name, share=about(share), mean_absolute=2 * share, rows_cut=cut,
+                         by_predicted={labels[0]: _UNDEFINED, labels[1]: about(share)})
+        for name, share, cut in (("title", 0.9, 4), (TEMPLATE, 0.1, 0))
+    ]  # fmt: skip
+    points = (DeletionPoint(removed=0.1, top=about(0.3), random=about(0.06)),)
+    found = Explanations(
+        depth="default",
+        rows=40,
+        test_rows=400,
+        predicted=dict(zip(labels, (0, 40), strict=True)),
+        steps=20,
+        baseline="[MASK]",
+        expected_value=0.5,
+        largest_difference=1e-6,
+        rows_cut=4,
+        convergence=Convergence(median=0.01, largest=0.2, explained=2.0),
+        columns=tuple(columns),
+        deletion=DeletionTest(rows=40, draws=3, points=points, lead=about(0.24), faithful=True),
+        warnings=(),
+        notes=("title moves the score most.",),
+    )
+    return found.model_copy(update=changes)
+
+
+def words() -> Words:
+    word = Word(word="overdue", column="title", rows=7, attribution=0.8)
+    return Words(towards_positive=(word,), towards_negative=())
+
+
+def error(
+    label: str = "no", predicted: str = "yes", text: tuple[str, ...] = ("The", "lost", "book")
+) -> ExplainedError:
+    """A false positive; the second word speaks most for it, and the third a little against it."""
+    starts = [sum(len(word) + 1 for word in text[:at]) for at in range(len(text))]
+    parts = tuple(
+        PartAttribution(attribution=(value,),
+                        description=PartDescription(partial_text=word, start_idx=start))
+        for word, start, value in zip(text, starts, (0.01, 1.0, -0.3), strict=True)
+    )  # fmt: skip
+    feature = FeatureAttributions(feature_name="title", attributions=parts)
+    return ExplainedError(
+        key="L7", label=label, predicted=predicted, score=0.97, cut=True,
+        texts=(f"{' '.join(text)} is  here.",), explanations=(feature,),
+    )  # fmt: skip

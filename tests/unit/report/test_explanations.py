@@ -1,0 +1,88 @@
+"""The report's section on explanations, as a reader gets it."""
+
+from pathlib import Path
+
+import pytest
+
+from sashiko.explain.record import write_errors, write_explanations
+from tests.unit.explain.records import error, explanations
+from tests.unit.report import runs
+from tests.unit.report.folders import RunFolder
+from tests.unit.report.test_html import HOSTILE, Page, page_of, pictures
+
+
+def run_with(root: Path, found=None, errors=None) -> Path:
+    """A blocked run with these explanations: a reader wants them most where a gate closed."""
+    run = runs.started(root)
+    runs.prepared(run)
+    runs.judged(run, impact=0.43)
+    if found is not None:
+        write_explanations(found, run.output("Explain", "explanations"))
+    if errors is not None:
+        write_errors(errors, run.output("Explain", "texts"))
+    return finish(run)
+
+
+def finish(run: RunFolder) -> Path:
+    run.step("ModelGate", outcome=False)
+    run.step("ModelGateClosed", "blocked", reason="bias")
+    return run.write("blocked", reason="bias")
+
+
+def marks(page: Page) -> list[tuple[str, str]]:
+    """Class and title of the marked words."""
+    return [(attrs["class"] or "", attrs["title"] or "") for tag, attrs in page.tags
+            if tag == "span" and "word" in (attrs.get("class") or "").split()]  # fmt: skip
+
+
+def test_columns_words_and_the_deletion_test_are_shown(tmp_path) -> None:
+    page = page_of(run_with(tmp_path))
+    text = page.text("explanations")
+    assert "title moves the score most." in text
+    assert "40 of 400 test rows: 0 predicted no, 40 predicted yes" in text
+    assert "0.900 [0.850, 0.950]" in text
+    assert "no such row" in text
+    assert "overdue title 7 +0.800" in text
+    assert "No word of 5 rows or more does." in text
+    columns, deletion = pictures(page, "explanations")
+    assert columns == (
+        "Share of the effect by column: title 0.90, interval 0.85 to 0.95; "
+        "(template) 0.10, interval 0.05 to 0.15."
+    )
+    assert "10% removed: 0.30, interval 0.25 to 0.35 for top tokens, 0.06" in deletion
+
+
+def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path) -> None:
+    page = page_of(run_with(tmp_path))
+    text = page.text("explanations")
+    assert "Predicted yes, is no" in text
+    assert "Row L7: P(positive) 0.97. The model does not read the text to its end." in text
+    assert ">The <span" in page.html
+    assert "book</span> is  here.</p>" in page.html
+    assert "handle it as you handle the data" in text
+    assert marks(page) == [
+        ("word positive level2", "title +1.00"), ("word negative level1", "title -0.30")
+    ]  # fmt: skip
+
+
+def test_a_failed_deletion_test_is_said_first_and_in_bold(tmp_path) -> None:
+    failed = explanations(warnings=("The deletion test failed: do not rely on it.",))
+    page = page_of(run_with(tmp_path, failed))
+    warning = '<p class="warning"><strong>The deletion test failed: do not rely on it.</strong></p>'
+    assert warning in page.html
+
+
+def test_what_stands_in_rows_cannot_break_out_of_the_page(tmp_path) -> None:
+    page = page_of(run_with(tmp_path, errors=(error(text=("The", HOSTILE, "book")),)))
+    assert HOSTILE not in page.html
+    assert HOSTILE in page.text("explanations")
+
+
+@pytest.mark.parametrize(("errors", "said"), [((), "The model makes no error"), (None, "L7")])
+def test_a_model_without_errors_is_said_to_have_none(tmp_path, errors, said) -> None:
+    assert said in page_of(run_with(tmp_path, errors=errors)).text("explanations")
+
+
+def test_a_run_that_ended_before_says_so(tmp_path) -> None:
+    text = page_of(runs.failed(tmp_path)).text("explanations")
+    assert "No explanations. Explain was not reached: the run ended at Train" in text

@@ -1,0 +1,152 @@
+"""The Explain step as a job: what it reads, refuses and writes."""
+
+import json
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.explain.record import read_errors, read_explanations, read_words
+from sashiko.steps import explain
+from tests.unit.explain.planted import TELLING, lay_out, save_model, write
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    save_model(folder)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path, model, monkeypatch):
+    """Lays out the job; every test may bend its inputs."""
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["explain"])
+    return lay_out(tmp_path, model)
+
+
+def outputs(job):
+    return job.parent / "output"
+
+
+def test_it_writes_figures_apart_from_what_stands_in_rows(job) -> None:
+    explain.main()
+    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert (found.rows, found.test_rows, found.baseline) == (40, 60, "[MASK]")
+    assert found.columns[0].name == "note"
+    assert found.deletion.faithful
+    assert found.warnings == ()
+    assert found.largest_difference < 1e-5
+    assert sum(found.predicted.values()) == 40
+
+    words = read_words(outputs(job) / "texts" / "words.json")
+    assert words.towards_positive[0].word == TELLING
+    for file in (outputs(job) / "explanations").iterdir():
+        assert TELLING not in file.read_text()
+
+
+def test_analysis_json_is_in_clarifys_schema(job) -> None:
+    explain.main()
+    analysis = json.loads((outputs(job) / "explanations" / "analysis.json").read_text())
+    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    label = analysis["explanations"]["kernel_shap"]["label0"]
+    assert label["global_shap_values"] == {
+        column.name: column.mean_absolute for column in found.columns
+    }
+    assert label["expected_value"] == found.expected_value
+    assert analysis["attribution_method"] == "integrated_gradients"
+
+
+def test_the_surest_errors_are_explained_word_by_word(job) -> None:
+    explain.main()
+    errors = read_errors(outputs(job) / "texts" / "errors.jsonl")
+    predictions = {
+        row["key"]: row
+        for row in pq.read_table(job / "predictions" / "predictions.parquet").to_pylist()
+    }
+    texts = dict(zip(*pq.read_table(job / "test" / "data.parquet")
+                     .select(["key", "text"]).to_pydict().values(), strict=True))  # fmt: skip
+    assert 1 <= len(errors) <= 6
+    assert [error.predicted for error in errors] == sorted(
+        (error.predicted for error in errors), reverse=True
+    )
+    for error in errors:
+        row = predictions[error.key]
+        assert row["label"] != row["predicted"]
+        assert (error.label, error.predicted, error.score) == (
+            ("no", "yes")[row["label"]], ("no", "yes")[row["predicted"]], row["score"],
+        )  # fmt: skip
+        assert [item.feature_name for item in error.explanations] == [
+            "(template)", "title", "(template)", "note",
+        ]  # fmt: skip
+        assert "".join(error.texts) == texts[error.key]
+        words = [part.description for item in error.explanations for part in item.attributions]
+        assert "".join(word.partial_text for word in words) == texts[error.key].replace(" ", "")
+        note = texts[error.key].partition(": ")[2]
+        for part in error.explanations[-1].attributions:
+            word = part.description
+            assert note[word.start_idx :].startswith(word.partial_text)
+
+
+def test_a_second_run_writes_the_same_bytes(job, tmp_path_factory, monkeypatch, model) -> None:
+    explain.main()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    other = lay_out(elsewhere, model)
+    monkeypatch.setenv("OPT_ML", str(elsewhere))
+    explain.main()
+    files = sorted(path for path in outputs(job).rglob("*") if path.is_file())
+    assert len(files) == 4
+    for path in files:
+        again = outputs(other) / path.relative_to(outputs(job))
+        assert again.read_bytes() == path.read_bytes(), path.name
+
+
+def test_rows_that_the_model_does_not_read_to_the_end_are_counted(
+    tmp_path, model, monkeypatch
+) -> None:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["explain"])
+    job = lay_out(tmp_path, model, length=10)
+    explain.main()
+    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    cut = {column.name: column.rows_cut for column in found.columns}
+    assert 0 < found.rows_cut == cut["note"] <= found.rows
+    assert cut["title"] == 0
+    assert any(f"note in {found.rows_cut}" in note for note in found.notes)
+
+
+def test_a_model_that_was_not_judged_is_refused(tmp_path, model, monkeypatch) -> None:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["explain"])
+    lay_out(tmp_path, model, scores=[0.3] * 60)
+    with pytest.raises(InputError, match="not the model that Evaluate judged"):
+        explain.main()
+
+
+def test_a_snapshot_of_another_run_is_refused(job) -> None:
+    table = pq.read_table(job / "data" / "data.parquet").to_pydict()
+    write(job / "data", table | {"note": ["something else"] * 60})
+    with pytest.raises(InputError, match=r"the text of key 'L\d+' is not what the recipe's"):
+        explain.main()
+
+
+def test_a_key_that_the_snapshot_lacks_is_refused(job) -> None:
+    table = pq.read_table(job / "data" / "data.parquet").to_pydict()
+    write(job / "data", table | {"loan_id": [f"M{at:03}" for at in range(60)]})
+    with pytest.raises(InputError, match="both must be of the same data"):
+        explain.main()
+
+
+def test_predictions_without_a_test_row_are_refused(job) -> None:
+    table = pq.read_table(job / "predictions" / "predictions.parquet").to_pydict()
+    write(job / "predictions", table | {"split": ["validation"] * 60}, name="predictions")
+    with pytest.raises(InputError, match="no row of the test split"):
+        explain.main()
+
+
+def test_a_damaged_model_is_refused(job) -> None:
+    (job / "model" / "model.tar.gz").write_bytes(b"not an archive")
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        explain.main()
