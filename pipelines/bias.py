@@ -101,5 +101,5 @@ class BiasEvaluator:
             entrypoint=step_module(module),
             inputs={"config": self.config[name], **inputs},
             outputs=outputs,
-            verdict="verdict" in outputs,
+            property_files=[name for name in outputs if name == "verdict"],
         )

@@ -42,10 +42,10 @@ def device_check(
         # for Processing.
         environment={"AWS_REGION": settings.region},
         inputs=evidence,
-        outputs=("verdict", "verdicts"),
+        outputs=("verdict", "verdicts", "release"),
         isolated=False,
         cached=False,
-        verdict=True,
+        property_files=("verdict", "release"),
     )
 
 

@@ -4,6 +4,7 @@ SageMaker runs the definition that this module builds; `sashiko run` interprets 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sagemaker.core.workflow.conditions import ConditionEquals
@@ -133,7 +134,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         },
         outputs=("predictions", "metrics", "decision", "verdict"),
         job=settings.jobs.scoring,
-        verdict=True,
+        property_files=("verdict",),
     )
     explain = jobs.processing(
         "Explain",
@@ -165,12 +166,13 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     }
     intervals = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
     track = registration.track(
+        config["Track"],
         {
             **found,
             **intervals,
             "explanations": output_uri(explain, "explanations"),
             **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
-        }
+        },
     )
     device = device_check(
         jobs,
@@ -199,17 +201,14 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         data_uri=output_uri(snapshot, "data"),
     )
 
-    device_gate = _gate("DeviceGate", judged=[device], then=[register])
-    model_gate = _gate(
-        "ModelGate", judged=_present(evaluate, judge_bias), then=[device, device_gate]
-    )
-    model_gate.add_depends_on([track])
+    device_gate = _gate("DeviceGate", reads=_released(device), then=[register])
+    model_gate = _gate("ModelGate", reads=_released(track), then=[device, device_gate])
     model_steps = _present(
         prepare, pre_bias, weights, train, compile_, champion, evaluate, explain, bias_input,
         post_bias, judge_bias, track, model_gate,
     )  # fmt: skip
     data_judges = _present(validate, validate_facets)
-    data_gate = _gate("DataGate", judged=data_judges, then=model_steps)
+    data_gate = _gate("DataGate", reads=_passed(data_judges), then=model_steps)
     return Pipeline(
         name=pipeline_name(settings, recipe.name),
         parameters=given.all(),
@@ -225,16 +224,33 @@ def _present(*steps: Step | None) -> list[Step]:
     return [step for step in steps if step is not None]
 
 
-def _gate(name: str, *, judged: Sequence[Step], then: Sequence[Step]) -> ConditionStep:
-    """Goes on with `then` only if every judged step's verdict passed; else fails, saying why."""
+@dataclass(frozen=True)
+class _Read:
+    """A file that a condition reads: whose, which, and what in it has to be true."""
 
-    def read(step: Step, path: str) -> JsonGet:
-        return JsonGet(step_name=step.name, property_file=f"{step.name}Verdict", json_path=path)
+    step: Step
+    file: str
+    true: str
 
-    summaries = [read(step, "summary") for step in judged]
+    def value(self, path: str) -> JsonGet:
+        return JsonGet(step_name=self.step.name, property_file=self.file, json_path=path)
+
+
+def _passed(judges: Sequence[Step]) -> list[_Read]:
+    return [_Read(step, f"{step.name}Verdict", "passed") for step in judges]
+
+
+def _released(step: Step) -> list[_Read]:
+    """The step that puts the recipe's waivers beside what failed says whether the run goes on."""
+    return [_Read(step, f"{step.name}Release", "released")]
+
+
+def _gate(name: str, *, reads: Sequence[_Read], then: Sequence[Step]) -> ConditionStep:
+    """Goes on with `then` only if all that is read is true; else fails, saying why."""
+    summaries = [read.value("summary") for read in reads]
     return ConditionStep(
         name=name,
-        conditions=[ConditionEquals(left=read(step, "passed"), right=True) for step in judged],
+        conditions=[ConditionEquals(left=read.value(read.true), right=True) for read in reads],
         if_steps=list(then),
         else_steps=[FailStep(name=f"{name}Closed", error_message=Join(on="\n", values=summaries))],
     )

@@ -52,9 +52,9 @@ def output_uri(step: ProcessingStep, name: str) -> Uri:
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
 
 
-def verdict_file(step: str) -> PropertyFile:
-    """Declares a step's verdict as a file that conditions and messages can read."""
-    return PropertyFile(name=f"{step}Verdict", output_name="verdict", path="verdict.json")
+def property_file(step: str, output: str) -> PropertyFile:
+    """Declares `<output>.json` of a step's output as a file that conditions can read."""
+    return PropertyFile(name=f"{step}{output.title()}", output_name=output, path=f"{output}.json")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Jobs:
         job: ProcessingJob | None = None,
         isolated: bool = True,
         cached: bool = True,
-        verdict: bool = False,
+        property_files: Sequence[str] = (),
         clarify: bool = False,
     ) -> ProcessingStep:
         """Makes a processing step.
@@ -107,7 +107,7 @@ class Jobs:
             job: instance and limits; the small default if None.
             isolated: no network inside the container.
             cached: whether a run may take the result of an earlier one.
-            verdict: whether output `verdict` is read by conditions.
+            property_files: the outputs whose `<output>.json` conditions may read.
             clarify: the names and folders that Clarify's container knows: inputs `config` and
                 `data` are called `analysis_config` and `dataset`, and the only output is
                 `/opt/ml/processing/output` itself.
@@ -148,7 +148,7 @@ class Jobs:
                 outputs=[_output(key, uri, root=clarify) for key, uri in outputs.items()],
                 arguments=list(arguments) if arguments else None,
             ),
-            property_files=[verdict_file(name)] if verdict else None,
+            property_files=[property_file(name, output) for output in property_files] or None,
             cache_config=_cache(cached),
             retry_policies=retries(),
         )

@@ -45,10 +45,11 @@ class Registration:
             outputs=("champion",),
         )
 
-    def track(self, evidence: Mapping[str, Uri]) -> ProcessingStep:
-        """Track: the run's figures and verdicts, whether or not a gate closes.
+    def track(self, config: str, evidence: Mapping[str, Uri]) -> ProcessingStep:
+        """Track: the run's figures and verdicts, whether or not a gate closes, and the waivers.
 
         Args:
+            config: URI of the step's configuration channel.
             evidence: input name -> S3 URI.
         """
         return self._step(
@@ -61,8 +62,9 @@ class Registration:
                 "--experiment", self.recipe.model_package_group,
                 *self._not_judged(),
             ],
-            inputs={"run-manifest": self.run_manifest, **evidence},
-            outputs=("tracking", "verdicts"),
+            inputs={"config": config, "run-manifest": self.run_manifest, **evidence},
+            outputs=("tracking", "verdicts", "release"),
+            property_files=("release",),
         )  # fmt: skip
 
     def register(
@@ -111,6 +113,7 @@ class Registration:
         arguments: Sequence[Uri],
         inputs: Mapping[str, Uri],
         outputs: tuple[str, ...],
+        property_files: tuple[str, ...] = (),
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,
@@ -126,6 +129,7 @@ class Registration:
             },
             inputs=inputs,
             outputs=outputs,
+            property_files=property_files,
             isolated=False,
             cached=False,
         )

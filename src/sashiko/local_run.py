@@ -15,7 +15,8 @@ from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import read_json, write_bytes
+from sashiko.files import read_json, walk_files, write_bytes
+from sashiko.gates.verdict import describe, read_verdict
 from sashiko.recipe import Recipe
 from sashiko.repository import contract_file, tracking_uri
 from sashiko.runner.jobs import Image
@@ -150,12 +151,19 @@ def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
     """Says in a few lines what came of the run and what to do next."""
     lines = [f"{record.status}: run {record.id}"]
     if record.status == "registered":
-        lines.append(_registered(record, store))
+        lines += [*_registered_waived(record, store), _registered(record, store)]
     elif record.reason:
         lines.append(record.reason)
     if report is not None:
         lines.append(f"report: {report}")
     return "\n".join(lines)
+
+
+def _registered_waived(record: RunRecord, store: Store) -> list[str]:
+    """Names the failed checks that the recipe waives, before anything that sounds like success."""
+    folder = store.path(record.step("DeviceCheck").outputs["verdicts"].uri)
+    verdicts = [read_verdict(file) for file in walk_files(folder)]
+    return [f"WAIVED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
 
 
 def _registered(record: RunRecord, store: Store) -> str:

@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from sashiko.card.section import CardSection
 from sashiko.errors import InputError
 from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.targets import Target
+from sashiko.waiver import Waiver
 from sashiko.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -259,6 +261,10 @@ class Recipe(Frozen):
     quality: QualitySection
     bias: BiasSection = BiasSection()
     device: DeviceSection = DeviceSection()
+    card: CardSection = CardSection()
+    waivers: tuple[Waiver, ...] = Field(
+        (), description="an exit from a block: the verdict stays failed, the model is marked waived"
+    )
     explain: ExplainSection = ExplainSection()
 
     @property

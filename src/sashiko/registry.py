@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sashiko.card.markdown import MARKDOWN_FILE
 from sashiko.errors import InputError
 from sashiko.files import sha256_file
 from sashiko.versions import (
@@ -25,6 +26,7 @@ _SQLITE = "sqlite:///"
 # What sqlite calls a write that found no room: SQLITE_FULL, and SQLITE_IOERR under a quota.
 _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
+_DESCRIPTION = 5000  # characters
 
 
 class MlflowRegistry:
@@ -124,7 +126,9 @@ class MlflowRegistry:
                 self._client.create_registered_model(group)
             self._client.log_artifacts(run_id, str(files), "model")
             source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
-            item = self._client.create_model_version(group, source, run_id=run_id, tags=tags)
+            item = self._client.create_model_version(
+                group, source, run_id=run_id, tags=tags, description=_card(files)
+            )
             self._client.set_registered_model_alias(group, "candidate", item.version)
         return self.version(group, int(item.version)), True
 
@@ -177,6 +181,12 @@ class MlflowRegistry:
                 f"model {version.group} version {version.version}: {what} cannot be read: "
                 f"{error}; register it again with `sashiko run`"
             ) from error
+
+
+def _card(files: Path) -> str | None:
+    """Returns the version's card, as long as a description may be."""
+    path = files / MARKDOWN_FILE
+    return path.read_text(encoding="utf-8")[:_DESCRIPTION] if path.is_file() else None
 
 
 def mlflow_client(tracking_uri: str) -> Any:

@@ -10,14 +10,21 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from sashiko.contract.model import Contract, load_contract
 from sashiko.files import canonical_json, read_json, sha256_bytes
 from sashiko.paths import processing_input
 from sashiko.recipe import Recipe
-from sashiko.yaml_models import validate
+from sashiko.waiver import Waiver
+from sashiko.yaml_models import Frozen, validate
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class _Waivers(Frozen):
+    waivers: tuple[Waiver, ...]
+
 
 _CONTRACT_FILE = "contract.odcs.yaml"
 _STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -33,8 +40,9 @@ _STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Explain": ("contract", "compile", "explain", "text"),
         "BiasInput": ("contract",),
         "JudgeBias": ("contract", "bias"),
-        "DeviceCheck": ("device",),
-        "Register": ("contract",),
+        "Track": ("waivers",),
+        "DeviceCheck": ("device", "waivers"),
+        "Register": ("contract", "card", "train", "reweighing"),
     }
 )
 _FACET_STEPS = ("SnapshotFacets", "ValidateFacets", "Weights", "BiasInput", "JudgeBias")
@@ -53,7 +61,7 @@ def step_files(step: str, *, recipe: Recipe, contract_file: Path) -> dict[str, b
         if section == "contract":
             files[_CONTRACT_FILE] = contract_file.read_bytes()
         else:
-            value = getattr(recipe, section).model_dump(mode="json")
+            value = to_jsonable_python(getattr(recipe, section))
             files[f"{section}.json"] = canonical_json(value)
     return files
 
@@ -72,6 +80,16 @@ def read_section(model: type[M], section: str) -> M:
     """
     path = processing_input("config") / f"{section}.json"
     return validate(model, read_json(path), source=str(path))
+
+
+def read_waivers() -> tuple[Waiver, ...]:
+    """Reads the recipe's waivers inside a processing job.
+
+    Raises:
+        InputError: if the channel lacks them or holds something else.
+    """
+    path = processing_input("config") / "waivers.json"
+    return validate(_Waivers, {"waivers": read_json(path)}, source=str(path)).waivers
 
 
 def read_contract() -> Contract:

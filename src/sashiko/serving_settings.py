@@ -61,6 +61,8 @@ class ServingSection(Frozen):
         p99_latency_ms: milliseconds in the model; an update during which the 99th percentile is
             above is rolled back.
         error_rate: share of 5XX answers above which an update is rolled back.
+        allow_waived: whether a version whose failed check the recipe waived may be served, until
+            the waiver expires.
         capture: what is kept of requests and answers.
     """
 
@@ -72,4 +74,5 @@ class ServingSection(Frozen):
     invocations_per_instance: int = Field(ge=1)
     p99_latency_ms: int = Field(ge=1)
     error_rate: float = Field(gt=0, lt=1)
+    allow_waived: bool
     capture: CaptureSection

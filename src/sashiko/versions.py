@@ -114,12 +114,19 @@ def figure_text(value: float | None) -> str:
 def already_registered(
     versions: Iterable[ModelVersion], tags: Mapping[str, str]
 ) -> ModelVersion | None:
-    """Finds the version that this run made, or that holds the same artifact of the same data."""
+    """Finds the version that this run made, or the same artifact of the same data and outcome."""
     for version in versions:
         same_run = version.tags.get(_EXECUTION) == tags[_EXECUTION]
-        if same_run or all(version.tags.get(key) == tags[key] for key in _SAME):
+        same_model = all(version.tags.get(key) == tags[key] for key in _SAME)
+        if same_run or (same_model and _outcomes(version.tags) == _outcomes(tags)):
             return version
     return None
+
+
+def _outcomes(tags: Mapping[str, str]) -> dict[str, str]:
+    """Returns what the gates said: a model that was waived is not one that passed."""
+    gates = {key: value for key, value in tags.items() if key.startswith("gate.")}
+    return {key: value for key, value in gates.items() if not key.endswith(".reason")}
 
 
 def to_version(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.project import RUN, Attempt, Project, Refusals, refuses, write_csv
+from tests.e2e.project import RUN, STRICT, Attempt, Project, Refusals, refuses, write_csv
 
 Rows = list[dict[str, Any]]
 
@@ -213,3 +213,38 @@ def test_another_gate_judges_again_and_trains_nothing(refusals: Refusals) -> Non
     statuses = refusals.project.statuses(refusals.runs[3])
     assert (statuses["Train"], statuses["Evaluate"]) == ("cached", "cached")
     assert (statuses["JudgeBias"], statuses["ModelGate"]) == ("succeeded", "succeeded")
+
+
+def waiver(until: str) -> tuple[str, ...]:
+    """The options of a run with a strict gate, whose failed check somebody answers for."""
+    waived = (
+        "waivers=[{check: DI customer_gender=female, owner: Ada Lovelace, "
+        f"reason: the desk reads every case, expires: {until}}}]"
+    )
+    return (*RUN, "--set", STRICT, "--set", waived)
+
+
+def test_an_expired_waiver_blocks(project: Project, good: Attempt) -> None:
+    assert good.returncode == 0, good.stderr
+    blocked = project.sashiko(*waiver("2026-01-31"))
+    assert blocked.returncode == 3, blocked.stderr
+    assert "the waiver of Ada Lovelace expired on 2026-01-31" in blocked.stdout
+    assert project.versions() == [1]
+
+
+def test_a_waived_model_is_registered_as_such(project: Project, good: Attempt) -> None:
+    assert good.returncode == 0, good.stderr
+    done = project.sashiko(*waiver("2999-12-31"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nWAIVED: DI customer_gender=female = " in done.stdout
+    assert "WAIVED by Ada Lovelace until 2999-12-31: the desk reads every case" in done.stdout
+    version = json.loads(project.sashiko("model", "list", "--recipe", "tiny", "--json").stdout)[0]
+    assert version["version"] == 2
+    assert version["tags"]["gate.bias"] == "waived"
+    assert "by Ada Lovelace until 2999-12-31" in version["tags"]["gate.bias.waived"]
+    run = project.runs()[-1]
+    verdict = project.output("JudgeBias", "verdict", run=run) / "verdict.json"
+    assert json.loads(verdict.read_text())["passed"] is False
+    html = (project.home / "runs" / run / "report.html").read_text()
+    assert "REGISTERED, WAIVED" in html
+    assert "Waived by Ada Lovelace until 2999-12-31" in html

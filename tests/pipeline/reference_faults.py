@@ -33,7 +33,7 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a reference to an unknown output": (
         set_in(*TRAIN, "Environment", "X", to={"Get": output("Prepare", "lost")}),
         "step `Train`, Arguments.Environment.X, Steps.Prepare",
-        "has no `lost`; there is: 0, 1, 2, 3, train, validation, test, meta",
+        "has no `lost`; there is: 0, 1, 2, 3, 4, train, validation, test, slices, meta",
     ),
     "a reference to an unknown property": (
         set_in("Compile", "Arguments", "Environment", "X", to={"Get": MODEL[:-1]}),

@@ -36,6 +36,7 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         cores=str(spec.cores),
         workers=str(spec.workers),
         gates=",".join(_gates(settings, recipe)),
+        allow_waived=str(settings.serving.allow_waived).lower(),
     )
 
 

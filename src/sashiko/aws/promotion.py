@@ -22,8 +22,9 @@ from sashiko.compile_lock import read_lock
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation import METRICS_FILE, read_evaluation
-from sashiko.files import read_json
 from sashiko.functions.custom_resource import RefusedError
+from sashiko.gates.outcomes import gate_tags
+from sashiko.gates.verdict import read_verdict
 from sashiko.model_packages.clients import Clients
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.preflight import signed_files
@@ -174,7 +175,8 @@ def _signed(folder: Path, judged: Judged) -> dict[str, str]:
     """Reads those tags again that stand in signed files."""
     snapshot = read_manifest(folder)
     auc = read_evaluation(folder / METRICS_FILE).candidate["auc"].value
-    verdicts = [read_json(folder / name) for name in judged.files.digests if "verdict." in name]
+    verdicts = [read_verdict(folder / name) for name in judged.files.digests if "verdict." in name]
+    gates = gate_tags(verdicts, bias_not_judged="")
     return {
         "artifact_sha256": judged.files.digests[ARTIFACT_FILE],
         "contract": snapshot.contract.id,
@@ -185,10 +187,7 @@ def _signed(folder: Path, judged: Judged) -> dict[str, str]:
         "metric.auc": figure_text(auc),
         "threshold": judged.threshold,
         **read_lock(folder).facts(),
-        **{
-            f"gate.{verdict['gate']}": "not judged" if verdict.get("judged") is False else "passed"
-            for verdict in verdicts
-        },
+        **{key: value for key, value in gates.items() if not key.endswith(".reason")},
     }
 
 

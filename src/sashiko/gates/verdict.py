@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sashiko.errors import InputError
 from sashiko.files import read_json, write_json
+from sashiko.waiver import Waiver
 
 DEVICE_GATE = "device"
+MODEL_GATES = ("model-quality", "bias")  # before the device
 _FILE_NAME = "verdict.json"
 _MOST_CHARACTERS = 1400
 
@@ -29,6 +31,7 @@ class Check(BaseModel):
         try_: what a person can try next; empty when the check passed. `try` in the file.
         judged: False where nothing could be judged, as `reason` says: `passed` then lets the run
             go on, and says nothing of the model. Written out only then.
+        waiver: who answers for this failed check, and until when; written out only then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -43,6 +46,7 @@ class Check(BaseModel):
     reason: str = ""
     try_: str = Field(default="", alias="try")
     judged: bool = Field(True, exclude_if=bool)
+    waiver: Waiver | None = Field(None, exclude_if=lambda waiver: waiver is None)
 
 
 class Verdict(BaseModel):
@@ -67,6 +71,16 @@ class Verdict(BaseModel):
     inputs: dict[str, str]
     summary: str
     judged: bool = Field(True, exclude_if=bool)
+
+    @property
+    def waived(self) -> tuple[Check, ...]:
+        """The failed checks that somebody answers for."""
+        return tuple(check for check in self.checks if check.waiver)
+
+    @property
+    def released(self) -> bool:
+        """Whether the run may go on: it passed, or every failed check is waived."""
+        return self.passed or all(check.passed or check.waiver for check in self.checks)
 
 
 def not_judged(*, gate: str, reason: str) -> Verdict:
@@ -101,16 +115,25 @@ def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> 
     made = tuple(checks) or (
         Check(name="no checks", passed=False, reason="nothing was checked", try_="add a check"),
     )
-    failed = [check for check in made if not check.passed]
+    passed = all(check.passed for check in made)
+    verdict = Verdict(gate=gate, passed=passed, checks=made, inputs=dict(inputs), summary="")
+    return summarised(verdict, made)
+
+
+def summarised(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
+    """Puts checks into a verdict, whose outcome they do not change, and sums them up in words."""
+    failed = [check for check in checks if not check.passed]
     if failed:
-        lines = [f"{gate}: {len(failed)} of {len(made)} checks failed"]
+        lines = [f"{verdict.gate}: {len(failed)} of {len(checks)} checks failed"]
         lines += [f"- {describe(check)}" for check in failed]
         summary = _shortened(lines)
-    else:
-        unjudged = [check.name for check in made if not check.judged]
-        summary = f"{gate}: {len(made) - len(unjudged)} checks passed"
+    elif verdict.judged:
+        unjudged = [check.name for check in checks if not check.judged]
+        summary = f"{verdict.gate}: {len(checks) - len(unjudged)} checks passed"
         summary += f"; not judged: {', '.join(unjudged)}" if unjudged else ""
-    return Verdict(gate=gate, passed=not failed, checks=made, inputs=dict(inputs), summary=summary)
+    else:
+        summary = verdict.summary
+    return verdict.model_copy(update={"checks": tuple(checks), "summary": summary})
 
 
 def _shortened(lines: Sequence[str]) -> str:
@@ -137,7 +160,10 @@ def describe(check: Check) -> str:
         text += f", required {check.comparison} {check.threshold:.4g}"
     if check.reason:
         text += f": {check.reason}"
-    if check.try_:
+    if check.waiver:
+        waiver = check.waiver
+        text += f". WAIVED by {waiver.owner} until {waiver.expires}: {waiver.reason}"
+    elif check.try_:
         text += f". Try: {check.try_}"
     return text
 

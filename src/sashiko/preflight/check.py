@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sashiko.functions.custom_resource import RefusedError
@@ -145,10 +146,39 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
         gate = name.removesuffix(f"/{_VERDICT}")
         verdict = files.json(name)
         unjudged = name in wanted and verdict.get("judged") is False
+        if verdict.get("gate") == gate and _is_waived(verdict):
+            _check_waivers(verdict, expected)
+            continue
         if verdict.get("gate") != gate or verdict.get("passed") is not True or unjudged:
             raise RefusedError(
                 f"{expected.model_package_arn}: the gate {gate} did not pass: "
                 f"{verdict.get('summary') or 'its verdict says no more'}"
+            )
+
+
+def _is_waived(verdict: Mapping[str, Any]) -> bool:
+    """Says whether somebody answers for every check that failed."""
+    failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
+    return bool(failed) and all(check.get("waiver") for check in failed)
+
+
+def _check_waivers(verdict: Mapping[str, Any], expected: Expected) -> None:
+    today = datetime.now(UTC).date()
+    for check in verdict["checks"]:
+        waiver = check.get("waiver")
+        if not waiver:
+            continue
+        until = f"`{check['name']}` failed and is waived by {waiver['owner']} until"
+        if expected.allow_waived != "true":
+            raise RefusedError(
+                f"{expected.model_package_arn}: {until} {waiver['expires']}: {waiver['reason']}. "
+                "This environment serves no waived model: set `serving.allow_waived` in its "
+                "configuration to serve it until then, or register one that passes"
+            )
+        if date.fromisoformat(waiver["expires"]) < today:
+            raise RefusedError(
+                f"{expected.model_package_arn}: {until} {waiver['expires']}, which is over: serve "
+                "another version, or waive the check anew in the recipe and run the pipeline"
             )
 
 

@@ -21,6 +21,7 @@ class Expected(Properties):
         cores: its NeuronCores; 0 where it has none.
         workers: processes in a container, each with cores of its own.
         gates: that must have judged and passed, with a comma between two.
+        allow_waived: `true` if a failed check may be served while its waiver holds, else `false`.
     """
 
     model_package_arn: str
@@ -34,6 +35,7 @@ class Expected(Properties):
     cores: str
     workers: str
     gates: str
+    allow_waived: str
 
     @property
     def endpoint(self) -> str:

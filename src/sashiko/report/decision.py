@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing, json_record
-from sashiko.report.gates import Verdicts, bias_not_judged, device_not_checked
-from sashiko.report.views import Fact, Outcome
+from sashiko.report.gates import Verdicts, bias_not_judged, device_not_checked, waived_checks
+from sashiko.report.views import Fact, Outcome, OutcomeKind
 from sashiko.report.words import check_view, duration
 
 _WORDS = {
     "registered": "✓ REGISTERED",
+    "waived": "✕ REGISTERED, WAIVED",
     "blocked": "✕ BLOCKED",
     "failed": "✕ FAILED",
     "interrupted": "! INTERRUPTED",
@@ -76,7 +77,15 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
     made = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
     checks = [check for verdict in made for check in verdict.checks]
     left_out = [check.name for check in checks if not check.judged]
+    waived = waived_checks(found)
+    kind: OutcomeKind = "waived" if waived else "registered"
     passed = f"All {len(made)} gates passed, with {len(checks) - len(left_out)} checks."
+    if waived:
+        failed = [verdict.gate for verdict in made if not verdict.passed]
+        passed = (
+            f"The {' and '.join(failed)} gate{'s' if len(failed) > 1 else ''} failed. The model is "
+            "registered because each failed check is waived in the recipe."
+        )
     if left_out:
         passed += f" Not judged: {', '.join(left_out)}."
     if unjudged := bias_not_judged(evidence):
@@ -87,13 +96,16 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
         "Register", "registration", "registration.json", lambda p: json_record(Registration, p)
     )
     if isinstance(registration, Missing):
-        return Outcome("registered", _WORDS["registered"], passed, details=(registration.why,))
+        return Outcome(kind, _WORDS[kind], passed, details=(registration.why,))
     name = f"{registration.model_package_group} version {registration.version}"
     known = "" if registration.new else " The same model was registered before, under this number."
     waits = registration.status == "PendingManualApproval"
     return Outcome(
-        kind="registered",
-        word=_WORDS["registered"],
+        kind=kind,
+        word=_WORDS[kind],
+        reasons=tuple(
+            check_view(check, gate=verdict.gate) for verdict in made for check in verdict.waived
+        ),
         headline=f"{passed} The model is in the registry as {name}.{known}",
         details=(
             "It serves nobody until a person approves it. Read this page to its end, then approve "

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sashiko.gates.verdict import Verdict, read_verdict
+from sashiko.gates.verdict import Check, Verdict, read_verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import GateView, Mark
 from sashiko.report.words import check_view
@@ -15,17 +15,38 @@ Verdicts = dict[str, Verdict | Missing]
 def verdicts(evidence: Evidence) -> Verdicts:
     """Reads the verdict of every step that the definition gives one, in its order.
 
+    A model gate's is taken with the recipe's waivers, where the run came so far.
+
     Returns:
         Step name -> its verdict, or why there is none; nothing if the definition is missing.
     """
     if isinstance(evidence.definition, Missing):
         return {}
     return {
-        step.name: evidence.read(step.name, file.output, file.path, read_verdict)
+        step.name: _with_waivers(
+            evidence, evidence.read(step.name, file.output, file.path, read_verdict)
+        )
         for step in evidence.definition.steps
         for file in step.property_files
         if Path(file.path).name == "verdict.json"
     }
+
+
+def _with_waivers(evidence: Evidence, found: Verdict | Missing) -> Verdict | Missing:
+    if isinstance(found, Missing):
+        return found
+    for step in ("DeviceCheck", "Track"):
+        path = f"{found.gate}/verdict.json"
+        waived = evidence.read(step, "verdicts", path, read_verdict)
+        if isinstance(waived, Verdict):
+            return waived
+    return found
+
+
+def waived_checks(found: Verdicts) -> tuple[Check, ...]:
+    """Returns the failed checks that somebody answers for."""
+    made = [verdict for verdict in found.values() if isinstance(verdict, Verdict)]
+    return tuple(check for verdict in made for check in verdict.waived)
 
 
 def gate_views(found: Verdicts) -> tuple[GateView, ...]:
@@ -91,7 +112,7 @@ def _only_reports(verdict: Verdict) -> bool:
 
 def _mark(verdict: Verdict) -> Mark:
     if not verdict.passed:
-        return Mark("failed")
+        return Mark("waived" if verdict.released else "failed")
     if not any(check.judged for check in verdict.checks):
         return Mark("unjudged")
     return Mark("reported" if _only_reports(verdict) else "passed")

@@ -6,6 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from sashiko.files import write_bytes
+from sashiko.report.card_section import card_section
 from sashiko.report.data_section import data_section
 from sashiko.report.decision import about_data, outcome, run_facts
 from sashiko.report.evidence import Evidence, Missing, read_evidence
@@ -58,6 +59,7 @@ def build_page(evidence: Evidence) -> Page:
             quality_section(evidence),
             fairness_section(evidence),
             explanations_section(evidence),
+            card_section(evidence),
             lineage_section(evidence),
             settings_section(evidence),
         ),

@@ -5,8 +5,8 @@ from typing import Literal
 
 from markupsafe import Markup
 
-OutcomeKind = Literal["registered", "blocked", "failed", "interrupted"]
-MarkKind = Literal["passed", "failed", "reported", "unjudged"]
+OutcomeKind = Literal["registered", "waived", "blocked", "failed", "interrupted"]
+MarkKind = Literal["passed", "failed", "waived", "reported", "unjudged"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Mark:
         return {
             "passed": "✓ passed",
             "failed": "✕ failed",
+            "waived": "✕ failed, waived",
             "reported": "– reported",
             "unjudged": "– not judged",
         }[self.kind]

@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 from sashiko.gates.verdict import Check
 from sashiko.report.bar import range_bar
 from sashiko.report.views import Cell, CheckView, Mark
+from sashiko.waiver import Waiver
 
 MEANINGS = {
     "DI": "predicted positive, group ÷ others",
@@ -81,7 +82,7 @@ def required(check: Check) -> str:
 def mark(check: Check) -> Mark:
     """Says a check's outcome; a number without a bound is only reported."""
     if not check.passed:
-        return Mark("failed")
+        return Mark("waived" if check.waiver else "failed")
     if not check.judged:
         return Mark("unjudged")
     reported = check.comparison == "none" and check.value is not None
@@ -98,10 +99,15 @@ def check_view(check: Check, *, gate: str) -> CheckView:
         interval=interval(check.low, check.high),
         required=required(check),
         mark=mark(check),
-        reason=check.reason,
+        reason=f"{check.reason}. {waiver_text(check.waiver)}" if check.waiver else check.reason,
         advice=check.try_,
         bar=range_bar(check),
     )
+
+
+def waiver_text(waiver: Waiver) -> str:
+    """Says who answers for a failed check, until when and why."""
+    return f"Waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
 
 
 def _value(check: Check) -> str:

@@ -29,10 +29,11 @@ from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, read_decision
 from sashiko.files import sha256_tree
 from sashiko.gates.device import device_checks, failed_check
+from sashiko.gates.release import today, waive, write_release
 from sashiko.gates.verdict import DEVICE_GATE, Check, Verdict, decide, not_judged, write_verdict
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DeviceSection
-from sashiko.sections import read_section
+from sashiko.sections import read_section, read_waivers
 from sashiko.steps.entry import run_step
 from sashiko.stopping import stop_on_signals
 from sashiko.versions import ARTIFACT_FILE
@@ -166,7 +167,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Writes `verdict`, and with it every verdict that Register takes."""
+    """Writes `verdict`, `release` for DeviceGate, and every verdict that Register takes."""
     options = _options(sys.argv[1:])
     verdict = (
         not_judged(gate=DEVICE_GATE, reason=_OFF) if options.backend == "off" else check(options)
@@ -175,9 +176,11 @@ def main() -> None:
     if not before.is_dir():
         raise InputError(f"{before} does not exist: Track writes the verdicts so far")
     shutil.copytree(before, processing_output("verdicts"), dirs_exist_ok=True)
-    write_verdict(verdict, processing_output("verdicts") / verdict.gate)
+    waived = waive(verdict, read_waivers(), on=today())
+    write_verdict(waived, processing_output("verdicts") / verdict.gate)
+    write_release([waived], processing_output("release"))
     write_verdict(verdict, processing_output("verdict"))
-    print(verdict.summary, file=sys.stderr)
+    print(waived.summary, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,23 +7,26 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from sashiko.card.making import CARD_FILE, CardSources, model_card
+from sashiko.card.markdown import MARKDOWN_FILE, card_markdown
+from sashiko.card.section import CardSection
 from sashiko.compile_lock import CompileLock, read_lock
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
-from sashiko.files import read_json, sha256_file, sha256_tree, walk_files, write_json
+from sashiko.files import read_json, sha256_file, sha256_tree, walk_files, write_bytes, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.gates.outcomes import gate_tags
 from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.inspection import inspect_artifact
-from sashiko.model_card import CARD_FILE, CardSources, model_card
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.model_packages.registrar import Placement
 from sashiko.paths import processing_input, processing_output
-from sashiko.sections import read_contract
+from sashiko.recipe import ReweighingSection, TrainSection
+from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step
 from sashiko.steps.registries import KINDS, open_registrar
-from sashiko.steps.track import gate_tags
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
 
 _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
@@ -46,6 +49,9 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
         explanations=read_explanations(processing_input("tracking") / EXPLANATIONS_FILE),
         verdicts=[read_verdict(file) for file in walk_files(processing_input("verdicts"))],
         recipe=recipe,
+        card=read_section(CardSection, "card"),
+        train=read_section(TrainSection, "train"),
+        reweighing=read_section(ReweighingSection, "reweighing"),
         git_sha=source["git_sha"] + ("-dirty" if source["dirty"] else ""),
         bias_not_judged=bias_not_judged,
     )
@@ -83,7 +89,9 @@ def gather(folder: Path, sources: CardSources) -> None:
     judged = () if sources.bias_not_judged else (_BIAS_EVIDENCE,)
     for name in (*_EVIDENCE, *judged):
         shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
-    write_json(folder / CARD_FILE, model_card(sources))
+    card = model_card(sources)
+    write_json(folder / CARD_FILE, card.model_dump(mode="json", exclude_none=True))
+    write_bytes(folder / MARKDOWN_FILE, card_markdown(card).encode())
     digests = {
         file.relative_to(folder).as_posix(): sha256_file(file) for file in walk_files(folder)
     }
@@ -94,12 +102,12 @@ def version_tags(execution_id: str, sources: CardSources, lock: CompileLock) -> 
     """Collects what is recorded with a version: data, contract, code, artifact, gates, main figure.
 
     Raises:
-        InputError: if a gate failed.
+        InputError: if a gate failed and was not waived.
     """
     contract = sources.contract
     auc = sources.evaluation.candidate["auc"].value
     gates = gate_tags(sources.verdicts, bias_not_judged=sources.bias_not_judged)
-    if not all(verdict.passed for verdict in sources.verdicts):
+    if not all(verdict.released for verdict in sources.verdicts):
         raise InputError(f"a failed gate cannot be registered: {gates}")
     return {
         "execution_id": execution_id,
@@ -163,6 +171,8 @@ def main() -> None:
             threshold=decision.threshold,
             tags=tags,
         )
+        for name in (CARD_FILE, MARKDOWN_FILE):
+            shutil.copyfile(Path(folder) / name, processing_output("registration") / name)
     write_json(
         processing_output("registration") / "registration.json", registration(version, new=new)
     )

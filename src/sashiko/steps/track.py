@@ -6,7 +6,6 @@ Train and Evaluate have no network in the cloud, so they write figures and this 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.explain.record import (
@@ -17,32 +16,16 @@ from sashiko.explain.record import (
 )
 from sashiko.files import read_json, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
-from sashiko.gates.verdict import Verdict, read_verdict, write_verdict
+from sashiko.gates.outcomes import gate_tags
+from sashiko.gates.release import today, waive, write_release
+from sashiko.gates.verdict import MODEL_GATES, read_verdict, write_verdict
 from sashiko.paths import processing_input, processing_output
+from sashiko.sections import read_waivers
 from sashiko.steps.entry import run_step
 from sashiko.tracking import track_execution
 
 _GATES = ("data", "facets", "quality", "bias")
 _WITHOUT_FACETS = ("data", "quality")
-
-
-def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str, str]:
-    """Says of each gate `gate.<gate>` -> `passed` or `failed`, or that and why it did not judge.
-
-    Args:
-        verdicts: of the gates that the run has.
-        bias_not_judged: the recipe's reason; empty where bias was judged.
-    """
-    tags = {f"gate.{item.gate}": "passed" if item.passed else "failed" for item in verdicts}
-    for item in verdicts:
-        if not item.judged:
-            tags |= {
-                f"gate.{item.gate}": "not judged",
-                f"gate.{item.gate}.reason": item.checks[0].reason,
-            }
-    if bias_not_judged:
-        tags |= {"gate.bias": "not judged", "gate.bias.reason": bias_not_judged}
-    return tags
 
 
 def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
@@ -104,8 +87,9 @@ def _allowed(text: str) -> str:
 def main() -> None:
     """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached.
 
-    The output `verdicts` gathers every gate's verdict: DeviceCheck adds its own, for Register,
-    which may have ten inputs. For the same reason `tracking` holds Explain's figures too.
+    The output `verdicts` gathers every gate's verdict, the recipe's waivers beside what failed:
+    DeviceCheck adds its own, for Register, which may have ten inputs. For the same reason
+    `tracking` holds Explain's figures too. ModelGate reads `release`.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
@@ -118,8 +102,17 @@ def main() -> None:
     unjudged = arguments.bias_not_judged
     names = _WITHOUT_FACETS if unjudged else _GATES
     verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in names]
+    waivers, day = read_waivers(), today()
+    verdicts = [
+        waive(verdict, waivers, on=day) if verdict.gate in MODEL_GATES else verdict
+        for verdict in verdicts
+    ]
     for verdict in verdicts:
         write_verdict(verdict, processing_output("verdicts") / verdict.gate)
+    write_release(
+        [verdict for verdict in verdicts if verdict.gate in MODEL_GATES],
+        processing_output("release"),
+    )
     explanations = read_explanations(processing_input("explanations") / EXPLANATIONS_FILE)
     write_explanations(explanations, processing_output("tracking"))
     source = read_json(processing_input("run-manifest") / "source.json")

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sashiko.card.making import CARD_FILE
 from sashiko.compile_lock import LOCK_FILE
 from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.files import sha256_file, walk_files, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.gates.verdict import Check, decide, write_verdict
-from sashiko.model_card import CARD_FILE
 
 LOCK: Mapping[str, Any] = {
     "target": "inf2", "image": "huggingface-pytorch-inference-neuronx:2.8.0", "cores": 1,
@@ -26,6 +26,22 @@ SNAPSHOT: Mapping[str, Any] = {
     "contract": {"id": "loans", "version": "2.0.1", "sha256": "c" * 64}, "table": "loans",
     "query": "SELECT 1", "as_of": "2026-11-01", "columns": [],
 }  # fmt: skip
+CARD: Mapping[str, Any] = {
+    "model_overview": {"model_creator": "a\nrecipe"},
+    "intended_uses": {
+        "purpose_of_model": "loans", "intended_uses": "a queue", "risk_rating": "Low",
+        "factors_affecting_model_efficiency": "", "explanations_for_risk_rating": "",
+    },
+    "business_details": {"business_problem": "", "business_stakeholders": ""},
+    "training_details": {
+        "training_observations": "",
+        "training_job_details": {"training_datasets": [], "user_provided_hyper_parameters": []},
+    },
+    "evaluation_details": [],
+    "additional_information": {
+        "ethical_considerations": "", "caveats_and_recommendations": "", "custom_details": {},
+    },
+}  # fmt: skip
 
 
 def gather(root: Path) -> Path:
@@ -39,7 +55,7 @@ def gather(root: Path) -> Path:
         write_verdict(decide(gate=gate, checks=[CHECK], inputs={}), folder / gate)
     write_json(folder / SNAPSHOT_FILE, SNAPSHOT)
     write_json(folder / LOCK_FILE, LOCK)
-    write_json(folder / CARD_FILE, {"model_overview": {"model_creator": "a\nrecipe"}})
+    write_json(folder / CARD_FILE, CARD)
     seal(folder)
     return folder
 

@@ -59,6 +59,7 @@ class Version:
             "cores": "0",
             "workers": "1",
             "gates": "data-quality,model-quality,bias",
+            "allow_waived": "false",
         }
         return Expected(**(fitting | change))
 
@@ -86,6 +87,7 @@ def write_evidence(
     lock: Mapping[str, Any] = MappingProxyType({}),
     failed: str = "",
     unjudged: str = "",
+    waived_until: str = "",
     artifact: bytes = b"weights",
 ) -> Path:
     """Writes what Register gathers, sealed.
@@ -95,9 +97,17 @@ def write_evidence(
         lock: what differs in the compile lock.
         failed: the gate that did not pass.
         unjudged: the gate that was switched off.
+        waived_until: the day until which the failed gate's one check is waived.
         artifact: the content of `model.tar.gz`.
     """
     folder = gather(root)
+    waiver = {
+        "check": "DI",
+        "owner": "Ada",
+        "reason": "the desk reads every case",
+        "expires": waived_until,
+    }
+    waived = [{"name": "DI", "passed": False, **({"waiver": waiver} if waived_until else {})}]
     (folder / "model.tar.gz").write_bytes(artifact)
     for gate in ("data-quality", "data-quality-facets", "model-quality", "bias", "device"):
         write_json(
@@ -105,7 +115,9 @@ def write_evidence(
             {
                 "gate": gate,
                 "passed": gate != failed,
+                "inputs": {},
                 "summary": f"{gate}: said so",
+                "checks": waived if gate == failed else [{"name": "auc", "passed": True}],
                 **({"judged": False} if gate == unjudged else {}),
             },
         )

@@ -54,6 +54,21 @@ def test_a_gate_that_failed_is_read_from_the_signed_files(
         failed.check()
 
 
+def test_a_waived_model_is_served_only_where_the_environment_allows_it(
+    account: Account, tmp_path: Path
+) -> None:
+    made = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
+    with pytest.raises(RefusedError, match=r"`DI` failed and is waived by Ada.*allow_waived"):
+        made.check()
+    assert made.check(allow_waived="true").threshold == "0.43"
+
+
+def test_a_waiver_that_is_over_serves_nowhere(account: Account, tmp_path: Path) -> None:
+    made = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2026-01-31"))
+    with pytest.raises(RefusedError, match=r"waived by Ada until 2026-01-31, which is over"):
+        made.check(allow_waived="true")
+
+
 def test_a_gate_that_never_judged_is_refused(version: Version) -> None:
     with pytest.raises(RefusedError, match=r"no drift/verdict.json was signed"):
         version.check(gates="data-quality,model-quality,bias,drift")

@@ -20,6 +20,13 @@ _INPUTS = {
     "snapshot-manifest": ("Snapshot", "manifest"),
     "intervals": ("JudgeBias", "intervals"),
 }
+SECTIONS: Mapping[str, Mapping[str, object]] = {
+    "card": {
+        "intended_uses": "Sorting a queue.", "contacts": "desk@example.com", "risk_rating": "Low",
+    },
+    "train": {"epochs": 2},
+    "reweighing": {"facets": ["region"], "strength": 1.5},
+}  # fmt: skip
 _JUDGES = ("Validate", "ValidateFacets", "Evaluate", "JudgeBias")
 
 
@@ -35,6 +42,8 @@ class RegisterJob:
         evidence = run.folder / "evidence"
         self._copy(evidence / "contract.odcs.yaml", self.input("config"))
         self._copy(evidence / "source.json", self.input("run-manifest"))
+        for section, value in SECTIONS.items():
+            write_json(self.input("config") / f"{section}.json", value)
         for name, (step, output) in _INPUTS.items():
             shutil.copytree(run.output(step, output), self.input(name), dirs_exist_ok=True)
         for name in (PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE):

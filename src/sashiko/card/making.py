@@ -1,0 +1,237 @@
+"""Makes a model card from a run's own files.
+
+There is no time in it, so the same files give the same card.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sashiko.card.content import (
+    AdditionalInformation,
+    BusinessDetails,
+    Evaluation,
+    HyperParameter,
+    IntendedUses,
+    MetricGroup,
+    ModelCard,
+    ModelOverview,
+    SimpleMetric,
+    TrainingDetails,
+    TrainingJobDetails,
+)
+from sashiko.card.section import CardSection
+from sashiko.contract.manifest import Manifest
+from sashiko.contract.model import Contract
+from sashiko.evaluation import Estimates, SliceFigures
+from sashiko.evaluation import Evaluation as Evaluated
+from sashiko.explain.record import Explanations
+from sashiko.gates.estimates import BiasEstimate
+from sashiko.gates.verdict import DEVICE_GATE, Verdict, describe
+from sashiko.recipe import ReweighingSection, TrainSection
+from sashiko.yaml_models import validate
+
+CARD_FILE = "model-card.json"
+_LONG = 2048
+_WORST_SLICES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardSources:
+    """What a card is made of.
+
+    Attributes:
+        contract: of the data.
+        snapshot: what was learned from.
+        evaluation: the figures of the model's quality.
+        estimates: the bias metrics; none where bias was not judged.
+        explanations: what moves the score; figures and names of columns, no word of a row.
+        verdicts: of every gate.
+        recipe: its name.
+        card: what the recipe says that no file can.
+        train: how it was trained.
+        reweighing: how its rows were weighted.
+        git_sha: the commit that the run was started from.
+        bias_not_judged: the recipe's reason; empty where bias was judged.
+    """
+
+    contract: Contract
+    snapshot: Manifest
+    evaluation: Evaluated
+    estimates: Sequence[BiasEstimate]
+    explanations: Explanations
+    verdicts: Sequence[Verdict]
+    recipe: str
+    card: CardSection
+    train: TrainSection
+    reweighing: ReweighingSection
+    git_sha: str
+    bias_not_judged: str
+
+
+def model_card(sources: CardSources) -> ModelCard:
+    """Makes the card; texts that are too long for SageMaker are cut."""
+    card, snapshot = sources.card, sources.snapshot
+    data = f"{snapshot.table} as of {snapshot.as_of}, sha256 {snapshot.sha256}"
+    return ModelCard(
+        model_overview=ModelOverview(
+            model_creator=f"recipe {sources.recipe} at commit {sources.git_sha}"
+        ),
+        intended_uses=_uses(sources),
+        business_details=BusinessDetails(
+            business_problem=card.said("business_problem"),
+            business_stakeholders=card.said("contacts"),
+        ),
+        training_details=TrainingDetails(
+            training_observations=_cut(_rows(sources.evaluation), 1024),
+            training_job_details=TrainingJobDetails(
+                training_datasets=(_cut(data, 1024),),
+                user_provided_hyper_parameters=tuple(_hyper_parameters(sources)),
+            ),
+        ),
+        evaluation_details=(
+            Evaluation(
+                name="test split",
+                evaluation_observation=_cut("\n".join(sources.evaluation.notes), _LONG),
+                datasets=(_cut(data, 1024),),
+                metric_groups=tuple(_groups(sources)),
+            ),
+        ),
+        additional_information=AdditionalInformation(
+            ethical_considerations=_cut(_bias(sources), _LONG),
+            caveats_and_recommendations=_cut(_limits(sources), _LONG),
+            custom_details=_details(sources),
+        ),
+    )
+
+
+def card_text(file_content: object) -> str:
+    """Writes a card's JSON value on one line: SageMaker's pattern of it knows no line break.
+
+    Raises:
+        InputError: if it is not a card by SageMaker's schema.
+    """
+    card = validate(ModelCard, file_content, source=CARD_FILE)
+    value = card.model_dump(mode="json", exclude_none=True)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _uses(sources: CardSources) -> IntendedUses:
+    card, contract = sources.card, sources.contract
+    label = contract.label
+    return IntendedUses(
+        purpose_of_model=_cut(
+            f"Tells {label.column}={label.positive} from {label.negative} in: {contract.title}",
+            _LONG,
+        ),
+        intended_uses=(
+            f"{card.said('intended_uses')}\nNot intended: {card.said('not_intended_uses')}"
+        ),
+        factors_affecting_model_efficiency=_cut(contract.limitations, _LONG),
+        risk_rating=card.risk_rating,
+        explanations_for_risk_rating=card.said("explanations_for_risk_rating"),
+    )
+
+
+def _rows(evaluation: Evaluated) -> str:
+    return "; ".join(
+        f"{name}: {split.rows} rows, {split.positives} positive"
+        for name, split in evaluation.splits.items()
+    )
+
+
+def _hyper_parameters(sources: CardSources) -> Iterator[HyperParameter]:
+    values = sources.train.model_dump(mode="json")
+    values |= {
+        f"reweighing_{key}": value
+        for key, value in sources.reweighing.model_dump(mode="json").items()
+    }
+    for name, value in values.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield HyperParameter(name=name, value=_cut(text or "none", 255))
+
+
+def _bias(sources: CardSources) -> str:
+    if sources.bias_not_judged:
+        return f"Bias not judged: {sources.bias_not_judged}"
+    return "\n".join(item.summary for item in sources.verdicts if item.gate == "bias")
+
+
+def _limits(sources: CardSources) -> str:
+    """Begins with the failed checks that somebody answers for."""
+    waived = [check for item in sources.verdicts for check in item.waived]
+    return "\n".join(
+        [*(f"WAIVED: {describe(check)}" for check in waived), sources.contract.limitations]
+    )
+
+
+def _details(sources: CardSources) -> dict[str, str]:
+    contract = sources.contract
+    found = {
+        "contract": f"{contract.id} {contract.version}",
+        "contract_sha256": contract.sha256,
+        "data": contract.description,
+        "data_sha256": sources.snapshot.sha256,
+        "data_as_of": sources.snapshot.as_of,
+        "git_sha": sources.git_sha,
+        "device_check": _device(sources),
+        "explanations": " ".join((*sources.explanations.warnings, *sources.explanations.notes)),
+    }
+    found |= {
+        f"gate {item.gate}": item.summary for item in sources.verdicts if item.gate != DEVICE_GATE
+    }
+    return {key: _cut(text, 1024) for key, text in found.items()}
+
+
+def _device(sources: CardSources) -> str:
+    for item in sources.verdicts:
+        if item.gate == DEVICE_GATE and item.judged:
+            return f"{item.summary}; {item.checks[0].name} {item.checks[0].reason}"
+        if item.gate == DEVICE_GATE:
+            return f"Device not checked: {item.checks[0].reason}"
+    return "Device not checked: this run has no verdict of it"
+
+
+def _groups(sources: CardSources) -> Iterator[MetricGroup]:
+    evaluation = sources.evaluation
+    for name, estimates in {"candidate": evaluation.candidate, **evaluation.others}.items():
+        yield MetricGroup(name=_cut(name, 63), metric_data=tuple(_quality(estimates)))
+    for name, leads in evaluation.leads.items():
+        yield MetricGroup(name=_cut(f"lead over {name}", 63), metric_data=tuple(_quality(leads)))
+    if worst := evaluation.slices.judged[:_WORST_SLICES]:
+        metric = evaluation.slices.metric
+        yield MetricGroup(name="worst slices", metric_data=tuple(_slices(worst, metric)))
+    if sources.estimates:
+        yield MetricGroup(name="bias", metric_data=tuple(_bias_metrics(sources.estimates)))
+
+
+def _quality(estimates: Estimates) -> Iterator[SimpleMetric]:
+    for name, item in estimates.items():
+        yield from _metric(name, item.value, low=item.low, high=item.high)
+
+
+def _slices(worst: Sequence[SliceFigures], metric: str) -> Iterator[SimpleMetric]:
+    for item in worst:
+        found = item.metrics[metric]
+        name = f"{metric} {item.column}={item.value} ({item.rows} rows)"
+        yield from _metric(name, found.value, low=found.low, high=found.high)
+
+
+def _bias_metrics(estimates: Sequence[BiasEstimate]) -> Iterator[SimpleMetric]:
+    for item in estimates:
+        name = f"{item.stage} {item.metric} {item.facet}={item.group}"
+        yield from _metric(name, item.value, low=item.low, high=item.high)
+
+
+def _metric(
+    name: str, value: float | None, *, low: float | None, high: float | None
+) -> Iterator[SimpleMetric]:
+    """Yields a number; what is undefined has none, and the schema no place to say so."""
+    if value is None:
+        return
+    notes = f"95 % interval {low:.4g} to {high:.4g}" if low is not None else None
+    yield SimpleMetric(name=_cut(name, 255), value=value, notes=notes)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

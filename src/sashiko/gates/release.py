@@ -1,0 +1,52 @@
+"""Whether a run may go on past its model gates: each passed, or every failed check is waived."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from sashiko.files import write_json
+from sashiko.gates.verdict import Check, Verdict, summarised
+from sashiko.waiver import Waiver
+
+RELEASE_FILE = "release.json"
+
+
+def today() -> date:
+    """Returns the day in UTC, by which waivers expire."""
+    return datetime.now(UTC).date()
+
+
+def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
+    """Puts its waiver beside each failed check that has one; the verdict stays failed.
+
+    Args:
+        verdict: of a model gate.
+        waivers: the recipe's.
+        on: the day; a waiver holds until the end of the day that it names.
+
+    Returns:
+        The verdict, with a summary that says what was waived, by whom and until when; of a waiver
+        that has expired the failed check says so.
+    """
+    return summarised(verdict, [_waived(check, waivers, on=on) for check in verdict.checks])
+
+
+def write_release(verdicts: Sequence[Verdict], folder: Path) -> None:
+    """Writes `release.json`, which the pipeline's conditions read: `released`, and `summary`."""
+    value = {
+        "released": all(verdict.released for verdict in verdicts),
+        "summary": "\n".join(verdict.summary for verdict in verdicts),
+    }
+    write_json(folder / RELEASE_FILE, value)
+
+
+def _waived(check: Check, waivers: Sequence[Waiver], *, on: date) -> Check:
+    found = [waiver for waiver in waivers if waiver.check == check.name]
+    if check.passed or not found:
+        return check
+    waiver = max(found, key=lambda item: item.expires)
+    if waiver.expires >= on:
+        return check.model_copy(update={"waiver": waiver})
+    expired = f"the waiver of {waiver.owner} expired on {waiver.expires}"
+    reason = f"{check.reason}; {expired}" if check.reason else expired
+    return check.model_copy(update={"reason": reason})

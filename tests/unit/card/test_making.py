@@ -1,0 +1,130 @@
+"""The model card, held against the SDK's own model of SageMaker's schema."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.card.content import ModelOverview
+from sashiko.card.making import CardSources, card_text, model_card
+from sashiko.card.markdown import card_markdown
+from sashiko.errors import InputError
+from sashiko.gates.verdict import Check, decide
+from sashiko.steps.register import read_sources
+from sashiko.waiver import Waiver
+from tests.unit.steps.register_job import RegisterJob
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CardSources:
+    job = RegisterJob(tmp_path)
+    monkeypatch.setenv("OPT_ML", str(job.root))
+    contract = job.input("config") / "contract.odcs.yaml"
+    contract.write_text(contract.read_text() + f"description: {{limitations: {'long ' * 900}}}\n")
+    return read_sources("loans", bias_not_judged="")
+
+
+@pytest.fixture
+def card(sources: CardSources) -> dict[str, Any]:
+    return model_card(sources).model_dump(mode="json", exclude_none=True)
+
+
+def test_sagemakers_schema_knows_every_key_and_allows_every_value(
+    card: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    from sagemaker.core.shapes.model_card_shapes import ModelCardContent
+
+    read = ModelCardContent.model_validate(card)
+    assert json.loads(read.model_dump_json(exclude_none=True)) == card
+
+
+def test_a_packages_card_says_no_more_of_the_model_than_its_schema_takes(
+    card: dict[str, Any],
+) -> None:
+    assert set(card["model_overview"]) <= {"model_creator", "model_artifact"}
+    assert "model_package_details" not in card
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("intended_uses", "risk_rating"), "low"),
+        (("intended_uses", "purpose_of_model"), "x" * 2049),
+        (("model_overview", "model_owner"), "Ada"),
+        (("training_details", "training_observations"), "x" * 1025),
+        (("additional_information", "custom_details"), {"key": "x" * 1025}),
+        (("additional_information", "custom_details"), {"key": 1}),
+    ],
+)
+def test_what_sagemaker_would_refuse_is_refused_before(
+    card: dict[str, Any], path: tuple[str, str], value: object
+) -> None:
+    card[path[0]][path[1]] = value
+    with pytest.raises(InputError, match=path[1]):
+        card_text(card)
+
+
+def test_an_interval_stands_beside_its_number(card: dict[str, Any]) -> None:
+    [bias] = [group for group in card["evaluation_details"][0]["metric_groups"]
+              if group["name"] == "bias"]  # fmt: skip
+    [impact] = [item for item in bias["metric_data"] if " DI " in item["name"]]
+    assert (impact["value"], impact["notes"]) == (0.95, "95 % interval 0.9 to 1")
+
+
+def test_the_card_says_what_moves_the_score_and_no_word_of_a_row(card: dict[str, Any]) -> None:
+    said = card["additional_information"]["custom_details"]["explanations"]
+    assert said == "title moves the score most."
+    assert "overdue" not in card_text(card)
+
+
+def test_long_texts_are_cut_and_the_text_is_one_line(card: dict[str, Any]) -> None:
+    assert len(card["intended_uses"]["factors_affecting_model_efficiency"]) == 2048
+    assert len(card_text(card).splitlines()) == 1
+
+
+def test_uses_and_contacts_are_the_recipes_and_what_it_leaves_out_is_named(
+    card: dict[str, Any],
+) -> None:
+    uses = card["intended_uses"]
+    assert uses["intended_uses"].startswith("Sorting a queue.\nNot intended: Not stated: key `card")
+    assert uses["risk_rating"] == "Low"
+    assert card["business_details"]["business_stakeholders"] == "desk@example.com"
+    job = card["training_details"]["training_job_details"]
+    assert {"name": "reweighing_strength", "value": "1.5"} in job["user_provided_hyper_parameters"]
+
+
+def test_a_waived_check_begins_the_limits(sources: CardSources) -> None:
+    waiver = Waiver(
+        check="DI a=b", reason="a person reads it", owner="Ada", expires=date(2027, 1, 1)
+    )
+    failed = Check(name="DI a=b", value=0.7, passed=False, waiver=waiver)
+    waived = decide(gate="bias", checks=[failed], inputs={})
+    card = model_card(replace(sources, verdicts=[waived]))
+    limits = card.additional_information.caveats_and_recommendations
+    assert limits.startswith("WAIVED: DI a=b = 0.7. WAIVED by Ada until 2027-01-01")
+
+
+def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources: CardSources) -> None:
+    card = model_card(sources)
+    loud = card.model_copy(
+        update={"model_overview": ModelOverview(model_creator="<script>*x*</script> | y")}
+    )
+    text = card_markdown(loud)
+    assert "<script>" not in text.replace("\\<", "")
+    metric = card.evaluation_details[0].metric_groups[0].metric_data[0]
+    assert f"{metric.value:.4g}" in text
+    for heading in ("Intended uses", "Contacts", "Bias", "Limits", "Training", "Risk"):
+        assert f"## {heading}" in text
+
+
+def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card: dict[str, Any]) -> None:
+    groups = {group["name"]: group["metric_data"]
+              for group in card["evaluation_details"][0]["metric_groups"]}  # fmt: skip
+    assert "auc" in {item["name"] for item in groups["lead over tfidf_logistic_regression"]}
+    names = [item["name"] for item in groups["worst slices"]]
+    assert "balanced_accuracy branch=west (200 rows)" in names
+    assert not any("shelf=rare" in name for name in names)
