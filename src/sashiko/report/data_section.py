@@ -25,9 +25,14 @@ def data_section(evidence: Evidence) -> Section:
     return Section(
         anchor="data",
         title="Data",
+        statements=_about(evidence.contract),
         facts=_contract_facts(evidence.contract),
         tables=(_snapshots(evidence), _splits(evidence), _columns(evidence)),
     )
+
+
+def _about(contract: Contract | Missing) -> tuple[str, ...]:
+    return () if isinstance(contract, Missing) else (" ".join(contract.description.split()),)
 
 
 def _contract_facts(contract: Contract | Missing) -> tuple[Fact, ...]:
@@ -36,7 +41,7 @@ def _contract_facts(contract: Contract | Missing) -> tuple[Fact, ...]:
     facets = ", ".join(facet.column for facet in contract.facets) or "none: bias is not judged"
     label = contract.label
     return (
-        Fact("contract", f"{contract.title} ({contract.id}, version {contract.version})"),
+        Fact("contract", contract.title),
         Fact("contract sha256", contract.sha256, code=True),
         Fact("label", f"{label.column}: {label.positive} (positive) or {label.negative}"),
         Fact("facets judged for bias", facets),

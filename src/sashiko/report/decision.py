@@ -1,14 +1,12 @@
-"""The top of the page: what was decided and why, what ran, and what the data are."""
-
-from datetime import datetime
+"""The top of the page: what was decided and why, and what a person can do now."""
 
 from pydantic import BaseModel, ConfigDict
 
 from sashiko.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing, json_record
-from sashiko.report.gates import Verdicts, bias_not_judged, device_not_checked, waived_checks
-from sashiko.report.views import Fact, Outcome, OutcomeKind
-from sashiko.report.words import check_view, duration
+from sashiko.report.gates import Verdicts, bias_notices, waived_checks
+from sashiko.report.views import Outcome, OutcomeKind
+from sashiko.report.words import check_view
 
 _WORDS = {
     "registered": "✓ REGISTERED",
@@ -42,61 +40,15 @@ def outcome(evidence: Evidence, found: Verdicts) -> Outcome:
     return _interrupted(evidence)
 
 
-def run_facts(evidence: Evidence) -> tuple[Fact, ...]:
-    """Names the run, and what went into it."""
-    run, recipe, contract, source = (
-        evidence.run, evidence.recipe, evidence.contract, evidence.source,
-    )  # fmt: skip
-    facts = [Fact("run", run.id, code=True)]
-    if not isinstance(recipe, Missing):
-        facts += [Fact("recipe", recipe.name), Fact("model", recipe.model.name)]
-    if not isinstance(contract, Missing):
-        facts.append(Fact("data contract", f"{contract.id}, version {contract.version}"))
-    if not isinstance(source, Missing):
-        dirty = " with uncommitted changes" if source.dirty else ""
-        facts.append(Fact("git commit", f"{source.git_sha[:12]}{dirty}"))
-    if unjudged := bias_not_judged(evidence):
-        facts.append(Fact("fairness", unjudged))
-    facts.append(Fact("started", f"{datetime.fromisoformat(run.start):%d %B %Y, %H:%M} UTC"))
-    if run.seconds is not None:
-        facts.append(Fact("took", duration(run.seconds)))
-    facts.append(Fact("pipeline", run.pipeline))
-    return tuple(facts)
-
-
-def about_data(evidence: Evidence) -> tuple[str, ...]:
-    """Says what the data are and are not, in the contract's own words."""
-    contract = evidence.contract
-    if isinstance(contract, Missing):
-        return ()
-    texts = (f"About the data: {contract.description}", f"Limits: {contract.limitations}")
-    return tuple(" ".join(text.split()) for text in texts)
-
-
 def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
-    made = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
-    checks = [check for verdict in made for check in verdict.checks]
-    left_out = [check.name for check in checks if not check.judged]
     waived = waived_checks(found)
     kind: OutcomeKind = "waived" if waived else "registered"
-    passed = f"All {len(made)} gates passed, with {len(checks) - len(left_out)} checks."
-    if waived:
-        failed = [verdict.gate for verdict in made if not verdict.passed]
-        passed = (
-            f"The {' and '.join(failed)} gate{'s' if len(failed) > 1 else ''} failed. The model is "
-            "registered because each failed check is waived in the recipe."
-        )
-    if left_out:
-        passed += f" Not judged: {', '.join(left_out)}."
-    if unjudged := bias_not_judged(evidence):
-        passed += f" {_sentence(unjudged)}"
-    if unchecked := device_not_checked(found):
-        passed += f" {_sentence(unchecked)}"
+    said = _judgement(evidence, found)
     registration = evidence.read(
         "Register", "registration", "registration.json", lambda p: json_record(Registration, p)
     )
     if isinstance(registration, Missing):
-        return Outcome(kind, _WORDS[kind], passed, details=(registration.why,))
+        return Outcome(kind, _WORDS[kind], said, details=(registration.why,))
     name = f"{registration.model_package_group} version {registration.version}"
     known = "" if registration.new else " The same model was registered before, under this number."
     waits = registration.status == "PendingManualApproval"
@@ -104,22 +56,51 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
         kind=kind,
         word=_WORDS[kind],
         reasons=tuple(
-            check_view(check, gate=verdict.gate) for verdict in made for check in verdict.waived
+            check_view(check, gate=verdict.gate)
+            for verdict in found.values() if isinstance(verdict, Verdict)
+            for check in verdict.waived
         ),
-        headline=f"{passed} The model is in the registry as {name}.{known}",
+        headline=f"{said} The model is in the registry as {name}.{known}",
         details=(
-            "It serves nobody until a person approves it. Read this page to its end, then approve "
-            "it, or reject it by the same command with `reject`:",
+            "It serves nobody until a person approves it." if waits
+            else f"When it was registered its status was {registration.status}.",
+        ),
+        commands=_decisions(evidence, registration),
+        to_sign=waits,
+    )  # fmt: skip
+
+
+def _judgement(evidence: Evidence, found: Verdicts) -> str:
+    """Says how the gates judged, and never that all passed where one cannot be read."""
+    made = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
+    off = [item.gate for item in found.values() if isinstance(item, Verdict) and not item.judged]
+    lost = len(found) - len(made) - len(off)
+    if lost or not made:
+        return (
+            "The run's record says that the gates let it through; this page cannot bear it out: "
+            f"{lost} of {len(found)} verdicts are not to be found."
         )
-        if waits
-        else (f"Its status is {registration.status}.",),
-        command=_approval(evidence, registration.version) if waits else "",
-    )
+    failed = [verdict.gate for verdict in made if not verdict.passed]
+    if failed:
+        return (
+            f"The {' and '.join(failed)} gate{'s' if len(failed) > 1 else ''} failed. The model is "
+            "registered because each failed check is waived in the recipe."
+        )
+    checks = [check for verdict in made for check in verdict.checks]
+    said = f"All {len(made)} gates passed, with {sum(check.judged for check in checks)} checks"
+    left_out = off + [check.name for check in checks if not check.judged]
+    left_out += ["bias"] if bias_notices(evidence, found) else []
+    return f"{said}; not judged: {', '.join(left_out)}." if left_out else f"{said}."
 
 
-def _approval(evidence: Evidence, version: int) -> str:
+def _decisions(evidence: Evidence, registration: Registration) -> tuple[str, ...]:
+    """Returns the commands that approve and reject the version, but for what holds already."""
     chosen = _recipe_option(evidence)
-    return f'sashiko model approve {version}{chosen} --by "your name" --reason "why"'
+    return tuple(
+        f'sashiko model {verb} {registration.version}{chosen} --by "your name" --reason "why"'
+        for verb, status in (("approve", "Approved"), ("reject", "Rejected"))
+        if registration.status != status
+    )
 
 
 def _blocked(evidence: Evidence, found: Verdicts) -> Outcome:
@@ -161,7 +142,7 @@ def _failed(evidence: Evidence) -> Outcome:
             f"{broken.name} --run {evidence.run.id}`",
             "When it is mended, run it again with all that follows:",
         ),
-        command=f"{evidence.run.command} --from {broken.name}",
+        commands=(f"{evidence.run.command} --from {broken.name}",),
     )
 
 

@@ -63,7 +63,7 @@ def gate_views(found: Verdicts) -> tuple[GateView, ...]:
             view = GateView(
                 name=verdict.gate,
                 step=f"by step {step}",
-                mark=_mark(verdict),
+                mark=gate_mark(verdict),
                 checks=tuple(check_view(check, gate=verdict.gate) for check in ordered),
                 folded=verdict.passed and len(ordered) >= _FOLDED_FROM,
             )
@@ -78,21 +78,8 @@ def bias_not_judged(evidence: Evidence) -> str:
     return f"Bias not judged: {' '.join(evidence.recipe.bias.reason.split())}"
 
 
-def device_not_checked(found: Verdicts) -> str:
-    """Says why the settings left the device unchecked, or nothing where it was checked."""
-    for verdict in found.values():
-        if isinstance(verdict, Verdict) and not verdict.judged:
-            return f"Device not checked: {verdict.checks[0].reason}"
-    return ""
-
-
-def notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
-    """Says what nobody judged, so that silence is not taken for a pass."""
-    device = device_not_checked(found)
-    return (*_bias_notices(evidence, found), *([device] if device else []))
-
-
-def _bias_notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
+def bias_notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
+    """Says why no bound holds for bias, or nothing where one does."""
     if unjudged := bias_not_judged(evidence):
         return (unjudged,)
     if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.gates:
@@ -110,7 +97,8 @@ def _only_reports(verdict: Verdict) -> bool:
     return verdict.passed and all(check.comparison == "none" for check in verdict.checks)
 
 
-def _mark(verdict: Verdict) -> Mark:
+def gate_mark(verdict: Verdict) -> Mark:
+    """Says a gate's outcome; one that has no bound only reports."""
     if not verdict.passed:
         return Mark("waived" if verdict.released else "failed")
     if not any(check.judged for check in verdict.checks):

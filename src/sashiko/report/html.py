@@ -8,13 +8,14 @@ from markupsafe import Markup
 from sashiko.files import write_bytes
 from sashiko.report.card_section import card_section
 from sashiko.report.data_section import data_section
-from sashiko.report.decision import about_data, outcome, run_facts
+from sashiko.report.decision import outcome
 from sashiko.report.evidence import Evidence, Missing, read_evidence
 from sashiko.report.explanations import explanations_section
 from sashiko.report.fairness import fairness_section
-from sashiko.report.gates import gate_views, notices, verdicts
+from sashiko.report.gates import gate_views, verdicts
 from sashiko.report.lineage import lineage_section, settings_section
 from sashiko.report.quality import quality_section
+from sashiko.report.summary import summary
 from sashiko.report.views import Page
 from sashiko.report.words import inline_code
 
@@ -50,15 +51,15 @@ def build_page(evidence: Evidence) -> Page:
         title=f"Run report: {name}",
         run_id=evidence.run.id,
         outcome=outcome(evidence, found),
-        facts=run_facts(evidence),
-        about_data=about_data(evidence),
-        gates=gate_views(found),
-        notices=notices(evidence, found),
+        summary=summary(evidence, found),
         sections=(
             data_section(evidence),
             quality_section(evidence),
             fairness_section(evidence),
             explanations_section(evidence),
+        ),
+        gates=gate_views(found),
+        records=(
             card_section(evidence),
             lineage_section(evidence),
             settings_section(evidence),

@@ -1,5 +1,6 @@
 """What ran, from what, into what: the picture of the steps, and every input and output."""
 
+from datetime import datetime
 from pathlib import Path
 
 from sashiko.definition.graph import build_graph
@@ -36,9 +37,17 @@ def lineage_section(evidence: Evidence) -> Section:
             f"Steps of this run: {said}. A cached step's result is that of an earlier run with "
             "the same code, configuration and inputs.",
         ),
+        facts=_times(evidence),
         beside=(_picture(evidence), _steps(evidence)),
         tables=(_data(evidence),),
     )
+
+
+def _times(evidence: Evidence) -> tuple[Fact, ...]:
+    run = evidence.run
+    started = f"{datetime.fromisoformat(run.start):%d %B %Y, %H:%M} UTC"
+    took = () if run.seconds is None else (Fact("took", duration(run.seconds)),)
+    return (Fact("pipeline", run.pipeline), Fact("started", started), *took)
 
 
 def settings_section(evidence: Evidence) -> Section:

@@ -62,8 +62,9 @@ class Outcome:
         headline: a sentence that says why.
         reasons: the checks that stopped the run.
         details: further sentences: what to do next, what was registered.
-        command: a command that a person may run next, or "".
+        commands: what a person may run next.
         log: last lines of the failed step's log, or "".
+        to_sign: whether a registered model waits for somebody's decision.
     """
 
     kind: OutcomeKind
@@ -71,8 +72,9 @@ class Outcome:
     headline: str
     reasons: tuple[CheckView, ...] = ()
     details: tuple[str, ...] = ()
-    command: str = ""
+    commands: tuple[str, ...] = ()
     log: str = ""
+    to_sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,11 @@ class GateView:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell: text, and its interval where it has one."""
+    """A table's cell: text, and its interval or its meaning in words where it has one."""
 
     text: str
     interval: str = ""
+    meaning: str = ""
     number: bool = False
     code: bool = False
     mark: Mark | None = None
@@ -189,14 +192,40 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What somebody needs to decide on the model; stands with the outcome on the first screen.
+
+    Attributes:
+        facts: what the model is for, what it was made from, known limits.
+        figures: those that decide, with their intervals.
+        gates: each gate's outcome and its number of checks.
+        unjudged: what nobody judged, and why.
+    """
+
+    facts: tuple[Fact, ...]
+    figures: Table
+    gates: Table
+    unjudged: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Page:
-    """The whole report."""
+    """The whole report.
+
+    Attributes:
+        title: its heading.
+        run_id: the run.
+        outcome: what came of the run, and what to do next.
+        summary: what else stands on the first screen.
+        sections: what was measured.
+        gates: every check of every gate.
+        records: how it came about.
+    """
 
     title: str
     run_id: str
     outcome: Outcome
-    facts: tuple[Fact, ...]
-    about_data: tuple[str, ...]
-    gates: tuple[GateView, ...]
-    notices: tuple[str, ...]
+    summary: Summary
     sections: tuple[Section, ...]
+    gates: tuple[GateView, ...]
+    records: tuple[Section, ...]

@@ -5,7 +5,8 @@ from pathlib import Path
 from sashiko.gates.verdict import Check, decide, not_judged
 from sashiko.report.decision import outcome
 from sashiko.report.evidence import read_evidence
-from sashiko.report.gates import gate_views, notices, verdicts
+from sashiko.report.gates import gate_views, verdicts
+from sashiko.report.summary import summary
 from tests.unit.report.runs import registered
 
 
@@ -18,10 +19,9 @@ def test_a_device_that_was_not_checked_is_never_said_to_have_passed(tmp_path: Pa
     view = gate_views(found)[-1]
     assert (view.name, view.mark, view.checks) == ("device", None, ())
     assert view.absent == "Not judged: it was switched off."
-    assert notices(evidence, found) == ("Device not checked: it was switched off",)
+    assert "device, every check: it was switched off" in summary(evidence, found).unjudged
     headline = outcome(evidence, found).headline
-    assert headline.startswith("All 4 gates passed")
-    assert "Device not checked: it was switched off." in headline
+    assert headline.startswith("All 4 gates passed, with 4 checks; not judged: device.")
 
 
 def test_latency_that_was_not_judged_is_never_said_to_have_passed(tmp_path: Path) -> None:
@@ -37,7 +37,8 @@ def test_latency_that_was_not_judged_is_never_said_to_have_passed(tmp_path: Path
     said = {check.name: check.mark.text for check in view.checks}
     assert said == {"agreement": "✓ passed", "latency": "– not judged"}
     headline = outcome(evidence, found).headline
-    assert headline.startswith("All 5 gates passed, with 5 checks. Not judged: latency.")
+    assert headline.startswith("All 5 gates passed, with 5 checks; not judged: latency.")
+    assert "device, latency: not the device" in summary(evidence, found).unjudged
 
 
 def test_a_gate_that_could_judge_nothing_is_not_marked_as_passed() -> None:

@@ -1,0 +1,146 @@
+"""The figures that decide: those that gates judged, and what a reader must hold beside them."""
+
+import operator
+from collections.abc import Iterator, Sequence
+
+from sashiko.evaluation import METRICS_FILE, read_evaluation
+from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
+from sashiko.gates.bias import too_few
+from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.gates.verdict import MODEL_GATES, Verdict
+from sashiko.metrics.bias import METRICS
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.gates import Verdicts
+from sashiko.report.views import Cell, Mark, Row, Table
+from sashiko.report.words import MEANINGS, check_view, estimate_cell
+
+_MOST_ROWS = 6
+_GROUP_METRICS = ("DI", "RD")  # what is predicted, and what is found: shares of one group's rows
+_CALIBRATION = "expected_calibration_error"
+
+
+def headline_figures(evidence: Evidence, found: Verdicts) -> Table:
+    """Lists the gated figures that the outcome does not name already, and what stands beside them.
+
+    Args:
+        evidence: the run's.
+        found: the verdicts by step.
+    """
+    gated = tuple(_gated(found))
+    rows = (
+        *gated[:_MOST_ROWS],
+        *_calibration(evidence, found),
+        *_worst_groups(evidence, found),
+        *_deletion(evidence),
+    )
+    left = len(gated) - _MOST_ROWS
+    return Table(
+        title="Figures that decide",
+        columns=(Cell("figure"), Cell("number [95 %]", number=True), Cell("required"),
+                 Cell("outcome")),
+        rows=rows,
+        note=f"{left} more gated figures passed; they stand under Checks." if left > 0 else "",
+        absent="" if rows else "No figure: the run did not come to judge a model.",
+    )  # fmt: skip
+
+
+def small_groups(evidence: Evidence) -> tuple[str, ...]:
+    """Names the groups that have too few rows for any bias metric of the predictions."""
+    return tuple(dict.fromkeys(
+        f"{one.facet}={one.group}" for one in _predicted(evidence) if _too_few(evidence, one)
+    ))  # fmt: skip
+
+
+def _gated(found: Verdicts) -> Iterator[Row]:
+    for verdict in _model_verdicts(found):
+        for check in verdict.checks:
+            # A failed check stands above with its reason and what to try.
+            if check.value is None or not check.passed or check.comparison == "none":
+                continue
+            view = check_view(check, gate=verdict.gate)
+            yield Row((
+                Cell(view.name, meaning=view.meaning),
+                Cell(view.value, interval=view.interval, number=True),
+                Cell(view.required),
+                Cell("", mark=view.mark),
+            ))  # fmt: skip
+
+
+def _calibration(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
+    if _CALIBRATION in _judged_names(found):
+        return
+    read = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    if isinstance(read, Missing):
+        return
+    error, chance = read.candidate[_CALIBRATION], read.calibration.error_by_chance
+    if error.value is None:
+        return
+    by_chance = "" if chance.high is None else f"; up to {chance.high:.3f} by chance"
+    yield Row((
+        Cell("calibration error", meaning=f"{MEANINGS[_CALIBRATION]}{by_chance}"),
+        estimate_cell(error.value, error.low, error.high),
+        Cell(""),
+        Cell("", mark=Mark("reported")),
+    ))  # fmt: skip
+
+
+def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
+    judged = _judged_names(found)
+    for metric in _GROUP_METRICS:
+        groups = [
+            (one.value, one) for one in _predicted(evidence)
+            if one.metric == metric and one.value is not None and not _too_few(evidence, one)
+            and f"{metric} {one.facet}={one.group}" not in judged
+        ]  # fmt: skip
+        if not groups:
+            continue
+        choose = min if METRICS[metric].worse == "below" else max
+        value, worst = choose(groups, key=operator.itemgetter(0))
+        among = f"; the worst of {len(groups)} groups without a gate" if len(groups) > 1 else ""
+        yield Row((
+            Cell(f"{metric} {worst.facet}={worst.group}", meaning=f"{MEANINGS[metric]}{among}"),
+            estimate_cell(value, worst.low, worst.high),
+            Cell(""),
+            Cell("", mark=Mark("reported")),
+        ))  # fmt: skip
+
+
+def _deletion(evidence: Evidence) -> Iterator[Row]:
+    read = evidence.read("Explain", "explanations", EXPLANATIONS_FILE, read_explanations)
+    if isinstance(read, Missing):
+        return
+    lead = read.deletion.lead
+    if lead.value is None:
+        return
+    meaning = "how much further the score falls without the tokens that count than without others"
+    if not read.deletion.faithful:
+        meaning += "; too little to rely on the explanations"
+    yield Row((
+        Cell("deletion test", meaning=meaning),
+        estimate_cell(lead.value, lead.low, lead.high),
+        Cell(""),
+        Cell("", mark=Mark("reported")),
+    ))  # fmt: skip
+
+
+def _model_verdicts(found: Verdicts) -> Iterator[Verdict]:
+    for verdict in found.values():
+        if isinstance(verdict, Verdict) and verdict.judged and verdict.gate in MODEL_GATES:
+            yield verdict
+
+
+def _judged_names(found: Verdicts) -> set[str]:
+    return {check.name for verdict in _model_verdicts(found) for check in verdict.checks
+            if check.comparison != "none"}  # fmt: skip
+
+
+def _predicted(evidence: Evidence) -> Sequence[BiasEstimate]:
+    read = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
+    found = () if isinstance(read, Missing) else read
+    return [one for one in found if one.stage == "post_training"]
+
+
+def _too_few(evidence: Evidence, estimate: BiasEstimate) -> str:
+    recipe = evidence.recipe
+    least = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
+    return too_few(estimate, least)

@@ -1,0 +1,93 @@
+"""The page in a real browser: what parsing its text cannot show."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sashiko.files import read_json, write_json
+from sashiko.report import write_report
+from tests.unit.report import runs
+from tests.unit.report.browser import browser_tab, find_browser
+
+CUT = "[...document.querySelectorAll('.first .scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+WIDTHS = (400, 1200)
+# What A4 (narrower) and Letter (shorter) leave within the style sheet's margins, in CSS pixels.
+PAPER = (int((210 - 26) / 25.4 * 96), int((279 - 28) / 25.4 * 96))
+SECTIONS = ["", "data", "quality", "fairness", "explanations", "gates", "card", "lineage",
+            "settings"]  # fmt: skip
+SHOWN = """[...document.querySelectorAll('main section')].filter(
+  section => section.checkVisibility() && section.getBoundingClientRect().height > 60
+).map(section => section.id)"""
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory):
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium or Chrome on PATH: the page was not tried in a browser")
+    with browser_tab(program, tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=["registered", "blocked", "failed"])
+def page(request, tmp_path_factory):
+    folder = getattr(runs, request.param)(tmp_path_factory.mktemp(request.param))
+    fill_first_screen(folder)
+    return write_report(folder, folder.parents[1])
+
+
+def fill_first_screen(folder: Path) -> None:
+    """Gives the run as much to say as a real one: a card, limits, several gated figures."""
+    text = "Late loans are reminded by a person who reads the title first; nobody is fined. " * 2
+    keys = ("intended_uses", "not_intended_uses", "contacts", "explanations_for_risk_rating")
+    for name, key, value in (
+        ("recipe.yaml", "card", dict.fromkeys(keys, text)),
+        ("contract.odcs.yaml", "description", {"purpose": text, "limitations": text}),
+    ):
+        path = folder / "evidence" / name
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {key: value}))
+    verdict = folder.parents[1] / "s3/bucket/runs" / folder.name / "Evaluate/verdict/verdict.json"
+    if verdict.exists():
+        found = read_json(verdict)
+        found["checks"] += [
+            found["checks"][0] | {"name": f"auc lead over tfidf_logistic_regression {at}"}
+            for at in range(4)
+        ]
+        write_json(verdict, found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_opens_whole_and_asks_for_nothing(tab, page, width):
+    tab.open(page, width=width)
+    assert tab.value(SHOWN) == SECTIONS
+    assert tab.value("document.documentElement.scrollWidth") <= width
+    assert tab.value(f"{CUT}.length") == 0
+    said = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+    assert [event for event in tab.events if event[0] in said] == []
+    asked = [
+        event["request"]["url"] for method, event in tab.events
+        if method == "Network.requestWillBeSent"
+    ]  # fmt: skip
+    assert asked[0] == page.as_uri()
+    assert all(url.startswith("data:") for url in asked[1:])
+    assert page.stat().st_size < 2_000_000
+
+
+def test_every_picture_has_a_name_for_who_cannot_see_it(tab, page):
+    tab.open(page, width=1200)
+    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+    names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
+    assert names
+    assert all(names)
+
+
+def test_paper_cuts_nothing_off_and_what_is_to_sign_is_on_the_first_page(tab, page):
+    tab.open(page, width=1200)
+    tab.print_on(width=PAPER[0])
+    assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
+    assert tab.value(f"{CUT}.length") == 0
+    assert tab.value("getComputedStyle(document.querySelector('.first')).breakAfter") == "page"
+    if tab.value("document.querySelector('.sign') !== null"):
+        bottom = "document.querySelector('.first').getBoundingClientRect().bottom"
+        assert 0 < tab.value(bottom) <= PAPER[1]

@@ -1,0 +1,99 @@
+"""The first screen: enough to approve the model, or to refuse it."""
+
+import pytest
+
+from sashiko.files import read_json, write_json
+from sashiko.report.evidence import read_evidence
+from sashiko.report.gates import verdicts
+from sashiko.report.headline import headline_figures, small_groups
+from tests.unit.report import runs
+from tests.unit.report.folders import RUN_ID
+from tests.unit.report.test_html import page_of
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory):
+    return page_of(runs.registered(tmp_path_factory.mktemp("registered")))
+
+
+def test_it_names_the_use_the_data_the_figures_and_the_gates(registered):
+    said = registered.text("decision")
+    assert "meant for Not stated: key card.intended_uses of the recipe." in said
+    assert "data library-loans, version 2.1.0, as of 0123456789ab, 1,234 rows, sha256 01" in said
+    assert f"made by run {RUN_ID} of commit 4f1c2a9d4f1c, from tiny-encoder" in said
+    assert "above a negative one 0.913 [0.887, 0.937] at least 0.7 ✓ passed" in said
+    assert "group ÷ others 0.950 [0.900, 1.000] 0.8 to 1.25 ✓ passed" in said
+    assert "up to 0.100 by chance 0.162 [0.119, 0.171] – reported" in said
+    assert "deletion test how much further the score falls" in said
+    assert "data-quality ✓ passed 1" in said
+    assert "not shown to be good: Too few rows to judge: age=oldest" in said
+
+
+def test_it_ends_with_both_commands_and_a_place_to_sign(registered):
+    said = registered.text("decision")
+    approve = 'sashiko model approve 3 --recipe loans --by "your name" --reason "why"'
+    reject = 'sashiko model reject 3 --recipe loans --by "your name" --reason "why"'
+    form = "Decision ☐ approve ☐ refuse reason name role date signature"
+    assert said.endswith(f"{approve} {reject} {form}")
+
+
+@pytest.mark.parametrize("ended", ["blocked", "failed"])
+def test_nothing_is_there_to_sign_where_nothing_was_registered(tmp_path, ended):
+    said = page_of(getattr(runs, ended)(tmp_path)).text("decision")
+    assert "signature" not in said
+    assert "sashiko model" not in said
+
+
+def test_an_approved_version_can_only_be_rejected(tmp_path):
+    folder = runs.registered(tmp_path)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Register/registration/registration.json"
+    write_json(path, read_json(path) | {"status": "Approved", "new": False})
+    said = page_of(folder).text("decision")
+    assert "When it was registered its status was Approved." in said
+    assert "sashiko model reject 3" in said
+    assert "model approve" not in said
+    assert "signature" not in said
+
+
+def test_a_failed_check_stands_there_once(tmp_path):
+    said = page_of(runs.blocked(tmp_path)).text("decision")
+    assert said.count("DI age=old") == 1
+    assert "bias ✕ failed 1 of 1 failed" in said
+
+
+def test_verdicts_that_are_lost_are_never_said_to_have_passed(tmp_path):
+    folder = runs.registered(tmp_path)
+    verdict = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/verdict/verdict.json"
+    verdict.unlink()
+    said = page_of(folder).text("decision")
+    assert "this page cannot bear it out: 1 of 4 verdicts are not to be found" in said
+    assert "All" not in said
+    assert "JudgeBias – not judged none" in said
+
+
+def test_the_worst_group_without_a_gate_is_named_and_too_small_ones_are_not(tmp_path):
+    folder = runs.registered(tmp_path)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/intervals/intervals.json"
+    rows = read_json(path)
+    [gated] = [row for row in rows if row["metric"] == "DI"]
+    for group, value, size in (("west", 0.7, 200), ("east", 0.9, 200), ("south", 0.1, 3)):
+        rows.append(gated | {"facet": "branch", "group": group, "value": value,
+                             "n_disadvantaged": size})  # fmt: skip
+    write_json(path, rows)
+
+    evidence = read_evidence(folder, folder.parents[1])
+    *_, last, _ = headline_figures(evidence, verdicts(evidence)).rows
+    assert last.cells[0].text == "DI branch=west"
+    assert last.cells[0].meaning.endswith("the worst of 2 groups without a gate")
+    assert small_groups(evidence) == ("age=oldest", "branch=south")
+
+
+def test_a_long_list_of_gated_figures_says_what_it_leaves_out(tmp_path):
+    folder = runs.registered(tmp_path)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/verdict/verdict.json"
+    verdict = read_json(path)
+    verdict["checks"] = [verdict["checks"][0] | {"name": f"DI age={at}"} for at in range(12)]
+    write_json(path, verdict)
+    evidence = read_evidence(folder, folder.parents[1])
+    table = headline_figures(evidence, verdicts(evidence))
+    assert table.note == "7 more gated figures passed; they stand under Checks."
