@@ -96,13 +96,19 @@ def _verdicts(evidence: Evidence, definition: Definition) -> Iterator[Finding]:
             try:
                 again = replay(
                     evidence.run, definition, step, store=evidence.store,
-                    folder=Path(folder).resolve(),
+                    folder=Path(folder).resolve(), arguments=_stored(evidence, step),
                 )  # fmt: skip
                 found = read_verdict(again["verdict"])
             except InputError as error:
                 yield Finding(subject, str(error))
                 continue
         yield Finding(f"{subject}: {_outcome(found)}", "; ".join(_differences(verdict, found)))
+
+
+def _stored(evidence: Evidence, step: str) -> tuple[str, ...]:
+    """Has Evaluate judge the stored predictions, whatever a model gives on another machine."""
+    path = evidence.output(step, "predictions", "predictions.parquet")
+    return () if isinstance(path, Missing) else ("--predictions", str(path.resolve()))
 
 
 def _outcome(verdict: Verdict) -> str:

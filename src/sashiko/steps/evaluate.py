@@ -42,7 +42,7 @@ from sashiko.steps.comparators import (
 )
 from sashiko.steps.entry import run_step
 from sashiko.steps.figures import About, Scores, evaluate
-from sashiko.steps.scored_splits import Split, load_split, score_splits
+from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
 from sashiko.steps.slicing import read_slices
 from sashiko.training.checkpoint import MetricLine
 from sashiko.training.temperature import TEMPERATURE_FILE, TemperatureFit
@@ -53,7 +53,13 @@ _GATE = "model-quality"
 
 def main() -> None:
     """Scores, compares, judges, and writes the four outputs."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        help="an earlier `predictions.parquet`, to be judged again",
+    )
+    stored = parser.parse_args().predictions
     section = read_section(EvaluateSection, "evaluate")
     quality = read_section(QualitySection, "quality")
     splits = {name: load_split(processing_input(name)) for name in SPLITS}
@@ -65,8 +71,10 @@ def main() -> None:
     # No Neuron device or GPU is here: of an artifact for one, DeviceCheck bounds the difference.
     with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
         labels, template = artifact.labels, artifact.template
-        validation_scores, test_scores = score_splits(
-            artifact, [validation, test], name="candidate"
+        validation_scores, test_scores = (
+            read_scores(stored, {"validation": validation, "test": test})
+            if stored
+            else score_splits(artifact, [validation, test], name="candidate")
         )
     decision = decide_threshold(section.threshold, validation.labels, validation_scores)
     candidate = Scored(test_scores, decision.threshold)

@@ -2,16 +2,18 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from sashiko.artifact import Artifact, RequestRefusedError
 from sashiko.errors import InputError
 from sashiko.evaluation import SplitCount
 from sashiko.metrics.arrays import Floats, Ints
+from sashiko.parquet import read_columns
 from sashiko.training.examples import read_split
 
 
@@ -47,6 +49,29 @@ def load_split(folder: Path) -> Split:
         texts=tuple(table["text"].to_pylist()),
         labels=table["label"].to_numpy().astype(np.int64),
     )
+
+
+def read_scores(path: Path, splits: Mapping[str, Split]) -> list[Floats]:
+    """Reads the scores that an earlier evaluation wrote.
+
+    Args:
+        path: its `predictions.parquet`.
+        splits: name -> the split whose rows it scored.
+
+    Returns:
+        P(positive) of each row, float64, one array per split.
+
+    Raises:
+        InputError: if the file is damaged, or is of other rows.
+    """
+    table = read_columns(path, ["key", "split", "score"])
+    found = []
+    for name, split in splits.items():
+        rows = table.filter(pc.equal(table["split"], name))
+        if tuple(rows["key"].to_pylist()) != split.keys:
+            raise InputError(f"{path} does not hold the rows of the {name} split, in their order")
+        found.append(rows["score"].to_numpy().astype(np.float64))
+    return found
 
 
 def score_splits(artifact: Artifact, splits: Sequence[Split], *, name: str) -> list[Floats]:

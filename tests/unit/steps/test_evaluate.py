@@ -1,6 +1,7 @@
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -52,6 +53,22 @@ def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) 
     found = [np.mean([r["predicted"] == r["label"] for r in validation if r["label"] == label])
              for label in (0, 1)]  # fmt: skip
     assert decision.validation_value == pytest.approx(np.mean(found))
+
+
+def test_stored_predictions_are_judged_in_place_of_the_models(root, monkeypatch) -> None:
+    evaluate_job.lay_out(root)
+    _, _, verdict = run(root)
+    path = root / "processing" / "output" / "predictions" / "predictions.parquet"
+    kept = path.rename(root / "kept.parquet")
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--predictions", str(kept)])
+    assert run(root)[2] == verdict
+    table = pq.read_table(kept)
+    worse = pa.array(1 - table["score"].to_numpy())
+    pq.write_table(table.set_column(table.column_names.index("score"), "score", worse), kept)
+    assert not run(root)[2].passed
+    pq.write_table(table.slice(1), kept)
+    with pytest.raises(InputError, match="does not hold the rows of the validation split"):
+        run(root)
 
 
 def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
