@@ -241,6 +241,7 @@ def test_a_run_whose_recipe_leaves_bias_unjudged_never_says_passed(tmp_path):
     said = f"Bias not judged: {reason}"
     assert "All 2 gates passed, with 2 checks; not judged: bias. The" in page.text("decision")
     assert page.text("decision").count(said) == 1
+    assert page.html.count(said) == 2  # first screen, fairness
     assert page.text("fairness") == f"Fairness {said}"
     assert "none: bias is not judged" in page.text("data")
     assert "SnapshotFacets" not in page.text("data")
