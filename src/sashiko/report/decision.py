@@ -1,5 +1,7 @@
 """The top of the page: what was decided and why, and what a person can do now."""
 
+from dataclasses import replace
+
 from pydantic import BaseModel, ConfigDict
 
 from sashiko.gates.verdict import Verdict
@@ -55,8 +57,9 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
     return Outcome(
         kind=kind,
         word=_WORDS[kind],
+        # What to try stands under Checks: here somebody has decided not to.
         reasons=tuple(
-            check_view(check, gate=verdict.gate)
+            replace(check_view(check, gate=verdict.gate), advice="")
             for verdict in found.values() if isinstance(verdict, Verdict)
             for check in verdict.waived
         ),

@@ -1,5 +1,6 @@
 """Whole runs to report on: registered, blocked by the bias gate, failed while training."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from sashiko.files import write_json
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.quality import quality_checks
-from sashiko.gates.verdict import Check, decide, write_verdict
+from sashiko.gates.release import waive
+from sashiko.gates.verdict import Check, decide, read_verdict, write_verdict
 from sashiko.metrics.calibration import error_by_chance, reliability_curve
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.parquet import write_table
@@ -32,6 +34,7 @@ from sashiko.steps.comparators import Scored
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import slices_of
 from sashiko.training.checkpoint import MetricLine
+from sashiko.waiver import Waiver
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.explain.records import error, explanations, words
 from tests.unit.report.folders import RunFolder
@@ -190,6 +193,19 @@ def blocked(root: Path, **more: Any) -> Path:
     run.step("ModelGate", outcome=False)
     run.step("ModelGateClosed", "blocked", reason="bias: 1 of 1 checks failed")
     return run.write("blocked", reason="bias: 1 of 1 checks failed")
+
+
+def waived(root: Path) -> Path:
+    """A run that the bias gate would have stopped, had nobody answered for it."""
+    run = started(root)
+    prepared(run)
+    judged(run, impact=0.43)
+    folder = run.output("JudgeBias", "verdict")
+    waiver = Waiver(check="DI age=old", reason="the desk reads every case", owner="Ada Lovelace",
+                    expires=date(2999, 12, 31))  # fmt: skip
+    write_verdict(waive(read_verdict(folder), [waiver], on=date(2026, 1, 2)), folder)
+    run.step("JudgeBias")
+    return _in_the_registry(run)
 
 
 def unjudged(root: Path, *, contract: dict[str, Any], reason: str) -> Path:

@@ -12,8 +12,8 @@ from tests.unit.report.browser import browser_tab, find_browser
 
 CUT = "[...document.querySelectorAll('.first .scroll')].filter(e => e.scrollWidth > e.clientWidth)"
 WIDTHS = (400, 1200)
-# What A4 (narrower) and Letter (shorter) leave within the style sheet's margins, in CSS pixels.
-PAPER = (int((210 - 26) / 25.4 * 96), int((279 - 28) / 25.4 * 96))
+# A4 within the style sheet's margins, in CSS pixels.
+PAPER = (int((210 - 26) / 25.4 * 96), int((297 - 28) / 25.4 * 96))
 SECTIONS = ["", "data", "quality", "fairness", "explanations", "gates", "card", "lineage",
             "settings"]  # fmt: skip
 SHOWN = """[...document.querySelectorAll('main section')].filter(
@@ -30,7 +30,7 @@ def tab(tmp_path_factory):
         yield opened
 
 
-@pytest.fixture(scope="module", params=["registered", "blocked", "failed"])
+@pytest.fixture(scope="module", params=["registered", "waived", "blocked", "failed"])
 def page(request, tmp_path_factory):
     folder = getattr(runs, request.param)(tmp_path_factory.mktemp(request.param))
     fill_first_screen(folder)

@@ -61,6 +61,15 @@ def test_a_failed_check_stands_there_once(tmp_path):
     assert "bias ✕ failed 1 of 1 failed" in said
 
 
+def test_a_waived_check_names_who_answers_for_it_and_until_when(tmp_path):
+    said = page_of(runs.waived(tmp_path)).text("decision")
+    assert said.startswith("✕ REGISTERED, WAIVED The bias gate failed.")
+    assert "Waived by Ada Lovelace until 2999-12-31: the desk reads every case" in said
+    assert "bias ✕ failed, waived 1 of 1 failed, 1 waived" in said
+    assert said.count("DI age=old") == 1
+    assert "signature" in said
+
+
 def test_verdicts_that_are_lost_are_never_said_to_have_passed(tmp_path):
     folder = runs.registered(tmp_path)
     verdict = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/verdict/verdict.json"
