@@ -7,10 +7,9 @@ prefix is named by the files' digest, so the same URI always means the same byte
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, TypeAdapter
 
 from sashiko.contract.model import Contract, load_contract
 from sashiko.files import canonical_json, read_json, sha256_bytes
@@ -61,7 +60,7 @@ def step_files(step: str, *, recipe: Recipe, contract_file: Path) -> dict[str, b
         if section == "contract":
             files[_CONTRACT_FILE] = contract_file.read_bytes()
         else:
-            value = to_jsonable_python(getattr(recipe, section))
+            value = TypeAdapter(Any).dump_python(getattr(recipe, section), mode="json")
             files[f"{section}.json"] = canonical_json(value)
     return files
 
