@@ -114,6 +114,7 @@ def _steps(evidence: Evidence) -> Table:
         if step.type == "Fail" and step.status != "blocked":
             continue
         what = step.cached_from and f"taken from run {step.cached_from}"
+        reason = "a gate closed: see the decision" if step.status == "blocked" else step.reason
         rows.append(
             Row(
                 cells=(
@@ -121,7 +122,7 @@ def _steps(evidence: Evidence) -> Table:
                     Cell(step.type),
                     Cell(state_text(_STATES.get(step.status, "not reached"))),
                     Cell("" if step.seconds is None else duration(step.seconds), number=True),
-                    Cell(what or step.reason),
+                    Cell(what or reason),
                 ),
                 style="failed" if step.status in ("failed", "blocked") else "",
             )

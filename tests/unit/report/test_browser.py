@@ -10,7 +10,8 @@ from sashiko.report import write_report
 from tests.unit.report import runs
 from tests.unit.report.browser import browser_tab, find_browser
 
-CUT = "[...document.querySelectorAll('.first .scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
+  .filter(table => table.scrollWidth > table.clientWidth)"""
 WIDTHS = (400, 1200)
 # A4 within the style sheet's margins, in CSS pixels.
 PAPER = (int((210 - 26) / 25.4 * 96), int((297 - 28) / 25.4 * 96))
