@@ -26,7 +26,7 @@ SHOWN = """[...document.querySelectorAll('main section')].filter(
 def tab(tmp_path_factory):
     program = find_browser()
     if program is None:
-        pytest.skip("no Chromium or Chrome on PATH: the page was not tried in a browser")
+        pytest.skip("no browser on PATH: the page was not tried in one (apt-get install chromium)")
     with browser_tab(program, tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 
