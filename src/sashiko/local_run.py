@@ -163,7 +163,7 @@ def _registered_waived(record: RunRecord, store: Store) -> list[str]:
     """Names the failed checks that the recipe waives, before anything that sounds like success."""
     folder = store.path(record.step("DeviceCheck").outputs["verdicts"].uri)
     verdicts = [read_verdict(file) for file in walk_files(folder)]
-    return [f"WAIVED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
+    return [f"FAILED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
 
 
 def _registered(record: RunRecord, store: Store) -> str:

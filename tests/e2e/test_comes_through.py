@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -272,17 +273,18 @@ def test_a_run_verifies_and_a_changed_prediction_is_found(
         assert f"{step}: verdict worked out again: passed" in verified.stdout
     assert f"version {GROUP} 1: " in verified.stdout
 
-    folder = registered.output("BiasInput", "data", run=story.runs[-1])
-    [file] = folder.glob("*.csv")
-    before = file.read_bytes()
+    file = registered.output("Evaluate", "predictions", run=story.runs[-1]) / "predictions.parquet"
+    before, table = file.read_bytes(), pq.read_table(file)
+    turned = pa.array([1 - score for score in table["score"].to_pylist()])
     try:
-        file.write_bytes(before.replace(b",1,", b",0,"))
+        pq.write_table(table.set_column(table.column_names.index("score"), "score", turned), file)
         changed = registered.sashiko("runs", "verify", story.runs[-1])
     finally:
         file.write_bytes(before)
     assert changed.returncode == 4
-    assert "output data (s3://" in changed.stdout
+    assert "output predictions (s3://" in changed.stdout
     assert "has sha256" in changed.stdout
+    assert "check `auc` is " in changed.stdout
 
 
 def test_two_runs_stand_side_by_side(registered: Project, unchanged: Attempt, story: Story) -> None:

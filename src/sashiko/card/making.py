@@ -161,7 +161,7 @@ def _limits(sources: CardSources) -> str:
     """Begins with the failed checks that somebody answers for."""
     waived = [check for item in sources.verdicts for check in item.waived]
     return "\n".join(
-        [*(f"WAIVED: {describe(check)}" for check in waived), sources.contract.limitations]
+        [*(f"FAILED: {describe(check)}" for check in waived), sources.contract.limitations]
     )
 
 

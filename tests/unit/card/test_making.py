@@ -105,7 +105,7 @@ def test_a_waived_check_begins_the_limits(sources: CardSources) -> None:
     waived = decide(gate="bias", checks=[failed], inputs={})
     card = model_card(replace(sources, verdicts=[waived]))
     limits = card.additional_information.caveats_and_recommendations
-    assert limits.startswith("WAIVED: DI a=b = 0.7. WAIVED by Ada until 2027-01-01")
+    assert limits.startswith("FAILED: DI a=b = 0.7. WAIVED by Ada until 2027-01-01")
 
 
 def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources: CardSources) -> None:
