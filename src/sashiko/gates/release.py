@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 from sashiko.files import write_json
@@ -26,7 +27,7 @@ def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
 
     Returns:
         The verdict, with a summary that says what was waived, by whom and until when; of a waiver
-        that has expired the failed check says so.
+        that has expired, or whose `check` is spelt otherwise, the failed check says so.
     """
     return summarised(verdict, [_waived(check, waivers, on=on) for check in verdict.checks])
 
@@ -42,11 +43,18 @@ def write_release(verdicts: Sequence[Verdict], folder: Path) -> None:
 
 def _waived(check: Check, waivers: Sequence[Waiver], *, on: date) -> Check:
     found = [waiver for waiver in waivers if waiver.check == check.name]
-    if check.passed or not found:
+    if check.passed:
+        return check
+    if not found:
+        for name in get_close_matches(check.name, [waiver.check for waiver in waivers], n=1):
+            return _because(check, f"the waiver of `{name}` is of another check")
         return check
     waiver = max(found, key=lambda item: item.expires)
     if waiver.expires >= on:
         return check.model_copy(update={"waiver": waiver})
-    expired = f"the waiver of {waiver.owner} expired on {waiver.expires}"
-    reason = f"{check.reason}; {expired}" if check.reason else expired
+    return _because(check, f"the waiver of {waiver.owner} expired on {waiver.expires}")
+
+
+def _because(check: Check, why: str) -> Check:
+    reason = f"{check.reason}; {why}" if check.reason else why
     return check.model_copy(update={"reason": reason})

@@ -55,6 +55,13 @@ def test_a_waiver_of_one_check_waives_no_other(tmp_path: Path) -> None:
     assert not released(tmp_path, waive(verdict(FAILED), [WAIVER], on=DAY), verdict(other))
 
 
+def test_a_waiver_that_is_spelt_otherwise_is_named_beside_the_failed_check() -> None:
+    near = WAIVER.model_copy(update={"check": FAILED.name.replace("=", " = ")})
+    found = waive(verdict(FAILED), [near], on=DAY)
+    assert not found.released
+    assert f"the waiver of `{near.check}` is of another check" in found.summary
+
+
 def test_a_check_that_passed_needs_no_waiver() -> None:
     passed = verdict(PASSED)
     found = waive(passed, [WAIVER.model_copy(update={"check": "auc"})], on=DAY)
