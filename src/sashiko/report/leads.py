@@ -1,9 +1,11 @@
 """What the model gains over the others, in words that the interval bears out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sashiko.evaluation import Evaluation
 from sashiko.metrics.standing import Standing, standing
+from sashiko.metrics.uncertainty import Estimate
 from sashiko.report import words
 from sashiko.report.views import Cell, Row, Table
 
@@ -28,22 +30,28 @@ def lead_table(found: Evaluation, *, name: Callable[[str], str], metrics: dict[s
     effect = found.minimum_effect
     rows = []
     for other, leads in found.leads.items():
-        for metric in _METRICS:
-            lead = leads[metric]
-            said = standing(lead, minimum_effect=effect)
-            number = Cell("undefined", number=True)
-            if lead.value is not None:
-                number = words.estimate_cell(lead.value, lead.low, lead.high)
-            cells = (Cell(name(other)), Cell(metrics[metric]), number, Cell(_WORDS[said]))
-            rows.append(Row(cells=cells, style="failed" if said == "worse" else ""))
+        said = {metric: standing(leads[metric], minimum_effect=effect) for metric in _METRICS}
+        cells = (_cell(leads[metric], word) for metric, word in said.items())
+        lost = "worse" in said.values()
+        rows.append(Row(cells=(Cell(name(other)), *cells), style="failed" if lost else ""))
     return Table(
         title="This model minus the others, on the same rows",
-        columns=(Cell("other model"), Cell("metric"), Cell("lead", number=True), Cell("so it is")),
+        columns=(
+            Cell("other model"),
+            *(Cell(metrics[metric], number=True) for metric in _METRICS),
+        ),
         rows=tuple(rows),
         note=f"Above 0 this model is better. The same resamples for both models. Better: the whole "
         f"95 % interval lies above {effect:g} (evaluate.minimum_effect). No worse: above "
         f"{-effect:g}. Worse: below 0. Otherwise not shown to be better.",
     )
+
+
+def _cell(lead: Estimate, said: Standing) -> Cell:
+    if lead.value is None:
+        return Cell("undefined", meaning=_WORDS[said], number=True)
+    number = words.estimate_cell(lead.value, lead.low, lead.high)
+    return replace(number, meaning=_WORDS[said])
 
 
 def worse_warnings(
