@@ -9,19 +9,27 @@ import logging
 import sys
 from pathlib import Path
 
-from pipelines.offline import set_environment
+from sashiko.dependencies import Recorder
 from sashiko.errors import InputError
-from sashiko.repository import open_recipe
-from sashiko.settings import Settings
 from sashiko.yaml_models import read_yaml, validate
 
 
 def main() -> None:
     """Writes the definition as indented JSON on stdout."""
+    recorder = Recorder()
+    from pipelines.offline import set_environment
+    from sashiko.repository import open_recipe
+    from sashiko.settings import Settings
+
     parser = argparse.ArgumentParser(description="Prints a pipeline's definition.")
     parser.add_argument("--settings", type=Path, required=True, help="an environment's, as JSON")
     parser.add_argument("--recipe", type=Path, required=True, help="a recipe's YAML file")
     parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
+    parser.add_argument(
+        "--with-reads",
+        action="store_true",
+        help="print JSON of two keys: `definition`, the text; `reads`, which files it depends on",
+    )
     arguments = parser.parse_args()
     source = str(arguments.settings)
     settings = validate(Settings, read_yaml(arguments.settings), source=source)
@@ -33,7 +41,11 @@ def main() -> None:
     from pipelines.finetune import build_pipeline
 
     pipeline = build_pipeline(settings, recipe, contract_file=Path(recipe.contract))
-    print(json.dumps(json.loads(pipeline.definition()), indent=2))
+    text = json.dumps(json.loads(pipeline.definition()), indent=2)
+    if arguments.with_reads:
+        reads = recorder.reads().model_dump(mode="json")
+        text = json.dumps({"definition": f"{text}\n", "reads": reads})
+    print(text)
 
 
 if __name__ == "__main__":

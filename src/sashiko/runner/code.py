@@ -4,10 +4,10 @@ import ast
 import importlib.util
 import itertools
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sashiko.dependencies import installed
 from sashiko.files import canonical_json, sha256_bytes, sha256_file
 
 
@@ -23,14 +23,14 @@ class CodeDigests:
 
     def __init__(self) -> None:
         """Starts with nothing read."""
-        self._installed: list[str] | None = None
+        self._installed: tuple[str, ...] | None = None
         self._imports: dict[str, tuple[str, ...]] = {}
         self._digests: dict[Path, str] = {}
 
     def __call__(self, argv: Sequence[str]) -> str:
         """Returns the hex digest of the code behind a command."""
         if self._installed is None:
-            self._installed = sorted(_installed())
+            self._installed = installed()
         module = _module_of(argv)
         files = self._files(module) if module else {}
         code = {"python": sys.version, "installed": self._installed, "files": files}
@@ -118,12 +118,3 @@ def _imported(name: str, root: Path) -> Iterator[str]:
 
 def _is_data(file: Path) -> bool:
     return file.is_file() and file.suffix != ".py" and not file.name.startswith(".")
-
-
-def _installed() -> Iterator[str]:
-    """Yields the names of installed distributions' metadata folders: they hold the version.
-
-    Of the environment's folders and not of `sys.path`, to which setuptools adds what it bundles.
-    """
-    for folder in {sysconfig.get_path(name) for name in ("purelib", "platlib")}:
-        yield from (path.name for path in Path(folder).glob("*.dist-info"))
