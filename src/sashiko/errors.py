@@ -1,8 +1,16 @@
 """The one error type that a person is meant to read."""
 
 import errno
+from collections.abc import Mapping
+from types import MappingProxyType
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FIXES: Mapping[int | None, str] = MappingProxyType(
+    {
+        errno.EROFS: "; mount it for writing, or name a folder on another disk (--home)",
+        errno.EACCES: "; make it writable, or name a folder of your own (--home)",
+    }
+)
 
 
 class InputError(Exception):
@@ -19,6 +27,6 @@ def is_full(error: OSError) -> bool:
 
 
 def disk_reason(error: OSError) -> str:
-    """Says what the system says of a file, and what helps where there is no room."""
-    fix = "; free some space and run again" if is_full(error) else ""
+    """Says what the system says of a file, and what helps: room, or the right to write."""
+    fix = "; free some space and run again" if is_full(error) else _FIXES.get(error.errno, "")
     return f"{error.strerror or error}{fix}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,15 @@ def remove_half_written(folder: Path) -> None:
     """Removes what a writer that was killed left in a folder that nobody else writes to now."""
     for path in folder.glob(f"{_HALF_WRITTEN}*"):
         path.unlink()
+
+
+def sweep_half_written(folder: Path) -> None:
+    """Does so anywhere below a folder; what was being written may be a folder of files itself."""
+    for path in [found for found in folder.rglob(f"{_HALF_WRITTEN}*") if not found.is_symlink()]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

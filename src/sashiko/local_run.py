@@ -73,7 +73,7 @@ def run_locally(
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
     _make_private(home)
-    run_id = new_run_id()
+    run_id = new_run_id(home)
     with run_lock(home, run_id):  # the lake must not change under a run that is at work
         table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
         fetch_weights(recipe.model, store.path(staged.weights_uri))
@@ -99,11 +99,11 @@ def run_locally(
             pipeline=pipeline_name(settings, recipe.name),
             run_id=run_id,
             view=view,
+            evidence=_evidence(recipe, contract_path=contract_path, started_from=staged.source),
             from_step=from_step,
             command=command,
         )
     folder = home / "runs" / run_id
-    _write_evidence(folder, recipe=recipe, contract_path=contract_path, started_from=staged.source)
     report = _report(folder, home)
     return RunResult(record=record, report=report, summary=_summary(record, store, report))
 
@@ -124,15 +124,11 @@ def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
             write_bytes(path, content)
 
 
-def _write_evidence(
-    folder: Path, *, recipe: Recipe, contract_path: Path, started_from: Channel
-) -> None:
-    evidence = folder / "evidence"
-    write_bytes(evidence / "contract.odcs.yaml", contract_path.read_bytes())
+def _evidence(recipe: Recipe, *, contract_path: Path, started_from: Channel) -> dict[str, bytes]:
+    """Collects what the run was started with: file name -> content."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_bytes(evidence / "recipe.yaml", text.encode())
-    for name, content in started_from.files.items():
-        write_bytes(evidence / name, content)
+    given = {"contract.odcs.yaml": contract_path.read_bytes(), "recipe.yaml": text.encode()}
+    return given | dict(started_from.files)
 
 
 def _report(folder: Path, home: Path) -> Path | None:

@@ -11,6 +11,7 @@ from typing import Any
 from sashiko.card.markdown import MARKDOWN_FILE
 from sashiko.errors import InputError
 from sashiko.files import sha256_file
+from sashiko.version_files import holds, is_here, put_files
 from sashiko.versions import (
     ARTIFACT_FILE,
     ApprovalStatus,
@@ -79,7 +80,7 @@ class MlflowRegistry:
         if sha256_file(path) != version.artifact_sha256:
             raise InputError(
                 f"model {version.group} version {version.version}: {ARTIFACT_FILE} is not the file "
-                "that was registered (its sha256 differs); register it again with `sashiko run`"
+                f"that was registered (its sha256 differs); {_mended_by(version)}"
             )
         return path
 
@@ -98,7 +99,9 @@ class MlflowRegistry:
         """Registers an artifact as the group's `candidate`, pending approval.
 
         The artifact is stored before the version is made, so no version ever lacks it. An artifact
-        that is registered already with the same threshold and data is not registered again.
+        that is registered already with the same threshold and data is not registered again; its
+        files are stored again if they are damaged, and it gets the alias that a registration which
+        was killed did not come to set.
 
         Args:
             group: the model package group; made if missing.
@@ -120,12 +123,12 @@ class MlflowRegistry:
         tags = recorded(tags, artifact_sha256=digest, threshold=threshold)
         tags[_STATUS] = "PendingManualApproval"
         if known := already_registered(self.versions(group), tags):
-            return known, False
+            return self._mended(known, files, digest), False
         with no_room(self._uri):
             if not self._client.search_registered_models(f"name='{group}'"):
                 self._client.create_registered_model(group)
-            self._client.log_artifacts(run_id, str(files), "model")
             source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
+            self._store(files, source, run_id=run_id)
             item = self._client.create_model_version(
                 group, source, run_id=run_id, tags=tags, description=_card(files)
             )
@@ -163,6 +166,24 @@ class MlflowRegistry:
             LineageEdge(f"contract sha256:{tags['contract_sha256']}", "ContributedTo", data),
         ]
 
+    def _mended(self, known: ModelVersion, files: Path, digest: str) -> ModelVersion:
+        """Completes a version that is there already, if it holds the artifact in `files`."""
+        item = self._client.get_model_version(known.group, str(known.version))
+        damaged = is_here(item.source) and not holds(item.source, ARTIFACT_FILE, sha256=digest)
+        with no_room(self._uri):
+            if damaged and known.artifact_sha256 == digest:
+                self._store(files, item.source, run_id=item.run_id)
+            if known == self.versions(known.group)[0] and "candidate" not in known.aliases:
+                self._client.set_registered_model_alias(known.group, "candidate", item.version)
+        return self.version(known.group, known.version)
+
+    def _store(self, files: Path, source: str, *, run_id: str) -> None:
+        """Puts files at a version's source; on this machine they appear all at once."""
+        if is_here(source):
+            put_files(files, source)
+        else:
+            self._client.log_artifacts(run_id, str(files), "model")
+
     def _fetch(self, version: ModelVersion, name: str, folder: Path) -> Path:
         import mlflow.artifacts
 
@@ -179,8 +200,17 @@ class MlflowRegistry:
             what = "its artifact" if name == ARTIFACT_FILE else name
             raise InputError(
                 f"model {version.group} version {version.version}: {what} cannot be read: "
-                f"{error}; register it again with `sashiko run`"
+                f"{error}; {_mended_by(version)}"
             ) from error
+
+
+def _mended_by(version: ModelVersion) -> str:
+    """Says what helps: a run stores the artifact again, unless it must read this one first."""
+    withdrawn = f"`sashiko model reject {version.version} --reason damaged`, then "
+    return (
+        f"{withdrawn if 'champion' in version.aliases else ''}`sashiko run` of the same data and "
+        "code, which stores it again"
+    )
 
 
 def _card(files: Path) -> str | None:

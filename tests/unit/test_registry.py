@@ -131,3 +131,40 @@ def test_a_versions_lineage_names_artifact_and_data(registry, register):
     artifact = f"artifact sha256:{version.artifact_sha256}"
     assert (artifact, f"version {version.group} 1") in edges
     assert (f"data sha256:{'d' * 64}", artifact) in edges
+
+
+def test_a_registration_that_was_killed_before_its_alias_is_completed(registry, register):
+    version, _ = register()
+    registry._client.delete_registered_model_alias(version.group, "candidate")
+    again, new = register(execution="run-2")
+    assert (again.version, again.aliases, new) == (1, ("candidate",), False)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "removed"])
+def test_a_damaged_artifact_is_stored_again_by_the_next_run(
+    registry, register, home, tmp_path, damage
+):
+    version, _ = register(content=f"weights, {damage}".encode(), execution=damage)
+    [stored] = [
+        path
+        for path in home.rglob("model.tar.gz")
+        if path.read_bytes() == f"weights, {damage}".encode()
+    ]
+    stored.write_bytes(b"wei") if damage == "truncated" else stored.unlink()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"`sashiko run`.*stores it again"):
+        registry.download(version, tmp_path / "out")
+
+    _, new = register(content=f"weights, {damage}".encode(), execution="later")
+    assert not new
+    assert registry.download(version, tmp_path / "out").read_bytes().endswith(damage.encode())
+
+
+def test_a_champion_that_is_damaged_must_be_withdrawn_first(registry, register, home, tmp_path):
+    version, _ = register(content=b"the champion's")
+    champion = registry.decide(version.group, 1, status="Approved", by="Ada", reason="-")
+    for path in home.rglob("model.tar.gz"):
+        path.write_bytes(b"cut")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"`sashiko model reject 1 --reason damaged`, then"):
+        registry.download(champion, tmp_path / "out")

@@ -3,8 +3,12 @@
 import json
 import shlex
 import shutil
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -63,9 +67,10 @@ def _run_here(
 
     chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
     try:
-        result = run_locally(
-            settings, chosen, home=home, from_step=from_, command=_again(recipe, set_, home)
-        )
+        with _stopped_by_sigterm():
+            result = run_locally(
+                settings, chosen, home=home, from_step=from_, command=_again(recipe, set_, home)
+            )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -74,6 +79,23 @@ def _run_here(
     else:
         typer.echo(result.summary)
     raise typer.Exit(result.record.exit_code)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM end what comes before and after the steps, with its children, as Ctrl-C does.
+
+    While steps are at work, the runner takes both signals itself.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse_local_options(from_: str | None, overrides: list[str] | None) -> None:
@@ -115,5 +137,20 @@ def clean(home: Home = HOME) -> None:
     if unknown:
         raise InputError(f"{home} holds what no run made ({', '.join(unknown)}): remove it by hand")
     with run_lock(home, "clean"):
-        shutil.rmtree(home)
+        _remove(home)
     typer.echo(f"removed {home}")
+
+
+def _remove(home: Path) -> None:
+    """Removes the registry first: were it killed, no version would be left without its artifact.
+
+    The lock goes last, so that no run begins in what is half removed.
+    """
+    order = {"mlflow.db": 0, "run.lock": 2}
+    for path in sorted(home.iterdir(), key=lambda path: (order.get(path.name, 1), path.name)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    with suppress(OSError):  # a run that waited for it may have begun already
+        home.rmdir()

@@ -60,6 +60,7 @@ def seed_lake(recipe: Recipe, contract: Contract, *, lake: Path, cache: Path) ->
         as_of = sha256_tree(folder)
         if record.read_bytes() == canonical_json(source | {"as_of": as_of}):
             return _table(lake, folder, as_of)
+        print(f"lake: {folder} does not hold what is to be loaded: loading", file=sys.stderr)
     _load(raw, contract, folder)
     as_of = sha256_tree(folder)
     write_json(record, source | {"as_of": as_of})

@@ -13,7 +13,7 @@ from typing import TypeVar
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Order, code_digest, write_rows
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files
+from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files, write_bytes
 from sashiko.recipe import (
     DataSection,
     FileSource,
@@ -158,6 +158,11 @@ def _generated(source: GeneratorSource, cache: Path) -> Path:
     order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
     wanted = source.model_dump(mode="json") | {"code": code_digest()}
     path = cache / "generated" / f"{sha256_bytes(canonical_json(wanted))[:16]}.parquet"
-    if not path.is_file():
-        write_rows(path, generator=source.generator, order=order)
+    record = path.with_suffix(".sha256")
+    if path.is_file() and record.is_file():
+        if record.read_text() == sha256_file(path):
+            return path
+        print(f"data: {path} does not hold what was generated: made again", file=sys.stderr)
+    write_rows(path, generator=source.generator, order=order)
+    write_bytes(record, sha256_file(path).encode())
     return path

@@ -29,6 +29,11 @@ class CacheEntry(Frozen):
     outputs: dict[str, DataRecord]
 
 
+class _Stored(Frozen):
+    entry: CacheEntry
+    sha256: str
+
+
 class StepCache:
     """The folder of finished steps."""
 
@@ -41,21 +46,33 @@ class StepCache:
         self._folder = folder
 
     def find(self, key: str, *, expires: str) -> CacheEntry | None:
-        """Returns the entry of a key, or None if there is none, or it is damaged or too old."""
-        try:
-            entry = validate(CacheEntry, read_json(self._path(key)), source=key)
-        except InputError:
+        """Returns the entry of a key, or None if there is none or it is too old.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        path = self._path(key)
+        if not path.is_file():
             return None
+        stored = validate(_Stored, read_json(path), source=str(path))
+        if stored.sha256 != _digest(stored.entry):
+            raise InputError(f"{path} is not what was written (its sha256 differs)")
+        entry = stored.entry
         age = now() - datetime.fromisoformat(entry.made)
         return None if expires and age > parse_duration(expires) else entry
 
     def keep(self, key: str, *, run: str, described: Any, outputs: dict[str, DataRecord]) -> None:
         """Writes an entry, whole or not at all."""
         entry = CacheEntry(run=run, made=stamp(now()), described=described, outputs=outputs)
-        write_json(self._path(key), entry.model_dump(mode="json"))
+        stored = _Stored(entry=entry, sha256=_digest(entry))
+        write_json(self._path(key), stored.model_dump(mode="json"))
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"
+
+
+def _digest(entry: CacheEntry) -> str:
+    return sha256_bytes(canonical_json(entry.model_dump(mode="json")))
 
 
 def cache_key(job: Job, *, kind: str, inputs: Mapping[str, str], code: str) -> str:

@@ -42,6 +42,11 @@ class Digests:
             self._known[str(path)] = (stamp, digest)
         return digest
 
+    def forget(self, path: Path) -> None:
+        """Has a file's digest worked out again when it is asked for next."""
+        with self._lock:
+            self._known.pop(str(path), None)
+
     def tree(self, files: Mapping[str, Path]) -> str:
         """Returns the digest of named files, the same as `files.sha256_tree` of their folder."""
         lines = [f"{self.file(files[name])}  {name}\n" for name in sorted(files)]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.files import read_json, sha256_bytes, walk_files, write_json
+from sashiko.files import read_json, sha256_bytes, sha256_file, walk_files, write_json
 from sashiko.runner.cache import CacheEntry, StepCache, cache_key
 from sashiko.runner.code import CodeDigests
 from sashiko.runner.digests import Digests
 from sashiko.runner.failure import failure_reason
-from sashiko.runner.jobs import Job, Result
+from sashiko.runner.jobs import Job, Result, Source
 from sashiko.runner.messages import Events, Outcome
 from sashiko.runner.process import Exit, Processes
 from sashiko.runner.record import DataRecord
@@ -124,6 +124,7 @@ class Executor:
         workspace.prepare(job, checkpoints=self._checkpoints(job, key))
         for source in job.sources:
             copy_files(staged[source.name], workspace.path(source.folder))
+            self._hold(source, staged[source.name], workspace)
         command, environment = workspace.command(job), workspace.environment(job)
         workspace.write_rerun(command, environment)
         return self.processes.run(
@@ -134,6 +135,20 @@ class Executor:
             on_line=events.line,
             max_seconds=job.max_seconds,
         )
+
+    def _hold(self, source: Source, files: Mapping[str, Path], workspace: Workspace) -> None:
+        """Holds that what was staged is what is on record, which goes by a file's time and size.
+
+        Raises:
+            InputError: naming the file, whose bits have changed without leaving a trace.
+        """
+        for relative, file in files.items():
+            if sha256_file(workspace.path(source.folder) / relative) != self.digests.file(file):
+                self.digests.forget(file)
+                raise InputError(
+                    f"input {source.name} is damaged: {file} does not hold what was written (its "
+                    "sha256 differs, its time and size do not); run again: it is made anew"
+                )
 
     def _reason(self, job: Job, workspace: Workspace, ended: Exit) -> str:
         return failure_reason(
@@ -156,7 +171,11 @@ class Executor:
         return DataRecord(uri=result.uri, sha256=self.digests.written(self.store, result.uri))
 
     def _reusable(self, key: str, *, expires: str, events: Events) -> CacheEntry | None:
-        entry = self.cache.find(key, expires=expires)
+        try:
+            entry = self.cache.find(key, expires=expires)
+        except InputError as error:
+            events.note(f"the record of an earlier result is damaged: running again ({error})")
+            return None
         if entry is None:
             return None
         for name, output in entry.outputs.items():

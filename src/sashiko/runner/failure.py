@@ -7,6 +7,10 @@ from sashiko.runner.process import Exit, last_lines
 from sashiko.runner.record import StepRecord
 
 _SHOWN_LINES = 15
+_NO_MEMORY = (
+    "; the machine may have run out of memory (`dmesg` says so): close what else is at work, or "
+    "make the step's batches smaller, and run again"
+)
 _SEARCHED_LINES = 50
 
 
@@ -23,14 +27,13 @@ def failure_reason(ended: Exit, *, failure_file: Path, log: Path, max_seconds: i
         return f"stopped after {max_seconds} s, the step's MaxRuntimeInSeconds"
     if failure_file.is_file() and (text := failure_file.read_text(errors="replace").strip()):
         return text
+    if ended.status < 0:  # before the log: nobody writes there why he is killed
+        name = signal.Signals(-ended.status).name
+        return f"killed by {name}{_NO_MEMORY if name == 'SIGKILL' else ''}"
     lines = last_lines(log, _SEARCHED_LINES)
     for line in reversed(lines):
         if line.startswith("error:"):
             return line.removeprefix("error:").strip()
-    if ended.status < 0:
-        name = signal.Signals(-ended.status).name
-        hint = "; the machine may have run out of memory" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
     return f"exit status {ended.status}" + (f": {lines[-1].strip()}" if lines else "")
 
 

@@ -5,10 +5,12 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from sashiko.errors import InputError
+from sashiko.files import sweep_half_written
 from sashiko.runner.disk import disk_faults
 
 
@@ -16,23 +18,50 @@ from sashiko.runner.disk import disk_faults
 def run_lock(home: Path, run_id: str) -> Iterator[None]:
     """Holds `<home>/run.lock` as long as the run lasts; the system frees it when a run is killed.
 
+    A holder takes its name out when it ends. One that was killed could not: its name still stands
+    there, and what it was writing is swept away before anything else is read.
+
     Raises:
         InputError: if another run holds it, naming its process and id, or it can't be written.
     """
     path = home / "run.lock"
-    with disk_faults(f"cannot write to {home}"):
-        home.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a+")
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{home}: {_holder(path)}") from error
+    with _locked(home, path) as handle:
+        handle.seek(0)
+        if handle.read():
+            sweep_half_written(home)
         with disk_faults(f"cannot write {path}"):
             handle.truncate(0)
             handle.write(json.dumps({"pid": os.getpid(), "run": run_id}))
             handle.flush()
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                handle.truncate(0)
+
+
+@contextmanager
+def _locked(home: Path, path: Path) -> Iterator[TextIO]:
+    """Locks the file that stands at `path`, not one that `clean` removed after it was opened."""
+    while True:
+        with disk_faults(f"cannot write to {home}"):
+            home.mkdir(parents=True, exist_ok=True)
+            handle = path.open("a+")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"{home}: {_holder(path)}") from error
+            if _stands(path, handle):
+                yield handle
+                return
+
+
+def _stands(path: Path, handle: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def interrupt_holder(home: Path, run: str | None) -> str:

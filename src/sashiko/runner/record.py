@@ -1,7 +1,8 @@
 """What a run leaves in `run.json`: each step with its state, times, inputs and outputs."""
 
 import secrets
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,8 @@ StepStatus = Literal[
 ]
 
 _FILE_NAME = "run.json"
+_ID_TIME = "%Y%m%d-%H%M%S"
+_ID_TIME_LENGTH = len("20261125-101500")
 _EXIT_CODES = {"registered": 0, "blocked": BLOCKED, "interrupted": INTERRUPTED}
 
 
@@ -127,9 +130,21 @@ def stamp(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds")
 
 
-def new_run_id() -> str:
-    """Makes a run id: the time in UTC and four random characters."""
-    return f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+def new_run_id(home: Path) -> str:
+    """Makes a run id: the time in UTC and four random characters.
+
+    Where the clock has been put back, the time of the newest run and a second: ids are sorted to
+    tell what came after what.
+
+    Args:
+        home: folder of the local state, with the earlier runs.
+    """
+    at = now()
+    newest = max((path.parent.name for path in (home / "runs").glob("*/run.json")), default="")
+    with suppress(ValueError):
+        before = datetime.strptime(newest[:_ID_TIME_LENGTH], _ID_TIME).replace(tzinfo=UTC)
+        at = max(at, before + timedelta(seconds=1))
+    return f"{at:{_ID_TIME}}-{secrets.token_hex(2)}"
 
 
 def write_run(folder: Path, record: RunRecord) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 from sashiko.definition.graph import Graph
@@ -16,7 +16,7 @@ from sashiko.definition.model import parse_definition
 from sashiko.definition.parameters import parameter_values
 from sashiko.definition.supported import check_supported
 from sashiko.errors import InputError
-from sashiko.files import write_json
+from sashiko.files import write_bytes, write_json
 from sashiko.runner.cache import StepCache
 from sashiko.runner.code import CodeDigests
 from sashiko.runner.digests import Digests
@@ -28,10 +28,22 @@ from sashiko.runner.jobs import Image
 from sashiko.runner.lock import run_lock
 from sashiko.runner.messages import Interrupted, Message
 from sashiko.runner.process import Processes
-from sashiko.runner.record import RunRecord, StepRecord, now, read_run, stamp, write_run
+from sashiko.runner.record import (
+    RunRecord,
+    StepRecord,
+    StepStatus,
+    now,
+    read_run,
+    stamp,
+    write_run,
+)
 from sashiko.runner.state import RunState
 from sashiko.runner.store import Store
 from sashiko.runner.view import View
+
+_KILLED: Mapping[str, StepStatus] = MappingProxyType(
+    {"running": "interrupted", "waiting": "not_run"}
+)
 
 
 def run_definition(
@@ -43,6 +55,7 @@ def run_definition(
     pipeline: str,
     run_id: str,
     view: View,
+    evidence: Mapping[str, bytes] | None = None,
     from_step: str | None = None,
     command: str = "sashiko run",
     cores: int | None = None,
@@ -57,6 +70,8 @@ def run_definition(
         pipeline: the pipeline's name, which a definition does not hold.
         run_id: a new id, from `new_run_id`.
         view: told what happens.
+        evidence: files that the run's folder has from the start, so that a run which is killed has
+            them too: path below `evidence/` -> content.
         from_step: this step, and all that waits for it, runs even if it is cached.
         command: the command line that a person runs it again with, for the record.
         cores: how many steps run side by side; all of the machine's if None.
@@ -91,6 +106,8 @@ def run_definition(
         store.forget_incoming()
         folder = _new_folder(home, run_id)
         write_json(folder / "definition.json", value)
+        for name, content in (evidence or {}).items():
+            write_bytes(folder / "evidence" / name, content)
         record = RunRecord(
             id=run_id,
             pipeline=pipeline,
@@ -157,7 +174,11 @@ def _close_killed(home: Path) -> None:
             record = read_run(folder)
             if record.status != "running":
                 continue
-            killed = {"status": "interrupted", "reason": "killed"}
+            steps = tuple(
+                step.model_copy(update={"status": _KILLED.get(step.status, step.status)})
+                for step in record.steps
+            )
+            killed = {"status": "interrupted", "reason": "killed", "steps": steps}
             write_run(folder, record.model_copy(update=killed))
             shutil.rmtree(folder / "work", ignore_errors=True)
 
@@ -190,7 +211,8 @@ def _clean_up(folder: Path, digests: Digests) -> None:
     work = folder / "work"
     if work.is_dir() and not any(work.iterdir()):
         shutil.rmtree(work)
-    digests.save()
+    with suppress(InputError):  # it only spares the next run the reading
+        digests.save()
 
 
 def _report(record: RunRecord, *, folder: Path, view: View) -> None:

@@ -1,6 +1,6 @@
 """The record of a run while it goes on: every change is written at once, and shown."""
 
-from datetime import datetime
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ class RunState:
         self.view = view
         self.interrupted = False
         self._folder = folder
-        self._began = now()
+        self._began = time.monotonic()
+        self._steps_began: dict[str, float] = {}
         write_run(folder, record)
         for step in record.steps:
             view.step(step)
@@ -44,18 +45,19 @@ class RunState:
     def start(self, name: str) -> None:
         """Notes that a step's job starts."""
         log = f"logs/{name}.log"
+        self._steps_began[name] = time.monotonic()
         self.change(name, status="running", start=stamp(now()), log=log)
 
     def change(self, name: str, **changes: Any) -> None:
         """Changes a step's record; the times of one that ends are filled in."""
         step = self.step(name)
         if changes["status"] in _FINISHED:
-            end = now()
-            start = datetime.fromisoformat(step.start) if step.start else end
+            end = stamp(now())
+            began = self._steps_began.get(name)
             changes |= {
-                "start": stamp(start),
-                "end": stamp(end),
-                "seconds": round((end - start).total_seconds(), 3),
+                "start": step.start or end,
+                "end": end,
+                "seconds": 0.0 if began is None else _seconds_since(began),
             }
         changed = step.model_copy(update=changes)
         steps = tuple(changed if item.name == name else item for item in self.record.steps)
@@ -72,12 +74,8 @@ class RunState:
             if step.status in ("waiting", "running"):
                 self.change(step.name, status="not_run")
         status, reason = self._verdict()
-        end = now()
         self._write(
-            status=status,
-            reason=reason,
-            end=stamp(end),
-            seconds=round((end - self._began).total_seconds(), 3),
+            status=status, reason=reason, end=stamp(now()), seconds=_seconds_since(self._began)
         )
         return self.record
 
@@ -96,3 +94,8 @@ class RunState:
     def _write(self, **changes: Any) -> None:
         self.record = self.record.model_copy(update=changes)
         write_run(self._folder, self.record)
+
+
+def _seconds_since(began: float) -> float:
+    """Counts by a clock that nobody puts back."""
+    return round(time.monotonic() - began, 3)

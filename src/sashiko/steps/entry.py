@@ -1,6 +1,7 @@
 """What every step's `__main__` does: run, and end with one clear error on bad input."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
@@ -12,7 +13,7 @@ from sashiko.paths import opt_ml
 def run_step(main: Callable[[], None]) -> None:
     """Runs a step's `main` and exits.
 
-    Bad input, or a full disk, prints one line on stderr and leaves it in
+    Bad input, a full disk, or too little memory prints one line on stderr and leaves it in
     `<OPT_ML>/output/failure`, where SageMaker looks for a job's failure reason; the exit status is
     then 1. An internal fault keeps its traceback.
     """
@@ -24,6 +25,12 @@ def run_step(main: Callable[[], None]) -> None:
         if not is_full(error):
             raise
         _fail(f"cannot write {error.filename or 'an output'}: {disk_reason(error)}")
+    except MemoryError as error:
+        traceback.print_exc()
+        _fail(
+            f"there is not enough memory ({error or 'MemoryError'}): close what else is at work, "
+            "lift the limit (ulimit -v), or make the step's batches smaller, and run again"
+        )
 
 
 def _fail(reason: str) -> NoReturn:

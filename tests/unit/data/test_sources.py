@@ -174,6 +174,20 @@ def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path: P
     assert of(2).read_bytes() != first.read_bytes()
 
 
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut off"])
+def test_generated_rows_that_are_damaged_are_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+):
+    source = GeneratorSource(kind="generator", generator=next(iter(GENERATORS)), rows=50, seed=1)
+    made = fetch_data(_data(source), cache=tmp_path)
+    content = made.read_bytes()
+    flipped = bytes([*content[:500], content[500] ^ 1, *content[501:]])
+    made.write_bytes(flipped if damage == "a flipped bit" else content[:-20])
+
+    assert fetch_data(_data(source), cache=tmp_path).read_bytes() == content
+    assert f"{made} does not hold what was generated: made again" in capsys.readouterr().err
+
+
 def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path: Path):
     unknown = GeneratorSource(kind="generator", generator="nothing", rows=1)
     with pytest.raises(InputError, match="unknown generator `nothing`; there is"):

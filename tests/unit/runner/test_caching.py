@@ -1,13 +1,15 @@
 """What runs again, and what does not."""
 
+import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sashiko.runner.cache import StepCache
-from sashiko.runner.record import now, stamp
+from sashiko.runner.record import now
 
 COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text())"
 
@@ -140,18 +142,65 @@ def test_a_changed_line_of_a_module_runs_its_step_alone(
     assert status_of(tiny.run(*steps)) == {"One": "succeeded", "Two": "cached"}
 
 
-def test_results_expire(tmp_path: Path) -> None:
+def test_results_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = StepCache(tmp_path)
-    cache.keep("key", run="run-1", described={}, outputs={})
-    entry = cache.find("key", expires="P1D")
-    assert entry is not None
-    old = entry.model_copy(update={"made": stamp(now().replace(year=now().year - 1))})
-    (tmp_path / "key.json").write_text(old.model_dump_json())
+    with monkeypatch.context() as patched:
+        patched.setattr("sashiko.runner.cache.now", lambda: now() - timedelta(days=40))
+        cache.keep("key", run="run-1", described={}, outputs={})
 
     assert cache.find("key", expires="P30D") is None
-    assert cache.find("key", expires="") == old
+    assert cache.find("key", expires="P50D") is not None
+    assert cache.find("key", expires="") is not None
 
 
-def test_a_damaged_entry_is_no_entry(tmp_path: Path) -> None:
-    (tmp_path / "key.json").write_text("{")
-    assert StepCache(tmp_path).find("key", expires="") is None
+def entries(tiny: Any) -> list[Path]:
+    return sorted((tiny.home / "cache/steps").glob("*.json"))
+
+
+@pytest.mark.parametrize("damage", ["cut off", "a digit", "not ours"])
+def test_a_damaged_entry_is_said_and_made_again(tiny: Any, status_of: Any, damage: str) -> None:
+    tiny.run(tiny.job("A", "(OUT / 'out/x').write_text('1')"))
+    [entry] = entries(tiny)
+    text = entry.read_text()
+    entry.write_text(
+        {
+            "cut off": text[:-9],
+            "a digit": text.replace("s3://b/runs/run-1", "s3://b/runs/run-9"),
+            "not ours": "{}",
+        }[damage]
+    )
+    step = tiny.job("A", "(OUT / 'out/x').write_text('1')")
+
+    assert status_of(tiny.run(step)) == {"A": "succeeded"}
+    [note] = tiny.view.notes
+    assert note.startswith("A: the record of an earlier result is damaged: running again")
+    assert str(entry) in note
+    assert status_of(tiny.run(step)) == {"A": "cached"}
+    assert tiny.view.notes == []
+
+
+def flip(file: Path) -> None:
+    """Changes one bit of a file, and leaves no other trace: what a disk may do."""
+    before = file.stat()
+    content = bytearray(file.read_bytes())
+    content[0] ^= 1
+    with file.open("r+b") as handle:
+        handle.write(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_bit_that_flips_unseen_is_found_before_a_step_reads_it(tiny: Any, status_of: Any) -> None:
+    tiny.put("s3://b/raw/x", "1")
+    first = tiny.run(*pair(tiny))
+    file = tiny.output(first, "A") / "x"
+    flip(file)
+
+    record = tiny.run(*pair(tiny), from_step="B")
+
+    assert status_of(record) == {"A": "cached", "B": "failed"}
+    assert record.reason.startswith(f"step B: input in is damaged: {file} does not hold what was")
+    assert record.reason.endswith("run again: it is made anew")
+    third = tiny.run(*pair(tiny))
+    assert status_of(third) == {"A": "succeeded", "B": "cached"}
+    assert tiny.view.notes == ["A: output out of run run-1 was changed: running again"]
+    assert (tiny.output(third, "B") / "x").read_text() == "1"

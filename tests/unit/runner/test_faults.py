@@ -64,14 +64,18 @@ def test_the_failure_file_comes_first(tiny: Any) -> None:
     [
         ("raise ValueError('x is 3')", "exit status 1: ValueError: x is 3"),
         ("sys.exit(7)", "exit status 7"),
-        (
-            "os.kill(os.getpid(), signal.SIGKILL)",
-            "killed by SIGKILL; the machine may have run out of memory",
-        ),
+        ("os.kill(os.getpid(), signal.SIGTERM)", "killed by SIGTERM"),
     ],
 )
 def test_other_failures_have_a_reason_too(tiny: Any, code: str, reason: str) -> None:
     assert tiny.run(tiny.job("A", code)).step("A").reason == reason
+
+
+def test_a_step_that_is_killed_for_memory_says_what_helps(tiny: Any) -> None:
+    code = "print('error: a line of earlier'); os.kill(os.getpid(), signal.SIGKILL)"
+    reason = tiny.run(tiny.job("A", code)).step("A").reason
+    assert reason.startswith("killed by SIGKILL; the machine may have run out of memory")
+    assert reason.endswith("make the step's batches smaller, and run again")
 
 
 def test_a_step_is_stopped_when_its_time_is_up(tiny: Any) -> None:
@@ -185,7 +189,9 @@ if not os.path.exists({str(marker)!r}):
     assert killed.returncode == -signal.SIGKILL
     wait_until_dead(int(marker.read_text()))
     assert status_of(tiny.run(*steps)) == {"A": "cached", "B": "succeeded"}
-    assert read_run(tiny.home / "runs/killed").status == "interrupted"
+    closed = read_run(tiny.home / "runs/killed")
+    assert closed.status == "interrupted"
+    assert status_of(closed) == {"A": "succeeded", "B": "interrupted"}
 
 
 def test_two_runs_at_once_are_refused(tiny: Any) -> None:
@@ -217,6 +223,22 @@ def test_a_full_disk_fails_the_step_and_writes_nothing(
     assert "No space left on device; free some space and run again" in record.reason
     assert not (tiny.home / "s3/b").exists()
     assert tiny.run(step).status == "registered"
+
+
+def test_a_full_disk_at_the_very_end_does_not_undo_the_run(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise InputError("cannot write: No space left on device")
+
+    monkeypatch.setattr("sashiko.runner.digests.write_json", full)
+    assert tiny.run(tiny.job("A")).status == "registered"
+
+
+def test_a_run_has_its_evidence_from_the_start(tiny: Any) -> None:
+    code = f"import sys; sys.exit(open({str(tiny.home)!r} + '/runs/run-1/evidence/why').read())"
+    step = tiny.job("A", code)
+    assert tiny.run(step, evidence={"why": b"error: it is there"}).reason.endswith("it is there")
 
 
 def test_an_internal_fault_keeps_its_traceback(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:

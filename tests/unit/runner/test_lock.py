@@ -1,15 +1,19 @@
 """`sashiko runs stop` on this machine: the run that holds the lock is asked to stop."""
 
+import fcntl
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import IO
 
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.runner.lock import interrupt_holder
+from sashiko.runner.lock import interrupt_holder, run_lock
 
 WORKS = """
 import sys, time
@@ -61,3 +65,36 @@ def test_where_nothing_ever_ran_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run is at work"):
         interrupt_holder(tmp_path / "home", None)
     assert not (tmp_path / "home").exists()
+
+
+def test_what_a_killed_holder_was_writing_is_swept_away_by_the_next(
+    tmp_path: Path, worker: subprocess.Popen[str]
+) -> None:
+    for name in ("s3/b/config/.tmp-x", "lake/.tmp-y/data.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("half")
+    worker.kill()
+    worker.wait()
+    with run_lock(tmp_path, "next"):
+        assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_a_lock_that_was_removed_while_it_was_opened_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by `clean`: two runs would each hold a file, and only one of the files is there."""
+    home, opened = tmp_path / "home", []
+
+    def flock(handle: IO[str], how: int) -> None:
+        if not opened:
+            shutil.rmtree(home)
+        opened.append(handle)
+        fcntl.flock(handle, how)
+
+    monkeypatch.setattr(
+        "sashiko.runner.lock.fcntl", SimpleNamespace(**vars(fcntl) | {"flock": flock})
+    )
+    with run_lock(home, "first"):
+        assert len(opened) == 2
+        with pytest.raises(InputError, match="run first"), run_lock(home, "second"):
+            pass

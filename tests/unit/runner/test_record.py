@@ -51,5 +51,5 @@ def test_a_folder_without_a_run_is_one_message(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
-def test_run_ids_differ() -> None:
-    assert new_run_id() != new_run_id()
+def test_run_ids_differ(tmp_path: Path) -> None:
+    assert new_run_id(tmp_path) != new_run_id(tmp_path)
