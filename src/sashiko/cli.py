@@ -8,51 +8,23 @@ import sys
 
 import typer
 
-from sashiko.commands import (
-    audit,
-    bias,
-    contract,
-    cost,
-    data,
-    definition,
-    doctor,
-    empty,
-    images,
-    model,
-    permissions,
-    predict,
-    preflight,
-    run,
-    runs,
-    stage,
-)
+from sashiko.commands.on_demand import OnDemand
 from sashiko.errors import InputError, disk_reason, is_full
 from sashiko.exit_status import FAILED
 
 app = typer.Typer(
+    cls=OnDemand,
     help="A governed path from raw data to a fine-tuned, served model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.run)
-app.command("predict")(predict.predict)
-app.command("bias")(bias.bias)
-app.command("definition")(definition.definition)
-app.command("cost")(cost.cost)
-app.command("doctor")(doctor.doctor)
-app.command("audit")(audit.audit)
-app.command("preflight")(preflight.preflight)
-app.command("empty")(empty.empty)
-app.command("images")(images.images)
-app.command("permissions")(permissions.permissions)
-app.command("stage")(stage.stage)
-app.command("clean")(run.clean)
-app.add_typer(runs.app, name="runs")
-app.add_typer(data.app, name="data")
-app.add_typer(contract.app, name="contract")
-app.add_typer(model.app, name="model")
+
+
+@app.callback()
+def sashiko() -> None:
+    """Has no option of its own."""
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 """The command line as a person meets it: help, errors, exit status."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from sashiko.cli import app
@@ -14,10 +16,11 @@ from sashiko.errors import InputError
 ROOT = Path(__file__).parents[3]
 
 
-def sashiko(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+def sashiko(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", "from sashiko.cli import main; main()", *arguments],
         cwd=cwd,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -29,6 +32,34 @@ def test_help_lists_every_command():
     assert done.returncode == 0
     for command in ("run", "predict", "runs", "data", "contract", "model", "definition", "clean"):
         assert command in done.stdout
+
+
+def test_the_list_says_of_each_command_what_the_command_says_of_itself():
+    listed = " ".join(sashiko("--help", COLUMNS="400").stdout.split())
+    group = typer.main.get_command(app)
+    with typer.Context(group) as context:
+        commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    assert len(commands) > 10
+    for name, command in commands.items():
+        first = " ".join(command.help.split("\n\n")[0].split())
+        assert f"{name} {first}" in listed
+
+
+def test_the_list_of_commands_imports_none():
+    code = (
+        "import sys\nfrom sashiko.cli import app\napp(standalone_mode=False)\nprint(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert not loaded & {"pydantic", "numpy", "yaml", "sashiko.commands.run", "sashiko.settings"}
+
+
+def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
+    done = sashiko("rn")
+    assert done.returncode == 2
+    assert "Did you mean 'run', 'runs'?" in done.stderr
 
 
 @pytest.mark.parametrize(
