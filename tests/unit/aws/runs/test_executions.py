@@ -16,7 +16,7 @@ from sashiko.errors import InputError
 from sashiko.runner.record import RunRecord
 from sashiko.runner.view import PlainView
 from tests.unit.aws.told_by_aws import SETTINGS, Refusal, ToldByAws
-from tests.unit.runner.conftest import Recorder
+from tests.unit.runner.tiny import Recorder
 
 BEGAN = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-loans/execution/abc123def456"
