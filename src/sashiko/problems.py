@@ -1,12 +1,14 @@
 """What pydantic found wrong, in the words of the person who wrote the file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 Place = tuple[str | int, ...]
+_SHOWN = 400  # characters of a value
+_LISTED = 100  # problems
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,31 @@ class Problem:
 def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """Describes each problem once: one that only follows from another is left out."""
     items = error.errors()
-    places = [item["loc"] for item in items]
-    return [_problem(model, item) for item in items if not _follows(item, places)]
+    around = places_around(item["loc"] for item in items)
+    # A list is too short too when its items were left out because they are wrong.
+    return [
+        _problem(model, item)
+        for item in items
+        if not (item["type"] == "too_short" and item["loc"] in around)
+    ]
 
 
-def _follows(item: Any, places: Sequence[Place]) -> bool:
-    """A list is too short too when its items were left out because they are wrong."""
-    loc = item["loc"]
-    inside = any(len(place) > len(loc) and place[: len(loc)] == loc for place in places)
-    return item["type"] == "too_short" and inside
+def places_around(places: Iterable[Place]) -> set[Place]:
+    """Returns the places that hold one of `places`, and none of those unless it holds another."""
+    return {place[:depth] for place in places for depth in range(len(place))}
+
+
+def listed(lines: Iterable[str]) -> str:
+    """Joins problems, each told once; of very many the first, and how many more there are."""
+    each = list(dict.fromkeys(lines))
+    more = len(each) - _LISTED
+    return "\n".join([*each[:_LISTED], f"and {more:,} more"] if more > 0 else each)
+
+
+def shortened(text: str) -> str:
+    """Returns a text without its middle, where it is too long for a message."""
+    half = _SHOWN // 2
+    return text if len(text) <= _SHOWN else f"{text[:half]} ... {text[-half:]}"
 
 
 def _problem(model: type[BaseModel], item: Any) -> Problem:
@@ -45,7 +63,7 @@ def _problem(model: type[BaseModel], item: Any) -> Problem:
     if item["type"] == "missing":
         return Problem(place, f"key `{key}` is missing")
     message = str(item["msg"]).removeprefix("Value error, ")
-    return Problem(place, f"key `{key}`: {message} (got {item['input']!r})")
+    return Problem(place, f"key `{key}`: {message} (got {shortened(repr(item['input']))})")
 
 
 def _resolve(model: type[BaseModel], loc: Place) -> tuple[Place, type[BaseModel] | None]:

@@ -304,7 +304,9 @@ def recipe_files(path: Path) -> tuple[Path, ...]:
     """
     files = [path]
     while (parent := read_yaml(files[-1]).get("extends")) is not None:
-        extended = files[-1].parent / str(parent)
+        if not isinstance(parent, str) or not parent:
+            raise InputError(f"{files[-1]}: key `extends`: expected a file's name")
+        extended = files[-1].parent / parent
         if extended.resolve() in {file.resolve() for file in files}:
             raise InputError(f"{extended}: `extends` comes back to itself")
         files.append(extended)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sashiko.errors import InputError
-from sashiko.problems import Place, problems
+from sashiko.problems import Place, listed, problems
+from sashiko.yaml_text import YamlError, parse_yaml
 
 M = TypeVar("M", bound=BaseModel)
+_MAX_BYTES = 1 << 20  # a hundred times the largest file here
 
 
 class Frozen(BaseModel):
@@ -32,16 +33,23 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a YAML mapping.
 
     Raises:
-        InputError: if the file is missing, is not UTF-8 YAML, or is not a mapping.
+        InputError: if the file is missing, is not UTF-8 YAML that `parse_yaml` takes, or is not a
+            mapping.
     """
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise InputError(
+                f"{path} is larger than {_MAX_BYTES:,} bytes, which none of these files has to be"
+            )
+        value = parse_yaml(content.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not readable as UTF-8 text: {error}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except YamlError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(value, dict):
         found = type(value).__name__
         raise InputError(f"{path}: expected a mapping of keys at the top, got {found}")
@@ -69,9 +77,9 @@ def parse_override(override: str) -> dict[str, Any]:
     if not equals or not all(keys):
         raise InputError(f"--set {override}: expected key.path=value, such as train.epochs=1")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}: the value is not valid YAML") from error
+        value = parse_yaml(text)
+    except YamlError as error:
+        raise InputError(f"--set {override}: the value is not valid YAML: {error}") from error
     for key in reversed(keys):
         value = {key: value}
     return dict(value)
@@ -92,7 +100,7 @@ def validate(model: type[M], value: Any, *, source: str) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         lines = [f"{source}: {item.text}" for item in problems(model, error)]
-        raise InputError("\n".join(lines)) from error
+        raise InputError(listed(lines)) from error
 
 
 def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
@@ -112,7 +120,7 @@ def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
         return model.model_validate(merged)
     except ValidationError as error:
         lines = [f"{_source(layers, item.place)}: {item.text}" for item in problems(model, error)]
-        raise InputError("\n".join(lines)) from error
+        raise InputError(listed(lines)) from error
 
 
 def _source(layers: Sequence[Layer], place: Place) -> str:

@@ -22,6 +22,7 @@ from sashiko.contract.odcs_lint import (
     unsupported,
 )
 from sashiko.errors import InputError
+from sashiko.problems import listed
 from sashiko.yaml_models import validate
 
 T = TypeVar("T")
@@ -169,7 +170,7 @@ def _stop_at(problems: list[str], *, source: str) -> None:
     if problems:
         problems = [_in_standard_words(problem) for problem in problems]
         lines = [line if line.startswith(source) else f"{source}: {line}" for line in problems]
-        raise InputError("\n".join(dict.fromkeys(lines)))
+        raise InputError(listed(lines))
 
 
 def _in_standard_words(text: str) -> str:

@@ -14,6 +14,7 @@ from open_data_contract_standard.model import (
 )
 
 from sashiko.contract.model import LogicalType
+from sashiko.problems import places_around, shortened
 
 # Custom properties of the table that this project reads -> fields of `Contract`.
 OUR_PROPERTIES: Mapping[str, str] = {
@@ -76,14 +77,13 @@ def schema_errors(document: Mapping[str, Any]) -> list[str]:
         return untyped
     schema = json.loads((files("open_data_contract_standard") / "schema.json").read_bytes())
     errors = list(Draft201909Validator(schema).iter_errors(document))
-    paths = {tuple(error.absolute_path) for error in errors}
+    around = places_around(tuple(error.absolute_path) for error in errors)
     problems = []
     for error in errors:
         path = tuple(error.absolute_path)
         # A key that fails makes its parent "unevaluated" as well: the innermost error says more.
-        inner = any(len(other) > len(path) and other[: len(path)] == path for other in paths)
-        if not (error.validator == "unevaluatedProperties" and inner):
-            problems.append(f"{_where(document, path)}{error.message}")
+        if not (error.validator == "unevaluatedProperties" and path in around):
+            problems.append(f"{_where(document, path)}{shortened(error.message)}")
     return list(dict.fromkeys(problems))
 
 

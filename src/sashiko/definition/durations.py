@@ -7,8 +7,8 @@ from sashiko.definition.model import Step
 from sashiko.errors import InputError
 
 _PATTERN = re.compile(
-    r"P?(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
-    r"(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?",
+    r"P?(?:(\d{1,9})Y)?(?:(\d{1,9})M)?(?:(\d{1,9})W)?(?:(\d{1,9})D)?"
+    r"(?:T(?=\d)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?",
     re.IGNORECASE,
 )
 _DAYS = (365, 30, 7, 1)  # a year and a month of fixed length: an expiry needs no calendar
@@ -43,4 +43,7 @@ def parse_duration(text: str) -> timedelta:
     numbers = [int(number or 0) for number in found.groups()]
     days = sum(number * length for number, length in zip(numbers, _DAYS, strict=False))
     hours, minutes, seconds = numbers[len(_DAYS) :]
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError as error:
+        raise InputError(f"`{text}` is longer than any result can be kept") from error

@@ -116,6 +116,8 @@ def _get(target: Any, context: Context, *, where: str) -> Any:
 def _join(argument: Any, context: Context, *, where: str) -> str:
     _check_arguments(argument, required=("Values",), allowed=("On", "Values"), where=where)
     values = resolve(argument["Values"], context, where=f"{where}.Std:Join.Values")
+    if not isinstance(values, list):
+        raise InputError(f"{where}.Std:Join.Values: expected a list, got {type(values).__name__}")
     return str(argument.get("On", "")).join(as_text(value, where=where) for value in values)
 
 

@@ -1,10 +1,13 @@
 """A pipeline definition as frozen records: parameters, and steps with their place in branches."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sashiko.definition.shapes import check_depth, check_keys, list_of, text_of
 from sashiko.errors import InputError
+from sashiko.problems import shortened
 
 JOB_TYPES = ("Processing", "Training")
 STEP_TYPES = (*JOB_TYPES, "Condition", "Fail")
@@ -104,17 +107,18 @@ def parse_definition(value: Any) -> Definition:
         InputError: for a key, step type or parameter type that we don't know, a missing key, or a
             name that is used twice; the message names the step and the path.
     """
-    _check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
+    check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
+    check_depth(value)
     if value.get("MlflowConfig") is not None:
         raise InputError("definition, MlflowConfig: not supported; pass a tracking URI instead")
     experiment = value.get("PipelineExperimentConfig")
     if experiment is not None:
         keys = ("ExperimentName", "TrialName")
         where = "definition, PipelineExperimentConfig"
-        _check_keys(experiment, allowed=keys, required=keys, where=where)
+        check_keys(experiment, allowed=keys, required=keys, where=where)
     parameters = tuple(
         _parameter(item, where=f"definition, Parameters[{index}]")
-        for index, item in enumerate(value.get("Parameters") or ())
+        for index, item in enumerate(list_of(value, "Parameters", where="definition"))
     )
     steps = tuple(_steps(value["Steps"], where="definition, Steps", within=()))
     _check_unique([item.name for item in parameters], what="parameter")
@@ -124,15 +128,15 @@ def parse_definition(value: Any) -> Definition:
 
 def _parameter(value: Any, *, where: str) -> Parameter:
     allowed = ("Name", "Type", "DefaultValue", "EnumValues")
-    _check_keys(value, allowed=allowed, required=("Name", "Type"), where=where)
-    _check_name(value["Name"], where=where)
+    check_keys(value, allowed=allowed, required=("Name", "Type"), where=where)
+    text_of(value["Name"], where=f"{where}, Name")
     if value["Type"] not in PARAMETER_TYPES:
         raise _unknown(where, "Type", value["Type"], PARAMETER_TYPES)
     return Parameter(
         name=value["Name"],
         type=value["Type"],
         default=value.get("DefaultValue"),
-        allowed=tuple(value.get("EnumValues") or ()),
+        allowed=tuple(list_of(value, "EnumValues", where=where)),
     )
 
 
@@ -141,8 +145,8 @@ def _steps(values: Any, *, where: str, within: tuple[Branch, ...]) -> Iterator[S
         raise InputError(f"{where}: expected a list of steps")
     for index, value in enumerate(values):
         place = f"{where}[{index}]"
-        _check_keys(value, allowed=_STEP_KEYS, required=("Name", "Type"), where=place)
-        _check_name(value["Name"], where=place)
+        check_keys(value, allowed=_STEP_KEYS, required=("Name", "Type"), where=place)
+        text_of(value["Name"], where=f"{place}, Name")
         yield from _step(value, where=place, within=within)
 
 
@@ -158,27 +162,27 @@ def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -
     branches: list[tuple[str, bool, Any]] = []
     if value["Type"] == "Condition":
         allowed = ("Conditions", "IfSteps", "ElseSteps")
-        _check_keys(arguments, allowed=allowed, required=allowed[:1], where=f"{where}, Arguments")
+        check_keys(arguments, allowed=allowed, required=allowed[:1], where=f"{where}, Arguments")
         branches = [
             ("IfSteps", True, arguments.pop("IfSteps", [])),
             ("ElseSteps", False, arguments.pop("ElseSteps", [])),
         ]
     if value["Type"] == "Fail":
-        _check_keys(arguments, allowed=("ErrorMessage",), required=(), where=f"{where}, Arguments")
+        check_keys(arguments, allowed=("ErrorMessage",), required=(), where=f"{where}, Arguments")
     cache = value.get("CacheConfig") or {}
-    _check_keys(
+    check_keys(
         cache, allowed=("Enabled", "ExpireAfter"), required=(), where=f"{where}, CacheConfig"
     )
     yield Step(
         name=name,
         type=value["Type"],
         arguments=arguments,
-        depends_on=_depends_on(value.get("DependsOn") or (), where=where),
+        depends_on=_depends_on(list_of(value, "DependsOn", where=where), where=where),
         cached=cache.get("Enabled", False) is True,
-        expires=cache.get("ExpireAfter") or "",
+        expires=text_of(cache.get("ExpireAfter") or "", where=f"{where}, CacheConfig.ExpireAfter"),
         property_files=tuple(
             _property_file(item, where=f"{where}, PropertyFiles[{index}]")
-            for index, item in enumerate(value.get("PropertyFiles") or ())
+            for index, item in enumerate(list_of(value, "PropertyFiles", where=where))
         ),
         retry_policies=value.get("RetryPolicies") or [],
         within=within,
@@ -190,8 +194,9 @@ def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -
 
 def _property_file(value: Any, *, where: str) -> PropertyFile:
     keys = ("PropertyFileName", "OutputName", "FilePath")
-    _check_keys(value, allowed=keys, required=keys, where=where)
-    return PropertyFile(name=value[keys[0]], output=value[keys[1]], path=value[keys[2]])
+    check_keys(value, allowed=keys, required=keys, where=where)
+    name, output, path = (text_of(value[key], where=f"{where}.{key}") for key in keys)
+    return PropertyFile(name=name, output=output, path=path)
 
 
 def _depends_on(values: Sequence[Any], *, where: str) -> tuple[str, ...]:
@@ -199,34 +204,20 @@ def _depends_on(values: Sequence[Any], *, where: str) -> tuple[str, ...]:
         if not isinstance(value, str):
             raise InputError(
                 f"{where}, DependsOn[{index}]: only a step's name is supported, "
-                f"which waits for its success; got {value!r}"
+                f"which waits for its success; got {shortened(repr(value))}"
             )
     return tuple(values)
 
 
-def _check_name(value: Any, *, where: str) -> None:
-    if not isinstance(value, str):
-        raise InputError(f"{where}, Name: expected a string, got {value!r}")
-
-
-def _check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], where: str) -> None:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{where}: expected an object, got {type(value).__name__}")
-    for key in value:
-        if key not in allowed:
-            raise InputError(f"{where}: unknown key `{key}`; known: {', '.join(allowed)}")
-    for key in required:
-        if key not in value:
-            raise InputError(f"{where}: key `{key}` is missing")
-
-
 def _check_unique(names: Sequence[str], *, what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise InputError(
                 f"definition, {what.title()}s: two {what}s are named `{name}`; rename one"
             )
 
 
 def _unknown(where: str, key: str, value: Any, known: Sequence[str]) -> InputError:
-    return InputError(f"{where}: unknown {key} `{value}`; known: {', '.join(known)}")
+    return InputError(
+        f"{where}: unknown {key} `{shortened(str(value))}`; known: {', '.join(known)}"
+    )

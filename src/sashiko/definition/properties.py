@@ -8,7 +8,7 @@ from sashiko.errors import InputError
 
 # Describe calls list these by position; a pipeline refers to them by name.
 _NAMES_OF_ITEMS = ("OutputName", "InputName", "ChannelName")
-_TOKEN = re.compile(r"\.?([^.\[\]'\"]+)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_TOKEN = re.compile(r"\.?([^.\[\]'\"]+)|\[(\d{1,9})\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
 _JOB_NAME_LENGTH = 63
 
 

@@ -9,6 +9,7 @@ import text
 CONTENT_TYPE = "application/json"
 # SageMaker closes an invocation after 60 s; this many rows take about 10 s on two cores.
 MAX_ROWS = 1000
+_SHOWN = 100  # letters of what the caller sent, in a reason
 
 Value = str | int | float | bool | None
 Inputs = Sequence[str | Mapping[str, Value]]
@@ -51,7 +52,7 @@ def parse_request(body: str | bytes, content_type: str | None) -> Inputs:
         BadRequestError: for another content type, for what is not JSON, or for another shape.
     """
     if (content_type or "").split(";")[0].strip().lower() != CONTENT_TYPE:
-        raise BadRequestError(f"content type {content_type}: expected {CONTENT_TYPE}")
+        raise BadRequestError(f"content type {_shown(content_type)}: expected {CONTENT_TYPE}")
     try:
         value = json.loads(body)
     except ValueError as error:
@@ -96,7 +97,7 @@ def format_response(predictions: Sequence[Prediction], accept: str | None) -> st
     """
     wanted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     if not {CONTENT_TYPE, "application/*", "*/*"}.intersection(wanted):
-        raise BadRequestError(f"accept {accept}: only {CONTENT_TYPE} is offered")
+        raise BadRequestError(f"accept {_shown(accept)}: only {CONTENT_TYPE} is offered")
     return json.dumps([{"label": item.label, "score": item.score} for item in predictions])
 
 
@@ -108,7 +109,9 @@ def _as_text(
     else:
         unknown = sorted(set(item) - set(columns))
         if unknown:
-            raise ValueError(f"unknown column `{unknown[0]}`; allowed: {', '.join(columns)}")
+            raise ValueError(
+                f"unknown column `{_shown(unknown[0])}`; allowed: {', '.join(columns)}"
+            )
         for name, value in item.items():
             if isinstance(value, (list, dict)):
                 raise ValueError(f"column `{name}` must be a text, a number, true, false or null")
@@ -120,3 +123,8 @@ def _as_text(
     except UnicodeEncodeError as error:
         raise ValueError("the text holds half of a UTF-16 surrogate pair") from error
     return result
+
+
+def _shown(text: str | None) -> str:
+    """Returns what a reason shows of what the caller sent: not all of it, and what UTF-8 has."""
+    return str(text)[:_SHOWN].encode(errors="replace").decode()

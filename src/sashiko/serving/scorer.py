@@ -11,6 +11,9 @@ from payload import BadRequestError
 from tokenizers import Tokenizer
 
 Tokens = Sequence[int]
+# The tokenizer takes 300 bytes a letter and more than a second a million of them, whatever it then
+# keeps, so no text of a megabyte may reach it, and not all texts of a request at once.
+MAX_LETTERS = 100_000
 
 
 class Scorer:
@@ -38,22 +41,32 @@ class Scorer:
         Rows are scored in the order of their lengths, so that most need little padding.
 
         Raises:
-            BadRequestError: if a text has more tokens than the longest bucket.
+            BadRequestError: if a text has more than `MAX_LETTERS`, or more tokens than the longest
+                bucket, and texts are not to be cut.
         """
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        for position, row in enumerate(rows):
-            if len(row) > self._bundle.max_length:
-                raise BadRequestError(
-                    f"the text has {len(row)} tokens, at most {self._bundle.max_length} are "
-                    "allowed: shorten it",
-                    position,
-                )
+        rows = list(self._tokenised(texts))
         results = [0.0] * len(rows)
         for bucket, positions in plan([len(row) for row in rows], self._bundle.buckets):
             found = self.run(bucket, [rows[position] for position in positions])
             for position, score in zip(positions, found, strict=True):
                 results[position] = float(score)
         return results
+
+    def _tokenised(self, texts: Sequence[str]) -> Iterator[Tokens]:
+        """Yields each text's tokens; the first text that is too long ends it."""
+        position = 0
+        for several in slices(texts):
+            # A text over the limit stands alone in its slice.
+            if len(several[0]) > MAX_LETTERS and not self._bundle.truncate:
+                raise _too_long(f"{len(several[0]):,} letters", f"{MAX_LETTERS:,}", position)
+            cut = [text[:MAX_LETTERS] for text in several]
+            for encoding in self._tokenizer.encode_batch(cut):
+                tokens: Tokens = encoding.ids
+                if len(tokens) > self._bundle.max_length:
+                    most = str(self._bundle.max_length)
+                    raise _too_long(f"{len(tokens)} tokens", most, position)
+                yield tokens
+                position += 1
 
     def run(self, bucket: Bucket, rows: Sequence[Tokens]) -> NDArray[np.float32]:
         """Runs one bucket.
@@ -71,6 +84,23 @@ class Scorer:
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
         return self._backend.run(bucket, ids, mask)[: len(rows)]
+
+
+def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yields texts one after the other, so many at a time as have `MAX_LETTERS` or are one."""
+    start = letters = 0
+    for end, text in enumerate(texts):
+        if end > start and letters + len(text) > MAX_LETTERS:
+            yield texts[start:end]
+            start, letters = end, 0
+        letters += len(text)
+    if texts:
+        yield texts[start:]
+
+
+def _too_long(found: str, most: str, position: int) -> BadRequestError:
+    reason = f"the text has {found}, at most {most} are allowed: shorten it"
+    return BadRequestError(reason, position)
 
 
 def plan(

@@ -65,3 +65,27 @@ def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path) -> 
     folder = tmp_path / "artifact"
     model = opened(folder)
     assert model.scores(["bad " * 9]) == pytest.approx([expected_score("bad " * 6)], abs=1e-6)
+
+
+@given(st.lists(st.integers(0, 250_000), max_size=30))
+def test_texts_reach_the_tokenizer_in_order_and_few_letters_at_a_time(lengths) -> None:
+    texts = ["x" * length for length in lengths]
+    several = list(scorer.slices(texts))
+    assert [text for slice_ in several for text in slice_] == texts
+    assert all(len(one) == 1 or sum(map(len, one)) <= scorer.MAX_LETTERS for one in several)
+
+
+def test_a_text_of_a_megabyte_is_refused_before_it_is_read(folder) -> None:
+    long = "x" * (scorer.MAX_LETTERS + 1)
+    with pytest.raises(payload.BadRequestError, match="100,001 letters, at most 100,000") as caught:
+        opened(folder).scores(["bad", long])
+    assert caught.value.position == 1
+    # One word, however long, is one token.
+    assert opened(folder).scores([long[:-1]]) == pytest.approx([0.5])
+    assert opened(folder).scores([]) == []
+
+
+def test_where_texts_are_cut_a_megabyte_is_cut_too(tmp_path) -> None:
+    build_artifact(tmp_path, truncate=True)
+    model = opened(tmp_path / "artifact")
+    assert model.scores(["bad " * 300_000]) == model.scores(["bad " * 6])
