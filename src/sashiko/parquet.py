@@ -38,7 +38,7 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.S
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as handle:
             temporary = handle.name
             with pq.ParquetWriter(handle, plain, compression="zstd", version="2.6") as writer:
-                for group in _row_groups(batches, plain):
+                for group in regroup(batches, plain, rows=ROW_GROUP_ROWS):
                     writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
                     rows += group.num_rows
             handle.flush()
@@ -94,17 +94,22 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Cuts a stream of batches into tables of `ROW_GROUP_ROWS` rows and a shorter last one."""
+def regroup(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, rows: int
+) -> Iterator[pa.Table]:
+    """Cuts a stream of batches into tables of `rows` rows and a shorter last one.
+
+    Memory holds one of them; their bytes do not depend on how the stream came.
+    """
     waiting: list[pa.RecordBatch] = []
-    rows = 0
+    count = 0
     for batch in batches:
         waiting.append(batch.replace_schema_metadata(None))
-        rows += batch.num_rows
-        while rows >= ROW_GROUP_ROWS:
+        count += batch.num_rows
+        while count >= rows:
             table = pa.Table.from_batches(waiting, schema=schema)
-            yield table.slice(0, ROW_GROUP_ROWS)
-            waiting = table.slice(ROW_GROUP_ROWS).to_batches()
-            rows -= ROW_GROUP_ROWS
-    if rows:
+            yield table.slice(0, rows)
+            waiting = table.slice(rows).to_batches()
+            count -= rows
+    if count:
         yield pa.Table.from_batches(waiting, schema=schema)

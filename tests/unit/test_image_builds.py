@@ -112,8 +112,8 @@ def test_the_toolkit_that_drives_the_handler_in_tests_is_the_serving_images():
 
 # --- the steps' imports ---------------------------------------------------------------------------
 
-# The local lake's engine; and the SDK of MLflow's App, a plugin that mlflow finds by itself.
-ONLY_LOCALLY, PLUGINS = {"duckdb"}, {"sagemaker-mlflow"}
+# The SDK of MLflow's App, a plugin that mlflow finds by itself.
+PLUGINS = {"sagemaker-mlflow"}
 READ_BY_TORCH = {"onnx"}
 BUILD, FROM_THE_BASE, WITH_BOTO3 = {"setuptools"}, {"torch"}, {"botocore"}
 
@@ -165,7 +165,7 @@ def what_the_steps_import():
 def test_the_job_image_has_what_the_steps_import_and_no_more():
     lines = (ROOT / "requirements/job.in").read_text().splitlines()
     wanted = {re.split("[=<>]", line)[0] for line in lines if line[:1].isalpha()}
-    elsewhere = ONLY_LOCALLY | FROM_THE_BASE | WITH_BOTO3
+    elsewhere = FROM_THE_BASE | WITH_BOTO3
     needed = [names for names in what_the_steps_import() if not names & elsewhere]
     assert [names for names in needed if not names & wanted] == []
     assert wanted - PLUGINS - BUILD - READ_BY_TORCH - set().union(*needed) == set()

@@ -33,7 +33,9 @@ def test_memory_holds_one_row_group_however_many_rows_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 10)
-    groups = parquet._row_groups(TABLE.to_batches(max_chunksize=4), TABLE.schema)
+    groups = parquet.regroup(
+        TABLE.to_batches(max_chunksize=4), TABLE.schema, rows=parquet.ROW_GROUP_ROWS
+    )
     assert [group.num_rows for group in groups] == [10, 10, 5]
 
 

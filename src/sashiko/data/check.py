@@ -1,10 +1,15 @@
 """`sashiko data check FILE`: a contract's data-quality tests on any file, without a pipeline."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
 from sashiko.contract.checkpoint import run_checks
+from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
-from sashiko.data.ingest import read_table
+from sashiko.contract.table_stream import TableStream
+from sashiko.data.ingest import typed_batches
 from sashiko.files import sha256_file
 from sashiko.gates.verdict import Verdict, decide
 
@@ -27,9 +32,13 @@ def check_file(path: Path, contract: Contract) -> Verdict:
         InputError: if the file cannot become the contract's table: empty, cut off, not UTF-8, a
             column missing or too many, a value of another type.
     """
-    table = read_table(path, contract)
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return (batch.select(list(names)) for batch in typed_batches(path, contract))
+
+    stream = TableStream(schema=arrow_schema(contract, "all"), read=read)
     return decide(
         gate="data-quality",
-        checks=run_checks(table, contract, "all"),
+        checks=run_checks(stream, contract, "all"),
         inputs={"contract": contract.sha256, "data": sha256_file(path)},
     )

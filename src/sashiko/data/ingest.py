@@ -19,20 +19,6 @@ from sashiko.parquet import write_batches
 _SHOWN_CHARACTERS = 60
 
 
-def read_table(path: Path, contract: Contract) -> pa.Table:
-    """Reads a whole CSV or Parquet file as the contract's table.
-
-    Returns:
-        All columns of the contract, in its order, with its Arrow types.
-
-    Raises:
-        InputError: as `typed_batches`.
-    """
-    return pa.Table.from_batches(
-        typed_batches(path, contract), schema=arrow_schema(contract, "all")
-    )
-
-
 def ingest(source: Path, contract: Contract, destination: Path) -> int:
     """Streams a CSV or Parquet file into the contract's table, in memory that does not grow.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, View
+from sashiko.contract.table_stream import parquet_stream
 from sashiko.errors import InputError
 from sashiko.files import sha256_file
 from sashiko.gates.verdict import Verdict, decide, write_verdict
@@ -61,12 +62,10 @@ def validate_snapshot(
     """
     manifest = read_manifest(manifest_folder)
     _belong_together(manifest, contract, view, data_file=data_file)
-    with open_parquet(data_file) as parquet:
-        table = parquet.read()
-    print(f"checking {table.num_rows:,} rows", file=sys.stderr)
+    print(f"checking {manifest.rows:,} rows", file=sys.stderr)
     return decide(
         gate=_GATES[view],
-        checks=run_checks(table, contract, view, docs=docs),
+        checks=run_checks(parquet_stream(data_file), contract, view, docs=docs),
         inputs={
             "contract": contract.sha256,
             "data": manifest.sha256,

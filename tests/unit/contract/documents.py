@@ -2,6 +2,7 @@
 
 import copy
 import datetime as dt
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.table_stream import TableStream
 
 
 def _column(name: str, kind: str, classification: str, **more: Any) -> dict[str, Any]:
@@ -191,3 +193,12 @@ ROWS: dict[str, list[Any]] = {
 def rows(contract: Contract, **changes: list[Any]) -> pa.Table:
     schema = arrow_schema(contract, "all")
     return pa.table({f.name: pa.array((ROWS | changes)[f.name], f.type) for f in schema})
+
+
+def stream_of(table: pa.Table, *, batch_rows: int = 1_000) -> TableStream:
+    """A table as a step reads it from a file, in batches of another size than is judged at once."""
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from table.select(list(names)).to_batches(max_chunksize=batch_rows)
+
+    return TableStream(schema=table.schema, read=read)

@@ -10,19 +10,26 @@ from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.rules import expectations
 from sashiko.gates.verdict import Check
-from tests.unit.contract.documents import column_of, contract_of, document, every_rule, rows
+from tests.unit.contract.documents import (
+    column_of,
+    contract_of,
+    document,
+    every_rule,
+    rows,
+    stream_of,
+)
 
 
 def _checks(bent: dict[str, Any], folder: Path, **changes: list[Any]) -> dict[str, Check]:
     contract = contract_of(bent, folder)
-    return {c.name: c for c in run_checks(rows(contract, **changes), contract, "all")}
+    return {c.name: c for c in run_checks(stream_of(rows(contract, **changes)), contract, "all")}
 
 
 def test_every_row_of_the_rule_table_passes_good_rows(tmp_path: Path) -> None:
     contract = contract_of(every_rule(), tmp_path)
     kinds = {item.kind for item in expectations(contract, "all")}
     assert kinds == {row.kind for row in RULE_TABLE}
-    checks = run_checks(rows(contract), contract, "all")
+    checks = run_checks(stream_of(rows(contract)), contract, "all")
     assert [c.name for c in checks] == [e.name for e in expectations(contract, "all")]
     assert [c for c in checks if not c.passed] == []
 
@@ -97,7 +104,7 @@ def test_a_wrong_type_and_a_foreign_column_are_told(tmp_path: Path) -> None:
     table = rows(contract)
     table = table.set_column(2, "pages", pa.array(["1", "2", "3", "4"]))
     table = table.append_column("shoe_size", pa.array([1, 2, 3, 4]))
-    failed = {c.name: c for c in run_checks(table, contract, "all") if not c.passed}
+    failed = {c.name: c for c in run_checks(stream_of(table), contract, "all") if not c.passed}
     assert failed["pages: type integer"].reason == "found str"
     assert failed["table: exactly the contract's columns"].reason == "unexpected: shoe_size"
 
@@ -106,7 +113,7 @@ def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path: P
     contract = contract_of(document(), tmp_path)
     failed = [
         c
-        for c in run_checks(rows(contract).drop_columns(["title"]), contract, "all")
+        for c in run_checks(stream_of(rows(contract).drop_columns(["title"])), contract, "all")
         if not c.passed
     ]
     names = [check.name for check in failed]
@@ -116,7 +123,7 @@ def test_an_expectation_that_cannot_run_is_a_failure_of_its_own_name(tmp_path: P
 
 def test_data_docs_show_the_rules_and_lie_in_their_folder(tmp_path: Path) -> None:
     contract = contract_of(document(), tmp_path)
-    run_checks(rows(contract), contract, "all", docs=tmp_path / "docs")
+    run_checks(stream_of(rows(contract)), contract, "all", docs=tmp_path / "docs")
     pages = list((tmp_path / "docs").rglob("*.html"))
     assert tmp_path / "docs" / "index.html" in pages
     assert any(re.search("loan_id", page.read_text()) for page in pages)

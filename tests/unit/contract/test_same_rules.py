@@ -11,7 +11,7 @@ from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.dqdl import dqdl_ruleset
 from sashiko.contract.model import Contract
 from sashiko.contract.rules import expectations
-from tests.unit.contract.documents import contract_of, document, every_rule, rows
+from tests.unit.contract.documents import contract_of, document, every_rule, rows, stream_of
 from tests.unit.contract.dqdl_evaluator import evaluate
 from tests.unit.contract.dqdl_parser import UnknownDqdlError
 from tests.unit.contract.rule_cases import tables
@@ -35,7 +35,7 @@ def _seen(contract: Contract, good: pa.Table) -> Seen:
 
 
 def _great_expectations(contract: Contract, table: pa.Table) -> dict[str, bool]:
-    checks = run_checks(table, contract, "all")
+    checks = run_checks(stream_of(table), contract, "all")
     names = [item.name for item in expectations(contract, "all")]
     return {name: check.passed for name, check in zip(names, checks, strict=True)}
 

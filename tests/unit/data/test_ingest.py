@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
-from sashiko.data.ingest import ingest, read_table
+from sashiko.data.ingest import ingest, typed_batches
 from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, rows, table_of
 
@@ -30,6 +30,12 @@ def _contract(folder: Path, **ingest_rules: Any) -> Contract:
     if row_number := ingest_rules.get("row_number"):
         column_of(bent, row_number)["logicalType"] = "integer"
     return contract_of(bent, folder)
+
+
+def read_table(path: Path, contract: Contract) -> pa.Table:
+    return pa.Table.from_batches(
+        typed_batches(path, contract), schema=arrow_schema(contract, "all")
+    )
 
 
 def test_csv_becomes_the_contracts_typed_table(tmp_path: Path):

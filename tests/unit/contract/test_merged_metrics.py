@@ -1,0 +1,139 @@
+"""Batch by batch is judged what plain Great Expectations says of the whole table."""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from benchmarks import data_quality
+from sashiko.contract import checkpoint, repeats
+from sashiko.contract.model import Contract
+from sashiko.contract.rule_table import RULE_TABLE
+from sashiko.contract.rules import expectations
+from sashiko.contract.table_stream import TableStream
+from sashiko.errors import InputError
+from tests.unit.contract.documents import contract_of, document, every_rule, rows, stream_of
+
+DAYS = [dt.datetime(2025, 3, day, 12, tzinfo=dt.UTC) for day in (1, 8, 9, 20)]
+CELLS: dict[str, list[Any]] = {
+    "loan_id": ["a", "b", "c", "d", "e", "f", None],
+    "lent_at": [*DAYS, None],
+    "pages": [0, 100, 200, 400, 2**60, 2**60 + 1, None],
+    "price": [0.0, -0.0, 1.25, 9.5, 99.5, float("nan"), None],
+    "title": ["Emma", "Dune", "?", "lower case title", "", None],
+    "reader": ["b@x.org", "a", "A\nb@x.org", None],
+    "age": ["young", "old", "ancient", None],
+    "late": ["yes", "no", None],
+    "due": [dt.date(2025, 3, 1), dt.date(2025, 4, 1), None],
+}
+LINES = st.lists(st.tuples(*(st.sampled_from(cells) for cells in CELLS.values())), max_size=30)
+
+
+@pytest.fixture(scope="module")
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    return contract_of(every_rule(), tmp_path_factory.mktemp("every"))
+
+
+def _results(found: Sequence[Any]) -> list[str]:
+    """What Great Expectations says of each expectation, whatever the types of its numbers."""
+    return [
+        json.dumps(
+            [item.expectation_config.meta["name"], item.success, item.to_json_dict()["result"]]
+        )
+        for item in found
+    ]
+
+
+@given(lines=LINES, batch=st.integers(1, 7), read=st.integers(1, 5))
+@example(lines=[], batch=3, read=1)
+@example(lines=[(None,) * len(CELLS)] * 5, batch=2, read=2)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_table_in_any_batches_gives_the_results_of_the_whole(
+    lines: list[tuple[Any, ...]], batch: int, read: int, contract: Contract
+) -> None:
+    columns = dict(zip(CELLS, zip(*lines, strict=True), strict=True)) if lines else {}
+    table = rows(contract, **{name: list(columns.get(name, ())) for name in CELLS})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "BATCH_ROWS", batch)
+        for module in (checkpoint, data_quality):
+            patch.setattr(module, "to_check", lambda _, result: result)
+        merged = checkpoint.run_checks(stream_of(table, batch_rows=read), contract, "all")
+        whole = data_quality.plain_checks(checkpoint._frame(table), contract)
+    assert _results(merged) == _results(whole)
+
+
+def test_no_more_than_a_batch_is_in_pandas_at_once(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    frame = checkpoint._frame
+
+    def spy(table: pa.Table) -> Any:
+        sizes.append(table.num_rows)
+        return frame(table)
+
+    monkeypatch.setattr(checkpoint, "BATCH_ROWS", 30)
+    monkeypatch.setattr(checkpoint, "_frame", spy)
+    table = pa.concat_tables([rows(contract)] * 20)
+    checks = checkpoint.run_checks(stream_of(table), contract, "all")
+    assert max(sizes) == 30
+    (unique,) = (check for check in checks if check.name == "loan_id: unique")
+    assert unique.reason == "80 of 80 rows fail, such as 'b', 'a', 'd'"
+
+
+def test_a_rule_that_no_merge_is_known_for_is_an_error_and_not_judged_by_the_last_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "expect_column_mean_to_be_between"
+    bent = [
+        row.__class__(row.rule, row.says, other, lambda _: {"min_value": 0}, row.advice)
+        if row.rule == "minimum"
+        else row
+        for row in RULE_TABLE
+    ]
+    monkeypatch.setattr("sashiko.contract.rules.RULE_TABLE", bent)
+    small = contract_of(document(), tmp_path)
+    assert other in {item.kind for item in expectations(small, "all")}
+    with pytest.raises(NotImplementedError, match=r"merge the metric column\.mean of two batches"):
+        checkpoint.run_checks(stream_of(rows(small)), small, "all")
+
+
+def _column(kind: pa.DataType, *values: Any) -> TableStream:
+    return stream_of(pa.table({"x": pa.array(values, kind)}), batch_rows=2)
+
+
+def test_values_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "_HASH", "length")
+    stream = _column(pa.string(), "ab", "cd", None, "ef", "cd", "g", "hi")
+    found = repeats.find_repeats(stream, ["x"], examples=20)
+    assert (found.filled, found.distinct, found.rows) == (6, 5, 2)
+    assert (found.first["x"].to_pylist(), found.positions) == (["cd", "cd"], (1, 4))
+
+
+def test_what_repeats_far_apart_is_found_and_the_first_are_shown() -> None:
+    stream = _column(pa.int64(), *range(500), 7, None, 3, 3)
+    found = repeats.find_repeats(stream, ["x"], examples=3)
+    assert (found.filled, found.distinct, found.rows) == (503, 500, 5)
+    assert (found.first["x"].to_pylist(), found.positions) == ([3, 7, 7], (3, 7, 500))
+
+
+def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A validator makes a failed expectation of any exception: the gate would close for nothing."""
+    monkeypatch.setattr(repeats, "_MEMORY", "1MB")
+    keys = [f"a key that is long enough to need room {number}" for number in range(50_000)]
+    table = pa.concat_tables([rows(contract)] * (len(keys) // 4))
+    table = table.set_column(0, "loan_id", pa.array(keys))
+    with pytest.raises(
+        InputError, match=r"look for repeated values in .*: Out of Memory.*; free some"
+    ):
+        checkpoint.run_checks(stream_of(table), contract, "all")
