@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from sashiko.errors import InputError
+from sashiko.inspection import refuse_pickles
 
 JSON = "application/json"
 _ROWS_PER_REQUEST = 1000
@@ -136,12 +137,13 @@ def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> I
         on_cpu: score an artifact for an accelerator by the model that it was compiled from.
 
     Raises:
-        InputError: if the archive is missing, damaged, or no artifact of this project, or if it is
-            compiled for another machine than this one.
+        InputError: if the archive is missing, damaged, no artifact of this project or holds a
+            pickle, or if it is compiled for another machine than this one.
     """
     with tempfile.TemporaryDirectory(prefix="sashiko-artifact-") as name:
         folder = Path(name)
         unpack(archive, folder)
+        refuse_pickles(folder, archive=archive)
         if not (folder / "code" / f"{_ENTRY}.py").is_file():
             raise InputError(f"{archive} holds no code/{_ENTRY}.py: it is no artifact of Compile")
         environment = {_THRESHOLD: repr(threshold), _ON_CPU: "1" if on_cpu else "0"}

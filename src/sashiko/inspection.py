@@ -1,7 +1,7 @@
 """What an artifact must not hold: a pickle, or a file that Compile did not write.
 
 Loading a pickle runs whatever code it names, so weights are stored as ONNX or safetensors alone.
-No file is loaded here: a tar's members are read as bytes.
+No file is loaded here: all are read as bytes.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sashiko.errors import InputError
+from sashiko.files import walk_files
 
 _CHUNK_BYTES = 1 << 20
 _SUFFIXES = frozenset({".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
@@ -50,6 +51,21 @@ def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:
                 f"{archive}: {name} {_difference(name, found, expected)}; it was changed after "
                 "Compile: run the pipeline again"
             )
+
+
+def refuse_pickles(folder: Path, *, archive: Path) -> None:
+    """Holds that an unpacked artifact has no pickle in it, whatever its files are called.
+
+    Args:
+        folder: where it lies.
+        archive: what it was unpacked from, for the message.
+
+    Raises:
+        InputError: naming the file.
+    """
+    for path in walk_files(folder):
+        with path.open("rb") as content:
+            _refuse_pickle(content, path.relative_to(folder).as_posix(), archive)
 
 
 def _difference(name: str, found: Mapping[str, str], expected: Mapping[str, str]) -> str:

@@ -73,7 +73,7 @@ def fetch_data(data: DataSection, *, cache: Path) -> Path:
         if isinstance(source, FileSource):
             return _checked(Path(source.path), data.sha256)
         if isinstance(source, GeneratorSource):
-            return _checked(_generated(source, cache), data.sha256)
+            return _generated(source, data.sha256, cache)
         return _downloaded(source, data.sha256 or "", cache)
 
     kept = list(walk_files(_kept_in(cache, data.sha256))) if data.sha256 else []
@@ -153,16 +153,27 @@ def _downloaded(source: Download, digest: str, cache: Path) -> Path:
     return folder / name
 
 
-def _generated(source: GeneratorSource, cache: Path) -> Path:
+def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path:
     """Generates the rows unless they are there; another seed, or other code, makes another file."""
     order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
     wanted = source.model_dump(mode="json") | {"code": code_digest()}
     path = cache / "generated" / f"{sha256_bytes(canonical_json(wanted))[:16]}.parquet"
     record = path.with_suffix(".sha256")
-    if path.is_file() and record.is_file():
-        if record.read_text() == sha256_file(path):
-            return path
-        print(f"data: {path} does not hold what was generated: made again", file=sys.stderr)
-    write_rows(path, generator=source.generator, order=order)
-    write_bytes(record, sha256_file(path).encode())
-    return path
+    if not _is_as_written(path, record):
+        write_rows(path, generator=source.generator, order=order)
+        write_bytes(record, sha256_file(path).encode())
+    try:
+        return _checked(path, digest)
+    except SourceUnavailable:
+        path.unlink(missing_ok=True)
+        record.unlink()
+        raise
+
+
+def _is_as_written(path: Path, record: Path) -> bool:
+    if not (path.is_file() and record.is_file()):
+        return False
+    if record.read_text() == sha256_file(path):
+        return True
+    print(f"data: {path} does not hold what was generated: made again", file=sys.stderr)
+    return False

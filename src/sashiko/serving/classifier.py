@@ -1,5 +1,6 @@
 """A fine-tuned classifier of Hugging Face, as Compile exports it and as it runs by itself."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
 from transformers.utils.logging import disable_progress_bar
+
+_WEIGHTS = ".safetensors"
 
 
 class CompileError(Exception):
@@ -39,17 +43,25 @@ def load_classifier(folder: Path) -> PositiveProbability:
     """Loads a Hugging Face folder in float32 with attention written out as plain operators.
 
     Raises:
-        CompileError: if weights are missing (they would be random) or there are not two labels.
+        CompileError: if loading it could run code, the weights cannot be read or some are missing
+            (they would be random), or there are not two labels.
     """
+    refuse_code(folder)
     disable_progress_bar()
-    with quiet():
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            attn_implementation="eager",
-            local_files_only=True,
-            output_loading_info=True,
-            use_safetensors=True,
-        )
+    try:
+        with quiet():
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                attn_implementation="eager",
+                local_files_only=True,
+                output_loading_info=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+            )
+    except (OSError, SafetensorError) as error:
+        raise CompileError(
+            f"the model cannot be loaded: {error}; give the output of Train"
+        ) from error
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise CompileError(f"model.safetensors lacks {missing}: give the output of Train")
@@ -57,6 +69,37 @@ def load_classifier(folder: Path) -> PositiveProbability:
         raise CompileError(f"the model has {model.config.num_labels} labels, expected 2")
     # Not by an argument of from_pretrained: its name differs between the images' transformers.
     return PositiveProbability(model.float()).eval()
+
+
+def refuse_code(folder: Path) -> None:
+    """Refuses a Hugging Face folder that names code to run, or weights that could be code.
+
+    `transformers` would pass over both where it can, and then load another model than was meant.
+
+    Raises:
+        CompileError: naming the file and what is wrong with it.
+    """
+    for file in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CompileError(f"{file} is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            continue
+        if content.get("auto_map"):
+            raise CompileError(
+                f"{file} names code of its own (auto_map): code that comes with a model is never "
+                "run; choose a model whose architecture transformers has"
+            )
+        if file.name.endswith(".index.json"):
+            for name in content.get("weight_map", {}).values():
+                if Path(name).name != name or not name.endswith(_WEIGHTS):
+                    raise CompileError(f"{file} names {name}: expected {_WEIGHTS} files beside it")
+    if not any(folder.glob(f"*{_WEIGHTS}")):
+        raise CompileError(
+            f"{folder} has no {_WEIGHTS} file: pickled weights can run code and are refused; "
+            "convert them to safetensors or choose another model"
+        )
 
 
 def check_lengths(model: PositiveProbability, sequence_lengths: Sequence[int]) -> None:

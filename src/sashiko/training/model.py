@@ -22,8 +22,9 @@ def load_tokenizer(folder: Path) -> Any:
     """Loads the folder's fast tokenizer; nothing is looked up elsewhere.
 
     Raises:
-        InputError: if the folder has no `tokenizer.json`.
+        InputError: if the folder has no `tokenizer.json`, or names code to run.
     """
+    _refuse_code(folder)
     if not (folder / "tokenizer.json").is_file():
         raise InputError(
             f"{folder} has no tokenizer.json: the recipe's model needs a fast tokenizer"
@@ -48,15 +49,12 @@ def load_classifier(
         A `PreTrainedModel` for sequence classification; its head is drawn from torch's generator.
 
     Raises:
-        InputError: if the folder has pickled weights only, the weights do not fit the
+        InputError: if loading could run code, the weights cannot be read or do not fit the
             configuration, or a hyperparameter does not fit the model.
     """
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(
-            f"{folder} has no .safetensors file: pickled weights can run code and are refused; "
-            "convert them to safetensors or choose another model"
-        )
+    _refuse_code(folder)
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
@@ -74,16 +72,19 @@ def load_classifier(
     for name in _DROPOUTS:
         if hasattr(config, name):
             setattr(config, name, hyperparameters.dropout)
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        config=config,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=torch.float32,
-        attn_implementation=attention,
-        output_loading_info=True,
-    )
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            output_loading_info=True,
+        )
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{folder}: the weights cannot be read: {error}") from error
     _check_pretrained(model, set(report["missing_keys"]), folder)
     freeze(model, layers=hyperparameters.frozen_layers)
     return model
@@ -139,6 +140,15 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _refuse_code(folder: Path) -> None:
+    from sashiko.serving.classifier import CompileError, refuse_code  # imports torch
+
+    try:
+        refuse_code(folder)
+    except CompileError as error:
+        raise InputError(str(error)) from error
 
 
 def _check_pretrained(model: Any, missing: set[str], folder: Path) -> None:

@@ -11,7 +11,11 @@ FILES = sorted(SERVING.glob("*.py"))
 IN_THE_IMAGE = {"numpy", "tokenizers"}
 # What a target needs beside it is in its own image alone, and imported there alone.
 OF_A_TARGET = {
-    "classifier.py": {"torch", "transformers"},
+    "classifier.py": {
+        "safetensors",
+        "torch",
+        "transformers",
+    },  # safetensors comes with transformers
     "eager_backend.py": {"torch"},
     "neuron_backend.py": {"torch", "torch_neuronx"},
     "onnx_backend.py": {"onnxruntime"},
