@@ -27,7 +27,7 @@ REPORT := cdk.out/security-report/$(ENV)
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 
 .PHONY: help setup run test test-slow test-infra test-deploy check format ui serve report clean notebook golden lock docs
-.PHONY: synth security-report diff deploy destroy bootstrap
+.PHONY: sbom audit synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -95,6 +95,12 @@ security-report: $(BIN)/.infra $(VENV)-security/.done node_modules/.done ## what
 	@rm -rf $(REPORT)
 	@$(CDK) synth -q -c env=$(ENV) -c security-report=true --output $(REPORT) >&2 || test -f $(REPORT)/validation-report.json
 	@$(BIN)/python -m infra.security_report $(REPORT) --checkov $(VENV)-security/bin/checkov
+
+sbom: $(BIN)/.dev ## write build/sbom.cdx.json: what is installed and downloaded, with hashes and licences (CycloneDX)
+	@$(BIN)/python -m supply.sbom $(ARGS)
+
+audit: $(BIN)/.run ## ask OSV what is known against the packages of every lock; says so where it could not run
+	@$(BIN)/python -m supply.audit $(ARGS)
 
 diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is deployed (ENV=prod)
 	@$(CDK) diff -c env=$(ENV) $(ARGS)
