@@ -121,6 +121,9 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging requirements/serving-cpu.in -o requirements/serving-cpu.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
+	for peer in metaflow zenml; do \
+	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
+	done
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
 clean: ## forget every run, model, download and cached result (.sashiko)
@@ -176,6 +179,13 @@ $(VENV)-security/.done: requirements/security.txt $(BIN)/.uv
 	@echo "installing requirements/security.txt" >&2
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)-security
 	@$(UV) pip install -q --python $(VENV)-security/bin/python --require-hashes --no-deps -r requirements/security.txt
+	@touch $@
+
+# Whom `benchmarks.orchestration` compares the runner with, each in an environment of its own.
+$(VENV)-metaflow/.done $(VENV)-zenml/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt $(BIN)/.uv
+	@echo "installing requirements/benchmarks/$*.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
+	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
 	@touch $@
 
 node_modules/.done: package-lock.json
