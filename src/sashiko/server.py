@@ -1,8 +1,11 @@
 """The local server: SageMaker's two routes, `/ping` and `/invocations`, on 127.0.0.1 only."""
 
+import json
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,23 +14,92 @@ from sashiko.errors import InputError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
 HOST = "127.0.0.1"
 # What SageMaker accepts for a real-time endpoint:
 # https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
 MAX_BODY_BYTES = 6 * 1024 * 1024
+_SHUTDOWN_SECONDS = 15  # 1,000 rows take about 10 s on two cores
 
 
-def build_app(artifact: Artifact) -> "Starlette":
-    """Returns the application; requests are scored one at a time, as by one SageMaker worker."""
+@dataclass(frozen=True)
+class Limits:
+    """What the server takes on before it says 503, and how long it waits for a request.
+
+    Attributes:
+        waiting: requests that are scored or wait for it.
+        held_bytes: of bodies, those still on their way too.
+        connections: open at once.
+        seconds: for a request's headers, and again for its body.
+    """
+
+    waiting: int = 64
+    held_bytes: int = 64 * 1024 * 1024
+    connections: int = 256
+    seconds: float = 10
+
+
+class _Desk:
+    """Counts who waits for the model, and the bytes that they sent."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._waiting = 0
+        self._held = 0
+
+    def refuse_if_full(self) -> None:
+        if self._waiting >= self._limits.waiting:
+            raise _refusal(503, f"{self._waiting} requests wait already: ask again later")
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        self.refuse_if_full()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    @asynccontextmanager
+    async def body(self, request: "Request") -> AsyncIterator[bytes]:
+        """Reads a body of at most `MAX_BODY_BYTES`, whatever its length header says."""
+        import anyio
+
+        body = bytearray()
+        try:
+            with anyio.move_on_after(self._limits.seconds) as reading:
+                async for chunk in request.stream():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > MAX_BODY_BYTES:
+                        reason = f"the body is over {MAX_BODY_BYTES:,} bytes: send fewer rows"
+                        raise _refusal(413, reason)
+                    if self._held > self._limits.held_bytes:
+                        raise _refusal(503, "too many large requests at once: ask again later")
+            if reading.cancelled_caught:
+                reason = f"the body did not come within {self._limits.seconds:g} s"
+                raise _refusal(408, reason)
+            yield bytes(body)
+        finally:
+            self._held -= len(body)
+
+
+def build_app(artifact: Artifact, limits: Limits | None = None) -> "Starlette":
+    """Returns the application; requests are scored one at a time, as by one SageMaker worker.
+
+    Of more than may wait each gets 503, and none is kept; `/ping` is answered whatever waits.
+    """
     import anyio
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
-    from starlette.responses import JSONResponse, Response
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import Response
     from starlette.routing import Route
 
     one_at_a_time = anyio.CapacityLimiter(1)
+    desk = _Desk(limits or Limits())
 
     async def ping(_: "Request") -> Response:
         return Response()
@@ -35,52 +107,78 @@ def build_app(artifact: Artifact) -> "Starlette":
     async def invocations(request: "Request") -> Response:
         content_type = request.headers.get("content-type")
         if (content_type or "").split(";")[0].strip().lower() != JSON:
-            raise HTTPException(415, f"content type {content_type}: expected {JSON}")
-        body = await _read_body(request)
+            raise _refusal(415, f"content type {(content_type or 'none')[:100]}: expected {JSON}")
+        desk.refuse_if_full()
+        async with desk.body(request) as body:
+            with desk.place():
+                async with one_at_a_time:
+                    return await answer(request, body, content_type)
+
+    async def answer(request: "Request", body: bytes, content_type: str | None) -> Response:
+        if await request.is_disconnected():
+            raise ClientDisconnect
 
         def respond() -> str:
             accept = request.headers.get("accept")
             return artifact.respond(body, content_type=content_type, accept=accept)
 
         try:
-            answer = await anyio.to_thread.run_sync(respond, limiter=one_at_a_time)
+            return Response(await anyio.to_thread.run_sync(respond), media_type=JSON)
         except RequestRefusedError as error:
-            raise HTTPException(400, str(error)) from error
-        return Response(answer, media_type=JSON)
+            raise _refusal(400, str(error)) from error
 
     async def refuse(_: "Request", error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise error
-        return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+        return told(error.detail, error.status_code, error.headers)
+
+    async def gone(_: "Request", __: Exception) -> Response:
+        return Response(status_code=400)  # which nobody reads
 
     async def fail(_: "Request", __: Exception) -> Response:
-        return JSONResponse({"error": "internal error: see the server's log"}, 500)
+        return told("internal error: see the server's log", 500)
+
+    def told(error: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+        # In ASCII: a reason may hold what UTF-8 has not.
+        return Response(json.dumps({"error": error}), status, headers, media_type=JSON)
 
     return Starlette(
         routes=[
             Route("/ping", ping, methods=["GET"]),
             Route("/invocations", invocations, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: refuse, Exception: fail},
+        exception_handlers={HTTPException: refuse, ClientDisconnect: gone, Exception: fail},
     )
 
 
-def serve_artifact(archive: Path, *, threshold: float, port: int) -> None:
+def serve_artifact(
+    archive: Path, *, threshold: float, port: int, limits: Limits | None = None
+) -> None:
     """Serves an artifact until Ctrl-C.
 
     Args:
         archive: `model.tar.gz`.
         threshold: the probability at or above which the positive label is given.
         port: on 127.0.0.1; 0 takes a free one.
+        limits: what it takes on at once.
 
     Raises:
         InputError: if the port is taken, or the artifact cannot be loaded.
     """
     import uvicorn
 
+    from sashiko.connections import connection_class
+
+    limits = limits or Limits()
     with _listen(port) as listener, open_artifact(archive, threshold=threshold) as artifact:
         config = uvicorn.Config(
-            build_app(artifact), log_level="warning", access_log=False, lifespan="off"
+            build_app(artifact, limits),
+            http=connection_class(most=limits.connections, seconds=limits.seconds),
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
         print(_ready(listener.getsockname()[1]), file=sys.stderr, flush=True)
         # uvicorn stops in order and then raises the signal again, which some callers ignore.
@@ -89,16 +187,11 @@ def serve_artifact(archive: Path, *, threshold: float, port: int) -> None:
         print("stopped", file=sys.stderr)
 
 
-async def _read_body(request: "Request") -> bytes:
-    """Reads a body of at most `MAX_BODY_BYTES`, whatever its length header says."""
+def _refusal(status: int, reason: str) -> "HTTPException":
     from starlette.exceptions import HTTPException
 
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is over {MAX_BODY_BYTES:,} bytes: send fewer rows")
-    return bytes(body)
+    headers = {408: {"Connection": "close"}, 503: {"Retry-After": "1"}}
+    return HTTPException(status, reason, headers.get(status))
 
 
 def _listen(port: int) -> socket.socket:

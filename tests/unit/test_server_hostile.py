@@ -1,0 +1,235 @@
+"""Clients that are many, slow, large or broken: the local server refuses them and serves on."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from sashiko.server import MAX_BODY_BYTES
+from tests.serving.tiny_artifact import build_artifact
+
+WAITING, CONNECTIONS, HELD = 4, 24, 12_000_000
+# The real server around a model that takes its time.
+PROGRAM = f"""
+import sys, time
+from pathlib import Path
+from sashiko.artifact import Artifact
+from sashiko.server import Limits, serve_artifact
+answer = Artifact.respond
+def respond(*args, **named):
+    time.sleep(float(sys.argv[2]))
+    return answer(*args, **named)
+Artifact.respond = respond
+limits = Limits(waiting={WAITING}, connections={CONNECTIONS}, held_bytes={HELD}, seconds=1)
+serve_artifact(Path(sys.argv[1]), threshold=0.9, port=0, limits=limits)
+"""
+GOOD = json.dumps({"inputs": ["bad x"]}).encode()
+HEADERS = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+LOADED = 12
+
+
+@contextmanager
+def served(archive: Path, *, seconds: float) -> Iterator[tuple[int, int]]:
+    """Runs the server and gives its port and process; what it says on stderr is no traceback."""
+    command = [sys.executable, "-c", PROGRAM, str(archive), str(seconds)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    port = int(process.stderr.readline().split("127.0.0.1:")[1].split()[0])
+    try:
+        yield port, process.pid
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert "Traceback" not in said
+    assert said.endswith("stopped\n")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return build_artifact(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="module")
+def quick(archive):
+    with served(archive, seconds=0) as found:
+        yield found
+
+
+def ask(port: int, body: bytes | None = GOOD, **headers: str) -> tuple[int, bytes, str | None]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    method, path = ("GET", "/ping") if body is None else ("POST", "/invocations")
+    connection.request(method, path, body, {"Content-Type": "application/json"} | headers)
+    response = connection.getresponse()
+    found = response.status, response.read(), response.getheader("Retry-After")
+    connection.close()
+    return found
+
+
+def ask_at_once(port: int, bodies: list[bytes]) -> list[tuple[int, bytes, str | None]]:
+    found: list[tuple[int, bytes, str | None]] = []
+    asking = [
+        threading.Thread(target=lambda body=body: found.append(ask(port, body))) for body in bodies
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert len(found) == len(bodies)
+    return found
+
+
+def opened(port: int, sent: bytes) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", port), timeout=30)
+    client.sendall(sent)
+    return client
+
+
+def rest(client: socket.socket) -> bytes:
+    """All that the server still says until it ends the connection."""
+    with client:
+        try:
+            return b"".join(iter(lambda: client.recv(4096), b""))
+        except ConnectionResetError:
+            return b""
+
+
+def test_what_it_cannot_serve_is_shed_and_ping_is_answered_meanwhile(archive) -> None:
+    with served(archive, seconds=0.2) as (port, _):
+        pings = []
+        pinging = threading.Thread(target=lambda: pings.extend(ask(port, None) for _ in range(5)))
+        pinging.start()
+        answers = ask_at_once(port, [GOOD] * LOADED)
+        pinging.join()
+        assert [status for status, _, _ in pings] == [200] * 5
+        counts = Counter(status for status, _, _ in answers)
+        assert set(counts) == {200, 503}
+        assert counts[200] >= WAITING
+        for status, body, retry_after in answers:
+            if status == 503:
+                assert "ask again later" in json.loads(body)["error"]
+                assert retry_after == "1"
+        assert ask(port)[0] == 200
+
+
+def test_whoever_has_left_is_not_scored(archive) -> None:
+    with served(archive, seconds=0.5) as (port, _):
+        length = b"Content-Length: %d\r\n\r\n" % len(GOOD)
+        first = opened(port, HEADERS + length + GOOD)
+        for _ in range(WAITING - 1):
+            opened(port, HEADERS + length + GOOD).close()
+        assert b"200 OK" in first.recv(4096)
+        # Nobody of those who left holds a place any more, nor the model for half a second each.
+        statuses = [status for status, _, _ in ask_at_once(port, [GOOD] * (WAITING - 1))]
+        assert statuses == [200] * (WAITING - 1)
+
+
+def test_clients_that_send_headers_slowly_keep_nobody_out(quick) -> None:
+    port, _ = quick
+    slow = [opened(port, b"POST /invocations HTTP/1.1\r\nHost:") for _ in range(CONNECTIONS * 2)]
+    assert ask(port, None)[0] == 200
+    assert ask(port)[0] == 200
+    # Some gave way to those, and the others end by themselves.
+    assert [rest(client) for client in slow] == [b""] * len(slow)
+
+
+def test_clients_that_send_a_body_slowly_keep_nobody_out(quick) -> None:
+    port, _ = quick
+    begun = HEADERS + b"Content-Length: 100\r\n\r\n{"
+    slow = [opened(port, begun) for _ in range(CONNECTIONS // 2)]
+    assert [status for status, _, _ in ask_at_once(port, [GOOD] * WAITING)] == [200] * WAITING
+    for client in slow:
+        said = rest(client)
+        assert b"408 Request Timeout" in said
+        assert b"did not come within 1 s" in said
+
+
+def test_bodies_that_are_too_large_together_are_refused_and_memory_stays(quick) -> None:
+    port, pid = quick
+    large = json.dumps({"inputs": ["x" * 5_900_000]}).encode()
+    ask(port, large)
+    before = _peak_megabytes(pid)
+    for _ in range(3):
+        statuses = {status for status, _, _ in ask_at_once(port, [large] * 16)}
+        assert statuses <= {400, 503}
+    assert _peak_megabytes(pid) - before < 60
+    assert ask(port)[0] == 200
+
+
+def _peak_megabytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("needs /proc to see a process's memory")
+    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (HEADERS + b"Content-Length: 7\r\n\r\n{", None),  # and hangs up
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400"),
+        (b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
+        (b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (HEADERS + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", b"400"),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close, Upgrade\r\n"
+         b"Sec-WebSocket-Version: 13\r\n\r\n", b"200"),
+    ],
+    ids=["hangs up", "tls", "path", "length", "chunks", "websocket"],
+)  # fmt: skip
+def test_broken_http_is_refused_and_the_server_serves_on(quick, sent, status) -> None:
+    port, _ = quick
+    client = opened(port, sent)
+    if status is None:
+        client.close()
+    else:
+        assert status in rest(client)[:20]
+    assert ask(port)[0] == 200
+
+
+def test_headers_without_end_are_not_kept(quick) -> None:
+    port, _ = quick
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        opened(port, b"GET /ping HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20_000_000)
+    assert ask(port)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "says"),
+    [
+        (b"[" * 1_000_000, "application/json", 400, "nested too deeply"),
+        (b'{"inputs": ["' + b"x" * 200_000 + b'"]}', "application/json", 400, "200,000 letters"),
+        (b'{"inputs": [{"\\ud800": 1}]}', "application/json", 400, "unknown column `?`"),
+        (b'{"inputs": [' + b"9" * 100_000 + b"]}", "application/json", 400, "not JSON"),
+        (GOOD, "application/x-www-form-urlencoded", 415, "expected application/json"),
+        (GOOD, "multipart/form-data; boundary=x", 415, "expected application/json"),
+        (GOOD, "application/jsonlines", 415, "expected application/json"),
+        (GOOD, "x" * 10_000, 415, "expected application/json"),
+        (GOOD, "", 415, "expected application/json"),
+        (b"x" * (MAX_BODY_BYTES + 1), "application/json", 413, "send fewer rows"),
+    ],
+)  # fmt: skip
+def test_a_hostile_request_gets_a_short_reason(quick, body, content_type, status, says) -> None:
+    found, answer, _ = ask(quick[0], body, **{"Content-Type": content_type})
+    assert found == status
+    assert says in json.loads(answer)["error"]
+    assert len(answer) < 1000
+
+
+def test_a_body_without_a_length_is_refused_where_it_grows_too_large(quick) -> None:
+    port, _ = quick
+    client = opened(port, HEADERS + b"Transfer-Encoding: chunked\r\n\r\n")
+    chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    for _ in range(7):
+        client.sendall(chunk)
+    assert b"413 " in client.recv(4096)
+    client.close()
+    assert ask(port)[0] == 200
