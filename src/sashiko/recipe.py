@@ -237,7 +237,8 @@ class ExplainSection(Frozen):
     """How much of the test split is explained: on two cores seconds by default, minutes in full."""
 
     depth: Literal["default", "full"] = Field(
-        "default", description="default: 40 rows; full: 512, in finer steps, and more errors"
+        "default",
+        description="default: 40 rows; full: 512, in finer steps, more errors, and Shapley values",
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sashiko.errors import InputError
+from sashiko.explain.shapley import shapley_values
 from sashiko.explain.tokens import Row
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.training.machine import best_device
@@ -86,12 +87,11 @@ class Explained:
         from captum.attr import LayerIntegratedGradients
 
         method = LayerIntegratedGradients(self._log_odds, self._model.get_input_embeddings())
-        blank = self.tokenizer.convert_tokens_to_ids(self.baseline)
         found: dict[int, Attributed] = {}
         for chosen in _batches([len(row.ids) for row in rows], _ROWS):
             part = [rows[index] for index in chosen]
             ids, mask = self._pad([row.ids for row in part])
-            nothing, _ = self._pad([np.where(row.pieces_of < 0, row.ids, blank) for row in part])
+            nothing, _ = self._pad([self._blanked(row) for row in part])
             gradients = method.attribute(
                 ids,
                 baselines=nothing,
@@ -109,6 +109,28 @@ class Explained:
                     baseline=float(baselines[at]),
                 )
         return tuple(found[index] for index in range(len(rows)))
+
+    def shapley(self, row: Row, *, pairs: int, generator: np.random.Generator) -> Floats:
+        """Attributes a row's score to its words by their Shapley values.
+
+        Args:
+            row: with at least one word.
+            pairs: of an order of the words and its reverse; `pairs * 2 * words` texts are scored.
+            generator: draws the orders.
+
+        Returns:
+            What each word adds to the log-odds, float64, shape (words,).
+        """
+        ids, mask = self._pad([row.ids])
+        nothing, _ = self._pad([self._blanked(row)])
+        return shapley_values(
+            lambda texts: self._log_odds(texts, mask.expand_as(texts)),
+            ids=ids,
+            baseline=nothing,
+            words=row.word_tokens,
+            pairs=pairs,
+            generator=generator,
+        )
 
     def probabilities(
         self, texts: Sequence[Ints], *, on_progress: Callable[[int], None] = lambda _: None
@@ -137,6 +159,11 @@ class Explained:
     def _log_odds(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits.float()
         return logits[:, 1] - logits[:, 0]
+
+    def _blanked(self, row: Row) -> Ints:
+        """Returns the ids of a text that says nothing: special tokens are kept."""
+        blank = self.tokenizer.convert_tokens_to_ids(self.baseline)
+        return np.where(row.pieces_of < 0, row.ids, blank)
 
     def _pad(self, rows: Sequence[Ints]) -> "tuple[torch.Tensor, torch.Tensor]":
         import torch

@@ -103,23 +103,13 @@ def top_words(rows: Sequence[Row], found: Sequence[Attributed]) -> Words:
 
 def word_spans(row: Row, item: Attributed) -> Iterator[Span]:
     """Yields the words of a row, in their order; one that goes over two pieces counts as two."""
-    open_word: list[int] = []
-    for at in (*row.content.tolist(), None):
-        same = at is not None and open_word and _same_word(row, open_word[-1], at)
-        if open_word and not same:
-            yield Span(
-                piece=int(row.pieces_of[open_word[0]]),
-                start=int(row.starts[open_word[0]]),
-                end=int(row.ends[open_word[-1]]),
-                attribution=float(item.tokens[open_word].sum()),
-            )
-            open_word = []
-        if at is not None:
-            open_word.append(at)
-
-
-def _same_word(row: Row, one: int, other: int) -> bool:
-    return bool(row.words[one] == row.words[other] and row.pieces_of[one] == row.pieces_of[other])
+    for tokens in row.word_tokens:
+        yield Span(
+            piece=int(row.pieces_of[tokens[0]]),
+            start=int(row.starts[tokens[0]]),
+            end=int(row.ends[tokens[-1]]),
+            attribution=float(item.tokens[tokens].sum()),
+        )
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

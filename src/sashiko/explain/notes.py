@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sashiko.explain.attribution import Attributed
+from sashiko.explain.check_records import SMALLEST, ShapleyCheck
 from sashiko.explain.record import ColumnImportance, Convergence, DeletionTest
 from sashiko.metrics.uncertainty import Estimate
 
@@ -23,7 +24,9 @@ def convergence(found: Sequence[Attributed]) -> Convergence:
     )
 
 
-def warnings(deletion: DeletionTest, exact: Convergence) -> tuple[str, ...]:
+def warnings(
+    deletion: DeletionTest, exact: Convergence, shapley: ShapleyCheck | None
+) -> tuple[str, ...]:
     """Says why the explanations should not be relied on; nothing where they may be."""
     said = []
     if not deletion.faithful:
@@ -38,11 +41,24 @@ def warnings(deletion: DeletionTest, exact: Convergence) -> tuple[str, ...]:
             f"{exact.median:.2f} of log-odds, where {exact.explained:.2f} is explained. Set "
             "explain.depth: full."
         )
+    if shapley is not None and shapley.outcome == "disagree":
+        said.append(
+            "Shapley values contradict the attributions: of the three words that move a text most "
+            f"the two have {_points(shapley.agreement.top)} in common, over {shapley.rows:,} "
+            f"texts, which is not beyond doubt above {SMALLEST} and chance; two halves of the "
+            f"Shapley values have {_points(shapley.itself.top)}. Do not rely on the effects of "
+            "single words."
+        )
     return tuple(said)
 
 
 def notes(
-    columns: Sequence[ColumnImportance], deletion: DeletionTest, *, rows: int, rows_cut: int
+    columns: Sequence[ColumnImportance],
+    deletion: DeletionTest,
+    shapley: ShapleyCheck | None,
+    *,
+    rows: int,
+    rows_cut: int,
 ) -> tuple[str, ...]:
     """Says in sentences what moves the score, how sure that is, and what was not read."""
     first = columns[0]
@@ -54,6 +70,8 @@ def notes(
             f"probability falls by {_points(lead)} more than without as many random ones, over "
             f"{deletion.rows:,} rows."
         )
+    if shapley is not None and shapley.outcome != "disagree":
+        said.append(_shapley(shapley))
     if rows_cut:
         named = [f"{item.name} in {item.rows_cut:,}" for item in columns if item.rows_cut]
         said.append(
@@ -63,13 +81,28 @@ def notes(
     return tuple(said)
 
 
+def _shapley(found: ShapleyCheck) -> str:
+    if not found.rows:
+        return "No text has the four words that a cross-check by Shapley values takes."
+    if found.outcome == "undecided":
+        return (
+            "Shapley values could not be held against the attributions: of the three words that "
+            f"move a text most two halves of them have {_points(found.itself.top)} in common, so "
+            "they are noise themselves."
+        )
+    return (
+        "Shapley values bear the attributions out: of the three words that move a text most the "
+        f"two have {_points(found.agreement.top)} in common, over {found.rows:,} texts."
+    )
+
+
 def _percent(share: Estimate) -> str:
     if share.value is None or share.low is None or share.high is None:
         return "an unknown part"
     return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
 
 
-def _points(fall: Estimate) -> str:
-    if fall.value is None or fall.low is None or fall.high is None:
+def _points(found: Estimate) -> str:
+    if found.value is None or found.low is None or found.high is None:
         return "an unknown amount"
-    return f"{fall.value:.3f} [{fall.low:.3f}, {fall.high:.3f}]"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sashiko.errors import InputError
+from sashiko.explain.check_records import ShapleyCheck
 from sashiko.files import read_json, write_bytes, write_json
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.yaml_models import Frozen, validate
@@ -104,6 +105,7 @@ class Explanations(Frozen):
         convergence: how exact the attributions are.
         columns: by falling share.
         deletion: how faithful they are.
+        shapley: whether another method says the same; None where it was not asked.
         warnings: what a reader must not miss, in plain words.
         notes: what else there is to say.
     """
@@ -120,6 +122,7 @@ class Explanations(Frozen):
     convergence: Convergence
     columns: tuple[ColumnImportance, ...]
     deletion: DeletionTest
+    shapley: ShapleyCheck | None = None
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 

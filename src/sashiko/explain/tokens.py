@@ -45,6 +45,14 @@ class Row:
         """Positions of the tokens that stand for text."""
         return np.flatnonzero(self.pieces_of >= 0)
 
+    @property
+    def word_tokens(self) -> list[list[int]]:
+        """Positions of the tokens of each word; one that goes over two pieces counts as two."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for at in self.content.tolist():
+            found.setdefault((int(self.words[at]), int(self.pieces_of[at])), []).append(at)
+        return list(found.values())
+
     def column(self, piece: int) -> str:
         """Names a piece's column, or the template."""
         return self.pieces[piece][0] or TEMPLATE

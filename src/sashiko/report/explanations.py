@@ -16,6 +16,7 @@ from sashiko.explain.record import (
     read_words,
 )
 from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.explanation_checks import cross_check, cross_check_fact
 from sashiko.report.explanation_plots import column_bars, deletion_curve
 from sashiko.report.views import Cell, Fact, Figure, Part, Passage, Row, Section, Table
 from sashiko.report.words import estimate_cell
@@ -41,7 +42,7 @@ def explanations_section(evidence: Evidence) -> Section:
         warnings=found.warnings,
         statements=found.notes,
         facts=_facts(found),
-        tables=(_columns(found), *_words(evidence, tuple(found.predicted))),
+        tables=(_columns(found), *cross_check(found), *_words(evidence, tuple(found.predicted))),
         figures=(
             Figure("What moves the score, by column", column_bars(found.columns),
                    "The line is the 95 % interval over the rows."),
@@ -63,6 +64,7 @@ def _facts(found: Explanations) -> tuple[Fact, ...]:
             f"{exact.explained:.2f} is explained (log-odds)",
         ),
         Fact("cut by the model", f"{found.rows_cut:,} of these rows"),
+        cross_check_fact(found),
     )
 
 

@@ -18,6 +18,8 @@ import numpy as np
 from sashiko.artifact import unpack
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Attributed, Explained
+from sashiko.explain.check_records import ShapleyCheck
+from sashiko.explain.cross_check import shapley_check
 from sashiko.explain.deletion import deletion_test
 from sashiko.explain.importance import column_importance, top_words
 from sashiko.explain.notes import convergence, notes, warnings
@@ -35,7 +37,15 @@ from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import CompileSection, ExplainSection, TextSection
 from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step
-from sashiko.steps.explained_rows import EFFORT, SEED, Chosen, Depth, choose, read_pieces
+from sashiko.steps.explained_rows import (
+    EFFORT,
+    SEED,
+    SHAPLEY_PAIRS,
+    Chosen,
+    Depth,
+    choose,
+    read_pieces,
+)
 from sashiko.training.machine import repeatable
 
 _LARGEST_DIFFERENCE = 0.01
@@ -118,6 +128,7 @@ def explain(
     deletion = deletion_test(
         drawn, own, predicted=predicted, probabilities=model.probabilities, seed=SEED
     )
+    shapley = cross_check(model, drawn, own, most=EFFORT[depth].shapley_rows)
     exact = convergence(own)
     importance = column_importance(drawn, own, predicted=predicted, labels=labels)
     cut = sum(bool(row.cut) for row in drawn)
@@ -134,8 +145,26 @@ def explain(
         convergence=exact,
         columns=importance,
         deletion=deletion,
-        warnings=warnings(deletion, exact),
-        notes=notes(importance, deletion, rows=len(drawn), rows_cut=cut),
+        shapley=shapley,
+        warnings=warnings(deletion, exact, shapley),
+        notes=notes(importance, deletion, shapley, rows=len(drawn), rows_cut=cut),
+    )
+
+
+def cross_check(
+    model: Explained, rows: tuple[Row, ...], found: tuple[Attributed, ...], *, most: int
+) -> ShapleyCheck | None:
+    """Asks Shapley values of `most` rows whether they say what the gradients say."""
+    if not most:
+        return None
+    return shapley_check(
+        rows,
+        found,
+        values=lambda row, generator: model.shapley(row, pairs=SHAPLEY_PAIRS, generator=generator),
+        pairs=2 * SHAPLEY_PAIRS,
+        most=most,
+        seed=SEED,
+        on_progress=lambda done, of: None if done % 10 else say(f"Shapley values: {done} of {of}"),
     )
 
 

@@ -72,10 +72,13 @@ def bias_metrics() -> dict[str, float]:
 
 
 def explanation_metrics(found: Explanations) -> dict[str, float]:
-    """Flattens the explanations: each column's share, and by how much the deletion test passed."""
+    """Flattens the explanations: each column's share, and the figures of their tests."""
     shares = {_allowed(column.name): column.share.value for column in found.columns}
     values = {f"explain.share.{name}": share for name, share in shares.items()}
     values["explain.deletion_lead"] = found.deletion.lead.value
+    if found.shapley is not None:
+        values["explain.shapley_rank_correlation"] = found.shapley.agreement.rank.value
+        values["explain.shapley_top_in_common"] = found.shapley.agreement.top.value
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -81,7 +81,14 @@ def make_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 
 
-def lay_out(root: Path, model: Path, *, scores: Sequence[float] = (), length: int = 32) -> Path:
+def lay_out(
+    root: Path,
+    model: Path,
+    *,
+    scores: Sequence[float] = (),
+    length: int = 32,
+    depth: str = "default",
+) -> Path:
     """Writes a job's inputs: 60 test rows, of which the last six carry the wrong label."""
     inputs = root / "processing" / "input"
     texts, predicted = notes(60, seed=2)
@@ -101,7 +108,7 @@ def lay_out(root: Path, model: Path, *, scores: Sequence[float] = (), length: in
     (config / "contract.odcs.yaml").write_text(yaml.safe_dump(contract))
     text = {"template": TEMPLATE, "truncate": True}
     compiled = {"sequence_lengths": [length]}
-    for name, section in (("text", text), ("compile", compiled), ("explain", {})):
+    for name, section in (("text", text), ("compile", compiled), ("explain", {"depth": depth})):
         (config / f"{name}.json").write_text(json.dumps(section))
 
     write(inputs / "data", {"loan_id": keys, "title": titles, "note": texts})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sashiko.explain.check_records import Agreement, ShapleyCheck
 from sashiko.explain.record import (
     TEMPLATE,
     ColumnImportance,
@@ -49,6 +50,19 @@ def explanations(labels: tuple[str, str] = ("no", "yes"), **changes: Any) -> Exp
         warnings=(),
         notes=("title moves the score most.",),
     )
+    return found.model_copy(update=changes)
+
+
+def shapley(**changes: Any) -> ShapleyCheck:
+    """Shapley values of 40 texts that agree with the gradients; one figure has no interval."""
+
+    def alike(rank: float) -> Agreement:
+        return Agreement(rank=about(rank), strongest=_UNDEFINED, top=about(rank / 2))
+
+    found = ShapleyCheck(
+        rows=40, pairs=8, largest_delta=0.0004, agreement=alike(0.7), itself=alike(0.9),
+        chance=alike(0.0), outcome="agree",
+    )  # fmt: skip
     return found.model_copy(update=changes)
 
 

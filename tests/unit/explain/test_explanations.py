@@ -90,7 +90,7 @@ def test_the_deletion_test_passes_for_what_the_model_looks_at(
     assert test.lead.low > 0
     assert test.rows == len(rows)
     assert all(point.top.value > point.random.value for point in test.points)
-    assert warnings(test, convergence(found)) == ()
+    assert warnings(test, convergence(found), None) == ()
 
 
 def test_the_deletion_test_fails_for_attributions_of_other_words(
@@ -106,7 +106,7 @@ def test_the_deletion_test_fails_for_attributions_of_other_words(
         rows, shuffled, predicted=predicted, probabilities=model.probabilities, seed=0
     )
     assert not test.faithful
-    [said] = warnings(test, convergence(found))
+    [said] = warnings(test, convergence(found), None)
     assert "The deletion test failed" in said
 
 
@@ -152,7 +152,7 @@ def test_coarse_attributions_are_told(found, rows, predicted, model) -> None:
     test = deletion_test(
         rows, found, predicted=predicted, probabilities=model.probabilities, seed=0
     )
-    [said] = warnings(test, convergence(coarse))
+    [said] = warnings(test, convergence(coarse), None)
     assert "The attributions are coarse" in said
     assert "explain.depth: full" in said
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.explain.record import write_errors, write_explanations
-from tests.unit.explain.records import error, explanations
+from tests.unit.explain.records import error, explanations, shapley
 from tests.unit.report import runs
 from tests.unit.report.folders import RunFolder
 from tests.unit.report.test_html import HOSTILE, Page, page_of, pictures
@@ -70,6 +70,23 @@ def test_a_failed_deletion_test_is_said_first_and_in_bold(tmp_path) -> None:
     page = page_of(run_with(tmp_path, failed))
     warning = '<p class="warning"><strong>The deletion test failed: do not rely on it.</strong></p>'
     assert warning in page.html
+
+
+def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path) -> None:
+    text = page_of(run_with(tmp_path, explanations(shapley=shapley()))).text("explanations")
+    assert "Shapley values of 40 texts, 8 orders of the words" in text
+    assert "they miss the score by 0.000 at most" in text
+    assert (
+        "rank correlation of the words 0.700 [0.650, 0.750] 0.900 [0.850, 0.950] "
+        "0.000 [-0.050, 0.050]"
+    ) in text
+    assert "strongest word the same undefined" in text
+
+
+def test_a_run_without_shapley_values_says_how_to_get_them(tmp_path) -> None:
+    text = page_of(run_with(tmp_path)).text("explanations")
+    assert "none by Shapley values: explain.depth: full makes it" in text
+    assert "Cross-check by Shapley values" not in text
 
 
 def test_what_stands_in_rows_cannot_break_out_of_the_page(tmp_path) -> None:

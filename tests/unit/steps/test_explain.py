@@ -39,6 +39,7 @@ def test_it_writes_figures_apart_from_what_stands_in_rows(job) -> None:
     assert found.deletion.faithful
     assert found.warnings == ()
     assert found.largest_difference < 1e-5
+    assert found.shapley is None
     assert sum(found.predicted.values()) == 40
 
     words = read_words(outputs(job) / "texts" / "words.json")
@@ -88,6 +89,22 @@ def test_the_surest_errors_are_explained_word_by_word(job) -> None:
         for part in error.explanations[-1].attributions:
             word = part.description
             assert note[word.start_idx :].startswith(word.partial_text)
+
+
+def test_in_full_depth_shapley_values_say_what_the_gradients_say(
+    tmp_path, model, monkeypatch
+) -> None:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["explain"])
+    monkeypatch.setattr(explain, "SHAPLEY_PAIRS", 1)
+    job = lay_out(tmp_path, model, depth="full")
+    explain.main()
+    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert (found.rows, found.shapley.rows) == (60, 40)
+    assert found.shapley.outcome == "agree"
+    assert found.shapley.agreement.strongest.value > 0.8
+    assert found.shapley.largest_delta < 0.001
+    assert any("Shapley values bear the attributions out" in note for note in found.notes)
 
 
 def test_a_second_run_writes_the_same_bytes(job, tmp_path_factory, monkeypatch, model) -> None:

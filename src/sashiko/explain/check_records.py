@@ -1,0 +1,49 @@
+"""What two further looks at the model found, as part of `explanations.json`."""
+
+from typing import Literal
+
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.yaml_models import Frozen
+
+TOP = 3  # strongest words of a text
+# Of these, that two methods must have in common. Ranks of all words would be no measure of that:
+# most words move nothing, in an order that says nothing.
+SMALLEST = 0.5
+
+
+class Agreement(Frozen):
+    """How alike two ways to share a text's score out among its words are, mean over the texts.
+
+    Attributes:
+        rank: Spearman's correlation of the words' effects, sign included, -1 to 1.
+        strongest: how often the word with the largest effect, in size, is the same, 0 to 1.
+        top: how many of the three strongest words are the same, 0 to 1.
+    """
+
+    rank: Estimate
+    strongest: Estimate
+    top: Estimate
+
+
+class ShapleyCheck(Frozen):
+    """Whether Shapley values say of the words what the gradients say.
+
+    Attributes:
+        rows: texts that were compared; one of fewer than four words is left out.
+        pairs: orders of the words that were tried in each text, each with its reverse.
+        largest_delta: how far the values are from adding up to the difference between the scores
+            of text and baseline, at most, in log-odds.
+        agreement: between gradients and Shapley values; the intervals are over the texts.
+        itself: between the Shapley values of one half of the orders and those of the other.
+        chance: between the Shapley values and the gradients shuffled among the words of each text;
+            where 95 % of the shuffles lie.
+        outcome: `undecided` where the halves do not agree: no method can agree with noise.
+    """
+
+    rows: int
+    pairs: int
+    largest_delta: float
+    agreement: Agreement
+    itself: Agreement
+    chance: Agreement
+    outcome: Literal["agree", "disagree", "undecided"]
