@@ -106,6 +106,14 @@ def walk_files(folder: Path) -> Iterator[Path]:
     yield from sorted(files, key=lambda path: path.relative_to(folder).as_posix())
 
 
+def lies_within(path: Path, folder: Path) -> bool:
+    """Tells whether a path lies below a folder once every link on the way is followed."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a name that is too long, a link that leads to itself
+        return False
+
+
 def sha256_tree(path: Path) -> str:
     """Digests a file, or a folder by the names and contents of the files below it.
 

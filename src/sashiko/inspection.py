@@ -8,7 +8,7 @@ import hashlib
 import pickletools
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -16,6 +16,7 @@ from sashiko.errors import InputError
 from sashiko.files import walk_files
 
 _CHUNK_BYTES = 1 << 20
+_MOST_MEMBERS = 10_000
 _SUFFIXES = frozenset({".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 # Protocols 0 and 1 have no mark, and nothing has written them by default since Python 2.
 _PROTOCOLS = tuple(b"\x80" + bytes([number]) for number in range(2, 6))
@@ -37,7 +38,7 @@ def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:
     found: dict[str, str] = {}
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
+            for member in plain_members(tar, archive=archive):
                 content = tar.extractfile(member)
                 if content is not None:
                     _refuse_pickle(content, member.name, archive)
@@ -51,6 +52,35 @@ def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:
                 f"{archive}: {name} {_difference(name, found, expected)}; it was changed after "
                 "Compile: run the pipeline again"
             )
+
+
+def plain_members(tar: tarfile.TarFile, *, archive: Path) -> Iterator[tarfile.TarInfo]:
+    """Yields an archive's members as they come, which may be files and folders alone.
+
+    Args:
+        tar: open for reading.
+        archive: its path, for the message.
+
+    Raises:
+        InputError: naming the member: a link, a device, a pipe, a name that leads out of the
+            folder or stands twice; or one member too many.
+    """
+    names: set[str] = set()
+    for member in tar:
+        path = PurePosixPath(member.name)
+        if not (member.isreg() or member.isdir()):
+            problem = "is a link, a device or a pipe"
+        elif path.is_absolute() or ".." in path.parts:
+            problem = "leads out of the folder"
+        elif member.isreg() and str(path) in names:
+            problem = "stands in it twice"
+        elif len(names) == _MOST_MEMBERS:
+            problem = f"is one file more than the {_MOST_MEMBERS:,} that are read"
+        else:
+            names.add(str(path))
+            yield member
+            continue
+        raise InputError(f"{archive}: {member.name} {problem}: Compile writes no such archive")
 
 
 def refuse_pickles(folder: Path, *, archive: Path) -> None:

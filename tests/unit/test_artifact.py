@@ -1,12 +1,15 @@
+import gzip
 import io
+import re
 import sys
 import tarfile
 from types import ModuleType
 
 import pytest
 
-from sashiko.artifact import JSON, RequestRefusedError, open_artifact
+from sashiko.artifact import JSON, RequestRefusedError, open_artifact, unpack
 from sashiko.errors import InputError
+from sashiko.inspection import inspect_artifact
 from tests.serving.tiny_artifact import build_artifact, expected_score
 
 
@@ -86,7 +89,57 @@ def test_what_is_no_artifact_is_refused_by_name(tmp_path) -> None:
     refused(archive_of(path, tarfile.TarInfo("model.safetensors")), r"no code/inference\.py")
 
 
-def test_a_member_that_leaves_the_folder_is_refused(tmp_path) -> None:
-    path = archive_of(tmp_path / "model.tar.gz", tarfile.TarInfo("../evil.py"), b"1")
-    refused(path, "cannot be unpacked")
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        (member("../evil.py"), "leads out of the folder"),
+        (member("a/../../evil.py"), "leads out of the folder"),
+        (member("/evil.py"), "leads out of the folder"),
+        (member("evil", tarfile.SYMTYPE, "/etc"), "is a link"),
+        (member("evil", tarfile.SYMTYPE, "nowhere"), "is a link"),
+        (member("evil", tarfile.LNKTYPE, "/etc/passwd"), "is a link"),
+        (member("evil", tarfile.LNKTYPE, "serving.json"), "is a link"),
+        (member("evil", tarfile.CHRTYPE), "a device"),
+        (member("evil", tarfile.BLKTYPE), "a device"),
+        (member("evil", tarfile.FIFOTYPE), "a pipe"),
+        (member("serving.json"), "stands in it twice"),
+        (member("./serving.json"), "stands in it twice"),
+    ],
+    ids=str,
+)
+def test_a_member_that_is_no_plain_file_in_the_folder_is_refused(tmp_path, info, says) -> None:
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.addfile(member("serving.json"))
+        tar.addfile(info)
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    for read in (lambda: unpack(path, folder), lambda: inspect_artifact(path, expected={})):
+        with pytest.raises(InputError, match=rf"model\.tar\.gz: {re.escape(info.name)}.*{says}"):
+            read()
+    assert [file.name for file in folder.iterdir()] == ["serving.json"]
     assert not (tmp_path / "evil.py").exists()
+
+
+def test_an_archive_of_more_than_the_disk_holds_is_refused_before_it_is_unpacked(tmp_path) -> None:
+    bomb = member("weights.bin")
+    bomb.size = 1 << 60
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(bomb.tobuf(tarfile.GNU_FORMAT) + b"\0" * 4096))
+    with pytest.raises(InputError, match=r"weights\.bin does not fit on the disk"):
+        unpack(path, tmp_path)
+    assert not (tmp_path / "weights.bin").exists()
+
+
+def test_an_archive_of_very_many_files_is_refused(tmp_path) -> None:
+    path = tmp_path / "model.tar.gz"
+    many = b"".join(member(str(number)).tobuf() for number in range(10_001))
+    path.write_bytes(gzip.compress(many + b"\0" * 1024))
+    with pytest.raises(InputError, match="one file more than the 10,000"):
+        inspect_artifact(path, expected={})

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from sashiko.definition.shapes import check_depth, check_keys, list_of, text_of
@@ -196,6 +197,8 @@ def _property_file(value: Any, *, where: str) -> PropertyFile:
     keys = ("PropertyFileName", "OutputName", "FilePath")
     check_keys(value, allowed=keys, required=keys, where=where)
     name, output, path = (text_of(value[key], where=f"{where}.{key}") for key in keys)
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise InputError(f"{where}.FilePath: `{path}` leads out of the output")
     return PropertyFile(name=name, output=output, path=path)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sashiko.contract.model import Contract, load_contract
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.errors import InputError
-from sashiko.files import read_json
+from sashiko.files import lies_within, read_json
 from sashiko.recipe import Recipe, load_recipe
 from sashiko.runner.record import RunRecord, StepRecord, read_run
 from sashiko.runner.store import Store
@@ -117,7 +117,7 @@ class Evidence:
     def log_tail(self, step: StepRecord) -> str:
         """Returns the last lines of a step's log, or nothing."""
         path = self.folder / step.log
-        if not step.log or not path.is_file():
+        if not step.log or not path.is_file() or not lies_within(path, self.folder):
             return ""
         with path.open("rb") as handle:
             handle.seek(max(path.stat().st_size - _LOG_BYTES, 0), io.SEEK_SET)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.files import read_json, sha256_bytes, sha256_file, walk_files, write_json
+from sashiko.files import lies_within, read_json, sha256_bytes, sha256_file, walk_files, write_json
 from sashiko.runner.cache import CacheEntry, StepCache, cache_key
 from sashiko.runner.code import CodeDigests
 from sashiko.runner.digests import Digests
@@ -161,6 +161,12 @@ class Executor:
     def _collect(self, result: Result, workspace: Workspace) -> DataRecord:
         folder = workspace.path(result.folder)
         files = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
+        for path in (folder, *files.values()):
+            if not lies_within(path, workspace.root):
+                raise InputError(
+                    f"output {result.name}: {path} is a link that leads out of the job's folder: "
+                    "write the file itself"
+                )
         place = self.store.path(result.uri)
         if result.kind == "archive":
             self.store.put_archive(result.uri, files)

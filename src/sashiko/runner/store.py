@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.errors import InputError
-from sashiko.files import walk_files
+from sashiko.files import lies_within, walk_files
+from sashiko.problems import shortened
 from sashiko.runner.archive import write_archive
 from sashiko.runner.disk import disk_faults
 
@@ -31,16 +32,22 @@ class Store:
         """Returns the place of an S3 URI.
 
         Raises:
-            InputError: if it is not an S3 URI, or its key climbs out of the bucket.
+            InputError: if it is not an S3 URI, its key climbs out of the bucket, or a link on the
+                way leads out of the store.
         """
         scheme, _, rest = uri.partition("://")
         bucket, _, key = rest.partition("/")
         parts = [bucket, *key.rstrip("/").split("/")]
         if scheme != "s3" or not bucket or not key.strip("/"):
             raise InputError(f"`{uri}` is not an S3 URI with a bucket and a key")
-        if any(part in ("", ".", "..") or "\0" in part for part in parts) or bucket[0] == ".":
-            raise InputError(f"`{uri}`: its key has an empty part, `.` or `..`")
-        return self.root.joinpath(*parts)
+        if not all(_is_name(part) for part in parts) or bucket[0] == ".":
+            raise InputError(
+                f"`{shortened(uri)}`: its key has an empty part, `.` or `..`, or one that no file "
+                "may be called"
+            )
+        place = self.root.joinpath(*parts)
+        self._hold_inside(place, uri)
+        return place
 
     def files(self, uri: str) -> dict[str, Path]:
         """Lists what a job gets for an S3Prefix, which is a prefix of keys and not a folder.
@@ -56,7 +63,8 @@ class Store:
             Relative POSIX path -> file, sorted.
 
         Raises:
-            InputError: if nothing matches or the prefix is ambiguous.
+            InputError: if nothing matches, the prefix is ambiguous, or a file is a link that leads
+                out of the store.
         """
         place = self.path(uri)
         folder = {file.relative_to(place).as_posix(): file for file in walk_files(place)}
@@ -68,7 +76,15 @@ class Store:
             )
         if not folder and not beside:
             raise InputError(f"`{uri}`: no object in the local store has a key that starts so")
-        return folder or beside
+        found = folder or beside
+        for file in found.values():
+            if file.is_symlink():
+                self._hold_inside(file, uri)
+        return found
+
+    def _hold_inside(self, place: Path, uri: str) -> None:
+        if not lies_within(place, self.root):
+            raise InputError(f"`{uri}`: a link leads out of the local store: {place}")
 
     def put(self, uri: str, files: Mapping[str, Path]) -> None:
         """Puts files below a prefix, in place of what is there; all of them or none.
@@ -127,6 +143,13 @@ class Store:
             inside = walk_files(sibling) if sibling.is_dir() else (sibling,)
             found |= {file.relative_to(place.parent).as_posix(): file for file in inside}
         return found
+
+
+def _is_name(part: str) -> bool:
+    """Tells whether a file may be called so: 255 bytes of UTF-8 without NUL, and no climbing."""
+    length = len(part.encode(errors="replace"))
+    odd = "\0" in part or any("\ud800" <= letter <= "\udfff" for letter in part)
+    return part not in (".", "..") and 0 < length < 256 and not odd
 
 
 def copy_files(files: Mapping[str, Path], folder: Path) -> None:

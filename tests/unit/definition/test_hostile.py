@@ -49,6 +49,11 @@ def with_first_step(**changes: object) -> dict[str, object]:
     return SHIPPED | {"Steps": [first | changes, *rest]}
 
 
+def with_file(path: str) -> dict[str, object]:
+    file = {"PropertyFileName": "a", "OutputName": "manifest", "FilePath": path}
+    return with_first_step(PropertyFiles=[file])
+
+
 def test_the_shipped_one_is_taken() -> None:
     prepare(SHIPPED)
 
@@ -80,6 +85,8 @@ def test_a_bent_definition(value) -> None:
             with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": "P999999999Y"}),
             "ExpireAfter: `P999999999Y` is longer than",
         ),
+        (with_file("../../../etc/passwd"), "FilePath: `../../../etc/passwd` leads out"),
+        (with_file("/etc/passwd"), "FilePath: `/etc/passwd` leads out"),
         (with_first_step(Arguments={"a": nested(500)}), "nested deeper than 100 levels"),
     ],
 )

@@ -266,6 +266,14 @@ def test_texts_from_the_data_are_never_markup(tmp_path):
     assert HOSTILE in page.text("data")
 
 
+def test_a_log_that_lies_elsewhere_is_not_shown(tmp_path):
+    (tmp_path / "secret").write_text("error: the secret\n")
+    run = runs.started(tmp_path)
+    run.step("Snapshot", "failed", reason="broke", log="../../secret")
+    page = page_of(run.write("failed", reason="step Snapshot failed: broke"))
+    assert "the secret" not in page.html
+
+
 def test_the_page_needs_nothing_else(registered):
     page = registered
     assert len(page.html) < 2_000_000

@@ -54,6 +54,20 @@ def test_a_failure_says_why_and_what_to_do(tiny: Any, status_of: Any) -> None:
     assert (again.returncode, again.stdout) == (1, "step 1\n")
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.symlink('/etc/hostname', OUT / 'out/x')",
+        "(OUT / 'out').rmdir(); os.symlink('/etc', OUT / 'out')",
+    ],
+)
+def test_an_output_that_leads_out_of_the_job_is_not_taken(tiny: Any, code: str) -> None:
+    step = tiny.run(tiny.job("A", code)).step("A")
+    assert step.status == "failed"
+    assert "is a link that leads out of the job's folder" in step.reason
+    assert not list((tiny.home / "s3").rglob("*hostname*"))
+
+
 def test_the_failure_file_comes_first(tiny: Any) -> None:
     code = "(ML / 'output/failure').write_text('bad key\\n'); print('error: other'); sys.exit(1)"
     assert tiny.run(tiny.job("A", code)).step("A").reason == "bad key"

@@ -43,11 +43,41 @@ def test_no_object_is_an_error(store: Store, uri: str) -> None:
 @pytest.mark.parametrize(
     "uri",
     ["s3://b/../x", "s3://b/a/../../x", "s3://../x", "s3://b/a//x", "s3://b/./x", "s3://b",
-     "s3://b/", "/b/x", "https://b/x", "s3://.incoming/x"],
+     "s3://b/", "/b/x", "https://b/x", "s3://.incoming/x", "s3://b/" + "x" * 256, "s3://b/\0", "s3://b/\ud800"],
 )  # fmt: skip
 def test_keys_that_climb_out_are_refused(store: Store, uri: str) -> None:
     with pytest.raises(InputError, match=r"not an S3 URI|its key has"):
         store.path(uri)
+
+
+@pytest.mark.parametrize("key", ["out/passwd", "out", "loop/x"])
+def test_a_link_that_leads_out_of_the_store_is_refused(tmp_path: Path, key: str) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/passwd").write_text("root")
+    store = Store(tmp_path / "s3")
+    (tmp_path / "s3/b").mkdir(parents=True)
+    (tmp_path / "s3/b/out").symlink_to(tmp_path / "secret")
+    (tmp_path / "s3/b/loop").symlink_to(tmp_path / "s3/b/loop")
+    with pytest.raises(InputError, match="leads out of the local store"):
+        store.files(f"s3://b/{key}")
+    with pytest.raises(InputError, match="leads out of the local store"):
+        store.put(f"s3://b/{key}", {"passwd": tmp_path / "secret/passwd"})
+
+
+def test_a_file_in_a_folder_that_leads_out_of_the_store_is_refused(
+    store: Store, tmp_path: Path
+) -> None:
+    inside = tmp_path / "b/run/train/inside.csv"
+    inside.symlink_to(tmp_path / "b/run/train/x.csv")
+    assert "inside.csv" in store.files("s3://b/run/train/")
+    (tmp_path / "b/run/train/outside.csv").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match=r"leads out of the local store: .*outside\.csv"):
+        store.files("s3://b/run/train/")
+
+
+def test_a_store_that_is_a_link_itself_is_one(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path)
+    assert list(Store(tmp_path / "linked").files("s3://b/run/train2")) == ["z.csv"]
 
 
 def test_put_replaces_the_whole_prefix(store: Store, tmp_path: Path) -> None:
