@@ -18,6 +18,7 @@ IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_6
   -c requirements/run.txt
 PYTHONS := python3.11 python3 python
 ENV ?= dev
+FAULTS ?= full
 # jsii warns of a Node that it was not tested with, at each start; the command line reports its use to AWS.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -26,7 +27,7 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 REPORT := cdk.out/security-report/$(ENV)
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 
-.PHONY: help setup run test test-slow test-infra test-deploy check format ui serve report clean notebook golden lock docs
+.PHONY: help setup run test test-slow test-faults test-infra test-deploy check format ui serve report clean notebook golden lock docs
 .PHONY: sbom audit synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
@@ -46,6 +47,10 @@ test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
 test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue job in Spark, a fork's own tests, two whole runs of a drafted data set
 	$(BIN)/python -m pytest tests/etl $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/e2e $(ARGS)
+
+# The results page counts the faults of one process.
+test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)
+	FAULTS=$(FAULTS) $(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) tests/faults $(ARGS)
 
 test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)

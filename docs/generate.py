@@ -2,6 +2,7 @@
 
 - `architecture.md`, between its markers: the pipeline's graph, drawn from the golden definition.
 - `inferentia.md`, between its markers, and its picture: costs, by the functions of `sashiko cost`.
+- `faults.md`, between its markers: what the fault harness found, from `faults.json`.
 - `cli.md`: the command's reference, by typer's own generator.
 - `security-controls.md`: control, resources, proof, from the templates and the tests.
 """
@@ -14,6 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.inferentia import picture, tables
+from docs.between import between
+from docs.faults import PAGE as FAULTS
+from docs.faults import faults_page
 from sashiko.definition.graph import build_graph
 from sashiko.definition.model import Definition, Step, parse_definition
 from sashiko.report.layout import place
@@ -38,20 +42,12 @@ def generated() -> dict[Path, str]:
     """Returns path -> content of each document that is generated without the templates."""
     architecture, inferentia = ROOT / "docs/architecture.md", ROOT / "docs/inferentia.md"
     return {
-        architecture: _between(architecture, _GRAPH, mermaid(golden_definition())),
-        inferentia: _between(inferentia, _COSTS, f"\n{tables()}\n"),
+        architecture: between(architecture, _GRAPH, mermaid(golden_definition())),
+        inferentia: between(inferentia, _COSTS, f"\n{tables()}\n"),
         ROOT / "docs/images/cost-per-million.svg": f"{picture()}\n",
         ROOT / "docs/cli.md": _CLI_HEAD + cli_reference(),
+        FAULTS: faults_page(),
     }
-
-
-def _between(path: Path, markers: tuple[str, str], content: str) -> str:
-    begin, end = markers
-    before, _, rest = path.read_text().partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise SystemExit(f"error: {path} has lost a marker: {begin}...{end}")
-    return f"{before}{begin}{content}{end}{after}"
 
 
 def golden_definition() -> Definition:

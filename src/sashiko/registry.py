@@ -3,8 +3,8 @@
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,12 +234,31 @@ def mlflow_client(tracking_uri: str) -> Any:
         logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
-    try:
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    def connect(uri: str) -> Any:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
+        return client
+
+    try:
+        if tracking_uri.startswith(_SQLITE):
+            _make_database(Path(tracking_uri.removeprefix(_SQLITE)), connect)
+        return connect(tracking_uri)
     except Exception as error:
         raise InputError(f"MLflow at {tracking_uri} cannot be reached: {error}") from error
-    return client
+
+
+def _make_database(path: Path, connect: Callable[[str], Any]) -> None:
+    """Makes a database that is missing, beside its place: half of one could never be mended.
+
+    MLflow makes its tables one by one, and refuses a database that has only some of them.
+    """
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as scratch:
+        made = Path(scratch, path.name)
+        connect(f"{_SQLITE}{made}")
+        with suppress(FileExistsError):  # another step was faster
+            os.link(made, path)
 
 
 @contextmanager

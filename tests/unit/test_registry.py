@@ -1,5 +1,9 @@
 """The registry: no version without its artifact, none twice, and one champion."""
 
+import signal
+import subprocess
+import sys
+
 import pytest
 from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
@@ -99,6 +103,21 @@ def test_an_unknown_version_lists_the_known_ones(registry, register):
     version, _ = register()
     with pytest.raises(InputError, match="no version 9; registered: 1"):
         registry.version(version.group, 9)
+
+
+def test_a_database_whose_making_is_killed_is_made_anew(tmp_path):
+    """Before the last of its tables is there, none of it stands under its name."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    dies = (
+        "import os, signal, sys; from sashiko.registry import mlflow_client\n"
+        "import mlflow.store.db.utils as utils\n"
+        "utils._upgrade_db = lambda engine: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "mlflow_client(sys.argv[1])"
+    )
+    killed = subprocess.run([sys.executable, "-c", dies, uri], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "mlflow.db").exists()
+    assert MlflowRegistry(uri).versions("any") == []
 
 
 def test_an_unreachable_registry_is_one_clear_error(tmp_path):

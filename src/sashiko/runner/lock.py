@@ -6,8 +6,8 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
 from sashiko.errors import InputError
 from sashiko.files import sweep_half_written
@@ -26,13 +26,11 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
     """
     path = home / "run.lock"
     with _locked(home, path) as handle:
-        handle.seek(0)
         if handle.read():
             sweep_half_written(home)
         with disk_faults(f"cannot write {path}"):
             handle.truncate(0)
-            handle.write(json.dumps({"pid": os.getpid(), "run": run_id}))
-            handle.flush()
+            handle.write(json.dumps({"pid": os.getpid(), "run": run_id}).encode())
         try:
             yield
         finally:
@@ -41,12 +39,13 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(home: Path, path: Path) -> Iterator[TextIO]:
+def _locked(home: Path, path: Path) -> Iterator[FileIO]:
     """Locks the file that stands at `path`, not one that `clean` removed after it was opened."""
     while True:
         with disk_faults(f"cannot write to {home}"):
             home.mkdir(parents=True, exist_ok=True)
-            handle = path.open("a+")
+            handle = path.open("ab+", buffering=0)  # what a full disk refuses is not tried again
+            handle.seek(0)
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,7 +56,7 @@ def _locked(home: Path, path: Path) -> Iterator[TextIO]:
                 return
 
 
-def _stands(path: Path, handle: TextIO) -> bool:
+def _stands(path: Path, handle: FileIO) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
     except FileNotFoundError:

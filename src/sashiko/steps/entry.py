@@ -28,8 +28,8 @@ def run_step(main: Callable[[], None]) -> None:
     except MemoryError as error:
         traceback.print_exc()
         _fail(
-            f"there is not enough memory ({error or 'MemoryError'}): close what else is at work, "
-            "lift the limit (ulimit -v), or make the step's batches smaller, and run again"
+            f"there is not enough memory ({str(error) or 'MemoryError'}): close what else is at "
+            "work, lift the limit (ulimit -v), or make the step's batches smaller, and run again"
         )
 
 

@@ -1,0 +1,45 @@
+"""How many faults of which kind there were, and that nothing was lost."""
+
+import json
+import os
+import platform
+from collections import Counter
+from datetime import UTC, datetime
+
+from docs.faults import PAGE, RESULTS, faults_page
+from sashiko.files import canonical_json, write_bytes
+
+
+class Ledger:
+    """Counts faults that were come through; one that was not ends its test before it counts."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed = seed
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, pipeline: str, fault: str) -> None:
+        """Counts a fault after which all that must hold held, and the next run worked.
+
+        Args:
+            pipeline: `short`, or the name of a recipe.
+            fault: its kind.
+        """
+        self._counts[pipeline, fault] += 1
+
+    def keep(self) -> None:
+        """Writes the results in place of earlier ones of the same kinds, and the page."""
+        known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+        kept = [row for row in known if (row["pipeline"], row["fault"]) not in self._counts]
+        about = {
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
+            f"Python {platform.python_version()}",
+            "seed": self._seed,
+        }
+        rows = [
+            {"pipeline": pipeline, "fault": fault, "number": number} | about
+            for (pipeline, fault), number in self._counts.items()
+        ]
+        rows = sorted(kept + rows, key=lambda row: (row["pipeline"] != "short", row["fault"]))
+        write_bytes(RESULTS, canonical_json(rows))
+        write_bytes(PAGE, faults_page().encode())

@@ -1,0 +1,36 @@
+"""`sashiko run` before its first step and after its last: SIGTERM ends it as Ctrl-C does."""
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from sashiko.commands import run
+from sashiko.settings import load_settings
+from tests.faults.kills import at_work
+
+
+def test_sigterm_ends_a_run_that_prepares_and_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prepare(*_: Any, home: Path, **__: Any) -> None:
+        """Does as the build of a definition does: it waits for a child."""
+        stop = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+        stop.start()
+        subprocess.run(["sleep", "600"], env={"HOME": str(home)}, check=False)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("sashiko.local_run.run_locally", prepare)
+    with pytest.raises(typer.Exit) as ended:
+        run._run_here(
+            load_settings("local"), recipe=None, from_=None, set_=None, home=tmp_path, json_=False
+        )
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert at_work(tmp_path) == []
+    assert signal.getsignal(signal.SIGTERM) is before
