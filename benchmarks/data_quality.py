@@ -1,7 +1,7 @@
 """How fast a data contract is checked, against plain Great Expectations on pandas.
 
     python -m benchmarks.data_quality
-    python -m benchmarks.data_quality --rows 1000000 --plot data_quality.svg
+    python -m benchmarks.data_quality --rows 1000000 --plot docs/images/data-quality.svg
 
 Ten expectations on one Parquet file; some rows break them. Each contender is a process of its own.
 `measured` is the time from the file to the verdict, imports done; `peak` the process's largest
@@ -23,6 +23,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from benchmarks.bars import seconds_as_bars
+from benchmarks.runs import machine
 from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.model import Contract, load_contract
 from sashiko.contract.results import to_check
@@ -48,7 +50,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--repeat", type=int, default=3, help="the best of so many is told")
     parser.add_argument("--run", choices=CONTENDERS, nargs="+", default=list(CONTENDERS))
-    parser.add_argument("--plot", type=Path, help="an SVG to write")
+    parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -61,9 +63,9 @@ def main() -> None:
         found = {name: _best(name, file, options.repeat) for name in options.run}
     if len({json.dumps(figures.pop("checks")) for figures in found.values()}) > 1:
         sys.exit("error: the contenders do not say the same")
-    print(_table(options.rows, found))
+    print(_table(options.rows, found, repeat=options.repeat))
     if options.plot:
-        _plot(options.rows, found, options.plot)
+        options.plot.write_text(f"{_picture(options.rows, found)}\n")
 
 
 def write_rows(file: Path, rows: int) -> None:
@@ -153,11 +155,12 @@ def _best(contender: str, file: Path, repeat: int) -> dict[str, object]:
     return min(runs, key=lambda run: float(run["seconds"]))
 
 
-def _table(rows: int, found: dict[str, dict[str, object]]) -> str:
+def _table(rows: int, found: dict[str, dict[str, object]], *, repeat: int) -> str:
     base = found.get("plain", next(iter(found.values())))
+    rules = len(expectations(load_contract(_CONTRACT), "all"))
     lines = [
-        f"{rows:,} rows, {len(expectations(load_contract(_CONTRACT), 'all'))} expectations; "
-        "verdict, counts, failing rules and examples are the same\n",
+        f"On {machine()}, the best of {repeat} runs. {rows:,} rows, {rules} expectations; verdict, "
+        "counts, failing rules and examples are the same.\n",
         "| | measured | ratio | CPU | peak |",
         "|---|---|---|---|---|",
     ]
@@ -170,24 +173,15 @@ def _table(rows: int, found: dict[str, dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def _plot(rows: int, found: dict[str, dict[str, object]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 2.2), layout="constrained", sharey=True)
-    names = [CONTENDERS[name] for name in found]
-    for axis, key, title in zip(
-        axes, ("seconds", "peak_gb"), ("seconds", "peak memory, GB"), strict=True
-    ):
-        bars = axis.barh(names, [figures[key] for figures in found.values()])
-        axis.bar_label(bars, fmt="%.2f", padding=3)
-        axis.set_title(title)
-        axis.margins(x=0.15)
-        axis.invert_yaxis() if axis is axes[0] else None
-    figure.suptitle(f"Ten expectations on {rows:,} rows")
-    figure.savefig(path)
+def _picture(rows: int, found: dict[str, dict[str, object]]) -> str:
+    seconds = {CONTENDERS[name]: float(figures["seconds"]) for name, figures in found.items()}
+    said = "; ".join(f"{label}: {value:.1f} s" for label, value in seconds.items())
+    return seconds_as_bars(
+        seconds,
+        ours=frozenset({CONTENDERS["ours"]}),
+        name="data-quality",
+        alt=f"Seconds for ten expectations on {rows:,} rows. {said}.",
+    )
 
 
 if __name__ == "__main__":

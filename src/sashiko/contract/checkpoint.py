@@ -86,6 +86,8 @@ def _build_docs(
         ValidationResultIdentifier,
     )
 
+    # It would be that of the empty frame which stands for the table.
+    outcome.meta["batch_markers"].pop("pandas_data_fingerprint", None)
     suite = ExpectationSuiteIdentifier(name=outcome.suite_name)
     context.validation_results_store.store_validation_results(
         suite_validation_result=outcome,

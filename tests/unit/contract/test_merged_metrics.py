@@ -137,3 +137,9 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
         InputError, match=r"look for repeated values in .*: Out of Memory.*; free some"
     ):
         checkpoint.run_checks(stream_of(table), contract, "all")
+
+
+def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
+    nan = float("nan")
+    found = repeats.find_repeats(_column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9)
+    assert (found.filled, found.distinct, found.rows, found.positions) == (2, 1, 2, (1, 3))
