@@ -1,5 +1,7 @@
 """Runs a contract's suite on a table and turns what Great Expectations says into checks."""
 
+import copy
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +91,11 @@ def _build_docs(
     # It would be that of the empty frame which stands for the table.
     outcome.meta["batch_markers"].pop("pandas_data_fingerprint", None)
     suite = ExpectationSuiteIdentifier(name=outcome.suite_name)
+    shown = copy.deepcopy(outcome)
+    for item in shown.results:
+        item.result, item.exception_info = _escaped(item.result), _escaped(item.exception_info)
     context.validation_results_store.store_validation_results(
-        suite_validation_result=outcome,
+        suite_validation_result=shown,
         suite_validation_result_identifier=ValidationResultIdentifier(
             batch_identifier=outcome.batch_id,
             expectation_suite_identifier=suite,
@@ -99,6 +104,15 @@ def _build_docs(
         expectation_suite_identifier=suite,
     )
     context.build_data_docs(site_names=[_SITE])
+
+
+def _escaped(value: Any) -> Any:
+    """Escapes the texts in a result: Great Expectations writes values of the data as HTML."""
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _result_format(contract: Contract, view: View, docs: Path | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import yaml
 
 from sashiko.files import read_json, write_json
 from sashiko.report import write_report
+from tests.unit.contract.documents import document
 from tests.unit.report import runs
 from tests.unit.report.browser import browser_tab, find_browser
 
@@ -73,6 +74,18 @@ def test_the_page_opens_whole_and_asks_for_nothing(tab, page, width):
     assert asked[0] == page.as_uri()
     assert all(url.startswith("data:") for url in asked[1:])
     assert page.stat().st_size < 2_000_000
+
+
+def test_nothing_of_the_data_runs(tab, tmp_path):
+    hostile = "</style></svg><script>window.ran = 1</script><img src=x onerror='window.ran = 1'>"
+    contract = document() | {"name": hostile, "description": {"purpose": hostile}}
+    run = runs.started(tmp_path, contract=contract)
+    runs.prepared(run)
+    runs.judged(run, labels=("no", hostile))
+    page = write_report(run.write("blocked", reason=hostile), tmp_path)
+    tab.open(page, width=1200)
+    assert hostile in tab.value("document.body.innerText")
+    assert tab.value("typeof window.ran") == "undefined"
 
 
 def test_every_picture_has_a_name_for_who_cannot_see_it(tab, page):
