@@ -2,8 +2,9 @@
 
     python -m benchmarks.choose_on_validation --recipe census --strengths 1 1.5 2 2.5 --seeds 0 1 2
 
-Runs the real pipeline once per strength and training seed, and judges its validation scores under
-each threshold policy by the recipe's own gates. The rule: a pair of strength and policy will do if,
+Runs the real pipeline up to the compiled model once per strength and training seed, as `sashiko run
+--sweep` does for one seed, and judges the validation scores under each threshold policy by the
+recipe's own gates. The rule: a pair of strength and policy will do if,
 for every seed, each quality gate passes and the gated bias metric is inside its bounds, and its
 mean over the seeds keeps half of the distance (as a ratio) between 1 and each bound, as a margin
 for new rows. Of those that will do, the one with the highest mean balanced accuracy is taken.
@@ -15,24 +16,21 @@ before the drift, and a time split puts validation before it.
 import argparse
 import math
 import statistics
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
-
-from benchmarks.runs import Run, machine, run
-from sashiko.contract.model import Contract, load_contract
-from sashiko.gates.quality import quality_checks
-from sashiko.metrics.arrays import Ints
-from sashiko.metrics.bias import measure
-from sashiko.metrics.counts import binary_counts
-from sashiko.metrics.quality import difference, evaluate_scores
+from benchmarks.runs import machine
+from sashiko.contract.model import load_contract
+from sashiko.local_run import run_pipeline
 from sashiko.recipe import BiasGate, Recipe, load_recipe
-from sashiko.recipe_quality import QualitySection, ThresholdSection
-from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
+from sashiko.recipe_quality import ThresholdSection
+from sashiko.settings import load_settings
 from sashiko.steps.comparators import decide_threshold
+from sashiko.sweep.margin import keeps_margin
+from sashiko.sweep.points import judge, whatever_the_threshold
+from sashiko.sweep.validation import LAST_STEP, read_validation
 
 MAXIMIZED = {
     "balanced_accuracy": ThresholdSection(metric="balanced_accuracy"),
@@ -66,8 +64,9 @@ def main() -> None:
         f"fixed {value:g}": ThresholdSection(policy="fixed", value=value)
         for value in arguments.fixed
     }
-    recipe = load_recipe(Path("recipes") / f"{arguments.recipe}.yaml")
-    contract, gate = load_contract(Path(recipe.contract)), recipe.bias.gates[0]
+    path = Path("recipes") / f"{arguments.recipe}.yaml"
+    recipe = load_recipe(path)
+    gate = recipe.bias.gates[0]
     if gate.metric != "DI":
         parser.error(f"the first bias gate of {recipe.name} is of {gate.metric}, not of DI")
 
@@ -79,16 +78,13 @@ def main() -> None:
     )
     will_do: dict[tuple[float, str], float] = {}
     for strength in arguments.strengths:
-        runs = [
-            run(
-                arguments.recipe,
-                overrides=[f"reweighing.strength={strength}", f"train.seed={seed}"],
-                home=arguments.home,
-            )
-            for seed in arguments.seeds
-        ]
-        for policy, section in policies.items():
-            found = [judge(item, recipe, contract, section) for item in runs]
+        found_by: dict[str, list[Found]] = {policy: [] for policy in policies}
+        for seed in arguments.seeds:
+            overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
+            trained = load_recipe(path, overrides=overrides)
+            for policy, one in judged(trained, policies, home=arguments.home):
+                found_by[policy].append(one)
+        for policy, found in found_by.items():
             passed = all(item.gates_pass for item in found) and keeps_its_distance(found, gate)
             if passed:
                 will_do[strength, policy] = mean(item.balanced_accuracy for item in found)
@@ -100,51 +96,38 @@ def main() -> None:
     print(f"\nTaken: strength {strength:g}, threshold policy {policy}.")
 
 
-def judge(done: Run, recipe: Recipe, contract: Contract, section: ThresholdSection) -> Found:
-    """Holds a run's validation scores against the recipe's gates."""
-    rows = done.predictions("validation")
-    labels, scores = rows["label"].to_numpy(), rows["score"].to_numpy()
-    threshold = decide_threshold(section, labels, scores).threshold
-    sampling = {"replicates": recipe.evaluate.bootstrap_replicates, "seed": recipe.evaluate.seed}
-    metrics = evaluate_scores(labels, scores, threshold=threshold, **sampling)
-    majority = majority_scores(train_labels(done), rows=len(labels))
-    lead = difference(
-        labels, scores, majority,
-        threshold=threshold, other_threshold=MAJORITY_THRESHOLD, **sampling,
+def judged(
+    recipe: Recipe, policies: Mapping[str, ThresholdSection], *, home: Path
+) -> Iterator[tuple[str, Found]]:
+    """Trains a recipe's model and holds its validation scores against the gates, by policy."""
+    run = run_pipeline(
+        load_settings("local"), recipe, home=home, from_step=None, until=LAST_STEP,
+        command="python -m benchmarks.choose_on_validation",
     )  # fmt: skip
-    gate = recipe.bias.gates[0]
-    harmed = done.is_disadvantaged(rows, contract, gate.facet).to_numpy(zero_copy_only=False)
-    bias = measure(gate.metric, binary_counts(harmed, labels == 1, scores >= threshold)).value
-    asked = tuple(item for item in recipe.quality.gates if item.better_than in (None, MAJORITY))
-    checks = quality_checks(QualitySection(gates=asked), metrics, {MAJORITY: lead})
-    return Found(
-        threshold=threshold,
-        bias=math.nan if bias is None else bias,
-        auc=metrics["auc"].value or 0.0,
-        accuracy=metrics["accuracy"].value or 0.0,
-        balanced_accuracy=metrics["balanced_accuracy"].value or 0.0,
-        gates_pass=all(check.passed for check in checks) and within(bias, gate),
-    )
-
-
-def train_labels(done: Run) -> Ints:
-    """Reads the labels of the train split, int64."""
-    table = pq.read_table(done.output("Prepare", "train") / "data.parquet", columns=["label"])
-    return table["label"].to_numpy().astype(np.int64)
-
-
-def within(value: float | None, gate: BiasGate, *, share: float = 1.0) -> bool:
-    """Says whether a ratio is inside the gate's bounds, each drawn towards 1 to `share` of it."""
-    if value is None or math.isnan(value):
-        return False
-    low = 0.0 if gate.minimum is None else gate.minimum**share
-    high = math.inf if gate.maximum is None else gate.maximum**share
-    return low <= value <= high
+    if run.status != "partial":
+        sys.exit(f"error: run {run.id} ended {run.status}: {run.reason}")
+    validation = read_validation(run, load_contract(Path(recipe.contract)), home=home)
+    unmoved = whatever_the_threshold(validation, recipe)
+    for policy, section in policies.items():
+        threshold = decide_threshold(section, validation.labels, validation.scores).threshold
+        point = judge(validation, recipe, threshold, unmoved=unmoved)
+        [bias, *_] = point.bias.values()
+        yield (
+            policy,
+            Found(
+                threshold=threshold,
+                bias=math.nan if bias.value is None else bias.value,
+                auc=unmoved.quality["auc"].value or 0.0,
+                accuracy=point.quality["accuracy"].value or 0.0,
+                balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
+                gates_pass=not point.failed,
+            ),
+        )
 
 
 def keeps_its_distance(found: list[Found], gate: BiasGate) -> bool:
     """Says whether the mean over the seeds is in the inner half of the gate's bounds."""
-    return within(mean(item.bias for item in found), gate, share=0.5)
+    return keeps_margin(mean(item.bias for item in found), gate)
 
 
 def mean(values: Iterator[float]) -> float:

@@ -8,11 +8,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from sashiko.contract.model import Contract
 from sashiko.runner.record import RunRecord, read_run
 from sashiko.runner.store import Store
 
@@ -34,21 +29,6 @@ class Run:
     def output(self, step: str, name: str) -> Path:
         """Returns the folder of an output of a step."""
         return Store(self.home / "s3").path(self.record.step(step).outputs[name].uri)
-
-    def predictions(self, split: str) -> pa.Table:
-        """Reads key, label, score and prediction of the rows of one split."""
-        table = pq.read_table(self.output("Evaluate", "predictions") / "predictions.parquet")
-        return table.filter(pc.equal(table["split"], split))
-
-    def is_disadvantaged(self, rows: pa.Table, contract: Contract, facet: str) -> pa.ChunkedArray:
-        """Says of each of `rows`, in their order, whether it is of the facet's harmed group."""
-        table = pq.read_table(
-            self.output("SnapshotFacets", "data") / "data.parquet", columns=[contract.key, facet]
-        )
-        place = pc.index_in(rows["key"], value_set=pc.cast(table[contract.key], "string"))
-        group = next(item for item in contract.facets if item.column == facet)
-        members = pa.array(group.disadvantaged, table[facet].type)
-        return pc.is_in(table[facet].take(place), value_set=members)
 
 
 def run(recipe: str, *, overrides: list[str], home: Path) -> Run:

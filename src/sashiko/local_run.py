@@ -47,7 +47,7 @@ class RunResult:
 def run_locally(
     settings: Settings, recipe: Recipe, *, home: Path, from_step: str | None, command: str
 ) -> RunResult:
-    """Runs a recipe's pipeline on this machine, end to end.
+    """Runs a recipe's pipeline on this machine, end to end, and writes its report.
 
     Args:
         settings: the local environment.
@@ -58,6 +58,34 @@ def run_locally(
 
     Returns:
         The record, the report's path and a summary.
+
+    Raises:
+        InputError: if the contract, the data, the weights or the machine do not allow a run.
+    """
+    record = run_pipeline(settings, recipe, home=home, from_step=from_step, command=command)
+    report = _report(home / "runs" / record.id, home)
+    summary = _summary(record, Store((home / "s3").resolve()), report)
+    return RunResult(record=record, report=report, summary=summary)
+
+
+def run_pipeline(
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    home: Path,
+    from_step: str | None,
+    command: str,
+    until: str | None = None,
+) -> RunRecord:
+    """Runs a recipe's pipeline on this machine, as far as it is told.
+
+    Args:
+        settings: the local environment.
+        recipe: what to fine-tune, overrides included.
+        home: the folder of all local state.
+        from_step: run this step and all after it again, whatever the cache holds.
+        command: the command line that runs this again, for the record.
+        until: end with this step; the whole pipeline if None.
 
     Raises:
         InputError: if the contract, the data, the weights or the machine do not allow a run.
@@ -82,7 +110,7 @@ def run_locally(
         definition = json.loads(compiled_definition(settings, recipe, home=home))
 
     with open_view() as view:
-        record = run_definition(
+        return run_definition(
             definition,
             home=home,
             images={
@@ -101,11 +129,9 @@ def run_locally(
             view=view,
             evidence=_evidence(recipe, contract_path=contract_path, started_from=staged.source),
             from_step=from_step,
+            until=until,
             command=command,
         )
-    folder = home / "runs" / run_id
-    report = _report(folder, home)
-    return RunResult(record=record, report=report, summary=_summary(record, store, report))
 
 
 def _make_private(home: Path) -> None:

@@ -73,9 +73,9 @@ class Project:
             process.kill()
             process.wait()
 
-    def signal_while_training(self, number: int) -> Attempt:
+    def signal_while_training(self, number: int, *more: str) -> Attempt:
         """Starts a run, sends it a signal in the middle of its training, and waits for its end."""
-        with self.running(*RUN) as process:
+        with self.running(*RUN, *more) as process:
             checkpoint = self.home / "s3" / bucket() / "checkpoints/tiny/checkpoint.safetensors"
             before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
             wait_for(

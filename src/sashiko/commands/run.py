@@ -34,15 +34,46 @@ def run(
             help="In an account: the version of the data; default: the last successful load's.",
         ),
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep",
+            help="Train once per reweighing strength, judge each at every threshold on the "
+            "validation split, and recommend a point. Registers nothing.",
+        ),
+    ] = False,
+    strengths: Annotated[
+        str | None,
+        typer.Option(
+            "--strengths",
+            help="With --sweep: reweighing strengths, 0 to 4; default: 0,0.5,1,1.5,2. "
+            "The recipe's own is always among them.",
+        ),
+    ] = None,
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
     """Run the pipeline: snapshot, validate, train, compile, evaluate, judge bias, register.
 
     In an account it starts the deployed pipeline and follows it; Ctrl-C stops following alone.
-    Exit status: 0 registered, 3 blocked by a gate, 1 error, 130 interrupted.
+    Exit status: 0 registered, 3 blocked by a gate, 1 error, 130 interrupted; of a sweep 0 a point
+    will do, 3 none will.
     """
     settings = load_settings(env)
+    if strengths is not None and not sweep:
+        raise InputError(
+            f"--strengths {strengths}: it goes with --sweep; without it, set one by "
+            "`--set reweighing.strength=...`"
+        )
+    if sweep:
+        from sashiko.commands.sweep import run_sweep
+
+        with _stopped_by_sigterm():
+            run_sweep(
+                settings, strengths, recipe=recipe, from_=from_, set_=set_, as_of=as_of,
+                home=home, command=_again(recipe, set_, home), json_=json_,
+            )  # fmt: skip
+        return
     if settings.environment == "local":
         if as_of is not None:
             raise InputError("--as-of: the local lake has one version of the data; leave it out")
@@ -131,7 +162,7 @@ def clean(home: Home = HOME) -> None:
     if not home.is_dir():
         print(f"{home} is not there: nothing to forget", file=sys.stderr)
         return
-    known = {"s3", "runs", "cache", "lake", "mlartifacts", "run.lock"}
+    known = {"s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock"}
     names = sorted(path.name for path in home.iterdir())
     unknown = [name for name in names if name not in known and not name.startswith("mlflow.db")]
     if unknown:

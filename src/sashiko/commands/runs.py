@@ -194,8 +194,21 @@ def _find(home: Path, run: str | None) -> Path:
     folders = _folders(home)
     if not folders:
         raise InputError(f"no run below {home} yet: sashiko run")
-    found = [folder for folder in folders if run is None or folder.name.startswith(run)]
+    if run is None:
+        found = [folder for folder in folders if _is_whole(folder)]
+        if not found:
+            raise InputError(f"no run below {home} went to the end: name one of `runs list`")
+        return found[0]
+    found = [folder for folder in folders if folder.name.startswith(run)]
     if not found:
         known = ", ".join(folder.name for folder in folders[:5])
         raise InputError(f"no run {run}; the newest are {known}")
     return found[0]
+
+
+def _is_whole(folder: Path) -> bool:
+    """Says whether a run was to go to the end; a sweep's end early, and are asked for by name."""
+    try:
+        return not read_run(folder).until
+    except InputError:  # whoever reads it says what is wrong
+        return True

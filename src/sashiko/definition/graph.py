@@ -1,7 +1,7 @@
 """Which step waits for which: DependsOn, references inside arguments, and branches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sashiko.definition.expressions import StepReference, step_references
 from sashiko.definition.model import Branch, Definition, Step
@@ -38,6 +38,28 @@ def build_graph(definition: Definition) -> Graph:
     """
     waits_for = {step.name: _dependencies(step, definition) for step in definition.steps}
     return Graph(waits_for=waits_for, order=_order(waits_for))
+
+
+def up_to(definition: Definition, name: str) -> Definition:
+    """Leaves out the steps that a step does not wait for, but for what closed gates lead to.
+
+    Raises:
+        InputError: as `build_graph`, and if there is no such step.
+    """
+    graph = build_graph(definition)
+    if name not in graph.order:
+        raise InputError(f"the pipeline has no step `{name}`; it has: {', '.join(graph.order)}")
+    needed = {name}
+    for step in reversed(graph.order):
+        if step in needed:
+            needed.update(graph.waits_for[step])
+    kept = (
+        step
+        for step in definition.steps
+        if step.name in needed
+        or (step.type == "Fail" and needed.issuperset(graph.waits_for[step.name]))
+    )
+    return replace(definition, steps=tuple(kept))
 
 
 def referred_step(reference: StepReference, step: Step, definition: Definition) -> Step:

@@ -4,7 +4,7 @@ One pass over the rows fills a table per facet; each group of the facet, and eac
 interval, is then a sum of that table's cells, at a cost that does not grow with the rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Counts:
     def n_disadvantaged(self) -> int:
         """Rows of the disadvantaged group."""
         return int(self.cells[:, 1].sum())
+
+    def in_one_stratum(self) -> "Counts":
+        """Adds the strata up: all that a metric needs which conditions on none."""
+        return replace(self, cells=self.cells.sum(axis=0, keepdims=True), stratified=False)
 
 
 @dataclass(frozen=True)
@@ -110,16 +114,3 @@ def tabulate(
         missing=missing,
         stratified=strata is not None,
     )
-
-
-def binary_counts(disadvantaged: Bools, labels: Bools, predicted: Bools) -> Counts:
-    """Counts two groups of rows whose labels are positive or not; all shapes (rows,)."""
-    yes = np.array([False, True])
-    table = tabulate(
-        disadvantaged.astype(np.int64),
-        labels.astype(np.int64),
-        predicted,
-        values=2,
-        positive=yes,
-    )
-    return table.against_rest(yes)

@@ -16,6 +16,7 @@ _WORDS = {
     "blocked": "✕ BLOCKED",
     "failed": "✕ FAILED",
     "interrupted": "! INTERRUPTED",
+    "partial": "– PART OF A SWEEP",
 }
 
 
@@ -39,6 +40,8 @@ def outcome(evidence: Evidence, found: Verdicts) -> Outcome:
             return _blocked(evidence, found)
         case "failed":
             return _failed(evidence)
+        case "partial":
+            return _partial(evidence)
     return _interrupted(evidence)
 
 
@@ -159,6 +162,16 @@ def _sentence(text: str) -> str:
 def _recipe_option(evidence: Evidence) -> str:
     recipe = evidence.recipe
     return "" if isinstance(recipe, Missing) else f" --recipe {recipe.name}"
+
+
+def _partial(evidence: Evidence) -> Outcome:
+    return Outcome(
+        kind="interrupted",
+        word=_WORDS["partial"],
+        headline=f"The run was to end with {evidence.run.until}: no model was judged on the test "
+        "split, and nothing was registered.",
+        details=("What it was for stands in `sweeps/`, in the report of its sweep.",),
+    )
 
 
 def _interrupted(evidence: Evidence) -> Outcome:

@@ -12,6 +12,7 @@ from sashiko.report.facet_figures import score_figures
 from sashiko.report.forest import ForestRow, forest
 from sashiko.report.gates import bias_not_judged
 from sashiko.report.group_rates import GroupRates, read_group_rates
+from sashiko.report.sweep_figures import sweep_figures
 from sashiko.report.views import Cell, Figure, Row, Section, Table
 
 _CAPTION = (
@@ -42,7 +43,11 @@ def fairness_section(evidence: Evidence) -> Section:
         title=title,
         statements=(_HOW_TO_READ,),
         tables=(gated, _groups_table(evidence), *others),
-        figures=(*_forests(estimates, checks), *score_figures(evidence)),
+        figures=(
+            *_forests(estimates, checks),
+            *score_figures(evidence),
+            *sweep_figures(evidence),
+        ),
     )
 
 

@@ -67,8 +67,8 @@ def build_page(evidence: Evidence) -> Page:
     )
 
 
-def render(page: Page) -> str:
-    """Turns the page into HTML; every text is escaped, only the pictures are markup."""
+def render(page: object, *, template: str = "template.html.j2") -> str:
+    """Turns a page's view into HTML; every text is escaped, only the pictures are markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -81,5 +81,5 @@ def render(page: Page) -> str:
     environment.filters["inline_code"] = inline_code
     sheet = files("sashiko.report").joinpath("style.css").read_text()
     style = Markup(sheet)  # noqa: S704 - a file of this package
-    html = environment.get_template("template.html.j2").render(page=page, style=style)
+    html = environment.get_template(template).render(page=page, style=style)
     return html.lstrip()  # the macros leave blank lines

@@ -13,7 +13,7 @@ from sashiko.exit_status import BLOCKED, FAILED, INTERRUPTED
 from sashiko.files import read_json, write_json
 from sashiko.yaml_models import Frozen, validate
 
-RunStatus = Literal["running", "registered", "blocked", "failed", "interrupted"]
+RunStatus = Literal["running", "registered", "partial", "blocked", "failed", "interrupted"]
 StepStatus = Literal[
     "waiting",  # for other steps, or for a free core
     "running",
@@ -29,7 +29,7 @@ StepStatus = Literal[
 _FILE_NAME = "run.json"
 _ID_TIME = "%Y%m%d-%H%M%S"
 _ID_TIME_LENGTH = len("20261125-101500")
-_EXIT_CODES = {"registered": 0, "blocked": BLOCKED, "interrupted": INTERRUPTED}
+_EXIT_CODES = {"registered": 0, "partial": 0, "blocked": BLOCKED, "interrupted": INTERRUPTED}
 
 
 class DataRecord(Frozen):
@@ -79,11 +79,13 @@ class RunRecord(Frozen):
     Attributes:
         id: sortable by time, such as `20261125-101500-ab12`.
         pipeline: the pipeline's name.
-        status: `registered` when every step on the way taken has succeeded.
+        status: `registered` when every step on the way taken has succeeded; `partial` when it was
+            to end before the last one, and every step up to there has.
         start: UTC, ISO 8601.
         end: UTC, ISO 8601.
         seconds: from start to end.
         from_step: the step that the run was told to start at, or "".
+        until: the step that it was told to end with, or "".
         command: the command line that runs the same again; `--from` may follow it.
         parameters: the pipeline's parameters.
         steps: in the order of the definition.
@@ -97,6 +99,7 @@ class RunRecord(Frozen):
     end: str | None = None
     seconds: float | None = None
     from_step: str = ""
+    until: str = ""
     command: str = "sashiko run"
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
     steps: tuple[StepRecord, ...]
@@ -104,7 +107,7 @@ class RunRecord(Frozen):
 
     @property
     def exit_code(self) -> int:
-        """What the command exits with: 0 registered, 3 blocked, 130 interrupted, else 1."""
+        """The exit status: 0 registered or partial, 3 blocked, 130 interrupted, else 1."""
         return _EXIT_CODES.get(self.status, FAILED)
 
     def step(self, name: str) -> StepRecord:

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from types import FrameType, MappingProxyType
 from typing import Any
 
-from sashiko.definition.graph import Graph
+from sashiko.definition.graph import Graph, up_to
 from sashiko.definition.model import parse_definition
 from sashiko.definition.parameters import parameter_values
 from sashiko.definition.supported import check_supported
@@ -57,6 +57,7 @@ def run_definition(
     view: View,
     evidence: Mapping[str, bytes] | None = None,
     from_step: str | None = None,
+    until: str | None = None,
     command: str = "sashiko run",
     cores: int | None = None,
 ) -> RunRecord:
@@ -73,6 +74,7 @@ def run_definition(
         evidence: files that the run's folder has from the start, so that a run which is killed has
             them too: path below `evidence/` -> content.
         from_step: this step, and all that waits for it, runs even if it is cached.
+        until: this step and what it waits for are all that runs; the whole definition if None.
         command: the command line that a person runs it again with, for the record.
         cores: how many steps run side by side; all of the machine's if None.
 
@@ -96,6 +98,8 @@ def run_definition(
         "CurrentDateTime": stamp(began),
     }
     definition = parse_definition(value)
+    if until is not None:
+        definition = up_to(definition, until)
     values = parameter_values(definition.parameters, parameters)
     graph = check_supported(definition, parameters=values, execution=execution, images=set(images))
     forced = _forced(graph, from_step)
@@ -113,6 +117,7 @@ def run_definition(
             pipeline=pipeline,
             start=stamp(began),
             from_step=from_step or "",
+            until=until or "",
             command=command,
             parameters=values,
             steps=tuple(StepRecord(name=step.name, type=step.type) for step in definition.steps),

@@ -89,7 +89,7 @@ class RunState:
         undone = [step.name for step in self.record.steps if step.status not in _DONE]
         if undone:
             return "failed", f"the run ended before {', '.join(undone)}"
-        return "registered", ""
+        return "partial" if self.record.until else "registered", ""
 
     def _write(self, **changes: Any) -> None:
         self.record = self.record.model_copy(update=changes)

@@ -12,6 +12,7 @@ import argparse
 import csv
 import io
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,37 +50,54 @@ def joined_rows(contract: Contract) -> pa.Table:
     """
     predictions_file = processing_input("predictions") / "predictions.parquet"
     facets_file = processing_input("facets") / "data.parquet"
-    names = {facet.column: facet.column for facet in contract.facets}
-    if contract.group_variable is not None:
-        names[GROUP_VARIABLE] = contract.group_variable
     predictions = read_columns(predictions_file, ["key", "split", "label", "predicted"])
     predictions = predictions.filter(pc.equal(predictions["split"], "test")).sort_by("key")
     if not predictions.num_rows:
         raise InputError(
             f"{predictions_file} has no rows of split `test`; Evaluate must write them"
         )
-    keys = unique_keys(predictions, "key", source=predictions_file)
+    facets = facets_of(predictions, contract, source=predictions_file, facets_file=facets_file)
+    return pa.table(
+        {LABEL: predictions["label"], PREDICTED_LABEL: predictions["predicted"], **facets}
+    )
 
+
+def facets_of(
+    rows: pa.Table, contract: Contract, *, source: Path, facets_file: Path
+) -> dict[str, pa.ChunkedArray]:
+    """Finds the facets of rows, and their group variable where the contract has one.
+
+    Args:
+        rows: with columns key and label (0 or 1).
+        contract: the data contract.
+        source: the file that the rows are from.
+        facets_file: the facet snapshot.
+
+    Returns:
+        Name -> strings, in the order of `rows`; the group variable's name is `group_variable`.
+
+    Raises:
+        InputError: if a key is doubled or has no facets, a facet is empty, or the two sides differ
+            in a label, so that they are not of the same data.
+    """
+    names = {facet.column: facet.column for facet in contract.facets}
+    if contract.group_variable is not None:
+        names[GROUP_VARIABLE] = contract.group_variable
+    keys = unique_keys(rows, "key", source=source)
     facets = read_columns(facets_file, [contract.key, contract.label.column, *names.values()])
     known = unique_keys(facets, contract.key, source=facets_file)
-    rows = facets.take(positions(keys, known, source=predictions_file, among_source=facets_file))
+    found = facets.take(positions(keys, known, source=source, among_source=facets_file))
 
-    positive = pc.equal(rows[contract.label.column].cast(pa.string()), contract.label.positive)
-    differ = pc.not_equal(positive, pc.equal(predictions["label"], 1))
+    positive = pc.equal(found[contract.label.column].cast(pa.string()), contract.label.positive)
+    differ = pc.not_equal(positive, pc.equal(rows["label"], 1))
     count = pc.sum(pc.fill_null(differ, True)).as_py()
     if count:
         key = keys.filter(pc.fill_null(differ, True))[0].as_py()
         raise InputError(
-            f"{predictions_file}: {count} labels, such as that of key {key!r}, differ from column "
+            f"{source}: {count} labels, such as that of key {key!r}, differ from column "
             f"`{contract.label.column}` of {facets_file}; both must come from the same snapshot"
         )
-    return pa.table(
-        {
-            LABEL: predictions["label"],
-            PREDICTED_LABEL: predictions["predicted"],
-            **{to: facet_values(rows, name, source=facets_file) for to, name in names.items()},
-        }
-    )
+    return {to: facet_values(found, name, source=facets_file) for to, name in names.items()}
 
 
 def csv_bytes(table: pa.Table) -> bytes:

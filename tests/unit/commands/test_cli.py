@@ -67,6 +67,12 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
     [
         (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
         (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
+        (("run", "--sweep", "--env", "dev"), "a sweep is made on this machine alone"),
+        (("run", "--strengths", "0,1"), "--strengths 0,1: it goes with --sweep"),
+        (("run", "--sweep", "--strengths", "0;1"), "--strengths 0;1: expected numbers with commas"),
+        (("run", "--sweep", "--strengths", "1,9"), "--strengths 9: key `reweighing.strength`"),
+        (("run", "--sweep", "--strengths", "nan"), "--strengths nan: key `reweighing.strength`"),
+        (("run", "--sweep", "--set", "reweighing.facets=[]"), "key `reweighing.facets` is empty"),
         (("stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
         (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
         (

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from sashiko.metrics.arrays import Bools
 from sashiko.metrics.bias import METRICS
-from sashiko.metrics.counts import Counts
+from sashiko.metrics.counts import Counts, tabulate
 
 BINARY = np.array([False, True])
 DISTANCES = ("KL", "JS", "LP", "TVD", "KS")
@@ -25,6 +26,18 @@ def counts(cells: Any, *, positive: Sequence[bool] = (False, True), **more: Any)
 def of_labels(*groups: Sequence[int], positive: Sequence[bool] = (False, True)) -> Counts:
     """Makes counts of groups a and d whose rows per label are given, with no predictions."""
     return counts([[[rows, 0] for rows in group] for group in groups], positive=positive)
+
+
+def binary_counts(disadvantaged: Bools, labels: Bools, predicted: Bools) -> Counts:
+    """Counts two groups of rows whose labels are positive or not; all shapes (rows,)."""
+    table = tabulate(
+        disadvantaged.astype(np.int64),
+        labels.astype(np.int64),
+        predicted,
+        values=2,
+        positive=BINARY,
+    )
+    return table.against_rest(BINARY)
 
 
 @st.composite

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sashiko.metrics.bias import METRICS, intervals, measure, stage_metrics
-from sashiko.metrics.counts import binary_counts
-from tests.unit.metrics.tables import counts, of_labels
+from tests.unit.metrics.tables import binary_counts, counts, of_labels
 
 POST = stage_metrics("post_training")
 LABELS = tuple(name for name in stage_metrics("pre_training") if name != "CI")

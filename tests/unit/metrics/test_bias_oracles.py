@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sashiko.metrics.bias import measure
-from sashiko.metrics.counts import binary_counts
+from tests.unit.metrics.tables import binary_counts
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])

@@ -7,9 +7,12 @@ import yaml
 
 from sashiko.files import read_json, write_json
 from sashiko.report import write_report
+from sashiko.report.sweep_page import write_sweep_page
+from sashiko.sweep.record import write_sweep
 from tests.unit.contract.documents import document
 from tests.unit.report import runs
 from tests.unit.report.browser import browser_tab, find_browser
+from tests.unit.sweep.sweeps import recipe, sweep
 
 CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
   .filter(table => table.scrollWidth > table.clientWidth)"""
@@ -59,10 +62,36 @@ def fill_first_screen(folder: Path) -> None:
         write_json(verdict, found)
 
 
+@pytest.fixture(scope="module", params=["a point will do", "none will do"])
+def sweep_page(request, tmp_path_factory):
+    home = tmp_path_factory.mktemp("sweep")
+    dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
+    found = sweep(home, recipe(quality=dream) if request.param == "none will do" else recipe())
+    return write_sweep_page(found, write_sweep(found, home))
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_opens_whole_and_asks_for_nothing(tab, page, width):
+    opens_whole(tab, page, width=width, sections=SECTIONS)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_sweeps_page_opens_whole_and_says_its_pictures(tab, sweep_page, width):
+    opens_whole(tab, sweep_page, width=width, sections=["", "trade-off", "points", "rule"])
+    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+    names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
+    assert [name.partition(":")[0] for name in names] == [
+        f"{metric} against DI age=old on the validation split"
+        for metric in ("balanced accuracy", "accuracy")
+    ]
+    tab.print_on(width=PAPER[0])
+    assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
+
+
+def opens_whole(tab, page, *, width, sections):
+    """Opens a page and holds that it is all there, says nothing to the console, loads nothing."""
     tab.open(page, width=width)
-    assert tab.value(SHOWN) == SECTIONS
+    assert tab.value(SHOWN) == sections
     assert tab.value("document.documentElement.scrollWidth") <= width
     assert tab.value(f"{CUT}.length") == 0
     said = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")

@@ -35,7 +35,14 @@ def test_a_record_reads_back_as_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [("registered", 0), ("blocked", 3), ("failed", 1), ("running", 1), ("interrupted", 130)],
+    [
+        ("registered", 0),
+        ("partial", 0),
+        ("blocked", 3),
+        ("failed", 1),
+        ("running", 1),
+        ("interrupted", 130),
+    ],
 )
 def test_exit_codes(status: str, code: int) -> None:
     assert RECORD.model_copy(update={"status": status}).exit_code == code

@@ -75,6 +75,44 @@ def test_the_open_gate_lets_through(tiny: Any, status_of: Any) -> None:
     assert ends["After"] > ends["Deep"]
 
 
+def test_a_run_that_ends_early_does_what_its_last_step_needs_and_no_more(
+    tiny: Any, status_of: Any
+) -> None:
+    gate = tiny.gate(
+        "Gate",
+        tiny.json_get("Judge", "passed"),
+        [tiny.job("Train"), tiny.job("Aside"), tiny.job("Register", after=["Train"])],
+        [tiny.fail("Stop", "no")],
+    )
+    judge = tiny.job("Judge", f"PASSED = True\n{WRITE}")
+
+    record = tiny.run(judge, gate, until="Train")
+
+    assert status_of(record) == {
+        "Judge": "succeeded",
+        "Gate": "succeeded",
+        "Train": "succeeded",
+        "Stop": "skipped",
+    }
+    assert (record.status, record.until, record.exit_code) == ("partial", "Train", 0)
+    whole = tiny.run(judge, gate)
+    assert whole.step("Train").cached_from == record.id
+    assert (whole.status, whole.until) == ("registered", "")
+
+
+def test_a_closed_gate_blocks_a_run_that_ends_early_too(tiny: Any) -> None:
+    gate = tiny.gate(
+        "Gate", tiny.json_get("Judge", "passed"), [tiny.job("Train")], [tiny.fail("Stop", "no")]
+    )
+    record = tiny.run(tiny.job("Judge", f"PASSED = False\n{WRITE}"), gate, until="Train")
+    assert (record.status, record.reason) == ("blocked", "step Stop: no")
+
+
+def test_a_last_step_that_is_not_there_is_refused(tiny: Any) -> None:
+    with pytest.raises(InputError, match="the pipeline has no step `B`; it has: A"):
+        tiny.run(tiny.job("A"), until="B")
+
+
 def test_parameters_reach_arguments_and_environment(tiny: Any) -> None:
     declared = [
         {"Name": "Word", "Type": "String"},

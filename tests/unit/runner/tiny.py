@@ -173,6 +173,7 @@ class Tiny:
         parameters: Mapping[str, str] | None = None,
         declared: Sequence[dict[str, Any]] = (),
         from_step: str | None = None,
+        until: str | None = None,
         cores: int = 2,
         evidence: Mapping[str, bytes] | None = None,
     ) -> RunRecord:
@@ -188,6 +189,7 @@ class Tiny:
             run_id=f"run-{self.runs}",
             view=self.view,
             from_step=from_step,
+            until=until,
             cores=cores,
             evidence=evidence,
         )

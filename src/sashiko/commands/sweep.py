@@ -1,0 +1,115 @@
+"""`sashiko run --sweep`: accuracy against bias over reweighing strength and threshold."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from sashiko.errors import InputError
+from sashiko.exit_status import BLOCKED, INTERRUPTED
+from sashiko.repository import use_recipe
+from sashiko.settings import Settings
+from sashiko.sweep.record import Sweep, write_sweep
+from sashiko.sweep.words import choice_lines, estimated, headline, outcome, shown_points
+
+
+def run_sweep(
+    settings: Settings,
+    strengths: str | None,
+    *,
+    recipe: str | None,
+    from_: str | None,
+    set_: list[str] | None,
+    as_of: str | None,
+    home: Path,
+    command: str,
+    json_: bool,
+) -> None:
+    """Sweeps, writes the page, prints the table and the choice, and exits.
+
+    Args:
+        settings: of the environment, which must be this machine.
+        strengths: numbers with commas between; the default ones if None.
+        recipe: its name.
+        from_: run this step and all after it again.
+        set_: overrides of the recipe.
+        as_of: refused.
+        home: the folder of all local state.
+        command: runs the recipe as it stands.
+        json_: print the record.
+
+    Raises:
+        InputError: if an option does not go with a sweep, or the sweep cannot be made.
+    """
+    from sashiko.report.sweep_page import write_sweep_page
+    from sashiko.sweep.run import DEFAULT_STRENGTHS, EndedEarlyError, sweep
+
+    if settings.environment != "local":
+        raise InputError(
+            f"--sweep --env {settings.environment}: a sweep is made on this machine alone: it "
+            "joins scores with facets, which in an account the bias evaluator's jobs alone may read"
+        )
+    if as_of is not None:
+        raise InputError("--as-of: the local lake has one version of the data; leave it out")
+    chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    try:
+        found = sweep(
+            settings,
+            chosen,
+            strengths=DEFAULT_STRENGTHS if strengths is None else _numbers(strengths),
+            home=home,
+            from_step=from_,
+            command=command,
+        )
+    except KeyboardInterrupt:
+        print("interrupted; the same command takes up where it left off", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except EndedEarlyError as ended:
+        record = ended.record
+        print(f"no sweep: {record.status}: run {record.id}: {record.reason}", file=sys.stderr)
+        raise typer.Exit(record.exit_code) from None
+    page = write_sweep_page(found, write_sweep(found, home))
+    if json_:
+        typer.echo(json.dumps(found.model_dump(mode="json"), indent=2))
+    else:
+        typer.echo(_text(found, page))
+    raise typer.Exit(0 if found.chosen else BLOCKED)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"--strengths {text}: expected numbers with commas between, such as 0,1,1.5"
+        ) from error
+
+
+def _text(sweep: Sweep, page: Path) -> str:
+    metrics = tuple(dict.fromkeys(("accuracy", sweep.metric)))
+    names = (metric.replace("_", " ") for metric in metrics)
+    rows = [("strength", "threshold", *sweep.checks, *names, "outcome")]
+    for curve, point in shown_points(sweep):
+        rows.append(
+            (
+                f"{curve.strength:g}",
+                f"{point.threshold:.3g}{' (policy)' if point.by_policy else ''}",
+                *(estimated(point.bias[check]) for check in sweep.checks),
+                *(estimated(point.quality[metric]) for metric in metrics),
+                outcome(sweep, curve, point),
+            )
+        )
+    lines = [*_aligned(rows), "", headline(sweep), *choice_lines(sweep)]
+    if sweep.chosen:
+        lines.append(f"  {sweep.chosen.command}")
+    return "\n".join([*lines, f"report: {page}"])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,200 @@
+"""A sweep's points: a quality metric against a gated bias metric, a curve per strength."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from sashiko.metrics.bias import METRICS
+from sashiko.recipe import BiasGate
+from sashiko.recipe_quality import QualityMetric
+from sashiko.report.svg import (
+    ALLOWED,
+    DARK,
+    INK,
+    MUTED,
+    axes_of,
+    identifier,
+    new_figure,
+    styled,
+    to_svg,
+)
+from sashiko.sweep.choice import best
+from sashiko.sweep.margin import bounds, inner_bounds
+from sashiko.sweep.record import Point, Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_WIDTH, _HEIGHT = 480, 430
+# Told apart by mark and dash, and from light to dark: in grey as in colour.
+_LINES: tuple[dict[str, Any], ...] = (
+    {"color": "#b5701c", "marker": "o", "linestyle": "-"},
+    {"color": "#8fb4d6", "marker": "s", "linestyle": (0, (6, 2))},
+    {"color": "#5e96c5", "marker": "D", "linestyle": (0, (3, 1.5))},
+    {"color": "#2f74ae", "marker": "^", "linestyle": (0, (6, 2, 1, 2))},
+    {"color": DARK, "marker": "v", "linestyle": "-"},
+    {"color": INK, "marker": "P", "linestyle": (0, (1, 1.5))},
+)
+_MARKED = tuple(round(0.1 * step, 1) for step in range(1, 10))
+_TICKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0, 10.0, 20.0)
+
+
+def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric) -> Markup:
+    """Draws each strength's curve over the thresholds, with the gate's bounds.
+
+    Args:
+        sweep: what was found.
+        gate: the bias gate whose metric is the horizontal axis.
+        check: the gate's check, such as `DI age=old`.
+        metric: the vertical axis.
+    """
+    name = metric.replace("_", " ")
+    with styled():
+        figure = new_figure(width=_WIDTH, height=_HEIGHT)
+        axes = axes_of(figure)
+        shown = [
+            point for curve in sweep.curves for point in curve.points
+            if point.by_policy or point.on_front or point == best(curve, sweep.metric)
+        ]  # fmt: skip
+        low, high = _limits(gate, [_x(point, check) for point in shown])
+        if METRICS[gate.metric].neutral:
+            axes.set_xscale("log")
+            _ratio_ticks(axes, low, high)
+        axes.set_xlim(low, high)
+        _bounds(axes, gate, limits=(low, high))
+        for at, curve in enumerate(sweep.curves):
+            _line(axes, curve.points, check, metric, label=f"{curve.strength:g}",
+                  style=_LINES[at % len(_LINES)])  # fmt: skip
+        if metric == sweep.metric:
+            _front(axes, shown, check, metric)
+        _special(axes, sweep.present, check, metric, marker="s", label="recipe as it is")
+        if sweep.chosen:
+            _special(axes, sweep.chosen.point, check, metric, marker="*", label="recommended")
+        axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
+        axes.set(xlabel=f"{check} ({METRICS[gate.metric].neutral:g}: no difference)", ylabel=name)
+        axes.grid(True)
+        figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
+                      title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
+        said = "; ".join(_said(sweep, check, metric))
+        alt = f"{name} against {check} on the validation split: {said}."
+        return to_svg(figure, name=f"sweep-{identifier(check)}-{metric}", alt=alt)
+
+
+def _line(
+    axes: "Axes",
+    points: Sequence[Point],
+    check: str,
+    metric: QualityMetric,
+    *,
+    label: str,
+    style: dict[str, Any],
+) -> None:
+    """Draws a curve, with a mark at every tenth of the threshold."""
+    shown = [(point, _x(point, check), _y(point, metric)) for point in points]
+    drawn = [(x, y) for _, x, y in shown if x is not None and y is not None]
+    marks = [
+        at for at, (point, *_) in enumerate(item for item in shown if None not in item[1:])
+        if point.threshold in _MARKED
+    ]  # fmt: skip
+    if drawn:
+        axes.plot(*zip(*drawn, strict=True), **style, linewidth=1.5, markersize=5, markevery=marks,
+                  markeredgecolor="white", markeredgewidth=0.6, label=label)  # fmt: skip
+
+
+def _special(
+    axes: "Axes", point: Point, check: str, metric: QualityMetric, *, marker: str, label: str
+) -> None:
+    """Draws a point that stands out, with its intervals both ways."""
+    bias, quality = point.bias[check], point.quality[metric]
+    if bias.value is None or quality.value is None:
+        return
+    if bias.low is not None and bias.high is not None:
+        axes.hlines(quality.value, bias.low, bias.high, color=INK, linewidth=1.2, zorder=4)
+    if quality.low is not None and quality.high is not None:
+        axes.vlines(bias.value, quality.low, quality.high, color=INK, linewidth=1.2, zorder=4)
+    axes.plot(bias.value, quality.value, marker=marker, linestyle="none", zorder=5,
+              markersize=17 if marker == "*" else 11,
+              markerfacecolor="#ffd24d" if marker == "*" else "none",
+              markeredgecolor=INK, markeredgewidth=1.4, label=label)  # fmt: skip
+
+
+def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> None:
+    """Shades what the gate allows, and marks what keeps the margin by dashed lines."""
+    outer, inner = bounds(gate), inner_bounds(gate)
+    axes.axvspan(max(outer[0], limits[0]), min(outer[1], limits[1]), color=ALLOWED, linewidth=0)
+    for bound in filter(math.isfinite, outer):
+        axes.axvline(bound, color=INK, linewidth=1)
+    for bound in filter(math.isfinite, inner):
+        axes.axvline(bound, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+
+
+def _front(axes: "Axes", points: Sequence[Point], check: str, metric: QualityMetric) -> None:
+    """Rings the points of the Pareto front."""
+    found = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
+    axes.plot(*zip(*found, strict=True), marker="o", linestyle="none", markersize=8,
+              markerfacecolor="none", markeredgecolor=MUTED, label="on the front")  # fmt: skip
+
+
+def _limits(gate: BiasGate, values: Sequence[float | None]) -> tuple[float, float]:
+    """Spans the values, the gate's bounds and no difference, and some air."""
+    neutral = METRICS[gate.metric].neutral
+    shown = [neutral, *filter(math.isfinite, bounds(gate)), *(v for v in values if v is not None)]
+    if neutral:
+        low, high = max(min(shown), _TICKS[0]), min(max(shown), _TICKS[-1])
+        air = max((high / low) ** 0.1, 1.1)
+        return low / air, high * air
+    air = max((max(shown) - min(shown)) * 0.1, 0.01)
+    return min(shown) - air, max(shown) + air
+
+
+def _heights(
+    sweep: Sweep, check: str, metric: QualityMetric, *, limits: tuple[float, float]
+) -> tuple[float, float]:
+    """Spans what lies inside the horizontal limits, but for thresholds near 0 and 1."""
+    found = [0.5]
+    for curve in sweep.curves:
+        for point in curve.points:
+            x, y = _x(point, check), _y(point, metric)
+            inside = x is not None and limits[0] <= x <= limits[1]
+            if inside and y is not None and (point.by_policy or 0.1 <= point.threshold <= 0.9):
+                found.append(y)
+    low, high = min(found[1:] or found), max(found[1:] or found)
+    air = max((high - low) * 0.1, 0.02)
+    return low - air, high + air
+
+
+def _ratio_ticks(axes: "Axes", low: float, high: float) -> None:
+    from matplotlib.ticker import NullLocator
+
+    ticks = [mark for mark in _TICKS if low <= mark <= high]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks, [f"{mark:g}" for mark in ticks])
+
+
+def _said(sweep: Sweep, check: str, metric: QualityMetric) -> list[str]:
+    """Says each strength's point by the recipe's threshold policy, and what is recommended."""
+    said = [
+        f"strength {curve.strength:g} {_pair(curve.by_policy, check, metric)}"
+        for curve in sweep.curves
+    ]
+    if sweep.chosen is None:
+        return [*said, "no point will do"]
+    pair = _pair(sweep.chosen.point, check, metric)
+    return [*said, f"recommended: strength {sweep.chosen.strength:g}, {pair}"]
+
+
+def _pair(point: Point, check: str, metric: QualityMetric) -> str:
+    bias, quality = _x(point, check), _y(point, metric)
+    if bias is None or quality is None:
+        return f"undefined at threshold {point.threshold:.2f}"
+    return f"{quality:.3f} at {bias:.2f} (threshold {point.threshold:.2f})"
+
+
+def _x(point: Point, check: str) -> float | None:
+    return point.bias[check].value
+
+
+def _y(point: Point, metric: QualityMetric) -> float | None:
+    return point.quality[metric].value

@@ -1,0 +1,102 @@
+"""What a sweep found as figures and tables, for its own page and for a run's report."""
+
+from collections.abc import Iterator
+
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.recipe import BiasGate
+from sashiko.recipe_quality import QualityMetric
+from sashiko.report import words
+from sashiko.report.sweep_plot import trade_off
+from sashiko.report.views import Cell, Figure, Row, Table
+from sashiko.sweep.record import Curve, Point, Sweep
+from sashiko.sweep.words import outcome, shown_points
+
+_CAPTION = (
+    "Validation split. A curve runs over the thresholds, with a mark at every tenth from 0.1 to "
+    "0.9. Shaded: what the gate allows; between the dashed lines the margin is kept too. Crosses: "
+    "95 % intervals."
+)
+_EACH = 5  # hundredths: of the thresholds that the folded tables show
+_NUMBERS = ("accuracy", "balanced_accuracy", "f1")
+
+
+def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
+    """Draws accuracy, and the metric that decides, against each bias gate's metric."""
+    metrics: dict[QualityMetric, None] = {sweep.metric: None, "accuracy": None}
+    return tuple(
+        Figure(
+            title=f"{_name(metric)} against {check}",
+            svg=trade_off(sweep, gate=gate, check=check, metric=metric),
+            caption=_CAPTION,
+        )
+        for gate, check in _gates(sweep)
+        for metric in metrics
+    )
+
+
+def strengths_table(sweep: Sweep) -> Table:
+    """Shows of each strength the threshold that lacks the least, and the recipe's own."""
+    return Table(
+        title="Each strength at its best threshold, and at that of the recipe's own policy",
+        columns=_columns(sweep),
+        rows=tuple(_row(sweep, curve, point) for curve, point in shown_points(sweep)),
+        note="In brackets: 95 % bootstrap intervals. Best: what lacks the least, and of those the "
+        f"highest {_name(sweep.metric).lower()}.",
+    )
+
+
+def threshold_tables(sweep: Sweep) -> Iterator[Table]:
+    """Yields a folded table of thresholds per strength; all of them stand in `sweep.json`."""
+    for curve in sweep.curves:
+        yield Table(
+            title=f"Strength {curve.strength:g} over the thresholds",
+            columns=_columns(sweep),
+            rows=tuple(
+                _row(sweep, curve, point)
+                for point in curve.points
+                if point.by_policy or point.on_front or round(100 * point.threshold) % _EACH == 0
+            ),
+            folded=True,
+        )
+
+
+def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
+    """Yields each bias gate's check once, with the first gate that it is of."""
+    for check in sweep.checks:
+        yield next(
+            (gate, check)
+            for gate in sweep.recipe.bias.gates
+            if check.startswith(f"{gate.metric} {gate.facet}=")
+        )
+
+
+def _columns(sweep: Sweep) -> tuple[Cell, ...]:
+    numbers = ("threshold", *sweep.checks, *(_name(name) for name in _NUMBERS), "AUC")
+    return (Cell("strength"), *(Cell(name, number=True) for name in numbers), Cell("outcome"))
+
+
+def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
+    said = outcome(sweep, curve, point)
+    threshold = f"{point.threshold:.3g}"
+    return Row(
+        cells=(
+            Cell(f"{curve.strength:g}"),
+            Cell(threshold, interval="by policy" if point.by_policy else "", number=True),
+            *(_cell(point.bias[check]) for check in sweep.checks),
+            *(_cell(point.quality[name]) for name in _NUMBERS),
+            _cell(curve.quality["auc"]),
+            Cell(f"{said}{', on the front' if point.on_front else ''}"),
+        ),
+        style="ours" if said == "recommended" else "",
+    )
+
+
+def _cell(found: Estimate) -> Cell:
+    if found.value is None:
+        return Cell("undefined", number=True)
+    return words.estimate_cell(found.value, found.low, found.high)
+
+
+def _name(metric: str) -> str:
+    text = {"auc": "AUC", "f1": "F1"}.get(metric, metric.replace("_", " "))
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""A sweep over reweighing strength and decision threshold, chosen on the validation split alone."""

@@ -1,0 +1,142 @@
+"""One model at many thresholds, each judged on the validation split by the recipe's own gates.
+
+Leads over the linear baseline and the champion are not asked for: a lead under drift cannot be seen
+before the drift, and a time split puts validation before it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sashiko.evaluation import Estimates
+from sashiko.gates.bias import bias_checks
+from sashiko.gates.estimates import BiasEstimate
+from sashiko.gates.quality import quality_checks
+from sashiko.metrics.arrays import Bools
+from sashiko.metrics.bias import METRICS, intervals, measure
+from sashiko.metrics.counted_quality import counted_quality
+from sashiko.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.recipe import Recipe
+from sashiko.recipe_quality import QualitySection
+from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
+from sashiko.steps.comparators import decide_threshold
+from sashiko.sweep.margin import keeps_margin
+from sashiko.sweep.record import Curve, Point
+from sashiko.sweep.validation import Validation
+
+THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
+_BY_THRESHOLD = ("accuracy", "balanced_accuracy", "f1")
+
+
+@dataclass(frozen=True)
+class Unmoved:
+    """What no threshold changes: estimates of the model, and of its lead over the majority."""
+
+    quality: Estimates
+    leads: Estimates
+
+
+def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) -> Curve:
+    """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy.
+
+    Args:
+        validation: its validation rows.
+        recipe: gates, threshold policy, replicates and seeds of the bootstraps.
+        strength: that it was trained with.
+        run: that trained it.
+    """
+    unmoved = whatever_the_threshold(validation, recipe)
+    own = decide_threshold(
+        recipe.evaluate.threshold, validation.labels, validation.scores
+    ).threshold
+    points = [judge(validation, recipe, own, unmoved=unmoved, by_policy=True)]
+    points += [
+        judge(validation, recipe, threshold, unmoved=unmoved)
+        for threshold in THRESHOLDS
+        if threshold != own
+    ]
+    points.sort(key=lambda point: point.threshold)
+    return Curve(strength=strength, run=run, quality=unmoved.quality, points=tuple(points))
+
+
+def whatever_the_threshold(validation: Validation, recipe: Recipe) -> Unmoved:
+    """Computes AUC, Brier score and calibration error, and their leads over the majority."""
+    labels, scores = validation.labels, validation.scores
+    sampling = {"replicates": recipe.evaluate.bootstrap_replicates, "seed": recipe.evaluate.seed}
+    quality = evaluate_scores(labels, scores, threshold=MAJORITY_THRESHOLD, **sampling)
+    leads = difference(
+        labels, scores, majority_scores(validation.train_labels, rows=len(labels)),
+        threshold=MAJORITY_THRESHOLD, other_threshold=MAJORITY_THRESHOLD, **sampling,
+    )  # fmt: skip
+    return Unmoved(
+        quality={name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
+        leads={name: item for name, item in leads.items() if name not in _BY_THRESHOLD},
+    )
+
+
+def judge(
+    validation: Validation,
+    recipe: Recipe,
+    threshold: float,
+    *,
+    unmoved: Unmoved,
+    by_policy: bool = False,
+) -> Point:
+    """Holds a model at one threshold against the recipe's gates."""
+    predicted = validation.scores >= threshold
+    counted = counted_quality(
+        confusion(validation.labels, validation.scores, threshold=threshold),
+        always_positive=bool(validation.train_labels.mean() >= MAJORITY_THRESHOLD),
+        replicates=recipe.evaluate.bootstrap_replicates,
+        seed=recipe.evaluate.seed,
+    )
+    asked = tuple(gate for gate in recipe.quality.gates if gate.better_than in (None, MAJORITY))
+    checks = quality_checks(
+        QualitySection.model_construct(gates=asked),
+        {**unmoved.quality, **counted.metrics},
+        {MAJORITY: {**unmoved.leads, **counted.leads}},
+    )
+    failed = [check.name for check in checks if not check.passed]
+    bias, near, estimates = {}, [], list(_bias(validation, recipe, predicted))
+    for gate in recipe.bias.gates:
+        section = recipe.bias.model_copy(update={"gates": (gate,)})
+        for check in bias_checks(section, estimates):
+            bias[check.name] = Estimate(check.value, check.low, check.high)
+            if not check.passed:
+                failed.append(check.name)
+            elif not keeps_margin(check.value, gate):
+                near.append(check.name)
+    return Point(
+        threshold=threshold,
+        by_policy=by_policy,
+        quality=dict(counted.metrics),
+        bias=bias,
+        failed=tuple(failed),
+        without_margin=tuple(near),
+    )
+
+
+def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:
+    """Yields the gated metrics of each gated facet's groups, as JudgeBias has them."""
+    counts = validation.counts(predicted)
+    for metric, facet in dict.fromkeys((gate.metric, gate.facet) for gate in recipe.bias.gates):
+        for group, stratified in counts[facet].items():
+            # Of the same distribution, and many times faster to resample.
+            cells = stratified if METRICS[metric].conditional else stratified.in_one_stratum()
+            found = measure(metric, cells)
+            ends = intervals(
+                [metric], cells,
+                replicates=recipe.bias.bootstrap_replicates, seed=recipe.bias.seed,
+            ).get(metric)  # fmt: skip
+            yield BiasEstimate(
+                stage="post_training",
+                metric=metric,
+                facet=facet,
+                group=group,
+                value=found.value,
+                low=ends.low if ends else None,
+                high=ends.high if ends else None,
+                error=found.error,
+                n_disadvantaged=cells.n_disadvantaged,
+                n_advantaged=cells.n_advantaged,
+            )

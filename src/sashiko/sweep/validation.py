@@ -1,0 +1,120 @@
+"""The validation split of one trained model, scored, with the columns that bias is judged by.
+
+Neither Evaluate nor the test split is needed for it: the artifact's own handler scores the
+validation rows here, once, and the scores are kept by what they were made of.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.artifact import open_artifact
+from sashiko.clarify.config import AnalysisConfig
+from sashiko.clarify.counting import group_counts
+from sashiko.clarify.dataset import Column, Dataset
+from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL, analysis_config
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.files import canonical_json, sha256_bytes
+from sashiko.metrics.arrays import Bools, Floats, Ints
+from sashiko.metrics.counts import Counts
+from sashiko.parquet import read_columns, write_table
+from sashiko.runner.record import RunRecord
+from sashiko.runner.store import Store
+from sashiko.steps.bias_input import facets_of
+from sashiko.steps.comparators import ARTIFACT
+from sashiko.steps.scored_splits import Split, load_split, score_splits
+
+LAST_STEP = "Compile"  # makes what will be served, and so what is scored here
+_ANY_THRESHOLD = 0.5  # the scores do not depend on it
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One model's validation rows.
+
+    Attributes:
+        labels: 0 or 1, shape (rows,).
+        scores: P(positive), shape (rows,).
+        train_labels: of the train split, by which the majority baseline is made.
+        config: what PostBias is told of the contract.
+        data: labels and facets of the rows, without predictions.
+        inputs: `validation` and `facets` -> digest.
+    """
+
+    labels: Ints
+    scores: Floats
+    train_labels: Ints
+    config: AnalysisConfig
+    data: Dataset
+    inputs: dict[str, str]
+
+    def counts(self, predicted: Bools) -> dict[str, dict[str, Counts]]:
+        """Counts facet -> group -> rows by label and prediction, as the bias step does."""
+        words = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
+        column = Column(PREDICTED_LABEL, words, self.data.label.file)
+        found = group_counts(self.config, replace(self.data, predicted=column))
+        return {facet: dict(groups) for facet, groups in found.facets.items()}
+
+
+def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:
+    """Reads the validation split of a run that came as far as `LAST_STEP`, and scores it.
+
+    Raises:
+        InputError: if an output is gone from the store, a text is refused, or a row has no facet.
+    """
+    store = Store(home / "s3")
+    folder, facets_file = (
+        store.path(run.step(step).outputs[name].uri)
+        for step, name in (("Prepare", "validation"), ("SnapshotFacets", "data"))
+    )
+    split = load_split(folder)
+    labels = pa.chunked_array([pa.array(split.labels)])
+    rows = pa.table({"key": pa.chunked_array([pa.array(split.keys)]), "label": labels})
+    facets = facets_of(
+        rows, contract, source=folder / "data.parquet", facets_file=facets_file / "data.parquet"
+    )
+    columns = {name: Column(name, values, facets_file) for name, values in facets.items()}
+    train = store.path(run.step("Prepare").outputs["train"].uri) / "data.parquet"
+    return Validation(
+        labels=split.labels,
+        scores=_scores(run, split, home=home),
+        train_labels=read_columns(train, ["label"])["label"].to_numpy().astype(np.int64),
+        config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
+        data=Dataset(
+            label=Column(LABEL, labels.cast(pa.string()), folder),
+            predicted=None,
+            facets=tuple(columns[facet.column] for facet in contract.facets),
+            group=columns.get(GROUP_VARIABLE),
+        ),
+        inputs={
+            "validation": run.step("Prepare").outputs["validation"].sha256,
+            "facets": run.step("SnapshotFacets").outputs["data"].sha256,
+        },
+    )
+
+
+def _scores(run: RunRecord, split: Split, *, home: Path) -> Floats:
+    """Scores the split with the run's artifact, unless that was done before."""
+    artifact = run.step(LAST_STEP).outputs["artifact"]
+    made_from = {
+        "artifact": artifact.sha256,
+        "validation": run.step("Prepare").outputs["validation"].sha256,
+    }
+    path = home / "cache" / "scores" / f"{sha256_bytes(canonical_json(made_from))}.parquet"
+    if path.is_file():
+        try:
+            known = read_columns(path, ["key", "score"])
+        except InputError:
+            path.unlink()  # damaged: it is made again
+        else:
+            if tuple(known["key"].to_pylist()) == split.keys:
+                scores: Floats = known["score"].to_numpy().astype(np.float64)
+                return scores
+    archive = Store(home / "s3").path(artifact.uri) / ARTIFACT
+    with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:
+        (scores,) = score_splits(model, [split], name="validation")
+    write_table(path, pa.table({"key": pa.array(split.keys), "score": pa.array(scores)}))
+    return scores

@@ -1,0 +1,107 @@
+"""A sweep in a run's report: shown where it is of the same recipe and data, and only there."""
+
+import re
+
+import pytest
+import yaml
+
+from sashiko.recipe import load_recipe
+from sashiko.report import write_report
+from sashiko.report.sweep_page import write_sweep_page
+from sashiko.runner.record import read_run
+from sashiko.sweep.record import write_sweep
+from tests.unit.report import runs
+from tests.unit.sweep.sweeps import recipe, sweep
+
+SHOWN = "Balanced accuracy against DI age=old, sweep "
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run whose Prepare wrote a validation split, of the recipe that is swept."""
+    made = runs.started(tmp_path)
+    made.output("Prepare", "validation").joinpath("data.parquet").write_bytes(b"rows")
+    runs.prepared(made)
+    runs.judged(made)
+    folder = made.write("blocked")
+    path = folder / "evidence/recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe().model_dump(mode="json")))
+    return folder
+
+
+def swept(run, **changes):
+    """Writes a sweep of the run's recipe and data into its home, but for the changes."""
+    record = read_run(run)
+    inputs = {
+        "validation": record.step("Prepare").outputs["validation"].sha256,
+        "facets": record.step("SnapshotFacets").outputs["data"].sha256,
+    }
+    found = sweep(run / "evidence", load_recipe(run / "evidence/recipe.yaml"))
+    found = found.model_copy(update={"inputs": inputs} | changes)
+    write_sweep(found, run.parents[1])
+    return found
+
+
+def other(**changes):
+    return recipe(**changes)
+
+
+def test_a_run_without_a_sweep_shows_none(run):
+    assert SHOWN not in write_report(run, run.parents[1]).read_text()
+
+
+def test_the_newest_sweep_of_the_same_recipe_and_data_is_shown(run):
+    swept(run, id="20260101-000000-aaaa")
+    newest = swept(run, id="20260103-000000-aaaa")
+    html = write_report(run, run.parents[1]).read_text()
+    assert re.findall(f"{SHOWN}([^<]*)", html) == [newest.id]
+
+
+def test_strength_and_threshold_may_differ_as_they_are_what_is_swept(run):
+    changed = {"reweighing": {"facets": ["age"], "strength": 2.0},
+               "evaluate": {"threshold": {"policy": "fixed", "value": 0.4},
+                            "bootstrap_replicates": 100}}  # fmt: skip
+    (run / "evidence/recipe.yaml").write_text(
+        yaml.safe_dump(recipe(**changed).model_dump(mode="json"))
+    )
+    record_recipe = recipe()
+    found = swept(run, recipe=record_recipe)
+    assert SHOWN + found.id in write_report(run, run.parents[1]).read_text()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe": other(train={"seed": 9})},
+        {"inputs": {"validation": runs.DIGEST, "facets": runs.DIGEST}},
+    ],
+    ids=["another seed", "other rows"],
+)
+def test_a_sweep_of_something_else_is_not_shown(run, changes):
+    swept(run, **changes)
+    assert SHOWN not in write_report(run, run.parents[1]).read_text()
+
+
+def test_another_versions_sweep_does_not_break_a_report(run):
+    folder = run.parents[1] / "sweeps/20260101-000000-aaaa"
+    folder.mkdir(parents=True)
+    (folder / "sweep.json").write_text('{"id": 1}')
+    assert write_report(run, run.parents[1]).is_file()
+
+
+def test_the_page_marks_what_is_recommended_and_how_to_take_it(tmp_path):
+    found = sweep(tmp_path, recipe())
+    html = write_sweep_page(found, write_sweep(found, tmp_path)).read_text()
+    assert html.count('<tr class="ours">') >= 1
+    assert "A POINT WILL DO" in html
+    assert f"strength {found.chosen.strength:g}" in html.lower()
+
+
+def test_a_run_of_a_sweep_is_not_reported_as_registered(tmp_path):
+    made = runs.started(tmp_path)
+    runs.prepared(made)
+    folder = made.write("partial", until="Compile")
+    html = write_report(folder, made.home).read_text()
+    assert "PART OF A SWEEP" in html
+    assert "nothing was registered" in html
+    assert "REGISTERED" not in html

@@ -1,0 +1,79 @@
+"""Validation rows with a known bias, and sweeps over them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.clarify.config import AnalysisConfig
+from sashiko.clarify.dataset import Column, Dataset
+from sashiko.contract.bias_config import LABEL, analysis_config
+from sashiko.recipe import Recipe
+from sashiko.sweep.choice import choose, marked
+from sashiko.sweep.points import curve
+from sashiko.sweep.record import Curve, Sweep
+from sashiko.sweep.validation import Validation
+from tests.unit.contract.documents import contract_of, document
+from tests.unit.report import runs
+
+ROWS = 2000
+CHECK = "DI age=old"
+FACETS_FILE = Path("facets.parquet")
+
+
+def recipe(**changes: Any) -> Recipe:
+    """A recipe of late loans with cheap intervals."""
+    value = runs.recipe().model_dump(mode="json")
+    value["bias"]["bootstrap_replicates"] = 1000
+    value["evaluate"]["bootstrap_replicates"] = 100
+    value["reweighing"] = {"facets": ["age"], "strength": 1.0}
+    return Recipe.model_validate(value | changes)
+
+
+def validation(folder: Path, *, handicap: float, rows: int = ROWS) -> Validation:
+    """Rows on which the scores of `old` are lower by `handicap`, whatever the label."""
+    generator = np.random.default_rng(5)
+    labels = (np.arange(rows) % 5 < 2).astype(np.int64)
+    old = np.arange(rows) // 5 % 2 == 0
+    noise = generator.normal(0, 0.16, rows)
+    scores = np.clip(0.35 + 0.3 * labels + noise - handicap * old, 0, 1)
+    contract = contract_of(document(), folder)
+    ages = pa.chunked_array([pa.array(np.where(old, "old", "young"))])
+    return Validation(
+        labels=labels,
+        scores=scores,
+        train_labels=labels,
+        config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
+        data=Dataset(
+            label=Column(LABEL, pa.chunked_array([pa.array(labels.astype(str))]), FACETS_FILE),
+            predicted=None,
+            facets=(Column("age", ages, FACETS_FILE),),
+            group=None,
+        ),
+        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST},
+    )
+
+
+def curves(folder: Path, used: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
+    """A curve per handicap, of strengths 0, 1 and so on."""
+    made = [
+        curve(validation(folder, handicap=handicap), used, strength=float(at), run=f"run-{at}")
+        for at, handicap in enumerate(handicaps)
+    ]
+    return marked(made, check=CHECK, metric="balanced_accuracy")
+
+
+def sweep(folder: Path, used: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
+    """A whole sweep."""
+    found = curves(folder, used, handicaps)
+    return Sweep(
+        id="20260102-030405-0001",
+        recipe=used,
+        metric="balanced_accuracy",
+        rows=ROWS,
+        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST},
+        curves=found,
+        chosen=choose(found, used, metric="balanced_accuracy", command="sashiko run"),
+    )
