@@ -85,7 +85,7 @@ def by_texts(archive: Path, texts: Sequence[str]) -> Iterator[tuple[int, Round]]
 def by_clients(archive: Path, texts: Sequence[str]) -> Iterator[tuple[int, Round]]:
     """Yields how many clients ask at once, and the fastest round of the local server."""
     bodies = list(_bodies(texts, size=1, count=_REQUESTS))
-    with _served(archive) as port:
+    with served(archive) as (port, _):
         for clients in _CLIENTS:
             rounds = [_ask_at_once(port, bodies, clients=clients) for _ in range(_ROUNDS)]
             yield clients, max(rounds, key=lambda item: item.per_second)
@@ -136,13 +136,13 @@ def _ask_at_once(port: int, bodies: Sequence[bytes], *, clients: int) -> Round:
 
 
 @contextmanager
-def _served(archive: Path) -> Iterator[int]:
-    """Runs the local server in a process of its own, and gives its port."""
+def served(archive: Path) -> Iterator[tuple[int, int]]:
+    """Runs the local server in a process of its own, and gives its port and process id."""
     command = [sys.executable, "-c", _SERVER, str(archive)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             ready = server.stderr.readline() if server.stderr else ""
-            yield int(ready.split(f"{HOST}:")[1].split()[0])
+            yield int(ready.split(f"{HOST}:")[1].split()[0]), server.pid
         finally:
             server.terminate()
 
