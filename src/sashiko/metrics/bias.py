@@ -15,7 +15,12 @@ from sashiko.metrics.arrays import Floats
 from sashiko.metrics.bias_table import METRIC_LIST, Metric, Stage
 from sashiko.metrics.counts import Counts
 from sashiko.metrics.groups import Comparison, compare
-from sashiko.metrics.uncertainty import Interval, percentile_interval, resampled_counts
+from sashiko.metrics.uncertainty import (
+    Interval,
+    enough_replicates,
+    percentile_interval,
+    resampled_counts,
+)
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in METRIC_LIST})
 
@@ -50,7 +55,12 @@ def measure(name: str, counts: Counts) -> Measure:
 
 
 def intervals(
-    names: Iterable[str], counts: Counts, *, replicates: int, seed: int
+    names: Iterable[str],
+    counts: Counts,
+    *,
+    replicates: int,
+    seed: int,
+    looks: Mapping[str, int] | None = None,
 ) -> dict[str, Interval]:
     """Returns the 95 % intervals of metrics by a multinomial bootstrap of the counts.
 
@@ -59,22 +69,29 @@ def intervals(
     Args:
         names: of metrics in `METRICS`.
         counts: of the two groups.
-        replicates: how many resamples.
+        replicates: how many resamples; more are drawn where the looks ask for it.
         seed: of the bootstrap; equal seeds give equal intervals.
+        looks: metric -> how many intervals, this one among them, must hold at once; 1 where it is
+            not named.
 
     Returns:
         Metric -> interval; without those that are undefined, or are so in more than 1 % of the
-        resamples.
+        resamples (of several looks, 1 % / looks).
     """
     chosen = [name for name in names if measure(name, counts).value is not None]
     if not chosen:
         return {}
+    over = {name: (looks or {}).get(name, 1) for name in chosen}
+    needed = enough_replicates(replicates, looks=max(over.values()))
     drawn: dict[str, list[Floats]] = {name: [] for name in chosen}
-    for cells in resampled_counts(counts.cells, replicates=replicates, seed=seed):
+    for cells in resampled_counts(counts.cells, replicates=needed, seed=seed):
         of = compare(cells, counts.positive)
         for name in chosen:
             drawn[name].append(_values(METRICS[name], of))
-    found = {name: percentile_interval(np.concatenate(parts)) for name, parts in drawn.items()}
+    found = {
+        name: percentile_interval(np.concatenate(parts), looks=over[name])
+        for name, parts in drawn.items()
+    }
     return {name: ends for name, ends in found.items() if ends is not None}
 
 

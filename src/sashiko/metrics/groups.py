@@ -1,6 +1,7 @@
 """The two groups of a comparison, as the formulas read them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,9 +24,9 @@ class Group:
     predicted_positives: Floats
     true_positives: Floats
 
-    @property
+    @cached_property
     def rows(self) -> Floats:
-        """All rows, n."""
+        """All rows, n; nearly every metric asks for it."""
         total: Floats = self.labels.sum(axis=-1)
         return total
 

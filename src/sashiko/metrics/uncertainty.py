@@ -1,8 +1,11 @@
 """How sure a metric is: percentile bootstrap intervals, seeded and vectorised.
 
-Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Intervals
+that must hold together are widened by Bonferroni's inequality: O. J. Dunn, Multiple Comparisons
+Among Means, Journal of the American Statistical Association 56 (1961), 52-64.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,12 +15,13 @@ from sashiko.metrics.arrays import Floats, Ints
 
 CONFIDENCE = 0.95
 _MAX_UNDEFINED = 0.01
+_LEAST_BEYOND = 5  # resamples beyond each end, so that it does not hang on a single one
 _MAX_WEIGHTS = 2_000_000  # 16 MB of 64-bit numbers per block
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The two ends of a 95 % interval."""
+    """The two ends of an interval."""
 
     low: float
     high: float
@@ -38,22 +42,30 @@ class Estimate:
     high: float | None
 
 
-def percentile_interval(replicates: Floats) -> Interval | None:
-    """Returns the central 95 % of a statistic's bootstrap replicates.
+def percentile_interval(replicates: Floats, *, looks: int = 1) -> Interval | None:
+    """Returns the central 95 % of a statistic's bootstrap replicates, or more for several looks.
 
     Args:
         replicates: one value per resample, shape (replicates,); NaN where it was undefined.
+        looks: how many statistics are looked at. Each interval then leaves out 5 % / looks, so
+            that all of them hold their true value at once with 95 % confidence, however the
+            statistics depend on each other.
 
     Returns:
-        The interval; None if more than 1 % of the resamples left the statistic undefined, since
-        leaving them out would then move the ends.
+        The interval; None if more than 1 % / looks of the resamples left the statistic undefined,
+        since leaving them out would then move the ends.
     """
     undefined = np.isnan(replicates)
-    if undefined.mean() > _MAX_UNDEFINED:
+    if undefined.mean() > _MAX_UNDEFINED / looks:
         return None
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - CONFIDENCE) / 2 / looks
     low, high = np.quantile(replicates[~undefined], [tail, 1 - tail])
     return Interval(low=float(low), high=float(high))
+
+
+def enough_replicates(replicates: int, *, looks: int) -> int:
+    """Returns how many resamples intervals over so many looks need, at least `replicates`."""
+    return max(replicates, math.ceil(_LEAST_BEYOND * 2 * looks / (1 - CONFIDENCE)))
 
 
 def estimate(value: float, replicates: Floats) -> Estimate:
