@@ -10,7 +10,8 @@ from sashiko.runner.lock import run_lock
 
 
 def make_home(home: Path) -> None:
-    for name in ("cache/steps/x.json", "mlartifacts/1/model.tar.gz", "mlflow.db", "s3/b/x"):
+    for name in ("cache/steps/x.json", "mlartifacts/1/model.tar.gz", "mlflow.db", "s3/b/x",
+                 "sweeps/x/sweep.json"):  # fmt: skip
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text("x")
 

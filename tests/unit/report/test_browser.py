@@ -66,7 +66,7 @@ def fill_first_screen(folder: Path) -> None:
 def sweep_page(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("sweep")
     dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
-    found = sweep(home, recipe(quality=dream) if request.param == "none will do" else recipe())
+    found = sweep(recipe(quality=dream) if request.param == "none will do" else recipe())
     return write_sweep_page(found, write_sweep(found, home))
 
 

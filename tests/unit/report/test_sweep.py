@@ -36,7 +36,7 @@ def swept(run, **changes):
         "validation": record.step("Prepare").outputs["validation"].sha256,
         "facets": record.step("SnapshotFacets").outputs["data"].sha256,
     }
-    found = sweep(run / "evidence", load_recipe(run / "evidence/recipe.yaml"))
+    found = sweep(load_recipe(run / "evidence/recipe.yaml"))
     found = found.model_copy(update={"inputs": inputs} | changes)
     write_sweep(found, run.parents[1])
     return found
@@ -90,7 +90,7 @@ def test_another_versions_sweep_does_not_break_a_report(run):
 
 
 def test_the_page_marks_what_is_recommended_and_how_to_take_it(tmp_path):
-    found = sweep(tmp_path, recipe())
+    found = sweep(recipe())
     html = write_sweep_page(found, write_sweep(found, tmp_path)).read_text()
     assert html.count('<tr class="ours">') >= 1
     assert "A POINT WILL DO" in html

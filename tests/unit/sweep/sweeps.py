@@ -1,6 +1,8 @@
 """Validation rows with a known bias, and sweeps over them."""
 
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pyarrow as pa
 from sashiko.clarify.config import AnalysisConfig
 from sashiko.clarify.dataset import Column, Dataset
 from sashiko.contract.bias_config import LABEL, analysis_config
+from sashiko.contract.model import Contract
 from sashiko.recipe import Recipe
 from sashiko.sweep.choice import choose, marked
 from sashiko.sweep.points import curve
@@ -32,20 +35,25 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe.model_validate(value | changes)
 
 
-def validation(folder: Path, *, handicap: float, rows: int = ROWS) -> Validation:
+@cache
+def _contract() -> Contract:
+    with tempfile.TemporaryDirectory() as folder:
+        return contract_of(document(), Path(folder))
+
+
+def validation(*, handicap: float, rows: int = ROWS) -> Validation:
     """Rows on which the scores of `old` are lower by `handicap`, whatever the label."""
     generator = np.random.default_rng(5)
     labels = (np.arange(rows) % 5 < 2).astype(np.int64)
     old = np.arange(rows) // 5 % 2 == 0
     noise = generator.normal(0, 0.16, rows)
     scores = np.clip(0.35 + 0.3 * labels + noise - handicap * old, 0, 1)
-    contract = contract_of(document(), folder)
     ages = pa.chunked_array([pa.array(np.where(old, "old", "young"))])
     return Validation(
         labels=labels,
         scores=scores,
         train_labels=labels,
-        config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
+        config=AnalysisConfig.model_validate(analysis_config(_contract(), kind="post")),
         data=Dataset(
             label=Column(LABEL, pa.chunked_array([pa.array(labels.astype(str))]), FACETS_FILE),
             predicted=None,
@@ -56,18 +64,27 @@ def validation(folder: Path, *, handicap: float, rows: int = ROWS) -> Validation
     )
 
 
-def curves(folder: Path, used: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
+@cache
+def _curve(handicap: float, recipe_json: str) -> Curve:
+    """Makes a curve once for all tests: it takes a second."""
+    used = Recipe.model_validate_json(recipe_json)
+    return curve(validation(handicap=handicap), used, strength=0.0, run="run-0")
+
+
+def curves(used: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
     """A curve per handicap, of strengths 0, 1 and so on."""
     made = [
-        curve(validation(folder, handicap=handicap), used, strength=float(at), run=f"run-{at}")
+        _curve(handicap, used.model_dump_json()).model_copy(
+            update={"strength": float(at), "run": f"run-{at}"}
+        )
         for at, handicap in enumerate(handicaps)
     ]
     return marked(made, check=CHECK, metric="balanced_accuracy")
 
 
-def sweep(folder: Path, used: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
+def sweep(used: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
     """A whole sweep."""
-    found = curves(folder, used, handicaps)
+    found = curves(used, handicaps)
     return Sweep(
         id="20260102-030405-0001",
         recipe=used,

@@ -18,8 +18,8 @@ def value(point):
     return point.quality[METRIC].value
 
 
-def test_the_best_of_what_will_do_is_recommended(tmp_path):
-    found = sweep(tmp_path, recipe())
+def test_the_best_of_what_will_do_is_recommended():
+    found = sweep(recipe())
     will_do = [point for curve in found.curves for point in curve.points if not point.lacking]
     assert value(found.chosen.point) == max(map(value, will_do))
     assert found.chosen.point.lacking == ()
@@ -29,7 +29,7 @@ def test_the_best_of_what_will_do_is_recommended(tmp_path):
 def test_its_command_sets_what_it_says(tmp_path):
     used = recipe(evaluate={"threshold": {"policy": "fixed", "value": 0.9},
                             "bootstrap_replicates": 100})  # fmt: skip
-    found = sweep(tmp_path, used)
+    found = sweep(used)
     assert not found.chosen.point.by_policy
     arguments = shlex.split(found.chosen.command)
     assert arguments[:2] == ["sashiko", "run"]
@@ -41,8 +41,8 @@ def test_its_command_sets_what_it_says(tmp_path):
     assert again.evaluate.threshold.value == found.chosen.point.threshold
 
 
-def test_a_recipe_that_is_best_already_is_left_alone(tmp_path):
-    found = sweep(tmp_path, recipe(), handicaps=(0.3, 0.0))
+def test_a_recipe_that_is_best_already_is_left_alone():
+    found = sweep(recipe(), handicaps=(0.3, 0.0))
     assert found.chosen.strength == found.recipe.reweighing.strength
     assert found.chosen.point.by_policy
     assert found.chosen.overrides == ()
@@ -50,14 +50,14 @@ def test_a_recipe_that_is_best_already_is_left_alone(tmp_path):
     assert list(choice_lines(found)) == ["the recipe says so already: nothing is to be changed"]
 
 
-def test_of_equal_points_the_lower_strength_is_taken(tmp_path):
-    found = curves(tmp_path, recipe(), (0.0, 0.0, 0.0))
+def test_of_equal_points_the_lower_strength_is_taken():
+    found = curves(recipe(), (0.0, 0.0, 0.0))
     assert choose(found, recipe(), metric=METRIC, command="sashiko run").strength == 0
 
 
-def test_where_none_will_do_each_strength_says_what_its_best_lacks(tmp_path):
+def test_where_none_will_do_each_strength_says_what_its_best_lacks():
     used = recipe(quality={"gates": [{"metric": "auc", "minimum": 0.99, "reason": "a dream"}]})
-    found = sweep(tmp_path, used)
+    found = sweep(used)
     assert found.chosen is None
     assert headline(found).startswith("None of ")
     lines = list(choice_lines(found))
@@ -69,10 +69,10 @@ def test_where_none_will_do_each_strength_says_what_its_best_lacks(tmp_path):
 
 
 @pytest.mark.parametrize("handicaps", [(0.3, 0.1, 0.0), (0.2,)])
-def test_nothing_beats_the_front_both_ways_and_something_beats_the_rest(tmp_path, handicaps):
+def test_nothing_beats_the_front_both_ways_and_something_beats_the_rest(handicaps):
     points = [
         (distance(point.bias[CHECK].value, "DI"), value(point), point.on_front)
-        for curve in curves(tmp_path, recipe(), handicaps)
+        for curve in curves(recipe(), handicaps)
         for point in curve.points
         if point.bias[CHECK].value is not None
     ]
@@ -88,7 +88,7 @@ def test_nothing_beats_the_front_both_ways_and_something_beats_the_rest(tmp_path
 
 
 def test_a_sweep_reads_back_as_written_and_the_newest_is_first(tmp_path):
-    older = sweep(tmp_path, recipe(), handicaps=(0.3, 0.0))
+    older = sweep(recipe(), handicaps=(0.3, 0.0))
     newer = older.model_copy(update={"id": "20260102-030406-0001"})
     folder = write_sweep(older, tmp_path)
     write_sweep(newer, tmp_path)
