@@ -7,8 +7,8 @@ from types import MappingProxyType
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FIXES: Mapping[int | None, str] = MappingProxyType(
     {
-        errno.EROFS: "; mount it for writing, or name a folder on another disk (--home)",
-        errno.EACCES: "; make it writable, or name a folder of your own (--home)",
+        errno.EROFS: "; mount it for writing, or name a folder on another disk",
+        errno.EACCES: "; make it writable, or name a folder of your own",
     }
 )
 

@@ -166,7 +166,9 @@ def _report(folder: Path, home: Path) -> Path | None:
         return write_report(folder, home)
     except InputError as error:
         print(f"no report: {error}", file=sys.stderr)
-        return None
+    except KeyboardInterrupt:
+        print("no report: interrupted; `sashiko runs report` writes it", file=sys.stderr)
+    return None
 
 
 def _summary(record: RunRecord, store: Store, report: Path | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 
+from sashiko import local_run
 from sashiko.commands import run
 from sashiko.settings import load_settings
 from tests.faults.kills import at_work
@@ -34,3 +35,14 @@ def test_sigterm_ends_a_run_that_prepares_and_its_children(
     assert capsys.readouterr().err == "interrupted\n"
     assert at_work(tmp_path) == []
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sashiko.report.write_report", interrupted)
+    assert local_run._report(tmp_path, tmp_path) is None
+    assert "`sashiko runs report` writes it" in capsys.readouterr().err
