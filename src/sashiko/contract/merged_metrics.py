@@ -9,6 +9,7 @@ part of the rows.
 This module imports Great Expectations, which takes seconds: import it where it is used.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,10 @@ class MergedMetrics(MetricsCalculator):  # type: ignore[misc]  # it has no types
             start += len(frame)
             self._engine.load_batch_data(self._batch_id, frame)
             found, failed = graph.resolve(show_progress_bars=False)
+            asked.hold_complete(found, failed)
             aborted = {**failed, **aborted}
+            if start > self._rows:
+                print(f"counted {start:,} rows", file=sys.stderr)
             for metric_id, value in found.items():
                 metric = asked.metrics[metric_id]
                 if not metric.metric_name.endswith(_OF_ROWS):
@@ -163,6 +167,24 @@ class _Asked:
                 found.setdefault(_columns_of(metric), []).append(metric)
         return found
 
+    def hold_complete(self, found: Metrics, failed: Metrics) -> None:
+        """Holds that a batch gave each metric, or a reason that Great Expectations will report.
+
+        Of an error that it does not know it only logs that it gave up: the counts would be of some
+        of the rows, and might pass.
+
+        Raises:
+            RuntimeError: if it gave up on a batch.
+        """
+        lost, before = set(failed), -1
+        while before != len(lost):
+            before = len(lost)
+            lost |= {edge.left.id for edge in self.edges_by_batch if _right_id(edge) in lost}
+        left = {edge.left.id for edge in self.edges_by_batch} - found.keys() - lost
+        if left:
+            names = ", ".join(sorted({self.metrics[metric_id].metric_name for metric_id in left}))
+            raise RuntimeError(f"Great Expectations gave up on a batch, without: {names}")
+
     def _is_by_batch(self, metric: MetricConfiguration) -> bool:
         name = metric.metric_name
         if name.endswith(_QUERY):
@@ -170,6 +192,10 @@ class _Asked:
         # Of a missing column Great Expectations says so itself, at the first batch.
         there = self._columns.issuperset(_columns_of(metric))
         return not there or not (name.startswith(_REPEATED) or name in _SHARES)
+
+
+def _right_id(edge: Any) -> Any:
+    return edge.right.id if edge.right is not None else None
 
 
 def _merge(metric: MetricConfiguration, before: Any, value: Any) -> Any:

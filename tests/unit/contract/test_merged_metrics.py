@@ -143,3 +143,23 @@ def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
     nan = float("nan")
     found = repeats.find_repeats(_column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9)
     assert (found.filled, found.distinct, found.rows, found.positions) == (2, 1, 2, (1, 3))
+
+
+def test_a_batch_that_great_expectations_gives_up_on_is_an_error_and_no_verdict(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a line in its log would tell, and the other batches' counts would stand for all."""
+    from great_expectations.execution_engine import PandasExecutionEngine
+
+    resolve = PandasExecutionEngine.resolve_metrics
+
+    def broken(engine: Any, *arguments: Any, **named: Any) -> Any:
+        batches = engine.batch_manager.batch_data_cache.values()
+        if any(batch.dataframe.index.start == 3 for batch in batches):
+            raise ZeroDivisionError
+        return resolve(engine, *arguments, **named)
+
+    monkeypatch.setattr(checkpoint, "BATCH_ROWS", 3)
+    monkeypatch.setattr(PandasExecutionEngine, "resolve_metrics", broken)
+    with pytest.raises(RuntimeError, match="gave up on a batch"):
+        checkpoint.run_checks(stream_of(rows(contract)), contract, "all")
