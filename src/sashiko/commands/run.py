@@ -164,7 +164,8 @@ def clean(home: Home = HOME) -> None:
         return
     known = {"s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock"}
     names = sorted(path.name for path in home.iterdir())
-    unknown = [name for name in names if name not in known and not name.startswith("mlflow.db")]
+    ours = ("mlflow.db", ".tmp-")  # the second is what a killed run was writing
+    unknown = [name for name in names if name not in known and not name.startswith(ours)]
     if unknown:
         raise InputError(f"{home} holds what no run made ({', '.join(unknown)}): remove it by hand")
     with run_lock(home, "clean"):

@@ -10,8 +10,14 @@ from sashiko.runner.lock import run_lock
 
 
 def make_home(home: Path) -> None:
-    for name in ("cache/steps/x.json", "mlartifacts/1/model.tar.gz", "mlflow.db", "s3/b/x",
-                 "sweeps/x/sweep.json"):  # fmt: skip
+    for name in (
+        ".tmp-killed/mlflow.db",
+        "cache/steps/x.json",
+        "mlartifacts/1/model.tar.gz",
+        "mlflow.db",
+        "s3/b/x",
+        "sweeps/x/sweep.json",
+    ):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text("x")
 
@@ -22,6 +28,14 @@ def test_everything_is_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[s
     clean(home)
     assert not home.exists()
     assert capsys.readouterr().out == f"removed {home}\n"
+
+
+def test_what_no_run_has_made_is_left_alone(tmp_path: Path) -> None:
+    make_home(tmp_path)
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"what no run made \(thesis.tex\)"):
+        clean(tmp_path)
+    assert (tmp_path / "mlflow.db").exists()
 
 
 def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(
