@@ -35,13 +35,13 @@ def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
 
 
 def strengths_table(sweep: Sweep) -> Table:
-    """Shows of each strength the threshold that lacks the least, and the recipe's own."""
+    """Shows of each strength the threshold with the least against it, and the recipe's own."""
     return Table(
         title="Each strength at its best threshold, and at that of the recipe's own policy",
         columns=_columns(sweep),
         rows=tuple(_row(sweep, curve, point) for curve, point in shown_points(sweep)),
-        note="In brackets: 95 % bootstrap intervals. Best: what lacks the least, and of those the "
-        f"highest {_name(sweep.metric).lower()}.",
+        note="In brackets: 95 % bootstrap intervals. Best: with the fewest failed checks and "
+        f"margins, then the highest {_name(sweep.metric).lower()}.",
     )
 
 
@@ -85,7 +85,7 @@ def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
             *(_cell(point.bias[check]) for check in sweep.checks),
             *(_cell(point.quality[name]) for name in _NUMBERS),
             _cell(curve.quality["auc"]),
-            Cell(f"{said}{', on the front' if point.on_front else ''}"),
+            Cell(f"{said}{' (on the front)' if point.on_front else ''}"),
         ),
         style="ours" if said == "recommended" else "",
     )

@@ -13,7 +13,7 @@ def headline(sweep: Sweep) -> str:
     if sweep.chosen is None:
         return (
             f"None of {count} points passes every gate with a margin. What each strength's best "
-            "one lacks:"
+            "one comes to:"
         )
     point = sweep.chosen.point
     how = "the recipe's own threshold policy" if point.by_policy else "a fixed threshold"
@@ -25,13 +25,13 @@ def headline(sweep: Sweep) -> str:
 
 
 def choice_lines(sweep: Sweep) -> Iterator[str]:
-    """Says what to change in the recipe; where nothing will do, what each strength lacks."""
+    """Says what to change in the recipe; where nothing will do, what stands against it."""
     if sweep.chosen is None:
         for curve in sweep.curves:
             point = best(curve, sweep.metric)
             yield (
                 f"strength {curve.strength:g}, threshold {point.threshold:.3g}: "
-                f"{measured(sweep, point)}; lacks: {'; '.join(point.lacking)}"
+                f"{measured(sweep, point)}; {outcome(sweep, curve, point)}"
             )
     elif not sweep.chosen.overrides:
         yield "the recipe says so already: nothing is to be changed"
@@ -50,9 +50,10 @@ def shown_points(sweep: Sweep) -> Iterator[tuple[Curve, Point]]:
 
 
 def outcome(sweep: Sweep, curve: Curve, point: Point) -> str:
-    """Says whether a point is recommended, would do, or what it lacks."""
+    """Says whether a point is recommended, would do, or what keeps it from it."""
+    said = [("fails", point.failed), ("no margin in", point.without_margin)]
     if point.lacking:
-        return f"lacks: {'; '.join(point.lacking)}"
+        return "; ".join(f"{how} {', '.join(names)}" for how, names in said if names)
     chosen = sweep.chosen
     recommended = chosen and (chosen.strength, chosen.point) == (curve.strength, point)
     return "recommended" if recommended else "will do"

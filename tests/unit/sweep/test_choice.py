@@ -62,7 +62,7 @@ def test_where_none_will_do_each_strength_says_what_its_best_lacks():
     assert headline(found).startswith("None of ")
     lines = list(choice_lines(found))
     assert len(lines) == len(found.curves)
-    assert all("lacks: auc" in line for line in lines)
+    assert all("fails auc" in line for line in lines)
     for curve in found.curves:
         fewest = min(len(point.lacking) for point in curve.points)
         assert len(best(curve, METRIC).lacking) == fewest
