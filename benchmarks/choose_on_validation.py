@@ -24,7 +24,8 @@ from pathlib import Path
 from benchmarks.runs import machine
 from sashiko.contract.model import load_contract
 from sashiko.local_run import run_pipeline
-from sashiko.recipe import BiasGate, Recipe, load_recipe
+from sashiko.recipe import Recipe, load_recipe
+from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import ThresholdSection
 from sashiko.settings import load_settings
 from sashiko.steps.comparators import decide_threshold

@@ -3,6 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from sashiko.contract.intersections import (
+    MOST_COMBINATIONS,
+    combination_count,
+    intersections,
+)
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
@@ -20,7 +25,12 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
     Raises:
         InputError: naming the recipe's key, and what the contract offers.
     """
-    problems = [*_bias(recipe, contract), *_facets(recipe, contract), *_template(recipe, contract)]
+    problems = [
+        *_bias(recipe, contract),
+        *_facets(recipe, contract),
+        *_intersections(recipe, contract),
+        *_template(recipe, contract),
+    ]
     if problems:
         raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
 
@@ -50,7 +60,7 @@ def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:
 
 def _facets(recipe: Recipe, contract: Contract) -> Iterator[str]:
     known = [facet.column for facet in contract.facets]
-    named = [("bias.gates", gate.facet) for gate in recipe.bias.gates]
+    named = [("bias.gates", facet) for gate in recipe.bias.gates for facet in gate.facets]
     named += [("reweighing.facets", facet) for facet in recipe.reweighing.facets]
     for key, facet in named:
         if known and facet not in known:
@@ -58,6 +68,20 @@ def _facets(recipe: Recipe, contract: Contract) -> Iterator[str]:
                 f"key `{key}`: {facet} is no facet of {recipe.contract}; "
                 f"its facets: {', '.join(known)}"
             )
+
+
+def _intersections(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """Holds that what is combined is little enough to look at."""
+    bias = recipe.bias
+    gated = [gate.facets for gate in bias.gates]
+    crossed = intersections(contract, depth=bias.intersection_depth, gated=gated)
+    count = combination_count(contract, crossed)
+    if count > MOST_COMBINATIONS:
+        yield (
+            f"key `bias.intersection_depth`: the facets of {recipe.contract} have {count:,} "
+            f"combinations of groups, more than {MOST_COMBINATIONS}; say `intersection_depth: 1` "
+            "and name single intersections in `bias.gates`, or join groups there under `facets`"
+        )
 
 
 def _template(recipe: Recipe, contract: Contract) -> Iterator[str]:

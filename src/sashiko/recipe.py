@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from sashiko.card.section import CardSection
 from sashiko.errors import InputError
+from sashiko.recipe_bias import BiasSection
 from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.targets import Target
 from sashiko.waiver import Waiver
@@ -157,63 +158,6 @@ class CompileSection(Frozen):
     def _only_a_compiler_casts(self) -> "CompileSection":
         if self.auto_cast != "none" and self.target != "inf2":
             raise ValueError("`auto_cast` goes with target inf2, whose compiler alone casts")
-        return self
-
-
-BiasMetric = Literal[
-    "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE"
-]
-
-
-class BiasGate(Frozen):
-    """A bound on a bias metric of the predictions on the test split, its interval beside it."""
-
-    metric: BiasMetric
-    facet: str
-    minimum: float | None = None
-    maximum: float | None = None
-    judged_by: Literal["value", "bound"] = Field(
-        "value",
-        description="value: the point estimate must lie inside; bound: the whole 95 % interval",
-    )
-    reason: str
-
-    @model_validator(mode="after")
-    def _has_a_bound(self) -> "BiasGate":
-        if self.minimum is None and self.maximum is None:
-            raise ValueError("give `minimum`, `maximum`, or both")
-        return self
-
-
-class BiasSection(Frozen):
-    """The bias gates, with the size and seed of the bootstrap behind the intervals.
-
-    A data set without facets says `judged: false` and why; the two keys are written out only
-    then, so that what the bias steps read does not change for everybody else.
-    """
-
-    judged: bool = Field(True, exclude_if=bool, description="false: the data name no facet")
-    reason: str = Field(
-        "",
-        max_length=200,
-        exclude_if=lambda reason: not reason,
-        description="with `judged: false`, why; kept with the model",
-    )
-    gates: tuple[BiasGate, ...] = ()
-    minimum_group_size: int = Field(
-        100,
-        ge=1,
-        description="rows; a smaller group is too few to judge, which fails its gate",
-    )
-    bootstrap_replicates: int = Field(20_000, ge=1000)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _unjudged_says_why(self) -> "BiasSection":
-        if self.judged == bool(self.reason.strip()):
-            raise ValueError("`reason` goes with `judged: false`, and only with it")
-        if self.gates and not self.judged:
-            raise ValueError("`judged: false` leaves nothing to gate: remove `gates`")
         return self
 
 

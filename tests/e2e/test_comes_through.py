@@ -271,20 +271,29 @@ def test_a_run_verifies_and_a_changed_prediction_is_found(
     assert verified.returncode == 0, verified.stdout + verified.stderr
     for step in ("Validate", "ValidateFacets", "Evaluate", "JudgeBias", "DeviceCheck"):
         assert f"{step}: verdict worked out again: passed" in verified.stdout
+    assert "bias metrics worked out again" in verified.stdout
     assert f"version {GROUP} 1: " in verified.stdout
 
     file = registered.output("Evaluate", "predictions", run=story.runs[-1]) / "predictions.parquet"
     before, table = file.read_bytes(), pq.read_table(file)
     turned = pa.array([1 - score for score in table["score"].to_pylist()])
+    intervals = registered.output("JudgeBias", "intervals", run=story.runs[-1]) / "intervals.json"
+    measured = intervals.read_text()
+    bent = json.loads(measured)
+    bent[-1]["looks"] += 1
     try:
         pq.write_table(table.set_column(table.column_names.index("score"), "score", turned), file)
+        intervals.write_text(json.dumps(bent))
         changed = registered.sashiko("runs", "verify", story.runs[-1])
     finally:
         file.write_bytes(before)
+        intervals.write_text(measured)
     assert changed.returncode == 4
     assert "output predictions (s3://" in changed.stdout
     assert "has sha256" in changed.stdout
     assert "check `auc` is " in changed.stdout
+    of = " & ".join(map("=".join, zip(bent[-1]["facet"], bent[-1]["group"], strict=True)))
+    assert f"post_training {bent[-1]['metric']} {of} differ from the record" in changed.stdout
 
 
 def test_two_runs_stand_side_by_side(registered: Project, unchanged: Attempt, story: Story) -> None:

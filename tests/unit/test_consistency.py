@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from sashiko.consistency import check_recipe
 from sashiko.errors import InputError
-from sashiko.recipe import BiasSection, Recipe
-from tests.unit.contract.documents import contract_of, custom, document
+from sashiko.recipe import Recipe, load_recipe
+from sashiko.recipe_bias import BiasSection
+from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets
 from tests.unit.report.runs import recipe
 
 SOURCE = Path("recipes/loans.yaml")
@@ -66,6 +68,53 @@ def test_what_is_not_judged_cannot_be_reweighed(tmp_path: Path) -> None:
 def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str) -> None:
     with pytest.raises(ValidationError, match=expected):
         BiasSection.model_validate(changes)
+
+
+INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"facet": ["age"]}, "expected a facet, or a list of two different ones"),
+        ({"facet": ["age", "age"]}, "expected a facet, or a list of two different ones"),
+        ({"facet": ["age", 7]}, "expected a facet, or a list of two different ones"),
+        ({"facet": 7}, "expected a facet, or a list of two different ones"),
+        ({"metric": "GE"}, "GE is of all rows, whatever their group"),
+    ],
+)
+def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, expected) -> None:
+    written = recipe().model_dump(mode="json")
+    written["bias"]["gates"] = [INTERSECTION | changes]
+    path = tmp_path / "loans.yaml"
+    path.write_text(yaml.safe_dump(written))
+    with pytest.raises(InputError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(f"{path}: key `bias.gates.0")
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_intersection_with_what_is_no_facet_is_named(tmp_path: Path) -> None:
+    assert "`bias.gates`: sex is no facet" in problems(tmp_path, recipe(gates=[INTERSECTION]))
+
+
+def test_more_combinations_than_can_be_looked_at_are_refused_before_anything_is_trained(
+    tmp_path: Path,
+) -> None:
+    many = two_facets()
+    for name in ("age", "sex"):
+        values = [*column_of(many, name)["enum"], *({"value": f"{n}"} for n in range(16))]
+        column_of(many, name)["enum"] = values
+    with pytest.raises(InputError, match=r"324 combinations of groups, more than 300; say `inter"):
+        check_recipe(recipe(), contract_of(many, tmp_path), source=SOURCE)
+    used = recipe(intersection_depth=1)
+    check_recipe(used, contract_of(many, tmp_path), source=SOURCE)
+
+
+def test_an_intersection_survives_being_written_and_read() -> None:
+    used = recipe(gates=[INTERSECTION])
+    assert Recipe.model_validate(used.model_dump(mode="json")) == used
 
 
 def test_an_unjudged_recipe_survives_being_written_and_read() -> None:

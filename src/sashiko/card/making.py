@@ -27,6 +27,7 @@ from sashiko.evaluation import Estimates, SliceFigures
 from sashiko.evaluation import Evaluation as Evaluated
 from sashiko.explain.record import Explanations
 from sashiko.gates.estimates import BiasEstimate
+from sashiko.gates.intersections import TOLD, comparable, worst_first
 from sashiko.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.recipe import ReweighingSection, TrainSection
 from sashiko.yaml_models import validate
@@ -34,6 +35,7 @@ from sashiko.yaml_models import validate
 CARD_FILE = "model-card.json"
 _LONG = 2048
 _WORST_SLICES = 10
+_WORST_INTERSECTIONS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +156,28 @@ def _hyper_parameters(sources: CardSources) -> Iterator[HyperParameter]:
 def _bias(sources: CardSources) -> str:
     if sources.bias_not_judged:
         return f"Bias not judged: {sources.bias_not_judged}"
-    return "\n".join(item.summary for item in sources.verdicts if item.gate == "bias")
+    summaries = [item.summary for item in sources.verdicts if item.gate == "bias"]
+    return "\n".join([*summaries, *_worst_off(sources.estimates)])
+
+
+def _worst_off(estimates: Sequence[BiasEstimate]) -> Iterator[str]:
+    """Names the combination of groups that is worst off in what is predicted."""
+    found = worst_first(estimates, "DI")
+    compared = sum(map(comparable, found))
+    if not found:
+        return
+    left = len(found) - compared
+    counted = f"{compared} of {len(found)} combinations of facets' groups can be judged"
+    counted += f", {left} have too few rows or are undefined" if left else ""
+    if not compared:
+        yield f"Intersections: {counted}."
+        return
+    worst = found[0]
+    yield (
+        f"Intersections: {counted}. Worst off by DI: {worst.subgroup} with {worst.value:.4g} "
+        f"[{worst.low:.4g}, {worst.high:.4g}], {worst.n_disadvantaged} rows; 95 % hold over "
+        f"{worst.looks} looks at once."
+    )
 
 
 def _limits(sources: CardSources) -> str:
@@ -202,7 +225,13 @@ def _groups(sources: CardSources) -> Iterator[MetricGroup]:
         metric = evaluation.slices.metric
         yield MetricGroup(name="worst slices", metric_data=tuple(_slices(worst, metric)))
     if sources.estimates:
-        yield MetricGroup(name="bias", metric_data=tuple(_bias_metrics(sources.estimates)))
+        single = [item for item in sources.estimates if not item.is_intersection]
+        yield MetricGroup(name="bias", metric_data=tuple(_bias_metrics(single)))
+    for metric in (name for names in TOLD.values() for name in names):
+        found = [item for item in worst_first(sources.estimates, metric) if comparable(item)]
+        if found:
+            metrics = tuple(_bias_metrics(found[:_WORST_INTERSECTIONS]))
+            yield MetricGroup(name=f"worst intersections by {metric}", metric_data=metrics)
 
 
 def _quality(estimates: Estimates) -> Iterator[SimpleMetric]:
@@ -219,17 +248,18 @@ def _slices(worst: Sequence[SliceFigures], metric: str) -> Iterator[SimpleMetric
 
 def _bias_metrics(estimates: Sequence[BiasEstimate]) -> Iterator[SimpleMetric]:
     for item in estimates:
-        name = f"{item.stage} {item.metric} {item.facet}={item.group}"
-        yield from _metric(name, item.value, low=item.low, high=item.high)
+        name = f"{item.stage} {item.metric} {item.subgroup}"
+        yield from _metric(name, item.value, low=item.low, high=item.high, looks=item.looks)
 
 
 def _metric(
-    name: str, value: float | None, *, low: float | None, high: float | None
+    name: str, value: float | None, *, low: float | None, high: float | None, looks: int = 1
 ) -> Iterator[SimpleMetric]:
     """Yields a number; what is undefined has none, and the schema no place to say so."""
     if value is None:
         return
-    notes = f"95 % interval {low:.4g} to {high:.4g}" if low is not None else None
+    at_once = f", over {looks} looks at once" if looks > 1 else ""
+    notes = f"95 % interval {low:.4g} to {high:.4g}{at_once}" if low is not None else None
     yield SimpleMetric(name=_cut(name, 255), value=value, notes=notes)
 
 

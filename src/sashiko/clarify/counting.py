@@ -11,7 +11,7 @@ from sashiko.clarify.config import AnalysisConfig, FacetConfig
 from sashiko.clarify.criteria import MOST_GROUPS, criterion, distinct
 from sashiko.clarify.dataset import Column, Dataset
 from sashiko.clarify.flips import flip
-from sashiko.clarify.outcomes import outcomes
+from sashiko.clarify.outcomes import Outcomes, outcomes
 from sashiko.errors import InputError
 from sashiko.metrics import flip_test
 from sashiko.metrics.arrays import Bools, Ints
@@ -27,13 +27,15 @@ class Counted:
 
     Attributes:
         label: the label's column.
-        label_value: the positive label as Clarify writes it: values, or an interval.
+        outcomes: each row's label and prediction, and which labels are the positive ones.
+        strata: number of each row's value of the group variable, shape (rows,); None without one.
         facets: facet -> group, likewise named -> its rows and everyone else's.
         flips: facet -> group -> its flip test; nothing where none is asked for.
     """
 
     label: str
-    label_value: str
+    outcomes: Outcomes
+    strata: Ints | None
     facets: Mapping[str, Mapping[str, Counts]]
     flips: Mapping[str, Mapping[str, FlipTest]]
 
@@ -68,7 +70,7 @@ def group_counts(config: AnalysisConfig, data: Dataset) -> Counted:
                 name: flip(data.features, codes, mask, found.predicted)
                 for name, mask in groups.items()
             }
-    return Counted(data.label.name, found.name, facets, flips)
+    return Counted(data.label.name, found, strata, facets, flips)
 
 
 def _groups(facet: FacetConfig, column: Column, *, key: str) -> tuple[Ints, dict[str, Bools]]:

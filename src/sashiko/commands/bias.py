@@ -8,7 +8,7 @@ import typer
 
 from sashiko.commands.options import AsJson
 from sashiko.errors import InputError
-from sashiko.recipe import BiasSection
+from sashiko.recipe_bias import BiasSection
 from sashiko.repository import find_recipe, open_recipe
 from sashiko.review import refuse_unreviewed
 
@@ -51,7 +51,8 @@ def bias(
 ) -> None:
     """Measure the bias of a file's labels and predictions: Clarify's metrics, with intervals.
 
-    Each facet's group is held against everyone else, as the contract names it. --json prints
+    Each facet's group is held against everyone else, as the contract names it, and so is each
+    combination of several facets' groups, the worst off first. --json prints
     Clarify's analysis.json with the intervals. Exit status: 3 if a gate of --recipe blocks.
     """
     from sashiko.clarify.analysis import analysis_json

@@ -1,23 +1,26 @@
 """What `sashiko bias` works out, and how it puts it for a person to read."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.clarify.analysis import Analysis
+from sashiko.clarify.analysis import Analysis, StageResult
 from sashiko.clarify.counting import group_counts
 from sashiko.commands.bias_file import file_config, file_dataset
 from sashiko.commands.bias_predictions import Predictions
+from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count, intersections
 from sashiko.contract.model import Contract
 from sashiko.files import sha256_tree
 from sashiko.gates.bias import bias_checks, too_few
 from sashiko.gates.estimates import BiasEstimate
+from sashiko.gates.intersections import TOLD, comparable, looks_told, worst_first
 from sashiko.gates.verdict import Verdict, decide
 from sashiko.metrics.bias import METRICS
 from sashiko.metrics.bias_table import Stage
-from sashiko.recipe import BiasSection
+from sashiko.recipe_bias import BiasSection
 from sashiko.steps.bias import analyse
-from sashiko.steps.bias_estimates import stage_estimates
+from sashiko.steps.bias_estimates import analysed, estimates
 from sashiko.steps.judge_bias import check_gates
 
 _TITLES: tuple[tuple[Stage, str], ...] = (
@@ -40,35 +43,50 @@ class FileAnalysis:
 
 
 def analyse_file(
-    contract: Contract, data: Path, told: Predictions | None, *, section: BiasSection
+    contract: Contract, data_file: Path, told: Predictions | None, *, section: BiasSection
 ) -> FileAnalysis:
     """Analyses a file by all facets of its contract.
 
     Args:
         contract: the data's.
-        data: a file or a folder.
+        data_file: a file or a folder.
         told: the predictions, if there are any.
         section: replicates and seed of the intervals.
 
     Raises:
         InputError: as `file_dataset` does.
     """
+    section = _feasible(section, contract)
     config = file_config(contract, predicted=told is not None)
-    counted = group_counts(config, file_dataset(contract, data, told))
+    data = file_dataset(contract, data_file, told)
+    counted = group_counts(config, data)
     analysis = analyse(config, counted)
-    results = {
+    results: dict[Stage, StageResult | None] = {
         "pre_training": analysis.pre_training_bias_metrics,
         "post_training": analysis.post_training_bias_metrics,
     }
-    estimates = [
-        estimate
-        for stage, _ in _TITLES
-        if results[stage]
-        for estimate in stage_estimates(
-            stage, results[stage], counted=counted.facets, section=section
-        )
-    ]
-    return FileAnalysis(analysis, tuple(estimates))
+    stages = {
+        stage: analysed(contract, section, result, data=data, counted=counted)
+        for stage, result in results.items()
+        if result
+    }
+    found = estimates(section, stages)
+    return FileAnalysis(analysis, tuple(found))
+
+
+def _feasible(section: BiasSection, contract: Contract) -> BiasSection:
+    """Leaves out intersections that are too many; a recipe that asks for them is refused before."""
+    gated = [gate.facets for gate in section.gates]
+    crossed = intersections(contract, depth=section.intersection_depth, gated=gated)
+    count = combination_count(contract, crossed)
+    if count <= MOST_COMBINATIONS:
+        return section
+    print(
+        f"the facets have {count:,} combinations of groups, more than {MOST_COMBINATIONS}: "
+        "intersections are left out, but for those that a gate names",
+        file=sys.stderr,
+    )
+    return section.model_copy(update={"intersection_depth": 1})
 
 
 def file_verdict(
@@ -94,14 +112,12 @@ def file_verdict(
 
 
 def text(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
-    """Yields the lines that a person reads: group by group, metric by metric."""
-    groups = dict.fromkeys((estimate.facet, estimate.group) for estimate in found.estimates)
-    for facet, group in groups:
-        of_group = [item for item in found.estimates if (item.facet, item.group) == (facet, group)]
+    """Yields the lines that a person reads: by group and metric, then the intersections."""
+    single = [estimate for estimate in found.estimates if not estimate.is_intersection]
+    for group in dict.fromkeys(estimate.subgroup for estimate in single):
+        of_group = [item for item in single if item.subgroup == group]
         first = of_group[0]
-        yield (
-            f"{facet}={group}: {first.n_disadvantaged:,} rows against {first.n_advantaged:,} others"
-        )
+        yield (f"{group}: {first.n_disadvantaged:,} rows against {first.n_advantaged:,} others")
         if warning := too_few(first, minimum_group_size):
             yield f"  {warning}"
         for stage, title in _TITLES:
@@ -110,6 +126,23 @@ def text(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
                 yield f"  {title}"
                 yield from (f"    {_line(item)}" for item in rows)
         yield ""
+    yield from _intersections(found, minimum_group_size=minimum_group_size)
+
+
+def _intersections(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
+    for stage, title in _TITLES:
+        for metric in TOLD[stage]:
+            rows = worst_first(found.estimates, metric)
+            if not rows:
+                continue
+            yield f"intersections {title}, the worst off by {metric} first"
+            if compared := [item for item in rows if comparable(item)]:
+                yield f"  the intervals of all {looks_told(compared)} hold at once"
+            for item in rows:
+                few = too_few(item, minimum_group_size)
+                yield f"    {item.subgroup}, {item.n_disadvantaged:,} rows"
+                yield f"      {few or _line(item)}"
+            yield ""
 
 
 def _line(item: BiasEstimate) -> str:

@@ -12,7 +12,7 @@ from sashiko.metrics.uncertainty import Estimate
 from sashiko.report.evidence import read_evidence
 
 # Of these there are many and hardly any changes: what is equal is counted, not listed.
-_ONLY_DIFFERING = ("settings", "data", "checks")
+_ONLY_DIFFERING = ("settings", "data", "intersections", "checks")
 _WIDEST = 44
 
 

@@ -1,12 +1,12 @@
 """Two runs side by side: settings, data, metrics with their intervals, gates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sashiko.contract.manifest import MANIFEST_FILE, read_manifest
 from sashiko.evaluation import METRICS_FILE, read_evaluation
-from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.gates.verdict import Check, Verdict
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, Missing
@@ -47,13 +47,14 @@ def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
     """Puts two runs side by side.
 
     Returns:
-        The parts `run`, `settings`, `data`, `metrics`, `gates` and their `checks`.
+        The parts `run`, `settings`, `data`, `metrics`, `intersections`, `gates` and their `checks`.
     """
     readers = {
         "run": _run,
         "settings": _settings,
         "data": _data,
         "metrics": _metrics,
+        "intersections": _intersections,
         "gates": _gates,
         "checks": _checks,
     }
@@ -120,14 +121,24 @@ def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
         for other, leads in evaluation.leads.items():
             for name, lead in leads.items():
                 yield f"{name} lead over {other}", lead
-    estimates = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
-    if not isinstance(estimates, Missing):
-        for item in estimates:
-            name = f"{item.metric} {item.facet}={item.group}"
-            if item.value is None:
-                yield name, f"undefined: {item.error}"
-            else:
-                yield name, Estimate(value=item.value, low=item.low, high=item.high)
+    yield from (_bias(item) for item in _estimates(evidence) if not item.is_intersection)
+
+
+def _intersections(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    yield from (_bias(item) for item in _estimates(evidence) if item.is_intersection)
+
+
+def _estimates(evidence: Evidence) -> Sequence[BiasEstimate]:
+    found = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
+    return () if isinstance(found, Missing) else found
+
+
+def _bias(item: BiasEstimate) -> tuple[str, Value]:
+    """An interval over more looks is wider: it is named so, and not held against another kind."""
+    name = f"{item.metric} {item.subgroup}" + (f", {item.looks} looks" if item.looks > 1 else "")
+    if item.value is None:
+        return name, f"undefined: {item.error}"
+    return name, Estimate(value=item.value, low=item.low, high=item.high)
 
 
 def _gates(evidence: Evidence) -> Iterator[tuple[str, Value]]:

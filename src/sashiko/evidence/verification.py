@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from sashiko.definition.model import Definition
 from sashiko.errors import InputError
 from sashiko.evidence.provenance import read_provenance
 from sashiko.files import read_json, sha256_file
+from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.gates.verdict import Check, Verdict, read_verdict
 from sashiko.registry import MlflowRegistry
 from sashiko.report.evidence import Evidence, Missing
@@ -20,6 +21,7 @@ from sashiko.runner.replay import replay
 
 # Replayed on another machine, the last places of a number differ.
 _TOLERANCE = 1e-6
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,43 @@ def _verdicts(evidence: Evidence, definition: Definition) -> Iterator[Finding]:
                     folder=Path(folder).resolve(), arguments=_stored(evidence, step),
                 )  # fmt: skip
                 found = read_verdict(again["verdict"])
+                figures = tuple(_figures(evidence, step, again))
             except InputError as error:
                 yield Finding(subject, str(error))
                 continue
         yield Finding(f"{subject}: {_outcome(found)}", "; ".join(_differences(verdict, found)))
+        yield from figures
+
+
+def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterator[Finding]:
+    """Checks the bias metrics beside a verdict: those of intersections are in no check of it."""
+    if "intervals" not in again:
+        return
+    found = read_estimates(again["intervals"] / INTERVALS_FILE)
+    subject = f"{step}: {len(found)} bias metrics worked out again"
+    recorded = evidence.read(step, "intervals", INTERVALS_FILE, read_estimates)
+    if isinstance(recorded, Missing):
+        yield Finding(subject, recorded.why)
+        return
+    before, after = _by_name(recorded), _by_name(found)
+    differing = [
+        name for name in dict.fromkeys([*before, *after])
+        if name not in before or name not in after or not _alike(before[name], after[name])
+    ]  # fmt: skip
+    named = ", ".join(differing[:_MOST_NAMED])
+    more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
+    yield Finding(subject, f"{named}{more} differ from the record" if differing else "")
+
+
+def _by_name(estimates: Sequence[BiasEstimate]) -> dict[str, BiasEstimate]:
+    return {f"{one.stage} {one.metric} {one.subgroup}": one for one in estimates}
+
+
+def _alike(one: BiasEstimate, other: BiasEstimate) -> bool:
+    numbers = ("value", "low", "high")
+    return one.model_dump(exclude=set(numbers)) == other.model_dump(exclude=set(numbers)) and all(
+        _close(getattr(one, key), getattr(other, key)) for key in numbers
+    )
 
 
 def _stored(evidence: Evidence, step: str) -> tuple[str, ...]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from sashiko.errors import InputError
 from sashiko.gates.estimates import BiasEstimate
+from sashiko.gates.looks import judges
 from sashiko.gates.verdict import Check
 from sashiko.metrics.bias import METRICS
-from sashiko.recipe import BiasGate, BiasSection
+from sashiko.recipe_bias import BiasGate, BiasSection
 
 
 def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list[Check]:
@@ -21,7 +22,8 @@ def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list
         estimates: every metric of every facet's groups.
 
     Returns:
-        One check per gate and group of its facet, in the recipe's order.
+        One check per gate and group that bias may harm of its facet, or of its intersection, in
+        the recipe's order.
 
     Raises:
         InputError: if a gate's metric was not computed for its facet.
@@ -31,13 +33,12 @@ def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list
         judged = [
             estimate
             for estimate in estimates
-            if estimate.stage == "post_training"
-            and (estimate.metric, estimate.facet) == (gate.metric, gate.facet)
+            if estimate.stage == "post_training" and judges(gate, estimate.metric, estimate)
         ]
         if not judged:
             raise InputError(
-                f"recipe key bias.gates: {gate.metric} of facet `{gate.facet}` is not in "
-                "PostBias's analysis.json; check the analysis configuration"
+                f"recipe key bias.gates: {gate.metric} of facet `{' & '.join(gate.facets)}` is not "
+                "in PostBias's analysis.json; check the analysis configuration"
             )
         checks += [_check(gate, estimate, section.minimum_group_size) for estimate in judged]
     return checks
@@ -46,7 +47,7 @@ def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list
 def too_few(estimate: BiasEstimate, minimum_group_size: int) -> str:
     """Says which group has too few rows to judge the estimate; empty if none has."""
     sizes = {
-        f"{estimate.facet}={estimate.group}": estimate.n_disadvantaged,
+        estimate.subgroup: estimate.n_disadvantaged,
         "all others": estimate.n_advantaged,
     }
     small = [f"{rows} rows of {name}" for name, rows in sizes.items() if rows < minimum_group_size]
@@ -61,25 +62,32 @@ def _check(gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int) -> C
     passed = not (unjudgeable or below or above)
     if not advice and not passed:
         advice = _advice(gate, estimate, below=below)
-    by = ", judged by the whole interval" if gate.judged_by == "bound" else ""
     return Check(
-        name=f"{estimate.metric} {estimate.facet}={estimate.group}",
+        name=f"{estimate.metric} {estimate.subgroup}",
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
         threshold=_threshold(gate),
         comparison=_comparison(gate),
         passed=passed,
-        reason=(f"{unjudgeable}; " if unjudgeable else "") + gate.reason + by,
+        reason=(f"{unjudgeable}; " if unjudgeable else "") + gate.reason + _by(gate, estimate),
         try_=advice,
     )
+
+
+def _by(gate: BiasGate, estimate: BiasEstimate) -> str:
+    """Says whether the interval decides, and over how many looks it holds."""
+    said = ", judged by the whole interval" if gate.judged_by == "bound" else ""
+    if estimate.looks > 1 and estimate.low is not None:
+        said += f"; the interval holds over {estimate.looks} looks at once"
+    return said
 
 
 def _unjudgeable(
     gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int
 ) -> tuple[str, str]:
     """Says why an estimate cannot be held against a gate and what to try; empty if it can."""
-    more_rows = f"load more rows of {estimate.facet}={estimate.group}"
+    more_rows = f"load more rows of {estimate.subgroup}"
     if reason := too_few(estimate, minimum_group_size):
         return reason, f"{more_rows}, or join it with other groups in the contract's `facets`"
     if estimate.value is None:
@@ -115,12 +123,13 @@ def _comparison(gate: BiasGate) -> str:
 
 def _advice(gate: BiasGate, estimate: BiasEstimate, *, below: bool) -> str:
     """Says what to try, by the side on which the metric lies outside its bounds."""
-    more_rows = f"load more rows of {estimate.facet}={estimate.group}"
+    more_rows = f"load more rows of {estimate.subgroup}"
     if not any(_outside(gate.model_copy(update={"judged_by": "value"}), estimate)):
         return f"{more_rows}: the value lies inside, its interval is too wide"
+    facets = " and ".join(f"`{facet}`" for facet in estimate.facets)
     if METRICS[gate.metric].worse == ("below" if below else "above"):
         return (
-            f"put `{gate.facet}` in `reweighing.facets` and raise `reweighing.strength` in the "
+            f"put {facets} in `reweighing.facets` and raise `reweighing.strength` in the "
             "recipe; lower the decision threshold, the same for everybody "
             f"(`evaluate.threshold`); {more_rows}"
         )

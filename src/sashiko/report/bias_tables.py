@@ -17,22 +17,22 @@ def check_of(estimate: BiasEstimate, checks: Mapping[str, Check]) -> Check | Non
     """Returns the check that judged an estimate; None where no gate asks for it."""
     if estimate.stage == "pre_training":
         return None
-    return checks.get(f"{estimate.metric} {estimate.facet}={estimate.group}")
+    return checks.get(f"{estimate.metric} {estimate.subgroup}")
 
 
 def metric_tables(
     estimates: Sequence[BiasEstimate], checks: Mapping[str, Check], *, minimum_group_size: int
 ) -> tuple[Table, ...]:
-    """Lists every metric of every group once.
+    """Lists every metric of every facet's groups once, and of intersections what is gated.
 
     Args:
         estimates: of labels and predictions.
         checks: the bias gate's, by name.
         minimum_group_size: the recipe's; a smaller group is marked as too few to judge.
     """
-    ordered = sorted(estimates, key=lambda one: (one.facet, one.group, _rank(one.metric)))
+    ordered = sorted(estimates, key=lambda one: (one.facets, one.groups, _rank(one.metric)))
     gated = [(one, check) for one in ordered if (check := check_of(one, checks))]
-    others = [one for one in ordered if not check_of(one, checks)]
+    others = [one for one in ordered if not (one.is_intersection or check_of(one, checks))]
     titles = {
         "post_training": "Bias of the predictions, not gated",
         "pre_training": "Bias of the labels, over the whole snapshot",
@@ -98,7 +98,7 @@ def _measured(estimate: BiasEstimate) -> tuple[Cell, ...]:
         value = words.estimate_cell(estimate.value, estimate.low, estimate.high)
     return (
         Cell(estimate.metric),
-        Cell(f"{estimate.facet}={estimate.group}"),
+        Cell(estimate.subgroup),
         Cell(words.MEANINGS.get(estimate.metric, "")),
         value,
         Cell(f"{estimate.n_disadvantaged:,} / {estimate.n_advantaged:,}", number=True),

@@ -12,6 +12,7 @@ from sashiko.report.facet_figures import score_figures
 from sashiko.report.forest import ForestRow, forest
 from sashiko.report.gates import bias_not_judged
 from sashiko.report.group_rates import GroupRates, read_group_rates
+from sashiko.report.intersection_tables import intersection_tables
 from sashiko.report.sweep_figures import sweep_figures
 from sashiko.report.views import Cell, Figure, Row, Section, Table
 
@@ -21,7 +22,8 @@ _CAPTION = (
 _HOW_TO_READ = (
     "Each group is compared with all other rows. Training never saw these columns: they were "
     "joined to the predictions by key, afterwards. The metrics are Clarify's, under its names; in "
-    "brackets stands the 95 % bootstrap interval."
+    "brackets stands the 95 % bootstrap interval. It is of that look alone, so that of twenty "
+    "about one misses by chance; only where the page says so it holds over several looks at once."
 )
 
 
@@ -38,11 +40,12 @@ def fairness_section(evidence: Evidence) -> Section:
     recipe = evidence.recipe
     least = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
     gated, *others = metric_tables(estimates, checks, minimum_group_size=least)
+    crossed = intersection_tables(estimates, checks, minimum_group_size=least)
     return Section(
         anchor="fairness",
         title=title,
         statements=(_HOW_TO_READ,),
-        tables=(gated, _groups_table(evidence), *others),
+        tables=(gated, *crossed, _groups_table(evidence), *others),
         figures=(
             *_forests(estimates, checks),
             *score_figures(evidence),
@@ -87,7 +90,9 @@ def _forests(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]) -> 
         rows = [
             _forest_row(one, one.value, check_of(one, checks))
             for one in sorted(estimates, key=lambda one: check_of(one, checks) is None)
-            if one.metric == metric and one.value is not None
+            if one.metric == metric
+            and one.value is not None
+            and (check_of(one, checks) or not one.is_intersection)
         ]
         if rows:
             meaning = words.MEANINGS.get(metric, "")
@@ -98,7 +103,7 @@ def _forests(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]) -> 
 def _forest_row(estimate: BiasEstimate, value: float, check: Check | None) -> ForestRow:
     allowed = allowed_range(check) if check else None
     return ForestRow(
-        group=f"{estimate.facet}={estimate.group}",
+        group=estimate.subgroup,
         value=value,
         low=estimate.low,
         high=estimate.high,

@@ -7,6 +7,7 @@ from sashiko.evaluation import METRICS_FILE, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.gates.bias import too_few
 from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.gates.intersections import comparable, worst_first
 from sashiko.gates.verdict import MODEL_GATES, Verdict
 from sashiko.metrics.bias import METRICS
 from sashiko.report.evidence import Evidence, Missing
@@ -31,6 +32,7 @@ def headline_figures(evidence: Evidence, found: Verdicts) -> Table:
         *gated[:_MOST_ROWS],
         *_calibration(evidence, found),
         *_worst_groups(evidence, found),
+        *_worst_intersection(evidence, found),
         *_deletion(evidence),
     )
     left = len(gated) - _MOST_ROWS
@@ -47,8 +49,19 @@ def headline_figures(evidence: Evidence, found: Verdicts) -> Table:
 def small_groups(evidence: Evidence) -> tuple[str, ...]:
     """Names the groups that have too few rows for any bias metric of the predictions."""
     return tuple(dict.fromkeys(
-        f"{one.facet}={one.group}" for one in _predicted(evidence) if _too_few(evidence, one)
+        one.subgroup for one in _predicted(evidence)
+        if not one.is_intersection and _too_few(evidence, one)
     ))  # fmt: skip
+
+
+def small_intersections(evidence: Evidence) -> str:
+    """Counts the combinations of groups that have too few rows; empty if none has."""
+    of_all = {
+        one.subgroup: bool(_too_few(evidence, one))
+        for one in _predicted(evidence) if one.is_intersection
+    }  # fmt: skip
+    few = sum(of_all.values())
+    return f"{few} of {len(of_all)} intersections of facets" if few else ""
 
 
 def _gated(found: Verdicts) -> Iterator[Row]:
@@ -90,7 +103,7 @@ def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
         groups = [
             (one.value, one) for one in _predicted(evidence)
             if one.metric == metric and one.value is not None and not _too_few(evidence, one)
-            and f"{metric} {one.facet}={one.group}" not in judged
+            and not one.is_intersection and f"{metric} {one.subgroup}" not in judged
         ]  # fmt: skip
         if not groups:
             continue
@@ -98,11 +111,26 @@ def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
         value, worst = choose(groups, key=operator.itemgetter(0))
         among = f"; the worst of {len(groups)} groups without a gate" if len(groups) > 1 else ""
         yield Row((
-            Cell(f"{metric} {worst.facet}={worst.group}", meaning=f"{MEANINGS[metric]}{among}"),
+            Cell(f"{metric} {worst.subgroup}", meaning=f"{MEANINGS[metric]}{among}"),
             estimate_cell(value, worst.low, worst.high),
             Cell(""),
             Cell("", mark=Mark("reported")),
         ))  # fmt: skip
+
+
+def _worst_intersection(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
+    metric = _GROUP_METRICS[0]
+    compared = [one for one in worst_first(_predicted(evidence), metric) if comparable(one)]
+    if not compared or f"{metric} {compared[0].subgroup}" in _judged_names(found):
+        return
+    worst = compared[0]
+    meaning = f"the worst of {len(compared)} intersections; 95 % hold over all at once"
+    yield Row((
+        Cell(f"{metric} {worst.subgroup}", meaning=meaning),
+        estimate_cell(worst.value or 0.0, worst.low, worst.high),
+        Cell(""),
+        Cell("", mark=Mark("reported")),
+    ))  # fmt: skip
 
 
 def _deletion(evidence: Evidence) -> Iterator[Row]:

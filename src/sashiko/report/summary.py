@@ -6,7 +6,7 @@ from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, gate_mark
-from sashiko.report.headline import headline_figures, small_groups
+from sashiko.report.headline import headline_figures, small_groups, small_intersections
 from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table
 
 _SHORT_DIGEST = 12
@@ -100,5 +100,6 @@ def _unjudged(evidence: Evidence, found: Verdicts) -> Iterator[str]:
                 what = check.name if verdict.judged else "every check"
                 yield f"{verdict.gate}, {what}: {check.reason}"
     yield from bias_notices(evidence, found)
-    if groups := small_groups(evidence):
-        yield f"Too few rows to judge: {', '.join(groups)}"
+    few = [*small_groups(evidence), small_intersections(evidence)]
+    if named := ", ".join(name for name in few if name):
+        yield f"Too few rows to judge: {named}"

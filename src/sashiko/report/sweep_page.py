@@ -73,7 +73,7 @@ def _rule(sweep: Sweep) -> tuple[str, ...]:
 
 def _facts(sweep: Sweep) -> tuple[Fact, ...]:
     margins = (
-        f"{gate.metric} of {gate.facet}: {low:.3g} to {high:.3g}"
+        f"{gate.metric} of {' & '.join(gate.facets)}: {low:.3g} to {high:.3g}"
         for gate in sweep.recipe.bias.gates
         for low, high in (inner_bounds(gate),)
     )

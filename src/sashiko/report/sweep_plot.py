@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sashiko.metrics.bias import METRICS
-from sashiko.recipe import BiasGate
+from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import QualityMetric
 from sashiko.report.svg import (
     ALLOWED,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe import BiasGate
+from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import QualityMetric
 from sashiko.report import words
 from sashiko.report.sweep_plot import trade_off
@@ -62,12 +62,15 @@ def threshold_tables(sweep: Sweep) -> Iterator[Table]:
 
 def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
     """Yields each bias gate's check once, with the first gate that it is of."""
+    # A facet's gate is named by the beginning of what an intersection's is named by.
+    gates = sorted(sweep.recipe.bias.gates, key=lambda gate: -len(gate.facets))
     for check in sweep.checks:
-        yield next(
-            (gate, check)
-            for gate in sweep.recipe.bias.gates
-            if check.startswith(f"{gate.metric} {gate.facet}=")
-        )
+        yield next((gate, check) for gate in gates if _is_of(gate, check))
+
+
+def _is_of(gate: BiasGate, check: str) -> bool:
+    groups = check.removeprefix(f"{gate.metric} ")
+    return groups != check and all(f" & {facet}=" in f" & {groups}" for facet in gate.facets)
 
 
 def _columns(sweep: Sweep) -> tuple[Cell, ...]:

@@ -54,7 +54,7 @@ def analyse(config: AnalysisConfig, counted: Counted) -> Analysis:
             return None
         return StageResult(
             label=counted.label,
-            label_value_or_threshold=counted.label_value,
+            label_value_or_threshold=counted.outcomes.name,
             facets={
                 facet: tuple(
                     GroupResult(

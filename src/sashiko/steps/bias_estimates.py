@@ -1,15 +1,21 @@
 """An `analysis.json` and the counts of its data become estimates: value, interval, group sizes."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from sashiko.clarify.analysis import MetricResult, StageResult
+from sashiko.clarify.counting import Counted
+from sashiko.clarify.dataset import Dataset
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.metrics.bias import METRICS, Measure, intervals, measure
+from sashiko.gates.estimates import BiasEstimate, Subgroup
+from sashiko.gates.looks import Looks, bound_looks
+from sashiko.metrics.bias import METRICS, Measure, intervals, measure, stage_metrics
 from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counts import Counts
-from sashiko.recipe import BiasSection
+from sashiko.recipe_bias import BiasSection
+from sashiko.steps.intersections import Intersection, count_intersections
 
 STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}
 _TOLERANCE = 1e-6
@@ -17,56 +23,158 @@ _TOLERANCE = 1e-6
 _WHOLE_DISTRIBUTION = frozenset({"JS", "LP", "TVD", "KS"})
 
 
-def stage_estimates(
-    stage: Stage,
+@dataclass(frozen=True)
+class Analysed:
+    """The labels or the predictions of some rows.
+
+    Attributes:
+        result: what an `analysis.json` has of them.
+        facets: facet -> group -> its rows and everyone else's.
+        intersections: the combinations of groups.
+    """
+
+    result: StageResult | None
+    facets: Mapping[str, Mapping[str, Counts]]
+    intersections: tuple[Intersection, ...]
+
+    def subgroups(self) -> Iterator[tuple[Subgroup, Counts]]:
+        """Yields every group of every facet, then every combination, with its counts."""
+        for facet, groups in self.facets.items():
+            for name, counts in groups.items():
+                yield Subgroup(facet=facet, group=name), counts
+        yield from ((one.subgroup, one.counts) for one in self.intersections)
+
+
+def analysed(
+    contract: Contract,
+    section: BiasSection,
     result: StageResult | None,
     *,
-    counted: Mapping[str, Mapping[str, Counts]],
-    section: BiasSection,
-) -> Iterator[BiasEstimate]:
-    """Yields the metrics of one `analysis.json` with their intervals and group sizes.
+    data: Dataset,
+    counted: Counted,
+) -> Analysed:
+    """Counts what an analysis does not: the intersections. Nothing of the rows is kept.
 
     Args:
-        stage: of the labels or of the predictions.
-        result: what the analysis has of that stage.
-        counted: facet -> group -> counts, of the rows that the analysis is of.
-        section: replicates and seed of the bootstrap.
+        contract: names the facets and their groups.
+        section: how many facets are combined, and what its gates name.
+        result: what an `analysis.json` has of the rows.
+        data: the rows.
+        counted: what was counted of them, facet by facet.
+    """
+    crossed = count_intersections(contract, section, data=data, counted=counted)
+    return Analysed(result, counted.facets, crossed)
+
+
+def estimates(section: BiasSection, stages: Mapping[Stage, Analysed]) -> Iterator[BiasEstimate]:
+    """Yields each stage's metrics by facet, as the analysis has them, then by intersection.
+
+    Args:
+        section: the recipe's gates, replicates, seed and smallest group.
+        stages: what was analysed.
 
     Raises:
-        InputError: if the analysis lacks the stage, or is of other groups, or of other data.
+        InputError: if an analysis lacks its stage, or is of other groups, or of other data.
     """
-    step = STEPS[stage]
+    looks = looks_of(section, stages)
+    for stage, one in stages.items():
+        yield from _by_facet(stage, one, looks=looks)
+        yield from _by_intersection(stage, one.intersections, looks=looks)
+
+
+def looks_of(section: BiasSection, stages: Mapping[Stage, Analysed]) -> Looks:
+    """Counts what is looked at, which is how wide the intervals must be.
+
+    Args:
+        section: the recipe's gates and its smallest group.
+        stages: what was analysed.
+    """
+    judged: list[Subgroup] = []
+    if "post_training" in stages:
+        judged = [subgroup for subgroup, _ in stages["post_training"].subgroups()]
+    enough = {
+        stage: sum(_enough(one.counts, section) for one in of.intersections)
+        for stage, of in stages.items()
+    }
+    return Looks(section, bound=bound_looks(section, judged), intersections=enough)
+
+
+def _by_facet(stage: Stage, analysed: Analysed, *, looks: Looks) -> Iterator[BiasEstimate]:
+    step, result = STEPS[stage], analysed.result
     if result is None:
         raise InputError(f"{step}'s analysis.json has no {stage}_bias_metrics")
     for facet, groups in sorted(result.facets.items()):
         for group in groups:
             name = group.value_or_threshold
-            counts = counted.get(facet, {}).get(name)
+            counts = analysed.facets.get(facet, {}).get(name)
             if counts is None:
                 raise InputError(
                     f"{step}'s analysis.json has group {facet}={name}, which is no disadvantaged "
                     "group of the contract; both must come from the same run"
                 )
-            ends = intervals(
-                [metric.name for metric in group.metrics if metric.name in METRICS],
-                counts,
-                replicates=section.bootstrap_replicates,
-                seed=section.seed,
-            )
-            for metric in group.metrics:
-                found = _found(metric, counts, source=f"{step}'s analysis.json", of=(facet, name))
-                yield BiasEstimate(
-                    stage=stage,
-                    metric=metric.name,
-                    facet=facet,
-                    group=name,
-                    value=found.value,
-                    low=ends[metric.name].low if metric.name in ends else None,
-                    high=ends[metric.name].high if metric.name in ends else None,
-                    error=found.error,
-                    n_disadvantaged=counts.n_disadvantaged,
-                    n_advantaged=counts.n_advantaged,
+            found = {
+                metric.name: _found(
+                    metric, counts, source=f"{step}'s analysis.json", of=(facet, name)
                 )
+                for metric in group.metrics
+            }
+            subgroup = Subgroup(facet=facet, group=name)
+            yield from subgroup_estimates(stage, subgroup, found, counts=counts, looks=looks)
+
+
+def _by_intersection(
+    stage: Stage, crossed: Sequence[Intersection], *, looks: Looks
+) -> Iterator[BiasEstimate]:
+    names = [name for name in stage_metrics(stage) if METRICS[name].compares]
+    for one in crossed:
+        found = {name: measure(name, one.counts) for name in names}
+        yield from subgroup_estimates(stage, one.subgroup, found, counts=one.counts, looks=looks)
+
+
+def subgroup_estimates(
+    stage: Stage,
+    subgroup: Subgroup,
+    found: Mapping[str, Measure],
+    *,
+    counts: Counts,
+    looks: Looks,
+) -> Iterator[BiasEstimate]:
+    """Yields metrics of one group with their intervals; an intersection with few rows has none.
+
+    Args:
+        stage: of the labels or of the predictions.
+        subgroup: the group.
+        found: metric -> its value.
+        counts: of the group and of everyone else.
+        looks: what must hold at once, with replicates and seed of the bootstrap.
+    """
+    section = looks.section
+    over = {name: looks.over(stage, name, subgroup) for name in found}
+    judged = not subgroup.is_intersection or _enough(counts, section)
+    ends = intervals(
+        [name for name in found if name in METRICS and judged],
+        counts,
+        replicates=section.bootstrap_replicates,
+        seed=section.seed,
+        looks=over,
+    )
+    for name, measured in found.items():
+        yield BiasEstimate(
+            **dict(subgroup),
+            stage=stage,
+            metric=name,
+            value=measured.value,
+            low=ends[name].low if name in ends else None,
+            high=ends[name].high if name in ends else None,
+            looks=over[name],
+            error=measured.error,
+            n_disadvantaged=counts.n_disadvantaged,
+            n_advantaged=counts.n_advantaged,
+        )
+
+
+def _enough(counts: Counts, section: BiasSection) -> bool:
+    return min(counts.n_disadvantaged, counts.n_advantaged) >= section.minimum_group_size
 
 
 def _found(metric: MetricResult, counts: Counts, *, source: str, of: tuple[str, str]) -> Measure:

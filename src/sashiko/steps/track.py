@@ -15,7 +15,8 @@ from sashiko.explain.record import (
     write_explanations,
 )
 from sashiko.files import read_json, write_json
-from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.gates.intersections import TOLD
 from sashiko.gates.outcomes import gate_tags
 from sashiko.gates.release import today, waive, write_release
 from sashiko.gates.verdict import MODEL_GATES, read_verdict, write_verdict
@@ -24,6 +25,7 @@ from sashiko.sections import read_waivers
 from sashiko.steps.entry import run_step
 from sashiko.tracking import track_execution
 
+_LONGEST_NAME = 250  # MLflow, of a metric
 _GATES = ("data", "facets", "quality", "bias")
 _WITHOUT_FACETS = ("data", "quality")
 
@@ -62,13 +64,21 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
 
 
 def bias_metrics() -> dict[str, float]:
-    """Reads the bias metrics that have a value: `bias.<metric>.<facet>.<group>` -> value."""
+    """Reads the bias metrics that have a value: `bias.<metric>.<facet>.<group>` -> value.
+
+    Of an intersection those that are told everywhere, as `bias.DI.<facet> and <facet>.<groups>`.
+    """
     estimates = read_estimates(processing_input("intervals") / INTERVALS_FILE)
     return {
-        f"bias.{item.metric}.{item.facet}.{_allowed(item.group)}": item.value
+        _bias_name(item): item.value
         for item in estimates
-        if item.value is not None
+        if item.value is not None and (not item.is_intersection or item.metric in TOLD[item.stage])
     }
+
+
+def _bias_name(item: BiasEstimate) -> str:
+    facets, groups = " and ".join(item.facets), _allowed(" and ".join(item.groups))
+    return f"bias.{item.metric}.{facets}.{groups}"[:_LONGEST_NAME]
 
 
 def explanation_metrics(found: Explanations) -> dict[str, float]:

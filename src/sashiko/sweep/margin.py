@@ -3,7 +3,7 @@
 import math
 
 from sashiko.metrics.bias import METRICS
-from sashiko.recipe import BiasGate
+from sashiko.recipe_bias import BiasGate
 
 
 def bounds(gate: BiasGate) -> tuple[float, float]:

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from sashiko.evaluation import Estimates
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
+from sashiko.gates.looks import judges
 from sashiko.gates.quality import quality_checks
 from sashiko.metrics.arrays import Bools
-from sashiko.metrics.bias import METRICS, intervals, measure
+from sashiko.metrics.bias import METRICS, Measure, measure
+from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counted_quality import counted_quality
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.recipe import Recipe
 from sashiko.recipe_quality import QualitySection
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
+from sashiko.steps.bias_estimates import Analysed, looks_of, subgroup_estimates
 from sashiko.steps.comparators import decide_threshold
 from sashiko.sweep.margin import keeps_margin
 from sashiko.sweep.record import Curve, Point
@@ -117,26 +120,17 @@ def judge(
 
 
 def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:
-    """Yields the gated metrics of each gated facet's groups, as JudgeBias has them."""
-    counts = validation.counts(predicted)
-    for metric, facet in dict.fromkeys((gate.metric, gate.facet) for gate in recipe.bias.gates):
-        for group, stratified in counts[facet].items():
-            # Of the same distribution, and many times faster to resample.
-            cells = stratified if METRICS[metric].conditional else stratified.in_one_stratum()
-            found = measure(metric, cells)
-            ends = intervals(
-                [metric], cells,
-                replicates=recipe.bias.bootstrap_replicates, seed=recipe.bias.seed,
-            ).get(metric)  # fmt: skip
-            yield BiasEstimate(
-                stage="post_training",
-                metric=metric,
-                facet=facet,
-                group=group,
-                value=found.value,
-                low=ends.low if ends else None,
-                high=ends.high if ends else None,
-                error=found.error,
-                n_disadvantaged=cells.n_disadvantaged,
-                n_advantaged=cells.n_advantaged,
-            )
+    """Yields the gated metrics of each gated group, as JudgeBias has them."""
+    found = validation.analysed(predicted, recipe.bias)
+    stages: dict[Stage, Analysed] = {"post_training": found}
+    looks = looks_of(recipe.bias, stages)
+    for metric in dict.fromkeys(gate.metric for gate in recipe.bias.gates):
+        for subgroup, stratified in found.subgroups():
+            if any(judges(gate, metric, subgroup) for gate in recipe.bias.gates):
+                # Of the same distribution, and many times faster to resample.
+                conditional = METRICS[metric].conditional
+                cells = stratified if conditional else stratified.in_one_stratum()
+                measured: dict[str, Measure] = {metric: measure(metric, cells)}
+                yield from subgroup_estimates(
+                    "post_training", subgroup, measured, counts=cells, looks=looks
+                )

@@ -109,7 +109,9 @@ def _check(recipe: Recipe, strengths: Sequence[float]) -> None:
             "the bias gates, and the contract names no facet to judge by"
         )
     if any(strengths) and not recipe.reweighing.facets:
-        facets = ", ".join(dict.fromkeys(gate.facet for gate in recipe.bias.gates))
+        facets = ", ".join(
+            dict.fromkeys(name for gate in recipe.bias.gates for name in gate.facets)
+        )
         raise InputError(
             f"recipe {recipe.name}: key `reweighing.facets` is empty, so no strength changes "
             f"anything: name what is reweighed by, such as those of the bias gates ({facets})"

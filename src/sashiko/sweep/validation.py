@@ -19,10 +19,11 @@ from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.files import canonical_json, sha256_bytes
 from sashiko.metrics.arrays import Bools, Floats, Ints
-from sashiko.metrics.counts import Counts
 from sashiko.parquet import read_columns, write_table
+from sashiko.recipe_bias import BiasSection
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store
+from sashiko.steps.bias_estimates import Analysed, analysed
 from sashiko.steps.bias_input import facets_of
 from sashiko.steps.comparators import ARTIFACT
 from sashiko.steps.scored_splits import Split, load_split, score_splits
@@ -39,7 +40,8 @@ class Validation:
         labels: 0 or 1, shape (rows,).
         scores: P(positive), shape (rows,).
         train_labels: of the train split, by which the majority baseline is made.
-        config: what PostBias is told of the contract.
+        contract: names the facets and their groups.
+        config: what PostBias is told of it.
         data: labels and facets of the rows, without predictions.
         inputs: `validation` and `facets` -> digest.
     """
@@ -47,16 +49,18 @@ class Validation:
     labels: Ints
     scores: Floats
     train_labels: Ints
+    contract: Contract
     config: AnalysisConfig
     data: Dataset
     inputs: dict[str, str]
 
-    def counts(self, predicted: Bools) -> dict[str, dict[str, Counts]]:
-        """Counts facet -> group -> rows by label and prediction, as the bias step does."""
+    def analysed(self, predicted: Bools, section: BiasSection) -> Analysed:
+        """Counts facets and intersections by label and prediction, as JudgeBias does."""
         words = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
         column = Column(PREDICTED_LABEL, words, self.data.label.file)
-        found = group_counts(self.config, replace(self.data, predicted=column))
-        return {facet: dict(groups) for facet, groups in found.facets.items()}
+        data = replace(self.data, predicted=column)
+        counted = group_counts(self.config, data)
+        return analysed(self.contract, section, None, data=data, counted=counted)
 
 
 def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:
@@ -82,6 +86,7 @@ def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Valida
         labels=split.labels,
         scores=_scores(run, split, home=home),
         train_labels=read_columns(train, ["label"])["label"].to_numpy().astype(np.int64),
+        contract=contract,
         config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
         data=Dataset(
             label=Column(LABEL, labels.cast(pa.string()), folder),

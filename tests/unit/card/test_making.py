@@ -12,6 +12,7 @@ from sashiko.card.content import ModelOverview
 from sashiko.card.making import CardSources, card_text, model_card
 from sashiko.card.markdown import card_markdown
 from sashiko.errors import InputError
+from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import Check, decide
 from sashiko.steps.register import read_sources
 from sashiko.waiver import Waiver
@@ -73,6 +74,31 @@ def test_an_interval_stands_beside_its_number(card: dict[str, Any]) -> None:
               if group["name"] == "bias"]  # fmt: skip
     [impact] = [item for item in bias["metric_data"] if " DI " in item["name"]]
     assert (impact["value"], impact["notes"]) == (0.95, "95 % interval 0.9 to 1")
+
+
+def test_the_combination_that_is_worst_off_is_named_with_its_number(sources: CardSources) -> None:
+    common = {"stage": "post_training", "metric": "DI", "facet": ("age", "sex"), "looks": 3,
+              "n_disadvantaged": 120, "n_advantaged": 280}  # fmt: skip
+    crossed = [
+        BiasEstimate.model_validate({**common, "group": group, "value": value, **ends})
+        for group, value, ends in (
+            (("old", "m"), 0.9, {"low": 0.8, "high": 1.0}),
+            (("old", "f"), 0.6, {"low": 0.5, "high": 0.7}),
+            (("young", "f"), 0.1, {}),
+        )
+    ]
+    card = model_card(replace(sources, estimates=[*sources.estimates, *crossed]))
+    said = card.additional_information.ethical_considerations
+    assert "2 of 3 combinations of facets' groups can be judged, 1 have too few rows" in said
+    assert "Worst off by DI: age=old & sex=f with 0.6 [0.5, 0.7], 120 rows" in said
+    assert "95 % hold over 3 looks at once" in said
+    groups = {group.name: group.metric_data for group in card.evaluation_details[0].metric_groups}
+    worst = groups["worst intersections by DI"]
+    assert [item.name for item in worst] == [
+        "post_training DI age=old & sex=f", "post_training DI age=old & sex=m",
+    ]  # fmt: skip
+    assert worst[0].notes == "95 % interval 0.5 to 0.7, over 3 looks at once"
+    assert not any("&" in item.name for item in groups["bias"])
 
 
 def test_the_card_says_what_moves_the_score_and_no_word_of_a_row(card: dict[str, Any]) -> None:

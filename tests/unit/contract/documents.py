@@ -98,6 +98,15 @@ def grouped() -> dict[str, Any]:
     return bent
 
 
+def two_facets() -> dict[str, Any]:
+    """A contract with a second facet, `sex`, beside `age`."""
+    bent = document()
+    sex = _column("sex", "string", "sensitive", required=True, enum=_enum("f", "m"))
+    table_of(bent)["properties"].append(sex)
+    custom(bent, "facets")["value"].append({"column": "sex", "disadvantaged": ["f"]})
+    return bent
+
+
 def every_rule() -> dict[str, Any]:
     """A contract that uses every row of the rule table, on columns with and without nulls."""
     bent = document()

@@ -6,7 +6,7 @@ from sashiko.errors import InputError
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.metrics.bias import stage_metrics
-from sashiko.recipe import BiasMetric, BiasSection
+from sashiko.recipe_bias import BiasMetric, BiasSection
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
 

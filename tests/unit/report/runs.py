@@ -1,5 +1,6 @@
 """Whole runs to report on: registered, blocked by the bias gate, failed while training."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,12 @@ def judged(
     impact: float = 0.95,
     linear: float = 0.6,
     labels: tuple[str, str] = ("no", "yes"),
+    crossed: Sequence[BiasEstimate] = (),
 ) -> None:
-    """Train to JudgeBias: a model with that disparate impact, beside a linear one that good."""
+    """Train to JudgeBias: a model with that disparate impact, beside a linear one that good.
+
+    `crossed` are the metrics of intersections, of which there are none otherwise.
+    """
     used = load_recipe(run.folder / "evidence" / "recipe.yaml")
     truth, predicted = _evaluated(run, used, linear=linear, labels=labels)
     run.step("Train")
@@ -157,6 +162,7 @@ def judged(
                      error="no row of the group has the positive label", **common, **counted),
         BiasEstimate(stage="post_training", metric="DPPL", value=0.02, facet="age", group="oldest",
                      n_disadvantaged=7, n_advantaged=ROWS - 7),
+        *crossed,
     ]  # fmt: skip
     write_json(
         run.output("JudgeBias", "intervals") / "intervals.json",
@@ -167,9 +173,9 @@ def judged(
     run.step("JudgeBias")
 
 
-def registered(root: Path, **more: Any) -> Path:
+def registered(root: Path, *, bias: Mapping[str, Any] | None = None, **more: Any) -> Path:
     """A run that ended in the registry."""
-    run = started(root)
+    run = started(root, **(bias or {}))
     prepared(run)
     judged(run, **more)
     return _in_the_registry(run)

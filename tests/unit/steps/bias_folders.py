@@ -37,9 +37,14 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def contract(self, *, facets: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """Stages the contract of loans, with its one facet `age` or with others."""
-        value = document()
+    def contract(
+        self,
+        value: dict[str, Any] | None = None,
+        *,
+        facets: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Stages the contract of loans, with its one facet `age` or with others, or another."""
+        value = value or document()
         if facets is not None:
             custom(value, "facets")["value"] = list(facets)
         save(value, self.folder("config"))

@@ -53,6 +53,7 @@ def validation(*, handicap: float, rows: int = ROWS) -> Validation:
         labels=labels,
         scores=scores,
         train_labels=labels,
+        contract=_contract(),
         config=AnalysisConfig.model_validate(analysis_config(_contract(), kind="post")),
         data=Dataset(
             label=Column(LABEL, pa.chunked_array([pa.array(labels.astype(str))]), FACETS_FILE),

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.recipe import BiasGate
+from sashiko.recipe_bias import BiasGate
 from sashiko.sweep.margin import distance, inner_bounds, keeps_margin
 
 
