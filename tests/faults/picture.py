@@ -44,15 +44,14 @@ class Version:
 def files(home: Path) -> frozenset[tuple[str, str]]:
     """Digests all that stands under its final name in store and registry: name and digest.
 
-    Checkpoints are left out, which change while a training goes on, and the weights that a real
-    run starts from. Ids and times count as equal.
+    Checkpoints are left out, which change while a training goes on. Ids and times count as equal.
     """
     found = set()
     for folder in ("s3", "mlartifacts"):
         for path in walk_files(home / folder):
             parts = path.relative_to(home).parts
             on_its_way = any(part.startswith(_HALF) for part in parts)
-            if not on_its_way and not {"checkpoints", "weights"} & {*parts}:
+            if not on_its_way and "checkpoints" not in parts:
                 found.add((_same("/".join(parts)), _digest(path)))
     return frozenset(found)
 

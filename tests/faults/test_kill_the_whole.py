@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from tests.e2e.project import bucket
 from tests.faults.conftest import FULL, SEED
 from tests.faults.kills import Kill, Run, Who, at_work, draw, python, run
 from tests.faults.ledger import Ledger
@@ -33,7 +34,7 @@ def whole_run(home: Path, kill: Kill | None = None) -> Run:
 def new_home(home: Path) -> Path:
     """Makes a home that spares itself the downloads that the repository's own has."""
     own = ROOT / ".sashiko"
-    for place in [own / "cache/downloads", *own.glob("s3/*/weights")]:
+    for place in (own / "cache/downloads", own / "s3" / bucket() / "weights"):
         if place.is_dir():
             shutil.copytree(place, home / place.relative_to(own))
     return home
