@@ -12,6 +12,7 @@ from sashiko.sweep.record import write_sweep
 from tests.unit.contract.documents import document
 from tests.unit.report import runs
 from tests.unit.report.browser import browser_tab, find_browser
+from tests.unit.report.test_intersections import CROSSED
 from tests.unit.sweep.sweeps import recipe, sweep
 
 CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
@@ -37,7 +38,8 @@ def tab(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["registered", "waived", "blocked", "failed"])
 def page(request, tmp_path_factory):
-    folder = getattr(runs, request.param)(tmp_path_factory.mktemp(request.param))
+    more = {"crossed": CROSSED} if request.param == "registered" else {}
+    folder = getattr(runs, request.param)(tmp_path_factory.mktemp(request.param), **more)
     fill_first_screen(folder)
     return write_report(folder, folder.parents[1])
 
