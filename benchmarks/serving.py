@@ -84,10 +84,10 @@ def by_texts(archive: Path, texts: Sequence[str]) -> Iterator[tuple[int, Round]]
 
 def by_clients(archive: Path, texts: Sequence[str]) -> Iterator[tuple[int, Round]]:
     """Yields how many clients ask at once, and the fastest round of the local server."""
-    bodies = list(_bodies(texts, size=1, count=_REQUESTS))
+    bodies = one_text_each(texts, count=_REQUESTS)
     with served(archive) as (port, _):
         for clients in _CLIENTS:
-            rounds = [_ask_at_once(port, bodies, clients=clients) for _ in range(_ROUNDS)]
+            rounds = [ask_at_once(port, bodies, clients=clients) for _ in range(_ROUNDS)]
             yield clients, max(rounds, key=lambda item: item.per_second)
 
 
@@ -106,7 +106,12 @@ def _ask_all(ask: Callable[[bytes], None], bodies: Sequence[bytes], *, texts: in
     return Round(per_second=len(bodies) * texts / sum(seconds), seconds=tuple(seconds))
 
 
-def _ask_at_once(port: int, bodies: Sequence[bytes], *, clients: int) -> Round:
+def one_text_each(texts: Sequence[str], *, count: int) -> list[bytes]:
+    """Returns bodies of requests with one text each."""
+    return list(_bodies(texts, size=1, count=count))
+
+
+def ask_at_once(port: int, bodies: Sequence[bytes], *, clients: int) -> Round:
     """Lets each client ask its share of the requests, one after the other."""
     found: list[Round] = []
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from sashiko.artifact import JSON, Artifact, RequestRefusedError, open_artifact
+from sashiko.artifact import JSON, RequestRefusedError, open_artifact
 from sashiko.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,14 @@ class _Desk:
             self._held -= len(body)
 
 
-def build_app(artifact: Artifact, limits: Limits | None = None) -> "Starlette":
+class Answerer(Protocol):
+    """What is served: an `Artifact`, or what a benchmark holds beside it."""
+
+    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
+        """Answers one request, or raises RequestRefusedError."""
+
+
+def build_app(artifact: Answerer, limits: Limits | None = None) -> "Starlette":
     """Returns the application; requests are scored one at a time, as by one SageMaker worker.
 
     Of more than may wait each gets 503, and none is kept; `/ping` is answered whatever waits.
@@ -165,26 +172,31 @@ def serve_artifact(
     Raises:
         InputError: if the port is taken, or the artifact cannot be loaded.
     """
+    with listen(port) as listener, open_artifact(archive, threshold=threshold) as artifact:
+        serve(artifact, listener, limits=limits)
+
+
+def serve(artifact: Answerer, listener: socket.socket, *, limits: Limits | None = None) -> None:
+    """Serves what answers requests until Ctrl-C."""
     import uvicorn
 
     from sashiko.connections import connection_class
 
     limits = limits or Limits()
-    with _listen(port) as listener, open_artifact(archive, threshold=threshold) as artifact:
-        config = uvicorn.Config(
-            build_app(artifact, limits),
-            http=connection_class(most=limits.connections, seconds=limits.seconds),
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-        )
-        print(_ready(listener.getsockname()[1]), file=sys.stderr, flush=True)
-        # uvicorn stops in order and then raises the signal again, which some callers ignore.
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
-        print("stopped", file=sys.stderr)
+    config = uvicorn.Config(
+        build_app(artifact, limits),
+        http=connection_class(most=limits.connections, seconds=limits.seconds),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    print(_ready(listener.getsockname()[1]), file=sys.stderr, flush=True)
+    # uvicorn stops in order and then raises the signal again, which some callers ignore.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
+    print("stopped", file=sys.stderr)
 
 
 def _refusal(status: int, reason: str) -> "HTTPException":
@@ -194,7 +206,15 @@ def _refusal(status: int, reason: str) -> "HTTPException":
     return HTTPException(status, reason, headers.get(status))
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """Listens on 127.0.0.1.
+
+    Args:
+        port: 0 takes a free one.
+
+    Raises:
+        InputError: if the port is taken.
+    """
     # Unless TCP is named asyncio leaves Nagle's algorithm on, and each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

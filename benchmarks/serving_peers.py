@@ -1,0 +1,297 @@
+"""One text a request, by clients at once: ours, the Hugging Face pipeline and plain ONNX Runtime.
+
+    python -m benchmarks.serving_peers --plot docs/images/serving.svg
+
+All score the model of one run, taken from the cache where nothing has changed. Each is served by a
+process of its own behind our server, which scores one request at a time. `ours` is the artifact
+with its handler; the peers do no more than score: `Hugging Face` is the pipeline
+"text-classification" on Train's model, `ONNX Runtime` the artifact's tokenizer and graphs, in the
+shortest shape, with the runtime's own defaults but for the threads. They take turns, and of some
+rounds each one's fastest counts: what else the machine does can only make a round slower.
+
+What we add to the model is measured apart, for a single client: each text is scored here, by the
+tokenizer and the graph alone with our session's options, and then asked over HTTP. The median of
+the differences is what client, server and handler take beside the model.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.runs import machine, run
+from benchmarks.serving import Round, ask_at_once, one_text_each
+from sashiko.artifact import JSON, open_artifact, unpack
+from sashiko.report.svg import DARK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
+from sashiko.repository import HOME
+from sashiko.server import HOST, listen, serve
+
+_ROUNDS = 3
+_CLIENTS = (1, 8, 32)
+_REQUESTS = 320  # a round
+_PAIRS = 400
+_OURS = "ours"
+_COLOURS = {_OURS: DARK, "ONNX Runtime": MUTED, "Hugging Face": LIGHT}
+
+
+class PlainOnnx:
+    """The tokenizer and the graphs of one artifact, and nothing around them."""
+
+    def __init__(self, folder: Path, *, spinning: bool) -> None:
+        """Opens the graphs for a single text.
+
+        Args:
+            folder: the unpacked artifact.
+            spinning: whether threads of the runtime burn their core while they wait, its default.
+        """
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+        if not spinning:
+            options.inter_op_num_threads = 1
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        about = json.loads((folder / "serving.json").read_text())
+        self._pad = about["pad_id"]
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._sessions = {
+            bucket["length"]: onnxruntime.InferenceSession(
+                str(folder / bucket["graph"]), options, providers=["CPUExecutionProvider"]
+            )
+            for bucket in about["buckets"]
+            if bucket["batch"] == 1
+        }
+
+    def score(self, text: str) -> float:
+        """Returns the probability of the positive label."""
+        tokens = self._tokenizer.encode(text).ids
+        length = min(length for length in self._sessions if length >= len(tokens))
+        ids = np.full((1, length), self._pad, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        ids[0, : len(tokens)], mask[0, : len(tokens)] = tokens, 1
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return float(self._sessions[length].run(["score"], inputs)[0][0])
+
+
+def hugging_face(folder: Path) -> Callable[[str], float]:
+    """Opens the pipeline on a trained model; returns the score of the positive label of a text."""
+    import torch
+    from transformers import pipeline
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
+    positive = classify.model.config.id2label[1]
+
+    def score(text: str) -> float:
+        return next(item["score"] for item in classify([text])[0] if item["label"] == positive)
+
+    return score
+
+
+class Peer:
+    """A scorer behind our server, with the least that a request needs."""
+
+    def __init__(self, score: Callable[[str], float]) -> None:
+        """Takes what scores a text."""
+        self._score = score
+
+    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
+        """Answers a request with texts."""
+        del content_type, accept
+        return json.dumps([{"score": self._score(text)} for text in json.loads(body)["inputs"]])
+
+
+def main() -> None:
+    """Prints two Markdown tables on stdout; `--plot` writes the picture beside them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--recipe", default="complaints")
+    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--threads", type=int, default=2, help="of each model")
+    parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
+    parser.add_argument("--serve", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    if options.serve:
+        _serve(options.serve[0], Path(options.serve[1]))
+        return
+    done = run(options.recipe, overrides=[], home=options.home)
+    texts = pq.read_table(done.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
+    with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name:
+        folders = _unpacked(
+            done.output("Compile", "artifact") / "model.tar.gz",
+            done.output("Train", "model"),
+            Path(name),
+        )
+        found, added = measure(folders, texts)
+    print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
+    print("\n".join(_table(found)))
+    print(f"\nBeside the model, one request takes us {added * 1e3:.2f} ms (median of {_PAIRS}).")
+    if options.plot:
+        options.plot.write_text(f"{_picture(found)}\n")
+
+
+def measure(
+    folders: Mapping[str, Path], texts: Sequence[str]
+) -> tuple[dict[int, dict[str, Round]], float]:
+    """Asks all of them.
+
+    Args:
+        folders: name -> where its model lies.
+        texts: to ask about, again and again.
+
+    Returns:
+        Clients at once -> name -> its fastest round; and the median of seconds that we add.
+    """
+    bodies = one_text_each(texts, count=_REQUESTS)
+    found: dict[int, dict[str, Round]] = {}
+    with ExitStack() as stack:
+        ports = {
+            name: stack.enter_context(_served(name, folder)) for name, folder in folders.items()
+        }
+        _agree(ports, bodies)
+        for clients in _CLIENTS:
+            rounds: dict[str, list[Round]] = {name: [] for name in ports}
+            for number in range(_ROUNDS + 1):
+                for name, port in ports.items():
+                    print(f"{clients} at once, round {number}: {name}", file=sys.stderr)
+                    taken = ask_at_once(port, bodies, clients=clients)
+                    if number:  # the first opens sessions and warms up
+                        rounds[name].append(taken)
+            found[clients] = {
+                name: max(each, key=lambda item: item.per_second) for name, each in rounds.items()
+            }
+        added = _added(PlainOnnx(folders[_OURS], spinning=False), ports[_OURS], texts)
+    return found, added
+
+
+def _unpacked(artifact: Path, trained: Path, folder: Path) -> dict[str, Path]:
+    ours, theirs = folder / "artifact", folder / "trained"
+    for archive, target in ((artifact, ours), (trained, theirs)):
+        target.mkdir()
+        unpack(archive, target)
+    (ours / "model.tar.gz").symlink_to(artifact.resolve())
+    return {_OURS: ours, "ONNX Runtime": ours, "Hugging Face": theirs}
+
+
+def _serve(name: str, folder: Path) -> None:
+    with listen(0) as listener:
+        if name == _OURS:
+            with open_artifact(folder / "model.tar.gz", threshold=0.5) as artifact:
+                serve(artifact, listener)
+        elif name == "ONNX Runtime":
+            serve(Peer(PlainOnnx(folder, spinning=True).score), listener)
+        else:
+            serve(Peer(hugging_face(folder)), listener)
+
+
+@contextmanager
+def _served(name: str, folder: Path) -> Iterator[int]:
+    """Runs a server in a process of its own, and gives its port once the model is loaded."""
+    command = [sys.executable, "-m", "benchmarks.serving_peers", "--serve", name, str(folder)]
+    command += ["--threads", os.environ["OMP_NUM_THREADS"]]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            for line in server.stderr or ():
+                if f"{HOST}:" in line:
+                    break
+            else:
+                sys.exit(f"error: {name} did not start")
+            yield int(line.split(f"{HOST}:")[1].split()[0])
+        finally:
+            server.terminate()
+
+
+def _ask(connection: http.client.HTTPConnection, body: bytes) -> float:
+    connection.request("POST", "/invocations", body, {"Content-Type": JSON})
+    answer = connection.getresponse()
+    said = answer.read()
+    if answer.status != http.client.OK:
+        sys.exit(f"error: the server said {answer.status}: {said!r}")
+    return float(json.loads(said)[0]["score"])
+
+
+def _agree(ports: Mapping[str, int], bodies: Sequence[bytes]) -> None:
+    """Holds that all score alike: else it would not be the same work."""
+    scores = []
+    for port in ports.values():
+        connection = http.client.HTTPConnection(HOST, port)
+        scores.append([_ask(connection, body) for body in bodies[:50]])
+        connection.close()
+    apart = np.ptp(np.array(scores), axis=0).max()
+    if apart > 1e-3:
+        sys.exit(f"error: the scores differ by up to {apart:.4f}")
+
+
+def _added(plain: PlainOnnx, port: int, texts: Sequence[str]) -> float:
+    """Returns the median seconds that a request over HTTP takes longer than its model alone."""
+    connection = http.client.HTTPConnection(HOST, port)
+    differences = []
+    for number in range(_PAIRS + 20):
+        text = texts[number % len(texts)]
+        body = json.dumps({"inputs": [text]}).encode()
+        start = time.perf_counter()
+        plain.score(text)
+        between = time.perf_counter()
+        _ask(connection, body)
+        differences.append(time.perf_counter() - between - (between - start))
+    connection.close()
+    return statistics.median(differences[20:])
+
+
+def _milliseconds(item: Round) -> tuple[float, float]:
+    p50, p99 = (statistics.quantiles(item.seconds, n=100)[at] * 1e3 for at in (49, 98))
+    return p50, p99
+
+
+def _table(found: Mapping[int, Mapping[str, Round]]) -> Iterator[str]:
+    yield "| requests at once | | p50, ms | p99, ms | predictions a second | p50 by ours |"
+    yield "|---|---|---|---|---|---|"
+    for clients, rounds in found.items():
+        ours, _ = _milliseconds(rounds[_OURS])
+        for name, item in rounds.items():
+            p50, p99 = _milliseconds(item)
+            yield (
+                f"| {clients} | {name} | {p50:.1f} | {p99:.1f} | {item.per_second:.0f} "
+                f"| {p50 / ours:.2f} |"
+            )
+
+
+def _picture(found: Mapping[int, Mapping[str, Round]]) -> str:
+    with styled():
+        figure = new_figure(width=720, height=320)
+        figure.set_facecolor("white")
+        axes = axes_of(figure)
+        for index, (name, colour) in enumerate(_COLOURS.items()):
+            heights = [found[clients][name].per_second for clients in _CLIENTS]
+            places = [at + (index - 1) * 0.27 for at in range(len(_CLIENTS))]
+            bars = axes.bar(places, heights, width=0.25, color=colour, label=name)
+            axes.bar_label(bars, [f"{height:.0f}" for height in heights], padding=2)
+        axes.set_xticks(range(len(_CLIENTS)), [f"{clients} at once" for clients in _CLIENTS])
+        axes.set_ylabel("predictions a second")
+        axes.margins(y=0.12)
+        axes.grid(True, axis="y")
+        axes.legend(loc="upper left")
+        said = "; ".join(
+            f"{clients} at once: "
+            + ", ".join(f"{name} {item.per_second:.0f}" for name, item in rounds.items())
+            for clients, rounds in found.items()
+        )
+        return to_svg(figure, name="serving", alt=f"Predictions a second by requests {said}.")
+
+
+if __name__ == "__main__":
+    main()
