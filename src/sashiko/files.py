@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         InputError: if the file cannot be written (disk full, read-only, not a folder).
     """
+    write_pieces(path, (content,))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Writes a file piece by piece, as atomically as `write_bytes`; also if a piece never comes.
+
+    Raises:
+        InputError: as `write_bytes`.
+    """
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,15 +50,16 @@ def write_bytes(path: Path, content: bytes) -> None:
             dir=path.parent, prefix=_HALF_WRITTEN, delete=False
         ) as handle:
             temporary = handle.name
-            handle.write(content)
+            handle.writelines(pieces)
             handle.flush()
             os.fsync(handle.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:
+        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
+    finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
 
 
 def remove_half_written(folder: Path) -> None:

@@ -1,11 +1,15 @@
 """Joins by key that lose no row: what has no partner is an error, never dropped."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.errors import InputError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArray:
@@ -20,11 +24,31 @@ def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArra
     counts = pc.value_counts(keys.combine_chunks())
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
-        raise InputError(
-            f"{source}: key column `{column}` has {len(repeated)} values more than once, such as "
-            f"{repeated.field('values')[0].as_py()!r}; every row needs a key of its own"
-        )
+        raise _doubled(source, column, len(repeated), repeated.field("values")[0].as_py())
     return keys
+
+
+def check_keys(connection: "DuckDBPyConnection", table: str, *, column: str, source: Path) -> None:
+    """Refuses what `unique_keys` does, of a table in a scratch database.
+
+    Args:
+        connection: the database.
+        table: its table, whose column `key` has the keys, strings.
+        column: what the key's column is called in `source`.
+        source: where the rows came from.
+
+    Raises:
+        InputError: if a key is null or occurs twice.
+    """
+    counted = f"SELECT key, count(*) AS n FROM {table} GROUP BY key"  # noqa: S608 - the code's own name
+    ((nulls, doubled, example),) = connection.execute(
+        "SELECT sum(n) FILTER (key IS NULL), count(key) FILTER (n > 1), "  # noqa: S608 - likewise
+        f"min(key) FILTER (n > 1) FROM ({counted})"
+    ).fetchall()
+    if nulls:
+        raise InputError(f"{source}: key column `{column}` has {nulls} nulls")
+    if doubled:
+        raise _doubled(source, column, doubled, example)
 
 
 def positions(
@@ -38,11 +62,20 @@ def positions(
     found = pc.index_in(keys, value_set=among.combine_chunks())
     if found.null_count:
         lost = keys.filter(pc.is_null(found))
-        raise InputError(
-            f"{source}: {found.null_count} of {len(keys)} keys, such as {lost[0].as_py()!r}, are "
-            f"not in {among_source}; both must be of the same data"
+        raise lost_keys(
+            found.null_count, len(keys), lost[0].as_py(), source=source, among_source=among_source
         )
     return found
+
+
+def lost_keys(
+    count: int, keys: int, example: str, *, source: Path, among_source: Path
+) -> InputError:
+    """Returns the error for keys of `source` that are not in `among_source`."""
+    return InputError(
+        f"{source}: {count} of {keys} keys, such as {example!r}, are not in {among_source}; both "
+        "must be of the same data"
+    )
 
 
 def facet_values(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArray:
@@ -54,8 +87,20 @@ def facet_values(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArr
     values = table[column].cast(pa.string())
     missing = pc.sum(pc.fill_null(pc.equal(values, ""), True)).as_py()
     if missing:
-        raise InputError(
-            f"{source}: facet `{column}` has {missing} empty values of {len(values)}, which belong "
-            "to no group; remove these rows or give them a value of their own, such as `unknown`"
-        )
+        raise empty_facet(column, missing, len(values), source=source)
     return values
+
+
+def empty_facet(column: str, missing: int, rows: int, *, source: Path) -> InputError:
+    """Returns the error for a facet without a value in some rows."""
+    return InputError(
+        f"{source}: facet `{column}` has {missing} empty values of {rows}, which belong to no "
+        "group; remove these rows or give them a value of their own, such as `unknown`"
+    )
+
+
+def _doubled(source: Path, column: str, count: int, example: str) -> InputError:
+    return InputError(
+        f"{source}: key column `{column}` has {count} values more than once, such as {example!r}; "
+        "every row needs a key of its own"
+    )

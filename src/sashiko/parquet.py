@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from sashiko.errors import InputError, disk_reason
 
 ROW_GROUP_ROWS = 131_072
+_STREAM_ROWS = 16_384
 
 
 def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.Schema) -> int:
@@ -81,17 +82,35 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
     Raises:
         InputError: if the file is missing, damaged, empty, or lacks a column.
     """
+    file = _with_columns(path, columns)
+    try:
+        return file.read(columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged: {error}; make it again") from error
+
+
+def stream_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yields columns of a Parquet file, in the order in which they are named, some rows at a time.
+
+    Raises:
+        InputError: as `read_columns` does.
+    """
+    batches = _with_columns(path, columns).iter_batches(_STREAM_ROWS, columns=list(columns))
+    try:
+        for batch in batches:
+            yield pa.Table.from_batches([batch]).select(list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged: {error}; make it again") from error
+
+
+def _with_columns(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     file = open_parquet(path)
     absent = [column for column in columns if column not in file.schema_arrow.names]
     if absent:
         raise InputError(f"{path} lacks column `{'`, `'.join(absent)}`; make it again")
-    try:
-        table = file.read(columns=list(columns))
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is damaged: {error}; make it again") from error
-    if not table.num_rows:
+    if not file.metadata.num_rows:
         raise InputError(f"{path} has no rows")
-    return table
+    return file
 
 
 def regroup(

@@ -63,6 +63,7 @@ def group_counts(config: AnalysisConfig, data: Dataset) -> Counted:
             values=max(2, len(groups)),
             positive=found.positive,
             strata=strata,
+            counts=data.counts,
         )
         facets[column.name] = {name: table.against_rest(mask) for name, mask in groups.items()}
         if flipped and found.predicted is not None:

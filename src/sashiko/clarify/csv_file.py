@@ -1,7 +1,7 @@
 """CSV files of a data set: with a header row, or with names that the configuration gives."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +11,8 @@ import pyarrow.csv as pa_csv
 from sashiko.clarify.config import Reference
 from sashiko.clarify.tables import Table, one_line, placeholder_names
 from sashiko.errors import InputError
+
+_BLOCK_BYTES = 4 << 20
 
 
 def open_csv(file: Path, *, headers: Sequence[str] | None, used: Sequence[Reference]) -> Table:
@@ -38,26 +40,32 @@ def open_csv(file: Path, *, headers: Sequence[str] | None, used: Sequence[Refere
     else:
         names, skip = placeholder_names(len(first)), 0
 
-    def read(columns: Sequence[str]) -> pa.Table:
-        table = _read(file, names=names, skip=skip, columns=columns)
-        if skip:
-            _check_header(table, file)
-        return table
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for rows in _read(file, names=names, skip=skip, columns=columns):
+            if skip:
+                _check_header(rows, file)
+            yield rows
 
     return Table(file, names, read)
 
 
-def _read(file: Path, *, names: Sequence[str], skip: int, columns: Sequence[str]) -> pa.Table:
+def _read(
+    file: Path, *, names: Sequence[str], skip: int, columns: Sequence[str]
+) -> Iterator[pa.Table]:
     try:
-        return pa_csv.read_csv(
+        batches = pa_csv.open_csv(
             file,
-            read_options=pa_csv.ReadOptions(column_names=names, skip_rows_after_names=skip),
+            read_options=pa_csv.ReadOptions(
+                column_names=names, skip_rows_after_names=skip, block_size=_BLOCK_BYTES
+            ),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
                 include_columns=list(columns),
                 column_types=dict.fromkeys(columns, pa.string()),
             ),
         )
+        for batch in batches:
+            yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:
         raise InputError(
             f"{file} is not a CSV in UTF-8 with {len(names)} columns: {one_line(error)}"

@@ -17,6 +17,7 @@ from sashiko.clarify.uris import files_at
 from sashiko.errors import InputError
 from sashiko.files import walk_files
 from sashiko.metrics import flip_test
+from sashiko.metrics.arrays import Ints
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is analysed; all columns have the same rows.
+    """What is analysed; all columns have the same rows, each of which may stand for several.
 
     Attributes:
         label: the observed label.
@@ -44,6 +45,7 @@ class Dataset:
         facets: in the configuration's order.
         group: the group variable, if there is one.
         features: all other columns but the excluded ones; none where no flip test is asked for.
+        counts: how many rows of the data each row stands for, shape (rows,); None for one each.
     """
 
     label: Column
@@ -51,6 +53,12 @@ class Dataset:
     facets: tuple[Column, ...]
     group: Column | None
     features: tuple[Column, ...] = ()
+    counts: Ints | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows the data have."""
+        return len(self.label.values) if self.counts is None else int(self.counts.sum())
 
 
 def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
@@ -82,6 +90,7 @@ def _read(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Dataset:
         facets=tuple(columns[key] for key in _facets(config)),
         group=columns.get("group_variable"),
         features=tuple(columns[key] for key in main.names if key.startswith(FEATURE)),
+        counts=main.counts,
     )
 
 
@@ -113,7 +122,10 @@ def _main(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Part:
         known = [*wanted.values(), *config.excluded_columns]
         taken = {tables[0].name(reference, key="features") for reference in known}
         wanted |= {f"{FEATURE}{name}": name for name in tables[0].names if name not in taken}
-    return read_part(tables, wanted)
+    # Rows that are joined, or whose features are compared, are told apart.
+    alone = config.facet_dataset_uri is None and config.predicted_label_dataset_uri is None
+    told = any(key == JOIN or key.startswith(FEATURE) for key in wanted)
+    return read_part(tables, wanted, grouped=alone and not told)
 
 
 def _separate(

@@ -53,9 +53,9 @@ def open_json_lines(
     names = _names(file, headers, width=width, outcomes=[path for _, path in outcomes])
     columns = [list(column) for column in zip(*rows, strict=True)]
 
-    def read(wanted: Sequence[str]) -> pa.Table:
+    def read(wanted: Sequence[str]) -> Iterator[pa.Table]:
         places = [names.index(name) for name in wanted]
-        return pa.table([pa.array(columns[place], pa.string()) for place in places], list(wanted))
+        yield pa.table([pa.array(columns[place], pa.string()) for place in places], list(wanted))
 
     return Table(file, names, read)
 

@@ -99,7 +99,7 @@ def _predicted(
     """Says which predictions are positive, where 1.0 is the label `1`."""
     if data.predicted is None:
         return None
-    column = decided(data.predicted, config.probability_threshold)
+    column = decided(data.predicted, config.probability_threshold, counts=data.counts)
     chosen, strange = [], []
     for text in _categories(column):
         equal = [name for name in found if _equal(name, text)]

@@ -1,13 +1,13 @@
 """Parquet files of a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from sashiko.clarify.tables import Table, as_text
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet
+from sashiko.parquet import open_parquet, stream_columns
 
 
 def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:
@@ -21,11 +21,8 @@ def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:
     if headers is not None and tuple(headers) != names:
         raise InputError(f"{file} has columns {', '.join(names)}, but `headers` are others")
 
-    def read(columns: Sequence[str]) -> pa.Table:
-        try:
-            table = source.read(columns=list(columns)).select(list(columns))
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{file} is damaged: {error}; make it again") from error
-        return as_text(table, file)
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for rows in stream_columns(file, columns):
+            yield as_text(rows, file)
 
     return Table(file, names, read)

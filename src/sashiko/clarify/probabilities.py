@@ -9,17 +9,19 @@ import pyarrow as pa
 from sashiko.clarify.criteria import as_numbers
 from sashiko.clarify.dataset import Column
 from sashiko.errors import InputError
+from sashiko.metrics.arrays import Ints
 
 _DEFAULT_THRESHOLD = 0.5
 
 
-def decided(column: Column, threshold: float | None) -> Column:
+def decided(column: Column, threshold: float | None, *, counts: Ints | None = None) -> Column:
     """Makes labels of probabilities.
 
     Args:
         column: predictions, without nulls.
         threshold: `probability_threshold`. Without it, numbers with a fraction are probabilities
             with Clarify's default threshold, 0.5, which is said on stderr.
+        counts: how many rows of the data each stands for; None for one each.
 
     Returns:
         Labels `1` and `0`; the column itself where it holds no probabilities.
@@ -42,11 +44,12 @@ def decided(column: Column, threshold: float | None) -> Column:
             f"{column.file}: column `{column.name}` holds texts and no probabilities; leave "
             "`probability_threshold` out"
         )
-    outside = int(((scores < 0) | (scores > 1)).sum())
-    if outside:
+    outside = (scores < 0) | (scores > 1)
+    if outside.any():
+        rows = np.ones(len(scores), dtype=np.int64) if counts is None else counts
         raise InputError(
-            f"{column.file}: column `{column.name}` has {outside} values of {len(scores)} "
-            "outside 0 to 1, which are no probabilities"
+            f"{column.file}: column `{column.name}` has {rows[outside].sum()} values of "
+            f"{rows.sum()} outside 0 to 1, which are no probabilities"
         )
     labels = pa.array(np.where(scores > threshold, "1", "0"), pa.string())
     return replace(column, values=pa.chunked_array([labels]))

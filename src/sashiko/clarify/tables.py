@@ -1,6 +1,6 @@
 """Opens the files of a data set, whatever their format: the columns' names first, then some."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,12 @@ class Table:
     Attributes:
         file: what an error names.
         names: the columns, in the file's order.
-        read: columns' names -> those columns, in that order, as strings.
+        read: columns' names -> those columns, in that order, as strings, some rows at a time.
     """
 
     file: Path
     names: tuple[str, ...]
-    read: Callable[[Sequence[str]], pa.Table]
+    read: Callable[[Sequence[str]], Iterator[pa.Table]]
 
     def name(self, reference: Reference, *, key: str) -> str:
         """Returns the name of the column that a configuration's key refers to.

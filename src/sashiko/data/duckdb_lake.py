@@ -1,7 +1,5 @@
 """Reads Parquet files through DuckDB, and nothing in them that the contract does not know."""
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +12,7 @@ from sashiko.contract.model import Contract, View
 from sashiko.errors import InputError
 from sashiko.files import sha256_tree
 from sashiko.parquet import ROW_GROUP_ROWS, open_parquet
-
-# DuckDB sorts what is larger on disk.
-_MEMORY = "1GB"
+from sashiko.scratch import read_back, scratch_database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,26 +68,14 @@ def sorted_rows(
     Raises:
         InputError: if there is no disk left to sort on.
     """
-    import duckdb
-
-    threads = int(os.environ.get("OMP_NUM_THREADS", "2"))
-    schema = arrow_schema(contract, view)
-    with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(
-            config={"threads": threads, "memory_limit": _MEMORY, "temp_directory": spill}
-        ) as connection,
-    ):
-        try:
-            connection.read_parquet([str(file) for file in files]).create_view(contract.table)
-            reader = connection.sql(select_sql(contract, view)).to_arrow_reader(ROW_GROUP_ROWS)
-            # DuckDB labels UTC times with the machine's own zone, and times without a zone with
-            # none; the instants are the same.
-            yield (batch.cast(schema) for batch in reader)
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise InputError(
-                f"cannot read {files[0].parent}: {' '.join(str(error).split())}"
-            ) from error
+    with scratch_database(f"read {files[0].parent}") as connection:
+        connection.read_parquet([str(file) for file in files]).create_view(contract.table)
+        yield read_back(
+            connection,
+            select_sql(contract, view),
+            schema=arrow_schema(contract, view),
+            rows=ROW_GROUP_ROWS,
+        )
 
 
 def check_file(file: Path, contract: Contract, view: View, *, zoneless: bool = False) -> int:

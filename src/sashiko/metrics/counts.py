@@ -83,6 +83,7 @@ def tabulate(
     values: int,
     positive: Bools,
     strata: Ints | None = None,
+    counts: Ints | None = None,
 ) -> FacetTable:
     """Counts rows by stratum, facet value, label and prediction.
 
@@ -95,6 +96,7 @@ def tabulate(
         positive: whether a label is a positive outcome, shape (labels,).
         strata: number of the group variable's value, from 0, shape (rows,); None if there is no
             group variable.
+        counts: how many rows each row stands for, shape (rows,); None for one each.
 
     Returns:
         The table, which holds the rows that have a facet value.
@@ -106,11 +108,19 @@ def tabulate(
         if codes is not None:
             index += codes
     present = facet >= 0
-    missing = len(facet) - int(np.count_nonzero(present))
-    counted = np.bincount(index[present] if missing else index, minlength=int(np.prod(shape)))
+    absent = not present.all()
+    if absent:
+        index = index[present]
+    counted = np.bincount(
+        index,
+        # Floats that hold whole numbers up to 2^53 exactly.
+        weights=None if counts is None else counts[present],
+        minlength=int(np.prod(shape)),
+    ).astype(np.int64)
+    rows = len(facet) if counts is None else int(counts.sum())
     return FacetTable(
-        cells=counted.reshape(shape).astype(np.int64),
+        cells=counted.reshape(shape),
         positive=positive,
-        missing=missing,
+        missing=rows - int(counted.sum()),
         stratified=strata is not None,
     )

@@ -36,7 +36,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     config = read_config(processing_input("config"))
     data = read_dataset(config, processing_input("data"))
-    print(f"{len(data.label.values):,} rows, {len(data.facets)} facets", file=sys.stderr)
+    print(f"{data.rows:,} rows, {len(data.facets)} facets", file=sys.stderr)
     write_analysis(analyse(config, group_counts(config, data)), opt_ml() / "processing" / "output")
     print(f"wrote {ANALYSIS_FILE}", file=sys.stderr)
 

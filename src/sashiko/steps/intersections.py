@@ -61,7 +61,9 @@ def count_intersections(
         if facet.column in used
     }
     return tuple(
-        found for facets in sets for found in _crossed(facets, coded=coded, counted=counted)
+        found
+        for facets in sets
+        for found in _crossed(facets, coded=coded, counted=counted, counts=data.counts)
     )
 
 
@@ -80,7 +82,11 @@ def _coded(column: Column, groups: tuple[FacetGroup, ...]) -> _Coded:
 
 
 def _crossed(
-    facets: tuple[str, ...], *, coded: dict[str, _Coded], counted: Counted
+    facets: tuple[str, ...],
+    *,
+    coded: dict[str, _Coded],
+    counted: Counted,
+    counts: Ints | None,
 ) -> list[Intersection]:
     codes, known = np.zeros(1, np.int64), np.ones(1, np.bool_)
     for facet in facets:
@@ -94,6 +100,7 @@ def _crossed(
         values=len(combinations),
         positive=counted.outcomes.positive,
         strata=counted.strata,
+        counts=counts,
     )
     return [
         Intersection(_subgroup(facets, groups), table.against_rest(_only(place, len(combinations))))

@@ -10,35 +10,24 @@ them) and `meta` (`split.json`).
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
 from sashiko.files import write_json
-from sashiko.joining import unique_keys
-from sashiko.parquet import read_columns, write_table
+from sashiko.parquet import stream_columns, write_batches
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, TextSection
+from sashiko.scratch import scratch_database
 from sashiko.sections import read_contract, read_section
 from sashiko.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.steps.entry import run_step
-from sashiko.steps.splitting import (
-    REMOVED,
-    Splits,
-    by_text,
-    by_time,
-    check_disjoint,
-    limited,
-    repeated,
-    text_digests,
-    without_repeats,
-)
+from sashiko.steps.split_table import SCHEMA, SplitTable
+from sashiko.steps.splitting import Splits, by_text, by_time, text_digests
 from sashiko.steps.training_rows import (
     assemble_texts,
-    label_classes,
     needed_columns,
     slice_columns,
     template_columns,
@@ -52,45 +41,69 @@ def main() -> None:
     data = read_section(DataSection, "data")
     text = read_section(TextSection, "text")
     source = processing_input("data") / "data.parquet"
-
     columns = template_columns(contract, text.template)
-    table = read_columns(source, needed_columns(contract, columns))
-    keys = unique_keys(table, contract.key, source=source)
-    labels = label_classes(table, contract, source)
-    texts = assemble_texts(table, columns, text)
-    digests = text_digests(texts)
-
-    assigned = assign(table, digests, contract)
-    new = without_repeats(assigned, digests)
-    check_disjoint(new, digests)
-    kept = limited(new, keys, train_rows=data.train_rows)
-
-    members = {name: np.flatnonzero(kept == index) for index, name in enumerate(SPLITS)}
-    for name, chosen in members.items():
-        check_learnable(name, labels[chosen], contract)
-
-    rows = pa.table({"key": keys, "text": pa.array(texts, pa.string()), "label": labels})
-    for name, chosen in members.items():
-        part = rows.take(pa.array(chosen)).sort_by("key")
-        write_table(processing_output(name) / "data.parquet", part)
-        print(f"{name}: {len(chosen):,} rows", file=sys.stderr)
-    seen = table.select(slice_columns(contract)).append_column("key", keys)
-    tested = seen.take(pa.array(members["test"])).sort_by("key")
-    write_table(processing_output("slices") / "data.parquet", tested)
+    with scratch_database(f"split the rows of {source}") as database:
+        table = SplitTable(database, contract, source=source)
+        check_times(source, contract)
+        for rows in stream_columns(source, needed_columns(contract, columns)):
+            table.add(
+                split_rows(rows, contract, columns=columns, text=text),
+                rows.select(slice_columns(contract)),
+            )
+        table.check()
+        kept = table.keep(train_rows=data.train_rows)
+        for name in SPLITS:
+            check_learnable(name, kept.splits.get(name), contract)
+        for name in SPLITS:
+            file = processing_output(name) / "data.parquet"
+            written = write_batches(file, table.rows(name), schema=SCHEMA)
+            print(f"{name}: {written:,} rows", file=sys.stderr)
+        schema, tested = table.slices("test")
+        write_batches(processing_output("slices") / "data.parquet", tested, schema=schema)
 
     meta = SplitMeta(
         kind=contract.split.kind,
         labels=(contract.label.negative, contract.label.positive),
         columns=columns,
-        splits={name: summarise(chosen, labels, digests) for name, chosen in members.items()},
-        removed_repeats={
-            name: int(np.sum((assigned == index) & (new == REMOVED)))
-            for index, name in enumerate(SPLITS)
-            if name != "train"
-        },
-        removed_over_limit=int(np.sum(new != kept)),
+        splits=dict(kept.splits),
+        removed_repeats=kept.removed_repeats,
+        removed_over_limit=kept.removed_over_limit,
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
+
+
+def split_rows(
+    rows: pa.Table, contract: Contract, *, columns: Sequence[str], text: TextSection
+) -> pa.Table:
+    """Returns key, text, label, digest of the text and split of some rows."""
+    texts = assemble_texts(rows, columns, text)
+    digests = text_digests(texts)
+    return pa.table(
+        {
+            "key": rows[contract.key].cast(pa.string()),
+            "text": pa.array(texts, pa.string()),
+            "label": rows[contract.label.column].cast(pa.string()),
+            "digest": pa.array(digests, pa.binary()),
+            "split": pa.array(assign(rows, digests, contract)),
+        }
+    )
+
+
+def check_times(source: Path, contract: Contract) -> None:
+    """Refuses nulls in the column by which a time split cuts.
+
+    Raises:
+        InputError: with how many there are.
+    """
+    if not isinstance(contract.split, TimeSplit):
+        return
+    column = contract.split.column
+    nulls = sum(rows[column].null_count for rows in stream_columns(source, [column]))
+    if nulls:
+        raise InputError(
+            f"column `{column}` is null in {nulls} rows: a time split needs a time in every row; "
+            "make the column required in the contract and mend the data"
+        )
 
 
 def assign(table: pa.Table, digests: Sequence[bytes], contract: Contract) -> Splits:
@@ -100,36 +113,23 @@ def assign(table: pa.Table, digests: Sequence[bytes], contract: Contract) -> Spl
     return by_text(digests, contract.split)
 
 
-def check_learnable(name: str, labels: npt.NDArray[np.int64], contract: Contract) -> None:
+def check_learnable(name: str, split: SplitSummary | None, contract: Contract) -> None:
     """Refuses a split that nothing can be learned from or measured on.
 
     Raises:
         InputError: if it is empty or has one label only.
     """
     label = contract.label
-    if not len(labels):
+    if split is None:
         found = "is empty"
-    elif labels.min() == labels.max():
-        only = label.positive if labels[0] else label.negative
-        found = f"has {len(labels)} rows, all with label {only!r}"
+    elif split.positive_rate in (0, 1):
+        only = label.positive if split.positive_rate else label.negative
+        found = f"has {split.rows} rows, all with label {only!r}"
     else:
         return
     raise InputError(
         f"the {name} split {found}: move the bounds of the contract's {contract.split.kind} "
         "split, raise data.train_rows, or load more data"
-    )
-
-
-def summarise(
-    chosen: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], digests: Sequence[bytes]
-) -> SplitSummary:
-    """Counts one split, given the numbers of its rows."""
-    repeats, contradictions = repeated([digests[row] for row in chosen], labels[chosen])
-    return SplitSummary(
-        rows=len(chosen),
-        positive_rate=float(labels[chosen].mean()),
-        repeated_rows=repeats,
-        contradicting_rows=contradictions,
     )
 
 

@@ -1,12 +1,8 @@
-"""The snapshot's training view as keys, labels and texts; everything that may be wrong with it."""
+"""What Prepare reads of the snapshot's training view, and the texts that it makes of it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
@@ -57,29 +53,7 @@ def needed_columns(contract: Contract, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(needed))
 
 
-def label_classes(table: pa.Table, contract: Contract, source: Path) -> npt.NDArray[np.int64]:
-    """Returns 1 for the contract's positive label and 0 for its negative one.
-
-    Raises:
-        InputError: if the column has another value.
-    """
-    classes = {contract.label.negative: 0, contract.label.positive: 1}
-    values = table[contract.label.column].cast(pa.string()).combine_chunks()
-    counts = {item["values"]: item["counts"] for item in pc.value_counts(values).to_pylist()}
-    unseen = [value for value in counts if value not in classes]
-    if unseen:
-        found = ", ".join(f"{value!r} in {counts[value]} rows" for value in unseen[:5])
-        raise InputError(
-            f"{source}: label column `{contract.label.column}` has {found}; the contract's label "
-            f"is {' or '.join(map(repr, classes))}: mend the data or the contract"
-        )
-    return np.asarray(pc.equal(values, contract.label.positive)).astype(np.int64)
-
-
 def assemble_texts(table: pa.Table, columns: Sequence[str], text: TextSection) -> list[str]:
     """Returns per row the text that the recipe's template makes of it."""
-    return [
-        texts_of.assemble(text.template, row, text.missing)
-        for batch in table.select(list(columns)).to_batches(max_chunksize=16_384)
-        for row in batch.to_pylist()
-    ]
+    rows = table.select(list(columns)).to_pylist()
+    return [texts_of.assemble(text.template, row, text.missing) for row in rows]

@@ -24,8 +24,8 @@ from sashiko.recipe_bias import BiasSection
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store
 from sashiko.steps.bias_estimates import Analysed, analysed
-from sashiko.steps.bias_input import facets_of
 from sashiko.steps.comparators import ARTIFACT
+from sashiko.steps.facet_join import facets_of
 from sashiko.steps.scored_splits import Split, load_split, score_splits
 
 LAST_STEP = "Compile"  # makes what will be served, and so what is scored here

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sashiko.clarify.config import AnalysisConfig
 from sashiko.clarify.dataset import Dataset, read_dataset
 
@@ -39,5 +41,11 @@ def read(config: dict[str, Any], folder: Path) -> Dataset:
 
 
 def texts(data: Dataset) -> dict[str, list[str | None]]:
+    """Returns the columns, each row as often as it occurs; equal rows stand together."""
     columns = [data.label, data.predicted, *data.facets, data.group]
-    return {column.name: column.values.to_pylist() for column in columns if column}
+    counts = data.counts if data.counts is not None else np.ones(data.rows, dtype=int)
+    return {
+        column.name: np.repeat(np.array(column.values.to_pylist(), object), counts).tolist()
+        for column in columns
+        if column
+    }

@@ -1,0 +1,154 @@
+"""Rows and their facets, joined by key in a scratch database: memory does not grow with them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.contract.bias_config import GROUP_VARIABLE
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.joining import check_keys, empty_facet, lost_keys
+from sashiko.parquet import ROW_GROUP_ROWS, stream_columns
+from sashiko.scratch import insert, read_back, scratch_database
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def facets_of(
+    rows: pa.Table, contract: Contract, *, source: Path, facets_file: Path
+) -> dict[str, pa.ChunkedArray]:
+    """Finds the facets of rows, and their group variable where the contract has one.
+
+    Args:
+        rows: with columns key and label (0 or 1).
+        contract: the data contract.
+        source: the file that the rows are from.
+        facets_file: the facet snapshot.
+
+    Returns:
+        Name -> strings, in the order of `rows`; the group variable's name is `group_variable`.
+
+    Raises:
+        InputError: as `FacetJoin.run` does.
+    """
+    with scratch_database(f"join {source} and {facets_file}") as database:
+        join = FacetJoin(database, contract, source=source, facets_file=facets_file)
+        join.add(rows.append_column("place", pa.array(np.arange(rows.num_rows))))
+        join.run()
+        found = pa.Table.from_batches(join.facets(order="place"))
+    return dict(zip(join.names, found.columns, strict=True))
+
+
+class FacetJoin:
+    """Rows with a key and a label, and their facets, which SQL calls `f0`, `f1` and so on.
+
+    Attributes:
+        names: name of a facet, or `group_variable` -> its column of the snapshot.
+    """
+
+    def __init__(
+        self,
+        connection: "DuckDBPyConnection",
+        contract: Contract,
+        *,
+        source: Path,
+        facets_file: Path,
+    ) -> None:
+        """Begins without rows.
+
+        Args:
+            connection: an empty database.
+            contract: the data contract.
+            source: the file that the rows are from, for errors.
+            facets_file: the facet snapshot.
+        """
+        self._connection = connection
+        self._contract = contract
+        self._source = source
+        self._facets_file = facets_file
+        self.names = {facet.column: facet.column for facet in contract.facets}
+        if contract.group_variable is not None:
+            self.names[GROUP_VARIABLE] = contract.group_variable
+
+    def add(self, rows: pa.Table) -> None:
+        """Appends rows: key, label (0 or 1) and whatever is asked back."""
+        insert(self._connection, "rows", rows)
+
+    def run(self) -> int:
+        """Joins, once all rows are there, and returns how many there are.
+
+        Raises:
+            InputError: if a key is doubled or has no facets, a facet is empty, or the two sides
+                differ in a label, so that they are not of the same data.
+        """
+        columns = [self._contract.key, self._contract.label.column, *self.names.values()]
+        for batch in stream_columns(self._facets_file, columns):
+            texts = [column.cast(pa.string()) for column in batch.columns]
+            insert(self._connection, "facets", pa.table(texts, ["key", "said", *self._facets()]))
+        ((rows,),) = self._all("SELECT count(*) FROM rows")
+        self._check_keys(rows)
+        self._all("CREATE TABLE joined AS FROM rows JOIN facets USING (key)")
+        self._check_labels()
+        self._check_facets(rows)
+        return int(rows)
+
+    def facets(self, *integers: str, order: str) -> Iterator[pa.RecordBatch]:
+        """Yields columns of the rows, as int64, and the facets behind them, as strings.
+
+        Args:
+            integers: which columns of the rows.
+            order: the column of the rows that orders them.
+        """
+        columns = [*integers, *self._facets()]
+        kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
+        return read_back(
+            self._connection,
+            f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names
+            schema=pa.schema(zip(columns, kinds, strict=True)),
+            rows=ROW_GROUP_ROWS,
+        )
+
+    def _check_keys(self, rows: int) -> None:
+        for table, column, source in (
+            ("rows", "key", self._source),
+            ("facets", self._contract.key, self._facets_file),
+        ):
+            check_keys(self._connection, table, column=column, source=source)
+        ((lost, example),) = self._all(
+            "SELECT count(*), min(key) FROM rows ANTI JOIN facets USING (key)"
+        )
+        if lost:
+            raise lost_keys(
+                lost, rows, example, source=self._source, among_source=self._facets_file
+            )
+
+    def _check_labels(self) -> None:
+        label = self._contract.label
+        ((differ, example),) = self._all(
+            "SELECT count(*), min(key) FROM joined "
+            "WHERE coalesce((said = $1) <> (label = 1), true)",
+            label.positive,
+        )
+        if differ:
+            raise InputError(
+                f"{self._source}: {differ} labels, such as that of key {example!r}, differ from "
+                f"column `{label.column}` of {self._facets_file}; both must come from the same "
+                "snapshot"
+            )
+
+    def _check_facets(self, rows: int) -> None:
+        for name, column in zip(self._facets(), self.names.values(), strict=True):
+            ((empty,),) = self._all(f"SELECT count(*) FROM joined WHERE coalesce({name}, '') = ''")  # noqa: S608 - the code's own name
+            if empty:
+                raise empty_facet(column, empty, rows, source=self._facets_file)
+
+    def _facets(self) -> list[str]:
+        return [f"f{place}" for place in range(len(self.names))]
+
+    def _all(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        return found

@@ -1,0 +1,177 @@
+"""The rows on their way into the splits, in a scratch database: memory does not grow with them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.joining import check_keys
+from sashiko.parquet import ROW_GROUP_ROWS
+from sashiko.scratch import insert, read_back
+from sashiko.splits import SPLITS, SplitSummary
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SCHEMA = pa.schema({"key": pa.string(), "text": pa.string(), "label": pa.int64()})
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is left in the splits.
+
+    Attributes:
+        splits: split name -> its summary; a split without rows has none.
+        removed_repeats: later split -> rows removed since an earlier one has their text.
+        removed_over_limit: rows removed from train by the limit.
+    """
+
+    splits: Mapping[str, SplitSummary]
+    removed_repeats: dict[str, int]
+    removed_over_limit: int
+
+
+class SplitTable:
+    """Rows with key, text, label, digest of the text, split, and the columns of the slices.
+
+    In SQL the latter are `s0`, `s1` and so on: a contract may call them anything.
+    """
+
+    def __init__(
+        self, connection: "DuckDBPyConnection", contract: Contract, *, source: Path
+    ) -> None:
+        """Begins without rows.
+
+        Args:
+            connection: an empty database.
+            contract: names the key, and what the label may be.
+            source: the snapshot, for errors.
+        """
+        self._connection = connection
+        self._contract = contract
+        self._source = source
+        self._slices = pa.schema([])
+
+    def add(self, rows: pa.Table, slices: pa.Table) -> None:
+        """Appends rows.
+
+        Args:
+            rows: key, text, label (all strings), digest (32 bytes) and split (index of `SPLITS`).
+            slices: of the same rows, the columns by which a model may be sliced.
+        """
+        self._slices = slices.schema.remove_metadata()
+        for place, column in enumerate(slices.columns):
+            rows = rows.append_column(f"s{place}", column)
+        insert(self._connection, "rows", rows)
+
+    def check(self) -> None:
+        """Refuses keys that are null or double, and labels that the contract does not have.
+
+        Raises:
+            InputError: with how many there are, and some of them.
+        """
+        check_keys(self._connection, "rows", column=self._contract.key, source=self._source)
+        label = self._contract.label
+        unseen = self._run(
+            "SELECT label, count(*) FROM rows WHERE label IS NULL OR label NOT IN ($1, $2) "
+            "GROUP BY label ORDER BY count(*) DESC, label LIMIT 5",
+            label.negative,
+            label.positive,
+        )
+        if unseen:
+            found = ", ".join(f"{value!r} in {count} rows" for value, count in unseen)
+            raise InputError(
+                f"{self._source}: label column `{label.column}` has {found}; the contract's label "
+                f"is {label.negative!r} or {label.positive!r}: mend the data or the contract"
+            )
+
+    def keep(self, *, train_rows: int | None) -> Kept:
+        """Decides which rows stay.
+
+        A row of a later split goes if an earlier split has its text: what a model has seen in
+        training, or a threshold was chosen on, tells nothing about new texts. The earlier row
+        stays: in time it comes first, and train is not made smaller by what follows.
+
+        Of train at most `train_rows` rows stay, those with the lowest SHA-256 of their key: the
+        first rows would be the oldest, or those of one branch; a hash is a fair sample, and a row
+        stays in it when others come or go.
+        """
+        self._run(
+            "CREATE TABLE owners AS SELECT digest, min(split) AS split FROM rows GROUP BY digest"
+        )
+        self._run(
+            "CREATE TABLE kept AS SELECT key, digest, split, label = $1 AS positive FROM rows "
+            "SEMI JOIN owners USING (digest, split)",
+            self._contract.label.positive,
+        )
+        before, after = self._count("rows"), self._count("kept")
+        if train_rows is not None and after["train"] > train_rows:
+            self._run(
+                "CREATE TABLE spare AS SELECT key FROM kept WHERE split = 0 "
+                "ORDER BY sha256('train_rows:' || key) OFFSET $1",
+                train_rows,
+            )
+            self._run("DELETE FROM kept WHERE key IN (SELECT key FROM spare)")
+        self._check_disjoint()
+        return Kept(
+            splits=self._summaries(),
+            removed_repeats={name: before[name] - after[name] for name in SPLITS[1:]},
+            removed_over_limit=after["train"] - self._count("kept")["train"],
+        )
+
+    def rows(self, split: str) -> Iterator[pa.RecordBatch]:
+        """Yields the rows that a split keeps, of type `SCHEMA`, ordered by key."""
+        return self._stream("key, text, positive::BIGINT", split, SCHEMA)
+
+    def slices(self, split: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """Returns the columns of the slices and the key behind them, of the same rows."""
+        schema = pa.schema([*self._slices, SCHEMA.field("key")])
+        columns = [f"s{place}" for place in range(len(self._slices))]
+        return schema, self._stream(", ".join([*columns, "key"]), split, schema)
+
+    def _stream(self, columns: str, split: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return read_back(
+            self._connection,
+            f"SELECT {columns} FROM rows JOIN kept USING (key) "  # noqa: S608 - the code's own names
+            f"WHERE kept.split = {SPLITS.index(split)} ORDER BY key",
+            schema=schema,
+            rows=ROW_GROUP_ROWS,
+        )
+
+    def _check_disjoint(self) -> None:
+        """Asserts that no text is in two splits: else the fault is this module's."""
+        shared = self._run(
+            "SELECT min(split), max(split) FROM kept GROUP BY digest "
+            "HAVING min(split) < max(split) LIMIT 1"
+        )
+        if shared:
+            one, other = (SPLITS[index] for index in shared[0])
+            raise AssertionError(f"one text is in both {one} and {other}")
+
+    def _count(self, table: str) -> dict[str, int]:
+        found = dict(self._run(f"SELECT split, count(*) FROM {table} GROUP BY split"))  # noqa: S608 - one of two names
+        return {name: found.get(index, 0) for index, name in enumerate(SPLITS)}
+
+    def _summaries(self) -> dict[str, SplitSummary]:
+        found = self._run(
+            "SELECT split, sum(n), sum(p), count(*), sum(n) FILTER (p > 0 AND p < n) FROM ("
+            "SELECT split, digest, count(*) AS n, count(*) FILTER (positive) AS p "
+            "FROM kept GROUP BY split, digest) GROUP BY split"
+        )
+        return {
+            SPLITS[split]: SplitSummary(
+                rows=int(rows),
+                positive_rate=int(positive) / int(rows),
+                repeated_rows=int(rows) - texts,
+                contradicting_rows=int(contradicting or 0),
+            )
+            for split, rows, positive, texts, contradicting in found
+        }
+
+    def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        return found
