@@ -129,6 +129,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	for peer in metaflow zenml; do \
 	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
 	done
+	$(LOCK) requirements/benchmarks/trainer.in -c requirements/run.txt -o requirements/benchmarks/trainer.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
 clean: ## forget every run, model, download and cached result (.sashiko)
@@ -191,6 +192,14 @@ $(VENV)-metaflow/.done $(VENV)-zenml/.done: $(VENV)-%/.done: requirements/benchm
 	@echo "installing requirements/benchmarks/$*.txt" >&2
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
 	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
+	@touch $@
+
+# Whom `benchmarks.fine_tuning` compares Train with, with torch as `make run` has it.
+$(VENV)-trainer/.done: requirements/benchmarks/trainer.txt requirements/torch.txt $(BIN)/.uv
+	@echo "installing requirements/benchmarks/trainer.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-trainer
+	@$(UV) pip install -q --python $(VENV)-trainer/bin/python --require-hashes --no-deps -r requirements/benchmarks/trainer.txt
+	@$(UV) pip install -q --python $(VENV)-trainer/bin/python -r requirements/torch.txt
 	@touch $@
 
 node_modules/.done: package-lock.json
