@@ -15,7 +15,7 @@ import pytest
 from sashiko.files import walk_files
 from tests.faults.kills import Kill, Run, python, run
 from tests.faults.ledger import Ledger
-from tests.faults.picture import complete, files
+from tests.faults.picture import Picture, complete, picture
 from tests.faults.pipeline import DEADLY, DIES, definition, dies, prepare
 
 DRIVE = Path(__file__).with_name("drive.py")
@@ -29,14 +29,14 @@ class Undisturbed:
 
     Attributes:
         empty: a home that holds the raw data and an empty registry, to be copied.
-        files: what the run left.
+        picture: what the run left.
         seconds: how long it took.
         bytes: what it wrote.
         changes: of files, by `runner` and by each step that can die at one.
     """
 
     empty: Path
-    files: frozenset[tuple[str, str]]
+    picture: Picture
     seconds: float
     bytes: int
     changes: dict[str, int]
@@ -106,13 +106,14 @@ def _undisturbed(folder: Path, empty: Path, *, registers: bool) -> Undisturbed:
     short = Short(folder / "home", empty, registers=registers)
     done = short.run()
     assert done.status == 0, done.err
-    found, run_id = files(short.home), done.out.strip()
+    run_id = done.out.strip()
+    found = picture(short.home, run_id)
     complete(short.home, found, run_id, versions_made=registers)
     logs = [short.home / f"runs/{run_id}/logs/{step}.log" for step in DEADLY]
     changes = {log.stem: _changes(log.read_text()) for log in logs if log.is_file()}
     return Undisturbed(
         empty=empty,
-        files=found,
+        picture=found,
         seconds=done.seconds,
         bytes=sum(path.stat().st_size for path in walk_files(short.home))
         - sum(path.stat().st_size for path in walk_files(empty)),

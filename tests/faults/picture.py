@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from safetensors import SafetensorError, safe_open
 
@@ -17,14 +17,15 @@ from sashiko.runner.cache import StepCache
 from sashiko.runner.record import read_run
 from sashiko.runner.store import Store
 
-# What DESIGN compares by content: ids, times, and whether a version was new.
+_ID = "ID"
+# What is compared by content: ids, times, and whether a version was new.
 _PASSING = (
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}"), "RUN"),
     (re.compile(r"\d{8}T\d{6}\.\d+Z"), "TIME"),
     (re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(\+00:00|Z| UTC)?"), "TIME"),
     (re.compile(r"(?<=_sort': )\d+\.\d+"), "TIME"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UUID"),
-    (re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])"), "ID"),
+    (re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])"), _ID),
 )
 _BY_CONTENT = ("registration.json", "tracking.json")
 _HALF = (".tmp-", ".incoming")
@@ -41,19 +42,45 @@ class Version:
     is_candidate: bool
 
 
-def files(home: Path) -> frozenset[tuple[str, str]]:
-    """Digests all that stands under its final name in store and registry: name and digest.
+@dataclass(frozen=True)
+class Picture:
+    """What a run leaves in which nothing went wrong; ids and times are words that stand for them.
 
-    Checkpoints are left out, which change while a training goes on. Ids and times count as equal.
+    Attributes:
+        files: name and digest of all that stands under its final name in store and registry.
+        folders: those that appear whole or not at all: the steps' outputs, a version's files.
     """
-    found = set()
+
+    files: frozenset[tuple[str, str]]
+    folders: frozenset[str]
+
+
+def picture(home: Path, run: str) -> Picture:
+    """Takes the picture of a home folder in which one run has run."""
+    outputs = [
+        output for step in read_run(home / "runs" / run).steps for output in step.outputs.values()
+    ]
+    folders = {_same(f"s3/{output.uri.removeprefix('s3://')}") for output in outputs}
+    versions_files = {f"mlartifacts/{_ID}/artifacts/model"}
+    return Picture(
+        files=frozenset(_visible(home).values()), folders=frozenset(folders | versions_files)
+    )
+
+
+def _visible(home: Path) -> dict[str, tuple[str, str]]:
+    """Digests all that stands under its final name: path -> name and digest.
+
+    Checkpoints are left out, which change while a training goes on.
+    """
+    found = {}
     for folder in ("s3", "mlartifacts"):
         for path in walk_files(home / folder):
             parts = path.relative_to(home).parts
             on_its_way = any(part.startswith(_HALF) for part in parts)
             if not on_its_way and "checkpoints" not in parts:
-                found.add((_same("/".join(parts)), _digest(path)))
-    return frozenset(found)
+                name = "/".join(parts)
+                found[name] = (_same(name), _digest(path))
+    return found
 
 
 def whole_checkpoints(home: Path) -> list[Path]:
@@ -84,15 +111,17 @@ def versions(home: Path) -> list[Version]:
             return [_version(connection, *row) for row in rows]
 
 
-def sound(home: Path, undisturbed: frozenset[tuple[str, str]]) -> None:
+def sound(home: Path, undisturbed: Picture) -> None:
     """Holds what must hold of a home after any fault, before anything has been mended.
 
     Args:
         home: the folder.
-        undisturbed: what `files` says of a home in which nothing went wrong.
+        undisturbed: what it would hold if nothing had gone wrong.
     """
-    strange = files(home) - undisturbed
+    visible = _visible(home)
+    strange = set(visible.values()) - undisturbed.files
     assert strange == set(), "half-written, or not what an undisturbed run writes"
+    _folders_are_whole(visible, undisturbed)
     assert whole_checkpoints(home) == []
     _records_are_whole(home)
     found = versions(home)
@@ -104,19 +133,17 @@ def sound(home: Path, undisturbed: frozenset[tuple[str, str]]) -> None:
         assert sha256_file(artifact) == version.artifact
 
 
-def complete(
-    home: Path, undisturbed: frozenset[tuple[str, str]], run: str, *, versions_made: int = 1
-) -> None:
+def complete(home: Path, undisturbed: Picture, run: str, *, versions_made: int = 1) -> None:
     """Holds that a run which followed faults came to what an undisturbed one comes to.
 
     Args:
         home: the folder.
-        undisturbed: what `files` says of a home in which nothing went wrong.
+        undisturbed: what it would hold if nothing had gone wrong.
         run: its id.
         versions_made: how many versions there are: one at most, for one set of data and code.
     """
     sound(home, undisturbed)
-    assert undisturbed - files(home) == set(), "lost"
+    assert undisturbed.files - set(_visible(home).values()) == set(), "lost"
     record = read_run(home / "runs" / run)
     assert record.status == "registered"
     store = Store(home / "s3")
@@ -127,6 +154,17 @@ def complete(
     assert not [path for path in home.rglob(".tmp-*") if "work" not in path.parts]
     closed = {read_run(path.parent).status for path in home.glob("runs/*/run.json")}
     assert "running" not in closed
+
+
+def _folders_are_whole(visible: dict[str, tuple[str, str]], undisturbed: Picture) -> None:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for path, entry in visible.items():
+        for folder in map(str, PurePosixPath(path).parents):
+            if _same(folder) in undisturbed.folders:
+                found.setdefault(folder, set()).add(entry)
+    for folder, entries in found.items():
+        whole = {file for file in undisturbed.files if file[0].startswith(f"{_same(folder)}/")}
+        assert entries == whole, f"{folder} is half-written"
 
 
 def _records_are_whole(home: Path) -> None:

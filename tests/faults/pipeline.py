@@ -62,11 +62,15 @@ while state["step"] < 20:
 saved.unlink()
 """
 _REGISTER = """
+import shutil
 from sashiko.files import sha256_file, write_json
 from sashiko.registry import MlflowRegistry
 from sashiko.tracking import track_execution
 uri, execution = sys.argv[1:3]
-files = IN / "model"
+files = ML / "version"
+shutil.copytree(IN / "model", files)
+for name in ("card.md", "manifest.json", "metrics.json"):
+    (files / name).write_text(name)
 run = track_execution(uri, experiment="short", execution_id=execution, tags={}, curve=(),
                       metrics={f"metric.{number}": float(number) for number in range(50)})
 tags = {"execution_id": execution, "data_sha256": "d" * 64, "contract_sha256": "c" * 64}

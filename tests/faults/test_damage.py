@@ -1,6 +1,7 @@
 """What a disk or a person spoils between two runs, memory that runs out, a clock put back."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,8 +81,8 @@ def test_a_damaged_result_is_said_and_made_again(
     assert "Traceback" not in again.err
     for file in damaged:  # what an earlier run wrote stays as it is: nothing refers to it now
         if "s3" in file.parts:
-            file.unlink(missing_ok=True)
-    complete(short.home, unregistered.files, again.out.strip(), versions_made=0)
+            shutil.rmtree(file.parent)
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
     ledger.add("short", damage.kind)
 
 
@@ -102,8 +103,8 @@ def test_a_bit_that_flips_unseen_in_an_input_ends_the_run_and_the_next_mends_it(
     again = short.run()
     assert again.status == 0, again.err
     assert "output out of run" in again.err
-    file.unlink()
-    complete(short.home, unregistered.files, again.out.strip(), versions_made=0)
+    shutil.rmtree(file.parent)
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
     ledger.add("short", "flipped bit in an input")
 
 
@@ -117,7 +118,7 @@ def test_a_registered_model_that_is_truncated_is_stored_again(
     cut(artifact)
     again = short.run()
     assert again.status == 0, again.err
-    complete(short.home, undisturbed.files, again.out.strip())
+    complete(short.home, undisturbed.picture, again.out.strip())
     ledger.add("short", "truncated model file")
 
 
@@ -139,10 +140,10 @@ def test_a_step_that_runs_out_of_memory(
     done = short.run()
     assert done.status == 1
     assert f"step Count failed: {words}" in done.err
-    sound(short.home, unregistered.files)
+    sound(short.home, unregistered.picture)
     again = short.run()
     assert again.status == 0, again.err
-    complete(short.home, unregistered.files, again.out.strip(), versions_made=0)
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
     ledger.add("short", "step killed for memory")
 
 
@@ -155,5 +156,5 @@ def test_a_clock_that_jumps_back_between_and_during_runs(
     assert back.status == 0, back.err
     assert "Train: cached" in back.err
     assert back.out > first.out  # so that it is still the newest
-    complete(short.home, unregistered.files, back.out.strip(), versions_made=0)
+    complete(short.home, unregistered.picture, back.out.strip(), versions_made=0)
     ledger.add("short", "clock that jumps back")

@@ -56,10 +56,10 @@ def test_a_full_disk(
         assert done.status == 1, done.err
         one_message(done.err, "No space left on device; free some space and run again")
         ballast.unlink()
-        sound(home, unregistered.files)
+        sound(home, unregistered.picture)
         again = short.run()
         assert again.status == 0, again.err
-        complete(home, unregistered.files, again.out.strip(), versions_made=0)
+        complete(home, unregistered.picture, again.out.strip(), versions_made=0)
     ledger.add("short", "disk full")
 
 
@@ -78,10 +78,10 @@ def test_a_full_disk_while_a_version_is_registered(
         assert done.status == 1, done.err
         one_message(done.err, "free some space and run again")
         ballast.unlink()
-        sound(home, undisturbed.files)
+        sound(home, undisturbed.picture)
         again = short.run()
         assert again.status == 0, again.err
-        complete(home, undisturbed.files, again.out.strip())
+        complete(home, undisturbed.picture, again.out.strip())
     ledger.add("short", "disk full")
 
 
@@ -95,10 +95,10 @@ def test_a_store_that_may_only_be_read(
         assert done.status == 1, done.err
         words = "Read-only file system; mount it for writing, or name a folder on another disk"
         one_message(done.err, "cannot write", words)
-        sound(short.home, unregistered.files)
+        sound(short.home, unregistered.picture)
     again = short.run()
     assert again.status == 0, again.err
-    complete(short.home, unregistered.files, again.out.strip(), versions_made=0)
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
     ledger.add("short", "read-only store")
 
 

@@ -40,12 +40,12 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same(
         )
         assert "Traceback" not in done.err, f"{kill}: {done.err}"
         assert at_work(short.home) == [], kill
-        sound(short.home, undisturbed.files)
+        sound(short.home, undisturbed.picture)
         hits.append(who)
         if len(hits) == KILLS:
             break
     last = short.run()
     assert last.status == 0, f"after {hits}: {last.err}"
-    complete(short.home, undisturbed.files, last.out.strip())
+    complete(short.home, undisturbed.picture, last.out.strip())
     for who in hits:
         ledger.add("short", f"kill -9: {who}")

@@ -12,7 +12,7 @@ from tests.e2e.project import bucket
 from tests.faults.conftest import FULL, SEED
 from tests.faults.kills import Kill, Run, Who, at_work, draw, python, run
 from tests.faults.ledger import Ledger
-from tests.faults.picture import complete, files, sound
+from tests.faults.picture import complete, picture, sound
 
 RECIPE = os.environ.get("FAULTS_RECIPE", "complaints")
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_the_whole_pipeline_that_is_killed_again_and_again_comes_to_the_same(
 ) -> None:
     first = whole_run(undisturbed := new_home(tmp_path / "undisturbed"))
     assert first.status == 0, first.err
-    wanted = files(undisturbed)
+    wanted = picture(undisturbed, run_of(first))
     complete(undisturbed, wanted, run_of(first))
 
     random = Random(f"{SEED}-{RECIPE}")  # noqa: S311 - to be repeated, not to be secret

@@ -94,10 +94,10 @@ def test_a_run_that_is_stopped(
         done = process.communicate(timeout=300)
         ends_as_interrupted(held, done, process.returncode)
     assert at_work(held.home) == []
-    sound(held.home, unregistered.files)
+    sound(held.home, unregistered.picture)
     again = held.run()
     assert again.status == 0, again.err
-    complete(held.home, unregistered.files, again.out.strip(), versions_made=0)
+    complete(held.home, unregistered.picture, again.out.strip(), versions_made=0)
     name = "Ctrl-C" if signals[0] == signal.SIGINT else signals[0].name
     ledger.add("short", f"{name}, twice" if len(signals) > 1 else name)
 
@@ -118,6 +118,6 @@ def test_another_run_and_clean_are_refused_while_one_is_at_work(
         held.hold.unlink()
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
-    complete(held.home, unregistered.files, out.strip(), versions_made=0)
+    complete(held.home, unregistered.picture, out.strip(), versions_made=0)
     ledger.add("short", "a second run at once")
     ledger.add("short", "clean during a run")
