@@ -86,6 +86,7 @@ def main() -> None:
                 output_dir=folder,
                 seed=job.hyperparameters["seed"],
                 disable_tqdm=True,
+                use_cpu=not torch.cuda.is_available(),  # which bf16 asks to be said
                 **job.arguments,
             ),
             train_dataset=rows["train"],
