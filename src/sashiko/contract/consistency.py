@@ -17,6 +17,7 @@ def contradictions(contract: Contract) -> list[str]:
     found = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
     for facet in contract.facets:
         found += _facet(contract.column(facet.column), facet)
+        found += _facet_words(facet)
     if contract.group_variable is not None:
         found += _group_variable(contract, contract.column(contract.group_variable))
     found += row_filter_problems(contract)
@@ -100,6 +101,15 @@ def _facet(column: Column, facet: Facet) -> Iterator[str]:
         yield f"key `facets`: column `{column.name}` has no value {missing} in its `enum`"
     elif len(set(facet.disadvantaged)) == len(column.allowed_values):
         yield f"key `facets`: column `{column.name}` leaves no group to compare with"
+
+
+def _facet_words(facet: Facet) -> Iterator[str]:
+    ours, theirs = ({pair[side].casefold() for pair in facet.words} for side in (0, 1))
+    for word in sorted(ours & theirs):
+        yield (
+            f"key `facets`: column `{facet.column}`: `words` says {word!r} of both groups; of each "
+            f"pair the first word is of {', '.join(facet.disadvantaged)}, the second of the others"
+        )
 
 
 def _group_variable(contract: Contract, column: Column) -> Iterator[str]:

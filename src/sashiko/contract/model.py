@@ -26,6 +26,7 @@ Operator = Literal[
     "mustBeBetween",
     "mustNotBeBetween",
 ]
+_WORDS = re.compile(r"\w+(?:['’ -]\w+)*")
 _LAKE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -119,11 +120,31 @@ class Label(Frozen):
     negative: str
 
 
+def _whole_words(text: str) -> str:
+    if not _WORDS.fullmatch(text):
+        raise ValueError(
+            "expected whole words: letters and digits, with `'`, `-` or a blank inside"
+        )
+    return text
+
+
+FacetWord = Annotated[str, AfterValidator(_whole_words)]
+
+
 class Facet(Frozen):
-    """A sensitive column by which bias is judged, and the values of the group that it may harm."""
+    """A sensitive column by which bias is judged, and the values of the group that it may harm.
+
+    Attributes:
+        column: its name.
+        disadvantaged: the values of that group.
+        words: (word, other word) pairs by which a text tells the groups apart: the first is said of
+            the group, the second of everyone else. Case does not count; of several pairs with one
+            word the first holds.
+    """
 
     column: str
     disadvantaged: tuple[str, ...] = Field(min_length=1)
+    words: tuple[tuple[FacetWord, FacetWord], ...] = ()
 
 
 class TimeSplit(Frozen):

@@ -1,4 +1,4 @@
-"""What two further looks at the model found, as part of `explanations.json`."""
+"""What two further looks at the model found, for `explanations.json` and `swaps.jsonl`."""
 
 from typing import Literal
 
@@ -47,3 +47,50 @@ class ShapleyCheck(Frozen):
     itself: Agreement
     chance: Agreement
     outcome: Literal["agree", "disagree", "undecided"]
+
+
+class FacetSwap(Frozen):
+    """How far the score moves when words of a facet are put in each other's place.
+
+    Attributes:
+        facet: its column.
+        group: the values of the group that bias may harm.
+        looked: rows of the test split, drawn by chance, in which such words were looked for.
+        with_words: of them, those that have any.
+        rows: of these, those that were scored.
+        one_sided: of these, those with words of one group alone.
+        lead: P(positive) with the words of everyone else less that with the group's, mean over the
+            one-sided rows: above 0, the group's words lower the score.
+        size: of the move, whichever way, mean over the scored rows.
+        largest: the largest size.
+        flips: share of the scored rows whose decision changes.
+    """
+
+    facet: str
+    group: tuple[str, ...]
+    looked: int
+    with_words: int
+    rows: int
+    one_sided: int
+    lead: Estimate
+    size: Estimate
+    largest: float | None
+    flips: Estimate
+
+
+class SwappedText(Frozen):
+    """A row whose score moved far: it stands among the texts of rows, not among the figures.
+
+    Attributes:
+        key: the row's.
+        facet: whose words were swapped.
+        score: P(positive) of the text as it is.
+        swapped_score: with the words swapped.
+        parts: of the text: what it says, and what was put in its place, if anything.
+    """
+
+    key: str
+    facet: str
+    score: float
+    swapped_score: float
+    parts: tuple[tuple[str, str | None], ...]

@@ -1,11 +1,11 @@
 """What a reader of the explanations must not miss, in plain words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from sashiko.explain.attribution import Attributed
-from sashiko.explain.check_records import SMALLEST, ShapleyCheck
+from sashiko.explain.check_records import SMALLEST, FacetSwap, ShapleyCheck
 from sashiko.explain.record import ColumnImportance, Convergence, DeletionTest
 from sashiko.metrics.uncertainty import Estimate
 
@@ -79,6 +79,29 @@ def notes(
             "What was cut off is not explained, as it moves nothing."
         )
     return tuple(said)
+
+
+def swap_notes(swaps: Sequence[FacetSwap], *, positive: str) -> Iterator[str]:
+    """Says of each facet how far its words move the score, or that no row has any."""
+    for item in swaps:
+        group = f"{item.facet}={'/'.join(item.group)}"
+        if not item.rows:
+            yield (
+                f"Counterfactual check: none of {item.looked:,} rows has a word of {item.facet} in "
+                "its text: not judged."
+            )
+            continue
+        yield (
+            f"Counterfactual check: with the words of the others in place of those of {group}, "
+            f"P({positive}) changes by {_signed(item.lead)} on average over {item.one_sided:,} "
+            f"texts; {_percent(item.flips)} of the decisions of {item.rows:,} texts change."
+        )
+
+
+def _signed(found: Estimate) -> str:
+    if found.value is None or found.low is None or found.high is None:
+        return "an unknown amount"
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def _shapley(found: ShapleyCheck) -> str:

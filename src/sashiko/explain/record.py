@@ -1,21 +1,26 @@
 """What Explain found, as files.
 
 `explanations.json` holds figures and names of columns, and goes wherever a run's figures go.
-`errors.jsonl` and `words.json` hold what stands in rows: they lie in an output of their own.
+`errors.jsonl`, `swaps.jsonl` and `words.json` hold what stands in rows: they lie in an output of
+their own.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sashiko.errors import InputError
-from sashiko.explain.check_records import ShapleyCheck
+from sashiko.explain.check_records import FacetSwap, ShapleyCheck, SwappedText
 from sashiko.files import read_json, write_bytes, write_json
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.yaml_models import Frozen, validate
 
+R = TypeVar("R", bound=Frozen)
+
 EXPLANATIONS_FILE = "explanations.json"
 ERRORS_FILE = "errors.jsonl"
+SWAPS_FILE = "swaps.jsonl"
 WORDS_FILE = "words.json"
 # What the template says by itself, beside the columns; no column can be called so.
 TEMPLATE = "(template)"
@@ -106,6 +111,7 @@ class Explanations(Frozen):
         columns: by falling share.
         deletion: how faithful they are.
         shapley: whether another method says the same; None where it was not asked.
+        swaps: of each facet whose words the contract names.
         warnings: what a reader must not miss, in plain words.
         notes: what else there is to say.
     """
@@ -123,6 +129,7 @@ class Explanations(Frozen):
     columns: tuple[ColumnImportance, ...]
     deletion: DeletionTest
     shapley: ShapleyCheck | None = None
+    swaps: tuple[FacetSwap, ...] = ()
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -224,8 +231,7 @@ def read_words(path: Path) -> Words:
 
 def write_errors(errors: tuple[ExplainedError, ...], folder: Path) -> None:
     """Writes `errors.jsonl`, a line for each row."""
-    lines = [json.dumps(item.model_dump(mode="json")) for item in errors]
-    write_bytes(folder / ERRORS_FILE, "".join(f"{line}\n" for line in lines).encode())
+    _write_lines(errors, folder / ERRORS_FILE)
 
 
 def read_errors(path: Path) -> tuple[ExplainedError, ...]:
@@ -234,8 +240,31 @@ def read_errors(path: Path) -> tuple[ExplainedError, ...]:
     Raises:
         InputError: if a line is something else.
     """
+    return _read_lines(ExplainedError, path)
+
+
+def write_swaps(swaps: tuple[SwappedText, ...], folder: Path) -> None:
+    """Writes `swaps.jsonl`, a line for each row."""
+    _write_lines(swaps, folder / SWAPS_FILE)
+
+
+def read_swaps(path: Path) -> tuple[SwappedText, ...]:
+    """Reads a `swaps.jsonl`.
+
+    Raises:
+        InputError: if a line is something else.
+    """
+    return _read_lines(SwappedText, path)
+
+
+def _write_lines(rows: Sequence[Frozen], path: Path) -> None:
+    lines = [json.dumps(row.model_dump(mode="json")) for row in rows]
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _read_lines(model: type[R], path: Path) -> tuple[R, ...]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path.name} is not readable JSON Lines: {error}") from error
-    return tuple(validate(ExplainedError, row, source=path.name) for row in rows)
+    return tuple(validate(model, row, source=path.name) for row in rows)

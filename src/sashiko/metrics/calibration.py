@@ -80,7 +80,7 @@ def reliability_curve(labels: Ints, scores: Floats) -> list[CalibrationBin]:
     for index in np.unique(bins):
         part, rows = scores[bins == index], int((bins == index).sum())
         rate = float(labels[bins == index].mean())
-        low, high = _wilson(rate, rows)
+        low, high = wilson_interval(rate, rows)
         curve.append(
             CalibrationBin(
                 low=float(part.min()),
@@ -169,7 +169,12 @@ def _loss(signed: Floats) -> float:
     return float(np.logaddexp(0, -signed).mean())
 
 
-def _wilson(share: float, rows: int) -> tuple[float, float]:
+def wilson_interval(share: float, rows: int) -> tuple[float, float]:
+    """Returns the 95 % interval of a share of rows; it stays open at a share of 0 or 1.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference
+    (JASA 22, 1927).
+    """
     centre = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
     half = _Z * np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / (1 + _Z**2 / rows)
     # At a share of 0 or 1 the end is that share, but for rounding.

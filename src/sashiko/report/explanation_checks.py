@@ -1,18 +1,29 @@
-"""What further looks at the model say of its explanations: Shapley values beside the gradients."""
+"""What further looks at the model say of its explanations: Shapley values, swapped words."""
 
 from collections.abc import Iterator
 
-from sashiko.explain.check_records import TOP
-from sashiko.explain.record import Explanations
+from sashiko.explain.check_records import TOP, SwappedText
+from sashiko.explain.record import SWAPS_FILE, Explanations, read_swaps
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.report.views import Cell, Fact, Row, Table
-from sashiko.report.words import estimate_cell
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.views import Cell, Fact, Part, Passage, Row, Table
+from sashiko.report.words import estimate, estimate_cell
 
 _SHAPLEY = (
     "The same words of the same texts, each there or masked in many orders, instead of gradients. "
     "Means over the texts with their 95 % intervals. No two methods can agree better than the "
     "Shapley values do with themselves; by chance are gradients shuffled within each text. What "
     "decides is the strongest words: of the others most move nothing, and in no order."
+)
+_SWAPS = (
+    "The same texts with each word of the contract's pairs in its partner's place: changes of "
+    "P(positive), with 95 % intervals over the rows. Above 0, the group's words lower the score. "
+    "Texts with words of both groups have no such direction and count in the other figures alone. "
+    "What tells a group by other words is not found."
+)
+_MOVED = (
+    "Rows of the test split: handle them as you handle the data. Each arrow is a word and what was "
+    "put in its place."
 )
 
 
@@ -48,7 +59,58 @@ def cross_check(found: Explanations) -> Iterator[Table]:
     )
 
 
-def _estimate(found: Estimate) -> Cell:
+def swapped_words(found: Explanations) -> Table:
+    """Shows how far the score moves when words of a facet are swapped."""
+    title = "Words of a facet swapped"
+    if not found.swaps:
+        return Table(title, absent="Not judged: the contract's facets name no words (key words).")
+    heads = [Cell("facet"), Cell("rows with words", number=True), Cell("scored", number=True)]
+    heads += [Cell("others' words minus the group's", number=True)]
+    heads += [Cell("moved by", number=True), Cell("at most", number=True)]
+    heads += [Cell("decisions changed", number=True)]
+    rows = [
+        Row((
+            Cell(item.facet, meaning=f"group: {', '.join(item.group)}"),
+            Cell(f"{item.with_words:,} of {item.looked:,}", number=True),
+            Cell(f"{item.rows:,}", number=True),
+            *(_estimate(each, "not judged") for each in (item.lead, item.size)),
+            Cell("not judged" if item.largest is None else estimate(item.largest), number=True),
+            _estimate(item.flips, "not judged"),
+        ))
+        for item in found.swaps
+    ]  # fmt: skip
+    return Table(title, tuple(heads), tuple(rows), note=_SWAPS)
+
+
+def most_moved(evidence: Evidence) -> tuple[Passage, ...]:
+    """Shows the texts whose scores moved furthest; nothing where no word was swapped."""
+    found = evidence.read("Explain", "texts", SWAPS_FILE, read_swaps)
+    if isinstance(found, Missing) or not found:
+        return ()
+    return (Passage("Moved furthest by swapped words", note=_MOVED), *map(_moved, found))
+
+
+def _moved(item: SwappedText) -> Passage:
+    up = item.swapped_score > item.score
+    return Passage(
+        title=f"Words of {item.facet}",
+        note=f"Row {item.key}: P(positive) {item.score:.3f}, swapped {item.swapped_score:.3f}.",
+        parts=tuple(
+            Part(text, column=item.facet)
+            if instead is None
+            else Part(
+                f"{text} → {instead}",
+                column=item.facet,
+                side="positive" if up else "negative",
+                level=2,
+                effect=f"{item.swapped_score - item.score:+.3f}",
+            )
+            for text, instead in item.parts
+        ),
+    )
+
+
+def _estimate(found: Estimate, undefined: str = "undefined") -> Cell:
     if found.value is None:
-        return Cell("undefined", number=True)
+        return Cell(undefined, number=True)
     return estimate_cell(found.value, found.low, found.high)

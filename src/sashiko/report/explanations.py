@@ -16,7 +16,12 @@ from sashiko.explain.record import (
     read_words,
 )
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.explanation_checks import cross_check, cross_check_fact
+from sashiko.report.explanation_checks import (
+    cross_check,
+    cross_check_fact,
+    most_moved,
+    swapped_words,
+)
 from sashiko.report.explanation_plots import column_bars, deletion_curve
 from sashiko.report.views import Cell, Fact, Figure, Part, Passage, Row, Section, Table
 from sashiko.report.words import estimate_cell
@@ -42,13 +47,18 @@ def explanations_section(evidence: Evidence) -> Section:
         warnings=found.warnings,
         statements=found.notes,
         facts=_facts(found),
-        tables=(_columns(found), *cross_check(found), *_words(evidence, tuple(found.predicted))),
+        tables=(
+            _columns(found),
+            *cross_check(found),
+            swapped_words(found),
+            *_words(evidence, tuple(found.predicted)),
+        ),
         figures=(
             Figure("What moves the score, by column", column_bars(found.columns),
                    "The line is the 95 % interval over the rows."),
             _deletion(found),
         ),
-        passages=_errors(evidence, tuple(found.predicted)),
+        passages=(*_errors(evidence, tuple(found.predicted)), *most_moved(evidence)),
     )  # fmt: skip
 
 

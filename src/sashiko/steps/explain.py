@@ -18,17 +18,18 @@ import numpy as np
 from sashiko.artifact import unpack
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Attributed, Explained
-from sashiko.explain.check_records import ShapleyCheck
+from sashiko.explain.check_records import FacetSwap, ShapleyCheck
 from sashiko.explain.cross_check import shapley_check
 from sashiko.explain.deletion import deletion_test
 from sashiko.explain.importance import column_importance, top_words
-from sashiko.explain.notes import convergence, notes, warnings
+from sashiko.explain.notes import convergence, notes, swap_notes, warnings
 from sashiko.explain.output import features, write_analysis
 from sashiko.explain.record import (
     ExplainedError,
     Explanations,
     write_errors,
     write_explanations,
+    write_swaps,
     write_words,
 )
 from sashiko.explain.tokens import Row, read_tokens
@@ -46,13 +47,14 @@ from sashiko.steps.explained_rows import (
     choose,
     read_pieces,
 )
+from sashiko.steps.swapped_words import swap_words
 from sashiko.training.machine import repeatable
 
 _LARGEST_DIFFERENCE = 0.01
 
 
 def main() -> None:
-    """Writes `explanations.json`, `analysis.json`, `errors.jsonl` and `words.json`."""
+    """Writes `explanations.json` and `analysis.json`, and what stands in rows."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     depth = read_section(ExplainSection, "explain").depth
     text = read_section(TextSection, "text")
@@ -62,7 +64,7 @@ def main() -> None:
     repeatable(seed=SEED)
 
     chosen = choose(effort)
-    pieces = read_pieces(chosen, contract, text)
+    pieces = read_pieces(chosen.table["key"], contract, text)
     with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
         unpack(processing_input("model") / "model.tar.gz", Path(name))
         model = Explained(Path(name))
@@ -76,15 +78,20 @@ def main() -> None:
     say(f"attributing {len(rows)} rows in {effort.steps} steps each")
     found = model.attribute(rows, steps=effort.steps)
 
+    say("swapping the words of facets")
+    swaps, swapped = swap_words(
+        model, chosen, contract, text, effort=effort, max_length=max(compile_.sequence_lengths)
+    )
     labels = (contract.label.negative, contract.label.positive)
     figures = explain(
-        model, rows, found, chosen, depth=depth, labels=labels, largest_difference=difference
+        model, rows, found, chosen, swaps, depth=depth, labels=labels, largest_difference=difference
     )
     write_explanations(figures, processing_output("explanations"))
     write_analysis(figures, processing_output("explanations"))
     drawn = [rows[at] for at in chosen.drawn], [found[at] for at in chosen.drawn]
     write_words(top_words(*drawn), processing_output("texts"))
     write_errors(explained_errors(rows, found, chosen, labels), processing_output("texts"))
+    write_swaps(swapped, processing_output("texts"))
     for sentence in (*figures.warnings, *figures.notes):
         say(sentence)
 
@@ -115,6 +122,7 @@ def explain(
     rows: tuple[Row, ...],
     found: tuple[Attributed, ...],
     chosen: Chosen,
+    swaps: tuple[FacetSwap, ...],
     *,
     depth: Depth,
     labels: tuple[str, str],
@@ -146,8 +154,12 @@ def explain(
         columns=importance,
         deletion=deletion,
         shapley=shapley,
+        swaps=swaps,
         warnings=warnings(deletion, exact, shapley),
-        notes=notes(importance, deletion, shapley, rows=len(drawn), rows_cut=cut),
+        notes=(
+            *notes(importance, deletion, shapley, rows=len(drawn), rows_cut=cut),
+            *swap_notes(swaps, positive=labels[1]),
+        ),
     )
 
 

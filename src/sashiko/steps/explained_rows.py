@@ -36,20 +36,24 @@ class Effort:
         steps: of the integral.
         errors: of each kind.
         shapley_rows: of them, that are cross-checked by Shapley values.
+        looked: rows of the test split in which words of facets are looked for.
+        swapped: of them, how many are scored with these words swapped, for each facet.
     """
 
     rows: int
     steps: int
     errors: int
     shapley_rows: int
+    looked: int
+    swapped: int
 
 
 # The default leaves room below 30 s on two cores, with the shipped encoder and all imports. Shapley
 # values have none there: one complaint's take 550 evaluations, the whole deletion test 680.
 EFFORT: Mapping[Depth, Effort] = MappingProxyType(
     {
-        "default": Effort(rows=40, steps=20, errors=3, shapley_rows=0),
-        "full": Effort(rows=512, steps=50, errors=10, shapley_rows=40),
+        "default": Effort(rows=40, steps=20, errors=3, shapley_rows=0, looked=1000, swapped=100),
+        "full": Effort(rows=512, steps=50, errors=10, shapley_rows=40, looked=20_000, swapped=2000),
     }
 )
 SHAPLEY_PAIRS = 4  # of orders of a text's words, in each of two halves
@@ -64,12 +68,16 @@ class Chosen:
         drawn: positions of those that stand for the split; the others are errors alone.
         errors: positions of the most confident errors.
         test_rows: rows of the whole split.
+        threshold: from which score on a row is predicted positive.
+        looked: keys of the rows in which words of facets are looked for, in the order of the draw.
     """
 
     table: pa.Table
     drawn: list[int]
     errors: list[int]
     test_rows: int
+    threshold: float
+    looked: pa.ChunkedArray
 
     @property
     def predicted(self) -> Bools:
@@ -86,6 +94,7 @@ def choose(effort: Effort) -> Chosen:
     """
     path = processing_input("predictions") / "predictions.parquet"
     table = read_columns(path, _PREDICTIONS)
+    threshold = _threshold(table)
     table = table.filter(pc.equal(table["split"], "test"))
     if not table.num_rows:
         raise InputError(f"{path} has no row of the test split; run Evaluate again")
@@ -97,24 +106,37 @@ def choose(effort: Effort) -> Chosen:
         table["score"].to_pylist(),
         most=effort.errors,
     )
+    looked = generator.choice(table.num_rows, min(effort.looked, table.num_rows), replace=False)
     every = sorted({*drawn.tolist(), *errors})
     return Chosen(
         table=table.take(pa.array(every, pa.int64())),
         drawn=[every.index(row) for row in sorted(drawn.tolist())],
         errors=[every.index(row) for row in errors],
         test_rows=table.num_rows,
+        threshold=threshold,
+        looked=table["key"].take(pa.array(looked)),
     )
 
 
+def _threshold(table: pa.Table) -> float:
+    """Finds the threshold by what it did: it lies between the two labels' scores."""
+    scores, positive = table["score"].to_numpy(), table["predicted"].to_numpy() == 1
+    return float((scores[~positive].max(initial=0.0) + scores[positive].min(initial=1.0)) / 2)
+
+
 def read_pieces(
-    chosen: Chosen, contract: Contract, text: TextSection
+    keys: pa.ChunkedArray, contract: Contract, text: TextSection
 ) -> tuple[tuple[Piece, ...], ...]:
     """Fills the template again, and keeps apart what came from which column.
+
+    Args:
+        keys: of the rows.
+        contract: of the snapshot.
+        text: the recipe's template.
 
     Raises:
         InputError: if a key is not in the snapshot or the test split, or the two differ.
     """
-    keys = chosen.table["key"]
     predictions = processing_input("predictions") / "predictions.parquet"
 
     def of_keys(table: pa.Table, column: str, source: Path) -> pa.Table:

@@ -89,6 +89,9 @@ def explanation_metrics(found: Explanations) -> dict[str, float]:
     if found.shapley is not None:
         values["explain.shapley_rank_correlation"] = found.shapley.agreement.rank.value
         values["explain.shapley_top_in_common"] = found.shapley.agreement.top.value
+    for swap in found.swaps:
+        values[f"explain.swap_lead.{swap.facet}"] = swap.lead.value
+        values[f"explain.swap_flips.{swap.facet}"] = swap.flips.value
     return {name: value for name, value in values.items() if value is not None}
 
 

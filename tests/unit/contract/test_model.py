@@ -95,6 +95,10 @@ def _custom(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda bent: custom(bent, name).update({"value": value})
 
 
+def _words(*pairs: list[str]) -> Callable[[dict[str, Any]], None]:
+    return _custom("facets", [{"column": "age", "disadvantaged": ["old"], "words": list(pairs)}])
+
+
 def _no_label(bent: dict[str, Any]) -> None:
     table_of(bent)["customProperties"].remove(custom(bent, "label"))
 
@@ -144,6 +148,8 @@ def _twice(bent: dict[str, Any]) -> None:
         (_drop("age", "required"), r"column `age`: a facet needs"),
         (_no_facets, r"key `facets` is missing"),
         (_custom("facets", [{"column": "age", "disadvantaged": ["ancient"]}]), r"no value ancient"),
+        (_words(["old ", "young"]), r"expected whole words"),
+        (_words(["Gran", "lad"], ["lass", "gran"]), r"`words` says 'gran' of both groups"),
         (_custom("facets", [{"column": "age", "disadvantaged": ["old", "young"]}]), r"no group"),
         (_custom("textColumns", ["reader"]), r"column `reader`: key `textColumns`"),
         (_custom("textColumns", ["late"]), r"column `late`: key `textColumns`: neither key"),

@@ -102,6 +102,7 @@ def lay_out(
         {"name": "note", "description": "A note.", "logicalType": "string",
          "classification": "none"}
     )  # fmt: skip
+    custom(contract, "facets")["value"][0]["words"] = [["desk", TELLING]]
     custom(contract, "textColumns")["value"] = ["title", "note"]
     config = inputs / "config"
     config.mkdir(parents=True)

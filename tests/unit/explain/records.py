@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sashiko.explain.check_records import Agreement, ShapleyCheck
+from sashiko.explain.check_records import Agreement, FacetSwap, ShapleyCheck, SwappedText
 from sashiko.explain.record import (
     TEMPLATE,
     ColumnImportance,
@@ -19,7 +19,7 @@ from sashiko.explain.record import (
 )
 from sashiko.metrics.uncertainty import Estimate
 
-_UNDEFINED = Estimate(value=None, low=None, high=None)
+UNDEFINED = Estimate(value=None, low=None, high=None)
 
 
 def about(value: float) -> Estimate:
@@ -30,7 +30,7 @@ def explanations(labels: tuple[str, str] = ("no", "yes"), **changes: Any) -> Exp
     """Figures of 40 rows, none of them predicted negative."""
     columns = [
         ColumnImportance(name=name, share=about(share), mean_absolute=2 * share, rows_cut=cut,
-                         by_predicted={labels[0]: _UNDEFINED, labels[1]: about(share)})
+                         by_predicted={labels[0]: UNDEFINED, labels[1]: about(share)})
         for name, share, cut in (("title", 0.9, 4), (TEMPLATE, 0.1, 0))
     ]  # fmt: skip
     points = (DeletionPoint(removed=0.1, top=about(0.3), random=about(0.06)),)
@@ -57,13 +57,29 @@ def shapley(**changes: Any) -> ShapleyCheck:
     """Shapley values of 40 texts that agree with the gradients; one figure has no interval."""
 
     def alike(rank: float) -> Agreement:
-        return Agreement(rank=about(rank), strongest=_UNDEFINED, top=about(rank / 2))
+        return Agreement(rank=about(rank), strongest=UNDEFINED, top=about(rank / 2))
 
     found = ShapleyCheck(
         rows=40, pairs=8, largest_delta=0.0004, agreement=alike(0.7), itself=alike(0.9),
         chance=alike(0.0), outcome="agree",
     )  # fmt: skip
     return found.model_copy(update=changes)
+
+
+def swap(**changes: Any) -> FacetSwap:
+    """Words of a facet that cost the group a little."""
+    found = FacetSwap(
+        facet="age", group=("old", "older"), looked=400, with_words=120, rows=100, one_sided=90,
+        lead=about(0.2), size=about(0.25), largest=0.41, flips=about(0.1),
+    )  # fmt: skip
+    return found.model_copy(update=changes)
+
+
+def swapped_text() -> SwappedText:
+    return SwappedText(
+        key="L9", facet="age", score=0.3, swapped_score=0.71,
+        parts=(("The ", None), ("grandson", "grandfather"), (" is late.", None)),
+    )  # fmt: skip
 
 
 def words() -> Words:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.explain.record import write_errors, write_explanations
-from tests.unit.explain.records import error, explanations, shapley
+from sashiko.explain.record import write_errors, write_explanations, write_swaps
+from tests.unit.explain.records import UNDEFINED, error, explanations, shapley, swap, swapped_text
 from tests.unit.report import runs
 from tests.unit.report.folders import RunFolder
 from tests.unit.report.test_html import HOSTILE, Page, page_of, pictures
 
 
-def run_with(root: Path, found=None, errors=None) -> Path:
+def run_with(root: Path, found=None, errors=None, swaps=()) -> Path:
     """A blocked run with these explanations: a reader wants them most where a gate closed."""
     run = runs.started(root)
     runs.prepared(run)
@@ -20,6 +20,8 @@ def run_with(root: Path, found=None, errors=None) -> Path:
         write_explanations(found, run.output("Explain", "explanations"))
     if errors is not None:
         write_errors(errors, run.output("Explain", "texts"))
+    if swaps:
+        write_swaps(swaps, run.output("Explain", "texts"))
     return finish(run)
 
 
@@ -87,6 +89,29 @@ def test_a_run_without_shapley_values_says_how_to_get_them(tmp_path) -> None:
     text = page_of(run_with(tmp_path)).text("explanations")
     assert "none by Shapley values: explain.depth: full makes it" in text
     assert "Cross-check by Shapley values" not in text
+
+
+def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path) -> None:
+    found = explanations(swaps=(swap(),))
+    page = page_of(run_with(tmp_path, found, swaps=(swapped_text(),)))
+    text = page.text("explanations")
+    assert (
+        "age group: old, older 120 of 400 100 0.200 [0.150, 0.250] 0.250 [0.200, 0.300] 0.410 "
+        "0.100 [0.050, 0.150]"
+    ) in text
+    assert "Row L9: P(positive) 0.300, swapped 0.710." in text
+    assert "The grandson → grandfather is late." in text
+    assert ("word positive level2", "age +0.410") in marks(page)
+
+
+def test_what_cannot_be_swapped_is_said_not_to_be_judged(tmp_path) -> None:
+    none = swap(rows=0, with_words=0, one_sided=0, largest=None, lead=UNDEFINED, size=UNDEFINED,
+                flips=UNDEFINED)  # fmt: skip
+    text = page_of(run_with(tmp_path / "one", explanations(swaps=(none,)))).text("explanations")
+    assert "0 of 400 0 not judged not judged not judged not judged" in text
+    assert "Moved furthest by swapped words" not in text
+    text = page_of(run_with(tmp_path / "two")).text("explanations")
+    assert "Not judged: the contract's facets name no words (key words)." in text
 
 
 def test_what_stands_in_rows_cannot_break_out_of_the_page(tmp_path) -> None:

@@ -5,10 +5,12 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from sashiko.errors import InputError
-from sashiko.explain.record import read_errors, read_explanations, read_words
+from sashiko.explain.record import read_errors, read_explanations, read_swaps, read_words
 from sashiko.steps import explain
+from tests.unit.contract.documents import custom
 from tests.unit.explain.planted import TELLING, lay_out, save_model, write
 
 
@@ -107,6 +109,35 @@ def test_in_full_depth_shapley_values_say_what_the_gradients_say(
     assert any("Shapley values bear the attributions out" in note for note in found.notes)
 
 
+def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:
+    explain.main()
+    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    [swap] = found.swaps
+    assert (swap.facet, swap.group, swap.looked) == ("age", ("old",), 60)
+    assert 20 < swap.rows == swap.with_words < 60
+    assert swap.lead.low > 0.3
+    assert swap.flips.low > 0.3
+    first, *_ = rows = read_swaps(outputs(job) / "texts" / "swaps.jsonl")
+    assert len(rows) == 3
+    assert abs(first.swapped_score - first.score) == pytest.approx(swap.largest)
+    texts = pq.read_table(job / "test" / "data.parquet").to_pylist()
+    [text] = [row["text"] for row in texts if row["key"] == first.key]
+    assert "".join(part for part, _ in first.parts) == text
+    assert {("desk", TELLING), (TELLING, "desk")} & {tuple(part) for part in first.parts}
+    assert any("P(yes) changes by +" in note for note in found.notes)
+
+
+def test_a_contract_that_names_no_words_has_nothing_swapped(job) -> None:
+    path = job / "config" / "contract.odcs.yaml"
+    contract = yaml.safe_load(path.read_text())
+    del custom(contract, "facets")["value"][0]["words"]
+    path.write_text(yaml.safe_dump(contract))
+    explain.main()
+    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert found.swaps == ()
+    assert read_swaps(outputs(job) / "texts" / "swaps.jsonl") == ()
+
+
 def test_a_second_run_writes_the_same_bytes(job, tmp_path_factory, monkeypatch, model) -> None:
     explain.main()
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -114,7 +145,7 @@ def test_a_second_run_writes_the_same_bytes(job, tmp_path_factory, monkeypatch, 
     monkeypatch.setenv("OPT_ML", str(elsewhere))
     explain.main()
     files = sorted(path for path in outputs(job).rglob("*") if path.is_file())
-    assert len(files) == 4
+    assert len(files) == 5
     for path in files:
         again = outputs(other) / path.relative_to(outputs(job))
         assert again.read_bytes() == path.read_bytes(), path.name
