@@ -111,7 +111,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
         (member("serving.json"), "stands in it twice"),
         (member("./serving.json"), "stands in it twice"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else f"{value.name} {value.linkname}",
 )
 def test_a_member_that_is_no_plain_file_in_the_folder_is_refused(tmp_path, info, says) -> None:
     path = tmp_path / "model.tar.gz"
