@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,15 +14,16 @@ from sashiko.errors import InputError
 if TYPE_CHECKING:
     import duckdb
 
-_MEMORY = "256MB"
-
 
 @contextmanager
-def scratch_database(purpose: str) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Opens an empty DuckDB database that keeps at most 256 MB in memory.
+def scratch_database(
+    purpose: str, *, memory_mb: int = 256
+) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Opens an empty DuckDB database that keeps so much in memory at most.
 
     Args:
         purpose: what cannot be done where it fails, for the error: "sort the rows of ...".
+        memory_mb: in megabytes.
 
     Raises:
         InputError: if there is no disk left, or a file that DuckDB reads fails it.
@@ -32,13 +34,22 @@ def scratch_database(purpose: str) -> Iterator["duckdb.DuckDBPyConnection"]:
     with (
         tempfile.TemporaryDirectory(prefix="sashiko-scratch-") as spill,
         duckdb.connect(
-            config={"threads": threads, "memory_limit": _MEMORY, "temp_directory": spill}
+            config={
+                "threads": threads,
+                "memory_limit": f"{memory_mb}MB",
+                "temp_directory": spill,
+            }
         ) as connection,
     ):
         try:
             yield connection
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        except duckdb.IOException as error:
             raise InputError(f"cannot {purpose}: {' '.join(str(error).split())}") from error
+        except duckdb.OutOfMemoryException as error:
+            raise InputError(
+                f"cannot {purpose}: {' '.join(str(error).split())}; free some space below "
+                f"{Path(spill).parent}"
+            ) from error
 
 
 def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: pa.Table) -> None:

@@ -1,10 +1,7 @@
 """Values that occur more than once in a table of any size, counted by DuckDB on disk if need be."""
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.table_stream import TableStream
-from sashiko.errors import InputError
+from sashiko.scratch import scratch_database
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# What DuckDB cannot hold in it goes to a temporary folder.
-_MEMORY = "512MB"
+_MEMORY_MB = 512
 _HASH = "hash"
 _POSITION = "position"
 
@@ -56,22 +52,9 @@ def find_repeats(stream: TableStream, columns: Sequence[str], *, examples: int) 
     Raises:
         InputError: if there is no disk left to group on.
     """
-    import duckdb
-
-    threads = int(os.environ.get("OMP_NUM_THREADS", "2"))
-    with (
-        tempfile.TemporaryDirectory(prefix="sashiko-repeats-") as spill,
-        duckdb.connect(
-            config={"threads": threads, "memory_limit": _MEMORY, "temp_directory": spill}
-        ) as connection,
-    ):
-        try:
-            return _Search(stream, columns, connection).run(examples)
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise InputError(
-                f"cannot look for repeated values in {', '.join(columns)}: "
-                f"{' '.join(str(error).split())}; free some space below {Path(spill).parent}"
-            ) from error
+    purpose = f"look for repeated values in {', '.join(columns)}"
+    with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
+        return _Search(stream, columns, connection).run(examples)
 
 
 class _Search:

@@ -129,7 +129,7 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A validator makes a failed expectation of any exception: the gate would close for nothing."""
-    monkeypatch.setattr(repeats, "_MEMORY", "1MB")
+    monkeypatch.setattr(repeats, "_MEMORY_MB", 1)
     keys = [f"a key that is long enough to need room {number}" for number in range(50_000)]
     table = pa.concat_tables([rows(contract)] * (len(keys) // 4))
     table = table.set_column(0, "loan_id", pa.array(keys))
