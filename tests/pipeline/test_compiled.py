@@ -86,12 +86,17 @@ def _settings(environment: str) -> Settings:
     return load_settings(environment, folder=Path("config"))
 
 
-def _append(path: str, text: str = "\n# changed\n") -> Callable[[Path], None]:
+def _append(path: str) -> Callable[[Path], None]:
     def change(root: Path) -> None:
         with (root / path).open("a") as handle:
-            handle.write(text)
+            handle.write("\n# changed\n")
 
     return change
+
+
+def _rename_project(root: Path) -> None:
+    path = root / "config/base.yaml"
+    path.write_text(path.read_text().replace("project: sashiko\n", "project: another\n"))
 
 
 def _add(path: str) -> Callable[[Path], None]:
@@ -114,7 +119,7 @@ def test_nothing_has_changed(repository: Path) -> None:
         pytest.param(_add("pipelines/yaml.py"), id="a new module beside the pipelines"),
         pytest.param(_add("yaml.py"), id="a module that hides an installed one"),
         pytest.param(_append("contracts/complaints.odcs.yaml"), id="the contract"),
-        pytest.param(_append("config/base.yaml", "\nproject: another\n"), id="a setting"),
+        pytest.param(_rename_project, id="a setting"),
         pytest.param(lambda root: (root / "pipelines/device.py").unlink(), id="a module is gone"),
     ],
 )

@@ -13,6 +13,7 @@ from sashiko.definition.validator.api import job_api
 from sashiko.definition.validator.check import check_definition
 from sashiko.definition.validator.limits import limit_problem
 from sashiko.errors import InputError
+from sashiko.files import sha256_bytes
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
 from tests.pipeline.every_definition import CHOICES, ENVIRONMENTS, ROOT, recipes
 from tests.pipeline.faults import (
@@ -133,9 +134,11 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
     good = check()
     assert re.fullmatch(r"\d+ steps, \d+ arguments checked: no problem\n", good.stdout)
     assert good.returncode == 0
-    [kept] = tmp_path.rglob("definition.json")
-    fault = FAULTS["bad enum"][0]
-    kept.write_text(json.dumps(broken(json.loads(kept.read_text()), fault)))
+    [kept] = tmp_path.rglob("entry.json")
+    entry = json.loads(kept.read_text())
+    faulty = json.dumps(broken(json.loads(entry["definition"]), FAULTS["bad enum"][0]))
+    entry |= {"definition": faulty, "sha256": sha256_bytes(faulty.encode())}
+    kept.write_text(json.dumps(entry))
     bad = check()
     assert bad.returncode == 1
     assert bad.stdout == ""

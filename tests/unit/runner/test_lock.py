@@ -15,10 +15,12 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.runner.lock import interrupt_holder, run_lock
 
+# A shell has what it starts in the background ignore SIGINT; the tests may be started so.
 WORKS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from sashiko.runner.lock import run_lock
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with run_lock(Path(sys.argv[1]), "20261125-101500-ab12"):
     print("at work", flush=True)
     time.sleep(60)
