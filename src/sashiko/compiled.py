@@ -20,7 +20,7 @@ from sashiko.yaml_models import Frozen, validate
 _PIPELINES = Path("pipelines")
 # All of the environment that the build gets, so that a definition depends on nothing else of it.
 _PLACES = ("PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
-_KEPT = re.compile(r"HOME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|PYTHONPATH")
+_KEPT = re.compile(r"GIT_DIR|GIT_WORK_TREE|HOME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|PYTHONPATH")
 _NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
