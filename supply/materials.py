@@ -76,7 +76,7 @@ def _references(sources: tuple[Source, ...]) -> list[ExternalReference]:
     for source in sources:
         if isinstance(source, PypiSource):
             name, _, version = source.requirement.partition("==")
-            places.append(f"https://pypi.org/project/{name}/{version}/")
+            places.append(f"pkg:pypi/{name}@{version}")
         elif isinstance(source, HuggingFaceSource):
             kind = "datasets/" if source.repository_type == "dataset" else ""
             page = f"https://huggingface.co/{kind}{source.repository}"

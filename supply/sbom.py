@@ -111,14 +111,13 @@ def _torch() -> tuple[Package, ...]:
 
 
 def _library(package: Package, *, optional: bool) -> Component:
-    if package.ecosystem == "npm":
-        page, licences = f"https://registry.npmjs.org/{package.name}", [package.licence or ""]
-    else:
-        page, licences = f"https://pypi.org/simple/{package.name}/", list(_licences(package.name))
+    npm = package.ecosystem == "npm"
+    licences = [package.licence or ""] if npm else list(_licences(package.name))
     algorithm = HashAlgorithm(package.algorithm)
     hashes = [HashType(alg=algorithm, content=digest) for digest in package.digests]
+    # By its purl: each machine has its own index or mirror, and the hashes hold on all of them.
     source = ExternalReference(
-        type=ExternalReferenceType.DISTRIBUTION, url=XsUri(page), hashes=hashes
+        type=ExternalReferenceType.DISTRIBUTION, url=XsUri(package.purl), hashes=hashes
     )
     make = LicenseFactory()
     return Component(
