@@ -189,10 +189,12 @@ def picture(curves: dict[str, Curve], targets: Sequence[float]) -> Markup:
         axes = axes_of(figure)
         for name, curve in curves.items():
             axes.plot(curve.seconds, curve.auc, label=name, **_LINES[name])
-        for epoch, auc in enumerate(targets, start=1):
+        for auc in targets:
             axes.axhline(auc, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-            axes.annotate(f"epoch {epoch}", (0.995, auc), xycoords=("axes fraction", "data"),
-                          ha="right", va="bottom", fontsize=8.5)  # fmt: skip
+        # One name for all: the targets may lie on each other.
+        axes.annotate("Trainer after each epoch", (0.995, max(targets)),
+                      xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                      fontsize=8.5)  # fmt: skip
         axes.set(xlabel="seconds of training", ylabel="AUC on validation", ylim=(0.5, None))
         axes.set_xlim(left=0)
         axes.grid(True)

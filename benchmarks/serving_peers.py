@@ -23,145 +23,37 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.runs import machine, run
 from benchmarks.serving import Round, ask_at_once, one_text_each
-from sashiko.artifact import JSON, Artifact, open_artifact, unpack
+from benchmarks.serving_contenders import HUGGING_FACE, ONNX_RUNTIME, OURS, WATCHED
+from sashiko.artifact import JSON, unpack
 from sashiko.report.svg import DARK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
 from sashiko.repository import HOME
-from sashiko.server import HOST, listen, serve
+from sashiko.server import HOST
 
 _ROUNDS = 3
 _CLIENTS = (1, 8, 32)
 _REQUESTS = 320  # a round
-_PAIRS = 400
-_OURS = "ours"
-_WATCHED = "ours, and how long its graph takes"
-_COLOURS = {_OURS: DARK, "ONNX Runtime": MUTED, "Hugging Face": LIGHT}
-
-
-class PlainOnnx:
-    """The tokenizer and the graphs of one artifact, and nothing around them."""
-
-    def __init__(self, folder: Path, *, spinning: bool) -> None:
-        """Opens the graphs for a single text.
-
-        Args:
-            folder: the unpacked artifact.
-            spinning: whether threads of the runtime burn their core while they wait, its default.
-        """
-        import onnxruntime
-        from tokenizers import Tokenizer
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
-        if not spinning:
-            options.inter_op_num_threads = 1
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        about = json.loads((folder / "serving.json").read_text())
-        self._pad = about["pad_id"]
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self._sessions = {
-            bucket["length"]: onnxruntime.InferenceSession(
-                str(folder / bucket["graph"]), options, providers=["CPUExecutionProvider"]
-            )
-            for bucket in about["buckets"]
-            if bucket["batch"] == 1
-        }
-
-    def score(self, text: str) -> float:
-        """Returns the probability of the positive label."""
-        tokens = self._tokenizer.encode(text).ids
-        length = min(length for length in self._sessions if length >= len(tokens))
-        ids = np.full((1, length), self._pad, dtype=np.int64)
-        mask = np.zeros_like(ids)
-        ids[0, : len(tokens)], mask[0, : len(tokens)] = tokens, 1
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        return float(self._sessions[length].run(["score"], inputs)[0][0])
-
-
-def hugging_face(folder: Path) -> Callable[[str], float]:
-    """Opens the pipeline on a trained model; returns the score of the positive label of a text."""
-    import torch
-    from transformers import pipeline
-
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
-    positive = classify.model.config.id2label[1]
-
-    def score(text: str) -> float:
-        return next(item["score"] for item in classify([text])[0] if item["label"] == positive)
-
-    return score
-
-
-class Peer:
-    """A scorer behind our server, with the least that a request needs."""
-
-    def __init__(self, score: Callable[[str], float]) -> None:
-        """Takes what scores a text."""
-        self._score = score
-
-    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
-        """Answers a request with texts."""
-        del content_type, accept
-        return json.dumps([{"score": self._score(text)} for text in json.loads(body)["inputs"]])
-
-
-class Watched:
-    """Our artifact's handler; answers with the seconds that the runtime took for its graph."""
-
-    def __init__(self, artifact: Artifact, taken: list[float]) -> None:
-        """Takes the artifact, and where each of its sessions' runs notes its seconds."""
-        self._artifact, self._taken = artifact, taken
-
-    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
-        """Answers a request of one text with seconds in place of its score."""
-        self._taken.clear()
-        self._artifact.respond(body, content_type=content_type, accept=accept)
-        return json.dumps([{"score": sum(self._taken)}])
-
-
-def watch_sessions() -> list[float]:
-    """Has every session that is opened from now on note what a run takes, in seconds."""
-    import onnxruntime
-
-    taken: list[float] = []
-
-    class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
-        def run(self, *arguments: Any, **options: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return super().run(*arguments, **options)
-            finally:
-                taken.append(time.perf_counter() - start)
-
-    onnxruntime.InferenceSession = Session
-    return taken
+_ALONE = 400  # requests of a single client
+_COLOURS = {OURS: DARK, ONNX_RUNTIME: MUTED, HUGGING_FACE: LIGHT}
 
 
 def main() -> None:
-    """Prints two Markdown tables on stdout; `--plot` writes the picture beside them."""
+    """Prints a Markdown table and our own part on stdout; `--plot` writes the picture."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--recipe", default="complaints")
     parser.add_argument("--home", type=Path, default=HOME, help="the local state")
     parser.add_argument("--threads", type=int, default=2, help="of each model")
     parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
-    parser.add_argument("--serve", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    if options.serve:
-        _serve(options.serve[0], Path(options.serve[1]))
-        return
     done = run(options.recipe, overrides=[], home=options.home)
     texts = pq.read_table(done.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name:
@@ -173,7 +65,7 @@ def main() -> None:
         found, added = measure(folders, texts)
     print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
     print("\n".join(_table(found)))
-    print(f"\nBeside the graph, one request takes us {added * 1e3:.2f} ms (median of {_PAIRS}).")
+    print(f"\nBeside the graph, one request takes us {added * 1e3:.2f} ms (median of {_ALONE}).")
     if options.plot:
         options.plot.write_text(f"{_picture(found)}\n")
 
@@ -208,7 +100,7 @@ def measure(
             found[clients] = {
                 name: max(each, key=lambda item: item.per_second) for name, each in rounds.items()
             }
-    with _served(_WATCHED, folders[_OURS]) as port:
+    with _served(WATCHED, folders[OURS]) as port:
         return found, _added(port, texts)
 
 
@@ -218,26 +110,13 @@ def _unpacked(artifact: Path, trained: Path, folder: Path) -> dict[str, Path]:
         target.mkdir()
         unpack(archive, target)
     (ours / "model.tar.gz").symlink_to(artifact.resolve())
-    return {_OURS: ours, "ONNX Runtime": ours, "Hugging Face": theirs}
-
-
-def _serve(name: str, folder: Path) -> None:
-    with listen(0) as listener:
-        if name in (_OURS, _WATCHED):
-            taken = watch_sessions() if name == _WATCHED else []
-            with open_artifact(folder / "model.tar.gz", threshold=0.5) as artifact:
-                serve(artifact if name == _OURS else Watched(artifact, taken), listener)
-        elif name == "ONNX Runtime":
-            serve(Peer(PlainOnnx(folder, spinning=True).score), listener)
-        else:
-            serve(Peer(hugging_face(folder)), listener)
+    return {OURS: ours, ONNX_RUNTIME: ours, HUGGING_FACE: theirs}
 
 
 @contextmanager
 def _served(name: str, folder: Path) -> Iterator[int]:
     """Runs a server in a process of its own, and gives its port once the model is loaded."""
-    command = [sys.executable, "-m", "benchmarks.serving_peers", "--serve", name, str(folder)]
-    command += ["--threads", os.environ["OMP_NUM_THREADS"]]
+    command = [sys.executable, "-m", "benchmarks.serving_contenders", name, str(folder)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             for line in server.stderr or ():
@@ -275,7 +154,7 @@ def _added(port: int, texts: Sequence[str]) -> float:
     """Returns the median seconds that a request over HTTP takes beside its graph."""
     connection = http.client.HTTPConnection(HOST, port)
     differences = []
-    for number in range(_PAIRS + 20):
+    for number in range(_ALONE + 20):
         body = json.dumps({"inputs": [texts[number % len(texts)]]}).encode()
         start = time.perf_counter()
         graph = _ask(connection, body)
@@ -293,7 +172,7 @@ def _table(found: Mapping[int, Mapping[str, Round]]) -> Iterator[str]:
     yield "| requests at once | | p50, ms | p99, ms | predictions a second | p50 by ours |"
     yield "|---|---|---|---|---|---|"
     for clients, rounds in found.items():
-        ours, _ = _milliseconds(rounds[_OURS])
+        ours, _ = _milliseconds(rounds[OURS])
         for name, item in rounds.items():
             p50, p99 = _milliseconds(item)
             yield (

@@ -46,7 +46,7 @@ class OnDemand(TyperGroup):
         """Knows the commands by name."""
         super().__init__(**options | {"commands": [TyperCommand(name) for name in _MODULES]})
 
-    def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":  # noqa: ARG002
+    def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":  # noqa: ARG002  # click's
         """Imports a command."""
         if cmd_name not in _MODULES:
             return None
