@@ -124,16 +124,21 @@ def summarised(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
     """Puts checks into a verdict, whose outcome they do not change, and sums them up in words."""
     failed = [check for check in checks if not check.passed]
     if failed:
-        lines = [f"{verdict.gate}: {len(failed)} of {len(checks)} checks failed"]
+        lines = [f"{verdict.gate}: {len(failed)} of {_count(len(checks))} failed"]
         lines += [f"- {describe(check)}" for check in failed]
         summary = _shortened(lines)
     elif verdict.judged:
         unjudged = [check.name for check in checks if not check.judged]
-        summary = f"{verdict.gate}: {len(checks) - len(unjudged)} checks passed"
+        made = len(checks) - len(unjudged)
+        summary = f"{verdict.gate}: {_count(made)} passed"
         summary += f"; not judged: {', '.join(unjudged)}" if unjudged else ""
     else:
         summary = verdict.summary
     return verdict.model_copy(update={"checks": tuple(checks), "summary": summary})
+
+
+def _count(checks: int) -> str:
+    return "1 check" if checks == 1 else f"{checks} checks"
 
 
 def _shortened(lines: Sequence[str]) -> str:

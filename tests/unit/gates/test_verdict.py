@@ -35,7 +35,7 @@ def test_what_was_not_judged_is_named_and_not_counted_as_passed():
     latency = Check(name="latency", passed=True, judged=False)
     verdict = decide(gate="device", checks=[PASSED, latency], inputs={})
     assert verdict.passed
-    assert verdict.summary == "device: 1 checks passed; not judged: latency"
+    assert verdict.summary == "device: 1 check passed; not judged: latency"
 
 
 def test_a_verdict_survives_the_file(tmp_path):

@@ -197,8 +197,8 @@ def blocked(root: Path, **more: Any) -> Path:
     prepared(run)
     judged(run, impact=0.43)
     run.step("ModelGate", outcome=False)
-    run.step("ModelGateClosed", "blocked", reason="bias: 1 of 1 checks failed")
-    return run.write("blocked", reason="bias: 1 of 1 checks failed")
+    run.step("ModelGateClosed", "blocked", reason="bias: 1 of 1 check failed")
+    return run.write("blocked", reason="bias: 1 of 1 check failed")
 
 
 def waived(root: Path) -> Path:

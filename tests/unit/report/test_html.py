@@ -127,7 +127,7 @@ def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_pa
     assert "DI age=old" in decision
     assert "0.430 95 % interval [0.380, 0.480] required 0.8 to 1.25" in decision
     assert "What to try next: put age in reweighing.facets" in decision
-    assert "1 of 1 checks failed" not in page.text("lineage")  # said once, in the decision
+    assert "1 of 1 check failed" not in page.text("lineage")  # said once, in the decision
     assert "ModelGate blocked" in pictures(page, "lineage")[0]
     assert "Register not reached" in pictures(page, "lineage")[0]
 

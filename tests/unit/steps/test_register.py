@@ -170,7 +170,7 @@ def test_a_device_that_answered_is_in_the_card(
     [made] = account.created()
     card = json.loads(made["ModelCard"]["ModelCardContent"])
     said = card["additional_information"]["custom_details"]["device_check"]
-    assert said == "device: 1 checks passed; checked on an endpoint with ml.inf2.xlarge"
+    assert said == "device: 1 check passed; checked on an endpoint with ml.inf2.xlarge"
     assert made["CustomerMetadataProperties"]["gate.device"] == "passed"
 
 
