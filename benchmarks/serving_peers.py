@@ -31,15 +31,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.runs import machine, run
-from benchmarks.serving import Round, ask_at_once, one_text_each
+from benchmarks.serving import one_text_each
 from benchmarks.serving_contenders import HUGGING_FACE, ONNX_RUNTIME, OURS, WATCHED
+from benchmarks.serving_turns import Found, ask_in_turns, picture, table
 from sashiko.artifact import JSON, unpack
-from sashiko.report.svg import DARK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
+from sashiko.report.svg import DARK, LIGHT, MUTED
 from sashiko.repository import HOME
 from sashiko.server import HOST
 
-_ROUNDS = 3
-_CLIENTS = (1, 8, 32)
 _REQUESTS = 320  # a round
 _ALONE = 400  # requests of a single client
 _COLOURS = {OURS: DARK, ONNX_RUNTIME: MUTED, HUGGING_FACE: LIGHT}
@@ -64,15 +63,13 @@ def main() -> None:
         )
         found, added = measure(folders, texts)
     print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
-    print("\n".join(_table(found)))
+    print("\n".join(table(found, by=OURS)))
     print(f"\nBeside the graph, one request takes us {added * 1e3:.2f} ms (median of {_ALONE}).")
     if options.plot:
-        options.plot.write_text(f"{_picture(found)}\n")
+        options.plot.write_text(f"{picture(found, colours=_COLOURS, name='serving')}\n")
 
 
-def measure(
-    folders: Mapping[str, Path], texts: Sequence[str]
-) -> tuple[dict[int, dict[str, Round]], float]:
+def measure(folders: Mapping[str, Path], texts: Sequence[str]) -> tuple[Found, float]:
     """Asks all of them.
 
     Args:
@@ -83,23 +80,12 @@ def measure(
         Clients at once -> name -> its fastest round; and the median of seconds that we add.
     """
     bodies = one_text_each(texts, count=_REQUESTS)
-    found: dict[int, dict[str, Round]] = {}
     with ExitStack() as stack:
         ports = {
             name: stack.enter_context(_served(name, folder)) for name, folder in folders.items()
         }
         _agree(ports, bodies)
-        for clients in _CLIENTS:
-            rounds: dict[str, list[Round]] = {name: [] for name in ports}
-            for number in range(_ROUNDS + 1):
-                for name, port in ports.items():
-                    print(f"{clients} at once, round {number}: {name}", file=sys.stderr)
-                    taken = ask_at_once(port, bodies, clients=clients)
-                    if number:  # the first opens sessions and warms up
-                        rounds[name].append(taken)
-            found[clients] = {
-                name: max(each, key=lambda item: item.per_second) for name, each in rounds.items()
-            }
+        found = ask_in_turns(ports, bodies)
     with _served(WATCHED, folders[OURS]) as port:
         return found, _added(port, texts)
 
@@ -161,47 +147,6 @@ def _added(port: int, texts: Sequence[str]) -> float:
         differences.append(time.perf_counter() - start - graph)
     connection.close()
     return statistics.median(differences[20:])
-
-
-def _milliseconds(item: Round) -> tuple[float, float]:
-    p50, p99 = (statistics.quantiles(item.seconds, n=100)[at] * 1e3 for at in (49, 98))
-    return p50, p99
-
-
-def _table(found: Mapping[int, Mapping[str, Round]]) -> Iterator[str]:
-    yield "| requests at once | | p50, ms | p99, ms | predictions a second | p50 by ours |"
-    yield "|---|---|---|---|---|---|"
-    for clients, rounds in found.items():
-        ours, _ = _milliseconds(rounds[OURS])
-        for name, item in rounds.items():
-            p50, p99 = _milliseconds(item)
-            yield (
-                f"| {clients} | {name} | {p50:.1f} | {p99:.1f} | {item.per_second:.0f} "
-                f"| {p50 / ours:.2f} |"
-            )
-
-
-def _picture(found: Mapping[int, Mapping[str, Round]]) -> str:
-    with styled():
-        figure = new_figure(width=720, height=320)
-        figure.set_facecolor("white")
-        axes = axes_of(figure)
-        for index, (name, colour) in enumerate(_COLOURS.items()):
-            heights = [found[clients][name].per_second for clients in _CLIENTS]
-            places = [at + (index - 1) * 0.27 for at in range(len(_CLIENTS))]
-            bars = axes.bar(places, heights, width=0.25, color=colour, label=name)
-            axes.bar_label(bars, [f"{height:.0f}" for height in heights], padding=2)
-        axes.set_xticks(range(len(_CLIENTS)), [f"{clients} at once" for clients in _CLIENTS])
-        axes.set_ylabel("predictions a second")
-        axes.margins(y=0.3)  # the legend stands above the bars
-        axes.grid(True, axis="y")
-        axes.legend(loc="upper center", ncols=len(_COLOURS))
-        said = "; ".join(
-            f"{clients} at once: "
-            + ", ".join(f"{name} {item.per_second:.0f}" for name, item in rounds.items())
-            for clients, rounds in found.items()
-        )
-        return to_svg(figure, name="serving", alt=f"Predictions a second by requests {said}.")
 
 
 if __name__ == "__main__":
