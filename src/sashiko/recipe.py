@@ -4,8 +4,9 @@ Each section below is also a file of its own in the configuration channel of the
 it, so that a changed line reruns only the steps that depend on it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -138,6 +139,10 @@ class ReweighingSection(Frozen):
     strength: float = Field(0.0, ge=0, le=4, description="0 trains without weights")
 
 
+def _tolerance(section: Mapping[str, Any]) -> float:
+    return 0.2 if section.get("quantization") == "int8" else 1e-4
+
+
 class CompileSection(Frozen):
     """The artifact that will be served."""
 
@@ -149,15 +154,33 @@ class CompileSection(Frozen):
     sequence_lengths: tuple[Annotated[int, Field(ge=8, le=512)], ...] = Field(
         (32, 64), min_length=1, description="tokens"
     )
-    tolerance: float = Field(1e-4, gt=0, description="largest difference of a probability")
+    quantization: Literal["none", "int8"] = Field(
+        "none", description="with cpu: int8 multiplies 8-bit integers, and takes batch_sizes [1]"
+    )
+    tolerance: float = Field(
+        default_factory=_tolerance,
+        gt=0,
+        description="largest difference of a probability from the trained model's; default: "
+        "0.0001, with int8 0.2",
+    )
     auto_cast: Literal["none", "matmul", "all"] = Field(
         "none", description="with inf2: what its compiler computes in bfloat16"
     )
 
     @model_validator(mode="after")
-    def _only_a_compiler_casts(self) -> "CompileSection":
+    def _what_a_target_has(self) -> "CompileSection":
         if self.auto_cast != "none" and self.target != "inf2":
             raise ValueError("`auto_cast` goes with target inf2, whose compiler alone casts")
+        if self.quantization == "int8":
+            if self.target != "cpu":
+                raise ValueError(
+                    "`quantization` goes with target cpu, whose graphs alone it rounds"
+                )
+            if self.batch_sizes != (1,):
+                raise ValueError(
+                    "`quantization: int8` takes `batch_sizes: [1]`: rows of one batch are rounded "
+                    "by one scale, so that each would change the scores of the others"
+                )
         return self
 
 

@@ -121,6 +121,48 @@ def test_the_handler_that_other_tests_take_is_the_one_that_compile_ships() -> No
     assert compile_model.HANDLER_FILES == HANDLER_FILES
 
 
+@pytest.fixture(scope="module")
+def int8(model, tmp_path_factory):
+    """The outputs of a job with `quantization: int8`."""
+    changes = {"quantization": "int8", "batch_sizes": [1], "tolerance": 0.2}
+    root = job(tmp_path_factory.mktemp("int8"), model, **changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPT_ML", str(root))
+        patch.setenv("SERVING_IMAGE", "serving:1")
+        compile_model.main()
+    return root / "processing" / "output"
+
+
+def test_an_int8_artifact_multiplies_integers_and_keeps_no_floats_of_them(int8, tmp_path) -> None:
+    with tarfile.open(int8 / "artifact" / "model.tar.gz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    graphs = sorted(tmp_path.glob("*.onnx"))
+    assert len(graphs) == 2
+    for path in graphs:
+        graph = onnx.load(path, load_external_data=False).graph
+        weights = graph.initializer
+        integers = {item.name for item in weights if item.data_type == onnx.TensorProto.INT8}
+        multiplied = [node for node in graph.node if node.op_type == "MatMulInteger"]
+        # Six products in each of two layers, pooler and classifier.
+        assert len(multiplied) == 14
+        assert {node.input[1] for node in multiplied} <= integers
+        assert not [node for node in graph.node if node.op_type == "Gemm"]
+        assert {name for node in graph.node for name in node.input} >= {w.name for w in weights}
+    lock = json.loads((int8 / "lock" / "compile-lock.json").read_text())
+    assert lock["dtype"] == "int8"
+    assert 0 < lock["largest_difference"] <= lock["tolerance"] == 0.2
+
+
+def test_an_int8_score_is_near_the_eager_models_and_no_other_rows_business(int8, model) -> None:
+    expected = eager_scores(model)
+    with open_artifact(int8 / "artifact" / "model.tar.gz", threshold=0.5) as artifact:
+        together = [answer.score for answer in artifact.predict(TEXTS)]
+        alone = [artifact.predict([text])[0].score for text in TEXTS]
+    assert together == alone
+    assert together == pytest.approx(expected, abs=0.05)
+    assert together != pytest.approx(expected, abs=1e-5), "it was not rounded"
+
+
 def failure(monkeypatch, root) -> str:
     monkeypatch.setenv("OPT_ML", str(root))
     with pytest.raises(SystemExit) as caught:

@@ -11,6 +11,7 @@ from sashiko.metrics.uncertainty import Estimate
 
 # Of what is explained: beyond it, single words are in doubt.
 _COARSE = 0.1
+NEAR = 0.01  # probabilities that are no further apart count as one model's
 
 
 def convergence(found: Sequence[Attributed]) -> Convergence:
@@ -79,6 +80,15 @@ def notes(
             "What was cut off is not explained, as it moves nothing."
         )
     return tuple(said)
+
+
+def served_notes(largest_difference: float) -> Iterator[str]:
+    """Says how far the artifact is from the model that is explained, where one can see it."""
+    if largest_difference > NEAR:
+        yield (
+            "The trained model is explained. The artifact that is served was compiled to compute "
+            f"with less: its probabilities are up to {largest_difference:.3f} away."
+        )
 
 
 def swap_notes(swaps: Sequence[FacetSwap], *, positive: str) -> Iterator[str]:

@@ -56,9 +56,16 @@ def export(
     if settings["target"] == "cpu":
         from export_onnx import OPSET, export_graphs
 
-        graphs = export_graphs(model, artifact, batch_sizes=sizes, sequence_lengths=lengths)
-        packages = (*_COMMON, "onnx", "onnxruntime", "onnxscript")
-        return Exported(buckets=graphs, packages=packages, onnx_opset=OPSET)
+        int8 = settings["quantization"] == "int8"
+        graphs = export_graphs(
+            model, artifact, batch_sizes=sizes, sequence_lengths=lengths, int8=int8
+        )
+        return Exported(
+            buckets=graphs,
+            packages=(*_COMMON, "onnx", "onnxruntime", "onnxscript"),
+            dtype="int8" if int8 else "float32",
+            onnx_opset=OPSET,
+        )
     _copy_model(source, artifact / EAGER_FOLDER)
     if settings["target"] == "gpu":
         return Exported(buckets=shapes(sizes, lengths), packages=_COMMON)

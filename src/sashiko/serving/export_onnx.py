@@ -1,5 +1,6 @@
 """A fine-tuned classifier to ONNX: one graph for each (batch, length), one file of weights."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import onnx_ir
 import torch
 from bundle import WEIGHTS_FILE, Bucket, shapes
 from classifier import CompileError, PositiveProbability, quiet
+from onnxruntime.quantization import quantize_dynamic
 from onnxscript import optimizer
 
 OPSET = 18
@@ -21,6 +23,7 @@ def export_graphs(
     *,
     batch_sizes: Sequence[int],
     sequence_lengths: Sequence[int],
+    int8: bool,
 ) -> tuple[Bucket, ...]:
     """Writes a graph for each batch size and length, and the weights that they share.
 
@@ -32,6 +35,7 @@ def export_graphs(
         folder: where the graphs and `weights.bin` go.
         batch_sizes: rows per run.
         sequence_lengths: tokens per row.
+        int8: multiply 8-bit integers.
 
     Returns:
         The buckets, by length and batch.
@@ -40,8 +44,9 @@ def export_graphs(
         CompileError: if a shape stays open.
     """
     template = folder / "open.onnx"
+    exported = _export(model)
     onnx_ir.save(
-        _without_metadata(_export(model)),
+        _without_metadata(_rounded(exported) if int8 else exported),
         template,
         external_data=WEIGHTS_FILE,
         size_threshold_bytes=_INLINE_BYTES,
@@ -73,6 +78,24 @@ def _export(model: PositiveProbability) -> onnx_ir.Model:
     if program is None:
         raise TypeError("torch.onnx.export gave no program")
     return program.model
+
+
+def _rounded(model: onnx_ir.Model) -> onnx_ir.Model:
+    """Rounds what weights are multiplied with as it comes, with one scale for a whole batch.
+
+    So a batch must be one row: else its score would hang on the rows beside it.
+    """
+    with tempfile.TemporaryDirectory(prefix="quantize-") as name, quiet():
+        floats, integers = Path(name, "floats.onnx"), Path(name, "integers.onnx")
+        onnx_ir.save(model, floats)
+        quantize_dynamic(
+            floats,
+            integers,
+            per_channel=True,
+            # Of weights with 8 bits some sums would overflow where a CPU lacks VNNI.
+            reduce_range=True,
+        )
+        return onnx_ir.external_data.load_to_model(onnx_ir.load(integers))
 
 
 def _fixed(model: onnx_ir.Model, bucket: Bucket) -> onnx_ir.Model:

@@ -22,7 +22,7 @@ from sashiko.explain.check_records import FacetSwap, ShapleyCheck
 from sashiko.explain.cross_check import shapley_check
 from sashiko.explain.deletion import deletion_test
 from sashiko.explain.importance import column_importance, top_words
-from sashiko.explain.notes import convergence, notes, swap_notes, warnings
+from sashiko.explain.notes import NEAR, convergence, notes, served_notes, swap_notes, warnings
 from sashiko.explain.output import features, write_analysis
 from sashiko.explain.record import (
     ExplainedError,
@@ -50,7 +50,8 @@ from sashiko.steps.explained_rows import (
 from sashiko.steps.swapped_words import swap_words
 from sashiko.training.machine import repeatable
 
-_LARGEST_DIFFERENCE = 0.01
+# Of the mean difference, which int8 made 0.010 and another seed of the training 0.035 or more.
+_ROUNDED = 0.02
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def main() -> None:
         max_length=max(compile_.sequence_lengths),
         truncate=text.truncate,
     )
-    difference = check_same_model(model, rows, chosen)
+    difference = check_same_model(model, rows, chosen, rounded=compile_.quantization != "none")
     say(f"attributing {len(rows)} rows in {effort.steps} steps each")
     found = model.attribute(rows, steps=effort.steps)
 
@@ -96,18 +97,28 @@ def main() -> None:
         say(sentence)
 
 
-def check_same_model(model: Explained, rows: tuple[Row, ...], chosen: Chosen) -> float:
+def check_same_model(
+    model: Explained, rows: tuple[Row, ...], chosen: Chosen, *, rounded: bool
+) -> float:
     """Holds that the model that is explained is the one that was judged.
+
+    Args:
+        model: the trained one, in float32.
+        rows: what is explained.
+        chosen: the same rows, with Evaluate's scores.
+        rounded: whether the artifact multiplies integers: that moves some rows far, and another
+            model moves most of them.
 
     Returns:
         The largest difference of a probability.
 
     Raises:
-        InputError: if a score is another one than Evaluate's.
+        InputError: if the scores are others than Evaluate's.
     """
     judged: Floats = chosen.table["score"].to_numpy()
     difference = np.abs(model.probabilities([row.ids for row in rows]) - judged)
-    if difference.max() > _LARGEST_DIFFERENCE:
+    another = difference.mean() > _ROUNDED if rounded else difference.max() > NEAR
+    if another:
         at = int(difference.argmax())
         raise InputError(
             f"the model scores the row with key {chosen.table['key'][at].as_py()!r} "
@@ -158,6 +169,7 @@ def explain(
         warnings=warnings(deletion, exact, shapley),
         notes=(
             *notes(importance, deletion, shapley, rows=len(drawn), rows_cut=cut),
+            *served_notes(largest_difference),
             *swap_notes(swaps, positive=labels[1]),
         ),
     )

@@ -84,6 +84,8 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
         (("run", "--recipe", "complaints-inf2"), "inf2: a run on this machine compiles and serves"),
         (("run", "--set", "compile.target=tpu"), "Input should be 'cpu', 'gpu' or 'inf2'"),
         (("run", "--set", "compile.auto_cast=all"), "`auto_cast` goes with target inf2"),
+        (("run", "--set", "compile={quantization: int8, target: gpu}"), "goes with target cpu"),
+        (("run", "--set", "compile.quantization=int8"), "takes `batch_sizes: [1]`"),
         (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: batch_size"),
         (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
         (("contract", "check", "recipes/census.yaml"), "recipes/census.yaml"),

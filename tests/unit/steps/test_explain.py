@@ -173,6 +173,37 @@ def test_a_model_that_was_not_judged_is_refused(tmp_path, model, monkeypatch) ->
         explain.main()
 
 
+def moved(job, count: int) -> None:
+    """Moves the scores of some rows by 0.07, as rounding might, and says that it was rounded."""
+    table = pq.read_table(job / "predictions" / "predictions.parquet").to_pydict()
+    scores = [
+        score + (0.07 if score < 0.5 else -0.07) * (at < count)
+        for at, score in enumerate(table["score"])
+    ]
+    write(job / "predictions", table | {"score": scores}, name="predictions")
+
+
+INT8 = {"sequence_lengths": [32], "quantization": "int8", "batch_sizes": [1]}
+
+
+def test_an_artifact_that_was_rounded_is_told_apart_from_the_model(job) -> None:
+    moved(job, 8)
+    with pytest.raises(InputError, match=r"0\.070 away from its prediction"):
+        explain.main()
+    (job / "config" / "compile.json").write_text(json.dumps(INT8))
+    explain.main()
+    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert found.largest_difference == pytest.approx(0.07, abs=1e-5)
+    assert any("up to 0.070 away" in note for note in found.notes)
+
+
+def test_another_model_is_refused_beside_a_rounded_artifact_too(job) -> None:
+    moved(job, 60)
+    (job / "config" / "compile.json").write_text(json.dumps(INT8))
+    with pytest.raises(InputError, match="not the model that Evaluate judged"):
+        explain.main()
+
+
 def test_a_snapshot_of_another_run_is_refused(job) -> None:
     table = pq.read_table(job / "data" / "data.parquet").to_pydict()
     write(job / "data", table | {"note": ["something else"] * 60})
