@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -323,3 +324,24 @@ def test_a_version_is_traced_back_to_its_data_code_and_gates(
     assert "  model-quality: passed" in traced.stdout
     assert "required >=" in traced.stdout
     assert "model.tar.gz" in traced.stdout
+
+
+def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(registered: Project) -> None:
+    floats = registered.output("Evaluate", "predictions") / "predictions.parquet"
+    judged = pq.read_table(floats)["score"].to_numpy()
+    int8 = ("compile.quantization=int8", "compile.batch_sizes=[1]")
+    done = registered.sashiko(*RUN, *(part for item in int8 for part in ("--set", item)))
+    assert done.returncode == 0, done.stderr
+    statuses = registered.statuses()
+    assert statuses["Train"] == "cached"
+    made = ("Compile", "Evaluate", "Explain", "PostBias", "JudgeBias", "DeviceCheck", "Register")
+    assert {statuses[step] for step in made} == {"succeeded"}
+
+    listed = registered.sashiko("model", "list", "--recipe", "tiny", "--json")
+    newest = max(json.loads(listed.stdout), key=lambda version: version["version"])
+    assert newest["tags"]["compile.dtype"] == "int8"
+    gates = ("data-quality", "data-quality-facets", "model-quality", "bias", "device")
+    assert {newest["tags"][f"gate.{gate}"] for gate in gates} == {"passed"}
+    rounded = registered.output("Evaluate", "predictions") / "predictions.parquet"
+    apart = np.abs(pq.read_table(rounded)["score"].to_numpy() - judged)
+    assert 1e-5 < apart.max() < 0.2
