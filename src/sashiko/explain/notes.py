@@ -83,11 +83,11 @@ def notes(
 
 
 def served_notes(largest_difference: float) -> Iterator[str]:
-    """Says how far the artifact is from the model that is explained, where one can see it."""
+    """Says how far an int8 artifact is from the model that is explained."""
     if largest_difference > NEAR:
         yield (
-            "The trained model is explained. The artifact that is served was compiled to compute "
-            f"with less: its probabilities are up to {largest_difference:.3f} away."
+            "The trained model is explained. The artifact that is served multiplies integers: its "
+            f"probabilities are up to {largest_difference:.3f} away."
         )
 
 
