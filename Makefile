@@ -27,7 +27,7 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 REPORT := cdk.out/security-report/$(ENV)
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 
-.PHONY: help setup run test test-slow test-faults test-infra test-deploy check format ui serve report clean notebook golden lock docs
+.PHONY: help setup run test test-slow test-faults fuzz test-infra test-deploy check format ui serve report clean notebook golden lock docs
 .PHONY: sbom audit synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
@@ -51,6 +51,10 @@ test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue jo
 # The results page counts the faults of one process.
 test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)
 	FAULTS=$(FAULTS) $(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) tests/faults $(ARGS)
+
+# SECONDS of a shell that exports it is how long that runs, so only make's own counts.
+fuzz: $(VENV)-fuzz/.done ## let a fuzzer make up archives and requests, a minute each (SECONDS=600; ARGS="requests", ARGS="archives --replay FILE")
+	@PYTHONPATH=src $(VENV)-fuzz/bin/python -m tests.fuzz --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(ARGS)
 
 test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
@@ -126,6 +130,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging requirements/serving-cpu.in -o requirements/serving-cpu.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/fuzz.in -o requirements/fuzz.txt
 	for peer in metaflow zenml; do \
 	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
 	done
@@ -185,6 +190,14 @@ $(VENV)-security/.done: requirements/security.txt $(BIN)/.uv
 	@echo "installing requirements/security.txt" >&2
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)-security
 	@$(UV) pip install -q --python $(VENV)-security/bin/python --require-hashes --no-deps -r requirements/security.txt
+	@touch $@
+
+# `make fuzz` alone needs it, and there are wheels for few machines; its source needs a whole LLVM.
+$(VENV)-fuzz/.done: requirements/fuzz.txt $(BIN)/.uv
+	@echo "installing requirements/fuzz.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-fuzz
+	@$(UV) pip install -q --python $(VENV)-fuzz/bin/python --require-hashes --no-deps --no-build -r requirements/fuzz.txt || { \
+	  echo "error: atheris could not be installed; it comes for Linux on x86-64 alone. 'make test' tries the fuzzer's seeds and findings anywhere" >&2; exit 1; }
 	@touch $@
 
 # Whom `benchmarks.orchestration` compares the runner with, each in an environment of its own.

@@ -7,9 +7,7 @@ functions in `code/inference.py` in the way that the serving image's toolkit doe
 import importlib
 import json
 import os
-import shutil
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.inspection import plain_members, refuse_pickles
+from sashiko.inspection import refuse_pickles, unpack
 
 JSON = "application/json"
 _ROWS_PER_REQUEST = 1000
@@ -151,30 +149,6 @@ def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> I
         with _importable(folder / "code"), _environment(environment):
             artifact = Artifact(importlib.import_module(_ENTRY), folder)
         yield artifact
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks a tar.gz of files; links, devices and paths that leave `folder` are refused.
-
-    Raises:
-        InputError: if it is missing or damaged, holds what is refused, or more than there is room
-            for: how small it is says nothing of what it unpacks to.
-    """
-    try:
-        room = shutil.disk_usage(folder).free
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in plain_members(tar, archive=archive):
-                room -= member.size
-                if room < 0:
-                    raise InputError(
-                        f"{archive}: {member.name} does not fit on the disk of {folder}: free some "
-                        "space, or set TMPDIR to a folder on another"
-                    )
-                tar.extract(member, folder, filter="data")
-    except FileNotFoundError as error:
-        raise InputError(f"{archive} does not exist") from error
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise InputError(f"{archive} cannot be unpacked: {error}") from error
 
 
 @contextmanager

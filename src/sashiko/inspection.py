@@ -4,25 +4,37 @@ Loading a pickle runs whatever code it names, so weights are stored as ONNX or s
 No file is loaded here: all are read as bytes.
 """
 
-import hashlib
+import io
+import os
 import pickletools
-import tarfile
+import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO
 
-from sashiko.errors import InputError
-from sashiko.files import walk_files
+from sashiko.errors import InputError, disk_reason
+from sashiko.files import sha256_file, walk_files
+from sashiko.serving import tar_reader
+from sashiko.serving.tar_reader import ArchiveError, shown
 
-_CHUNK_BYTES = 1 << 20
-_MOST_MEMBERS = 10_000
 _SUFFIXES = frozenset({".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
-# Protocols 0 and 1 have no mark, and nothing has written them by default since Python 2.
-_PROTOCOLS = tuple(b"\x80" + bytes([number]) for number in range(2, 6))
+# Protocols 0 and 1 need no mark, and nothing has written them by default since Python 2.
+_PROTOCOLS = frozenset(b"\x80" + bytes([number]) for number in range(6))
 # Formats of torch.save and torch.jit.save are zips with a `data.pkl`; the second has this beside
 # it, by which torch knows it too, and reads it without calling what the pickle names.
 _TORCHSCRIPT = "constants.pkl"
+_OPERATIONS = {operation.code: operation for operation in pickletools.opcodes}
+# All but the last import what a pickle calls, as soon as they are read and whatever follows.
+_ENDS = frozenset({"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4", "STOP"})
+_MOST_OPERATIONS = 100_000
+# How many bytes hold an argument's length.
+_LENGTH_FIELDS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_LONGEST_READ = 1 << 22  # bytes: of a zip's table of contents
 
 
 def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:
@@ -33,54 +45,40 @@ def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:
         expected: name -> hex SHA-256.
 
     Raises:
-        InputError: naming the file: a pickle, changed, missing, or one too many.
+        InputError: as `unpack`, or naming the file: a pickle, changed, missing, or one too many.
     """
-    found: dict[str, str] = {}
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in plain_members(tar, archive=archive):
-                content = tar.extractfile(member)
-                if content is not None:
-                    _refuse_pickle(content, member.name, archive)
-                    content.seek(0)
-                    found[member.name] = _sha256(content)
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise InputError(f"{archive} cannot be read: {error}; run Compile again") from error
+    with tempfile.TemporaryDirectory(prefix="sashiko-artifact-") as name:
+        folder = Path(name)
+        unpack(archive, folder)
+        refuse_pickles(folder, archive=archive)
+        found = {
+            path.relative_to(folder).as_posix(): sha256_file(path) for path in walk_files(folder)
+        }
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise InputError(
-                f"{archive}: {name} {_difference(name, found, expected)}; it was changed after "
-                "Compile: run the pipeline again"
+                f"{archive}: {shown(name)} {_difference(name, found, expected)}; it was changed "
+                "after Compile: run the pipeline again"
             )
 
 
-def plain_members(tar: tarfile.TarFile, *, archive: Path) -> Iterator[tarfile.TarInfo]:
-    """Yields an archive's members as they come, which may be files and folders alone.
-
-    Args:
-        tar: open for reading.
-        archive: its path, for the message.
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpacks a tar.gz of files into an empty folder.
 
     Raises:
-        InputError: naming the member: a link, a device, a pipe, a name that leads out of the
-            folder or stands twice; or one member too many.
+        InputError: if it is missing or damaged, holds a link, a device, a path that leaves
+            `folder`, or more than there is room for.
     """
-    names: set[str] = set()
-    for member in tar:
-        path = PurePosixPath(member.name)
-        if not (member.isreg() or member.isdir()):
-            problem = "is a link, a device or a pipe"
-        elif path.is_absolute() or ".." in path.parts:
-            problem = "leads out of the folder"
-        elif member.isreg() and str(path) in names:
-            problem = "stands in it twice"
-        elif len(names) == _MOST_MEMBERS:
-            problem = f"is one file more than the {_MOST_MEMBERS:,} that are read"
-        else:
-            names.add(str(path))
-            yield member
-            continue
-        raise InputError(f"{archive}: {member.name} {problem}: Compile writes no such archive")
+    try:
+        tar_reader.unpack(archive, folder)
+    except FileNotFoundError as error:
+        raise InputError(f"{archive} does not exist") from error
+    except ArchiveError as error:
+        raise InputError(
+            f"{archive} cannot be unpacked: {error}; run the step that wrote it again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{archive} cannot be unpacked: {disk_reason(error)}") from error
 
 
 def refuse_pickles(folder: Path, *, archive: Path) -> None:
@@ -94,8 +92,12 @@ def refuse_pickles(folder: Path, *, archive: Path) -> None:
         InputError: naming the file.
     """
     for path in walk_files(folder):
-        with path.open("rb") as content:
-            _refuse_pickle(content, path.relative_to(folder).as_posix(), archive)
+        if path.suffix.lower() in _SUFFIXES or _is_pickle(path):
+            name = shown(path.relative_to(folder).as_posix())
+            raise InputError(
+                f"{archive}: {name} is a pickle, which runs code when it is loaded; store weights "
+                "as safetensors or ONNX"
+            )
 
 
 def _difference(name: str, found: Mapping[str, str], expected: Mapping[str, str]) -> str:
@@ -106,44 +108,74 @@ def _difference(name: str, found: Mapping[str, str], expected: Mapping[str, str]
     return f"has sha256 {found[name]}, the compile lock says {expected[name]}"
 
 
-def _refuse_pickle(content: IO[bytes], name: str, archive: Path) -> None:
-    if PurePosixPath(name).suffix.lower() in _SUFFIXES or _is_pickle(content):
-        raise InputError(
-            f"{archive}: {name} is a pickle, which runs code when it is loaded; store weights as "
-            "safetensors or ONNX"
-        )
+class _TooLongError(Exception):
+    """A read of more than is read at once."""
 
 
-def _is_pickle(content: IO[bytes]) -> bool:
-    beginning = content.read(4)
-    content.seek(0)
-    if beginning.startswith(b"PK"):
-        return _holds_pickle(content)
-    # Weights may begin with the same two bytes by chance, but do not read on as a pickle.
-    return beginning.startswith(_PROTOCOLS) and _reads_as_pickle(content)
+class _Bounded(io.BufferedReader):
+    """A zip, which says itself how long its table of contents is."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        most = _LONGEST_READ + 1
+        found = super().read(most if size is None or size < 0 else min(size, most))
+        if len(found) == most:
+            raise _TooLongError
+        return found
 
 
-def _holds_pickle(content: IO[bytes]) -> bool:
+def _is_pickle(path: Path) -> bool:
+    with _Bounded(io.FileIO(path)) as content:
+        beginning = content.read(2)
+        content.seek(0)
+        if beginning == b"PK":
+            return _holds_pickle(content)
+        # Weights may begin with the same two bytes by chance, but do not read on as a pickle.
+        return beginning in _PROTOCOLS and _reads_as_pickle(content)
+
+
+def _holds_pickle(content: _Bounded) -> bool:
+    if not zipfile.is_zipfile(content):
+        return False
     try:
         with zipfile.ZipFile(content) as archive:
             inside = {PurePosixPath(name).name for name in archive.namelist()}
-    except zipfile.BadZipFile:
-        return False
+    except Exception:  # what others may be able to read
+        return True
     return any(name.endswith(".pkl") for name in inside) and _TORCHSCRIPT not in inside
 
 
-def _reads_as_pickle(content: IO[bytes]) -> bool:
-    """Takes a pickle's operations apart up to its end, executing none."""
-    try:
-        for _ in pickletools.genops(content):
-            pass
-    except Exception:  # whatever else it is
-        return False
+def _reads_as_pickle(content: _Bounded) -> bool:
+    """Passes over a pickle's operations, executing none, to its end or its first import.
+
+    What an argument says does not matter: what one reader of pickles refuses, another takes.
+    """
+    for _ in range(_MOST_OPERATIONS):
+        operation = _OPERATIONS.get(content.read(1).decode("latin-1"))
+        if operation is None:
+            return False
+        if operation.name in _ENDS:
+            return True
+        if operation.arg is not None and not _skips(content, operation.arg.n):
+            return False
     return True
 
 
-def _sha256(content: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := content.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.hexdigest()
+def _skips(content: _Bounded, length: int) -> bool:
+    """Passes over an argument; says whether it is there."""
+    if length == pickletools.UP_TO_NEWLINE:
+        return _skips_line(content)
+    if length < 0:
+        field = content.read(_LENGTH_FIELDS[length])
+        length = int.from_bytes(field, "little")
+    end = content.tell() + length
+    if end > os.fstat(content.fileno()).st_size:
+        return False
+    content.seek(end)
+    return True
+
+
+def _skips_line(content: _Bounded) -> bool:
+    while line := content.readline(_LONGEST_READ):
+        if line.endswith(b"\n"):
+            return True
+    return False

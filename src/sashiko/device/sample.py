@@ -1,7 +1,6 @@
 """What the device is asked: a seeded sample of the test split, with the answers it must give."""
 
 import json
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,12 @@ from sashiko.errors import InputError
 from sashiko.metrics.arrays import Floats
 from sashiko.parquet import read_columns
 from sashiko.recipe import DeviceSection
+from sashiko.serving.tar_reader import read_files
 from sashiko.training.examples import read_split
 from sashiko.yaml_models import validate
+
+_ABOUT = "serving.json"
+_LARGEST_FILE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +71,17 @@ def about_artifact(archive: Path) -> About:
         InputError: if the archive is missing, damaged, or no artifact of this project.
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            content = tar.extractfile("serving.json")
-            value = json.loads(content.read()) if content else {}
-    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError) as error:
-        raise InputError(f"{archive} holds no readable serving.json: {error}") from error
-    found = validate(_About, value, source=f"{archive}: serving.json")
+        found = read_files(archive, (_ABOUT,), at_most=_LARGEST_FILE)
+        value = json.loads(found[_ABOUT])
+    except KeyError as error:
+        raise InputError(f"{archive} holds no readable {_ABOUT}: it has none") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{archive} holds no readable {_ABOUT}: {error}") from error
+    about = validate(_About, value, source=f"{archive}: {_ABOUT}")
     return About(
-        target=found.target,
-        labels=found.labels,
-        largest_batch=max(bucket.batch for bucket in found.buckets),
+        target=about.target,
+        labels=about.labels,
+        largest_batch=max(bucket.batch for bucket in about.buckets),
     )
 
 

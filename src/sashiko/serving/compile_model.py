@@ -19,7 +19,8 @@ from bundle import TOKENIZER_FILE, Bundle, write_bundle
 from classifier import CompileError, PositiveProbability, load_classifier
 from export import MODEL_FILE, export
 from lock import write_lock
-from pack import pack, unpack
+from pack import pack
+from tar_reader import ArchiveError, unpack
 from verify import largest_difference
 
 HANDLER_FILES = (
@@ -60,7 +61,7 @@ def compile_job(job: Job) -> None:
         archive = Path(scratch, "model.tar.gz")
         artifact.mkdir()
         _say("unpacking the model")
-        unpack(job.input("model") / "model.tar.gz", source)
+        _unpack(job.input("model") / "model.tar.gz", source)
         model = load_classifier(source)
         _say(f"exporting for {settings['target']}")
         exported = export(model, source, artifact, settings)
@@ -91,6 +92,13 @@ def compile_job(job: Job) -> None:
             archive=archive,
         )
         _publish(archive, job.output("artifact") / "model.tar.gz")
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    try:
+        unpack(archive, folder)
+    except ArchiveError as error:
+        raise CompileError(f"{archive} cannot be unpacked: {error}; run Train again") from error
 
 
 def _verified(

@@ -39,9 +39,3 @@ def pack(folder: Path, archive: Path) -> None:
             info.size = (folder / name).stat().st_size
             with (folder / name).open("rb") as content:
                 tar.addfile(info, content)
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpacks a tar.gz; links, devices and paths that leave `folder` are refused."""
-    with tarfile.open(archive, "r:gz") as tar:
-        tar.extractall(folder, filter="data")

@@ -11,7 +11,6 @@ the verdict of the gate `model-quality`.
 
 import argparse
 import sys
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from sashiko.parquet import write_table
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.sections import read_section
+from sashiko.serving.tar_reader import read_files
 from sashiko.splits import SPLITS
 from sashiko.steps.baselines import LINEAR, MAJORITY
 from sashiko.steps.comparators import (
@@ -49,6 +49,8 @@ from sashiko.training.temperature import TEMPERATURE_FILE, TemperatureFit
 
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 _GATE = "model-quality"
+_METRICS = "metrics.jsonl"
+_LARGEST_FILE = 1 << 26  # bytes
 
 
 def main() -> None:
@@ -127,14 +129,13 @@ def read_training(archive: Path) -> tuple[tuple[MetricLine, ...], TemperatureFit
         InputError: if the archive is missing, damaged, or holds no metrics.
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            content = tar.extractfile("metrics.jsonl")
-            lines = content.read().decode().splitlines() if content else []
-            scaled = TEMPERATURE_FILE in tar.getnames()
-            fitted = tar.extractfile(TEMPERATURE_FILE) if scaled else None
-            temperature = fitted.read() if fitted else None
-    except (OSError, EOFError, KeyError, tarfile.TarError) as error:
-        raise InputError(f"{archive} holds no readable metrics.jsonl: {error}") from error
+        found = read_files(archive, (_METRICS, TEMPERATURE_FILE), at_most=_LARGEST_FILE)
+        lines = found[_METRICS].decode().splitlines()
+    except KeyError as error:
+        raise InputError(f"{archive} holds no readable {_METRICS}: it has none") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{archive} holds no readable {_METRICS}: {error}") from error
+    temperature = found.get(TEMPERATURE_FILE)
     curve = tuple(MetricLine.model_validate_json(line) for line in lines)
     return curve, TemperatureFit.model_validate_json(temperature) if temperature else None
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.artifact import unpack
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Attributed, Explained
 from sashiko.explain.check_records import FacetSwap, ShapleyCheck
@@ -33,6 +32,7 @@ from sashiko.explain.record import (
     write_words,
 )
 from sashiko.explain.tokens import Row, read_tokens
+from sashiko.inspection import unpack
 from sashiko.metrics.arrays import Floats
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import CompileSection, ExplainSection, TextSection

@@ -252,7 +252,12 @@ def test_a_damaged_artifact_is_refused(
     job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.archive.write_bytes(job.archive.read_bytes()[:300])
-    _refused(account, monkeypatch, job, r"model.tar.gz cannot be read: .*; run Compile again")
+    _refused(
+        account,
+        monkeypatch,
+        job,
+        r"model.tar.gz cannot be unpacked: .*; run the step that wrote it again",
+    )
 
 
 def test_a_failed_gate_is_refused(
