@@ -20,7 +20,7 @@ OF_A_TARGET = {
     "neuron_backend.py": {"torch", "torch_neuronx"},
     "onnx_backend.py": {"onnxruntime"},
     "export_neuron.py": {"optimum", "torch"},
-    "export_onnx.py": {"onnx_ir", "onnxscript", "torch"},
+    "export_onnx.py": {"onnx_ir", "onnxruntime", "onnxscript", "torch"},
     "verify.py": {"torch"},
 }
 
