@@ -35,6 +35,7 @@ _BLOCK = 512
 _GZIP = b"\x1f\x8b"
 _BLOWN_UP = 1032  # times at most: deflate's own bound
 _PICKLES = (
+    *(pickle.dumps({"a": [1, "b" * 300]}, protocol=number) for number in (2, 4)),
     b"\x80\x04]\x94.", b"\x80\x02cos\nsystem\nq\0X", b"\x80\x02(ios\nsystem\n",
     b"\x80\x04\x95\0\0\0\0\0\0\0\0\x8c\x02os\x8c\x06system\x93", b"\x80\x02I0x1\n0cos\nsystem\n",
 )  # fmt: skip

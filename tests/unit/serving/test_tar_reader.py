@@ -152,6 +152,13 @@ def test_a_pax_header_of_another_shape_is_refused(tmp_path, records, says) -> No
     refused(written(tmp_path, member("first"), pax(records), member("a", b"x")), says)
 
 
+def test_a_header_whose_checksum_is_wrong_is_refused(tmp_path) -> None:
+    tar = tar_of(member("first"), member("a")).replace(b"a\0\0\0", b"b\0\0\0", 1)
+    archive = tmp_path / "model.tar.gz"
+    archive.write_bytes(gzip.compress(tar))
+    refused(archive, "checksum is wrong")
+
+
 def test_a_file_with_holes_is_refused(tmp_path) -> None:
     refused(written(tmp_path, member("a", b"x" * 512, kind=b"S")), "with holes")
 
@@ -199,7 +206,7 @@ def test_deflate_that_breaks_within_a_file_is_refused(tmp_path) -> None:
         tar_reader.unpack(archive, tmp_path / "unpacked")
 
 
-@pytest.mark.parametrize("keep", [5, 18, 200, 1500])
+@pytest.mark.parametrize("keep", [5, 18, 200, 1500, 2512])
 def test_an_archive_that_was_cut_is_refused(tmp_path, keep) -> None:
     tar = tar_of(member("first", b"x" * 2000))
     archive = tmp_path / "model.tar.gz"
