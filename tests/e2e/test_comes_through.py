@@ -326,8 +326,11 @@ def test_a_version_is_traced_back_to_its_data_code_and_gates(
     assert "model.tar.gz" in traced.stdout
 
 
-def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(registered: Project) -> None:
-    floats = registered.output("Evaluate", "predictions") / "predictions.parquet"
+def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(
+    registered: Project, unchanged: Attempt
+) -> None:
+    before = json.loads(unchanged.stdout)["id"]
+    floats = registered.output("Evaluate", "predictions", run=before) / "predictions.parquet"
     judged = pq.read_table(floats)["score"].to_numpy()
     int8 = ("compile.quantization=int8", "compile.batch_sizes=[1]")
     done = registered.sashiko(*RUN, *(part for item in int8 for part in ("--set", item)))
