@@ -1,6 +1,7 @@
 """A training job small enough for a test: a random encoder of 2 layers and 32 dimensions."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pyarrow.parquet as pq
 
 from sashiko.files import write_json
 
+Job = Callable[..., Path]
+Train = Callable[[Path], None]
 HYPERPARAMETERS = {
     "epochs": "2",
     "batch_size": "8",

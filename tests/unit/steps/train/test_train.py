@@ -1,9 +1,6 @@
+"""The Train step: what it learns, writes, repeats and refuses."""
+
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,90 +9,17 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.files import sha256_file, sha256_tree
 from sashiko.serving.classifier import load_classifier
-from sashiko.steps import train
-from sashiko.training.checkpoint import Position
 from sashiko.training.examples import read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.model import load_tokenizer
 from sashiko.training.scoring import margins
-from tests.full_disk import file_size_limit
-from tests.unit.training.tiny_job import (
-    TRAIN_ROWS,
-    metric_lines,
-    save_encoder,
-    save_job,
-    save_weights,
-)
+from tests.unit.training.tiny_job import TRAIN_ROWS, Job, Train, metric_lines, save_weights
 
-Job = Callable[..., Path]
-Train = Callable[[Path], None]
 _STEP = Loop._step
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder")
-    save_encoder(folder)
-    return folder
-
-
-@pytest.fixture
-def job(tmp_path: Path, encoder: Path) -> Job:
-    """Makes a job's folder, a new one for each name."""
-
-    def make(name: str = "job", **hyperparameters: str) -> Path:
-        save_job(tmp_path / name, encoder=encoder, **hyperparameters)
-        return tmp_path / name
-
-    return make
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]:
-    """Runs the step in this process, and leaves torch as it was."""
-    import torch
-
-    threads = torch.get_num_threads()
-    monkeypatch.setattr(sys, "argv", ["train"])
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for name in ("CUBLAS_WORKSPACE_CONFIG", "OMP_WAIT_POLICY"):
-        monkeypatch.setenv(name, os.environ.get(name, "PASSIVE"))
-
-    def step(root: Path) -> None:
-        monkeypatch.setenv("OPT_ML", str(root))
-        train.main()
-
-    yield step
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
 
 
 def _weights(root: Path) -> str:
     return sha256_file(root / "model" / "model.safetensors")
-
-
-def _position(root: Path) -> Position:
-    from safetensors import safe_open
-
-    with safe_open(root / "checkpoints" / "checkpoint.safetensors", framework="pt") as file:
-        return Position.model_validate_json(file.metadata()["position"])
-
-
-def _at_step(monkeypatch: pytest.MonkeyPatch, step: int, event: Callable[[], None]) -> None:
-    """Lets something happen once, right after a step's gradients are applied."""
-    waiting = [event]
-
-    def act(self, rows, done, optimiser):
-        loss = _STEP(self, rows, done, optimiser)
-        if done + 1 == step and waiting:
-            waiting.pop()()
-        return loss
-
-    monkeypatch.setattr(Loop, "_step", act)
-
-
-def _die() -> None:
-    raise MemoryError("as sudden as a kill: nothing of the step runs after it")
 
 
 def test_it_learns_and_writes_a_model_that_says_nothing_of_where_it_was_made(
@@ -204,69 +128,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(job: Job, run
     assert metrics[0] == metrics[1] != metrics[2]
 
 
-@pytest.mark.parametrize("step", [2, 6, 8, 13])
-def test_a_killed_training_resumes_to_the_same_bytes(
-    job: Job,
-    run: Train,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    step: int,
-) -> None:
-    whole, killed = job("whole"), job("killed")
-    run(whole)
-    _at_step(monkeypatch, step, _die)
-    with pytest.raises(MemoryError):
-        run(killed)
-    run(killed)
-    resumed = (step - 1) // 4 * 4
-    assert ("resuming" in capsys.readouterr().err) == (resumed > 0)
-    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
-    assert metric_lines(killed) == metric_lines(whole)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("step", [5, 8])
-def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
-    job: Job,
-    run: Train,
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
-    step: int,
-) -> None:
-    whole, stopped = job("whole"), job("stopped")
-    run(whole)
-    _at_step(monkeypatch, step, lambda: signal.raise_signal(number))
-    with pytest.raises(SystemExit) as left:
-        run(stopped)
-    assert left.value.code == 128 + number
-    assert not (stopped / "model").exists()
-    assert _position(stopped).step == step
-    run(stopped)
-    assert sha256_tree(stopped / "model") == sha256_tree(whole / "model")
-    assert metric_lines(stopped) == metric_lines(whole)
-
-
-def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole, other, damaged = job("whole"), job("other", seed="9"), job("damaged")
-    run(whole)
-    _at_step(monkeypatch, 6, _die)
-    with pytest.raises(MemoryError):
-        run(other)
-    checkpoint = other / "checkpoints" / "checkpoint.safetensors"
-    (damaged / "checkpoints").mkdir()
-    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes()[:-50])
-    run(damaged)
-    assert "ignoring a damaged checkpoint" in capsys.readouterr().err
-    assert _weights(damaged) == _weights(whole)
-
-    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes())
-    run(damaged)
-    assert "ignoring a checkpoint of other" in capsys.readouterr().err
-    assert _weights(damaged) == _weights(whole)
-
-
 def test_weights_of_one_change_nothing_and_others_do(job: Job, run: Train) -> None:
     roots = [job("none"), job("ones"), job("others")]
     save_weights(roots[1] / "input" / "data" / "weights", [1.0] * TRAIN_ROWS)
@@ -275,21 +136,6 @@ def test_weights_of_one_change_nothing_and_others_do(job: Job, run: Train) -> No
         run(root)
     digests = [_weights(root) for root in roots]
     assert digests[0] == digests[1] != digests[2]
-
-
-def test_a_full_disk_leaves_one_message_and_nothing_half_written(
-    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = job()
-    with file_size_limit(20_000):
-        with pytest.raises(InputError, match=r"cannot write .*checkpoint\.safetensors"):
-            run(root)
-        assert list((root / "checkpoints").iterdir()) == []
-        monkeypatch.setattr("sashiko.training.loop.CheckpointStore.save", lambda *_: None)
-        with pytest.raises(InputError, match=r"cannot write the model to .*model"):
-            run(root)
-        assert list((root / "model").iterdir()) == []
-        assert not list(root.glob(".tmp*"))
 
 
 @pytest.mark.parametrize(
@@ -348,26 +194,3 @@ def test_weights_that_lack_part_of_the_encoder_are_refused(
     (root / "input" / "data" / "model").symlink_to(folder)
     with pytest.raises(InputError, match=r"the weights lack 4 tensors .*encoder\.layer\.1\.output"):
         run(root)
-
-
-def test_a_process_killed_outright_resumes_to_the_same_bytes(job: Job, run: Train) -> None:
-    whole, killed = job("whole"), job("killed")
-    code = (
-        "import os, signal\n"
-        "from sashiko.steps import train\n"
-        "from sashiko.training.loop import Loop\n"
-        "step = Loop._step\n"
-        "def act(self, rows, done, optimiser):\n"
-        "    if done == 10: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return step(self, rows, done, optimiser)\n"
-        "Loop._step = act; train.main()\n"
-    )
-    environment = os.environ | {"OPT_ML": str(killed), "OMP_NUM_THREADS": "1"}
-    died = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
-    assert died.returncode == -signal.SIGKILL
-    assert (killed / "checkpoints" / "checkpoint.safetensors").is_file()
-    (killed / "checkpoints" / ".tmp-half").touch()  # as if it had been killed while it wrote one
-    run(whole)
-    run(killed)
-    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
-    assert list((killed / "checkpoints").iterdir()) == []

@@ -1,0 +1,49 @@
+"""The step as a job on a tiny encoder, in this process."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sashiko.steps import train
+from tests.unit.training.tiny_job import Job, Train, save_encoder, save_job
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    save_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path: Path, encoder: Path) -> Job:
+    """Makes a job's folder, a new one for each name."""
+
+    def make(name: str = "job", **hyperparameters: str) -> Path:
+        save_job(tmp_path / name, encoder=encoder, **hyperparameters)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Train]:
+    """Runs the step in this process, and leaves torch as it was."""
+    import torch
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(sys, "argv", ["train"])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("CUBLAS_WORKSPACE_CONFIG", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, os.environ.get(name, "PASSIVE"))
+
+    def step(root: Path) -> None:
+        monkeypatch.setenv("OPT_ML", str(root))
+        train.main()
+
+    yield step
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(threads)

@@ -1,0 +1,148 @@
+"""The Train step, killed, stopped, or on a full disk: it resumes to the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.files import sha256_file, sha256_tree
+from sashiko.training.checkpoint import Position
+from sashiko.training.loop import Loop
+from tests.full_disk import file_size_limit
+from tests.unit.training.tiny_job import Job, Train, metric_lines
+
+_STEP = Loop._step
+
+
+def _weights(root: Path) -> str:
+    return sha256_file(root / "model" / "model.safetensors")
+
+
+def _position(root: Path) -> Position:
+    from safetensors import safe_open
+
+    with safe_open(root / "checkpoints" / "checkpoint.safetensors", framework="pt") as file:
+        return Position.model_validate_json(file.metadata()["position"])
+
+
+def _at_step(monkeypatch: pytest.MonkeyPatch, step: int, event: Callable[[], None]) -> None:
+    """Lets something happen once, right after a step's gradients are applied."""
+    waiting = [event]
+
+    def act(self, rows, done, optimiser):
+        loss = _STEP(self, rows, done, optimiser)
+        if done + 1 == step and waiting:
+            waiting.pop()()
+        return loss
+
+    monkeypatch.setattr(Loop, "_step", act)
+
+
+def _die() -> None:
+    raise MemoryError("as sudden as a kill: nothing of the step runs after it")
+
+
+@pytest.mark.parametrize("step", [2, 6, 8, 13])
+def test_a_killed_training_resumes_to_the_same_bytes(
+    job: Job,
+    run: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int,
+) -> None:
+    whole, killed = job("whole"), job("killed")
+    run(whole)
+    _at_step(monkeypatch, step, _die)
+    with pytest.raises(MemoryError):
+        run(killed)
+    run(killed)
+    resumed = (step - 1) // 4 * 4
+    assert ("resuming" in capsys.readouterr().err) == (resumed > 0)
+    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
+    assert metric_lines(killed) == metric_lines(whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [5, 8])
+def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
+    job: Job,
+    run: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    step: int,
+) -> None:
+    whole, stopped = job("whole"), job("stopped")
+    run(whole)
+    _at_step(monkeypatch, step, lambda: signal.raise_signal(number))
+    with pytest.raises(SystemExit) as left:
+        run(stopped)
+    assert left.value.code == 128 + number
+    assert not (stopped / "model").exists()
+    assert _position(stopped).step == step
+    run(stopped)
+    assert sha256_tree(stopped / "model") == sha256_tree(whole / "model")
+    assert metric_lines(stopped) == metric_lines(whole)
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, other, damaged = job("whole"), job("other", seed="9"), job("damaged")
+    run(whole)
+    _at_step(monkeypatch, 6, _die)
+    with pytest.raises(MemoryError):
+        run(other)
+    checkpoint = other / "checkpoints" / "checkpoint.safetensors"
+    (damaged / "checkpoints").mkdir()
+    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes()[:-50])
+    run(damaged)
+    assert "ignoring a damaged checkpoint" in capsys.readouterr().err
+    assert _weights(damaged) == _weights(whole)
+
+    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes())
+    run(damaged)
+    assert "ignoring a checkpoint of other" in capsys.readouterr().err
+    assert _weights(damaged) == _weights(whole)
+
+
+def test_a_full_disk_leaves_one_message_and_nothing_half_written(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = job()
+    with file_size_limit(20_000):
+        with pytest.raises(InputError, match=r"cannot write .*checkpoint\.safetensors"):
+            run(root)
+        assert list((root / "checkpoints").iterdir()) == []
+        monkeypatch.setattr("sashiko.training.loop.CheckpointStore.save", lambda *_: None)
+        with pytest.raises(InputError, match=r"cannot write the model to .*model"):
+            run(root)
+        assert list((root / "model").iterdir()) == []
+        assert not list(root.glob(".tmp*"))
+
+
+def test_a_process_killed_outright_resumes_to_the_same_bytes(job: Job, run: Train) -> None:
+    whole, killed = job("whole"), job("killed")
+    code = (
+        "import os, signal\n"
+        "from sashiko.steps import train\n"
+        "from sashiko.training.loop import Loop\n"
+        "step = Loop._step\n"
+        "def act(self, rows, done, optimiser):\n"
+        "    if done == 10: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return step(self, rows, done, optimiser)\n"
+        "Loop._step = act; train.main()\n"
+    )
+    environment = os.environ | {"OPT_ML": str(killed), "OMP_NUM_THREADS": "1"}
+    died = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert (killed / "checkpoints" / "checkpoint.safetensors").is_file()
+    (killed / "checkpoints" / ".tmp-half").touch()  # as if it had been killed while it wrote one
+    run(whole)
+    run(killed)
+    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
+    assert list((killed / "checkpoints").iterdir()) == []
