@@ -124,6 +124,8 @@ def _cheapest(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
 
 
 def _say(found: Sequence[Span]) -> str:
+    if len(found) == 1:
+        return f"{_NAMES[found[0].target]} up to {found[0].most:,}, the most that was looked at"
     first, *between, last = found
     said = [f"{_NAMES[first.target]} up to {first.most:,}"]
     if between:
