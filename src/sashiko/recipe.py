@@ -139,10 +139,6 @@ class ReweighingSection(Frozen):
     strength: float = Field(0.0, ge=0, le=4, description="0 trains without weights")
 
 
-def _tolerance(section: Mapping[str, Any]) -> float:
-    return 0.2 if section.get("quantization") == "int8" else 1e-4
-
-
 class CompileSection(Frozen):
     """The artifact that will be served."""
 
@@ -158,14 +154,20 @@ class CompileSection(Frozen):
         "none", description="with cpu: int8 multiplies 8-bit integers, and takes batch_sizes [1]"
     )
     tolerance: float = Field(
-        default_factory=_tolerance,
+        1e-4,
         gt=0,
-        description="largest difference of a probability from the trained model's; default: "
-        "0.0001, with int8 0.2",
+        description="largest difference of a probability from the trained model's; with int8 0.2 "
+        "where it is not set",
     )
     auto_cast: Literal["none", "matmul", "all"] = Field(
         "none", description="with inf2: what its compiler computes in bfloat16"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rounding_moves_scores(cls, section: Any) -> Any:
+        rounds = isinstance(section, Mapping) and section.get("quantization") == "int8"
+        return {"tolerance": 0.2, **section} if rounds else section
 
     @model_validator(mode="after")
     def _what_a_target_has(self) -> "CompileSection":

@@ -122,8 +122,9 @@ def check_same_model(
         at = int(difference.argmax())
         raise InputError(
             f"the model scores the row with key {chosen.table['key'][at].as_py()!r} "
-            f"{difference[at]:.3f} away from its prediction: it is not the model that Evaluate "
-            "judged; run the pipeline again from Train"
+            f"{difference[at]:.3f} away from its prediction, and all {len(difference)} rows "
+            f"{difference.mean():.3f} on average: it is not the model that Evaluate judged; run "
+            "the pipeline again from Train"
         )
     return float(difference.max())
 
