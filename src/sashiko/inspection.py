@@ -74,15 +74,16 @@ def unpack(archive: Path, folder: Path) -> None:
     except FileNotFoundError as error:
         raise InputError(f"{archive} does not exist") from error
     except ArchiveError as error:
-        raise InputError(
-            f"{archive} cannot be unpacked: {error}; run the step that wrote it again"
-        ) from error
+        raise InputError(f"{archive} cannot be unpacked: {error}") from error
     except OSError as error:
         raise InputError(f"{archive} cannot be unpacked: {disk_reason(error)}") from error
 
 
 def refuse_pickles(folder: Path, *, archive: Path) -> None:
     """Holds that an unpacked artifact has no pickle in it, whatever its files are called.
+
+    A pickle is known by its suffix, or by its protocol's mark at its beginning: what begins
+    otherwise (protocols 0 and 1 may) is text to whoever was not told to unpickle it.
 
     Args:
         folder: where it lies.
@@ -134,14 +135,19 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _holds_pickle(content: _Bounded) -> bool:
-    if not zipfile.is_zipfile(content):
-        return False
     try:
+        if not zipfile.is_zipfile(content):
+            return False
         with zipfile.ZipFile(content) as archive:
-            inside = {PurePosixPath(name).name for name in archive.namelist()}
+            inside = [PurePosixPath(name) for name in archive.namelist()]
     except Exception:  # what others may be able to read
         return True
-    return any(name.endswith(".pkl") for name in inside) and _TORCHSCRIPT not in inside
+    pickles = [path for path in inside if path.suffix == ".pkl"]
+    # It is in the folder that holds all of a model's, or torch does not look at it.
+    script = len({path.parts[0] for path in inside if path.parts}) == 1 and any(
+        path.parts[1:] == (_TORCHSCRIPT,) for path in inside
+    )
+    return bool(pickles) and not script
 
 
 def _reads_as_pickle(content: _Bounded) -> bool:

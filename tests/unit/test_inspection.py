@@ -129,6 +129,11 @@ def zip_of(*names: str) -> bytes:
         zip_of("a").replace(b"PK\x01\x02\x14\x03\x14\0", b"PK\x01\x02\x14\x03\x63\0"),
         zip_of("a").replace(b"PK\x01\x02", b"PK\x01\x03"),
         zip_of(*(f"{number:01000}" for number in range(4200))),
+        # Its parts lie on two disks.
+        zip_of("a")[:-22] + b"PK\x06\x07" + bytes(12) + b"\2\0\0\0" + zip_of("a")[-22:],
+        # What tells TorchScript is not where torch looks for it.
+        zip_of("archive/data.pkl", "archive/deep/constants.pkl"),
+        zip_of("archive/data.pkl", "other/constants.pkl"),
     ],
     ids=lambda content: repr(content[:12]),
 )

@@ -98,7 +98,9 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         unpack(archive, folder)
     except ArchiveError as error:
-        raise CompileError(f"{archive} cannot be unpacked: {error}; run Train again") from error
+        raise CompileError(f"{archive} cannot be unpacked: {error}") from error
+    except FileNotFoundError as error:
+        raise CompileError(f"{archive} does not exist: run Train again") from error
 
 
 def _verified(

@@ -21,16 +21,20 @@ _DEEPEST = 32  # parts of a path
 _MOST_EXTENSIONS = 8  # in a row: a long name, a link's target, pax's own and for all that follow
 _LONGEST_EXTENSION = 1 << 14  # bytes
 _LONGEST_NAME = 1024  # bytes
+_LONGEST_PART = 255  # bytes, on the file systems that there are
 _LONGEST_REST = 1 << 20  # bytes after the end; writers fill up to 10 KiB
 _LARGEST = (1 << 63) - 1
 _SHOWN = 100  # letters of a name, in a message
+_AGAIN = "; run the step that wrote it again"
 
 _FILES = (b"0", b"\0", b"7")  # the last is laid out in one piece where a system knows how
 _FOLDER = b"5"
 _PAX = (b"x", b"X")  # the second is what Solaris wrote
 _LONG_NAME = b"L"
 # A link's target: links are refused. What pax says of all members at once: a date, a comment.
-_IGNORED = (b"K", b"g")
+_FOR_ALL = b"g"
+_IGNORED = (b"K", _FOR_ALL)
+_DECIDES = frozenset({b"path", b"size", b"hdrcharset"})
 _KINDS = {b"1": "a link", b"2": "a link", b"6": "a pipe", b"S": "a file with holes"}
 _DEVICES = (b"3", b"4")
 
@@ -137,7 +141,7 @@ def read_members(archive: Path) -> Iterator[tuple[Member, Iterator[bytes]]]:
             for _ in content:  # what the caller left
                 pass
         if not stream.tell():
-            raise ArchiveError("is empty")
+            raise ArchiveError(f"is empty{_AGAIN}")
         _read_rest(stream)
 
 
@@ -164,6 +168,7 @@ def _enter(member: Member, entries: dict[PurePosixPath, bool]) -> None:
 def _next_member(stream: gzip.GzipFile) -> Member | None:
     name: bytes | None = None
     size: int | None = None
+    named = False
     for _ in range(_MOST_EXTENSIONS + 1):
         header = _header(stream)
         if header is None:
@@ -173,12 +178,18 @@ def _next_member(stream: gzip.GzipFile) -> Member | None:
                 header, header.name if name is None else name, header.size if size is None else size
             )
         text = _extension(stream, header.size)
+        if header.kind in (*_PAX, _LONG_NAME):
+            if named:  # some readers believe the first, some the last
+                raise ArchiveError("names a member in two headers")
+            named = True
         if header.kind == _LONG_NAME:
             name = text.partition(b"\0")[0]
         elif header.kind in _PAX:
             records = dict(_records(text))
             name = records.get(b"path", name)
             size = _decimal(records[b"size"]) if b"size" in records else size
+        elif header.kind == _FOR_ALL and _DECIDES.intersection(dict(_records(text))):
+            raise ArchiveError("names all members by one header")
     raise ArchiveError(f"has more than {_MOST_EXTENSIONS} headers for one member")
 
 
@@ -195,7 +206,12 @@ def _member(header: _Header, name: bytes, size: int) -> Member:
         problem = f"is {_KINDS.get(header.kind, 'of an unknown kind')}"
     elif path.is_absolute() or ".." in path.parts:
         problem = "leads out of the folder"
-    elif "\0" in text or len(name) > _LONGEST_NAME or not (folder or path.parts):
+    elif (
+        "\0" in text
+        or len(name) > _LONGEST_NAME
+        or not (folder or path.parts)
+        or any(len(part.encode()) > _LONGEST_PART for part in path.parts)
+    ):
         problem = "is no name of a file"
     else:
         return Member(path, None if folder else size)
@@ -208,13 +224,16 @@ def _header(stream: gzip.GzipFile) -> _Header | None:
     if not block.strip(b"\0") and len(block) in (0, _BLOCK):
         return None
     if len(block) != _BLOCK:
-        raise ArchiveError("ends within a header")
+        raise ArchiveError(f"ends within a header{_AGAIN}")
     # The sum counts its own field as spaces.
     if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * ord(" "):
-        raise ArchiveError("holds a header whose checksum is wrong")
+        raise ArchiveError(f"holds a header whose checksum is wrong{_AGAIN}")
     name = block[:100].partition(b"\0")[0]
     prefix = block[345:500].partition(b"\0")[0]
-    if prefix and block[257:263] == b"ustar\0":  # GNU's own, `ustar  `, has times there
+    if prefix:
+        # GNU's own, `ustar  `, has times there, which some readers take for a folder.
+        if block[257:263] != b"ustar\0":
+            raise ArchiveError("holds a header that is no plain file's")
         name = prefix + b"/" + name
     return _Header(kind=block[156:157], name=name, size=_number(block[124:136]))
 
@@ -277,18 +296,20 @@ def _content(stream: gzip.GzipFile, size: int) -> Iterator[bytes]:
     while left:
         chunk = _read(stream, min(left, _CHUNK_BYTES))
         if not chunk:
-            raise ArchiveError("ends within a file")
+            raise ArchiveError(f"ends within a file{_AGAIN}")
         left -= len(chunk)
         yield chunk
     padding = -size % _BLOCK
     if len(_read(stream, padding)) < padding:
-        raise ArchiveError("ends within a file")
+        raise ArchiveError(f"ends within a file{_AGAIN}")
 
 
 def _read_rest(stream: gzip.GzipFile) -> None:
     """Reads what fills the last record: only after it gzip tells whether the bytes are right."""
     rest = 0
     while chunk := _read(stream, _BLOCK):
+        if chunk.strip(b"\0"):  # which some readers would read on to
+            raise ArchiveError("goes on after its end")
         rest += len(chunk)
         if rest > _LONGEST_REST:
             raise ArchiveError(f"has more than {_LONGEST_REST:,} bytes after its end")
@@ -298,4 +319,4 @@ def _read(stream: gzip.GzipFile, count: int) -> bytes:
     try:
         return stream.read(count)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ArchiveError(f"is damaged: {error}") from error
+        raise ArchiveError(f"is damaged: {error}{_AGAIN}") from error
