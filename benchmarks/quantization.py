@@ -9,6 +9,7 @@ the first seed and one text a request. Choose no setting by the test split.
 """
 
 import argparse
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -83,7 +84,7 @@ def main() -> None:
 
 def _apart(found: Mapping[int, Runs]) -> Iterator[str]:
     """Yields a table of how far the two kinds' scores and labels of the test split are apart."""
-    yield "| seed | rows | probability: median, largest difference | other label | MB |"
+    yield "| seed | rows | probability: mean, median, largest difference | other label | MB |"
     yield "|---|---|---|---|---|"
     for seed, runs in found.items():
         one, two = (_test_predictions(runs[kind]) for kind in _OVERRIDES)
@@ -95,9 +96,13 @@ def _apart(found: Mapping[int, Runs]) -> Iterator[str]:
             f"{_archive(runs[kind]).stat().st_size / 1e6:.0f}" for kind in _OVERRIDES
         )
         yield (
-            f"| {seed} | {len(one):,} | {np.median(difference):.5f}, {difference.max():.4f} "
+            f"| {seed} | {len(one):,} "
+            f"| {difference.mean():.4f}, {np.median(difference):.4f}, {difference.max():.4f} "
             f"| {other:.2%} | {sizes} |"
         )
+    floats = [_test_predictions(runs[_FLOAT32])["score"].to_numpy() for runs in found.values()]
+    if seeds := [np.abs(a - b).mean() for a, b in itertools.combinations(floats, 2)]:
+        yield f"\nThe float32 models of two seeds are at least {min(seeds):.4f} apart in the mean."
 
 
 def _test_predictions(done: Run) -> pa.Table:

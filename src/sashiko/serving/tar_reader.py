@@ -4,6 +4,7 @@ Not by `tarfile`, which believes what it reads: a long name or a pax header of a
 into memory and searched in a time that grows with its square, each is followed by recursion, sizes
 may be below zero. Read here is what tar, GNU tar and Python write of plain files: ustar, GNU's long
 names and large sizes, and pax's `path` and `size` (POSIX.1-2017, pax, "ustar Interchange Format").
+It is one file, as it is imported as part of the package and, in an image, as a file by itself.
 """
 
 import gzip

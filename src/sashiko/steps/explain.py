@@ -50,7 +50,7 @@ from sashiko.steps.explained_rows import (
 from sashiko.steps.swapped_words import swap_words
 from sashiko.training.machine import repeatable
 
-# Of the mean difference, which int8 made 0.010 and another seed of the training 0.035 or more.
+# Of the mean difference: int8 makes 0.010, another seed 0.034 or more (benchmarks.quantization).
 _ROUNDED = 0.02
 
 
