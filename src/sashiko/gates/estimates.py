@@ -61,8 +61,8 @@ class BiasEstimate(Subgroup):
         value: the number in `analysis.json`, or of an intersection, which Clarify does not know,
             our own; None where it is undefined.
         low: lower end of its 95 % interval; None where it has none: where the metric is undefined,
-            is so in more than 1 % of the resamples, is not of counts, or is of an intersection
-            with too few rows to judge.
+            is so in more than 1 % of the resamples, is not of counts, or where the group or
+            everyone else has fewer rows than the recipe's `bias.minimum_group_size`.
         high: upper end of the interval.
         looks: over how many intervals the 95 % hold at once, this one among them. Written out only
             where they are several.

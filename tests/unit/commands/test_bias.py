@@ -41,6 +41,17 @@ class Desk:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def double(self, *columns: str, branches: Sequence[str] = ("",)) -> None:
+        """Writes the loans twice, so that each group has the 100 rows that an interval takes."""
+        rows = [
+            (f"{copy}{key}", *rest, branches[n % len(branches)])[: len(columns)]
+            for copy in "AB"
+            for n, (key, *rest) in enumerate(ROWS)
+        ]
+        predicted = [(f"{copy}{key}", label) for copy in "AB" for key, label in TOLD]
+        self.write("data.csv", csv_text(",".join(columns), rows))
+        self.write("told.csv", csv_text("loan_id,predicted_label", predicted))
+
     def run(self, *options: object, data: Path | None = None) -> Result:
         arguments = ["bias", str(data or self.data), "--contract", str(self.contract)]
         return CliRunner().invoke(app, [*arguments, *(str(option) for option in options)])
@@ -81,16 +92,21 @@ def test_a_person_reads_values_intervals_and_group_sizes(desk: Desk) -> None:
 
 def test_a_group_variable_of_the_contract_is_conditioned_on(desk: Desk) -> None:
     desk.contract = save(grouped(), desk.folder)
-    branches = ("north", "south", "")
-    rows = [(*row, branches[n % 3]) for n, row in enumerate(ROWS)]
-    desk.write("data.csv", csv_text("loan_id,age,late,branch", rows))
+    desk.double("loan_id", "age", "late", "branch", branches=("north", "south", ""))
     value = desk.json("--predictions", desk.told)
     for name in ("CDDL", "CDDPL"):
         assert found(value, name)["low"] < found(value, name)["value"]
-        assert found(value, name)["n_disadvantaged"] == 50
+        assert found(value, name)["n_disadvantaged"] == 100
+
+
+def test_a_group_too_small_to_judge_has_values_and_no_interval(desk: Desk) -> None:
+    di = found(desk.json("--predictions", desk.told), "DI")
+    assert di["value"] == pytest.approx(DI)
+    assert di["low"] is di["high"] is None
 
 
 def test_json_is_clarifys_analysis_with_intervals(desk: Desk) -> None:
+    desk.double("loan_id", "age", "late")
     value = desk.json("--predictions", desk.told)
     stage = value["post_training_bias_metrics"]
     assert (stage["label"], stage["label_value_or_threshold"]) == ("late", "yes")
@@ -98,7 +114,7 @@ def test_json_is_clarifys_analysis_with_intervals(desk: Desk) -> None:
     di = found(value, "DI")
     assert di["value"] == metrics["DI"] == pytest.approx(DI)
     assert di["low"] < DI < di["high"]
-    assert (di["n_disadvantaged"], di["n_advantaged"]) == (50, 50)
+    assert (di["n_disadvantaged"], di["n_advantaged"]) == (100, 100)
     assert found(value, "DPL")["value"] == pytest.approx(25 / 50 - 10 / 50)
     assert "verdict" not in value
 

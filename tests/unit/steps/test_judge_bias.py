@@ -254,7 +254,7 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
         last.text(
             f"{kind}-analysis", step.output("analysis.json").read_text(), file="analysis.json"
         )
-    last.section("bias", {"gates": [FOUR_FIFTHS]})
+    last.section("bias", {"gates": [FOUR_FIFTHS], "minimum_group_size": 70})
     last.parquet("facets", facets)
     last.text("data", csv)
     last.run(judge_bias)
