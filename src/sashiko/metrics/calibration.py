@@ -3,6 +3,7 @@
 Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,16 @@ def reliability_curve(labels: Ints, scores: Floats) -> list[CalibrationBin]:
             )
         )
     return curve
+
+
+def calibration_error(curve: Sequence[CalibrationBin]) -> float:
+    """Returns the expected calibration error: the mean over rows of |mean score - positive rate|.
+
+    Args:
+        curve: the filled bins, at least one.
+    """
+    apart = sum(part.rows * abs(part.mean_score - part.positive_rate) for part in curve)
+    return apart / sum(part.rows for part in curve)
 
 
 def error_by_chance(scores: Floats, *, replicates: int, seed: int) -> Estimate:

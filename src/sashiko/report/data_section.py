@@ -15,7 +15,7 @@ _SNAPSHOTS = {
 }
 _USES = {
     "none": "may be trained on",
-    "sensitive": "for judging bias only; training never sees it",
+    "sensitive": "for measuring bias and making reweighing weights; no training column",
     "pii": "personal data; no step reads it",
 }
 

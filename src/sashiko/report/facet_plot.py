@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from sashiko.metrics.arrays import Floats
+from sashiko.metrics.arrays import Floats, Ints
 from sashiko.report.svg import (
     DARK,
     MUTED,
@@ -24,10 +24,17 @@ _WIDTH = 440
 
 @dataclass(frozen=True)
 class GroupScores:
-    """A facet's group: its name, and the score of each of its rows."""
+    """A facet's group on the test split.
+
+    Attributes:
+        name: the facet's value.
+        scores: probability of the positive label, shape (rows,).
+        labels: 1 for positive, shape (rows,).
+    """
 
     name: str
     scores: Floats
+    labels: Ints
 
 
 def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float) -> Markup:

@@ -7,8 +7,14 @@ from sashiko.gates.verdict import Check, read_verdict
 from sashiko.report import words
 from sashiko.report.bar import allowed_range
 from sashiko.report.bias_tables import check_of, metric_tables
+from sashiko.report.disparity_plot import disparity_figures
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.facet_figures import score_figures
+from sashiko.report.facet_figures import (
+    calibration_figures,
+    calibration_table,
+    score_figures,
+    scores_by_facet,
+)
 from sashiko.report.forest import ForestRow, forest
 from sashiko.report.gates import bias_not_judged
 from sashiko.report.group_rates import GroupRates, read_group_rates
@@ -20,10 +26,11 @@ _CAPTION = (
     "Filled: gated; the allowed range is shaded; a cross lies outside. Hollow: reported, not gated."
 )
 _HOW_TO_READ = (
-    "Each group is compared with all other rows. Training never saw these columns: they were "
-    "joined to the predictions by key, afterwards. The metrics are Clarify's, under its names; in "
-    "brackets stands the 95 % bootstrap interval. It is of that look alone, so that of twenty "
-    "about one misses by chance; only where the page says so it holds over several looks at once."
+    "Each group is compared with all other rows. The facets were joined to the predictions by key, "
+    "after training. The metrics are Clarify's, under its names; in brackets stands the 95 % "
+    "bootstrap interval. It is of that look alone, so that of twenty about one misses by chance; "
+    "only where the page says so it holds over several looks at once. Where a group has too few "
+    "rows to judge, an interval would promise more than it holds, and there is none."
 )
 
 
@@ -40,17 +47,43 @@ def fairness_section(evidence: Evidence) -> Section:
     recipe = evidence.recipe
     least = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
     gated, *others = metric_tables(estimates, checks, minimum_group_size=least)
+    by_facet = scores_by_facet(evidence)
     crossed = intersection_tables(estimates, checks, minimum_group_size=least)
     return Section(
         anchor="fairness",
         title=title,
-        statements=(_HOW_TO_READ,),
-        tables=(gated, *crossed, _groups_table(evidence), *others),
+        statements=(_HOW_TO_READ, _mitigation(evidence)),
+        tables=(
+            gated,
+            *crossed,
+            _groups_table(evidence),
+            calibration_table(by_facet, minimum_group_size=least),
+            *others,
+        ),
         figures=(
             *_forests(estimates, checks),
-            *score_figures(evidence),
+            *disparity_figures(estimates, checks),
+            *calibration_figures(by_facet, minimum_group_size=least),
+            *score_figures(evidence, by_facet),
             *sweep_figures(evidence),
         ),
+    )
+
+
+def _mitigation(evidence: Evidence) -> str:
+    """Says what training knew of the facets: none of their columns, but perhaps weights."""
+    recipe = evidence.recipe
+    if isinstance(recipe, Missing):
+        return f"Whether training used a facet is not known: {recipe.why}"
+    reweighing = recipe.reweighing
+    if not (reweighing.facets and reweighing.strength):
+        return "Training used no facet, and no weights made from one."
+    facets = " and ".join(reweighing.facets)
+    return (
+        f"Training was given no facet, but a weight per row that is made of {facets} and the label "
+        f"(reweighing, strength {reweighing.strength:g}): with the label at hand the weight gives "
+        "the group away. It aims at equal shares predicted positive and at nothing else. What that "
+        "may and may not claim: `docs/reweighing.md`."
     )
 
 

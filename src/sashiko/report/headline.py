@@ -10,6 +10,7 @@ from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.gates.intersections import comparable, worst_first
 from sashiko.gates.verdict import MODEL_GATES, Verdict
 from sashiko.metrics.bias import METRICS
+from sashiko.report.disparity import disparity, largest_rates
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts
 from sashiko.report.views import Cell, Mark, Row, Table
@@ -18,6 +19,7 @@ from sashiko.report.words import MEANINGS, check_view, estimate_cell
 _MOST_ROWS = 6
 _GROUP_METRICS = ("DI", "RD")  # what is predicted, and what is found: shares of one group's rows
 _CALIBRATION = "expected_calibration_error"
+_MOST_DISPARITIES = 2
 
 
 def headline_figures(evidence: Evidence, found: Verdicts) -> Table:
@@ -30,6 +32,7 @@ def headline_figures(evidence: Evidence, found: Verdicts) -> Table:
     gated = tuple(_gated(found))
     rows = (
         *gated[:_MOST_ROWS],
+        *_other_disparities(evidence, found),
         *_calibration(evidence, found),
         *_worst_groups(evidence, found),
         *_worst_intersection(evidence, found),
@@ -77,6 +80,34 @@ def _gated(found: Verdicts) -> Iterator[Row]:
                 Cell(view.required),
                 Cell("", mark=view.mark),
             ))  # fmt: skip
+
+
+def _other_disparities(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
+    """Shows the largest differences of rates of the gated groups that no gate bounds.
+
+    A model may be level in one metric because it is not in another: equal shares predicted positive
+    of groups whose labels differ cost precision in one of them.
+    """
+    judged = _judged_names(found)
+    of_group: dict[str, list[BiasEstimate]] = {}
+    for one in _predicted(evidence):
+        if not _too_few(evidence, one):
+            of_group.setdefault(one.subgroup, []).append(one)
+    others = [
+        pair
+        for subgroup, estimates in of_group.items()
+        if (gated := [one.metric for one in estimates if f"{one.metric} {subgroup}" in judged])
+        for pair in largest_rates(estimates, gated=gated)
+    ]
+    for value, one in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
+        side = "the group is worse off" if disparity(one, value) > 0 else "the others are worse off"
+        yield Row((
+            Cell(f"{one.metric} {one.subgroup}",
+                 meaning=f"{MEANINGS[one.metric]}; {side}; among the largest without a gate"),
+            estimate_cell(value, one.low, one.high),
+            Cell(""),
+            Cell("", mark=Mark("reported")),
+        ))  # fmt: skip
 
 
 def _calibration(evidence: Evidence, found: Verdicts) -> Iterator[Row]:

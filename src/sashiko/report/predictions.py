@@ -73,7 +73,11 @@ def scores_by_group(
     group_of = dict(zip(keys, table[facet].to_pylist(), strict=True))
     groups = np.array([_name(group_of.get(key)) for key in predictions.keys])
     return tuple(
-        GroupScores(name=str(name), scores=predictions.scores[groups == name])
+        GroupScores(
+            name=str(name),
+            scores=predictions.scores[groups == name],
+            labels=predictions.labels[groups == name],
+        )
         for name in np.unique(groups)
     )
 

@@ -1,4 +1,4 @@
-"""Train: fine-tunes the recipe's encoder on the prepared text. It never sees a facet.
+"""Train: fine-tunes the recipe's encoder on the prepared text, without any facet.
 
     python -m sashiko.steps.train
 

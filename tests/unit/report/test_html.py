@@ -84,7 +84,7 @@ def test_the_page_shows_each_figure_of_the_run(registered):
     page = registered
     assert "1,234" in page.text("data")
     assert runs.DIGEST in page.text("data")
-    assert "age string sensitive facet; for judging bias only" in page.text("data")
+    assert "age string sensitive facet; for measuring bias" in page.text("data")
     assert "reader string pii personal data; no step reads it" in page.text("data")
     assert "56 training rows are over the recipe's limit" in page.text("data")
     assert "400 held-out rows, 160 positive" in page.text("quality")
@@ -99,7 +99,9 @@ def test_the_page_shows_each_figure_of_the_run(registered):
     assert [alt.split(" ")[0] for alt in pictures(page, "quality")] == [
         "Comparison:", "Calibration:", "Scores", "Confusion", "Learning",
     ]  # fmt: skip
-    assert [alt.split(" ")[0] for alt in pictures(page, "fairness")] == ["DI:", "Scores"]
+    assert [alt.split(" ")[0] for alt in pictures(page, "fairness")] == [
+        "DI:", "Bias", "Calibration", "Scores",
+    ]  # fmt: skip
 
 
 def test_a_group_of_few_rows_reads_as_too_few_to_judge(registered):
@@ -205,7 +207,7 @@ def test_damaged_data_costs_its_own_picture_only(tmp_path):
     assert len(pictures(page, "quality")) == 5
     assert "data.csv is not what BiasInput writes" in page.text("fairness")
     assert "data.parquet is not a whole Parquet file" in page.text("fairness")
-    assert [alt[:3] for alt in pictures(page, "fairness")] == ["DI:"]
+    assert [alt[:3] for alt in pictures(page, "fairness")] == ["DI:", "Bia"]
 
     damage(tmp_path, "Evaluate/predictions/predictions.parquet")
     page = page_of(folder)

@@ -1,0 +1,92 @@
+"""What the page says of a gated group beside its gate: other disparities, calibration, weights."""
+
+from typing import Any
+
+import pytest
+
+from sashiko.gates.estimates import BiasEstimate
+from sashiko.report.disparity import disparity
+from tests.unit.report import runs
+from tests.unit.report.test_html import page_of, pictures
+
+
+def measured(metric: str, value: float, **more: Any) -> BiasEstimate:
+    base: dict[str, Any] = {
+        "stage": "post_training",
+        "facet": "age",
+        "group": "old",
+        "n_disadvantaged": 200,
+        "n_advantaged": 200,
+    }
+    ends = {"low": value - 0.05, "high": value + 0.05}
+    return BiasEstimate.model_validate(base | ends | more | {"metric": metric, "value": value})
+
+
+OTHERS = (
+    measured("AD", 0.245),
+    measured("DAR", 0.43),
+    measured("DRR", 0.31),
+    measured("SD", -0.02),
+    measured("DPPL", 0.9),
+    measured("TE", 7.0),
+    measured("AD", 0.99, group="oldest", n_disadvantaged=7, low=None, high=None),
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return page_of(runs.registered(tmp_path_factory.mktemp("others"), crossed=OTHERS))
+
+
+def test_the_first_screen_shows_the_gated_groups_largest_other_differences(page):
+    said = page.text("decision")
+    assert "DAR age=old" in said
+    assert "the group is worse off; among the largest without a gate 0.430 [0.380, 0.480]" in said
+    assert "DRR age=old" in said
+    assert "the others are worse off; among the largest without a gate 0.310" in said
+    assert "AD age=old" not in said, "two are shown"
+    assert "DPPL age=old" not in said, "the same two shares as the gated DI"
+    assert "AD age=oldest" not in said, "too few rows"
+
+
+def test_all_metrics_of_a_gated_group_stand_in_one_picture_the_largest_disparity_first(page):
+    [alt] = [alt for alt in pictures(page, "fairness") if alt.startswith("Bias metrics")]
+    assert alt.startswith("Bias metrics of age=old,")
+    order = [part.split(" ")[0] for part in alt.split(": ", 1)[1].split("; ")]
+    assert order == ["TE", "DPPL", "DAR", "AD", "DI", "SD", "DRR"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "expected"),
+    [("DI", 0.7, 0.3), ("DI", 1.3, -0.3), ("RD", 0.2, 0.2), ("DRR", 0.2, -0.2), ("DRR", -0.2, 0.2)],
+)
+def test_a_disparity_is_above_0_where_the_group_is_worse_off(metric, value, expected):
+    assert disparity(measured(metric, value), value) == pytest.approx(expected)
+
+
+def test_calibration_is_shown_by_group(page):
+    said = page.text("fairness")
+    table = said[said.index("Calibration by group, on the test split") :]
+    assert "age old 200 0.473 0.400 [0.335, 0.469] 0.178 0.138" in table
+    assert any(alt.startswith("Calibration by age:") for alt in pictures(page, "fairness"))
+
+
+def test_a_group_of_few_rows_has_no_calibration_error(tmp_path):
+    page = page_of(runs.registered(tmp_path, bias={"minimum_group_size": 201}))
+    table = page.text("fairness").split("Calibration by group, on the test split")[1]
+    assert "0.400 too few to judge" in table
+    assert not any(alt.startswith("Calibration by age") for alt in pictures(page, "fairness"))
+
+
+def test_weights_made_of_a_facet_are_never_passed_over(page, tmp_path):
+    assert "Training used no facet, and no weights made from one." in page.text("fairness")
+    folder = runs.registered(tmp_path)
+    recipe = folder / "evidence" / "recipe.yaml"
+    text = recipe.read_text()
+    assert "facets: []" in text
+    assert "strength: 0.0" in text
+    text = text.replace("facets: []", "facets: [age]").replace("strength: 0.0", "strength: 1.5")
+    recipe.write_text(text)
+    said = page_of(folder).text("fairness")
+    assert "a weight per row that is made of age and the label (reweighing, strength 1.5)" in said
+    assert "Training used no facet" not in said
