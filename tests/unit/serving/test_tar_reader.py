@@ -247,7 +247,7 @@ def test_an_archive_that_was_cut_is_refused(tmp_path, keep) -> None:
             tar_reader.unpack(archive, tmp_path / says)
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["nothing", "an empty stream"])
 def test_an_archive_without_even_an_end_is_refused(tmp_path, content) -> None:
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(content)
