@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.s3.responses import S3Response
 
 from sashiko.aws.account import Account
 from sashiko.aws.names import bucket_name
@@ -162,7 +163,18 @@ def test_a_killed_command_takes_up_where_it_stopped(
     assert {_key(f"{bench.staged.weights_uri}/{name}") for name in WEIGHTS} <= set(after)
 
 
-def test_two_at_once_end_with_one_version_of_each(bench: Bench) -> None:
+def test_two_at_once_end_with_one_version_of_each(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have looked before either writes, each time."""
+    _write_as_s3_does(monkeypatch)
+    put_new, both = ContentStore.put_new, threading.Barrier(2, timeout=300)
+
+    def together(self: ContentStore, *arguments: Any, **named: Any) -> bool:
+        both.wait()
+        return put_new(self, *arguments, **named)
+
+    monkeypatch.setattr(ContentStore, "put_new", together)
     bench.account.client("s3")
     faults: list[BaseException] = []
 
@@ -171,6 +183,7 @@ def test_two_at_once_end_with_one_version_of_each(bench: Bench) -> None:
             bench.stage()
         except BaseException as error:  # told by the assertion
             faults.append(error)
+            both.abort()
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -180,6 +193,21 @@ def test_two_at_once_end_with_one_version_of_each(bench: Bench) -> None:
     assert faults == []
     versions = bench.s3.list_object_versions(Bucket=BUCKET)["Versions"]
     assert len(versions) == len({item["Key"] for item in versions})
+
+
+def _write_as_s3_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conditional write is one act in S3; moto looks for the key first, and writes after it.
+
+    S3 User Guide, "How to prevent object overwrites with conditional writes": of several writes
+    with `If-None-Match` at once the first to finish succeeds, and the others get 412.
+    """
+    respond, one = S3Response.put_object, threading.Lock()
+
+    def put_object(self: S3Response, *arguments: Any, **named: Any) -> Any:
+        with one:
+            return respond(self, *arguments, **named)
+
+    monkeypatch.setattr(S3Response, "put_object", put_object)
 
 
 def test_who_loses_a_race_finds_what_the_other_wrote(
