@@ -89,13 +89,13 @@ def test_the_registrar_alone_signs(platform, principals):
 
 
 def test_what_is_signed_is_a_digest(principals):
-    """With the algorithm that whoever verifies expects."""
+    """With the algorithm that whoever verifies expects; and nothing else is verified."""
     signed = {"kms:SigningAlgorithm": "ECDSA_SHA_256", "kms:MessageType": "DIGEST"}
-    may = {
-        kind: principals["registrar"].may("kms:Sign", "*", signed | {"kms:MessageType": kind})
-        for kind in ("DIGEST", "RAW")
-    }
-    assert may == {"DIGEST": True, "RAW": False}
+    others = ({"kms:MessageType": "RAW"}, {"kms:SigningAlgorithm": "ECDSA_SHA_512"})
+    for role, action in (("registrar", "kms:Sign"), ("preflight", "kms:Verify")):
+        may = principals[role].may
+        assert may(action, "*", signed)
+        assert [other for other in others if may(action, "*", signed | other)] == []
 
 
 def test_mlflow_registers_no_model_by_itself(platform):

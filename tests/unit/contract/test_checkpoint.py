@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.contract.checkpoint import run_checks
+from sashiko.contract.model import View
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.rules import expectations
 from sashiko.gates.verdict import Check
@@ -127,3 +128,29 @@ def test_data_docs_show_the_rules_and_lie_in_their_folder(tmp_path: Path) -> Non
     pages = list((tmp_path / "docs").rglob("*.html"))
     assert tmp_path / "docs" / "index.html" in pages
     assert any(re.search("loan_id", page.read_text()) for page in pages)
+
+
+def _shown(folder: Path, *, view: View, **values: list[str]) -> str:
+    """The text of all pages about rows of which some break a rule."""
+    contract = contract_of(document(), folder)
+    columns = [column.name for column in contract.view_columns(view)]
+    table = rows(contract, **values).select(columns)
+    run_checks(stream_of(table), contract, view, docs=folder / "docs")
+    return "".join(page.read_text() for page in (folder / "docs").rglob("*.html"))
+
+
+def test_data_docs_of_a_view_with_sensitive_columns_show_no_failing_value(tmp_path: Path) -> None:
+    shown = _shown(
+        tmp_path,
+        view="all",
+        age=["centenarian", "young", "old", "old"],
+        reader=["a secret name", "b@x", "c@x", "d@x"],
+        late=["perhaps", "no", "yes", "no"],
+    )
+    assert "must belong to this set" in shown
+    for value in ("centenarian", "a secret name", "perhaps"):
+        assert value not in shown
+
+
+def test_data_docs_of_a_view_without_one_show_what_fails(tmp_path: Path) -> None:
+    assert "perhaps" in _shown(tmp_path, view="training", late=["perhaps", "no", "yes", "no"])

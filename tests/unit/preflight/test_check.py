@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sashiko.functions.custom_resource import RefusedError
 from sashiko.preflight.check import check
@@ -119,6 +120,31 @@ def test_a_signature_of_another_key_does_not_count(version: Version) -> None:
 
     with pytest.raises(RefusedError, match="has no valid signature"):
         version.check()
+
+
+def test_a_signature_that_kms_refuses_does_not_count(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KMS raises (API Reference, Verify, "Errors"), where moto answers false."""
+    _kms_answers(monkeypatch, version, "KMSInvalidSignatureException")
+    with pytest.raises(RefusedError, match="has no valid signature of alias/acme-dev-signing"):
+        version.check()
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "KMSInvalidStateException"])
+def test_a_key_that_cannot_verify_says_nothing_of_the_signature(
+    version: Version, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    _kms_answers(monkeypatch, version, code)
+    with pytest.raises(ClientError, match=code):
+        version.check()
+
+
+def _kms_answers(monkeypatch: pytest.MonkeyPatch, version: Version, code: str) -> None:
+    def verify(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": code, "Message": ""}}, "Verify")
+
+    monkeypatch.setattr(version.account.clients.kms, "verify", verify)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"signature": "?"}'])

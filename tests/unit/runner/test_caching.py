@@ -81,6 +81,23 @@ def test_hyperparameters_count(tiny: Any, status_of: Any) -> None:
     }
 
 
+def test_the_environment_of_a_training_counts(tiny: Any, status_of: Any) -> None:
+    first, other = (tiny.training("T", "", environment={"PRECISION": kind}) for kind in ("a", "b"))
+    tiny.run(first)
+    assert status_of(tiny.run(first)) == {"T": "cached"}
+    assert status_of(tiny.run(other)) == {"T": "succeeded"}
+
+
+def test_the_folder_that_an_input_lands_in_counts(tiny: Any, status_of: Any) -> None:
+    tiny.put("s3://b/raw/x", "1")
+    step = tiny.job("A", inputs={"in": "s3://b/raw"})
+    tiny.run(step)
+    assert status_of(tiny.run(step)) == {"A": "cached"}
+    [source] = step["Arguments"]["ProcessingInputs"]
+    source["S3Input"]["LocalPath"] = "/opt/ml/processing/input/elsewhere"
+    assert status_of(tiny.run(step)) == {"A": "succeeded"}
+
+
 def test_from_runs_a_step_and_all_after_it(tiny: Any, status_of: Any) -> None:
     tiny.put("s3://b/raw/x", "1")
     steps = (*pair(tiny), tiny.job("C"))

@@ -127,6 +127,7 @@ class Tiny:
         *,
         channels: Mapping[str, Any] | None = None,
         hyperparameters: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
         checkpoints: str = "",
     ) -> dict[str, Any]:
         """A training step."""
@@ -145,6 +146,7 @@ class Tiny:
                 "ResourceConfig": {"InstanceCount": 1},
                 "OutputDataConfig": {"S3OutputPath": "s3://b/models"},
                 "HyperParameters": dict(hyperparameters or {}),
+                "Environment": dict(environment or {}),
                 "InputDataConfig": [
                     {
                         "ChannelName": key,

@@ -48,6 +48,13 @@ def test_the_threshold_of_the_environment_decides_on_the_label(folder, monkeypat
     assert [answer["label"] for answer in answers] == ["no", "yes"]
 
 
+def test_a_score_at_the_threshold_is_positive(folder, monkeypatch) -> None:
+    """Two words without weight score 0.5, which is a float32 as it is."""
+    monkeypatch.setenv("SASHIKO_THRESHOLD", "0.5")
+    (answer,) = ask(inference.model_fn(folder), ["neither nor"])
+    assert (answer["score"], answer["label"]) == (0.5, "yes")
+
+
 @pytest.mark.parametrize("threshold", ["1.5", "nan", "high"])
 def test_a_threshold_that_is_no_probability_stops_the_start(folder, monkeypatch, threshold) -> None:
     monkeypatch.setenv("SASHIKO_THRESHOLD", threshold)

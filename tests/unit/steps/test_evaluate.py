@@ -111,6 +111,19 @@ def test_a_fixed_threshold_is_taken_as_it_is(root) -> None:
     assert {row["predicted"] for row in predictions(root) if row["score"] < 0.9} == {0}
 
 
+def test_a_score_at_the_threshold_is_predicted_positive(
+    root, tmp_path_factory, monkeypatch
+) -> None:
+    evaluate_job.lay_out(root)
+    run(root)
+    score = predictions(root)[0]["score"]
+    other = tmp_path_factory.mktemp("again")
+    monkeypatch.setenv("OPT_ML", str(other))
+    evaluate_job.lay_out(other, threshold={"policy": "fixed", "value": score})
+    run(other)
+    assert {row["predicted"] for row in predictions(other) if row["score"] == score} == {1}
+
+
 def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp_path) -> None:
     upside_down = dict.fromkeys(("awful", "bad"), -1.0) | {"fine": 1.0, "good": 1.0}
     archive = build_artifact(tmp_path / "weak", words=upside_down)

@@ -1,0 +1,35 @@
+"""What a candidate is held against is chosen without a look at the test split."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sashiko.metrics.quality import choose_threshold
+from sashiko.recipe_quality import EvaluateSection
+from sashiko.steps.baselines import linear_scores
+from sashiko.steps.comparators import linear_baseline
+from sashiko.steps.scored_splits import Split
+
+WORDS = ("awful", "bad", "fine", "good")
+
+
+def split(rows: int, *, positive: int) -> Split:
+    """Rows of four words in turn; the first `positive` of them are the label's."""
+    return Split(
+        keys=[f"{n:04}" for n in range(rows)],
+        texts=[f"{WORDS[n % 4]} text {n}" for n in range(rows)],
+        labels=np.array([int(n % 4 < positive) for n in range(rows)]),
+    )
+
+
+@pytest.mark.parametrize("positive", [1, 3])
+def test_the_linear_baselines_threshold_comes_from_validation_alone(positive: int) -> None:
+    section, train = EvaluateSection(), split(80, positive=2)
+    validation, test = split(40, positive=positive), split(40, positive=2)
+    flipped = dataclasses.replace(test, labels=1 - test.labels)
+
+    scores = linear_scores(train.texts, train.labels, validation.texts, seed=section.seed)
+    expected = choose_threshold(validation.labels, scores, metric=section.threshold.metric)
+    found = [linear_baseline(section, train, validation, of).threshold for of in (test, flipped)]
+    assert found == [expected, expected]
