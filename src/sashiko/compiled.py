@@ -35,7 +35,8 @@ class _Entry(Frozen):
     """A definition and what it was built from, besides settings and recipe.
 
     Attributes:
-        surroundings: hex SHA-256 of Python's version, of what is installed and of the environment.
+        surroundings: hex SHA-256 of Python's version, of what is installed of the run's lock and of
+            the environment.
         reads: what the build has read.
         definition: the text.
         sha256: of the definition.
@@ -52,7 +53,8 @@ def compiled_definition(settings: Settings, recipe: Recipe, *, home: Path) -> st
 
     The SageMaker SDK takes seconds to import, so it stays in a subprocess, which says what it has
     read: code, contract, data files, listed folders. A definition is taken from the cache if each
-    of them, the settings, the recipe, Python and all that is installed are what they were.
+    of them, the settings, the recipe, Python and the installed packages of the run's lock are
+    what they were.
 
     Args:
         settings: the environment.

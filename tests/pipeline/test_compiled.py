@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from sashiko import compiled
+from sashiko import compiled, dependencies
 from sashiko.compiled import compiled_definition
 from sashiko.repository import open_recipe
 from sashiko.settings import Settings, load_settings
 from tests.golden.rewrite import ROOT
 
-PARTS = ("config", "contracts", "pipelines", "recipes", "src")
+PARTS = ("config", "contracts", "pipelines", "recipes", "requirements", "src")
 RECIPE = Path("recipes/complaints.yaml")
 # Says what a build has loaded and opened, by means that are not those of the code under test.
 WITNESS = """
@@ -143,6 +143,14 @@ def test_a_new_version_of_a_package_builds_anew(
     with pytest.raises(RebuiltError):
         _definition()
     assert "what is installed" in capsys.readouterr().err
+
+
+def test_a_package_that_the_build_may_not_import_builds_nothing(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = (*dependencies._distributions(), Path("for_tests-1.0.dist-info"))
+    monkeypatch.setattr(dependencies, "_distributions", lambda: iter(there))
+    assert json.loads(_definition())["Steps"]
 
 
 @pytest.mark.parametrize("path", ["src/sashiko/steps/train.py", "src/sashiko/report/dag.py"])

@@ -17,7 +17,7 @@ class CodeDigests:
     `python -m package.module` stands for the module, every module of the same top-level package
     that it imports, directly or not, anywhere in the file, and the data files beside them. A
     script below `/opt/ml` is an input already and adds nothing. Both depend on the Python version
-    and on the name and version of every installed distribution. Imports made by
+    and on the name and version of every installed distribution of the run's lock. Imports made by
     `importlib.import_module` with a computed name are not seen.
     """
 

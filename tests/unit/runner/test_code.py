@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.dependencies import installed
 from sashiko.runner.code import CodeDigests
 
 FILES = {
@@ -71,11 +72,67 @@ def test_a_script_of_the_job_adds_nothing(package: Path) -> None:
     assert digest("/opt/ml/code/x.py") == digest("/opt/ml/code/y.py", "-m", "codepackage.entry")
 
 
-def test_an_installed_distribution_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+class Environment:
+    """A folder of installed distributions, and the run's locks in the working folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.install("here", "1.0")
+        required = "Requires-Dist: of-torch (>=1)\nRequires-Dist: xt; extra == 'x'"
+        self.install("torch", "2.0", required)
+        self.install("of_torch", "1.0")
+
+    def install(self, name: str, version: str, metadata: str = "") -> None:
+        for old in self.folder.glob(f"{name}-*.dist-info"):
+            (old / "METADATA").unlink()
+            old.rmdir()
+        info = self.folder / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n{metadata}\n")
+
+    def lock(self) -> None:
+        Path("requirements").mkdir()
+        lines = "# a comment", "here==1.0 \\", "    --hash=sha256:00", "of.the_lock==1.0"
+        Path("requirements/run.txt").write_text("\n".join(lines))
+        Path("requirements/torch.txt").write_text("torch==2.0\n")
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    folder = tmp_path / "site-packages"
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(folder))
+    monkeypatch.chdir(tmp_path)
+    return Environment(folder)
+
+
+def test_what_no_step_may_import_does_not_count(environment: Environment) -> None:
+    environment.lock()
     before = digest("/opt/ml/code/x.py")
-    (tmp_path / "newpackage-1.0.dist-info").mkdir()
+    environment.install("pytest", "9.0")  # as `make test` does
+    environment.install("xt", "1.0")
+    assert digest("/opt/ml/code/x.py") == before
+
+
+@pytest.mark.parametrize("name", ["here", "torch", "of_torch", "of_the_lock"])
+def test_another_version_of_a_package_of_the_runs_lock_counts(
+    environment: Environment, name: str
+) -> None:
+    environment.lock()
+    before = digest("/opt/ml/code/x.py")
+    environment.install(name, "1.1")
     assert digest("/opt/ml/code/x.py") != before
+
+
+def test_without_a_lock_every_installed_distribution_counts(environment: Environment) -> None:
+    before = digest("/opt/ml/code/x.py")
+    environment.install("newpackage", "1.0")
+    assert digest("/opt/ml/code/x.py") != before
+
+
+def test_the_locks_of_this_repository_name_what_is_installed() -> None:
+    kept = {name.partition("-")[0].lower() for name in installed()}
+    assert {"torch", "sagemaker", "duckdb", "typing_extensions"} <= kept
+    assert kept.isdisjoint({"pytest", "ruff", "mypy", "uv", "pip", "sashiko"})
 
 
 def test_what_a_package_bundles_does_not_count(package: Path) -> None:
