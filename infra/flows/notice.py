@@ -22,7 +22,7 @@ def notice_flow(settings: Settings, *, topic: str) -> dict[str, Any]:
         settings: the environment.
         topic: the ARN of the topic of alerts.
     """
-    env = f"--env {settings.environment}"
+    env = f"--env {settings.environment} --recipe {settings.recipe}"
     kind = "$states.input.`detail-type` = "
     return flow(
         "Tells the topic of alerts what happened and what to do next",

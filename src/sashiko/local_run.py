@@ -203,5 +203,9 @@ def _registered(record: RunRecord, store: Store) -> str:
     if not new:
         text += "; it holds this artifact already, so nothing new was registered"
     if status == "PendingManualApproval":
-        text += f"\nnext: sashiko model approve {version} --reason '...'; then make serve"
+        options = record.options("--recipe", "--home")
+        text += (
+            f"\nnext: sashiko model approve {version}{options} --reason '...'; "
+            f"then sashiko model serve{options}"
+        )
     return text

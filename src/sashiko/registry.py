@@ -206,10 +206,11 @@ class MlflowRegistry:
 
 def _mended_by(version: ModelVersion) -> str:
     """Says what helps: a run stores the artifact again, unless it must read this one first."""
-    withdrawn = f"`sashiko model reject {version.version} --reason damaged`, then "
+    recipe = f" --recipe {version.tags['recipe']}" if "recipe" in version.tags else ""
+    withdrawn = f"`sashiko model reject {version.version}{recipe} --reason damaged`, then "
     return (
-        f"{withdrawn if 'champion' in version.aliases else ''}`sashiko run` of the same data and "
-        "code, which stores it again"
+        f"{withdrawn if 'champion' in version.aliases else ''}`sashiko run{recipe}` of the same "
+        "data and code, which stores it again"
     )
 
 

@@ -1,5 +1,6 @@
 """Where a command finds the repository's files: recipes, contracts, and the local state."""
 
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,23 @@ def choose_recipe(settings: Settings, name: str | None) -> Recipe:
 def use_recipe(settings: Settings, name: str | None, *, overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads the named recipe, or the one that the settings name, as `open_recipe` does."""
     return open_recipe(find_recipe(name or settings.recipe), overrides=overrides)
+
+
+def command_options(*, recipe: str, env: str = "local", home: Path = HOME) -> str:
+    """Writes the options by which a printed command means the same model in the same place.
+
+    Args:
+        recipe: a recipe's name or file, as `--recipe` takes it.
+        env: the environment; this machine's is the default and is left out.
+        home: the folder of all local state; left out where it is the default.
+
+    Returns:
+        Such as ` --env dev --recipe census`: with a space before it, quoted for a shell.
+    """
+    parts = [] if env == "local" else ["--env", env]
+    parts += ["--recipe", recipe]
+    parts += [] if home == HOME else ["--home", str(home)]
+    return f" {shlex.join(parts)}"
 
 
 def tracking_uri(home: Path) -> str:

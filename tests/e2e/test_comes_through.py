@@ -78,7 +78,8 @@ def test_a_run_registers_a_version_and_says_what_to_do_next(
     run = story.runs[-1]
     assert f"registered: run {run}\n" in out
     assert f"{GROUP} version 1, PendingManualApproval" in out
-    assert "sashiko model approve 1 --reason" in out
+    assert "next: sashiko model approve 1 --recipe tiny --reason '...'" in out
+    assert "then sashiko model serve --recipe tiny\n" in out
     assert f"report: .sashiko/runs/{run}/report.html" in out
     assert "Traceback" not in story.registered.stderr
     assert registered.run_record(run)["status"] == "registered"

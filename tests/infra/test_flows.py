@@ -199,7 +199,9 @@ def test_a_model_that_waits_says_how_to_decide(aws, told):
     subject, message = told(package_changed("PendingManualApproval"))
 
     assert subject == "sashiko-dev: version 2 of sashiko-dev-complaint-triage waits for approval"
-    assert "sashiko model approve 2 --env dev --by NAME --reason WHY" in message
+    place = f"--env dev --recipe {settings_of('dev').recipe}"
+    assert f"sashiko model approve 2 {place} --by NAME --reason WHY" in message
+    assert f"sashiko model lineage 2 {place}" in message
 
 
 @pytest.mark.parametrize("status", ["Approved", "Rejected"])

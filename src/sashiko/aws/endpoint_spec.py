@@ -120,9 +120,10 @@ def served_package(settings: Settings, recipe: Recipe) -> str | None:
     where = f"{file_of('serving', settings.environment)}: key `serving"
     arn, group = serving.model_package_arn, endpoint_name(settings, recipe)
     if arn is None:
+        options = f"--env {settings.environment} --recipe {recipe.name}"
         raise InputError(
             f"{where}.model_package_arn`: nothing to serve; set the ARN of an approved version of "
-            f"{group} (`sashiko model list --env {settings.environment}`), or `enabled: false`"
+            f"{group} (`sashiko model list {options}`), or `enabled: false`"
         )
     # SageMaker writes a group's name in small letters there.
     found = _PACKAGE.fullmatch(arn.lower())

@@ -17,7 +17,7 @@ from sashiko.aws.runs.job_logs import JobLogs
 from sashiko.aws.runs.start import start
 from sashiko.errors import InputError
 from sashiko.exit_status import INTERRUPTED
-from sashiko.repository import choose_recipe, use_recipe
+from sashiko.repository import choose_recipe, command_options, use_recipe
 from sashiko.runner.record import RunRecord
 from sashiko.runner.view import open_view
 from sashiko.settings import Settings
@@ -103,5 +103,5 @@ def _summary(record: RunRecord, settings: Settings, recipe: str | None) -> str:
 
 
 def _command(words: str, settings: Settings, recipe: str | None, *more: str) -> str:
-    chosen = ["--recipe", recipe] if recipe else []
-    return shlex.join(["sashiko", *words.split(), "--env", settings.environment, *chosen, *more])
+    options = command_options(recipe=recipe or settings.recipe, env=settings.environment)
+    return f"sashiko {words}{options}{''.join(f' {shlex.quote(word)}' for word in more)}"

@@ -10,10 +10,17 @@ from typing import Annotated
 import typer
 
 from sashiko.aws.names import model_package_group_name
-from sashiko.champion import champion_artifact, invoke_local, open_local
+from sashiko.champion import (
+    champion_artifact,
+    invoke_local,
+    open_local,
+    other_groups,
+    refuse_ambiguous,
+)
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
-from sashiko.repository import HOME, choose_recipe
+from sashiko.registry import MlflowRegistry
+from sashiko.repository import HOME, choose_recipe, command_options
 from sashiko.settings import load_deployed, load_settings
 from sashiko.versions import ApprovalStatus, Desk, ModelVersion
 
@@ -41,10 +48,18 @@ def list_(
         typer.echo(json.dumps([asdict(version) for version in versions], indent=2))
         return
     if not versions:
-        print(f"no version of {group} is registered yet: sashiko run", file=sys.stderr)
+        options = command_options(recipe=recipe or load_settings(env).recipe, env=env, home=home)
+        print(f"no version of {group} is registered yet: sashiko run{options}", file=sys.stderr)
     for version in versions:
         aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
         typer.echo(f"{group} {version.version}{aliases}  {version.status}  {_evidence(version)}")
+    if recipe is None and isinstance(registry, MlflowRegistry):
+        for other in other_groups(registry, group):
+            options = command_options(recipe=other.recipe, home=home)
+            print(
+                f"{other.name}: {len(other.versions)} more: sashiko model list{options}",
+                file=sys.stderr,
+            )
 
 
 @app.command()
@@ -97,14 +112,16 @@ def promote(
             f"{to} takes versions from nowhere: set `promotion.source` in config/{to}.yaml and "
             "`promotion.target` in the other environment's, and deploy both"
         )
-    made, new = copy(
-        Route(source=source, target=target, recipe=choose_recipe(target, recipe)), version
-    )
+    chosen = choose_recipe(target, recipe)
+    group = model_package_group_name(source, chosen.model_package_group)
+    print(f"promoting {group} {version} of {source.environment} to {to}", file=sys.stderr)
+    made, new = copy(Route(source=source, target=target, recipe=chosen), version)
     typer.echo(made.arn)
     state = "was made of it" if new else "is it already"
     print(f"{made.group} {made.version} {state}: {made.status}", file=sys.stderr)
+    options = command_options(recipe=recipe or target.recipe, env=to)
     print(
-        f"next: as the approver, sashiko model approve {made.version} --env {to} --reason ...; "
+        f"next: as the approver, sashiko model approve {made.version}{options} --reason ...; "
         f"then in config/{to}.yaml, serving: {{enabled: true, model_package_arn: {made.arn}}}",
         file=sys.stderr,
     )
@@ -126,6 +143,7 @@ def lineage(
     from sashiko.evidence.provenance import read_provenance
 
     registry, group = _open(env, recipe, home)
+    _require_one(registry, version, group=group, place=(env, recipe, home))
     found = read_provenance(registry, registry.version(group, version))
     typer.echo(lineage_json(found) if json_ else lineage_text(found))
 
@@ -139,7 +157,7 @@ def serve(
 
     settings = load_settings(env)
     chosen = choose_recipe(settings, recipe)
-    with champion_artifact(chosen, home=home) as (artifact, threshold):
+    with champion_artifact(chosen, name=recipe, home=home) as (artifact, threshold):
         serve_artifact(artifact, threshold=threshold, port=port)
 
 
@@ -157,10 +175,23 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[Desk, str]:
     settings = load_settings(env)
     group = choose_recipe(settings, recipe).model_package_group
     if env == "local":
-        return open_local(home), group
+        return open_local(home, recipe=recipe or settings.recipe), group
     from sashiko.aws.model_registry import AccountRegistry
 
     return AccountRegistry(settings), model_package_group_name(settings, group)
+
+
+def _require_one(
+    registry: Desk, number: int, *, group: str, place: tuple[str, str | None, Path]
+) -> None:
+    """Refuses a number that several groups of this machine have, where no recipe is named.
+
+    An account's environment has one recipe, that of its settings.
+    """
+    env, recipe, home = place
+    if recipe is None and isinstance(registry, MlflowRegistry):
+        default = load_settings(env).recipe
+        refuse_ambiguous(registry, number, group=group, recipe=default, home=home)
 
 
 def _decide(
@@ -172,6 +203,7 @@ def _decide(
     place: tuple[str, str | None, Path],
 ) -> None:
     registry, group = _open(*place)
+    _require_one(registry, number, group=group, place=place)
     version = registry.version(group, number)
     print(f"{group} {number}: {_evidence(version)}", file=sys.stderr)
     for key in version.tags:

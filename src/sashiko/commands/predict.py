@@ -26,5 +26,5 @@ def predict(
 
     chosen = use_recipe(load_settings(env), recipe)
     contract = load_contract(contract_file(chosen))
-    with champion_artifact(chosen, home=home) as (artifact, threshold):
+    with champion_artifact(chosen, name=recipe, home=home) as (artifact, threshold):
         predict_file(artifact, threshold=threshold, contract=contract, path=file, out=out)

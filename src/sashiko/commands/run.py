@@ -71,7 +71,7 @@ def run(
         with _stopped_by_sigterm():
             run_sweep(
                 settings, strengths, recipe=recipe, from_=from_, set_=set_, as_of=as_of,
-                home=home, command=_again(recipe, set_, home), json_=json_,
+                home=home, command=_again(recipe or settings.recipe, set_, home), json_=json_,
             )  # fmt: skip
         return
     if settings.environment == "local":
@@ -100,7 +100,11 @@ def _run_here(
     try:
         with _stopped_by_sigterm():
             result = run_locally(
-                settings, chosen, home=home, from_step=from_, command=_again(recipe, set_, home)
+                settings,
+                chosen,
+                home=home,
+                from_step=from_,
+                command=_again(recipe or settings.recipe, set_, home),
             )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -143,11 +147,9 @@ def _refuse_local_options(from_: str | None, overrides: list[str] | None) -> Non
         )
 
 
-def _again(recipe: str | None, overrides: list[str] | None, home: Path) -> str:
+def _again(recipe: str, overrides: list[str] | None, home: Path) -> str:
     """Puts together the command line that runs the same thing again."""
-    parts = ["sashiko", "run"]
-    if recipe:
-        parts += ["--recipe", recipe]
+    parts = ["sashiko", "run", "--recipe", recipe]
     for override in overrides or ():
         parts += ["--set", override]
     if home != HOME:

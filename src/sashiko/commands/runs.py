@@ -193,7 +193,7 @@ def _folders(home: Path) -> list[Path]:
 def _find(home: Path, run: str | None) -> Path:
     folders = _folders(home)
     if not folders:
-        raise InputError(f"no run below {home} yet: sashiko run")
+        raise InputError(f"no run below {home} yet: sashiko run --recipe NAME")
     if run is None:
         found = [folder for folder in folders if _is_whole(folder)]
         if not found:

@@ -101,7 +101,7 @@ def _judgement(evidence: Evidence, found: Verdicts) -> str:
 
 def _decisions(evidence: Evidence, registration: Registration) -> tuple[str, ...]:
     """Returns the commands that approve and reject the version, but for what holds already."""
-    chosen = _recipe_option(evidence)
+    chosen = evidence.run.options("--recipe", "--home")
     return tuple(
         f'sashiko model {verb} {registration.version}{chosen} --by "your name" --reason "why"'
         for verb, status in (("approve", "Approved"), ("reject", "Rejected"))
@@ -145,7 +145,7 @@ def _failed(evidence: Evidence) -> Outcome:
         details=(
             "This is a fault of the run, not a judgement of the model.",
             f"The last lines of the step's log stand above; all of it: `sashiko runs logs "
-            f"{broken.name} --run {evidence.run.id}`",
+            f"{broken.name} --run {evidence.run.id}{evidence.run.options('--home')}`",
             "When it is mended, run it again with all that follows:",
         ),
         commands=(f"{evidence.run.command} --from {broken.name}",),
@@ -157,11 +157,6 @@ def _sentence(text: str) -> str:
     text = text.strip()
     ended = text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
     return ended[:1].upper() + ended[1:]
-
-
-def _recipe_option(evidence: Evidence) -> str:
-    recipe = evidence.recipe
-    return "" if isinstance(recipe, Missing) else f" --recipe {recipe.name}"
 
 
 def _partial(evidence: Evidence) -> Outcome:

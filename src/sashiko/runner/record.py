@@ -1,8 +1,10 @@
 """What a run leaves in `run.json`: each step with its state, times, inputs and outputs."""
 
 import secrets
+import shlex
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -109,6 +111,18 @@ class RunRecord(Frozen):
     def exit_code(self) -> int:
         """The exit status: 0 registered or partial, 3 blocked, 130 interrupted, else 1."""
         return _EXIT_CODES.get(self.status, FAILED)
+
+    def options(self, *names: str) -> str:
+        """Returns options of `command`, so that another command means the same model and place.
+
+        Args:
+            names: such as `--recipe` and `--home`.
+
+        Returns:
+            Those that it has, in the command's order, with a space before each, quoted for a shell.
+        """
+        pairs = pairwise(shlex.split(self.command))
+        return "".join(f" {shlex.join(pair)}" for pair in pairs if pair[0] in names)
 
     def step(self, name: str) -> StepRecord:
         """Returns the record of a step.

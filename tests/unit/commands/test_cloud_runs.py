@@ -11,6 +11,7 @@ from sashiko.aws.runs import following
 from sashiko.cli import app
 from sashiko.commands import cloud_runs
 from sashiko.errors import InputError
+from sashiko.settings import load_settings
 from tests.unit.aws.runs.test_executions import (
     ARN,
     BEGAN,
@@ -67,7 +68,7 @@ def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(tell: Tell) 
     assert done.exit_code == 0, done.output
     assert done.stdout == (
         "registered: execution abc123def456 of sashiko-dev-loans\n"
-        "next: sashiko model list --env dev\n"
+        f"next: sashiko model list --env dev --recipe {load_settings('dev').recipe}\n"
     )
     assert f"started {ARN}" in done.stderr
     assert "Train: running" in done.stderr
@@ -108,7 +109,8 @@ def test_credentials_that_end_meanwhile_do_not_lose_the_execution(tell: Tell) ->
     done = sashiko("run")
     assert isinstance(done.exception, InputError)
     assert "log in to that account" in str(done.exception)
-    assert "sashiko runs follow --env dev abc123def456" in done.stderr
+    recipe = load_settings("dev").recipe
+    assert f"sashiko runs follow --env dev --recipe {recipe} abc123def456" in done.stderr
 
 
 def test_following_again_comes_to_the_same_end(tell: Tell) -> None:

@@ -1,0 +1,161 @@
+"""Which model a command means: two groups on one machine, and a version 1 in each."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import Result
+from typer.testing import CliRunner
+
+from sashiko.champion import champion_artifact
+from sashiko.cli import app
+from sashiko.errors import InputError
+from sashiko.recipe import load_recipe
+from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+from tests.e2e.project import ROOT
+
+LOANS, CLAIMS = "late-loans", "large-claims"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recipes, `loans` the default: loans has versions 1 and 3, claims 1 and 2."""
+    root = tmp_path_factory.mktemp("groups")
+    shutil.copytree(ROOT / "recipes/models", root / "recipes/models")
+    shutil.copytree(ROOT / "config", root / "config")
+    (root / "config/local.yaml").write_text('{account: "111122223333", recipe: loans}')
+    for name, group in (("loans", LOANS), ("claims", CLAIMS)):
+        recipe = {
+            "extends": "models/all-minilm-l6-v2.yaml",
+            "name": name,
+            "description": "A test's.",
+            "contract": f"contracts/{name}.odcs.yaml",
+            "model_package_group": group,
+            "data": {"sources": [{"kind": "file", "path": "rows.csv"}]},
+            "text": {"template": "{title}"},
+            "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "of use"}]},
+        }
+        (root / f"recipes/{name}.yaml").write_text(yaml.safe_dump(recipe))
+    (root / "recipes/broken.yaml").write_text("name: [")
+    uri = f"sqlite:///{root / '.sashiko/mlflow.db'}"
+    (root / ".sashiko").mkdir()
+    registry, client = MlflowRegistry(uri), mlflow_client(uri)
+    (root / "files").mkdir()
+    for place, group in enumerate((LOANS, CLAIMS, CLAIMS, LOANS, LOANS)):
+        run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
+        (root / "files/model.tar.gz").write_bytes(f"weights {place}".encode())
+        tags = {"data_sha256": "d", "contract_sha256": "c", "execution_id": f"run-{place}"}
+        registry.register(group, files=root / "files", run_id=run, threshold=0.4, tags=tags)
+    client.delete_model_version(LOANS, "2")
+    return root
+
+
+@pytest.fixture
+def registry(project: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowRegistry:
+    monkeypatch.chdir(project)
+    registry = MlflowRegistry(f"sqlite:///{project / '.sashiko/mlflow.db'}")
+    for group in (LOANS, CLAIMS):
+        for version in registry.versions(group):
+            registry.decide(
+                group, version.version, status="Rejected", by="a test", reason="begins anew"
+            )
+    return registry
+
+
+def sashiko(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments])
+
+
+def decision(verb: str, number: int, *options: str) -> Result:
+    return sashiko("model", verb, str(number), *options, "--by", "Ada", "--reason", "why")
+
+
+def statuses(registry: MlflowRegistry) -> dict[tuple[str, int], str]:
+    return {
+        (group, item.version): item.status
+        for group in (LOANS, CLAIMS)
+        for item in registry.versions(group)
+    }
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(lambda: decision("approve", 1), id="approve"),
+        pytest.param(lambda: decision("reject", 1), id="reject"),
+        pytest.param(lambda: sashiko("model", "lineage", "1"), id="lineage"),
+    ],
+)
+def test_a_number_that_two_groups_have_is_refused_with_the_choices(
+    registry: MlflowRegistry, act: Callable[[], Result]
+) -> None:
+    before = statuses(registry)
+    done = act()
+    assert isinstance(done.exception, InputError)
+    said = str(done.exception)
+    assert "several groups have a version 1: add " in said
+    assert f"`--recipe loans` for {LOANS} or `--recipe claims` for {CLAIMS}" in said
+    assert statuses(registry) == before
+
+
+def test_a_named_recipe_decides_on_its_own_group_alone(registry: MlflowRegistry) -> None:
+    assert decision("approve", 1, "--recipe", "claims").exit_code == 0
+    assert statuses(registry)[CLAIMS, 1] == "Approved"
+    assert statuses(registry)[LOANS, 1] == "Rejected"
+
+
+def test_a_number_of_another_group_alone_is_refused_and_one_of_the_own_taken(
+    registry: MlflowRegistry,
+) -> None:
+    done = decision("approve", 2)
+    assert f"{LOANS} has no version 2: add `--recipe claims` for {CLAIMS}" in str(done.exception)
+    assert set(statuses(registry).values()) == {"Rejected"}
+    assert decision("approve", 3).exit_code == 0
+    assert statuses(registry)[LOANS, 3] == "Approved"
+
+
+def test_the_list_says_where_more_versions_are(registry: MlflowRegistry) -> None:
+    done = sashiko("model", "list")
+    assert done.exit_code == 0
+    assert CLAIMS not in done.stdout
+    assert f"{CLAIMS}: 2 more: sashiko model list --recipe claims\n" in done.stderr
+    assert CLAIMS not in sashiko("model", "list", "--recipe", "loans").stderr
+
+
+def test_what_is_served_is_said_and_what_else_could_be(
+    registry: MlflowRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decision("approve", 3, "--recipe", "loans")
+    decision("approve", 2, "--recipe", "claims")
+    loans = load_recipe(Path("recipes/loans.yaml"))
+    with champion_artifact(loans, name=None, home=Path(".sashiko")):
+        said = capsys.readouterr().err
+    assert f"{LOANS} version 3, the champion of the default recipe loans" in said
+    assert f"{CLAIMS} by --recipe claims" in said
+    with champion_artifact(loans, name="loans", home=Path(".sashiko")):
+        assert capsys.readouterr().err == f"{LOANS} version 3, the champion\n"
+
+
+def test_without_a_champion_the_commands_name_recipe_and_home(
+    registry: MlflowRegistry, project: Path
+) -> None:
+    decision("approve", 2, "--recipe", "claims")
+    loans, home = load_recipe(Path("recipes/loans.yaml")), project / ".sashiko"
+    with (
+        pytest.raises(InputError) as refusal,
+        champion_artifact(loans, name=None, home=home),
+    ):
+        pass
+    said = str(refusal.value)
+    assert f"`sashiko model list --recipe loans --home {home}`" in said
+    assert f"`sashiko model approve VERSION --recipe loans --home {home} --reason ...`" in said
+    assert f"these have one: {CLAIMS} by --recipe claims" in said
+
+
+def test_before_the_first_run_the_command_names_the_recipe(
+    registry: MlflowRegistry, tmp_path: Path
+) -> None:
+    done = sashiko("model", "list", "--recipe", "claims", "--home", str(tmp_path))
+    assert f"sashiko run --recipe claims --home {tmp_path}" in str(done.exception)
