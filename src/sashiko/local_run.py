@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.files import read_json, walk_files, write_bytes
-from sashiko.gates.verdict import describe, read_verdict
+from sashiko.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.recipe import Recipe
 from sashiko.repository import contract_file, tracking_uri
 from sashiko.runner.jobs import Image
@@ -178,6 +178,7 @@ def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
         lines += [*_registered_waived(record, store), _registered(record, store)]
     elif record.reason:
         lines.append(record.reason)
+    lines += _caveats(record, store)
     if report is not None:
         lines.append(f"report: {report}")
     return "\n".join(lines)
@@ -185,9 +186,31 @@ def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
 
 def _registered_waived(record: RunRecord, store: Store) -> list[str]:
     """Names the failed checks that the recipe waives, before anything that sounds like success."""
-    folder = store.path(record.step("DeviceCheck").outputs["verdicts"].uri)
-    verdicts = [read_verdict(file) for file in walk_files(folder)]
+    verdicts = _verdicts(record, store)
     return [f"FAILED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
+
+
+def _caveats(record: RunRecord, store: Store) -> Iterator[str]:
+    """Says what no gate judged, and what passed although its interval spans the bound."""
+    for verdict in _verdicts(record, store):
+        for check in verdict.checks:
+            if not check.judged:
+                yield f"not judged: {verdict.gate}: {check.name}: {check.reason}"
+            if check.spans_bound:
+                yield (
+                    f"passed by its value alone, the interval spans the bound: {verdict.gate}: "
+                    f"{describe_number(check)}"
+                )
+
+
+def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:
+    """Yields the gates' verdicts, as far as the run came."""
+    for step in ("DeviceCheck", "Track"):
+        done = next((one for one in record.steps if one.name == step), None)
+        if done is not None and "verdicts" in done.outputs:
+            for file in walk_files(store.path(done.outputs["verdicts"].uri)):
+                yield read_verdict(file)
+            return
 
 
 def _registered(record: RunRecord, store: Store) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from sashiko.commands.options import AsJson
 from sashiko.errors import InputError
+from sashiko.recipe import Recipe
 from sashiko.recipe_bias import BiasSection
 from sashiko.repository import find_recipe, open_recipe
 from sashiko.review import refuse_unreviewed
@@ -67,15 +68,16 @@ def bias(
         )
     known = load_contract(contract)
     refuse_unreviewed([contract])
-    section = _section(recipe)
+    used = _recipe(recipe)
+    section = used.bias if used else BiasSection()
     told = None
     if predictions:
         told = Predictions(predictions, predicted_label, probability_threshold)
     found = analyse_file(known, data, told, section=section)
     verdict = None
-    if recipe and predictions:
+    if used and predictions:
         inputs = {"data": data, "predictions": predictions}
-        verdict = file_verdict(found, known, section, inputs=inputs)
+        verdict = file_verdict(found, known, used, inputs=inputs)
     if json_:
         value = analysis_json(found.analysis)
         value["intervals"] = [estimate.model_dump(mode="json") for estimate in found.estimates]
@@ -91,11 +93,11 @@ def bias(
         raise typer.Exit(_BLOCKED)
 
 
-def _section(recipe: str | None) -> BiasSection:
-    """Returns a recipe's bias section, or the defaults: its intervals, and its gates if it has."""
-    if recipe is None:
-        return BiasSection()
-    section = open_recipe(find_recipe(recipe)).bias
-    if not section.judged:
-        raise InputError(f"recipe {recipe} says `bias: {{judged: false}}`: leave --recipe out")
-    return section
+def _recipe(name: str | None) -> Recipe | None:
+    """Reads the recipe whose intervals and gates are taken; None for the default intervals."""
+    if name is None:
+        return None
+    recipe = open_recipe(find_recipe(name))
+    if not recipe.bias.judged:
+        raise InputError(f"recipe {name} says `bias: {{judged: false}}`: leave --recipe out")
+    return recipe

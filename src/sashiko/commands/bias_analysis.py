@@ -12,12 +12,14 @@ from sashiko.commands.bias_predictions import Predictions
 from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count, intersections
 from sashiko.contract.model import Contract
 from sashiko.files import sha256_tree
+from sashiko.gates.advice import Mitigation
 from sashiko.gates.bias import bias_checks, too_few
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.intersections import TOLD, comparable, looks_told, worst_first
 from sashiko.gates.verdict import Verdict, decide
 from sashiko.metrics.bias import METRICS
 from sashiko.metrics.bias_table import Stage
+from sashiko.recipe import Recipe
 from sashiko.recipe_bias import BiasSection
 from sashiko.steps.bias import analyse
 from sashiko.steps.bias_estimates import analysed, estimates
@@ -90,23 +92,24 @@ def _feasible(section: BiasSection, contract: Contract) -> BiasSection:
 
 
 def file_verdict(
-    found: FileAnalysis, contract: Contract, section: BiasSection, *, inputs: dict[str, Path]
+    found: FileAnalysis, contract: Contract, recipe: Recipe, *, inputs: dict[str, Path]
 ) -> Verdict:
     """Judges the predictions by a recipe's gates.
 
     Args:
         found: the analysis.
         contract: the data's.
-        section: the recipe's.
+        recipe: whose gates judge.
         inputs: name -> file or folder that was read.
 
     Raises:
         InputError: if a gate is on no facet of the contract.
     """
-    check_gates(section, contract)
+    check_gates(recipe.bias, contract)
+    against = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
     return decide(
         gate="bias",
-        checks=bias_checks(section, found.estimates),
+        checks=bias_checks(recipe.bias, found.estimates, against),
         inputs={name: sha256_tree(path) for name, path in inputs.items()},
     )
 

@@ -4,14 +4,16 @@ import math
 from collections.abc import Sequence
 
 from sashiko.errors import InputError
+from sashiko.gates.advice import Mitigation, bias_advice
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.looks import judges
 from sashiko.gates.verdict import Check
-from sashiko.metrics.bias import METRICS
 from sashiko.recipe_bias import BiasGate, BiasSection
 
 
-def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list[Check]:
+def bias_checks(
+    section: BiasSection, estimates: Sequence[BiasEstimate], recipe: Mitigation
+) -> list[Check]:
     """Judges the predictions by each gate of the recipe, on the value or on the whole interval.
 
     What cannot be judged fails: a group with too few rows, an undefined metric, or no interval
@@ -20,6 +22,7 @@ def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list
     Args:
         section: the recipe's gates and its smallest group.
         estimates: every metric of every facet's groups.
+        recipe: what it does against bias, for what to try next.
 
     Returns:
         One check per gate and group that bias may harm of its facet, or of its intersection, in
@@ -40,7 +43,9 @@ def bias_checks(section: BiasSection, estimates: Sequence[BiasEstimate]) -> list
                 f"recipe key bias.gates: {gate.metric} of facet `{' & '.join(gate.facets)}` is not "
                 "in PostBias's analysis.json; check the analysis configuration"
             )
-        checks += [_check(gate, estimate, section.minimum_group_size) for estimate in judged]
+        checks += [
+            _check(gate, estimate, section.minimum_group_size, recipe) for estimate in judged
+        ]
     return checks
 
 
@@ -56,12 +61,14 @@ def too_few(estimate: BiasEstimate, minimum_group_size: int) -> str:
     return f"too few to judge: {' and '.join(small)}, at least {minimum_group_size} are needed"
 
 
-def _check(gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int) -> Check:
+def _check(
+    gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int, recipe: Mitigation
+) -> Check:
     unjudgeable, advice = _unjudgeable(gate, estimate, minimum_group_size)
     below, above = _outside(gate, estimate)
     passed = not (unjudgeable or below or above)
     if not advice and not passed:
-        advice = _advice(gate, estimate, below=below)
+        advice = _advice(gate, estimate, recipe, below=below)
     return Check(
         name=f"{estimate.metric} {estimate.subgroup}",
         value=estimate.value,
@@ -121,18 +128,9 @@ def _comparison(gate: BiasGate) -> str:
     return "<=" if gate.minimum is None else ">="
 
 
-def _advice(gate: BiasGate, estimate: BiasEstimate, *, below: bool) -> str:
+def _advice(gate: BiasGate, estimate: BiasEstimate, recipe: Mitigation, *, below: bool) -> str:
     """Says what to try, by the side on which the metric lies outside its bounds."""
-    more_rows = f"load more rows of {estimate.subgroup}"
     if not any(_outside(gate.model_copy(update={"judged_by": "value"}), estimate)):
+        more_rows = f"load more rows of {estimate.subgroup}"
         return f"{more_rows}: the value lies inside, its interval is too wide"
-    facets = " and ".join(f"`{facet}`" for facet in estimate.facets)
-    if METRICS[gate.metric].worse == ("below" if below else "above"):
-        return (
-            f"put {facets} in `reweighing.facets` and raise `reweighing.strength` in the "
-            "recipe; lower the decision threshold, the same for everybody "
-            f"(`evaluate.threshold`); {more_rows}"
-        )
-    if METRICS[gate.metric].worse == "either":
-        return f"choose another decision threshold (`evaluate.threshold`); {more_rows}"
-    return f"lower `reweighing.strength` in the recipe, which overcorrects; {more_rows}"
+    return bias_advice(gate.metric, estimate, recipe, below=below)

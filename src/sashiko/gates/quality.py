@@ -2,24 +2,17 @@
 
 from collections.abc import Mapping
 
+from sashiko.gates.advice import Training, quality_advice
 from sashiko.gates.verdict import Check
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.recipe_quality import QualityGate, QualitySection
-
-_ADVICE = {
-    "expected_calibration_error": "scale the scores (`train.calibration: temperature`), or train "
-    "for fewer epochs or on more rows: overconfident scores come from overfitting",
-}
-_DEFAULT_ADVICE = (
-    "more training rows (`data.train_rows`), more epochs (`train.epochs`), fewer frozen layers "
-    "(`train.frozen_layers`), a lower `reweighing.strength`, or a bound that the use allows"
-)
 
 
 def quality_checks(
     section: QualitySection,
     candidate: Mapping[str, Estimate],
     leads: Mapping[str, Mapping[str, Estimate]],
+    recipe: Training,
 ) -> list[Check]:
     """Judges the candidate by each gate of the recipe.
 
@@ -34,6 +27,7 @@ def quality_checks(
             estimate of the candidate's lead over it, where more than 0 means better
             (`metrics.quality.difference`). Without a champion there is no such key, and a gate
             that asks for it is not judged: `no champion yet`.
+        recipe: how it trains, for what to try next.
 
     Returns:
         One check per gate, in the recipe's order.
@@ -42,14 +36,14 @@ def quality_checks(
         KeyError: if a gate names a baseline, other than the champion, that is not in `leads`.
     """
     return [
-        _lead(gate, gate.better_than, leads)
+        _lead(gate, gate.better_than, leads, recipe)
         if gate.better_than
-        else _bounds(gate, candidate[gate.metric])
+        else _bounds(gate, candidate[gate.metric], recipe)
         for gate in section.gates
     ]
 
 
-def _bounds(gate: QualityGate, measured: Estimate) -> Check:
+def _bounds(gate: QualityGate, measured: Estimate, recipe: Training) -> Check:
     minimum, maximum = gate.minimum, gate.maximum
     threshold: float | tuple[float, float] | None
     if minimum is not None and maximum is not None:
@@ -74,11 +68,13 @@ def _bounds(gate: QualityGate, measured: Estimate) -> Check:
         comparison=comparison,
         passed=passed,
         reason=undefined + gate.reason,
-        try_="" if passed else _ADVICE.get(gate.metric, _DEFAULT_ADVICE),
+        try_="" if passed else quality_advice(gate.metric, recipe),
     )
 
 
-def _lead(gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estimate]]) -> Check:
+def _lead(
+    gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estimate]], recipe: Training
+) -> Check:
     if other == "champion" and other not in leads:
         return Check(
             name="no champion yet",
@@ -97,7 +93,7 @@ def _lead(gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estima
         comparison=">",
         passed=passed,
         reason=f"{_lead_reason(lead, gate.margin)}; {gate.reason}",
-        try_="" if passed else _lead_advice(other),
+        try_="" if passed else _lead_advice(gate.metric, other, recipe),
     )
 
 
@@ -108,7 +104,8 @@ def _lead_reason(lead: Estimate, margin: float) -> str:
     return f"the lower end of the paired difference's interval {place} the margin"
 
 
-def _lead_advice(other: str) -> str:
+def _lead_advice(metric: str, other: str, recipe: Training) -> str:
+    advice = quality_advice(metric, recipe)
     if other == "tfidf_logistic_regression":
-        return f"serve the linear model, which is cheaper, or {_DEFAULT_ADVICE}"
-    return _DEFAULT_ADVICE
+        return f"serve the linear model, which is cheaper, or {advice}"
+    return advice

@@ -13,6 +13,7 @@ DEVICE_GATE = "device"
 MODEL_GATES = ("model-quality", "bias")  # before the device
 _FILE_NAME = "verdict.json"
 _MOST_CHARACTERS = 1400
+_MOST_NAMED = 5  # in a summary
 
 
 class Check(BaseModel):
@@ -47,6 +48,20 @@ class Check(BaseModel):
     try_: str = Field(default="", alias="try")
     judged: bool = Field(True, exclude_if=bool)
     waiver: Waiver | None = Field(None, exclude_if=lambda waiver: waiver is None)
+
+    @property
+    def spans_bound(self) -> bool:
+        """Whether it passed by its value alone: the interval reaches beyond the bound."""
+        if not (self.passed and self.judged) or self.low is None or self.high is None:
+            return False
+        match self.threshold, self.comparison:
+            case (minimum, maximum), _:
+                return self.low < minimum or self.high > maximum
+            case float(bound), ">=" | ">":
+                return self.low < bound
+            case float(bound), "<=" | "<":
+                return self.high > bound
+        return False
 
 
 class Verdict(BaseModel):
@@ -128,10 +143,13 @@ def summarised(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
         lines += [f"- {describe(check)}" for check in failed]
         summary = _shortened(lines)
     elif verdict.judged:
-        unjudged = [check.name for check in checks if not check.judged]
+        unjudged = [_with_reason(check) for check in checks if not check.judged]
+        spanning = [describe_number(check) for check in checks if check.spans_bound]
         made = len(checks) - len(unjudged)
         summary = f"{verdict.gate}: {_count(made)} passed"
-        summary += f"; not judged: {', '.join(unjudged)}" if unjudged else ""
+        if spanning:
+            summary += f"; by the value alone, as the interval spans the bound: {_some(spanning)}"
+        summary += f"; not judged: {_some(unjudged)}" if unjudged else ""
     else:
         summary = verdict.summary
     return verdict.model_copy(update={"checks": tuple(checks), "summary": summary})
@@ -139,6 +157,16 @@ def summarised(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
 
 def _count(checks: int) -> str:
     return "1 check" if checks == 1 else f"{checks} checks"
+
+
+def _with_reason(check: Check) -> str:
+    return f"{check.name} ({check.reason})" if check.reason else check.name
+
+
+def _some(names: Sequence[str]) -> str:
+    left = len(names) - _MOST_NAMED
+    named = ", ".join(names[:_MOST_NAMED])
+    return f"{named} and {left} more" if left > 0 else named
 
 
 def _shortened(lines: Sequence[str]) -> str:
@@ -152,8 +180,8 @@ def _shortened(lines: Sequence[str]) -> str:
     return kept
 
 
-def describe(check: Check) -> str:
-    """Says a check in one line: name, number, interval, threshold, reason, what to try."""
+def describe_number(check: Check) -> str:
+    """Says what a check measured: name, number, interval, threshold."""
     text = check.name
     if check.value is not None:
         text += f" = {check.value:.4g}"
@@ -163,6 +191,12 @@ def describe(check: Check) -> str:
         text += f", required {check.threshold[0]:g} to {check.threshold[1]:g}"
     elif check.threshold is not None:
         text += f", required {check.comparison} {check.threshold:.4g}"
+    return text
+
+
+def describe(check: Check) -> str:
+    """Says a check in one line: name, number, interval, threshold, reason, what to try."""
+    text = describe_number(check)
     if check.reason:
         text += f": {check.reason}"
     if check.waiver:

@@ -94,6 +94,8 @@ def _judgement(evidence: Evidence, found: Verdicts) -> str:
         )
     checks = [check for verdict in made for check in verdict.checks]
     said = f"All {len(made)} gates passed, with {sum(check.judged for check in checks)} checks"
+    if spanning := [check.name for check in checks if check.spans_bound]:
+        said += f"; {', '.join(spanning)} by the value alone, as the interval spans the bound"
     left_out = off + [check.name for check in checks if not check.judged]
     left_out += ["bias"] if bias_notices(evidence, found) else []
     return f"{said}; not judged: {', '.join(left_out)}." if left_out else f"{said}."

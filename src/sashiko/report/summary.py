@@ -8,6 +8,7 @@ from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, gate_mark
 from sashiko.report.headline import headline_figures, small_groups, small_intersections
 from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table
+from sashiko.report.words import check_view
 
 _SHORT_DIGEST = 12
 
@@ -19,6 +20,7 @@ def summary(evidence: Evidence, found: Verdicts) -> Summary:
         figures=headline_figures(evidence, found),
         gates=_gates(found),
         unjudged=tuple(_unjudged(evidence, found)),
+        spanning=tuple(_spanning(found)),
     )
 
 
@@ -100,6 +102,22 @@ def _unjudged(evidence: Evidence, found: Verdicts) -> Iterator[str]:
                 what = check.name if verdict.judged else "every check"
                 yield f"{verdict.gate}, {what}: {check.reason}"
     yield from bias_notices(evidence, found)
-    few = [*small_groups(evidence), small_intersections(evidence)]
-    if named := ", ".join(name for name in few if name):
+    said = {check.name for item in found.values() if isinstance(item, Verdict)
+            for check in item.checks if not check.judged}  # fmt: skip
+    few = [name for name in small_groups(evidence) if name not in said]
+    if named := ", ".join(filter(None, [*few, small_intersections(evidence)])):
         yield f"Too few rows to judge: {named}"
+
+
+def _spanning(found: Verdicts) -> Iterator[str]:
+    """Says what passed by its value alone, so that a lucky draw is not taken for a proof."""
+    for verdict in found.values():
+        if isinstance(verdict, Missing):
+            continue
+        for check in verdict.checks:
+            if check.spans_bound:
+                view = check_view(check, gate=verdict.gate)
+                yield (
+                    f"{view.gate}, {view.name}: {view.value} {view.interval}, "
+                    f"required {view.required}"
+                )

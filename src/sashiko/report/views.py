@@ -6,7 +6,7 @@ from typing import Literal
 from markupsafe import Markup
 
 OutcomeKind = Literal["registered", "waived", "blocked", "failed", "interrupted"]
-MarkKind = Literal["passed", "failed", "waived", "reported", "unjudged"]
+MarkKind = Literal["passed", "spans", "failed", "waived", "reported", "unjudged"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Mark:
         """The symbol and the word."""
         return {
             "passed": "✓ passed",
+            "spans": "! passed, interval spans the bound",
             "failed": "✕ failed",
             "waived": "✕ failed, waived",
             "reported": "– reported",
@@ -200,12 +201,14 @@ class Summary:
         figures: those that decide, with their intervals.
         gates: each gate's outcome and its number of checks.
         unjudged: what nobody judged, and why.
+        spanning: what passed although its interval spans the bound.
     """
 
     facts: tuple[Fact, ...]
     figures: Table
     gates: Table
     unjudged: tuple[str, ...]
+    spanning: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

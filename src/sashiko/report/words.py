@@ -85,6 +85,8 @@ def mark(check: Check) -> Mark:
         return Mark("waived" if check.waiver else "failed")
     if not check.judged:
         return Mark("unjudged")
+    if check.spans_bound:
+        return Mark("spans")
     reported = check.comparison == "none" and check.value is not None
     return Mark("reported" if reported else "passed")
 

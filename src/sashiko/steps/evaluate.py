@@ -21,11 +21,13 @@ from sashiko.artifact import open_artifact
 from sashiko.errors import InputError
 from sashiko.evaluation import write_decision, write_evaluation
 from sashiko.files import sha256_file, sha256_tree
+from sashiko.gates.advice import Training
 from sashiko.gates.quality import quality_checks
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.arrays import Floats
 from sashiko.parquet import write_table
 from sashiko.paths import processing_input, processing_output
+from sashiko.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.sections import read_section
 from sashiko.serving.tar_reader import read_files
@@ -104,7 +106,7 @@ def main() -> None:
     )  # fmt: skip
     verdict = decide(
         gate=_GATE,
-        checks=quality_checks(quality, evaluation.candidate, evaluation.leads),
+        checks=quality_checks(quality, evaluation.candidate, evaluation.leads, _training()),
         inputs={
             name: sha256_tree(processing_input(name))
             for name in ("artifact", "champion", "slices", *SPLITS)
@@ -120,6 +122,14 @@ def main() -> None:
     write_verdict(verdict, processing_output("verdict"))
     for line in (*evaluation.notes, verdict.summary):
         print(line, file=sys.stderr)
+
+
+def _training() -> Training:
+    return Training(
+        train=read_section(TrainSection, "train"),
+        reweighing=read_section(ReweighingSection, "reweighing"),
+        train_rows=read_section(DataSection, "data").train_rows,
+    )
 
 
 def read_training(archive: Path) -> tuple[tuple[MetricLine, ...], TemperatureFit | None]:

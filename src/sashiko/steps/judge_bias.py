@@ -2,11 +2,11 @@
 
     python -m sashiko.steps.judge_bias
 
-Inputs `config` (contract, bias), `pre-analysis` and `post-analysis` (`analysis.json` of the two
-bias steps), and the rows that these are of: `facets` (the facet snapshot) and `data` (BiasInput's
-CSV). Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every
-metric, facet and group of both analyses, which lie beside it for the registry, and of the
-intersections of facets).
+Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-analysis` and
+`post-analysis` (`analysis.json` of the two bias steps), and the rows that these are of: `facets`
+(the facet snapshot) and `data` (BiasInput's CSV). Outputs `verdict` (`verdict.json`, gate "bias")
+and `intervals` (`intervals.json`: every metric, facet and group of both analyses, which lie beside
+it for the registry, and of the intersections of facets).
 
 Values come from `analysis.json`, whoever wrote it, and intervals from the counts of the rows. Where
 our own formula on the rows gives another value, the two are not of the same data and the step ends
@@ -26,6 +26,7 @@ from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.files import sha256_tree
+from sashiko.gates.advice import Mitigation
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import (
     POST_ANALYSIS_FILE,
@@ -36,10 +37,13 @@ from sashiko.gates.estimates import (
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.bias_table import Stage
 from sashiko.paths import processing_input, processing_output
+from sashiko.recipe import ReweighingSection
 from sashiko.recipe_bias import BiasSection
+from sashiko.recipe_quality import EvaluateSection
 from sashiko.sections import read_contract, read_section
 from sashiko.steps.bias_estimates import Analysed, analysed, estimates
 from sashiko.steps.entry import run_step
+from sashiko.steps.unjudged_groups import GroupRows, group_rows, unjudged_groups
 
 _ROWS = {"pre": "facets", "post": "data"}
 _INPUTS = ("pre-analysis", "post-analysis", "facets", "data")
@@ -52,15 +56,22 @@ def main() -> None:
     section = read_section(BiasSection, "bias")
     check_gates(section, contract)
 
-    found = read_and_estimate(contract, section)
+    recipe = Mitigation(
+        reweighing=read_section(ReweighingSection, "reweighing"),
+        threshold=read_section(EvaluateSection, "evaluate").threshold,
+    )
+    found, known, tested = read_and_estimate(contract, section)
     write_estimates(found, processing_output("intervals"))
     for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
         shutil.copyfile(
             processing_input(name) / "analysis.json", processing_output("intervals") / file
         )
+    checks = bias_checks(section, found, recipe)
+    if checks:  # none at all fails: a group that is not judged is no check
+        checks += unjudged_groups(contract, section, known=known, tested=tested)
     verdict = decide(
         gate="bias",
-        checks=bias_checks(section, found),
+        checks=checks,
         inputs={name: sha256_tree(processing_input(name)) for name in _INPUTS},
     )
     write_verdict(verdict, processing_output("verdict"))
@@ -83,23 +94,24 @@ def check_gates(section: BiasSection, contract: Contract) -> None:
                 )
 
 
-def read_and_estimate(contract: Contract, section: BiasSection) -> list[BiasEstimate]:
+def read_and_estimate(
+    contract: Contract, section: BiasSection
+) -> tuple[list[BiasEstimate], GroupRows, GroupRows]:
     """Reads both analyses and their rows.
 
     Returns:
-        The metrics of the labels, then those of the predictions; of each the facets' first, then
-        the intersections'.
+        The metrics of the labels, then those of the predictions, of each the facets' first, then
+        the intersections'; the rows of each group in the facet snapshot, and in the test split.
 
     Raises:
         InputError: if an analysis and its rows do not fit together.
     """
     labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics
     predictions = read_analysis(processing_input("post-analysis")).post_training_bias_metrics
-    stages: dict[Stage, Analysed] = {
-        "pre_training": _count(labels, contract, section, kind="pre"),
-        "post_training": _count(predictions, contract, section, kind="post"),
-    }
-    return list(estimates(section, stages))
+    pre, known = _count(labels, contract, section, kind="pre")
+    post, tested = _count(predictions, contract, section, kind="post")
+    stages: dict[Stage, Analysed] = {"pre_training": pre, "post_training": post}
+    return list(estimates(section, stages)), known, tested
 
 
 def _count(
@@ -108,12 +120,13 @@ def _count(
     section: BiasSection,
     *,
     kind: Literal["pre", "post"],
-) -> Analysed:
+) -> tuple[Analysed, GroupRows]:
     """Counts the rows as the bias step did, which has the same configuration."""
     config = AnalysisConfig.model_validate(analysis_config(contract, kind=kind))
     data = read_dataset(config, processing_input(_ROWS[kind]))
     counted = group_counts(config, data)
-    return analysed(contract, section, result, data=data, counted=counted)
+    found = analysed(contract, section, result, data=data, counted=counted)
+    return found, group_rows(data)
 
 
 if __name__ == "__main__":

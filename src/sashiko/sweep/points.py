@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sashiko.evaluation import Estimates
+from sashiko.gates.advice import Mitigation, Training
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.looks import judges
@@ -98,12 +99,16 @@ def judge(
         QualitySection.model_construct(gates=asked),
         {**unmoved.quality, **counted.metrics},
         {MAJORITY: {**unmoved.leads, **counted.leads}},
+        Training(
+            train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
+        ),
     )
     failed = [check.name for check in checks if not check.passed]
+    against = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
     bias, near, estimates = {}, [], list(_bias(validation, recipe, predicted))
     for gate in recipe.bias.gates:
         section = recipe.bias.model_copy(update={"gates": (gate,)})
-        for check in bias_checks(section, estimates):
+        for check in bias_checks(section, estimates, against):
             bias[check.name] = Estimate(check.value, check.low, check.high)
             if not check.passed:
                 failed.append(check.name)

@@ -134,6 +134,21 @@ def test_a_waived_check_begins_the_limits(sources: CardSources) -> None:
     assert limits.startswith("FAILED: DI a=b = 0.7. WAIVED by Ada until 2027-01-01")
 
 
+def test_what_no_gate_judged_and_what_barely_passed_stands_beside_the_bias(
+    sources: CardSources,
+) -> None:
+    spans = Check(
+        name="DI a=b", value=0.85, low=0.75, high=0.95, threshold=0.8, comparison=">=", passed=True
+    )
+    none = Check(name="a=c", passed=True, judged=False, reason="0 rows in the test split")
+    verdict = decide(gate="bias", checks=[spans, none], inputs={})
+    said = model_card(replace(sources, verdicts=[verdict])).additional_information
+    assert said.ethical_considerations.startswith(
+        "bias: 1 check passed; by the value alone, as the interval spans the bound: "
+        "DI a=b = 0.85 [0.75, 0.95], required >= 0.8; not judged: a=c (0 rows in the test split)"
+    )
+
+
 def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources: CardSources) -> None:
     card = model_card(sources)
     loud = card.model_copy(

@@ -3,15 +3,35 @@ from typing import Any, get_args
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.gates.bias import bias_checks
+from sashiko.gates import bias
+from sashiko.gates.advice import Mitigation
 from sashiko.gates.estimates import BiasEstimate
+from sashiko.gates.verdict import Check
 from sashiko.metrics.bias import stage_metrics
+from sashiko.recipe import ReweighingSection
 from sashiko.recipe_bias import BiasMetric, BiasSection
+from sashiko.recipe_quality import ThresholdSection
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
 
 
 SIZES = {"n_disadvantaged": 400, "n_advantaged": 600}
+
+
+def recipe(threshold: dict[str, Any] | None = None, **reweighing: Any) -> Mitigation:
+    return Mitigation(
+        reweighing=ReweighingSection.model_validate(reweighing),
+        threshold=ThresholdSection.model_validate(threshold or {}),
+    )
+
+
+REWEIGHED = recipe(facets=["age"], strength=1.5)
+
+
+def bias_checks(
+    judged: BiasSection, estimates: list[BiasEstimate], used: Mitigation = REWEIGHED
+) -> list[Check]:
+    return bias.bias_checks(judged, estimates, used)
 
 
 def section(**gate: Any) -> BiasSection:
@@ -46,11 +66,11 @@ def test_undefined_is_a_failure_with_its_reason() -> None:
 @pytest.mark.parametrize(
     ("metric", "value", "advice"),
     [
-        ("DI", 0.5, "raise `reweighing.strength`"),
-        ("DI", 1.5, "lower `reweighing.strength`"),
-        ("DPPL", 0.5, "raise `reweighing.strength`"),
-        ("DPPL", -0.5, "lower `reweighing.strength`"),
-        ("DRR", -0.5, "raise `reweighing.strength`"),
+        ("DI", 0.5, "raise `reweighing.strength`, now 1.5"),
+        ("DI", 1.5, "lower `reweighing.strength`, now 1.5"),
+        ("DPPL", 0.5, "raise `reweighing.strength`, now 1.5"),
+        ("DPPL", -0.5, "lower `reweighing.strength`, now 1.5"),
+        ("DRR", -0.5, "raise `reweighing.strength`, now 1.5"),
         ("GE", 0.5, "another decision threshold"),
     ],
 )
@@ -59,6 +79,26 @@ def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice)
     gate = {"metric": metric, "facet": "age", "minimum": bounds[0], "maximum": bounds[1]}
     (check,) = bias_checks(section(**gate), [measured(value, metric=metric)])
     assert advice in check.try_
+
+
+@pytest.mark.parametrize(
+    ("used", "value", "said", "unsaid"),
+    [
+        (recipe(), 0.5, "put `age` in `reweighing.facets` and set `reweighing.strength`", "raise"),
+        (recipe(facets=["sex"], strength=1), 0.5, "put `age` in `reweighing.facets`;", "is 0"),
+        (recipe(facets=["age"]), 0.5, "set `reweighing.strength`, which is 0, to 1", "facets`"),
+        (recipe(facets=["age"], strength=2), 0.5, "`reweighing.strength`, now 2", "facets`"),
+        (recipe(facets=["age"], strength=4), 0.5, "lower the decision threshold", "reweighing"),
+        (recipe(facets=["age"]), 1.5, "does not reweigh by `age`", "lower `reweighing"),
+        (recipe(facets=["sex"], strength=2), 1.5, "does not reweigh by `age`", "lower `reweighing"),
+        (recipe({"policy": "fixed", "value": 0.4}), 0.5, "threshold.value`, now 0.4", "maxim"),
+        (recipe(), 0.5, "now it maximizes balanced_accuracy", "threshold.value"),
+    ],
+)  # fmt: skip
+def test_the_advice_is_of_what_the_recipe_does_not_do_yet(used, value, said, unsaid) -> None:
+    (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(value)], used)
+    assert said in check.try_
+    assert unsaid not in check.try_
 
 
 @pytest.mark.parametrize(

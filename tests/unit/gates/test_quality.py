@@ -2,9 +2,11 @@ from typing import Any
 
 import pytest
 
+from sashiko.gates.advice import Training
 from sashiko.gates.quality import quality_checks
 from sashiko.gates.verdict import Check, decide
 from sashiko.metrics.uncertainty import Estimate
+from sashiko.recipe import ReweighingSection, TrainSection
 from sashiko.recipe_quality import QualitySection
 
 MEASURED = {
@@ -13,10 +15,13 @@ MEASURED = {
 }
 
 
-def judge(gate: dict[str, Any], **leads: Estimate) -> Check:
+PLAIN = Training(train=TrainSection(), reweighing=ReweighingSection(), train_rows=4000)
+
+
+def judge(gate: dict[str, Any], recipe: Training = PLAIN, **leads: Estimate) -> Check:
     section = QualitySection.model_validate({"gates": [{"reason": "because", **gate}]})
     by_baseline = {name: {"auc": lead} for name, lead in leads.items()}
-    (check,) = quality_checks(section, MEASURED, by_baseline)
+    (check,) = quality_checks(section, MEASURED, by_baseline, recipe)
     return check
 
 
@@ -44,7 +49,7 @@ def test_a_metric_that_is_undefined_fails_and_says_so() -> None:
         {"gates": [{"metric": "auc", "minimum": 0.5, "reason": "because"}]}
     )
     undefined = {"auc": Estimate(value=None, low=None, high=None)}
-    (check,) = quality_checks(section, undefined, {})
+    (check,) = quality_checks(section, undefined, {}, PLAIN)
     assert not check.passed
     assert "undefined" in check.reason
 
@@ -86,3 +91,32 @@ def test_a_blocked_verdict_names_number_interval_bound_and_what_to_try() -> None
     summary = decide(gate="model-quality", checks=[check], inputs={}).summary
     assert "auc = 0.82 [0.8, 0.84], required >= 0.9" in summary
     assert "Try: " in summary
+
+
+@pytest.mark.parametrize(
+    ("metric", "train", "more", "said", "unsaid"),
+    [
+        ("auc", {}, {}, "(`data.train_rows`, now 4,000)", "reweighing"),
+        ("auc", {}, {"train_rows": None}, "all are trained on", "train_rows"),
+        ("auc", {"frozen_layers": 0, "epochs": 3}, {}, "(`train.epochs`, now 3)", "frozen"),
+        ("auc", {}, {"strength": 1.5}, "a lower `reweighing.strength` (now 1.5)", "temperature"),
+        ("expected_calibration_error", {}, {}, "`train.calibration: temperature`", "epochs"),
+        (
+            "expected_calibration_error",
+            {"calibration": "temperature", "epochs": 3},
+            {},
+            "fewer epochs (`train.epochs`, now 3)",
+            "temperature",
+        ),
+    ],
+)
+def test_the_advice_looks_at_the_recipe(metric, train, more, said, unsaid) -> None:
+    recipe = Training(
+        train=TrainSection.model_validate(train),
+        reweighing=ReweighingSection(strength=more.get("strength", 0)),
+        train_rows=more.get("train_rows", 4000),
+    )
+    bound = {"maximum": 0.01} if metric == "expected_calibration_error" else {"minimum": 0.99}
+    check = judge({"metric": metric, **bound}, recipe)
+    assert said in check.try_
+    assert unsaid not in check.try_

@@ -48,3 +48,41 @@ def test_a_file_that_is_no_verdict_is_refused(tmp_path):
     (tmp_path / "verdict.json").write_text('{"passed": true}')
     with pytest.raises(InputError, match="not a verdict"):
         read_verdict(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "threshold", "comparison", "spans"),
+    [
+        (0.79, 0.95, 0.8, ">=", True),
+        (0.8, 0.95, 0.8, ">=", False),
+        (-0.01, 0.05, -0.02, ">", False),
+        (0.01, 0.12, 0.1, "<=", True),
+        (0.01, 0.1, 0.1, "<=", False),
+        (0.75, 1.1, (0.8, 1.25), "in_range", True),
+        (0.9, 1.3, (0.8, 1.25), "in_range", True),
+        (0.9, 1.1, (0.8, 1.25), "in_range", False),
+        (None, None, 0.8, ">=", False),
+        (0.1, 0.9, None, "none", False),
+    ],
+)
+def test_an_interval_that_spans_the_bound_is_told_from_one_that_does_not(
+    low, high, threshold, comparison, spans
+) -> None:
+    check = Check(
+        name="DI age=old", value=0.9, low=low, high=high, threshold=threshold,
+        comparison=comparison, passed=True,
+    )  # fmt: skip
+    assert check.spans_bound is spans
+    assert not check.model_copy(update={"passed": False}).spans_bound
+    summary = decide(gate="bias", checks=[check], inputs={}).summary
+    assert (
+        "by the value alone, as the interval spans the bound: DI age=old = 0.9 [" in summary
+    ) is (spans)
+
+
+def test_a_summary_names_a_few_of_what_was_not_judged_and_counts_the_rest() -> None:
+    left = [Check(name=f"age={at}", passed=True, judged=False) for at in range(7)]
+    judged = Check(name="DI age=old", value=0.9, passed=True)
+    summary = decide(gate="bias", checks=[judged, *left], inputs={}).summary
+    named = "age=0, age=1, age=2, age=3, age=4 and 2 more"
+    assert summary == f"bias: 1 check passed; not judged: {named}"

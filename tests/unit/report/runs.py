@@ -20,6 +20,7 @@ from sashiko.evaluation import (
 )
 from sashiko.explain.record import write_errors, write_explanations, write_words
 from sashiko.files import write_json
+from sashiko.gates.advice import Mitigation, Training
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.quality import quality_checks
@@ -130,10 +131,12 @@ def judged(
     linear: float = 0.6,
     labels: tuple[str, str] = ("no", "yes"),
     crossed: Sequence[BiasEstimate] = (),
+    unjudged: Sequence[Check] = (),
 ) -> None:
     """Train to JudgeBias: a model with that disparate impact, beside a linear one that good.
 
-    `crossed` are the metrics of intersections, of which there are none otherwise.
+    `crossed` are the metrics of intersections, `unjudged` what the bias gate did not judge, of
+    which there are none otherwise.
     """
     used = load_recipe(run.folder / "evidence" / "recipe.yaml")
     truth, predicted = _evaluated(run, used, linear=linear, labels=labels)
@@ -168,7 +171,9 @@ def judged(
         run.output("JudgeBias", "intervals") / "intervals.json",
         [estimate.model_dump(mode="json") for estimate in estimates],
     )
-    verdict = decide(gate="bias", checks=bias_checks(used.bias, estimates), inputs={})
+    against = Mitigation(reweighing=used.reweighing, threshold=used.evaluate.threshold)
+    checks = [*bias_checks(used.bias, estimates, against), *unjudged]
+    verdict = decide(gate="bias", checks=checks, inputs={})
     write_verdict(verdict, run.output("JudgeBias", "verdict"))
     run.step("JudgeBias")
 
@@ -281,7 +286,10 @@ def _evaluated(
     )  # fmt: skip
     decision = Decision(threshold=0.5, policy="fixed", metric="accuracy", validation_value=0.8)
     write_decision(decision, run.output("Evaluate", "decision"))
-    checks = quality_checks(used.quality, metrics, {})
+    training = Training(
+        train=used.train, reweighing=used.reweighing, train_rows=used.data.train_rows
+    )
+    checks = quality_checks(used.quality, metrics, {}, training)
     verdict = decide(gate="model-quality", checks=checks, inputs={})
     write_verdict(verdict, run.output("Evaluate", "verdict"))
     predicted = (scores >= 0.5).astype(np.int64)

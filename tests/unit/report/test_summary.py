@@ -3,6 +3,7 @@
 import pytest
 
 from sashiko.files import read_json, write_json
+from sashiko.gates.verdict import Check
 from sashiko.report.evidence import read_evidence
 from sashiko.report.gates import verdicts
 from sashiko.report.headline import headline_figures, small_groups
@@ -95,6 +96,22 @@ def test_the_worst_group_without_a_gate_is_named_and_too_small_ones_are_not(tmp_
     assert last.cells[0].text == "DI branch=west"
     assert last.cells[0].meaning.endswith("the worst of 2 groups without a gate")
     assert small_groups(evidence) == ("age=oldest", "branch=south")
+
+
+def test_a_group_without_rows_in_the_test_split_stands_there_with_its_rows(tmp_path):
+    none = Check(name="age=none", passed=True, judged=False, reason="0 rows in the test split")
+    said = page_of(runs.registered(tmp_path, unjudged=(none,))).text("decision")
+    assert "not shown to be good: bias, age=none: 0 rows in the test split" in said
+    assert "not judged: age=none" in said
+
+
+def test_an_interval_that_spans_its_bound_is_flagged(tmp_path, registered):
+    said = page_of(runs.registered(tmp_path, impact=0.82)).text("decision")
+    assert "DI age=old by the value alone, as the interval spans the bound" in said
+    assert "Passed by the value alone: the 95 % interval spans the bound" in said
+    assert "bias, DI age=old: 0.820 [0.770, 0.870], required 0.8 to 1.25" in said
+    assert "0.820 [0.770, 0.870] 0.8 to 1.25 ! passed, interval spans the bound" in said
+    assert "spans the bound" not in registered.text("decision")
 
 
 def test_a_long_list_of_gated_figures_says_what_it_leaves_out(tmp_path):

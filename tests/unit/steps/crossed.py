@@ -59,6 +59,8 @@ class CrossedJob:
             self._analyse(kind, value, snapshot=snapshot, csv=csv)
         self.job.contract(value)
         self.job.section("bias", {"gates": list(gates), **section})
+        self.job.section("reweighing", {})
+        self.job.section("evaluate", {})
         self.job.parquet("facets", snapshot)
         self.job.text("data", csv)
         self.job.run(judge_bias)

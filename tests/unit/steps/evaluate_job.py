@@ -27,6 +27,10 @@ def lay_out(
     section = {"bootstrap_replicates": 100, "threshold": threshold or {}} | section
     (inputs / "config" / "evaluate.json").write_text(json.dumps(section))
     (inputs / "config" / "quality.json").write_text(json.dumps({"gates": gates}))
+    (inputs / "config" / "train.json").write_text("{}")
+    (inputs / "config" / "reweighing.json").write_text("{}")
+    source = {"kind": "file", "path": "rows.csv"}
+    (inputs / "config" / "data.json").write_text(json.dumps({"sources": [source]}))
     for name, rows in (("train", 40), ("validation", 80), ("test", 120)):
         write_split(inputs / name / "data.parquet", name=name, rows=rows)
     write_slices(inputs / "slices" / "data.parquet", desk=["north", "south", "west"] * 40)

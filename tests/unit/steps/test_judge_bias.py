@@ -14,6 +14,7 @@ from sashiko.files import sha256_tree
 from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.metrics.bias import stage_metrics
 from sashiko.steps import bias, judge_bias
+from tests.unit.contract.documents import column_of, document
 from tests.unit.steps.bias_folders import Job, facet_rows
 
 FOUR_FIFTHS = {
@@ -84,6 +85,8 @@ def judge(job: Job, analyse):
         analyses = {"pre-analysis": pre or analyse(labels), "post-analysis": post or analyse(csv)}
         job.contract()
         job.section("bias", {"gates": gates})
+        job.section("reweighing", {"facets": ["age"], "strength": 1})
+        job.section("evaluate", {})
         for name, value in analyses.items():
             job.text(name, json.dumps(value), file="analysis.json")
         job.parquet("facets", labels)
@@ -245,6 +248,8 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
 
     last = Job(tmp_path / "judge", monkeypatch)
     last.grouped_contract()
+    last.section("reweighing", {})
+    last.section("evaluate", {})
     contract = load_contract(last.folder("config") / "contract.odcs.yaml")
     for kind in ("pre", "post"):
         step = Job(tmp_path / kind, monkeypatch)
@@ -272,3 +277,57 @@ def test_equal_input_gives_equal_bytes(job: Job, analyse, judge) -> None:
         files = ("verdict/verdict.json", "intervals/intervals.json")
         written.append([job.output(file).read_bytes() for file in files])
     assert written[0] == written[1]
+
+
+def _more(csv: str, group: str, count: int) -> str:
+    return csv + "".join(f"{at % 2},{at % 2},{group}\n" for at in range(count))
+
+
+def _with(group: str, count: int) -> pa.Table:
+    more = facet_rows([f"M{at}" for at in range(count)], [group] * count, ["no"] * count)
+    return pa.concat_tables([FACETS, more])
+
+
+@pytest.mark.parametrize(("tested", "said"), [(0, "0 rows"), (1, "1 row"), (99, "99 rows")])
+def test_a_group_with_few_rows_in_the_test_split_is_named_as_not_judged(
+    judge, tested: int, said: str
+) -> None:
+    verdict = judge(_more(FAIR, "unborn", tested), labels=_with("unborn", 120))
+    gated, group = verdict.checks
+    assert (gated.name, verdict.passed) == ("DI age=old", True)
+    assert (group.name, group.passed, group.judged) == ("age=unborn", True, False)
+    assert group.reason == (
+        f"{said} in the test split, 120 in all the data; at least 100 are needed to judge it"
+    )
+    assert "not judged: age=unborn" in verdict.summary
+
+
+def test_a_group_with_enough_rows_in_the_test_split_is_not_named(judge) -> None:
+    verdict = judge(_more(FAIR, "unborn", 100), labels=_with("unborn", 120))
+    assert [check.name for check in verdict.checks] == ["DI age=old"]
+
+
+def test_a_group_that_the_contract_allows_and_no_row_has_is_named(
+    job: Job, judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = document()
+    column_of(value, "age")["enum"].append({"value": "unborn"})
+    monkeypatch.setattr(job, "contract", lambda: Job.contract(job, value))
+    [group] = [check for check in judge(FAIR).checks if not check.judged]
+    assert group.name == "age=unborn"
+    assert group.reason.startswith("0 rows in the test split, 0 in all the data")
+
+
+def test_of_many_small_groups_some_are_named_and_the_rest_counted(judge) -> None:
+    labels = pa.concat_tables([FACETS, *(_with(f"g{at:02}", 1)[-1:] for at in range(13))])
+    keys = [f"L{at}" for at in range(labels.num_rows)]
+    labels = labels.set_column(0, "loan_id", pa.array(keys))
+    unjudged = [check for check in judge(FAIR, labels=labels).checks if not check.judged]
+    assert len(unjudged) == 11
+    assert unjudged[-1].name == "3 more groups of age"
+
+
+def test_without_a_gate_a_group_that_is_not_judged_makes_no_pass(judge) -> None:
+    verdict = judge(FAIR, labels=_with("unborn", 120), gates=())
+    assert not verdict.passed
+    assert [check.name for check in verdict.checks] == ["no checks"]
