@@ -27,9 +27,10 @@ from tests.pipeline.faults import (
 )
 from tests.pipeline.reference_faults import REFERENCE_FAULTS, read
 from tests.pipeline.retry_faults import RETRY_FAULTS
+from tests.pipeline.rule_faults import RULE_FAULTS, closed, keyed, several, spot
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-FAULTS = ARGUMENT_FAULTS | REFERENCE_FAULTS | RETRY_FAULTS
+FAULTS = ARGUMENT_FAULTS | REFERENCE_FAULTS | RETRY_FAULTS | RULE_FAULTS
 
 
 def problems(definition: Any) -> list[str]:
@@ -101,6 +102,31 @@ def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
         arguments = find(counted, step)["Arguments"]["AppSpecification"]["ContainerArguments"]
         arguments[arguments.index({"Get": "Parameters.AsOf"})] = as_text
     check_definition(counted)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
+        spot(MaxRuntimeInSeconds=28 * 86_400, MaxWaitTimeInSeconds=28 * 86_400),
+        keyed("ml.m5.xlarge"),
+        set_in(*TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
+        closed("x" * 3072),
+        set_in(
+            *TRAIN, "Tags", to=[{"Key": "team", "Value": "aws:x"}, {"Key": "Team", "Value": ""}]
+        ),
+        several(
+            set_in(*TRAIN, "AlgorithmSpecification", "TrainingImage", to="registry.local/train:1"),
+            set_in(
+                *(*TRAIN, "AlgorithmSpecification", "TrainingImageConfig"),
+                to={"TrainingRepositoryAccessMode": "Vpc"},
+            ),
+        ),
+    ],
+    ids=["spot", "28 days", "volume key", "warm pool", "message", "tags", "private registry"],
+)
+def test_what_is_within_sagemakers_rules_is_taken(harmless: Fault) -> None:
+    check_definition(broken(GOLDEN, harmless))
 
 
 @pytest.mark.parametrize("kind", ["Processing", "Training"])

@@ -11,6 +11,7 @@ from sashiko.definition.parameters import check_parameter
 from sashiko.definition.validator.api import shape
 from sashiko.definition.validator.arguments import check_value
 from sashiko.definition.validator.limits import limit_problem
+from sashiko.definition.validator.pipeline_rules import check_version
 from sashiko.definition.validator.steps import check_step, known_values, problem_of
 from sashiko.errors import InputError
 
@@ -42,6 +43,7 @@ def check_definition(value: Any) -> Checked:
     ]
     # The graph has a problem of its own only where steps wait for each other in a circle.
     lines = [
+        *check_version(value),
         *_check_parameters(definition),
         *_check_experiment(definition, context),
         *(line for line in judged if line is not None),

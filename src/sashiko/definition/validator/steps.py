@@ -13,7 +13,9 @@ from sashiko.definition.parameters import fits
 from sashiko.definition.validator.api import job_api, shape
 from sashiko.definition.validator.arguments import Resolve, check_value
 from sashiko.definition.validator.described import described
+from sashiko.definition.validator.job_rules import check_job_rules
 from sashiko.definition.validator.limits import limit_problem
+from sashiko.definition.validator.pipeline_rules import check_message, check_operands
 from sashiko.definition.validator.retries import check_retries
 from sashiko.definition.validator.unknown import stand_in
 from sashiko.errors import InputError
@@ -84,6 +86,7 @@ def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | No
     given = frozenset({api.name})
     yield from check_value(step.arguments, api.create, where=where, resolve=resolve, given=given)
     yield from problem_of(check_names, step, step.arguments)
+    yield from check_job_rules(step, resolve=resolve)
     experiment = step.arguments.get("ExperimentConfig")
     for key in experiment if isinstance(experiment, Mapping) else ():
         if key != _EXPERIMENT_KEY:
@@ -99,6 +102,8 @@ def _check_decision(step: Step, *, where: str, resolve: Resolve) -> Iterator[str
     if step.type == "Condition":
         conditions = step.arguments["Conditions"]
         yield from problem_of(check_conditions, conditions, where=f"{where}.Conditions")
+    yield from check_operands(step)
+    yield from check_message(step, resolve=resolve)
     yield from _check_expressions(step.arguments, where=where, resolve=resolve)
 
 

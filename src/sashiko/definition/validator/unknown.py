@@ -48,6 +48,11 @@ def stand_in(kind: str) -> Any:
             return Anything(_MARK)
 
 
+def without_stand_ins(text: str) -> str:
+    """Returns the part of a text that is known already."""
+    return text.replace(_MARK, "")
+
+
 def is_known(value: Any) -> bool:
     """Says whether a value is the one that an execution will see."""
     if isinstance(value, str):

@@ -1,0 +1,229 @@
+"""Slips that no shape of the API knows: rules between arguments, and of a whole definition."""
+
+from typing import Any
+
+from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, Json, set_in
+
+STOPPING = (*TRAIN, "StoppingCondition")
+CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
+KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+IN_TRAIN, IN_SNAPSHOT = "step `Train`, Arguments", "step `Snapshot`, Arguments"
+CLOSED = "step `Closed`, Arguments.ErrorMessage"
+CHOSEN = "step `Chosen`, Arguments.Conditions[0]"
+SUMMARY = {
+    "Std:JsonGet": {
+        "PropertyFile": {"Get": "Steps.Validate.PropertyFiles.ValidateVerdict"},
+        "Path": "summary",
+    }
+}
+
+
+def several(*faults: Fault) -> Fault:
+    """Makes one fault of several changes."""
+
+    def fault(definition: Json) -> None:
+        for change in faults:
+            change(definition)
+
+    return fault
+
+
+def spot(**stopping: int) -> Fault:
+    """Lets Train run on spot capacity."""
+    return several(
+        set_in(*TRAIN, "EnableManagedSpotTraining", to=True),
+        set_in(*STOPPING, to=stopping),
+    )
+
+
+def keyed(instance: str) -> Fault:
+    """Gives the volume of a training on an instance a key."""
+    return several(
+        set_in(*TRAIN, "ResourceConfig", "InstanceType", to=instance),
+        set_in(*TRAIN, "ResourceConfig", "VolumeKmsKeyId", to=KEY),
+    )
+
+
+def step(**keys: Any) -> Fault:
+    """Puts a step at the end."""
+
+    def fault(definition: Json) -> None:
+        definition["Steps"].append(keys)
+
+    return fault
+
+
+def closed(message: Any) -> Fault:
+    """Puts a Fail step with a message at the end."""
+    return step(Name="Closed", Type="Fail", Arguments={"ErrorMessage": message})
+
+
+def chosen(condition: Json) -> Fault:
+    """Puts a Condition step at the end."""
+    arguments = {"Conditions": [condition], "IfSteps": [], "ElseSteps": []}
+    return step(Name="Chosen", Type="Condition", Arguments=arguments)
+
+
+def top(key: str, value: Any) -> Fault:
+    """Sets a key of the definition itself, or takes it away."""
+
+    def fault(definition: Json) -> None:
+        definition[key] = value
+        if value is None:
+            del definition[key]
+
+    return fault
+
+
+# As in `argument_faults`.
+RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
+    "spot without a wait": (
+        spot(MaxRuntimeInSeconds=3600),
+        f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
+        "is missing, and managed spot training needs it",
+    ),
+    "a wait shorter than the run": (
+        spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3599),
+        f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
+        "3599, less than MaxRuntimeInSeconds (3600), which it includes",
+    ),
+    "a wait shorter than the default run": (
+        spot(MaxWaitTimeInSeconds=86_399),
+        f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
+        "86399, less than MaxRuntimeInSeconds (86400, the default of a day)",
+    ),
+    "a run longer than SageMaker's": (
+        set_in(*STOPPING, "MaxRuntimeInSeconds", to=28 * 86_400 + 1),
+        f"{IN_TRAIN}.StoppingCondition.MaxRuntimeInSeconds",
+        "2419201; a training job runs for at most 2419200 seconds, which are 28 days",
+    ),
+    "a warm pool of spot instances": (
+        several(
+            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
+            set_in(*TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
+        ),
+        f"{IN_TRAIN}.ResourceConfig.KeepAlivePeriodInSeconds",
+        "600, and managed spot training has no warm pool",
+    ),
+    **{
+        f"a volume's key on {instance}": (
+            keyed(instance),
+            f"{IN_TRAIN}.ResourceConfig.VolumeKmsKeyId",
+            f"{instance} has disks of its own, which the machine encrypts; SageMaker refuses a key",
+        )
+        for instance in ("ml.g5.xlarge", "ml.p5.48xlarge", "ml.g6.xlarge", "ml.trn1.2xlarge")
+    },
+    "a volume's key on a processing instance with disks": (
+        several(
+            set_in(*CLUSTER, "InstanceType", to="ml.r5d.large"),
+            set_in(*CLUSTER, "VolumeKmsKeyId", to=KEY),
+        ),
+        f"{IN_SNAPSHOT}.ProcessingResources.ClusterConfig.VolumeKmsKeyId",
+        "ml.r5d.large has disks of its own",
+    ),
+    "a tag that AWS keeps": (
+        set_in(*TRAIN, "Tags", to=[{"Key": "AWS:team", "Value": "x"}]),
+        f"{IN_TRAIN}.Tags[0].Key",
+        "`AWS:team`: AWS keeps keys that begin with `aws:` for itself",
+    ),
+    "a tag twice": (
+        set_in(*SNAPSHOT, "Tags", to=[{"Key": "team", "Value": v} for v in ("x", "y")]),
+        f"{IN_SNAPSHOT}.Tags[1].Key",
+        "`team` is the key of Tags[0] too",
+    ),
+    **{
+        f"no image: {image}": (
+            set_in(*SNAPSHOT, "AppSpecification", "ImageUri", to=image),
+            f"{IN_SNAPSHOT}.AppSpecification.ImageUri",
+            f"`{image}` is no image of ECR",
+        )
+        for image in (
+            "job",
+            "python:3.11",
+            "https://111122223333.dkr.ecr.us-east-1.amazonaws.com/job:1",
+            "111122223333.dkr.ecr.us-east-1.amazonaws.com/job:1:2",
+            "111122223333.dkr.ecr.us-east-1.amazonaws.com/job@sha256:12",
+            "11112222333.dkr.ecr.us-east-1.amazonaws.com/job:1",
+        )
+    },
+    "no image to train with": (
+        set_in(*TRAIN, "AlgorithmSpecification", "TrainingImage", to="train:latest"),
+        f"{IN_TRAIN}.AlgorithmSpecification.TrainingImage",
+        "`train:latest` is no image of ECR",
+    ),
+    "an input elsewhere": (
+        set_in(*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath", to="/opt/ml/config"),
+        f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
+        "`/opt/ml/config` does not lie below /opt/ml/processing/",
+    ),
+    "an input that climbs out": (
+        set_in(
+            *(*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath"),
+            to="/opt/ml/processing/../config",
+        ),
+        f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
+        "does not lie below /opt/ml/processing/",
+    ),
+    "an output elsewhere": (
+        set_in(
+            *(*SNAPSHOT, "ProcessingOutputConfig", "Outputs", 0, "S3Output", "LocalPath"),
+            to="/tmp/out",  # noqa: S108 - the path is what is wrong
+        ),
+        f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[0].S3Output.LocalPath",
+        "`/tmp/out` does not lie below /opt/ml/processing/",
+    ),
+    "an input and an output in one folder": (
+        several(
+            set_in(
+                *(*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath"),
+                to="/opt/ml/processing/both",
+            ),
+            set_in(
+                *(*SNAPSHOT, "ProcessingOutputConfig", "Outputs", 1, "S3Output", "LocalPath"),
+                to="/opt/ml/processing/both/",
+            ),
+        ),
+        f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[1].S3Output.LocalPath",
+        "`/opt/ml/processing/both/` is the folder of ProcessingInputs[0] too; give each its own",
+    ),
+    "a message that is too long": (
+        closed("x" * 3073),
+        CLOSED,
+        "3073 characters; allowed: up to 3072 characters",
+    ),
+    "a joined message that is too long without its summary": (
+        closed({"Std:Join": {"On": "\n", "Values": ["x" * 3072, SUMMARY]}}),
+        CLOSED,
+        "3073 characters; allowed: up to 3072 characters",
+    ),
+    "a message that is no text": (closed(["closed"]), CLOSED, "expected text"),
+    "a list to compare with": (
+        chosen({"Type": "Equals", "LeftValue": SUMMARY, "RightValue": ["a"]}),
+        f"{CHOSEN}.RightValue",
+        "expected a single value or an expression, got a list",
+    ),
+    "an object to compare, deep down": (
+        chosen(
+            {
+                "Type": "Not",
+                "Condition": {
+                    "Type": "Or",
+                    "Conditions": [{"Type": "Equals", "LeftValue": {"a": 1}, "RightValue": 1}],
+                },
+            }
+        ),
+        f"{CHOSEN}.Condition.Conditions[0].LeftValue",
+        "expected a single value or an expression, got an object",
+    ),
+    "a list among values": (
+        chosen({"Type": "In", "QueryValue": SUMMARY, "Values": ["a", ["b"]]}),
+        f"{CHOSEN}.Values[1]",
+        "expected a single value or an expression, got a list",
+    ),
+    "no version": (top("Version", None), "definition", "key `Version` is missing"),
+    "a wrong version": (
+        top("Version", "2021-01-01"),
+        "definition, Version",
+        "'2021-01-01' is not known; allowed: \"2020-12-01\"",
+    ),
+}
