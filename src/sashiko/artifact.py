@@ -1,6 +1,6 @@
 """A served artifact on this machine, driven by the handler that it carries itself.
 
-Evaluate, `sashiko predict` and the local server all score through `Artifact`, which calls the four
+Evaluate, `sashiko predict` and the local server all score through `Artifact`, which calls the
 functions in `code/inference.py` in the way that the serving image's toolkit does.
 """
 
@@ -83,14 +83,20 @@ class Artifact:
         Raises:
             RequestRefusedError: if the handler finds the request bad.
         """
+        # A champion may have been compiled when the handler still was three functions.
+        answer = getattr(self._handler, "transform_fn", self._in_three)
         try:
-            inputs = self._handler.input_fn(body, content_type)
-            predictions = self._handler.predict_fn(inputs, self._model)
-            return str(self._handler.output_fn(predictions, accept))
+            return str(answer(self._model, body, content_type, accept))
         except self._handler.BadRequestError as error:
             raise RequestRefusedError(
                 str(error), position=error.position, reason=error.reason
             ) from error
+
+    def _in_three(
+        self, model: Any, body: bytes, content_type: str | None, accept: str | None
+    ) -> str:
+        inputs = self._handler.input_fn(body, content_type)
+        return str(self._handler.output_fn(self._handler.predict_fn(inputs, model), accept))
 
     def predict(
         self,

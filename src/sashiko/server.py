@@ -114,7 +114,8 @@ def build_app(artifact: Answerer, limits: Limits | None = None) -> "Starlette":
     async def invocations(request: "Request") -> Response:
         content_type = request.headers.get("content-type")
         if (content_type or "").split(";")[0].strip().lower() != JSON:
-            raise _refusal(415, f"content type {(content_type or 'none')[:100]}: expected {JSON}")
+            # As on an endpoint, where the handler refuses it: not 415.
+            raise _refusal(400, f"content type {(content_type or 'none')[:100]}: expected {JSON}")
         desk.refuse_if_full()
         async with desk.body(request) as body:
             with desk.place():

@@ -84,8 +84,8 @@ def recompiled(image, monkeypatch, tmp_path, model):
 def served(folder, texts):
     model = inference.model_fn(str(folder))
     body = json.dumps({"inputs": list(texts)})
-    answers = inference.predict_fn(inference.input_fn(body, "application/json"), model)
-    return [answer.score for answer in answers]
+    answers = json.loads(inference.transform_fn(model, body, "application/json", None))
+    return [answer["score"] for answer in answers]
 
 
 def test_texts_of_every_length_and_number_get_the_models_scores(folder, model) -> None:

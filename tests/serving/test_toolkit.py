@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.serving.faults import FAULTS
 from tests.serving.tiny_artifact import build_artifact, expected_score
 
 ROOT = Path(__file__).parents[2]
@@ -21,18 +23,14 @@ REQUESTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def replies(tmp_path_factory):
+def drive(artifact: Path, requests) -> list[dict[str, str]]:
     if not PYTHON.is_file():
         pytest.fail(
             f"{PYTHON.parent.parent} is missing: run `make test`, which installs the toolkit"
         )
-    folder = tmp_path_factory.mktemp("toolkit")
-    build_artifact(folder)
-    requests = [{"body": body, "content_type": kind} for body, kind in REQUESTS]
     done = subprocess.run(
-        [PYTHON, ROOT / "tests" / "serving" / "drive_toolkit.py", folder / "artifact"],
-        input=json.dumps(requests),
+        [PYTHON, ROOT / "tests" / "serving" / "drive_toolkit.py", artifact],
+        input=json.dumps([{"body": body, "content_type": kind} for body, kind in requests]),
         capture_output=True,
         text=True,
         timeout=120,
@@ -41,6 +39,18 @@ def replies(tmp_path_factory):
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])["replies"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toolkit")
+    build_artifact(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def replies(folder):
+    return drive(folder / "artifact", REQUESTS)
 
 
 def test_texts_and_rows_are_scored_at_the_threshold_of_the_environment(replies) -> None:
@@ -64,3 +74,12 @@ def test_texts_and_rows_are_scored_at_the_threshold_of_the_environment(replies) 
 def test_a_bad_request_becomes_a_4xx_with_the_handlers_reason(replies, index, says) -> None:
     assert replies[index]["code"] == 400
     assert says in replies[index]["message"]
+
+
+# Where Java is missing test_model_server.py is skipped: this one then stands for it.
+@pytest.mark.parametrize("fault", ["broken-graph", "missing-tokenizer"])
+def test_a_fault_of_the_model_becomes_a_500(folder, tmp_path, fault) -> None:
+    shutil.copytree(folder / "artifact", tmp_path / "artifact")
+    FAULTS[fault](tmp_path / "artifact")
+    (reply,) = drive(tmp_path / "artifact", REQUESTS[:1])
+    assert reply["code"] == 500

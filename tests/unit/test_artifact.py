@@ -7,8 +7,31 @@ import pytest
 
 from sashiko.artifact import JSON, RequestRefusedError, open_artifact
 from sashiko.errors import InputError
+from sashiko.serving.pack import pack
 from tests.fuzz.archives import member, tar_of
 from tests.serving.tiny_artifact import build_artifact, expected_score
+
+OLDER = """
+import json
+
+from payload import BadRequestError, parse_request
+
+
+def model_fn(model_dir, context=None):
+    return 0.75
+
+
+def input_fn(body, content_type):
+    return parse_request(body, content_type)
+
+
+def predict_fn(inputs, model):
+    return [{"label": "yes", "score": model} for _ in inputs]
+
+
+def output_fn(predictions, accept):
+    return json.dumps(predictions)
+"""
 
 
 def test_inputs_beyond_one_request_come_back_in_order(tmp_path) -> None:
@@ -31,6 +54,17 @@ def test_the_threshold_is_the_callers(tmp_path, monkeypatch) -> None:
     ):
         assert strict.predict(["bad"])[0].label == "no"
         assert mild.predict(["bad"])[0].label == "yes"
+
+
+def test_a_champion_of_the_handlers_older_form_is_still_scored(tmp_path) -> None:
+    build_artifact(tmp_path)
+    (tmp_path / "artifact" / "code" / "inference.py").write_text(OLDER)
+    pack(tmp_path / "artifact", tmp_path / "older.tar.gz")
+    with open_artifact(tmp_path / "older.tar.gz", threshold=0.5) as artifact:
+        (answer,) = artifact.predict(["bad"])
+        assert (answer.label, answer.score) == ("yes", 0.75)
+        with pytest.raises(RequestRefusedError, match="expected application/json"):
+            artifact.respond(b"a", content_type="text/csv", accept=None)
 
 
 def test_two_artifacts_in_one_process_use_their_own_code(tmp_path, monkeypatch) -> None:

@@ -1,8 +1,10 @@
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -10,6 +12,8 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.server import MAX_BODY_BYTES, serve_artifact
+from sashiko.serving.pack import pack
+from tests.serving.faults import FAULTS
 from tests.serving.tiny_artifact import build_artifact, expected_score
 
 PROGRAM = """
@@ -20,18 +24,27 @@ serve_artifact(Path(sys.argv[1]), threshold=0.9, port=0)
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    archive = build_artifact(tmp_path_factory.mktemp("served"))
+@contextmanager
+def serving(archive, *, stderr="stopped\n"):
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(archive)], stderr=subprocess.PIPE, text=True
     )
     ready = process.stderr.readline()
     example = process.stderr.readline()
-    yield ready.split()[2], example
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    assert (process.wait(timeout=20), rest) == (0, "stopped\n")
+    try:
+        yield ready.split()[2], example
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        status = process.wait(timeout=20)
+    assert status == 0
+    assert re.fullmatch(stderr, rest, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(build_artifact(tmp_path_factory.mktemp("served"))) as running:
+        yield running
 
 
 def call(url: str, body: bytes | None = None, content_type: str = "application/json"):
@@ -71,7 +84,7 @@ def test_invocations_answers_texts_and_rows_at_the_threshold(server) -> None:
         (b"{", "application/json", 400, "not JSON"),
         (b'{"inputs": ["fine", ""]}', "application/json", 400, "inputs[1]: the text is empty"),
         (b'{"inputs": [{"tone": "bad"}]}', "application/json", 400, "column `note` is missing"),
-        (b"a,b", "text/csv", 415, "expected application/json"),
+        (b"a,b", "text/csv", 400, "expected application/json"),
         (b" " * (MAX_BODY_BYTES + 1), "application/json", 413, "send fewer rows"),
     ],
 )
@@ -81,6 +94,17 @@ def test_a_bad_request_gets_its_status_and_a_reason(
     found, answer = call(f"{server[0]}/invocations", body, content_type)
     assert found == status
     assert says in json.loads(answer)["error"]
+
+
+@pytest.mark.parametrize("fault", ["broken-graph", "missing-graph", "out-of-memory"])
+def test_a_fault_of_the_model_is_a_500_and_its_cause_is_shown_here(tmp_path, fault) -> None:
+    build_artifact(tmp_path)
+    FAULTS[fault](tmp_path / "artifact")
+    archive = tmp_path / "faulty.tar.gz"
+    pack(tmp_path / "artifact", archive)
+    with serving(archive, stderr=".*Traceback.*stopped\n") as (url, _):
+        status, answer = call(f"{url}/invocations", b'{"inputs": ["bad x"]}')
+    assert (status, json.loads(answer)) == (500, {"error": "internal error: see the server's log"})
 
 
 def test_other_routes_and_methods_are_refused_as_json(server) -> None:

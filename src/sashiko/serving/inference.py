@@ -1,28 +1,31 @@
-"""The handler: the four functions that SageMaker's Hugging Face toolkit calls.
+"""The handler: the two functions that SageMaker's Hugging Face toolkit calls.
 
 The file and its siblings travel in the artifact's `code/` folder. Every way to a score goes through
 these functions: the endpoint, the local server, `sashiko predict` and the Evaluate step.
+
+The toolkit (sagemaker-huggingface-inference-toolkit 2.6.0, `handler_service.handle`) answers 400 to
+whatever is raised, and the model server calls a worker healthy whose model did not load. An
+endpoint's alarm on 5XX would see neither, so on an endpoint only a bad request is raised; a fault
+is answered with the status 500, also that of loading the model.
 """
 
+import json
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from backend import CannotServeError, open_backend
 from bundle import Bundle, read_bundle
-from payload import BadRequestError, Inputs, Prediction, as_texts, format_response, parse_request
+from payload import BadRequestError, Prediction, as_texts, format_response, parse_request
 from scorer import Scorer
 
-__all__ = [
-    "BadRequestError",
-    "CannotServeError",
-    "input_fn",
-    "model_fn",
-    "output_fn",
-    "predict_fn",
-]
+__all__ = ["BadRequestError", "CannotServeError", "model_fn", "transform_fn"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class Model:
     threshold: float
 
 
-def model_fn(model_dir: str, context: Any = None) -> Model:
+Loader = Callable[[], Model]
+
+
+def model_fn(model_dir: str, context: Any = None) -> Loader:
     """Loads an unpacked artifact.
 
     The threshold comes from `SASHIKO_THRESHOLD`, the number of threads from `OMP_NUM_THREADS`
@@ -45,48 +51,83 @@ def model_fn(model_dir: str, context: Any = None) -> Model:
         model_dir: the artifact's folder.
         context: of the model server, which knows this worker's GPU; None elsewhere.
 
+    Returns:
+        What gives the model. On an endpoint it may not be loaded yet: each request tries again, as
+        the toolkit does, since the cause may pass (cores that a worker before still holds).
+
     Raises:
         ValueError: if one of the two numbers is not a sensible one, or there is no threshold: a
             model must not be served at another one than it was judged at.
         CannotServeError: if this machine does not fit the artifact.
     """
+    gpu = int((context.system_properties.get("gpu_id") if context else None) or 0)
+    loader = cache(partial(_load, Path(model_dir), gpu))
+    try:
+        loader()
+    except Exception:
+        if context is None:
+            raise
+        _logger.exception("the model was not loaded")
+    return loader
+
+
+def transform_fn(
+    model: Loader,
+    body: str | bytes,
+    content_type: str | None,
+    accept: str | None,
+    context: Any = None,
+) -> str:
+    """Answers one request: see `payload.parse_request` and `payload.format_response`.
+
+    Args:
+        model: what `model_fn` returned.
+        body: the request's body.
+        content_type: its `Content-Type` header.
+        accept: its `Accept` header.
+        context: of the model server, which is given the status of a fault; None elsewhere.
+
+    Raises:
+        BadRequestError: for another content type, shape or size than is allowed, or if an input is
+            empty, too long, or not a row of the template's columns. The toolkit makes it a 400.
+    """
+    try:
+        return _respond(model(), body, content_type, accept)
+    except BadRequestError:
+        raise
+    except Exception as error:
+        if context is None:
+            raise
+        _logger.exception("the request failed")
+        context.set_response_status(500, "Internal Server Error")
+        # What cannot serve here says so of the machine, and nothing of the request.
+        told = isinstance(error, CannotServeError)
+        return json.dumps({"error": str(error) if told else "internal error: see the log"})
+
+
+def _load(folder: Path, gpu: int) -> Model:
     if "SASHIKO_THRESHOLD" not in os.environ:
         raise ValueError("SASHIKO_THRESHOLD is not set: give the threshold of decision.json")
     threshold = float(os.environ["SASHIKO_THRESHOLD"])
     if not 0 <= threshold <= 1:
         raise ValueError(f"SASHIKO_THRESHOLD={threshold}: expected a probability")
-    folder = Path(model_dir)
     bundle = read_bundle(folder)
     backend = open_backend(
         folder,
         bundle,
         threads=int(os.environ.get("OMP_NUM_THREADS", "0")),
         on_cpu=os.environ.get("SASHIKO_ON_CPU") == "1",
-        gpu=int((context.system_properties.get("gpu_id") if context else None) or 0),
+        gpu=gpu,
     )
     return Model(bundle, Scorer(folder, bundle, backend), threshold)
 
 
-def input_fn(body: str | bytes, content_type: str | None) -> Inputs:
-    """Reads and checks a request: see `payload.parse_request`."""
-    return parse_request(body, content_type)
-
-
-def predict_fn(inputs: Inputs, model: Model) -> list[Prediction]:
-    """Scores a request's inputs.
-
-    Raises:
-        BadRequestError: if an input is empty, too long, or not a row of the template's columns.
-    """
-    bundle = model.bundle
-    texts = as_texts(inputs, template=bundle.template, missing=bundle.missing)
-    negative, positive = bundle.labels
-    return [
+def _respond(model: Model, body: str | bytes, content_type: str | None, accept: str | None) -> str:
+    inputs = parse_request(body, content_type)
+    texts = as_texts(inputs, template=model.bundle.template, missing=model.bundle.missing)
+    negative, positive = model.bundle.labels
+    predictions = [
         Prediction(label=positive if score >= model.threshold else negative, score=score)
         for score in model.scorer.scores(texts)
     ]
-
-
-def output_fn(predictions: Sequence[Prediction], accept: str | None) -> str:
-    """Writes the response: see `payload.format_response`."""
     return format_response(predictions, accept)

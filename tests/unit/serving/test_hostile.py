@@ -27,13 +27,12 @@ def model(tmp_path_factory):
 def answered_or_refused(model, body, content_type="application/json", accept=None) -> None:
     """What may come of a request: an answer to each input, or one short reason; both in UTF-8."""
     try:
-        inputs = inference.input_fn(body, content_type)
-        answer = inference.output_fn(inference.predict_fn(inputs, model), accept)
+        answer = inference.transform_fn(model, body, content_type, accept)
     except payload.BadRequestError as error:
         assert 0 < len(str(error).encode()) < 1000
         return
     scores = [item["score"] for item in json.loads(answer.encode())]
-    assert len(scores) == len(inputs)
+    assert len(scores) == len(json.loads(body)["inputs"])
     assert all(0 <= score <= 1 for score in scores)
 
 

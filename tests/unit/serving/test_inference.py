@@ -18,8 +18,8 @@ def folder(tmp_path):
 
 
 def ask(model, inputs):
-    request = inference.input_fn(json.dumps({"inputs": inputs}), "application/json")
-    return json.loads(inference.output_fn(inference.predict_fn(request, model), None))
+    body = json.dumps({"inputs": inputs})
+    return json.loads(inference.transform_fn(model, body, "application/json", None))
 
 
 @pytest.fixture(autouse=True)
