@@ -23,7 +23,7 @@ from sashiko.versions import (
     to_version,
 )
 
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 # What sqlite calls a write that found no room: SQLITE_FULL, and SQLITE_IOERR under a quota.
 _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
@@ -241,8 +241,8 @@ def mlflow_client(tracking_uri: str) -> Any:
         return client
 
     try:
-        if tracking_uri.startswith(_SQLITE):
-            _make_database(Path(tracking_uri.removeprefix(_SQLITE)), connect)
+        if tracking_uri.startswith(SQLITE):
+            _make_database(Path(tracking_uri.removeprefix(SQLITE)), connect)
         return connect(tracking_uri)
     except Exception as error:
         raise InputError(f"MLflow at {tracking_uri} cannot be reached: {error}") from error
@@ -257,7 +257,7 @@ def _make_database(path: Path, connect: Callable[[str], Any]) -> None:
         return
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as scratch:
         made = Path(scratch, path.name)
-        connect(f"{_SQLITE}{made}")
+        connect(f"{SQLITE}{made}")
         with suppress(FileExistsError):  # another step was faster
             os.link(made, path)
 
@@ -291,8 +291,8 @@ def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:
     if experiment:
         return str(experiment.experiment_id)
     location = None
-    if tracking_uri.startswith(_SQLITE):
-        database = Path(tracking_uri.removeprefix(_SQLITE))
+    if tracking_uri.startswith(SQLITE):
+        database = Path(tracking_uri.removeprefix(SQLITE))
         location = (database.parent / "mlartifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 

@@ -2,13 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from queue import Empty, Queue
+from threading import Thread
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.registry import experiment_id, mlflow_client, no_room
+from sashiko.registry import SQLITE, experiment_id, mlflow_client, no_room
 from sashiko.training.checkpoint import MetricLine
 
+# In all, MLflow's import included. In an account it comes before the gate that a run waits for.
+SERVER_SECONDS = 30
 _EXECUTION_TAG = "execution_id"
 _BATCH = 900  # MLflow takes at most 1,000 metrics in one call
 
@@ -23,6 +27,8 @@ def track_execution(
     curve: Sequence[MetricLine],
 ) -> str | None:
     """Logs one execution; the same execution is logged once, however often it is resumed.
+
+    A server gets `SERVER_SECONDS` in all, and none of its faults ends the pipeline.
 
     Args:
         tracking_uri: where MLflow is.
@@ -39,28 +45,78 @@ def track_execution(
     Raises:
         InputError: if MLflow's database has no room left.
     """
+
+    def log() -> str | None:
+        try:
+            client = mlflow_client(tracking_uri)
+            found = experiment_id(client, experiment, tracking_uri=tracking_uri)
+        except InputError as error:
+            _say_why_not(error)
+            return None
+        with no_room(tracking_uri):
+            return _log(
+                client,
+                found,
+                execution_id=execution_id,
+                tags=tags,
+                points=list(_points(metrics, curve)),
+            )
+
+    if tracking_uri.startswith(SQLITE):
+        return log()
+    return _within(SERVER_SECONDS, log, tracking_uri)
+
+
+def _log(
+    client: Any,
+    experiment: str,
+    *,
+    execution_id: str,
+    tags: Mapping[str, str],
+    points: Sequence[Any],
+) -> str:
+    # A run that was killed while it was logged is not FINISHED, and is logged anew.
+    known = client.search_runs(
+        [experiment],
+        f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'",
+    )
+    if known:
+        return str(known[0].info.run_id)
+    run = client.create_run(
+        experiment, run_name=execution_id, tags={**tags, _EXECUTION_TAG: execution_id}
+    )
+    for start in range(0, len(points), _BATCH):
+        client.log_batch(run.info.run_id, metrics=points[start : start + _BATCH])
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def _within(seconds: float, log: Callable[[], str | None], tracking_uri: str) -> str | None:
+    """Waits so long for a server, and no longer.
+
+    MLflow's own settings bound each attempt, not their sum: with packets that are swallowed, eight
+    attempts of 120 s for each address that the name has. A thread cannot be ended, so it is left
+    behind; as a daemon it does not keep the process from ending.
+    """
+    results: Queue[str | None] = Queue()
+
+    def attempt() -> None:
+        try:
+            results.put(log())
+        except Exception as error:
+            _say_why_not(error)
+            results.put(None)
+
+    Thread(target=attempt, daemon=True).start()
     try:
-        client = mlflow_client(tracking_uri)
-        experiment = experiment_id(client, experiment, tracking_uri=tracking_uri)
-    except InputError as error:
-        print(f"not tracked: {error}", file=sys.stderr)
+        return results.get(timeout=seconds)
+    except Empty:
+        _say_why_not(f"MLflow at {tracking_uri} gave no answer within {seconds:g} s")
         return None
-    with no_room(tracking_uri):
-        # A run that was killed while it was logged is not FINISHED, and is logged anew.
-        known = client.search_runs(
-            [experiment],
-            f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'",
-        )
-        if known:
-            return str(known[0].info.run_id)
-        run = client.create_run(
-            experiment, run_name=execution_id, tags={**tags, _EXECUTION_TAG: execution_id}
-        )
-        points = list(_points(metrics, curve))
-        for start in range(0, len(points), _BATCH):
-            client.log_batch(run.info.run_id, metrics=points[start : start + _BATCH])
-        client.set_terminated(run.info.run_id)
-        return str(run.info.run_id)
+
+
+def _say_why_not(why: object) -> None:
+    print(f"not tracked: {why}", file=sys.stderr)
 
 
 def _points(metrics: Mapping[str, float], curve: Sequence[MetricLine]) -> Iterator[Any]:
