@@ -12,10 +12,11 @@ from sashiko.contract.load_spec import load_spec
 from sashiko.contract.model import Contract, load_contract
 from sashiko.data.ingest import cast_values, typed_batches
 from sashiko.data.lake import generate
+from sashiko.errors import InputError
 from sashiko.etl.reading import read_raw
 from sashiko.etl.spec import LoadError, LoadSpec, parse_spec
 from sashiko.etl.transform import REASONS, transform
-from tests.etl.contracts import HEADER, dirty_document, line, spec_of, write_csv
+from tests.etl.contracts import FINE, HEADER, dirty_document, line, spec_of, write_csv
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
@@ -219,6 +220,57 @@ def test_a_text_is_a_value_here_if_it_is_one_on_a_laptop(
             continue
         (spelt,) = spark.sql("select cast(:value as string)", args={"value": there}).first()
         assert here[index] == spelt, text
+
+
+GERMAN = {"delimiter": ";", "encoding": "windows-1252", "decimal": ",", "thousands": "."}
+GERMAN_FORMS = {
+    "pages": ["1", "-7", "1.234", "1.23", "12.345.678", "0.123", "1,0"],
+    "price": ["1", "1,5", ",5", "1.234,5", "1234,5", "1.23,5", "1.5", "1,5e3", "nan", "inf"],
+    "due": ["1.2.2025", "28.02.2025", "31.02.2025", "2025-02-28", "1.2.25", "01/02/2025"],
+    "lent_at": ["01.03.25 12:00", "1.3.25 12:00", "01.03.2025 12:00", "01.03.25", "31.02.25 00:00"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("column", GERMAN_FORMS)
+def test_a_file_is_read_as_the_contract_says_that_it_is_written(
+    column: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    bent = dirty_document()
+    bent["schema"][0]["properties"] = [
+        {key: value for key, value in item.items() if key not in ("logicalTypeOptions", "quality")}
+        for item in bent["schema"][0]["properties"]
+    ]
+    column_of(bent, "due")["logicalTypeOptions"] = {"format": "d.M.yyyy"}
+    column_of(bent, "lent_at")["logicalTypeOptions"] = {"format": "dd.MM.yy HH:mm"}
+    table_of(bent)["customProperties"].append({"property": "ingest", "value": GERMAN})
+    contract, spec = contract_of(bent, tmp_path), spec_of(bent, tmp_path)
+    fine = {"title": "Füße", "lent_at": "01.03.25 12:00", "due": "20.3.2025", "price": "9,5"}
+    header = HEADER.replace(",", ";")
+    files = []
+    for index, text in enumerate(GERMAN_FORMS[column]):
+        values = FINE | fine | {"loan_id": str(index), column: text, "reader": f"{index}@x"}
+        file = tmp_path / str(index) / "loans.csv"
+        file.parent.mkdir()
+        file.write_bytes(f"{header}\n{';'.join(values.values())}\n".encode("windows-1252"))
+        files.append(file)
+    raw = tmp_path / "raw/loans.csv"
+    raw.parent.mkdir()
+    lines = [file.read_bytes().splitlines()[1] for file in files]
+    raw.write_bytes(b"\n".join([header.encode(), *lines, b""]))
+    there = {
+        row["loan_id"]: row
+        for row in _arrow(transform(read_raw(spark, spec, str(raw.parent)), spec).clean, contract)
+        .to_pylist()
+    }  # fmt: skip
+    for index, file in enumerate(files):
+        try:
+            (here,) = _read(file, contract).to_pylist()
+        except InputError:
+            assert str(index) not in there, GERMAN_FORMS[column][index]
+            continue
+        assert there[str(index)] == here
+        assert here["title"] == "Füße"
+    assert 0 < len(there) < len(files)
 
 
 def test_columns_that_are_missing_or_too_many_are_named(

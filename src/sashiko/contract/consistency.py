@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from sashiko.contract.model import Column, Contract, Facet, TimeSplit
 from sashiko.contract.row_filters import row_filter_problems
 from sashiko.contract.rules import expectations
+from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 
 
@@ -15,6 +16,7 @@ def contradictions(contract: Contract) -> list[str]:
     if structure:
         return structure
     found = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
+    found += _formats(contract)
     for facet in contract.facets:
         found += _facet(contract.column(facet.column), facet)
         found += _facet_words(facet)
@@ -146,6 +148,24 @@ def _split_and_text(contract: Contract) -> Iterator[str]:
             yield f"column `{name}`: key `textColumns`: a text may use classification none only"
         if name in (contract.key, contract.label.column):
             yield f"column `{name}`: key `textColumns`: neither key nor label may be in the text"
+
+
+def _formats(contract: Contract) -> Iterator[str]:
+    for column in contract.columns:
+        key = f"column `{column.name}`: key `logicalTypeOptions.format`"
+        if column.options.format is None:
+            continue
+        if column.logical_type not in ("date", "timestamp"):
+            yield f"{key}: it goes with a date or a timestamp; remove it"
+            continue
+        try:
+            form = column_form(column, contract.ingest)
+        except ValueError as error:
+            yield f"{key}: {error}"
+            continue
+        has_time = form is not None and ":" in form.replacements[0][1]
+        if has_time and column.logical_type == "date":
+            yield f"{key}: it has a time, so `logicalType` must be timestamp"
 
 
 def _ingest(contract: Contract) -> Iterator[str]:

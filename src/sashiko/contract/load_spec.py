@@ -10,6 +10,7 @@ from sashiko.contract.dqdl import dqdl_ruleset
 from sashiko.contract.java_regex import java_regex
 from sashiko.contract.model import Contract
 from sashiko.contract.rules import Expectation, expectations
+from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 from sashiko.etl.spec import Check, LoadSpec, RowRule, SpecColumn
 
@@ -58,9 +59,12 @@ def load_spec(contract: Contract) -> LoadSpec:
                 if column.name == ingest.row_number
                 else column.physical_name,
                 type=column.logical_type,
+                form=column_form(column, ingest),
             )
             for column in contract.columns
         ),
+        delimiter=ingest.delimiter,
+        encoding=ingest.encoding,
         trim=ingest.trim,
         null_values=ingest.null_values,
         row_number=ingest.row_number,

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from sashiko.files import sha256_bytes
 from sashiko.yaml_models import Frozen, read_yaml
@@ -25,6 +25,11 @@ Operator = Literal[
     "mustBeLessOrEqualTo",
     "mustBeBetween",
     "mustNotBeBetween",
+]
+Delimiter = Literal[",", ";", "\t", "|"]
+# Of those that Python and Java both know by these names, what spreadsheets and databases write.
+Encoding = Literal[
+    "utf-8", "utf-16", "windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15"
 ]
 _WORDS = re.compile(r"\w+(?:['’ -]\w+)*")
 _LAKE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -70,8 +75,13 @@ class QualityRule(Frozen):
 
 
 class Options(Frozen):
-    """A column's ODCS `logicalTypeOptions`: bounds of numbers, dates (ISO text) and lengths."""
+    """A column's ODCS `logicalTypeOptions`.
 
+    Bounds of numbers, dates (ISO text) and lengths, and `format`: how dates and times are written
+    in the raw file, such as `dd.MM.yyyy`, where not as ISO 8601.
+    """
+
+    format: str | None = None
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
     exclusiveMinimum: int | float | str | None = None  # noqa: N815 - ODCS's own spelling
@@ -179,13 +189,30 @@ class Ingest(Frozen):
         trim: cut blanks off both ends of every text value.
         null_values: texts that mean "missing", compared after trimming; by default the empty one,
             so that a required column cannot be satisfied by nothing.
+        delimiter: what stands between the values of a CSV file.
+        encoding: of a CSV file; with `utf-8` a byte order mark may come first.
+        decimal: the decimal mark of number columns.
+        thousands: what may stand between groups of three digits of number and integer columns.
         row_number: an integer column that the file lacks: the row's position in it, from 0. An
             unnamed first column of the file, such as a written-out index, is then skipped.
     """
 
     trim: bool = False
     null_values: tuple[str, ...] = ("",)
+    delimiter: Delimiter = ","
+    encoding: Encoding = "utf-8"
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "'"] = ""
     row_number: str | None = None
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> "Ingest":
+        if self.decimal == self.thousands:
+            raise ValueError(
+                f"`decimal` and `thousands` are both {self.decimal!r}; `decimal` is '.' where it "
+                "is not given"
+            )
+        return self
 
 
 class Freshness(Frozen):

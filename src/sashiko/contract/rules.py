@@ -112,7 +112,8 @@ def _column_rules(column: Column) -> Iterator[_Rule]:
             yield _Rule(key, stated, column)
     if column.allowed_values:
         yield _Rule("enum", column.allowed_values, column)
-    for key, bound in column.options.model_dump(exclude_none=True).items():
+    bounds = column.options.model_dump(exclude_none=True, exclude={"format"})
+    for key, bound in bounds.items():
         yield _Rule(key, _bound(column, key, bound), column)
     for rule in column.quality:
         yield from _quality(rule, column)

@@ -12,11 +12,14 @@ import pyarrow.compute as pc
 
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Column, Contract
-from sashiko.data.raw_files import raw_batches
+from sashiko.contract.text_form import column_form
+from sashiko.data.raw_files import other_delimiter, raw_batches
 from sashiko.errors import InputError
+from sashiko.etl.spec import TextForm
 from sashiko.parquet import write_batches
 
 _SHOWN_CHARACTERS = 60
+_NO_VALUE = "?"  # which no type but text has
 
 
 def ingest(source: Path, contract: Contract, destination: Path) -> int:
@@ -50,7 +53,7 @@ def typed_batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
     """
     places = {column.name: column.physical_name for column in contract.columns}
     first_row = 0
-    for batch in raw_batches(path):
+    for batch in _batches(path, contract):
         if not first_row:
             _check_columns(path, batch.schema.names, contract)
         yield _typed(path, batch, contract, first_row, places)
@@ -70,14 +73,18 @@ def typed_columns(
         path: a CSV or Parquet file; its other columns are ignored.
         contract: says how values are cleaned.
         names: the contract's names of the columns; the file may have these or the physical ones.
-        batches: what was read of a file of another kind.
+        batches: what was read of a file of JSON, whose numbers have a decimal point.
 
     Raises:
         InputError: as `typed_batches`, but for columns that nobody asked for.
     """
+    if batches is not None:
+        plain = {"decimal": ".", "thousands": ""}
+        ingest = contract.ingest.model_copy(update=plain)
+        contract = contract.model_copy(update={"ingest": ingest})
     columns = [contract.column(name) for name in names]
     first_row = 0
-    for batch in raw_batches(path) if batches is None else batches:
+    for batch in _batches(path, contract) if batches is None else batches:
         found = batch.schema.names
         places = {c.name: c.physical_name if c.physical_name in found else c.name for c in columns}
         missing = [
@@ -88,10 +95,15 @@ def typed_columns(
         if missing:
             raise InputError(
                 f"{path}: column {_listed(missing)} is missing; needed are {_listed([*names])}, "
-                f"the file has {_listed(found)}"
+                f"the file has {_listed(found)}{other_delimiter(found)}"
             )
         yield _typed(path, batch, contract, first_row, places)
         first_row += batch.num_rows
+
+
+def _batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
+    rules = contract.ingest
+    return raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
 
 
 def _check_columns(path: Path, found: list[str], contract: Contract) -> None:
@@ -104,7 +116,7 @@ def _check_columns(path: Path, found: list[str], contract: Contract) -> None:
         raise InputError(
             f"{path}: column {_listed(missing)} of the contract `{contract.id}` is missing; "
             f"the file has {_listed(found)}. Mend the file, or name the column as the file does "
-            "under `physicalName`"
+            f"under `physicalName`{other_delimiter(found)}"
         )
     extra = [name for name in found if name not in wanted]
     if extra:
@@ -136,15 +148,17 @@ def _typed(
             arrays.append(pa.array(range(first_row, first_row + batch.num_rows), field.type))
             continue
         raw = _cleaned(batch.column(places[column.name]), column, contract)
+        form = column_form(column, contract.ingest)
         try:
-            arrays.append(cast_values(raw, field.type))
+            arrays.append(cast_values(raw, field.type, form=form))
         except pa.ArrowException as error:
-            index, value = _first_misfit(raw, field.type)
+            index, value = _first_misfit(raw, field.type, form)
             shown = _shown(value) if column.classification == "none" else "the value"
             raise InputError(
                 f"{path}: column `{places[column.name]}`, row {first_row + index + 1}: {shown} "
-                f"is not a value of type {column.logical_type}; mend the file, or the column's "
-                "`logicalType` in the contract (rows count from 1, without the header)"
+                f"is not a value of type {column.logical_type}{_written(column, contract)}; mend "
+                "the file, or what the contract says of the column (rows count from 1, without "
+                "the header)"
             ) from error
     return pa.record_batch(arrays, schema=schema)
 
@@ -164,22 +178,45 @@ def _cleaned(values: pa.Array, column: Column, contract: Contract) -> pa.Array:
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
 
 
-def cast_values(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def cast_values(values: pa.Array, kind: pa.DataType, *, form: TextForm | None = None) -> pa.Array:
     """Types cleaned values as the lake's column of that type would be.
 
     Args:
         values: an array or chunked array of texts without blanks around them, or of typed values.
         kind: one of `derive.ARROW_TYPES`.
+        form: how texts are written; None for a decimal point and ISO 8601.
 
     Raises:
-        pyarrow.ArrowException: if a value is none of that type.
+        pyarrow.ArrowException: if a value is none of that type, or not written so.
     """
+    if form is not None and pa.types.is_string(values.type):
+        values = _rewritten(values, form)
     if pa.types.is_timestamp(kind) and pa.types.is_string(values.type):
         values = _with_zone(values)
     typed = values.cast(kind)
     if pa.types.is_floating(kind):
         return pc.if_else(pc.is_nan(typed), pa.scalar(None, kind), typed)
     return typed
+
+
+def _rewritten(values: pa.Array, form: TextForm) -> pa.Array:
+    """Writes texts the lake's own way; one that is not written in the form becomes no value."""
+    texts = values
+    for pattern, replacement in form.replacements:
+        texts = pc.replace_substring_regex(texts, pattern, replacement)
+    return pc.if_else(pc.match_substring_regex(values, form.pattern), texts, _NO_VALUE)
+
+
+def _written(column: Column, contract: Contract) -> str:
+    """Says how the contract has the values of a column written, where it says so."""
+    rules = contract.ingest
+    if column.options.format:
+        return f", written {column.options.format}"
+    numeric = column.logical_type in ("integer", "number")
+    if not numeric or (rules.decimal, rules.thousands) == (".", ""):
+        return ""
+    between = f" and {rules.thousands!r} between thousands" if rules.thousands else ""
+    return f", written with {rules.decimal!r} before decimals{between}"
 
 
 def _with_zone(values: pa.Array) -> pa.Array:
@@ -189,11 +226,11 @@ def _with_zone(values: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(moments, no_zone, r"\1Z")
 
 
-def _first_misfit(values: pa.Array, kind: pa.DataType) -> tuple[int, object]:
+def _first_misfit(values: pa.Array, kind: pa.DataType, form: TextForm | None) -> tuple[int, object]:
     """Finds the first value that cannot be cast, and its index in the batch."""
     for index in range(len(values)):
         try:
-            cast_values(values.slice(index, 1), kind)
+            cast_values(values.slice(index, 1), kind, form=form)
         except pa.ArrowException:
             return index, values[index].as_py()
     raise AssertionError("a batch failed to cast, and each of its values did not")

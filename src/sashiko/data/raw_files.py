@@ -3,7 +3,7 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,33 +13,43 @@ from sashiko.errors import InputError
 from sashiko.parquet import open_parquet
 
 _BATCH_ROWS = 65_536
+DELIMITERS = (",", ";", "\t", "|")
 # No row may be longer than a block.
 _BLOCK_BYTES = 8 << 20
 
 
-def raw_batches(path: Path) -> Iterator[pa.RecordBatch]:
+def raw_batches(
+    path: Path, *, delimiter: str = ",", encoding: str = "utf-8"
+) -> Iterator[pa.RecordBatch]:
     """Yields a file's rows with the file's own column names.
 
     Args:
-        path: a `.csv` file (UTF-8, commas, a header; every column is read as text) or a `.parquet`
-            file (columns keep their types).
+        path: a `.csv` file (with a header; every column is read as text) or a `.parquet` file
+            (columns keep their types).
+        delimiter: what stands between the values of a CSV file.
+        encoding: of a CSV file; with `utf-8` a byte order mark may come first.
 
     Yields:
         At least one batch with at least one row.
 
     Raises:
-        InputError: if the file is missing, empty, cut off, not UTF-8, of another kind, has a row
-            of another length than its header, or a column name twice.
+        InputError: if the file is missing, empty, cut off, of another encoding, of another kind,
+            has a row of another length than its header, or a column name twice.
     """
-    readers = {".csv": _csv_batches, ".parquet": _parquet_batches}
-    if path.suffix.lower() not in readers:
-        raise InputError(f"{path}: expected a file that ends in {' or '.join(readers)}")
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise InputError(f"{path}: expected a file that ends in .csv or .parquet")
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; expected a header and rows")
     rows = 0
-    for batch in readers[path.suffix.lower()](path):
+    batches = (
+        _parquet_batches(path)
+        if kind == ".parquet"
+        else _csv_batches(path, delimiter=delimiter, encoding=encoding)
+    )
+    for batch in batches:
         rows += batch.num_rows
         if batch.num_rows:
             yield batch
@@ -58,9 +68,9 @@ def _parquet_batches(path: Path) -> Iterator[pa.RecordBatch]:
             ) from error
 
 
-def _csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    _refuse_other_encodings(path)
-    names = _header(path)
+def _csv_batches(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.RecordBatch]:
+    _refuse_other_encodings(path, encoding)
+    names = read_header(path, delimiter=delimiter, encoding=encoding)
     _refuse_repeated(path, names)
     try:
         # Threads off: then a row that cannot be read is named by its number.
@@ -69,10 +79,11 @@ def _csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
             pacsv.ReadOptions(
                 use_threads=False,
                 block_size=_BLOCK_BYTES,
+                encoding="utf8" if encoding == "utf-8" else encoding,
                 column_names=names,
                 skip_rows_after_names=1,
             ),
-            pacsv.ParseOptions(newlines_in_values=True),
+            pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
@@ -83,14 +94,41 @@ def _csv_batches(path: Path) -> Iterator[pa.RecordBatch]:
         found = re.search(r"Row #\d+: Expected \d+ columns, got \d+", str(error))
         reason = f"{found[0]} (the header is row 1)" if found else _one_line(error)
         raise InputError(
-            f"{path}: {reason}; every row needs the header's {len(names)} columns, "
-            "separated by commas, with quotes around a value that holds a comma"
+            f"{path}: {reason}; every row needs the header's {len(names)} columns, with "
+            f"{shown(delimiter)} between them, and quotes around a value that holds one"
+            f"{other_delimiter(names)}"
         ) from error
 
 
-def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        names = next(csv.reader(handle), None)
+def shown(delimiter: str) -> str:
+    """Names a delimiter for a message."""
+    return "a tab" if delimiter == "\t" else f"`{delimiter}`"
+
+
+def other_delimiter(names: Sequence[str]) -> str:
+    """Returns a hint where a header of one column seems to have several; else nothing."""
+    held = [mark for mark in DELIMITERS if len(names) == 1 and mark in names[0]]
+    if not held:
+        return ""
+    return (
+        f". Its header seems to have {shown(held[0])} between the columns: say `delimiter: "
+        f"{held[0]!r}` under `ingest` of the contract, as `sashiko contract init` drafts it"
+    )
+
+
+def read_header(path: Path, *, delimiter: str, encoding: str) -> list[str]:
+    """Returns the columns' names of a CSV file.
+
+    Raises:
+        InputError: if the first line is blank, or none of the table.
+    """
+    with path.open(encoding=python_encoding(encoding), newline="") as handle:
+        names = next(csv.reader(handle, delimiter=delimiter), None)
+    if names and re.fullmatch("sep=.?", "".join(names[:2])):
+        raise InputError(
+            f"{path}: the first line is a spreadsheet's `sep=`, which belongs to no table; "
+            "remove the line"
+        )
     if names == []:
         raise InputError(f"{path}: the first line is blank; it must hold the columns' names")
     return names or []
@@ -102,8 +140,13 @@ def _refuse_repeated(path: Path, names: list[str]) -> None:
             raise InputError(f"{path}: column `{name}` stands twice in it; rename or remove one")
 
 
-def _refuse_other_encodings(path: Path) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def python_encoding(encoding: str) -> str:
+    """Returns Python's name of an encoding, of the one that skips a byte order mark if it has."""
+    return "utf-8-sig" if encoding == "utf-8" else encoding
+
+
+def _refuse_other_encodings(path: Path, encoding: str) -> None:
+    decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     with path.open("rb") as handle:
         while True:
@@ -112,18 +155,21 @@ def _refuse_other_encodings(path: Path) -> None:
                 text = decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 line += error.object[: error.start].count(b"\n")
-                raise _not_utf8(path, line) from error
+                raise _other_encoding(path, line, encoding) from error
             if "\0" in text:
-                raise _not_utf8(path, line + text[: text.index("\0")].count("\n"))
+                line += text[: text.index("\0")].count("\n")
+                raise _other_encoding(path, line, encoding)
             if not chunk:
                 return
-            line += chunk.count(b"\n")
+            line += text.count("\n")
 
 
-def _not_utf8(path: Path, line: int) -> InputError:
+def _other_encoding(path: Path, line: int, encoding: str) -> InputError:
+    name = encoding.upper() if encoding.startswith("utf") else encoding
     return InputError(
-        f"{path}: line {line} is not UTF-8 text; convert the file, "
-        f"for example with `iconv -f WINDOWS-1252 -t UTF-8` or `-f UTF-16`"
+        f"{path}: line {line} is not {name} text; say its `encoding`, such as windows-1252 or "
+        "utf-16, under `ingest` of the contract, as `sashiko contract init` drafts it, or convert "
+        "the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
     )
 
 

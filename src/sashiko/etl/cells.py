@@ -9,7 +9,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of Spark's documents use
 from pyspark.sql.types import DataType
 
-from sashiko.etl.spec import Kind, LoadError, SpecColumn
+from sashiko.etl.spec import Kind, LoadError, SpecColumn, TextForm
 
 # Those of `sashiko.contract.glue` once more: Glue runs these files without the package.
 SPARK_TYPES: dict[Kind, str] = {
@@ -76,18 +76,33 @@ def cleaned(
     return F.when(text.isin(*sorted(missing)), F.lit(None)).otherwise(text) if missing else text
 
 
-def typed(value: Column, found: DataType, kind: Kind) -> Column:
-    """Casts a cleaned value; null where it has no form of its type. A number NaN is null."""
+def typed(value: Column, found: DataType, column: SpecColumn) -> Column:
+    """Casts a cleaned value; null where it has no form of its type. A number NaN is null.
+
+    Args:
+        value: the cleaned value.
+        found: its type in the raw files.
+        column: says what it becomes, and how its texts are written.
+    """
+    kind = column.type
     if found.simpleString() != "string" or kind == "string":
         return value.cast(SPARK_TYPES[kind])
-    form = value.rlike(_FORMS[kind])
-    text = value
+    text = value if column.form is None else _rewritten(value, column.form)
+    form = text.rlike(_FORMS[kind])
     if kind == "timestamp":
         # Completed to what Spark reads without help: a time, its seconds, its zone.
         text = F.regexp_replace(text, rf"({_DAY})\z", "$1T00:00")
         text = F.regexp_replace(text, r"([ T][0-9]{2}:[0-9]{2})(Z|[+-].*)?\z", "$1:00$2")
         text = F.regexp_replace(text, rf"({_TIME})\z", "$1Z")
     return F.when(form, text.cast(SPARK_TYPES[kind]))
+
+
+def _rewritten(value: Column, form: TextForm) -> Column:
+    """Writes a text the lake's own way; null where it is not written as its column's are."""
+    text = value
+    for pattern, replacement in form.replacements:
+        text = F.regexp_replace(text, pattern, replacement.replace("\\", "$"))
+    return F.when(value.rlike(form.pattern), text)
 
 
 def misfit(value: Column, as_typed: Column, found: DataType, kind: Kind) -> Column:

@@ -10,8 +10,9 @@ from pyspark.sql.types import StringType, StructField, StructType
 from sashiko.etl.spec import LoadError, LoadSpec
 from sashiko.etl.transform import UNREADABLE
 
-# UTF-8, commas, a header, quotes doubled inside quotes, line ends inside quotes.
-_CSV: Mapping[str, Any] = {
+# A header, quotes doubled inside quotes, line ends inside quotes; delimiter and encoding are the
+# spec's. Spark reads other encodings than UTF-8 with line ends inside quotes since SPARK-26122.
+_CSV: dict[str, Any] = {
     "header": True,
     "multiLine": True,
     "escape": '"',
@@ -28,7 +29,7 @@ def read_raw(spark: SparkSession, spec: LoadSpec, folder: str) -> DataFrame:
 
     Args:
         spark: the session.
-        spec: says whether a row number is wanted.
+        spec: says how CSV is written, and whether a row number is wanted.
         folder: holds `.csv` files (each value is read as text) or `.parquet` files (columns keep
             their types), not both.
 
@@ -69,9 +70,10 @@ def _files(spark: SparkSession, folder: str) -> list[str]:
 
 
 def _read_csv(spark: SparkSession, spec: LoadSpec, files: list[str]) -> DataFrame:
-    names = _header(spark, files)
+    options = _CSV | {"sep": spec.delimiter, "encoding": spec.encoding}
+    names = _header(spark, files, options)
     fields = [StructField(name, StringType()) for name in (*names, UNREADABLE)]
-    rows = spark.read.schema(StructType(fields)).options(**_CSV).csv(files)
+    rows = spark.read.schema(StructType(fields)).options(**options).csv(files)
     if spec.row_number is not None:
         # A file with line ends in its values is never split, so its rows are numbered in order.
         rows = rows.withColumn(spec.row_number, F.monotonically_increasing_id())
@@ -88,9 +90,9 @@ def _read_csv(spark: SparkSession, spec: LoadSpec, files: list[str]) -> DataFram
     )
 
 
-def _header(spark: SparkSession, files: list[str]) -> list[str]:
+def _header(spark: SparkSession, files: list[str], options: Mapping[str, Any]) -> list[str]:
     """Reads the columns' names, which must be the same in every file: Spark reads by position."""
-    headers = [spark.read.options(**_CSV).csv(name).columns for name in files]
+    headers = [spark.read.options(**options).csv(name).columns for name in files]
     for name, header in zip(files, headers, strict=True):
         if header != headers[0]:
             raise LoadError(

@@ -19,12 +19,34 @@ class LoadError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextForm:
+    r"""How the texts of a column are written, where not with a decimal point or as ISO 8601.
+
+    Attributes:
+        pattern: a regular expression that a whole text matches, read alike by RE2 and by Java.
+        replacements: pairs of a regular expression and what takes its place, in this order; they
+            make a text that matches one of the lake's own way. `\1` stands for a group.
+    """
+
+    pattern: str
+    replacements: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpecColumn:
-    """A column: its name in the lake, its name in the raw files, and its logical type."""
+    """A column.
+
+    Attributes:
+        name: its name in the lake.
+        physical_name: its name in the raw files.
+        type: its logical type.
+        form: how its texts are written; None for the lake's own way.
+    """
 
     name: str
     physical_name: str
     type: Kind
+    form: TextForm | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +76,8 @@ class LoadSpec:
         table: the table's name.
         key: the primary key.
         columns: in the contract's order.
+        delimiter: what stands between the values of a CSV file.
+        encoding: of a CSV file.
         trim: cut blanks off both ends of every text value.
         null_values: texts that mean "missing".
         row_number: the column that holds the row's position in the file, from 0.
@@ -65,6 +89,8 @@ class LoadSpec:
     table: str
     key: str
     columns: tuple[SpecColumn, ...]
+    delimiter: str
+    encoding: str
     trim: bool
     null_values: tuple[str, ...]
     row_number: str | None
@@ -79,9 +105,17 @@ class LoadSpec:
 def parse_spec(text: str) -> LoadSpec:
     """Reads what `LoadSpec.to_json` wrote."""
     value = json.loads(text)
-    columns = tuple(SpecColumn(**column) for column in value.pop("columns"))
+    columns = tuple(_column(column) for column in value.pop("columns"))
     rules = tuple(
         RowRule(**(rule | {"columns": tuple(rule["columns"])})) for rule in value.pop("rules")
     )
     nulls = tuple(value.pop("null_values"))
     return LoadSpec(columns=columns, rules=rules, null_values=nulls, **value)
+
+
+def _column(value: dict[str, Any]) -> SpecColumn:
+    form = value.pop("form")
+    if form is not None:
+        pairs = tuple((old, new) for old, new in form["replacements"])
+        form = TextForm(pattern=form["pattern"], replacements=pairs)
+    return SpecColumn(form=form, **value)

@@ -91,7 +91,7 @@ def _mark(raw: DataFrame, spec: LoadSpec) -> DataFrame:
     rows = raw.select(F.struct(*texts, unreadable.alias(UNREADABLE)).alias(_RAW), *values)
     rows = rows.select(
         "*",
-        *(typed(_value(name), types[name], kind).alias(name) for name, kind in kinds.items()),
+        *(typed(_value(c.name), types[c.name], c).alias(c.name) for c in spec.columns),
     )
 
     def broken(rule: RowRule) -> Column:

@@ -107,6 +107,17 @@ def _misspelt(bent: dict[str, Any]) -> None:
     custom(bent, "facets")["property"] = "facet"
 
 
+def _ingest(value: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    rule = {"property": "ingest", "value": value}
+    return lambda bent: table_of(bent)["customProperties"].append(rule)
+
+
+def _day_with_a_time(bent: dict[str, Any]) -> None:
+    due = {"name": "due", "description": "Due.", "logicalType": "date", "classification": "none"}
+    due["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm"}
+    table_of(bent)["properties"].append(due)
+
+
 def _twice(bent: dict[str, Any]) -> None:
     table_of(bent)["properties"].append(column_of(bent, "title"))
 
@@ -127,6 +138,12 @@ def _twice(bent: dict[str, Any]) -> None:
             _set("title", "logicalTypeOptions", {"format": "uuid"}),
             r"column `title`.*`logicalTypeOptions.format`",
         ),
+        (_set("lent_at", "logicalTypeOptions", {"format": "dd.MM."}), r"lent_at`.*year, month and"),
+        (_set("lent_at", "logicalTypeOptions", {"format": "dd. MMM yyyy"}), r"`MMM` is not read"),
+        (_day_with_a_time, r"column `due`.*has a time, so `logicalType` must be timestamp"),
+        (_ingest({"thousands": "."}), r"`decimal` and `thousands` are both '.'"),
+        (_ingest({"delimiter": "::"}), r"key `ingest.delimiter`"),
+        (_ingest({"encoding": "cp1252"}), r"key `ingest.encoding`.*'windows-1252'"),
         (_set("title", "name", "Title"), r"column `Title`: key `name`"),
         (_twice, r"column `title`: 2 columns have this name"),
         (_set("price", "physicalName", "pages"), r"column `pages`: 2 columns have this phys"),

@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
-from sashiko.data.ingest import ingest, typed_batches
+from sashiko.data.ingest import ingest, typed_batches, typed_columns
 from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, rows, table_of
 
@@ -73,6 +73,64 @@ def test_blanks_are_cut_and_null_values_become_null_as_the_contract_says(tmp_pat
     (row,) = read_table(_csv(tmp_path, line), contract).to_pylist()
     assert row["title"] is None
     assert row["age"] == "young"
+
+
+GERMAN = {"delimiter": ";", "encoding": "windows-1252", "decimal": ",", "thousands": "."}
+
+
+def _german(folder: Path, **rules: Any) -> Contract:
+    bent = document()
+    table_of(bent)["customProperties"].append({"property": "ingest", "value": GERMAN | rules})
+    column_of(bent, "lent_at")["logicalTypeOptions"] = {"format": "d.M.yyyy H:mm"}
+    return contract_of(bent, folder)
+
+
+def _german_csv(folder: Path, *lines: str) -> Path:
+    return _csv(folder, *lines, header=HEADER.replace(",", ";"), encoding="windows-1252")
+
+
+def test_a_file_is_read_as_the_contract_says_that_it_is_written(tmp_path: Path):
+    lines = ("a;1.3.2025 9:05;1.100;1.009,5;Füße;a@x.org;young;yes", "b;31.12.2025 12:00;7;,25;;;;")
+    table = read_table(_german_csv(tmp_path, *lines), _german(tmp_path))
+    assert table.column("lent_at").to_pylist() == [
+        dt.datetime(2025, 3, 1, 9, 5, tzinfo=dt.UTC),
+        dt.datetime(2025, 12, 31, 12, tzinfo=dt.UTC),
+    ]
+    assert table.column("pages").to_pylist() == [1100, 7]
+    assert table.column("price").to_pylist() == [1009.5, 0.25]
+    assert table.column("title").to_pylist() == ["Füße", None]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1,5", "1.5", r"`price`, row 1: '1\.5' .* written with ',' before decimals and '\.'"),
+        ("1,5", "1.23,5", r"`price`, row 1: '1\.23,5' is not a value of type number"),
+        ("100", "10.00", r"`pages`, row 1: '10\.00' is not a value of type integer"),
+        ("1.3.2025", "2025-03-01", r"`lent_at`, row 1: .* written d\.M\.yyyy H:mm; mend the file"),
+        ("1.3.2025", "31.2.2025", r"`lent_at`, row 1: '31\.2\.2025 9:05'"),
+    ],
+)
+def test_a_value_that_is_written_otherwise_is_named_with_how_it_should_be(
+    tmp_path: Path, old: str, new: str, message: str
+):
+    line = "a;1.3.2025 9:05;100;1,5;Emma;a@x.org;young;yes".replace(old, new)
+    with pytest.raises(InputError, match=message):
+        read_table(_german_csv(tmp_path, line), _german(tmp_path))
+
+
+def test_a_delimiter_that_the_contract_does_not_know_is_named(tmp_path: Path):
+    for line in ("a;1.3.2025;1;1,5;Emma;;young;yes", "a;1.3.2025;1;1;Emma;;young;yes"):
+        with pytest.raises(InputError, match="say `delimiter: ';'` under `ingest` of the contract"):
+            read_table(_german_csv(tmp_path, line), _contract(tmp_path))
+
+
+def test_numbers_of_json_have_a_decimal_point_whatever_the_files_have(tmp_path: Path):
+    batch = pa.record_batch({"price": ["9.5"], "lent_at": ["1.3.2025 9:05"]})
+    (made,) = typed_columns(
+        tmp_path / "a.jsonl", _german(tmp_path), ["price", "lent_at"], batches=[batch]
+    )
+    assert made.column("price").to_pylist() == [9.5]
 
 
 def test_texts_stay_as_they_are_without_such_a_rule(tmp_path: Path):

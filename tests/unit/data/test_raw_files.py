@@ -53,6 +53,7 @@ def test_parquet_keeps_its_types(tmp_path: Path):
         ("rows.csv", "a,b\nx,y\n".encode("utf-16-le"), "line 1 is not UTF-8"),
         ("rows.parquet", b"", "is empty"),
         ("rows.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
+        ("rows.csv", b"sep=;\na;b\n1;2\n", "the first line is a spreadsheet's `sep=`"),
         ("rows.xlsx", b"x", r"ends in \.csv or \.parquet"),
     ],
 )
@@ -60,6 +61,22 @@ def test_bad_files_are_refused_by_name(tmp_path: Path, name: str, content: bytes
     with pytest.raises(InputError, match=message) as caught:
         _table(_file(tmp_path, content, name))
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [("utf-8", "utf-8-sig"), ("utf-16", "utf-16"), ("windows-1252", "windows-1252")],
+)
+def test_a_file_is_read_with_its_delimiter_and_encoding(tmp_path: Path, encoding, written):
+    path = _file(tmp_path, 'Größe;Art\n"1;5";Tür\n'.encode(written))
+    table = pa.Table.from_batches(raw_batches(path, delimiter=";", encoding=encoding))
+    assert table.to_pydict() == {"Größe": ["1;5"], "Art": ["Tür"]}
+
+
+def test_bytes_that_are_none_of_the_encoding_are_named_by_their_line(tmp_path: Path):
+    path = _file(tmp_path, b"a,b\nx,y\nx,\x81\n")
+    with pytest.raises(InputError, match="line 3 is not windows-1252 text"):
+        pa.Table.from_batches(raw_batches(path, encoding="windows-1252"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

@@ -1,0 +1,123 @@
+r"""How the texts of a column are written, where that is not the lake's own way.
+
+The lake's own way is a decimal point, nothing between thousands, and ISO 8601. A contract says
+another one under `ingest` (`decimal`, `thousands`) and, for dates and times, in ODCS's
+`logicalTypeOptions.format`, a pattern of the JDK's DateTimeFormatter:
+https://docs.oracle.com/javase/8/docs/api/java/time/format/DateTimeFormatter.html
+
+A form is made of regular expressions that RE2 (Arrow, on a laptop) and Java (Spark, on Glue) read
+alike: ASCII digits, and `\z` for the end, as Java's `$` also stands before a last line break.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sashiko.contract.model import Column, Ingest
+from sashiko.etl.spec import TextForm
+
+# A pattern's letters -> what they match, and ISO 8601's field that they fill.
+_FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "yyyy": (r"(\d{4})", "year"),
+        "yy": (r"(\d{2})", "year"),
+        "MM": (r"(\d{2})", "month"),
+        "M": (r"(\d{1,2})", "month"),
+        "dd": (r"(\d{2})", "day"),
+        "d": (r"(\d{1,2})", "day"),
+        "HH": (r"(\d{2})", "hour"),
+        "H": (r"(\d{1,2})", "hour"),
+        "mm": (r"(\d{2})", "minute"),
+        "ss": (r"(\d{2})", "second"),
+    }
+)
+_TOKEN = re.compile(r"'T'|[A-Za-z]+|[^A-Za-z]")
+_BETWEEN = (".", "/", "-", " ", ":", ",", "'T'")
+_DAY = ("year", "month", "day")
+_TIME = ("hour", "minute", "second")
+# Blanks that typewriters, browsers and spreadsheets put between thousands, and two apostrophes.
+_THOUSANDS = MappingProxyType({" ": "[ \u00a0\u202f]", "'": "['\u2019]"})
+_NO_NUMBER = r"[+-]?(?:nan|inf|infinity)"
+
+
+def column_form(column: Column, ingest: Ingest) -> TextForm | None:
+    """Returns how a column's texts are written; None where they are written the lake's own way.
+
+    Raises:
+        ValueError: as `date_form`.
+    """
+    if column.logical_type in ("date", "timestamp"):
+        return date_form(column.options.format) if column.options.format else None
+    if column.logical_type not in ("integer", "number"):
+        return None
+    return number_form(
+        decimal=ingest.decimal,
+        thousands=ingest.thousands,
+        whole=column.logical_type == "integer",
+    )
+
+
+def number_form(*, decimal: str, thousands: str, whole: bool) -> TextForm | None:
+    """Returns how numbers are written; None for a decimal point and nothing between thousands.
+
+    Args:
+        decimal: `.` or `,`.
+        thousands: what stands between groups of three digits, which nobody has to write; or empty.
+        whole: no decimals.
+    """
+    if (decimal, thousands) == (".", ""):
+        return None
+    between = _THOUSANDS.get(thousands, re.escape(thousands))
+    digits = rf"(?:\d+|[1-9]\d{{0,2}}(?:{between}\d{{3}})+)" if thousands else r"\d+"
+    if whole:
+        pattern = rf"^[+-]?{digits}\z"
+    else:
+        mark = re.escape(decimal)
+        decimals = rf"(?:{digits}(?:{mark}\d*)?|{mark}\d+)(?:e[+-]?\d+)?"
+        pattern = rf"(?i)^(?:[+-]?{decimals}|{_NO_NUMBER})\z"
+    replacements = [(between, "")] if thousands else []
+    if decimal != ".":
+        replacements.append((re.escape(decimal), "."))
+    return TextForm(pattern=pattern, replacements=tuple(replacements))
+
+
+def date_form(pattern: str) -> TextForm:
+    """Returns how dates or times are written.
+
+    Args:
+        pattern: of DateTimeFormatter, from `yyyy` or `yy` (2000 to 2099, as there), `MM` or `M`,
+            `dd` or `d`, and for times `HH` or `H`, `mm` and `ss`, with `. / - : ,`, a blank or
+            `'T'` between them.
+
+    Raises:
+        ValueError: if it has another letter, lacks a part of the day, or has a part twice.
+    """
+    matched, places, short_year = "", {}, False
+    for token in _TOKEN.findall(pattern):
+        if token in _FIELDS:
+            expression, field = _FIELDS[token]
+            if field in places:
+                raise ValueError(f"{pattern!r} names the {field} twice")
+            places[field] = f"\\{len(places) + 1}"
+            short_year = short_year or token == "yy"  # noqa: S105 - two letters of a date
+            matched += expression
+        elif token in _BETWEEN:
+            matched += "T" if token == "'T'" else re.escape(token)  # noqa: S105 - as above
+        else:
+            raise ValueError(
+                f"{pattern!r}: `{token}` is not read here; use {', '.join(_FIELDS)} with "
+                "`.`, `/`, `-`, `:`, `,`, a blank or 'T' between them"
+            )
+    times = [field for field in _TIME if field in places]
+    if not all(field in places for field in _DAY) or times not in ([], [*_TIME[:2]], [*_TIME]):
+        raise ValueError(
+            f"{pattern!r}: expected year, month and day, such as dd.MM.yyyy, and for a time hour "
+            "and minute as well, such as dd.MM.yyyy HH:mm"
+        )
+    if short_year:
+        places["year"] = f"20{places['year']}"
+    iso = "-".join(places[field] for field in _DAY)
+    if times:
+        iso += " " + ":".join(places[field] for field in times)
+    whole = rf"^{matched}\z"
+    return TextForm(pattern=whole, replacements=((whole, iso), (r"\b(\d)\b", r"0\1")))
