@@ -83,7 +83,7 @@ def _mitigation(evidence: Evidence) -> str:
         f"Training was given no facet, but a weight per row that is made of {facets} and the label "
         f"(reweighing, strength {reweighing.strength:g}): with the label at hand the weight gives "
         "the group away. It aims at equal shares predicted positive and at nothing else. What that "
-        "may and may not claim: `docs/reweighing.md`."
+        "may and may not claim: docs/reweighing.md."
     )
 
 
