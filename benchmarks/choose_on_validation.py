@@ -1,13 +1,24 @@
-"""Chooses reweighing strength and threshold policy on the validation split. It never reads test.
+"""Chooses reweighing strength and threshold on the validation split. It never reads test.
 
-    python -m benchmarks.choose_on_validation --recipe census --strengths 1 1.5 2 2.5 --seeds 0 1 2
+    python -m benchmarks.choose_on_validation --recipe census --strengths 2 3 4 --seeds 0 1 2
+    python -m benchmarks.choose_on_validation --recipe census --model linear --strengths 2 3 4
 
 Runs the real pipeline up to the compiled model once per strength and training seed, as `sashiko run
 --sweep` does for one seed, and judges the validation scores under each threshold policy by the
-recipe's own gates. The rule: a pair of strength and policy will do if,
-for every seed, each quality gate passes and the gated bias metric is inside its bounds, and its
-mean over the seeds keeps half of the distance (as a ratio) between 1 and each bound, as a margin
-for new rows. Of those that will do, the one with the highest mean balanced accuracy is taken.
+recipe's own gates. A policy is a metric that is maximised for each seed, or one fixed threshold for
+all seeds: each hundredth from 0.01 to 0.99.
+
+The rule, stated before any search: a pair of strength and policy will do if, for every seed, each
+quality gate passes and the gated bias metric is inside its bounds, and its mean over the seeds
+keeps half of the distance (as a ratio) between 1 and each bound, as a margin for new rows. Of those
+that will do, the one with the highest mean balanced accuracy is taken; of equal ones the lower
+strength, then a maximised metric before a fixed threshold.
+
+`--model linear` puts the linear baseline, fitted with the same weights, in the fine-tuned model's
+place, under the same rule; it has no training seed. A recipe takes what the rule takes for the
+fine-tuned model, even where the linear one is better: then README and docs say so. The test split
+is looked at once, after the choice, and changes nothing of it: if the gates block there, the recipe
+ships blocked.
 
 Leads over the linear baseline and the champion are not asked for: a lead under drift cannot be seen
 before the drift, and a time split puts validation before it.
