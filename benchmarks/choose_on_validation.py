@@ -28,7 +28,7 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,123 +38,199 @@ from sashiko.local_run import run_pipeline
 from sashiko.recipe import Recipe, load_recipe
 from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import ThresholdSection
+from sashiko.runner.record import RunRecord
+from sashiko.runner.store import Store
 from sashiko.settings import load_settings
+from sashiko.steps.baselines import linear_scores
 from sashiko.steps.comparators import decide_threshold
+from sashiko.steps.scored_splits import load_split
 from sashiko.sweep.margin import keeps_margin
-from sashiko.sweep.points import judge, whatever_the_threshold
-from sashiko.sweep.validation import LAST_STEP, read_validation
+from sashiko.sweep.points import THRESHOLDS, judge, whatever_the_threshold
+from sashiko.sweep.validation import LAST_STEP, Validation, read_validation, with_facets
+from sashiko.training.examples import read_split, read_weights
 
 MAXIMIZED = {
     "balanced_accuracy": ThresholdSection(metric="balanced_accuracy"),
     "f1": ThresholdSection(metric="f1"),
     "accuracy": ThresholdSection(metric="accuracy"),
 }
+FIXED = {f"fixed {value:g}": ThresholdSection(policy="fixed", value=value) for value in THRESHOLDS}
 
 
 @dataclass(frozen=True)
-class Found:
-    """One seed's model at one threshold, on the validation split."""
+class Judged:
+    """One seed's model at one threshold, on the validation split.
+
+    Attributes:
+        failed: the names of the gates' checks that failed.
+    """
 
     threshold: float
     bias: float
     auc: float
     accuracy: float
     balanced_accuracy: float
-    gates_pass: bool
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A strength with a threshold policy, judged for every seed."""
+
+    strength: float
+    policy: str
+    by_seed: Sequence[Judged]
+    gate: BiasGate
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """What keeps it from being taken: checks that fail for some seed, and the margin."""
+        failed = {name for one in self.by_seed for name in one.failed}
+        if not keeps_margin(statistics.fmean(one.bias for one in self.by_seed), self.gate):
+            failed.add(f"margin of {self.gate.metric}")
+        return frozenset(failed)
+
+    def mean(self, name: str) -> float:
+        """Returns a figure's arithmetic mean over the seeds."""
+        return statistics.fmean(getattr(one, name) for one in self.by_seed)
+
+    @property
+    def place(self) -> tuple[int, float, float, bool, float]:
+        """Sorts the best first: what lacks least, then the highest mean balanced accuracy."""
+        fixed = self.policy not in MAXIMIZED
+        return (
+            len(self.lacking), -self.mean("balanced_accuracy"), self.strength, fixed,
+            self.mean("threshold"),
+        )  # fmt: skip
 
 
 def main() -> None:
     """Prints a Markdown table on stdout, and the choice."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--recipe", required=True, help="a recipe's name")
+    parser.add_argument("--model", choices=("fine-tuned", "linear"), default="fine-tuned")
     parser.add_argument("--strengths", nargs="+", type=float, required=True)
-    parser.add_argument("--seeds", nargs="+", type=int, required=True, help="of the training")
-    parser.add_argument("--fixed", nargs="+", type=float, default=[0.5], help="fixed thresholds")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the training")
     parser.add_argument("--home", type=Path, default=Path(".sashiko"))
     arguments = parser.parse_args()
-    policies = MAXIMIZED | {
-        f"fixed {value:g}": ThresholdSection(policy="fixed", value=value)
-        for value in arguments.fixed
-    }
+    linear = arguments.model == "linear"
+    if linear and len(arguments.seeds) > 1:
+        parser.error("--seeds: the linear model has no training seed")
     path = Path("recipes") / f"{arguments.recipe}.yaml"
     recipe = load_recipe(path)
     gate = recipe.bias.gates[0]
     if gate.metric != "DI":
         parser.error(f"the first bias gate of {recipe.name} is of {gate.metric}, not of DI")
 
-    print(f"`{recipe.name}`, validation split only, {len(arguments.seeds)} seeds, {machine()}\n")
+    print(
+        f"`{recipe.name}`, the {arguments.model} model, validation split only, "
+        f"{len(arguments.seeds)} seeds, {machine()}\n"
+    )
     print(
         f"|strength|threshold policy|thresholds|{gate.metric}, least to most|AUC|accuracy"
         "|balanced accuracy|will do|\n" + "|---" * 8 + "|",
         flush=True,
     )
-    will_do: dict[tuple[float, str], float] = {}
-    for strength in arguments.strengths:
-        found_by: dict[str, list[Found]] = {policy: [] for policy in policies}
+    every: list[Setting] = []
+    for strength in sorted(arguments.strengths):
+        by_seed = []
         for seed in arguments.seeds:
             overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
             trained = load_recipe(path, overrides=overrides)
-            for policy, one in judged(trained, policies, home=arguments.home):
-                found_by[policy].append(one)
-        for policy, found in found_by.items():
-            passed = all(item.gates_pass for item in found) and keeps_its_distance(found, gate)
-            if passed:
-                will_do[strength, policy] = mean(item.balanced_accuracy for item in found)
-            print(row(strength, policy, found, passed=passed), flush=True)
-    if not will_do:
-        print("\nNone will do.")
+            validation = scored(trained, linear=linear, home=arguments.home)
+            by_seed.append(judged(validation, trained, MAXIMIZED | FIXED))
+        of_strength = [
+            Setting(strength, policy, [one[policy] for one in by_seed], gate)
+            for policy in by_seed[0]
+        ]
+        every += of_strength
+        for setting in shown(of_strength):
+            print(row(setting), flush=True)
+    best = min(every, key=lambda setting: setting.place)
+    if best.lacking:
+        print(f"\nNone of {len(every)} will do.")
         return
-    strength, policy = max(will_do, key=lambda pair: will_do[pair])
-    print(f"\nTaken: strength {strength:g}, threshold policy {policy}.")
+    count = sum(not setting.lacking for setting in every)
+    print(
+        f"\nTaken, of {count} of {len(every)} that will do: strength {best.strength:g}, threshold "
+        f"policy {best.policy}."
+    )
 
 
-def judged(
-    recipe: Recipe, policies: Mapping[str, ThresholdSection], *, home: Path
-) -> Iterator[tuple[str, Found]]:
-    """Trains a recipe's model and holds its validation scores against the gates, by policy."""
+def scored(recipe: Recipe, *, linear: bool, home: Path) -> Validation:
+    """Trains a recipe's model, or the linear one with its weights, and scores validation."""
+    if linear:
+        return linear_model(recipe, split="validation", home=home)
+    run = run_until(LAST_STEP, recipe, home=home)
+    return read_validation(run, load_contract(Path(recipe.contract)), home=home)
+
+
+def run_until(step: str, recipe: Recipe, *, home: Path) -> RunRecord:
+    """Runs the pipeline up to a step; ends the process if it does not come so far."""
     run = run_pipeline(
-        load_settings("local"), recipe, home=home, from_step=None, until=LAST_STEP,
+        load_settings("local"), recipe, home=home, from_step=None, until=step,
         command="python -m benchmarks.choose_on_validation",
     )  # fmt: skip
     if run.status != "partial":
         sys.exit(f"error: run {run.id} ended {run.status}: {run.reason}")
-    validation = read_validation(run, load_contract(Path(recipe.contract)), home=home)
+    return run
+
+
+def linear_model(recipe: Recipe, *, split: str, home: Path) -> Validation:
+    """Fits the linear baseline with a recipe's weights, and scores a split."""
+    run = run_until("Weights", recipe, home=home)
+    store = Store(home / "s3")
+    folder = {name: store.path(run.step("Prepare").outputs[name].uri) for name in ("train", split)}
+    train, rows = load_split(folder["train"]), load_split(folder[split])
+    weights = read_weights(
+        store.path(run.step("Weights").outputs["weights"].uri), read_split(folder["train"])["key"]
+    )
+    scores = linear_scores(
+        train.texts, train.labels, rows.texts, weights=weights, seed=recipe.evaluate.seed
+    )
+    contract = load_contract(Path(recipe.contract))
+    return with_facets(run, contract, rows, scores, folder=folder[split], home=home)
+
+
+def judged(
+    validation: Validation, recipe: Recipe, policies: Mapping[str, ThresholdSection]
+) -> dict[str, Judged]:
+    """Holds a model's validation scores against the gates, by policy."""
     unmoved = whatever_the_threshold(validation, recipe)
+    by_policy = {}
     for policy, section in policies.items():
         threshold = decide_threshold(section, validation.labels, validation.scores).threshold
         point = judge(validation, recipe, threshold, unmoved=unmoved)
         [bias, *_] = point.bias.values()
-        yield (
-            policy,
-            Found(
-                threshold=threshold,
-                bias=math.nan if bias.value is None else bias.value,
-                auc=unmoved.quality["auc"].value or 0.0,
-                accuracy=point.quality["accuracy"].value or 0.0,
-                balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
-                gates_pass=not point.failed,
-            ),
+        by_policy[policy] = Judged(
+            threshold=threshold,
+            bias=math.nan if bias.value is None else bias.value,
+            auc=unmoved.quality["auc"].value or 0.0,
+            accuracy=point.quality["accuracy"].value or 0.0,
+            balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
+            failed=point.failed,
         )
+    return by_policy
 
 
-def keeps_its_distance(found: list[Found], gate: BiasGate) -> bool:
-    """Says whether the mean over the seeds is in the inner half of the gate's bounds."""
-    return keeps_margin(mean(item.bias for item in found), gate)
+def shown(settings: Sequence[Setting]) -> Iterator[Setting]:
+    """Yields each maximised metric's setting, and of the fixed thresholds the best one."""
+    yield from (setting for setting in settings if setting.policy in MAXIMIZED)
+    fixed = (setting for setting in settings if setting.policy not in MAXIMIZED)
+    yield min(fixed, key=lambda setting: setting.place)
 
 
-def mean(values: Iterator[float]) -> float:
-    """Returns the arithmetic mean."""
-    return statistics.fmean(values)
-
-
-def row(strength: float, policy: str, found: list[Found], *, passed: bool) -> str:
+def row(setting: Setting) -> str:
     """Writes a line of the table."""
-    biases = sorted(item.bias for item in found)
-    thresholds = ", ".join(f"{item.threshold:.2f}" for item in found)
+    biases = sorted(one.bias for one in setting.by_seed)
+    thresholds = ", ".join(f"{one.threshold:.2f}" for one in setting.by_seed)
+    verdict = "yes" if not setting.lacking else f"no: {', '.join(sorted(setting.lacking))}"
     return (
-        f"|{strength:g}|{policy}|{thresholds}|{biases[0]:.2f} to {biases[-1]:.2f}"
-        f"|{mean(item.auc for item in found):.3f}|{mean(item.accuracy for item in found):.3f}"
-        f"|{mean(item.balanced_accuracy for item in found):.3f}|{'yes' if passed else 'no'}|"
+        f"|{setting.strength:g}|{setting.policy}|{thresholds}|{biases[0]:.2f} to {biases[-1]:.2f}"
+        f"|{setting.mean('auc'):.3f}|{setting.mean('accuracy'):.3f}"
+        f"|{setting.mean('balanced_accuracy'):.3f}|{verdict}|"
     )
 
 

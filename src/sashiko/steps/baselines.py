@@ -1,14 +1,19 @@
-"""The two models that a fine-tuned one has to beat."""
+"""The models that a fine-tuned one has to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Floats, Ints
 
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
 MAJORITY = "majority"
 LINEAR = "tfidf_logistic_regression"
+LINEAR_UNMITIGATED = "tfidf_logistic_regression_unmitigated"
 MAJORITY_THRESHOLD = 0.5
 
 
@@ -21,7 +26,12 @@ def majority_scores(train_labels: Ints, *, rows: int) -> Floats:
 
 
 def linear_scores(
-    train_texts: Sequence[str], train_labels: Ints, texts: Sequence[str], *, seed: int
+    train_texts: Sequence[str],
+    train_labels: Ints,
+    texts: Sequence[str],
+    *,
+    weights: Floats | None = None,
+    seed: int,
 ) -> Floats:
     """Fits TF-IDF of words and word pairs with logistic regression, and scores texts.
 
@@ -29,6 +39,7 @@ def linear_scores(
         train_texts: the train split's.
         train_labels: 0 or 1, one per text.
         texts: to score.
+        weights: what each row counts in the regression's loss; 1 if None.
         seed: of the regression.
 
     Returns:
@@ -37,16 +48,27 @@ def linear_scores(
     Raises:
         InputError: if the train split has one label only.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     if len(np.unique(train_labels)) < 2:
         raise InputError("the train split has one label only: nothing can be learned from it")
     model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+        _vectorizer(),
         LogisticRegression(max_iter=1000, random_state=seed),
     )
-    model.fit(list(train_texts), train_labels)
+    model.fit(list(train_texts), train_labels, logisticregression__sample_weight=weights)
     scores: Floats = model.predict_proba(list(texts))[:, 1].astype(np.float64)
     return scores
+
+
+def word_features() -> Callable[[str], list[str]]:
+    """Returns what turns a text into the words and pairs of adjacent words that are counted."""
+    analyse: Callable[[str], list[str]] = _vectorizer().build_analyzer()
+    return analyse
+
+
+def _vectorizer() -> "TfidfVectorizer":
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)

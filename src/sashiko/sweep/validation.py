@@ -69,12 +69,30 @@ def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Valida
     Raises:
         InputError: if an output is gone from the store, a text is refused, or a row has no facet.
     """
-    store = Store(home / "s3")
-    folder, facets_file = (
-        store.path(run.step(step).outputs[name].uri)
-        for step, name in (("Prepare", "validation"), ("SnapshotFacets", "data"))
-    )
+    folder = Store(home / "s3").path(run.step("Prepare").outputs["validation"].uri)
     split = load_split(folder)
+    scores = _scores(run, split, home=home)
+    return with_facets(run, contract, split, scores, folder=folder, home=home)
+
+
+def with_facets(
+    run: RunRecord, contract: Contract, split: Split, scores: Floats, *, folder: Path, home: Path
+) -> Validation:
+    """Puts a run's facets beside rows of it and a model's scores of them.
+
+    Args:
+        run: has a facet snapshot, and the train split of the majority baseline.
+        contract: names the facets.
+        split: the rows.
+        scores: P(positive) of each.
+        folder: of the split, for errors.
+        home: the folder of all local state.
+
+    Raises:
+        InputError: if an output is gone from the store, or a row has no facet.
+    """
+    store = Store(home / "s3")
+    facets_file = store.path(run.step("SnapshotFacets").outputs["data"].uri)
     labels = pa.chunked_array([pa.array(split.labels)])
     rows = pa.table({"key": pa.chunked_array([pa.array(split.keys)]), "label": labels})
     facets = facets_of(
@@ -84,7 +102,7 @@ def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Valida
     train = store.path(run.step("Prepare").outputs["train"].uri) / "data.parquet"
     return Validation(
         labels=split.labels,
-        scores=_scores(run, split, home=home),
+        scores=scores,
         train_labels=read_columns(train, ["label"])["label"].to_numpy().astype(np.int64),
         contract=contract,
         config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
