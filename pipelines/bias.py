@@ -39,12 +39,13 @@ class BiasEvaluator:
         )
 
     def weights(self, prepare: ProcessingStep) -> ProcessingStep:
-        """Weights: a weight for each training row, so that Train needs no facet."""
+        """Weights: a weight for each training row, so that Train and Evaluate need no facet."""
         inputs = {
             "facets": output_uri(self.facets, "data"),
             "train": output_uri(prepare, "train"),
         }
-        # A row's weight and label together give its facets away: a folder that Train alone reads.
+        # A row's weight and label together give its facets away: a folder of its own,
+        # which the training role reads: for Train, and for the linear baseline of Evaluate.
         weights = self._uri("Weights", "weights", folder="weights")
         return self._step("Weights", "weights", inputs=inputs, outputs={"weights": weights})
 

@@ -126,6 +126,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "test": output_uri(prepare, "test"),
             "slices": output_uri(prepare, "slices"),
             "champion": output_uri(champion, "champion"),
+            **({"weights": output_uri(weights, "weights")} if weights else {}),
             "training-output": joined(
                 train.properties.OutputDataConfig.S3OutputPath,
                 train.properties.TrainingJobName,

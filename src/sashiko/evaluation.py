@@ -95,6 +95,26 @@ class Slices(Frozen):
         return tuple(item for item in self.judged if (item.differences[self.metric].high or 0) < 0)
 
 
+class SeenTextFigures(Frozen):
+    """Candidate and linear baseline on the test rows of which train has each word, or on the rest.
+
+    Attributes:
+        seen: whether each word and each pair of adjacent words of these rows occurs in train.
+        rows: how many.
+        positives: how many of them carry the positive label.
+        candidate: metric -> estimate; empty where there are too few rows to judge.
+        linear: the same of `tfidf_logistic_regression`.
+        lead: metric -> the candidate's lead, paired by rows; above 0 the candidate is better.
+    """
+
+    seen: bool
+    rows: int
+    positives: int
+    candidate: Estimates
+    linear: Estimates
+    lead: Estimates
+
+
 class Evaluation(Frozen):
     """Every figure of a run's model quality.
 
@@ -105,16 +125,19 @@ class Evaluation(Frozen):
         bootstrap_replicates: resamples behind each 95 % interval.
         candidate: metric -> estimate on the test split.
         validation: the same on the validation split, where the threshold was chosen.
-        others: `majority`, `tfidf_logistic_regression` and, if there is one, `champion` -> metric
-            -> estimate on the test split.
+        others: `majority`, `tfidf_logistic_regression` (reweighed as the candidate was), where
+            it was, `tfidf_logistic_regression_unmitigated`, and, if there is one, `champion` ->
+            metric -> estimate on the test split.
         thresholds: name of each of `others` -> its threshold.
-        leads: name of each of `others` -> metric -> the candidate's lead, paired by rows; above 0
-            the candidate is better.
+        leads: name of each of `others` but the unmitigated one -> metric -> the candidate's lead,
+            paired by rows; above 0 the candidate is better.
         minimum_effect: the least lead that is called better (`metrics.standing`).
         champion: which version that was; None if none is approved yet.
         confusion: the candidate's, on the test split.
         calibration: whether its scores are probabilities.
         slices: how it does on parts of the test split.
+        seen_text: how it does on text that train has the words of, and on other text, beside the
+            linear baseline; empty in a run from before this was measured.
         learning_curve: Train's metrics, by step.
         notes: what a reader must not miss, in plain words.
     """
@@ -133,6 +156,7 @@ class Evaluation(Frozen):
     confusion: Confusion
     calibration: Calibration
     slices: Slices
+    seen_text: tuple[SeenTextFigures, ...] = ()
     learning_curve: tuple[MetricLine, ...]
     notes: tuple[str, ...]
 

@@ -59,6 +59,21 @@ def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
         assert word not in text
 
 
+def test_the_linear_baseline_reads_the_weights_that_training_reads():
+    built = json.loads(definition("recipes/complaints.yaml"))
+    steps = {step.name: step for step in parse_definition(built).steps}
+    channels = {
+        item["ChannelName"]: item["DataSource"]["S3DataSource"]["S3Uri"]
+        for item in steps["Train"].arguments["InputDataConfig"]
+    }
+    inputs = {
+        item["InputName"]: item["S3Input"]["S3Uri"]
+        for item in steps["Evaluate"].arguments["ProcessingInputs"]
+    }
+    assert inputs["weights"] == channels["weights"]
+    assert inputs["train"] == channels["train"]
+
+
 def test_only_the_generator_names_a_shipped_data_set():
     # Upstream's: a fork may name its own as it likes, after a word that stands in the code too.
     shipped = ("census", "complaints")

@@ -18,8 +18,11 @@ from sashiko.report.compare import comparison
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.leads import lead_table, worse_warnings
 from sashiko.report.predictions import Predictions, read_predictions
+from sashiko.report.seen_text import seen_text_tables
 from sashiko.report.slices import slice_tables
+from sashiko.report.truth import truth_facts
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
+from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 
 _METRICS = {
     "auc": "AUC",
@@ -38,9 +41,10 @@ _MEANINGS = (
 )
 _OTHERS = {
     "majority": "majority: always the more frequent label",
-    "tfidf_logistic_regression": "linear: TF-IDF and logistic regression",
+    LINEAR: "linear: TF-IDF and logistic regression",
+    LINEAR_UNMITIGATED: "linear, not reweighed: for context, no gate compares with it",
 }
-_SHORT = {"tfidf_logistic_regression": "linear"}
+_SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
 
 
 def quality_section(evidence: Evidence) -> Section:
@@ -62,6 +66,7 @@ def quality_section(evidence: Evidence) -> Section:
         tables=(
             _table(found, models),
             lead_table(found, name=name, metrics=_METRICS),
+            *seen_text_tables(found),
             *slice_tables(found.slices, metrics=_METRICS),
         ),
         figures=(
@@ -112,6 +117,8 @@ def _comparison(found: Evaluation) -> Markup:
 def _model_name(name: str, *, found: Evaluation) -> str:
     if name == "champion" and found.champion is not None:
         return f"champion: version {found.champion.version}"
+    if name == LINEAR and LINEAR_UNMITIGATED in found.others:
+        return f"{_OTHERS[LINEAR]}, reweighed as this model is"
     return _OTHERS.get(name, name)
 
 
@@ -127,6 +134,7 @@ def _facts(evidence: Evidence, found: Evaluation) -> tuple[Fact, ...]:
     return (
         Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive"),
         Fact("decision threshold", f"{found.threshold:.3f}{how}; the same for everybody"),
+        *truth_facts(evidence),
         *_temperature(found),
         Fact("intervals", f"95 %, from {found.bootstrap_replicates:,} resamples of the rows"),
     )

@@ -1,4 +1,4 @@
-"""The models that a candidate is held against: two baselines and the champion."""
+"""The models that a candidate is held against: baselines and the champion."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,13 @@ from sashiko.files import read_json, sha256_file
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.recipe_quality import EvaluateSection, ThresholdSection
-from sashiko.steps.baselines import MAJORITY_THRESHOLD, linear_scores, majority_scores
+from sashiko.steps.baselines import (
+    LINEAR,
+    LINEAR_UNMITIGATED,
+    MAJORITY_THRESHOLD,
+    linear_scores,
+    majority_scores,
+)
 from sashiko.steps.scored_splits import Split, score_splits
 from sashiko.yaml_models import Frozen, validate
 
@@ -52,12 +58,38 @@ def majority_baseline(train: Split, test: Split) -> Scored:
     return Scored(majority_scores(train.labels, rows=len(test.keys)), MAJORITY_THRESHOLD)
 
 
-def linear_baseline(
-    section: EvaluateSection, train: Split, validation: Split, test: Split
+def linear_baselines(
+    section: EvaluateSection, train: Split, validation: Split, test: Split, *, weights: Floats
+) -> dict[str, Scored]:
+    """Fits the linear baseline as the candidate was: with its weights, threshold by its policy.
+
+    Args:
+        section: threshold policy and seed.
+        train: it is fitted on.
+        validation: its threshold is chosen on.
+        test: it scores.
+        weights: of the train rows, as Train had them.
+
+    Returns:
+        `LINEAR`; and where the weights differ, `LINEAR_UNMITIGATED`, fitted without them.
+
+    Raises:
+        InputError: if the train split has one label only.
+    """
+    fits = {LINEAR: weights}
+    if np.ptp(weights) > 0:
+        fits[LINEAR_UNMITIGATED] = np.ones_like(weights)
+    return {
+        name: _linear(section, train, validation, test, weights=row_weights)
+        for name, row_weights in fits.items()
+    }
+
+
+def _linear(
+    section: EvaluateSection, train: Split, validation: Split, test: Split, *, weights: Floats
 ) -> Scored:
-    """Fits the linear baseline; its threshold comes from validation, as the candidate's does."""
     texts = validation.texts + test.texts
-    scores = linear_scores(train.texts, train.labels, texts, seed=section.seed)
+    scores = linear_scores(train.texts, train.labels, texts, weights=weights, seed=section.seed)
     on_validation, on_test = np.split(scores, [len(validation.texts)])
     decision = decide_threshold(section.threshold, validation.labels, on_validation)
     return Scored(on_test, decision.threshold)

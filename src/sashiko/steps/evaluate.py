@@ -4,8 +4,10 @@ An artifact for an accelerator is scored by the model that it was compiled from.
 
     python -m sashiko.steps.evaluate
 
-Reads Compile's artifact, Prepare's splits and slices, Train's output and ResolveChampion's
-champion. Writes the predictions, every figure of the model's quality, the decision threshold, and
+Reads Compile's artifact, Prepare's splits and slices, Train's output, the weights that Train had
+and ResolveChampion's champion. The weights are for the linear baseline, which gets the candidate's
+mitigation; they are as sensitive as the facets (`steps.weights`), and no output holds one. Writes
+the predictions, every figure of the model's quality, the decision threshold, and
 the verdict of the gate `model-quality`.
 """
 
@@ -32,13 +34,13 @@ from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.sections import read_section
 from sashiko.serving.tar_reader import read_files
 from sashiko.splits import SPLITS
-from sashiko.steps.baselines import LINEAR, MAJORITY
+from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
     ARTIFACT,
     Scored,
     champion_model,
     decide_threshold,
-    linear_baseline,
+    linear_baselines,
     majority_baseline,
     read_champion,
 )
@@ -47,6 +49,7 @@ from sashiko.steps.figures import About, Scores, evaluate
 from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
 from sashiko.steps.slicing import read_slices
 from sashiko.training.checkpoint import MetricLine
+from sashiko.training.examples import read_weights
 from sashiko.training.temperature import TEMPERATURE_FILE, TemperatureFit
 
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
@@ -86,7 +89,7 @@ def main() -> None:
     print("fitting the baselines", file=sys.stderr)
     others = {
         MAJORITY: majority_baseline(train, test),
-        LINEAR: linear_baseline(section, train, validation, test),
+        **linear_baselines(section, train, validation, test, weights=weights_of(train)),
     }
     champion = read_champion(processing_input("champion"))
     if champion is not None:
@@ -109,7 +112,8 @@ def main() -> None:
         checks=quality_checks(quality, evaluation.candidate, evaluation.leads, _training()),
         inputs={
             name: sha256_tree(processing_input(name))
-            for name in ("artifact", "champion", "slices", *SPLITS)
+            for name in ("artifact", "champion", "slices", *SPLITS, "weights")
+            if name != "weights" or processing_input(name).exists()
         },
     )
     write_predictions(
@@ -130,6 +134,16 @@ def _training() -> Training:
         reweighing=read_section(ReweighingSection, "reweighing"),
         train_rows=read_section(DataSection, "data").train_rows,
     )
+
+
+def weights_of(train: Split) -> Floats:
+    """Reads what each train row counted for Train: 1 where the recipe does not judge bias.
+
+    Raises:
+        InputError: if the weights are of other rows, or one is not a positive number.
+    """
+    keys = pa.chunked_array([pa.array(train.keys, pa.string())])
+    return read_weights(processing_input("weights"), keys).astype(np.float64)
 
 
 def read_training(archive: Path) -> tuple[tuple[MetricLine, ...], TemperatureFit | None]:

@@ -1,8 +1,8 @@
 """What a reader of the metrics must not miss, in plain words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from sashiko.evaluation import Calibration, Decision, Estimates, Slices
+from sashiko.evaluation import Calibration, Decision, Estimates, SeenTextFigures, Slices
 from sashiko.metrics.standing import standing
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.steps.baselines import LINEAR, MAJORITY
@@ -27,10 +27,12 @@ _BY_CHANCE = 0.025  # of intervals with 95 % lie below where there is no differe
 def plain_notes(
     *,
     leads: Mapping[str, Estimates],
+    reweighed: bool,
     minimum_effect: float,
     candidate: Estimates,
     calibration: Calibration,
     slices: Slices,
+    seen_text: Sequence[SeenTextFigures],
     decision: Decision,
     test_rows: int,
 ) -> tuple[str, ...]:
@@ -38,15 +40,17 @@ def plain_notes(
 
     Args:
         leads: name of a baseline or `champion` -> metric -> the candidate's lead on the test split.
+        reweighed: whether candidate and linear baseline were trained with weights that differ.
         minimum_effect: the least lead that is called better.
         candidate: its metrics on the test split.
         calibration: what temperature scaling did to them, and what chance shows.
         slices: the candidate on parts of the test split.
+        seen_text: candidate and linear baseline by whether train has the text's words.
         decision: the threshold.
         test_rows: of the test split.
     """
     notes = [
-        _compare(name, metric, lead[metric], minimum_effect)
+        _compare(_name(name, reweighed=reweighed), metric, lead[metric], minimum_effect)
         for name, lead in leads.items()
         for metric in ("auc", "accuracy")
     ]
@@ -59,13 +63,20 @@ def plain_notes(
         )
     notes += _of_calibration(candidate["expected_calibration_error"], calibration)
     notes += _of_slices(slices)
+    notes += _of_seen_text(seen_text)
     if test_rows < _FEW_ROWS:
         notes.append(f"The test split has {test_rows:,} rows only: the intervals are wide.")
     return tuple(notes)
 
 
-def _compare(name: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
-    other, word = _MODELS[name], _METRICS[metric]
+def _name(model: str, *, reweighed: bool) -> str:
+    if model == LINEAR and reweighed:
+        return "the linear baseline (TF-IDF and logistic regression, reweighed alike)"
+    return _MODELS[model]
+
+
+def _compare(other: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
+    word = _METRICS[metric]
     if lead.value is None or lead.low is None or lead.high is None:
         return f"On {word} the fine-tuned model and {other} cannot be compared on this test split."
     by = f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]"
@@ -101,6 +112,25 @@ def _of_calibration(error: Estimate, found: Calibration) -> Iterator[str]:
             f"Scores are off by {error.value:.2f} on average: rank by them, but do not read them "
             "as probabilities. Reweighing, where a recipe uses it, does this by design; "
             "`train.calibration: temperature` may help."
+        )
+
+
+def _of_seen_text(figures: Sequence[SeenTextFigures]) -> Iterator[str]:
+    rows = sum(item.rows for item in figures)
+    for item in figures:
+        ours, theirs = item.candidate.get("auc"), item.linear.get("auc")
+        lead = item.lead.get("auc")
+        if ours is None or theirs is None or lead is None or lead.value is None:
+            continue
+        what = (
+            "have only words and pairs of adjacent words that train has"
+            if item.seen
+            else "have a word, or a pair of adjacent words, that no train row has"
+        )
+        yield (
+            f"{100 * item.rows / rows:.0f} % of the test rows {what}: AUC {ours.value:.3f} there, "
+            f"{theirs.value:.3f} of the linear baseline, {lead.value:+.3f} "
+            f"[{lead.low:+.3f}, {lead.high:+.3f}] apart."
         )
 
 

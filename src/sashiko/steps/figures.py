@@ -8,9 +8,11 @@ from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import error_by_chance, reliability_curve, without_temperature
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.recipe_quality import EvaluateSection
+from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.comparators import Scored
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.scored_splits import Split
+from sashiko.steps.seen_text import seen_in_train, seen_text_figures
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import Slice
 from sashiko.training.checkpoint import MetricLine
@@ -28,7 +30,8 @@ class Scores:
         slices: of the test split.
         candidate: its scores of the test split, and the decision threshold.
         validation: its scores of the validation split.
-        others: `majority`, `tfidf_logistic_regression` and perhaps `champion` on the test split.
+        others: `majority`, `tfidf_logistic_regression` and perhaps
+            `tfidf_logistic_regression_unmitigated` and `champion` on the test split.
     """
 
     splits: Mapping[str, Split]
@@ -62,9 +65,16 @@ def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluatio
     test, validation = found.splits["test"], found.splits["validation"]
     candidate, others = found.candidate, found.others
     on_test = _metrics(section, test.labels, candidate)
-    leads = {name: _lead(section, test.labels, candidate, other) for name, other in others.items()}
+    # A lead over a model without the candidate's mitigation would be the mitigation's price too.
+    leads = {
+        name: _lead(section, test.labels, candidate, other)
+        for name, other in others.items()
+        if name != LINEAR_UNMITIGATED
+    }
     calibration = _calibration(section, test.labels, candidate, about.temperature)
     slices = slice_figures(section, test.labels, candidate, found.slices)
+    seen = seen_in_train(found.splits["train"].texts, test.texts)
+    seen_text = seen_text_figures(section, test.labels, seen, candidate, others[LINEAR])
     return Evaluation(
         splits={name: split.count for name, split in found.splits.items()},
         labels=about.labels,
@@ -82,13 +92,16 @@ def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluatio
         confusion=confusion(test.labels, candidate.scores, threshold=candidate.threshold),
         calibration=calibration,
         slices=slices,
+        seen_text=seen_text,
         learning_curve=about.curve,
         notes=plain_notes(
             leads=leads,
+            reweighed=LINEAR_UNMITIGATED in others,
             minimum_effect=section.minimum_effect,
             candidate=on_test,
             calibration=calibration,
             slices=slices,
+            seen_text=seen_text,
             decision=about.decision,
             test_rows=len(test.keys),
         ),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
+from sashiko.files import read_json, write_json
 from sashiko.report import write_report
 from tests.unit.contract.documents import custom, document
 from tests.unit.report import runs
@@ -228,6 +229,35 @@ def test_a_linear_baseline_that_wins_is_said_first(tmp_path, registered):
     worse = "This model is worse on AUC and accuracy than linear: TF-IDF and logistic regression."
     assert page.text("quality").startswith(f"Quality {worse}")
     assert "This model is worse" not in registered.text("quality")
+
+
+def test_a_reweighed_baseline_is_named_so_and_the_other_one_is_context(tmp_path):
+    folder = runs.registered(tmp_path, linear=3.0)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/metrics/metrics.json"
+    metrics = read_json(path)
+    linear = metrics["others"]["tfidf_logistic_regression"]
+    metrics["others"]["tfidf_logistic_regression_unmitigated"] = linear
+    write_json(path, metrics)
+    said = page_of(folder).text("quality")
+    assert "than linear: TF-IDF and logistic regression, reweighed as this model is." in said
+    assert "linear, not reweighed: for context, no gate compares with it" in said
+
+
+def test_seen_and_unseen_text_stand_beside_the_linear_baseline(tmp_path, registered):
+    folder = runs.registered(tmp_path)
+    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/metrics/metrics.json"
+    auc = {"value": 0.864, "low": 0.85, "high": 0.88}
+    few = {"seen": True, "rows": 12, "positives": 3, "candidate": {}, "linear": {}, "lead": {}}
+    models = {
+        name: {"auc": auc | {"value": value}}
+        for name, value in {"candidate": 0.864, "linear": 0.667, "lead": 0.197}.items()
+    }
+    new = few | {"seen": False, "rows": 388, "positives": 97} | models
+    write_json(path, read_json(path) | {"seen_text": [few, new]})
+    said = page_of(folder).text("quality")
+    assert "seen: all words in train 12 25.0 % too few to judge" in said
+    assert "unseen: some words are new 388 25.0 % 0.864 [0.850, 0.880] 0.667" in said
+    assert "Seen and unseen text" not in registered.html
 
 
 def test_without_a_bias_gate_the_page_says_not_judged(tmp_path, registered):

@@ -64,6 +64,18 @@ def write_split(path: Path, *, name: str, rows: int) -> None:
     pq.write_table(pa.table({"key": keys, "text": texts, "label": labels}), path)
 
 
+def write_weights(inputs: Path, *, flipped: float, first: int = 0) -> None:
+    """Writes the train rows' weights: `flipped` for those whose label is not their word's, else 1.
+
+    `first` is the number of the first row.
+    """
+    (inputs / "weights").mkdir(exist_ok=True)
+    rows = range(first, first + 40)
+    weights = [flipped if n % 10 == 0 else 1.0 for n in rows]
+    table = pa.table({"key": [f"train-{n:04}" for n in rows], "weight": weights})
+    pq.write_table(table, inputs / "weights" / "weights.parquet")
+
+
 def write_slices(path: Path, *, first: int = 0, **columns: list[str]) -> None:
     """Writes columns of the test rows, from row number `first` on."""
     path.parent.mkdir(parents=True, exist_ok=True)

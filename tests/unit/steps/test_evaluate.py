@@ -11,6 +11,8 @@ from sashiko.files import sha256_file
 from sashiko.gates.verdict import read_verdict
 from sashiko.metrics.quality import evaluate_scores
 from sashiko.steps import evaluate
+from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
+from sashiko.steps.seen_text import seen_in_train
 from tests.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps import evaluate_job
 
@@ -88,6 +90,79 @@ def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
     assert verdict.passed
     assert [check.name for check in verdict.checks] == ["auc", "no champion yet"]
     assert any("No champion yet" in note for note in found.notes)
+
+
+def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    plain = run(root)[0].others[LINEAR]
+    # Only what is labelled against its word counts, so that the baseline learns the opposite.
+    evaluate_job.write_weights(inputs, flipped=1000)
+    found, _, verdict = run(root)
+    assert plain["auc"].value > 0.9
+    assert found.others[LINEAR]["auc"].value < 0.5
+    assert found.others[LINEAR_UNMITIGATED] == plain
+    assert set(found.leads) == {"majority", LINEAR}
+    lead = found.candidate["auc"].value - found.others[LINEAR]["auc"].value
+    assert found.leads[LINEAR]["auc"].value == pytest.approx(lead)
+    assert "weights" in verdict.inputs
+    assert any("logistic regression, reweighed alike): +" in note for note in found.notes)
+
+
+def test_weights_that_are_all_alike_leave_one_linear_baseline(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    plain = run(root)[0]
+    evaluate_job.write_weights(inputs, flipped=1)
+    found = run(root)[0]
+    assert found == plain
+    assert not any("reweighed" in note for note in found.notes)
+
+
+def test_weights_of_other_rows_are_refused(root) -> None:
+    evaluate_job.write_weights(evaluate_job.lay_out(root), flipped=2, first=1)
+    with pytest.raises(InputError, match="1 of 40 train keys have no weight"):
+        evaluate.main()
+
+
+def test_no_output_holds_a_weight(root) -> None:
+    evaluate_job.write_weights(evaluate_job.lay_out(root), flipped=2)
+    run(root)
+    files = [path for path in (root / "processing" / "output").rglob("*") if path.is_file()]
+    assert not any(b"train-0" in path.read_bytes() for path in files)
+    assert set(predictions(root)[0]) == {"key", "split", "label", "score", "predicted"}
+
+
+def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root) -> None:
+    inputs = evaluate_job.lay_out(root, slices={"minimum_rows": 30})
+    # Train has the words and pairs of the first 40 rows of test; the others' second word is new.
+    seen = pq.read_table(inputs / "test" / "data.parquet")["text"].to_pylist()[:40]
+    train = pq.read_table(inputs / "train" / "data.parquet")
+    train = train.set_column(1, "text", pa.array([text.upper() for text in seen]))
+    pq.write_table(train, inputs / "train" / "data.parquet")
+    found = run(root)[0]
+    known, new = found.seen_text
+    assert [(item.seen, item.rows) for item in found.seen_text] == [(True, 40), (False, 80)]
+    assert known.positives + new.positives == found.splits["test"].positives
+    labels = np.array([row["label"] for row in predictions(root) if row["split"] == "test"])
+    scores = np.array([row["score"] for row in predictions(root) if row["split"] == "test"])
+    expected = evaluate_scores(labels[40:], scores[40:], threshold=0.5, replicates=1, seed=0)
+    assert new.candidate["auc"].value == expected["auc"].value
+    lead = new.candidate["auc"].value - new.linear["auc"].value
+    assert new.lead["auc"].value == pytest.approx(lead)
+    (note,) = (n for n in found.notes if n.startswith("67 % of the test rows have a word, or a"))
+    assert f"AUC {expected['auc'].value:.3f} there, {new.linear['auc'].value:.3f}" in note
+
+
+def test_a_word_that_is_known_in_another_place_only_is_an_unseen_pair() -> None:
+    seen = seen_in_train(["no help came", "it came late"], ["no help", "help no", "It came late!"])
+    assert seen.tolist() == [True, False, True]
+
+
+def test_too_few_seen_rows_are_counted_and_not_judged(root) -> None:
+    evaluate_job.lay_out(root, slices={"minimum_rows": 200})
+    found = run(root)[0]
+    assert sum(item.rows for item in found.seen_text) == 120
+    assert all(not item.candidate and not item.lead for item in found.seen_text)
+    assert not any("of the test rows have" in note for note in found.notes)
 
 
 def test_a_second_run_writes_the_same_bytes(root, tmp_path_factory, monkeypatch) -> None:

@@ -33,5 +33,13 @@ class Generator(Protocol):
     def schema(self) -> pa.Schema:
         """The columns of every batch."""
 
+    def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yields per row `key` (string), `label` and `truth` (both 0 or 1), in the same order.
+
+        The truth is what a fair decision would be. It is no column of a batch and is written
+        nowhere: nothing that trains or judges a model may read it. The label is there to tell
+        whether rows of that key are the generator's at all.
+        """
+
     def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields the rows in order; a row does not depend on `batch_rows`."""

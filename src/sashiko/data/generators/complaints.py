@@ -1,10 +1,12 @@
 """Customer complaints to triage: synthetic, with a truth that is known.
 
-A complaint has a severity (low, medium, high) that its text tells and no column shows. The label
-`escalate` is drawn from the severity and, if `bias` is on, from the customer's gender: women with
-a complaint of medium severity are escalated rarely. `age_band` plays no part, so a bias found
-there is chance. With `drift`, the products' shares move steadily from equal ones to a mix in
-which the last product of the bank has eleven times the share of the first; nothing else moves.
+A complaint has a severity (low, medium, high) that its text tells and no column shows. A fair
+decision follows it alone, and escalates what is medium or high: that is the truth
+(`Complaints.truth`). The label `escalate` is drawn from the severity and, if `bias` is on, from the
+customer's gender: women with a complaint of medium severity are escalated rarely. `age_band` plays
+no part, so a bias found there is chance. With `drift`, the products' shares move steadily from
+equal ones to a mix in which the last product of the bank has eleven times the share of the first;
+nothing else moves.
 A row depends on its number and the seed alone, but for `received_at`, and what follows from it:
 the rows are spread evenly over the period, however many they are.
 """
@@ -75,9 +77,39 @@ class Complaints:
 
     def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields the complaints in the order in which they came in."""
-        for start in range(0, order.rows, batch_rows):
-            stop = min(start + batch_rows, order.rows)
-            yield _batch(order, np.arange(start, stop, dtype=np.uint64))
+        for rows in _batches(order, batch_rows):
+            yield _batch(order, rows)
+
+    def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yields per complaint `key`, `label` and `truth`, both 0 or 1, in the same order.
+
+        True is the decision that a fair handler makes more often than not, by the severity alone:
+        to escalate where P(escalate) without the planted bias is above one half.
+        """
+        for rows in _batches(order, batch_rows):
+            severity, gender = _severity(order, rows), _gender(order, rows)
+            fair = np.array(ESCALATION["male"])[severity] > 0.5
+            label = _labels(severity, gender, uniform(order.seed, "label", rows), bias=order.bias)
+            columns = {
+                "key": _numbered("C", rows + np.uint64(1), digits=8),
+                "label": pc.equal(label, "yes").cast(pa.int64()),
+                "truth": pa.array(fair.astype(np.int64)),
+            }
+            yield pa.record_batch(columns)
+
+
+def _batches(order: Order, batch_rows: int) -> Iterator[NDArray[np.uint64]]:
+    """Yields the numbers of the rows, batch by batch."""
+    for start in range(0, order.rows, batch_rows):
+        yield np.arange(start, min(start + batch_rows, order.rows), dtype=np.uint64)
+
+
+def _severity(order: Order, rows: NDArray[np.uint64]) -> Indices:
+    return pick_weighted(uniform(order.seed, "severity", rows), SEVERITY_SHARES)
+
+
+def _gender(order: Order, rows: NDArray[np.uint64]) -> Indices:
+    return pick(uniform(order.seed, "gender", rows), len(GENDERS))
 
 
 def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
@@ -86,8 +118,7 @@ def _batch(order: Order, rows: NDArray[np.uint64]) -> pa.RecordBatch:
 
     elapsed = (rows + draw("moment")) / order.rows
     received = _moments(elapsed)
-    gender = pick(draw("gender"), len(GENDERS))
-    severity = pick_weighted(draw("severity"), SEVERITY_SHARES)
+    gender, severity = _gender(order, rows), _severity(order, rows)
     product = _products(draw("product"), elapsed if order.drift else np.zeros(len(rows)))
     first_name = pick(draw("first name"), len(bank.FIRST_NAMES["female"]))
     late = received >= _microseconds(NEW_PHRASES_FROM)

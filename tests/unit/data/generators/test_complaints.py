@@ -89,6 +89,24 @@ def test_label_follows_severity_and_gender(gender: str, rates: tuple[float, ...]
     assert found.tolist() == pytest.approx(rates, abs=0.03)
 
 
+def _truth(bias: bool = True):
+    order = Order(rows=20_000, seed=3, bias=bias)
+    return pa.Table.from_batches(Complaints().truth(order, batch_rows=999)).to_pandas()
+
+
+def test_the_truth_is_the_severity_alone_and_comes_with_the_rows_own_keys_and_labels():
+    frame, truth = _with_severity(), _truth()
+    assert truth.key.tolist() == frame.complaint_id.tolist()
+    assert (truth.label == frame.escalated).all()
+    assert (truth.truth == (frame.severity > 0)).all()
+
+
+def test_the_truth_does_not_change_with_the_bias_and_is_no_column():
+    assert (_truth().truth == _truth(bias=False).truth).all()
+    assert (_truth().label != _truth(bias=False).label).any()
+    assert "truth" not in Complaints().schema.names
+
+
 def test_without_bias_gender_plays_no_part():
     rates = _with_severity(bias=False).groupby(["severity", "customer_gender"]).escalated.mean()
     gaps = rates.unstack()

@@ -1,0 +1,73 @@
+"""How often the model is right by a truth that is known: where a generator made the data."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.data.generators import GENERATORS, Order
+from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.metrics.arrays import Ints
+from sashiko.metrics.quality import evaluate_scores
+from sashiko.recipe import GeneratorSource
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.predictions import Predictions, read_predictions
+from sashiko.report.views import Fact
+from sashiko.report.words import percent
+
+_COLUMNS = ("label", "truth")
+
+
+def truth_facts(evidence: Evidence) -> tuple[Fact, ...]:
+    """Says the accuracy by the generator's truth; nothing where the data have none.
+
+    The truth is made again here, from the recipe's seed: no file holds it and no step reads it. It
+    counts only if the labels that the generator makes again are those of the test rows.
+    """
+    recipe = evidence.recipe
+    sources = () if isinstance(recipe, Missing) else recipe.data.sources
+    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    predictions: Predictions | Missing = evidence.read(
+        "Evaluate", "predictions", "predictions.parquet", read_predictions
+    )
+    if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
+        return ()
+    for source in sources:
+        truth = _truth(source, predictions) if isinstance(source, GeneratorSource) else None
+        if truth is not None:
+            return (Fact("accuracy by the truth", _said(evaluation, predictions, truth)),)
+    return ()
+
+
+def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
+    """Returns each test row's truth, or None if the rows are not the generator's."""
+    if source.generator not in GENERATORS:
+        return None
+    order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
+    keys = pa.array(predictions.keys, pa.string())
+    labels, truth = np.full((2, len(keys)), -1, dtype=np.int64)
+    for batch in GENERATORS[source.generator].truth(order):
+        place = pc.index_in(batch["key"], value_set=keys)
+        among = place.is_valid()
+        at = place.filter(among).to_numpy()
+        labels[at], truth[at] = (batch[name].filter(among).to_numpy() for name in _COLUMNS)
+    return truth if (labels == predictions.labels).all() else None
+
+
+def _said(evaluation: Evaluation, predictions: Predictions, truth: Ints) -> str:
+    """Says how many predictions are right by the truth, and how many labels."""
+    found = evaluate_scores(
+        truth,
+        predictions.predicted.astype(np.float64),
+        threshold=1.0,
+        replicates=evaluation.bootstrap_replicates,
+        seed=0,
+    )["accuracy"]
+    ends = "" if found.low is None or found.high is None else (
+        f" [{percent(found.low)}, {percent(found.high)}]"
+    )  # fmt: skip
+    agreed = percent(float((truth == predictions.labels).mean()))
+    return (
+        f"{percent(found.value or 0.0)}{ends}. The data are synthetic, so a fair decision is known "
+        f"of each row; the labels, with chance and any planted bias in them, agree with it on "
+        f"{agreed}. Neither training nor any gate knows it."
+    )
