@@ -13,6 +13,7 @@ from sashiko.metrics.bias import METRICS
 from sashiko.report.disparity import disparity, largest_rates
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts
+from sashiko.report.price import price_rows
 from sashiko.report.views import Cell, Mark, Row, Table
 from sashiko.report.words import MEANINGS, check_view, estimate_cell
 
@@ -37,6 +38,7 @@ def headline_figures(evidence: Evidence, found: Verdicts) -> Table:
         *_worst_groups(evidence, found),
         *_worst_intersection(evidence, found),
         *_deletion(evidence),
+        *price_rows(evidence),
     )
     left = len(gated) - _MOST_ROWS
     return Table(

@@ -1,0 +1,128 @@
+"""What mitigation cost: this model beside one that the same recipe made without reweighing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sashiko.errors import InputError
+from sashiko.evaluation import METRICS_FILE, Estimates, Evaluation, read_evaluation
+from sashiko.metrics.quality import difference
+from sashiko.recipe import Recipe
+from sashiko.report.evidence import Evidence, Missing, read_evidence
+from sashiko.report.predictions import Predictions, read_predictions
+from sashiko.report.views import Cell, Mark, Row
+from sashiko.report.words import estimate, interval
+from sashiko.runner.record import read_run
+
+_METRICS = {"auc": "AUC", "accuracy": "accuracy"}
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One run's model on the test split."""
+
+    evaluation: Evaluation
+    predictions: Predictions
+
+
+def price_rows(evidence: Evidence) -> Iterator[Row]:
+    """Yields what AUC and accuracy lost by reweighing, on the same test rows.
+
+    It is held against the newest run of the same splits that trained the same model without
+    weights; where there is none, the row says how to get one. Nothing is shown of a run that did
+    not reweigh, or judged no model.
+    """
+    recipe = evidence.recipe
+    if isinstance(recipe, Missing) or not recipe.reweighing.strength:
+        return
+    ours = _judged(evidence)
+    if ours is None:
+        return
+    without = _unmitigated(evidence, recipe)
+    if without is None:
+        command = f"{evidence.run.command} --set reweighing.strength=0"
+        yield Row((
+            Cell("price of reweighing", meaning="no run of the same data and settings without it: "
+                 f"run `{command}`, then `sashiko runs report {evidence.run.id}`"),
+            Cell("not known", number=True),
+            Cell(""),
+            Cell("", mark=Mark("reported")),
+        ))  # fmt: skip
+        return
+    run, theirs = without
+    for metric, change in _changes(ours, theirs).items():
+        if change.value is None:
+            continue
+        before, now = (item.evaluation.candidate[metric].value or 0.0 for item in (theirs, ours))
+        yield Row((
+            Cell(f"price of reweighing, {_METRICS[metric]}",
+                 meaning=f"{estimate(before)} without (run {run}), {estimate(now)} with it, on the "
+                 "same rows"),
+            Cell(estimate(change.value), interval=interval(change.low, change.high), number=True),
+            Cell(""),
+            Cell("", mark=Mark("reported")),
+        ))  # fmt: skip
+
+
+def _changes(ours: _Judged, theirs: _Judged) -> Estimates:
+    found = difference(
+        ours.predictions.labels,
+        ours.predictions.scores,
+        theirs.predictions.scores,
+        threshold=ours.evaluation.threshold,
+        other_threshold=theirs.evaluation.threshold,
+        replicates=ours.evaluation.bootstrap_replicates,
+        seed=0,
+    )
+    return {metric: found[metric] for metric in _METRICS}
+
+
+def _unmitigated(evidence: Evidence, recipe: Recipe) -> tuple[str, _Judged] | None:
+    """Finds the newest run that differs in the weights alone, and its id."""
+    splits, home = _splits(evidence), evidence.folder.parents[1]
+    for folder in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
+        other = _same_splits(folder.parent, splits, home=home)
+        if other is None or isinstance(other.recipe, Missing) or other.recipe.reweighing.strength:
+            continue
+        if _model_settings(other.recipe) == _model_settings(recipe):
+            judged = _judged(other)
+            if judged is not None:
+                return other.run.id, judged
+    return None
+
+
+def _same_splits(folder: Path, splits: dict[str, str], *, home: Path) -> Evidence | None:
+    try:
+        # The record alone is quickly read, and rules most runs out.
+        inputs = read_run(folder).step("Evaluate").inputs
+        if {name: inputs[name].sha256 for name in _SPLITS if name in inputs} != splits:
+            return None
+        return read_evidence(folder, home)
+    except InputError:  # another version's, or of another pipeline
+        return None
+
+
+def _splits(evidence: Evidence) -> dict[str, str]:
+    inputs = evidence.run.step("Evaluate").inputs
+    return {name: inputs[name].sha256 for name in _SPLITS if name in inputs}
+
+
+def _judged(evidence: Evidence) -> _Judged | None:
+    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    predictions: Predictions | Missing = evidence.read(
+        "Evaluate", "predictions", "predictions.parquet", read_predictions
+    )
+    if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
+        return None
+    return _Judged(evaluation, predictions)
+
+
+def _model_settings(recipe: Recipe) -> dict[str, Any]:
+    """Returns what a model and its threshold are made by, beside data and weights."""
+    return recipe.model_dump(
+        mode="json",
+        include={"model": True, "text": True, "train": True, "compile": True,
+                 "evaluate": {"threshold"}},
+    )  # fmt: skip
