@@ -26,7 +26,7 @@ from sashiko.yaml_models import read_yaml
 ROOT = Path(__file__).parents[1]
 _GRAPH = "<!-- graph: written by `make docs` -->\n", "<!-- end of the graph -->\n"
 _COSTS = "<!-- costs: written by `make docs` -->\n", "<!-- end of the costs -->\n"
-_SHAPES = {"Training": ("[[", "]]"), "Condition": ("{", "}"), "Fail": ("([", "])")}
+_SHAPES = {"Training": ("[[", "]]"), "Lambda": ("{", "}")}
 _COLOURS = {
     "broker": "#cfe3f5",
     "bias-evaluator": "#f5dccf",
@@ -64,7 +64,6 @@ def mermaid(definition: Definition) -> str:
 
 def _lines(definition: Definition) -> Iterator[str]:
     graph = build_graph(definition)
-    steps = {step.name: step for step in definition.steps}
     for step in definition.steps:
         opening, closing = _SHAPES.get(step.type, ("[", "]"))
         role = _role(step)
@@ -72,7 +71,7 @@ def _lines(definition: Definition) -> Iterator[str]:
         yield f'  {step.name}{opening}"{label}"{closing}{style}'
     edges = [(before, after) for after in graph.order for before in graph.waits_for[after]]
     for before, after in place(graph.order, edges).arrows:
-        yield f"  {before} -->{_branch(before, steps[after])} {after}"
+        yield f"  {before} --> {after}"
     for role, colour in _COLOURS.items():
         yield f"  classDef {role} fill:{colour},stroke:#666,color:#111"
 
@@ -80,14 +79,6 @@ def _lines(definition: Definition) -> Iterator[str]:
 def _role(step: Step) -> str:
     """Takes the job's role from an ARN that ends in `<project>-local-<role>`."""
     return str(step.arguments["RoleArn"]).rpartition("-local-")[2] if step.is_job else ""
-
-
-def _branch(before: str, after: Step) -> str:
-    """Says on an arrow out of a gate which of its branches it leads into."""
-    for branch in after.within[-1:]:
-        if branch.condition == before:
-            return "|passed|" if branch.taken_if else "|failed|"
-    return ""
 
 
 def cli_reference() -> str:

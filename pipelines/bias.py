@@ -102,5 +102,4 @@ class BiasEvaluator:
             entrypoint=step_module(module),
             inputs={"config": self.config[name], **inputs},
             outputs=outputs,
-            property_files=[name for name in outputs if name == "verdict"],
         )

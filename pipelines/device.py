@@ -45,7 +45,6 @@ def device_check(
         outputs=("verdict", "verdicts", "release"),
         isolated=False,
         cached=False,
-        property_files=("verdict", "release"),
     )
 
 

@@ -4,18 +4,14 @@ SageMaker runs the definition that this module builds; `sashiko run` interprets 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from sagemaker.core.workflow.conditions import ConditionEquals
-from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow import Pipeline
-from sagemaker.mlops.workflow.condition_step import ConditionStep
-from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.steps import Step
 
 from pipelines.bias import BiasEvaluator
 from pipelines.device import device_check
+from pipelines.gates import Gates
 from pipelines.governed import GovernedData
 from pipelines.jobs import Jobs, joined, output_uri, step_module
 from pipelines.offline import pipeline_session
@@ -135,7 +131,6 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         },
         outputs=("predictions", "metrics", "decision", "verdict"),
         job=settings.jobs.scoring,
-        property_files=("verdict",),
     )
     explain = jobs.processing(
         "Explain",
@@ -202,18 +197,31 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         data_uri=output_uri(snapshot, "data"),
     )
 
-    device_gate = _gate("DeviceGate", reads=_released(device), then=[register])
-    model_gate = _gate("ModelGate", reads=_released(track), then=[device, device_gate])
+    gates = Gates(settings=settings, session=session)
+    data_judges = _present(validate, validate_facets)
+    data_gate = gates.on_verdicts("DataGate", data_judges)
     model_steps = _present(
         prepare, pre_bias, weights, train, compile_, champion, evaluate, explain, bias_input,
-        post_bias, judge_bias, track, model_gate,
+        post_bias, judge_bias, track,
     )  # fmt: skip
-    data_judges = _present(validate, validate_facets)
-    data_gate = _gate("DataGate", reads=_passed(data_judges), then=model_steps)
+    model_gate = gates.on_release("ModelGate", track)
+    device_gate = gates.on_release("DeviceGate", device)
+    _after(data_gate, model_steps)
+    _after(model_gate, [device])
+    _after(device_gate, [register])
     return Pipeline(
         name=pipeline_name(settings, recipe.name),
         parameters=given.all(),
-        steps=_present(snapshot, facets, *data_judges, data_gate),
+        steps=[
+            *_present(snapshot, facets),
+            *data_judges,
+            data_gate,
+            *model_steps,
+            model_gate,
+            device,
+            device_gate,
+            register,
+        ],
         # Runs are told apart in MLflow, and the pipeline role makes no experiment.
         pipeline_experiment_config=None,
         sagemaker_session=session,
@@ -225,36 +233,10 @@ def _present(*steps: Step | None) -> list[Step]:
     return [step for step in steps if step is not None]
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A file that a condition reads: whose, which, and what in it has to be true."""
-
-    step: Step
-    file: str
-    true: str
-
-    def value(self, path: str) -> JsonGet:
-        return JsonGet(step_name=self.step.name, property_file=self.file, json_path=path)
-
-
-def _passed(judges: Sequence[Step]) -> list[_Read]:
-    return [_Read(step, f"{step.name}Verdict", "passed") for step in judges]
-
-
-def _released(step: Step) -> list[_Read]:
-    """The step that puts the recipe's waivers beside what failed says whether the run goes on."""
-    return [_Read(step, f"{step.name}Release", "released")]
-
-
-def _gate(name: str, *, reads: Sequence[_Read], then: Sequence[Step]) -> ConditionStep:
-    """Goes on with `then` only if all that is read is true; else fails, saying why."""
-    summaries = [read.value("summary") for read in reads]
-    return ConditionStep(
-        name=name,
-        conditions=[ConditionEquals(left=read.value(read.true), right=True) for read in reads],
-        if_steps=list(then),
-        else_steps=[FailStep(name=f"{name}Closed", error_message=Join(on="\n", values=summaries))],
-    )
+def _after(gate: Step, steps: Sequence[Step]) -> None:
+    """Lets steps start only once a gate has let the run through, whatever else they wait for."""
+    for step in steps:
+        step.add_depends_on([gate])
 
 
 def _strings(recipe: Recipe) -> dict[str, str]:

@@ -92,7 +92,6 @@ class GovernedData:
                 # Data Docs quote values that broke a rule, so they lie with the rows they are of.
                 "docs": self.jobs.execution_uri(name, "docs", below=f"{self._folder(view)}/runs"),
             },
-            property_files=("verdict",),
         )
 
     def _folder(self, view: SnapshotView) -> str:

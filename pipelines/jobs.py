@@ -18,7 +18,6 @@ from sagemaker.core.training.configs import Compute, InputData, Networking, Stop
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
-from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 
@@ -50,11 +49,6 @@ def step_module(name: str) -> list[str]:
 def output_uri(step: ProcessingStep, name: str) -> Uri:
     """Refers to the S3 URI of a processing step's output."""
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
-
-
-def property_file(step: str, output: str) -> PropertyFile:
-    """Declares `<output>.json` of a step's output as a file that conditions can read."""
-    return PropertyFile(name=f"{step}{output.title()}", output_name=output, path=f"{output}.json")
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,6 @@ class Jobs:
         job: ProcessingJob | None = None,
         isolated: bool = True,
         cached: bool = True,
-        property_files: Sequence[str] = (),
         clarify: bool = False,
     ) -> ProcessingStep:
         """Makes a processing step.
@@ -107,7 +100,6 @@ class Jobs:
             job: instance and limits; the small default if None.
             isolated: no network inside the container.
             cached: whether a run may take the result of an earlier one.
-            property_files: the outputs whose `<output>.json` conditions may read.
             clarify: the names and folders that Clarify's container knows: inputs `config` and
                 `data` are called `analysis_config` and `dataset`, and the only output is
                 `/opt/ml/processing/output` itself.
@@ -148,7 +140,6 @@ class Jobs:
                 outputs=[_output(key, uri, root=clarify) for key, uri in outputs.items()],
                 arguments=list(arguments) if arguments else None,
             ),
-            property_files=[property_file(name, output) for output in property_files] or None,
             cache_config=_cache(cached),
             retry_policies=retries(),
         )

@@ -64,7 +64,6 @@ class Registration:
             ],
             inputs={"config": config, "run-manifest": self.run_manifest, **evidence},
             outputs=("tracking", "verdicts", "release"),
-            property_files=("release",),
         )  # fmt: skip
 
     def register(
@@ -113,7 +112,6 @@ class Registration:
         arguments: Sequence[Uri],
         inputs: Mapping[str, Uri],
         outputs: tuple[str, ...],
-        property_files: tuple[str, ...] = (),
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,
@@ -129,7 +127,6 @@ class Registration:
             },
             inputs=inputs,
             outputs=outputs,
-            property_files=property_files,
             isolated=False,
             cached=False,
         )

@@ -86,8 +86,8 @@ PLACES: Mapping[Role, Places] = {
         writes=(f"{MLFLOW_FOLDER}/*",),
         deletes=(f"{MLFLOW_FOLDER}/*",),
     ),
-    # It decides by verdicts, and sees nothing else of what its jobs made.
-    "pipeline": Places(reads=("runs/*/verdict/verdict.json",)),
+    # It reads nothing: its gates are a function's, whose reads follow from the definition.
+    "pipeline": Places(),
     "preflight": Places(reads=(_MODELS,)),
     "registrar": Places(
         reads=(
@@ -164,7 +164,7 @@ class ArtifactAccess(Construct):
                 description="Reads and writes its own artifacts",
                 statements=[
                     *self._objects(own),
-                    *self._listing(role, own),
+                    *self._listing(own),
                     *self._encryption(role, own),
                 ],
             )
@@ -182,11 +182,11 @@ class ArtifactAccess(Construct):
             if keys
         ]
 
-    def _listing(self, role: Role, places: Places) -> list[Allowed]:
-        if role == "pipeline":  # it names the file that it wants
-            return []
+    def _listing(self, places: Places) -> list[Allowed]:
         # An input's prefix has no slash at its end, so that a pattern of its objects is none of it.
         keys = sorted({*places.reads, *places.writes, *places.lists})
+        if not keys:
+            return []
         prefixes = [word for key in keys for word in (key.removesuffix("/*"), key)]
         return [
             allow(["s3:GetBucketLocation"], [self._bucket]),
@@ -198,16 +198,15 @@ class ArtifactAccess(Construct):
         ]
 
     def _encryption(self, role: Role, places: Places) -> list[Allowed]:
-        if not (places.reads or places.writes):
-            return []
         actions = ["kms:Decrypt", "kms:GenerateDataKey"] if places.writes else ["kms:Decrypt"]
-        opening = allow(actions, [self._key.key_arn])
+        used = places.reads or places.writes
+        opening = [allow(actions, [self._key.key_arn])] if used else []
         if role not in (*JOB_ROLES, "pipeline"):
-            return [opening]
+            return opening
         # SageMaker asks it of the role of a job whose output it encrypts.
         encrypting = ["kms:Encrypt"] if role in JOB_ROLES else []
         return [
-            opening,
+            *opening,
             allow(["kms:DescribeKey", *encrypting], [self._key.key_arn]),
             # The volume of a job's instance is opened by a grant, which SageMaker makes.
             allow(

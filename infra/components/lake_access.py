@@ -63,7 +63,6 @@ class LakeAccess(Construct):
         if settings.on_destroy == "delete":
             self._attach("deployer", "Loads example data, which it cannot read", self._seeding())
         self._attach("registrar", "Reads what says which rows a model is of", self._evidence())
-        self._attach("pipeline", "Reads the verdicts on snapshots", [self._verdicts()])
         self._attach("broker", "Takes the training snapshot", self._snapshot("training"))
         self._attach("bias-evaluator", "Takes the facets snapshot", self._facets())
         if self._enforced:
@@ -140,21 +139,6 @@ class LakeAccess(Construct):
             *self._objects("snapshots", [_MANIFEST], _READ),
             _key(self._snapshots_key, writes=False),
         ]
-
-    def _verdicts(self) -> Allowed:
-        """Opens what lies under the snapshots' key in the artifacts bucket: verdicts on rows.
-
-        A job has one key for all its outputs, and a validation writes rows too.
-        """
-        bucket = f"arn:aws:s3:::{bucket_name(self._settings, 'artifacts')}"
-        # With a bucket key S3 names the bucket to KMS, without one the object.
-        named = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
-        through = {"kms:ViaService": f"s3.{self._settings.region}.amazonaws.com"}
-        return allow(
-            ["kms:Decrypt"],
-            [self._snapshots_key.key_arn],
-            conditions={"StringLike": named, "StringEquals": through},
-        )
 
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
         return [

@@ -20,8 +20,8 @@ _NONE_TO_RESERVE = (
     "fail its first deploy."
 )
 _CALLER_HEARS = (
-    "Whoever calls hears of a failure: CloudFormation gets an answer from every exception, and a "
-    "schedule tries again."
+    "Whoever calls hears of a failure: CloudFormation gets an answer from every exception, a "
+    "schedule tries again, and a pipeline's step fails."
 )
 _OUTSIDE = (
     "It calls AWS's APIs and CloudFormation's answer box, and reads no data; the VPC has no way "

@@ -13,7 +13,7 @@ from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.promotion import reading_source
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
 from sashiko.aws.endpoint_spec import alarm_name
-from sashiko.aws.names import QUALIFIER, Role, etl_name, prefix
+from sashiko.aws.names import QUALIFIER, Role, etl_name, function_arn, prefix
 from sashiko.settings import Settings
 
 _NAMED = "Names are made at run time; all of them begin with the environment's prefix."
@@ -53,6 +53,7 @@ def _pipeline(settings: Settings) -> list[Allowed]:
         allow([*JOBS, "sagemaker:AddTags"], jobs, why=_JOB_NAMES),
         allow(watching, jobs, why=_JOB_NAMES),
         _pass(settings, *JOB_ROLES),
+        allow(["lambda:InvokeFunction"], [function_arn(settings, "gatekeeper")]),
     ]
 
 

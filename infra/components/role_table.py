@@ -18,6 +18,7 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "etl": "Glue: turns raw files into the lake's tables",
     "etl-starter": "Step Functions: starts the ETL job of a complete extract",
     "event-router": "EventBridge: hands events to Step Functions",
+    "gatekeeper": "Function: reads verdicts, and ends a run that a gate stops",
     "image-build": "CodeBuild: builds the project's own images and pushes them",
     "image-build-starter": "Function: starts builds of images, and says how they ended",
     "inference": "Endpoint: serves a model",
@@ -50,7 +51,9 @@ CONTAINERS: tuple[Role, ...] = (*JOB_ROLES, "inference")
 # Each is what state machines of Step Functions act as.
 FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
 # Each is the role, and the name, of one Lambda function.
-FUNCTIONS: frozenset[Role] = frozenset({"image-build-starter", "janitor", "preflight"})
+FUNCTIONS: frozenset[Role] = frozenset(
+    {"gatekeeper", "image-build-starter", "janitor", "preflight"}
+)
 
 # Where `sashiko stage` puts what a run reads, below the artifacts bucket.
 STAGED: Final = ("code/*", "config/*", "source/*", "weights/*")
@@ -72,6 +75,7 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "etl": ("sagemaker:*", "iam:PassRole"),
     "etl-starter": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
     "event-router": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
+    "gatekeeper": ("sagemaker:*", "s3:DeleteObject*", "s3:PutObject*", *_LAKE, "iam:PassRole"),
     "image-build": ("sagemaker:*", *_LAKE, "iam:PassRole"),
     "image-build-starter": ("sagemaker:*", *_LAKE, "iam:PassRole"),
     "inference": ("sagemaker:*", *_LAKE),

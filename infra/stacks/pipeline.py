@@ -7,6 +7,7 @@ from constructs import Construct
 
 from infra.components.compiled_pipeline import Compiled, CompiledPipeline
 from infra.components.event_flows import EventFlows
+from infra.components.gatekeeper import Gatekeeper
 from infra.components.notifications import Notifications
 from infra.components.triggers import Triggers
 from infra.stacks.base import EnvironmentStack
@@ -60,14 +61,25 @@ class Pipeline(EnvironmentStack):
             description="The SageMaker pipeline from governed data to a registered model",
         )
         values = _values(settings, network=network, lake=lake, platform=platform)
+        logs_key = kms.Key.from_key_arn(self, "LogsKey", lake.key_arns["logs"])
+        gatekeeper = Gatekeeper(
+            self,
+            "Gatekeeper",
+            settings=settings,
+            pipelines=pipelines,
+            values=values,
+            key=logs_key,
+            removal_policy=self.removal_policy,
+        )
         for compiled in pipelines:
-            CompiledPipeline(
+            made = CompiledPipeline(
                 self, compiled.recipe, settings=settings, compiled=compiled, values=values
             )
-        self._events(contracts, recipes, logs_key=lake.key_arns["logs"])
+            made.node.add_dependency(gatekeeper)
+        self._events(contracts, recipes, logs_key=logs_key)
 
     def _events(
-        self, contracts: Sequence[Contract], recipes: Sequence[Recipe], *, logs_key: str
+        self, contracts: Sequence[Contract], recipes: Sequence[Recipe], *, logs_key: kms.IKey
     ) -> None:
         settings = self.settings
         tables = [contract.table for contract in contracts]
@@ -75,7 +87,7 @@ class Pipeline(EnvironmentStack):
             self,
             "Events",
             settings=settings,
-            logs_key=kms.Key.from_key_arn(self, "LogsKey", logs_key),
+            logs_key=logs_key,
             removal_policy=self.removal_policy,
         )
         triggers = Triggers(

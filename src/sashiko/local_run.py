@@ -9,13 +9,14 @@ from pathlib import Path
 import yaml
 
 from sashiko.aws.images.job_images import job_images
-from sashiko.aws.names import pipeline_name
+from sashiko.aws.names import function_arn, pipeline_name
 from sashiko.compiled import compiled_definition
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.files import read_json, walk_files, write_bytes
+from sashiko.functions import gatekeeper
 from sashiko.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.recipe import Recipe
 from sashiko.repository import contract_file, tracking_uri
@@ -117,6 +118,7 @@ def run_pipeline(
                 image.uri: Image(entrypoint=image.entrypoint)
                 for image in job_images(settings, recipe.compile.target).of_jobs()
             },
+            functions={function_arn(settings, "gatekeeper"): gatekeeper.judge},
             parameters={
                 "LakeUri": table.uri,
                 "AsOf": table.as_of,

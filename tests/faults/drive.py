@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sashiko.errors import InputError
+from sashiko.functions import gatekeeper
 from sashiko.runner import record
 from sashiko.runner.jobs import Image
 from sashiko.runner.run import run_definition
@@ -37,6 +38,7 @@ try:
         given["definition"],
         home=home,
         images={"job": Image(("python3",)), "train": Image(("python3",))},
+        functions={"gate": gatekeeper.judge},
         parameters={},
         pipeline="short",
         run_id=record.new_run_id(home),

@@ -1,7 +1,6 @@
 """Slips in what ties steps together: references, branches, property files, parameters."""
 
-from typing import Any
-
+from tests.pipeline.choice import read
 from tests.pipeline.faults import (
     TRAIN,
     Fault,
@@ -9,17 +8,12 @@ from tests.pipeline.faults import (
     set_parameter,
 )
 
-GATE = ("DataGate", "Arguments", "Conditions", 0)
+CONDITION = ("Choose", "Arguments", "Conditions", 0)
 MODEL = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
 
 
 def output(step: str, name: str) -> str:
     return f"Steps.{step}.ProcessingOutputConfig.Outputs['{name}'].S3Output.S3Uri"
-
-
-def read(path: Any, file: str = "ValidateVerdict") -> dict[str, Any]:
-    source = {"Get": f"Steps.Validate.PropertyFiles.{file}"}
-    return {"Std:JsonGet": {"PropertyFile": source, "Path": path}}
 
 
 # As in `argument_faults`.
@@ -62,8 +56,8 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "no step is named `Lost`",
     ),
     "an unknown property file": (
-        set_in(*GATE, "LeftValue", to=read("passed", file="Verdict")),
-        "step `DataGate`, Arguments.Conditions[0].LeftValue.Std:JsonGet.PropertyFile",
+        set_in(*CONDITION, "LeftValue", to=read("passed", file="Verdict")),
+        "step `Choose`, Arguments.Conditions[0].LeftValue.Std:JsonGet.PropertyFile",
         "step `Validate` has no property file `Verdict`; it has: ValidateVerdict",
     ),
     "an unknown output of a property file": (
@@ -72,13 +66,13 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "names output `verdicts`; the step has: verdict, docs",
     ),
     "a path that cannot be read": (
-        set_in(*GATE, "LeftValue", to=read("a[")),
-        "step `DataGate`, Arguments.Conditions[0].LeftValue",
+        set_in(*CONDITION, "LeftValue", to=read("a[")),
+        "step `Choose`, Arguments.Conditions[0].LeftValue",
         "cannot read the path `a[`",
     ),
     "a path that is an expression": (
-        set_in(*GATE, "LeftValue", to=read({"Get": "Parameters.AsOf"})),
-        "step `DataGate`, Arguments.Conditions[0].LeftValue",
+        set_in(*CONDITION, "LeftValue", to=read({"Get": "Parameters.AsOf"})),
+        "step `Choose`, Arguments.Conditions[0].LeftValue",
         "Path must be text",
     ),
     "an unknown execution variable": (
@@ -92,8 +86,8 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "unknown function `Std:Split`; known: Get, Std:Join, Std:JsonGet",
     ),
     "an unknown comparison": (
-        set_in(*GATE, "Type", to="Same"),
-        "step `DataGate`, Arguments.Conditions[0]",
+        set_in(*CONDITION, "Type", to="Same"),
+        "step `Choose`, Arguments.Conditions[0]",
         "unknown condition type `Same`; known: Equals, ",
     ),
     # The graph.
@@ -108,9 +102,9 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "steps wait for each other: Train -> Train",
     ),
     "two steps of one name": (
-        set_in("ModelGateClosed", "Name", to="DataGateClosed"),
+        set_in("ModelGate", "Name", to="DataGate"),
         "definition, Steps",
-        "two steps are named `DataGateClosed`",
+        "two steps are named `DataGate`",
     ),
     "two outputs of one name": (
         set_in(
@@ -121,14 +115,14 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "two of them are named `manifest`",
     ),
     "a reference into a branch": (
-        set_in("Validate", "Arguments", "Environment", "X", to={"Get": output("Prepare", "meta")}),
+        set_in("Validate", "Arguments", "Environment", "X", to={"Get": output("Aside", "meta")}),
         "step `Validate`, Arguments.Environment.X",
-        "step `Prepare` stands in a branch of `DataGate` and may not run",
+        "step `Aside` stands in a branch of `Choose` and may not run",
     ),
     "a reference into the other branch": (
-        set_in("ModelGateClosed", "Arguments", "ErrorMessage", to={"Get": output("Register", "r")}),
-        "step `ModelGateClosed`, Arguments.ErrorMessage",
-        "step `Register` stands in a branch of `DeviceGate`",
+        set_in("Refused", "Arguments", "ErrorMessage", to={"Get": output("Aside", "meta")}),
+        "step `Refused`, Arguments.ErrorMessage",
+        "step `Aside` stands in a branch of `Choose`",
     ),
     "a step's name that is no name": (
         set_in("Register", "Name", to="Register it"),

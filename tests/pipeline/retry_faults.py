@@ -68,7 +68,7 @@ RETRY_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a retry of what runs no job": (
         set_in("DataGate", "RetryPolicies", to=[{"ExceptionType": ["Step.THROTTLING"]}]),
         "step `DataGate`, RetryPolicies",
-        "a Condition step runs no job",
+        "a Lambda step runs no job",
     ),
     "an experiment without a trial": (
         experiment(ExperimentName="tune"),

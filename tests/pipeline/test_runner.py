@@ -17,6 +17,7 @@ from sashiko.runner.store import Store
 from sashiko.runner.view import PlainView
 
 REGISTRY = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
+ASK = "arn:aws:lambda:us-east-1:111122223333:function:ask"
 BUILD = f'''
 import json
 import boto3
@@ -35,7 +36,9 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.core.lambda_helper import Lambda
 from sagemaker.mlops.workflow.fail_step import FailStep
+from sagemaker.mlops.workflow.lambda_step import LambdaOutput, LambdaStep
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 
@@ -74,13 +77,18 @@ data = make.properties.ProcessingOutputConfig.Outputs["verdict"].S3Output.S3Uri
 train = TrainingStep("Train", cache_config=cached, step_args=trainer.train(
     input_data_config=[InputData(channel_name="data", data_source=data)]))
 read = lambda path: JsonGet(step_name="Make", property_file=verdict, json_path=path)
-inner = ConditionStep("Inner", if_steps=[train], else_steps=[], conditions=[
+ask = LambdaStep("Ask", lambda_func=Lambda(function_arn="{ASK}", session=session),
+                 inputs={{"made": Join(on="/", values=[data, "verdict.json"]), "number": number}},
+                 outputs=[LambdaOutput(output_name="word")])
+train.add_depends_on([make])
+gate = ConditionStep("Gate", if_steps=[train], conditions=[
+    ConditionEquals(left=read("passed"), right=True),
     ConditionOr([ConditionIn(good, ["never"]), ConditionNot(ConditionGreaterThan(number, 3))]),
-    ConditionLessThanOrEqualTo(share, 1.0), ConditionEquals(flag, True)])
-gate = ConditionStep(
-    "Gate", conditions=[ConditionEquals(left=read("passed"), right=True)], if_steps=[inner],
-    else_steps=[FailStep("Stop", error_message=Join(on=" ", values=["no:", read("why[0].text")]))])
-print(Pipeline(name="demo", parameters=[good, number, share, flag], steps=[make, gate],
+    ConditionLessThanOrEqualTo(share, 1.0), ConditionEquals(flag, True)],
+    else_steps=[FailStep("Stop", error_message=Join(
+        on=" ", values=[ask.properties.Outputs["word"], read("why[0].text")]))])
+gate.add_depends_on([ask])
+print(Pipeline(name="demo", parameters=[good, number, share, flag], steps=[make, ask, gate],
                sagemaker_session=session).definition())
 '''
 MAKE = """
@@ -120,6 +128,11 @@ def test_the_validator_finds_no_fault_in_what_the_sdk_has_written(definition: An
     assert check_definition(definition).steps == 5
 
 
+def ask(event: Any, read: Any) -> Any:
+    passed = json.loads(read(event["made"]))["passed"]
+    return {"word": f"no, {event['number']}:" if not passed else "yes", "more": 1}
+
+
 def run(definition: Any, home: Path, *, run_id: str, good: str) -> RunRecord:
     code = Store(home / "s3").path("s3://bucket/code/1/make.py")
     code.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +144,7 @@ def run(definition: Any, home: Path, *, run_id: str, good: str) -> RunRecord:
             f"{REGISTRY}/job:1": Image(("python3",)),
             f"{REGISTRY}/train:1": Image(("python3", "-c", TRAIN)),
         },
+        functions={ASK: ask},
         parameters={"Good": good},
         pipeline="demo",
         run_id=run_id,
@@ -143,8 +157,8 @@ def test_both_ways_through_the_gate(definition: Any, tmp_path: Path) -> None:
     assert good.reason == ""
     assert {step.name: step.status for step in good.steps} == {
         "Make": "succeeded",
+        "Ask": "succeeded",
         "Gate": "succeeded",
-        "Inner": "succeeded",
         "Train": "succeeded",
         "Stop": "skipped",
     }
@@ -160,5 +174,5 @@ def test_both_ways_through_the_gate(definition: Any, tmp_path: Path) -> None:
     ]
 
     bad = run(definition, tmp_path, run_id="three", good="no")
-    assert (bad.exit_code, bad.reason) == (3, "step Stop: no: bad")
+    assert (bad.exit_code, bad.reason) == (3, "step Stop: no, 3: bad")
     assert bad.step("Train").status == "skipped"

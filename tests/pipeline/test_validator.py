@@ -15,6 +15,7 @@ from sashiko.definition.validator.limits import limit_problem
 from sashiko.errors import InputError
 from sashiko.files import sha256_bytes
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
+from tests.pipeline.choice import read, with_choice
 from tests.pipeline.every_definition import CHOICES, ENVIRONMENTS, ROOT, recipes
 from tests.pipeline.faults import (
     SNAPSHOT,
@@ -25,12 +26,13 @@ from tests.pipeline.faults import (
     set_in,
     set_parameter,
 )
-from tests.pipeline.reference_faults import REFERENCE_FAULTS, read
+from tests.pipeline.gate_faults import GATE_FAULTS
+from tests.pipeline.reference_faults import REFERENCE_FAULTS
 from tests.pipeline.retry_faults import RETRY_FAULTS
 from tests.pipeline.rule_faults import RULE_FAULTS, closed, keyed, several, spot
 
-GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-FAULTS = ARGUMENT_FAULTS | REFERENCE_FAULTS | RETRY_FAULTS | RULE_FAULTS
+GOLDEN = with_choice(json.loads((ROOT / "tests/golden/complaints.definition.json").read_text()))
+FAULTS = ARGUMENT_FAULTS | GATE_FAULTS | REFERENCE_FAULTS | RETRY_FAULTS | RULE_FAULTS
 
 
 def problems(definition: Any) -> list[str]:
@@ -66,7 +68,7 @@ def test_every_problem_is_a_line() -> None:
 )
 def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> None:
     checked = check_definition(compiled[name])
-    assert checked.steps >= 13
+    assert checked.steps >= 14
     assert checked.arguments > 20 * checked.steps
 
 

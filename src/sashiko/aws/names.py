@@ -18,6 +18,7 @@ Role = Literal[
     "etl",
     "etl-starter",
     "event-router",
+    "gatekeeper",
     "image-build",
     "image-build-starter",
     "inference",
@@ -89,6 +90,11 @@ def image_build_name(settings: Settings) -> str:
 def image_build_log_group(settings: Settings) -> str:
     """Names the log group of the builds of images."""
     return f"/{prefix(settings)}/image-build"
+
+
+def function_arn(settings: Settings, role: Role) -> str:
+    """Returns the ARN of a role's Lambda function, which has the role's name."""
+    return arn(settings, "lambda", f"function:{role_name(settings, role)}")
 
 
 def function_log_group(settings: Settings, role: Role) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sashiko.definition.expressions import StepReference, step_references
-from sashiko.definition.model import Branch, Definition, Step
+from sashiko.definition.model import Definition, Step
 from sashiko.errors import InputError
 
 
@@ -75,7 +75,7 @@ def referred_step(reference: StepReference, step: Step, definition: Definition) 
             f"{reference.where}: step `{target.name}` has no property file "
             f"`{reference.file}`; it has: {', '.join(files) or 'none'}"
         )
-    if not target.is_job:
+    if not (target.is_job or target.type == "Lambda"):
         raise InputError(
             f"{reference.where}: a {target.type} step has no properties, and `{target.name}` is one"
         )
@@ -92,11 +92,10 @@ def _visible_step(name: str, step: Step, definition: Definition, *, where: str) 
     if target is None:
         known = ", ".join(other.name for other in definition.steps)
         raise InputError(f"{where}: no step is named `{name}`; there is: {known}")
-    around: tuple[Branch, ...] = target.within
-    if step.within[: len(around)] != around:
-        condition = around[-1].condition
+    branch = target.branch
+    if branch is not None and branch != step.branch:
         raise InputError(
-            f"{where}: step `{name}` stands in a branch of `{condition}` and may not run; "
+            f"{where}: step `{name}` stands in a branch of `{branch.condition}` and may not run; "
             f"move `{step.name}` into the same branch"
         )
     return target
@@ -106,29 +105,28 @@ def awaited_steps(step: Step, definition: Definition) -> tuple[Step, ...]:
     """Returns the steps that DependsOn names.
 
     Raises:
-        InputError: if there is no such step, or it may not run.
+        InputError: if there is no such step, it may not run, or it is a Condition.
     """
-    where = f"step `{step.name}`, DependsOn"
-    return tuple(
-        _visible_step(name, step, definition, where=f"{where}[{index}]")
-        for index, name in enumerate(step.depends_on)
-    )
+    found = []
+    for index, name in enumerate(step.depends_on):
+        where = f"step `{step.name}`, DependsOn[{index}]"
+        target = _visible_step(name, step, definition, where=where)
+        if target.type == "Condition":
+            # aws/sagemaker-python-sdk#3565: CreatePipeline refuses it.
+            raise InputError(
+                f"{where}: no step may depend on a Condition step, and `{name}` is one; move "
+                f"`{step.name}` into its branches, or make `{name}` a Lambda step that fails"
+            )
+        found.append(target)
+    return tuple(found)
 
 
 def _dependencies(step: Step, definition: Definition) -> tuple[str, ...]:
-    found = [branch.condition for branch in step.within[-1:]]
-    for target in awaited_steps(step, definition):
-        found.append(target.name)
-        if target.type == "Condition" and not _inside(step, target.name):
-            # The gate is passed when what it let through has ended.
-            found += [other.name for other in definition.steps if _inside(other, target.name)]
+    found = [step.branch.condition] if step.branch else []
+    found += [target.name for target in awaited_steps(step, definition)]
     for reference in step_references(step.arguments, where=f"step `{step.name}`, Arguments"):
         found.append(referred_step(reference, step, definition).name)
     return tuple(dict.fromkeys(found))
-
-
-def _inside(step: Step, condition: str) -> bool:
-    return any(branch.condition == condition for branch in step.within)
 
 
 def _order(waits_for: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

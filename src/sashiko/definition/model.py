@@ -11,7 +11,9 @@ from sashiko.errors import InputError
 from sashiko.problems import shortened
 
 JOB_TYPES = ("Processing", "Training")
-STEP_TYPES = (*JOB_TYPES, "Condition", "Fail")
+STEP_TYPES = (*JOB_TYPES, "Lambda", "Condition", "Fail")
+# Of what a Lambda step returns: LambdaOutputTypeEnum of the SDK.
+OUTPUT_TYPES = ("String", "Integer", "Boolean", "Float")
 PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
 
 _TOP_KEYS = (
@@ -21,6 +23,7 @@ _STEP_KEYS = (
     "Name", "Type", "Arguments", "DependsOn", "CacheConfig", "PropertyFiles", "DisplayName",
     "Description", "RetryPolicies",
 )  # fmt: skip
+_LAMBDA_KEYS = ("FunctionArn", "OutputParameters")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,14 @@ class PropertyFile:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """A value of what a Lambda step's function returns, which expressions may get."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
 class Branch:
     """One side of a Condition step."""
 
@@ -57,13 +68,16 @@ class Step:
     Attributes:
         name: unique in the definition.
         type: one of `STEP_TYPES`.
-        arguments: of the job, with expressions; a Condition's branches are not in it.
+        arguments: of the job, or what a function is given, with expressions; a Condition's
+            branches are not in it.
         depends_on: names of the steps named in DependsOn.
         cached: whether a run may take the result of an earlier one.
         expires: how long such a result may be used, an ISO 8601 duration; "" for ever.
         property_files: the JSON files that expressions may read.
         retry_policies: when SageMaker starts it again, as JSON; this machine does not.
-        within: the branches around the step, outermost first.
+        branch: the side of a Condition that the step stands in; None outside of all.
+        function: ARN of the function that a Lambda step calls; "" of other steps.
+        returned: what other steps may get of that function's answer.
     """
 
     name: str
@@ -74,7 +88,9 @@ class Step:
     expires: str
     property_files: tuple[PropertyFile, ...]
     retry_policies: Any
-    within: tuple[Branch, ...]
+    branch: Branch | None
+    function: str
+    returned: tuple[Returned, ...]
 
     @property
     def is_job(self) -> bool:
@@ -121,7 +137,7 @@ def parse_definition(value: Any) -> Definition:
         _parameter(item, where=f"definition, Parameters[{index}]")
         for index, item in enumerate(list_of(value, "Parameters", where="definition"))
     )
-    steps = tuple(_steps(value["Steps"], where="definition, Steps", within=()))
+    steps = tuple(_steps(value["Steps"], where="definition, Steps", branch=None))
     _check_unique([item.name for item in parameters], what="parameter")
     _check_unique([step.name for step in steps], what="step")
     return Definition(parameters=parameters, steps=steps, experiment=experiment or {})
@@ -141,17 +157,19 @@ def _parameter(value: Any, *, where: str) -> Parameter:
     )
 
 
-def _steps(values: Any, *, where: str, within: tuple[Branch, ...]) -> Iterator[Step]:
+def _steps(values: Any, *, where: str, branch: Branch | None) -> Iterator[Step]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise InputError(f"{where}: expected a list of steps")
     for index, value in enumerate(values):
         place = f"{where}[{index}]"
-        check_keys(value, allowed=_STEP_KEYS, required=("Name", "Type"), where=place)
+        more = _LAMBDA_KEYS if isinstance(value, Mapping) and value.get("Type") == "Lambda" else ()
+        required = ("Name", "Type", *more[:1])
+        check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=place)
         text_of(value["Name"], where=f"{place}, Name")
-        yield from _step(value, where=place, within=within)
+        yield from _step(value, where=place, branch=branch)
 
 
-def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -> Iterator[Step]:
+def _step(value: Mapping[str, Any], *, where: str, branch: Branch | None) -> Iterator[Step]:
     name = value["Name"]
     where = f"{where}, step `{name}`"
     if value["Type"] not in STEP_TYPES:
@@ -162,6 +180,7 @@ def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -
     arguments = dict(arguments)
     branches: list[tuple[str, bool, Any]] = []
     if value["Type"] == "Condition":
+        _check_not_nested(branch, where=where)
         allowed = ("Conditions", "IfSteps", "ElseSteps")
         check_keys(arguments, allowed=allowed, required=allowed[:1], where=f"{where}, Arguments")
         branches = [
@@ -186,11 +205,34 @@ def _step(value: Mapping[str, Any], *, where: str, within: tuple[Branch, ...]) -
             for index, item in enumerate(list_of(value, "PropertyFiles", where=where))
         ),
         retry_policies=value.get("RetryPolicies") or [],
-        within=within,
+        branch=branch,
+        function=text_of(value.get("FunctionArn", ""), where=f"{where}, FunctionArn"),
+        returned=tuple(
+            _returned(item, where=f"{where}, OutputParameters[{index}]")
+            for index, item in enumerate(list_of(value, "OutputParameters", where=where))
+        ),
     )
     for key, outcome, steps in branches:
-        inner = (*within, Branch(condition=name, taken_if=outcome))
-        yield from _steps(steps, where=f"{where}, Arguments.{key}", within=inner)
+        inner = Branch(condition=name, taken_if=outcome)
+        yield from _steps(steps, where=f"{where}, Arguments.{key}", branch=inner)
+
+
+def _check_not_nested(branch: Branch | None, *, where: str) -> None:
+    if branch is not None:
+        raise InputError(
+            f"{where}: a Condition step in a branch of `{branch.condition}`; SageMaker does not "
+            "support nested condition steps (Developer Guide, Condition step, Limitations): make "
+            "it a Lambda step that fails, and let the steps after it depend on that one"
+        )
+
+
+def _returned(value: Any, *, where: str) -> Returned:
+    keys = ("OutputName", "OutputType")
+    check_keys(value, allowed=keys, required=keys, where=where)
+    name, kind = (text_of(value[key], where=f"{where}.{key}") for key in keys)
+    if kind not in OUTPUT_TYPES:
+        raise _unknown(where, "OutputType", kind, OUTPUT_TYPES)
+    return Returned(name=name, type=kind)
 
 
 def _property_file(value: Any, *, where: str) -> PropertyFile:

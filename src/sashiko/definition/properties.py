@@ -70,6 +70,15 @@ def describe_job(kind: str, *, name: str, arguments: Mapping[str, Any]) -> dict[
     return described
 
 
+def describe_function(returned: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the properties of a finished Lambda step.
+
+    Args:
+        returned: the declared ones of the values that its function returned, by name.
+    """
+    return {"OutputParameters": dict(returned)}
+
+
 def _children(value: Any) -> Mapping[str | int, Any]:
     """What a path can go on to: an object's values, or a list's by position and by name."""
     if isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from sashiko.definition.durations import check_expiry
 from sashiko.definition.expressions import Context, resolve
 from sashiko.definition.graph import Graph, build_graph
 from sashiko.definition.model import Definition, Step
-from sashiko.definition.properties import describe_job, job_name
+from sashiko.definition.properties import describe_function, describe_job, job_name
 from sashiko.errors import InputError
 
 _UNKNOWN = "s3://unknown/until-the-step-has-run"
@@ -23,6 +23,7 @@ def check_supported(
     parameters: Mapping[str, Any],
     execution: Mapping[str, str],
     images: Collection[str],
+    functions: Collection[str] = (),
 ) -> Graph:
     """Goes through every step as a run would, with a stand-in for what only a run can know.
 
@@ -31,6 +32,7 @@ def check_supported(
         parameters: name -> typed value, from `parameter_values`.
         execution: execution variable -> value.
         images: the image URIs that there is a local command for.
+        functions: the ARNs of the Lambda functions that there is a local one for.
 
     Returns:
         The dependencies of the steps.
@@ -63,7 +65,19 @@ def check_supported(
             for uri in output_uris(arguments, job=job):
                 _check_written(uri, step, written)
             described[step.name] = describe_job(step.type, name=job, arguments=resolved)
+        if step.type == "Lambda":
+            _check_function(step, functions)
+            unknown = {item.name: _UNKNOWN for item in step.returned}
+            described[step.name] = describe_function(unknown)
     return graph
+
+
+def _check_function(step: Step, functions: Collection[str]) -> None:
+    if step.function not in functions:
+        known = ", ".join(sorted(functions)) or "none"
+        raise InputError(
+            f"step `{step.name}`: no local function for `{step.function}`; known: {known}"
+        )
 
 
 def _check_job(step: Step, resolved: Any, *, images: Collection[str]) -> JobArguments:
@@ -92,10 +106,9 @@ def _check_written(uri: str, step: Step, written: dict[str, tuple[str, Step]]) -
 
 
 def _exclude_each_other(one: Step, other: Step) -> bool:
-    taken = {branch.condition: branch.taken_if for branch in one.within}
-    return any(
-        taken.get(branch.condition, branch.taken_if) != branch.taken_if for branch in other.within
-    )
+    if one.branch is None or other.branch is None:
+        return False
+    return one.branch.condition == other.branch.condition and one.branch != other.branch
 
 
 def _unknown_content(_step: str, _file: str, _path: str) -> str:

@@ -33,11 +33,12 @@ def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
 
 
 def write_release(verdicts: Sequence[Verdict], folder: Path) -> None:
-    """Writes `release.json`, which the pipeline's conditions read: `released`, and `summary`."""
-    value = {
-        "released": all(verdict.released for verdict in verdicts),
-        "summary": "\n".join(verdict.summary for verdict in verdicts),
-    }
+    """Writes `release.json`, by which a gate of the pipeline judges.
+
+    `released` says whether the run may go on, `summaries` what each verdict that stops it says.
+    """
+    stopping = [verdict for verdict in verdicts if not verdict.released]
+    value = {"released": not stopping, "summaries": [verdict.summary for verdict in stopping]}
     write_json(folder / RELEASE_FILE, value)
 
 

@@ -170,7 +170,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _shortened(lines: Sequence[str]) -> str:
-    """Keeps as many lines as two summaries in one Fail step's message allow (3,072 characters)."""
+    """Keeps as many lines as a person reads at once on a terminal."""
     kept = ""
     for number, line in enumerate(lines):
         if len(kept) + len(line) > _MOST_CHARACTERS and number:

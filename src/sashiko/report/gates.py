@@ -1,7 +1,8 @@
 """The gates that judged the run: each with its checks, or why it has none."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
+from sashiko.definition.model import Definition
 from sashiko.gates.verdict import Check, Verdict, read_verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import GateView, Mark
@@ -23,13 +24,17 @@ def verdicts(evidence: Evidence) -> Verdicts:
     if isinstance(evidence.definition, Missing):
         return {}
     return {
-        step.name: _with_waivers(
-            evidence, evidence.read(step.name, file.output, file.path, read_verdict)
-        )
-        for step in evidence.definition.steps
-        for file in step.property_files
-        if Path(file.path).name == "verdict.json"
+        step: _with_waivers(evidence, evidence.read(step, "verdict", "verdict.json", read_verdict))
+        for step in _judges(evidence.definition)
     }
+
+
+def _judges(definition: Definition) -> Iterator[str]:
+    """Yields the steps with an output `verdict`."""
+    for step in definition.steps:
+        outputs = step.arguments.get("ProcessingOutputConfig", {}).get("Outputs", ())
+        if any(output.get("OutputName") == "verdict" for output in outputs):
+            yield step.name
 
 
 def _with_waivers(evidence: Evidence, found: Verdict | Missing) -> Verdict | Missing:

@@ -99,9 +99,9 @@ def _picture(evidence: Evidence) -> Figure:
 def _node(step: Step, evidence: Evidence) -> Node:
     record = evidence.step(step.name)
     state: State = _STATES.get(record.status, "not reached") if record else "not reached"
-    gate = step.type == "Condition"
-    if gate and record and state == "ran":
-        state = "passed" if record.outcome else "blocked"
+    gate = step.type == "Lambda"
+    if gate and state == "ran":
+        state = "passed"
     ran = record is not None and state in ("ran", "failed", "interrupted")
     return Node(
         name=step.name, state=state, seconds=record.seconds if record and ran else None, gate=gate

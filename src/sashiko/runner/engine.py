@@ -1,17 +1,23 @@
 """The order of things in a run: which step starts when, and what each end leads to."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from sashiko.closed_gate import GateClosedError
 from sashiko.definition.arguments import job_arguments
 from sashiko.definition.conditions import holds
 from sashiko.definition.expressions import Context, resolve
 from sashiko.definition.graph import Graph
 from sashiko.definition.model import Definition, Step
-from sashiko.definition.properties import describe_job, job_name, look_up
+from sashiko.definition.properties import (
+    describe_function,
+    describe_job,
+    job_name,
+    look_up,
+)
 from sashiko.errors import InputError
 from sashiko.files import read_json
 from sashiko.runner.execute import Executor
@@ -19,6 +25,10 @@ from sashiko.runner.jobs import Image, make_job
 from sashiko.runner.messages import Ended, Events, Interrupted, Message, Outcome
 from sashiko.runner.process import StoppedError
 from sashiko.runner.state import RunState
+
+# Stands for a Lambda function: gets the event, and what reads an object of the local S3 by its URI;
+# returns the function's answer.
+Function = Callable[[Mapping[str, Any], Callable[[str], bytes]], Mapping[str, Any]]
 
 _GRACE_SECONDS = 10.0
 _DONE = ("succeeded", "cached", "skipped")
@@ -35,6 +45,7 @@ class Engine:
         executor: Executor,
         state: RunState,
         images: Mapping[str, Image],
+        functions: Mapping[str, Function],
         parameters: Mapping[str, Any],
         execution: Mapping[str, str],
         forced: frozenset[str],
@@ -48,6 +59,7 @@ class Engine:
             executor: runs jobs.
             state: the record of the run, and its view.
             images: image URI -> what stands for it here.
+            functions: ARN of a Lambda function -> what stands for it here.
             parameters: name -> typed value.
             execution: execution variable -> value.
             forced: steps that run even if an earlier result could be taken.
@@ -58,6 +70,7 @@ class Engine:
         self._executor = executor
         self._state = state
         self._images = images
+        self._functions = functions
         self._execution = execution
         self._forced = forced
         self._inbox = inbox
@@ -122,21 +135,39 @@ class Engine:
                 outcome = all(holds(item, where=where) for item in resolved["Conditions"])
                 self._state.change(step.name, status="succeeded", outcome=outcome)
             elif step.type == "Fail":
-                reason = str(resolved.get("ErrorMessage", ""))
-                self._state.change(step.name, status="blocked", reason=reason)
-                self._executor.processes.start_no_more()
+                self._block(step.name, str(resolved.get("ErrorMessage", "")))
+            elif step.type == "Lambda":
+                self._call(step, resolved)
             else:
                 self._in_flight.add(step.name)
                 workers.submit(self._work, step, resolved)
         except InputError as error:
             self._fail(step.name, str(error))
 
+    def _call(self, step: Step, event: Any) -> None:
+        """Calls a function here and now: it reads a few small files, and decides."""
+        try:
+            answer = self._functions[step.function](event, self._read_object)
+            returned = {item.name: answer[item.name] for item in step.returned}
+        except GateClosedError as closed:
+            self._block(step.name, closed.summary)
+        except InputError as error:
+            self._fail(step.name, str(error))
+        except Exception as error:  # SageMaker fails the step, whatever the function raises
+            self._fail(step.name, f"{type(error).__name__}: {error}")
+        else:
+            self._described[step.name] = describe_function(returned)
+            self._state.change(step.name, status="succeeded")
+
+    def _block(self, name: str, reason: str) -> None:
+        self._state.change(name, status="blocked", reason=reason)
+        self._executor.processes.start_no_more()
+
     def _is_off_the_way(self, step: Step) -> bool:
-        if not step.within:
+        if step.branch is None:
             return False
-        branch = step.within[-1]
-        gate = self._state.step(branch.condition)
-        return gate.status == "skipped" or gate.outcome == (not branch.taken_if)
+        condition = self._state.step(step.branch.condition)
+        return condition.outcome == (not step.branch.taken_if)
 
     def _work(self, step: Step, resolved: Any) -> None:
         """Runs a job in a worker thread; everything it has to say goes through the inbox."""
@@ -214,6 +245,12 @@ class Engine:
                 deadline = time.monotonic() + _GRACE_SECONDS
             else:
                 self._handle(message)
+
+    def _read_object(self, uri: str) -> bytes:
+        try:
+            return self._executor.store.path(uri).read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read {uri}: {error.strerror}") from error
 
     def _read_property_file(self, step: str, file: str, path: str) -> Any:
         files = {item.name: item for item in self._steps[step].property_files}

@@ -22,7 +22,7 @@ StepStatus = Literal[
     "succeeded",
     "cached",  # the result of an earlier run was taken
     "failed",
-    "blocked",  # a Fail step was reached
+    "blocked",  # a gate closed, or a Fail step was reached
     "skipped",  # it stands in a branch that was not taken
     "interrupted",
     "not_run",  # the run ended before its turn
@@ -46,7 +46,7 @@ class StepRecord(Frozen):
 
     Attributes:
         name: the step's name.
-        type: Processing, Training, Condition or Fail.
+        type: Processing, Training, Lambda, Condition or Fail.
         status: where it stands.
         start: UTC, ISO 8601.
         end: UTC, ISO 8601.

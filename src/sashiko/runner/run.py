@@ -21,7 +21,7 @@ from sashiko.runner.cache import StepCache
 from sashiko.runner.code import CodeDigests
 from sashiko.runner.digests import Digests
 from sashiko.runner.disk import disk_faults
-from sashiko.runner.engine import Engine
+from sashiko.runner.engine import Engine, Function
 from sashiko.runner.execute import Executor
 from sashiko.runner.failure import failure_report
 from sashiko.runner.jobs import Image
@@ -55,6 +55,7 @@ def run_definition(
     pipeline: str,
     run_id: str,
     view: View,
+    functions: Mapping[str, Function] = MappingProxyType({}),
     evidence: Mapping[str, bytes] | None = None,
     from_step: str | None = None,
     until: str | None = None,
@@ -71,6 +72,7 @@ def run_definition(
         pipeline: the pipeline's name, which a definition does not hold.
         run_id: a new id, from `new_run_id`.
         view: told what happens.
+        functions: ARN of a Lambda function -> what stands for it here.
         evidence: files that the run's folder has from the start, so that a run which is killed has
             them too: path below `evidence/` -> content.
         from_step: this step, and all that waits for it, runs even if it is cached.
@@ -101,7 +103,13 @@ def run_definition(
     if until is not None:
         definition = up_to(definition, until)
     values = parameter_values(definition.parameters, parameters)
-    graph = check_supported(definition, parameters=values, execution=execution, images=set(images))
+    graph = check_supported(
+        definition,
+        parameters=values,
+        execution=execution,
+        images=set(images),
+        functions=set(functions),
+    )
     forced = _forced(graph, from_step)
 
     with run_lock(home, run_id):
@@ -141,6 +149,7 @@ def run_definition(
             executor=executor,
             state=state,
             images=images,
+            functions=functions,
             parameters=values,
             execution=execution,
             forced=forced,

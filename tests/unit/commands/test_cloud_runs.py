@@ -18,7 +18,6 @@ from tests.unit.aws.runs.test_executions import (
     CLOSED,
     MADE,
     OPEN,
-    SHUT,
     TRAINED,
     TRAINS,
     Story,
@@ -28,7 +27,7 @@ from tests.unit.aws.told_by_aws import Refusal
 
 RUNNING = ("Executing", [MADE, OPEN, TRAINS])
 REGISTERED = ("Succeeded", [MADE, OPEN, TRAINED, step("Register", "Succeeded", minutes=1)])
-BLOCKED = ("Failed", [MADE, SHUT, CLOSED])
+BLOCKED = ("Failed", [MADE, CLOSED])
 Tell = Callable[..., Story]
 
 
@@ -78,7 +77,7 @@ def test_a_run_that_a_gate_blocks_exits_with_3_and_the_gates_words(tell: Tell) -
     tell(RUNNING, BLOCKED)
     done = sashiko("run")
     assert done.exit_code == 3
-    assert "step GateClosed: model-quality: auc 0.61 below 0.7" in done.stdout
+    assert "step Gate: model-quality: auc 0.61 below 0.7" in done.stdout
 
 
 def test_a_run_that_fails_exits_with_1(tell: Tell) -> None:
@@ -127,7 +126,7 @@ def test_executions_are_listed_and_shown_as_local_runs_are(tell: Tell) -> None:
     )
     shown = sashiko("runs", "show").stdout
     assert "  Make             succeeded    120.0 s\n" in shown
-    assert shown.endswith("step GateClosed: model-quality: auc 0.61 below 0.7\n")
+    assert shown.endswith("step Gate: model-quality: auc 0.61 below 0.7\n")
     (listed,) = json.loads(sashiko("runs", "list", "--json").stdout)
     assert listed == json.loads(sashiko("runs", "show", "abc123", "--json").stdout)
 

@@ -32,18 +32,20 @@ def graph(*steps: dict[str, Any]) -> Any:
 
 def test_edges_come_from_references_branches_and_depends_on() -> None:
     found = graph(
-        job("Late", "First", after=("Gate",)),
+        job("Late", "First", after=("Other",)),
+        {**job("Other", "First"), "Type": "Lambda", "FunctionArn": "arn", "PropertyFiles": []},
         gate("Gate", [job("Inner", "First")], [job("Else")], reads="First"),
         job("First"),
     )
     assert found.waits_for == {
-        "Late": ("Gate", "Inner", "Else", "First"),
+        "Late": ("Other", "First"),
+        "Other": ("First",),
         "Gate": ("First",),
         "Inner": ("Gate", "First"),
         "Else": ("Gate",),
         "First": (),
     }
-    assert found.order == ("First", "Gate", "Inner", "Else", "Late")
+    assert found.order == ("First", "Other", "Gate", "Late", "Inner", "Else")
 
 
 def test_downstream_goes_into_branches() -> None:
@@ -83,3 +85,9 @@ def test_a_property_file_must_be_declared() -> None:
     del plain["PropertyFiles"]
     with pytest.raises(InputError, match="has no property file `F`; it has: none"):
         graph(plain, gate("G", [], [], reads="A"))
+
+
+def test_nothing_waits_for_a_condition_but_what_stands_in_it() -> None:
+    condition = gate("Gate", [job("Inner")], [], reads="First")
+    with pytest.raises(InputError, match=r"step `Late`, DependsOn\[0\]: no step may depend on a"):
+        graph(job("First"), condition, job("Late", after=("Gate",)))

@@ -41,7 +41,13 @@ def prepare(value: object) -> None:
     known = {parameter.name for parameter in definition.parameters}
     given = {name: text for name, text in GIVEN.items() if name in known}
     values = parameter_values(definition.parameters, given)
-    check_supported(definition, parameters=values, execution=EXECUTION, images=EveryImage())
+    check_supported(
+        definition,
+        parameters=values,
+        execution=EXECUTION,
+        images=EveryImage(),
+        functions=EveryImage(),
+    )
 
 
 def with_first_step(**changes: object) -> dict[str, object]:

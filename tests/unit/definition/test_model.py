@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from sashiko.definition.model import Branch, parse_definition
+from sashiko.definition.model import Branch, Returned, parse_definition
 from sashiko.errors import InputError
 
 FAIL = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
@@ -18,15 +18,42 @@ GATE = {
 
 
 def test_steps_in_branches_know_where_they_stand() -> None:
-    outer = copy.deepcopy(GATE)
-    outer["Name"] = "Outer"
-    outer["Arguments"]["IfSteps"] = [GATE]
-    outer["Arguments"]["ElseSteps"] = []
+    definition = parse_definition({"Steps": [GATE]})
 
-    definition = parse_definition({"Steps": [outer]})
+    assert [step.name for step in definition.steps] == ["Gate", "Inner", "Stop"]
+    assert [step.branch for step in definition.steps] == [
+        None, Branch("Gate", True), Branch("Gate", False),
+    ]  # fmt: skip
 
-    assert [step.name for step in definition.steps] == ["Outer", "Gate", "Inner", "Stop"]
-    assert definition.steps[3].within == (Branch("Outer", True), Branch("Gate", False))
+
+@pytest.mark.parametrize("branch", ["IfSteps", "ElseSteps"])
+def test_a_condition_in_a_branch_is_refused_with_the_way_out(branch: str) -> None:
+    outer = {**copy.deepcopy(GATE), "Name": "Outer"}
+    outer["Arguments"]["IfSteps" if branch == "ElseSteps" else "ElseSteps"] = []
+    outer["Arguments"][branch] = [GATE]
+    message = (
+        rf"step `Outer`, Arguments.{branch}\[0\], step `Gate`: a Condition step in a branch of "
+        r"`Outer`; .* nested condition steps .* a Lambda step"
+    )
+    with pytest.raises(InputError, match=message):
+        parse_definition({"Steps": [outer]})
+
+
+def test_a_lambda_step_names_its_function_and_what_it_returns() -> None:
+    step = {
+        "Name": "Ask",
+        "Type": "Lambda",
+        "FunctionArn": "arn:aws:lambda:us-east-1:111122223333:function:ask",
+        "Arguments": {"a": "b"},
+        "OutputParameters": [{"OutputName": "word", "OutputType": "String"}],
+    }
+    (found,) = parse_definition({"Steps": [step]}).steps
+    assert (found.function, found.returned) == (step["FunctionArn"], (Returned("word", "String"),))
+    del step["FunctionArn"]
+    with pytest.raises(InputError, match="key `FunctionArn` is missing"):
+        parse_definition({"Steps": [step]})
+    with pytest.raises(InputError, match="unknown key `FunctionArn`"):
+        parse_definition({"Steps": [{**FAIL, "FunctionArn": "arn"}]})
 
 
 def test_only_enabled_caching_counts() -> None:
@@ -51,7 +78,7 @@ def test_only_enabled_caching_counts() -> None:
         ({"Steps": [], "Surprise": 1}, "unknown key `Surprise`"),
         ({"Steps": {}}, "expected a list of steps"),
         ({"Steps": [FAIL, FAIL]}, "two steps are named `Stop`"),
-        ({"Steps": [{**FAIL, "Type": "Lambda"}]}, "step `Stop`: unknown Type `Lambda`"),
+        ({"Steps": [{**FAIL, "Type": "Tuning"}]}, "step `Stop`: unknown Type `Tuning`"),
         ({"Steps": [{**FAIL, "Retry": 1}]}, "Steps[0]: unknown key `Retry`"),
         ({"Steps": [{**FAIL, "CacheConfig": {"On": 1}}]}, "CacheConfig: unknown key `On`"),
         ({"Steps": [{**FAIL, "Arguments": {"Message": ""}}]}, "unknown key `Message`"),

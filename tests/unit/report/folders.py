@@ -43,34 +43,22 @@ def _job(name: str) -> dict[str, Any]:
         },
     }
     if name in _JUDGES:
-        step["PropertyFiles"] = [
-            {
-                "PropertyFileName": f"{name}Verdict",
-                "OutputName": "verdict",
-                "FilePath": "verdict.json",
-            }
-        ]
+        outputs = [{"OutputName": "verdict"}]
+        step["Arguments"]["ProcessingOutputConfig"] = {"Outputs": outputs}
     return step
 
 
-def _gate(name: str, inside: list[dict[str, Any]], without: Set[str]) -> dict[str, Any]:
-    conditions = [
-        {
-            "Type": "Equals",
-            "LeftValue": {
-                "Std:JsonGet": {
-                    "PropertyFile": {"Get": f"Steps.{judge}.PropertyFiles.{judge}Verdict"},
-                    "Path": "passed",
-                }
-            },
-            "RightValue": True,
-        }
+def _gate(name: str, without: Set[str]) -> dict[str, Any]:
+    reads = {
+        judge: {"Get": f"Steps.{judge}.ProcessingOutputConfig.Outputs['verdict'].S3Uri"}
         for judge in _GATES[name]
         if judge not in without
-    ]
-    closed = {"Name": f"{name}Closed", "Type": "Fail", "Arguments": {"ErrorMessage": "closed"}}
-    arguments = {"Conditions": conditions, "IfSteps": inside, "ElseSteps": [closed]}
-    return {"Name": name, "Type": "Condition", "Arguments": arguments}
+    }
+    return {"Name": name, "Type": "Lambda", "FunctionArn": "gate", "Arguments": reads}
+
+
+def _after(gate: str, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**step, "DependsOn": [gate]} for step in steps]
 
 
 def definition(without: Set[str]) -> dict[str, Any]:
@@ -79,10 +67,14 @@ def definition(without: Set[str]) -> dict[str, Any]:
     def jobs(*names: str) -> list[dict[str, Any]]:
         return [_job(name) for name in names if name not in without]
 
-    model_gate = _gate("ModelGate", [_job("Register")], without)
     model = jobs("Prepare", "Train", "Evaluate", "Explain", "BiasInput", "JudgeBias")
-    data = jobs("Snapshot", "SnapshotFacets", "Validate", "ValidateFacets")
-    steps = [*data, _gate("DataGate", [*model, model_gate], without)]
+    steps = [
+        *jobs("Snapshot", "SnapshotFacets", "Validate", "ValidateFacets"),
+        _gate("DataGate", without),
+        *_after("DataGate", model),
+        _gate("ModelGate", without),
+        *_after("ModelGate", jobs("Register")),
+    ]
     return {"Version": "2020-12-01", "Parameters": [], "Steps": steps}
 
 
@@ -109,8 +101,7 @@ class RunFolder:
                                   sha256=sha256_tree(path))
             for path in (sorted(place.iterdir()) if place.is_dir() else ())
         }  # fmt: skip
-        kind = "Condition" if name in _GATES else "Fail" if name.endswith("Closed") else (
-            "Training" if name == "Train" else "Processing")  # fmt: skip
+        kind = "Lambda" if name in _GATES else "Training" if name == "Train" else "Processing"
         self.steps[name] = StepRecord(
             name=name, type=kind, status=status, seconds=1.5, outputs=outputs, **more
         )
@@ -123,7 +114,7 @@ class RunFolder:
         """Writes `run.json` and `definition.json`; steps that were not recorded did not run."""
         names = [*_WAYS]
         names[4:4] = ["DataGate"]
-        names[-1:] = ["ModelGate", "Register", "ModelGateClosed", "DataGateClosed"]
+        names[-1:] = ["ModelGate", "Register"]
         names = [name for name in names if name not in self.without]
         for name in names:
             if name not in self.steps:

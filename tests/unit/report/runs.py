@@ -105,7 +105,7 @@ def started(root: Path, *, contract: dict[str, Any] | None = None, **bias: Any) 
         write_verdict(decide(gate=gate, checks=[check], inputs={}), run.output(step, "verdict"))
     for step in ("Snapshot", "SnapshotFacets", "Validate", "ValidateFacets"):
         run.step(step)
-    run.step("DataGate", outcome=True)
+    run.step("DataGate")
     return run
 
 
@@ -187,8 +187,7 @@ def registered(root: Path, *, bias: Mapping[str, Any] | None = None, **more: Any
 
 
 def _in_the_registry(run: RunFolder) -> Path:
-    run.step("ModelGate", outcome=True)
-    run.step("ModelGateClosed", "skipped")
+    run.step("ModelGate")
     record = {"model_package_group": "late-loans", "version": 3, "new": True,
               "status": "PendingManualApproval", "threshold": 0.5}  # fmt: skip
     write_json(run.output("Register", "registration") / "registration.json", record)
@@ -201,8 +200,7 @@ def blocked(root: Path, **more: Any) -> Path:
     run = started(root, **more)
     prepared(run)
     judged(run, impact=0.43)
-    run.step("ModelGate", outcome=False)
-    run.step("ModelGateClosed", "blocked", reason="bias: 1 of 1 check failed")
+    run.step("ModelGate", "blocked", reason="bias: 1 of 1 check failed")
     return run.write("blocked", reason="bias: 1 of 1 check failed")
 
 

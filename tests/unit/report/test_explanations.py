@@ -26,8 +26,7 @@ def run_with(root: Path, found=None, errors=None, swaps=()) -> Path:
 
 
 def finish(run: RunFolder) -> Path:
-    run.step("ModelGate", outcome=False)
-    run.step("ModelGateClosed", "blocked", reason="bias")
+    run.step("ModelGate", "blocked", reason="bias")
     return run.write("blocked", reason="bias")
 
 

@@ -289,7 +289,7 @@ def test_texts_from_the_data_are_never_markup(tmp_path):
     run = runs.started(tmp_path, contract=contract)
     runs.prepared(run)
     runs.judged(run, labels=("no", HOSTILE))
-    run.step("ModelGate", outcome=False)
+    run.step("ModelGate", "blocked", reason=HOSTILE)
     page = page_of(run.write("blocked", reason=HOSTILE))
     assert "script" not in {tag for tag, _ in page.tags}
     assert "<script" not in page.html

@@ -112,7 +112,7 @@ def test_a_missing_input_names_its_uri(tiny: Any) -> None:
 
 
 def test_a_missing_property_file_fails_the_gate(tiny: Any, status_of: Any) -> None:
-    gate = tiny.gate("Gate", tiny.json_get("A", "passed"), [tiny.job("B")])
+    gate = tiny.condition("Gate", tiny.json_get("A", "passed"), [tiny.job("B")])
     record = tiny.run(tiny.job("A"), gate)
     assert status_of(record) == {"A": "succeeded", "Gate": "failed", "B": "not_run"}
     assert "result.json does not exist" in record.reason

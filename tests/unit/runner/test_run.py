@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tarfile
 from typing import Any
 
@@ -32,80 +33,118 @@ def test_outputs_flow_into_inputs(tiny: Any, status_of: Any) -> None:
 
 
 def test_the_closed_gate_blocks_with_its_message(tiny: Any, status_of: Any) -> None:
+    record = tiny.run(
+        tiny.job("Judge", f"PASSED = False\n{WRITE}"),
+        tiny.job("Other", f"PASSED = True\n{WRITE}"),
+        tiny.gate("Gate", "Judge", "Other"),
+        tiny.job("Go", after=["Gate"]),
+        tiny.job("Deep", after=["Go"]),
+    )
+
+    assert status_of(record) == {
+        "Judge": "succeeded",
+        "Other": "succeeded",
+        "Gate": "blocked",
+        "Go": "not_run",
+        "Deep": "not_run",
+    }
+    assert (record.status, record.exit_code) == ("blocked", 3)
+    assert record.reason == "step Gate: DI 0.5"
+
+
+def test_the_open_gate_lets_through_and_is_asked_each_time(tiny: Any, status_of: Any) -> None:
+    judge = tiny.job("Judge", f"PASSED = True\n{WRITE}")
+    steps = [judge, tiny.gate("Gate", "Judge"), tiny.job("Go", after=["Gate"])]
+
+    record = tiny.run(*steps)
+    assert status_of(record) == dict.fromkeys(("Judge", "Gate", "Go"), "succeeded")
+    assert record.step("Go").start >= record.step("Gate").end
+    asked: list[Any] = []
+    tiny.functions["gate"] = lambda event, _: asked.append(event) or {}
+    assert status_of(tiny.run(*steps)) == {"Judge": "cached", "Gate": "succeeded", "Go": "cached"}
+    ((uri,),) = (event.values() for event in asked)
+    assert uri == f"{record.step('Judge').outputs['out'].uri}/result.json"
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        ("", "cannot read s3://.*/Judge/out/result.json: No such file"),
+        ("(OUT / 'out/result.json').write_text('{}')", "KeyError: 'passed'"),
+    ],
+)
+def test_a_gate_that_cannot_judge_fails_and_does_not_block(
+    tiny: Any, write: str, reason: str
+) -> None:
+    record = tiny.run(
+        tiny.job("Judge", write), tiny.gate("Gate", "Judge"), tiny.job("Go", after=["Gate"])
+    )
+    assert (record.status, record.exit_code) == ("failed", 1)
+    assert (record.step("Gate").status, record.step("Go").status) == ("failed", "not_run")
+    assert re.match(reason, record.step("Gate").reason)
+
+
+def test_what_a_function_returns_reaches_later_steps(tiny: Any) -> None:
+    tiny.functions["ask"] = lambda event, _: {"word": event["a"].upper(), "more": 1}
+    ask = tiny.function("Ask", "ask", {"a": "b"}, returns=["word"])
+    word = {"Get": "Steps.Ask.OutputParameters['word']"}
+    write = "(OUT / 'out/w').write_text(os.environ['WORD'])"
+
+    record = tiny.run(ask, tiny.job("Use", write, environment={"WORD": word}))
+
+    assert (tiny.output(record, "Use") / "w").read_text() == "B"
+    silent = tiny.function("Ask", "ask", {"a": "b"}, returns=["lost"])
+    assert tiny.run(silent).step("Ask").reason == "KeyError: 'lost'"
+
+
+def test_a_function_that_is_not_known_here_stops_the_run_before_it_starts(tiny: Any) -> None:
+    with pytest.raises(InputError, match="step `Ask`: no local function for `lost`; known: gate"):
+        tiny.run(tiny.job("First"), tiny.function("Ask", "lost", {}))
+    assert tiny.view.states == []
+
+
+def test_a_condition_takes_one_branch_and_its_fail_step_blocks(tiny: Any, status_of: Any) -> None:
     stop = tiny.fail(
         "Stop", {"Std:Join": {"On": ": ", "Values": ["no", tiny.json_get("Judge", "summary")]}}
     )
-    inner = tiny.gate("Inner", True, [tiny.job("Deep")])
-    judge = tiny.job("Judge", f"PASSED = False\n{WRITE}")
+    choose = tiny.condition("Choose", tiny.json_get("Judge", "passed"), [tiny.job("Go")], [stop])
 
-    record = tiny.run(
-        judge, tiny.gate("Gate", tiny.json_get("Judge", "passed"), [tiny.job("Go"), inner], [stop])
-    )
-
-    assert status_of(record) == {
-        "Judge": "succeeded",
-        "Gate": "succeeded",
-        "Go": "skipped",
-        "Inner": "skipped",
-        "Deep": "skipped",
-        "Stop": "blocked",
-    }
-    assert (record.status, record.exit_code) == ("blocked", 3)
-    assert record.reason == "step Stop: no: DI 0.5"
-
-
-def test_the_open_gate_lets_through(tiny: Any, status_of: Any) -> None:
-    inner = tiny.gate("Inner", True, [tiny.job("Deep")], [tiny.fail("Never", "x")])
-    judge = tiny.job("Judge", f"PASSED = True\n{WRITE}")
-    gate = tiny.gate("Gate", tiny.json_get("Judge", "passed"), [inner], [tiny.fail("Stop", "x")])
-
-    record = tiny.run(judge, gate, tiny.job("After", after=["Gate"]))
-
-    assert status_of(record) == {
-        "Judge": "succeeded",
-        "Gate": "succeeded",
-        "Inner": "succeeded",
-        "Deep": "succeeded",
-        "Never": "skipped",
-        "Stop": "skipped",
-        "After": "succeeded",
-    }
-    assert record.step("Gate").outcome is True
-    ends = {step.name: step.end for step in record.steps}
-    assert ends["After"] > ends["Deep"]
+    closed = tiny.run(tiny.job("Judge", f"PASSED = False\n{WRITE}"), choose)
+    assert status_of(closed) == {
+        "Judge": "succeeded", "Choose": "succeeded", "Go": "skipped", "Stop": "blocked",
+    }  # fmt: skip
+    assert (closed.status, closed.reason) == ("blocked", "step Stop: no: DI 0.5")
+    passed = tiny.run(tiny.job("Judge", f"PASSED = True\n{WRITE}"), choose)
+    assert status_of(passed)["Stop"] == "skipped"
+    assert (passed.status, passed.step("Choose").outcome) == ("registered", True)
 
 
 def test_a_run_that_ends_early_does_what_its_last_step_needs_and_no_more(
     tiny: Any, status_of: Any
 ) -> None:
-    gate = tiny.gate(
-        "Gate",
-        tiny.json_get("Judge", "passed"),
-        [tiny.job("Train"), tiny.job("Aside"), tiny.job("Register", after=["Train"])],
-        [tiny.fail("Stop", "no")],
-    )
     judge = tiny.job("Judge", f"PASSED = True\n{WRITE}")
+    steps = [
+        judge,
+        tiny.gate("Gate", "Judge"),
+        tiny.job("Train", after=["Gate"]),
+        tiny.job("Aside", after=["Gate"]),
+        tiny.job("Register", after=["Train"]),
+    ]
 
-    record = tiny.run(judge, gate, until="Train")
+    record = tiny.run(*steps, until="Train")
 
-    assert status_of(record) == {
-        "Judge": "succeeded",
-        "Gate": "succeeded",
-        "Train": "succeeded",
-        "Stop": "skipped",
-    }
+    assert status_of(record) == dict.fromkeys(("Judge", "Gate", "Train"), "succeeded")
     assert (record.status, record.until, record.exit_code) == ("partial", "Train", 0)
-    whole = tiny.run(judge, gate)
+    whole = tiny.run(*steps)
     assert whole.step("Train").cached_from == record.id
     assert (whole.status, whole.until) == ("registered", "")
 
 
 def test_a_closed_gate_blocks_a_run_that_ends_early_too(tiny: Any) -> None:
-    gate = tiny.gate(
-        "Gate", tiny.json_get("Judge", "passed"), [tiny.job("Train")], [tiny.fail("Stop", "no")]
-    )
-    record = tiny.run(tiny.job("Judge", f"PASSED = False\n{WRITE}"), gate, until="Train")
-    assert (record.status, record.reason) == ("blocked", "step Stop: no")
+    judge = tiny.job("Judge", f"PASSED = False\n{WRITE}")
+    train = tiny.job("Train", after=["Gate"])
+    record = tiny.run(judge, tiny.gate("Gate", "Judge"), train, until="Train")
+    assert (record.status, record.reason) == ("blocked", "step Gate: DI 0.5")
 
 
 def test_a_last_step_that_is_not_there_is_refused(tiny: Any) -> None:
@@ -228,7 +267,7 @@ def test_a_job_without_entrypoint_runs_the_images(tiny: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"Type": "Lambda"}, "step `A`: unknown Type `Lambda`"),
+        ({"Type": "Tuning"}, "step `A`: unknown Type `Tuning`"),
         ({"DependsOn": ["Lost"]}, "no step is named `Lost`"),
     ],
 )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sashiko.functions import gatekeeper
+from sashiko.runner.engine import Function
 from sashiko.runner.jobs import Image
 from sashiko.runner.record import RunRecord, StepRecord
 from sashiko.runner.run import run_definition
@@ -46,6 +48,7 @@ class Tiny:
         self.store = Store(home / "s3")
         self.view = Recorder()
         self.runs = 0
+        self.functions: dict[str, Function] = {"gate": gatekeeper.judge}
 
     def put(self, uri: str, text: str) -> None:
         path = self.store.path(uri)
@@ -158,7 +161,35 @@ class Tiny:
             },
         }
 
-    def gate(
+    def function(
+        self,
+        name: str,
+        function: str,
+        event: Mapping[str, Any],
+        *,
+        returns: Sequence[str] = (),
+        after: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """A Lambda step; each value that it returns is a string."""
+        outputs = [{"OutputName": key, "OutputType": "String"} for key in returns]
+        return {
+            "Name": name,
+            "Type": "Lambda",
+            "FunctionArn": function,
+            "Arguments": dict(event),
+            "OutputParameters": outputs,
+            "DependsOn": list(after),
+        }
+
+    def gate(self, name: str, *judges: str) -> dict[str, Any]:
+        """A gate that the `result.json` in the output `out` of each judge opens."""
+        reads = {
+            judge: {"Std:Join": {"On": "/", "Values": [self.uri(judge), "result.json"]}}
+            for judge in judges
+        }
+        return self.function(name, "gate", reads)
+
+    def condition(
         self, name: str, left: Any, then: Sequence[Any], other: Sequence[Any] = ()
     ) -> dict[str, Any]:
         """A condition step: `left` must equal true."""
@@ -186,6 +217,7 @@ class Tiny:
             {"Parameters": list(declared), "Steps": json.loads(json.dumps(steps))},
             home=self.home,
             images={"job": Image(("python3",)), "train": Image(("python3",))},
+            functions=self.functions,
             parameters=parameters or {},
             pipeline="tiny",
             run_id=f"run-{self.runs}",

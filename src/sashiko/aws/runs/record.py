@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from sashiko.closed_gate import closing_summary
 from sashiko.definition.model import Step
 from sashiko.runner.record import RunStatus, StepRecord, StepStatus, stamp
 
@@ -35,13 +36,16 @@ def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord
     kind = next((key for key in metadata if metadata[key] is not None), "")
     status = _STEP_STATUS[item["StepStatus"]]
     cached = item.get("CacheHitResult", {}).get("SourcePipelineExecutionArn", "")
-    if "Fail" in (kind, types.get(item["StepName"])) and status == "failed":
+    reason = metadata.get("Fail", {}).get("ErrorMessage") or item.get("FailureReason", "")
+    type_ = types.get(item["StepName"]) or _KINDS.get(kind, kind)
+    closing = closing_summary(reason) if type_ == "Lambda" else None
+    if status == "failed" and (type_ == "Fail" or closing is not None):
         status = "blocked"
     start, end = item.get("StartTime"), item.get("EndTime")
     outcome = metadata.get("Condition", {}).get("Outcome")
     return StepRecord(
         name=item["StepName"],
-        type=types.get(item["StepName"]) or _KINDS.get(kind, kind),
+        type=type_,
         status="cached" if cached else status,
         start=utc(start) if start else None,
         end=utc(end) if end else None,
@@ -49,13 +53,13 @@ def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord
         job=metadata[kind]["Arn"].rpartition("/")[2] if kind in _KINDS else "",
         cached_from=cached.rpartition("/")[2],
         outcome=None if outcome is None else outcome == "True",
-        reason=metadata.get("Fail", {}).get("ErrorMessage") or item.get("FailureReason", ""),
+        reason=reason if closing is None else closing,
     )
 
 
 def unlisted_status(step: Step, listed: Mapping[str, StepRecord], *, running: bool) -> StepStatus:
     """Says of a step that SageMaker does not list whether its turn may still come."""
-    for branch in step.within:
+    if branch := step.branch:
         condition = listed.get(branch.condition)
         if condition and condition.outcome not in (None, branch.taken_if):
             return "skipped"

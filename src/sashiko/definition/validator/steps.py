@@ -10,9 +10,11 @@ from sashiko.definition.durations import check_expiry
 from sashiko.definition.graph import awaited_steps, referred_step
 from sashiko.definition.model import Definition, Step
 from sashiko.definition.parameters import fits
+from sashiko.definition.properties import describe_function
 from sashiko.definition.validator.api import job_api, shape
 from sashiko.definition.validator.arguments import Resolve, check_value
 from sashiko.definition.validator.described import described
+from sashiko.definition.validator.functions import check_function
 from sashiko.definition.validator.job_rules import check_job_rules
 from sashiko.definition.validator.limits import limit_problem
 from sashiko.definition.validator.pipeline_rules import check_message, check_operands
@@ -32,6 +34,13 @@ _EXPERIMENT_KEY = "TrialComponentDisplayName"
 def known_values(definition: Definition) -> expressions.Context:
     """Returns what expressions stand for before anything has run: defaults, and stand-ins."""
     properties = {step.name: described(step) for step in definition.steps if step.is_job}
+    properties |= {
+        step.name: describe_function(
+            {item.name: stand_in(item.type.lower()) for item in step.returned}
+        )
+        for step in definition.steps
+        if step.type == "Lambda"
+    }
     return expressions.Context(
         parameters={
             item.name: item.default
@@ -98,7 +107,9 @@ def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | No
 
 
 def _check_decision(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
-    """Condition and Fail: no call of the API, so no shape but the conditions' own."""
+    """Condition, Fail and Lambda: no call of the API, so no shape but the conditions' own."""
+    if step.type == "Lambda":
+        yield from check_function(step)
     if step.type == "Condition":
         conditions = step.arguments["Conditions"]
         yield from problem_of(check_conditions, conditions, where=f"{where}.Conditions")

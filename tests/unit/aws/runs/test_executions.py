@@ -12,6 +12,7 @@ from sashiko.aws.account import BusyError
 from sashiko.aws.runs.executions import Execution, Executions
 from sashiko.aws.runs.following import follow
 from sashiko.aws.runs.job_logs import JobLogs
+from sashiko.closed_gate import GateClosedError
 from sashiko.errors import InputError
 from sashiko.runner.record import RunRecord
 from sashiko.runner.view import PlainView
@@ -24,16 +25,21 @@ JOBS = "arn:aws:sagemaker:us-east-1:111122223333"
 DEFINITION = {
     "Steps": [
         {"Name": "Make", "Type": "Processing"},
+        {"Name": "Gate", "Type": "Lambda", "FunctionArn": "arn", "DependsOn": ["Make"]},
+        {"Name": "Train", "Type": "Training", "DependsOn": ["Gate"]},
+        {"Name": "Register", "Type": "Processing", "DependsOn": ["Train"]},
+    ]
+}
+# A fork's own: one Condition, and a Fail step in a branch.
+BRANCHES = {
+    "Steps": [
         {
-            "Name": "Gate",
+            "Name": "Choose",
             "Type": "Condition",
             "Arguments": {
                 "Conditions": [],
-                "IfSteps": [
-                    {"Name": "Train", "Type": "Training"},
-                    {"Name": "Register", "Type": "Processing"},
-                ],
-                "ElseSteps": [{"Name": "GateClosed", "Type": "Fail"}],
+                "IfSteps": [{"Name": "Train", "Type": "Training"}],
+                "ElseSteps": [{"Name": "Refuse", "Type": "Fail"}],
             },
         },
     ]
@@ -52,23 +58,22 @@ def job(kind: str, name: str) -> dict[str, Any]:
 
 
 MADE = step("Make", "Succeeded", minutes=2, **job("ProcessingJob", "pipelines-abc-Make-1"))
-OPEN = step("Gate", "Succeeded", minutes=0, Metadata={"Condition": {"Outcome": "True"}})
-SHUT = step("Gate", "Succeeded", minutes=0, Metadata={"Condition": {"Outcome": "False"}})
+FUNCTION = {"Metadata": {"Lambda": {"Arn": "arn", "OutputParameters": []}}}
+OPEN = step("Gate", "Succeeded", minutes=0, **FUNCTION)
 TRAINS = step("Train", "Executing", **job("TrainingJob", "pipelines-abc-Train-1"))
 TRAINED = step("Train", "Succeeded", minutes=9, **job("TrainingJob", "pipelines-abc-Train-1"))
-CLOSED = step(
-    "GateClosed",
-    "Failed",
-    minutes=0,
-    FailureReason="Step failed.",
-    Metadata={"Fail": {"ErrorMessage": "model-quality: auc 0.61 below 0.7"}},
-)
+SAID = str(GateClosedError(["model-quality: auc 0.61 below 0.7"]))
+CLOSED = step("Gate", "Failed", minutes=0, FailureReason=f"ClientError: {SAID}", **FUNCTION)
 
 
 class Story:
     """An execution that is one state further each time that it is described."""
 
-    def __init__(self, *states: tuple[str, list[Mapping[str, Any]]] | Refusal) -> None:
+    def __init__(
+        self,
+        *states: tuple[str, list[Mapping[str, Any]]] | Refusal,
+        definition: Mapping[str, Any] = DEFINITION,
+    ) -> None:
         self._states = list(states)
         self._steps: list[Mapping[str, Any]] = []
         self.aws = ToldByAws(
@@ -76,7 +81,7 @@ class Story:
                 "DescribePipelineExecution": self._describe,
                 "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": self._steps},
                 "DescribePipelineDefinitionForExecution": {
-                    "PipelineDefinition": json.dumps(DEFINITION)
+                    "PipelineDefinition": json.dumps(definition)
                 },
                 "ListPipelineParametersForExecution": {
                     "PipelineParameters": [{"Name": "AsOf", "Value": "20261125T104500Z"}]
@@ -124,11 +129,10 @@ def test_an_execution_is_the_record_that_a_local_run_leaves() -> None:
     assert record.parameters == {"AsOf": "20261125T104500Z"}
     assert states(record) == {
         "Make": "succeeded", "Gate": "succeeded", "Train": "running", "Register": "waiting",
-        "GateClosed": "skipped",
     }  # fmt: skip
     assert record.step("Make").seconds == 120
     assert record.step("Train").job == "pipelines-abc-Train-1"
-    assert record.step("Gate").outcome is True
+    assert record.step("Gate").type == "Lambda"
     assert RunRecord.model_validate(record.model_dump()) == record
 
 
@@ -145,8 +149,13 @@ def test_a_step_from_the_cache_names_the_execution_that_did_the_work() -> None:
         ("Succeeded", [MADE, OPEN, TRAINED], ("registered", 0, "")),
         (
             "Failed",
-            [MADE, SHUT, CLOSED],
-            ("blocked", 3, "step GateClosed: model-quality: auc 0.61 below 0.7"),
+            [MADE, CLOSED],
+            ("blocked", 3, "step Gate: model-quality: auc 0.61 below 0.7"),
+        ),
+        (
+            "Failed",
+            [MADE, step("Gate", "Failed", minutes=1, FailureReason="AccessDenied", **FUNCTION)],
+            ("failed", 1, "step Gate: AccessDenied"),
         ),
         (
             "Failed",
@@ -167,8 +176,18 @@ def test_how_it_ended_is_the_exit_status(status: str, steps: Any, expected: Any)
 
 def test_a_failed_job_beside_a_closed_gate_is_a_failure() -> None:
     broken = step("Make", "Failed", minutes=1, FailureReason="AlgorithmError")
-    record = Story(("Failed", [broken, SHUT, CLOSED])).execution.record()
+    record = Story(("Failed", [broken, CLOSED])).execution.record()
     assert (record.status, record.reason) == ("failed", "step Make: AlgorithmError")
+
+
+def test_a_branch_that_is_not_taken_is_skipped_and_a_fail_step_blocks() -> None:
+    choice = step("Choose", "Succeeded", minutes=0, Metadata={"Condition": {"Outcome": "False"}})
+    told = {"Fail": {"ErrorMessage": "too few rows"}}
+    refused = step("Refuse", "Failed", minutes=0, FailureReason="Step failed.", Metadata=told)
+    record = Story(("Failed", [choice, refused]), definition=BRANCHES).execution.record()
+    assert states(record) == {"Choose": "succeeded", "Train": "skipped", "Refuse": "blocked"}
+    assert record.step("Choose").outcome is False
+    assert (record.status, record.reason) == ("blocked", "step Refuse: too few rows")
 
 
 def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
@@ -185,7 +204,6 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
         "Make: succeeded in 120.0 s",
         "Gate: succeeded",
         "Train: running",
-        "GateClosed: skipped",
         "Train: succeeded in 540.0 s",
         "Register: succeeded in 60.0 s",
     ]
@@ -195,9 +213,9 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
 
 def test_a_closed_gate_is_told_with_its_reason() -> None:
     stream = io.StringIO()
-    story = Story(("Executing", [MADE]), ("Failed", [MADE, SHUT, CLOSED]))
+    story = Story(("Executing", [MADE]), ("Failed", [MADE, CLOSED]))
     assert story.follow(PlainView(stream)).exit_code == 3
-    assert "blocked by step GateClosed: model-quality: auc 0.61 below 0.7" in stream.getvalue()
+    assert "blocked by step Gate: model-quality: auc 0.61 below 0.7" in stream.getvalue()
 
 
 @pytest.mark.parametrize(
