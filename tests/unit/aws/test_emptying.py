@@ -170,5 +170,5 @@ def test_a_model_that_sagemaker_keeps_is_named(
         raise ClientError({"Error": {"Code": "ConflictException", "Message": "in use"}}, "Delete")
 
     monkeypatch.setattr(account.client("sagemaker"), "delete_model_package", denied)
-    with pytest.raises(InputError, match="DeleteModelPackage of arn:x failed in dev.*: in use"):
+    with pytest.raises(InputError, match=r"DeleteModelPackage of arn:x failed in dev.*: in use"):
         unregister("arn:x", account)

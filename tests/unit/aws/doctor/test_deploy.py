@@ -1,4 +1,4 @@
-"""What must be so in an account before a deploy: each fault by name, with the command that mends it."""
+"""What must be so in an account before a deploy: each fault by name, with its fix."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
