@@ -216,6 +216,14 @@ def _allowing(templates):
 
 
 @pytest.mark.control("KMS.1", "KMS.2")
+def test_whoever_a_state_machine_acts_as_may_log_before_the_machine_is_made(templates, roles):
+    """Step Functions looks at once; the stack of the machines comes after that of the roles."""
+    machines = some(templates("dev")["Pipeline"], "AWS::StepFunctions::StateMachine").values()
+    for machine in machines:
+        name = machine["Properties"]["RoleArn"].rpartition("sashiko-dev-")[2]
+        assert "logs:CreateLogDelivery" in _actions(roles[name], "Allow"), name
+
+
 def test_nobody_may_decrypt_under_every_key(templates):
     decrypting = [
         item

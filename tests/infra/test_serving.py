@@ -1,11 +1,23 @@
 """The Serving stack: one version, checked first, updated with a way back, captured for nobody."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from infra.components.endpoint_config import EndpointConfig
+from infra.components.served_model import ServedModel
+from infra.stacks.base import EnvironmentStack
 from sashiko.aws.access.environment import read_environment
-from tests.infra.variants import all_before, resources, settings_of, some, synthesized
+from sashiko.aws.endpoint_spec import endpoint_spec
+from tests.infra.variants import (
+    all_before,
+    new_app,
+    resources,
+    settings_of,
+    some,
+    synthesized,
+)
 
 CHECK, ALARM = "Custom::Preflight", "AWS::CloudWatch::Alarm"
 FIRST = {CHECK, "AWS::Lambda::Function", "AWS::Logs::LogGroup"}
@@ -83,7 +95,11 @@ def test_errors_and_latency_of_the_new_fleet_alone_take_an_update_back(serving):
     assert set(rollback) == {f"5xx-{digest}", f"p99-latency-{digest}"}
     told = {"5xx", "p99-latency", "4xx", "idle", "memory", "disk"}
     assert set(alarms) - set(rollback) == told
+    errors, latency = (rollback[f"{about}-{digest}"] for about in ("5xx", "p99-latency"))
+    assert (errors["MetricName"], errors["Statistic"]) == ("Invocation5XXErrors", "Average")
+    assert (latency["MetricName"], latency["ExtendedStatistic"]) == ("ModelLatency", "p99")
     for item in rollback.values():
+        assert item["ComparisonOperator"] == "GreaterThanThreshold"
         names = {each["Name"]: each["Value"] for each in item["Dimensions"]}
         assert names["EndpointConfigName"] == config
         # A fleet that gets no request yet has no metrics.
@@ -131,6 +147,31 @@ def test_a_model_runs_isolated_in_the_vpc_as_the_role_of_endpoints(serving):
     assert model["ExecutionRoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-inference"
     threshold = model["PrimaryContainer"]["Environment"]["SASHIKO_THRESHOLD"]
     assert threshold["Fn::GetAtt"][1] == "Threshold"  # as signed, not as the package says
+
+
+@pytest.mark.parametrize(
+    ("target", "driver"),
+    [
+        ("inf2", "al2-ami-sagemaker-inference-neuron-2"),
+        ("gpu", "al2-ami-sagemaker-inference-gpu-3-1"),
+        ("cpu", None),
+    ],
+)
+def test_an_endpoint_of_an_accelerator_pins_its_driver_and_has_time_to_load(target, driver):
+    settings = settings_of("serving")
+    app, spec = new_app(), endpoint_spec(settings, target)
+    stack = EnvironmentStack(app, "One", settings=settings, stateful=False, description="")
+    model = ServedModel(
+        stack, "Model", settings=settings, spec=spec, package_arn="arn", threshold="0.5",
+        subnet_ids=["subnet-1"], group_id="sg-1",
+    )  # fmt: skip
+    EndpointConfig(stack, "Config", settings=settings, spec=spec, endpoint="one", model=model)
+    template = json.loads((Path(app.synth().directory) / "One.template.json").read_text())
+
+    (variant,) = _only(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    assert variant.get("InferenceAmiVersion") == driver
+    assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
+    assert variant["ModelDataDownloadTimeoutInSeconds"] == 600
 
 
 def _statement(policy, action):

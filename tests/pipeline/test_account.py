@@ -104,13 +104,15 @@ def test_each_job_is_in_the_vpc_encrypted_limited_and_tagged(name: str) -> None:
     assert tags == {"project": "sashiko", "environment": "dev"}
 
 
-def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it() -> None:
+def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it(
+    compiled: dict[str, Any],
+) -> None:
     """One key for all outputs of a job: with rows or their facets, that of the snapshots."""
     keys = {
         name: (
             step["Arguments"].get("ProcessingOutputConfig") or step["Arguments"]["OutputDataConfig"]
         )["KmsKeyId"]
-        for name, step in jobs(DEV).items()
+        for name, step in jobs(compiled["as it comes"]).items()
     }
     private = {"Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "Weights", "BiasInput"}
     assert {name for name, key in keys.items() if key == key_arn("snapshots")} == private
@@ -125,14 +127,16 @@ def test_volumes_are_encrypted_where_the_machine_does_not_do_it_itself(
         found = job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
         return dict(found)
 
-    assert cluster(DEV, "Prepare")["VolumeKmsKeyId"] == key_arn("ml")
-    assert cluster(DEV, "Train")["InstanceType"] == "ml.g5.xlarge"
-    assert "VolumeKmsKeyId" not in cluster(DEV, "Train")  # SageMaker refuses one
+    built = compiled["as it comes"]
+    assert cluster(built, "Prepare")["VolumeKmsKeyId"] == key_arn("ml")
+    assert cluster(built, "Train")["InstanceType"] == "ml.g5.xlarge"
+    assert "VolumeKmsKeyId" not in cluster(built, "Train")  # SageMaker refuses one
     assert cluster(compiled["volume key"], "Train")["VolumeKmsKeyId"] == key_arn("ml")
 
 
-def test_what_asks_a_service_always_runs_and_the_rest_is_cached() -> None:
-    uncached = {n for n, step in jobs(DEV).items() if not step["CacheConfig"]["Enabled"]}
+def test_what_asks_a_service_always_runs_and_the_rest_is_cached(compiled: dict[str, Any]) -> None:
+    steps = jobs(compiled["as it comes"])
+    uncached = {name for name, step in steps.items() if not step["CacheConfig"]["Enabled"]}
     assert uncached == NOT_CACHED
 
 
