@@ -62,7 +62,11 @@ class BiasEvaluator:
             "predictions": output_uri(evaluate, "predictions"),
             "facets": output_uri(self.facets, "data"),
         }
-        rows = {"data": self._uri("BiasInput", "data", folder="facets")}
+        rows = {
+            "data": self._uri("BiasInput", "data", folder="facets"),
+            # It names no row; beside the rows it would be one of Clarify's files.
+            "meta": self._uri("BiasInput", "meta", folder="facets"),
+        }
         joined = self._step("BiasInput", "bias_input", inputs=joined_inputs, outputs=rows)
         analysed = self.jobs.processing(
             "PostBias",
@@ -77,6 +81,7 @@ class BiasEvaluator:
             "post-analysis": output_uri(analysed, "analysis_result"),
             "facets": output_uri(self.facets, "data"),
             "data": output_uri(joined, "data"),
+            "data-meta": output_uri(joined, "meta"),
         }
         outputs = ("verdict", "intervals")
         judged = self._step("JudgeBias", "judge_bias", inputs=judged_inputs, outputs=outputs)

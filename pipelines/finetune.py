@@ -164,8 +164,9 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     track = registration.track(
         config["Track"],
         {
-            **found,
+            "metrics": found["metrics"],
             **intervals,
+            **({"facets-manifest": output_uri(facets, "manifest")} if facets else {}),
             "explanations": output_uri(explain, "explanations"),
             **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
         },

@@ -66,8 +66,10 @@ class GovernedData:
             environment={"AWS_REGION": self.jobs.settings.region},
             inputs={"config": self.config[name], **inputs},
             outputs={
-                output: joined(self._folder(view), output, self.version, self.as_of)
-                for output in ("data", "manifest")
+                "data": joined(self._folder(view), "data", self.version, self.as_of),
+                # Of this execution: what a snapshot held is evidence, which no later one replaces,
+                # and a step that reads it is never found by the URIs of other rows.
+                "manifest": self.jobs.execution_uri(name, "manifest"),
             },
             isolated=False,
             cached=False,

@@ -52,16 +52,23 @@ PLACES: Mapping[Role, Places] = {
                 "PostBias/analysis_result",
                 "PreBias/analysis_result",
                 "Prepare/train",
+                # The facets must be of the same rows.
+                "Snapshot/manifest",
+                "SnapshotFacets/manifest",
             ),
         ),
         writes=_outputs(
             "JudgeBias",
             "PostBias/analysis_result",
             "PreBias/analysis_result",
+            "SnapshotFacets/manifest",
             "ValidateFacets/verdict",
         ),
     ),
-    "broker": Places(reads=("config/*",), writes=_outputs("Validate/verdict")),
+    "broker": Places(
+        reads=("config/*", *_outputs("Snapshot/manifest")),
+        writes=_outputs("Snapshot/manifest", "Validate/verdict"),
+    ),
     # Before a run: is all of it staged?
     "data-scientist": Places(lists=STAGED),
     # It reads back what it staged, to hold its checksum against its name.
@@ -101,6 +108,8 @@ PLACES: Mapping[Role, Places] = {
                 "Evaluate/verdict",
                 "Explain/explanations",
                 "JudgeBias",
+                "Snapshot/manifest",
+                "SnapshotFacets/manifest",
                 "Track",
                 "Validate/verdict",
                 "ValidateFacets/verdict",

@@ -22,8 +22,6 @@ from sashiko.settings import Settings
 
 _READ = ("s3:GetObject", "s3:GetObjectVersion")
 _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
-# Says of a snapshot what it holds, and holds no row.
-_MANIFEST = "training/manifest/"
 
 
 class LakeAccess(Construct):
@@ -62,7 +60,7 @@ class LakeAccess(Construct):
         self._attach("training", "Reads what it may train on", self._training())
         if settings.on_destroy == "delete":
             self._attach("deployer", "Loads example data, which it cannot read", self._seeding())
-        self._attach("registrar", "Reads what says which rows a model is of", self._evidence())
+        self._attach("registrar", "Reads what is said of snapshots", [self._verdicts()])
         self._attach("broker", "Takes the training snapshot", self._snapshot("training"))
         self._attach("bias-evaluator", "Takes the facets snapshot", self._facets())
         if self._enforced:
@@ -122,8 +120,6 @@ class LakeAccess(Construct):
     def _facets(self) -> list[Allowed]:
         return [
             *self._snapshot("facets"),
-            # The facets must be of the same rows, so it reads the training snapshot's manifest.
-            *self._objects("snapshots", [_MANIFEST], _READ),
             *self._objects("snapshots", ["weights/"], (*_READ, *_WRITE)),
         ]
 
@@ -134,11 +130,20 @@ class LakeAccess(Construct):
             allow(["kms:GenerateDataKey"], [self._lake_key.key_arn]),
         ]
 
-    def _evidence(self) -> list[Allowed]:
-        return [
-            *self._objects("snapshots", [_MANIFEST], _READ),
-            _key(self._snapshots_key, writes=False),
-        ]
+    def _verdicts(self) -> Allowed:
+        """Opens what lies under the snapshots' key in the artifacts bucket: verdicts, manifests.
+
+        A job has one key for all its outputs, and a snapshot or a validation writes rows too.
+        """
+        bucket = f"arn:aws:s3:::{bucket_name(self._settings, 'artifacts')}"
+        # With a bucket key S3 names the bucket to KMS, without one the object.
+        named = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
+        through = {"kms:ViaService": f"s3.{self._settings.region}.amazonaws.com"}
+        return allow(
+            ["kms:Decrypt"],
+            [self._snapshots_key.key_arn],
+            conditions={"StringLike": named, "StringEquals": through},
+        )
 
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
         return [

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from sashiko.contract.model import Contract, View
-from sashiko.files import read_json
+from sashiko.files import read_json, write_json
 from sashiko.yaml_models import Frozen, validate
 
 MANIFEST_FILE = "manifest.json"
+SNAPSHOTS_FILE = "snapshots.json"
 
 
 class ColumnType(Frozen):
@@ -64,3 +65,33 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     return validate(Manifest, read_json(path), source=str(path))
+
+
+class Snapshots(Frozen):
+    """The data that a step's results were made of: hex SHA-256 of each snapshot's `data.parquet`.
+
+    Pipelines finds an earlier result by its inputs' URIs, not by their content, so each result says
+    itself what it was made of, and Register holds it against the run's own manifests.
+
+    Attributes:
+        training: of the training snapshot; None where it was not used.
+        facets: of the facet snapshot; None where it was not used.
+    """
+
+    training: str | None = None
+    facets: str | None = None
+
+
+def write_snapshots(snapshots: Snapshots, folder: Path) -> None:
+    """Writes `snapshots.json` beside a step's results."""
+    write_json(folder / SNAPSHOTS_FILE, snapshots.model_dump(mode="json"))
+
+
+def read_snapshots(folder: Path) -> Snapshots:
+    """Reads what the results in a folder were made of.
+
+    Raises:
+        InputError: if it is missing or no such record.
+    """
+    path = folder / SNAPSHOTS_FILE
+    return validate(Snapshots, read_json(path), source=str(path))

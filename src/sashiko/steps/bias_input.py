@@ -5,7 +5,7 @@
 Inputs `config` (contract), `predictions` (Evaluate's) and `facets` (the facet snapshot); output
 `data`: `data.csv` with header label, predicted_label, the contract's facets and, where the contract
 has one, group_variable, ordered by key. Neither key nor text is in it: what judges bias needs no
-more than this.
+more than this. Output `meta`: `snapshots.json`, the digest of the facets.
 """
 
 import argparse
@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.bias_config import LABEL, PREDICTED_LABEL
+from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.errors import InputError
-from sashiko.files import write_pieces
+from sashiko.files import sha256_file, write_pieces
 from sashiko.parquet import stream_columns
 from sashiko.paths import processing_input, processing_output
 from sashiko.scratch import scratch_database
@@ -50,6 +51,7 @@ def main() -> None:
         table = join.facets("label", "predicted", order="key")
         names = [LABEL, PREDICTED_LABEL, *join.names]
         write_pieces(processing_output("data") / DATA_FILE, csv_pieces(names, table))
+    write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("meta"))
     print(f"{rows:,} test rows joined with their facets", file=sys.stderr)
 
 

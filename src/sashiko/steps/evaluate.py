@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 
 from sashiko.artifact import open_artifact
-from sashiko.errors import InputError
 from sashiko.evaluation import write_decision, write_evaluation
 from sashiko.files import sha256_file, sha256_tree
 from sashiko.gates.advice import Training
@@ -32,7 +31,6 @@ from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.sections import read_section
-from sashiko.serving.tar_reader import read_files
 from sashiko.splits import SPLITS
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
@@ -48,14 +46,11 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.figures import About, Scores, evaluate
 from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
 from sashiko.steps.slicing import read_slices
-from sashiko.training.checkpoint import MetricLine
+from sashiko.steps.train_output import read_training
 from sashiko.training.examples import read_weights
-from sashiko.training.temperature import TEMPERATURE_FILE, TemperatureFit
 
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 _GATE = "model-quality"
-_METRICS = "metrics.jsonl"
-_LARGEST_FILE = 1 << 26  # bytes
 
 
 def main() -> None:
@@ -72,7 +67,7 @@ def main() -> None:
     splits = {name: load_split(processing_input(name)) for name in SPLITS}
     train, validation, test = (splits[name] for name in SPLITS)
     slices = read_slices(processing_input("slices"), keys=test.keys)
-    curve, temperature = read_training(processing_input("training-output") / "output.tar.gz")
+    trained = read_training(processing_input("training-output") / "output.tar.gz")
 
     archive = processing_input("artifact") / ARTIFACT
     # No Neuron device or GPU is here: of an artifact for one, DeviceCheck bounds the difference.
@@ -104,8 +99,8 @@ def main() -> None:
         section,
         Scores(splits=splits, slices=slices, candidate=candidate, validation=validation_scores,
                others=others),
-        About(labels=labels, decision=decision, champion=champion, curve=curve,
-              temperature=temperature),
+        About(labels=labels, decision=decision, champion=champion, curve=trained.curve,
+              temperature=trained.temperature),
     )  # fmt: skip
     verdict = decide(
         gate=_GATE,
@@ -114,7 +109,8 @@ def main() -> None:
             name: sha256_tree(processing_input(name))
             for name in ("artifact", "champion", "slices", *SPLITS, "weights")
             if name != "weights" or processing_input(name).exists()
-        },
+        }
+        | trained.made_of(),
     )
     write_predictions(
         processing_output("predictions") / "predictions.parquet",
@@ -144,24 +140,6 @@ def weights_of(train: Split) -> Floats:
     """
     keys = pa.chunked_array([pa.array(train.keys, pa.string())])
     return read_weights(processing_input("weights"), keys).astype(np.float64)
-
-
-def read_training(archive: Path) -> tuple[tuple[MetricLine, ...], TemperatureFit | None]:
-    """Reads Train's metrics from its `output.tar.gz`, and the temperature where it fitted one.
-
-    Raises:
-        InputError: if the archive is missing, damaged, or holds no metrics.
-    """
-    try:
-        found = read_files(archive, (_METRICS, TEMPERATURE_FILE), at_most=_LARGEST_FILE)
-        lines = found[_METRICS].decode().splitlines()
-    except KeyError as error:
-        raise InputError(f"{archive} holds no readable {_METRICS}: it has none") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{archive} holds no readable {_METRICS}: {error}") from error
-    temperature = found.get(TEMPERATURE_FILE)
-    curve = tuple(MetricLine.model_validate_json(line) for line in lines)
-    return curve, TemperatureFit.model_validate_json(temperature) if temperature else None
 
 
 def write_predictions(

@@ -4,9 +4,10 @@
 
 Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-analysis` and
 `post-analysis` (`analysis.json` of the two bias steps), and the rows that these are of: `facets`
-(the facet snapshot) and `data` (BiasInput's CSV). Outputs `verdict` (`verdict.json`, gate "bias")
-and `intervals` (`intervals.json`: every metric, facet and group of both analyses, which lie beside
-it for the registry, and of the intersections of facets).
+(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, which says what that was made
+of. Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
+facet and group of both analyses, which lie beside it for the registry, and of the intersections of
+facets).
 
 Values come from `analysis.json`, whoever wrote it, and intervals from the counts of the rows. Where
 our own formula on the rows gives another value, the two are not of the same data and the step ends
@@ -23,9 +24,10 @@ from sashiko.clarify.config import AnalysisConfig
 from sashiko.clarify.counting import group_counts
 from sashiko.clarify.dataset import read_dataset
 from sashiko.contract.bias_config import analysis_config
+from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree
+from sashiko.files import sha256_file, sha256_tree
 from sashiko.gates.advice import Mitigation
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import (
@@ -72,10 +74,19 @@ def main() -> None:
     verdict = decide(
         gate="bias",
         checks=checks,
-        inputs={name: sha256_tree(processing_input(name)) for name in _INPUTS},
+        inputs={name: sha256_tree(processing_input(name)) for name in _INPUTS} | _made_of(),
     )
     write_verdict(verdict, processing_output("verdict"))
     print(verdict.summary, file=sys.stderr)
+
+
+def _made_of() -> dict[str, str]:
+    """Names the facets that were read here, and those that BiasInput joined, which may be older."""
+    joined = read_snapshots(processing_input("data-meta")).facets
+    return {
+        "facets-snapshot": sha256_file(processing_input("facets") / "data.parquet"),
+        "joined-facets-snapshot": joined or "none",
+    }
 
 
 def check_gates(section: BiasSection, contract: Contract) -> None:

@@ -4,7 +4,7 @@
 
 Inputs `config` (contract, data, text) and `data` (the snapshot); outputs `train`, `validation`,
 `test` (each `data.parquet`), `slices` (the test rows' columns, by which Evaluate looks at parts of
-them) and `meta` (`split.json`).
+them) and `meta` (`split.json`, and `snapshots.json`: the data's digest).
 """
 
 import argparse
@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
-from sashiko.files import write_json
+from sashiko.files import sha256_file, write_json
 from sashiko.parquet import stream_columns, write_batches
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, TextSection
@@ -70,6 +71,7 @@ def main() -> None:
         removed_over_limit=kept.removed_over_limit,
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
+    write_snapshots(Snapshots(training=sha256_file(source)), processing_output("meta"))
 
 
 def split_rows(

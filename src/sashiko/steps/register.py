@@ -11,7 +11,7 @@ from sashiko.card.making import CARD_FILE, CardSources, model_card
 from sashiko.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.card.section import CardSection
 from sashiko.compile_lock import CompileLock, read_lock
-from sashiko.contract.manifest import read_manifest
+from sashiko.contract.manifest import read_manifest, read_snapshots
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
@@ -26,6 +26,7 @@ from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import ReweighingSection, TrainSection
 from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step
+from sashiko.steps.evidence_data import check_evidence
 from sashiko.steps.registries import KINDS, open_registrar
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
 
@@ -152,9 +153,16 @@ def main() -> None:
     sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
     lock = read_lock(processing_input("lock"))
     tags = version_tags(arguments.execution_id, sources, lock)
+    tracking_folder = processing_input("tracking")
+    check_evidence(
+        sources.verdicts,
+        explained=read_snapshots(tracking_folder),
+        training=sources.snapshot,
+        facets=None if arguments.bias_not_judged else read_manifest(tracking_folder),
+    )
     check_artifact(lock, sources.verdicts)
     decision = read_decision(processing_input("decision") / DECISION_FILE)
-    tracking = read_json(processing_input("tracking") / "tracking.json")
+    tracking = read_json(tracking_folder / "tracking.json")
     placement = Placement(
         models_uri=arguments.models_uri,
         signing_key=arguments.signing_key,

@@ -7,6 +7,12 @@ import argparse
 import os
 import sys
 
+from sashiko.contract.manifest import (
+    MANIFEST_FILE,
+    read_manifest,
+    read_snapshots,
+    write_snapshots,
+)
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.explain.record import (
     EXPLANATIONS_FILE,
@@ -105,7 +111,8 @@ def main() -> None:
 
     The output `verdicts` gathers every gate's verdict, the recipe's waivers beside what failed:
     DeviceCheck adds its own, for Register, which may have ten inputs. For the same reason
-    `tracking` holds Explain's figures too. ModelGate reads `release`.
+    `tracking` holds Explain's figures and the facet snapshot's manifest too. ModelGate reads
+    `release`.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
@@ -131,6 +138,11 @@ def main() -> None:
     )
     explanations = read_explanations(processing_input("explanations") / EXPLANATIONS_FILE)
     write_explanations(explanations, processing_output("tracking"))
+    write_snapshots(read_snapshots(processing_input("explanations")), processing_output("tracking"))
+    if not unjudged:
+        facets = read_manifest(processing_input("facets-manifest"))
+        place = processing_output("tracking") / MANIFEST_FILE
+        write_json(place, facets.model_dump(mode="json"))
     source = read_json(processing_input("run-manifest") / "source.json")
     run_id = track_execution(
         os.environ.get("MLFLOW_TRACKING_URI", ""),

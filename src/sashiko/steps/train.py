@@ -3,8 +3,9 @@
     python -m sashiko.steps.train
 
 A SageMaker training job: channels `train`, `validation`, `weights`, `model` and `meta`;
-hyperparameters as strings; the model goes to `/opt/ml/model`, `metrics.jsonl` and, where the
-recipe asks for it, the fitted `temperature.json` to `/opt/ml/output/data`. Killed at any time, it
+hyperparameters as strings; the model goes to `/opt/ml/model`, `metrics.jsonl`, `snapshots.json`
+(what data it is of) and, where the recipe asks for it, the fitted `temperature.json` to
+`/opt/ml/output/data`. Killed at any time, it
 resumes from `/opt/ml/checkpoints` and ends with the same bytes; a checkpoint is removed once the
 training is complete.
 """
@@ -14,6 +15,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.files import (
     canonical_json,
     read_json,
@@ -56,6 +58,7 @@ def main() -> None:
     train_rows = read_split(training_channel("train"))
     validation_rows = read_split(training_channel("validation"))
     weights = read_weights(training_channel("weights"), train_rows["key"])
+    snapshots = used_snapshots()
 
     repeatable(seed=settings.seed)
     device = best_device()
@@ -101,7 +104,21 @@ def main() -> None:
         say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
     save_model(model, tokenizer, model_dir())
     write_metrics(lines, output_data_dir() / "metrics.jsonl")
+    write_snapshots(snapshots, output_data_dir())
     store.remove()
+
+
+def used_snapshots() -> Snapshots:
+    """Reads what the channels were made of; without weights no facet has a part in it.
+
+    Raises:
+        InputError: if a channel does not say it.
+    """
+    weights = training_channel("weights")
+    return Snapshots(
+        training=read_snapshots(training_channel("meta")).training,
+        facets=read_snapshots(weights).facets if weights.exists() else None,
+    )
 
 
 def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:

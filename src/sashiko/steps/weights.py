@@ -3,7 +3,8 @@
     python -m sashiko.steps.weights
 
 Inputs `config` (contract, reweighing), `facets` (the facet snapshot) and `train` (the train
-split); output `weights`: `weights.parquet` with key: string and weight: float64, ordered by key.
+split); output `weights`: `weights.parquet` with key: string and weight: float64, ordered by key,
+and `snapshots.json`, the digest of the facets.
 
 What the weights give away: a weight is a function of (group, label) alone, so there are only as
 many different weights as there are such pairs. Whoever holds a row's weight and its label can read
@@ -20,8 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
+from sashiko.files import sha256_file
 from sashiko.joining import facet_values, positions, unique_keys
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.reweighing import reweighing_weights
@@ -58,6 +61,7 @@ def main() -> None:
         processing_output("weights") / "weights.parquet",
         pa.table({"key": keys.combine_chunks(), "weight": pa.array(weights, pa.float64())}),
     )
+    write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("weights"))
     print(f"{len(keys):,} weights, strength {section.strength:g}", file=sys.stderr)
 
 

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.files import write_json
 from tests.unit.contract.documents import custom, document, grouped, save
 
+JOINED = "e" * 64  # digest of the facets that BiasInput joined
 PREDICTIONS = pa.schema(
     [
         ("key", pa.string()),
@@ -63,6 +65,8 @@ class Job:
         (self.folder(name) / file).write_text(text, encoding="utf-8")
 
     def run(self, module: ModuleType) -> None:
+        if (self.folder("data") / "data.csv").is_file():  # BiasInput's, for JudgeBias
+            write_snapshots(Snapshots(facets=JOINED), self.folder("data-meta"))
         self._monkeypatch.setenv("OPT_ML", str(self.root))
         self._monkeypatch.setattr(sys, "argv", [module.__name__])
         module.main()

@@ -12,6 +12,7 @@ from tests.serving.tiny_artifact import build_artifact
 
 WORDS = ("awful", "bad", "fine", "good")
 CURVE = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}
+SNAPSHOTS = {"training": "d" * 64, "facets": None}
 GATES = [
     {"metric": "auc", "minimum": 0.8, "reason": "worth it"},
     {"metric": "auc", "better_than": "champion", "margin": -0.02, "reason": "not worse"},
@@ -40,6 +41,7 @@ def lay_out(
     (inputs / "training-output").mkdir()
     with tarfile.open(inputs / "training-output" / "output.tar.gz", "w:gz") as tar:
         add(tar, "metrics.jsonl", CURVE)
+        add(tar, "snapshots.json", SNAPSHOTS)
         if temperature:
             add(tar, "temperature.json", temperature)
     champion(root, None)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.explain.record import write_explanations
 from sashiko.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
@@ -12,7 +13,7 @@ from sashiko.gates.verdict import read_verdict, write_verdict
 from sashiko.serving.pack import pack
 from tests.unit.explain.records import explanations
 from tests.unit.model_packages.gathered import LOCK
-from tests.unit.report.runs import judged, prepared, started
+from tests.unit.report.runs import DIGEST, judged, prepared, started
 
 _INPUTS = {
     "metrics": ("Evaluate", "metrics"),
@@ -27,6 +28,13 @@ SECTIONS: Mapping[str, Mapping[str, object]] = {
     "train": {"epochs": 2},
     "reweighing": {"facets": ["region"], "strength": 1.5},
 }  # fmt: skip
+TRAINING, FACETS = DIGEST, "f" * 64  # of the run's snapshots
+READ = {
+    "data-quality": {"data": TRAINING},
+    "data-quality-facets": {"data": FACETS},
+    "model-quality": {"training-snapshot": TRAINING, "facets-snapshot": FACETS},
+    "bias": {"facets-snapshot": FACETS, "joined-facets-snapshot": FACETS},
+}
 _JUDGES = ("Validate", "ValidateFacets", "Evaluate", "JudgeBias")
 
 
@@ -50,13 +58,26 @@ class RegisterJob:
             write_json(self.input("intervals") / name, {"version": "1.0"})
         write_json(self.input("tracking") / "tracking.json", {"mlflow_run_id": "r" * 32})
         write_explanations(explanations(), self.input("tracking"))
+        write_snapshots(Snapshots(training=TRAINING), self.input("tracking"))
+        facets = read_manifest(run.output("SnapshotFacets", "manifest"))
+        facets = facets.model_copy(update={"sha256": FACETS})
+        write_json(self.input("tracking") / "manifest.json", facets.model_dump(mode="json"))
         self.pack({"model.onnx": b"graph", "weights.bin": b"\x80\x04 are floats", "code/a.py": b""})
         verdicts = [read_verdict(run.output(step, "verdict")) for step in _JUDGES]
         artifact = sha256_tree(self.input("artifact"))
         for verdict in verdicts:
-            inputs = {"artifact": artifact} if verdict.gate == "model-quality" else {}
+            inputs = READ[verdict.gate]
+            if verdict.gate == "model-quality":
+                inputs = inputs | {"artifact": artifact}
             found = verdict.model_copy(update={"inputs": inputs})
             write_verdict(found, self.input("verdicts") / verdict.gate)
+
+    def read(self, gate: str, **inputs: str | None) -> None:
+        """Lets a verdict name other data, or none."""
+        verdict = read_verdict(self.input("verdicts") / gate)
+        found = {**verdict.inputs, **{name.replace("_", "-"): at for name, at in inputs.items()}}
+        changed = {name: digest for name, digest in found.items() if digest is not None}
+        write_verdict(verdict.model_copy(update={"inputs": changed}), self.input("verdicts") / gate)
 
     @property
     def archive(self) -> Path:

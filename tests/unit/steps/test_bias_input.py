@@ -3,7 +3,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
+from sashiko.files import sha256_file
 from sashiko.steps import bias_input
 from tests.unit.steps.bias_folders import Job, facet_rows, prediction_rows
 
@@ -27,6 +29,14 @@ def join(job: Job, *, predictions: pa.Table = PREDICTIONS, facets: pa.Table = FA
 
 def test_the_csv_holds_label_prediction_and_facets_by_key_and_nothing_else(job: Job) -> None:
     assert join(job) == "label,predicted_label,age\n1,1,old\n0,0,young\n0,1,old\n"
+
+
+def test_it_says_which_facets_it_joined(job: Job) -> None:
+    join(job)
+    assert read_snapshots(job.output("meta")) == Snapshots(
+        facets=sha256_file(job.folder("facets") / "data.parquet")
+    )
+    assert [path.name for path in job.output("data").iterdir()] == ["data.csv"]
 
 
 def test_only_the_test_split_counts(job: Job) -> None:

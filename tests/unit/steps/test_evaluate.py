@@ -90,6 +90,8 @@ def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
     assert verdict.passed
     assert [check.name for check in verdict.checks] == ["auc", "no champion yet"]
     assert any("No champion yet" in note for note in found.notes)
+    assert verdict.inputs["training-snapshot"] == "d" * 64
+    assert "facets-snapshot" not in verdict.inputs
 
 
 def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:

@@ -7,8 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
 from sashiko.explain.record import read_errors, read_explanations, read_swaps, read_words
+from sashiko.files import sha256_file
 from sashiko.steps import explain
 from tests.unit.contract.documents import custom
 from tests.unit.explain.planted import TELLING, lay_out, save_model, write
@@ -48,6 +50,12 @@ def test_it_writes_figures_apart_from_what_stands_in_rows(job) -> None:
     assert words.towards_positive[0].word == TELLING
     for file in (outputs(job) / "explanations").iterdir():
         assert TELLING not in file.read_text()
+
+
+def test_it_says_which_snapshot_it_read(job) -> None:
+    explain.main()
+    used = sha256_file(job / "data" / "data.parquet")
+    assert read_snapshots(outputs(job) / "explanations") == Snapshots(training=used)
 
 
 def test_analysis_json_is_in_clarifys_schema(job) -> None:
@@ -145,7 +153,7 @@ def test_a_second_run_writes_the_same_bytes(job, tmp_path_factory, monkeypatch, 
     monkeypatch.setenv("OPT_ML", str(elsewhere))
     explain.main()
     files = sorted(path for path in outputs(job).rglob("*") if path.is_file())
-    assert len(files) == 5
+    assert len(files) == 6
     for path in files:
         again = outputs(other) / path.relative_to(outputs(job))
         assert again.read_bytes() == path.read_bytes(), path.name

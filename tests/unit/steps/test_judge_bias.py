@@ -10,12 +10,12 @@ import pytest
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree
+from sashiko.files import sha256_file, sha256_tree
 from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.metrics.bias import stage_metrics
 from sashiko.steps import bias, judge_bias
 from tests.unit.contract.documents import column_of, document
-from tests.unit.steps.bias_folders import Job, facet_rows
+from tests.unit.steps.bias_folders import JOINED, Job, facet_rows
 
 FOUR_FIFTHS = {
     "metric": "DI",
@@ -106,7 +106,13 @@ def test_a_fair_model_passes_with_its_number_and_interval(job: Job, analyse, jud
     assert check.low < check.value < check.high
     assert check.high - check.low < 0.5
     assert verdict.inputs["data"] == sha256_tree(job.folder("data"))
-    assert set(verdict.inputs) == {"pre-analysis", "post-analysis", "facets", "data"}
+    assert set(verdict.inputs) == {
+        *("pre-analysis", "post-analysis", "facets", "data"),
+        *("facets-snapshot", "joined-facets-snapshot"),
+    }
+    counted = sha256_file(job.folder("facets") / "data.parquet")
+    assert verdict.inputs["facets-snapshot"] == counted
+    assert verdict.inputs["joined-facets-snapshot"] == JOINED
 
 
 def test_an_unfair_model_is_blocked_with_number_interval_and_what_to_try(

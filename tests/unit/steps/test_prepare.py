@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree, write_json
+from sashiko.files import sha256_file, sha256_tree, write_json
 from sashiko.serving.text import normalise
 from sashiko.splits import SPLITS
 from sashiko.steps import prepare
@@ -71,6 +72,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def _read(output: Path, split: str) -> pa.Table:
     return pq.read_table(output / split / "data.parquet")
+
+
+def test_it_says_which_snapshot_it_split(run: Run, tmp_path: Path) -> None:
+    output = run(_rows())
+    data = tmp_path / "processing" / "input" / "data" / "data.parquet"
+    assert read_snapshots(output / "meta") == Snapshots(training=sha256_file(data))
 
 
 def test_a_text_hash_split_keeps_equal_texts_together_and_its_shares(run: Run) -> None:

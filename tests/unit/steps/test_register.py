@@ -1,14 +1,16 @@
 """Register: what a version rests on is checked, gathered and handed to the registry."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.errors import InputError
-from sashiko.files import sha256_file
+from sashiko.files import sha256_file, write_json
 from sashiko.gates.verdict import Check, decide, not_judged, write_verdict
 from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.steps import register, registries, resolve_champion
@@ -87,6 +89,67 @@ def test_a_run_becomes_a_package_that_waits(
     _register(monkeypatch)
     again = json.loads(job.registration.read_text())
     assert again == record | {"new": False}
+
+
+OTHER = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("data-quality data", "Validate judged 000000000000, the training snapshot is"),
+        ("data-quality-facets data", "ValidateFacets judged 000000000000, the facets snapshot is"),
+        ("model-quality training_snapshot", "Prepare split 000000000000, the training snapshot is"),
+        ("model-quality facets_snapshot", "Weights weighed 000000000000, the facets snapshot is"),
+        ("bias facets_snapshot", "JudgeBias counted 000000000000, the facets snapshot is"),
+        ("bias joined_facets_snapshot", "BiasInput joined 000000000000, the facets snapshot is"),
+    ],
+)
+def test_evidence_of_other_data_is_not_registered(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch, place: str, said: str
+) -> None:
+    gate, name = place.split()
+    job.read(gate, **{name: OTHER})
+    with pytest.raises(InputError, match=said) as caught:
+        _register(monkeypatch)
+    assert "load them as a new version, and start the pipeline with it" in str(caught.value)
+    job.read(gate, **{name: None})
+    with pytest.raises(InputError, match=r"data that it does not name"):
+        _register(monkeypatch)
+    assert account.created() == []
+
+
+def test_explanations_of_other_data_are_not_registered(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_snapshots(Snapshots(training=OTHER), job.input("tracking"))
+    with pytest.raises(InputError, match=r"Explain read 000000000000, the training snapshot is"):
+        _register(monkeypatch)
+    assert account.created() == []
+
+
+def test_facets_that_were_loaded_again_are_enough(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training rows are the same, and every step but the snapshot came from the cache."""
+    file = job.input("tracking") / "manifest.json"
+    write_json(file, json.loads(file.read_text()) | {"sha256": OTHER})
+    with pytest.raises(InputError, match="facets snapshot is 000000000000") as caught:
+        _register(monkeypatch)
+    assert str(caught.value).count("the facets snapshot is") == 4
+    assert "the training snapshot is" not in str(caught.value)
+    assert account.created() == []
+
+
+def test_without_bias_no_facet_is_asked_for(
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job.input("tracking") / "manifest.json").unlink()
+    for gate in ("data-quality-facets", "bias"):
+        shutil.rmtree(job.input("verdicts") / gate)
+    job.read("model-quality", facets_snapshot=None)
+    _register(monkeypatch, "--bias-not-judged", "no facets")
+    assert len(account.created()) == 1
 
 
 def test_the_signed_files_are_the_runs_own(

@@ -1,9 +1,16 @@
 import re
+import shutil
+import sys
 
+import pytest
+
+from sashiko.contract.manifest import Snapshots, read_manifest, read_snapshots, write_snapshots
+from sashiko.errors import InputError
 from sashiko.evaluation import read_evaluation
 from sashiko.gates.estimates import BiasEstimate, write_estimates
+from sashiko.steps import track
 from sashiko.steps.track import bias_metrics, quality_metrics
-from tests.unit.report.runs import judged, prepared, started
+from tests.unit.report.runs import DIGEST, judged, prepared, started
 
 _ALLOWED = re.compile(r"[\w\-. :/]{1,250}")  # MLflow's, of a metric's name
 
@@ -48,3 +55,53 @@ def test_of_intersections_what_is_told_is_logged(tmp_path, monkeypatch) -> None:
     assert logged.pop("bias.DI.age and sex.60_ and f") == 0.7
     assert [logged["bias.DI.age.60_"], logged["bias.AD.age.60_"]] == [0.9, 0.1]
     assert list(logged.values()) == [0.9, 0.1, 0.8]
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """A job's `/opt/ml`; MLflow is out of reach."""
+    run = started(tmp_path / "run")
+    prepared(run)
+    judged(run)
+    inputs = tmp_path / "job" / "processing" / "input"
+    for name, (step, output) in {
+        "metrics": ("Evaluate", "metrics"),
+        "intervals": ("JudgeBias", "intervals"),
+        "explanations": ("Explain", "explanations"),
+        "facets-manifest": ("SnapshotFacets", "manifest"),
+        "data-verdict": ("Validate", "verdict"),
+        "facets-verdict": ("ValidateFacets", "verdict"),
+        "quality-verdict": ("Evaluate", "verdict"),
+        "bias-verdict": ("JudgeBias", "verdict"),
+    }.items():
+        shutil.copytree(run.output(step, output), inputs / name)
+    write_snapshots(Snapshots(training=DIGEST), inputs / "explanations")
+    (inputs / "run-manifest").mkdir()
+    shutil.copy(run.folder / "evidence" / "source.json", inputs / "run-manifest")
+    (inputs / "config").mkdir()
+    (inputs / "config" / "waivers.json").write_text("[]")
+    monkeypatch.setenv("OPT_ML", str(tmp_path / "job"))
+    monkeypatch.setattr(track, "track_execution", lambda *_, **__: None)
+    words = {"--execution-id": "e" * 12, "--recipe": "loans", "--experiment": "loans"}
+    monkeypatch.setattr(sys, "argv", ["track", *(w for pair in words.items() for w in pair)])
+    return tmp_path / "job" / "processing"
+
+
+def test_register_is_told_of_both_snapshots_and_of_what_explain_read(job) -> None:
+    track.main()
+    told = job / "output" / "tracking"
+    assert read_manifest(told) == read_manifest(job / "input" / "facets-manifest")
+    assert read_snapshots(told) == Snapshots(training=DIGEST)
+
+
+def test_explanations_that_do_not_say_what_they_are_of_are_refused(job) -> None:
+    (job / "input" / "explanations" / "snapshots.json").unlink()
+    with pytest.raises(InputError, match=r"explanations/snapshots\.json does not exist"):
+        track.main()
+
+
+def test_without_facets_there_is_no_manifest_of_them(job, monkeypatch) -> None:
+    shutil.rmtree(job / "input" / "facets-manifest")
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--bias-not-judged", "no facets"])
+    track.main()
+    assert not (job / "output" / "tracking" / "manifest.json").exists()

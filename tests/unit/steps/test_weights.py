@@ -6,7 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
+from sashiko.files import sha256_file
 from sashiko.steps import weights
 from tests.unit.steps.bias_folders import Job, facet_rows
 
@@ -37,6 +39,12 @@ def weigh(
     job.parquet("train", pa.table({"key": keys, "text": ["t"] * len(keys), "label": LABELS}))
     job.run(weights)
     return pq.read_table(job.output("weights") / "weights.parquet")
+
+
+def test_they_say_which_facets_they_are_of(job: Job) -> None:
+    weigh(job)
+    used = sha256_file(job.folder("facets") / "data.parquet")
+    assert read_snapshots(job.output("weights")) == Snapshots(facets=used)
 
 
 def test_the_weighted_groups_have_the_label_equally_often(job: Job) -> None:

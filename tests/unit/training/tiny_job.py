@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.files import write_json
 
 Job = Callable[..., Path]
@@ -26,6 +27,7 @@ HYPERPARAMETERS = {
     "max_length": "32",
     "truncate": "false",
 }
+TRAINING, FACETS = "d" * 64, "f" * 64  # digests of the snapshots
 TRAIN_ROWS = 60  # 8 steps an epoch, the last of them smaller
 _GOOD = ("kind", "quick", "fair", "clear")
 _BAD = ("rude", "slow", "wrong", "lost")
@@ -87,6 +89,7 @@ def save_weights(folder: Path, weights: list[float], *, first: int = 0) -> None:
         pa.table({"key": keys, "weight": pa.array(weights, pa.float64())}),
         folder / "weights.parquet",
     )
+    write_snapshots(Snapshots(facets=FACETS), folder)
 
 
 def save_job(root: Path, *, encoder: Path, **hyperparameters: str) -> None:
@@ -103,6 +106,7 @@ def save_job(root: Path, *, encoder: Path, **hyperparameters: str) -> None:
         "removed_over_limit": 0,
     }
     write_json(channels / "meta" / "split.json", meta)
+    write_snapshots(Snapshots(training=TRAINING), channels / "meta")
     (channels / "model").symlink_to(encoder)
     write_json(
         root / "input" / "config" / "hyperparameters.json", HYPERPARAMETERS | hyperparameters

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
 from sashiko.files import sha256_file, sha256_tree
 from sashiko.serving.classifier import load_classifier
@@ -13,7 +14,15 @@ from sashiko.training.examples import read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.model import load_tokenizer
 from sashiko.training.scoring import margins
-from tests.unit.training.tiny_job import TRAIN_ROWS, Job, Train, metric_lines, save_weights
+from tests.unit.training.tiny_job import (
+    FACETS,
+    TRAIN_ROWS,
+    TRAINING,
+    Job,
+    Train,
+    metric_lines,
+    save_weights,
+)
 
 _STEP = Loop._step
 
@@ -126,6 +135,18 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(job: Job, run
     assert digests[0] == digests[1] != digests[2]
     metrics = [sha256_file(root / "output" / "data" / "metrics.jsonl") for root in roots]
     assert metrics[0] == metrics[1] != metrics[2]
+
+
+def test_a_model_says_which_snapshots_it_is_of(job: Job, run: Train) -> None:
+    plain, weighed = job("plain"), job("weighed")
+    save_weights(weighed / "input" / "data" / "weights", [1.0] * TRAIN_ROWS)
+    for root in (plain, weighed):
+        run(root)
+    found = [read_snapshots(root / "output" / "data") for root in (plain, weighed)]
+    assert found == [
+        Snapshots(training=TRAINING),
+        Snapshots(training=TRAINING, facets=FACETS),
+    ]
 
 
 def test_weights_of_one_change_nothing_and_others_do(job: Job, run: Train) -> None:
