@@ -92,7 +92,13 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "model": staged.weights_uri,
         },
         hyperparameters=_strings(recipe),
-        checkpoints=f"s3://{artifacts}/checkpoints/{recipe.name}/",
+        # Of the recipe, and of the execution that prepared these rows: a later one that takes
+        # them from the cache gets that job's name too, and Train stays in the cache, whose key
+        # holds this URI ("Default cache key attributes by pipeline step type", Developer Guide).
+        checkpoints=joined(
+            f"s3://{artifacts}/checkpoints/{recipe.name}",
+            (weights or prepare).properties.ProcessingJobName,
+        ),
     )
     compile_ = jobs.processing(
         "Compile",

@@ -152,7 +152,7 @@ class Jobs:
         image: JobImage,
         channels: Mapping[str, Uri],
         hyperparameters: Mapping[str, str],
-        checkpoints: str,
+        checkpoints: Uri,
     ) -> TrainingStep:
         """Makes a training step, isolated from the network; the image's own entrypoint trains.
 

@@ -39,6 +39,7 @@ from sashiko.settings import Settings
 
 _ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)
+_CHECKPOINTS = Duration.days(30)  # more than the 28 days that a training may run
 _READ = ("s3:GetObject*",)
 # Whoever else wants to read the lake's objects asks Lake Formation, which acts as the first.
 _OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
@@ -125,7 +126,11 @@ class DataLake(EnvironmentStack):
         snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="weights/")
         snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, below="weights/")
         artifacts = self._bucket(
-            "artifacts", key=self._ml_key, logs=logs, expiring=[_expires(RESULTS, _SCRATCH)]
+            "artifacts",
+            key=self._ml_key,
+            logs=logs,
+            # A finished training removes its own; those of one that was given up go by themselves.
+            expiring=[_expires(RESULTS, _SCRATCH), _expires("checkpoints/", _CHECKPOINTS)],
         )
         # A version in the registry points there: its files are who registered them's, and stay.
         artifacts.only(*registering(self.settings), actions=["s3:PutObject"], below=f"{MODELS}/")

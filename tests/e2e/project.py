@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,15 +76,23 @@ class Project:
     def signal_while_training(self, number: int, *more: str) -> Attempt:
         """Starts a run, sends it a signal in the middle of its training, and waits for its end."""
         with self.running(*RUN, *more) as process:
-            checkpoint = self.home / "s3" / bucket() / "checkpoints/tiny/checkpoint.safetensors"
-            before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
+            before = self._checkpoints()
             wait_for(
-                lambda: checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before,
+                lambda: bool(self._checkpoints() - before),
                 process,
                 "a checkpoint of the training",
             )
             process.send_signal(number)
             return finish(process)
+
+    def _checkpoints(self) -> set[tuple[Path, int]]:
+        """Returns each checkpoint with the time at which it was written."""
+        found = self.home.glob("s3/*/checkpoints/tiny/*/*.safetensors")
+        written = set()
+        for path in found:
+            with suppress(FileNotFoundError):  # removed meanwhile
+                written.add((path, path.stat().st_mtime_ns))
+        return written
 
     def runs(self) -> list[str]:
         """Returns the ids of all runs, oldest first."""

@@ -55,7 +55,7 @@ def _outputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> dict[str, 
     outputs = {item["OutputName"]: _uri(item["S3Output"]["S3Uri"], jobs) for item in found}
     if "OutputDataConfig" in job:
         outputs["model"] = _uri(job["OutputDataConfig"]["S3OutputPath"], jobs)
-        outputs["checkpoints"] = job["CheckpointConfig"]["S3Uri"].rstrip("/")
+        outputs["checkpoints"] = _uri(job["CheckpointConfig"]["S3Uri"], jobs)
     return outputs
 
 

@@ -179,7 +179,9 @@ def test_spot_changes_how_train_is_paid_for_and_nothing_else(compiled: dict[str,
     assert job.pop("EnableManagedSpotTraining") is True
     assert job["StoppingCondition"].pop("MaxWaitTimeInSeconds") == 12 * 3600
     # An interrupted job goes on from here.
-    assert job["CheckpointConfig"]["S3Uri"].endswith("/checkpoints/complaints/")
+    folder, owner = job["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"]
+    assert folder.endswith("/checkpoints/complaints")
+    assert owner == {"Get": "Steps.Weights.ProcessingJobName"}
     assert spot == plain
 
 

@@ -178,7 +178,8 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
         folders=("/opt/ml/model", "/opt/ml/output/data"),
         cache_fields={
             "AlgorithmSpecification": algorithm.model_dump(mode="json"),
-            "CheckpointConfig": checkpoints.model_dump(mode="json") if checkpoints else None,
+            # Without its URI, which names the job that prepared the rows and not what they are.
+            "CheckpointConfig": checkpoints.LocalPath if checkpoints else None,
             "Environment": arguments.Environment,
             "HyperParameters": arguments.HyperParameters,
         },

@@ -11,6 +11,7 @@ training is complete.
 """
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -78,7 +79,10 @@ def main() -> None:
     say(f"{len(train_rows):,} rows on {device}, {'bf16' if bf16 else 'fp32'}")
 
     store = CheckpointStore(
-        checkpoint_dir(), fingerprint=fingerprint(settings, device=str(device), bf16=bf16)
+        checkpoint_dir(),
+        fingerprint=fingerprint(settings, device=str(device), bf16=bf16),
+        # "How Amazon SageMaker AI Provides Training Information", Developer Guide.
+        job=os.environ.get("TRAINING_JOB_NAME", "checkpoint"),
     )
     with stop_on_signals() as stop:
         loop = Loop(

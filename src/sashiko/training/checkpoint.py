@@ -12,7 +12,7 @@ from sashiko.yaml_models import Frozen
 if TYPE_CHECKING:
     import torch
 
-_FILE = "checkpoint.safetensors"
+_SUFFIX = ".safetensors"
 
 
 class MetricLine(Frozen):
@@ -50,21 +50,28 @@ class Position(Frozen):
 
 
 class CheckpointStore:
-    """The newest checkpoint of one training.
+    """The newest checkpoint of one training job, beside those that others left.
 
-    It holds the trainable parameters, the optimiser's state, torch's random state and the
+    SageMaker puts what lies in S3 into a job's folder when it starts, and does in S3 what the job
+    does in its folder afterwards, deleting included ("Checkpoints in Amazon SageMaker AI",
+    Developer Guide). So each job writes a file of its own: two at once do not replace each other's,
+    and a job that is started in place of another goes on from the furthest of them.
+
+    A checkpoint holds the trainable parameters, the optimiser's state, torch's random state and the
     position; the position and the fingerprint are JSON in the file's header.
     """
 
-    def __init__(self, folder: Path, *, fingerprint: str) -> None:
+    def __init__(self, folder: Path, *, fingerprint: str, job: str = "checkpoint") -> None:
         """Names the file.
 
         Args:
             folder: SageMaker's checkpoint folder.
             fingerprint: digest of all that the training depends on; a checkpoint with another
                 one is not resumed.
+            job: the training job's name, which names its file.
         """
-        self._path = folder / _FILE
+        self._path = folder / f"{job}{_SUFFIX}"
+        self._resumed = self._path
         self._fingerprint = fingerprint
 
     def save(self, position: Position, model: Any, optimiser: "torch.optim.Optimizer") -> None:
@@ -79,35 +86,58 @@ class CheckpointStore:
         write_bytes(self._path, save(_tensors(model, optimiser), metadata=header))
 
     def load(self, model: Any, optimiser: "torch.optim.Optimizer") -> Position:
-        """Puts model, optimiser and random state back to the checkpoint, if there is one for us.
+        """Puts model, optimiser and random state back to the furthest checkpoint that is ours.
 
         Returns:
-            The position to go on from: step 0 if there is no checkpoint, or one that belongs to
-            other data or settings or is damaged, which is ignored with a message.
+            The position to go on from: step 0 if there is no checkpoint but such as belong to other
+            data or settings or are damaged, which are ignored with a message.
         """
-        from safetensors import SafetensorError, safe_open
-
-        remove_half_written(self._path.parent)
-        if not self._path.is_file():
-            return Position()
-        try:
-            with safe_open(self._path, framework="pt") as file:
-                header = file.metadata() or {}
-                if header.get("fingerprint") != self._fingerprint:
-                    _say("ignoring a checkpoint of other data, settings or code")
-                    return Position()
-                position = Position.model_validate_json(header.get("position", ""))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (SafetensorError, OSError, ValidationError) as error:
-            _say(f"ignoring a damaged checkpoint ({error})")
-            return Position()
-        _restore(tensors, model, optimiser)
-        _say(f"resuming after step {position.step}")
-        return position
+        folder = self._path.parent
+        remove_half_written(folder)
+        found = [(self._position(path), path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+        ours = [(position, path) for position, path in found if position is not None]
+        for position, path in sorted(ours, key=lambda item: item[0].step, reverse=True):
+            if tensors := _read(path):
+                _restore(tensors, model, optimiser)
+                _say(f"resuming after step {position.step}")
+                self._resumed = path
+                return position
+        return Position()
 
     def remove(self) -> None:
-        """Removes the checkpoint once the training is complete."""
-        self._path.unlink(missing_ok=True)
+        """Removes its checkpoint, and that which it went on from, once the training is complete.
+
+        Where the latter's job still runs, it writes its own again at its next checkpoint.
+        """
+        for path in (self._path, self._resumed):
+            path.unlink(missing_ok=True)
+
+    def _position(self, path: Path) -> Position | None:
+        """Reads how far a checkpoint is; None if it is not ours, or damaged."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+            if header.get("fingerprint") != self._fingerprint:
+                _say("ignoring a checkpoint of other data, settings or code")
+                return None
+            return Position.model_validate_json(header.get("position", ""))
+        except (SafetensorError, OSError, ValidationError) as error:
+            _say(f"ignoring a damaged checkpoint ({error})")
+            return None
+
+
+def _read(path: Path) -> "dict[str, torch.Tensor]":
+    """Reads a checkpoint's tensors; none if it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        _say(f"ignoring a damaged checkpoint ({error})")
+        return {}
 
 
 def _tensors(model: Any, optimiser: "torch.optim.Optimizer") -> "dict[str, torch.Tensor]":

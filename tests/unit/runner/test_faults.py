@@ -283,9 +283,9 @@ def started_from(tiny: Any, record: Any) -> str:
         return archive.extractfile("started_from").read().decode()
 
 
-def train(tiny: Any, marker: Path, rate: str = "1") -> Any:
+def train(tiny: Any, marker: Path, rate: str = "1", saved: str = "s3://b/saved") -> Any:
     code = CHECKPOINT.replace("sys.argv[-1]", repr(str(marker)))
-    return tiny.training("T", code, hyperparameters={"rate": rate}, checkpoints="s3://b/saved")
+    return tiny.training("T", code, hyperparameters={"rate": rate}, checkpoints=saved)
 
 
 def test_a_training_that_ended_early_resumes(tiny: Any, tmp_path: Path) -> None:
@@ -297,6 +297,13 @@ def test_a_training_that_ended_early_resumes(tiny: Any, tmp_path: Path) -> None:
 def test_checkpoints_of_another_training_are_not_taken(tiny: Any, tmp_path: Path) -> None:
     assert tiny.run(train(tiny, tmp_path / "marker")).status == "failed"
     assert started_from(tiny, tiny.run(train(tiny, tmp_path / "marker", "2"))) == "nothing"
+
+
+def test_where_checkpoints_lie_is_no_reason_to_train_again(tiny: Any, tmp_path: Path) -> None:
+    tiny.run(train(tiny, tmp_path / "marker"))
+    tiny.run(train(tiny, tmp_path / "marker"))
+    record = tiny.run(train(tiny, tmp_path / "marker", saved="s3://b/elsewhere"))
+    assert [step.status for step in record.steps] == ["cached"]
 
 
 def test_a_finished_training_starts_anew_when_told(tiny: Any, tmp_path: Path) -> None:

@@ -110,6 +110,51 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
     assert _weights(damaged) == _weights(whole)
 
 
+def _two_at_step_six_and_ten(
+    root: Path, run: Train, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """Kills two jobs on the same rows, one further than the other."""
+    for name, step in (("one", 6), ("two", 10)):
+        monkeypatch.setenv("TRAINING_JOB_NAME", name)
+        _at_step(monkeypatch, step, _die)
+        with pytest.raises(MemoryError):
+            run(root)
+    folder = root / "checkpoints"
+    return folder / "one.safetensors", folder / "two.safetensors"
+
+
+def test_two_jobs_at_once_keep_a_checkpoint_each(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, shared = job("whole"), job("shared")
+    run(whole)
+    first, second = _two_at_step_six_and_ten(shared, run, monkeypatch)
+    kept = first.read_bytes()
+    assert first.is_file()
+    assert second.is_file()
+    capsys.readouterr()
+    monkeypatch.setenv("TRAINING_JOB_NAME", "three")
+    run(shared)
+    assert "resuming after step 8" in capsys.readouterr().err
+    assert sha256_tree(shared / "model") == sha256_tree(whole / "model")
+    assert first.read_bytes() == kept
+    assert list((shared / "checkpoints").iterdir()) == [first]
+
+
+def test_the_furthest_checkpoint_that_can_be_read_is_taken(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = job("shared")
+    _, second = _two_at_step_six_and_ten(shared, run, monkeypatch)
+    second.write_bytes(second.read_bytes()[:-50])
+    capsys.readouterr()
+    monkeypatch.setenv("TRAINING_JOB_NAME", "three")
+    run(shared)
+    told = capsys.readouterr().err
+    assert "ignoring a damaged checkpoint" in told
+    assert "resuming after step 4" in told
+
+
 def test_a_full_disk_leaves_one_message_and_nothing_half_written(
     job: Job, run: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
