@@ -25,6 +25,7 @@ def _facet(value: Any) -> Any:
 
 
 _Intersection = Annotated[tuple[str, ...], Field(min_length=2)]
+FacetNames = Annotated[str | _Intersection, BeforeValidator(_facet)]
 
 
 class BiasGate(Frozen):
@@ -35,7 +36,7 @@ class BiasGate(Frozen):
     """
 
     metric: BiasMetric
-    facet: Annotated[str | _Intersection, BeforeValidator(_facet)] = Field(
+    facet: FacetNames = Field(
         description="a facet, or a list of facets for their intersection: [gender, age_band]"
     )
     minimum: float | None = None

@@ -1,9 +1,11 @@
 """The settings of the endpoint, and of what asks a model on its instances beforehand."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from sashiko.recipe_bias import BiasMetric, FacetNames
+from sashiko.recipe_quality import QualityMetric
 from sashiko.setting_types import HostingInstance, WholeDays
 from sashiko.targets import SERVING_FAMILIES, Target, serves
 from sashiko.yaml_models import Frozen
@@ -47,6 +49,49 @@ class ServingInstances(Frozen):
     inf2: Annotated[HostingInstance, _serves("inf2")]
 
 
+class ServingBound(Frozen):
+    """What a version has to reach to be served here, whatever bound its recipe's gate has.
+
+    It judges the value and the interval that were signed with the version, so the recipe has to
+    gate the same metric.
+
+    Attributes:
+        metric: a bias metric of a facet, or a metric of quality.
+        facet: of a bias metric, as a recipe's gate names it: each of its groups that was judged has
+            to hold. None for a metric of quality.
+        minimum: the least.
+        maximum: the most.
+        judged_by: `value`, the point estimate; `bound`, the whole 95 % interval.
+    """
+
+    metric: Literal[BiasMetric, QualityMetric]
+    facet: FacetNames | None = Field(
+        None, description="of a bias metric: a facet, or a list of facets for their intersection"
+    )
+    minimum: float | None = None
+    maximum: float | None = None
+    judged_by: Literal["value", "bound"] = "value"
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> Self:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("give `minimum`, `maximum`, or both")
+        if (self.metric in get_args(BiasMetric)) != (self.facet is not None):
+            raise ValueError("`facet` goes with a bias metric, such as DI, and only with one")
+        return self
+
+    @property
+    def facets(self) -> tuple[str, ...]:
+        """The facets that it names; none for a metric of quality."""
+        if self.facet is None:
+            return ()
+        return (self.facet,) if isinstance(self.facet, str) else self.facet
+
+    def __str__(self) -> str:
+        """Names it, such as `DI of gender`."""
+        return f"{self.metric} of {' & '.join(self.facets)}" if self.facets else self.metric
+
+
 class ServingSection(Frozen):
     """The endpoint.
 
@@ -63,6 +108,8 @@ class ServingSection(Frozen):
         error_rate: share of 5XX answers above which an update is rolled back.
         allow_waived: whether a version whose failed check the recipe waived may be served, until
             the waiver expires.
+        bounds: what a version's signed values have to be beside its recipe's gates; the preflight
+            and a promotion to this environment hold them.
         capture: what is kept of requests and answers.
     """
 
@@ -75,4 +122,5 @@ class ServingSection(Frozen):
     p99_latency_ms: int = Field(ge=1)
     error_rate: float = Field(gt=0, lt=1)
     allow_waived: bool
+    bounds: tuple[ServingBound, ...]
     capture: CaptureSection

@@ -2,9 +2,12 @@
 
 from sashiko.aws.endpoint_spec import endpoint_name, endpoint_spec, served_package
 from sashiko.aws.names import MODELS, bucket_name, key_alias
+from sashiko.errors import InputError
+from sashiko.preflight.bounds import Bound, write_bounds
 from sashiko.preflight.expected import Expected
 from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.serving_settings import ServingBound
+from sashiko.settings import Settings, file_of
 
 
 def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
@@ -21,7 +24,8 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
     """Says what a version has to be for an environment to serve it.
 
     Raises:
-        InputError: if there is no image for the recipe's target.
+        InputError: if there is no image for the recipe's target, or a bound of the environment is
+            on what no gate of the recipe measures.
     """
     spec = endpoint_spec(settings, recipe.compile.target)
     return Expected(
@@ -37,6 +41,37 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         workers=str(spec.workers),
         gates=",".join(_gates(settings, recipe)),
         allow_waived=str(settings.serving.allow_waived).lower(),
+        bounds=write_bounds(_bounds(settings, recipe)),
+    )
+
+
+def _bounds(settings: Settings, recipe: Recipe) -> list[Bound]:
+    return [
+        _bound(settings, recipe, number, asked)
+        for number, asked in enumerate(settings.serving.bounds)
+    ]
+
+
+def _bound(settings: Settings, recipe: Recipe, number: int, asked: ServingBound) -> Bound:
+    """Says what a bound is held against: a version is signed with the value of what is gated."""
+    gated: set[tuple[str, tuple[str, ...]]] = {
+        *((gate.metric, ()) for gate in recipe.quality.gates if not gate.better_than),
+        *((gate.metric, gate.facets) for gate in recipe.bias.gates),
+    }
+    if (asked.metric, asked.facets) not in gated:
+        known = ", ".join(" of ".join((m, " & ".join(f))) if f else m for m, f in sorted(gated))
+        raise InputError(
+            f"{file_of('serving', settings.environment)}: key `serving.bounds.{number}`: the "
+            f"recipe {recipe.name} has no gate on {asked}, so no version is signed with its "
+            f"value; add one to the recipe, or bound what it gates: {known or 'nothing'}"
+        )
+    return Bound(
+        gate="bias" if asked.facets else "model-quality",
+        metric=asked.metric,
+        facets=asked.facets,
+        minimum=asked.minimum,
+        maximum=asked.maximum,
+        judged_by=asked.judged_by,
     )
 
 

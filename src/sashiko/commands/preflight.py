@@ -13,10 +13,10 @@ from sashiko.settings import load_deployed
 def preflight(env: DeployedEnvironment = "dev") -> None:
     """Check the version that `serving.model_package_arn` names, as the deploy does; it only reads.
 
-    It has to be approved, judged by every gate, signed, unchanged, and compiled for the image and
-    the instance that serve it. Who may deploy need not be able to read models: then this says so
-    and leaves the check to the serving stack, which refuses before it changes anything. Exit
-    status: 0 it may be served, or nothing is; 4 it may not; 1 an error.
+    It has to be approved, judged by every gate, within `serving.bounds`, signed, unchanged, and
+    compiled for the image and the instance that serve it. Who may deploy need not be able to read
+    models: then this says so and leaves the check to the serving stack, which refuses before it
+    changes anything. Exit status: 0 it may be served, or nothing is; 4 it may not; 1 an error.
     """
     from sashiko.aws.account import Account, DeniedError
     from sashiko.aws.preflight import expected_version
@@ -46,6 +46,8 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     except DeniedError as error:
         print(f"not checked here, the serving stack does: {error}", file=sys.stderr)
         return
+    for bound in passed.bounds:
+        print(f"{env} asks for {bound}: it holds", file=sys.stderr)
     typer.echo(
         f"{expected.model_package_arn} may be served: {passed.files} signed files hold, "
         f"threshold {passed.threshold}"

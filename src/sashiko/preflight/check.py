@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from sashiko.functions.custom_resource import RefusedError
+from sashiko.preflight.bounds import Bound, bound_problems
 from sashiko.preflight.expected import Expected
 from sashiko.preflight.live import check_update
 from sashiko.preflight.signed_files import Clients, SignedFiles, signed_files
@@ -44,11 +45,13 @@ class Passed:
         threshold: its decision threshold, as signed, for the container's environment.
         manifest_sha256: what was signed.
         files: how many files were read and hold.
+        bounds: the environment's own bounds that it reaches, in words.
     """
 
     threshold: str
     manifest_sha256: str
     files: int
+    bounds: tuple[str, ...]
 
 
 def check(
@@ -72,6 +75,7 @@ def check(
         threshold=judged.threshold,
         manifest_sha256=judged.files.manifest_sha256,
         files=len(judged.files.digests),
+        bounds=tuple(f"{bound} {bound.asked()}" for bound in Bound.read(expected.bounds)),
     )
 
 
@@ -88,6 +92,7 @@ def judge(clients: Clients, expected: Expected) -> Judged:
     files = signed_files(clients, _place_of(container, expected), signing_key=expected.signing_key)
     _check_artifact(files, expected)
     _check_gates(files, expected)
+    _check_bounds(files, expected)
     if problems := list(_lock_problems(files, expected)):
         raise RefusedError(
             f"{expected.model_package_arn} was compiled for another endpoint: "
@@ -154,6 +159,20 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
                 f"{expected.model_package_arn}: the gate {gate} did not pass: "
                 f"{verdict.get('summary') or 'its verdict says no more'}"
             )
+
+
+def _check_bounds(files: SignedFiles, expected: Expected) -> None:
+    """Judges signed values again; a waiver is of the recipe's bound, and moves none of these."""
+    problems = [
+        f"{problem}, and this environment asks for {bound} {bound.asked()}"
+        for bound in Bound.read(expected.bounds)
+        for problem in bound_problems(bound, files.json(f"{bound.gate}/{_VERDICT}"))
+    ]
+    if problems:
+        raise RefusedError(
+            f"{expected.model_package_arn}: {'; '.join(problems)}. Serve a version that reaches "
+            "it, or change `serving.bounds` in this environment's configuration"
+        )
 
 
 def _is_waived(verdict: Mapping[str, Any]) -> bool:

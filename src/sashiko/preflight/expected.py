@@ -22,6 +22,7 @@ class Expected(Properties):
         workers: processes in a container, each with cores of its own.
         gates: that must have judged and passed, with a comma between two.
         allow_waived: `true` if a failed check may be served while its waiver holds, else `false`.
+        bounds: the environment's own, as `sashiko.preflight.bounds` writes them.
     """
 
     model_package_arn: str
@@ -36,6 +37,7 @@ class Expected(Properties):
     workers: str
     gates: str
     allow_waived: str
+    bounds: str
 
     @property
     def endpoint(self) -> str:

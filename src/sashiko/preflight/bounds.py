@@ -1,0 +1,97 @@
+"""An environment's own bounds, held against the values that a version was signed with.
+
+A recipe's gates decide what is registered, by the account that trains. What may be served is the
+serving environment's to say, and it takes nobody's word for what passed.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+# `gender=female & age_band=60+`: of an intersection, as the bias gate names its checks.
+_AND = " & "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """What a metric has to be.
+
+    Attributes:
+        gate: whose signed verdict holds it.
+        metric: its name in a check, such as `auc` or `DI`.
+        facets: of a bias metric: one, or those of an intersection; every group of it that the gate
+            judged has to hold.
+        minimum: None where there is none.
+        maximum: likewise.
+        judged_by: `value`, the point estimate; `bound`, the whole 95 % interval.
+    """
+
+    gate: str
+    metric: str
+    facets: tuple[str, ...]
+    minimum: float | None
+    maximum: float | None
+    judged_by: str
+
+    @classmethod
+    def read(cls, text: str) -> tuple[Self, ...]:
+        """Reads bounds from the text that a template carries."""
+        return tuple(cls(**{**item, "facets": tuple(item["facets"])}) for item in json.loads(text))
+
+    def is_of(self, name: str) -> bool:
+        """Says whether it bounds the check of that name."""
+        if not self.facets:
+            return name == self.metric
+        metric, _, subgroup = name.partition(" ")
+        parts = re.split(rf"{_AND}(?=\w+=)", subgroup)
+        return metric == self.metric and tuple(p.partition("=")[0] for p in parts) == self.facets
+
+    def asked(self) -> str:
+        """Says what it asks for, in words."""
+        low, high = self.minimum, self.maximum
+        if low is not None and high is not None:
+            limit = f"from {low:g} to {high:g}"
+        else:
+            limit = f"at least {low:g}" if high is None else f"at most {high:g}"
+        return f"{limit} for the whole interval" if self.judged_by == "bound" else limit
+
+    def __str__(self) -> str:
+        """Names it, such as `DI of gender`."""
+        return f"{self.metric} of {_AND.join(self.facets)}" if self.facets else self.metric
+
+
+def write_bounds(bounds: Sequence[Bound]) -> str:
+    """Writes bounds as the text that a template carries."""
+    return json.dumps([asdict(bound) for bound in bounds], sort_keys=True)
+
+
+def bound_problems(bound: Bound, verdict: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what in a signed verdict does not reach a bound, or is not there to be held.
+
+    Args:
+        bound: the environment's.
+        verdict: of the bound's gate.
+    """
+    checks = [item for item in verdict.get("checks", ()) if bound.is_of(str(item.get("name")))]
+    if not checks:
+        yield f"no {bound} was judged"
+    for check in checks:
+        ends = ("low", "high") if bound.judged_by == "bound" else ("value", "value")
+        low, high = (check.get(name) for name in ends)
+        if low is None or high is None:
+            what = "interval" if bound.judged_by == "bound" else "value"
+            yield f"{check['name']} was signed without {'an' if what == 'interval' else 'a'} {what}"
+        elif (bound.minimum is not None and low < bound.minimum) or (
+            bound.maximum is not None and high > bound.maximum
+        ):
+            yield describe(check)
+
+
+def describe(check: Mapping[str, Any]) -> str:
+    """Says a signed check's value, with its interval where it has one."""
+    text = f"{check['name']} is {check.get('value'):.4g}"
+    if check.get("low") is None or check.get("high") is None:
+        return text
+    return f"{text} [{check['low']:.4g}, {check['high']:.4g}]"
