@@ -1,0 +1,76 @@
+"""The Create calls that Pipelines makes of a definition, put together without our own reader.
+
+What `sashiko.definition` resolves and judges is resolved here a second time, from what the
+developer guide says of expressions, and judged by botocore: a slip of ours is not made twice.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel
+from botocore.validate import ParamValidator
+
+Json = dict[str, Any]
+_EXECUTION = "abcdefghijkl"
+_TEXT = "text-that-a-run-knows"
+_CALLS = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob"}
+
+
+def create_calls(definition: Json) -> Iterator[tuple[str, OperationModel, Json]]:
+    """Yields name, call and request of each step that runs a job, in branches too."""
+    loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    model = ServiceModel(loader.load_service_model("sagemaker", "service-2"), "sagemaker")
+    values = {
+        item["Name"]: item.get("DefaultValue", _sample(item["Type"]))
+        for item in definition.get("Parameters", [])
+    }
+    for step in _steps(definition["Steps"]):
+        if call := _CALLS.get(step["Type"]):
+            name = f"pipelines-{_EXECUTION}-{step['Name']}-abcdefghij"[:63]
+            request = {f"{step['Type']}JobName": name, **_resolved(step["Arguments"], values)}
+            yield step["Name"], model.operation_model(call), request
+
+
+def refusals(definition: Json) -> list[str]:
+    """Returns what botocore's client would refuse to send, a line a step; no call is made."""
+    found = []
+    for step, operation, request in create_calls(definition):
+        report = ParamValidator().validate(request, operation.input_shape)
+        if report.has_errors():
+            found.append(f"{step}: {report.generate_report()}")
+    return found
+
+
+def _steps(steps: list[Json]) -> Iterator[Json]:
+    for step in steps:
+        yield step
+        for branch in ("IfSteps", "ElseSteps"):
+            yield from _steps(step.get("Arguments", {}).get(branch, []))
+
+
+def _sample(kind: str) -> Any:
+    return {"String": _TEXT, "Integer": 1, "Float": 1.0, "Boolean": True}[kind]
+
+
+def _resolved(value: Any, values: Json) -> Any:
+    match value:
+        case list():
+            return [_resolved(item, values) for item in value]
+        case {"Get": str(target)}:
+            return _referred(target, values)
+        case {"Std:Join": {"Values": parts, **rest}}:
+            return rest.get("On", "").join(str(part) for part in _resolved(parts, values))
+        case {"Std:JsonGet": _}:
+            return _TEXT
+        case dict():
+            return {key: _resolved(item, values) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _referred(target: str, values: Json) -> Any:
+    scope, _, name = target.partition(".")
+    if scope == "Parameters":
+        return values[name]
+    return _EXECUTION if scope == "Execution" else f"s3://bucket/{_TEXT}"
