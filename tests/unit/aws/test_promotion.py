@@ -17,6 +17,7 @@ from sashiko.commands import model as command
 from sashiko.errors import InputError
 from sashiko.functions.custom_resource import RefusedError
 from sashiko.preflight import signed_files
+from sashiko.preflight.bounds import Bound, write_bounds
 from sashiko.preflight.check import check
 from sashiko.preflight.expected import Expected
 from sashiko.recipe import Recipe
@@ -218,6 +219,20 @@ def test_metadata_that_the_signed_files_contradict_are_refused(
     approved.change_metadata(**change)
     (key,) = change
     _refused(approved, f"the metadata `{key}` of .*/1 says '{change[key]}', its signed files")
+
+
+def test_the_targets_own_bounds_are_held_against_what_the_source_signed(
+    approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bounded(settings: Settings, recipe: Recipe, arn: str) -> Expected:
+        found = expected_of(settings, recipe, arn)
+        asked = Bound(
+            gate="bias", metric="DI", facets=("age",), minimum=0.85, maximum=None, judged_by="value"
+        )
+        return replace(found, bounds=write_bounds([asked])) if settings is PROD else found
+
+    monkeypatch.setattr(promotion, "expected_of", bounded)
+    _refused(approved, r"not promoted: .*/1: DI age=old is 0\.84 .* asks for DI of age at least")
 
 
 def test_a_version_that_is_not_there_says_so(accounts: TwoAccounts) -> None:
