@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -54,16 +55,38 @@ def shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:half]} ... {text[-half:]}"
 
 
+def near_miss(name: str, allowed: Iterable[str]) -> str:
+    """Asks `; did you mean ...?` where a name is nearly an allowed one; else nothing."""
+    close = get_close_matches(name, [*allowed], n=1)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
 def _problem(model: type[BaseModel], item: Any) -> Problem:
     place, owner = _resolve(model, item["loc"])
     key = ".".join(str(part) for part in place) or "(top)"
     if item["type"] == "extra_forbidden":
-        allowed = f"; allowed: {', '.join(sorted(owner.model_fields))}" if owner else ""
+        names = sorted(owner.model_fields) if owner else []
+        near = near_miss(str(place[-1]), names) if place else ""
+        allowed = f"; allowed: {', '.join(names)}{near}" if owner else ""
         return Problem(place, f"unknown key `{key}`{allowed}")
     if item["type"] == "missing":
         return Problem(place, f"key `{key}` is missing")
     message = str(item["msg"]).removeprefix("Value error, ")
-    return Problem(place, f"key `{key}`: {message} (got {shortened(repr(item['input']))})")
+    hint = _unquoted(item["input"]) if item["type"] == "string_type" else ""
+    return Problem(place, f"key `{key}`: {message} (got {shortened(repr(item['input']))}){hint}")
+
+
+def _unquoted(value: Any) -> str:
+    """Says what to do where YAML read a bare word as something else than a text."""
+    if isinstance(value, bool):
+        words = "yes, on or true" if value else "no, off or false"
+        example = "'yes'" if value else "'no'"
+        return (
+            f"; YAML reads a bare {words} as a truth value: put quotes around it, such as {example}"
+        )
+    if isinstance(value, int | float):
+        return f"; YAML reads it as a number: put quotes around it, '{value}'"
+    return ""
 
 
 def _resolve(model: type[BaseModel], loc: Place) -> tuple[Place, type[BaseModel] | None]:

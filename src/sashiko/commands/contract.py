@@ -2,15 +2,20 @@
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sashiko.commands.options import AsJson
 from sashiko.review import describe_lines, review_lines
 
+if TYPE_CHECKING:
+    from sashiko.contract.dqdl import Unmapped
+
 app = typer.Typer(help="Data contracts: init, check.", no_args_is_help=True)
+_NAMED = 3  # rules
 
 
 @app.callback()
@@ -76,10 +81,22 @@ def check(
     typer.echo(
         f"  {len(suite.expectations)} expectations, {len(ruleset.rules)} of them in DQDL too"
     )
-    for item in ruleset.unmapped:
-        typer.echo(f"  not in DQDL: {item.rule}: {item.reason}")
+    for line in _not_in_dqdl(ruleset.unmapped):
+        typer.echo(f"  {line}")
     for path, lines in left.items():
         typer.echo(describe_lines(path, lines))
+
+
+def _not_in_dqdl(unmapped: Sequence["Unmapped"]) -> Iterator[str]:
+    """Says once for all rules with one reason why they are not in DQDL; `--json` names each."""
+    rules: dict[str, list[str]] = {}
+    for item in unmapped:
+        rules.setdefault(item.reason, []).append(item.rule)
+    for reason, names in rules.items():
+        more = len(names) - _NAMED
+        named = ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        count = "1 rule" if len(names) == 1 else f"{len(names)} rules"
+        yield f"not in DQDL, {count} ({named}): {reason}"
 
 
 def _left_to_review(contract: Path) -> dict[Path, tuple[int, ...]]:

@@ -64,14 +64,24 @@ def show(
 @app.command()
 def logs(
     step: Annotated[str, typer.Argument(help="A step's name.")],
-    run: Annotated[
-        str | None, typer.Option("--run", help="A run's id; default: the newest.")
+    of: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run's id, or its beginning; default: the newest."),
     ] = None,
+    run: Annotated[str | None, typer.Option("--run", help="The same as RUN.")] = None,
     env: Environment = "local",
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Print a step's log; a step taken from the cache has the log of the run that did the work."""
+    """Print a step's log; a step taken from the cache has the log of the run that did the work.
+
+    Step and run may stand in either order.
+    """
+    if of is not None and run is not None:
+        raise InputError(f"the run is named twice, as {of} and as --run {run}; name it once")
+    if of is not None and of[:1].isupper() and not step[:1].isupper():  # as all steps' names are
+        step, of = of, step
+    run = of if run is None else run
     if settings := _account(env):
         from sashiko.commands.cloud_runs import executions, step_log
 

@@ -81,8 +81,17 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
     if set(column.allowed_values) != {label.positive, label.negative}:
         yield (
             f"column `{column.name}`: `enum` must hold exactly the label's two values, "
-            f"{label.positive!r} and {label.negative!r}"
+            f"{label.positive!r} and {label.negative!r}{_unquoted(column)}"
         )
+
+
+def _unquoted(column: Column) -> str:
+    """Says what to do where YAML read a bare yes, no or number of a text column's `enum`."""
+    wrong = [value for value in column.allowed_values if not isinstance(value, str)]
+    if not wrong:
+        return ""
+    listed = ", ".join(str(value).lower() for value in wrong)
+    return f"; YAML read {listed} there as no text: put quotes around it, such as 'yes' or '1'"
 
 
 def _facet(column: Column, facet: Facet) -> Iterator[str]:

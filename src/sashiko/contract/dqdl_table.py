@@ -65,11 +65,11 @@ def _columns(asked: Asked) -> str:
     return " and ".join(f"({rule})" for rule in rules)
 
 
-def _type(asked: Asked) -> str:
+def _type(_: Asked) -> str:
     raise NoEqualError(
-        f"ColumnDataType tells what values can be cast to, never that they are {asked.type}: "
-        "digits in a text pass for an integer; the job writes the column with this type, or sends "
-        "the row to quarantine"
+        "ColumnDataType tells what values can be cast to, never what they are: digits in a text "
+        "pass for an integer; the job writes the column with its type, or sends the row to "
+        "quarantine"
     )
 
 

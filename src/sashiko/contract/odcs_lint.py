@@ -14,7 +14,7 @@ from open_data_contract_standard.model import (
 )
 
 from sashiko.contract.model import LogicalType
-from sashiko.problems import places_around, shortened
+from sashiko.problems import near_miss, places_around, shortened
 
 # Custom properties of the table that this project reads -> fields of `Contract`.
 OUR_PROPERTIES: Mapping[str, str] = {
@@ -82,9 +82,38 @@ def schema_errors(document: Mapping[str, Any]) -> list[str]:
     for error in errors:
         path = tuple(error.absolute_path)
         # A key that fails makes its parent "unevaluated" as well: the innermost error says more.
-        if not (error.validator == "unevaluatedProperties" and path in around):
+        if error.validator == "unevaluatedProperties" and path in around:
+            continue
+        if _is_custom_property(path):
+            problems += _custom_property(document, path, error)
+        else:
             problems.append(f"{_where(document, path)}{shortened(error.message)}")
     return list(dict.fromkeys(problems))
+
+
+def _is_custom_property(path: tuple[str | int, ...]) -> bool:
+    return len(path) > 1 and path[-2] == "customProperties" and isinstance(path[-1], int)
+
+
+def _custom_property(document: Any, path: tuple[str | int, ...], error: Any) -> list[str]:
+    """Names a custom property by its `property`, with the keys that it may have."""
+    entry = error.instance
+    name = entry.get("property") if isinstance(entry, Mapping) else None
+    called = f"custom property `{name}`" if name else f"custom property {int(path[-1]) + 1}"
+    parent = path[:-2]
+    if parent[:1] == ("schema",) and len(parent) == 2:
+        table = document["schema"][parent[1]]
+        called = f"table `{table.get('name')}`: {called}"
+    else:
+        called = f"{_where(document, parent)}{called}"
+    allowed = sorted(error.schema.get("properties", {}))
+    extra = sorted(set(entry) - set(allowed)) if isinstance(entry, Mapping) else []
+    if error.validator != "additionalProperties" or not extra:
+        return [f"{called}: {shortened(error.message)}; its keys: {', '.join(allowed)}"]
+    return [
+        f"{called}: unknown key `{key}`; allowed: {', '.join(allowed)}{near_miss(key, allowed)}"
+        for key in extra
+    ]
 
 
 def is_ours(prop: CustomProperty) -> bool:
@@ -142,7 +171,8 @@ def _unread_properties(odcs: OpenDataContractStandard, table: SchemaObject) -> I
         if not is_ours(prop) and prop.vendor in (None, "sashiko"):
             yield (
                 f"table `{table.name}`: unknown custom property `{prop.property}`; allowed: "
-                f"{', '.join(OUR_PROPERTIES)}; another tool's property names its `vendor`"
+                f"{', '.join(OUR_PROPERTIES)}{near_miss(prop.property, OUR_PROPERTIES)}; another "
+                "tool's property names its `vendor`"
             )
     elsewhere = [("the contract", odcs.customProperties)]
     elsewhere += [(f"column `{p.name}`", p.customProperties) for p in table.properties or []]

@@ -74,7 +74,14 @@ def test_an_unquoted_yes_or_no_of_yaml_is_told_and_not_turned_into_a_truth_value
 ) -> None:
     path = save(document(), tmp_path)
     path.write_text(path.read_text().replace("positive: 'yes'", "positive: yes"))
-    with pytest.raises(InputError, match=r"label.positive.*valid string"):
+    with pytest.raises(InputError, match=r"label.positive.*valid string.*quotes .* such as 'yes'"):
+        load_contract(path)
+    path.write_text(path.read_text().replace("positive: yes", "positive: 1"))
+    with pytest.raises(InputError, match=r"label.positive.*got 1.*quotes around it, '1'"):
+        load_contract(path)
+    path.write_text(path.read_text().replace("positive: 1", "positive: 'yes'"))
+    path.write_text(path.read_text().replace("value: 'yes'", "value: yes"))
+    with pytest.raises(InputError, match=r"`late`: `enum` .* YAML read true there as no text"):
         load_contract(path)
 
 
@@ -105,6 +112,11 @@ def _no_label(bent: dict[str, Any]) -> None:
 
 def _misspelt(bent: dict[str, Any]) -> None:
     custom(bent, "facets")["property"] = "facet"
+
+
+def _values(bent: dict[str, Any]) -> None:
+    label = custom(bent, "label")
+    label["values"] = label.pop("value")
 
 
 def _ingest(value: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
@@ -150,7 +162,17 @@ def _twice(bent: dict[str, Any]) -> None:
         (_drop("loan_id", "primaryKey"), r"`primaryKey`: exactly one column .* found none"),
         (_set("loan_id", "classification", "pii"), r"column `loan_id`: the key is in every view"),
         (_no_label, r"key `label` is missing"),
-        (_misspelt, r"unknown custom property `facet`; allowed: label, facets"),
+        (_misspelt, r"unknown custom property `facet`; allowed: label, .*did you mean `facets`"),
+        (_values, r"table `loans`: custom property `label`: unknown key `values`; allowed: descr"),
+        (_values, r"custom property `label`: .*, vendor; did you mean `value`\?"),
+        (
+            _set("title", "customProperties", [{"property": "x", "val": 1}]),
+            r"column `title`: custom property `x`: unknown key `val`; .* did you mean `value`\?",
+        ),
+        (
+            _custom("label", {"column": "late", "positve": "yes", "negative": "no"}),
+            r"unknown key `label.positve`; .*; did you mean `positive`\?",
+        ),
         (_custom("label", {"column": "late", "positive": "yes"}), r"`label.negative` is missing"),
         (
             _custom("label", {"column": "lat", "positive": "yes", "negative": "no"}),
