@@ -10,8 +10,9 @@ from pyspark.sql import SparkSession
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema
 from sashiko.contract.load_spec import load_spec
 from sashiko.contract.model import Contract, load_contract
-from sashiko.data.ingest import cast_values, typed_batches
+from sashiko.data.ingest import typed_batches
 from sashiko.data.lake import generate
+from sashiko.data.values import cast_values
 from sashiko.errors import InputError
 from sashiko.etl.reading import read_raw
 from sashiko.etl.spec import LoadError, LoadSpec, parse_spec

@@ -4,11 +4,12 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sashiko.commands.options import AsJson
+from sashiko.contract.model import Encoding
 from sashiko.review import describe_lines, review_lines
 
 if TYPE_CHECKING:
@@ -34,17 +35,49 @@ def init(
     name: Annotated[
         str | None, typer.Option("--name", help="Of contract and recipe; default: the file's.")
     ] = None,
+    delimiter: Annotated[
+        Literal[",", ";", "|", "tab"] | None,
+        typer.Option("--delimiter", help="Between a CSV's values; default: as the file shows."),
+    ] = None,
+    encoding: Annotated[
+        Encoding | None,
+        typer.Option("--encoding", help="Of a CSV; default: as the file shows."),
+    ] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        typer.Option("--decimal", help="What stands before decimals; default: as the file shows."),
+    ] = None,
+    date_order: Annotated[
+        Literal["dmy", "mdy"] | None,
+        typer.Option(
+            "--date-order", help="Of dates such as 01/02/2025; default: as the file shows."
+        ),
+    ] = None,
 ) -> None:
     """Draft a contract and a recipe for a data file; `run` waits until each guess is reviewed."""
+    from sashiko.draft.csv_format import Stated
     from sashiko.draft.guess import make_draft
     from sashiko.draft.naming import project_name
     from sashiko.draft.write import refuse_existing, source_path, write_draft
 
     chosen = project_name(data) if name is None else name
     refuse_existing(chosen)
-    draft = make_draft(
-        data, name=chosen, source=source_path(data), label=label, facets=tuple(facet or ())
+    stated = Stated(
+        delimiter="\t" if delimiter == "tab" else delimiter,
+        encoding=encoding,
+        decimal=decimal,
+        date_order=date_order,
     )
+    draft = make_draft(
+        data,
+        name=chosen,
+        source=source_path(data),
+        label=label,
+        facets=tuple(facet or ()),
+        stated=stated,
+    )
+    for note in draft.notes:
+        print(f"{data.name}: {note}", file=sys.stderr)
     for path in write_draft(draft):
         typer.echo(describe_lines(path, review_lines(path)))
     print(

@@ -31,7 +31,7 @@ _FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "ss": (r"(\d{2})", "second"),
     }
 )
-_TOKEN = re.compile(r"'T'|[A-Za-z]+|[^A-Za-z]")
+_TOKEN = re.compile(r"'T'|([A-Za-z])\1*|[^A-Za-z]")
 _BETWEEN = (".", "/", "-", " ", ":", ",", "'T'")
 _DAY = ("year", "month", "day")
 _TIME = ("hour", "minute", "second")
@@ -67,18 +67,26 @@ def number_form(*, decimal: str, thousands: str, whole: bool) -> TextForm | None
     """
     if (decimal, thousands) == (".", ""):
         return None
-    between = _THOUSANDS.get(thousands, re.escape(thousands))
-    digits = rf"(?:\d+|[1-9]\d{{0,2}}(?:{between}\d{{3}})+)" if thousands else r"\d+"
-    if whole:
-        pattern = rf"^[+-]?{digits}\z"
-    else:
-        mark = re.escape(decimal)
-        decimals = rf"(?:{digits}(?:{mark}\d*)?|{mark}\d+)(?:e[+-]?\d+)?"
-        pattern = rf"(?i)^(?:[+-]?{decimals}|{_NO_NUMBER})\z"
-    replacements = [(between, "")] if thousands else []
+    replacements = [(_between(thousands), "")] if thousands else []
     if decimal != ".":
         replacements.append((re.escape(decimal), "."))
+    pattern = number_pattern(decimal=decimal, thousands=thousands, whole=whole)
     return TextForm(pattern=pattern, replacements=tuple(replacements))
+
+
+def number_pattern(*, decimal: str, thousands: str, whole: bool) -> str:
+    """Returns what a number looks like; the arguments are those of `number_form`."""
+    grouped = rf"[1-9]\d{{0,2}}(?:{_between(thousands)}\d{{3}})+"
+    digits = rf"(?:\d+|{grouped})" if thousands else r"\d+"
+    if whole:
+        return rf"^[+-]?{digits}\z"
+    mark = re.escape(decimal)
+    decimals = rf"(?:{digits}(?:{mark}\d*)?|{mark}\d+)(?:e[+-]?\d+)?"
+    return rf"(?i)^(?:[+-]?{decimals}|{_NO_NUMBER})\z"
+
+
+def _between(thousands: str) -> str:
+    return _THOUSANDS.get(thousands, re.escape(thousands))
 
 
 def date_form(pattern: str) -> TextForm:
@@ -92,8 +100,9 @@ def date_form(pattern: str) -> TextForm:
     Raises:
         ValueError: if it has another letter, lacks a part of the day, or has a part twice.
     """
-    matched, places, short_year = "", {}, False
-    for token in _TOKEN.findall(pattern):
+    places: dict[str, str] = {}
+    matched, short_year = "", False
+    for token in (match[0] for match in _TOKEN.finditer(pattern)):
         if token in _FIELDS:
             expression, field = _FIELDS[token]
             if field in places:

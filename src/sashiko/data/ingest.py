@@ -14,12 +14,12 @@ from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Column, Contract
 from sashiko.contract.text_form import column_form
 from sashiko.data.raw_files import other_delimiter, raw_batches
+from sashiko.data.values import cast_values
 from sashiko.errors import InputError
 from sashiko.etl.spec import TextForm
 from sashiko.parquet import write_batches
 
 _SHOWN_CHARACTERS = 60
-_NO_VALUE = "?"  # which no type but text has
 
 
 def ingest(source: Path, contract: Contract, destination: Path) -> int:
@@ -178,35 +178,6 @@ def _cleaned(values: pa.Array, column: Column, contract: Contract) -> pa.Array:
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), values)
 
 
-def cast_values(values: pa.Array, kind: pa.DataType, *, form: TextForm | None = None) -> pa.Array:
-    """Types cleaned values as the lake's column of that type would be.
-
-    Args:
-        values: an array or chunked array of texts without blanks around them, or of typed values.
-        kind: one of `derive.ARROW_TYPES`.
-        form: how texts are written; None for a decimal point and ISO 8601.
-
-    Raises:
-        pyarrow.ArrowException: if a value is none of that type, or not written so.
-    """
-    if form is not None and pa.types.is_string(values.type):
-        values = _rewritten(values, form)
-    if pa.types.is_timestamp(kind) and pa.types.is_string(values.type):
-        values = _with_zone(values)
-    typed = values.cast(kind)
-    if pa.types.is_floating(kind):
-        return pc.if_else(pc.is_nan(typed), pa.scalar(None, kind), typed)
-    return typed
-
-
-def _rewritten(values: pa.Array, form: TextForm) -> pa.Array:
-    """Writes texts the lake's own way; one that is not written in the form becomes no value."""
-    texts = values
-    for pattern, replacement in form.replacements:
-        texts = pc.replace_substring_regex(texts, pattern, replacement)
-    return pc.if_else(pc.match_substring_regex(values, form.pattern), texts, _NO_VALUE)
-
-
 def _written(column: Column, contract: Contract) -> str:
     """Says how the contract has the values of a column written, where it says so."""
     rules = contract.ingest
@@ -217,13 +188,6 @@ def _written(column: Column, contract: Contract) -> str:
         return ""
     between = f" and {rules.thousands!r} between thousands" if rules.thousands else ""
     return f", written with {rules.decimal!r} before decimals{between}"
-
-
-def _with_zone(values: pa.Array) -> pa.Array:
-    """Completes ISO 8601 texts: a bare date is its midnight, a time without a zone is UTC."""
-    moments = pc.replace_substring_regex(values, r"^(\d{4}-\d{2}-\d{2})$", r"\1T00:00:00")
-    no_zone = r"([ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
-    return pc.replace_substring_regex(moments, no_zone, r"\1Z")
 
 
 def _first_misfit(values: pa.Array, kind: pa.DataType, form: TextForm | None) -> tuple[int, object]:

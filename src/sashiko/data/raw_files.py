@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from sashiko.contract.model import Delimiter
 from sashiko.errors import InputError
 from sashiko.parquet import open_parquet
 
 _BATCH_ROWS = 65_536
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")
 # No row may be longer than a block.
 _BLOCK_BYTES = 8 << 20
 

@@ -59,7 +59,7 @@ def row_number_draft(name: str) -> ColumnDraft:
         classification="none",
         class_why="it says nothing about anybody",
         key=True,
-        key_why="no column tells all rows apart, so their order must; it may not change",
+        key_why="no column that all may read tells rows apart; their order must, so keep it",
         minimum=0,
     )
 
@@ -101,6 +101,7 @@ def column_draft(
         allowed=allowed,
         minimum=low,
         maximum=high,
+        date_format=column.date_format,
     )
 
 

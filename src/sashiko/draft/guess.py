@@ -1,23 +1,31 @@
-"""From a raw file to a draft: which column is the key, and what the parts make of the others."""
+"""From a raw file to a draft: what the parts make of its columns, put together."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from sashiko.draft.columns import Classes, classify, column_draft, row_number_draft
-from sashiko.draft.naming import is_identifier
+from sashiko.draft.csv_format import Stated
+from sashiko.draft.keys import find_key, is_reference, key_like, repeated_rows
+from sashiko.draft.notes import notes
 from sashiko.draft.profile import Profile, RawTable, read_raw
-from sashiko.draft.records import Draft
+from sashiko.draft.records import Draft, Repeats
 from sashiko.draft.split import split_draft
 from sashiko.draft.targets import facet_drafts, find_column, label_draft, positives
 from sashiko.draft.text import text_draft
 
-_LONGEST_KEY = 64
 _ROW_NUMBER = "row_number"
+_NOTHING_STATED = Stated()
 
 
-def make_draft(path: Path, *, name: str, source: str, label: str, facets: Sequence[str]) -> Draft:
+def make_draft(
+    path: Path,
+    *,
+    name: str,
+    source: str,
+    label: str,
+    facets: Sequence[str],
+    stated: Stated = _NOTHING_STATED,
+) -> Draft:
     """Looks at a data file and guesses its contract and recipe.
 
     Args:
@@ -26,23 +34,26 @@ def make_draft(path: Path, *, name: str, source: str, label: str, facets: Sequen
         source: the file as the recipe will name it.
         label: the column to learn, by the file's name or the lake's.
         facets: the columns by which bias is judged; may be empty.
+        stated: how the file is written, where a person says so.
 
     Raises:
         InputError: if the file cannot be read or used, naming file, column and the fix.
     """
-    raw = read_raw(path)
+    raw = read_raw(path, stated)
     target = find_column(raw, label, option="--label", path=path)
     learned = label_draft(target, path=path)
     positive = positives(target, learned)
     groups = [find_column(raw, facet, option="--facet", path=path) for facet in facets]
     judged = facet_drafts(groups, positive, label=learned, path=path)
     classes = classify(raw, target=target, facets=groups)
-    key = _key(raw, classes, target=target)
+    key = find_key(raw, classes, target=target)
+    kept = [column for column in (target, *groups, key) if column is not None]
+    keys = _set_keys_apart(raw, classes, kept=kept)
 
     used = {target.name} | ({key.name} if key else set())
     free = [c for c in raw.columns if classes[c.name][0] == "none" and c.name not in used]
     dated = ("date", "timestamp")
-    texts = [c for c in free if c.logical_type not in dated and not _is_reference(c, raw.rows)]
+    texts = [c for c in free if c.logical_type not in dated and not is_reference(c, raw.rows)]
     categories = {column.name for column in (target, *groups)}
     drafts = [
         column_draft(
@@ -57,6 +68,8 @@ def make_draft(path: Path, *, name: str, source: str, label: str, facets: Sequen
     row_number = "" if key else _unused(_ROW_NUMBER, raw)
     if row_number:
         drafts.insert(0, row_number_draft(row_number))
+    split = split_draft(free, positive, raw=raw)
+    repeats = _repeats(raw, [*keys, *([key] if key else [])])
     return Draft(
         name=name,
         table=name.replace("-", "_"),
@@ -67,47 +80,37 @@ def make_draft(path: Path, *, name: str, source: str, label: str, facets: Sequen
         label=learned,
         facets=judged,
         groups=tuple(c.name for c in drafts if c.classification == "sensitive" and not judged),
-        split=split_draft(free, positive),
+        split=split,
         text=text_draft(texts, path=path),
         row_number=row_number,
         trim=raw.trim,
         stand_ins=raw.stand_ins,
+        csv=raw.csv,
+        marks=raw.marks,
+        repeats=repeats,
+        notes=notes(raw, repeats=repeats, keys=keys, split=split),
     )
 
 
-def _key(raw: RawTable, classes: Classes, *, target: Profile) -> Profile | None:
-    """Takes a column that tells every row apart: one that is called so, or else the first one."""
-    if raw.numbered:
-        return None
-    unique = [
-        column
-        for column in raw.columns
-        if column is not target
-        and classes[column.name][0] == "none"
-        and _is_unique(column, raw.rows)
-        and _is_short(column)
-    ]
-    named = [column for column in unique if is_identifier(column.physical_name)]
-    first = [column for column in unique if column is raw.columns[0]]
-    return next(iter([*named, *first]), None)
+def _set_keys_apart(
+    raw: RawTable, classes: Classes, *, kept: Sequence[Profile]
+) -> tuple[Profile, ...]:
+    """Classes what finds rows or persons again as personal, but for `kept`; returns all of it."""
+    keys = []
+    for column in raw.columns:
+        why = key_like(column, raw.rows)
+        if not why or column in kept:
+            continue
+        keys.append(column)
+        if classes[column.name][0] == "none":
+            classes[column.name] = ("pii", why)
+    return tuple(keys)
 
 
-def _is_unique(column: Profile, rows: int) -> bool:
-    return column.missing == 0 and column.distinct == rows
-
-
-def _is_short(column: Profile) -> bool:
-    """A key is a whole number or one word."""
-    if column.logical_type == "integer":
-        return True
-    spaced = pc.any(pc.match_substring_regex(column.texts, r"\s")).as_py()
-    longest = pc.max(pc.utf8_length(column.texts)).as_py()
-    return bool(column.logical_type == "string" and not spaced and longest <= _LONGEST_KEY)
-
-
-def _is_reference(column: Profile, rows: int) -> bool:
-    """A number that every row has for itself tells nothing of the next one."""
-    return is_identifier(column.physical_name) and _is_unique(column, rows)
+def _repeats(raw: RawTable, keys: Sequence[Profile]) -> Repeats:
+    """Finds the rows that repeat an earlier one, in every column or in all but the keys."""
+    exact = repeated_rows(raw.columns)
+    return exact if exact.rows or not keys else repeated_rows(raw.columns, without=keys)
 
 
 def _unused(name: str, raw: RawTable) -> str:

@@ -9,21 +9,16 @@ import pyarrow.compute as pc
 
 from sashiko.contract.derive import ARROW_TYPES
 from sashiko.contract.model import LogicalType
-from sashiko.data.ingest import cast_values
 from sashiko.data.raw_files import raw_batches
+from sashiko.data.values import cast_values
+from sashiko.draft.csv_format import CsvFormat, Stated, csv_format
 from sashiko.draft.naming import lake_names
+from sashiko.draft.numbers import NumberMarks
+from sashiko.draft.types import TextType, text_types
 from sashiko.errors import InputError
 
 _PROSE_CHARACTERS = 25  # on average
 _STAND_INS = ("?", "NA", "N/A", "n/a", "NULL", "null", "NaN", "nan")
-_TEXT_TYPES: tuple[LogicalType, ...] = ("integer", "number", "boolean", "date", "timestamp")
-_SAYS = {
-    "integer": "whole number", "number": "number", "boolean": "true or false",
-    "date": "date such as 2025-12-31", "timestamp": "date with a time",
-}  # fmt: skip
-# Digits that are a name: 007, or more of them than a whole number holds.
-_CODE = r"^[+-]?0\d|^[+-]?\d{16,}$"
-_OTHER_DATE = r"^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
 _NATIVE: tuple[tuple[Callable[[pa.DataType], bool], LogicalType], ...] = (
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "integer"),
@@ -45,6 +40,8 @@ class Profile:
         why: what that was seen from.
         texts: the values as text, cleaned; null where one is missing.
         values: the same, typed as `derive.ARROW_TYPES` says.
+        date_format: how its dates are written; empty for ISO 8601 and for what is none.
+        warning: what keeps it from being the date or number that it nearly is; else empty.
     """
 
     name: str
@@ -53,6 +50,8 @@ class Profile:
     why: str
     texts: pa.Array
     values: pa.Array
+    date_format: str = ""
+    warning: str = ""
 
     @property
     def missing(self) -> int:
@@ -81,6 +80,8 @@ class RawTable:
         numbered: whether the file's first column has no name, as a written-out index.
         trim: whether a value has blanks around it.
         stand_ins: texts that seem to mean "missing".
+        csv: what a CSV file is read with.
+        marks: how its numbers are written.
     """
 
     rows: int
@@ -88,16 +89,20 @@ class RawTable:
     numbered: bool
     trim: bool
     stand_ins: tuple[str, ...]
+    csv: CsvFormat
+    marks: NumberMarks
 
 
-def read_raw(path: Path) -> RawTable:
+def read_raw(path: Path, stated: Stated) -> RawTable:
     """Reads a CSV or Parquet file and looks at every value.
 
     Raises:
-        InputError: if the file cannot be read (`raw_batches` says how), or a column has no name or
-            a type that no contract knows.
+        InputError: if the file cannot be read (`raw_batches` says how), it does not show how it is
+            written, or a column has no name or a type that no contract knows.
     """
-    table = pa.Table.from_batches(raw_batches(path)).combine_chunks()
+    csv = csv_format(path, stated)
+    batches = raw_batches(path, delimiter=csv.delimiter, encoding=csv.encoding)
+    table = pa.Table.from_batches(batches).combine_chunks()
     numbered = table.column_names[0] == ""
     if numbered:
         table = table.drop_columns([""])
@@ -109,13 +114,24 @@ def read_raw(path: Path) -> RawTable:
     used = {
         text for column in trimmed for text in _STAND_INS if pc.index(column, text).as_py() >= 0
     }
+    cleaned = {
+        name: _cleaned(column)
+        for name, column in zip(table.column_names, raw, strict=True)
+        if pa.types.is_string(column.type)
+    }
+    types, marks = text_types(cleaned, delimiter=csv.delimiter, stated=stated)
     names = zip(lake_names(table.column_names), table.column_names, raw, strict=True)
     return RawTable(
         rows=table.num_rows,
-        columns=tuple(_profile(path, name, place, column) for name, place, column in names),
+        columns=tuple(
+            _typed(path, name, place, cleaned.get(place, column), types.get(place))
+            for name, place, column in names
+        ),
         numbered=numbered,
         trim=any(not old.equals(new) for old, new in zip(texts, trimmed, strict=True)),
         stand_ins=tuple(sorted(used)),
+        csv=csv,
+        marks=marks,
     )
 
 
@@ -135,44 +151,32 @@ def _plain(path: Path, name: str, column: pa.ChunkedArray) -> pa.Array:
     )
 
 
-def _profile(path: Path, name: str, physical_name: str, raw: pa.Array) -> Profile:
-    if pa.types.is_string(raw.type):
-        texts = pc.utf8_trim_whitespace(raw)
-        missing = pc.is_in(texts, value_set=pa.array(["", *_STAND_INS]))
-        cleaned = pc.if_else(missing, pa.scalar(None, pa.string()), texts)
-        kind, why = _type_of_texts(cleaned)
-    else:
-        cleaned = raw
+def _cleaned(raw: pa.Array) -> pa.Array:
+    texts = pc.utf8_trim_whitespace(raw)
+    missing = pc.is_in(texts, value_set=pa.array(["", *_STAND_INS]))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), texts)
+
+
+def _typed(
+    path: Path, name: str, physical_name: str, raw: pa.Array, text: TextType | None
+) -> Profile:
+    if text is None:
         kind = next(kind for is_kind, kind in _NATIVE if is_kind(raw.type))
-        why = f"the file's own type is {raw.type}"
+        text = TextType(kind=kind, why=f"the file's own type is {raw.type}")
+    kind = text.kind
     try:
         return Profile(
             name=name,
             physical_name=physical_name,
             logical_type=kind,
-            why=why,
-            texts=cast_values(cleaned, pa.string()),
-            values=cast_values(cleaned, ARROW_TYPES[kind]),
+            why=text.why,
+            texts=cast_values(raw, pa.string()),
+            values=cast_values(raw, ARROW_TYPES[kind], form=text.form),
+            date_format=text.date_format,
+            warning=text.warning,
         )
     except pa.ArrowException as error:
         raise InputError(
             f"{path}: column `{physical_name}` ({raw.type}) has values that do not fit the type "
             f"{kind}, {ARROW_TYPES[kind]}; mend them, or leave the column out of the file"
         ) from error
-
-
-def _type_of_texts(texts: pa.Array) -> tuple[LogicalType, str]:
-    """Tries the contract's types, the narrowest first, as the lake would read them."""
-    if texts.null_count == len(texts):
-        return "string", "no row has a value, so nothing is known"
-    if pc.any(pc.match_substring_regex(texts, _CODE)).as_py():
-        return "string", "some values are digits that no number keeps, such as leading zeros"
-    for kind in _TEXT_TYPES:
-        try:
-            cast_values(texts, ARROW_TYPES[kind])
-        except pa.ArrowException:
-            continue
-        return kind, f"every value is a {_SAYS[kind]}"
-    if pc.all(pc.match_substring_regex(texts, _OTHER_DATE)).as_py():
-        return "string", "its dates are not written as 2025-12-31; do so to make it a date"
-    return "string", "its values are texts"

@@ -4,6 +4,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 from sashiko.contract.model import Classification, LogicalType
+from sashiko.draft.csv_format import CsvFormat
+from sashiko.draft.numbers import NumberMarks
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class ColumnDraft:
         allowed: all values that it may take; none if they are not listed.
         minimum: the smallest value seen; None where there is no range.
         maximum: the largest one; None for dates, which go on.
+        date_format: how its dates are written; empty for ISO 8601 and for what is none.
     """
 
     name: str
@@ -37,6 +40,7 @@ class ColumnDraft:
     allowed: tuple[str, ...] = ()
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
+    date_format: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,28 @@ class TextDraft:
         columns: what a template may use.
         template: the recipe's template.
         tokens: the longest compiled sequence, an estimate that 95 of 100 texts fit in.
+        foreign_percent: of the rows, whose texts have letters that English has not.
     """
 
     columns: tuple[str, ...]
     template: str
     tokens: int
+    foreign_percent: int
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Rows that are equal to an earlier one.
+
+    Attributes:
+        rows: how many.
+        examples: the first of them, from 1.
+        but_for: the columns in which they differ, which are keys.
+    """
+
+    rows: int
+    examples: tuple[int, ...]
+    but_for: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -102,6 +123,10 @@ class Draft:
         row_number: the key that the file lacks; empty where it has one.
         trim: whether blanks around values are cut.
         stand_ins: texts that mean "missing".
+        csv: what a CSV file is read with.
+        marks: how its numbers are written.
+        repeats: the rows that repeat an earlier one.
+        notes: what a person should know before reading the files.
     """
 
     name: str
@@ -118,3 +143,13 @@ class Draft:
     row_number: str
     trim: bool
     stand_ins: tuple[str, ...]
+    csv: CsvFormat
+    marks: NumberMarks
+    repeats: Repeats
+    notes: tuple[str, ...]
+
+    @property
+    def is_written_otherwise(self) -> bool:
+        """Whether the file is not written as a contract takes for granted."""
+        marks = (self.marks.decimal, self.marks.thousands)
+        return (self.csv.delimiter, self.csv.encoding, *marks) != (",", "utf-8", ".", "")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sashiko.draft.profile import Profile
+from sashiko.draft.profile import Profile, RawTable
 from sashiko.draft.records import SplitDraft
 from sashiko.metrics.arrays import Bools
 
@@ -15,14 +15,16 @@ _TRAIN, _UNTIL_TEST = 0.7, 0.85
 _DAY = 86_400_000_000  # microseconds
 
 
-def split_draft(columns: Sequence[Profile], positive: Bools) -> SplitDraft:
+def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -> SplitDraft:
     """Looks for a date whose bounds give three parts that each have both labels.
 
     Args:
         columns: what a split may use: no key, label, sensitive or personal column.
         positive: per row whether it has the positive label.
+        raw: the file, whose other columns are not used.
     """
-    dates = [column for column in columns if column.logical_type in ("date", "timestamp")]
+    kinds = ("date", "timestamp")
+    dates = [column for column in columns if column.logical_type in kinds]
     for column in dates:
         if column.missing:
             continue
@@ -39,8 +41,14 @@ def split_draft(columns: Sequence[Profile], positive: Bools) -> SplitDraft:
                 + ", ".join(f"{100 * np.mean(parts == part):.0f} %" for part in range(3))
                 + " of the rows train, validate, test",
             )
-    if not dates:
+    private = [c.name for c in raw.columns if c.logical_type in kinds and c not in dates]
+    if not dates and private:
+        why = f"{', '.join(private)} may not be read for it, and no other column is a date"
+    elif not dates:
         why = "no column is a date, so rows cannot be split by time"
+        why += "".join(
+            f"; {column.name}: {column.warning}" for column in raw.columns if column.warning
+        )
     else:
         named = ", ".join(column.name for column in dates)
         why = f"{named} has gaps, or too few days or labels, for three parts in time"

@@ -14,6 +14,7 @@ _MOST_SHORT = 12  # further columns make texts long and slow; a person may add t
 _CHARACTERS_A_TOKEN = 3.5
 _LENGTHS = (32, 64, 128, 256, 512)
 _SHORT = 32
+_BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
 
 
 def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
@@ -30,7 +31,8 @@ def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
     if not telling:
         raise InputError(
             f"{path}: no column is left for the text that a model reads; key, label, date, facets, "
-            "columns with one value and those that sound like a person's are not for it"
+            "columns with one value, those that sound like a person's and those that are nearly a "
+            "key are not for it"
         )
     prose = [column for column in telling if column.is_prose]
     short = [column for column in telling if not column.is_prose][:_MOST_SHORT]
@@ -42,7 +44,17 @@ def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
         columns=tuple(column.name for column in telling),
         template=template,
         tokens=_tokens(template, [*short, *prose]),
+        foreign_percent=_foreign([*short, *prose]),
     )
+
+
+def _foreign(columns: Sequence[Profile]) -> int:
+    """Returns the percentage of rows with a letter beyond ASCII, rounded down."""
+    foreign = [
+        np.asarray(pc.fill_null(pc.match_substring_regex(c.texts, _BEYOND_ASCII), False))
+        for c in columns
+    ]
+    return int(100 * np.mean(np.any(foreign, axis=0)))
 
 
 def _tokens(template: str, columns: Sequence[Profile]) -> int:

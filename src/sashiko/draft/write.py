@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from sashiko.draft.notes import example_rows, repeated
 from sashiko.draft.records import Draft
 from sashiko.errors import InputError
 from sashiko.files import write_bytes
@@ -81,7 +82,8 @@ def _render(template: str, values: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "yaml": _scalar, "one_line": _one_line, "words": _words, "candidates": _candidates,
+        "yaml": _scalar, "quoted": _quoted, "one_line": _one_line, "words": _words,
+        "candidates": _candidates, "repeated": repeated, "rows": example_rows,
     }  # fmt: skip
     text: str = environment.get_template(template).render(values)
     return text.lstrip()
@@ -94,6 +96,11 @@ def _scalar(value: str | float) -> str:
     if "\n" in text:
         text = str(plain(default_flow_style=True, default_style='"')).strip()
     return text[1:-1]
+
+
+def _quoted(value: str) -> str:
+    r"""Writes a mark so that a reader sees it: `";"`, and a tab as `"\t"`."""
+    return str(yaml.safe_dump([value], default_flow_style=True, default_style='"')).strip()[1:-1]
 
 
 def _one_line(text: str) -> str:

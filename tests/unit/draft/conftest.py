@@ -10,6 +10,7 @@ import pytest
 
 from sashiko.consistency import check_recipe
 from sashiko.contract.model import Contract, load_contract
+from sashiko.draft.csv_format import Stated
 from sashiko.draft.guess import make_draft
 from sashiko.draft.naming import project_name
 from sashiko.draft.write import source_path, write_draft
@@ -38,9 +39,15 @@ def columns(**changes: Sequence[Any] | None) -> dict[str, Sequence[Any]]:
     return {name: values for name, values in made.items() if values is not None}
 
 
-def write_csv(path: Path, table: Mapping[str, Sequence[Any]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
+def write_csv(
+    path: Path,
+    table: Mapping[str, Sequence[Any]],
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+) -> Path:
+    with path.open("w", encoding=encoding, newline="") as handle:
+        writer = csv.writer(handle, delimiter=delimiter)
         writer.writerow(table)
         writer.writerows(zip(*table.values(), strict=True))
     return path
@@ -51,15 +58,26 @@ def drafted(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
     """Drafts from columns, writes both files, and reads them as a run would."""
 
     def make(
-        table: Mapping[str, Sequence[Any]] | Path, *, label: str = "No Show", facets: Any = ()
+        table: Mapping[str, Sequence[Any]] | Path,
+        *,
+        label: str = "No Show",
+        facets: Any = (),
+        **stated: Any,
     ) -> tuple[Contract, Recipe]:
         path = table if isinstance(table, Path) else write_csv(repository / "visits.csv", table)
         draft = make_draft(
-            path, name=project_name(path), source=source_path(path), label=label, facets=facets
+            path,
+            name=project_name(path),
+            source=source_path(path),
+            label=label,
+            facets=facets,
+            stated=Stated(**stated),
         )
+        make.notes = draft.notes
         contract_file, recipe_file = write_draft(draft)
         contract, recipe = load_contract(contract_file), load_recipe(recipe_file)
         check_recipe(recipe, contract, source=recipe_file)
         return contract, recipe
 
+    make.notes = ()
     return make

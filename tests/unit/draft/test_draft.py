@@ -37,7 +37,30 @@ def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(drafted
     )
     assert contract.facets[0].disadvantaged == ("b",)
     [gate] = recipe.bias.gates
+    assert recipe.reweighing.facets == ("group",)
     assert (gate.metric, gate.facet, gate.minimum, gate.maximum) == ("DI", "group", 0.8, 1.25)
+
+
+def test_every_facet_is_gated_and_reweighed(drafted) -> None:
+    bands = ["18-39", "40-59", "60+", "unknown"] * (ROWS // 4)
+    _, recipe = drafted(columns(Age_Band=bands), facets=["Age Band", "Group"])
+    assert [(gate.metric, gate.facet, gate.minimum) for gate in recipe.bias.gates] == [
+        ("DI", "age_band", 0.8),
+        ("DI", "group", 0.8),
+    ]
+    assert recipe.reweighing.facets == ("age_band", "group")
+
+
+def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(drafted) -> None:
+    _, recipe = drafted(columns())
+    gates = [(gate.metric, gate.better_than, gate.margin) for gate in recipe.quality.gates]
+    assert ("auc", "tfidf_logistic_regression", 0) in gates
+    [line] = [
+        line
+        for line in Path("recipes/visits.yaml").read_text().splitlines()
+        if "tfidf_logistic_regression" in line
+    ]
+    assert "# review: if it closes: train on more rows" in line
 
 
 @pytest.mark.parametrize(
@@ -49,7 +72,7 @@ def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(drafted
         (DAYS, "date"),
         ([f"{day}T08:30:00" for day in DAYS], "timestamp"),
         ([f"{n:05d}" for n in range(ROWS)], "string"),  # leading zeros are no number
-        (["31/12/2024"] * ROWS, "string"),
+        (["31/12/2024"] * ROWS, "date"),
         (["" if n % 5 else "7" for n in range(ROWS)], "integer"),
         ([""] * ROWS, "string"),
     ],
@@ -158,7 +181,7 @@ def test_hostile_names_and_values_stay_values(drafted) -> None:
     )
     assert set(contract.column("kind").allowed_values) == {odd, "yes", "null: ~"}
     names = [column.name for column in contract.columns]
-    assert names[-3:] == ["fue_x_1", "kind_2", "column_7"]
+    assert names[-3:] == ["fusse_x_1", "kind_2", "column_7"]
     assert check_file(Path("visits.csv"), contract).passed
 
 
