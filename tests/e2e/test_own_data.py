@@ -1,4 +1,4 @@
-"""A team's own file, from `contract init` to a registered model: with a facet and without."""
+"""A team's own file, from `contract init` to a registered model: German, and without facets."""
 
 import json
 import re
@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from tests.e2e.project import Attempt, Project, refuses
+from tests.e2e.retouren import make_retouren
+from tests.e2e.retouren import read_texts as read_german
 from tests.e2e.returns import make_returns, read_texts
 from tests.e2e.tiny import copy_repository, install_encoder, make_encoder
 
@@ -15,7 +17,10 @@ pytestmark = pytest.mark.slow
 
 FILE = "Shop Returns.csv"
 LABEL = ("--label", "Refund Granted")
-WITH, WITHOUT = "shop-returns", "returns-of-nobody"
+GERMAN_FILE = "Retouren 2025.csv"
+GERMAN_LABEL = ("--label", "Erstattet")
+FACETS = ("--facet", "Geschlecht", "--facet", "Altersgruppe")
+DRAFTED, WITH, WITHOUT = "shop-returns", "retouren-2025", "returns-of-nobody"
 SMALL = "bias.minimum_group_size=1"
 # What a person would set for a random encoder, so that the run takes seconds and any model passes.
 QUICK = (
@@ -45,11 +50,12 @@ def run(project: Project, name: str, *more: str) -> Attempt:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A repository with a file of returns, and two drafts of it that nobody has read."""
+    """A repository with two files of returns, and three drafts of them that nobody has read."""
     made = copy_repository(tmp_path_factory.mktemp("own") / "repository")
     make_returns(made.root / FILE)
     encoder = tmp_path_factory.mktemp("encoder")
-    make_encoder(encoder, read_texts(made.root / FILE))
+    make_retouren(made.root / GERMAN_FILE)
+    make_encoder(encoder, [*read_texts(made.root / FILE), *read_german(made.root / GERMAN_FILE)])
     model = {"model": install_encoder(made, encoder)}
     (made.root / "recipes/models/all-minilm-l6-v2.yaml").write_text(yaml.safe_dump(model))
     for options in (("--facet", "Age Group"), ("--name", WITHOUT)):
@@ -58,52 +64,84 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
+@pytest.fixture(scope="module")
+def german(project: Project) -> Attempt:
+    return project.sashiko("contract", "init", GERMAN_FILE, *GERMAN_LABEL, *FACETS)
+
+
 def test_a_draft_is_refused_until_every_guess_in_both_files_is_reviewed(project: Project) -> None:
-    contract, recipe = files(WITH)
+    contract, recipe = files(DRAFTED)
     for command in ("run", "definition"):
-        refused = project.sashiko(command, "--recipe", WITH)
+        refused = project.sashiko(command, "--recipe", DRAFTED)
         refuses(refused, contract, recipe, "guesses to review, lines ", "# review")
     assert not (project.home / "runs").exists()
     checked = project.sashiko("contract", "check", contract)
     assert f"{contract}: 60 guesses to review, lines 10, 12-13," in checked.stdout, checked.stderr
-    assert f"{recipe}: 7 guesses to review" in checked.stdout
+    assert f"{recipe}: 8 guesses to review" in checked.stdout
 
     confirm(project, contract)
-    refused = project.sashiko("run", "--recipe", WITH)
-    refuses(refused, recipe, "7 guesses to review")
+    refused = project.sashiko("run", "--recipe", DRAFTED)
+    refuses(refused, recipe, "8 guesses to review")
     assert contract not in refused.stderr
 
 
 def test_a_second_draft_replaces_nothing(project: Project) -> None:
-    before = [(project.root / file).read_bytes() for file in files(WITH)]
-    refuses(project.sashiko("contract", "init", FILE, *LABEL), files(WITH)[0], "--name")
-    assert [(project.root / file).read_bytes() for file in files(WITH)] == before
+    before = [(project.root / file).read_bytes() for file in files(DRAFTED)]
+    refuses(project.sashiko("contract", "init", FILE, *LABEL), files(DRAFTED)[0], "--name")
+    assert [(project.root / file).read_bytes() for file in files(DRAFTED)] == before
+
+
+def test_the_draft_of_a_german_file_says_how_it_read_it_and_what_is_odd(
+    project: Project, german: Attempt
+) -> None:
+    assert german.returncode == 0, german.stderr
+    for said in (
+        "read with windows-1252, `;` between values, `,` before decimals, `.` between thousands",
+        "eingang: every value is a date, read as dd.MM.yyyy: the day first",
+        "40 rows repeat an earlier one in every column, such as rows 3,001, 3,002, 3,003: remove",
+        "vorgangsnummer is nearly a key: 40 of 3,040 rows repeat an earlier value",
+        "kept from training and from data scientists, as a key or nearly one: vorgangsnummer, ",
+        "split: by time, on eingang",
+    ):
+        assert f"{GERMAN_FILE}: {said}" in german.stderr, german.stderr
+    contract, _ = files(WITH)
+    checked = project.sashiko("data", "check", GERMAN_FILE, "--contract", contract)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "data-quality: 40 checks passed" in checked.stdout
 
 
 @pytest.fixture(scope="module")
-def with_facet(project: Project) -> Attempt:
+def with_facets(project: Project, german: Attempt) -> Attempt:
     for file in files(WITH):
         confirm(project, file)
-    gate = "bias.gates=[{metric: DI, facet: age_group, minimum: 0, reason: any}]"
-    return run(project, WITH, gate, "bias.bootstrap_replicates=1000", SMALL)
+    recipe = yaml.safe_load((project.root / files(WITH)[1]).read_text())
+    gates = [gate | {"minimum": 0, "maximum": 100} for gate in recipe["bias"]["gates"]]
+    return run(
+        project, WITH, f"bias.gates={json.dumps(gates)}", "bias.bootstrap_replicates=1000", SMALL
+    )
 
 
-def test_a_reviewed_draft_runs_to_a_registered_model(project: Project, with_facet: Attempt) -> None:
-    assert with_facet.returncode == 0, with_facet.stderr
-    assert f"{WITH} version 1, PendingManualApproval" in with_facet.stdout
+def test_a_reviewed_draft_runs_to_a_registered_model(
+    project: Project, with_facets: Attempt
+) -> None:
+    assert with_facets.returncode == 0, with_facets.stderr
+    assert f"{WITH} version 1, PendingManualApproval" in with_facets.stdout
     assert FACET_STEPS.issubset(project.statuses())
     snapshot = json.loads((project.output("Snapshot", "manifest") / "manifest.json").read_text())
+    # No customer number, no postcode, no salutation, and neither facet.
     assert [column["name"] for column in snapshot["columns"]] == [
-        "return_no", "opened_on", "product_code", "price_eur", "days_since_purchase",
-        "sales_channel", "what_the_customer_wrote", "refund_granted",
+        "row_number", "eingang", "warengruppe", "preis", "gewicht_in_g", "begrundung", "erstattet",
     ]  # fmt: skip
+    verdict = json.loads((project.output("JudgeBias", "verdict") / "verdict.json").read_text())
+    judged = {check["name"].split("=")[0] for check in verdict["checks"]}
+    assert {"DI geschlecht", "DI altersgruppe"} <= judged
     split = json.loads((project.output("Prepare", "meta") / "split.json").read_text())
     assert split["kind"] == "time"
     assert min(part["rows"] for part in split["splits"].values()) > 100
 
 
 @pytest.fixture(scope="module")
-def without_facet(project: Project, with_facet: Attempt) -> Attempt:
+def without_facet(project: Project, with_facets: Attempt) -> Attempt:
     for file in files(WITHOUT):
         confirm(project, file)
     return run(project, WITHOUT)

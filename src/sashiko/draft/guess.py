@@ -47,6 +47,9 @@ def make_draft(
     judged = facet_drafts(groups, positive, label=learned, path=path)
     classes = classify(raw, target=target, facets=groups)
     key = find_key(raw, classes, target=target)
+    if key is not None:
+        why = "all who read rows read their key; where it names a person, take another one"
+        classes[key.name] = ("none", why)
     kept = [column for column in (target, *groups, key) if column is not None]
     keys = _set_keys_apart(raw, classes, kept=kept)
 
