@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sashiko.commands.options import AsJson
-from sashiko.contract.model import Encoding
+from sashiko.contract.model import Delimiter, Encoding
 from sashiko.review import describe_lines, review_lines
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Data contracts: init, check.", no_args_is_help=True)
 _NAMED = 3  # rules
+# A shell takes `;` and `|` for its own.
+_DELIMITERS: Mapping[str, Delimiter] = {"comma": ",", "semicolon": ";", "bar": "|", "tab": "\t"}
+_DECIMALS: Mapping[str, Literal[".", ","]] = {"point": ".", "comma": ","}
 
 
 @app.callback()
@@ -36,7 +39,7 @@ def init(
         str | None, typer.Option("--name", help="Of contract and recipe; default: the file's.")
     ] = None,
     delimiter: Annotated[
-        Literal[",", ";", "|", "tab"] | None,
+        Literal["comma", "semicolon", "bar", "tab"] | None,
         typer.Option("--delimiter", help="Between a CSV's values; default: as the file shows."),
     ] = None,
     encoding: Annotated[
@@ -44,7 +47,7 @@ def init(
         typer.Option("--encoding", help="Of a CSV; default: as the file shows."),
     ] = None,
     decimal: Annotated[
-        Literal[".", ","] | None,
+        Literal["point", "comma"] | None,
         typer.Option("--decimal", help="What stands before decimals; default: as the file shows."),
     ] = None,
     date_order: Annotated[
@@ -63,9 +66,9 @@ def init(
     chosen = project_name(data) if name is None else name
     refuse_existing(chosen)
     stated = Stated(
-        delimiter="\t" if delimiter == "tab" else delimiter,
+        delimiter=None if delimiter is None else _DELIMITERS[delimiter],
         encoding=encoding,
-        decimal=decimal,
+        decimal=None if decimal is None else _DECIMALS[decimal],
         date_order=date_order,
     )
     draft = make_draft(

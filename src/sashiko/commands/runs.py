@@ -66,9 +66,9 @@ def logs(
     step: Annotated[str, typer.Argument(help="A step's name.")],
     of: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="A run's id, or its beginning; default: the newest."),
+        typer.Argument(metavar="run", help="A run's id, or its beginning; default: the newest."),
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="The same as RUN.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="The same, as an option.")] = None,
     env: Environment = "local",
     recipe: RecipeName = None,
     home: Home = HOME,

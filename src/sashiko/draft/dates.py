@@ -84,10 +84,10 @@ def misfit_dates(texts: pa.Array) -> str:
     if not len(filled) or pc.sum(looks).as_py() < _MOSTLY * len(filled):
         return ""
     best: tuple[int, str, int] | None = None
-    for pattern in {p for _, p in _patterns(filled[0].as_py())}:
-        good = pc.fill_null(pc.match_substring_regex(texts, date_form(pattern).pattern), True)
-        wrong = len(texts) - pc.sum(good).as_py()
-        row = pc.index(good, False).as_py() + 1 if wrong else _no_such_day(texts, pattern)
+    for pattern in dict.fromkeys(pattern for _, pattern in _patterns(filled[0].as_py())):
+        bad = _bad(texts, pattern)
+        wrong = pc.sum(bad).as_py()
+        row = pc.index(bad, True).as_py() + 1 if wrong else _no_such_day(texts, pattern)
         if best is None or wrong < best[0]:
             best = (wrong, pattern, row)
     if best is None:
@@ -138,6 +138,18 @@ def _is_read(filled: pa.Array, pattern: str) -> bool:
     except pa.ArrowException:
         return False
     return True
+
+
+def _bad(texts: pa.Array, pattern: str) -> pa.Array:
+    """Marks the values that are not written so, or have a month, a day or a time beyond any."""
+    form = date_form(pattern)
+    iso = texts
+    for old, new in form.replacements:
+        iso = pc.replace_substring_regex(iso, old, new)
+    time = (" %H:%M:%S" if "ss" in pattern else " %H:%M") if "mm" in pattern else ""
+    read = pc.strptime(iso, format=f"%Y-%m-%d{time}", unit="s", error_is_null=True)
+    good = pc.and_(pc.match_substring_regex(texts, form.pattern), pc.is_valid(read))
+    return pc.and_(pc.is_valid(texts), pc.fill_null(pc.invert(good), False))
 
 
 def _no_such_day(texts: pa.Array, pattern: str) -> int:

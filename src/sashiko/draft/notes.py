@@ -57,10 +57,10 @@ def _reading(raw: RawTable) -> Iterator[str]:
 
 def _repetition(raw: RawTable, repeats: Repeats) -> Iterator[str]:
     if repeats.rows:
-        yield (
-            f"{repeated(repeats)}, such as {example_rows(repeats.examples)}: remove at the source "
-            "what was loaded twice, and start again"
-        )
+        todo = "remove at the source what was loaded twice, and start again"
+        if repeats.but_for:
+            todo = "look whether one case stands there under two numbers"
+        yield f"{repeated(repeats)}, such as {example_rows(repeats.examples)}: {todo}"
     for column in raw.columns:
         count, examples = near_key_rows(column, raw.rows)
         if count and column.logical_type in ("string", "integer") and not column.is_prose:

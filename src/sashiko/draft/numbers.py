@@ -101,8 +101,8 @@ def _why(columns: int) -> str:
 def _unsure(marks: tuple[Decimal, Thousands]) -> str:
     mark = marks[1] or marks[0]
     says, other = ("1234", "1.234") if marks[1] else ("1.234", "1234")
-    wanted = mark if marks[1] else {".": ",", ",": "."}[mark]
+    wanted = "point" if (mark == ".") == bool(marks[1]) else "comma"
     return (
         f"`1{mark}234` is read as {says} and could be {other}, which nothing in the file tells: if "
-        f"so, start again with --decimal '{wanted}'"
+        f"so, start again with --decimal {wanted}"
     )

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
-from sashiko.contract.model import TextHashSplit, TimeSplit
+from sashiko.commands.contract import app
+from sashiko.contract.model import TextHashSplit, TimeSplit, load_contract
 from sashiko.data.check import check_file
 from sashiko.data.ingest import typed_batches
 from sashiko.errors import InputError
@@ -77,7 +79,7 @@ def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(draft
     either = columns(Paid=["1.234", "850"] * (ROWS // 2))
     drafted(write_csv(Path("visits.csv"), either, delimiter=";"))
     doubt = "`1.234` is read as 1234 and could be 1.234, which nothing in the file tells"
-    assert any(doubt in note and "--decimal '.'" in note for note in drafted.notes)
+    assert any(doubt in note and "--decimal point" in note for note in drafted.notes)
     assert f"# review: {doubt}" in Path("contracts/visits.odcs.yaml").read_text()
 
     told = write_csv(Path("other.csv"), either | {"Rate": ["0,5"] * ROWS}, delimiter=";")
@@ -173,3 +175,17 @@ def test_texts_in_another_language_than_the_encoders_are_named(drafted) -> None:
     drafted(columns(Kind=["früh", "spät"] * (ROWS // 2)))
     recipe = Path("recipes/visits.yaml").read_text()
     assert "# review: an encoder for English, and the texts of 100 % of the rows" in recipe
+
+
+def test_the_command_takes_what_a_person_says_in_words_that_a_shell_leaves_alone(
+    repository,
+) -> None:
+    table = columns(Paid=["1.234", "850"] * (ROWS // 2), Seen_On=FIRSTS)
+    write_csv(Path("visits.csv"), table, delimiter=";")
+    said = ("--delimiter", "semicolon", "--decimal", "point", "--date-order", "mdy")
+    done = CliRunner().invoke(app, ["init", "visits.csv", "--label", "No Show", *said])
+    assert done.exit_code == 0, done.output
+    assert "visits.csv: read with `;` between values; the contract says so" in done.stderr
+    assert "visits.csv: seen_on: every value is a date, read as MM/dd/yyyy" in done.stderr
+    contract = load_contract(Path("contracts/visits.odcs.yaml"))
+    assert _typed(contract, "paid")[0] == 1.234
