@@ -31,7 +31,7 @@ def predict_file(
         archive: the artifact, `model.tar.gz`.
         contract: of the data that the model was trained on.
         threshold: the probability at or above which the positive label is given.
-        path: a `.csv` (UTF-8, with a header) or `.parquet` file.
+        path: a `.csv` (with a header, written as the contract says) or `.parquet` file.
         out: the CSV to write; None writes it to stdout, once all rows are scored.
 
     Raises:

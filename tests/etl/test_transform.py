@@ -274,6 +274,22 @@ def test_a_file_is_read_as_the_contract_says_that_it_is_written(
     assert 0 < len(there) < len(files)
 
 
+def test_a_file_of_another_encoding_keeps_its_letters_and_line_breaks(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    bent = dirty_document()
+    ingest = {"delimiter": "\t", "encoding": "utf-16"}
+    table_of(bent)["customProperties"].append({"property": "ingest", "value": ingest})
+    contract, spec = contract_of(bent, tmp_path), spec_of(bent, tmp_path)
+    file = tmp_path / "raw/loans.csv"
+    file.parent.mkdir()
+    text = "\n".join([HEADER, line(title='"Tür\n2"'), ""]).replace(",", "\t")
+    file.write_bytes(text.encode("utf-16"))
+    parts = transform(read_raw(spark, spec, str(file.parent)), spec)
+    assert _arrow(parts.clean, contract) == _read(file, contract)
+    assert [row.title for row in parts.clean.collect()] == ["Tür\n2"]
+
+
 def test_columns_that_are_missing_or_too_many_are_named(
     spark: SparkSession, spec: LoadSpec, tmp_path: Path
 ) -> None:

@@ -28,6 +28,21 @@ def contract(tmp_path):
     return documents.contract_of(document, tmp_path)
 
 
+def test_a_file_is_read_as_the_contract_says_that_it_is_written(archive, contract, tmp_path):
+    written = {"delimiter": ";", "encoding": "windows-1252"}
+    ingest = contract.ingest.model_copy(update=written)
+    (tmp_path / "raw.csv").write_bytes("tone;the-note\nbad;schön, früh\n".encode("windows-1252"))
+    predict_file(
+        archive,
+        threshold=0.5,
+        contract=contract.model_copy(update={"ingest": ingest}),
+        path=tmp_path / "raw.csv",
+        out=tmp_path / "out.csv",
+    )
+    [row] = rows_of((tmp_path / "out.csv").read_text())
+    assert float(row["score"]) == pytest.approx(expected_score("bad schön, früh"), abs=1e-6)
+
+
 @pytest.fixture
 def score(archive, contract):
     def run(path, out=None, threshold=0.5):
