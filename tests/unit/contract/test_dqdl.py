@@ -142,7 +142,7 @@ def test_exactly_the_contracts_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "said", "reason"),
     [
-        ("title", {}, "never that they are string"),
+        ("title", {}, "never what they are"),
         ("title", {"enum": [{"value": "2025-01-01"}]}, "as a date or a time"),
         ("title", {"enum": [{"value": "10:30 AM"}]}, "as a date or a time"),
         ("title", {"enum": [{"value": "Bachelor's"}]}, "apostrophe"),

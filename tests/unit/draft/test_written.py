@@ -164,6 +164,12 @@ def test_a_delimiter_and_an_encoding_that_a_person_names_are_taken(drafted) -> N
     assert check_file(path, contract).passed
 
 
+def test_a_mark_that_parts_the_header_alone_is_no_delimiter(drafted) -> None:
+    contract, _ = drafted(columns() | {"Side (a;b;c;d;e;f;g)": list("ab") * (ROWS // 2)})
+    assert contract.ingest.delimiter == ","
+    assert contract.columns[-1].physical_name == "Side (a;b;c;d;e;f;g)"
+
+
 def test_bytes_of_no_known_encoding_are_refused_with_the_option_that_names_it(drafted) -> None:
     path = write_csv(Path("visits.csv"), columns())
     path.write_bytes(path.read_bytes() + b"\x81,a,b,no\n")
