@@ -46,6 +46,14 @@ STRATA = [
 ]
 
 
+def test_of_several_labels_the_distances_see_all_and_the_difference_sees_the_positive() -> None:
+    three = of_labels((10, 20, 30), (30, 20, 10), positive=(False, False, True))
+    collapsed = of_labels((30, 30), (50, 10))
+    assert measure("KL", three).value == pytest.approx((1 / 6 - 1 / 2) * log(1 / 3))
+    assert measure("KL", collapsed).value != pytest.approx(measure("KL", three).value, abs=0.05)
+    assert measure("DPL", three).value == measure("DPL", collapsed).value
+
+
 @pytest.mark.parametrize(("name", "value"), BY_HAND.items())
 def test_values_of_a_table_worked_by_hand(name: str, value: float) -> None:
     assert measure(name, counts(CELLS)).value == pytest.approx(value)
