@@ -63,12 +63,6 @@ _INTERFACES: Mapping[str, Use] = {
             "ecr:GetDownloadUrlForLayer",
         ),
     ),
-    # MLflow. AWS documents the service for tracking servers; of Apps its pages say nothing.
-    "experiments": Use(
-        callers=("registrar",),
-        actions=("sagemaker:CallMlflowAppApi",),
-        service="aws.sagemaker.{region}.{name}",
-    ),
     "glue": Use(
         callers=_LAKE,
         actions=(
@@ -108,21 +102,31 @@ _INTERFACES: Mapping[str, Use] = {
 }
 
 
+# AWS documents an endpoint service for tracking servers, whose host is another one than an App's
+# ("Connecting to an MLflow tracking server through an Interface VPC Endpoint" in the SageMaker AI
+# Developer Guide; sagemaker-mlflow 0.5.0 calls mlflow.sagemaker.<region>.app.aws). Of Apps no page
+# names any, so which one it is is a setting.
+_MLFLOW = "experiments"
+
+
 def interfaces(settings: Settings) -> Mapping[str, Use]:
     """Returns the services that somebody in the VPC calls -> their use.
 
     A check on a device calls SageMaker; its runtime only where it asks an endpoint.
     """
-    if settings.device_check == "off":
-        return _INTERFACES
-    api = _INTERFACES["sagemaker.api"]
-    found = {
-        **_INTERFACES,
-        "sagemaker.api": Use(
+    found = dict(_INTERFACES)
+    if settings.network.mlflow_service:
+        found[_MLFLOW] = Use(
+            callers=("registrar",),
+            actions=("sagemaker:CallMlflowAppApi",),
+            service=settings.network.mlflow_service,
+        )
+    if settings.device_check != "off":
+        api = found["sagemaker.api"]
+        found["sagemaker.api"] = Use(
             callers=("device-check", *api.callers),
             actions=tuple(sorted({*api.actions, *device_actions(settings)})),
-        ),
-    }
+        )
     if settings.device_check == "endpoint":
         found["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
     return dict(sorted(found.items()))

@@ -75,11 +75,14 @@ class NetworkSection(Frozen):
             every letter of a region: `aws ec2 describe-availability-zones` lists its own.
         s3_prefix_lists: region -> id of AWS's prefix list of S3 there: jobs may reach no other
             addresses. AWS has one a region, and CloudFormation cannot look it up.
+        mlflow_service: the endpoint service by which Track reaches the MLflow App, `{region}` left
+            open; null makes no endpoint, and no run is tracked. AWS documents none for Apps.
     """
 
     cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$")
     zones: Annotated[tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_each_once)]
     s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
+    mlflow_service: Annotated[str, Field(pattern=r"^[a-z0-9.-]+\{region\}[a-z0-9.-]+$")] | None
 
 
 class BudgetSection(Frozen):

@@ -48,6 +48,20 @@ def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
         assert {arn.partition("sashiko-dev-")[2] for arn in callers} == set(use.callers)
 
 
+def test_the_way_to_the_mlflow_app_is_a_setting():
+    dev = settings_of("dev")
+
+    def ways(service):
+        network = dev.network.model_copy(update={"mlflow_service": service})
+        return interfaces(dev.model_copy(update={"network": network}))
+
+    assert "experiments" not in ways(None)
+    assert ways(None).keys() | {"experiments"} == interfaces(dev).keys()
+    assert ways("com.amazonaws.{region}.mlflow")["experiments"].service == (
+        "com.amazonaws.{region}.mlflow"
+    )
+
+
 def test_each_caller_may_do_something_behind_its_door():
     dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
     roles = {role.name: role for role in dev.principals}
