@@ -84,7 +84,12 @@ def quality_section(evidence: Evidence) -> Section:
 
 def _calibration_caption(found: Evaluation) -> str:
     chance = found.calibration.error_by_chance
-    text = "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. "
+    text = (
+        "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. On a "
+        "plateau scores differ and shares do not: what the model tells apart there says nothing "
+        "of the label. Few plateaus mean few kinds of rows, as in data that are drawn from a few "
+        "rates. "
+    )
     if chance.value is None or chance.high is None:
         return text
     return text + (
