@@ -19,6 +19,7 @@ IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_6
 PYTHONS := python3.11 python3 python
 ENV ?= dev
 FAULTS ?= full
+ROWS ?=
 # jsii warns of a Node that it was not tested with, at each start; the command line reports its use to AWS.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
@@ -27,7 +28,7 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 REPORT := cdk.out/security-report/$(ENV)
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 
-.PHONY: help setup run test test-slow test-faults fuzz test-infra test-deploy check format ui serve report clean notebook golden lock docs
+.PHONY: help setup run test test-slow test-faults test-guards fuzz test-infra test-deploy check format ui serve report clean notebook golden lock docs
 .PHONY: sbom audit synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
@@ -55,6 +56,9 @@ test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that
 # SECONDS of a shell that exports it is how long that runs, so only make's own counts.
 fuzz: $(VENV)-fuzz/.done ## let a fuzzer make up archives and requests, a minute each (SECONDS=600; ARGS="requests", ARGS="archives --replay FILE")
 	@PYTHONPATH=src $(VENV)-fuzz/bin/python -m tests.fuzz --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(ARGS)
+
+test-guards: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## break each guard of docs/pitfalls*.md in a copy, and see that its tests fail (ROWS="C6 pitfalls"; ARGS="--short")
+	@$(BIN)/python -m tests.guards $(ROWS) $(ARGS)
 
 test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)

@@ -130,7 +130,7 @@ class Project:
     def at_work(self) -> list[str]:
         """Returns the processes that still work in the local state."""
         started = time.monotonic()
-        while (alive := sorted(_working_in(self.home))) and time.monotonic() < started + 5:
+        while (alive := sorted(_working_in(self.home))) and time.monotonic() < started + 60:
             time.sleep(0.01)  # the kernel ends a killed run's children a moment later
         return alive
 

@@ -91,7 +91,7 @@ def run(command: Sequence[str | Path], *, home: Path, folder: Path, kill: Kill |
     return Run(process.returncode, out, err, hit, time.monotonic() - began)
 
 
-def at_work(home: Path, *, patience: float = 10) -> list[int]:
+def at_work(home: Path, *, patience: float = 60) -> list[int]:
     """Returns the processes that work in a home folder, a moment after a kill."""
     deadline = time.monotonic() + patience
     while (found := sorted(_working_in(home))) and time.monotonic() < deadline:

@@ -42,7 +42,7 @@ class Result:
         """Returns the line of the table."""
         mutation, outcome = self.guard.mutation, "SURVIVED" if self.problem else "caught"
         line = f"{self.guard.row.name:16} {outcome:9} {self.seconds:5.0f} s  {mutation.file}"
-        return f"{line}: {self.problem}" if self.problem else line
+        return f"{line}: {self.problem.splitlines()[0]}" if self.problem else line
 
 
 def main() -> int:
@@ -111,6 +111,8 @@ def try_all(guards: Sequence[Guard], copies: Sequence[Path]) -> int:
     for number, result in enumerate(_tried(guards, copies), start=1):
         print(f"{number} of {len(guards)}: {result.guard.row.name}", file=sys.stderr)
         print(result, flush=True)
+        if "\n" in result.problem:
+            print(result.problem, file=sys.stderr)
         survived += bool(result.problem)
     print(f"{len(guards) - survived} of {len(guards)} mutations caught", file=sys.stderr)
     return 1 if survived else 0

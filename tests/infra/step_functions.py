@@ -59,7 +59,7 @@ class Account:
             name=name, definition=text, roleArn="arn:aws:iam::111122223333:role/some"
         )["stateMachineArn"]
         execution = machines.start_execution(stateMachineArn=arn, input=json.dumps(event))
-        for _ in range(1200):
+        for _ in range(6000):
             found = machines.describe_execution(executionArn=execution["executionArn"])
             if found["status"] != "RUNNING":
                 return Ended(

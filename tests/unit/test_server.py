@@ -36,7 +36,7 @@ def serving(archive, *, stderr="stopped\n"):
     finally:
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        status = process.wait(timeout=20)
+        status = process.wait(timeout=300)
     assert status == 0
     assert re.fullmatch(stderr, rest, re.DOTALL)
 
@@ -49,7 +49,7 @@ def server(tmp_path_factory):
 
 def call(url: str, body: bytes | None = None, content_type: str = "application/json"):
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection = HTTPConnection(parts.hostname, parts.port, timeout=300)
     headers = {"Content-Type": content_type}
     connection.request("GET" if body is None else "POST", parts.path, body, headers)
     response = connection.getresponse()

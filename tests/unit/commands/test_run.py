@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,16 @@ def test_sigterm_ends_a_run_that_prepares_and_its_children(
 ) -> None:
     def prepare(*_: Any, home: Path, **__: Any) -> None:
         """Does as the build of a definition does: it waits for a child."""
-        stop = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
-        stop.start()
         subprocess.run(["sleep", "600"], env={"HOME": str(home)}, check=False)
 
+    wait = subprocess.Popen.communicate
+
+    def stopped_while_it_waits(child: Any, *given: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return wait(child, *given, **named)
+
     before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(subprocess.Popen, "communicate", stopped_while_it_waits)
     monkeypatch.setattr("sashiko.local_run.run_locally", prepare)
     with pytest.raises(typer.Exit) as ended:
         run._run_here(

@@ -28,7 +28,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until_dead(pid: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 300  # a bound on a hang, not on a busy machine
     while is_alive(pid):
         assert time.monotonic() < deadline, "the process lives on"
         time.sleep(0.01)
@@ -96,7 +96,6 @@ def test_a_step_is_stopped_when_its_time_is_up(tiny: Any) -> None:
     step = tiny.job("A", "time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1})
     record = tiny.run(step)
     assert record.step("A").reason == "stopped after 1 s, the step's MaxRuntimeInSeconds"
-    assert record.seconds < 20
 
 
 def test_a_failed_step_leaves_no_output(tiny: Any) -> None:
@@ -152,17 +151,22 @@ if not os.path.exists({str(marker)!r}):
     assert status_of(tiny.run(*steps)) == {"A": "cached", "B": "succeeded", "C": "succeeded"}
 
 
-def test_a_second_ctrl_c_kills_at_once(tiny: Any) -> None:
-    code = """
+def test_a_second_ctrl_c_kills_at_once(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever grace there is: the step would use a minute of it, and leave a file."""
+    monkeypatch.setattr("sashiko.runner.engine._GRACE_SECONDS", 3600.0)
+    used = tmp_path / "used"
+    code = f"""
 signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getppid(), signal.SIGINT))
 os.kill(os.getppid(), signal.SIGTERM)
 deadline = time.monotonic() + 60
 while time.monotonic() < deadline:
     time.sleep(0.01)
+open({str(used)!r}, "w").close()
 """
-    record = tiny.run(tiny.job("A", code))
-    assert record.status == "interrupted"
-    assert record.seconds < 8  # not the ten seconds of grace
+    assert tiny.run(tiny.job("A", code)).status == "interrupted"
+    assert not used.exists()
 
 
 def test_signals_do_what_they_did_before_a_run(tiny: Any) -> None:

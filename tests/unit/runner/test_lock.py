@@ -44,7 +44,7 @@ def worker(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_the_run_at_work_is_asked_to_stop(tmp_path: Path, worker: subprocess.Popen[str]) -> None:
     assert interrupt_holder(tmp_path, "20261125") == "20261125-101500-ab12"
-    assert worker.wait(timeout=30) == -signal.SIGINT
+    assert worker.wait(timeout=300) == -signal.SIGINT
 
 
 def test_another_run_is_left_alone(tmp_path: Path, worker: subprocess.Popen[str]) -> None:

@@ -237,7 +237,7 @@ def test_independent_steps_run_side_by_side(tiny: Any, status_of: Any, tmp_path:
     meet = """
 here, other = (pathlib.Path(path) for path in sys.argv[1:])
 here.touch()
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 300
 while not other.exists():
     assert time.monotonic() < deadline, "the other step was not started"
     time.sleep(0.01)

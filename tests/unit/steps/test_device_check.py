@@ -281,9 +281,9 @@ def test_a_job_that_is_stopped_deletes_what_it_made(
         text=True,
     )
     moment = account.described if when == "creating" else account.invoked
-    assert moment.wait(60)
+    assert moment.wait(300)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 128 + number, said
     assert account.leftovers == [], said
     assert "Traceback" not in said

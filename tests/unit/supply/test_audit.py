@@ -134,6 +134,7 @@ def test_no_service_at_all_is_told(
 @pytest.mark.parametrize(
     ("expires", "status", "says"),
     [(TOMORROW, 0, f"accepted until {TOMORROW} by Ann: no file is read here"), (YESTERDAY, 4, "")],
+    ids=["until tomorrow", "until yesterday"],
 )
 def test_what_is_accepted_passes_until_its_day(
     root: Path,
