@@ -47,7 +47,10 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
             there = sorted(
                 f.name.removesuffix(".odcs.yaml") for f in file.parent.glob("*.odcs.yaml")
             )
-            raise InputError(f"{where}: {file} does not exist; there are: {', '.join(there)}")
+            raise InputError(
+                f"{where}: {file} does not exist; in config/{settings.environment}.yaml name those "
+                f"that belong in the lake, such as `contracts: [{', '.join(there)}]`"
+            )
         contract = load_contract(file)
         if contract.table in contracts:
             other = contracts[contract.table][0]

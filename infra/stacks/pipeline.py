@@ -117,7 +117,8 @@ def _table(settings: Settings, recipe: Recipe, tables: Sequence[str]) -> str:
     if table not in tables:
         raise InputError(
             f"{file_of('contracts', settings.environment)}: key `contracts`: recipe {recipe.name} "
-            f"trains on {file}, which is not in the lake; add `{file.name.split('.')[0]}`"
+            f"trains on {file}, which is not in the lake; in config/{settings.environment}.yaml "
+            f"add `{file.name.split('.')[0]}` to `contracts`"
         )
     return table
 

@@ -91,12 +91,25 @@ def _git(*arguments: str) -> str | None:
 
 def choose_recipe(settings: Settings, name: str | None) -> Recipe:
     """Reads the named recipe, or the one that the settings name, to look at what it names."""
-    return load_recipe(find_recipe(name or settings.recipe))
+    return load_recipe(_named(settings, name))
 
 
 def use_recipe(settings: Settings, name: str | None, *, overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads the named recipe, or the one that the settings name, as `open_recipe` does."""
-    return open_recipe(find_recipe(name or settings.recipe), overrides=overrides)
+    return open_recipe(_named(settings, name), overrides=overrides)
+
+
+def _named(settings: Settings, name: str | None) -> Path:
+    """Finds the named recipe's file, or that of the one that the settings name."""
+    try:
+        return find_recipe(name or settings.recipe)
+    except InputError as error:
+        if name is not None:
+            raise
+        raise InputError(
+            f"{error}; set `recipe` in config/{settings.environment}.yaml to one, or name one "
+            "(--recipe, or RECIPE= of make)"
+        ) from error
 
 
 def command_options(*, recipe: str, env: str = "local", home: Path = HOME) -> str:
@@ -108,7 +121,7 @@ def command_options(*, recipe: str, env: str = "local", home: Path = HOME) -> st
         home: the folder of all local state; left out where it is the default.
 
     Returns:
-        Such as ` --env dev --recipe census`: with a space before it, quoted for a shell.
+        Such as ` --env dev --recipe loans`: with a space before it, quoted for a shell.
     """
     parts = [] if env == "local" else ["--env", env]
     parts += ["--recipe", recipe]

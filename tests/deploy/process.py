@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 REGION = "us-east-1"
 
 

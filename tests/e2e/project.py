@@ -17,7 +17,7 @@ from typing import Any
 from sashiko.aws.names import bucket_name
 from sashiko.settings import load_settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 GROUP = "tiny-triage"
 RUN = ("run", "--recipe", "tiny")
 STRICT = "bias.gates=[{metric: DI, facet: customer_gender, minimum: 5, reason: a strict rule}]"

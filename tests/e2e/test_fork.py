@@ -27,6 +27,20 @@ READ_WHAT_A_FORK_ADDS = (
     "tests/unit/contract/test_model.py",
     "tests/unit/test_yaml_models.py",
 )
+# Of the engine's, some of each kind that works on a sample contract, recipe or environment.
+WORK_ON_SAMPLES = (
+    "tests/pipeline/test_definition.py",
+    "tests/unit/aws/runs/test_start.py",
+    "tests/unit/aws/test_endpoint_spec.py",
+    "tests/unit/aws/test_model_registry.py",
+    "tests/unit/commands/test_cli.py",
+    "tests/unit/commands/test_cloud_runs.py",
+    "tests/unit/contract",
+    "tests/unit/test_hostile_files.py",
+    "tests/unit/test_review.py",
+    "tests/unit/test_staging.py",
+    "tests/unit/test_yaml_models.py",
+)
 RECIPE = {
     "extends": "models/all-minilm-l6-v2.yaml",
     "name": NAME,
@@ -76,7 +90,7 @@ def add_data_set(fork: Path) -> str:
     """Does what docs/upgrade.md says that a fork does, and returns the commit."""
     (fork / f"contracts/{NAME}.odcs.yaml").write_text(yaml.safe_dump(document()))
     (fork / f"recipes/{NAME}.yaml").write_text(yaml.safe_dump(RECIPE))
-    ours = {"project": "acme", "recipe": NAME}
+    ours = {"project": "acme", "recipe": NAME, "contracts": [NAME]}
     for environment, account in (("dev", "1" * 12), ("prod", "2" * 12), ("local", "3" * 12)):
         file = fork / f"config/{environment}.yaml"
         file.write_text(yaml.safe_dump(ours | {"account": account}))
@@ -162,11 +176,42 @@ def test_the_definition_builds_with_the_forks_names_and_upstreams_settings(merge
 def test_the_tests_that_read_recipes_contracts_and_settings_pass_in_the_fork(
     merged: Merged,
 ) -> None:
+    run_tests(merged.fork.root, *READ_WHAT_A_FORK_ADDS)
+
+
+def run_tests(folder: Path, *tests: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *READ_WHAT_A_FORK_ADDS],
-        cwd=merged.fork.root,
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="module")
+def without_samples(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A team's repository, renamed, with a data set of its own and without the samples."""
+    folder = tmp_path_factory.mktemp("team") / "repository"
+    publish(folder)
+    add_data_set(folder)
+    guide = (ROOT / "docs/upgrade.md").read_text()
+    [command] = [line for line in guide.splitlines() if line.startswith("git rm ")]
+    patterns = command.removeprefix("git rm ").split()
+    git(folder, "rm", *(path for pattern in patterns for path in sorted(folder.glob(pattern))))
+    return Project(folder)
+
+
+def test_the_guide_deletes_all_samples_and_the_definition_builds(without_samples: Project) -> None:
+    root = without_samples.root
+    left = [*root.glob("contracts/*.yaml"), *root.glob("recipes/*.yaml")]
+    assert {path.name.partition(".")[0] for path in left} == {NAME}
+    built = without_samples.sashiko("definition", "--env", "dev")
+    assert built.returncode == 0, built.stderr
+    assert "role/acme-dev-broker" in built.stdout
+
+
+@pytest.mark.slow
+def test_the_engines_tests_pass_without_the_samples(without_samples: Project) -> None:
+    run_tests(without_samples.root, *WORK_ON_SAMPLES)

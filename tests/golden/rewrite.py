@@ -20,7 +20,10 @@ from sashiko.files import canonical_json
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings, load_settings
 
-ROOT = Path(__file__).parents[2]
+if __name__ == "__main__":  # tests are there already
+    os.chdir(runpy.run_path(str(Path(__file__).parents[1] / "project_root.py"))["project_root"]())
+ROOT = Path.cwd()
+REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 _ACCOUNT = "111122223333"  # the account of AWS's documentation
 
@@ -122,6 +125,17 @@ def schemas() -> dict[Path, bytes]:
     }
 
 
+def samples() -> dict[Path, bytes]:
+    """Path -> content of the copies of the shipped contracts and recipes that are still there."""
+    copies = ROOT / "tests/samples"
+    return {
+        copies / path.relative_to(REPOSITORY): path.read_bytes()
+        for folder in ("contracts", "recipes")
+        for path in sorted((REPOSITORY / folder).glob("*.yaml"))
+        if (copies / path.relative_to(REPOSITORY)).is_file()
+    }
+
+
 def definitions() -> dict[Path, bytes]:
     """Path -> content of the golden definitions."""
     recipe = "recipes/complaints.yaml"
@@ -161,7 +175,7 @@ def idle_costs() -> dict[Path, bytes]:
 
 
 if __name__ == "__main__":
-    written = schemas() | definitions() | golden_ids() | permissions() | idle_costs()
+    written = schemas() | samples() | definitions() | golden_ids() | permissions() | idle_costs()
     for path, content in written.items():
         path.write_bytes(content)
         print(path.relative_to(ROOT))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 # Rule -> resources of which the first breaks it.
 DATA = {"DatabaseName": "sashiko_dev", "Name": "loans"}
 WHO = {"DataLakePrincipalIdentifier": "arn:aws:iam::111122223333:role/sashiko-dev-data-scientist"}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.infra.variants import contracts_of, new_app, pipelines_of, recipes_of, settings_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 NIST = "NIST.800.53.R5"
 
 

@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.e2e.test_fork import RECIPE
+from tests.unit.contract.documents import document
+
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 NOWHERE = "http://127.0.0.1:9"
 PROGRESS = "building the pipeline's definition\n"
 
@@ -109,8 +113,8 @@ BAD = {
         lambda folder: _edit(folder, "config/base.yaml", "complaints, census", "complaint"),
         [
             "config/base.yaml: key `contracts`",
-            "contracts/complaint.odcs.yaml does not exist",
-            "complaints",
+            "contracts/complaint.odcs.yaml does not exist; in config/dev.yaml name those",
+            "`contracts: [census, complaints",
         ],
     ),
     "one table twice": (
@@ -164,6 +168,26 @@ def test_a_region_without_a_service_is_refused(project):
     told = "error: config/base.yaml: key `region`: us-east-1 has no Lake Formation; allowed: "
     assert process.stderr.startswith(told)
     assert "Traceback" not in process.stderr
+
+
+def test_a_project_of_another_name_without_the_samples_synthesizes(project):
+    """What docs/upgrade.md says that a team deletes, and docs/rename.md that it renames."""
+    for file in [*project.glob("contracts/*.yaml"), *project.glob("recipes/*.yaml")]:
+        file.unlink()
+    (project / "contracts/loans.odcs.yaml").write_text(yaml.safe_dump(document()))
+    shutil.copytree(ROOT / "recipes/models", project / "recipes/models", dirs_exist_ok=True)
+    recipe = RECIPE | {"name": "loans", "contract": "contracts/loans.odcs.yaml"}
+    (project / "recipes/loans.yaml").write_text(yaml.safe_dump(recipe))
+    (project / "config/dev.yaml").write_text(
+        "{project: acme, recipe: loans, contracts: [loans], account: '111122223333'}"
+    )
+
+    process = _synth(project)
+
+    assert process.returncode == 0, process.stderr
+    templates = {file.name: file.read_text() for file in (project / "out").glob("*.template.json")}
+    assert any("acme-dev-broker" in text for text in templates.values())
+    assert [name for name, text in templates.items() if "sashiko-dev" in text] == []
 
 
 def test_the_command_line_shows_the_same_message():

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 DEV = """\
 account: "111122223333"
 on_destroy: delete

@@ -26,7 +26,7 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 def recipes() -> list[Path]:
-    return sorted((ROOT / "recipes").glob("*.yaml"))
+    return sorted(Path("recipes").glob("*.yaml"))
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     from sashiko.settings import Settings, load_settings
     from sashiko.yaml_models import Layer, read_yaml, validate_layers
 
-    environments = [load_settings(name) for name in ENVIRONMENTS]
+    environments = [load_settings(name, folder=ROOT / "config") for name in ENVIRONMENTS]
     set_environment(environments[0])
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
@@ -50,7 +50,7 @@ def main() -> None:
     account = Layer("account", {"account": "111122223333", "environment": "dev"})
     for name, (change, overrides) in CHOICES.items():
         settings = validate_layers(Settings, [base, account, Layer(name, change)])
-        recipe = load_recipe(ROOT / "recipes/complaints.yaml", overrides=overrides)
+        recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
         wanted[name] = (settings, recipe)
     built = {}
     for name, (settings, recipe) in wanted.items():

@@ -9,7 +9,7 @@ import yaml
 
 from sashiko.definition.model import parse_definition
 from sashiko.recipe import load_recipe
-from tests.golden.rewrite import ROOT, definition, definitions, schemas
+from tests.golden.rewrite import REPOSITORY, ROOT, definition, definitions, samples, schemas
 
 
 @pytest.mark.parametrize("path", schemas(), ids=lambda path: path.name)
@@ -21,10 +21,16 @@ def test_json_schemas_are_current(path):
 def test_an_editor_finds_no_fault_in_the_shipped_files(kind):
     schema = json.loads((ROOT / f"schemas/{kind}.schema.json").read_text())
     folder = {"recipe": "recipes", "settings": "config"}[kind]
-    files = sorted((ROOT / folder).glob("*.yaml"))
+    files = sorted((REPOSITORY / folder).glob("*.yaml"))
     assert files
     for file in files:
         jsonschema.validate(yaml.safe_load(file.read_text()), schema)
+
+
+@pytest.mark.parametrize("copy", samples(), ids=lambda path: path.name)
+def test_the_copies_of_the_samples_are_current(copy):
+    """Of those that are there: a fork may have deleted them."""
+    assert copy.read_bytes() == samples()[copy], "run `make golden` and look at the diff"
 
 
 def test_the_definition_is_the_golden_one():

@@ -17,7 +17,7 @@ from sashiko.settings import load_settings
 from tests.unit.contract.documents import document
 from tests.unit.hostile import bent, bounded, nested
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 RECIPE = load_recipe(ROOT / "recipes/complaints.yaml").model_dump(mode="json")
 CONTRACT = load_contract(ROOT / "contracts/complaints.odcs.yaml")
 DOCUMENT = document()

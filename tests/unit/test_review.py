@@ -9,7 +9,7 @@ from sashiko.errors import InputError
 from sashiko.repository import open_recipe
 from sashiko.review import describe_lines, review_lines
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 
 
 @pytest.mark.parametrize(

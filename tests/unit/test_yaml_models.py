@@ -148,7 +148,7 @@ def test_a_file_that_is_no_yaml_mapping_is_named(tmp_path, content, expected):
 
 
 def test_a_downloaded_data_set_must_be_pinned(tmp_path):
-    text = (ROOT / "recipes/census.yaml").read_text()
+    text = Path("recipes/census.yaml").read_text()
     lines = [line for line in text.splitlines() if "sha256:" not in line]
     (tmp_path / "models").mkdir()
     for model in (ROOT / "recipes/models").glob("*.yaml"):

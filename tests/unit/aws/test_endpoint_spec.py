@@ -11,7 +11,7 @@ from sashiko.errors import InputError
 from sashiko.recipe import Recipe, load_recipe
 from sashiko.settings import Settings, load_settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-complaint-triage/3"
 
 

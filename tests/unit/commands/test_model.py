@@ -159,3 +159,16 @@ def test_before_the_first_run_the_command_names_the_recipe(
 ) -> None:
     done = sashiko("model", "list", "--recipe", "claims", "--home", str(tmp_path))
     assert f"sashiko run --recipe claims --home {tmp_path}" in str(done.exception)
+
+
+def test_a_default_recipe_that_is_gone_names_the_file_that_a_fork_edits(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(project / "config", tmp_path / "config")
+    shutil.copytree(project / "recipes", tmp_path / "recipes")
+    (tmp_path / "recipes/loans.yaml").unlink()
+    monkeypatch.chdir(tmp_path)
+    said = str(sashiko("run").exception)
+    assert "there is no recipe recipes/loans.yaml; known: broken, claims" in said
+    assert "set `recipe` in config/local.yaml" in said
+    assert "set `recipe`" not in str(sashiko("run", "--recipe", "loans").exception)
