@@ -1,5 +1,7 @@
 """One KMS key per domain of data; who may use it is for IAM in the account to say."""
 
+from typing import Final
+
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -7,6 +9,18 @@ from constructs import Construct
 
 from sashiko.aws.names import KeyDomain, key_alias, prefix
 from sashiko.settings import Settings
+
+# What CloudWatch Logs does with a group's key. AWS's sample has them by `kms:ReEncrypt*` and
+# `kms:GenerateDataKey*` ("Encrypt log data in CloudWatch Logs", encrypt-log-data-kms.html).
+FOR_LOGS: Final = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
 
 
 class DomainKey(kms.Key):
@@ -45,15 +59,7 @@ def _log_groups(settings: Settings) -> iam.PolicyStatement:
     groups = [f"{place}:*{prefix(settings)}-*", f"{place}:/{prefix(settings)}/*"]
     return iam.PolicyStatement(
         principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-        actions=[
-            "kms:Decrypt",
-            "kms:DescribeKey",
-            "kms:Encrypt",
-            "kms:GenerateDataKey",
-            "kms:GenerateDataKeyWithoutPlaintext",
-            "kms:ReEncryptFrom",
-            "kms:ReEncryptTo",
-        ],
+        actions=list(FOR_LOGS),
         resources=["*"],  # of a key's policy: the key itself
         conditions={"ArnLike": {"kms:EncryptionContext:aws:logs:arn": groups}},
     )

@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.components.allow import allow, explain
 from infra.components.boundary import boundary_of
+from infra.components.domain_key import FOR_LOGS
 from infra.components.trust import service
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.names import key_alias, prefix
@@ -66,7 +67,7 @@ def _key(
     key.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-            actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+            actions=list(FOR_LOGS),
             resources=["*"],
             conditions={"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": log_group}},
         )

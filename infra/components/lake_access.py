@@ -203,6 +203,11 @@ class LakeAccess(Construct):
         self, bucket: Bucket, folders: Sequence[str], actions: Sequence[str]
     ) -> list[Allowed]:
         arn = f"arn:aws:s3:::{bucket_name(self._settings, bucket)}"
+        # Athena lists the uploads that it writes by; a listing of uploads knows no `s3:prefix`
+        # (Service Authorization Reference of S3), so it shows keys of the whole bucket.
+        uploads = (
+            [allow(["s3:ListBucketMultipartUploads"], [arn])] if "s3:PutObject" in actions else []
+        )
         return [
             allow(
                 actions,
@@ -211,10 +216,11 @@ class LakeAccess(Construct):
             ),
             allow(["s3:GetBucketLocation"], [arn]),
             allow(
-                ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                ["s3:ListBucket"],
                 [arn],
                 conditions={"StringLike": {"s3:prefix": [f"{folder}*" for folder in folders]}},
             ),
+            *uploads,
         ]
 
 

@@ -4,12 +4,10 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.components.domain_key import DomainKey
+from infra.components.domain_key import FOR_LOGS, DomainKey
 from infra.components.job_logs import JOB_LOG_GROUPS
 from sashiko.aws.names import prefix
 from sashiko.settings import Settings
-
-_FOR_LOGS = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
 
 
 class PlatformKey(DomainKey):
@@ -28,7 +26,7 @@ class PlatformKey(DomainKey):
             iam.PolicyStatement(
                 sid="LogsOfJobs",
                 principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-                actions=_FOR_LOGS,
+                actions=list(FOR_LOGS),
                 resources=["*"],  # of a key's policy: the key itself
                 conditions={
                     "ArnEquals": {
@@ -43,7 +41,7 @@ class PlatformKey(DomainKey):
             iam.PolicyStatement(
                 sid="LogsOfFunctionsAndBuilds",
                 principals=[iam.ServicePrincipal(f"logs.{settings.region}.amazonaws.com")],
-                actions=_FOR_LOGS,
+                actions=list(FOR_LOGS),
                 resources=["*"],
                 conditions={
                     "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"{groups}:/{ours}/*"}
