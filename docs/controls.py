@@ -158,7 +158,7 @@ _LOOKS_AT: dict[str, tuple[str, ...]] = {
     "row-filter": (_GRANT,),
     "tag-environment": (_GRANT,),
     "broken-type": ("AWS::Glue::Table",),
-    "settings-append": ("AWS::LakeFormation::DataLakeSettings",),
+    "settings-by-function": ("Custom::DataLakeSettings",),
     "internet": (_SUBNET,),
     "open-group": ("AWS::EC2::SecurityGroup*",),
     "model-isolation": ("AWS::SageMaker::Model",),

@@ -38,10 +38,9 @@ def add_stacks(
 ) -> None:
     """Adds an environment's stacks, in the order in which they are deployed."""
     enforced = settings.lake_formation.mode == "enforced"
-    stacks: list[EnvironmentStack] = []
+    stacks: list[EnvironmentStack] = [Identity(app, settings=settings)]
     if enforced and settings.lake_formation.account_stack:
         stacks.append(LakeFormationAccount(app, settings=settings, contracts=contracts))
-    stacks.append(Identity(app, settings=settings))
     network = Network(app, settings=settings)
     lake = DataLake(app, settings=settings, contracts=contracts)
     stacks += [network, lake]

@@ -4,6 +4,8 @@
 bind nobody who deploys.
 """
 
+from typing import Final
+
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -58,7 +60,6 @@ _GOVERNANCE = [
     "lakeformation:DeleteLFTag",
     "lakeformation:DeregisterResource",
     "lakeformation:GrantPermissions",
-    "lakeformation:PutDataLakeSettings",
     "lakeformation:RegisterResource",
     "lakeformation:RemoveLFTagsFromResource",
     "lakeformation:RevokePermissions",
@@ -97,6 +98,19 @@ _SAFEGUARDS = [
     "s3:PutLifecycleConfiguration",
     "s3:PutObjectAcl",
 ]
+CAPS_ALONE: Final = (
+    "A boundary caps and never grants: what a role may do is the intersection with its own "
+    "policies, which name actions and resources."
+)
+# What the reports say of a policy that allows much: they take a boundary for one that grants.
+CAP_FINDINGS: Final = (
+    "CKV_AWS_107",
+    "CKV_AWS_108",
+    "CKV_AWS_109",
+    "CKV_AWS_110",
+    "CKV_AWS_111",
+    "NIST-IAMPolicyNoStatementsWithFullAccess",
+)
 # Services without a region of their own, so that the region's deny does not shut them.
 _GLOBAL = ["iam:*", "sts:*"]
 
@@ -132,6 +146,18 @@ class Boundary(iam.ManagedPolicy):
                 iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
                 _deny("NoEscalation", _ESCALATION),
                 _deny("NoGrants", _GOVERNANCE),
+                iam.PolicyStatement(
+                    sid="SettingsByTheirFunction",
+                    effect=iam.Effect.DENY,
+                    actions=["lakeformation:PutDataLakeSettings"],
+                    resources=["*"],
+                    conditions={
+                        "ArnNotLike": {
+                            "aws:PrincipalArn": f"arn:aws:iam::{account}:role/"
+                            f"{settings.project}-*-lake-settings"
+                        }
+                    },
+                ),
                 _deny("SafeguardsStay", _SAFEGUARDS),
                 iam.PolicyStatement(
                     sid="NoRoleChaining",
@@ -157,12 +183,9 @@ class Boundary(iam.ManagedPolicy):
                 ),
             ],
         )
-        why = (
-            "A boundary caps and never grants: what a role may do is the intersection with its own "
-            "policies, which name actions and resources."
-        )
         wildcards = ["Resource::*", *(f"Action::{action}" for action in _WORK if "*" in action)]
-        acknowledge(self, {f"IAM5[{finding}]": why for finding in wildcards})
+        findings = [*(f"IAM5[{wildcard}]" for wildcard in wildcards), *CAP_FINDINGS]
+        acknowledge(self, dict.fromkeys(findings, CAPS_ALONE))
 
 
 def _deny(sid: str, actions: list[str]) -> iam.PolicyStatement:

@@ -70,15 +70,6 @@ def one_table(settings: Settings, table: str) -> Resource:
     )
 
 
-def all_tables(settings: Settings) -> Resource:
-    """Whatever tables the database has or gets."""
-    return Resource(
-        table=_Grant.TableResourceProperty(
-            catalog_id=settings.account, database_name=database_name(settings), table_wildcard={}
-        )
-    )
-
-
 def columns_of(settings: Settings, table: str, columns: Sequence[str]) -> Resource:
     """Named columns of one table."""
     return Resource(

@@ -27,6 +27,10 @@ _OUTSIDE = (
     "It calls AWS's APIs and CloudFormation's answer box, and reads no data; the VPC has no way "
     "there."
 )
+_NO_KEY_YET = (
+    "It runs before the stack of the keys is there. Its log tells no more than which ARN was added "
+    "to a list, and lies under CloudWatch Logs' own key."
+)
 _WHY = {
     "CKV_AWS_115": _NONE_TO_RESERVE,
     "CKV_AWS_116": _CALLER_HEARS,
@@ -61,7 +65,7 @@ class PythonFunction(Construct):
         description: str,
         timeout: Duration,
         memory: int = 256,
-        key: kms.IKey,
+        key: kms.IKey | None,
         removal_policy: RemovalPolicy,
     ) -> None:
         """Makes the function.
@@ -75,7 +79,7 @@ class PythonFunction(Construct):
             description: what it is for; a person reads it in the console.
             timeout: when Lambda ends it; 15 minutes at most.
             memory: in MB; its share of a CPU grows with it.
-            key: encrypts its log.
+            key: encrypts its log; None where no key can be there yet.
             removal_policy: what becomes of the log when the stack is destroyed.
         """
         super().__init__(scope, id)
@@ -87,6 +91,9 @@ class PythonFunction(Construct):
             encryption_key=key,
             removal_policy=removal_policy,
         )
+        if key is None:
+            rules = ("CKV_AWS_158", "NIST-CloudWatchLogGroupEncrypted", "customer-key")
+            acknowledge(group, dict.fromkeys(rules, _NO_KEY_YET))
         with tempfile.TemporaryDirectory() as folder:
             write_code(module, Path(folder))
             code = lambda_.Code.from_asset(folder)

@@ -13,7 +13,15 @@ from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.promotion import reading_source
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
 from sashiko.aws.endpoint_spec import alarm_name
-from sashiko.aws.names import QUALIFIER, Role, etl_name, function_arn, prefix
+from sashiko.aws.names import (
+    QUALIFIER,
+    Role,
+    arn,
+    database_name,
+    etl_name,
+    function_arn,
+    prefix,
+)
 from sashiko.settings import Settings
 
 _NAMED = "Names are made at run time; all of them begin with the environment's prefix."
@@ -252,6 +260,33 @@ def _flow(_: Settings) -> list[Allowed]:
     ]
 
 
+def _lake_settings(settings: Settings) -> list[Allowed]:
+    if settings.lake_formation.mode != "enforced" or not settings.lake_formation.account_stack:
+        return []
+    return [
+        allow(
+            ["lakeformation:GetDataLakeSettings", "lakeformation:PutDataLakeSettings"],
+            ["*"],
+            why="The settings are the account's; Lake Formation has no resource for them.",
+        )
+    ]
+
+
+def _lake_probe(settings: Settings) -> list[Allowed]:
+    """IAM's half of seeing the catalog: without a grant of Lake Formation's it opens nothing."""
+    if settings.lake_formation.mode != "enforced":
+        return []
+    database = database_name(settings)
+    names = ("catalog", f"database/{database}", f"table/{database}/*")
+    return [
+        allow(
+            ["glue:GetDatabase", "glue:GetTable"],
+            [arn(settings, "glue", name) for name in names],
+            why="All tables of this database: none of them may be visible to it.",
+        )
+    ]
+
+
 _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "approver": _approver,
     "data-scientist": _data_scientist,
@@ -263,6 +298,8 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "image-build-starter": starting_builds,
     "inference": _inference,
     "janitor": janitor_permissions,
+    "lake-probe": _lake_probe,
+    "lake-settings": _lake_settings,
     "notifier": _flow,
     "pipeline": _pipeline,
     "pipeline-starter": _flow,

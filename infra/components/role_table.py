@@ -24,6 +24,8 @@ DESCRIPTIONS: Mapping[Role, str] = {
     "inference": "Endpoint: serves a model",
     "janitor": "Function: deletes what a check on a device left",
     "lake-formation": "Lake Formation: reads and writes the registered locations",
+    "lake-probe": "Function: looks whether the lake is open to everybody",
+    "lake-settings": "Function: makes CloudFormation an administrator of the lake",
     "mlflow": "MLflow App: keeps its artifacts",
     "notifier": "Step Functions: writes the alerts",
     "pipeline": "SageMaker Pipelines: starts the jobs",
@@ -50,9 +52,31 @@ JOB_ROLES: tuple[Role, ...] = (
 CONTAINERS: tuple[Role, ...] = (*JOB_ROLES, "inference")
 # Each is what state machines of Step Functions act as.
 FLOWS: frozenset[Role] = frozenset({"etl-starter", "notifier", "pipeline-starter"})
+# Each reads data, says who may, or vouches for a model: whoever assumes one has that, so its trust
+# is changed under the bootstrap's eyes alone (infra/components/execution_cap.py).
+GUARDED: tuple[Role, ...] = (
+    "approver",
+    "bias-evaluator",
+    "break-glass",
+    "broker",
+    "data-scientist",
+    "etl",
+    "lake-formation",
+    "lake-settings",
+    "promoter",
+    "registrar",
+    "training",
+)
 # Each is the role, and the name, of one Lambda function.
 FUNCTIONS: frozenset[Role] = frozenset(
-    {"gatekeeper", "image-build-starter", "janitor", "preflight"}
+    {
+        "gatekeeper",
+        "image-build-starter",
+        "janitor",
+        "lake-probe",
+        "lake-settings",
+        "preflight",
+    }
 )
 
 # Where `sashiko stage` puts what a run reads, below the artifacts bucket.
@@ -81,6 +105,8 @@ NEVER: Mapping[Role, tuple[str, ...]] = {
     "inference": ("sagemaker:*", *_LAKE),
     "janitor": ("sagemaker:Create*", "sagemaker:Update*", "s3:*", *_LAKE, "iam:PassRole"),
     "lake-formation": ("sagemaker:*", "iam:PassRole"),
+    "lake-probe": ("sagemaker:*", "athena:*", "lakeformation:*", *_OBJECTS, "iam:PassRole"),
+    "lake-settings": ("sagemaker:*", *_LAKE, *_OBJECTS, "iam:PassRole"),
     "mlflow": ("sagemaker:*", *_LAKE, "iam:PassRole"),
     "notifier": (*REGISTER, *APPROVE, *JOBS, *_LAKE, *_OBJECTS, "iam:PassRole"),
     "pipeline": (*REGISTER, *APPROVE, *_LAKE),

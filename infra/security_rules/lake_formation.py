@@ -124,12 +124,10 @@ def _is_iceberg(properties: Mapping[str, Any]) -> bool:
     return bool(at(properties, "OpenTableFormatInput")) or "ICEBERG" in map(str.upper, declared)
 
 
-def _settings_replaced(resources: Sequence[Resource]) -> Iterator[Finding]:
+def _settings_by_cloudformation(resources: Sequence[Resource]) -> Iterator[Finding]:
     for item in resources:
         if item.kind == "AWS::LakeFormation::DataLakeSettings":
-            mode = at(item.properties, "MutationType")
-            if mode != ["APPEND"]:
-                yield Finding(resource=item, where="Properties/MutationType")
+            yield Finding(resource=item, where="Type")
 
 
 RULES = (
@@ -154,9 +152,10 @@ RULES = (
         check=_broken_types,
     ),
     Rule(
-        name="settings-append",
-        description="The data-lake settings would replace the account's list of administrators.",
-        fix="Set MutationType to APPEND.",
-        check=_settings_replaced,
+        name="settings-by-function",
+        description="CloudFormation's type for the data-lake settings does not empty the default "
+        "permissions, and may replace the account's administrators.",
+        fix="Change them by infra/components/lake_settings.py.",
+        check=_settings_by_cloudformation,
     ),
 )

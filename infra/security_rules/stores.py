@@ -32,11 +32,11 @@ STATEFUL = frozenset(
         "AWS::Glue::Database",
         "AWS::Glue::Table",
         "AWS::KMS::Key",
-        "AWS::LakeFormation::DataLakeSettings",
         "AWS::LakeFormation::Tag",
         "AWS::Logs::LogGroup",
         "AWS::S3::Bucket",
         "AWS::SageMaker::ModelPackageGroup",
+        "Custom::DataLakeSettings",
     }
 )
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")

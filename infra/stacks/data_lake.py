@@ -10,12 +10,12 @@ from constructs import Construct
 
 from infra.components.artifact_access import ArtifactAccess
 from infra.components.capture import Capture
+from infra.components.closed_lake import ClosedLakeCheck, LakeProbe
 from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
 from infra.components.governed_location import GovernedLocation
 from infra.components.lake_access import LakeAccess
-from infra.components.lake_owner import LakeOwner
 from infra.components.lake_tables import LakeTables
 from infra.components.private_bucket import PrivateBucket
 from infra.components.promotion import share_models
@@ -198,17 +198,23 @@ class DataLake(EnvironmentStack):
             removal_policy=self.removal_policy,
         )
         if self.settings.lake_formation.mode == "enforced":
-            owner = LakeOwner(self, "Owner", settings=self.settings, database=lake.database)
-            last = owner.grant
+            probe = LakeProbe(
+                self,
+                "Probe",
+                settings=self.settings,
+                key=self._logs_key,
+                removal_policy=self.removal_policy,
+            )
+            last: Construct = ClosedLakeCheck(self, settings=self.settings, tables=())
+            last.node.add_dependency(probe, lake.database)
             for name, table in lake.tables.items():
                 location = GovernedLocation(
                     self, f"Location-{name}", settings=self.settings, table=name
                 )
-                location.node.add_dependency(*after)
-                # Lake Formation refuses two changes of one role's grants at once.
-                location.grant.add_resource_dependency(last)
-                last = location.grant
-                table.add_resource_dependency(location.grant)
+                # Lake Formation's changes come one after the other: see Governance.
+                location.node.add_dependency(*after, last)
+                last = location.location
+                table.add_resource_dependency(location.location)
 
     def _workgroups(self, *, after: Sequence[Construct]) -> None:
         # One a view, below the view's folder: what a query returns is as sensitive as its view.

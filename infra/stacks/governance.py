@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnResource
 from constructs import Construct
 
+from infra.components.closed_lake import ClosedLakeCheck
+from infra.components.content_id import content_id
 from infra.components.data_filter import DataFilter
 from infra.components.lake_formation_grant import (
     LakeFormationGrant,
@@ -33,8 +34,10 @@ from sashiko.settings import Settings
 class Governance(EnvironmentStack):
     """Tags and grants. No resource here is ever changed: another content is another resource.
 
-    Tags come before grants, and those of one table or to one principal one after the other, since
-    Lake Formation refuses two changes of a thing at once.
+    First the look whether the lake is closed, then tags, then grants, all one after the other:
+    Lake Formation refuses two changes of a thing at once, and of several grants at once
+    CloudFormation takes some for failed that are there
+    (aws-cloudformation/cloudformation-coverage-roadmap #2500).
     """
 
     def __init__(
@@ -48,30 +51,24 @@ class Governance(EnvironmentStack):
             stateful=False,
             description="Lake Formation tags and grants, derived from the data contracts",
         )
-        self._tagged = self._tag(contracts)
-        # The last change to a role's grants, and to a table's.
-        self._last: dict[tuple[str, str], CfnResource] = {}
-        for grant in reader_grants(contracts, environment=settings.environment):
-            table = "" if isinstance(grant, TagGrant) else grant.table
-            self._grant(grant.persona, *self._reading(grant), table=table)
+        grants = reader_grants(contracts, environment=settings.environment)
+        self._last: Construct = ClosedLakeCheck(
+            self,
+            settings=settings,
+            tables=sorted(contract.table for contract in contracts),
+            grants=content_id(self, "", sorted(map(repr, grants))),
+        )
+        for tag in tag_assignments(contracts, environment=settings.environment):
+            words = ("Tag", tag.table or "database", tag.column or "", tag.kind)
+            self._chain(TagAssociation(self, "-".join(words), settings=settings, tag=tag))
+        for grant in grants:
+            self._grant(grant.persona, *self._reading(grant))
         self._grant("etl", "DESCRIBE", the_database(settings))
         for contract in contracts:
             table = contract.table
-            self._grant("etl", "DATA_LOCATION_ACCESS", location_of(settings, table), table=table)
+            self._grant("etl", "DATA_LOCATION_ACCESS", location_of(settings, table))
             for permission in ("ALTER", "DESCRIBE", "INSERT"):
-                self._grant("etl", permission, one_table(settings, table), table=table)
-
-    def _tag(self, contracts: Sequence[Contract]) -> list[CfnResource]:
-        """Tags the database, then the tables; returns the last association of each."""
-        last: dict[str | None, CfnResource] = {}
-        for tag in tag_assignments(contracts, environment=self.settings.environment):
-            words = ("Tag", tag.table or "database", tag.column or "", tag.kind)
-            made = TagAssociation(self, "-".join(words), settings=self.settings, tag=tag)
-            before = last.get(tag.table) or last.get(None)
-            if before:
-                made.add_resource_dependency(before)
-            last[tag.table] = made
-        return list(last.values())
+                self._grant("etl", permission, one_table(settings, table))
 
     def _reading(self, grant: Grant) -> tuple[str, Resource]:
         if isinstance(grant, TagGrant):
@@ -80,10 +77,10 @@ class Governance(EnvironmentStack):
         if isinstance(grant, ColumnGrant):
             return "SELECT", columns_of(self.settings, grant.table, [grant.column])
         made = DataFilter(self, settings=self.settings, grant=grant)
-        self._chain(made, role=grant.persona, table=grant.table)
+        self._chain(made)
         return "SELECT", filtered(self.settings, grant.table, made.name)
 
-    def _grant(self, role: Role, permission: str, resource: Resource, *, table: str = "") -> None:
+    def _grant(self, role: Role, permission: str, resource: Resource) -> None:
         made = LakeFormationGrant(
             self,
             f"{role}-",
@@ -92,11 +89,9 @@ class Governance(EnvironmentStack):
             permission=permission,
             resource=resource,
         )
-        self._chain(made, role=role, table=table)
+        self._chain(made)
 
-    def _chain(self, made: CfnResource, *, role: Role, table: str) -> None:
-        """Puts a change after the last of its role, of its table, and after the tags."""
-        keys = [("role", role), *([("table", table)] if table else [])]
-        for before in [self._last[key] for key in keys if key in self._last] or self._tagged:
-            made.add_resource_dependency(before)
-        self._last.update(dict.fromkeys(keys, made))
+    def _chain(self, made: Construct) -> None:
+        """Puts a change after the last one."""
+        made.node.add_dependency(self._last)
+        self._last = made

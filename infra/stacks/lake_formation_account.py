@@ -7,8 +7,9 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
+from infra.components.lake_settings import LakeSettings
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.names import exec_role_arn, tag_key
+from sashiko.aws.names import tag_key
 from sashiko.contract.grants import tag_values
 from sashiko.contract.model import Contract
 from sashiko.settings import EnvironmentName, Settings
@@ -17,8 +18,8 @@ from sashiko.settings import EnvironmentName, Settings
 class LakeFormationAccount(EnvironmentStack):
     """Makes CloudFormation an administrator of the lake, beside those that the account has.
 
-    Everything here outlives its stack, in every environment: an account without its settings or its
-    tags is a lake with other rules.
+    Settings and tags outlive their stack, in every environment: an account without them is a lake
+    with other rules.
     """
 
     def __init__(
@@ -32,21 +33,9 @@ class LakeFormationAccount(EnvironmentStack):
             stateful=True,
             description="Lake Formation's settings and tags, once an account",
         )
-        administrators = lf.CfnDataLakeSettings(
-            self,
-            "Settings",
-            admins=[
-                lf.CfnDataLakeSettings.DataLakePrincipalProperty(
-                    data_lake_principal_identifier=exec_role_arn(settings)
-                )
-            ],
-            # Otherwise the list replaces the account's, and its administrators are none any more.
-            mutation_type="APPEND",
-            # Nobody gets a new database or table by default.
-            create_database_default_permissions=[],
-            create_table_default_permissions=[],
-        )
-        administrators.apply_removal_policy(RemovalPolicy.RETAIN)
+        last: Construct = LakeSettings(
+            self, "DataLake", settings=settings, removal_policy=self.removal_policy
+        ).resource
         environments = tuple(name for name in get_args(EnvironmentName) if name != "local")
         for kind, values in tag_values(contracts, environments=environments).items():
             tag = lf.CfnTag(
@@ -57,4 +46,5 @@ class LakeFormationAccount(EnvironmentStack):
                 tag_values=list(values),
             )
             tag.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
-            tag.add_resource_dependency(administrators)
+            tag.node.add_dependency(last)
+            last = tag

@@ -58,6 +58,34 @@ class WantedImage(ImageTag):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LakeAdministrator(Properties):
+    """`Custom::DataLakeSettings`: an account without default permissions, and who governs it.
+
+    Attributes:
+        administrator: ARN of a role that is to be an administrator of the lake.
+    """
+
+    administrator: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedLake(Properties):
+    """`Custom::ClosedLake`: what nobody may see who was granted nothing.
+
+    Attributes:
+        environment: its name, for messages.
+        database: the Glue database.
+        tables: names of tables in it, separated by blanks; may be empty.
+        grants: digest of what is granted on them: another one is looked at anew.
+    """
+
+    environment: str
+    database: str
+    tables: str
+    grants: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """The janitor's event: which leftovers of device checks go.
 

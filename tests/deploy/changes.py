@@ -45,13 +45,6 @@ def _change(document: Document, channel: str, shown: tuple[str, ...]) -> None:
     mortgages(*shown, persona=READER)(document)
 
 
-def add_admin(app: Any, account: str) -> None:
-    """A second administrator of the lake."""
-    settings = app.node.find_child("LakeFormationAccount").node.find_child("Settings")
-    arn = f"arn:aws:iam::{account}:role/sashiko-dev-break-glass"
-    settings.add_property_override("Admins.1", {"DataLakePrincipalIdentifier": arn})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
     """What AWS would refuse, and what is to be said of it.

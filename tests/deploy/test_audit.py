@@ -17,6 +17,8 @@ from tests.deploy.governed import Governed
 from tests.deploy.process import Emulator, running
 from tests.infra.contracts import mortgages
 
+DEPLOY = ("deploy", "--all", "--require-approval=never")
+
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
@@ -41,22 +43,38 @@ def governed(
 
 @pytest.fixture(scope="module")
 def opened(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
-    """The lake in an account that the stacks do not own, and whose defaults nobody emptied."""
+    """A lake to be, in an account that the stacks do not own and whose defaults nobody emptied."""
     lake = governed(emulator, "account_off", tmp_path_factory)
     for check in lake.failed():
         if check.name.startswith("LF-Tag"):
             lake.run(check.fix)
     lake.put_settings(DataLakeAdmins=[{"DataLakePrincipalIdentifier": by_hand.EXEC}])
-    assert [check.name for check in lake.failed()] == ["default permissions"]
-    lake.deploy()
     return lake
 
 
 @pytest.fixture(scope="module")
-def lake(opened: Governed, tmp_path_factory: pytest.TempPathFactory) -> Governed:
+def closed(opened: Governed) -> Governed:
+    """The same lake, deployed once the defaults are emptied."""
+    check = next(check for check in opened.failed() if check.name == "default permissions")
+    opened.run(check.fix)
+    opened.deploy()
+    return opened
+
+
+@pytest.fixture(scope="module")
+def lake(closed: Governed, tmp_path_factory: pytest.TempPathFactory) -> Governed:
     """The lake with the account's own stack beside it, which takes the LF-Tags over."""
-    found = governed(opened.emulator, "dev", tmp_path_factory)
+    found = governed(closed.emulator, "dev", tmp_path_factory)
+    by_hand.make_role(closed, "other-team")
+    other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{by_hand.ACCOUNT}:role/other-team"}
+    settings = closed.formation.get_data_lake_settings()["DataLakeSettings"]
+    closed.put_settings(DataLakeAdmins=[other], ReadOnlyAdmins=[other])
     found.deploy("--import-existing-resources")
+    # The stack adds to what is there.
+    put = closed.formation.get_data_lake_settings()["DataLakeSettings"]
+    own = {"DataLakePrincipalIdentifier": by_hand.EXEC}
+    assert put == settings | {"DataLakeAdmins": [other, own], "ReadOnlyAdmins": [other]}
+    closed.put_settings(DataLakeAdmins=[own], ReadOnlyAdmins=[])
     # An import changes nothing: a tag that somebody made for `dev` alone still lacks `prod`.
     for item in found.audit():
         if item.resource == "LF-Tag sashiko-environment":
@@ -64,13 +82,31 @@ def lake(opened: Governed, tmp_path_factory: pytest.TempPathFactory) -> Governed
     return found
 
 
-def test_an_open_account_is_closed_by_the_commands_that_are_printed(opened: Governed) -> None:
-    """Pitfall 4: what IAM_ALLOWED_PRINCIPALS has keeps it when the defaults are emptied."""
-    wildcard = {"DatabaseName": opened.database, "TableWildcard": {}}
-    for resource in ({"Table": wildcard}, {"Table": by_hand.complaints(opened)}):
-        by_hand.grant(opened, "IAM_ALLOWED_PRINCIPALS", resource, "ALL")
+def test_an_open_account_stops_the_deploy_before_anything_is_granted(opened: Governed) -> None:
+    """Pitfall 4: a new database of an account that nobody closed is everybody's."""
+    assert [check.name for check in opened.failed()] == ["default permissions"]
 
-    found = opened.audit()
+    said = " ".join(opened.emulator.cdk(*DEPLOY, folder=opened.folder, status=1).split())
+
+    assert "sashiko_dev: open to everybody" in said
+    assert "aws lakeformation revoke-permissions --permissions ALL" in said
+    assert "sashiko doctor --env dev" in said
+    grants = opened.formation.list_permissions()["PrincipalResourcePermissions"]
+    assert grants == []  # the database went with the rollback
+
+
+def test_an_open_account_is_closed_by_the_commands_that_are_printed(closed: Governed) -> None:
+    """Pitfall 4: what IAM_ALLOWED_PRINCIPALS has keeps it when the defaults are emptied."""
+    assert closed.audit() == []
+    closed.put_settings(
+        CreateDatabaseDefaultPermissions=by_hand.OPEN, CreateTableDefaultPermissions=by_hand.OPEN
+    )
+    wildcard = {"DatabaseName": closed.database, "TableWildcard": {}}
+    by_hand.grant(closed, "IAM_ALLOWED_PRINCIPALS", {"Database": {"Name": closed.database}}, "ALL")
+    for resource in ({"Table": wildcard}, {"Table": by_hand.complaints(closed)}):
+        by_hand.grant(closed, "IAM_ALLOWED_PRINCIPALS", resource, "ALL")
+
+    found = closed.audit()
 
     assert [item.resource for item in found] == [
         "default permissions of a new database",
@@ -80,8 +116,8 @@ def test_an_open_account_is_closed_by_the_commands_that_are_printed(opened: Gove
         "grant of ALL on Table sashiko_dev.complaints to IAM_ALLOWED_PRINCIPALS",
     ]
     for item in found:
-        opened.run(item.fix)
-    assert opened.audit() == []
+        closed.run(item.fix)
+    assert closed.audit() == []
 
 
 def test_what_was_deployed_has_no_difference(lake: Governed) -> None:

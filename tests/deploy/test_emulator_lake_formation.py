@@ -184,7 +184,9 @@ def test_a_filter_needs_its_columns(stacks: Stacks) -> None:
     assert found["ColumnNames"] == ["a"]
 
 
-def test_a_new_database_is_open_until_the_defaults_are_emptied(stacks: Stacks) -> None:
+def test_cloudformation_does_not_empty_the_defaults_and_the_api_does(stacks: Stacks) -> None:
+    """A new account's databases are open to everybody: pitfall 4."""
+
     def principals(name: str) -> list[str]:
         on = {"Database": {"Name": name}}
         found = stacks.emulator.client("lakeformation").list_permissions(Resource=on)
@@ -197,6 +199,12 @@ def test_a_new_database_is_open_until_the_defaults_are_emptied(stacks: Stacks) -
     settings = {"CreateDatabaseDefaultPermissions": [], "CreateTableDefaultPermissions": []}
     kind = "AWS::LakeFormation::DataLakeSettings"
     stacks.deploy("settings", template(resource("Settings", kind, settings)))
+    stacks.deploy("ignored", template(database("ignored")))
+    assert principals("ignored") == ["IAM_ALLOWED_PRINCIPALS"]
+
+    lake = stacks.emulator.client("lakeformation")
+    found = lake.get_data_lake_settings()["DataLakeSettings"]
+    lake.put_data_lake_settings(DataLakeSettings={**found, **settings})
     stacks.deploy("closed", template(database("closed")))
     assert principals("closed") == []
 

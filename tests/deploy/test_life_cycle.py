@@ -25,7 +25,7 @@ from tests.infra.variants import settings_of
 
 Audit = Callable[[Path], tuple[Difference, ...]]
 # An account's settings and its tags outlive the stack: other environments use them.
-ACCOUNT_WIDE = {"AWS::LakeFormation::DataLakeSettings", "AWS::LakeFormation::Tag"}
+ACCOUNT_WIDE = {"AWS::LakeFormation::Tag", "Custom::DataLakeSettings"}
 # Of these no update may make another one.
 STATEFUL = {
     "AWS::ECR::Repository", "AWS::Glue::Database", "AWS::Glue::Table", "AWS::IAM::Role",
@@ -38,18 +38,13 @@ STATEFUL = {
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Assemblies by name."""
     new = tmp_path_factory.mktemp
-
-    def admin(app: Any) -> None:
-        changes.add_admin(app, ACCOUNT)
-
     return {
         "dev": synthesize(new("dev"), "dev"),
-        "updated": synthesize(new("updated"), "dev", contract=changes.first_update, change=admin),
+        "updated": synthesize(new("updated"), "dev", contract=changes.first_update),
         "changed": synthesize(
             new("changed"),
             "dev",
             contract=changes.second_update,
-            change=admin,
             image_digests={"job-cpu": f"sha256:{'1' * 64}"},
         ),
     }
@@ -375,12 +370,8 @@ def check_second_images(dev: Emulator, before: dict[str, set[str]]) -> None:
 
 
 def check_first_update(dev: Emulator) -> None:
-    """A column, an admin, a reader's rows, and a column that only few may read from now on."""
+    """A column, a reader's rows, and a column that only few may read from now on."""
     assert "branch" in columns(dev, "complaints")
-    settings = dev.client("lakeformation").get_data_lake_settings()["DataLakeSettings"]
-    admins = {item["DataLakePrincipalIdentifier"] for item in settings["DataLakeAdmins"]}
-    assert f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-break-glass" in admins
-    assert len(admins) == 2
     check_reader(dev, changes.SHOWN)
     assert own_tags(dev, "channel") == {}  # pii, as the table is
 

@@ -157,6 +157,8 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "pipeline": "arn:aws:sagemaker:{here}:pipeline/{PipelineName}",
         "role": "{RoleArn}",
     },
+    "Custom::ClosedLake": {"function": "arn:aws:lambda:{here}:function:{called}"},
+    "Custom::DataLakeSettings": {"function": "arn:aws:lambda:{here}:function:{called}"},
     "Custom::ImageBuild": {"function": "arn:aws:lambda:{here}:function:{called}"},
     "Custom::Preflight": {"function": "arn:aws:lambda:{here}:function:{called}"},
 }

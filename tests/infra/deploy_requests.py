@@ -11,6 +11,7 @@ from typing import Any
 
 from sashiko.aws.access.policies import Request
 from sashiko.aws.names import QUALIFIER, database_name
+from sashiko.aws.names import arn as arn_of
 from sashiko.aws.templates import Resource, Templates, read_templates
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.deploy_facts import (
@@ -187,9 +188,10 @@ def _called(variant: str, resource: Resource) -> str:
     """The name of the function that a permission or a custom resource is about."""
     given = {resource.properties.get(key) for key in ("FunctionName", "ServiceToken")}
     for function in _of_type(variant, "AWS::Lambda::Function"):
-        place = f"{function.stack}.{function.logical_id}"
-        if given & {function.ref, f"<{place}>", f"<{place}.Arn>"}:
-            return str(function.properties["FunctionName"])
+        place, name = f"{function.stack}.{function.logical_id}", function.properties["FunctionName"]
+        by_name = arn_of(settings(variant), "lambda", f"function:{name}")
+        if given & {function.ref, f"<{place}>", f"<{place}.Arn>", by_name}:
+            return str(name)
     return ""
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.infra.lake_grants import policy_text, role_of
-from tests.infra.variants import all_before, contracts_of, resources, settings_of, some, synthesized
+from tests.infra.variants import contracts_of, resources, settings_of, some, synthesized
 
 ALL_VARIANTS = ["dev", "account_off", "iam_only", "prod"]
 
@@ -94,41 +94,28 @@ def test_the_registered_role_may_decrypt_and_read_the_tables_and_not_what_was_re
         assert word not in text, word
 
 
-def test_a_table_waits_for_the_right_to_point_to_its_location(templates):
+def test_a_table_waits_for_the_registration_of_its_location(templates):
     lake = templates("dev")["DataLake"]
-    grants = resources(lake, "AWS::LakeFormation::PrincipalPermissions")
+    locations = resources(lake, "AWS::LakeFormation::Resource")
     for table in some(lake, "AWS::Glue::Table").values():
         name = table["Properties"]["TableInput"]["Name"]
-        waits = [
-            grants[logical]["Properties"] for logical in table["DependsOn"] if logical in grants
-        ]
-        (right,) = [g for g in waits if g["Permissions"] == ["DATA_LOCATION_ACCESS"]]
-        assert right["Resource"]["DataLocation"]["ResourceArn"].endswith(f"/{name}")
-        assert role_of(right).startswith("cdk-sashiko-cfn-exec-role-")
+        (waits,) = (locations[logical] for logical in table["DependsOn"] if logical in locations)
+        assert waits["Properties"]["ResourceArn"].endswith(f"/{name}")
 
 
-def test_the_deploying_role_keeps_drop_until_the_database_is_gone(templates):
-    lake = templates("dev")["DataLake"]
-    grants = some(lake, "AWS::LakeFormation::PrincipalPermissions")
-    database = {"CatalogId": "111122223333", "Name": "sashiko_dev"}
-    tables = {"CatalogId": "111122223333", "DatabaseName": "sashiko_dev", "TableWildcard": {}}
-    for resource in ({"Database": database}, {"Table": tables}):
-        (logical,) = (
-            logical
-            for logical, grant in grants.items()
-            if grant["Properties"]["Resource"] == resource
-            and grant["Properties"]["Permissions"] == ["DROP"]
-        )
-        assert role_of(grants[logical]["Properties"]).startswith("cdk-sashiko-cfn-exec-role-")
-        assert grants[logical]["DeletionPolicy"] == "Retain"
-        for table in some(lake, "AWS::Glue::Table"):
-            assert logical in all_before(lake, table)
+@pytest.mark.parametrize("variant", ["dev", "prod", "account_off"])
+def test_the_deploying_role_is_granted_nothing(templates, variant):
+    """An administrator and creator has it, and to grant what is there fails the first deploy."""
+    for stack in templates(variant).values():
+        for grant in resources(stack, "AWS::LakeFormation::PrincipalPermissions").values():
+            assert "-cfn-exec-role-" not in role_of(grant["Properties"])
 
 
-def test_a_grant_stays_only_where_its_database_goes(templates):
+def test_no_grant_stays_behind_where_the_next_deploy_would_meet_it(templates):
     found = [
         grant
-        for stack in templates("prod").values()
+        for variant in ("dev", "prod")
+        for stack in templates(variant).values()
         for grant in resources(stack, "AWS::LakeFormation::PrincipalPermissions").values()
     ]
     assert found
@@ -192,6 +179,20 @@ def test_one_setting_says_what_outlives_the_stack(templates, variant, policy):
 
 def test_the_roles_come_before_the_lake_and_the_lake_before_its_grants():
     stacks = json.loads((synthesized("dev") / "manifest.json").read_text())["artifacts"]
-    assert "Identity" in stacks["DataLake"]["dependencies"] + stacks["Network"]["dependencies"]
+    assert "LakeFormationAccount" in stacks["Network"]["dependencies"]
+    assert "Network" in stacks["DataLake"]["dependencies"]
     assert "DataLake" in stacks["Governance"]["dependencies"]
-    assert "LakeFormationAccount" in stacks["Identity"]["dependencies"]
+    # The function that changes the settings has its role in Identity.
+    assert "Identity" in stacks["LakeFormationAccount"]["dependencies"]
+
+
+def test_who_writes_may_list_uploads_which_know_no_prefix(templates):
+    """A condition on a key that a call lacks never holds: the permission would be none."""
+    for policy in some(templates("dev")["DataLake"], "AWS::IAM::ManagedPolicy").values():
+        statements = policy["Properties"]["PolicyDocument"]["Statement"]
+        listing = [s for s in statements if "s3:ListBucketMultipartUploads" in s["Action"]]
+        assert [s for s in listing if "Condition" in s] == []
+        writes = any("s3:PutObject" in s["Action"] for s in statements)
+        assert bool(listing) <= writes
+    broker = policy_text(templates("dev")["DataLake"], "broker")
+    assert "s3:ListBucketMultipartUploads" in broker

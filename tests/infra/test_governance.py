@@ -160,7 +160,8 @@ def test_another_row_filter_is_another_resource_under_another_name(tmp_path):
     assert names[0].keys().isdisjoint(names[1])
     filters = [next(iter(found.values()))["Properties"]["Name"] for found in names]
     assert filters[0] != filters[1]
-    assert len(set(made[0]["Resources"]) ^ set(made[1]["Resources"])) == 4  # filter, grant; twice
+    changed = set(made[0]["Resources"]) ^ set(made[1]["Resources"])
+    assert len(changed) == 6  # filter, grant and the look before them; twice
 
 
 def test_all_tags_are_there_before_any_grant_and_a_filter_before_its_grant(tmp_path):
@@ -174,31 +175,51 @@ def test_all_tags_are_there_before_any_grant_and_a_filter_before_its_grant(tmp_p
             assert set(filters) <= all_before(governance, logical)
 
 
-def _things(resource):
-    """What a grant, a filter or an association changes: its principal, and the table it names."""
-    properties = resource["Properties"]
-    if "Principal" in properties:
-        yield "principal", role_of(properties)
-    on = properties.get("Resource") or {"DataCellsFilter": properties}
-    for kind in ("Table", "TableWithColumns", "DataCellsFilter"):
-        if kind in on:
-            yield "table", on[kind].get("TableName") or on[kind].get("Name", "*")
+CHANGES = ("PrincipalPermissions", "DataCellsFilter", "Resource", "Tag", "TagAssociation")
 
 
-def test_changes_of_one_principal_or_one_table_come_one_after_the_other(tmp_path):
-    """Lake Formation refuses two at once, and a grant that failed may still be there."""
+def test_changes_of_the_lake_come_one_after_the_other(tmp_path):
+    """Lake Formation refuses two at once, and CloudFormation takes for failed what it granted."""
     made = synthesized_with(tmp_path, mortgages())
-    for stack in ("DataLake", "Governance"):
-        template, changes = made[stack], {}
-        for kind in ("PrincipalPermissions", "DataCellsFilter", "TagAssociation"):
-            for logical, resource in resources(template, f"AWS::LakeFormation::{kind}").items():
-                for thing in _things(resource):
-                    changes.setdefault(thing, []).append(logical)
-        assert max(map(len, changes.values())) > 5
-        for thing, ids in changes.items():
-            # One after the other: each waits for exactly those that come before it.
-            waits = sorted(len(all_before(template, logical) & set(ids)) for logical in ids)
-            assert waits == list(range(len(ids))), thing
+    for stack in ("LakeFormationAccount", "DataLake", "Governance"):
+        template = made[stack]
+        ids = {
+            logical
+            for kind in CHANGES
+            for logical in resources(template, f"AWS::LakeFormation::{kind}")
+        }
+        assert len(ids) >= 2
+        # One after the other: each waits for exactly those that come before it.
+        waits = sorted(len(all_before(template, logical) & ids) for logical in ids)
+        assert waits == list(range(len(ids))), stack
+
+
+def test_nothing_is_tagged_or_granted_before_the_lake_is_found_closed(templates):
+    for stack, tables in (("DataLake", ""), ("Governance", "census complaints")):
+        template = templates("dev")[stack]
+        ((check, found),) = resources(template, "Custom::ClosedLake").items()
+        assert found["Properties"]["Database"] == "sashiko_dev"
+        assert found["Properties"]["Tables"] == tables
+        for kind in CHANGES:
+            for logical in resources(template, f"AWS::LakeFormation::{kind}"):
+                assert check in all_before(template, logical), logical
+    lake = templates("dev")["DataLake"]
+    ((check, _),) = resources(lake, "Custom::ClosedLake").items()
+    (database,) = resources(lake, "AWS::Glue::Database")
+    assert database in all_before(lake, check)
+
+
+def test_another_grant_is_looked_at_anew(templates, tmp_path):
+    before = templates("dev")["Governance"]
+    after = synthesized_with(tmp_path, mortgages())["Governance"]
+    checks = [set(resources(template, "Custom::ClosedLake")) for template in (before, after)]
+    assert checks[0].isdisjoint(checks[1])
+
+
+def test_who_looks_whether_the_lake_is_open_is_granted_nothing(templates):
+    for template in templates("dev").values():
+        for grant in granted(template):
+            assert not role_of(grant).endswith("-lake-probe")
 
 
 def test_the_etl_may_change_and_fill_its_tables_but_not_read_or_drop_them(templates):

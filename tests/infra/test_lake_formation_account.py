@@ -2,25 +2,27 @@
 
 import pytest
 
-from tests.infra.variants import resources
+from sashiko.aws.access.environment import read_environment
+from tests.infra.variants import all_before, resources, settings_of, synthesized
 
 ACCOUNT = "LakeFormationAccount"
 
 
-@pytest.mark.control("settings-append")
-def test_the_settings_add_the_deploying_role_and_replace_no_administrator(templates):
-    (found,) = resources(templates("dev")[ACCOUNT], "AWS::LakeFormation::DataLakeSettings").values()
-    properties = found["Properties"]
-    assert properties["MutationType"] == "APPEND"
-    (admin,) = properties["Admins"]
+@pytest.mark.control("settings-by-function")
+def test_the_settings_name_the_deploying_role_and_no_other(templates):
+    (found,) = resources(templates("dev")[ACCOUNT], "Custom::DataLakeSettings").values()
     name = "cdk-sashiko-cfn-exec-role-111122223333-us-east-1"
-    assert admin["DataLakePrincipalIdentifier"] == f"arn:aws:iam::111122223333:role/{name}"
+    assert found["Properties"]["Administrator"] == f"arn:aws:iam::111122223333:role/{name}"
 
 
-def test_nobody_gets_a_new_database_or_table_by_default(templates):
-    (found,) = resources(templates("dev")[ACCOUNT], "AWS::LakeFormation::DataLakeSettings").values()
-    assert found["Properties"]["CreateDatabaseDefaultPermissions"] == []
-    assert found["Properties"]["CreateTableDefaultPermissions"] == []
+def test_one_role_alone_may_put_the_settings_and_not_the_deploying_one(templates):
+    """CloudFormation's own handler would ignore emptied defaults: nothing of ours is to use it."""
+    action = "lakeformation:PutDataLakeSettings"
+    for variant, names in (("dev", ["lake-settings"]), ("account_off", []), ("iam_only", [])):
+        found = read_environment(settings_of(variant), folder=synthesized(variant))
+        assert [role.name for role in found.principals if role.may(action, "*")] == names
+    kinds = {r["Type"] for t in templates("dev").values() for r in t["Resources"].values()}
+    assert "AWS::LakeFormation::DataLakeSettings" not in kinds
 
 
 def test_the_tags_know_every_value_that_the_lake_uses(templates):
@@ -36,15 +38,16 @@ def test_the_tags_know_every_value_that_the_lake_uses(templates):
     }
 
 
-def test_the_tags_wait_for_the_settings_and_everything_outlives_the_stack(templates):
+def test_the_tags_wait_for_the_settings_and_both_outlive_the_stack(templates):
     for variant in ("dev", "prod"):
-        for logical, resource in templates(variant)[ACCOUNT]["Resources"].items():
-            tag = resource["Type"] == "AWS::LakeFormation::Tag"
-            # A tag that a failed creation left would be in the way of the next try.
-            policy = "RetainExceptOnCreate" if tag else "Retain"
-            assert resource["DeletionPolicy"] == policy, logical
-            if tag:
-                assert resource["DependsOn"] == ["Settings"]
+        template = templates(variant)[ACCOUNT]
+        (settings,) = resources(template, "Custom::DataLakeSettings")
+        tags = resources(template, "AWS::LakeFormation::Tag")
+        assert all(settings in all_before(template, tag) for tag in tags)
+        # What a failed creation left would be in the way of the next try.
+        for logical in (settings, *tags):
+            resource = template["Resources"][logical]
+            assert resource["DeletionPolicy"] == "RetainExceptOnCreate", logical
 
 
 def test_an_environment_makes_them_only_where_its_settings_say_so(templates):

@@ -10,11 +10,11 @@ from tests.infra.variants import resources
 # account, to grant twice is no error, and an MLflow App is told from others by the id in its ARN.
 HARMLESS = {
     "AWS::KMS::Key",
-    "AWS::LakeFormation::DataLakeSettings",
     "AWS::LakeFormation::PrincipalPermissions",
     "AWS::Lambda::Permission",
     "AWS::S3::BucketPolicy",
     "AWS::SageMaker::MlflowApp",
+    "Custom::DataLakeSettings",
 }
 # Named within the VPC, which is a new one each time.
 WITHIN_VPC = {"AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint"}

@@ -76,7 +76,7 @@ BROKEN = {
     "row-filter": _tag_grant(*BOTH),
     "tag-environment": _tag_grant(BOTH[0]),
     "broken-type": _resource("S3Tables::TableBucket", TableBucketName="sashiko-dev-tables"),
-    "settings-append": _resource("LakeFormation::DataLakeSettings", Admins=[]),
+    "settings-by-function": _resource("LakeFormation::DataLakeSettings", Admins=[]),
     "internet": _resource("EC2::InternetGateway"),
     "open-group": _resource("EC2::SecurityGroup", GroupDescription="x", VpcId="vpc-1"),
     "model-isolation": _resource("SageMaker::Model", ExecutionRoleArn="arn:aws:iam::1:role/x"),

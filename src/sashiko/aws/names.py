@@ -24,6 +24,8 @@ Role = Literal[
     "inference",
     "janitor",
     "lake-formation",
+    "lake-probe",
+    "lake-settings",
     "mlflow",
     "notifier",
     "pipeline",

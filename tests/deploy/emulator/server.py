@@ -27,7 +27,7 @@ def serve(account: str) -> BaseWSGIServer:
     )
 
     from .clients import client_maker
-    from .services import catalog, cloudformation, functions, s3
+    from .services import catalog, cloudformation, endpoint_services, functions, s3, sight
     from .services.cloudtrail import CloudTrail
     from .services.codebuild import CodeBuild
     from .services.glue import Glue
@@ -59,6 +59,7 @@ def serve(account: str) -> BaseWSGIServer:
         return SageMaker(account, region, lambda service: clients(service, region))
 
     s3.install()
+    endpoint_services.install()
     catalog.install(lake_formation)
     cloudformation.install(account, clients)
     functions.install(url)
@@ -69,5 +70,5 @@ def serve(account: str) -> BaseWSGIServer:
         "lakeformation": lake_formation,
         "sagemaker": sagemaker,
     }
-    server.app = Front(moto, own)
+    server.app = Front(moto, own, sight.guard(account, lake_formation))
     return server

@@ -176,11 +176,8 @@ class SmallLake:
     def _govern(self) -> None:
         self.add(
             "Settings",
-            "AWS::LakeFormation::DataLakeSettings",
-            Admins=[{"DataLakePrincipalIdentifier": f"{self.role('deployer')}"}],
-            CreateDatabaseDefaultPermissions=[],
-            CreateTableDefaultPermissions=[],
-            MutationType="APPEND",
+            "Custom::DataLakeSettings",
+            Administrator=f"{self.role('deployer')}",
         )
         for kind, values in (
             ("sensitivity", ["none", "sensitive", "pii"]),

@@ -1,9 +1,9 @@
 """Reads from the templates how the lake is governed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sashiko.aws.access.governance import EVERYBODY, Governance, LakeSettings, Target
+from sashiko.aws.access.governance import Governance, LakeSettings, Target
 from sashiko.aws.access.governance_json import (
     cells_filter,
     columns,
@@ -11,7 +11,6 @@ from sashiko.aws.access.governance_json import (
     filter_key,
     grants,
     location,
-    other_settings,
 )
 from sashiko.aws.templates import Templates
 from sashiko.errors import InputError
@@ -74,23 +73,15 @@ def read_governance(templates: Templates) -> Governance:
 
 
 def _settings(templates: Templates) -> LakeSettings | None:
-    found = [item.properties for item in templates.of_type("AWS::LakeFormation::DataLakeSettings")]
-    if not found:
+    """Reads what the function of the settings is to put: it empties what everybody gets."""
+    admins = frozenset(
+        item.properties["Administrator"] for item in templates.of_type("Custom::DataLakeSettings")
+    )
+    if not admins:
         return None
     return LakeSettings(
-        admins=frozenset(
-            admin["DataLakePrincipalIdentifier"] for item in found for admin in item["Admins"]
-        ),
-        database_defaults=_union(item.get("CreateDatabaseDefaultPermissions") for item in found),
-        table_defaults=_union(item.get("CreateTableDefaultPermissions") for item in found),
-        others={key: value for item in found for key, value in other_settings(item).items()},
+        admins=admins, database_defaults=frozenset(), table_defaults=frozenset(), others={}
     )
-
-
-def _union(lists: Iterable[Any]) -> frozenset[str]:
-    """Adds defaults up; settings that do not mention them leave AWS's own: everybody."""
-    sets = [frozenset({EVERYBODY}) if item is None else defaults(item) for item in lists]
-    return frozenset[str]().union(*sets)
 
 
 def _assigned(templates: Templates) -> Mapping[Target, Mapping[str, str]]:

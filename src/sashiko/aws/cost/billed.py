@@ -45,7 +45,6 @@ FREE = frozenset(
         "AWS::IAM::Role",
         "AWS::KMS::Alias",
         "AWS::LakeFormation::DataCellsFilter",
-        "AWS::LakeFormation::DataLakeSettings",
         "AWS::LakeFormation::PrincipalPermissions",
         "AWS::LakeFormation::Resource",
         "AWS::LakeFormation::Tag",

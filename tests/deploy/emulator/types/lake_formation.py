@@ -13,7 +13,9 @@ _DEFAULTS = ("CreateDatabaseDefaultPermissions", "CreateTableDefaultPermissions"
 class DataLakeSettings(ResourceType):
     """An account has one: APPEND adds admins to those there, REPLACE drops the others.
 
-    Deleting it takes its own admins away again; the defaults stay, as in the account.
+    Defaults that are to be emptied stay as they are, as in AWS
+    (aws-cloudformation/cloudformation-coverage-roadmap #2197). Deleting it takes its own admins
+    away again; the defaults stay, as in the account.
     """
 
     name = "AWS::LakeFormation::DataLakeSettings"
@@ -34,7 +36,7 @@ class DataLakeSettings(ResourceType):
             kept = [admin for admin in settings["DataLakeAdmins"] if admin not in gone]
             admins = [*kept, *(admin for admin in admins if admin not in kept)]
         settings["DataLakeAdmins"] = admins
-        settings.update({key: new[key] for key in (*_DEFAULTS, "Parameters") if key in new})
+        settings.update({key: new[key] for key in (*_DEFAULTS, "Parameters") if new.get(key)})
         at.aws("lakeformation").put_data_lake_settings(DataLakeSettings=settings)
 
     def delete(self, at: Place, physical_id: str, had: Properties) -> None:

@@ -130,7 +130,7 @@ def test_an_unregistered_location_is_nobodys_to_vend(tmp_path: Path) -> None:
 
 def _default_of_the_account(lake: SmallLake) -> None:
     del lake.properties("Database")["DatabaseInput"]["CreateTableDefaultPermissions"]
-    del lake.properties("Settings")["CreateTableDefaultPermissions"]
+    del lake.resources["Settings"]
 
 
 def _granted_to_everybody(lake: SmallLake) -> None:

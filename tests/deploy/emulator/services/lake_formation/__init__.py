@@ -10,12 +10,13 @@ from typing import Any
 from ..json_api import Handler, ServiceError
 from .filters import Filters
 from .grants import Grants
-from .lookups import Lookups, Record, filter_key, found
+from .lookups import Lookups, Record, filter_key, found, named
 from .opt_ins import OptIns
 from .tags import Tags
 
+EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
 _EVERYONE = {
-    "Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"},
+    "Principal": {"DataLakePrincipalIdentifier": EVERYBODY},
     "Permissions": ["ALL"],
 }
 
@@ -104,6 +105,20 @@ class LakeFormation:
                 self._tags.check_values(tag["TagKey"], tag["TagValues"])
 
     # What Glue asks for
+
+    def check_sight(self, role: str, resource: Record) -> None:
+        """Raises ServiceError if a role, an ARN, sees nothing of a database or table.
+
+        As "Troubleshooting Lake Formation" of AWS's guide has it; grants by tags are not looked at.
+        """
+        self._check_resource(resource)
+        admins = [a["DataLakePrincipalIdentifier"] for a in self._settings["DataLakeAdmins"]]
+        if role not in admins and not self._grants.reach(resource, (role, EVERYBODY)):
+            raise ServiceError(
+                "AccessDeniedException",
+                "Insufficient Lake Formation permission(s): Required Describe on "
+                f"{named(resource)[-1]}",
+            )
 
     def default_permissions(self, kind: str) -> list[Record]:
         """Returns the settings' default permissions for a new `Database` or `Table`."""

@@ -70,6 +70,15 @@ class Grants:
             found = [grant for grant in found if set(names) & set(grant["Resource"])]
         return {"PrincipalResourcePermissions": copy.deepcopy(found)}
 
+    def reach(self, resource: Record, principals: tuple[str, ...]) -> bool:
+        """Says whether one of the principals may do anything with a database or table."""
+        place = named(resource)
+        return any(
+            grant["Principal"]["DataLakePrincipalIdentifier"] in principals
+            and named(grant["Resource"]) in (place, (*place[:-1], "*"))
+            for grant in self._grants
+        )
+
     def forget(self, gone: tuple[str, ...]) -> None:
         """Drops the grants on what Glue has deleted."""
         self._grants = [
