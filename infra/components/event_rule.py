@@ -26,6 +26,7 @@ class EventRule(Construct):
         pattern: Mapping[str, Any],
         target: StateMachine,
         undelivered: sqs.IQueue,
+        with_reads: bool = False,
     ) -> None:
         """Makes the rule.
 
@@ -38,6 +39,8 @@ class EventRule(Construct):
             pattern: of the events.
             target: who gets them.
             undelivered: where an event goes that the target could not be given.
+            with_reads: whether calls count that CloudTrail takes for reads, such as AssumeRole
+                (eb-service-event-cloudtrail-management.html of the EventBridge User Guide).
         """
         super().__init__(scope, id)
         target_of = events.CfnRule.TargetProperty(
@@ -52,7 +55,7 @@ class EventRule(Construct):
             name=f"{prefix(settings)}-{name}",
             description=description,
             event_pattern=pattern,
-            state="ENABLED",
+            state="ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if with_reads else "ENABLED",
             targets=[target_of],
         )
         rule.add_resource_dependency(target.resource)

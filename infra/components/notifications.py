@@ -1,4 +1,4 @@
-"""Who hears what: failures, closed gates, models that wait for a decision or got one."""
+"""Who hears what: failures, closed gates, models that wait or are decided on, break-glass."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -115,6 +115,18 @@ class Notifications(Construct):
                     "ModelApprovalStatus": [status],
                 },
             )
+        self._rule(
+            "break-glass",
+            "Somebody assumed, or tried to assume, the role that reads the lake's objects",
+            "aws.sts",
+            "AWS API Call via CloudTrail",
+            {
+                "eventSource": ["sts.amazonaws.com"],
+                "eventName": ["AssumeRole"],
+                "requestParameters": {"roleArn": [settings.role_arn("break-glass")]},
+            },
+            with_reads=True,
+        )
         if triggers:
             self._rule(
                 "trigger-failed",
@@ -128,7 +140,14 @@ class Notifications(Construct):
             )
 
     def _rule(
-        self, name: str, description: str, source: str, kind: str, detail: Mapping[str, Any]
+        self,
+        name: str,
+        description: str,
+        source: str,
+        kind: str,
+        detail: Mapping[str, Any],
+        *,
+        with_reads: bool = False,
     ) -> None:
         EventRule(
             self,
@@ -139,6 +158,7 @@ class Notifications(Construct):
             pattern={"source": [source], "detail-type": [kind], "detail": detail},
             target=self.machine,
             undelivered=self._flows.undelivered,
+            with_reads=with_reads,
         )
 
 

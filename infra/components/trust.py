@@ -43,19 +43,25 @@ def function(settings: Settings) -> iam.IPrincipal:
     )
 
 
-def people(settings: Settings) -> iam.IPrincipal:
+def people(settings: Settings, *, at_home: bool = False) -> iam.IPrincipal:
     """Trusts the account's own principals that came with a second factor.
 
     Whom that means is up to the account: a principal also needs `sts:AssumeRole` on the role. A
     session of IAM Identity Center says nothing of a factor: there the identity provider asks for
     it, so its roles, which nobody else can make below that path, are trusted by their name.
+
+    Args:
+        settings: the environment.
+        at_home: whether STS is to be asked in the environment's region alone: the use of a role is
+            an event of the region whose STS was asked, and a rule hears its own region's events.
     """
     signed_in = f"arn:aws:iam::{settings.account}:role/aws-reserved/sso.amazonaws.com/*"
     conditions = (
         {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
         {"ArnLike": {"aws:PrincipalArn": signed_in}},
     )
+    home = {"StringEquals": {"aws:RequestedRegion": settings.region}} if at_home else {}
     account = iam.AccountPrincipal(settings.account)
     return iam.CompositePrincipal(
-        *(iam.PrincipalWithConditions(account, condition) for condition in conditions)
+        *(iam.PrincipalWithConditions(account, {**condition, **home}) for condition in conditions)
     )

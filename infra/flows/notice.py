@@ -34,11 +34,13 @@ def notice_flow(settings: Settings, *, topic: str) -> dict[str, Any]:
                     _when(kind + literal("Glue Job State Change"), "Load"),
                     _when(kind + literal("SageMaker Model Package State Change"), "Package"),
                     _when(kind + literal("Step Functions Execution Status Change"), "Trigger"),
+                    _when(kind + literal("AWS API Call via CloudTrail"), "BreakGlass"),
                 ],
                 "Default": "Execution",
             },
             "Load": {"Type": "Pass", "Output": _load(settings), "Next": "Publish"},
             "Trigger": {"Type": "Pass", "Output": _trigger(settings), "Next": "Publish"},
+            "BreakGlass": {"Type": "Pass", "Output": _break_glass(settings), "Next": "Publish"},
             "Package": call(
                 "aws-sdk:sagemaker:describeModelPackage",
                 {"ModelPackageName": expression(f"{_DETAIL}.ModelPackageArn")},
@@ -105,6 +107,23 @@ def _trigger(settings: Settings) -> dict[str, str]:
             literal(" --query '[error,cause,input]'\n"),
             *(literal("Again, once mended: aws stepfunctions redrive-execution"),),
             *(literal(" --execution-arn "), arn),
+        ),
+    )
+
+
+def _break_glass(settings: Settings) -> dict[str, str]:
+    who, role = f"{_DETAIL}.userIdentity.arn", f"{_DETAIL}.requestParameters.roleArn"
+    refused = f"$exists({_DETAIL}.errorCode)"
+    did = f"({refused} ? {literal('was refused ')} : {literal('assumed ')})"
+    return _said(
+        settings,
+        (literal("break-glass: "), _LAST.format(who), literal(" "), did, _LAST.format(role)),
+        (
+            *(who, literal(" "), did, role, literal(" at "), f"{_DETAIL}.eventTime"),
+            *(literal(" from "), f"{_DETAIL}.sourceIPAddress", literal(".")),
+            *(_BLANK, literal("The role reads the lake's objects past Lake Formation. If nobody ")),
+            literal("knows why: end its sessions (IAM, the role, `Revoke active sessions`), then "),
+            literal("look at what it read in the access logs of the buckets raw and curated."),
         ),
     )
 

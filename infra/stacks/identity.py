@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -57,6 +58,8 @@ class Identity(EnvironmentStack):
             description=DESCRIPTIONS[role],
             assumed_by=self._trust(role),
             permissions_boundary=boundary,
+            # The first deploy builds four images, each for 50 minutes at most.
+            max_session_duration=Duration.hours(6) if role == "deployer" else None,
             inline_policies={
                 "own": iam.PolicyDocument(
                     statements=[*(item.statement for item in allowed), *self._denied(role)]
@@ -99,7 +102,7 @@ class Identity(EnvironmentStack):
 
     def _trust(self, role: Role) -> iam.IPrincipal:
         if role in PEOPLE:
-            return people(self.settings)
+            return people(self.settings, at_home=role == "break-glass")
         if role in FUNCTIONS:
             return function(self.settings)
         if role == "lake-formation":

@@ -2,7 +2,8 @@
 
 S3: "Amazon S3 event message structure" (EventBridge); Glue: "Automating AWS Glue with EventBridge";
 SageMaker: "Events that Amazon SageMaker AI sends to Amazon EventBridge"; Step Functions:
-"Automating Step Functions event delivery with EventBridge". Read 2026-11-25.
+"Automating Step Functions event delivery with EventBridge"; STS: "AWS Security Token Service
+events". Read 2026-11-25.
 """
 
 from typing import Any
@@ -97,6 +98,32 @@ def package_changed(
     }
     kind = "SageMaker Model Package State Change"
     return _event("aws.sagemaker", kind, "2026-11-25T12:00:00Z", detail)
+
+
+def role_assumed(role: str = "sashiko-dev-break-glass", **more: Any) -> dict[str, Any]:
+    """Somebody asked STS for a role."""
+    detail = {
+        "eventVersion": "1.08",
+        "userIdentity": {
+            "type": "IAMUser",
+            "arn": f"arn:aws:iam::{ACCOUNT}:user/ada",
+            "accountId": ACCOUNT,
+        },
+        "eventTime": "2026-11-25T12:00:00Z",
+        "eventSource": "sts.amazonaws.com",
+        "eventName": "AssumeRole",
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "192.0.2.1",
+        "requestParameters": {
+            "roleArn": f"arn:aws:iam::{ACCOUNT}:role/{role}",
+            "roleSessionName": "ada",
+        },
+        "readOnly": True,
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        **more,
+    }
+    return _event("aws.sts", "AWS API Call via CloudTrail", "2026-11-25T12:00:01Z", detail)
 
 
 def machine_ended(status: str, *, machine: str = "sashiko-dev-start-etl") -> dict[str, Any]:

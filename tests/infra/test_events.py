@@ -11,6 +11,7 @@ from tests.infra.sample_events import (
     machine_ended,
     object_created,
     package_changed,
+    role_assumed,
 )
 from tests.infra.variants import recipes_of, resources, settings_of, some, templates_of
 
@@ -57,6 +58,7 @@ def matching(rules):
         (package_changed("Approved"), "model-approved"),
         (package_changed("Rejected"), "model-rejected"),
         (machine_ended("FAILED"), "trigger-failed"),
+        (role_assumed(), "break-glass"),
         (machine_ended("TIMED_OUT", machine="sashiko-dev-start-complaints"), "trigger-failed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -81,12 +83,27 @@ def test_an_event_is_one_rules(matching, event, rule):
         package_changed("PendingManualApproval", status="InProgress"),
         machine_ended("RUNNING"),
         machine_ended("SUCCEEDED"),
+        role_assumed("sashiko-dev-approver"),
+        role_assumed("sashiko-prod-break-glass"),
         # Its failure would be told by itself: an alarm does.
         machine_ended("FAILED", machine="sashiko-dev-notify"),
     ],
 )
 def test_no_rule_is_about_what_is_not_ours_or_no_news(matching, event):
     assert matching(event) == []
+
+
+def test_break_glass_is_heard_of_though_cloudtrail_takes_the_call_for_a_read(rules):
+    """By default a rule hears of no call that only reads, and a rule hears one region."""
+    assert rules["break-glass"]["State"] == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+    assert {rule["State"] for name, rule in rules.items() if name != "break-glass"} == {"ENABLED"}
+    (role,) = (
+        item["Properties"]
+        for item in resources(templates_of("dev")["Identity"], "AWS::IAM::Role").values()
+        if item["Properties"]["RoleName"] == "sashiko-dev-break-glass"
+    )
+    for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+        assert statement["Condition"]["StringEquals"] == {"aws:RequestedRegion": "us-east-1"}
 
 
 @pytest.mark.control("SQS.1")
@@ -199,7 +216,8 @@ def test_the_raw_bucket_tells_eventbridge_without_a_function():
         if "NotificationConfiguration" in bucket["Properties"]
     ]
     assert telling == ["sashiko-dev-raw-111122223333-us-east-1"]
-    assert not resources(template, "AWS::Lambda::Function")
+    functions = resources(template, "AWS::Lambda::Function").values()
+    assert [f["Properties"]["FunctionName"] for f in functions] == ["sashiko-dev-lake-probe"]
     assert not resources(template, "Custom::S3BucketNotifications")
 
 

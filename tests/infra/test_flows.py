@@ -15,6 +15,7 @@ from tests.infra.sample_events import (
     machine_ended,
     object_created,
     package_changed,
+    role_assumed,
 )
 from tests.infra.step_functions import account
 from tests.infra.variants import settings_of
@@ -232,3 +233,17 @@ def test_a_trigger_that_failed_says_how_to_look_and_repeat(told):
     execution = "arn:aws:states:us-east-1:111122223333:execution:sashiko-dev-start-etl:some-id"
     assert f"describe-execution --execution-arn {execution}" in message
     assert f"redrive-execution --execution-arn {execution}" in message
+
+
+def test_a_use_of_break_glass_says_who_and_what_to_do(told):
+    subject, message = told(role_assumed())
+
+    assert subject == "sashiko-dev: break-glass: ada assumed sashiko-dev-break-glass"
+    who = "arn:aws:iam::111122223333:user/ada"
+    assert message.startswith(f"{who} assumed arn:aws:iam::111122223333:role/sashiko-dev-break-gl")
+    assert "at 2026-11-25T12:00:00Z from 192.0.2.1" in message
+    assert "Revoke active sessions" in message
+
+
+def test_a_refused_use_of_break_glass_is_told_as_such(told):
+    assert "ada was refused" in told(role_assumed(errorCode="AccessDenied"))[0]

@@ -65,9 +65,12 @@ def test_people_come_from_the_account_with_a_second_factor(roles, role):
     }
     # A session of Identity Center carries no factor: its roles are known by their reserved path.
     single_sign_on = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/*"
+    # Where its use is to be heard of, STS is asked in this region.
+    home = {"aws:RequestedRegion": "us-east-1"}
+    more = {"StringEquals": home} if role == "break-glass" else {}
     assert [item["Condition"] for item in statements] == [
-        {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
-        {"ArnLike": {"aws:PrincipalArn": single_sign_on}},
+        {"Bool": {"aws:MultiFactorAuthPresent": "true"}, **more},
+        {"ArnLike": {"aws:PrincipalArn": single_sign_on}, **more},
     ]
 
 
@@ -272,3 +275,14 @@ def test_the_boundary_caps_escalation_grants_and_the_region(boundary):
 
 def test_inline_policies_are_within_awss_limit(roles):
     assert all(len(json.dumps(role["Policies"])) < 10_240 for role in roles.values())
+
+
+def test_who_deploys_may_stay_as_long_as_the_first_deploy_takes(templates):
+    """Four images, each built for 50 minutes at most; an hour is what a role has without a word."""
+    found = {
+        role["Properties"]["RoleName"]: role["Properties"].get("MaxSessionDuration", 3600)
+        for role in templates("dev")["Identity"]["Resources"].values()
+        if role["Type"] == "AWS::IAM::Role"
+    }
+    assert found.pop("sashiko-dev-deployer") >= 4 * 50 * 60
+    assert set(found.values()) == {3600}
