@@ -94,10 +94,9 @@ def main() -> None:
         # What was found stands on stderr already, resource by resource.
         if "ValidationFailed" not in str(error):
             raise
-        if report:  # whether a finding is a failure is for `infra.security_report` to say
-            return
-        raise InputError("the templates break a rule: see the findings above") from error
-    write_policies(settings, Path(app.outdir) / "bootstrap")
+        if not report:  # else whether a finding is a failure is for `infra.security_report` to say
+            raise InputError("the templates break a rule: see the findings above") from error
+    write_policies(settings, Path(app.outdir) / "bootstrap", report=report)
 
 
 if __name__ == "__main__":

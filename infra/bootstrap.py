@@ -12,9 +12,10 @@ from aws_cdk import App, BootstraplessSynthesizer, Environment, Stack
 from aws_cdk import aws_iam as iam
 
 from infra.components.allow import explain
-from infra.components.boundary import Boundary
+from infra.components.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary
 from infra.components.execution_cap import execution_cap
 from infra.components.execution_policy import execution_policies
+from infra.components.execution_serving import ALARMS_OF_SCALING
 from infra.inputs import cloud_settings
 from infra.security_rules.acknowledge import acknowledge
 from infra.security_rules.plugin import add_rules
@@ -23,8 +24,14 @@ from sashiko.errors import InputError
 from sashiko.settings import Settings
 
 
-def add_policies(app: App, settings: Settings) -> None:
-    """Adds the stack of the policies; it needs no bootstrap itself."""
+def add_policies(app: App, settings: Settings, *, trust_open: bool = False) -> None:
+    """Adds the stack of the policies; it needs no bootstrap itself.
+
+    Args:
+        app: the app.
+        settings: the project, its account and region.
+        trust_open: as of `execution_cap`.
+    """
     stack = Stack(
         app,
         "Bootstrap",
@@ -42,23 +49,38 @@ def add_policies(app: App, settings: Settings) -> None:
             statements=[item.statement for item in allowed],
         )
         explain(policy, allowed)
+        if part == "serving":
+            acknowledge(policy, {"CKV_AWS_111": ALARMS_OF_SCALING})
     cap = iam.ManagedPolicy(
         stack,
         "Cap",
         managed_policy_name=bootstrap_policy_name(settings, "cap"),
         description="What CloudFormation may never do here; it grants nothing",
-        statements=execution_cap(settings),
+        statements=execution_cap(settings, trust_open=trust_open),
     )
     Boundary(stack, "Boundary", settings=settings)
-    why = "A boundary caps and never grants; what is allowed stands in the other policies."
-    acknowledge(cap, {f"IAM5[{what}::*]": why for what in ("Action", "Resource")})
+    findings = [*(f"IAM5[{what}::*]" for what in ("Action", "Resource")), *CAP_FINDINGS]
+    findings.append("NIST-IAMPolicyNoStatementsWithAdminAccess")
+    acknowledge(cap, dict.fromkeys(findings, CAPS_ALONE))
 
 
-def write_policies(settings: Settings, folder: Path) -> None:
-    """Synthesizes the stack of the policies, for those who read what limits the roles."""
+def write_policies(settings: Settings, folder: Path, *, report: bool = False) -> None:
+    """Synthesizes the stack of the policies, for those who read what limits the roles.
+
+    Args:
+        settings: the project, its account and region.
+        folder: where it goes.
+        report: whether the security report is to read what the checks find in it.
+    """
     app = App(outdir=str(folder), analytics_reporting=False)
     add_policies(app, settings)
-    app.synth()
+    if report:
+        add_rules(app, retains=False, nist=True)
+    try:
+        app.synth()
+    except RuntimeError as error:  # a finding is the report's to tell
+        if not report or "ValidationFailed" not in str(error):
+            raise
 
 
 def bootstrap_options(settings: Settings) -> list[str]:
@@ -80,7 +102,16 @@ def main() -> None:
         return
     app = App()
     settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    add_policies(app, settings)
+    trust = app.node.try_get_context("trust")
+    if trust not in (None, "open"):
+        raise InputError(f"TRUST={trust}: `open`, or nothing")
+    if trust:
+        print(
+            "warning: until the bootstrap's policies are deployed without TRUST=open, whoever "
+            "deploys may change who assumes the roles that read data",
+            file=sys.stderr,
+        )
+    add_policies(app, settings, trust_open=trust == "open")
     add_rules(app, retains=False)
     app.synth()
 

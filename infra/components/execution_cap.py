@@ -5,12 +5,19 @@ from typing import Any
 from aws_cdk import aws_iam as iam
 
 from infra.components.execution_scope import assets_bucket, of_assets, with_boundary
+from infra.components.role_table import GUARDED
 from sashiko.aws.names import QUALIFIER
 from sashiko.settings import Settings
 
 
-def execution_cap(settings: Settings) -> list[iam.PolicyStatement]:
-    """Returns the permissions boundary of CloudFormation's role: no data, no way around the cap."""
+def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.PolicyStatement]:
+    """Returns the permissions boundary of CloudFormation's role: no data, no way around the cap.
+
+    Args:
+        settings: the project, its account and region.
+        trust_open: whether a deploy may change who assumes the roles that are guarded, and delete
+            them: for the deploy that is to, and no other.
+    """
     own = f"arn:aws:iam::{settings.account}:policy/cdk-{QUALIFIER}-*"
     return [
         iam.PolicyStatement(sid="CapOnly", actions=["*"], resources=["*"]),
@@ -63,7 +70,24 @@ def execution_cap(settings: Settings) -> list[iam.PolicyStatement]:
             ],
             resources=[own],
         ),
+        *([] if trust_open else [_trust_stays(settings)]),
     ]
+
+
+def _trust_stays(settings: Settings) -> iam.PolicyStatement:
+    """Denies a new trust for a guarded role, also by way of deleting the role and making it anew.
+
+    IAM has no condition on what a trust policy says ("Actions, resources, and condition keys for
+    IAM" of the Service Authorization Reference), so all changes are denied, and a name that is
+    taken can't be created again.
+    """
+    roles = f"arn:aws:iam::{settings.account}:role/{settings.project}-*"
+    return iam.PolicyStatement(
+        sid="TrustStays",
+        effect=iam.Effect.DENY,
+        actions=["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"],
+        resources=[f"{roles}-{role}" for role in GUARDED],
+    )
 
 
 def _deny(

@@ -1,5 +1,7 @@
 """What CloudFormation may do to models, endpoints, their scaling and dashboards."""
 
+from typing import Final
+
 from infra.components.allow import Allowed, allow
 from infra.components.execution_scope import NAMED
 from sashiko.aws.names import arn
@@ -8,6 +10,12 @@ from sashiko.settings import Settings
 _SCALING_ROLE = (
     "aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
     "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+)
+
+# A name here would refuse the call without one; docs/first-deploy.md says how to try it.
+ALARMS_OF_SCALING: Final = (
+    "Application Auto Scaling tries to make, list and delete alarms as the caller, with no alarm's "
+    "name, before it registers anything (its user guide, permission validation)."
 )
 
 
@@ -88,8 +96,7 @@ def _scaling(settings: Settings) -> list[Allowed]:
         allow(
             ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"],
             ["*"],
-            why="Application Auto Scaling tries these as the caller, with no alarm's name, before "
-            "it registers anything (its user guide, permission validation).",
+            why=ALARMS_OF_SCALING,
         ),
         # The role that it scales as; the first endpoint of an account makes it.
         allow(

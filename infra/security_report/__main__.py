@@ -1,8 +1,8 @@
 """`make security-report`: what the security checks say about an environment's templates.
 
 It reads what `cdk synth -c security-report=true` wrote, and has checkov read it. The page goes to
-stdout, and beside the templates with the same as JSON. Exit status: 0 each finding is explained, 4
-some are open, 1 an error.
+stdout, and beside the templates with the same as JSON. The bootstrap's policies are among them.
+Exit status: 0 each finding is explained, 4 some are open, 1 an error.
 """
 
 import argparse
@@ -25,8 +25,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="the synthesized templates, named as their env")
     parser.add_argument("--checkov", type=Path, required=True, help="checkov's executable")
     given = parser.parse_args()
-    frameworks, findings = synth_findings(given.folder)
-    templates = sorted(given.folder.glob("*.template.json"))
+    folders = [given.folder, given.folder / "bootstrap"]
+    reports = [synth_findings(folder) for folder in folders]
+    frameworks = list(dict.fromkeys(name for names, _ in reports for name in names))
+    findings = [item for _, found in reports for item in found]
+    templates = sorted(file for folder in folders for file in folder.glob("*.template.json"))
     print(f"checkov reads {len(templates)} templates", file=sys.stderr)
     findings += checkov_findings(templates, command=given.checkov)
     text = page(given.folder.name, [*frameworks, FRAMEWORK], findings)

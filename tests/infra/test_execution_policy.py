@@ -9,22 +9,31 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.components.role_table import GUARDED
+from sashiko.aws.access.environment import read_environment
 from sashiko.aws.access.policies import Request, Statement, allows, covers, denies, statements
 from sashiko.aws.names import QUALIFIER, exec_role_arn
 from tests.infra.deploy_facts import HANDLERS, PASSED_TO, takes
 from tests.infra.deploy_requests import EVERY, FILTERED, Asked, asked, settings, types_of
 from tests.infra.excused_actions import EXCUSED, NOT_IN_IAM
-from tests.infra.variants import ROOT, new_app, resources, settings_of, templates_of
+from tests.infra.variants import (
+    ROOT,
+    new_app,
+    resources,
+    settings_of,
+    synthesized,
+    templates_of,
+)
 
 Policy = tuple[Statement, ...]
 
 
-def policies_of(settings: Any) -> tuple[Policy, Policy]:
-    """What CloudFormation's role is given by `make bootstrap`, and its cap."""
+def policies_of(settings: Any, *, trust_open: bool = True) -> tuple[Policy, Policy]:
+    """What CloudFormation's role is given by `make bootstrap TRUST=open`, and its cap."""
     from infra.bootstrap import add_policies
 
     app = new_app()
-    add_policies(app, settings)
+    add_policies(app, settings, trust_open=trust_open)
     app.synth()
     template = json.loads(Path(app.outdir, "Bootstrap.template.json").read_text())
     given: Policy = ()
@@ -67,6 +76,46 @@ def refused(items: Iterable[Asked], given: Policy, cap: Policy) -> set[str]:
 def test_cloudformation_may_do_what_each_resource_takes(variant: str) -> None:
     """Add what is named here to infra/components/execution_*.py, or to excused_actions.py."""
     assert refused(needed(variant), *policies(variant)) == set()
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod"])
+def test_a_deploy_changes_no_trust_of_a_role_that_reads_data_unless_the_bootstrap_lets_it(
+    variant: str,
+) -> None:
+    """Nor by deleting the role: the name would be free for one with another trust."""
+    given, cap = policies_of(settings(variant), trust_open=False)
+    stopped = refused(needed(variant), given, cap)
+    names = {role.title().replace("-", "") for role in GUARDED}
+
+    assert stopped == {
+        f"{action} of AWS::IAM::Role, such as {item.resource}"
+        for item in needed(variant)
+        if item.kind == "AWS::IAM::Role" and _construct(item.resource) in names
+        for action in ("iam:DeleteRole", "iam:UpdateAssumeRolePolicy")
+    }
+
+
+def test_whoever_reads_data_is_guarded() -> None:
+    """By its own policies: what opens objects of the lake, its snapshots, or Lake Formation."""
+    dev = read_environment(settings("dev"), folder=synthesized("dev"))
+    place = "111122223333-us-east-1"
+    data = [
+        ("s3:GetObject", f"arn:aws:s3:::sashiko-dev-{bucket}-{place}/{key}")
+        for bucket, key in (
+            ("raw", "complaints/x"),
+            ("curated", "complaints/x"),
+            ("snapshots", "training/data/x"),
+            ("snapshots", "facets/x"),
+        )
+    ]
+    data += [("lakeformation:GetDataAccess", "*"), ("lakeformation:PutDataLakeSettings", "*")]
+    found = {role.name for role in dev.principals if any(role.may(*what) for what in data)}
+    assert found and found <= set(GUARDED)
+
+
+def _construct(resource: str) -> str:
+    """The id of a construct: a logical id without its hash."""
+    return resource.rpartition(".")[2][:-8]
 
 
 def test_every_type_says_what_it_takes() -> None:

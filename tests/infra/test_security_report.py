@@ -38,7 +38,7 @@ def _check(logical_id, **result):
 def report(tmp_path):
     """Reports on a folder as synth leaves it, and on what a stand-in for checkov prints."""
 
-    def run(*, violations=(), suppressed=(), failed=(), skipped=(), unread=(), status=0):
+    def run(*, violations=(), suppressed=(), failed=(), skipped=(), unread=(), status=0, caps=()):
         folder = tmp_path / "dev"
         folder.mkdir()
         plugin = {
@@ -48,6 +48,10 @@ def report(tmp_path):
         }
         written = json.dumps({"pluginReports": [plugin]})
         (folder / "validation-report.json").write_text(written)
+        limits = {"pluginName": NIST, "violations": caps, "suppressedViolations": []}
+        (folder / "bootstrap").mkdir()
+        caps_report = folder / "bootstrap/validation-report.json"
+        caps_report.write_text(json.dumps({"pluginReports": [limits]}))
         bucket = {
             "Type": "AWS::S3::Bucket",
             "Metadata": {"aws:cdk:path": "Lake/Logs/Resource"},
@@ -94,6 +98,13 @@ def test_what_nobody_explained_is_open(report):
         ("Lake/Curated", False),
         ("Lake/Logs", True),
     }
+
+
+def test_a_finding_in_the_bootstraps_policies_is_open_too(report):
+    done, _ = report(caps=[_violation("Cap")])
+
+    assert done.returncode == 4
+    assert "Lake/Cap" in done.stdout.split("## Explained")[0]
 
 
 def test_what_is_explained_is_no_failure(report):
@@ -177,3 +188,15 @@ def test_the_nist_pack_reports_and_stops_no_synth(asked, tmp_path):
     assert frameworks - {"CloudFormation Validate"} == {"AwsSolutions", "sashiko"} | (
         {NIST} if asked else set()
     )
+
+
+def test_findings_in_the_bootstraps_policies_are_explained(tmp_path):
+    from infra.bootstrap import write_policies
+    from infra.security_report.synth import synth_findings
+
+    write_policies(settings_of("dev"), tmp_path, report=True)
+
+    frameworks, findings = synth_findings(tmp_path)
+    assert NIST in frameworks
+    assert "IAMPolicyNoStatementsWithAdminAccess" in {item.rule for item in findings}
+    assert [item for item in findings if item.is_open] == []
