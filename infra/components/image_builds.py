@@ -1,10 +1,12 @@
 """The build of the environment's own images, in a deploy and by AWS: nobody needs Docker."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from aws_cdk import CfnResource, CustomResource, Duration, IgnoreMode, RemovalPolicy
+from aws_cdk import CfnResource, CustomResource, Duration, IgnoreMode, RemovalPolicy, Stage
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
@@ -30,7 +32,11 @@ _BUILD_MINUTES: Final = 50
 _WAIT_SECONDS: Final = 3_600
 _ENDED: Final = ["SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"]
 _LOGIN = "aws ecr get-login-password | docker login --username AWS --password-stdin"
-_COMMANDS: Final = {
+# Of all files, by name: what `_digest` computes.
+_DIGEST = (
+    "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1"
+)
+_COMMANDS: Final[dict[str, Any]] = {
     "version": 0.2,
     "phases": {
         "pre_build": {
@@ -49,6 +55,24 @@ _WHY_NO_KEY = (
     "It has neither artifacts nor a cache that a key would encrypt: the image lies in a repository "
     "with the platform's key, the log in a group with it."
 )
+
+
+def pinning(source: Path) -> str:
+    """Returns the command that fails where the files are not those of `source`, a folder."""
+    return (
+        f'test "$({_DIGEST})" = {_digest(source)} || '
+        '{ echo "The source is not the one that was deployed: see who wrote it to the bucket of '
+        'assets"; exit 1; }'
+    )
+
+
+def _digest(source: Path) -> str:
+    names = {f"./{file.relative_to(source)}": file for file in source.rglob("*") if file.is_file()}
+    lines = [
+        f"{hashlib.sha256(names[name].read_bytes()).hexdigest()}  {name}\n"
+        for name in sorted(names, key=str.encode)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class ImageBuilds(Construct):
@@ -140,6 +164,15 @@ class ImageBuilds(Construct):
             exclude=ignore_rules(),
             ignore_mode=IgnoreMode.DOCKER,
         )
+        # The bucket's key names a hash, and nothing holds the object to it: who may publish may
+        # overwrite. What is built is what the template was made of.
+        pinned = {
+            **_COMMANDS,
+            "phases": {
+                "install": {"commands": [pinning(Path(Stage.of(self).outdir, source.asset_path))]},
+                **_COMMANDS["phases"],
+            },
+        }
         project = codebuild.CfnProject(
             self,
             "Project",
@@ -149,7 +182,7 @@ class ImageBuilds(Construct):
             source=codebuild.CfnProject.SourceProperty(
                 type="S3",
                 location=f"{source.s3_bucket_name}/{source.s3_object_key}",
-                build_spec=json.dumps(_COMMANDS, indent=2),
+                build_spec=json.dumps(pinned, indent=2),
             ),
             artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
             environment=codebuild.CfnProject.EnvironmentProperty(

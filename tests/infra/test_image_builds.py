@@ -1,6 +1,8 @@
 """The builds of images: what they read, what they may do, and who tells CloudFormation."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 
@@ -156,3 +158,31 @@ def test_functions_are_called_by_this_accounts_rules_alone_and_run_on_a_supporte
         assert item["Properties"]["Principal"] == "events.amazonaws.com"
         assert item["Properties"]["SourceAccount"] == "111122223333"
         assert str(item["Properties"]["SourceArn"]) in rules
+
+
+def test_a_source_that_was_overwritten_is_not_built(project, tmp_path):
+    """The bucket of assets lets who may publish write over what is there."""
+    spec = json.loads(project["Source"]["BuildSpec"])
+    (check,) = spec["phases"]["install"]["commands"]
+    staged = json.loads((synthesized("dev") / "Platform.assets.json").read_text())["files"]
+    key = (
+        project["Source"]["Location"]["Fn::Join"][1][-1]
+        if isinstance(project["Source"]["Location"], dict)
+        else project["Source"]["Location"]
+    )
+    (name,) = [hash_ for hash_ in staged if hash_ in json.dumps(key)]
+    copy = tmp_path / "source"
+    shutil.copytree(synthesized("dev") / staged[name]["source"]["path"], copy, symlinks=True)
+
+    def run():
+        return subprocess.run(
+            ["bash", "-c", check], cwd=copy, capture_output=True, text=True, check=False
+        )
+
+    assert run().returncode == 0
+
+    with (copy / "images/job/Dockerfile").open("a") as file:
+        file.write("RUN true\n")
+    changed = run()
+    assert changed.returncode == 1
+    assert "not the one that was deployed" in changed.stdout
