@@ -27,6 +27,9 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 # The command line fails on an open finding, which it is the report's to tell.
 REPORT := cdk.out/security-report/$(ENV)
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
+# What limits CloudFormation and all roles, by the caller's own credentials.
+CAPS = $(CDK) deploy --app "$(BIN)/python -m infra.bootstrap" --output cdk.out/bootstrap -c env=$(ENV)
+TRUST ?=
 
 .PHONY: help setup run test test-slow test-faults test-guards fuzz test-infra test-deploy check format ui serve report clean notebook golden lock docs
 .PHONY: sbom audit synth security-report diff deploy destroy bootstrap
@@ -97,8 +100,8 @@ golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/security-controls.md and the pipeline's graph in docs/architecture.md
 	$(BIN)/python -m docs.generate
 
-bootstrap: $(BIN)/.infra node_modules/.done ## prepare an environment's account and region, once (ENV=prod)
-	@$(CDK) deploy --app "$(BIN)/python -m infra.bootstrap" --output cdk.out/bootstrap -c env=$(ENV) $(ARGS)
+bootstrap: $(BIN)/.infra node_modules/.done ## prepare an environment's account and region, once (ENV=prod; TRUST=open for a deploy that changes who assumes what)
+	@$(CAPS) $(if $(TRUST),-c trust=$(TRUST)) $(ARGS)
 	@options=$$($(BIN)/python -m infra.bootstrap $(ENV)); $(CDK) bootstrap --app cdk.out/bootstrap $$options
 
 synth: $(BIN)/.infra node_modules/.done ## write an environment's templates to cdk.out (ENV=prod; ARGS="-q")
@@ -124,7 +127,9 @@ deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=
 
 destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and, with on_destroy: delete, all data; what is on RETAIN stays (ENV=prod)
 	@$(BIN)/sashiko empty --env $(ENV) $(if $(filter --force -f,$(ARGS)),--yes)
-	@$(CDK) destroy --all -c env=$(ENV) $(ARGS)
+	@$(CAPS) -c trust=open $(if $(filter --force -f,$(ARGS)),--require-approval=never)
+	@trap '$(CAPS) --require-approval=never' EXIT; $(CDK) destroy --all -c env=$(ENV) $(ARGS) || { \
+	  echo "what stays is closed to writes until: sashiko empty --undo --env $(ENV)" >&2; exit 1; }
 
 lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
 	$(LOCK) requirements/run.in -o requirements/run.txt

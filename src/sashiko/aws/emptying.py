@@ -76,6 +76,42 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
         yield len(keys)
 
 
+def closed_buckets(settings: Settings, account: Account) -> tuple[str, ...]:
+    """Lists the environment's buckets that were closed for a destroy and are still there.
+
+    Raises:
+        InputError: if the account refuses a call.
+    """
+    names = (bucket_name(settings, bucket) for bucket in get_args(Bucket))
+    return tuple(name for name in names if _is_closed(_policy(account, name)))
+
+
+def reopen(settings: Settings, account: Account) -> Iterator[str]:
+    """Undoes for the environment's buckets what closing them for a destroy did; no data comes back.
+
+    Yields:
+        the name of each bucket that takes writes again, and whose accesses are logged again.
+
+    Raises:
+        InputError: if the account refuses a call.
+    """
+    logs = bucket_name(settings, "logs")
+    for bucket in get_args(Bucket):
+        name = bucket_name(settings, bucket)
+        policy = _policy(account, name)
+        if not _is_closed(policy):
+            continue
+        kept = [item for item in policy["Statement"] if item.get("Sid") != _CLOSED]
+        with account.told(f"s3:PutBucketPolicy of {name}"):
+            text = json.dumps({**policy, "Statement": kept})
+            account.client("s3").put_bucket_policy(Bucket=name, Policy=text)
+        if bucket != "logs":  # as infra/components/private_bucket.py has it
+            status = {"LoggingEnabled": {"TargetBucket": logs, "TargetPrefix": f"{bucket}/"}}
+            with account.told(f"s3:PutBucketLogging of {name}"):
+                account.client("s3").put_bucket_logging(Bucket=name, BucketLoggingStatus=status)
+        yield name
+
+
 def packages(settings: Settings, account: Account) -> tuple[str, ...]:
     """Lists the ARNs of the model packages in the environment's groups; errors as `contents`."""
     ours = f"{prefix(settings)}-"
@@ -120,10 +156,8 @@ def _close(bucket: str, account: Account) -> None:
     """Ends logging, and refuses whatever is still to be written."""
     with account.told(f"s3:PutBucketLogging of {bucket}"):
         account.client("s3").put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
-    found = account.read("s3", "get_bucket_policy", absent=("NoSuchBucketPolicy",), Bucket=bucket)
-    policy: dict[str, Any] = json.loads(found["Policy"]) if found else {"Version": "2012-10-17"}
-    others = policy.get("Statement", [])
-    if any(item.get("Sid") == _CLOSED for item in others):
+    policy = _policy(account, bucket)
+    if _is_closed(policy):
         return
     deny = {
         "Sid": _CLOSED,
@@ -132,6 +166,17 @@ def _close(bucket: str, account: Account) -> None:
         "Action": "s3:PutObject",
         "Resource": f"arn:aws:s3:::{bucket}/*",
     }
-    policy["Statement"] = [*others, deny]
+    policy["Statement"] = [*policy.get("Statement", []), deny]
     with account.told(f"s3:PutBucketPolicy of {bucket}"):
         account.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+
+def _policy(account: Account, bucket: str) -> dict[str, Any]:
+    absent = ("NoSuchBucket", "NoSuchBucketPolicy")
+    found = account.read("s3", "get_bucket_policy", absent=absent, Bucket=bucket)
+    policy: dict[str, Any] = json.loads(found["Policy"]) if found else {"Version": "2012-10-17"}
+    return policy
+
+
+def _is_closed(policy: Mapping[str, Any]) -> bool:
+    return any(item.get("Sid") == _CLOSED for item in policy.get("Statement", []))

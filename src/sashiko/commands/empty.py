@@ -13,6 +13,14 @@ from sashiko.settings import load_deployed
 def empty(
     env: DeployedEnvironment = "dev",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    undo: Annotated[
+        bool,
+        typer.Option(
+            "--undo",
+            help="Delete nothing: let buckets be written to again that were closed for a destroy "
+            "which was broken off.",
+        ),
+    ] = False,
 ) -> None:
     """Delete an environment's data and registered models, so that its stacks can go.
 
@@ -20,7 +28,7 @@ def empty(
     groups. It does nothing where `on_destroy` is `retain`: there they outlive the stacks.
     """
     from sashiko.aws.account import Account
-    from sashiko.aws.emptying import contents, empty_bucket, packages, unregister
+    from sashiko.aws.emptying import contents, empty_bucket, packages, reopen, unregister
 
     settings = load_deployed(env)
     if settings.on_destroy == "retain":
@@ -28,6 +36,10 @@ def empty(
         return
     account = Account(settings)
     account.check_identity()
+    if undo:
+        opened = list(reopen(settings, account))
+        typer.echo(f"open again: {', '.join(opened) or 'none was closed'}")
+        return
     buckets, models = contents(settings, account), packages(settings, account)
     for item in buckets:
         print(f"{item.bucket}: {item.objects} objects, {item.size / 1e6:.1f} MB", file=sys.stderr)

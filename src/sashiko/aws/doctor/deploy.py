@@ -12,6 +12,9 @@ from sashiko.aws.access.settings_commands import (
 )
 from sashiko.aws.account import Account
 from sashiko.aws.doctor.check import Check, told
+from sashiko.aws.doctor.endpoints import check_endpoints
+from sashiko.aws.doctor.services import check_trail
+from sashiko.aws.emptying import closed_buckets
 from sashiko.aws.leftovers import Leftover, leftovers
 from sashiko.aws.names import QUALIFIER, exec_role_arn, prefix
 
@@ -31,7 +34,21 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
     yield from told("CDK bootstrap", lambda: _bootstrap(account, environment))
     if environment.settings.lake_formation.mode == "enforced":
         yield from told("Lake Formation", lambda: _lake_formation(account, environment, caller))
+    yield from told("endpoint services", lambda: check_endpoints(account, environment))
+    yield from told("CloudTrail", lambda: check_trail(account, environment.settings))
+    yield from told("closed buckets", lambda: _closed(account, environment))
     yield from told("names", lambda: _names(account, environment))
+
+
+def _closed(account: Account, environment: Environment) -> Iterator[Check]:
+    """A destroy that was broken off leaves buckets that refuse every write."""
+    if closed := closed_buckets(environment.settings, account):
+        yield Check(
+            name="closed buckets",
+            status="failed",
+            detail=f"{', '.join(closed)}: emptied for a destroy that did not come, and closed",
+            fix=f"sashiko empty --undo --env {environment.settings.environment}",
+        )
 
 
 def _lake_formation(account: Account, environment: Environment, caller: str) -> Iterator[Check]:

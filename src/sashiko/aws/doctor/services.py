@@ -33,6 +33,27 @@ def check_clarify(account: Account, settings: Settings) -> Check:
     )
 
 
+def check_trail(account: Account, settings: Settings) -> Check:
+    """Says whether a use of break-glass is heard of: EventBridge hears of calls by a trail alone.
+
+    "AWS service events delivered via AWS CloudTrail" of the EventBridge User Guide.
+    """
+    name = "CloudTrail"
+    found = account.read("cloudtrail", "describe_trails") or {}
+    for trail in found.get("trailList", ()):
+        status = account.read("cloudtrail", "get_trail_status", Name=trail["TrailARN"]) or {}
+        if status.get("IsLogging"):
+            return Check(name=name, status="ok", detail=f"{trail['Name']} is logging")
+    return Check(
+        name=name,
+        status="note",
+        detail=f"no trail is logging in {settings.region}: nobody will hear of a use of "
+        "break-glass",
+        fix="aws cloudtrail create-trail --is-multi-region-trail ..., or your organization's "
+        "trail: docs/first-deploy.md",
+    )
+
+
 def check_forgotten(account: Account, settings: Settings) -> Iterator[Check]:
     """Lists endpoints of device checks: a run that was killed may leave one, billed by the hour."""
     begins = device_check_prefix(settings)
