@@ -71,7 +71,7 @@ class CheckpointStore:
             job: the training job's name, which names its file.
         """
         self._path = folder / f"{job}{_SUFFIX}"
-        self._resumed = self._path
+        self._before: tuple[Path, ...] = ()
         self._fingerprint = fingerprint
 
     def save(self, position: Position, model: Any, optimiser: "torch.optim.Optimizer") -> None:
@@ -96,20 +96,20 @@ class CheckpointStore:
         remove_half_written(folder)
         found = [(self._position(path), path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
         ours = [(position, path) for position, path in found if position is not None]
+        self._before = tuple(path for _, path in ours)
         for position, path in sorted(ours, key=lambda item: item[0].step, reverse=True):
             if tensors := _read(path):
                 _restore(tensors, model, optimiser)
                 _say(f"resuming after step {position.step}")
-                self._resumed = path
                 return position
         return Position()
 
     def remove(self) -> None:
-        """Removes its checkpoint, and that which it went on from, once the training is complete.
+        """Removes its checkpoint, and those of equal trainings before it, once it is complete.
 
-        Where the latter's job still runs, it writes its own again at its next checkpoint.
+        Where another job of these still runs, it writes its own again at its next checkpoint.
         """
-        for path in (self._path, self._resumed):
+        for path in (self._path, *self._before):
             path.unlink(missing_ok=True)
 
     def _position(self, path: Path) -> Position | None:
