@@ -60,7 +60,7 @@ def _resolved(value: Any, values: Json) -> Any:
         case {"Get": str(target)}:
             return _referred(target, values)
         case {"Std:Join": {"Values": parts, **rest}}:
-            return rest.get("On", "").join(str(part) for part in _resolved(parts, values))
+            return str(rest.get("On", "")).join(str(part) for part in _resolved(parts, values))
         case {"Std:JsonGet": _}:
             return _TEXT
         case dict():
