@@ -163,7 +163,8 @@ def test_a_biased_model_is_not_registered(refusals: Refusals) -> None:
 
 def test_the_message_names_check_number_interval_and_what_to_try(refusals: Refusals) -> None:
     folder = refusals.project.output("JudgeBias", "verdict", run=refusals.runs[2])
-    [check] = json.loads((folder / "verdict.json").read_text())["checks"]
+    checks = json.loads((folder / "verdict.json").read_text())["checks"]
+    [check] = [check for check in checks if check.get("judged", True)]
     out = refusals.biased.stdout
     assert out.startswith("blocked: run ")
     for text in (
