@@ -9,6 +9,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,6 +97,7 @@ def cli_reference() -> str:
 if __name__ == "__main__":
     from docs.security_controls import PAGE, prod_templates, security_page
 
+    os.chdir(runpy.run_path(str(ROOT / "tests/project_root.py"))["project_root"]())
     for path, content in (generated() | {PAGE: security_page(prod_templates())}).items():
         path.write_text(content)
         print(path.relative_to(ROOT))
