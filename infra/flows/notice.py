@@ -4,11 +4,14 @@ from typing import Any
 
 from infra.flows.language import State, call, expression, flow, literal, text
 from sashiko.aws.names import prefix
+from sashiko.closed_gate import MARK
 from sashiko.settings import Settings
 
 _DETAIL = "$states.input.detail"
 _LAST = "$split({}, '/')[-1]"
 _BLANK = literal("\n\n")
+_AFTER = '", "errorType"'
+_LINE_END = r"\n"  # as JSON writes it
 
 
 def notice_flow(settings: Settings, *, topic: str) -> dict[str, Any]:
@@ -131,13 +134,18 @@ def _break_glass(settings: Settings) -> dict[str, str]:
 def _execution(settings: Settings, env: str) -> dict[str, str]:
     steps = "$states.result.PipelineExecutionSteps"
     failed = f"{steps}[StepStatus = 'Failed']"
-    gate = f"{failed}[$contains(StepName, /GateClosed$/)].StepName"
+    gate = f"{failed}[$contains(FailureReason, {literal(MARK)})].StepName"
+    # What Lambda puts after the message, where SageMaker quotes Lambda's answer as it is.
+    said = f"$substringAfter(FailureReason, {literal(MARK)})"
+    words = (
+        f"$replace($substringBefore({said}, {literal(_AFTER)}), "
+        f"{literal(_LINE_END)}, {literal(chr(10))})"
+    )
     id_ = _LAST.format(f"{_DETAIL}.pipelineExecutionArn")
     pipeline = _LAST.format(f"{_DETAIL}.pipelineArn")
     state = f"$lowercase({_DETAIL}.currentPipelineExecutionStatus)"
-    closed = f"$substringBefore({gate}, 'Closed')"
     what = (
-        f"($exists({gate}) ? {literal('gate ')} & {closed} & {literal(' closed')}"
+        f"($exists({gate}) ? {literal('gate ')} & {gate} & {literal(' closed')}"
         f" : {literal('pipeline ')} & {state})"
     )
     return _said(
@@ -147,7 +155,7 @@ def _execution(settings: Settings, env: str) -> dict[str, str]:
             *(literal("Execution "), id_, literal(" of "), pipeline, literal(": "), what),
             f"($exists({gate}) ? {literal('; nothing was registered.')} : {literal('.')})",
             *(_BLANK,),
-            f"$join({failed}.(StepName & ': ' & FailureReason), '\\n')",
+            f"$join({failed}.(StepName & ': ' & {words}), '\\n')",
             *(_BLANK, literal("Each step: sashiko runs show "), id_, literal(f" {env}")),
         ),
     )

@@ -144,8 +144,8 @@ def test_bad_rows_stop_the_run_before_anything_else(refusals: Refusals) -> None:
     done = refusals.bad_rows
     assert done.returncode == 3, done.stderr
     statuses = refusals.project.statuses(refusals.runs[1])
-    assert statuses["DataGateClosed"] == "blocked"
-    assert {statuses[name] for name in ("Prepare", "PreBias", "Train", "Register")} == {"skipped"}
+    assert statuses["DataGate"] == "blocked"
+    assert {statuses[name] for name in ("Prepare", "PreBias", "Train", "Register")} == {"not_run"}
 
 
 def test_the_message_names_columns_and_rules(refusals: Refusals) -> None:
@@ -157,7 +157,7 @@ def test_the_message_names_columns_and_rules(refusals: Refusals) -> None:
 def test_a_biased_model_is_not_registered(refusals: Refusals) -> None:
     assert refusals.biased.returncode == 3, refusals.biased.stderr
     statuses = refusals.project.statuses(refusals.runs[2])
-    assert (statuses["ModelGateClosed"], statuses["Register"]) == ("blocked", "skipped")
+    assert (statuses["ModelGate"], statuses["Register"]) == ("blocked", "not_run")
     assert refusals.versions == []
 
 
@@ -188,8 +188,8 @@ def test_the_report_of_a_blocked_run_says_so(refusals: Refusals) -> None:
 def test_an_artifact_that_answers_otherwise_is_not_registered(refusals: Refusals) -> None:
     assert refusals.inexact.returncode == 3, refusals.inexact.stderr
     statuses = refusals.project.statuses(refusals.runs[3])
-    assert (statuses["DeviceCheck"], statuses["DeviceGateClosed"]) == ("succeeded", "blocked")
-    assert statuses["Register"] == "skipped"
+    assert (statuses["DeviceCheck"], statuses["DeviceGate"]) == ("succeeded", "blocked")
+    assert statuses["Register"] == "not_run"
     assert refusals.versions == []
 
 

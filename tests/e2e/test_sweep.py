@@ -16,7 +16,7 @@ from tests.e2e.project import RUN, Attempt, Project
 
 SWEEP = (*RUN, "--sweep", "--strengths", "0,1")
 UP_TO_THE_MODEL = {
-    "Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "DataGate", "DataGateClosed",
+    "Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "DataGate",
     "Prepare", "Weights", "Train", "Compile",
 }  # fmt: skip
 

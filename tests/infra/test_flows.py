@@ -1,6 +1,7 @@
 """The state machines, executed: what they start, once, and what they say."""
 
 import datetime as dt
+import json
 
 import pytest
 from moto.moto_api import state_manager
@@ -8,6 +9,7 @@ from moto.moto_api import state_manager
 from infra.flows.load import load_flow
 from infra.flows.notice import notice_flow
 from infra.flows.training import training_flow
+from sashiko.closed_gate import GateClosedError
 from tests.infra.sample_events import (
     RUN,
     execution_ended,
@@ -148,7 +150,7 @@ def steps(aws):
     def set_steps(failed):
         found = [{"StepName": "Snapshot", "StepStatus": "Succeeded"}]
         found += [
-            {"StepName": name, "StepStatus": "Failed", "FailureReason": why}
+            {"StepName": name, "StepStatus": "Failed", **({"FailureReason": why} if why else {})}
             for name, why in failed.items()
         ]
         aws.answers["ListPipelineExecutionSteps"] = lambda _: {"PipelineExecutionSteps": found}
@@ -164,25 +166,35 @@ def test_a_failed_load_says_why_and_how_to_load_again(told):
     assert f"aws glue get-job-run --job-name {JOB} --run-id {RUN}" in message
 
 
-def test_a_closed_gate_is_told_as_such_with_its_reason(told, steps):
-    steps({"ModelGateClosed": "auc 0.71 is below 0.80;\ntry more epochs"})
+@pytest.mark.parametrize(
+    "around",
+    [
+        str,
+        "ClientError: {}".format,
+        lambda text: json.dumps({"errorMessage": text, "errorType": "GateClosedError"}),
+    ],
+    ids=["alone", "after a word", "in Lambda's answer"],
+)
+def test_a_closed_gate_is_told_as_such_with_its_reason(told, steps, around):
+    closed = str(GateClosedError(["auc 0.71 is below 0.80;\ntry more epochs"]))
+    steps({"ModelGate": around(closed)})
 
     subject, message = told(execution_ended("Failed"))
 
     assert subject == "sashiko-dev: gate ModelGate closed in sashiko-dev-complaints"
     assert "nothing was registered" in message
-    assert "ModelGateClosed: auc 0.71 is below 0.80;\ntry more epochs" in message
+    assert "ModelGate: auc 0.71 is below 0.80;\ntry more epochs\n\n" in message
     assert "sashiko runs show p4jn9xou8a8s --env dev" in message
 
 
 def test_a_failed_pipeline_names_each_step_that_failed(told, steps):
-    steps({"Train": "AlgorithmError: exit code 1", "PreBias": "CapacityError"})
+    steps({"Train": "AlgorithmError: exit code 1", "DataGate": "AccessDenied", "Track": None})
 
     subject, message = told(execution_ended("Failed"))
 
     assert subject == "sashiko-dev: pipeline failed in sashiko-dev-complaints"
-    assert "Train: AlgorithmError: exit code 1\nPreBias: CapacityError" in message
-    assert "gate" not in message
+    assert "Train: AlgorithmError: exit code 1\nDataGate: AccessDenied\nTrack: \n\n" in message
+    assert "gate " not in message
 
 
 def test_a_stopped_pipeline_is_told_without_a_failed_step(told, steps):

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from sashiko.aws.access.environment import Environment, read_environment
+from sashiko.aws.names import bucket_name
 from sashiko.errors import InputError
 from tests.infra.job_requests import Json, context, denials, jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, some, synthesized
 
+ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
+S3 = "s3.us-east-1.amazonaws.com"
 KEY = "arn:aws:kms:us-east-1:{account}:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
 Templates = Callable[[str], dict[str, Json]]
 
@@ -242,18 +245,22 @@ def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Env
 
 
 @pytest.mark.control("AC-6")
-def test_the_pipeline_opens_verdicts_on_snapshots_and_no_snapshot(
+def test_the_gatekeeper_opens_verdicts_on_snapshots_and_no_snapshot(
     templates: Templates, dev: Environment
 ) -> None:
     (output,) = [n for n in templates("dev")["DataLake"]["Outputs"] if "Keysnapshots" in n]
     value = templates("dev")["DataLake"]["Outputs"][output]["Value"]["Fn::GetAtt"]
     key = f"<sashiko-dev-DataLake.{'.'.join(value)}>"
-    role = next(item for item in dev.principals if item.name == "pipeline")
+    role = next(item for item in dev.principals if item.name == "gatekeeper")
 
     def opens(bucket: str) -> bool:
         arn = f"arn:aws:s3:::sashiko-dev-{bucket}-111122223333-us-east-1"
-        by_s3 = {"kms:ViaService": "s3.us-east-1.amazonaws.com"}
+        by_s3 = {"kms:ViaService": S3}
         return role.may("kms:Decrypt", key, by_s3 | {"kms:EncryptionContext:aws:s3:arn": arn})
 
     assert opens("artifacts")
     assert not opens("snapshots")
+    assert not role.may("kms:Decrypt", key)
+    pipeline = next(item for item in dev.principals if item.name == "pipeline")
+    named = {"kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{ARTIFACTS}"}
+    assert not pipeline.may("kms:Decrypt", key, {"kms:ViaService": S3} | named)

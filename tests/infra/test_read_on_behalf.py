@@ -1,0 +1,167 @@
+"""What AWS's own principals read on the pipeline's behalf: from the definition, both ways.
+
+A job's inputs and outputs are the job's role's (test_pipeline_places.py). Beside them the gates'
+function reads verdicts, the pipeline's role property files, and SageMaker a model's data and image
+with the role of the model that DeviceCheck makes.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sashiko.aws.access.environment import Environment, read_environment
+from sashiko.aws.access.policies import covers
+from sashiko.aws.access.principals import Principal
+from tests.infra.job_requests import Json, jobs_of
+from tests.infra.test_pipeline_places import ARTIFACTS, place, repository
+from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
+
+# What no definition names, and why it is allowed all the same.
+BESIDE = {("inference", "models/*"): "the version that the serving stack serves"}
+READERS = ("gatekeeper", "inference", "pipeline")
+
+
+@pytest.fixture(scope="module")
+def dev() -> Environment:
+    return read_environment(settings_of("dev"), folder=synthesized("dev"))
+
+
+@pytest.fixture(scope="module")
+def definition() -> Json:
+    settings = settings_of("dev")
+    (compiled,) = pipelines_of(settings, recipes_of(settings))
+    return dict(compiled.definition)
+
+
+@pytest.fixture(scope="module")
+def jobs(definition: Json) -> dict[str, Json]:
+    return jobs_of(definition)
+
+
+def lambda_steps(definition: Json) -> list[Json]:
+    return [step for step in definition["Steps"] if step["Type"] == "Lambda"]
+
+
+def role_of(arn: str) -> str:
+    return arn.rpartition("-dev-")[2]
+
+
+def property_files(value: Any, definition: Json) -> Iterator[tuple[str, str]]:
+    """Yields step and path of each file that a Std:JsonGet reads."""
+    if isinstance(value, dict) and "Std:JsonGet" in value:
+        _, step, _, name = value["Std:JsonGet"]["PropertyFile"]["Get"].split(".")
+        (owner,) = [item for item in definition["Steps"] if item["Name"] == step]
+        for file in owner["PropertyFiles"]:
+            if file["PropertyFileName"] == name:
+                yield step, f"{file['OutputName']}/{file['FilePath']}"
+    inner = value.values() if isinstance(value, dict) else value
+    for item in inner if not isinstance(inner, str | int | float | None) else ():
+        yield from property_files(item, definition)
+
+
+def option(job: Json, name: str) -> Any:
+    words = job.get("AppSpecification", {}).get("ContainerArguments", [])
+    return words[words.index(name) + 1] if name in words else None
+
+
+def read_places(definition: Json, jobs: dict[str, Json]) -> list[tuple[str, str]]:
+    """Role and URI of all that is read, as the definition has it; unknown parts are `*`."""
+    found = [
+        (role_of(step["FunctionArn"]), place(value, jobs))
+        for step in lambda_steps(definition)
+        for value in step["Arguments"].values()
+    ]
+    found += [
+        ("pipeline", f"s3://{ARTIFACTS}/runs/*/{step}/{path}")
+        for step, path in property_files(definition, definition)
+    ]
+    found += [
+        (role_of(option(job, "--role")), place(data, jobs))
+        for job in jobs.values()
+        if (data := option(job, "--model-data"))
+    ]
+    return found
+
+
+def keys(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(role, uri.removeprefix(f"s3://{ARTIFACTS}/")) for role, uri in found]
+
+
+def principal(dev: Environment, name: str) -> Principal:
+    return next(item for item in dev.principals if item.name == name)
+
+
+def allowed(dev: Environment, role: str, bucket: str) -> tuple[str, ...]:
+    return dev.object_paths(principal(dev, role), "s3:GetObject", bucket)
+
+
+@pytest.mark.control("AC-6")
+def test_each_of_them_may_read_what_the_definition_has_it_read(
+    dev: Environment, definition: Json, jobs: dict[str, Json]
+) -> None:
+    found = read_places(definition, jobs)
+    assert all(uri.startswith(f"s3://{ARTIFACTS}/") for _, uri in found)
+    refused = [
+        (role, key)
+        for role, key in keys(found)
+        if not any(covers(pattern, key) for pattern in allowed(dev, role, ARTIFACTS))
+    ]
+    assert refused == []
+    # So that the question was asked: each gate reads something, and a model is made.
+    assert {role for role, _ in found} == {"gatekeeper", "inference"}
+    assert all(step["Arguments"] for step in lambda_steps(definition))
+    assert len(lambda_steps(definition)) == 3
+
+
+@pytest.mark.control("AC-6")
+def test_none_of_them_may_read_anything_else(
+    dev: Environment, definition: Json, jobs: dict[str, Json]
+) -> None:
+    wanted = keys(read_places(definition, jobs))
+    idle = {
+        (role, pattern)
+        for role in READERS
+        for bucket in dev.buckets
+        for pattern in allowed(dev, role, bucket)
+        if not (
+            bucket == ARTIFACTS and any(one == role and covers(pattern, key) for one, key in wanted)
+        )
+    }
+    assert idle == set(BESIDE)
+    # A verdict alone: what lies beside it in a step's outputs is not to be read.
+    assert set(allowed(dev, "gatekeeper", ARTIFACTS)) == {
+        key for role, key in wanted if role == "gatekeeper"
+    }
+
+
+@pytest.mark.control("AC-6")
+def test_the_pipeline_calls_the_functions_that_its_steps_name_and_no_other(
+    dev: Environment, definition: Json
+) -> None:
+    named = {step["FunctionArn"] for step in lambda_steps(definition)}
+    callable_ = {
+        resource
+        for statement in principal(dev, "pipeline").policy
+        if statement.effect == "Allow" and "lambda:InvokeFunction" in statement.actions
+        for resource in statement.resources
+    }
+    assert callable_ == named
+    made = dev.templates.of_type("AWS::Lambda::Function")
+    assert {arn.rpartition(":")[2] for arn in named} <= {
+        function.properties["FunctionName"] for function in made
+    }
+
+
+@pytest.mark.control("AC-6")
+def test_a_model_is_made_of_an_image_that_its_role_may_pull(
+    dev: Environment, jobs: dict[str, Json]
+) -> None:
+    images = {
+        (role_of(option(job, "--role")), option(job, "--image"))
+        for job in jobs.values()
+        if option(job, "--image")
+    }
+    assert len(images) == 1
+    for role, image in images:
+        assert principal(dev, role).may("ecr:BatchGetImage", repository(image))
