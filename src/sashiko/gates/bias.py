@@ -103,7 +103,7 @@ def _unjudgeable(
             f"{more_rows}, or check that the model predicts both outcomes",
         )
     if gate.judged_by == "bound" and estimate.low is None:
-        return "no interval: too many resamples leave the metric undefined", more_rows
+        return "no interval: a group has too few rows of a kind that the metric counts", more_rows
     return "", ""
 
 

@@ -22,6 +22,10 @@ from sashiko.metrics.uncertainty import (
     resampled_counts,
 )
 
+# A bootstrap draws no row of a kind that it has not seen, and too seldom another number of one that
+# it has seen once: `python -m benchmarks.interval_coverage` shows from how many on it is right.
+LEAST_OF_A_KIND = 3
+
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in METRIC_LIST})
 
 
@@ -76,9 +80,15 @@ def intervals(
 
     Returns:
         Metric -> interval; without those that are undefined, or are so in more than 1 % of the
-        resamples (of several looks, 1 % / looks).
+        resamples (of several looks, 1 % / looks), or of which a group has less than
+        `LEAST_OF_A_KIND` rows of a kind: of recall, rows that were found, or rows that were not.
     """
-    chosen = [name for name in names if measure(name, counts).value is not None]
+    chosen = [
+        name
+        for name in names
+        if measure(name, counts).value is not None
+        and _least_of_a_kind(name, counts) >= LEAST_OF_A_KIND
+    ]
     if not chosen:
         return {}
     over = {name: (looks or {}).get(name, 1) for name in chosen}
@@ -93,6 +103,12 @@ def intervals(
         for name, parts in drawn.items()
     }
     return {name: ends for name, ends in found.items() if ends is not None}
+
+
+def _least_of_a_kind(name: str, counts: Counts) -> float:
+    of = compare(counts.cells, counts.positive)
+    found = [getattr(group, kind).min() for kind in METRICS[name].kinds for group in (of.a, of.d)]
+    return float(min(found, default=np.inf))
 
 
 def _not_countable(metric: Metric, counts: Counts) -> str:

@@ -41,6 +41,8 @@ class Metric:
         worse: on which side of `neutral` the disadvantaged group is worse off.
         conditional: whether it needs a group variable.
         compares: whether it sets one group against the other.
+        kinds: the counts of `Group`, or its labels', whose shares of each other the formula is made
+            of; with few rows of one of them, in either group, its interval is not to be relied on.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Metric:
     worse: Side = "above"
     conditional: bool = False
     compares: bool = True
+    kinds: tuple[str, ...] = ()
 
 
 METRIC_LIST = (
@@ -68,6 +71,7 @@ METRIC_LIST = (
         stage="pre_training",
         formula=label_bias.label_difference,
         undefined=LABELS,
+        kinds=("positives", "negatives"),
     ),
     Metric(
         name="KL",
@@ -79,6 +83,7 @@ METRIC_LIST = (
             LACKING_LABEL,
         ),
         worse="either",
+        kinds=("labels",),
     ),
     Metric(
         name="JS",
@@ -87,6 +92,7 @@ METRIC_LIST = (
         formula=label_bias.jensen_shannon,
         undefined=LABELS,
         worse="either",
+        kinds=("labels",),
     ),
     Metric(
         name="LP",
@@ -95,6 +101,7 @@ METRIC_LIST = (
         formula=label_bias.lp_norm,
         undefined=LABELS,
         worse="either",
+        kinds=("labels",),
     ),
     Metric(
         name="TVD",
@@ -103,6 +110,7 @@ METRIC_LIST = (
         formula=label_bias.total_variation,
         undefined=LABELS,
         worse="either",
+        kinds=("labels",),
     ),
     Metric(
         name="KS",
@@ -111,6 +119,7 @@ METRIC_LIST = (
         formula=label_bias.kolmogorov_smirnov,
         undefined=LABELS,
         worse="either",
+        kinds=("labels",),
     ),
     Metric(
         name="CDDL",
@@ -119,6 +128,7 @@ METRIC_LIST = (
         formula=label_bias.conditional_label_disparity,
         undefined=(*LABELS, LABEL_STRATA),
         conditional=True,
+        kinds=("positives", "negatives"),
     ),
     Metric(
         name="DPPL",
@@ -126,6 +136,7 @@ METRIC_LIST = (
         stage="post_training",
         formula=prediction_bias.predicted_difference,
         undefined=PREDICTIONS,
+        kinds=("predicted_positives", "predicted_negatives"),
     ),
     Metric(
         name="DI",
@@ -135,6 +146,7 @@ METRIC_LIST = (
         undefined=(*PREDICTIONS, ACCEPTED[0]),
         neutral=1.0,
         worse="below",
+        kinds=("predicted_positives", "predicted_negatives"),
     ),
     Metric(
         name="DCA",
@@ -143,6 +155,7 @@ METRIC_LIST = (
         formula=prediction_bias.conditional_acceptance,
         undefined=(*PREDICTIONS, *ACCEPTED),
         worse="below",
+        kinds=("true_positives", "false_positives", "false_negatives"),
     ),
     Metric(
         name="DCR",
@@ -151,6 +164,7 @@ METRIC_LIST = (
         formula=prediction_bias.conditional_rejection,
         undefined=(*PREDICTIONS, *REJECTED),
         worse="below",
+        kinds=("true_negatives", "false_positives", "false_negatives"),
     ),
     Metric(
         name="RD",
@@ -158,6 +172,7 @@ METRIC_LIST = (
         stage="post_training",
         formula=prediction_bias.recall_difference,
         undefined=(*PREDICTIONS, *POSITIVES),
+        kinds=("true_positives", "false_negatives"),
     ),
     Metric(
         name="SD",
@@ -165,6 +180,7 @@ METRIC_LIST = (
         stage="post_training",
         formula=prediction_bias.specificity_difference,
         undefined=(*PREDICTIONS, *NEGATIVES),
+        kinds=("true_negatives", "false_positives"),
     ),
     Metric(
         name="DAR",
@@ -172,6 +188,7 @@ METRIC_LIST = (
         stage="post_training",
         formula=prediction_bias.acceptance_rates,
         undefined=(*PREDICTIONS, *ACCEPTED),
+        kinds=("true_positives", "false_positives"),
     ),
     Metric(
         name="DRR",
@@ -180,6 +197,7 @@ METRIC_LIST = (
         formula=prediction_bias.rejection_rates,
         undefined=(*PREDICTIONS, *REJECTED),
         worse="below",
+        kinds=("true_negatives", "false_negatives"),
     ),
     Metric(
         name="AD",
@@ -187,6 +205,7 @@ METRIC_LIST = (
         stage="post_training",
         formula=prediction_bias.accuracy_difference,
         undefined=PREDICTIONS,
+        kinds=("right", "wrong"),
     ),
     Metric(
         name="CDDPL",
@@ -198,6 +217,7 @@ METRIC_LIST = (
             PREDICTED_STRATA,
         ),
         conditional=True,
+        kinds=("predicted_positives", "predicted_negatives"),
     ),
     Metric(
         name="TE",
@@ -205,6 +225,7 @@ METRIC_LIST = (
         stage="post_training",
         formula=prediction_bias.treatment_equality,
         undefined=(*PREDICTIONS, *FALSE_POSITIVES),
+        kinds=("false_negatives", "false_positives"),
     ),
     Metric(
         name="GE",

@@ -56,6 +56,16 @@ class Group:
         return self.negatives - self.false_positives
 
     @property
+    def right(self) -> Floats:
+        """Rows predicted right, TP + TN."""
+        return self.true_positives + self.true_negatives
+
+    @property
+    def wrong(self) -> Floats:
+        """Rows predicted wrong, FP + FN."""
+        return self.false_positives + self.false_negatives
+
+    @property
     def shares(self) -> Floats:
         """The distribution of the labels, P(y), shape (..., labels)."""
         return ratio(self.labels, np.broadcast_to(self.rows[..., None], self.labels.shape))

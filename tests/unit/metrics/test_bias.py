@@ -185,6 +185,15 @@ def test_the_interval_of_counts_is_that_of_resampled_rows() -> None:
     assert ends == intervals(["AD", "DI"], table, replicates=20_000, seed=0)["DI"]
 
 
+@pytest.mark.parametrize(("missed", "shown"), [(2, False), (3, True)])
+def test_a_kind_of_row_that_was_hardly_seen_gives_no_interval(missed: int, shown: bool) -> None:
+    """Of recall rows that were missed; the bootstrap would hardly vary how many there are."""
+    table = counts([[[400, 60], [20, 60]], [[140, 20], [missed, 30]]])
+    found = intervals(["RD", "DRR", "DI", "SD"], table, replicates=200, seed=0)
+    assert ("RD" in found, "DRR" in found) == (shown, shown)
+    assert {"DI", "SD"} <= found.keys()
+
+
 def test_too_few_rows_for_an_interval_give_none() -> None:
     table = counts([[[3, 1], [3, 0]], [[3, 1], [3, 1]]])
     assert measure("DI", table).value is not None
