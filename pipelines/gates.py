@@ -1,7 +1,7 @@
 """The gates: Lambda steps that fail, saying why, unless what they read lets the run go on.
 
 SageMaker supports no nested Condition steps, and no step may depend on one; each step after a gate
-depends on it (docs/decisions/0018-gates.md).
+depends on it (docs/decisions/0020-gates.md).
 """
 
 from collections.abc import Mapping, Sequence
