@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aws_cdk import CfnResource, CustomResource, Duration, IgnoreMode, RemovalPolicy, Stage
 from aws_cdk import aws_codebuild as codebuild
@@ -169,7 +169,11 @@ class ImageBuilds(Construct):
         pinned = {
             **_COMMANDS,
             "phases": {
-                "install": {"commands": [pinning(Path(Stage.of(self).outdir, source.asset_path))]},
+                "install": {
+                    "commands": [
+                        pinning(Path(cast(Stage, self.node.root).outdir, source.asset_path))
+                    ]
+                },
                 **_COMMANDS["phases"],
             },
         }

@@ -54,7 +54,7 @@ def look(monkeypatch: pytest.MonkeyPatch, glue: Glue, kind: Any = "Create") -> N
     lake_probe._work(request)
 
 
-def test_a_lake_that_shows_nothing_is_closed(monkeypatch):
+def test_a_lake_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     look(monkeypatch, Glue())
 
 
@@ -68,7 +68,9 @@ def test_a_lake_that_shows_nothing_is_closed(monkeypatch):
         ),
     ],
 )
-def test_what_it_sees_is_named_with_the_command_that_closes_it(monkeypatch, seen, resource):
+def test_what_it_sees_is_named_with_the_command_that_closes_it(
+    monkeypatch: pytest.MonkeyPatch, seen: str, resource: str
+) -> None:
     with pytest.raises(RefusedError) as caught:
         look(monkeypatch, Glue(seen))
 
@@ -79,7 +81,7 @@ def test_what_it_sees_is_named_with_the_command_that_closes_it(monkeypatch, seen
     assert "sashiko doctor --env dev" in said
 
 
-def test_all_that_is_open_fits_into_an_answer(monkeypatch):
+def test_all_that_is_open_fits_into_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RefusedError) as caught:
         look(monkeypatch, Glue("sashiko_dev", "sashiko_dev.census", "sashiko_dev.complaints"))
 
@@ -87,10 +89,10 @@ def test_all_that_is_open_fits_into_an_answer(monkeypatch):
     assert "sashiko audit --env dev" in str(caught.value)
 
 
-def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch):
+def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ClientError, match="not authorized"):
         look(monkeypatch, Glue(words=BY_IAM))
 
 
-def test_a_deletion_asks_nothing(monkeypatch):
+def test_a_deletion_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     look(monkeypatch, Glue("sashiko_dev"), kind="Delete")

@@ -48,7 +48,7 @@ class Formation:
 def formation(monkeypatch: pytest.MonkeyPatch) -> Formation:
     found = Formation()
     monkeypatch.setattr(boto3, "client", lambda _: found)
-    monkeypatch.setattr(lake_settings.time, "sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     return found
 
 
@@ -67,7 +67,9 @@ def ask(kind: Any, *, arn: str = OURS, physical_id: str | None = None) -> Answer
     return lake_settings._work(request)
 
 
-def test_the_administrator_joins_those_there_and_everybody_gets_nothing(formation):
+def test_the_administrator_joins_those_there_and_everybody_gets_nothing(
+    formation: Formation,
+) -> None:
     before = formation.settings
 
     ask("Create")
@@ -79,7 +81,7 @@ def test_the_administrator_joins_those_there_and_everybody_gets_nothing(formatio
     }
 
 
-def test_what_is_as_wanted_is_not_written_again(formation):
+def test_what_is_as_wanted_is_not_written_again(formation: Formation) -> None:
     first = ask("Create")
     written = formation.written
 
@@ -89,7 +91,9 @@ def test_what_is_as_wanted_is_not_written_again(formation):
     assert again == first  # another id would have CloudFormation delete the first
 
 
-def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else(formation):
+def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else(
+    formation: Formation,
+) -> None:
     added = ask("Create").physical_id
 
     ask("Delete", physical_id=added)
@@ -101,7 +105,9 @@ def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else
 
 
 @pytest.mark.parametrize("kept", [(OURS,), (THEIRS, OURS)])
-def test_an_administrator_that_was_there_before_stays(formation, kept):
+def test_an_administrator_that_was_there_before_stays(
+    formation: Formation, kept: tuple[str, ...]
+) -> None:
     formation.settings["DataLakeAdmins"] = principals(*kept)
 
     found = ask("Create").physical_id
@@ -110,7 +116,9 @@ def test_an_administrator_that_was_there_before_stays(formation, kept):
     assert formation.settings["DataLakeAdmins"] == principals(*kept)
 
 
-def test_a_creation_that_failed_before_it_changed_anything_deletes_nothing(formation):
+def test_a_creation_that_failed_before_it_changed_anything_deletes_nothing(
+    formation: Formation,
+) -> None:
     before = dict(formation.settings)
 
     ask("Delete", physical_id="not made")
@@ -118,7 +126,7 @@ def test_a_creation_that_failed_before_it_changed_anything_deletes_nothing(forma
     assert formation.settings == before
 
 
-def test_what_somebody_else_undoes_at_the_same_time_is_put_again(formation):
+def test_what_somebody_else_undoes_at_the_same_time_is_put_again(formation: Formation) -> None:
     formation.undo = [{"DataLakeAdmins": principals(THEIRS, f"{THEIRS}-2")}]
 
     ask("Create")
@@ -127,7 +135,7 @@ def test_what_somebody_else_undoes_at_the_same_time_is_put_again(formation):
     assert formation.settings["CreateTableDefaultPermissions"] == []
 
 
-def test_what_is_undone_each_time_fails_and_says_where_to_look(formation):
+def test_what_is_undone_each_time_fails_and_says_where_to_look(formation: Formation) -> None:
     formation.undo = [{"CreateTableDefaultPermissions": EVERYBODY}] * 10
 
     with pytest.raises(RefusedError, match="PutDataLakeSettings in CloudTrail"):

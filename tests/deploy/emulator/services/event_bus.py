@@ -25,7 +25,7 @@ def publish(aws: Callable[[str], Any], source: str, kind: str, detail: dict[str,
     events = aws("events")
     for rule in events.list_rules()["Rules"]:
         pattern = rule.get("EventPattern")
-        if rule["State"] != "ENABLED" or not pattern:
+        if not rule["State"].startswith("ENABLED") or not pattern:
             continue
         if EventPattern.load(pattern).matches_event(event):
             for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]:
