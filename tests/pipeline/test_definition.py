@@ -39,6 +39,24 @@ def test_the_definition_is_the_golden_one():
         assert path.read_bytes() == content
 
 
+BEFORE = {"Snapshot", "SnapshotFacets", "Validate", "ValidateFacets"}
+
+
+def test_each_step_after_a_gate_depends_on_it():
+    golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+    behind: dict[str, set[str]] = {}
+    for step in parse_definition(golden).steps:
+        for name in step.depends_on:
+            behind.setdefault(name, set()).add(step.name)
+    steps = {step["Name"]: step["Type"] for step in golden["Steps"]}
+    gates = {name for name, kind in steps.items() if kind == "Lambda"}
+    assert gates == {"DataGate", "ModelGate", "DeviceGate"} == set(behind)
+    assert behind["ModelGate"] == {"DeviceCheck"}
+    assert behind["DeviceGate"] == {"Register"}
+    assert behind["DataGate"] == set(steps) - gates - BEFORE - {"DeviceCheck", "Register"}
+    assert set(steps.values()) == {"Processing", "Training", "Lambda"}
+
+
 def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
     contract = yaml.safe_load((ROOT / "contracts/complaints.odcs.yaml").read_text())
     properties = contract["schema"][0]["customProperties"]
