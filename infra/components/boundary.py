@@ -14,7 +14,7 @@ from sashiko.aws.names import QUALIFIER, bootstrap_policy_arn, bootstrap_policy_
 from sashiko.settings import Settings
 
 # What the roles work with. A policy that allows something else has no effect without a line here,
-# and a test says which; so no later policy starts an instance, a function or a user.
+# and a test says which; so no later policy starts an instance, or makes a function or a user.
 _WORK = [
     "application-autoscaling:DescribeScalableTargets",
     "athena:*",
@@ -29,6 +29,7 @@ _WORK = [
     "iam:PassRole",
     "kms:*",
     "lakeformation:*",
+    "lambda:InvokeFunction",
     "logs:*",
     "s3:*",
     "sagemaker:*",
