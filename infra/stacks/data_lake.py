@@ -83,7 +83,7 @@ class DataLake(EnvironmentStack):
             ml_key=self._ml_key,
         )
         ArtifactAccess(self, "Artifacts", settings=settings, key=self._ml_key)
-        self._catalog(contracts, after=(*buckets, access))
+        self._catalog(contracts, first=buckets[0], after=(*buckets, access))
         self._workgroups(after=buckets)
         EtlJobs(
             self,
@@ -142,7 +142,7 @@ class DataLake(EnvironmentStack):
             self, "Capture", settings=self.settings, logs=logs, removal_policy=self.removal_policy
         )
         self._explain(logs)
-        return raw, curated, snapshots, artifacts
+        return logs, raw, curated, snapshots, artifacts
 
     def _explain(self, logs: PrivateBucket) -> None:
         why = "S3 delivers access logs only to a bucket under S3's own key"
@@ -189,7 +189,9 @@ class DataLake(EnvironmentStack):
             expiring=expiring,
         )
 
-    def _catalog(self, contracts: Sequence[Contract], *, after: Sequence[Construct]) -> None:
+    def _catalog(
+        self, contracts: Sequence[Contract], *, first: PrivateBucket, after: Sequence[Construct]
+    ) -> None:
         lake = LakeTables(
             self,
             "Lake",
@@ -207,6 +209,8 @@ class DataLake(EnvironmentStack):
             )
             last: Construct = ClosedLakeCheck(self, settings=self.settings, tables=())
             last.node.add_dependency(probe, lake.database)
+            # The others log to it, so none is there yet that a refused deploy would have to delete.
+            first.node.add_dependency(last)
             for name, table in lake.tables.items():
                 location = GovernedLocation(
                     self, f"Location-{name}", settings=self.settings, table=name

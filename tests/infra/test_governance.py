@@ -207,6 +207,16 @@ def test_nothing_is_tagged_or_granted_before_the_lake_is_found_closed(templates)
     ((check, _),) = resources(lake, "Custom::ClosedLake").items()
     (database,) = resources(lake, "AWS::Glue::Database")
     assert database in all_before(lake, check)
+    # A refused deploy rolls back, and a bucket that something wrote to could not be deleted.
+    (logs,) = (
+        name
+        for name, bucket in resources(lake, "AWS::S3::Bucket").items()
+        if "LoggingConfiguration" not in bucket["Properties"]
+    )
+    assert check in all_before(lake, logs)
+    for bucket in resources(lake, "AWS::S3::Bucket").values():
+        logging = bucket["Properties"].get("LoggingConfiguration")
+        assert logging is None or logging["DestinationBucketName"] == {"Ref": logs}
 
 
 def test_another_grant_is_looked_at_anew(templates, tmp_path):
