@@ -58,6 +58,7 @@ def test_what_was_written_is_removed_on_every_exit(
                 raise leaves
     except BaseException as error:
         assert error is leaves
+    stub.assert_no_pending_responses()
 
 
 def test_more_objects_than_one_call_may_name_are_all_removed(s3: tuple[Any, Stubber]) -> None:
