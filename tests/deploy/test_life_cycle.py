@@ -241,8 +241,8 @@ def test_the_rules_hand_their_events_to_state_machines(dev: Emulator) -> None:
     )
 
     assert {name.removeprefix("sashiko-dev-") for name in rules} == {
-        "complaints-loaded", "etl-failed", "extract-complete", "model-approved", "model-pending",
-        "model-rejected", "pipeline-failed", "trigger-failed",
+        "break-glass", "complaints-loaded", "etl-failed", "extract-complete", "model-approved",
+        "model-pending", "model-rejected", "pipeline-failed", "trigger-failed",
     }  # fmt: skip
     for name, rule in rules.items():
         (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
