@@ -1,11 +1,21 @@
 """Whether the interface endpoints can stand in the environment's zones: not each zone has all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sashiko.aws.access.environment import Environment
 from sashiko.aws.account import Account
 from sashiko.aws.doctor.check import Check
-from sashiko.settings import file_of
+from sashiko.settings import Settings, file_of
+
+
+def _without(unknown: Sequence[str], settings: Settings) -> str:
+    mlflow = (settings.network.mlflow_service or "").replace("{region}", settings.region)
+    if list(unknown) == [mlflow]:
+        return (
+            f"network: {{mlflow_service: null}} in {file_of('network', settings.environment)}: runs "
+            "are then not tracked, and go on"
+        )
+    return "leave it out of infra/components/vpc_endpoints.py, with the steps that call it"
 
 
 def check_endpoints(account: Account, environment: Environment) -> Iterator[Check]:
@@ -31,7 +41,7 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
             status="failed",
             detail=f"EC2 lists no {', '.join(unknown)} in {settings.region}: the Network stack "
             "would fail",
-            fix="leave it out of infra/components/vpc_endpoints.py, with the steps that call it",
+            fix=_without(unknown, settings),
         )
         return
     zones = {f"{settings.region}{letter}" for letter in settings.network.zones}

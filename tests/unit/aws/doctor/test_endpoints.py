@@ -50,6 +50,19 @@ def test_a_region_where_no_zone_has_all_says_so() -> None:
     assert "none has; leave one service out" in look(sts="b", athena="c").fix
 
 
+def test_without_the_door_to_mlflow_the_fix_is_the_setting() -> None:
+    service = "aws.sagemaker.us-east-1.experiments"
+    templates = SimpleNamespace(
+        of_type=lambda _: [
+            SimpleNamespace(properties={"ServiceName": service, "VpcEndpointType": "Interface"})
+        ]
+    )
+    environment: Any = SimpleNamespace(settings=DEV, templates=templates)
+    (check,) = check_endpoints(FakeAccount({LISTED: {"ServiceDetails": []}}), environment)
+    assert check.status == "failed"
+    assert check.fix.startswith("network: {mlflow_service: null} in config/dev.yaml")
+
+
 def test_a_service_that_the_region_lacks_fails_by_its_name() -> None:
     found = look(sts="a")
     assert found.status == "failed"
