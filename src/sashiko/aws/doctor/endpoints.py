@@ -12,8 +12,8 @@ def _without(unknown: Sequence[str], settings: Settings) -> str:
     mlflow = (settings.network.mlflow_service or "").replace("{region}", settings.region)
     if list(unknown) == [mlflow]:
         return (
-            f"network: {{mlflow_service: null}} in {file_of('network', settings.environment)}: runs "
-            "are then not tracked, and go on"
+            f"network: {{mlflow_service: null}} in {file_of('network', settings.environment)}: "
+            "runs are then not tracked, and go on"
         )
     return "leave it out of infra/components/vpc_endpoints.py, with the steps that call it"
 
