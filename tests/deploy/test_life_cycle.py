@@ -246,7 +246,9 @@ def test_the_rules_hand_their_events_to_state_machines(dev: Emulator) -> None:
     }  # fmt: skip
     for name, rule in rules.items():
         (target,) = events.list_targets_by_rule(Rule=name)["Targets"]
-        assert rule["State"] == "ENABLED"
+        # STS's calls are management events that only read, which a rule gets where it asks for all.
+        every = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+        assert rule["State"] == (every if name.endswith("break-glass") else "ENABLED")
         assert target["Arn"] in found
         assert target["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/sashiko-dev-event-router"
         queue = f"arn:aws:sqs:{REGION}:{ACCOUNT}:sashiko-dev-undelivered-events"
