@@ -47,31 +47,31 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
 
 def _bounds(settings: Settings, recipe: Recipe) -> list[Bound]:
     return [
-        _bound(settings, recipe, number, asked)
-        for number, asked in enumerate(settings.serving.bounds)
+        _bound(settings, recipe, number, bound)
+        for number, bound in enumerate(settings.serving.bounds)
     ]
 
 
-def _bound(settings: Settings, recipe: Recipe, number: int, asked: ServingBound) -> Bound:
+def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound) -> Bound:
     """Says what a bound is held against: a version is signed with the value of what is gated."""
     gated: set[tuple[str, tuple[str, ...]]] = {
         *((gate.metric, ()) for gate in recipe.quality.gates if not gate.better_than),
         *((gate.metric, gate.facets) for gate in recipe.bias.gates),
     }
-    if (asked.metric, asked.facets) not in gated:
+    if (bound.metric, bound.facets) not in gated:
         known = ", ".join(" of ".join((m, " & ".join(f))) if f else m for m, f in sorted(gated))
         raise InputError(
             f"{file_of('serving', settings.environment)}: key `serving.bounds.{number}`: the "
-            f"recipe {recipe.name} has no gate on {asked}, so no version is signed with its "
+            f"recipe {recipe.name} has no gate on {bound}, so no version is signed with its "
             f"value; add one to the recipe, or bound what it gates: {known or 'nothing'}"
         )
     return Bound(
-        gate="bias" if asked.facets else "model-quality",
-        metric=asked.metric,
-        facets=asked.facets,
-        minimum=asked.minimum,
-        maximum=asked.maximum,
-        judged_by=asked.judged_by,
+        gate="bias" if bound.facets else "model-quality",
+        metric=bound.metric,
+        facets=bound.facets,
+        minimum=bound.minimum,
+        maximum=bound.maximum,
+        judged_by=bound.judged_by,
     )
 
 
