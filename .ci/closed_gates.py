@@ -3,5 +3,5 @@
 import json
 import sys
 
-lines = next(part["lines"] for part in json.load(sys.stdin) if part["title"] == "gates")
+lines = next(part["lines"] for part in json.load(sys.stdin) if part["part"] == "gates")
 print(",".join(line["name"] for line in lines if line["left"] == "failed"))
