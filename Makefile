@@ -31,7 +31,7 @@ CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 CAPS = $(CDK) deploy --app "$(BIN)/python -m infra.bootstrap" --output cdk.out/bootstrap -c env=$(ENV)
 TRUST ?=
 
-.PHONY: help setup run test test-slow test-faults test-guards fuzz test-infra test-deploy check format ui serve report clean notebook golden lock docs
+.PHONY: help setup run test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy check format ui serve report clean notebook golden lock docs
 .PHONY: sbom audit synth security-report diff deploy destroy bootstrap
 
 help: ## list the targets
@@ -39,7 +39,7 @@ help: ## list the targets
 
 setup: $(BIN)/.run ## install what `make run` needs into .venv, and name the tools that are missing
 	@node --version >/dev/null 2>&1 || echo "Node.js was not found: 'make synth' and the other CDK targets need 18 or newer (https://nodejs.org), and so do the tests of infra; 'make run' and 'make test' do not" >&2
-	@java -version >/dev/null 2>&1 || echo "Java was not found: 'make test-slow' needs 17 for the Glue job's tests (apt-get install openjdk-17-jre-headless); 'make run' and 'make test' do not" >&2
+	@java -version >/dev/null 2>&1 || echo "Java was not found: 'make test-glue' needs 17 (apt-get install openjdk-17-jre-headless); 'make run' and 'make test' do not" >&2
 
 run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--from Train")
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
@@ -48,8 +48,10 @@ test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/pipeline tests/serving $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
 
-test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: the Glue job in Spark, a fork's own tests, two whole runs of a drafted data set
+test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	$(BIN)/python -m pytest tests/etl $(ARGS)
+
+test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: a fork's own tests, memory, two whole runs of a drafted data set
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/e2e $(ARGS)
 
 # The results page counts the faults of one process.
