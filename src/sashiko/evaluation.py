@@ -7,14 +7,48 @@ from sashiko.files import read_json, write_json
 from sashiko.metrics.calibration import CalibrationBin
 from sashiko.metrics.quality import Confusion, ThresholdMetric
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.training.checkpoint import MetricLine
-from sashiko.training.temperature import TemperatureFit
 from sashiko.yaml_models import Frozen, validate
 
 METRICS_FILE = "metrics.json"
 DECISION_FILE = "decision.json"
 
 Estimates = dict[str, Estimate]
+
+
+class MetricLine(Frozen):
+    """One line of `metrics.jsonl`; without times, so that equal runs give equal files.
+
+    Attributes:
+        step: optimiser steps so far.
+        epoch: the epoch of that step, from 1.
+        train_loss: mean weighted loss of the steps since the line before.
+        learning_rate: of that step.
+        validation_loss: mean unweighted loss on the validation split; at the end of an epoch only.
+        validation_auc: area under its ROC curve, likewise.
+    """
+
+    step: int
+    epoch: int
+    train_loss: float
+    learning_rate: float
+    validation_loss: float | None = None
+    validation_auc: float | None = None
+
+
+class TemperatureFit(Frozen):
+    """What temperature scaling did; `temperature.json` in Train's output.
+
+    Attributes:
+        temperature: what the logits are divided by; above 1 the scores were too sure.
+        validation_loss_before: mean negative log-likelihood of the validation split before it.
+        validation_loss_after: and after it.
+        kept: why the temperature is 1, where there is no best one; else empty.
+    """
+
+    temperature: float
+    validation_loss_before: float
+    validation_loss_after: float
+    kept: str = ""
 
 
 class SplitCount(Frozen):

@@ -1,9 +1,7 @@
-"""A whole run on this machine: seeds the lake, stages what the pipeline reads, runs, reports."""
+"""A whole run on this machine: seeds the lake, stages what the pipeline reads, runs."""
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -15,9 +13,8 @@ from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import read_json, walk_files, write_bytes
+from sashiko.files import write_bytes
 from sashiko.functions import gatekeeper
-from sashiko.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.recipe import Recipe
 from sashiko.repository import contract_file, tracking_uri
 from sashiko.runner.jobs import Image
@@ -28,45 +25,6 @@ from sashiko.runner.store import Store
 from sashiko.runner.view import open_view
 from sashiko.settings import Settings
 from sashiko.staging import Channel, staged_inputs
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run came to.
-
-    Attributes:
-        record: the run, step by step.
-        report: the HTML report; None if it could not be written.
-        summary: what a person reads on stdout.
-    """
-
-    record: RunRecord
-    report: Path | None
-    summary: str
-
-
-def run_locally(
-    settings: Settings, recipe: Recipe, *, home: Path, from_step: str | None, command: str
-) -> RunResult:
-    """Runs a recipe's pipeline on this machine, end to end, and writes its report.
-
-    Args:
-        settings: the local environment.
-        recipe: what to fine-tune, overrides included.
-        home: the folder of all local state.
-        from_step: run this step and all after it again, whatever the cache holds.
-        command: the command line that runs this again, for the record.
-
-    Returns:
-        The record, the report's path and a summary.
-
-    Raises:
-        InputError: if the contract, the data, the weights or the machine do not allow a run.
-    """
-    record = run_pipeline(settings, recipe, home=home, from_step=from_step, command=command)
-    report = _report(home / "runs" / record.id, home)
-    summary = _summary(record, Store((home / "s3").resolve()), report)
-    return RunResult(record=record, report=report, summary=summary)
 
 
 def run_pipeline(
@@ -157,80 +115,3 @@ def _evidence(recipe: Recipe, *, contract_path: Path, started_from: Channel) -> 
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     given = {"contract.odcs.yaml": contract_path.read_bytes(), "recipe.yaml": text.encode()}
     return given | dict(started_from.files)
-
-
-def _report(folder: Path, home: Path) -> Path | None:
-    """Writes the report; a run keeps its outcome even where the report cannot be written."""
-    from sashiko.report import write_report
-
-    print("writing the report", file=sys.stderr)
-    try:
-        return write_report(folder, home)
-    except InputError as error:
-        print(f"no report: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("no report: interrupted; `sashiko runs report` writes it", file=sys.stderr)
-    return None
-
-
-def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
-    """Says in a few lines what came of the run and what to do next."""
-    lines = [f"{record.status}: run {record.id}"]
-    if record.status == "registered":
-        lines += [*_registered_waived(record, store), _registered(record, store)]
-    elif record.reason:
-        lines.append(record.reason)
-    lines += _caveats(record, store)
-    if report is not None:
-        lines.append(f"report: {report}")
-    return "\n".join(lines)
-
-
-def _registered_waived(record: RunRecord, store: Store) -> list[str]:
-    """Names the failed checks that the recipe waives, before anything that sounds like success."""
-    verdicts = _verdicts(record, store)
-    return [f"FAILED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
-
-
-def _caveats(record: RunRecord, store: Store) -> Iterator[str]:
-    """Says what no gate judged, and what passed although its interval spans the bound."""
-    for verdict in _verdicts(record, store):
-        for check in verdict.checks:
-            if not check.judged:
-                yield f"not judged: {verdict.gate}: {check.name}: {check.reason}"
-            if check.spans_bound:
-                yield (
-                    f"passed by its value alone, the interval spans the bound: {verdict.gate}: "
-                    f"{describe_number(check)}"
-                )
-
-
-def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:
-    """Yields the gates' verdicts, as far as the run came."""
-    for step in ("DeviceCheck", "Track"):
-        done = next((one for one in record.steps if one.name == step), None)
-        if done is not None and "verdicts" in done.outputs:
-            for file in walk_files(store.path(done.outputs["verdicts"].uri)):
-                yield read_verdict(file)
-            return
-
-
-def _registered(record: RunRecord, store: Store) -> str:
-    output = record.step("Register").outputs["registration"]
-    path = store.path(output.uri) / "registration.json"
-    registration = read_json(path)
-    try:
-        group, version = registration["model_package_group"], registration["version"]
-        new, status = registration["new"], registration["status"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a registration: {error}") from error
-    text = f"{group} version {version}, {status}"
-    if not new:
-        text += "; it holds this artifact already, so nothing new was registered"
-    if status == "PendingManualApproval":
-        options = record.options("--recipe", "--home")
-        text += (
-            f"\nnext: sashiko model approve {version}{options} --reason '...'; "
-            f"then sashiko model serve{options}"
-        )
-    return text

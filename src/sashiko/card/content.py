@@ -10,13 +10,13 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from sashiko.card.section import RiskRating
 from sashiko.yaml_models import Frozen
 
 Text63 = Annotated[str, Field(min_length=1, max_length=63)]
 Text255 = Annotated[str, Field(min_length=1, max_length=255)]
 Text1024 = Annotated[str, Field(max_length=1024)]
 Text2048 = Annotated[str, Field(max_length=2048)]
-RiskRating = Literal["High", "Medium", "Low", "Unknown"]
 
 
 class _Part(Frozen):

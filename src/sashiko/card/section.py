@@ -1,11 +1,14 @@
 """What only a person can say of a model: the recipe's `card`."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from sashiko.card.content import RiskRating
 from sashiko.yaml_models import Frozen
 
 _UNSTATED = "Not stated: key `card.{key}` of the recipe."
+
+RiskRating = Literal["High", "Medium", "Low", "Unknown"]
 
 
 class CardSection(Frozen):

@@ -94,7 +94,7 @@ def _run_here(
     home: Path,
     json_: bool,
 ) -> None:
-    from sashiko.local_run import run_locally
+    from sashiko.commands.local_runs import run_locally
 
     chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
     try:

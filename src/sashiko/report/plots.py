@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from sashiko.evaluation import MetricLine
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import CalibrationBin
 from sashiko.metrics.quality import Confusion
@@ -22,7 +23,6 @@ from sashiko.report.svg import (
     threshold_line,
     to_svg,
 )
-from sashiko.training.checkpoint import MetricLine
 
 _WIDTH = 440
 

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sashiko.evaluation import Calibration, ChampionRecord, Decision, Estimates, Evaluation
+from sashiko.evaluation import (
+    Calibration,
+    ChampionRecord,
+    Decision,
+    Estimates,
+    Evaluation,
+    MetricLine,
+    TemperatureFit,
+)
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import error_by_chance, reliability_curve, without_temperature
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
@@ -15,8 +23,6 @@ from sashiko.steps.scored_splits import Split
 from sashiko.steps.seen_text import seen_in_train, seen_text_figures
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import Slice
-from sashiko.training.checkpoint import MetricLine
-from sashiko.training.temperature import TemperatureFit
 
 _CALIBRATION = ("expected_calibration_error", "brier_score")
 

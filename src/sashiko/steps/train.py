@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
+from sashiko.evaluation import MetricLine
 from sashiko.files import (
     canonical_json,
     read_json,
@@ -37,7 +38,7 @@ from sashiko.splits import read_split_meta
 from sashiko.steps.entry import run_step
 from sashiko.stopping import stop_on_signals
 from sashiko.training import __file__ as training_package
-from sashiko.training.checkpoint import CheckpointStore, MetricLine
+from sashiko.training.checkpoint import CheckpointStore
 from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import attention, best_device, repeatable, uses_bf16

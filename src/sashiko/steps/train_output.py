@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
 from sashiko.errors import InputError
+from sashiko.evaluation import MetricLine, TemperatureFit
 from sashiko.serving.tar_reader import read_files
-from sashiko.training.checkpoint import MetricLine
-from sashiko.training.temperature import TEMPERATURE_FILE, TemperatureFit
+from sashiko.training.temperature import TEMPERATURE_FILE
 
 _METRICS = "metrics.jsonl"
 _LARGEST_FILE = 1 << 26  # bytes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from sashiko.evaluation import MetricLine
 from sashiko.files import remove_half_written, write_bytes
 from sashiko.yaml_models import Frozen
 
@@ -13,26 +14,6 @@ if TYPE_CHECKING:
     import torch
 
 _SUFFIX = ".safetensors"
-
-
-class MetricLine(Frozen):
-    """One line of `metrics.jsonl`; without times, so that equal runs give equal files.
-
-    Attributes:
-        step: optimiser steps so far.
-        epoch: the epoch of that step, from 1.
-        train_loss: mean weighted loss of the steps since the line before.
-        learning_rate: of that step.
-        validation_loss: mean unweighted loss on the validation split; at the end of an epoch only.
-        validation_auc: area under its ROC curve, likewise.
-    """
-
-    step: int
-    epoch: int
-    train_loss: float
-    learning_rate: float
-    validation_loss: float | None = None
-    validation_auc: float | None = None
 
 
 class Position(Frozen):

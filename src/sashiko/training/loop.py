@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sashiko.evaluation import MetricLine
 from sashiko.recipe import Hyperparameters
 from sashiko.stopping import Stop
 from sashiko.training.batches import collate, epoch_batches
-from sashiko.training.checkpoint import CheckpointStore, MetricLine, Position
+from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.examples import Examples
 from sashiko.training.optimiser import learning_rate, make_optimiser
 from sashiko.training.scoring import score

@@ -4,28 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.errors import InputError
+from sashiko.evaluation import TemperatureFit
 from sashiko.files import write_json
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import fit_temperature
-from sashiko.yaml_models import Frozen
 
 TEMPERATURE_FILE = "temperature.json"
-
-
-class TemperatureFit(Frozen):
-    """What temperature scaling did; `temperature.json` in Train's output.
-
-    Attributes:
-        temperature: what the logits are divided by; above 1 the scores were too sure.
-        validation_loss_before: mean negative log-likelihood of the validation split before it.
-        validation_loss_after: and after it.
-        kept: why the temperature is 1, where there is no best one; else empty.
-    """
-
-    temperature: float
-    validation_loss_before: float
-    validation_loss_after: float
-    kept: str = ""
 
 
 def scale_to_validation(model: Any, labels: Ints, margins: Floats) -> TemperatureFit:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from sashiko import local_run
-from sashiko.commands import run
+from sashiko.commands import local_runs, run
 from sashiko.settings import load_settings
 from tests.faults.kills import at_work
 
@@ -30,7 +29,7 @@ def test_sigterm_ends_a_run_that_prepares_and_its_children(
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(subprocess.Popen, "communicate", stopped_while_it_waits)
-    monkeypatch.setattr("sashiko.local_run.run_locally", prepare)
+    monkeypatch.setattr("sashiko.commands.local_runs.run_locally", prepare)
     with pytest.raises(typer.Exit) as ended:
         run._run_here(
             load_settings("local"), recipe=None, from_=None, set_=None, home=tmp_path, json_=False
@@ -48,5 +47,5 @@ def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sashiko.report.write_report", interrupted)
-    assert local_run._report(tmp_path, tmp_path) is None
+    assert local_runs._report(tmp_path, tmp_path) is None
     assert "`sashiko runs report` writes it" in capsys.readouterr().err

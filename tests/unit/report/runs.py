@@ -14,6 +14,7 @@ from sashiko.evaluation import (
     Calibration,
     Decision,
     Evaluation,
+    MetricLine,
     SplitCount,
     write_decision,
     write_evaluation,
@@ -35,7 +36,6 @@ from sashiko.splits import SplitMeta, SplitSummary
 from sashiko.steps.comparators import Scored
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import slices_of
-from sashiko.training.checkpoint import MetricLine
 from sashiko.waiver import Waiver
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.explain.records import error, explanations, words

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.commands.local_runs import _summary
 from sashiko.gates.verdict import Check, decide, write_verdict
-from sashiko.local_run import _summary
 from sashiko.runner.record import DataRecord, RunRecord, StepRecord
 from sashiko.runner.store import Store
 
