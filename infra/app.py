@@ -26,7 +26,7 @@ from sashiko.aws.preflight import expected_version
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings import Settings, deployed_environments
 
 
 def add_stacks(
@@ -40,7 +40,12 @@ def add_stacks(
     enforced = settings.lake_formation.mode == "enforced"
     stacks: list[EnvironmentStack] = [Identity(app, settings=settings)]
     if enforced and settings.lake_formation.account_stack:
-        stacks.append(LakeFormationAccount(app, settings=settings, contracts=contracts))
+        environments = deployed_environments()
+        stacks.append(
+            LakeFormationAccount(
+                app, settings=settings, contracts=contracts, environments=environments
+            )
+        )
     network = Network(app, settings=settings)
     lake = DataLake(app, settings=settings, contracts=contracts)
     stacks += [network, lake]

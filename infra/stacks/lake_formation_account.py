@@ -1,7 +1,6 @@
 """What an account has once: the data-lake settings and the LF-Tags."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lakeformation as lf
@@ -12,7 +11,7 @@ from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import tag_key
 from sashiko.contract.grants import tag_values
 from sashiko.contract.model import Contract
-from sashiko.settings import EnvironmentName, Settings
+from sashiko.settings import Settings
 
 
 class LakeFormationAccount(EnvironmentStack):
@@ -23,9 +22,14 @@ class LakeFormationAccount(EnvironmentStack):
     """
 
     def __init__(
-        self, scope: Construct, *, settings: Settings, contracts: Sequence[Contract]
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        contracts: Sequence[Contract],
+        environments: tuple[str, ...],
     ) -> None:
-        """Makes settings and tags."""
+        """Makes settings and tags, one value for each of the project's environments."""
         super().__init__(
             scope,
             "LakeFormationAccount",
@@ -36,7 +40,6 @@ class LakeFormationAccount(EnvironmentStack):
         last: Construct = LakeSettings(
             self, "DataLake", settings=settings, removal_policy=self.removal_policy
         ).resource
-        environments = tuple(name for name in get_args(EnvironmentName) if name != "local")
         for kind, values in tag_values(contracts, environments=environments).items():
             tag = lf.CfnTag(
                 self,

@@ -94,7 +94,7 @@ def _key(settings: Settings, recipe: Recipe) -> str:
         "recipe": recipe.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json"),
         # In an account the definition names the commit's run manifest.
-        "source": None if settings.environment == "local" else asdict(source()),
+        "source": None if settings.tier == "local" else asdict(source()),
     }
     return sha256_bytes(canonical_json(parts))[:16]
 

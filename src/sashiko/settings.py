@@ -1,8 +1,11 @@
-"""What an environment is: `config/base.yaml` with `config/<env>.yaml` laid over it."""
+"""What an environment is: `config/base.yaml` with `config/<env>.yaml` laid over it.
+
+Each file in `config/` but `base.yaml` is an environment.
+"""
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -13,7 +16,13 @@ from sashiko.setting_types import ImageDigest, ImageName, instance_types
 from sashiko.yaml_models import Frozen, Layer, read_yaml, validate_layers
 
 _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
-EnvironmentName = Literal["dev", "local", "prod"]
+# No hyphen: policies of `dev` are on names such as `<project>-dev-*`, and would be on those of an
+# environment `dev-eu` too. `<project>-devicecheck-` begins the names of all checks on devices.
+_ENVIRONMENT = r"^(?!(base|devicecheck)$)[a-z][a-z0-9]*$"
+# The longest bucket name, `<project>-<environment>-snapshots-<account>-ap-southeast-1`, has 39
+# characters more, and S3 allows 63 (S3 User Guide, "General purpose bucket naming rules").
+_LONGEST_PREFIX = 24
+Tier = Literal["local", "dev", "prod"]
 
 
 def _allowed_in_names(project: str) -> str:
@@ -29,6 +38,20 @@ def _allowed_in_names(project: str) -> str:
                 f"S3 refuses bucket names that begin with `{reserved}`; choose another"
             )
     return project
+
+
+def _names_a_file(environment: str) -> str:
+    if not re.fullmatch(_ENVIRONMENT, environment):
+        raise ValueError(
+            "an environment is named as its file in config/: lower-case letters and digits, a "
+            "letter first, and neither `base` nor `devicecheck`; rename the file"
+        )
+    return environment
+
+
+EnvironmentName = Annotated[
+    str, AfterValidator(_names_a_file), Field(json_schema_extra={"pattern": _ENVIRONMENT})
+]
 
 
 class BiasSection(Frozen):
@@ -154,6 +177,10 @@ class Settings(Frozen):
     Attributes:
         project: prefix of every resource's name.
         environment: name of the environment; the file's name.
+        tier: what is strict there, required in each environment's own file. `local` is this
+            machine, which has no account; `prod` refuses `device_check: off` and one instance
+            alone; `dev` allows both. Staging is a file of tier `prod`, if it is to refuse what prod
+            does, or else of `dev`: no rule is its own.
         account: the AWS account id.
         region: the AWS region.
         recipe: the recipe that commands take when none is named.
@@ -171,7 +198,8 @@ class Settings(Frozen):
         promotion: from where and to where approved versions are copied.
         device_check: how the pipeline asks a model on the instances of `serving` before it is
             registered: an `endpoint` that lives for minutes; a batch `transform`, which pins no
-            driver and shows no latency; or `off`, which the model's record keeps, and prod refuses.
+            driver and shows no latency; or `off`, which the model's record keeps, and tier `prod`
+            refuses.
         image_digests: name in aws/images/images.yaml -> digest by which that image of AWS is
             pinned; `sashiko images` prints how to look one up.
     """
@@ -180,6 +208,7 @@ class Settings(Frozen):
         str, AfterValidator(_allowed_in_names), Field(json_schema_extra={"pattern": _PROJECT})
     ]
     environment: EnvironmentName
+    tier: Tier
     account: str = Field(pattern=r"^\d{12}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     recipe: str
@@ -198,13 +227,25 @@ class Settings(Frozen):
     device_check: DeviceCheck
     image_digests: dict[ImageName, ImageDigest]
 
+    @field_validator("environment")
+    @classmethod
+    def _fits_in_names(cls, value: str, others: ValidationInfo) -> str:
+        project = others.data.get("project", "")
+        if len(project) + len(value) > _LONGEST_PREFIX:
+            raise ValueError(
+                f"with `{project}` (`project`) it has {len(project) + len(value)} characters, and "
+                f"bucket names have room for {_LONGEST_PREFIX}: shorten the file's name or the "
+                "project's"
+            )
+        return value
+
     @field_validator("device_check")
     @classmethod
     def _checked_in_prod(cls, value: str, others: ValidationInfo) -> str:
-        if value == "off" and others.data.get("environment") == "prod":
+        if value == "off" and others.data.get("tier") == "prod":
             raise ValueError(
-                "not in prod, where nobody would know how a model answers on its instance: set "
-                "`endpoint` or `transform`"
+                "not in tier `prod`, where nobody would know how a model answers on its instance: "
+                "set `endpoint` or `transform`"
             )
         serving = others.data.get("serving")
         if value == "transform" and serving:
@@ -222,11 +263,8 @@ class Settings(Frozen):
     def _between_two(cls, value: PromotionSection, others: ValidationInfo) -> PromotionSection:
         own = others.data.get("environment")
         for neighbour in (value.source, value.target):
-            if neighbour and neighbour.environment in (own, "local"):
-                raise ValueError(
-                    f"`{neighbour.environment}` is no other environment with a registry in an "
-                    "account: name dev or prod, the one that this file is not of"
-                )
+            if neighbour and neighbour.environment == own:
+                raise ValueError(f"`{own}` is this file's own environment: name another one")
         return value
 
     def role_arn(self, role: str) -> str:
@@ -240,6 +278,21 @@ def file_of(key: str, environment: str, *, folder: Path = Path("config")) -> Pat
     return own if key in read_yaml(own) else folder / "base.yaml"
 
 
+def environment_names(*, folder: Path = Path("config")) -> tuple[str, ...]:
+    """Lists the environments that there are files of, by name."""
+    return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
+
+
+def deployed_environments(*, folder: Path = Path("config")) -> tuple[str, ...]:
+    """Lists the environments that have an account.
+
+    Raises:
+        InputError: if the file of one cannot be read, or does not say its tier.
+    """
+    names = environment_names(folder=folder)
+    return tuple(name for name in names if _own(name, folder=folder)["tier"] != "local")
+
+
 def load_settings(environment: str, *, folder: Path = Path("config")) -> Settings:
     """Reads `base.yaml` and `<environment>.yaml`.
 
@@ -249,16 +302,16 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
     base = folder / "base.yaml"
     if not base.is_file():
         raise InputError(f"{base} does not exist: run the command in the repository's root")
-    known = get_args(EnvironmentName)
+    known = environment_names(folder=folder)
     if environment not in known:
         raise InputError(
-            f"unknown environment `{environment}`, for which there is no "
-            f"{folder}/{environment}.yaml: name another one (--env, or ENV= of make); known are "
-            f"{', '.join(known)}"
+            f"unknown environment `{environment}`: those in {folder}/ are "
+            f"{', '.join(f'{name}.yaml' for name in known) or 'none'}; name one of them (--env, or "
+            f"ENV= of make), or add {folder}/{environment}.yaml"
         )
-    files = (base, folder / f"{environment}.yaml")
-    layers = [Layer(str(file), read_yaml(file)) for file in files]
-    return validate_layers(Settings, [*layers, Layer("--env", {"environment": environment})])
+    named = _own(environment, folder=folder) | {"environment": environment}
+    own = Layer(str(folder / f"{environment}.yaml"), named)
+    return validate_layers(Settings, [Layer(str(base), read_yaml(base)), own])
 
 
 def load_deployed(environment: str, *, folder: Path = Path("config")) -> Settings:
@@ -267,8 +320,23 @@ def load_deployed(environment: str, *, folder: Path = Path("config")) -> Setting
     Raises:
         InputError: as `load_settings`, and if the environment is this machine.
     """
-    if environment == "local":
+    settings = load_settings(environment, folder=folder)
+    if settings.tier == "local":
         raise InputError(
-            "environment `local` is this machine: it has no account, and no stacks; use dev or prod"
+            f"environment `{environment}` is this machine: it has no account, and no stacks "
+            f"(`tier: local` in {folder / environment}.yaml); use "
+            f"{' or '.join(deployed_environments(folder=folder)) or 'one of another tier'}"
         )
-    return load_settings(environment, folder=folder)
+    return settings
+
+
+def _own(environment: str, *, folder: Path) -> dict[str, Any]:
+    """Reads an environment's own file, which alone may say its tier."""
+    file = folder / f"{environment}.yaml"
+    own = read_yaml(file)
+    if "tier" not in own:
+        raise InputError(
+            f"{file}: key `tier` is missing: it decides what is strict in the environment; "
+            f"allowed: {', '.join(get_args(Tier))}"
+        )
+    return own

@@ -93,7 +93,7 @@ def add_data_set(fork: Path) -> str:
     ours = {"project": "acme", "recipe": NAME, "contracts": [NAME]}
     for environment, account in (("dev", "1" * 12), ("prod", "2" * 12), ("local", "3" * 12)):
         file = fork / f"config/{environment}.yaml"
-        file.write_text(yaml.safe_dump(ours | {"account": account}))
+        file.write_text(yaml.safe_dump(ours | {"tier": environment, "account": account}))
     return commit(fork, "Our loans")
 
 

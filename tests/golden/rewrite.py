@@ -62,7 +62,9 @@ def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
             (folder / part).symlink_to(ROOT / part)
         (folder / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", folder / "config/base.yaml")
-        (folder / f"config/{environment}.yaml").write_text(f'account: "{_ACCOUNT}"\n{own}')
+        (folder / f"config/{environment}.yaml").write_text(
+            f'tier: {environment}\naccount: "{_ACCOUNT}"\n{own}'
+        )
         settings = load_settings(environment, folder=folder / "config")
         (folder / "settings.json").write_text(settings.model_dump_json())
         return subprocess.run(
@@ -87,7 +89,7 @@ def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
         (Path(folder) / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")
         (Path(folder) / f"config/{environment}.yaml").write_text(
-            f'account: "{_ACCOUNT}"\nlake_formation: {{account_stack: true}}\n'
+            f'tier: {environment}\naccount: "{_ACCOUNT}"\nlake_formation: {{account_stack: true}}\n'
         )
         context = json.loads((ROOT / "cdk.json").read_text())["context"]
         subprocess.run(

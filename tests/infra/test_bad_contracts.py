@@ -21,7 +21,7 @@ def synth(tmp_path, monkeypatch):
         (tmp_path / "contracts").mkdir()
         (tmp_path / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", tmp_path / "config")
-        dev = 'account: "111122223333"\n' + settings
+        dev = 'tier: dev\naccount: "111122223333"\n' + settings
         (tmp_path / "config/dev.yaml").write_text(dev)
         shutil.copy(ROOT / "contracts/census.odcs.yaml", tmp_path / "contracts")
         document = yaml.safe_dump(changed("complaints", change), sort_keys=False)
@@ -99,8 +99,8 @@ def test_a_row_filter_that_nothing_would_keep_to_is_told(synth):
 
 
 def test_an_unknown_environment_is_told_with_those_that_there_are(synth):
-    with pytest.raises(InputError, match=r"no config/staging\.yaml: .*known are dev, local, prod"):
-        synth(lambda _: None, environment="staging")
+    with pytest.raises(InputError, match=r"unknown environment `moon`: .* are dev\.yaml;"):
+        synth(lambda _: None, environment="moon")
 
 
 def test_an_unknown_recipe_is_told_with_those_that_there_are(synth):

@@ -3,6 +3,7 @@
 import pytest
 
 from sashiko.aws.access.environment import read_environment
+from sashiko.settings import deployed_environments
 from tests.infra.variants import all_before, resources, settings_of, synthesized
 
 ACCOUNT = "LakeFormationAccount"
@@ -34,7 +35,7 @@ def test_the_tags_know_every_value_that_the_lake_uses(templates):
     assert tags == {
         "sashiko-sensitivity": ["none", "sensitive", "pii"],
         "sashiko-domain": ["customer-service", "public-data"],
-        "sashiko-environment": ["dev", "prod"],
+        "sashiko-environment": list(deployed_environments()),
     }
 
 

@@ -142,14 +142,14 @@ def test_bad_input_is_one_message(project, name):
     assert [word for word in words if word not in process.stderr] == []
 
 
-@pytest.mark.parametrize("environment", ["staging", "local"])
+@pytest.mark.parametrize("environment", ["moon", "local"])
 def test_an_environment_without_stacks_is_refused(project, environment):
     process = _synth(project, environment=environment)
 
     assert process.returncode == 1
     assert process.stderr.startswith("error: ")
     assert environment in process.stderr and "prod" in process.stderr
-    assert "config/staging.yaml" in process.stderr or environment == "local"
+    assert "config/moon.yaml" in process.stderr or environment == "local"
 
 
 def test_a_region_without_a_service_is_refused(project):
@@ -179,7 +179,7 @@ def test_a_project_of_another_name_without_the_samples_synthesizes(project):
     recipe = RECIPE | {"name": "loans", "contract": "contracts/loans.odcs.yaml"}
     (project / "recipes/loans.yaml").write_text(yaml.safe_dump(recipe))
     (project / "config/dev.yaml").write_text(
-        "{project: acme, recipe: loans, contracts: [loans], account: '111122223333'}"
+        "{tier: dev, project: acme, recipe: loans, contracts: [loans], account: '111122223333'}"
     )
 
     process = _synth(project)
@@ -192,7 +192,7 @@ def test_a_project_of_another_name_without_the_samples_synthesizes(project):
 
 def test_the_command_line_shows_the_same_message():
     process = subprocess.run(
-        ["npx", "--no-install", "cdk", "synth", "-q", "-c", "env=staging"],
+        ["npx", "--no-install", "cdk", "synth", "-q", "-c", "env=moon"],
         cwd=ROOT,
         env=os.environ | {"CDK_DISABLE_CLI_TELEMETRY": "1"},
         capture_output=True,
@@ -201,5 +201,5 @@ def test_the_command_line_shows_the_same_message():
     )
 
     assert process.returncode == 1
-    assert "error: unknown environment `staging`, for which there is no" in process.stderr
+    assert "error: unknown environment `moon`: those in config/ are" in process.stderr
     assert "Traceback" not in process.stderr

@@ -10,11 +10,13 @@ from typing import Any
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 DEV = """\
+tier: dev
 account: "111122223333"
 on_destroy: delete
 network: {zones: [a]}
 """
 PROD = """\
+tier: prod
 account: "444455556666"
 lake_formation: {account_stack: true}
 budget: {amount: 500, covers: environment}

@@ -47,7 +47,7 @@ def main() -> None:
         for path in recipes()
     }
     base = Layer("base", read_yaml(ROOT / "config/base.yaml"))
-    account = Layer("account", {"account": "111122223333", "environment": "dev"})
+    account = Layer("account", {"account": "111122223333", "environment": "dev", "tier": "dev"})
     for name, (change, overrides) in CHOICES.items():
         settings = validate_layers(Settings, [base, account, Layer(name, change)])
         recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)

@@ -10,9 +10,11 @@ from sashiko.settings import load_settings
 BASE = Path(__file__).parents[2] / "config/base.yaml"
 
 
-def config(folder: Path, environment: str, text: str) -> Path:
+def config(folder: Path, environment: str, text: str, *, tier: str | None = None) -> Path:
     (folder / "base.yaml").write_text(BASE.read_text())
-    (folder / f"{environment}.yaml").write_text(f'account: "111122223333"\n{text}\n')
+    (folder / f"{environment}.yaml").write_text(
+        f'tier: {tier or environment}\naccount: "111122223333"\n{text}\n'
+    )
     return folder
 
 
@@ -21,13 +23,14 @@ def test_a_device_is_checked_by_an_endpoint_unless_told_otherwise(tmp_path: Path
 
 
 @pytest.mark.parametrize("word", ["off", '"off"'])
-def test_off_is_for_other_environments_than_prod(tmp_path: Path, word: str) -> None:
+def test_off_is_for_other_tiers_than_prod(tmp_path: Path, word: str) -> None:
     """Without quotes YAML takes it for false."""
     line = f"device_check: {word}"
     assert load_settings("dev", folder=config(tmp_path, "dev", line)).device_check == "off"
+    load_settings("prod", folder=config(tmp_path, "prod", line, tier="dev"))
     with pytest.raises(InputError) as error:
-        load_settings("prod", folder=config(tmp_path, "prod", line))
-    for part in ("prod.yaml", "key `device_check`", "not in prod", "`endpoint` or `transform`"):
+        load_settings("staging", folder=config(tmp_path, "staging", line, tier="prod"))
+    for part in ("staging.yaml", "key `device_check`", "`prod`", "`endpoint` or `transform`"):
         assert part in str(error.value)
 
 

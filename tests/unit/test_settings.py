@@ -1,11 +1,22 @@
 """An environment's settings: what they refuse, and how they go to another process."""
 
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from sashiko.aws.names import Bucket, Role, bucket_name, role_name
 from sashiko.errors import InputError
-from sashiko.settings import Settings, load_settings
+from sashiko.settings import (
+    Settings,
+    deployed_environments,
+    environment_names,
+    load_deployed,
+    load_settings,
+)
 from sashiko.yaml_models import validate
 
 
@@ -13,6 +24,68 @@ from sashiko.yaml_models import validate
 def test_settings_written_as_json_are_read_again_as_the_same(environment: str) -> None:
     settings = load_settings(environment)
     assert Settings.model_validate(json.loads(settings.model_dump_json())) == settings
+
+
+def _folder(folder: Path, **files: str) -> Path:
+    shutil.copy(Path("config/base.yaml"), folder)
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(f'account: "111122223333"\n{text}\n')
+    return folder
+
+
+def test_an_environment_is_a_file(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, staging="tier: prod", laptop="tier: local", base2="tier: dev")
+    assert environment_names(folder=folder) == ("base2", "laptop", "staging")
+    assert deployed_environments(folder=folder) == ("base2", "staging")
+    staging = load_settings("staging", folder=folder)
+    assert (staging.environment, staging.tier) == ("staging", "prod")
+    assert load_deployed("staging", folder=folder) == staging
+    with pytest.raises(InputError, match=r"`tier: local` in .*laptop\.yaml.*use base2 or staging"):
+        load_deployed("laptop", folder=folder)
+
+
+@pytest.mark.parametrize("name", ["base", "qa", "../config/dev"])
+def test_a_name_without_a_file_is_answered_with_the_files(tmp_path: Path, name: str) -> None:
+    folder = _folder(tmp_path, staging="tier: prod", dev="tier: dev")
+    with pytest.raises(InputError, match=r"are dev\.yaml, staging\.yaml; .*--env"):
+        load_settings(name, folder=folder)
+
+
+@pytest.mark.parametrize("load", [load_settings, load_deployed])
+@pytest.mark.parametrize("line", ["", "tier: staging"])
+def test_a_file_says_its_tier_itself(
+    tmp_path: Path, load: Callable[..., Settings], line: str
+) -> None:
+    """A tier that all environments take from base.yaml would be dev's in a prod that lacks one."""
+    folder = _folder(tmp_path, staging=line)
+    with (folder / "base.yaml").open("a") as base:
+        base.write("tier: dev\n")
+    with pytest.raises(InputError) as error:
+        load("staging", folder=folder)
+    for part in ("staging.yaml", "key `tier`", "local", "dev", "prod"):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["dev-eu", "Staging", "9lives", "devicecheck", "st.ag"])
+def test_a_name_that_awss_names_or_our_policies_cannot_bear_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    """Policies of `dev` are on `<project>-dev-*`, which would be on those of `dev-eu` too."""
+    folder = _folder(tmp_path, **{name: "tier: dev"})
+    with pytest.raises(InputError, match=rf"{name}\.yaml: key `environment`: .*rename the file"):
+        load_settings(name, folder=folder)
+
+
+def test_project_and_environment_together_fit_in_the_longest_name(tmp_path: Path) -> None:
+    project, region = "p" * 17, "ap-southeast-1"
+    text = f"tier: dev\nproject: {project}\nregion: {region}"
+    folder = _folder(tmp_path, staging=text, staging2=text)
+    staging = load_settings("staging", folder=folder)
+    assert max(len(bucket_name(staging, bucket)) for bucket in get_args(Bucket)) == 63
+    assert max(len(role_name(staging, role)) for role in get_args(Role)) <= 64
+    with pytest.raises(InputError, match=r"staging2\.yaml: .* 25 characters.*room for 24"):
+        load_settings("staging2", folder=folder)
 
 
 def _with_spot(wait: str) -> Settings:

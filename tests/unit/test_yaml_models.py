@@ -108,9 +108,9 @@ def test_an_image_that_a_digest_is_given_for_must_be_known(tmp_path):
 
 
 def test_an_unknown_environment_lists_the_known_ones():
-    text = error_of(lambda: load_settings("staging", folder=ROOT / "config"))
-    assert "staging" in text
-    assert "dev, local, prod" in text
+    text = error_of(lambda: load_settings("moon", folder=ROOT / "config"))
+    assert "config/moon.yaml" in text
+    assert "dev.yaml, local.yaml, prod.yaml" in text
 
 
 def test_an_override_changes_one_key_and_keeps_its_neighbours():

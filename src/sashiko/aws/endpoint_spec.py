@@ -135,10 +135,10 @@ def served_package(settings: Settings, recipe: Recipe) -> str | None:
             f"environment serves: arn:aws:sagemaker:{settings.region}:{settings.account}:"
             f"model-package/{group}/<version>"
         )
-    if settings.environment == "prod" and serving.min_instances < 2:
+    if settings.tier == "prod" and serving.min_instances < 2:
         raise InputError(
-            f"{where}.min_instances`: {serving.min_instances}; in prod set 2 or more, since one "
-            "instance that fails is an outage, and one alone has no canary"
+            f"{where}.min_instances`: {serving.min_instances}; in tier `prod` set 2 or more, since "
+            "one instance that fails is an outage, and one alone has no canary"
         )
     if serving.max_instances < serving.min_instances:
         raise InputError(

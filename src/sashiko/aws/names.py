@@ -194,7 +194,7 @@ def model_package_group_name(settings: Settings, group: str) -> str:
     Raises:
         InputError: if it is longer than SageMaker allows.
     """
-    if settings.environment == "local":
+    if settings.tier == "local":
         return group
     name = f"{prefix(settings)}-{group}"
     if len(name) > _LONGEST_GROUP:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from sashiko.errors import InputError
-from sashiko.settings import Settings, file_of, load_settings
+from sashiko.settings import Settings, file_of, load_deployed
 
 Side = Literal["source", "target"]
 
@@ -27,15 +27,12 @@ def neighbour_settings(
     named = getattr(settings.promotion, side)
     if named is None:
         return None
-    other = load_settings(named.environment, folder=folder)
-    own_file, other_file = (
-        file_of(key, environment, folder=folder)
-        for key, environment in (
-            ("promotion", settings.environment),
-            ("account", other.environment),
-        )
-    )
-    where = f"{own_file}: key `promotion.{side}"
+    where = f"{file_of('promotion', settings.environment, folder=folder)}: key `promotion.{side}"
+    try:
+        other = load_deployed(named.environment, folder=folder)
+    except InputError as error:
+        raise InputError(f"{where}.environment`: {error}") from error
+    other_file = file_of("account", other.environment, folder=folder)
     if named.account != other.account:
         raise InputError(
             f"{where}.account`: {named.account}, but {other_file} says {other.account}; a wrong "

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import AsJson, RecipeName
+from sashiko.commands.options import AsJson, Environment, RecipeName
 from sashiko.errors import InputError
 from sashiko.exit_status import BLOCKED
 from sashiko.repository import choose_recipe, contract_file
@@ -39,6 +39,7 @@ def check(
     contract: Annotated[
         Path | None, typer.Option("--contract", help="Default: the recipe's contract.")
     ] = None,
+    env: Environment = "local",
     recipe: RecipeName = None,
     json_: AsJson = False,
 ) -> None:
@@ -49,7 +50,7 @@ def check(
 
     if not file.is_file():
         raise InputError(f"{file} does not exist")
-    chosen = contract or contract_file(choose_recipe(load_settings("local"), recipe))
+    chosen = contract or contract_file(choose_recipe(load_settings(env), recipe))
     verdict = check_file(file, load_contract(chosen))
     if json_:
         typer.echo(json.dumps(verdict.model_dump(mode="json", by_alias=True), indent=2))

@@ -91,7 +91,7 @@ def reject(
 @app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="The version's number where it was approved.")],
-    to: Annotated[str, typer.Option("--to", help="The environment that takes it.")] = "prod",
+    to: Annotated[str, typer.Option("--to", help="The environment that takes it.")],
     recipe: RecipeName = None,
 ) -> None:
     """Copy an approved version into another environment, where it waits for approval.
@@ -174,7 +174,7 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[Desk, str]:
     """Opens this machine's registry, or that of an environment's account."""
     settings = load_settings(env)
     group = choose_recipe(settings, recipe).model_package_group
-    if env == "local":
+    if settings.tier == "local":
         return open_local(home, recipe=recipe or settings.recipe), group
     from sashiko.aws.model_registry import AccountRegistry
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Environment = Annotated[str, typer.Option("--env", help="The environment: local, dev or prod.")]
+Environment = Annotated[str, typer.Option("--env", help="The environment: a file in config/.")]
 RecipeName = Annotated[
     str | None,
     typer.Option("--recipe", help="A recipe's name or file; default: `recipe` in config/."),
@@ -16,7 +16,9 @@ Overrides = Annotated[
 ]
 Home = Annotated[Path, typer.Option("--home", help="The folder that keeps all local state.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-DeployedEnvironment = Annotated[str, typer.Option("--env", help="The environment: dev or prod.")]
+DeployedEnvironment = Annotated[
+    str, typer.Option("--env", help="The environment: a file in config/ that has an account.")
+]
 TemplatesFolder = Annotated[
     Path, typer.Option("--templates", help="What `make synth` wrote for the environment.")
 ]

@@ -74,7 +74,7 @@ def run(
                 home=home, command=_again(recipe or settings.recipe, set_, home), json_=json_,
             )  # fmt: skip
         return
-    if settings.environment == "local":
+    if settings.tier == "local":
         if as_of is not None:
             raise InputError("--as-of: the local lake has one version of the data; leave it out")
         _run_here(settings, recipe=recipe, from_=from_, set_=set_, home=home, json_=json_)

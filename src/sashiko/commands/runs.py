@@ -164,8 +164,9 @@ def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
 
 
 def _account(env: str) -> Settings | None:
-    """Returns the settings of an environment that has an account; None for this machine's."""
-    return None if env == "local" else load_settings(env)
+    """Returns the settings of an environment that has an account; None for this machine."""
+    settings = load_settings(env)
+    return None if settings.tier == "local" else settings
 
 
 def _print_list(records: Sequence[RunRecord], json_: bool) -> None:

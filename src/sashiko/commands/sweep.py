@@ -46,7 +46,7 @@ def run_sweep(
     from sashiko.report.sweep_page import write_sweep_page
     from sashiko.sweep.run import DEFAULT_STRENGTHS, EndedEarlyError, sweep
 
-    if settings.environment != "local":
+    if settings.tier != "local":
         raise InputError(
             f"--sweep --env {settings.environment}: a sweep is made on this machine alone: it "
             "joins scores with facets, which in an account the bias evaluator's jobs alone may read"

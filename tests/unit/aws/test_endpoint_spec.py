@@ -15,10 +15,12 @@ ROOT = Path.cwd()  # tests/conftest.py: with the samples
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-complaint-triage/3"
 
 
-def settings(folder: Path, environment: str = "dev", **serving: Any) -> Settings:
+def settings(
+    folder: Path, environment: str = "dev", *, tier: str = "dev", **serving: Any
+) -> Settings:
     """The shipped base with one account and `serving` laid over it."""
     (folder / "base.yaml").write_text((ROOT / "config/base.yaml").read_text())
-    own = {"account": "111122223333", "serving": serving}
+    own = {"tier": tier, "account": "111122223333", "serving": serving}
     (folder / f"{environment}.yaml").write_text(yaml.safe_dump(own))
     return load_settings(environment, folder=folder)
 
@@ -107,9 +109,9 @@ def test_the_endpoint_has_the_name_of_its_group(in_config: Path, recipe: Recipe)
         ("dev", {"model_package_arn": ARN.replace("us-east-1", "eu-west-1")}, "another region"),
         ("prod", {"model_package_arn": ARN, "min_instances": 2}, "of another group than"),
         (
-            "prod",
-            {"model_package_arn": ARN.replace("-dev-", "-prod-")},
-            "prod.yaml: key `serving.min_instances`: 1; in prod set 2",
+            "staging",
+            {"tier": "prod", "model_package_arn": ARN.replace("-dev-", "-staging-")},
+            "staging.yaml: key `serving.min_instances`: 1; in tier `prod` set 2",
         ),
         ("dev", {"model_package_arn": ARN, "min_instances": 3}, "max_instances`: 2 is less than"),
     ],

@@ -10,7 +10,8 @@ from sashiko.errors import InputError
 from sashiko.settings import load_settings
 from tests.infra.variants import FROM_DEV, ROOT, TO_PROD
 
-DEV, PROD = 'account: "111122223333"\n', 'account: "444455556666"\n'
+DEV = 'tier: dev\naccount: "111122223333"\n'
+PROD = 'tier: prod\naccount: "444455556666"\n'
 
 
 def _folder(folder: Path, *, dev: str = DEV + TO_PROD, prod: str = PROD + FROM_DEV) -> Path:
@@ -29,8 +30,9 @@ def test_each_finds_the_other(tmp_path: Path) -> None:
 
 
 def test_one_account_may_have_both(tmp_path: Path) -> None:
-    one = DEV + TO_PROD.replace("444455556666", "111122223333")
-    folder = _folder(tmp_path, dev=one, prod=DEV + FROM_DEV)
+    dev = DEV + TO_PROD.replace("444455556666", "111122223333")
+    prod = PROD.replace("444455556666", "111122223333") + FROM_DEV
+    folder = _folder(tmp_path, dev=dev, prod=prod)
     source = neighbour_settings(load_settings("prod", folder=folder), "source", folder=folder)
     assert source is not None
     assert (source.environment, source.account) == ("dev", "111122223333")
@@ -40,7 +42,7 @@ def test_one_account_may_have_both(tmp_path: Path) -> None:
     ("files", "why"),
     [
         (
-            {"dev": 'account: "999988887777"\n' + TO_PROD},
+            {"dev": DEV.replace("111122223333", "999988887777") + TO_PROD},
             r"prod\.yaml: key `promotion\.source\.account`: 111122223333, but .*dev\.yaml says "
             "999988887777; a wrong account is a stranger's",
         ),
@@ -70,9 +72,21 @@ def test_two_files_that_differ_are_told(tmp_path: Path, files: dict[str, str], w
         neighbour_settings(prod, "source", folder=folder)
 
 
-@pytest.mark.parametrize("name", ["prod", "local"])
-def test_only_another_environment_of_an_account_is_promoted_from(tmp_path: Path, name: str) -> None:
-    itself = FROM_DEV.replace("environment: dev", f"environment: {name}")
+def test_an_environment_is_not_promoted_from_itself(tmp_path: Path) -> None:
+    itself = FROM_DEV.replace("environment: dev", "environment: prod")
     folder = _folder(tmp_path, prod=PROD + itself)
-    with pytest.raises(InputError, match=f"prod.yaml: key `promotion`: `{name}` is no other env"):
+    with pytest.raises(InputError, match=r"prod\.yaml: key `promotion`: `prod` is this file's own"):
         load_settings("prod", folder=folder)
+
+
+@pytest.mark.parametrize(("name", "why"), [("laptop", "this machine"), ("qa", "unknown")])
+def test_only_an_environment_with_an_account_is_promoted_from(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    other = FROM_DEV.replace("environment: dev", f"environment: {name}")
+    folder = _folder(tmp_path, prod=PROD + other)
+    (folder / "laptop.yaml").write_text(DEV.replace("tier: dev", "tier: local"))
+    prod = load_settings("prod", folder=folder)
+    where = r"prod\.yaml: key `promotion\.source\.environment`: "
+    with pytest.raises(InputError, match=f"{where}.*{why}"):
+        neighbour_settings(prod, "source", folder=folder)

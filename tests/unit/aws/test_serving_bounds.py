@@ -24,6 +24,7 @@ def prod(*bounds: Any) -> Settings:
             "config/prod.yaml",
             {
                 "environment": "prod",
+                "tier": "prod",
                 "account": "444455556666",
                 "serving": {"bounds": list(bounds)},
             },

@@ -80,7 +80,7 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
         (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
         (
             ("run", "--env", "moon"),
-            "unknown environment `moon`, for which there is no config/moon.yaml",
+            "unknown environment `moon`: those in config/ are dev.yaml, local.yaml, prod.yaml",
         ),
         (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
         (("run", "--recipe", "complaints-inf2"), "inf2: a run on this machine compiles and serves"),

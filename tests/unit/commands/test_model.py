@@ -25,7 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("groups")
     shutil.copytree(ROOT / "recipes/models", root / "recipes/models")
     shutil.copytree(ROOT / "config", root / "config")
-    (root / "config/local.yaml").write_text('{account: "111122223333", recipe: loans}')
+    (root / "config/local.yaml").write_text('{tier: local, account: "111122223333", recipe: loans}')
     for name, group in (("loans", LOANS), ("claims", CLAIMS)):
         recipe = {
             "extends": "models/all-minilm-l6-v2.yaml",

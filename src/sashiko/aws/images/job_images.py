@@ -225,10 +225,10 @@ def _check_training(settings: Settings) -> None:
 def _bias(settings: Settings) -> JobImage:
     if settings.bias.backend == "own":
         return _own(settings, "bias", "job-cpu")
-    if settings.environment == "local":
+    if settings.tier == "local":
         raise InputError(
             f"{file_of('bias', settings.environment)}: key `bias.backend`: `clarify` is an image "
-            "of AWS, which this machine does not run; local takes `own`"
+            "of AWS, which this machine does not run; set `own`"
         )
     return JobImage(uri=aws_image(settings, "clarify").uri, entrypoint=())
 
@@ -246,7 +246,7 @@ def _serving(settings: Settings, target: str) -> JobImage:
 
 
 def _own(settings: Settings, name: OwnImage, base: ImageName) -> JobImage:
-    if settings.environment == "local":
+    if settings.tier == "local":
         uri = _own_uri(settings, name, __version__)
     else:
         uri = _build(settings, name, aws_image(settings, base)).uri

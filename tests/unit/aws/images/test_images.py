@@ -204,7 +204,7 @@ def test_compile_is_told_of_the_image_that_will_serve():
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     steps = {step["Name"]: step["Arguments"] for step in golden["Steps"]}
     compile_ = steps["Compile"]
-    names = {"project": "sashiko", "environment": "local"}
+    names = {"project": "sashiko", "environment": "local", "tier": "local"}
     images = job_images(SETTINGS.model_copy(update=names), "cpu")
     assert compile_["AppSpecification"]["ImageUri"] == images.compile.uri == images.job.uri
     assert images.serving.lock_environment().items() <= compile_["Environment"].items()
@@ -239,4 +239,4 @@ def test_clarify_stands_in_for_the_bias_image_in_an_account_and_not_here():
     chosen = SETTINGS.model_copy(update={"bias": BiasSection(backend="clarify")})
     assert job_images(chosen, "cpu").bias.uri == aws_image(SETTINGS, "clarify").uri
     with pytest.raises(InputError, match=r"key `bias.backend`: `clarify` is an image of AWS"):
-        job_images(chosen.model_copy(update={"environment": "local"}), "cpu")
+        job_images(chosen.model_copy(update={"tier": "local"}), "cpu")
