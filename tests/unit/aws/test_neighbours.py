@@ -38,6 +38,21 @@ def test_one_account_may_have_both(tmp_path: Path) -> None:
     assert (source.environment, source.account) == ("dev", "111122223333")
 
 
+def test_a_third_one_may_stand_between_the_two(tmp_path: Path) -> None:
+    staging = DEV.replace("dev", "prod") + (
+        'promotion: {source: {environment: dev, account: "111122223333"}, '
+        'target: {environment: prod, account: "444455556666"}}\n'
+    )
+    dev = DEV + TO_PROD.replace("prod", "staging").replace("444455556666", "111122223333")
+    folder = _folder(tmp_path, dev=dev, prod=PROD + FROM_DEV.replace("dev", "staging"))
+    (folder / "staging.yaml").write_text(staging)
+    found = load_settings("staging", folder=folder)
+    for side, name in (("source", "dev"), ("target", "prod")):
+        other = neighbour_settings(found, side, folder=folder)
+        assert other is not None
+        assert other.environment == name
+
+
 @pytest.mark.parametrize(
     ("files", "why"),
     [
