@@ -15,21 +15,44 @@ from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.repository import HOME, choose_recipe, source
-from sashiko.settings import Settings, file_of, load_deployed
+from sashiko.settings import (
+    Settings,
+    deployed_environments,
+    file_of,
+    load_deployed,
+    load_settings,
+)
 
 
 def cloud_settings(environment: str) -> Settings:
     """Reads the settings of an environment that has an account.
 
     Raises:
-        InputError: if there is no such environment, its region lacks a service, or the environment
-            that it is to promote from or to says otherwise.
+        InputError: if there is no such environment, its region lacks a service, the environment
+            that it is to promote from or to says otherwise, or another one makes what an account
+            has once.
     """
     settings = load_deployed(environment)
     check_region(settings)
+    _check_account_stack(settings)
     for side in get_args(Side):
         neighbour_settings(settings, side)
     return settings
+
+
+def _check_account_stack(settings: Settings) -> None:
+    if not settings.lake_formation.account_stack:
+        return
+    for name in deployed_environments():
+        other = load_settings(name)
+        same_place = (other.account, other.region) == (settings.account, settings.region)
+        if name != settings.environment and same_place and other.lake_formation.account_stack:
+            raise InputError(
+                f"{file_of('lake_formation', settings.environment)}: key "
+                f"`lake_formation.account_stack`: {file_of('lake_formation', name)} has it too, in "
+                f"the same account ({settings.account}) and region, and what it makes an account "
+                "has once: set `false` in one of them"
+            )
 
 
 def read_contracts(settings: Settings) -> tuple[Contract, ...]:

@@ -3,8 +3,9 @@
 import pytest
 
 from sashiko.aws.access.environment import read_environment
+from sashiko.errors import InputError
 from sashiko.settings import deployed_environments
-from tests.infra.variants import all_before, resources, settings_of, synthesized
+from tests.infra.variants import all_before, resources, settings_of, synthesized, write_config
 
 ACCOUNT = "LakeFormationAccount"
 
@@ -55,3 +56,23 @@ def test_an_environment_makes_them_only_where_its_settings_say_so(templates):
     assert ACCOUNT not in templates("account_off")
     assert ACCOUNT not in templates("iam_only")
     assert "Governance" in templates("account_off")
+
+
+@pytest.mark.parametrize(("account", "refused"), [("111122223333", True), ("777788889999", False)])
+def test_two_environments_of_an_account_do_not_both_make_them(
+    tmp_path, monkeypatch, account, refused
+):
+    from infra.inputs import cloud_settings
+
+    (tmp_path / "config").mkdir()
+    write_config(tmp_path / "config", "dev")
+    copied = (tmp_path / "config/dev.yaml").read_text().replace("111122223333", account)
+    (tmp_path / "config/staging.yaml").write_text(copied)
+    monkeypatch.chdir(tmp_path)
+    if not refused:
+        assert cloud_settings("staging").account == account
+        return
+    with pytest.raises(InputError) as error:
+        cloud_settings("staging")
+    for part in ("staging.yaml: key `lake_formation.account_stack`", "dev.yaml", "`false`"):
+        assert part in str(error.value)
