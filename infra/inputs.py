@@ -8,7 +8,7 @@ from typing import get_args
 from infra.components.compiled_pipeline import Compiled
 from sashiko.aws.neighbours import Side, neighbour_settings
 from sashiko.aws.regions import check_region
-from sashiko.compiled import compiled_definition
+from sashiko.compiled import compile_pipeline
 from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract, load_contract
 from sashiko.definition.validator.check import check_definition
@@ -113,7 +113,7 @@ def compile_pipelines(
     commit = source()
     compiled = []
     for recipe in recipes:
-        definition = json.loads(compiled_definition(settings, recipe, home=home))
+        definition = json.loads(compile_pipeline(settings, recipe, home=home).definition)
         check_definition(definition)
         commit_id = commit.git_sha + ("-dirty" if commit.dirty else "")
         compiled.append(Compiled(recipe=recipe.name, definition=definition, commit=commit_id))

@@ -28,7 +28,8 @@ def main() -> None:
     parser.add_argument(
         "--with-reads",
         action="store_true",
-        help="print JSON of two keys: `definition`, the text; `reads`, which files it depends on",
+        help="print JSON of three keys: `definition`, the text; `channels`, the files that its "
+        "steps read staged; `reads`, which files of the repository all that depends on",
     )
     arguments = parser.parse_args()
     source = str(arguments.settings)
@@ -39,12 +40,14 @@ def main() -> None:
     # The SDK warns about every job name that a pipeline leaves to the service, as it should.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
+    from pipelines.jobs import Jobs
 
-    pipeline = build_pipeline(settings, recipe, contract_file=Path(recipe.contract))
-    text = json.dumps(json.loads(pipeline.definition()), indent=2)
+    jobs = Jobs.of(settings, recipe)
+    text = json.dumps(json.loads(build_pipeline(jobs).definition()), indent=2)
     if arguments.with_reads:
+        channels = [channel.model_dump(mode="json") for channel in jobs.channels]
         reads = recorder.reads().model_dump(mode="json")
-        text = json.dumps({"definition": f"{text}\n", "reads": reads})
+        text = json.dumps({"definition": f"{text}\n", "channels": channels, "reads": reads})
     print(text)
 
 

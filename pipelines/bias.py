@@ -1,14 +1,16 @@
 """The bias evaluator's steps inside the model's part of the pipeline; nobody else reads a facet."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri
-from pipelines.jobs import Jobs, output_uri, step_module
-from sashiko.aws.images.job_images import JobImages
+from pipelines.jobs import Jobs, output_uri
 from sashiko.aws.names import SnapshotFolder, snapshots_uri
+from sashiko.contract.bias_config import analysis_config
+from sashiko.contract.model import load_contract
+from sashiko.files import canonical_json
 
 
 @dataclass(frozen=True)
@@ -17,26 +19,15 @@ class BiasEvaluator:
 
     Attributes:
         jobs: makes steps.
-        images: what they run in.
-        config: step name -> URI of its configuration channel.
         facets: the step SnapshotFacets.
     """
 
     jobs: Jobs
-    images: JobImages
-    config: Mapping[str, str]
     facets: ProcessingStep
 
     def labels(self) -> ProcessingStep:
         """PreBias: the bias of the labels."""
-        return self.jobs.processing(
-            "PreBias",
-            role="bias-evaluator",
-            image=self.images.bias,
-            inputs={"config": self.config["PreBias"], "data": output_uri(self.facets, "data")},
-            outputs=("analysis_result",),
-            clarify=True,
-        )
+        return self._analysis("PreBias", "pre", rows=self.facets)
 
     def weights(self, prepare: ProcessingStep) -> ProcessingStep:
         """Weights: a weight for each training row, so that Train and Evaluate need no facet."""
@@ -47,7 +38,14 @@ class BiasEvaluator:
         # A row's weight and label together give its facets away: a folder of its own,
         # which the training role reads: for Train, and for the linear baseline of Evaluate.
         weights = self._uri("Weights", "weights", folder="weights")
-        return self._step("Weights", "weights", inputs=inputs, outputs={"weights": weights})
+        return self.jobs.processing(
+            "Weights",
+            role="bias-evaluator",
+            module="sashiko.steps.weights",
+            config=("contract", "reweighing"),
+            inputs=inputs,
+            outputs={"weights": weights},
+        )
 
     def predictions(
         self, evaluate: ProcessingStep, *, labels: ProcessingStep
@@ -58,53 +56,57 @@ class BiasEvaluator:
             evaluate: the step with the predictions.
             labels: PreBias.
         """
-        joined_inputs = {
-            "predictions": output_uri(evaluate, "predictions"),
-            "facets": output_uri(self.facets, "data"),
-        }
-        rows = {
-            "data": self._uri("BiasInput", "data", folder="facets"),
-            # It names no row; beside the rows it would be one of Clarify's files.
-            "meta": self._uri("BiasInput", "meta", folder="facets"),
-        }
-        joined = self._step("BiasInput", "bias_input", inputs=joined_inputs, outputs=rows)
-        analysed = self.jobs.processing(
-            "PostBias",
+        rows = self.jobs.processing(
+            "BiasInput",
             role="bias-evaluator",
-            image=self.images.bias,
-            inputs={"config": self.config["PostBias"], "data": output_uri(joined, "data")},
-            outputs=("analysis_result",),
-            clarify=True,
+            module="sashiko.steps.bias_input",
+            config=("contract",),
+            inputs={
+                "predictions": output_uri(evaluate, "predictions"),
+                "facets": output_uri(self.facets, "data"),
+            },
+            outputs={
+                "data": self._uri("BiasInput", "data", folder="facets"),
+                # It names no row; beside the rows it would be one of Clarify's files.
+                "meta": self._uri("BiasInput", "meta", folder="facets"),
+            },
         )
-        judged_inputs = {
-            "pre-analysis": output_uri(labels, "analysis_result"),
-            "post-analysis": output_uri(analysed, "analysis_result"),
-            "facets": output_uri(self.facets, "data"),
-            "data": output_uri(joined, "data"),
-            "data-meta": output_uri(joined, "meta"),
-        }
-        outputs = ("verdict", "intervals")
-        judged = self._step("JudgeBias", "judge_bias", inputs=judged_inputs, outputs=outputs)
-        return joined, analysed, judged
+        analysis = self._analysis("PostBias", "post", rows=rows)
+        judgement = self.jobs.processing(
+            "JudgeBias",
+            role="bias-evaluator",
+            module="sashiko.steps.judge_bias",
+            config=("contract", "bias", "reweighing", "evaluate"),
+            inputs={
+                "pre-analysis": output_uri(labels, "analysis_result"),
+                "post-analysis": output_uri(analysis, "analysis_result"),
+                "facets": output_uri(self.facets, "data"),
+                "data": output_uri(rows, "data"),
+                "data-meta": output_uri(rows, "meta"),
+            },
+            outputs=("verdict", "intervals"),
+        )
+        return rows, analysis, judgement
 
     def _uri(self, step: str, output: str, *, folder: SnapshotFolder) -> Uri:
         """Names the prefix of an output that tells a row's facets."""
         below = f"{snapshots_uri(self.jobs.settings, folder)}/runs"
         return self.jobs.execution_uri(step, output, below=below)
 
-    def _step(
-        self,
-        name: str,
-        module: str,
-        *,
-        inputs: Mapping[str, Uri],
-        outputs: Sequence[str] | Mapping[str, Uri],
+    def _analysis(
+        self, name: str, kind: Literal["pre", "post"], *, rows: ProcessingStep
     ) -> ProcessingStep:
+        """Makes a step that Clarify's container could run: its configuration is Clarify's."""
+        config = analysis_config(load_contract(self.jobs.contract_file), kind=kind)
+        files = {"analysis_config.json": canonical_json(config)}
         return self.jobs.processing(
             name,
             role="bias-evaluator",
-            image=self.images.job,
-            entrypoint=step_module(module),
-            inputs={"config": self.config[name], **inputs},
-            outputs=outputs,
+            image=self.jobs.images.bias,
+            inputs={
+                "config": self.jobs.channel("config", files),
+                "data": output_uri(rows, "data"),
+            },
+            outputs=("analysis_result",),
+            clarify=True,
         )

@@ -6,24 +6,19 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri, volume_key
-from pipelines.jobs import Jobs, joined, step_module
+from pipelines.jobs import Jobs, joined
 from sashiko.aws import deploy_time
 from sashiko.aws.endpoint_spec import endpoint_spec
-from sashiko.aws.images.job_images import JobImages
 from sashiko.aws.names import device_check_prefix
 
 _NAME = "DeviceCheck"
 
 
-def device_check(
-    jobs: Jobs, images: JobImages, *, target: str, evidence: Mapping[str, Uri]
-) -> ProcessingStep:
+def device_check(jobs: Jobs, *, evidence: Mapping[str, Uri]) -> ProcessingStep:
     """Makes the step, by the environment's `device_check`; this machine's handler is its device.
 
     Args:
         jobs: makes steps.
-        images: what they run in.
-        target: what the artifact is compiled for.
         evidence: input name -> S3 URI; `artifact` is the folder of the `model.tar.gz`.
     """
     settings = jobs.settings
@@ -31,12 +26,12 @@ def device_check(
     backend = "local" if local and settings.device_check != "off" else settings.device_check
     arguments: list[Uri] = ["--backend", backend]
     if backend in ("endpoint", "transform"):
-        arguments += _hosted(jobs, target, artifact=evidence["artifact"])
+        arguments += _hosted(jobs, artifact=evidence["artifact"])
     return jobs.processing(
         _NAME,
         role="device-check",
-        image=images.job,
-        entrypoint=step_module("device_check"),
+        module="sashiko.steps.device_check",
+        config=("device", "waivers"),
         arguments=arguments,
         # It calls AWS itself; what a container's environment says of the region is not documented
         # for Processing.
@@ -48,10 +43,10 @@ def device_check(
     )
 
 
-def _hosted(jobs: Jobs, target: str, *, artifact: Uri) -> Sequence[Uri]:
+def _hosted(jobs: Jobs, *, artifact: Uri) -> Sequence[Uri]:
     """Says what the serving stack's endpoint is made of, in arguments of at most 256 characters."""
     settings = jobs.settings
-    spec = endpoint_spec(settings, target)
+    spec = endpoint_spec(settings, jobs.recipe.compile.target)
     key = deploy_time.key_arn("ml")
     # An endpoint takes a key though it has disks of its own; a batch job refuses it.
     batch = settings.device_check == "transform"

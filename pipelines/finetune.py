@@ -4,7 +4,6 @@ SageMaker runs the definition that this module builds; `sashiko run` interprets 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.steps import Step
@@ -13,52 +12,33 @@ from pipelines.bias import BiasEvaluator
 from pipelines.device import device_check
 from pipelines.gates import Gates
 from pipelines.governed import GovernedData
-from pipelines.jobs import Jobs, joined, output_uri, step_module
-from pipelines.offline import pipeline_session
+from pipelines.jobs import Jobs, joined, output_uri
 from pipelines.parameters import parameters
 from pipelines.registration import Registration
-from sashiko.aws.images.job_images import job_images
-from sashiko.aws.names import bucket_name, pipeline_name
+from sashiko.aws.names import pipeline_name
 from sashiko.recipe import Recipe
-from sashiko.repository import source
-from sashiko.settings import Settings
-from sashiko.staging import stage
+from sashiko.staging import run_manifest, serving_code, weights_uri
 
 
-def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -> Pipeline:
+def build_pipeline(jobs: Jobs) -> Pipeline:
     """Builds the pipeline of one environment and one recipe; no cloud call is made.
 
     Args:
-        settings: the environment.
-        recipe: what to fine-tune and how.
-        contract_file: the recipe's data contract.
+        jobs: makes the steps; it knows the channels that they read afterwards.
 
     Returns:
         The pipeline; `.definition()` is its JSON. Where the recipe says that bias is not judged it
         has no step that reads a facet, and none that judges bias.
 
     Raises:
-        InputError: if the contract is not valid.
+        InputError: if the contract is not valid, or a step names a section or a module that is not
+            there.
     """
-    artifacts = bucket_name(settings, "artifacts")
-    session = pipeline_session(settings)
-    jobs = Jobs(settings=settings, session=session, execution_prefix=f"s3://{artifacts}/runs")
-    images = job_images(settings, recipe.compile.target)
-    staged = stage(recipe, contract_file=contract_file, bucket=artifacts, started_from=source())
-    config = {step: channel.uri for step, channel in staged.config.items()}
-    given = parameters(settings, run_manifest_uri=staged.source.uri)
-    governed = GovernedData(
-        jobs=jobs,
-        images=images,
-        config=config,
-        version=staged.contract_hash[:16],
-        lake_uri=given.lake_uri,
-        as_of=given.as_of,
-    )
+    settings, recipe, images = jobs.settings, jobs.recipe, jobs.images
+    given = parameters(settings, run_manifest_uri=run_manifest(settings).uri)
+    governed = GovernedData(jobs=jobs, lake_uri=given.lake_uri, as_of=given.as_of)
     registration = Registration(
         jobs=jobs,
-        images=images,
-        recipe=recipe,
         registry=given.registry,
         tracking_uri=given.tracking_uri,
         run_manifest=given.run_manifest_uri,
@@ -68,14 +48,14 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     facets, validate_facets, bias = None, None, None
     if recipe.bias.judged:
         facets, validate_facets = governed.facets(snapshot)
-        bias = BiasEvaluator(jobs=jobs, images=images, config=config, facets=facets)
+        bias = BiasEvaluator(jobs=jobs, facets=facets)
 
     prepare = jobs.processing(
         "Prepare",
         role="training",
-        image=images.job,
-        entrypoint=step_module("prepare"),
-        inputs={"config": config["Prepare"], "data": output_uri(snapshot, "data")},
+        module="sashiko.steps.prepare",
+        config=("contract", "data", "text"),
+        inputs={"data": output_uri(snapshot, "data")},
         outputs=("train", "validation", "test", "slices", "meta"),
     )
     pre_bias = bias.labels() if bias else None
@@ -89,14 +69,14 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
             "validation": output_uri(prepare, "validation"),
             **({"weights": output_uri(weights, "weights")} if weights else {}),
             "meta": output_uri(prepare, "meta"),
-            "model": staged.weights_uri,
+            "model": weights_uri(settings, recipe),
         },
         hyperparameters=_strings(recipe),
         # Of the recipe, and of the execution that prepared these rows: a later one that takes
         # them from the cache gets that job's name too, and Train stays in the cache, whose key
         # holds this URI ("Default cache key attributes by pipeline step type", Developer Guide).
         checkpoints=joined(
-            f"s3://{artifacts}/checkpoints/{recipe.name}",
+            f"{jobs.artifacts_uri}/checkpoints/{recipe.name}",
             (weights or prepare).properties.ProcessingJobName,
         ),
     )
@@ -104,10 +84,10 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         "Compile",
         role="training",
         image=images.compile,
-        entrypoint=["python3", "/opt/ml/processing/input/code/compile_model.py"],
+        script="code/compile_model.py",
+        config=("compile", "text"),
         inputs={
-            "code": staged.code.uri,
-            "config": config["Compile"],
+            "code": jobs.channel("code", serving_code()),
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
         },
         outputs=("artifact", "lock"),
@@ -118,10 +98,9 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     evaluate = jobs.processing(
         "Evaluate",
         role="training",
-        image=images.job,
-        entrypoint=step_module("evaluate"),
+        module="sashiko.steps.evaluate",
+        config=("evaluate", "quality", "train", "reweighing", "data"),
         inputs={
-            "config": config["Evaluate"],
             "artifact": output_uri(compile_, "artifact"),
             "train": output_uri(prepare, "train"),
             "validation": output_uri(prepare, "validation"),
@@ -141,10 +120,9 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     explain = jobs.processing(
         "Explain",
         role="training",
-        image=images.job,
-        entrypoint=step_module("explain"),
+        module="sashiko.steps.explain",
+        config=("contract", "compile", "explain", "text"),
         inputs={
-            "config": config["Explain"],
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
             "data": output_uri(snapshot, "data"),
             "test": output_uri(prepare, "test"),
@@ -168,7 +146,6 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     }
     intervals = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
     track = registration.track(
-        config["Track"],
         {
             "metrics": found["metrics"],
             **intervals,
@@ -179,10 +156,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
     )
     device = device_check(
         jobs,
-        images,
-        target=recipe.compile.target,
         evidence={
-            "config": config["DeviceCheck"],
             "artifact": output_uri(compile_, "artifact"),
             "test": output_uri(prepare, "test"),
             "predictions": output_uri(evaluate, "predictions"),
@@ -191,7 +165,6 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         },
     )
     register = registration.register(
-        config["Register"],
         {
             "artifact": output_uri(compile_, "artifact"),
             "lock": output_uri(compile_, "lock"),
@@ -204,7 +177,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         data_uri=output_uri(snapshot, "data"),
     )
 
-    gates = Gates(settings=settings, session=session)
+    gates = Gates(settings=settings, session=jobs.session)
     data_judges = _present(validate, validate_facets)
     data_gate = gates.on_verdicts("DataGate", data_judges)
     model_steps = _present(
@@ -231,7 +204,7 @@ def build_pipeline(settings: Settings, recipe: Recipe, *, contract_file: Path) -
         ],
         # Runs are told apart in MLflow, and the pipeline role makes no experiment.
         pipeline_experiment_config=None,
-        sagemaker_session=session,
+        sagemaker_session=jobs.session,
     )
 
 

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri
-from pipelines.jobs import Jobs, joined, output_uri, step_module
-from sashiko.aws.images.job_images import JobImages
+from pipelines.jobs import Jobs, joined, output_uri
 from sashiko.aws.names import SnapshotView, snapshots_uri
+from sashiko.files import sha256_file
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,11 @@ class GovernedData:
 
     Attributes:
         jobs: makes steps.
-        images: what they run in.
-        config: step name -> URI of its configuration channel.
-        version: names the contract's content; each of its versions has snapshots of its own.
         lake_uri: where the lake lies.
         as_of: the day that a snapshot is of.
     """
 
     jobs: Jobs
-    images: JobImages
-    config: Mapping[str, str]
-    version: str
     lake_uri: Uri
     as_of: Uri
 
@@ -58,15 +52,16 @@ class GovernedData:
         return self.jobs.processing(
             name,
             role=role,
-            image=self.images.job,
-            entrypoint=step_module("snapshot"),
+            module="sashiko.steps.snapshot",
+            config=("contract",),
             arguments=["--view", view, "--lake-uri", self.lake_uri, "--as-of", self.as_of],
             # A step that calls AWS itself; what a container's environment says of the
             # region is not documented for Processing.
             environment={"AWS_REGION": self.jobs.settings.region},
-            inputs={"config": self.config[name], **inputs},
+            inputs=inputs,
             outputs={
-                "data": joined(self._folder(view), "data", self.version, self.as_of),
+                # Each version of the contract has snapshots of its own.
+                "data": joined(self._folder(view), "data", self._contract_version(), self.as_of),
                 # Of this execution: what a snapshot held is evidence, which no later one replaces,
                 # and a step that reads it is never found by the URIs of other rows.
                 "manifest": self.jobs.execution_uri(name, "manifest"),
@@ -81,11 +76,10 @@ class GovernedData:
         return self.jobs.processing(
             name,
             role=role,
-            image=self.images.job,
-            entrypoint=step_module("validate"),
+            module="sashiko.steps.validate",
+            config=("contract",),
             arguments=["--view", view],
             inputs={
-                "config": self.config[name],
                 "data": output_uri(snapshot, "data"),
                 "manifest": output_uri(snapshot, "manifest"),
             },
@@ -95,6 +89,9 @@ class GovernedData:
                 "docs": self.jobs.execution_uri(name, "docs", below=f"{self._folder(view)}/runs"),
             },
         )
+
+    def _contract_version(self) -> str:
+        return sha256_file(self.jobs.contract_file)[:16]
 
     def _folder(self, view: SnapshotView) -> str:
         return snapshots_uri(self.jobs.settings, view)

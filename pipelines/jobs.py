@@ -1,7 +1,9 @@
 """Processing and training steps as this project writes them: one way to make each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 
 from sagemaker.core.network import NetworkConfig
@@ -22,9 +24,14 @@ from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Training
 from sagemaker.train import ModelTrainer
 
 from pipelines.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
+from pipelines.offline import pipeline_session
 from pipelines.retries import retries
-from sashiko.aws.images.job_images import JobImage
+from sashiko.aws.images.job_images import JobImage, JobImages, job_images
+from sashiko.aws.names import bucket_name
+from sashiko.errors import InputError
 from sashiko.job_settings import ProcessingJob
+from sashiko.recipe import Recipe
+from sashiko.sections import Channel, config_files, make_channel
 from sashiko.settings import Settings
 
 _INPUT = "/opt/ml/processing/input"
@@ -41,11 +48,6 @@ def joined(*parts: Uri) -> Join:
     return Join(on="/", values=list(parts))
 
 
-def step_module(name: str) -> list[str]:
-    """Returns the command that runs a step's module."""
-    return ["python3", "-m", f"sashiko.steps.{name}"]
-
-
 def output_uri(step: ProcessingStep, name: str) -> Uri:
     """Refers to the S3 URI of a processing step's output."""
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
@@ -53,11 +55,57 @@ def output_uri(step: ProcessingStep, name: str) -> Uri:
 
 @dataclass(frozen=True)
 class Jobs:
-    """Makes the steps of one environment's pipeline."""
+    """Makes the steps of one environment's pipeline, and the channels that they read.
+
+    Attributes:
+        settings: the environment.
+        recipe: what to fine-tune and how.
+        contract_file: the recipe's data contract.
+        images: what jobs run in.
+        session: builds definitions without a cloud call.
+    """
 
     settings: Settings
+    recipe: Recipe
+    contract_file: Path
+    images: JobImages
     session: PipelineSession
-    execution_prefix: str
+    _channels: dict[str, Channel] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings, recipe: Recipe) -> "Jobs":
+        """Prepares to make the steps of an environment and a recipe."""
+        return cls(
+            settings=settings,
+            recipe=recipe,
+            contract_file=Path(recipe.contract),
+            images=job_images(settings, recipe.compile.target),
+            session=pipeline_session(settings),
+        )
+
+    @property
+    def artifacts_uri(self) -> str:
+        """Returns the S3 URI of the artifacts bucket."""
+        return f"s3://{bucket_name(self.settings, 'artifacts')}"
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Returns what has to be staged for the steps made so far; equal files share a place."""
+        return tuple(self._channels.values())
+
+    def channel(self, folder: str, files: Mapping[str, bytes]) -> str:
+        """Stages files for steps to read.
+
+        Args:
+            folder: of the artifacts bucket: `config` or `code`.
+            files: name -> content.
+
+        Returns:
+            The S3 URI of their place, which their content names.
+        """
+        made = make_channel(bucket_name(self.settings, "artifacts"), folder, files)
+        self._channels[made.uri] = made
+        return made.uri
 
     def execution_uri(self, step: str, output: str, *, below: str = "") -> Join:
         """Names an output's prefix: one per execution, step and output.
@@ -68,17 +116,19 @@ class Jobs:
             below: S3 URI that it lies under; where all steps' outputs lie if empty.
         """
         execution = ExecutionVariables.PIPELINE_EXECUTION_ID
-        return joined(below or self.execution_prefix, execution, step, output)
+        return joined(below or f"{self.artifacts_uri}/runs", execution, step, output)
 
     def processing(
         self,
         name: str,
         *,
         role: str,
-        image: JobImage,
-        inputs: Mapping[str, Uri],
         outputs: Sequence[str] | Mapping[str, Uri],
-        entrypoint: Sequence[str] | None = None,
+        module: str | None = None,
+        script: str | None = None,
+        config: Sequence[str] = (),
+        inputs: Mapping[str, Uri] = MappingProxyType({}),
+        image: JobImage | None = None,
         arguments: Sequence[Uri] | None = None,
         environment: Mapping[str, Uri] | None = None,
         job: ProcessingJob | None = None,
@@ -91,10 +141,14 @@ class Jobs:
         Args:
             name: the step's name.
             role: the fixed-name job role that runs it.
-            image: what it runs in.
-            inputs: name -> S3 URI; each lands in `/opt/ml/processing/input/<name>`.
             outputs: names, or name -> S3 URI; each is read from `/opt/ml/processing/output/<name>`.
-            entrypoint: the command, or None for the image's own.
+            module: Python module that is run, of the engine or of a package below `src/`.
+            script: file below `/opt/ml/processing/input` that is run instead, in an image without
+                these packages; the image's own command if neither is given.
+            config: `contract`, and sections of the recipe, which the step finds in its input
+                `config`; it reads them by `sashiko.sections`.
+            inputs: name -> S3 URI; each lands in `/opt/ml/processing/input/<name>`.
+            image: what it runs in; the job image if None.
             arguments: what follows the command.
             environment: added to the thread count.
             job: instance and limits; the small default if None.
@@ -106,15 +160,21 @@ class Jobs:
 
         Returns:
             The step.
+
+        Raises:
+            InputError: if there is no such module, or `config` names what is no section.
         """
         settings = self.settings
         job = job or settings.jobs.processing
+        if config:
+            files = config_files(name, config, recipe=self.recipe, contract_file=self.contract_file)
+            inputs = {"config": self.channel("config", files), **inputs}
         if not isinstance(outputs, Mapping):
             outputs = {output: self.execution_uri(name, output) for output in outputs}
         processor = Processor(
             role=settings.role_arn(role),
-            image_uri=image.uri,
-            entrypoint=list(entrypoint) if entrypoint else None,
+            image_uri=(image or self.images.job).uri,
+            entrypoint=_command(name, module=module, script=script),
             instance_count=1,
             instance_type=job.instance_type,
             volume_size_in_gb=job.volume_size,
@@ -211,6 +271,23 @@ class Jobs:
             cache_config=_cache(True),
             retry_policies=retries(),
         )
+
+
+def _command(step: str, *, module: str | None, script: str | None) -> list[str] | None:
+    if script:
+        return ["python3", f"{_INPUT}/{script}"]
+    if not module:
+        return None
+    try:
+        known = find_spec(module)
+    except ModuleNotFoundError:  # of a package around it
+        known = None
+    if known is None or "." not in module:
+        raise InputError(
+            f"pipelines/: step {step}: there is no module `{module}` in a package: the project's "
+            f"own lie below src/, such as src/acme/steps/{module.rpartition('.')[2]}.py"
+        )
+    return ["python3", "-m", module]
 
 
 def _cache(enabled: bool) -> CacheConfig:

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri
-from pipelines.jobs import Jobs, step_module
-from sashiko.aws.images.job_images import JobImages
+from pipelines.jobs import Jobs
 from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
-from sashiko.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -19,16 +18,12 @@ class Registration:
 
     Attributes:
         jobs: makes steps.
-        images: what they run in, and what a registered model is served in.
-        recipe: what is fine-tuned.
         registry: which kind of registry.
         tracking_uri: of MLflow.
         run_manifest: S3 URI of what the run was started with.
     """
 
     jobs: Jobs
-    images: JobImages
-    recipe: Recipe
     registry: Uri
     tracking_uri: Uri
     run_manifest: Uri
@@ -38,86 +33,84 @@ class Registration:
         group = ["--model-package-group", self._group()]
         return self._step(
             "ResolveChampion",
-            "resolve_champion",
+            module="sashiko.steps.resolve_champion",
             role="registry-reader",
             arguments=["--registry", self.registry, *group],
-            inputs={},
             outputs=("champion",),
         )
 
-    def track(self, config: str, evidence: Mapping[str, Uri]) -> ProcessingStep:
+    def track(self, evidence: Mapping[str, Uri]) -> ProcessingStep:
         """Track: the run's figures and verdicts, whether or not a gate closes, and the waivers.
 
         Args:
-            config: URI of the step's configuration channel.
             evidence: input name -> S3 URI.
         """
         return self._step(
             "Track",
-            "track",
+            module="sashiko.steps.track",
             role="registrar",
+            config=("waivers",),
             arguments=[
                 "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
-                "--recipe", self.recipe.name,
-                "--experiment", self.recipe.model_package_group,
+                "--recipe", self.jobs.recipe.name,
+                "--experiment", self.jobs.recipe.model_package_group,
                 *self._not_judged(),
             ],
-            inputs={"config": config, "run-manifest": self.run_manifest, **evidence},
+            inputs={"run-manifest": self.run_manifest, **evidence},
             outputs=("tracking", "verdicts", "release"),
         )  # fmt: skip
 
-    def register(
-        self, config: str, evidence: Mapping[str, Uri], *, data_uri: Uri
-    ) -> ProcessingStep:
+    def register(self, evidence: Mapping[str, Uri], *, data_uri: Uri) -> ProcessingStep:
         """Register: a new version of the model package group, with its evidence.
 
         Args:
-            config: URI of the step's configuration channel.
             evidence: input name -> S3 URI.
             data_uri: S3 URI of the training snapshot.
         """
         settings = self.jobs.settings
         return self._step(
             "Register",
-            "register",
+            module="sashiko.steps.register",
             role="registrar",
+            config=("contract", "card", "train", "reweighing"),
             arguments=[
                 "--registry", self.registry,
                 "--model-package-group", self._group(),
                 "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
-                "--recipe", self.recipe.name,
+                "--recipe", self.jobs.recipe.name,
                 "--data-uri", data_uri,
                 "--models-uri", f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
-                "--serving-image", self.images.serving.uri,
+                "--serving-image", self.jobs.images.serving.uri,
                 "--signing-key", key_alias(settings, "signing"),
                 *self._not_judged(),
             ],
-            inputs={"config": config, "run-manifest": self.run_manifest, **evidence},
+            inputs={"run-manifest": self.run_manifest, **evidence},
             outputs=("registration",),
         )  # fmt: skip
 
     def _group(self) -> str:
-        return model_package_group_name(self.jobs.settings, self.recipe.model_package_group)
+        return model_package_group_name(self.jobs.settings, self.jobs.recipe.model_package_group)
 
     def _not_judged(self) -> Sequence[str]:
-        bias = self.recipe.bias
+        bias = self.jobs.recipe.bias
         return () if bias.judged else (f"--bias-not-judged={' '.join(bias.reason.split())}",)
 
     def _step(
         self,
         name: str,
-        module: str,
         *,
         role: str,
+        module: str,
         arguments: Sequence[Uri],
-        inputs: Mapping[str, Uri],
         outputs: tuple[str, ...],
+        config: Sequence[str] = (),
+        inputs: Mapping[str, Uri] = MappingProxyType({}),
     ) -> ProcessingStep:
         return self.jobs.processing(
             name,
             role=role,
-            image=self.images.job,
-            entrypoint=step_module(module),
+            module=module,
+            config=config,
             arguments=arguments,
             # They call AWS themselves; what a container's environment says of the region is not
             # documented for Processing.

@@ -21,6 +21,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _METADATA = ".dist-info"
 
 
+def source_folders() -> tuple[Path, ...]:
+    """Returns where the project's own packages lie: `src/` of the working folder, if it is there.
+
+    Python is told of it wherever it runs a project's code, so that the packages need no installing.
+    """
+    folder = Path.cwd() / "src"
+    return (folder,) if folder.is_dir() else ()
+
+
 def installed() -> tuple[str, ...]:
     """Names the metadata folder, which holds the version, of each distribution of the run's lock.
 

@@ -8,7 +8,7 @@ import yaml
 
 from sashiko.aws.images.job_images import job_images
 from sashiko.aws.names import function_arn, pipeline_name
-from sashiko.compiled import compiled_definition
+from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
@@ -23,8 +23,9 @@ from sashiko.runner.record import RunRecord, new_run_id
 from sashiko.runner.run import run_definition
 from sashiko.runner.store import Store
 from sashiko.runner.view import open_view
+from sashiko.sections import Channel
 from sashiko.settings import Settings
-from sashiko.staging import Channel, staged_inputs
+from sashiko.staging import staged_inputs
 
 
 def run_pipeline(
@@ -56,21 +57,21 @@ def run_pipeline(
             "an account (`recipe` of config/<env>.yaml)"
         )
     contract_path = contract_file(recipe)
-    staged = staged_inputs(settings, recipe)
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
     _make_private(home)
     run_id = new_run_id(home)
     with run_lock(home, run_id):  # the lake must not change under a run that is at work
+        pipeline = compile_pipeline(settings, recipe, home=home)
+        staged = staged_inputs(settings, recipe, pipeline.channels)
         table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
         fetch_weights(recipe.model, store.path(staged.weights_uri))
         for channel in staged.channels:
             _write(store, channel.uri, channel.files)
-        definition = json.loads(compiled_definition(settings, recipe, home=home))
 
     with open_view() as view:
         return run_definition(
-            definition,
+            json.loads(pipeline.definition),
             home=home,
             images={
                 image.uri: Image(entrypoint=image.entrypoint)
@@ -82,12 +83,14 @@ def run_pipeline(
                 "AsOf": table.as_of,
                 "ModelRegistry": "mlflow",
                 "MlflowTrackingUri": tracking_uri(home),
-                "RunManifestUri": staged.source.uri,
+                "RunManifestUri": staged.run_manifest.uri,
             },
             pipeline=pipeline_name(settings, recipe.name),
             run_id=run_id,
             view=view,
-            evidence=_evidence(recipe, contract_path=contract_path, started_from=staged.source),
+            evidence=_evidence(
+                recipe, contract_path=contract_path, started_from=staged.run_manifest
+            ),
             from_step=from_step,
             until=until,
             command=command,
@@ -110,8 +113,8 @@ def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
             write_bytes(path, content)
 
 
-def _evidence(recipe: Recipe, *, contract_path: Path, started_from: Channel) -> dict[str, bytes]:
+def _evidence(recipe: Recipe, *, contract_path: Path, manifest: Channel) -> dict[str, bytes]:
     """Collects what the run was started with: file name -> content."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     given = {"contract.odcs.yaml": contract_path.read_bytes(), "recipe.yaml": text.encode()}
-    return given | dict(started_from.files)
+    return given | dict(manifest.files)

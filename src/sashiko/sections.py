@@ -1,17 +1,19 @@
-"""Which files a step finds in its configuration channel, and how it reads them.
+"""A step's configuration channel: its files of contract and recipe, written and read.
 
-A step gets the contract and the recipe sections that it uses, nothing else. The channel's S3
-prefix is named by the files' digest, so the same URI always means the same bytes.
+A step gets the contract and the recipe sections that its line in `pipelines/` names, nothing else.
+The channel's S3 prefix is named by the files' digest, so the same URI always means the same bytes.
 """
 
-from collections.abc import Mapping
+import base64
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, PlainSerializer, TypeAdapter
 
 from sashiko.contract.model import Contract, load_contract
+from sashiko.errors import InputError
 from sashiko.files import canonical_json, read_json, sha256_bytes
 from sashiko.paths import processing_input
 from sashiko.recipe import Recipe
@@ -19,56 +21,72 @@ from sashiko.waiver import Waiver
 from sashiko.yaml_models import Frozen, validate
 
 M = TypeVar("M", bound=BaseModel)
+_CONTRACT = "contract"
+_CONTRACT_FILE = "contract.odcs.yaml"
+# In JSON as Base64, for content that is no UTF-8.
+_Content = Annotated[
+    bytes,
+    BeforeValidator(lambda value: base64.b64decode(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda value: base64.b64encode(value).decode(), when_used="json"),
+]
+
+
+class Channel(Frozen):
+    """A set of files and the S3 prefix that a job reads them from.
+
+    Attributes:
+        uri: the prefix, without a slash at its end.
+        files: name -> content.
+    """
+
+    uri: str
+    files: Mapping[str, _Content]
 
 
 class _Waivers(Frozen):
     waivers: tuple[Waiver, ...]
 
 
-_CONTRACT_FILE = "contract.odcs.yaml"
-_STEP_SECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "Snapshot": ("contract",),
-        "SnapshotFacets": ("contract",),
-        "Validate": ("contract",),
-        "ValidateFacets": ("contract",),
-        "Prepare": ("contract", "data", "text"),
-        "Weights": ("contract", "reweighing"),
-        "Compile": ("compile", "text"),
-        "Evaluate": ("evaluate", "quality", "train", "reweighing", "data"),
-        "Explain": ("contract", "compile", "explain", "text"),
-        "BiasInput": ("contract",),
-        "JudgeBias": ("contract", "bias", "reweighing", "evaluate"),
-        "Track": ("waivers",),
-        "DeviceCheck": ("device", "waivers"),
-        "Register": ("contract", "card", "train", "reweighing"),
-    }
-)
-_FACET_STEPS = ("SnapshotFacets", "ValidateFacets", "Weights", "BiasInput", "JudgeBias")
+def make_channel(bucket: str, folder: str, files: Mapping[str, bytes]) -> Channel:
+    """Names the place of a set of files by what is in them.
+
+    Args:
+        bucket: the artifacts bucket.
+        folder: of the bucket, such as `config`; who writes there is decided by folder.
+        files: name -> content.
+    """
+    digests = {name: sha256_bytes(content) for name, content in files.items()}
+    digest = sha256_bytes(canonical_json(digests))[:16]
+    return Channel(uri=f"s3://{bucket}/{folder}/{digest}", files=files)
 
 
-def configured_steps(recipe: Recipe) -> tuple[str, ...]:
-    """Names the recipe's steps that have a configuration channel of these sections."""
-    left_out = () if recipe.bias.judged else _FACET_STEPS
-    return tuple(step for step in _STEP_SECTIONS if step not in left_out)
+def config_files(
+    step: str, sections: Sequence[str], *, recipe: Recipe, contract_file: Path
+) -> dict[str, bytes]:
+    """Returns the files of a step's configuration channel: name -> content.
 
+    Args:
+        step: the step's name, for the error.
+        sections: `contract`, and keys of the recipe.
+        recipe: where the sections are.
+        contract_file: the recipe's data contract.
 
-def step_files(step: str, *, recipe: Recipe, contract_file: Path) -> dict[str, bytes]:
-    """Returns the files of a step's configuration channel: name -> content."""
+    Raises:
+        InputError: if the recipe has no such section.
+    """
     files: dict[str, bytes] = {}
-    for section in _STEP_SECTIONS[step]:
-        if section == "contract":
+    for section in sections:
+        if section == _CONTRACT:
             files[_CONTRACT_FILE] = contract_file.read_bytes()
-        else:
+        elif section in Recipe.model_fields:
             value = TypeAdapter(Any).dump_python(getattr(recipe, section), mode="json")
             files[f"{section}.json"] = canonical_json(value)
+        else:
+            raise InputError(
+                f"pipelines/: step {step}: `config` names `{section}`, which is no section of a "
+                f"recipe; there is: {', '.join(sorted(Recipe.model_fields))}"
+            )
     return files
-
-
-def content_uri(bucket: str, prefix: str, files: Mapping[str, bytes]) -> str:
-    """Names the S3 prefix of a set of files by what is in them."""
-    digests = {name: sha256_bytes(content) for name, content in files.items()}
-    return f"s3://{bucket}/{prefix}/{sha256_bytes(canonical_json(digests))[:16]}"
 
 
 def read_section(model: type[M], section: str) -> M:
@@ -77,7 +95,7 @@ def read_section(model: type[M], section: str) -> M:
     Raises:
         InputError: if the channel lacks the section or holds another version of it.
     """
-    path = processing_input("config") / f"{section}.json"
+    path = _file(f"{section}.json", section)
     return validate(model, read_json(path), source=str(path))
 
 
@@ -87,10 +105,26 @@ def read_waivers() -> tuple[Waiver, ...]:
     Raises:
         InputError: if the channel lacks them or holds something else.
     """
-    path = processing_input("config") / "waivers.json"
+    path = _file("waivers.json", "waivers")
     return validate(_Waivers, {"waivers": read_json(path)}, source=str(path)).waivers
 
 
 def read_contract() -> Contract:
-    """Reads the data contract inside a processing job."""
-    return load_contract(processing_input("config") / _CONTRACT_FILE)
+    """Reads the data contract inside a processing job.
+
+    Raises:
+        InputError: if the channel lacks it, or it is not valid.
+    """
+    return load_contract(_file(_CONTRACT_FILE, _CONTRACT))
+
+
+def _file(name: str, section: str) -> Path:
+    """Finds a file of the channel; an error names the line of the pipeline that leaves it out."""
+    path = processing_input("config") / name
+    if path.is_file():
+        return path
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    step = f'the step with `module="{spec.name}"`' if spec else "the step"
+    raise InputError(
+        f'{path} is not there: in pipelines/ add "{section}" to `config` of {step}, which reads it'
+    )

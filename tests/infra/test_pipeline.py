@@ -10,6 +10,7 @@ import pytest
 
 from sashiko.aws.access.environment import Environment, read_environment
 from sashiko.aws.names import bucket_name
+from sashiko.compiled import CompiledPipeline
 from sashiko.errors import InputError
 from tests.infra.job_requests import Json, context, denials, jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, some, synthesized
@@ -126,8 +127,9 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
     from infra import inputs
 
     (compiled,) = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
-    wrong = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
-    monkeypatch.setattr(inputs, "compiled_definition", lambda *_, **__: wrong)
+    definition = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
+    wrong = CompiledPipeline(definition=definition, channels=())
+    monkeypatch.setattr(inputs, "compile_pipeline", lambda *_, **__: wrong)
     with pytest.raises(InputError, match=r"step `Train`, .*InstanceType: `ml.g5.xlage` is not"):
         pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
 

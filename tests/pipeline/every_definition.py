@@ -40,6 +40,7 @@ def main() -> None:
     set_environment(environments[0])
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
+    from pipelines.jobs import Jobs
 
     wanted = {
         f"{settings.environment}, {path.stem}": (settings, load_recipe(path))
@@ -54,8 +55,7 @@ def main() -> None:
         wanted[name] = (settings, recipe)
     built = {}
     for name, (settings, recipe) in wanted.items():
-        pipeline = build_pipeline(settings, recipe, contract_file=Path(recipe.contract))
-        built[name] = json.loads(pipeline.definition())
+        built[name] = json.loads(build_pipeline(Jobs.of(settings, recipe)).definition())
     print(json.dumps(built))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sashiko.aws.deploy_time import key_arn, stand_ins
 from sashiko.aws.images.job_images import aws_image
-from sashiko.compiled import compiled_definition
+from sashiko.compiled import compile_pipeline
 from sashiko.recipe import load_recipe
 from tests.infra.variants import settings_of
 from tests.pipeline.every_definition import ROOT
@@ -220,5 +220,5 @@ def test_a_definition_is_of_the_settings_that_are_given_and_not_of_the_file(
 ) -> None:
     settings = settings_of("dev").model_copy(update={"threads": 7})
     recipe = load_recipe(ROOT / "recipes/complaints.yaml")
-    built = json.loads(compiled_definition(settings, recipe, home=tmp_path))
+    built = json.loads(compile_pipeline(settings, recipe, home=tmp_path).definition)
     assert find(built, "Train")["Arguments"]["Environment"] == {"OMP_NUM_THREADS": "7"}

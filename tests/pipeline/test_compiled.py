@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sashiko import compiled, dependencies
-from sashiko.compiled import compiled_definition
+from sashiko.compiled import compile_pipeline
 from sashiko.repository import open_recipe
 from sashiko.settings import Settings, load_settings
 from tests.golden.rewrite import ROOT
@@ -79,7 +79,8 @@ def _enter(root: Path, patch: pytest.MonkeyPatch) -> None:
 
 def _definition(*overrides: str, environment: str = "local") -> str:
     recipe = open_recipe(RECIPE, overrides=overrides)
-    return compiled_definition(_settings(environment), recipe, home=Path(".sashiko"))
+    pipeline = compile_pipeline(_settings(environment), recipe, home=Path(".sashiko"))
+    return pipeline.definition
 
 
 def _settings(environment: str) -> Settings:

@@ -104,13 +104,13 @@ def _jobs_as_json(jobs: Iterable[JobCost]) -> Mapping[str, object]:
 def _costs(
     settings: Settings, *, templates: Path, prices: Path | None, load: float, home: Path
 ) -> Costs:
-    from sashiko.compiled import compiled_definition
+    from sashiko.compiled import compile_pipeline
 
     known = read_prices(settings, own=prices)
     stacks = read_templates(settings, folder=templates)
     idle = idle_cost(stacks, known)
     recipe = use_recipe(settings, None)
-    definition = compiled_definition(settings, recipe, home=home)
+    definition = compile_pipeline(settings, recipe, home=home).definition
     instance_types = settings.serving.instance_types.model_dump()
     device = None if settings.device_check == "off" else instance_types[recipe.compile.target]
     return Costs(

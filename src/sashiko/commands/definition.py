@@ -23,11 +23,11 @@ def definition(
 
     With --check: exit status 0 no problem, 1 some, one line each with step and path.
     """
-    from sashiko.compiled import compiled_definition
+    from sashiko.compiled import compile_pipeline
 
     settings = load_settings(env)
     chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
-    text = compiled_definition(settings, chosen, home=home)
+    text = compile_pipeline(settings, chosen, home=home).definition
     if not check:
         typer.echo(text, nl=False)
         return

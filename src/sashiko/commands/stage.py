@@ -33,6 +33,7 @@ def stage(
     """
     from sashiko.aws.account import Account
     from sashiko.aws.runs.stage import check_seed, stage_inputs, stage_seed
+    from sashiko.compiled import compile_pipeline
     from sashiko.staging import staged_inputs
 
     settings = load_deployed(env)
@@ -41,7 +42,8 @@ def stage(
     chosen = use_recipe(settings, recipe)
     account = Account(settings)
     account.check_identity()
-    staged = staged_inputs(settings, chosen)
+    pipeline = compile_pipeline(settings, chosen, home=home)
+    staged = staged_inputs(settings, chosen, pipeline.channels)
     cache = home / "cache"
     places = list(stage_inputs(staged, chosen, account=account, cache=cache))
     if seed_data is not None:

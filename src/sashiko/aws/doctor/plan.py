@@ -12,7 +12,7 @@ from sashiko.aws.doctor.inputs import check_alerts, check_data, check_staged, ch
 from sashiko.aws.doctor.machines import check_quotas, check_zones
 from sashiko.aws.doctor.needed_machines import needed_machines
 from sashiko.aws.doctor.services import check_clarify, check_forgotten
-from sashiko.compiled import compiled_definition
+from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.recipe import Recipe
@@ -49,12 +49,12 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
         InputError: if recipe or contract are wrong, or the definition cannot be built.
     """
     recipe = use_recipe(settings, None)
-    text = compiled_definition(settings, recipe, home=home)
+    pipeline = compile_pipeline(settings, recipe, home=home)
     return Plan(
         recipe=recipe,
         table=load_contract(contract_file(recipe)).table,
-        definition=parse_definition(json.loads(text)),
-        staged=staged_inputs(settings, recipe),
+        definition=parse_definition(json.loads(pipeline.definition)),
+        staged=staged_inputs(settings, recipe, pipeline.channels),
     )
 
 

@@ -10,7 +10,7 @@ from sashiko.aws.runs.deployed import deployed_definition
 from sashiko.aws.runs.executions import STARTED_BY, Execution
 from sashiko.aws.runs.loads import newest_load
 from sashiko.aws.runs.readiness import missing
-from sashiko.compiled import compiled_definition
+from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
@@ -49,11 +49,15 @@ def start(
             f"there is no pipeline {pipeline} in {settings.environment}: {deploy}; it makes that "
             f"of the recipe `{settings.recipe}`, which the settings name"
         )
-    staged = staged_inputs(settings, recipe)
-    compiled = json.loads(compiled_definition(settings, recipe, home=home))
+    compiled = compile_pipeline(settings, recipe, home=home)
     problems = list(
         missing(
-            settings, recipe, staged=staged, compiled=compiled, deployed=deployed, account=account
+            settings,
+            recipe,
+            staged=staged_inputs(settings, recipe, compiled.channels),
+            compiled=json.loads(compiled.definition),
+            deployed=deployed,
+            account=account,
         )
     )
     if as_of is None:

@@ -7,7 +7,8 @@ import pytest
 
 from sashiko.aws.doctor.check import Check
 from sashiko.aws.doctor.inputs import check_alerts, check_data, check_staged, check_tracking
-from sashiko.staging import Channel, Staged
+from sashiko.sections import Channel
+from sashiko.staging import Staged
 from tests.infra.variants import settings_of
 from tests.unit.aws.doctor.looked import looked
 from tests.unit.aws.fake_account import FakeAccount
@@ -16,13 +17,16 @@ from tests.unit.aws.told_by_aws import Refusal, ToldByAws
 DEV, PROD = settings_of("dev"), settings_of("prod")
 NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
 PREFIX = "s3://bucket/{}/0123456789abcdef"
+MANIFEST = Channel(uri=PREFIX.format("source"), files={"source.json": b"s"})
 STAGED = Staged(
-    config={"Prepare": Channel(uri=PREFIX.format("config"), files={"a.json": b"a"})},
-    code=Channel(uri=PREFIX.format("code"), files={"b.py": b"b", "c.py": b"c"}),
-    source=Channel(uri=PREFIX.format("source"), files={"source.json": b"s"}),
+    channels=(
+        Channel(uri=PREFIX.format("config"), files={"a.json": b"a"}),
+        Channel(uri=PREFIX.format("code"), files={"b.py": b"b", "c.py": b"c"}),
+        MANIFEST,
+    ),
+    run_manifest=MANIFEST,
     weights_uri=PREFIX.format("weights"),
     weights={"model.safetensors": "0" * 64},
-    contract_hash="0" * 64,
 )
 EVERYTHING = {
     "config": {"a.json"},

@@ -21,9 +21,9 @@ from sashiko.aws.runs.stage import StagedPlace, check_seed, stage_inputs, stage_
 from sashiko.errors import InputError
 from sashiko.files import sha256_bytes
 from sashiko.recipe import FileSource, Recipe, load_recipe
-from sashiko.repository import Source, contract_file
+from sashiko.sections import make_channel
 from sashiko.settings import load_settings
-from sashiko.staging import Staged, stage
+from sashiko.staging import Staged, staged_inputs
 
 SETTINGS = load_settings("dev")
 BUCKET = bucket_name(SETTINGS, "artifacts")
@@ -76,12 +76,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
             ),
         }
     )
-    staged = stage(
-        recipe,
-        contract_file=contract_file(recipe),
-        bucket=BUCKET,
-        started_from=Source(git_sha="1" * 40, dirty=False),
-    )
+    channels = [
+        make_channel(BUCKET, folder, files)
+        for folder, files in {
+            "config": {"text.json": b"{}", "data.json": b"{}"},
+            "code": {"text.py": b"code"},
+        }.items()
+    ]
+    staged = staged_inputs(SETTINGS, recipe, channels)
     folder = tmp_path / "cache/weights" / staged.weights_uri.rpartition("/")[2]
     folder.mkdir(parents=True)
     for name, content in WEIGHTS.items():
@@ -116,7 +118,7 @@ def test_every_input_of_the_pipeline_is_there_with_its_checksum(bench: Bench) ->
     places = bench.stage()
     wanted = {
         f"{channel.uri}/{name}": content
-        for channel in (*bench.staged.config.values(), bench.staged.code, bench.staged.source)
+        for channel in bench.staged.channels
         for name, content in channel.files.items()
     } | {f"{bench.staged.weights_uri}/{name}": content for name, content in WEIGHTS.items()}
     assert {_key(uri) for uri in wanted} == set(bench.keys())

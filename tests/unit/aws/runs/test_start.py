@@ -9,17 +9,24 @@ from typing import Any
 
 import pytest
 
+from sashiko.aws.names import bucket_name
 from sashiko.aws.runs import start as module
 from sashiko.aws.runs.deployed import difference
 from sashiko.aws.runs.start import start
+from sashiko.compiled import CompiledPipeline
 from sashiko.errors import InputError
 from sashiko.recipe import load_recipe
+from sashiko.sections import Channel
 from sashiko.staging import staged_inputs
 from tests.unit.aws.told_by_aws import SETTINGS, Refusal, ToldByAws
 
 AS_OF = "20261125T104500Z"
 RECIPE = load_recipe(Path("recipes/complaints.yaml"))
-STAGED = staged_inputs(SETTINGS, RECIPE)
+CHANNELS = tuple(
+    Channel(uri=f"s3://{bucket_name(SETTINGS, 'artifacts')}/{folder}/{16 * '0'}", files=files)
+    for folder, files in {"config": {"text.json": b"{}"}, "code": {"text.py": b""}}.items()
+)
+STAGED = staged_inputs(SETTINGS, RECIPE, CHANNELS)
 REGISTRY = f"{SETTINGS.account}.dkr.ecr.{SETTINGS.region}.amazonaws.com"
 IMAGES = (f"{REGISTRY}/sashiko-dev/job:0.1.0-abc", f"{REGISTRY}/sashiko-dev/train:0.1.0-abc")
 OF_AWS = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference-neuronx:2.9"
@@ -27,16 +34,16 @@ ARN = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-complaints/
 
 
 def compiled() -> dict[str, Any]:
-    inputs = [{"S3Uri": channel.uri} for channel in STAGED.config.values()]
+    config, code = ({"S3Uri": channel.uri} for channel in CHANNELS)
     return {
         "Parameters": [
             {"Name": "AsOf", "Type": "String"},
-            {"Name": "RunManifestUri", "Type": "String", "DefaultValue": STAGED.source.uri},
+            {"Name": "RunManifestUri", "Type": "String", "DefaultValue": STAGED.run_manifest.uri},
         ],
         "Steps": [
-            {"Name": "Make", "Image": IMAGES[0], "Inputs": inputs, "Key": "DeployTime-Key-ml"},
+            {"Name": "Make", "Image": IMAGES[0], "Inputs": [config], "Key": "DeployTime-Key-ml"},
             {"Name": "Train", "Image": IMAGES[1], "Model": STAGED.weights_uri},
-            {"Name": "Compile", "Image": OF_AWS, "Code": STAGED.code.uri},
+            {"Name": "Compile", "Image": OF_AWS, "Code": code},
         ],
     }
 
@@ -103,7 +110,8 @@ class Cloud:
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    monkeypatch.setattr(module, "compiled_definition", lambda *_, **__: json.dumps(compiled()))
+    pipeline = CompiledPipeline(definition=json.dumps(compiled()), channels=CHANNELS)
+    monkeypatch.setattr(module, "compile_pipeline", lambda *_, **__: pipeline)
     return Cloud()
 
 
@@ -137,20 +145,20 @@ def _no_weights_file(cloud: Cloud) -> None:
 
 
 def _no_configuration(cloud: Cloud) -> None:
-    gone = STAGED.config["Prepare"].uri
+    gone = CHANNELS[0].uri
     cloud.objects = {uri: size for uri, size in cloud.objects.items() if not uri.startswith(gone)}
 
 
 def _no_code(cloud: Cloud) -> None:
-    del cloud.objects[f"{STAGED.code.uri}/export.py"]
+    del cloud.objects[f"{CHANNELS[1].uri}/text.py"]
 
 
 def _no_source(cloud: Cloud) -> None:
-    del cloud.objects[f"{STAGED.source.uri}/source.json"]
+    del cloud.objects[f"{STAGED.run_manifest.uri}/source.json"]
 
 
 def _other_commits_source(cloud: Cloud) -> None:
-    uri = STAGED.source.uri[:-16] + "0" * 16
+    uri = STAGED.run_manifest.uri[:-16] + "0" * 16
     cloud.definition["Parameters"][1]["DefaultValue"] = uri
 
 
@@ -173,8 +181,8 @@ def _no_etl_job(cloud: Cloud) -> None:
 STAGE = "sashiko stage --env dev --recipe complaints"
 FAULTS = [
     (_no_weights_file, f"lacks {sorted(RECIPE.model.files)[0]}: {STAGE}"),
-    (_no_configuration, f"lacks contract.odcs.yaml, data.json, text.json: {STAGE}"),
-    (_no_code, f"lacks export.py: {STAGE}"),
+    (_no_configuration, f"lacks text.json: {STAGE}"),
+    (_no_code, f"lacks text.py: {STAGE}"),
     (_no_source, f"lacks source.json: {STAGE}"),
     (_other_commits_source, f"is not there: {STAGE}, in the checkout that was deployed"),
     (_no_image, f"the image {IMAGES[1]} is not built: make deploy ENV=dev"),
@@ -202,7 +210,7 @@ def test_all_that_is_missing_is_told_at_once(cloud: Cloud) -> None:
     cloud.images.clear()
     with pytest.raises(InputError) as error:
         cloud.start()
-    for told in ("lacks export.py", "is not built", "differ first in", "no load of the table"):
+    for told in ("lacks text.py", "is not built", "differ first in", "no load of the table"):
         assert told in str(error.value)
     assert str(error.value).count("\n  - ") == 5
 
