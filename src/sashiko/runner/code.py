@@ -1,30 +1,35 @@
 """What stands for an image's digest: the code that a command runs, and what is installed."""
 
 import ast
+import importlib.machinery
 import importlib.util
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sashiko.dependencies import installed
+from sashiko.dependencies import installed, source_folders
 from sashiko.files import canonical_json, sha256_bytes, sha256_file
+
+_ENGINE = __name__.partition(".")[0]
 
 
 class CodeDigests:
     """Digests the code behind commands; what was read once is not read again.
 
-    `python -m package.module` stands for the module, every module of the same top-level package
-    that it imports, directly or not, anywhere in the file, and the data files beside them. A
-    script below `/opt/ml` is an input already and adds nothing. Both depend on the Python version
-    and on the name and version of every installed distribution of the run's lock. Imports made by
-    `importlib.import_module` with a computed name are not seen.
+    `python -m package.module` stands for the module, every module that it imports, directly or
+    not, anywhere in the file, of the same top-level package, of the engine and of the project's
+    other packages, and the data files beside these modules. A script below `/opt/ml` is an input
+    already and adds nothing. Both depend on the Python version and on the name and version of every
+    installed distribution of the run's lock. Imports made by `importlib.import_module` with a
+    computed name are not seen.
     """
 
     def __init__(self) -> None:
         """Starts with nothing read."""
         self._installed: tuple[str, ...] | None = None
         self._imports: dict[str, tuple[str, ...]] = {}
+        self._roots: dict[str, Path | None] = {}
         self._digests: dict[Path, str] = {}
 
     def __call__(self, argv: Sequence[str]) -> str:
@@ -37,30 +42,65 @@ class CodeDigests:
         return sha256_bytes(canonical_json(code))
 
     def _files(self, module: str) -> dict[str, str]:
-        package = module.partition(".")[0]
-        root = _package_folder(package)
-        if root is None:
-            return {}
         digests: dict[str, str] = {}
-        for name in self._closure(module, root):
-            path = _module_file(name, root)
-            beside = path.parent.iterdir() if path else ()
-            for file in [path, *filter(_is_data, beside)] if path else []:
-                digests[file.relative_to(root).as_posix()] = self._digest(file)
+        for name in self._closure(module):
+            path, root = self._module_file(name), self._root(name)
+            if path and root:
+                for file in [path, *filter(_is_data, path.parent.iterdir())]:
+                    digests[file.relative_to(root.parent).as_posix()] = self._digest(file)
         return digests
 
-    def _closure(self, module: str, root: Path) -> set[str]:
+    def _closure(self, module: str) -> set[str]:
+        own = {module.partition(".")[0], _ENGINE}
         found: set[str] = set()
         waiting = [module, f"{module}.__main__"]
         while waiting:
             name = waiting.pop()
-            if name in found or _module_file(name, root) is None:
+            root = self._root(name)
+            counts = name.partition(".")[0] in own or (root and root.parent in source_folders())
+            if name in found or not counts or self._module_file(name) is None:
                 continue
             found.add(name)
             if name not in self._imports:
-                self._imports[name] = tuple(_imported(name, root))
+                self._imports[name] = tuple(self._imported(name))
             waiting += self._imports[name]
         return found
+
+    def _root(self, name: str) -> Path | None:
+        """Returns the folder of a module's top-level package."""
+        package = name.partition(".")[0]
+        if package not in self._roots:
+            self._roots[package] = _package_folder(package)
+        return self._roots[package]
+
+    def _module_file(self, name: str) -> Path | None:
+        """Finds a module without importing it."""
+        root = self._root(name)
+        if root is None:
+            return None
+        base = root.joinpath(*name.split(".")[1:])
+        for candidate in (base / "__init__.py", base.with_suffix(".py")):
+            if candidate.is_file():
+                return candidate
+        return None
+
+    def _imported(self, name: str) -> Iterator[str]:
+        """Yields what a module may import, and the packages around it."""
+        path = self._module_file(name)
+        if path is None:
+            return
+        if "." in name:
+            yield name.rpartition(".")[0]
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                around = package.split(".")[: len(package.split(".")) - node.level + 1]
+                start = [".".join(around)] if node.level else []
+                source = ".".join([*start, *([node.module] if node.module else [])])
+                yield source
+                yield from (f"{source}.{alias.name}" for alias in node.names)
 
     def _digest(self, file: Path) -> str:
         if file not in self._digests:
@@ -79,41 +119,15 @@ def _module_of(argv: Sequence[str]) -> str:
 
 
 def _package_folder(package: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
+    """Finds a top-level package as a step does: the project's own come first."""
+    if not package:
+        return None
+    own = [*map(str, source_folders())]
+    spec = importlib.machinery.PathFinder.find_spec(package, own) if own else None
+    spec = spec or importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(next(iter(spec.submodule_search_locations)))
-
-
-def _module_file(name: str, root: Path) -> Path | None:
-    """Finds a module of the package at `root` without importing it."""
-    base = root.joinpath(*name.split(".")[1:])
-    for candidate in (base / "__init__.py", base.with_suffix(".py")):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _imported(name: str, root: Path) -> Iterator[str]:
-    """Yields what a module may import of its own package, and the packages around it."""
-    path = _module_file(name, root)
-    if path is None:
-        return
-    if "." in name:
-        yield name.rpartition(".")[0]
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (
-                alias.name for alias in node.names if alias.name.startswith(f"{root.name}.")
-            )
-        elif isinstance(node, ast.ImportFrom):
-            around = package.split(".")[: len(package.split(".")) - node.level + 1]
-            start = [".".join(around)] if node.level else []
-            source = ".".join([*start, *([node.module] if node.module else [])])
-            if source.split(".")[0] == root.name:
-                yield source
-                yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
 def _is_data(file: Path) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.dependencies import source_folders
 from sashiko.files import write_json
 from sashiko.runner.disk import disk_faults
 from sashiko.runner.jobs import Job
@@ -66,6 +67,7 @@ class Workspace:
         own = {name: self._rewrite(value) for name, value in job.environment.items()}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
         fixed = {
+            "PYTHONPATH": os.pathsep.join(map(str, source_folders())),
             "OPT_ML": str(self.path("/opt/ml")),
             "TMPDIR": str(self.path("/tmp")),  # noqa: S108  # the job's own
             "PYTHONUNBUFFERED": "1",

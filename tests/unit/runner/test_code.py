@@ -62,6 +62,29 @@ def test_a_packages_main_counts(package: Path) -> None:
     assert digest("-m", "codepackage.program") != before
 
 
+def test_a_projects_step_counts_with_what_it_imports_of_other_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "src/acme/steps/redact.py": "import acme_words.names\nfrom sashiko import files\n",
+        "src/acme_words/names.py": "import acme_words.more\n",
+        "src/acme_words/more.py": "",
+        "src/acme_words/unused.py": "",
+        "src/sashiko/__init__.py": "",
+        "src/sashiko/files.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = digest("-m", "acme.steps.redact")
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}# changed\n")
+        changed = digest("-m", "acme.steps.redact")
+        assert (changed == before) is (name == "src/acme_words/unused.py"), name
+        before = changed
+
+
 def test_nothing_is_imported(package: Path) -> None:
     (package / "entry.py").write_text("raise SystemExit('imported')\n")
     digest("-m", "codepackage.entry")
