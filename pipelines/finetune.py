@@ -50,12 +50,13 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         facets, validate_facets = governed.facets(snapshot)
         bias = BiasEvaluator(jobs=jobs, facets=facets)
 
+    rows = output_uri(snapshot, "data")  # what is learned from, and explained
     prepare = jobs.processing(
         "Prepare",
         role="training",
         module="sashiko.steps.prepare",
         config=("contract", "data", "text"),
-        inputs={"data": output_uri(snapshot, "data")},
+        inputs={"data": rows},
         outputs=("train", "validation", "test", "slices", "meta"),
     )
     pre_bias = bias.labels() if bias else None
@@ -124,7 +125,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         config=("contract", "compile", "explain", "text"),
         inputs={
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
-            "data": output_uri(snapshot, "data"),
+            "data": rows,
             "test": output_uri(prepare, "test"),
             "predictions": output_uri(evaluate, "predictions"),
         },

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sashiko.contract.model import Contract, View
-from sashiko.files import read_json, write_json
+from sashiko.files import read_json, sha256_file, write_json
 from sashiko.yaml_models import Frozen, validate
 
 MANIFEST_FILE = "manifest.json"
@@ -85,6 +85,20 @@ class Snapshots(Frozen):
 def write_snapshots(snapshots: Snapshots, folder: Path) -> None:
     """Writes `snapshots.json` beside a step's results."""
     write_json(folder / SNAPSHOTS_FILE, snapshots.model_dump(mode="json"))
+
+
+def training_snapshot(folder: Path) -> Snapshots:
+    """Says which training snapshot the rows of a folder are of.
+
+    A step between Snapshot and Prepare writes the answer beside the rows that it changed, by
+    `write_snapshots`; rows without one are a snapshot themselves.
+
+    Raises:
+        InputError: if `snapshots.json` is there and no such record.
+    """
+    if (folder / SNAPSHOTS_FILE).exists():
+        return read_snapshots(folder)
+    return Snapshots(training=sha256_file(folder / "data.parquet"))
 
 
 def read_snapshots(folder: Path) -> Snapshots:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.contract.manifest import Snapshots, write_snapshots
+from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Attributed, Explained
 from sashiko.explain.check_records import FacetSwap, ShapleyCheck
@@ -33,7 +33,6 @@ from sashiko.explain.record import (
     write_words,
 )
 from sashiko.explain.tokens import Row, read_tokens
-from sashiko.files import sha256_file
 from sashiko.inspection import unpack
 from sashiko.metrics.arrays import Floats
 from sashiko.paths import processing_input, processing_output
@@ -91,7 +90,7 @@ def main() -> None:
     )
     write_explanations(figures, processing_output("explanations"))
     write_analysis(figures, processing_output("explanations"))
-    rows_of = Snapshots(training=sha256_file(processing_input("data") / "data.parquet"))
+    rows_of = training_snapshot(processing_input("data"))
     write_snapshots(rows_of, processing_output("explanations"))
     drawn = [rows[at] for at in chosen.drawn], [found[at] for at in chosen.drawn]
     write_words(top_words(*drawn), processing_output("texts"))

@@ -2,9 +2,10 @@
 
     python -m sashiko.steps.prepare
 
-Inputs `config` (contract, data, text) and `data` (the snapshot); outputs `train`, `validation`,
-`test` (each `data.parquet`), `slices` (the test rows' columns, by which Evaluate looks at parts of
-them) and `meta` (`split.json`, and `snapshots.json`: the data's digest).
+Inputs `config` (contract, data, text) and `data` (the snapshot, or what a step before made of it);
+outputs `train`, `validation`, `test` (each `data.parquet`), `slices` (the test rows' columns, by
+which Evaluate looks at parts of them) and `meta` (`split.json`, and `snapshots.json`: the
+snapshot's digest).
 """
 
 import argparse
@@ -14,10 +15,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sashiko.contract.manifest import Snapshots, write_snapshots
+from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, write_json
+from sashiko.files import write_json
 from sashiko.parquet import stream_columns, write_batches
 from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, TextSection
@@ -71,7 +72,7 @@ def main() -> None:
         removed_over_limit=kept.removed_over_limit,
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
-    write_snapshots(Snapshots(training=sha256_file(source)), processing_output("meta"))
+    write_snapshots(training_snapshot(source.parent), processing_output("meta"))
 
 
 def split_rows(
