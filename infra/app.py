@@ -47,7 +47,7 @@ def add_stacks(
             )
         )
     network = Network(app, settings=settings)
-    lake = DataLake(app, settings=settings, contracts=contracts)
+    lake = DataLake(app, settings=settings, contracts=contracts, pipelines=pipelines)
     stacks += [network, lake]
     if enforced:
         stacks.append(Governance(app, settings=settings, contracts=contracts))

@@ -4,7 +4,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.components.allow import allow
-from infra.components.artifact_access import MLFLOW_FOLDER
+from infra.components.artifact_places import MLFLOW_FOLDER
 from infra.components.role_policy import RolePolicy
 from sashiko.aws.names import bucket_name, prefix
 from sashiko.settings import Settings

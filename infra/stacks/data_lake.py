@@ -11,6 +11,7 @@ from constructs import Construct
 from infra.components.artifact_access import ArtifactAccess
 from infra.components.capture import Capture
 from infra.components.closed_lake import ClosedLakeCheck, LakeProbe
+from infra.components.compiled_pipeline import Compiled
 from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
@@ -53,9 +54,14 @@ class DataLake(EnvironmentStack):
     """
 
     def __init__(
-        self, scope: Construct, *, settings: Settings, contracts: Sequence[Contract]
+        self,
+        scope: Construct,
+        *,
+        settings: Settings,
+        contracts: Sequence[Contract],
+        pipelines: Sequence[Compiled],
     ) -> None:
-        """Makes the lake of `contracts`."""
+        """Makes the lake of `contracts`, and lets the jobs of `pipelines` work in it."""
         super().__init__(
             scope,
             "DataLake",
@@ -82,7 +88,7 @@ class DataLake(EnvironmentStack):
             snapshots_key=self._snapshots_key,
             ml_key=self._ml_key,
         )
-        ArtifactAccess(self, "Artifacts", settings=settings, key=self._ml_key)
+        ArtifactAccess(self, "Artifacts", settings=settings, pipelines=pipelines, key=self._ml_key)
         self._catalog(contracts, first=buckets[0], after=(*buckets, access))
         self._workgroups(after=buckets)
         EtlJobs(

@@ -88,9 +88,7 @@ def run_pipeline(
             pipeline=pipeline_name(settings, recipe.name),
             run_id=run_id,
             view=view,
-            evidence=_evidence(
-                recipe, contract_path=contract_path, started_from=staged.run_manifest
-            ),
+            evidence=_evidence(recipe, contract_path=contract_path, manifest=staged.run_manifest),
             from_step=from_step,
             until=until,
             command=command,

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from setuptools.config.pyprojecttoml import read_configuration
 
 from sashiko.aws.names import bucket_name, role_name
 from sashiko.files import sha256_file
@@ -143,6 +144,14 @@ def test_the_module_redacts_real_rows_and_says_whose_they_are(
     assert not any(NUMBER.search(text) for text in after["complaint_text"].to_pylist())
     snapshots = json.loads((output / "snapshots.json").read_text())
     assert snapshots["training"] == sha256_file(source)
+
+
+def test_the_job_image_installs_the_step(project: Project) -> None:
+    code = "from sashiko.aws.images.content import copied_files as c; print(*c({!r}))"
+    copied = project.run("-c", code.format("images/job/Dockerfile"))
+    assert str(project.root / "src/acme/steps/redact.py") in copied.stdout.split(), copied.stderr
+    installed = read_configuration(project.root / "pyproject.toml")["tool"]["setuptools"]
+    assert {"acme.steps", "sashiko.steps"} <= set(installed["packages"])
 
 
 def with_numbers(rows: pa.Table) -> pa.Table:

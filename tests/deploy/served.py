@@ -66,7 +66,7 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
     settings = serving_settings(enabled=True, model_package_arn=arn, **serving)
     app = new_app()
     network = Network(app, settings=settings)
-    lake = DataLake(app, settings=settings, contracts=contracts_of(settings))
+    lake = DataLake(app, settings=settings, contracts=contracts_of(settings), pipelines=())
     stacks = [
         Identity(app, settings=settings),
         network,

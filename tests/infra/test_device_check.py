@@ -5,14 +5,22 @@ from typing import Any
 
 import pytest
 
-from infra.components.artifact_access import places
+from infra.components.artifact_places import Places, artifact_places
 from infra.components.device_permissions import device_actions, device_permissions
 from infra.components.vpc_endpoints import interfaces
 from sashiko.aws.access.environment import read_environment
 from sashiko.aws.access.policies import covers
 from sashiko.aws.access.principals import Principal
+from sashiko.definition.model import parse_definition
 from sashiko.settings import Settings
-from tests.infra.variants import resources, settings_of, synthesized, templates_of
+from tests.infra.variants import (
+    pipelines_of,
+    recipes_of,
+    resources,
+    settings_of,
+    synthesized,
+    templates_of,
+)
 
 PLACE = "arn:aws:sagemaker:us-east-1:111122223333"
 OURS = "sashiko-devicecheck-dev-abc123def456"
@@ -34,6 +42,12 @@ def role() -> Principal:
 def with_check(how: str) -> Settings:
     settings: Settings = settings_of("dev")
     return settings.model_copy(update={"device_check": how})
+
+
+def model_places(settings: Settings) -> Places:
+    """What the model of the settings' pipeline reads and writes."""
+    (compiled,) = pipelines_of(settings, recipes_of(settings))
+    return artifact_places(settings, [parse_definition(compiled.definition)])["inference"]
 
 
 def creates(action: str, request: dict[str, str]) -> bool:
@@ -109,8 +123,12 @@ def test_another_way_takes_other_rights_and_off_takes_none() -> None:
     }
     assert "sagemaker:CreateEndpoint" not in device_actions(transform)
     # A batch job reads and writes with the model's role; an endpoint's model writes nothing.
-    assert places(endpoint)["inference"].writes == ()
-    assert places(transform)["inference"].writes == ("runs/*/DeviceCheck/transform/*",)
+    scratch = "runs/*/DeviceCheck/transform/*"
+    assert model_places(endpoint).writes == ()
+    assert model_places(endpoint).reads == ("models/*", "runs/*/Compile/artifact/*")
+    assert model_places(transform).writes == (scratch,)
+    assert model_places(transform).reads == ("models/*", "runs/*/Compile/artifact/*", scratch)
+    assert model_places(off).reads == ("models/*",)
 
 
 def test_each_hour_the_janitor_is_told_whose_leftovers_are_old_enough() -> None:

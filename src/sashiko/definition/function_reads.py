@@ -4,15 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.definition.expressions import Context, resolve, step_references
-from sashiko.definition.graph import build_graph
+from sashiko.definition.expressions import step_references
 from sashiko.definition.model import Definition, Step
-from sashiko.definition.properties import describe_function, describe_job
+from sashiko.definition.resolution import resolved_steps
 from sashiko.errors import InputError
-
-_UNKNOWN = "*"
-# Each differs from execution to execution.
-_EXECUTION = ("PipelineExecutionId", "PipelineExecutionArn", "StartDateTime", "CurrentDateTime")
 
 
 @dataclass(frozen=True)
@@ -38,24 +33,11 @@ def function_reads(definition: Definition) -> tuple[FunctionRead, ...]:
         InputError: if the definition's references are wrong, or an argument of a Lambda step is a
             part of several steps' outputs.
     """
-    described: dict[str, Mapping[str, Any]] = {}
-    context = Context(
-        parameters={parameter.name: _UNKNOWN for parameter in definition.parameters},
-        execution=dict.fromkeys(_EXECUTION, _UNKNOWN),
-        describe=described.__getitem__,
-        read_file=lambda _step, _file, _path: _UNKNOWN,
-    )
     steps = {step.name: step for step in definition.steps}
     found: list[FunctionRead] = []
-    for name in build_graph(definition).order:
-        step, where = steps[name], f"step `{name}`, Arguments"
-        resolved = resolve(step.arguments, context, where=where)
-        if step.is_job:
-            described[name] = describe_job(step.type, name=_UNKNOWN, arguments=resolved)
-        elif step.type == "Lambda":
-            unknown = dict.fromkeys((item.name for item in step.returned), _UNKNOWN)
-            described[name] = describe_function(unknown)
-            found += _reads(step, resolved, steps, where=where)
+    for step, resolved in resolved_steps(definition):
+        if step.type == "Lambda":
+            found += _reads(step, resolved, steps, where=f"step `{step.name}`, Arguments")
     return tuple(dict.fromkeys(found))
 
 
