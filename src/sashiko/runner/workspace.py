@@ -67,7 +67,9 @@ class Workspace:
         own = {name: self._rewrite(value) for name, value in job.environment.items()}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
         fixed = {
-            "PYTHONPATH": os.pathsep.join(map(str, source_folders())),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (own.get("PYTHONPATH"), *map(str, source_folders())))
+            ),
             "OPT_ML": str(self.path("/opt/ml")),
             "TMPDIR": str(self.path("/tmp")),  # noqa: S108  # the job's own
             "PYTHONUNBUFFERED": "1",

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sashiko.contract.manifest import Snapshots, read_snapshots
+from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.explain.record import read_errors, read_explanations, read_swaps, read_words
 from sashiko.files import sha256_file
@@ -56,6 +56,11 @@ def test_it_says_which_snapshot_it_read(job) -> None:
     explain.main()
     used = sha256_file(job / "data" / "data.parquet")
     assert read_snapshots(outputs(job) / "explanations") == Snapshots(training=used)
+    # Rows that a step before changed are of the snapshot that it names.
+    named = Snapshots(training="5" * 64)
+    write_snapshots(named, job / "data")
+    explain.main()
+    assert read_snapshots(outputs(job) / "explanations") == named
 
 
 def test_analysis_json_is_in_clarifys_schema(job) -> None:

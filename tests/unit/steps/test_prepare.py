@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.contract.manifest import Snapshots, read_snapshots
+from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.files import sha256_file, sha256_tree, write_json
 from sashiko.serving.text import normalise
@@ -78,6 +78,14 @@ def test_it_says_which_snapshot_it_split(run: Run, tmp_path: Path) -> None:
     output = run(_rows())
     data = tmp_path / "processing" / "input" / "data" / "data.parquet"
     assert read_snapshots(output / "meta") == Snapshots(training=sha256_file(data))
+
+
+def test_rows_that_a_step_before_changed_are_of_the_snapshot_that_it_names(
+    run: Run, tmp_path: Path
+) -> None:
+    named = Snapshots(training="5" * 64)
+    write_snapshots(named, tmp_path / "processing" / "input" / "data")
+    assert read_snapshots(run(_rows()) / "meta") == named
 
 
 def test_a_text_hash_split_keeps_equal_texts_together_and_its_shares(run: Run) -> None:
