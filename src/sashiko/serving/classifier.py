@@ -102,14 +102,27 @@ def refuse_code(folder: Path) -> None:
         )
 
 
+def longest_input(classifier: Any) -> int | None:
+    """Returns how many tokens a classifier reads at most; None where nothing limits it.
+
+    RoBERTa and its kin number positions from behind the padding token's id, so that many of their
+    position embeddings stand for no token.
+    """
+    limit: int | None = getattr(classifier.config, "max_position_embeddings", None)
+    embeddings = getattr(classifier.base_model, "embeddings", None)
+    positions = getattr(embeddings, "position_embeddings", None)
+    padding = getattr(positions, "padding_idx", None)
+    return limit if limit is None or padding is None else limit - padding - 1
+
+
 def check_lengths(model: PositiveProbability, sequence_lengths: Sequence[int]) -> None:
     """Holds that the model can read the compiled lengths.
 
     Raises:
         CompileError: naming the longest one, and the model's.
     """
-    longest = getattr(model.config, "max_position_embeddings", max(sequence_lengths))
-    if max(sequence_lengths) > longest:
+    longest = longest_input(model.classifier)
+    if longest is not None and max(sequence_lengths) > longest:
         raise CompileError(
             f"compile.sequence_lengths: {max(sequence_lengths)} is over the {longest} tokens that "
             "the model reads"

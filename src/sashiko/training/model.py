@@ -8,15 +8,6 @@ from typing import Any
 from sashiko.errors import InputError, disk_reason
 from sashiko.recipe import Hyperparameters
 
-_DROPOUTS = (
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "classifier_dropout",
-    "dropout",
-    "attention_dropout",
-    "seq_classif_dropout",
-)
-
 
 def load_tokenizer(folder: Path) -> Any:
     """Loads the folder's fast tokenizer; nothing is looked up elsewhere.
@@ -35,7 +26,11 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_classifier(
-    folder: Path, *, labels: tuple[str, str], hyperparameters: Hyperparameters, attention: str
+    folder: Path,
+    *,
+    labels: tuple[str, str],
+    hyperparameters: Hyperparameters,
+    attention: str | None,
 ) -> Any:
     """Loads a pre-trained encoder in float32 and puts a new head on it.
 
@@ -43,14 +38,16 @@ def load_classifier(
         folder: a Hugging Face model folder with safetensors weights.
         labels: the (negative, positive) label; classes 0 and 1.
         hyperparameters: dropout, frozen layers and the longest sequence.
-        attention: `eager` or `sdpa`; the saved model does not depend on it.
+        attention: `eager`, or None for the fused one where the model has it; the saved model does
+            not depend on it.
 
     Returns:
         A `PreTrainedModel` for sequence classification; its head is drawn from torch's generator.
 
     Raises:
-        InputError: if loading could run code, the weights cannot be read or do not fit the
-            configuration, or a hyperparameter does not fit the model.
+        InputError: if loading could run code, transformers has no classifier of the model's
+            type, the weights cannot be read or do not fit the configuration, or a hyperparameter
+            does not fit the model.
     """
     _refuse_code(folder)
     import torch
@@ -58,20 +55,15 @@ def load_classifier(
     from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
+    from sashiko.serving.classifier import longest_input
+
     logging.set_verbosity_error()  # its report on the new head reads like a fault
     logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    limit = getattr(config, "max_position_embeddings", hyperparameters.max_length)
-    if hyperparameters.max_length > limit:
-        raise InputError(
-            f"compile.sequence_lengths go up to {hyperparameters.max_length} tokens, the model "
-            f"reads {limit}: lower them"
-        )
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
-    for name in _DROPOUTS:
-        if hasattr(config, name):
-            setattr(config, name, hyperparameters.dropout)
+    for name in _dropouts(config):
+        setattr(config, name, hyperparameters.dropout)
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -85,31 +77,45 @@ def load_classifier(
         )
     except (OSError, SafetensorError) as error:
         raise InputError(f"{folder}: the weights cannot be read: {error}") from error
+    except ValueError as error:
+        raise InputError(
+            f"{folder}: transformers makes no classifier of model type `{config.model_type}`: "
+            f"{str(error).partition(chr(10))[0]}"
+        ) from error
     _check_pretrained(model, set(report["missing_keys"]), folder)
+    limit = longest_input(model)
+    if limit is not None and hyperparameters.max_length > limit:
+        raise InputError(
+            f"compile.sequence_lengths go up to {hyperparameters.max_length} tokens, the model "
+            f"reads {limit}: lower them"
+        )
     freeze(model, layers=hyperparameters.frozen_layers)
     return model
 
 
 def freeze(model: Any, *, layers: int) -> None:
-    """Stops training of the embeddings and of the encoder's lower layers.
+    """Stops training of the embeddings, what projects them, and the encoder's lower layers.
 
     Args:
-        model: a sequence classification model of the BERT family.
+        model: a sequence classification model of `transformers`.
         layers: how many encoder layers, from the bottom.
 
     Raises:
-        InputError: if the model has fewer layers, or is built in another way.
+        InputError: if the model has fewer layers with weights of their own.
     """
-    base = model.base_model
     blocks = _blocks(model)
-    if blocks is None or not hasattr(base, "embeddings"):
-        raise InputError(
-            f"model type `{model.config.model_type}` has no embeddings and layers to freeze: "
-            "choose an encoder of the BERT family"
-        )
     if layers > len(blocks):
-        raise InputError(f"train.frozen_layers is {layers}, the model has {len(blocks)} layers")
-    for module in (base.embeddings, *blocks[:layers]):
+        has = f"has {len(blocks)} layers" if blocks else "has no layers with weights of their own"
+        raise InputError(
+            f"train.frozen_layers is {layers}, model type `{model.config.model_type}` {has}: "
+            f"set it to at most {len(blocks)}"
+        )
+    embeddings = [
+        module
+        for name, module in model.base_model.named_modules()
+        if name.rpartition(".")[2].startswith("embedding")
+    ]
+    for module in (model.get_input_embeddings(), *embeddings, *blocks[:layers]):
         module.requires_grad_(False)
 
 
@@ -164,10 +170,22 @@ def _check_pretrained(model: Any, missing: set[str], folder: Path) -> None:
         )
 
 
-def _blocks(model: Any) -> Any:
-    """Finds the encoder's layers: the first module list of the configured length."""
+def _dropouts(config: Any) -> list[str]:
+    """Names the probabilities of dropout in a configuration, as each family calls its own."""
+    return [
+        name
+        for name, value in config.to_dict().items()
+        if "dropout" in name and not isinstance(value, bool | str)
+    ]
+
+
+def _blocks(model: Any) -> list[Any]:
+    """Finds the encoder's layers: the first module list of the configured length.
+
+    ALBERT's layers share one set of weights: it has no such list.
+    """
     from torch.nn import ModuleList
 
     count = model.config.num_hidden_layers
     lists = (module for module in model.base_model.modules() if isinstance(module, ModuleList))
-    return next((module for module in lists if len(module) == count), None)
+    return list(next((module for module in lists if len(module) == count), ()))

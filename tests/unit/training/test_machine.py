@@ -27,4 +27,4 @@ def test_bf16_is_refused_where_it_would_only_be_emulated(monkeypatch: pytest.Mon
 
 def test_long_sequences_do_not_use_the_attention_whose_memory_grows_with_the_square() -> None:
     assert attention(_CPU, max_length=64) == "eager"
-    assert attention(_CPU, max_length=512) == "sdpa"
+    assert attention(_CPU, max_length=512) is None

@@ -29,9 +29,9 @@ HYPERPARAMETERS = {
 }
 TRAINING, FACETS = "d" * 64, "f" * 64  # digests of the snapshots
 TRAIN_ROWS = 60  # 8 steps an epoch, the last of them smaller
-_GOOD = ("kind", "quick", "fair", "clear")
-_BAD = ("rude", "slow", "wrong", "lost")
-_PLAIN = ("the", "desk", "letter", "was", "and", "very", "my", "loan")
+GOOD = ("kind", "quick", "fair", "clear")
+BAD = ("rude", "slow", "wrong", "lost")
+PLAIN = ("the", "desk", "letter", "was", "and", "very", "my", "loan")
 
 
 def save_encoder(folder: Path) -> None:
@@ -40,7 +40,7 @@ def save_encoder(folder: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *_GOOD, *_BAD, *_PLAIN)
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *GOOD, *BAD, *PLAIN)
     vocabulary = {word: index for index, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -73,8 +73,8 @@ def save_split(folder: Path, *, rows: int, seed: int) -> None:
     labels = random.integers(0, 2, rows)
     texts = []
     for label in labels:
-        plain = list(random.choice(_PLAIN, random.integers(3, 20)))
-        telling = random.choice(_GOOD if label else _BAD)
+        plain = list(random.choice(PLAIN, random.integers(3, 20)))
+        telling = random.choice(GOOD if label else BAD)
         texts.append(" ".join([*plain, telling]))
     keys = [f"{folder.name}{index:04}" for index in range(rows)]
     folder.mkdir(parents=True, exist_ok=True)
