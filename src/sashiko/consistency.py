@@ -10,7 +10,9 @@ from sashiko.contract.intersections import (
 )
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
+from sashiko.plugin_names import is_built_in
+from sashiko.plugins import load
+from sashiko.recipe import GeneratorSource, OwnSource, Recipe
 from sashiko.serving.text import columns
 
 
@@ -23,9 +25,11 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
         source: the recipe's file, named in every error.
 
     Raises:
-        InputError: naming the recipe's key, and what the contract offers.
+        InputError: naming the recipe's key, and what the contract offers, or what is wrong with
+            an object that the recipe names of the project.
     """
     problems = [
+        *_plugins(recipe),
         *_bias(recipe, contract),
         *_facets(recipe, contract),
         *_intersections(recipe, contract),
@@ -33,6 +37,26 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
     ]
     if problems:
         raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+def _plugins(recipe: Recipe) -> Iterator[str]:
+    """Imports what the recipe names of the project: better now than in the last step that does."""
+    named = [("metrics", f"quality.gates.{at}.metric", gate.metric)
+             for at, gate in enumerate(recipe.quality.gates)
+             if gate.metric in recipe.quality.own_metrics]  # fmt: skip
+    for section in ("data", "model"):
+        for at, source in enumerate(getattr(recipe, section).sources):
+            if isinstance(source, OwnSource):
+                named.append(("sources", f"{section}.sources.{at}.source", source.source))
+            if isinstance(source, GeneratorSource) and not is_built_in(
+                "generators", source.generator
+            ):
+                named.append(("generators", f"{section}.sources.{at}.generator", source.generator))
+    for group, key, name in named:
+        try:
+            load(group, name, key=key)
+        except InputError as error:
+            yield str(error)
 
 
 def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:

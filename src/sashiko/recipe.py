@@ -42,17 +42,35 @@ class HuggingFaceSource(Frozen):
 
 
 class FileSource(Frozen):
-    """A CSV or Parquet file on this machine, relative to the repository."""
+    """A CSV or Parquet file, or a model's folder, on this machine, relative to the repository."""
 
     kind: Literal["file"]
     path: str
 
 
+class OwnSource(Frozen):
+    """Files that the project's own code fetches, from wherever it can reach."""
+
+    kind: Literal["own"]
+    source: str = Field(
+        description="package.module:attribute, or an entry point of the group sashiko.sources"
+    )
+    member: str = Field(
+        "", description="file (of data) or folder (of a model) in the source; empty: its top"
+    )
+    options: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="handed to the source's `fetch`; no secrets"
+    )
+
+
 class GeneratorSource(Frozen):
-    """Rows made by one of the repository's generators: the same seed gives the same bytes."""
+    """Rows made by a generator, the engine's or the project's: one seed gives the same bytes."""
 
     kind: Literal["generator"]
-    generator: str
+    generator: str = Field(
+        description="package.module:attribute, or a name: the engine's, or an entry point of the "
+        "group sashiko.generators"
+    )
     rows: int = Field(gt=0)
     seed: int = 0
     bias: bool = Field(True, description="plant the known label bias")
@@ -60,8 +78,13 @@ class GeneratorSource(Frozen):
 
 
 Source = Annotated[
-    PypiSource | HuggingFaceSource | FileSource | GeneratorSource, Field(discriminator="kind")
+    PypiSource | HuggingFaceSource | OwnSource | FileSource | GeneratorSource,
+    Field(discriminator="kind"),
 ]
+ModelSource = Annotated[
+    PypiSource | HuggingFaceSource | OwnSource | FileSource, Field(discriminator="kind")
+]
+_DOWNLOADED = ("pypi", "huggingface", "own")
 
 
 class DataSection(Frozen):
@@ -71,17 +94,19 @@ class DataSection(Frozen):
         min_length=1, description="in order: the first reachable one whose digest matches wins"
     )
     sha256: Sha256 | None = Field(
-        None, description="of the file; required for a pypi or huggingface source"
+        None, description="of the file; required for a pypi, huggingface or own source"
     )
     train_rows: int | None = Field(None, gt=0, description="use at most this many training rows")
 
     @model_validator(mode="after")
     def _downloads_are_pinned(self) -> "DataSection":
-        downloaded = any(source.kind in ("pypi", "huggingface") for source in self.sources)
-        if downloaded and self.sha256 is None:
-            raise ValueError("sha256 is required for a pypi or huggingface source")
-        if any(source.kind == "huggingface" and not source.member for source in self.sources):
-            raise ValueError("a huggingface source of data needs `member`: the file's path in it")
+        for source in self.sources:
+            if source.kind in _DOWNLOADED and self.sha256 is None:
+                raise ValueError(f"sha256 is required for a source of kind {source.kind}")
+            if source.kind in ("huggingface", "own") and not source.member:
+                raise ValueError(
+                    f"a source of data of kind {source.kind} needs `member`: the file's path in it"
+                )
         return self
 
 
@@ -99,7 +124,9 @@ class ModelSection(Frozen):
     """The pre-trained encoder: where from, and the digest of every file."""
 
     name: str
-    sources: tuple[PypiSource | HuggingFaceSource, ...] = Field(min_length=1)
+    sources: tuple[ModelSource, ...] = Field(
+        min_length=1, description="in order: the first reachable one whose digests match wins"
+    )
     files: dict[str, Sha256] = Field(min_length=1, description="file name -> sha256")
 
 

@@ -1,14 +1,21 @@
 """The recipe's sections `evaluate` and `quality`: how a model is measured, what it must reach."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
+from sashiko.plugin_names import plugin_name
 from sashiko.yaml_models import Frozen
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 QualityMetric = Literal[
     "accuracy", "balanced_accuracy", "f1", "auc", "brier_score", "expected_calibration_error"
+]
+QUALITY_METRICS: tuple[str, ...] = get_args(QualityMetric)
+GatedMetric = Annotated[
+    str,
+    plugin_name("metrics", known=QUALITY_METRICS),
+    WithJsonSchema({"anyOf": [{"enum": list(QUALITY_METRICS)}, {"type": "string"}]}),
 ]
 
 
@@ -54,7 +61,9 @@ class EvaluateSection(Frozen):
 class QualityGate(Frozen):
     """A bound on a metric of the test split, or on its lead over a baseline."""
 
-    metric: QualityMetric
+    metric: GatedMetric = Field(
+        description="one of the engine's, or the project's own as package.module:attribute"
+    )
     minimum: float | None = None
     maximum: float | None = None
     better_than: Literal["majority", "tfidf_logistic_regression", "champion"] | None = Field(
@@ -75,3 +84,9 @@ class QualitySection(Frozen):
     """The model-quality gates."""
 
     gates: tuple[QualityGate, ...] = Field(min_length=1)
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The project's own metrics that gates name, each once."""
+        named = dict.fromkeys(gate.metric for gate in self.gates)
+        return tuple(name for name in named if name not in QUALITY_METRICS)

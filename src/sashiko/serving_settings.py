@@ -2,14 +2,16 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from sashiko.plugin_names import plugin_name
 from sashiko.recipe_bias import BiasMetric, FacetNames
-from sashiko.recipe_quality import QualityMetric
+from sashiko.recipe_quality import QUALITY_METRICS
 from sashiko.setting_types import HostingInstance, WholeDays
 from sashiko.targets import SERVING_FAMILIES, Target, serves
 from sashiko.yaml_models import Frozen
 
+_METRICS = (*get_args(BiasMetric), *QUALITY_METRICS)
 _PACKAGE_ARN = r"^arn:aws:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]+/\d+$"
 
 # YAML 1.1 reads `off` as false.
@@ -56,7 +58,7 @@ class ServingBound(Frozen):
     gate the same metric.
 
     Attributes:
-        metric: a bias metric of a facet, or a metric of quality.
+        metric: a bias metric of a facet, or a metric of quality, as a recipe's gate names it.
         facet: of a bias metric, as a recipe's gate names it: each of its groups that was judged has
             to hold. None for a metric of quality.
         minimum: the least.
@@ -64,7 +66,11 @@ class ServingBound(Frozen):
         judged_by: `value`, the point estimate; `bound`, the whole 95 % interval.
     """
 
-    metric: Literal[BiasMetric, QualityMetric]
+    metric: Annotated[
+        str,
+        plugin_name("metrics", known=_METRICS),
+        WithJsonSchema({"anyOf": [{"enum": list(_METRICS)}, {"type": "string"}]}),
+    ]
     facet: FacetNames | None = Field(
         None, description="of a bias metric: a facet, or a list of facets for their intersection"
     )

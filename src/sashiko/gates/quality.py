@@ -4,8 +4,19 @@ from collections.abc import Mapping
 
 from sashiko.gates.advice import Training, quality_advice
 from sashiko.gates.verdict import Check
+from sashiko.metrics.own import Metric
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe_quality import QualityGate, QualitySection
+from sashiko.plugins import load
+from sashiko.recipe_quality import QUALITY_METRICS, QualityGate, QualitySection
+
+
+def own_metrics(section: QualitySection) -> dict[str, Metric]:
+    """Imports the project's metrics that the gates name.
+
+    Raises:
+        InputError: if one cannot be imported, or is none.
+    """
+    return {name: load("metrics", name, key="quality.gates") for name in section.own_metrics}
 
 
 def quality_checks(
@@ -58,7 +69,10 @@ def _bounds(gate: QualityGate, measured: Estimate, recipe: Training) -> Check:
         and (minimum is None or value >= minimum)
         and (maximum is None or value <= maximum)
     )
-    undefined = "" if value is not None else "undefined, as the test split has one label only; "
+    undefined = ""
+    if value is None:
+        why = ", as the test split has one label only" if gate.metric in QUALITY_METRICS else ""
+        undefined = f"undefined on the test split{why}; "
     return Check(
         name=gate.metric,
         value=value,

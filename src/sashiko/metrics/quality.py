@@ -9,11 +9,13 @@ is predicted positive if its score >= the threshold.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
 from sashiko.metrics.arrays import Floats, Ints
+from sashiko.metrics.own import OwnMetrics, own_statistics
 from sashiko.metrics.scored import Scored, threshold_metrics
 from sashiko.metrics.uncertainty import Estimate, estimate, resampled_weights
 
@@ -23,6 +25,9 @@ METRICS = (
 LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
 # Chance adds to it, and resampling adds that once more.
 _BIASED = "expected_calibration_error"
+
+_NONE: OwnMetrics = MappingProxyType({})
+_Statistics = Callable[[Floats], dict[str, Floats]]
 
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 
@@ -50,7 +55,13 @@ def confusion(labels: Ints, scores: Floats, *, threshold: float) -> Confusion:
 
 
 def evaluate_scores(
-    labels: Ints, scores: Floats, *, threshold: float, replicates: int, seed: int
+    labels: Ints,
+    scores: Floats,
+    *,
+    threshold: float,
+    replicates: int,
+    seed: int,
+    own: OwnMetrics = _NONE,
 ) -> dict[str, Estimate]:
     """Computes every metric of `METRICS` with its 95 % bootstrap interval over rows.
 
@@ -73,13 +84,14 @@ def evaluate_scores(
         threshold: from which score on a row is predicted positive.
         replicates: how many bootstrap resamples.
         seed: of the bootstrap.
+        own: a project's metrics, which are estimated on the same resamples.
 
     Returns:
         Metric name -> estimate; its value is None where the metric is undefined, such as AUC when
         all labels are equal.
     """
-    scored = Scored.of(labels, scores, threshold=threshold)
-    found = _estimates(scored.metrics, rows=len(labels), replicates=replicates, seed=seed)
+    statistics = _statistics(labels, scores, threshold=threshold, own=own)
+    found = _estimates(statistics, rows=len(labels), replicates=replicates, seed=seed)
     return found | {_BIASED: _above_zero(found[_BIASED])}
 
 
@@ -92,6 +104,7 @@ def difference(
     other_threshold: float,
     replicates: int,
     seed: int,
+    own: OwnMetrics = _NONE,
 ) -> dict[str, Estimate]:
     """Computes the lead of `scores` over `other` in every metric, on the same resamples.
 
@@ -106,22 +119,38 @@ def difference(
         other_threshold: of `other`.
         replicates: how many bootstrap resamples.
         seed: of the bootstrap.
+        own: a project's metrics.
 
     Returns:
         Metric name -> estimate of the lead. More than 0 always means that `scores` is better:
-        where lower is better (`LOWER_IS_BETTER`) the sign is turned.
+        where lower is better (`LOWER_IS_BETTER`, or as a project's metric says) the sign is
+        turned.
     """
-    ours = Scored.of(labels, scores, threshold=threshold)
-    theirs = Scored.of(labels, other, threshold=other_threshold)
-
-    def leads(weights: Floats) -> dict[str, Floats]:
-        us, them = ours.metrics(weights), theirs.metrics(weights)
-        return {
-            name: them[name] - us[name] if name in LOWER_IS_BETTER else us[name] - them[name]
-            for name in METRICS
-        }
-
+    ours = _statistics(labels, scores, threshold=threshold, own=own)
+    theirs = _statistics(labels, other, threshold=other_threshold, own=own)
+    leads = _leads(ours, theirs, own)
     return _estimates(leads, rows=len(labels), replicates=replicates, seed=seed)
+
+
+def own_estimates(
+    own: OwnMetrics,
+    labels: Ints,
+    scores: Floats,
+    other: Floats,
+    *,
+    threshold: float,
+    other_threshold: float,
+    replicates: int,
+    seed: int,
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Estimates a project's metrics alone, and the leads in them over another model.
+
+    The arguments are those of `difference`.
+    """
+    ours = own_statistics(own, labels, scores, threshold=threshold)
+    theirs = own_statistics(own, labels, other, threshold=other_threshold)
+    sampling = {"rows": len(labels), "replicates": replicates, "seed": seed}
+    return _estimates(ours, **sampling), _estimates(_leads(ours, theirs, own), **sampling)
 
 
 def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -> float:
@@ -138,17 +167,36 @@ def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -
     return float(min(best, key=lambda threshold: (abs(threshold - 0.5), threshold)))
 
 
+def _statistics(labels: Ints, scores: Floats, *, threshold: float, own: OwnMetrics) -> _Statistics:
+    scored = Scored.of(labels, scores, threshold=threshold)
+    of_own = own_statistics(own, labels, scores, threshold=threshold)
+    return lambda weights: scored.metrics(weights) | of_own(weights)
+
+
+def _leads(ours: _Statistics, theirs: _Statistics, own: OwnMetrics) -> _Statistics:
+    lower = LOWER_IS_BETTER | {name for name, metric in own.items() if not metric.higher_is_better}
+
+    def leads(weights: Floats) -> dict[str, Floats]:
+        us, them = ours(weights), theirs(weights)
+        return {
+            name: them[name] - us[name] if name in lower else us[name] - them[name] for name in us
+        }
+
+    return leads
+
+
 def _estimates(
-    statistics: Callable[[Floats], dict[str, Floats]], *, rows: int, replicates: int, seed: int
+    statistics: _Statistics, *, rows: int, replicates: int, seed: int
 ) -> dict[str, Estimate]:
     """Evaluates statistics of weighted rows on the rows as they are and on bootstrap resamples."""
     values = statistics(np.ones((1, rows)))
     blocks = [
         statistics(weights) for weights in resampled_weights(rows, replicates=replicates, seed=seed)
     ]
-    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in METRICS}
-    drawn[_BIASED] = 2 * values[_BIASED][0] - drawn[_BIASED]
-    return {name: estimate(values[name][0], drawn[name]) for name in METRICS}
+    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in values}
+    if _BIASED in drawn:
+        drawn[_BIASED] = 2 * values[_BIASED][0] - drawn[_BIASED]
+    return {name: estimate(values[name][0], drawn[name]) for name in values}
 
 
 def _above_zero(mirrored: Estimate) -> Estimate:

@@ -146,10 +146,11 @@ def _facts(evidence: Evidence, found: Evaluation) -> tuple[Fact, ...]:
 
 
 def _table(found: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> Table:
-    heads = [Cell("model"), *(Cell(word, number=True) for word in _METRICS.values())]
+    metrics = _METRICS | {name: name for name in found.candidate if name not in _METRICS}
+    heads = [Cell("model"), *(Cell(word, number=True) for word in metrics.values())]
     rows = [
         Row(
-            cells=(Cell(name), *(_cell(estimates.get(metric)) for metric in _METRICS)),
+            cells=(Cell(name), *(_cell(estimates.get(metric)) for metric in metrics)),
             style="ours" if name == "this model" else "",
         )
         for name, estimates in models.items()

@@ -4,10 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.data.generators import GENERATORS, Order
+from sashiko.data.generators.base import Generator, Order, TruthfulGenerator
+from sashiko.errors import InputError
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.quality import evaluate_scores
+from sashiko.plugins import load
 from sashiko.recipe import GeneratorSource
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.predictions import Predictions, read_predictions
@@ -39,13 +41,17 @@ def truth_facts(evidence: Evidence) -> tuple[Fact, ...]:
 
 
 def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
-    """Returns each test row's truth, or None if the rows are not the generator's."""
-    if source.generator not in GENERATORS:
+    """Returns each test row's truth; None if the generator knows none, or made other rows."""
+    try:
+        generator: Generator = load("generators", source.generator, key="data.sources")
+    except InputError:  # the project has it no longer
+        return None
+    if not isinstance(generator, TruthfulGenerator):
         return None
     order = Order(rows=source.rows, seed=source.seed, bias=source.bias, drift=source.drift)
     keys = pa.array(predictions.keys, pa.string())
     labels, truth = np.full((2, len(keys)), -1, dtype=np.int64)
-    for batch in GENERATORS[source.generator].truth(order):
+    for batch in generator.truth(order):
         place = pc.index_in(batch["key"], value_set=keys)
         among = place.is_valid()
         at = place.filter(among).to_numpy()

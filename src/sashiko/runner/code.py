@@ -12,6 +12,7 @@ from sashiko.dependencies import installed, source_folders
 from sashiko.files import canonical_json, sha256_bytes, sha256_file
 
 _ENGINE = __name__.partition(".")[0]
+_PLUGINS = "sashiko.plugins"
 
 
 class CodeDigests:
@@ -21,8 +22,9 @@ class CodeDigests:
     not, anywhere in the file, of the same top-level package, of the engine and of the project's
     other packages, and the data files beside these modules. A script below `/opt/ml` is an input
     already and adds nothing. Both depend on the Python version and on the name and version of every
-    installed distribution of the run's lock. Imports made by `importlib.import_module` with a
-    computed name are not seen.
+    installed distribution of the run's lock. A module that reaches `sashiko.plugins` may import any
+    of the project's own packages, so all of these count for it. Other imports with a computed name
+    are not seen.
     """
 
     def __init__(self) -> None:
@@ -43,11 +45,18 @@ class CodeDigests:
 
     def _files(self, module: str) -> dict[str, str]:
         digests: dict[str, str] = {}
-        for name in self._closure(module):
+        closure = self._closure(module)
+        for name in closure:
             path, root = self._module_file(name), self._root(name)
             if path and root:
                 for file in [path, *filter(_is_data, path.parent.iterdir())]:
                     digests[file.relative_to(root.parent).as_posix()] = self._digest(file)
+        if _PLUGINS in closure:
+            digests |= {
+                file.relative_to(folder).as_posix(): self._digest(file)
+                for folder in source_folders()
+                for file in _files_below(folder)
+            }
         return digests
 
     def _closure(self, module: str) -> set[str]:
@@ -128,6 +137,14 @@ def _package_folder(package: str) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yields the files of the packages in a folder, without bytecode, but for the engine's."""
+    for file in sorted(folder.glob("*/**/*")):
+        own = file.relative_to(folder).parts[0] != _ENGINE and "__pycache__" not in file.parts
+        if own and file.is_file():
+            yield file
 
 
 def _is_data(file: Path) -> bool:

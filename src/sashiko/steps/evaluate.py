@@ -23,7 +23,7 @@ from sashiko.artifact import open_artifact
 from sashiko.evaluation import write_decision, write_evaluation
 from sashiko.files import sha256_file, sha256_tree
 from sashiko.gates.advice import Training
-from sashiko.gates.quality import quality_checks
+from sashiko.gates.quality import own_metrics, quality_checks
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.arrays import Floats
 from sashiko.parquet import write_table
@@ -64,6 +64,7 @@ def main() -> None:
     stored = parser.parse_args().predictions
     section = read_section(EvaluateSection, "evaluate")
     quality = read_section(QualitySection, "quality")
+    own = own_metrics(quality)
     splits = {name: load_split(processing_input(name)) for name in SPLITS}
     train, validation, test = (splits[name] for name in SPLITS)
     slices = read_slices(processing_input("slices"), keys=test.keys)
@@ -98,7 +99,7 @@ def main() -> None:
     evaluation = evaluate(
         section,
         Scores(splits=splits, slices=slices, candidate=candidate, validation=validation_scores,
-               others=others),
+               others=others, own=own),
         About(labels=labels, decision=decision, champion=champion, curve=trained.curve,
               temperature=trained.temperature),
     )  # fmt: skip

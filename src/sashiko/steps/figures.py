@@ -14,6 +14,7 @@ from sashiko.evaluation import (
 )
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import error_by_chance, reliability_curve, without_temperature
+from sashiko.metrics.own import OwnMetrics
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.recipe_quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
@@ -38,6 +39,7 @@ class Scores:
         validation: its scores of the validation split.
         others: `majority`, `tfidf_logistic_regression` and perhaps
             `tfidf_logistic_regression_unmitigated` and `champion` on the test split.
+        own: the project's metrics that gates name, measured beside the engine's.
     """
 
     splits: Mapping[str, Split]
@@ -45,6 +47,7 @@ class Scores:
     candidate: Scored
     validation: Floats
     others: Mapping[str, Scored]
+    own: OwnMetrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +72,11 @@ class About:
 def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluation:
     """Computes every figure; all intervals of a split rest on the same resamples."""
     test, validation = found.splits["test"], found.splits["validation"]
-    candidate, others = found.candidate, found.others
-    on_test = _metrics(section, test.labels, candidate)
+    candidate, others, own = found.candidate, found.others, found.own
+    on_test = _metrics(section, test.labels, candidate, own)
     # A lead over a model without the candidate's mitigation would be the mitigation's price too.
     leads = {
-        name: _lead(section, test.labels, candidate, other)
+        name: _lead(section, test.labels, candidate, other, own)
         for name, other in others.items()
         if name != LINEAR_UNMITIGATED
     }
@@ -88,9 +91,9 @@ def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluatio
         bootstrap_replicates=section.bootstrap_replicates,
         candidate=on_test,
         validation=_metrics(
-            section, validation.labels, Scored(found.validation, candidate.threshold)
+            section, validation.labels, Scored(found.validation, candidate.threshold), own
         ),
-        others={name: _metrics(section, test.labels, other) for name, other in others.items()},
+        others={name: _metrics(section, test.labels, other, own) for name, other in others.items()},
         thresholds={name: other.threshold for name, other in others.items()},
         leads=leads,
         minimum_effect=section.minimum_effect,
@@ -114,17 +117,20 @@ def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluatio
     )
 
 
-def _metrics(section: EvaluateSection, labels: Ints, model: Scored) -> Estimates:
+def _metrics(section: EvaluateSection, labels: Ints, model: Scored, own: OwnMetrics) -> Estimates:
     return evaluate_scores(
         labels,
         model.scores,
         threshold=model.threshold,
         replicates=section.bootstrap_replicates,
         seed=section.seed,
+        own=own,
     )
 
 
-def _lead(section: EvaluateSection, labels: Ints, candidate: Scored, other: Scored) -> Estimates:
+def _lead(
+    section: EvaluateSection, labels: Ints, candidate: Scored, other: Scored, own: OwnMetrics
+) -> Estimates:
     return difference(
         labels,
         candidate.scores,
@@ -133,6 +139,7 @@ def _lead(section: EvaluateSection, labels: Ints, candidate: Scored, other: Scor
         other_threshold=other.threshold,
         replicates=section.bootstrap_replicates,
         seed=section.seed,
+        own=own,
     )
 
 
@@ -142,7 +149,7 @@ def _calibration(
     before: Estimates = {}
     if fit is not None:
         scores = without_temperature(candidate.scores, fit.temperature)
-        unscaled = _metrics(section, labels, Scored(scores, candidate.threshold))
+        unscaled = _metrics(section, labels, Scored(scores, candidate.threshold), {})
         before = {name: unscaled[name] for name in _CALIBRATION}
     return Calibration(
         curve=tuple(reliability_curve(labels, candidate.scores)),

@@ -12,12 +12,12 @@ from sashiko.gates.advice import Mitigation, Training
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.looks import judges
-from sashiko.gates.quality import quality_checks
+from sashiko.gates.quality import own_metrics, quality_checks
 from sashiko.metrics.arrays import Bools
 from sashiko.metrics.bias import METRICS, Measure, measure
 from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counted_quality import counted_quality
-from sashiko.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.metrics.quality import confusion, difference, evaluate_scores, own_estimates
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.recipe import Recipe
 from sashiko.recipe_quality import QualitySection
@@ -94,11 +94,12 @@ def judge(
         replicates=recipe.evaluate.bootstrap_replicates,
         seed=recipe.evaluate.seed,
     )
+    own, own_leads = _own(validation, recipe, threshold)
     asked = tuple(gate for gate in recipe.quality.gates if gate.better_than in (None, MAJORITY))
     checks = quality_checks(
         QualitySection.model_construct(gates=asked),
-        {**unmoved.quality, **counted.metrics},
-        {MAJORITY: {**unmoved.leads, **counted.leads}},
+        {**unmoved.quality, **counted.metrics, **own},
+        {MAJORITY: {**unmoved.leads, **counted.leads, **own_leads}},
         Training(
             train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
         ),
@@ -122,6 +123,20 @@ def judge(
         failed=tuple(failed),
         without_margin=tuple(near),
     )
+
+
+def _own(validation: Validation, recipe: Recipe, threshold: float) -> tuple[Estimates, Estimates]:
+    """Estimates the project's own metrics, and the leads in them over the majority."""
+    own = own_metrics(recipe.quality)
+    if not own:
+        return {}, {}
+    labels = validation.labels
+    return own_estimates(
+        own, labels, validation.scores,
+        majority_scores(validation.train_labels, rows=len(labels)),
+        threshold=threshold, other_threshold=MAJORITY_THRESHOLD,
+        replicates=recipe.evaluate.bootstrap_replicates, seed=recipe.evaluate.seed,
+    )  # fmt: skip
 
 
 def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:

@@ -1,22 +1,25 @@
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from sashiko.data import sources
 from sashiko.data.downloads import SourceUnavailable
-from sashiko.data.generators import GENERATORS
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
 from sashiko.files import sha256_bytes
+from sashiko.plugin_names import names
 from sashiko.recipe import (
     DataSection,
     FileSource,
     GeneratorSource,
     HuggingFaceSource,
     ModelSection,
+    OwnSource,
     PypiSource,
     Source,
 )
+from tests.unit import acme
 
 PYPI = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/model")
 ROWS = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/rows.csv")
@@ -161,7 +164,7 @@ def test_a_missing_file_is_named_with_the_fix(tmp_path: Path):
 
 def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path: Path):
     def of(seed: int) -> Path:
-        name = next(iter(GENERATORS))
+        name = names("generators")[0]
         return fetch_data(
             _data(GeneratorSource(kind="generator", generator=name, rows=50, seed=seed)),
             cache=tmp_path,
@@ -178,7 +181,7 @@ def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path: P
 def test_generated_rows_that_are_damaged_are_made_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ):
-    source = GeneratorSource(kind="generator", generator=next(iter(GENERATORS)), rows=50, seed=1)
+    source = GeneratorSource(kind="generator", generator=names("generators")[0], rows=50, seed=1)
     made = fetch_data(_data(source), cache=tmp_path)
     content = made.read_bytes()
     flipped = bytes([*content[:500], content[500] ^ 1, *content[501:]])
@@ -190,5 +193,64 @@ def test_generated_rows_that_are_damaged_are_made_again(
 
 def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path: Path):
     unknown = GeneratorSource(kind="generator", generator="nothing", rows=1)
-    with pytest.raises(InputError, match="unknown generator `nothing`; there is"):
+    with pytest.raises(InputError, match=r"no `nothing` among .*; allowed: complaints"):
         fetch_data(_data(unknown), cache=tmp_path)
+
+
+def test_the_projects_generator_makes_the_rows_and_again_when_its_package_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    package = acme.make(tmp_path / "src", monkeypatch)
+    source = GeneratorSource(kind="generator", generator="acme.invoices:Invoices", rows=4, seed=1)
+    made = fetch_data(_data(source), cache=tmp_path)
+    assert pq.read_table(made)["text"].to_pylist() == ["paid", "late", "paid", "late"]
+    assert fetch_data(_data(source), cache=tmp_path) == made
+    changed = acme.GENERATOR.replace('"paid"', '"settled"')
+    (package / "invoices.py").write_text(changed)
+    acme.forget(monkeypatch)
+    again = fetch_data(_data(source), cache=tmp_path)
+    assert pq.read_table(again)["text"].to_pylist() == ["settled", "late", "settled", "late"]
+
+
+def test_the_projects_source_gives_data_and_weights_that_are_held_against_their_digests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    acme.make(tmp_path / "src", monkeypatch)
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "rows.csv").write_bytes(b"a\n1\n")
+    own = {
+        "kind": "own",
+        "source": "acme.share:Share",
+        "options": {"root": str(tmp_path / "share")},
+    }
+    digest = sha256_bytes(b"a\n1\n")
+    data = _data(OwnSource(member="rows.csv", **own), sha256=digest)
+    assert fetch_data(data, cache=tmp_path / "cache").read_bytes() == b"a\n1\n"
+    model = ModelSection(name="m", sources=[own], files={"rows.csv": digest})
+    fetch_weights(model, tmp_path / "w")
+    assert (tmp_path / "w" / "rows.csv").read_bytes() == b"a\n1\n"
+
+    (tmp_path / "share" / "rows.csv").write_bytes(b"a\n2\n")
+    other = ModelSection(name="m", sources=[own], files={"rows.csv": "0" * 64})
+    with pytest.raises(InputError, match=r"acme\.share:Share, its top: rows\.csv is not"):
+        fetch_weights(other, tmp_path / "x")
+    (tmp_path / "share" / "rows.csv").unlink()
+    with pytest.raises(InputError, match=r"(?s)acme\.share:Share.*`rows\.csv`: .*No such file"):
+        fetch_weights(other, tmp_path / "x")
+    with pytest.raises(ValueError, match="needs `member`"):
+        _data(OwnSource(**own), sha256=digest)
+    with pytest.raises(ValueError, match="sha256 is required for a source of kind own"):
+        _data(OwnSource(member="rows.csv", **own))
+
+
+def test_the_weights_of_a_folder_on_this_machine_are_taken_if_they_are_right(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_bytes(b"{}")
+    source = FileSource(kind="file", path=str(tmp_path / "mine"))
+    model = ModelSection(name="m", sources=(source,), files={"config.json": sha256_bytes(b"{}")})
+    fetch_weights(model, tmp_path / "w")
+    assert (tmp_path / "w" / "config.json").read_bytes() == b"{}"
+    (tmp_path / "mine" / "config.json").write_bytes(b"[]")
+    fetch_weights(model, tmp_path / "w")  # it is there and right
+    with pytest.raises(InputError, match=r"file .*mine: config\.json is not the file asked for"):
+        fetch_weights(model, tmp_path / "other")

@@ -10,10 +10,10 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from sashiko.data.generators import GENERATORS
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
 from sashiko.files import sha256_bytes, walk_files
+from sashiko.plugin_names import names
 from sashiko.recipe import (
     DataSection,
     FileSource,
@@ -62,7 +62,7 @@ def _hub(member: str) -> HuggingFaceSource:
 
 
 def _sources(folder: Path) -> dict[str, Source]:
-    name = next(iter(GENERATORS))
+    name = names("generators")[0]
     return {
         "pypi": _pypi("tiny_pack/file"),
         "huggingface": _hub("file"),

@@ -5,7 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sashiko.data.generators import GENERATORS, Order
+from sashiko.data.generators import Order
+from sashiko.plugin_names import names
+from sashiko.plugins import load
 from tests.unit.report import runs
 from tests.unit.report.folders import RUN_ID
 from tests.unit.report.test_html import page_of
@@ -13,13 +15,15 @@ from tests.unit.report.test_html import page_of
 ORDER = Order(rows=600, seed=5)
 
 
-@pytest.fixture(params=sorted(GENERATORS))
+@pytest.fixture(params=names("generators"))
 def made(request, tmp_path):
     """A run on a generator's rows, whose model is right by the truth in all but ten of 400.
 
     Yields its folder, its predictions, and how many of the labels are the truth.
     """
-    truth = pa.Table.from_batches(GENERATORS[request.param].truth(ORDER)).slice(200)
+    truth = pa.Table.from_batches(load("generators", request.param, key="k").truth(ORDER)).slice(
+        200
+    )
     folder = runs.registered(tmp_path)
     path = folder / "evidence" / "recipe.yaml"
     recipe = yaml.safe_load(path.read_text())

@@ -162,3 +162,19 @@ def test_what_a_package_bundles_does_not_count(package: Path) -> None:
     before = digest("/opt/ml/code/x.py")
     (package.parent / "bundled-1.0.dist-info").mkdir()  # on `sys.path`, as setuptools puts its own
     assert digest("/opt/ml/code/x.py") == before
+
+
+def test_the_projects_packages_count_where_a_step_may_import_them_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "src" / "acme"
+    own.mkdir(parents=True)
+    (own / "metrics.py").write_text("")
+    (tmp_path / "src" / "acme.egg-info").mkdir()
+    steps = ["sashiko.steps.evaluate", "sashiko.steps.train", "sashiko.steps.prepare"]
+    before = [digest("-m", step) for step in steps]
+    (own / "metrics.py").write_text("x = 1\n")
+    (own / "__pycache__").mkdir()
+    after = [digest("-m", step) for step in steps]
+    assert [one == two for one, two in zip(before, after, strict=True)] == [False, True, True]

@@ -1,3 +1,4 @@
+import json
 import sys
 
 import numpy as np
@@ -14,6 +15,7 @@ from sashiko.steps import evaluate
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.seen_text import seen_in_train
 from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.unit import acme
 from tests.unit.steps import evaluate_job
 
 
@@ -347,3 +349,60 @@ def test_an_output_archive_without_metrics_is_named(root) -> None:
     (inputs / "training-output" / "output.tar.gz").write_bytes(b"")
     with pytest.raises(InputError, match=r"output\.tar\.gz holds no readable metrics\.jsonl"):
         evaluate.main()
+
+
+def test_a_gate_on_the_projects_own_metric_blocks_with_its_interval(
+    root, tmp_path, monkeypatch
+) -> None:
+    acme.make(tmp_path / "src", monkeypatch)
+    cost, top = "acme.metrics:Cost", "acme.metrics:Top"
+    evaluate_job.lay_out(
+        root,
+        gates=[
+            {"metric": cost, "maximum": 0.2, "reason": "the desk's budget"},
+            {"metric": top, "minimum": 0.5, "reason": "the first ten are worth it"},
+            {"metric": cost, "better_than": "majority", "reason": "cheaper than no model"},
+        ],
+    )
+    found, _, verdict = run(root)
+    rows = [row for row in predictions(root) if row["split"] == "test"]
+    errors = [row["label"] - row["predicted"] for row in rows]
+    costs = [5 if error == 1 else -error for error in errors]
+    assert found.candidate[cost].value == pytest.approx(np.mean(costs))
+    # The mean of independent rows: its interval is known.
+    half = 1.96 * np.std(costs) / np.sqrt(len(costs))
+    assert found.candidate[cost].low == pytest.approx(np.mean(costs) - half, rel=0.15)
+    assert found.candidate[cost].high == pytest.approx(np.mean(costs) + half, rel=0.15)
+    bounded, best, lead = verdict.checks
+    assert not verdict.passed
+    assert (bounded.name, bounded.passed, bounded.threshold) == (cost, False, 0.2)
+    assert bounded.try_
+    assert (best.name, best.passed) == (top, found.candidate[top].value >= 0.5)
+    # Lower is better, so that a lead is what the other one costs more.
+    other = found.others["majority"][cost].value - found.candidate[cost].value
+    assert lead.value == pytest.approx(other)
+    assert found.leads["majority"][top].value == pytest.approx(
+        found.candidate[top].value - found.others["majority"][top].value
+    )
+    assert found.candidate["auc"] == run_without_own(root).candidate["auc"]
+
+
+def run_without_own(root):
+    path = root / "processing" / "input" / "config" / "quality.json"
+    path.write_text(json.dumps({"gates": evaluate_job.GATES}))
+    return run(root)[0]
+
+
+def test_a_metric_that_is_undefined_on_the_test_split_closes_the_gate(
+    root, tmp_path, monkeypatch
+) -> None:
+    package = acme.make(tmp_path / "src", monkeypatch)
+    (package / "metrics.py").write_text(
+        "import math\nclass Never:\n    higher_is_better = True\n"
+        "    def __call__(self, labels, scores, *, threshold):\n        return math.inf\n"
+    )
+    gate = {"metric": "acme.metrics:Never", "minimum": 0, "reason": "why"}
+    evaluate_job.lay_out(root, gates=[gate])
+    _, _, verdict = run(root)
+    assert not verdict.passed
+    assert verdict.checks[0].reason.startswith("undefined on the test split; ")

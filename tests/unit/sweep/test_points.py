@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sashiko.sweep.points import THRESHOLDS, curve, judge, whatever_the_threshold
+from tests.unit import acme
 from tests.unit.sweep.sweeps import CHECK, recipe, validation
 
 GATE = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths"}
@@ -88,3 +89,14 @@ def test_a_fixed_threshold_is_the_policys_own_and_stands_there_once():
     found = curve(validation(handicap=0.0), used, strength=1.0, run="run-1")
     assert found.by_policy.threshold == 0.4
     assert len(found.points) == len(THRESHOLDS)
+
+
+def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, monkeypatch):
+    acme.make(tmp_path / "src", monkeypatch)
+    gate = {"metric": "acme.metrics:Cost", "reason": "the budget"}
+    lead = gate | {"better_than": "majority"}
+    for threshold in (0.01, 0.5):
+        found = judged(threshold, quality={"gates": [gate | {"maximum": 0.3}, lead]})
+        assert ("acme.metrics:Cost" in found.failed) == (threshold == 0.01)
+    found = judged(0.5, quality={"gates": [lead | {"margin": 5}]})
+    assert "acme.metrics:Cost lead over majority" in found.failed

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -33,6 +33,14 @@ class Generator(Protocol):
     def schema(self) -> pa.Schema:
         """The columns of every batch."""
 
+    def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yields the rows in order; a row does not depend on `batch_rows`."""
+
+
+@runtime_checkable
+class TruthfulGenerator(Generator, Protocol):
+    """A generator that knows of each row what a fair decision would be; the report tells it."""
+
     def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields per row `key` (string), `label` and `truth` (both 0 or 1), in the same order.
 
@@ -40,6 +48,3 @@ class Generator(Protocol):
         nowhere: nothing that trains or judges a model may read it. The label is there to tell
         whether rows of that key are the generator's at all.
         """
-
-    def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields the rows in order; a row does not depend on `batch_rows`."""
