@@ -9,7 +9,6 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from sashiko.artifact import open_artifact
 from sashiko.errors import InputError
@@ -20,54 +19,10 @@ from sashiko.steps import train
 from sashiko.training import machine
 from sashiko.training.model import load_classifier
 from tests.serving.compile_job import job
-from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, save_job
+from tests.unit.training.tiny_families import FAMILIES, save_encoder
+from tests.unit.training.tiny_job import save_job
 
-_BERT = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-_ROBERTA = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
-_WORDS = (*GOOD, *BAD, *PLAIN)
-_SIZES = {
-    "vocab_size": len(_BERT) + len(_WORDS),
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 40,
-}
-# What a family's configuration has beside or in place of the sizes.
-FAMILIES = {
-    "bert": {},
-    "distilbert": {"vocab_size": _SIZES["vocab_size"], "dim": 32, "n_layers": 2, "n_heads": 2,
-                   "hidden_dim": 64, "max_position_embeddings": 40},
-    "roberta": {"type_vocab_size": 1},
-    "electra": {"embedding_size": 16},
-    "albert": {"embedding_size": 16},
-    "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"],
-                   "position_biased_input": False, "type_vocab_size": 0},
-    "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 8, "pad_token_id": 0,
-                   "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3},
-}  # fmt: skip
 _TEXTS = ["the desk was kind", "a", "my very rude letter and the loan was lost", "quick"]
-
-
-def save_encoder(folder, family: str) -> None:
-    """Writes a random encoder with a tokenizer of its family's special tokens."""
-    special = _ROBERTA if "roberta" in family else _BERT
-    words = [*special.values(), *_WORDS]
-    made = Tokenizer(
-        models.WordLevel({word: at for at, word in enumerate(words)}, unk_token=special["unk"])
-    )
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    ends = [(special[name], words.index(special[name])) for name in ("cls", "sep")]
-    made.post_processor = processors.TemplateProcessing(
-        single=f"{special['cls']} $A {special['sep']}", special_tokens=ends
-    )
-    names = {f"{name}_token": token for name, token in special.items()}
-    transformers.PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
-    given = FAMILIES[family] if family == "distilbert" else _SIZES | FAMILIES[family]
-    config = transformers.AutoConfig.for_model(family, **given)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        transformers.AutoModel.from_config(config).save_pretrained(folder)
 
 
 @pytest.fixture
@@ -154,17 +109,17 @@ def test_more_layers_than_there_are_cannot_be_frozen(trained) -> None:
         trained("electra", frozen_layers="3")
 
 
-@pytest.mark.parametrize(("family", "reads"), [("bert", 40), ("roberta", 38), ("modernbert", 40)])
+@pytest.mark.parametrize(("family", "reads"), [("bert", 66), ("roberta", 64), ("modernbert", 66)])
 def test_what_is_longer_than_a_familys_positions_is_refused(family, reads, trained) -> None:
-    with pytest.raises(InputError, match=f"go up to 41 tokens, the model reads {reads}"):
-        trained(family, max_length="41")
+    with pytest.raises(InputError, match=f"go up to 67 tokens, the model reads {reads}"):
+        trained(family, max_length="67")
 
 
 def test_long_texts_are_trained_on_without_fused_attention_where_a_family_has_none(
     tmp_path,
 ) -> None:
     save_encoder(tmp_path, "deberta-v2")
-    settings = Hyperparameters(max_length=40, truncate=False, frozen_layers=0)
+    settings = Hyperparameters(max_length=64, truncate=False, frozen_layers=0)
     attention = machine.attention(torch.device("cpu"), max_length=512)
     model = load_classifier(
         tmp_path, labels=("no", "yes"), hyperparameters=settings, attention=attention
