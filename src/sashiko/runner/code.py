@@ -142,8 +142,8 @@ def _package_folder(package: str) -> Path | None:
 def _files_below(folder: Path) -> Iterator[Path]:
     """Yields the files of the packages in a folder, without bytecode, but for the engine's."""
     for file in sorted(folder.glob("*/**/*")):
-        own = file.relative_to(folder).parts[0] != _ENGINE and "__pycache__" not in file.parts
-        if own and file.is_file():
+        top, *below = file.relative_to(folder).parts
+        if not top.startswith(_ENGINE) and "__pycache__" not in below and file.is_file():
             yield file
 
 

@@ -66,11 +66,14 @@ def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) 
 def whatever_the_threshold(validation: Validation, recipe: Recipe) -> Unmoved:
     """Computes AUC, Brier score and calibration error, and their leads over the majority."""
     labels, scores = validation.labels, validation.scores
-    sampling = {"replicates": recipe.evaluate.bootstrap_replicates, "seed": recipe.evaluate.seed}
-    quality = evaluate_scores(labels, scores, threshold=MAJORITY_THRESHOLD, **sampling)
+    replicates, seed = recipe.evaluate.bootstrap_replicates, recipe.evaluate.seed
+    quality = evaluate_scores(
+        labels, scores, threshold=MAJORITY_THRESHOLD, replicates=replicates, seed=seed
+    )
     leads = difference(
         labels, scores, majority_scores(validation.train_labels, rows=len(labels)),
-        threshold=MAJORITY_THRESHOLD, other_threshold=MAJORITY_THRESHOLD, **sampling,
+        threshold=MAJORITY_THRESHOLD, other_threshold=MAJORITY_THRESHOLD, replicates=replicates,
+        seed=seed,
     )  # fmt: skip
     return Unmoved(
         quality={name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
