@@ -95,8 +95,9 @@ def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, mo
     acme.make(tmp_path / "src", monkeypatch)
     gate = {"metric": "acme.metrics:Cost", "reason": "the budget"}
     lead = gate | {"better_than": "majority"}
-    for threshold in (0.01, 0.5):
-        found = judged(threshold, quality={"gates": [gate | {"maximum": 0.3}, lead]})
-        assert ("acme.metrics:Cost" in found.failed) == (threshold == 0.01)
+    for threshold in (0.5, 0.99):
+        found = judged(threshold, quality={"gates": [gate | {"maximum": 1}, lead | {"margin": -5}]})
+        assert ("acme.metrics:Cost" in found.failed) == (threshold == 0.99)
+        assert "acme.metrics:Cost lead over majority" not in found.failed
     found = judged(0.5, quality={"gates": [lead | {"margin": 5}]})
     assert "acme.metrics:Cost lead over majority" in found.failed
