@@ -9,14 +9,12 @@ import logging
 import sys
 from pathlib import Path
 
-from sashiko.dependencies import Recorder
 from sashiko.errors import InputError
 from sashiko.yaml_models import read_yaml, validate
 
 
 def main() -> None:
     """Writes the definition as indented JSON on stdout."""
-    recorder = Recorder()
     from pipelines.offline import set_environment
     from sashiko.repository import open_recipe
     from sashiko.settings import Settings
@@ -26,10 +24,10 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, required=True, help="a recipe's YAML file")
     parser.add_argument("--set", action="append", default=[], help="key.path=value over the recipe")
     parser.add_argument(
-        "--with-reads",
+        "--with-channels",
         action="store_true",
-        help="print JSON of three keys: `definition`, the text; `channels`, the files that its "
-        "steps read staged; `reads`, which files of the repository all that depends on",
+        help="print JSON of two keys: `definition`, the text; `channels`, the files that its steps "
+        "read staged",
     )
     arguments = parser.parse_args()
     source = str(arguments.settings)
@@ -44,10 +42,9 @@ def main() -> None:
 
     jobs = Jobs.of(settings, recipe)
     text = json.dumps(json.loads(build_pipeline(jobs).definition()), indent=2)
-    if arguments.with_reads:
+    if arguments.with_channels:
         channels = [channel.model_dump(mode="json") for channel in jobs.channels]
-        reads = recorder.reads().model_dump(mode="json")
-        text = json.dumps({"definition": f"{text}\n", "channels": channels, "reads": reads})
+        text = json.dumps({"definition": f"{text}\n", "channels": channels})
     print(text)
 
 

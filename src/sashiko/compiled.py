@@ -8,10 +8,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from sashiko.dependencies import Reads, installed, source_folders
+from sashiko.dependencies import installed, source_folders
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, read_json, sha256_bytes, write_bytes, write_json
+from sashiko.files import (
+    canonical_json,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    walk_files,
+    write_bytes,
+    write_json,
+)
 from sashiko.recipe import Recipe
 from sashiko.repository import source
 from sashiko.sections import Channel
@@ -19,6 +28,7 @@ from sashiko.settings import Settings
 from sashiko.yaml_models import Frozen, validate
 
 _PIPELINES = Path("pipelines")
+_CODE = (_PIPELINES, Path("src"))
 # All of the environment that the build gets, so that a definition depends on nothing else of it.
 _PLACES = ("PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 _KEPT = re.compile(r"GIT_DIR|GIT_WORK_TREE|HOME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|PYTHONPATH")
@@ -42,25 +52,19 @@ class CompiledPipeline(Frozen):
         return sha256_bytes(canonical_json(self.model_dump(mode="json")))
 
 
-class _Build(CompiledPipeline):
-    """What `python -m pipelines --with-reads` prints: `reads` is what the build has read."""
-
-    reads: Reads
-
-
 class _Entry(Frozen):
     """A pipeline and what it was built from, besides settings and recipe.
 
     Attributes:
         surroundings: hex SHA-256 of Python's version, of what is installed of the run's lock and of
             the environment.
-        reads: what the build has read.
+        sources: path -> hex SHA-256 of each file that a build may read.
         pipeline: what was built.
         sha256: of that.
     """
 
     surroundings: str
-    reads: Reads
+    sources: dict[str, str]
     pipeline: CompiledPipeline
     sha256: str
 
@@ -68,10 +72,9 @@ class _Entry(Frozen):
 def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> CompiledPipeline:
     """Returns a recipe's pipeline, from the cache if nothing that it depends on has changed.
 
-    The SageMaker SDK takes seconds to import, so it stays in a subprocess, which says what it has
-    read: code, contract, data files, listed folders. A pipeline is taken from the cache if each
-    of them, the settings, the recipe, Python and the installed packages of the run's lock are
-    what they were.
+    The SageMaker SDK takes seconds to import, so it stays in a subprocess. A pipeline is taken
+    from the cache if the settings, the recipe, the contract, the project's and the engine's code,
+    Python and the installed packages of the run's lock are what they were.
 
     Args:
         settings: the environment.
@@ -85,30 +88,46 @@ def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> Compi
         raise InputError("pipelines/ is not here: run the command in the repository's root")
     folder = home / "cache" / "definitions" / _key(settings, recipe)
     path = folder / "entry.json"
-    surroundings = _surroundings()
-    kept, why = _kept(path, surroundings)
+    surroundings, sources = _surroundings(), _sources(recipe)
+    kept, why = _kept(path, surroundings, sources)
     if kept is not None:
         return kept
     print(f"building the pipeline's definition{why}", file=sys.stderr)
     for name, value in {"settings": settings, "recipe": recipe}.items():
         write_bytes(folder / f"{name}.json", canonical_json(value.model_dump(mode="json")))
-    build = _build(folder)
-    pipeline = CompiledPipeline(definition=build.definition, channels=build.channels)
+    pipeline = _build(folder)
     entry = _Entry(
-        surroundings=surroundings, reads=build.reads, pipeline=pipeline, sha256=pipeline.sha256
+        surroundings=surroundings, sources=sources, pipeline=pipeline, sha256=pipeline.sha256
     )
     write_json(path, entry.model_dump(mode="json"))
     return pipeline
 
 
 def _key(settings: Settings, recipe: Recipe) -> str:
-    parts = {
+    from sashiko.aws.images.job_images import job_images
+
+    parts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json"),
-        # In an account the definition names the commit's run manifest.
-        "source": None if settings.tier == "local" else asdict(source()),
     }
+    if settings.tier != "local":
+        # In an account the definition names the commit's run manifest, and images by their content.
+        images = job_images(settings, recipe.compile.target).of_jobs()
+        parts |= {"source": asdict(source()), "images": [image.uri for image in images]}
     return sha256_bytes(canonical_json(parts))[:16]
+
+
+def _sources(recipe: Recipe) -> dict[str, str]:
+    """Digests the project's code, the engine's with its data files, and the contract."""
+    here = Path.cwd()
+    folders = {here / name for name in _CODE} | {Path(__file__).parent}
+    files = {here / recipe.contract, *here.glob("*.py")}
+    files |= {file for folder in folders for file in walk_files(folder)}
+    return {
+        os.path.relpath(file): sha256_file(file)
+        for file in sorted(files)
+        if "__pycache__" not in file.parts and file.is_file()
+    }
 
 
 def _surroundings() -> str:
@@ -117,7 +136,9 @@ def _surroundings() -> str:
     return sha256_bytes(canonical_json(parts))
 
 
-def _kept(path: Path, surroundings: str) -> tuple[CompiledPipeline | None, str]:
+def _kept(
+    path: Path, surroundings: str, sources: Mapping[str, str]
+) -> tuple[CompiledPipeline | None, str]:
     """Returns the pipeline of an entry that still holds; else why one does not hold."""
     if not path.exists():
         return None, ""
@@ -129,17 +150,19 @@ def _kept(path: Path, surroundings: str) -> tuple[CompiledPipeline | None, str]:
         return None, f": {path} is damaged"
     if entry.surroundings != surroundings:
         return None, ": Python, what is installed or the environment has changed"
-    changed = entry.reads.changed()
-    return (entry.pipeline, "") if changed is None else (None, f": {changed} has changed")
+    for file in sources.keys() | entry.sources.keys():
+        if sources.get(file) != entry.sources.get(file):
+            return None, f": {file} has changed"
+    return entry.pipeline, ""
 
 
-def _build(folder: Path) -> _Build:
+def _build(folder: Path) -> CompiledPipeline:
     """Builds the pipeline of the settings and the recipe in a folder."""
-    command = [sys.executable, "-m", "pipelines", "--with-reads"]
+    command = [sys.executable, "-m", "pipelines", "--with-channels"]
     inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
     done = subprocess.run([*command, *inputs], capture_output=True, env=_environment(), check=False)
     if done.returncode == 0:
-        return validate(_Build, json.loads(done.stdout), source=" ".join(command))
+        return validate(CompiledPipeline, json.loads(done.stdout), source=" ".join(command))
     text = done.stderr.decode(errors="replace")
     last = text.strip().splitlines()[-1] if text.strip() else f"exit status {done.returncode}"
     if last.startswith("error: "):
