@@ -37,97 +37,62 @@ class _Named:
 
     Attributes:
         call: service and operation.
-        given: parameter -> where a template's properties have it; () for the resource's own `Ref`.
+        given: parameter -> where a template's properties have it.
         absent: codes of the error.
         answer: the answer's member that holds it, where an empty one means that it is not there.
     """
 
     call: tuple[str, str]
     given: Mapping[str, Path]
-    absent: tuple[str, ...] = ("EntityNotFoundException",)
-    answer: str = ""
+    absent: tuple[str, ...]
+    answer: str
+
+
+def _named(service: str, operation: str, *absent: str, answer: str = "", **given: str) -> _Named:
+    """Puts a line of the table together; what is given is a path of properties."""
+    paths = {name: tuple(path.split(".")) for name, path in given.items()}
+    return _Named(
+        call=(service, operation),
+        given=paths,
+        absent=absent or ("EntityNotFoundException",),
+        answer=answer,
+    )
 
 
 NAMED = {
-    "AWS::Athena::WorkGroup": _Named(
-        call=("athena", "get_work_group"),
-        given={"WorkGroup": ("Name",)},
-        absent=("InvalidRequestException",),
-        answer="WorkGroup",
-    ),
-    "AWS::CodeBuild::Project": _Named(
-        call=("codebuild", "list_builds_for_project"),
-        given={"projectName": ("Name",)},
-        absent=("ResourceNotFoundException",),
-    ),
-    "AWS::ECR::Repository": _Named(
-        call=("ecr", "list_images"),
-        given={"repositoryName": ("RepositoryName",)},
-        absent=("RepositoryNotFoundException",),
-    ),
-    "AWS::Events::Rule": _Named(
-        call=("events", "describe_rule"),
-        given={"Name": ("Name",)},
-        absent=("ResourceNotFoundException",),
-    ),
-    "AWS::Glue::DataQualityRuleset": _Named(
-        call=("glue", "get_data_quality_ruleset"), given={"Name": ("Name",)}
-    ),
-    "AWS::Glue::Database": _Named(
-        call=("glue", "get_database"), given={"Name": ("DatabaseInput", "Name")}
-    ),
-    "AWS::Glue::Job": _Named(call=("glue", "get_job"), given={"JobName": ("Name",)}),
-    "AWS::Glue::SecurityConfiguration": _Named(
-        call=("glue", "get_security_configuration"), given={"Name": ("Name",)}
-    ),
-    "AWS::Glue::Table": _Named(
-        call=("glue", "get_table"),
-        given={"DatabaseName": ("DatabaseName",), "Name": ("TableInput", "Name")},
-    ),
-    "AWS::IAM::Role": _Named(
-        call=("iam", "get_role"), given={"RoleName": ("RoleName",)}, absent=("NoSuchEntity",)
-    ),
-    "AWS::KMS::Alias": _Named(
-        call=("kms", "describe_key"),
-        given={"KeyId": ("AliasName",)},
-        absent=("NotFoundException",),
-    ),
-    "AWS::LakeFormation::DataCellsFilter": _Named(
-        call=("lakeformation", "get_data_cells_filter"),
-        given={name: (name,) for name in ("TableCatalogId", "DatabaseName", "TableName", "Name")},
-    ),
-    "AWS::LakeFormation::Resource": _Named(
-        call=("lakeformation", "describe_resource"), given={"ResourceArn": ("ResourceArn",)}
-    ),
-    "AWS::LakeFormation::Tag": _Named(
-        call=("lakeformation", "get_lf_tag"), given={"TagKey": ("TagKey",)}
-    ),
-    "AWS::Lambda::Function": _Named(
-        call=("lambda", "get_function"),
-        given={"FunctionName": ("FunctionName",)},
-        absent=("ResourceNotFoundException",),
-    ),
-    "AWS::Logs::LogGroup": _Named(
-        call=("logs", "describe_log_streams"),
-        given={"logGroupName": ("LogGroupName",)},
-        absent=("ResourceNotFoundException",),
-    ),
-    "AWS::S3::Bucket": _Named(
-        call=("s3", "head_bucket"),
-        given={"Bucket": ("BucketName",)},
-        absent=("404", "NoSuchBucket"),
-    ),
-    "AWS::SageMaker::ModelPackageGroup": _Named(
-        call=("sagemaker", "describe_model_package_group"),
-        given={"ModelPackageGroupName": ("ModelPackageGroupName",)},
-        absent=("ValidationException",),
-    ),
-    "AWS::SageMaker::Pipeline": _Named(
-        call=("sagemaker", "describe_pipeline"),
-        given={"PipelineName": ("PipelineName",)},
-        absent=("ResourceNotFound", "ValidationException"),
-    ),
-}
+    "AWS::Athena::WorkGroup": _named("athena", "get_work_group", "InvalidRequestException",
+                                     answer="WorkGroup", WorkGroup="Name"),
+    "AWS::CodeBuild::Project": _named("codebuild", "list_builds_for_project",
+                                      "ResourceNotFoundException", projectName="Name"),
+    "AWS::ECR::Repository": _named("ecr", "list_images", "RepositoryNotFoundException",
+                                   repositoryName="RepositoryName"),
+    "AWS::Events::Rule": _named("events", "describe_rule", "ResourceNotFoundException",
+                                Name="Name"),
+    "AWS::Glue::DataQualityRuleset": _named("glue", "get_data_quality_ruleset", Name="Name"),
+    "AWS::Glue::Database": _named("glue", "get_database", Name="DatabaseInput.Name"),
+    "AWS::Glue::Job": _named("glue", "get_job", JobName="Name"),
+    "AWS::Glue::SecurityConfiguration": _named("glue", "get_security_configuration", Name="Name"),
+    "AWS::Glue::Table": _named("glue", "get_table", DatabaseName="DatabaseName",
+                               Name="TableInput.Name"),
+    "AWS::IAM::Role": _named("iam", "get_role", "NoSuchEntity", RoleName="RoleName"),
+    "AWS::KMS::Alias": _named("kms", "describe_key", "NotFoundException", KeyId="AliasName"),
+    "AWS::LakeFormation::DataCellsFilter": _named(
+        "lakeformation", "get_data_cells_filter", TableCatalogId="TableCatalogId",
+        DatabaseName="DatabaseName", TableName="TableName", Name="Name"),
+    "AWS::LakeFormation::Resource": _named("lakeformation", "describe_resource",
+                                           ResourceArn="ResourceArn"),
+    "AWS::LakeFormation::Tag": _named("lakeformation", "get_lf_tag", TagKey="TagKey"),
+    "AWS::Lambda::Function": _named("lambda", "get_function", "ResourceNotFoundException",
+                                    FunctionName="FunctionName"),
+    "AWS::Logs::LogGroup": _named("logs", "describe_log_streams", "ResourceNotFoundException",
+                                  logGroupName="LogGroupName"),
+    "AWS::S3::Bucket": _named("s3", "head_bucket", "404", "NoSuchBucket", Bucket="BucketName"),
+    "AWS::SageMaker::ModelPackageGroup": _named(
+        "sagemaker", "describe_model_package_group", "ValidationException",
+        ModelPackageGroupName="ModelPackageGroupName"),
+    "AWS::SageMaker::Pipeline": _named("sagemaker", "describe_pipeline", "ResourceNotFound",
+                                       "ValidationException", PipelineName="PipelineName"),
+}  # fmt: skip
 # Of resources that failed to be made, or are kept, a stack says so in its list.
 _NOT_OWNED = {"CREATE_FAILED", "DELETE_COMPLETE", "DELETE_SKIPPED"}
 
@@ -179,7 +144,7 @@ def _owned(account: Account, templates: Templates) -> Iterator[tuple[str, str]]:
 
 
 def _at(resource: Resource, path: Path) -> str:
-    value: Any = resource.properties if path else resource.ref
+    value: Any = resource.properties
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else ""
