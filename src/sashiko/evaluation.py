@@ -1,13 +1,14 @@
 """What Evaluate found: `metrics.json` and `decision.json`, read by report, card and registry."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from sashiko.files import read_json, write_json
+from sashiko.files import write_json
 from sashiko.metrics.calibration import CalibrationBin
 from sashiko.metrics.quality import Confusion, ThresholdMetric
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.yaml_models import Frozen, validate
+from sashiko.yaml_models import Frozen, read_record
 
 METRICS_FILE = "metrics.json"
 DECISION_FILE = "decision.json"
@@ -216,13 +217,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     write_json(folder / METRICS_FILE, evaluation.model_dump(mode="json"))
 
 
-def read_evaluation(path: Path) -> Evaluation:
-    """Reads a `metrics.json`.
-
-    Raises:
-        InputError: if it is missing or holds something else.
-    """
-    return validate(Evaluation, read_json(path), source=path.name)
+read_evaluation = partial(read_record, Evaluation)
 
 
 def write_decision(decision: Decision, folder: Path) -> None:
@@ -230,10 +225,4 @@ def write_decision(decision: Decision, folder: Path) -> None:
     write_json(folder / DECISION_FILE, decision.model_dump(mode="json"))
 
 
-def read_decision(path: Path) -> Decision:
-    """Reads a `decision.json`.
-
-    Raises:
-        InputError: if it is missing or holds something else.
-    """
-    return validate(Decision, read_json(path), source=path.name)
+read_decision = partial(read_record, Decision)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sashiko.errors import InputError
+from sashiko.files import read_json
 from sashiko.problems import Place, listed, problems
 from sashiko.yaml_text import YamlError, parse_yaml
 
@@ -54,6 +55,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         found = type(value).__name__
         raise InputError(f"{path}: expected a mapping of keys at the top, got {found}")
     return value
+
+
+def read_record(model: type[M], path: Path) -> M:
+    """Reads a JSON file as a record.
+
+    Raises:
+        InputError: if it is missing or holds something else.
+    """
+    return validate(model, read_json(path), source=path.name)
 
 
 def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

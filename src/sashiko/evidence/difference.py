@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.contract.manifest import MANIFEST_FILE, read_manifest
-from sashiko.evaluation import METRICS_FILE, read_evaluation
-from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import Check, Verdict
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, Missing
@@ -100,21 +98,19 @@ def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
         yield "contract", f"{evidence.contract.id} {evidence.contract.version}"
         yield "contract sha256", evidence.contract.sha256
     for step in ("Snapshot", "SnapshotFacets"):
-        found = evidence.read(
-            step, "manifest", MANIFEST_FILE, lambda path: read_manifest(path.parent)
-        )
+        found = evidence.manifest(step)
         if not isinstance(found, Missing):
             yield f"{step} as of", found.as_of
             yield f"{step} rows", f"{found.rows:,}"
             yield f"{step} sha256", found.sha256
-    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    evaluation = evidence.evaluation
     if not isinstance(evaluation, Missing):
         for name, split in evaluation.splits.items():
             yield f"{name} split", f"{split.rows:,} rows, {split.positives:,} positive"
 
 
 def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
-    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    evaluation = evidence.evaluation
     if not isinstance(evaluation, Missing):
         yield "threshold", f"{evaluation.threshold:.3f}"
         yield from evaluation.candidate.items()
@@ -129,7 +125,7 @@ def _intersections(evidence: Evidence) -> Iterator[tuple[str, Value]]:
 
 
 def _estimates(evidence: Evidence) -> Sequence[BiasEstimate]:
-    found = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
+    found = evidence.estimates
     return () if isinstance(found, Missing) else found
 
 

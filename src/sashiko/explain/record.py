@@ -7,14 +7,15 @@ their own.
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from sashiko.errors import InputError
 from sashiko.explain.check_records import FacetSwap, ShapleyCheck, SwappedText
-from sashiko.files import read_json, write_bytes, write_json
+from sashiko.files import write_bytes, write_json
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.yaml_models import Frozen, validate
+from sashiko.yaml_models import Frozen, read_record, validate
 
 R = TypeVar("R", bound=Frozen)
 
@@ -206,13 +207,7 @@ def write_explanations(found: Explanations, folder: Path) -> None:
     write_json(folder / EXPLANATIONS_FILE, found.model_dump(mode="json"))
 
 
-def read_explanations(path: Path) -> Explanations:
-    """Reads an `explanations.json`.
-
-    Raises:
-        InputError: if it is missing or holds something else.
-    """
-    return validate(Explanations, read_json(path), source=path.name)
+read_explanations = partial(read_record, Explanations)
 
 
 def write_words(words: Words, folder: Path) -> None:
@@ -220,51 +215,27 @@ def write_words(words: Words, folder: Path) -> None:
     write_json(folder / WORDS_FILE, words.model_dump(mode="json"))
 
 
-def read_words(path: Path) -> Words:
-    """Reads a `words.json`.
-
-    Raises:
-        InputError: if it is missing or holds something else.
-    """
-    return validate(Words, read_json(path), source=path.name)
+read_words = partial(read_record, Words)
 
 
-def write_errors(errors: tuple[ExplainedError, ...], folder: Path) -> None:
-    """Writes `errors.jsonl`, a line for each row."""
-    _write_lines(errors, folder / ERRORS_FILE)
-
-
-def read_errors(path: Path) -> tuple[ExplainedError, ...]:
-    """Reads an `errors.jsonl`.
-
-    Raises:
-        InputError: if a line is something else.
-    """
-    return _read_lines(ExplainedError, path)
-
-
-def write_swaps(swaps: tuple[SwappedText, ...], folder: Path) -> None:
-    """Writes `swaps.jsonl`, a line for each row."""
-    _write_lines(swaps, folder / SWAPS_FILE)
-
-
-def read_swaps(path: Path) -> tuple[SwappedText, ...]:
-    """Reads a `swaps.jsonl`.
-
-    Raises:
-        InputError: if a line is something else.
-    """
-    return _read_lines(SwappedText, path)
-
-
-def _write_lines(rows: Sequence[Frozen], path: Path) -> None:
+def write_lines(rows: Sequence[Frozen], path: Path) -> None:
+    """Writes `errors.jsonl` or `swaps.jsonl`, a line for each row."""
     lines = [json.dumps(row.model_dump(mode="json")) for row in rows]
     write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _read_lines(model: type[R], path: Path) -> tuple[R, ...]:
+def read_lines(model: type[R], path: Path) -> tuple[R, ...]:
+    """Reads JSON Lines.
+
+    Raises:
+        InputError: if a line is something else.
+    """
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path.name} is not readable JSON Lines: {error}") from error
     return tuple(validate(model, row, source=path.name) for row in rows)
+
+
+read_errors = partial(read_lines, ExplainedError)
+read_swaps = partial(read_lines, SwappedText)

@@ -5,14 +5,15 @@ from pathlib import Path
 from sashiko.card.content import ModelCard
 from sashiko.card.making import CARD_FILE
 from sashiko.card.markdown import MARKDOWN_FILE
-from sashiko.report.evidence import Evidence, Missing, json_record
+from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Fact, Section
+from sashiko.yaml_models import read_record
 
 
 def card_section(evidence: Evidence) -> Section:
     """Shows what the card says that the rest of the page does not, and the whole card as text."""
     title = "Model card"
-    card = evidence.read("Register", "registration", CARD_FILE, lambda p: json_record(ModelCard, p))
+    card = evidence.read("Register", "registration", CARD_FILE, lambda p: read_record(ModelCard, p))
     if isinstance(card, Missing):
         return Section("card", title, absent=f"No card. {card.why}")
     text = evidence.read("Register", "registration", MARKDOWN_FILE, _text)

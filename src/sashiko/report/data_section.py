@@ -1,6 +1,6 @@
 """The data: which rows, under which contract, and how they were split."""
 
-from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
+from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Column, Contract, TextHashSplit
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import bias_not_judged
@@ -67,7 +67,7 @@ def _snapshots(evidence: Evidence) -> Table:
     for step, use in _SNAPSHOTS.items():
         if step == _FACETS and bias_not_judged(evidence):
             continue
-        manifest = evidence.read(step, "manifest", MANIFEST_FILE, lambda p: read_manifest(p.parent))
+        manifest = evidence.manifest(step)
         if isinstance(manifest, Missing):
             reasons.append(manifest.why)
         else:

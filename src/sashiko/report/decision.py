@@ -5,10 +5,11 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict
 
 from sashiko.gates.verdict import Verdict
-from sashiko.report.evidence import Evidence, Missing, json_record
+from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, waived_checks
 from sashiko.report.views import Outcome, OutcomeKind
 from sashiko.report.words import check_view
+from sashiko.yaml_models import read_record
 
 _WORDS = {
     "registered": "✓ REGISTERED",
@@ -50,7 +51,7 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
     kind: OutcomeKind = "waived" if waived else "registered"
     said = _judgement(evidence, found)
     registration = evidence.read(
-        "Register", "registration", "registration.json", lambda p: json_record(Registration, p)
+        "Register", "registration", "registration.json", lambda p: read_record(Registration, p)
     )
     if isinstance(registration, Missing):
         return Outcome(kind, _WORDS[kind], said, details=(registration.why,))

@@ -3,22 +3,25 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
-
+from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, load_contract
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.errors import InputError
+from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
 from sashiko.files import lies_within, read_json
+from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.recipe import Recipe, load_recipe
+from sashiko.report.predictions import Predictions, read_predictions
 from sashiko.runner.record import RunRecord, StepRecord, read_run
 from sashiko.runner.store import Store
-from sashiko.yaml_models import Frozen, validate
+from sashiko.yaml_models import Frozen, read_record
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 _LOG_LINES = 15
 _LOG_BYTES = 4000
 
@@ -114,6 +117,30 @@ class Evidence:
         path = self.output(step, output, file)
         return path if isinstance(path, Missing) else attempt(lambda: reader(path))
 
+    @cached_property
+    def evaluation(self) -> Evaluation | Missing:
+        """What Evaluate measured."""
+        return self.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+
+    @cached_property
+    def predictions(self) -> Predictions | Missing:
+        """Evaluate's predictions on the test split."""
+        return self.read("Evaluate", "predictions", "predictions.parquet", read_predictions)
+
+    @cached_property
+    def estimates(self) -> tuple[BiasEstimate, ...] | Missing:
+        """JudgeBias's metrics with their intervals."""
+        return self.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
+
+    @cached_property
+    def explanations(self) -> Explanations | Missing:
+        """What Explain found, but for the texts of rows."""
+        return self.read("Explain", "explanations", EXPLANATIONS_FILE, read_explanations)
+
+    def manifest(self, step: str) -> Manifest | Missing:
+        """Reads the manifest of a step that takes a snapshot."""
+        return self.read(step, "manifest", MANIFEST_FILE, lambda path: read_manifest(path.parent))
+
     def log_tail(self, step: StepRecord) -> str:
         """Returns the last lines of a step's log, or nothing."""
         path = self.folder / step.log
@@ -143,7 +170,7 @@ def read_evidence(folder: Path, home: Path) -> Evidence:
         definition=attempt(lambda: parse_definition(read_json(folder / "definition.json"))),
         contract=attempt(lambda: load_contract(evidence / "contract.odcs.yaml")),
         recipe=attempt(lambda: load_recipe(evidence / "recipe.yaml")),
-        source=attempt(lambda: json_record(SourceRecord, evidence / "source.json")),
+        source=attempt(lambda: read_record(SourceRecord, evidence / "source.json")),
     )
 
 
@@ -153,12 +180,3 @@ def attempt(read: Callable[[], T]) -> T | Missing:
         return read()
     except InputError as error:
         return Missing(str(error))
-
-
-def json_record(model: type[M], path: Path) -> M:
-    """Reads a JSON file as a record.
-
-    Raises:
-        InputError: if it is missing or holds something else.
-    """
-    return validate(model, read_json(path), source=path.name)

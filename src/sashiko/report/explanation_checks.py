@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from sashiko.explain.check_records import TOP, SwappedText
 from sashiko.explain.record import SWAPS_FILE, Explanations, read_swaps
-from sashiko.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, Fact, Part, Passage, Row, Table
 from sashiko.report.words import estimate, estimate_cell
@@ -54,7 +53,7 @@ def cross_check(found: Explanations) -> Iterator[Table]:
     yield Table(
         "Cross-check by Shapley values",
         tuple(Cell(head, number=bool(head)) for head in heads),
-        tuple(Row((Cell(name), *map(_estimate, items))) for name, items in rows),
+        tuple(Row((Cell(name), *map(estimate_cell, items))) for name, items in rows),
         note=_SHAPLEY,
     )
 
@@ -73,9 +72,9 @@ def swapped_words(found: Explanations) -> Table:
             Cell(item.facet, meaning=f"group: {', '.join(item.group)}"),
             Cell(f"{item.with_words:,} of {item.looked:,}", number=True),
             Cell(f"{item.rows:,}", number=True),
-            *(_estimate(each, "not judged") for each in (item.lead, item.size)),
+            *(estimate_cell(each, "not judged") for each in (item.lead, item.size)),
             Cell("not judged" if item.largest is None else estimate(item.largest), number=True),
-            _estimate(item.flips, "not judged"),
+            estimate_cell(item.flips, "not judged"),
         ))
         for item in found.swaps
     ]  # fmt: skip
@@ -108,9 +107,3 @@ def _moved(item: SwappedText) -> Passage:
             for text, instead in item.parts
         ),
     )
-
-
-def _estimate(found: Estimate, undefined: str = "undefined") -> Cell:
-    if found.value is None:
-        return Cell(undefined, number=True)
-    return estimate_cell(found.value, found.low, found.high)

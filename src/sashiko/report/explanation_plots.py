@@ -6,19 +6,8 @@ from markupsafe import Markup
 
 from sashiko.explain.record import ColumnImportance, DeletionTest
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.report.svg import (
-    DARK,
-    INK,
-    LIGHT,
-    MUTED,
-    axes_of,
-    new_figure,
-    shorten,
-    styled,
-    to_svg,
-)
+from sashiko.report import svg
 
-_WIDTH = 440
 _ROW_HEIGHT = 30
 
 
@@ -28,21 +17,19 @@ def column_bars(columns: Sequence[ColumnImportance]) -> Markup:
     Args:
         columns: by falling share, at least one.
     """
-    with styled():
-        figure = new_figure(width=_WIDTH, height=70 + _ROW_HEIGHT * len(columns))
-        axes = axes_of(figure)
+    with svg.chart(height=70 + _ROW_HEIGHT * len(columns)) as axes:
         for at, column in enumerate(reversed(columns)):
             value, (low, high) = column.share.value or 0.0, _ends(column.share)
-            axes.barh(at, value, height=0.62, color=LIGHT)
-            axes.hlines(at, low, high, color=DARK, linewidth=1.8)
+            axes.barh(at, value, height=0.62, color=svg.LIGHT)
+            axes.hlines(at, low, high, color=svg.DARK, linewidth=1.8)
             axes.annotate(f"{value:.0%}", (1.01, at), xycoords=("axes fraction", "data"),
                           va="center", fontsize=9.5)  # fmt: skip
-        axes.set_yticks(range(len(columns)), [shorten(item.name) for item in reversed(columns)])
+        axes.set_yticks(range(len(columns)), [svg.shorten(item.name) for item in reversed(columns)])
         axes.tick_params(axis="y", length=0)
         axes.set(xlim=(0, 1), ylim=(-0.6, len(columns) - 0.4), xlabel="share of the effect, mean")
         axes.grid(True, axis="x")
         said = "; ".join(f"{item.name} {_say(item.share)}" for item in columns)
-        return to_svg(figure, name="columns", alt=f"Share of the effect by column: {said}.")
+        return svg.to_svg(axes, name="columns", alt=f"Share of the effect by column: {said}.")
 
 
 def deletion_curve(test: DeletionTest) -> Markup:
@@ -52,17 +39,18 @@ def deletion_curve(test: DeletionTest) -> Markup:
         test: with at least one row.
     """
     removed = [point.removed for point in test.points]
-    with styled():
-        figure = new_figure(width=_WIDTH, height=330)
-        axes = axes_of(figure)
-        for kind, colour, marker, line in (("top", DARK, "o", "-"), ("random", INK, "s", "--")):
+    with svg.chart() as axes:
+        for kind, colour, marker, line in (
+            ("top", svg.DARK, "o", "-"),
+            ("random", svg.INK, "s", "--"),
+        ):
             found: list[Estimate] = [getattr(point, kind) for point in test.points]
             ends = [_ends(item) for item in found]
             axes.vlines(removed, *zip(*ends, strict=True), color=colour, linewidth=1.4)
             axes.plot(removed, [item.value or 0.0 for item in found], color=colour, marker=marker,
                       linestyle=line, markersize=6, label=f"{kind} tokens",
                       markerfacecolor=colour if kind == "top" else "white")  # fmt: skip
-        axes.axhline(0, color=MUTED, linewidth=0.8)
+        axes.axhline(0, color=svg.MUTED, linewidth=0.8)
         axes.set_xticks(removed, [f"{share:.0%}" for share in removed])
         axes.set(xlabel="tokens removed", ylabel="fall of the probability")
         axes.grid(True, axis="y")
@@ -72,7 +60,7 @@ def deletion_curve(test: DeletionTest) -> Markup:
             "for random ones"
             for point in test.points
         )
-        return to_svg(figure, name="deletion", alt=f"Fall of the probability. {said}.")
+        return svg.to_svg(axes, name="deletion", alt=f"Fall of the probability. {said}.")
 
 
 def _ends(found: Estimate) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from sashiko.explain.record import (
     ERRORS_FILE,
-    EXPLANATIONS_FILE,
     FEWEST_ROWS,
     WORDS_FILE,
     ExplainedError,
@@ -12,7 +11,6 @@ from sashiko.explain.record import (
     FeatureAttributions,
     Word,
     read_errors,
-    read_explanations,
     read_words,
 )
 from sashiko.report.evidence import Evidence, Missing
@@ -38,7 +36,7 @@ _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 def explanations_section(evidence: Evidence) -> Section:
     """Shows the importance of columns and words, the deletion test, and the surest errors."""
     title = "Explanations"
-    found = evidence.read("Explain", "explanations", EXPLANATIONS_FILE, read_explanations)
+    found = evidence.explanations
     if isinstance(found, Missing):
         return Section("explanations", title, absent=f"No explanations. {found.why}")
     return Section(
@@ -86,12 +84,7 @@ def _columns(found: Explanations) -> Table:
     rows = []
     for item in found.columns:
         shares = (item.share, *(item.by_predicted[label] for label in labels))
-        cells = [
-            Cell("no such row", number=True)
-            if share.value is None
-            else estimate_cell(share.value, share.low, share.high)
-            for share in shares
-        ]
+        cells = [estimate_cell(share, "no such row") for share in shares]
         effect = Cell(f"{item.mean_absolute:.3f}", number=True)
         rows.append(Row((Cell(item.name), *cells, effect, Cell(f"{item.rows_cut:,}", number=True))))
     return Table("Importance of the columns", tuple(heads), tuple(rows), note=_MEANING)

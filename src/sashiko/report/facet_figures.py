@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.evaluation import METRICS_FILE, read_evaluation
 from sashiko.report.evidence import Evidence, Missing, attempt
-from sashiko.report.facet_plot import GroupScores, facet_scores
-from sashiko.report.group_calibration import (
+from sashiko.report.group_plots import (
     COLUMNS,
     MOST_CURVES,
     NOTE,
+    GroupScores,
     calibration_by_group,
     calibration_rows,
+    facet_scores,
 )
-from sashiko.report.predictions import Predictions, read_predictions, scores_by_group
+from sashiko.report.predictions import Predictions, scores_by_group
 from sashiko.report.views import Figure, Table
 
 _MOST_GROUPS = 12
@@ -43,7 +43,7 @@ class FacetScores:
 def scores_by_facet(evidence: Evidence) -> tuple[FacetScores, ...] | Missing:
     """Joins the predictions with every facet of the contract; says why if that cannot be done."""
     contract = evidence.contract
-    predictions = evidence.read("Evaluate", "predictions", "predictions.parquet", read_predictions)
+    predictions = evidence.predictions
     facets = evidence.output("SnapshotFacets", "data", "data.parquet")
     if isinstance(contract, Missing):
         return contract
@@ -69,7 +69,7 @@ def score_figures(
     evidence: Evidence, by_facet: tuple[FacetScores, ...] | Missing
 ) -> tuple[Figure, ...]:
     """Draws the score distribution of every facet; one figure says why if that cannot be done."""
-    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    evaluation = evidence.evaluation
     if isinstance(by_facet, Missing):
         return (Figure("Scores by group", absent=f"No plot. {by_facet.why}"),)
     if isinstance(evaluation, Missing):

@@ -1,13 +1,17 @@
 """How the model treats the groups of each facet."""
 
+import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL
+from sashiko.errors import InputError
+from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import Check, read_verdict
 from sashiko.report import words
-from sashiko.report.bar import allowed_range
-from sashiko.report.bias_tables import check_of, metric_tables
-from sashiko.report.disparity_plot import disparity_figures
+from sashiko.report.bias_tables import check_of, intersection_tables, metric_tables
+from sashiko.report.disparity import disparity_figures
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.facet_figures import (
     calibration_figures,
@@ -15,12 +19,60 @@ from sashiko.report.facet_figures import (
     score_figures,
     scores_by_facet,
 )
-from sashiko.report.forest import ForestRow, forest
+from sashiko.report.forest import forest
 from sashiko.report.gates import bias_not_judged
-from sashiko.report.group_rates import GroupRates, read_group_rates
-from sashiko.report.intersection_tables import intersection_tables
-from sashiko.report.sweep_figures import sweep_figures
+from sashiko.report.sweep_section import sweep_figures
 from sashiko.report.views import Cell, Figure, Row, Section, Table
+
+_NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
+
+
+@dataclass(frozen=True)
+class GroupRates:
+    """One group on the test split.
+
+    Attributes:
+        facet: the sensitive column.
+        group: its value.
+        rows: how many.
+        positives: of them, rows with the positive label.
+        predicted: of them, rows predicted positive.
+        found: rows that are both.
+    """
+
+    facet: str
+    group: str
+    rows: int
+    positives: int
+    predicted: int
+    found: int
+
+
+def read_group_rates(path: Path) -> tuple[GroupRates, ...]:
+    """Counts the rows of `data.csv` by each facet's values.
+
+    Returns:
+        The groups by facet, in the file's order, and value.
+
+    Raises:
+        InputError: if the file lacks a column or holds something but 0 and 1.
+    """
+    counts: dict[tuple[str, str], list[int]] = {}
+    with path.open(encoding="utf-8", newline="") as handle:
+        reader = csv.DictReader(handle)
+        facets = [name for name in reader.fieldnames or () if name not in _NO_FACETS]
+        try:
+            for row in reader:
+                label, predicted = int(row[LABEL]), int(row[PREDICTED_LABEL])
+                for facet in facets:
+                    cell = counts.setdefault((facet, row[facet]), [0, 0, 0, 0])
+                    for at, one in enumerate((1, label, predicted, label * predicted)):
+                        cell[at] += one
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path.name} is not what BiasInput writes: {error!r}") from error
+    ordered = sorted(counts, key=lambda pair: (facets.index(pair[0]), pair[1]))
+    return tuple(GroupRates(*pair, *counts[pair]) for pair in ordered)
+
 
 _CAPTION = (
     "Filled: gated; the allowed range is shaded; a cross lies outside. Hollow: reported, not gated."
@@ -39,7 +91,7 @@ def fairness_section(evidence: Evidence) -> Section:
     title = "Fairness"
     if unjudged := bias_not_judged(evidence):
         return Section("fairness", title, absent=unjudged)
-    estimates = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
+    estimates = evidence.estimates
     if isinstance(estimates, Missing):
         return Section("fairness", title, absent=f"No figures. {estimates.why}")
     verdict = evidence.read("JudgeBias", "verdict", "verdict.json", read_verdict)
@@ -121,7 +173,7 @@ def _forests(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]) -> 
     gated = dict.fromkeys(one.metric for one in estimates if check_of(one, checks))
     for metric in gated or ("DI",):
         rows = [
-            _forest_row(one, one.value, check_of(one, checks))
+            (one.value, one, check_of(one, checks))
             for one in sorted(estimates, key=lambda one: check_of(one, checks) is None)
             if one.metric == metric
             and one.value is not None
@@ -131,15 +183,3 @@ def _forests(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]) -> 
             meaning = words.MEANINGS.get(metric, "")
             figures.append(Figure(f"{metric}: {meaning}", forest(metric, rows), _CAPTION))
     return tuple(figures)
-
-
-def _forest_row(estimate: BiasEstimate, value: float, check: Check | None) -> ForestRow:
-    allowed = allowed_range(check) if check else None
-    return ForestRow(
-        group=estimate.subgroup,
-        value=value,
-        low=estimate.low,
-        high=estimate.high,
-        allowed=allowed,
-        passed=check.passed if check else None,
-    )

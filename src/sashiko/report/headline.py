@@ -3,10 +3,8 @@
 import operator
 from collections.abc import Iterator, Sequence
 
-from sashiko.evaluation import METRICS_FILE, read_evaluation
-from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.gates.bias import too_few
-from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.intersections import comparable, worst_first
 from sashiko.gates.verdict import MODEL_GATES, Verdict
 from sashiko.metrics.bias import METRICS
@@ -14,8 +12,8 @@ from sashiko.report.disparity import disparity, largest_rates
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts
 from sashiko.report.price import price_rows
-from sashiko.report.views import Cell, Mark, Row, Table
-from sashiko.report.words import MEANINGS, check_view, estimate_cell
+from sashiko.report.views import Cell, Row, Table
+from sashiko.report.words import MEANINGS, check_view, estimate_cell, reported_row
 
 _MOST_ROWS = 6
 _GROUP_METRICS = ("DI", "RD")  # what is predicted, and what is found: shares of one group's rows
@@ -103,31 +101,22 @@ def _other_disparities(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
     ]
     for value, one in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
         side = "the group is worse off" if disparity(one, value) > 0 else "the others are worse off"
-        yield Row((
-            Cell(f"{one.metric} {one.subgroup}",
-                 meaning=f"{MEANINGS[one.metric]}; {side}; among the largest without a gate"),
-            estimate_cell(value, one.low, one.high),
-            Cell(""),
-            Cell("", mark=Mark("reported")),
-        ))  # fmt: skip
+        meaning = f"{MEANINGS[one.metric]}; {side}; among the largest without a gate"
+        yield reported_row(f"{one.metric} {one.subgroup}", meaning, estimate_cell(one))
 
 
 def _calibration(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
     if _CALIBRATION in _judged_names(found):
         return
-    read = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    read = evidence.evaluation
     if isinstance(read, Missing):
         return
     error, chance = read.candidate[_CALIBRATION], read.calibration.error_by_chance
     if error.value is None:
         return
     by_chance = "" if chance.high is None else f"; up to {chance.high:.3f} by chance"
-    yield Row((
-        Cell("calibration error", meaning=f"{MEANINGS[_CALIBRATION]}{by_chance}"),
-        estimate_cell(error.value, error.low, error.high),
-        Cell(""),
-        Cell("", mark=Mark("reported")),
-    ))  # fmt: skip
+    meaning = f"{MEANINGS[_CALIBRATION]}{by_chance}"
+    yield reported_row("calibration error", meaning, estimate_cell(error))
 
 
 def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
@@ -141,14 +130,10 @@ def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
         if not groups:
             continue
         choose = min if METRICS[metric].worse == "below" else max
-        value, worst = choose(groups, key=operator.itemgetter(0))
+        _, worst = choose(groups, key=operator.itemgetter(0))
         among = f"; the worst of {len(groups)} groups without a gate" if len(groups) > 1 else ""
-        yield Row((
-            Cell(f"{metric} {worst.subgroup}", meaning=f"{MEANINGS[metric]}{among}"),
-            estimate_cell(value, worst.low, worst.high),
-            Cell(""),
-            Cell("", mark=Mark("reported")),
-        ))  # fmt: skip
+        name, meaning = f"{metric} {worst.subgroup}", f"{MEANINGS[metric]}{among}"
+        yield reported_row(name, meaning, estimate_cell(worst))
 
 
 def _worst_intersection(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
@@ -158,16 +143,11 @@ def _worst_intersection(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
         return
     worst = compared[0]
     meaning = f"the worst of {len(compared)} intersections; 95 % hold over all at once"
-    yield Row((
-        Cell(f"{metric} {worst.subgroup}", meaning=meaning),
-        estimate_cell(worst.value or 0.0, worst.low, worst.high),
-        Cell(""),
-        Cell("", mark=Mark("reported")),
-    ))  # fmt: skip
+    yield reported_row(f"{metric} {worst.subgroup}", meaning, estimate_cell(worst))
 
 
 def _deletion(evidence: Evidence) -> Iterator[Row]:
-    read = evidence.read("Explain", "explanations", EXPLANATIONS_FILE, read_explanations)
+    read = evidence.explanations
     if isinstance(read, Missing):
         return
     lead = read.deletion.lead
@@ -176,12 +156,7 @@ def _deletion(evidence: Evidence) -> Iterator[Row]:
     meaning = "how much further the score falls without the tokens that count than without others"
     if not read.deletion.faithful:
         meaning += "; too little to rely on the explanations"
-    yield Row((
-        Cell("deletion test", meaning=meaning),
-        estimate_cell(lead.value, lead.low, lead.high),
-        Cell(""),
-        Cell("", mark=Mark("reported")),
-    ))  # fmt: skip
+    yield reported_row("deletion test", meaning, estimate_cell(lead))
 
 
 def _model_verdicts(found: Verdicts) -> Iterator[Verdict]:
@@ -196,8 +171,7 @@ def _judged_names(found: Verdicts) -> set[str]:
 
 
 def _predicted(evidence: Evidence) -> Sequence[BiasEstimate]:
-    read = evidence.read("JudgeBias", "intervals", INTERVALS_FILE, read_estimates)
-    found = () if isinstance(read, Missing) else read
+    found = () if isinstance(evidence.estimates, Missing) else evidence.estimates
     return [one for one in found if one.stage == "post_training"]
 
 

@@ -1,6 +1,6 @@
-"""The report's plots: each takes plain arrays and returns one SVG with its text alternative."""
+"""The report's plots of quality: each returns one SVG with its text alternative."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,21 +10,8 @@ from sashiko.evaluation import MetricLine
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import CalibrationBin
 from sashiko.metrics.quality import Confusion
-from sashiko.report.svg import (
-    DARK,
-    INK,
-    LIGHT,
-    MUTED,
-    SCORE_BINS,
-    axes_of,
-    new_figure,
-    shorten,
-    styled,
-    threshold_line,
-    to_svg,
-)
-
-_WIDTH = 440
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.report import svg
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
@@ -39,13 +26,11 @@ def calibration(bins: Sequence[CalibrationBin]) -> Markup:
     mean = np.array([part.mean_score for part in bins])
     share = np.array([part.positive_rate for part in bins])
     low, high = [part.rate_low for part in bins], [part.rate_high for part in bins]
-    with styled():
-        figure = new_figure(width=_WIDTH, height=330)
-        axes = axes_of(figure)
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)),
+    with svg.chart() as axes:
+        axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)),
                   label="perfectly calibrated")  # fmt: skip
-        axes.vlines(mean, low, high, color=DARK, linewidth=1.4)
-        axes.plot(mean, share, color=DARK, linewidth=0.8, marker="o", markersize=5,
+        axes.vlines(mean, low, high, color=svg.DARK, linewidth=1.4)
+        axes.plot(mean, share, color=svg.DARK, linewidth=0.8, marker="o", markersize=5,
                   label="model, 95 % interval", clip_on=False)  # fmt: skip
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         axes.set(
@@ -54,7 +39,7 @@ def calibration(bins: Sequence[CalibrationBin]) -> Markup:
         axes.grid(True)
         said = "; ".join(f"{at:.2f}: {rate:.0%}" for at, rate in zip(mean, share, strict=True))
         alt = f"Calibration: share of positives by mean score of {len(bins)} bins: {said}."
-        return to_svg(figure, name="calibration", alt=alt)
+        return svg.to_svg(axes, name="calibration", alt=alt)
 
 
 def score_distribution(
@@ -68,11 +53,9 @@ def score_distribution(
         threshold: at or above it a row is predicted positive.
         names: the negative and the positive label.
     """
-    edges = np.linspace(0, 1, SCORE_BINS + 1)
-    with styled():
-        figure = new_figure(width=_WIDTH, height=330)
-        axes = axes_of(figure)
-        for value, colour, filled in ((0, LIGHT, True), (1, DARK, False)):
+    edges = np.linspace(0, 1, svg.SCORE_BINS + 1)
+    with svg.chart() as axes:
+        for value, colour, filled in ((0, svg.LIGHT, True), (1, svg.DARK, False)):
             part = scores[labels == value]
             heights = np.histogram(part, bins=edges)[0] / max(len(part), 1)
             axes.stairs(
@@ -83,7 +66,7 @@ def score_distribution(
                 linewidth=1.6,
                 label=f"{names[value]} ({len(part):,})",
             )
-        threshold_line(axes, threshold)
+        svg.threshold_line(axes, threshold)
         axes.set(xlim=(0, 1), xlabel="score of the model", ylabel="share of the label's rows")
         axes.legend(
             title="true label",
@@ -99,7 +82,7 @@ def score_distribution(
             f"{above[0]:.0%} of the rows labelled {names[0]} and {above[1]:.0%} of those "
             f"labelled {names[1]}."
         )
-        return to_svg(figure, name="scores", alt=alt)
+        return svg.to_svg(axes, name="scores", alt=alt)
 
 
 def confusion(counted: Confusion, *, names: tuple[str, str]) -> Markup:
@@ -116,19 +99,17 @@ def confusion(counted: Confusion, *, names: tuple[str, str]) -> Markup:
          [counted.false_negatives, counted.true_positives]]
     )  # fmt: skip
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shades = LinearSegmentedColormap.from_list("shares", ["#f3f6f9", DARK])
-    with styled():
-        figure = new_figure(width=_WIDTH, height=330)
-        axes = axes_of(figure)
+    shades = LinearSegmentedColormap.from_list("shares", ["#f3f6f9", svg.DARK])
+    with svg.chart() as axes:
         axes.pcolormesh(shares, cmap=shades, vmin=0, vmax=1, edgecolors="white", linewidth=4)
         for true, predicted in np.ndindex(2, 2):
             share = float(shares[true, predicted])
-            ink = "white" if share > 0.5 else INK
+            ink = "white" if share > 0.5 else svg.INK
             centred: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
             axes.text(predicted + 0.5, true + 0.44, f"{counts[true, predicted]:,}",
                       fontsize=15, **centred)  # fmt: skip
             axes.text(predicted + 0.5, true + 0.7, f"{share:.0%} of the row", **centred)
-        ticks = [shorten(name) for name in names]
+        ticks = [svg.shorten(name) for name in names]
         axes.set_xticks([0.5, 1.5], ticks)
         axes.set_yticks([0.5, 1.5], ticks, rotation=90, va="center")
         axes.set(xlim=(0, 2), ylim=(2, 0), xlabel="predicted", ylabel="true")
@@ -139,7 +120,7 @@ def confusion(counted: Confusion, *, names: tuple[str, str]) -> Markup:
             f"Confusion matrix: of {counts[1].sum():,} rows truly {names[1]}, {counts[1, 1]:,} "
             f"were predicted so; of {counts[0].sum():,} truly {names[0]}, {counts[0, 0]:,} were."
         )
-        return to_svg(figure, name="confusion", alt=alt)
+        return svg.to_svg(axes, name="confusion", alt=alt)
 
 
 def learning_curve(lines: Sequence[MetricLine]) -> Markup:
@@ -151,14 +132,12 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
     scored = [
         (line.step, line.validation_loss) for line in lines if line.validation_loss is not None
     ]
-    with styled():
-        figure = new_figure(width=_WIDTH, height=330)
-        axes = axes_of(figure)
+    with svg.chart() as axes:
         axes.plot([line.step for line in lines], [line.train_loss for line in lines],
-                  color=LIGHT, linewidth=2, marker="s", markersize=3.5,
+                  color=svg.LIGHT, linewidth=2, marker="s", markersize=3.5,
                   label="train, weighted")  # fmt: skip
         if scored:
-            axes.plot(*zip(*scored, strict=True), color=DARK, linewidth=1.4, marker="D",
+            axes.plot(*zip(*scored, strict=True), color=svg.DARK, linewidth=1.4, marker="D",
                       markersize=7, label="validation")  # fmt: skip
         axes.set(xlabel="optimiser step", ylabel="loss")
         axes.set_ylim(bottom=0)
@@ -171,4 +150,45 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
         )
         if scored:
             alt += f"; validation loss {scored[-1][1]:.3f} at last"
-        return to_svg(figure, name="learning", alt=f"{alt}.")
+        return svg.to_svg(axes, name="learning", alt=f"{alt}.")
+
+
+_MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
+
+
+def comparison(
+    metrics: Mapping[str, str], models: Sequence[tuple[str, Mapping[str, Estimate]]]
+) -> Markup:
+    """Draws every metric's estimates on one scale from 0 to 1.
+
+    Args:
+        metrics: metric -> its short name, in the order to draw.
+        models: (name, metric -> estimate), the candidate first; four at most have a mark.
+    """
+    with svg.chart(height=90 + 62 * len(metrics)) as axes:
+        said = []
+        for row, metric in enumerate(reversed(list(metrics))):
+            for at, (name, estimates) in enumerate(models[: len(_MARKS)]):
+                estimate = estimates[metric]
+                if estimate.value is None:
+                    continue
+                shape, colour, size = _MARKS[at]
+                y = row + 0.3 - 0.2 * at
+                if estimate.low is not None and estimate.high is not None:
+                    axes.hlines(y, estimate.low, estimate.high, color=svg.DARK, linewidth=1.4)
+                axes.plot(estimate.value, y, shape, markersize=size, markerfacecolor=colour,
+                          markeredgecolor=svg.DARK, linestyle="none", clip_on=False,
+                          label=name if row == 0 else None)  # fmt: skip
+                said.append(f"{metrics[metric]} of {name} {estimate.value:.3f}")
+        axes.set_yticks(range(len(metrics)), list(metrics.values())[::-1])
+        axes.tick_params(axis="y", length=0)
+        axes.hlines(
+            [row + 0.5 for row in range(len(metrics) - 1)], 0, 1, color=svg.RULE, linewidth=0.6
+        )
+        axes.spines["left"].set_visible(False)
+        axes.set(xlim=(0, 1), ylim=(-0.5, len(metrics) - 0.5))
+        axes.grid(True, axis="x")
+        axes.figure.legend(
+            loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3
+        )
+        return svg.to_svg(axes, name="comparison", alt=f"Comparison: {'; '.join(said)}.")

@@ -9,7 +9,7 @@ import numpy as np
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.parquet import read_columns
-from sashiko.report.facet_plot import GroupScores
+from sashiko.report.group_plots import GroupScores
 
 _COLUMNS = ["key", "split", "label", "score", "predicted"]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.evaluation import METRICS_FILE, Estimates, Evaluation, read_evaluation
+from sashiko.evaluation import Estimates, Evaluation
 from sashiko.metrics.quality import difference
 from sashiko.recipe import Recipe
 from sashiko.report.evidence import Evidence, Missing, read_evidence
-from sashiko.report.predictions import Predictions, read_predictions
-from sashiko.report.views import Cell, Mark, Row
-from sashiko.report.words import estimate, interval
+from sashiko.report.predictions import Predictions
+from sashiko.report.views import Cell, Row
+from sashiko.report.words import estimate, estimate_cell, reported_row
 from sashiko.runner.record import read_run
 
 _METRICS = {"auc": "AUC", "accuracy": "accuracy"}
@@ -43,27 +43,22 @@ def price_rows(evidence: Evidence) -> Iterator[Row]:
     without = _unmitigated(evidence, recipe)
     if without is None:
         command = f"{evidence.run.command} --set reweighing.strength=0"
-        yield Row((
-            Cell("price of reweighing", meaning="no run of the same data and settings without it: "
-                 f"run `{command}`, then `sashiko runs report {evidence.run.id}`"),
-            Cell("not known", number=True),
-            Cell(""),
-            Cell("", mark=Mark("reported")),
-        ))  # fmt: skip
+        meaning = (
+            "no run of the same data and settings without it: "
+            f"run `{command}`, then `sashiko runs report {evidence.run.id}`"
+        )
+        yield reported_row("price of reweighing", meaning, Cell("not known", number=True))
         return
     run, theirs = without
     for metric, change in _changes(ours, theirs).items():
         if change.value is None:
             continue
         before, now = (item.evaluation.candidate[metric].value or 0.0 for item in (theirs, ours))
-        yield Row((
-            Cell(f"price of reweighing, {_METRICS[metric]}",
-                 meaning=f"{estimate(before)} without (run {run}), {estimate(now)} with it, on the "
-                 "same rows"),
-            Cell(estimate(change.value), interval=interval(change.low, change.high), number=True),
-            Cell(""),
-            Cell("", mark=Mark("reported")),
-        ))  # fmt: skip
+        meaning = (
+            f"{estimate(before)} without (run {run}), {estimate(now)} with it, on the same rows"
+        )
+        name = f"price of reweighing, {_METRICS[metric]}"
+        yield reported_row(name, meaning, estimate_cell(change))
 
 
 def _changes(ours: _Judged, theirs: _Judged) -> Estimates:
@@ -110,10 +105,7 @@ def _splits(evidence: Evidence) -> dict[str, str]:
 
 
 def _judged(evidence: Evidence) -> _Judged | None:
-    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
-    predictions: Predictions | Missing = evidence.read(
-        "Evaluate", "predictions", "predictions.parquet", read_predictions
-    )
+    evaluation, predictions = evidence.evaluation, evidence.predictions
     if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
         return None
     return _Judged(evaluation, predictions)

@@ -5,21 +5,12 @@ from functools import partial
 
 from markupsafe import Markup
 
-from sashiko.evaluation import (
-    DECISION_FILE,
-    METRICS_FILE,
-    Evaluation,
-    read_decision,
-    read_evaluation,
-)
+from sashiko.evaluation import DECISION_FILE, Evaluation, read_decision
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.report import plots, words
-from sashiko.report.compare import comparison
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.leads import lead_table, worse_warnings
-from sashiko.report.predictions import Predictions, read_predictions
-from sashiko.report.seen_text import seen_text_tables
-from sashiko.report.slices import slice_tables
+from sashiko.report.plots import comparison
+from sashiko.report.quality_tables import lead_table, seen_text_tables, slice_tables, worse_warnings
 from sashiko.report.truth import truth_facts
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
@@ -50,7 +41,7 @@ _SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
 def quality_section(evidence: Evidence) -> Section:
     """Shows the metrics on the test split against baselines and champion, and their plots."""
     title = "Quality"
-    found = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
+    found = evidence.evaluation
     if isinstance(found, Missing):
         return Section("quality", title, absent=f"No figures. {found.why}")
     name = partial(_model_name, found=found)
@@ -150,7 +141,10 @@ def _table(found: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> T
     heads = [Cell("model"), *(Cell(word, number=True) for word in metrics.values())]
     rows = [
         Row(
-            cells=(Cell(name), *(_cell(estimates.get(metric)) for metric in metrics)),
+            cells=(
+                Cell(name),
+                *(words.estimate_cell(estimates.get(metric)) for metric in metrics),
+            ),
             style="ours" if name == "this model" else "",
         )
         for name, estimates in models.items()
@@ -161,17 +155,9 @@ def _table(found: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> T
     return Table(title=title, columns=tuple(heads), rows=tuple(rows), note=_MEANINGS)
 
 
-def _cell(estimate: Estimate | None) -> Cell:
-    if estimate is None or estimate.value is None:
-        return Cell("undefined", number=True)
-    return words.estimate_cell(estimate.value, estimate.low, estimate.high)
-
-
 def _distribution(evidence: Evidence, found: Evaluation) -> Figure:
     title = "Scores by true label"
-    predictions: Predictions | Missing = evidence.read(
-        "Evaluate", "predictions", "predictions.parquet", read_predictions
-    )
+    predictions = evidence.predictions
     if isinstance(predictions, Missing):
         return Figure(title, absent=f"No plot. {predictions.why}")
     svg = plots.score_distribution(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, gate_mark
@@ -56,9 +55,7 @@ def _data(evidence: Evidence) -> str:
     named = f"contract not known: {contract.why}" if isinstance(contract, Missing) else (
         f"{contract.id}, version {contract.version}"
     )  # fmt: skip
-    found: Manifest | Missing = evidence.read(
-        "Snapshot", "manifest", MANIFEST_FILE, lambda path: read_manifest(path.parent)
-    )
+    found = evidence.manifest("Snapshot")
     if isinstance(found, Missing):
         return f"{named}. {found.why}"
     return (

@@ -2,6 +2,8 @@
 
 import io
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
@@ -72,16 +74,23 @@ def styled() -> Any:
     return matplotlib.rc_context(_STYLE)
 
 
+@contextmanager
+def chart(*, width: float = 440, height: float = 330) -> "Iterator[Axes]":
+    """Opens a styled figure of one pair of axes, its sizes in CSS pixels; end with `to_svg`."""
+    with styled():
+        yield axes_of(new_figure(width=width, height=height))
+
+
 def axes_of(figure: "Figure") -> "Axes":
     """Returns the figure's only axes."""
     return figure.subplots()
 
 
-def to_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
+def to_svg(drawn: "Figure | Axes", *, name: str, alt: str) -> Markup:
     """Writes a figure as one `<svg>` element, the same bytes each time.
 
     Args:
-        figure: what to write.
+        drawn: a figure, or its only axes.
         name: unique on the page; ids inside the picture start with it.
         alt: what a reader who cannot see the picture is told.
 
@@ -90,6 +99,7 @@ def to_svg(figure: "Figure", *, name: str, alt: str) -> Markup:
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    figure: Any = getattr(drawn, "figure", None) or drawn
     # Laid out once by hand: a figure that owns the engine is drawn twice.
     ConstrainedLayoutEngine().execute(figure)
     buffer = io.StringIO()
@@ -126,6 +136,16 @@ def identifier(text: str) -> str:
 def shorten(text: str, length: int = 28) -> str:
     """Cuts a text that would take the picture's room."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def ratio_axis(axes: "Axes", marks: Sequence[float], *, low: float, high: float) -> None:
+    """Makes the horizontal axis logarithmic, with those marks that lie inside its limits."""
+    from matplotlib.ticker import NullLocator
+
+    ticks = [mark for mark in marks if low <= mark <= high]
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks, [f"{mark:g}" for mark in ticks])
 
 
 def threshold_line(axes: "Axes", threshold: float) -> None:

@@ -9,17 +9,7 @@ from markupsafe import Markup
 from sashiko.metrics.bias import METRICS
 from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import QualityMetric
-from sashiko.report.svg import (
-    ALLOWED,
-    DARK,
-    INK,
-    MUTED,
-    axes_of,
-    identifier,
-    new_figure,
-    styled,
-    to_svg,
-)
+from sashiko.report import svg
 from sashiko.sweep.choice import best
 from sashiko.sweep.margin import bounds, inner_bounds
 from sashiko.sweep.record import Point, Sweep
@@ -34,8 +24,8 @@ _LINES: tuple[dict[str, Any], ...] = (
     {"color": "#8fb4d6", "marker": "s", "linestyle": (0, (6, 2))},
     {"color": "#5e96c5", "marker": "D", "linestyle": (0, (3, 1.5))},
     {"color": "#2f74ae", "marker": "^", "linestyle": (0, (6, 2, 1, 2))},
-    {"color": DARK, "marker": "v", "linestyle": "-"},
-    {"color": INK, "marker": "P", "linestyle": (0, (1, 1.5))},
+    {"color": svg.DARK, "marker": "v", "linestyle": "-"},
+    {"color": svg.INK, "marker": "P", "linestyle": (0, (1, 1.5))},
 )
 _MARKED = tuple(round(0.1 * step, 1) for step in range(1, 10))
 _TICKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0, 10.0, 20.0)
@@ -51,17 +41,14 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         metric: the vertical axis.
     """
     name = metric.replace("_", " ")
-    with styled():
-        figure = new_figure(width=_WIDTH, height=_HEIGHT)
-        axes = axes_of(figure)
+    with svg.chart(width=_WIDTH, height=_HEIGHT) as axes:
         shown = [
             point for curve in sweep.curves for point in curve.points
             if point.by_policy or point.on_front or point == best(curve, sweep.metric)
         ]  # fmt: skip
         low, high = _limits(gate, [_x(point, check) for point in shown])
         if METRICS[gate.metric].neutral:
-            axes.set_xscale("log")
-            _ratio_ticks(axes, low, high)
+            svg.ratio_axis(axes, _TICKS, low=low, high=high)
         axes.set_xlim(low, high)
         _bounds(axes, gate, limits=(low, high))
         for at, curve in enumerate(sweep.curves):
@@ -75,11 +62,11 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
         axes.set(xlabel=f"{check} ({METRICS[gate.metric].neutral:g}: no difference)", ylabel=name)
         axes.grid(True)
-        figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
+        axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
                       title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
         said = "; ".join(_said(sweep, check, metric))
         alt = f"{name} against {check} on the validation split: {said}."
-        return to_svg(figure, name=f"sweep-{identifier(check)}-{metric}", alt=alt)
+        return svg.to_svg(axes, name=f"sweep-{svg.identifier(check)}-{metric}", alt=alt)
 
 
 def _line(
@@ -111,30 +98,30 @@ def _special(
     if bias.value is None or quality.value is None:
         return
     if bias.low is not None and bias.high is not None:
-        axes.hlines(quality.value, bias.low, bias.high, color=INK, linewidth=1.2, zorder=4)
+        axes.hlines(quality.value, bias.low, bias.high, color=svg.INK, linewidth=1.2, zorder=4)
     if quality.low is not None and quality.high is not None:
-        axes.vlines(bias.value, quality.low, quality.high, color=INK, linewidth=1.2, zorder=4)
+        axes.vlines(bias.value, quality.low, quality.high, color=svg.INK, linewidth=1.2, zorder=4)
     axes.plot(bias.value, quality.value, marker=marker, linestyle="none", zorder=5,
               markersize=17 if marker == "*" else 11,
               markerfacecolor="#ffd24d" if marker == "*" else "none",
-              markeredgecolor=INK, markeredgewidth=1.4, label=label)  # fmt: skip
+              markeredgecolor=svg.INK, markeredgewidth=1.4, label=label)  # fmt: skip
 
 
 def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> None:
     """Shades what the gate allows, and marks what keeps the margin by dashed lines."""
     outer, inner = bounds(gate), inner_bounds(gate)
-    axes.axvspan(max(outer[0], limits[0]), min(outer[1], limits[1]), color=ALLOWED, linewidth=0)
+    axes.axvspan(max(outer[0], limits[0]), min(outer[1], limits[1]), color=svg.ALLOWED, linewidth=0)
     for bound in filter(math.isfinite, outer):
-        axes.axvline(bound, color=INK, linewidth=1)
+        axes.axvline(bound, color=svg.INK, linewidth=1)
     for bound in filter(math.isfinite, inner):
-        axes.axvline(bound, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axvline(bound, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
 
 
 def _front(axes: "Axes", points: Sequence[Point], check: str, metric: QualityMetric) -> None:
     """Rings the points of the Pareto front."""
     found = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
     axes.plot(*zip(*found, strict=True), marker="o", linestyle="none", markersize=8,
-              markerfacecolor="none", markeredgecolor=MUTED, label="on the front")  # fmt: skip
+              markerfacecolor="none", markeredgecolor=svg.MUTED, label="on the front")  # fmt: skip
 
 
 def _limits(gate: BiasGate, values: Sequence[float | None]) -> tuple[float, float]:
@@ -163,14 +150,6 @@ def _heights(
     low, high = min(found[1:] or found), max(found[1:] or found)
     air = max((high - low) * 0.1, 0.02)
     return low - air, high + air
-
-
-def _ratio_ticks(axes: "Axes", low: float, high: float) -> None:
-    from matplotlib.ticker import NullLocator
-
-    ticks = [mark for mark in _TICKS if low <= mark <= high]
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ticks, [f"{mark:g}" for mark in ticks])
 
 
 def _said(sweep: Sweep, check: str, metric: QualityMetric) -> list[str]:

@@ -1,14 +1,17 @@
-"""What a sweep found as figures and tables, for its own page and for a run's report."""
+"""A sweep's figures and tables, for its own page and for the report of a run that it is of."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.errors import InputError
+from sashiko.recipe import Recipe
 from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import QualityMetric
 from sashiko.report import words
+from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.sweep_plot import trade_off
 from sashiko.report.views import Cell, Figure, Row, Table
-from sashiko.sweep.record import Curve, Point, Sweep
+from sashiko.sweep.record import Curve, Point, Sweep, read_sweep, sweep_folders
 from sashiko.sweep.words import outcome, shown_points
 
 _CAPTION = (
@@ -85,21 +88,50 @@ def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
         cells=(
             Cell(f"{curve.strength:g}"),
             Cell(threshold, interval="by policy" if point.by_policy else "", number=True),
-            *(_cell(point.bias[check]) for check in sweep.checks),
-            *(_cell(point.quality[name]) for name in _NUMBERS),
-            _cell(curve.quality["auc"]),
+            *(words.estimate_cell(point.bias[check]) for check in sweep.checks),
+            *(words.estimate_cell(point.quality[name]) for name in _NUMBERS),
+            words.estimate_cell(curve.quality["auc"]),
             Cell(f"{said}{' (on the front)' if point.on_front else ''}"),
         ),
         style="ours" if said == "recommended" else "",
     )
 
 
-def _cell(found: Estimate) -> Cell:
-    if found.value is None:
-        return Cell("undefined", number=True)
-    return words.estimate_cell(found.value, found.low, found.high)
-
-
 def _name(metric: str) -> str:
     text = {"auc": "AUC", "f1": "F1"}.get(metric, metric.replace("_", " "))
     return text[:1].upper() + text[1:]
+
+
+_INPUTS = {"validation": ("Prepare", "validation"), "facets": ("SnapshotFacets", "data")}
+
+
+def sweep_figures(evidence: Evidence) -> tuple[Figure, ...]:
+    """Draws the newest sweep that differs from the run in strength and threshold alone, if any."""
+    for folder in sweep_folders(evidence.folder.parents[1]):
+        try:
+            sweep = read_sweep(folder)
+        except InputError:  # another version's; its own page still shows it
+            continue
+        if _is_of_run(sweep, evidence):
+            return tuple(
+                Figure(f"{figure.title}, sweep {sweep.id}", figure.svg, figure.caption)
+                for figure in trade_off_figures(sweep)
+            )
+    return ()
+
+
+def _is_of_run(sweep: Sweep, evidence: Evidence) -> bool:
+    if isinstance(evidence.recipe, Missing):
+        return False
+    for name, (step, output) in _INPUTS.items():
+        record = evidence.step(step)
+        written = record.outputs.get(output) if record else None
+        if written is None or written.sha256 != sweep.inputs.get(name):
+            return False
+    return _without_the_swept(sweep.recipe) == _without_the_swept(evidence.recipe)
+
+
+def _without_the_swept(recipe: Recipe) -> dict[str, Any]:
+    value = recipe.model_dump(mode="json")
+    del value["reweighing"]["strength"], value["evaluate"]["threshold"]
+    return value

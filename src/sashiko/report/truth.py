@@ -6,13 +6,13 @@ import pyarrow.compute as pc
 
 from sashiko.data.generators.base import Generator, Order, TruthfulGenerator
 from sashiko.errors import InputError
-from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.evaluation import Evaluation
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.quality import evaluate_scores
 from sashiko.plugins import load
 from sashiko.recipe import GeneratorSource
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.predictions import Predictions, read_predictions
+from sashiko.report.predictions import Predictions
 from sashiko.report.views import Fact
 from sashiko.report.words import percent
 
@@ -27,10 +27,7 @@ def truth_facts(evidence: Evidence) -> tuple[Fact, ...]:
     """
     recipe = evidence.recipe
     sources = () if isinstance(recipe, Missing) else recipe.data.sources
-    evaluation = evidence.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
-    predictions: Predictions | Missing = evidence.read(
-        "Evaluate", "predictions", "predictions.parquet", read_predictions
-    )
+    evaluation, predictions = evidence.evaluation, evidence.predictions
     if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
         return ()
     for source in sources:

@@ -5,9 +5,11 @@ import re
 
 from markupsafe import Markup, escape
 
+from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import Check
+from sashiko.metrics.uncertainty import Estimate
 from sashiko.report.bar import range_bar
-from sashiko.report.views import Cell, CheckView, Mark
+from sashiko.report.views import Cell, CheckView, Mark, Row
 from sashiko.waiver import Waiver
 
 MEANINGS = {
@@ -64,9 +66,16 @@ def interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{estimate(low)}, {estimate(high)}]"
 
 
-def estimate_cell(value: float, low: float | None, high: float | None) -> Cell:
-    """Writes a metric and its interval into a table's cell."""
-    return Cell(estimate(value), interval=interval(low, high), number=True)
+def estimate_cell(of: Estimate | BiasEstimate | None, undefined: str = "undefined") -> Cell:
+    """Writes a metric and its interval into a table's cell, or why there is none."""
+    if of is None or of.value is None:
+        return Cell(undefined, number=True)
+    return Cell(estimate(of.value), interval=interval(of.low, of.high), number=True)
+
+
+def reported_row(name: str, meaning: str, figure: Cell) -> Row:
+    """Writes a row of a figure that no gate bounds: name, figure, required, outcome."""
+    return Row((Cell(name, meaning=meaning), figure, Cell(""), Cell("", mark=Mark("reported"))))
 
 
 def required(check: Check) -> str:

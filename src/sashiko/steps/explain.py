@@ -25,11 +25,12 @@ from sashiko.explain.importance import column_importance, top_words
 from sashiko.explain.notes import NEAR, convergence, notes, served_notes, swap_notes, warnings
 from sashiko.explain.output import features, write_analysis
 from sashiko.explain.record import (
+    ERRORS_FILE,
+    SWAPS_FILE,
     ExplainedError,
     Explanations,
-    write_errors,
     write_explanations,
-    write_swaps,
+    write_lines,
     write_words,
 )
 from sashiko.explain.tokens import Row, read_tokens
@@ -94,8 +95,9 @@ def main() -> None:
     write_snapshots(rows_of, processing_output("explanations"))
     drawn = [rows[at] for at in chosen.drawn], [found[at] for at in chosen.drawn]
     write_words(top_words(*drawn), processing_output("texts"))
-    write_errors(explained_errors(rows, found, chosen, labels), processing_output("texts"))
-    write_swaps(swapped, processing_output("texts"))
+    errors = explained_errors(rows, found, chosen, labels)
+    write_lines(errors, processing_output("texts") / ERRORS_FILE)
+    write_lines(swapped, processing_output("texts") / SWAPS_FILE)
     for sentence in (*figures.warnings, *figures.notes):
         say(sentence)
 

@@ -19,7 +19,7 @@ from sashiko.evaluation import (
     write_decision,
     write_evaluation,
 )
-from sashiko.explain.record import write_errors, write_explanations, write_words
+from sashiko.explain.record import ERRORS_FILE, write_explanations, write_lines, write_words
 from sashiko.files import write_json
 from sashiko.gates.advice import Mitigation, Training
 from sashiko.gates.bias import bias_checks
@@ -145,7 +145,7 @@ def judged(
 
     write_explanations(explanations(labels), run.output("Explain", "explanations"))
     write_words(words(), run.output("Explain", "texts"))
-    write_errors((error(*labels),), run.output("Explain", "texts"))
+    write_lines((error(*labels),), run.output("Explain", "texts") / ERRORS_FILE)
     run.step("Explain")
 
     lines = [f"{one},{two},{('young', 'old')[at % 2]}\n"

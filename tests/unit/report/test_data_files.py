@@ -3,7 +3,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.parquet import write_table
-from sashiko.report.group_rates import GroupRates, read_group_rates
+from sashiko.report.fairness import GroupRates, read_group_rates
 from sashiko.report.predictions import read_predictions, scores_by_group
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.explain.record import write_errors, write_explanations, write_swaps
+from sashiko.explain.record import ERRORS_FILE, SWAPS_FILE, write_explanations, write_lines
 from tests.unit.explain.records import UNDEFINED, error, explanations, shapley, swap, swapped_text
 from tests.unit.report import runs
 from tests.unit.report.folders import RunFolder
@@ -19,9 +19,9 @@ def run_with(root: Path, found=None, errors=None, swaps=()) -> Path:
     if found is not None:
         write_explanations(found, run.output("Explain", "explanations"))
     if errors is not None:
-        write_errors(errors, run.output("Explain", "texts"))
+        write_lines(errors, run.output("Explain", "texts") / ERRORS_FILE)
     if swaps:
-        write_swaps(swaps, run.output("Explain", "texts"))
+        write_lines(swaps, run.output("Explain", "texts") / SWAPS_FILE)
     return finish(run)
 
 

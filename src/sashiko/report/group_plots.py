@@ -1,30 +1,72 @@
-"""Whether a score means the same for each group of a facet."""
+"""The scores of a facet's groups, and whether a score means the same for each of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
+from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import (
     calibration_error,
     error_by_chance,
     reliability_curve,
     wilson_interval,
 )
-from sashiko.report import words
-from sashiko.report.facet_plot import GroupScores
-from sashiko.report.svg import (
-    DARK,
-    INK,
-    LIGHT,
-    MUTED,
-    axes_of,
-    identifier,
-    new_figure,
-    styled,
-    to_svg,
-)
+from sashiko.metrics.uncertainty import Estimate
+from sashiko.report import svg, words
 from sashiko.report.views import Cell, Row
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """A facet's group on the test split.
+
+    Attributes:
+        name: the facet's value.
+        scores: probability of the positive label, shape (rows,).
+        labels: 1 for positive, shape (rows,).
+    """
+
+    name: str
+    scores: Floats
+    labels: Ints
+
+
+def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float) -> Markup:
+    """Draws the scores of each group of a facet below one another on one scale.
+
+    Args:
+        facet: the column's name.
+        groups: in the order to draw; each with at least one row.
+        threshold: at or above it a row is predicted positive.
+    """
+    edges = np.linspace(0, 1, svg.SCORE_BINS + 1)
+    heights = [np.histogram(group.scores, bins=edges)[0] / len(group.scores) for group in groups]
+    top = max(float(part.max()) for part in heights)
+    with svg.chart(height=110 + 56 * len(groups)) as axes:
+        said = []
+        for row, (group, part) in enumerate(zip(groups, heights, strict=True)):
+            base = float(len(groups) - 1 - row)
+            axes.stairs(part / top * 0.85 + base, edges, baseline=base, fill=True, color="#8fb4d6")
+            axes.stairs(part / top * 0.85 + base, edges, baseline=base, color=svg.DARK, linewidth=1)
+            selected = float((group.scores >= threshold).mean())
+            axes.text(1.02, base + 0.32, f"{selected:.0%}", va="center", fontsize=9.5)
+            said.append(f"{group.name} {selected:.0%} of {len(group.scores):,}")
+        axes.text(
+            1.02, len(groups) + 0.15, "at or above", va="center", fontsize=8.5, color=svg.MUTED
+        )
+        axes.set_yticks(
+            [len(groups) - 1 - row + 0.32 for row in range(len(groups))],
+            [f"{group.name}\n{len(group.scores):,} rows" for group in groups],
+        )
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        svg.threshold_line(axes, threshold)
+        axes.set(xlim=(0, 1), ylim=(-0.05, len(groups) + 0.3), xlabel="score of the model")
+        alt = f"Scores by {facet}; at or above the threshold: {', '.join(said)}."
+        return svg.to_svg(axes, name=f"facet-{svg.identifier(facet)}", alt=alt)
+
 
 COLUMNS = (
     Cell("facet"), Cell("group"), Cell("rows", number=True), Cell("mean score", number=True),
@@ -38,9 +80,8 @@ NOTE = (
     "calibrated at once (Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
 )
 _REPLICATES = 1000
-_STYLES = ((DARK, "o"), (LIGHT, "s"), (INK, "^"), (MUTED, "D"))
+_STYLES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_STYLES)
-_WIDTH = 440
 
 
 def calibration_rows(
@@ -70,7 +111,7 @@ def _row(facet: str, group: GroupScores, *, least: int) -> Row:
     error = calibration_error(reliability_curve(group.labels, group.scores))
     return Row((
         *cells,
-        words.estimate_cell(share, low, high),
+        words.estimate_cell(Estimate(share, low, high)),
         Cell(words.estimate(error), number=True),
         Cell("" if chance.high is None else words.estimate(chance.high), number=True),
     ))  # fmt: skip
@@ -83,10 +124,8 @@ def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
         facet: the column's name.
         groups: at most as many as there are marks; each with at least one row.
     """
-    with styled():
-        figure = new_figure(width=_WIDTH, height=330)
-        axes = axes_of(figure)
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    with svg.chart() as axes:
+        axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         said = []
         for (colour, marker), group in zip(_STYLES, groups, strict=False):
             curve = reliability_curve(group.labels, group.scores)
@@ -103,4 +142,4 @@ def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
         )
         axes.grid(True)
         alt = f"Calibration by {facet}: share labelled positive, by score: {'; '.join(said)}."
-        return to_svg(figure, name=f"group-calibration-{identifier(facet)}", alt=alt)
+        return svg.to_svg(axes, name=f"group-calibration-{svg.identifier(facet)}", alt=alt)

@@ -1,0 +1,171 @@
+"""The tables of quality: leads over the other models, slices, seen and unseen text."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sashiko.evaluation import Estimates, Evaluation, SeenTextFigures, SliceFigures, Slices
+from sashiko.metrics.standing import Standing, standing
+from sashiko.report import words
+from sashiko.report.views import Cell, Row, Table
+
+_METRICS = ("auc", "accuracy", "balanced_accuracy", "brier_score")
+_WORDS: dict[Standing, str] = {
+    "better": "✓ better",
+    "no worse": "= no worse, not shown to be better",
+    "not shown to be better": "? not shown to be better",
+    "worse": "✕ worse",
+    "undefined": "cannot be compared",
+}
+
+
+def lead_table(found: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]) -> Table:
+    """Shows the model's lead over each other one, paired by rows.
+
+    Args:
+        found: the figures.
+        name: of a model -> how the page calls it.
+        metrics: metric -> how the page calls it.
+    """
+    effect = found.minimum_effect
+    rows = []
+    for other, leads in found.leads.items():
+        said = {metric: standing(leads[metric], minimum_effect=effect) for metric in _METRICS}
+        cells = (
+            replace(words.estimate_cell(leads[metric]), meaning=_WORDS[word])
+            for metric, word in said.items()
+        )
+        lost = "worse" in said.values()
+        rows.append(Row(cells=(Cell(name(other)), *cells), style="failed" if lost else ""))
+    return Table(
+        title="This model minus the others, on the same rows",
+        columns=(
+            Cell("other model"),
+            *(Cell(metrics[metric], number=True) for metric in _METRICS),
+        ),
+        rows=tuple(rows),
+        note=f"Above 0 this model is better. The same resamples for both models. Better: the whole "
+        f"95 % interval lies above {effect:g} (evaluate.minimum_effect). No worse: above "
+        f"{-effect:g}. Worse: below 0. Otherwise not shown to be better.",
+    )
+
+
+def worse_warnings(
+    found: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]
+) -> tuple[str, ...]:
+    """Says first where a simpler or older model is better on the main metrics."""
+    said = []
+    for other, leads in found.leads.items():
+        lost = [
+            metrics[metric] for metric in ("auc", "accuracy")
+            if standing(leads[metric], minimum_effect=found.minimum_effect) == "worse"
+        ]  # fmt: skip
+        if lost:
+            said.append(f"This model is worse on {' and '.join(lost)} than {name(other)}.")
+    return tuple(said)
+
+
+_WORST = 10
+
+
+def slice_tables(slices: Slices, *, metrics: dict[str, str]) -> tuple[Table, ...]:
+    """Shows the worst slices with their support, and all of them folded.
+
+    Args:
+        slices: of the test split.
+        metrics: metric -> how the page calls it.
+    """
+    title = "Worst slices"
+    word = metrics[slices.metric]
+    judged, worse = slices.judged, slices.worse
+    if not judged:
+        why = f"No slice has {slices.minimum_rows} rows of both labels: too few to judge."
+        return (Table(title=title, absent=why),)
+    chance = 0.025 * len(judged)
+    small = len(slices.figures) - len(judged)
+    note = (
+        f"By {word}, slice minus all rows; below 0 the slice is worse. {len(worse)} of "
+        f"{len(judged)} lie below by their whole interval. Each slice is another look: about "
+        f"{chance:.1f} would by chance alone, so take one such slice as a place to look, not as "
+        f"found. {small} have too few rows to judge. Sensitive columns are under Fairness."
+    )
+    named = [name for name in metrics if name in judged[0].metrics]
+    return (
+        Table(
+            title=title,
+            columns=_heads((slices.metric,), slices.metric, metrics),
+            rows=_rows(judged[:_WORST], (slices.metric,), slices.metric),
+            note=note,
+        ),
+        Table(
+            title="All slices",
+            columns=_heads(named, slices.metric, metrics),
+            rows=_rows(slices.figures, named, slices.metric),
+            folded=True,
+        ),
+    )
+
+
+def _heads(shown: Sequence[str], metric: str, metrics: dict[str, str]) -> tuple[Cell, ...]:
+    numbers = ["rows", "positive", *(metrics[name] for name in shown)]
+    numbers.append(f"{metrics[metric]} minus all")
+    return (Cell("slice"), *(Cell(word, number=True) for word in numbers))
+
+
+def _rows(figures: Sequence[SliceFigures], shown: Sequence[str], metric: str) -> tuple[Row, ...]:
+    """Writes a row a slice; those that lie below all rows by their whole interval are marked."""
+    rows = []
+    for item in figures:
+        apart = item.differences.get(metric)
+        below = apart is not None and apart.high is not None and apart.high < 0
+        cells = (
+            Cell(f"{item.column} = {item.value}"),
+            Cell(f"{item.rows:,}", number=True),
+            Cell(words.percent(item.positives / item.rows), number=True),
+            *(_cell(item.metrics, name) for name in shown),
+            _cell(item.differences, metric),
+        )
+        rows.append(Row(cells=cells, style="failed" if below else ""))
+    return tuple(rows)
+
+
+def _cell(estimates: Estimates, metric: str) -> Cell:
+    few = "undefined" if metric in estimates else "too few to judge"
+    return words.estimate_cell(estimates.get(metric), few)
+
+
+_NOTE = (
+    "Seen: each word and each pair of adjacent words of the text, as the linear baseline counts "
+    "them, occurs in a train text. A linear model learns nothing of what it has not seen; a "
+    "pre-trained one may understand it. How much of what a model will meet is unseen depends on "
+    "the data, and these rows say it of the test split alone."
+)
+
+
+def seen_text_tables(found: Evaluation) -> tuple[Table, ...]:
+    """Shows model and linear baseline on seen and unseen text; nothing of a run without it."""
+    if not found.seen_text:
+        return ()
+    numbers = ("rows", "positive", "AUC of this model", "AUC of linear", "this model minus linear")
+    return (
+        Table(
+            title="Seen and unseen text, on the test split",
+            columns=(Cell("text"), *(Cell(number, number=True) for number in numbers)),
+            rows=tuple(_row(item) for item in found.seen_text),
+            note=_NOTE,
+        ),
+    )
+
+
+def _row(item: SeenTextFigures) -> Row:
+    share = words.percent(item.positives / item.rows) if item.rows else "none"
+    return Row(
+        cells=(
+            Cell("seen: all words in train" if item.seen else "unseen: some words are new"),
+            Cell(f"{item.rows:,}", number=True),
+            Cell(share, number=True),
+            *(
+                words.estimate_cell(estimates.get("auc"), "too few to judge")
+                for estimates in (item.candidate, item.linear, item.lead)
+            ),
+        )
+    )
