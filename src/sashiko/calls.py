@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from sashiko.errors import InputError
@@ -40,6 +41,28 @@ def patient() -> Any:
     from botocore.config import Config
 
     return Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """Boto3's clients of the services that a job calls; None of those that it does not."""
+
+    athena: Any = None
+    glue: Any = None
+    kms: Any = None
+    runtime: Any = None
+    s3: Any = None
+    sagemaker: Any = None
+
+
+def connect(of_what: str, *services: str) -> Clients:
+    """Makes the clients of the region `AWS_REGION`; none is called.
+
+    Raises:
+        InputError: if the variable is not set.
+    """
+    session, config = job_session(of_what), patient()
+    return Clients(**{name: session.client(name, config=config) for name in services})
 
 
 @contextmanager

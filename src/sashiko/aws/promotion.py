@@ -18,6 +18,7 @@ from sashiko.aws.account import Account
 from sashiko.aws.endpoint_spec import endpoint_name
 from sashiko.aws.names import MODELS, arn, bucket_name, key_alias, key_alias_arn, role_name
 from sashiko.aws.preflight import expected_of
+from sashiko.calls import Clients
 from sashiko.compile_lock import read_lock
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
@@ -25,7 +26,6 @@ from sashiko.evaluation import METRICS_FILE, read_evaluation
 from sashiko.functions.custom_resource import RefusedError
 from sashiko.gates.outcomes import gate_tags
 from sashiko.gates.verdict import read_verdict
-from sashiko.model_packages.clients import Clients
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.preflight import signed_files
 from sashiko.preflight.check import Judged, judge

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sashiko.calls import Clients
 from sashiko.device.asking import DeviceFailedError, Invoke
-from sashiko.device.hosting import Clients, Hosting, create_model, patience, pause, told
+from sashiko.device.hosting import Hosting, create_model, patience, pause, told
 from sashiko.device.removal import POLL_SECONDS, remove
 from sashiko.errors import InputError
 from sashiko.stopping import Stop

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sashiko import calls
@@ -63,16 +63,7 @@ class Hosting:
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clients:
-    """Boto3's clients: all that a check needs to reach."""
-
-    sagemaker: Any
-    runtime: Any
-    s3: Any
-
-
-def connect() -> Clients:
+def connect() -> calls.Clients:
     """Makes the clients of the region `AWS_REGION`; none is called.
 
     Raises:
@@ -80,14 +71,11 @@ def connect() -> Clients:
     """
     from botocore.config import Config
 
-    session, config = calls.job_session("the device check"), calls.patient()
+    of_what = "the device check"
     # A request that is asked again would count as a slow one. SageMaker gives a model 60 s.
     once = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=70)
-    return Clients(
-        sagemaker=session.client("sagemaker", config=config),
-        runtime=session.client("sagemaker-runtime", config=once),
-        s3=session.client("s3", config=config),
-    )
+    runtime = calls.job_session(of_what).client("sagemaker-runtime", config=once)
+    return replace(calls.connect(of_what, "sagemaker", "s3"), runtime=runtime)
 
 
 def told(doing: str) -> Any:

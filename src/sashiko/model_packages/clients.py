@@ -1,8 +1,7 @@
 """Clients of the services that hold a registered model, and what their errors mean to a person."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from sashiko import calls
 
@@ -27,27 +26,7 @@ _ADVICE: calls.Advice = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clients:
-    """Boto3's clients: all that the registry needs to reach."""
-
-    sagemaker: Any
-    s3: Any
-    kms: Any
-
-
-def connect() -> Clients:
-    """Makes the clients of the region `AWS_REGION`; none is called.
-
-    Raises:
-        InputError: if the variable is not set.
-    """
-    session, config = calls.job_session("the model registry"), calls.patient()
-    return Clients(
-        sagemaker=session.client("sagemaker", config=config),
-        s3=session.client("s3", config=config),
-        kms=session.client("kms", config=config),
-    )
+connect = partial(calls.connect, "the model registry", "sagemaker", "s3", "kms")
 
 
 def told(doing: str) -> AbstractContextManager[None]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sashiko.calls import Clients
 from sashiko.errors import InputError
 from sashiko.files import canonical_json, read_json, sha256_file
-from sashiko.model_packages.clients import Clients, told
+from sashiko.model_packages.clients import told
 
 MANIFEST_FILE = "manifest-sha256.json"
 SIGNATURE_FILE = "manifest-signature.json"

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sashiko.calls import Clients
 from sashiko.errors import InputError
 from sashiko.files import sha256_file
-from sashiko.model_packages.clients import Clients, told
+from sashiko.model_packages.clients import told
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, number_in, to_version
 
 

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.stub import Stubber
 
+from sashiko.calls import Clients
 from sashiko.contract.model import Contract
 from sashiko.data.athena import lake as engine
 from sashiko.data.athena import query
-from sashiko.data.athena.aws import Clients
 from sashiko.data.athena.lake import AthenaLake
 from sashiko.errors import InputError
 from tests.unit.contract.documents import contract_of, document, rows

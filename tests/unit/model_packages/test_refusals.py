@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from sashiko.calls import Clients
 from sashiko.errors import InputError
-from sashiko.model_packages.clients import Clients, connect
+from sashiko.model_packages.clients import connect
 from sashiko.model_packages.registry import PackageRegistry
 from tests.unit.data.stubs import stubbed
 from tests.unit.model_packages.account import GROUP, KEY, Account

@@ -1,8 +1,7 @@
 """Clients of the services that a snapshot calls, and what their errors mean to a person."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from sashiko import calls
 
@@ -33,27 +32,7 @@ _ADVICE: calls.Advice = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clients:
-    """Boto3's clients: all that a container needs to reach."""
-
-    athena: Any
-    glue: Any
-    s3: Any
-
-
-def connect() -> Clients:
-    """Makes the clients of the region `AWS_REGION`; none is called.
-
-    Raises:
-        InputError: if the variable is not set.
-    """
-    session, config = calls.job_session("the lake"), calls.patient()
-    return Clients(
-        athena=session.client("athena", config=config),
-        glue=session.client("glue", config=config),
-        s3=session.client("s3", config=config),
-    )
+connect = partial(calls.connect, "the lake", "athena", "glue", "s3")
 
 
 def told(doing: str) -> AbstractContextManager[None]:
