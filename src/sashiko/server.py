@@ -3,9 +3,8 @@
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,69 +20,8 @@ HOST = "127.0.0.1"
 # What SageMaker accepts for a real-time endpoint:
 # https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
 MAX_BODY_BYTES = 6 * 1024 * 1024
+_WAITING = 64  # requests, whose bodies are held
 _SHUTDOWN_SECONDS = 15  # 1,000 rows take about 10 s on two cores
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the server takes on before it says 503, and how long it waits for a request.
-
-    Attributes:
-        waiting: requests that are scored or wait for it.
-        held_bytes: of bodies, those still on their way too.
-        connections: open at once.
-        seconds: for a request's headers, and again for its body.
-    """
-
-    waiting: int = 64
-    held_bytes: int = 64 * 1024 * 1024
-    connections: int = 256
-    seconds: float = 10
-
-
-class _Desk:
-    """Counts who waits for the model, and the bytes that they sent."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._waiting = 0
-        self._held = 0
-
-    def refuse_if_full(self) -> None:
-        if self._waiting >= self._limits.waiting:
-            raise _refusal(503, f"{self._waiting} requests wait already: ask again later")
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        self.refuse_if_full()
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-
-    @asynccontextmanager
-    async def body(self, request: "Request") -> AsyncIterator[bytes]:
-        """Reads a body of at most `MAX_BODY_BYTES`, whatever its length header says."""
-        import anyio
-
-        body = bytearray()
-        try:
-            with anyio.move_on_after(self._limits.seconds) as reading:
-                async for chunk in request.stream():
-                    body += chunk
-                    self._held += len(chunk)
-                    if len(body) > MAX_BODY_BYTES:
-                        reason = f"the body is over {MAX_BODY_BYTES:,} bytes: send fewer rows"
-                        raise _refusal(413, reason)
-                    if self._held > self._limits.held_bytes:
-                        raise _refusal(503, "too many large requests at once: ask again later")
-            if reading.cancelled_caught:
-                reason = f"the body did not come within {self._limits.seconds:g} s"
-                raise _refusal(408, reason)
-            yield bytes(body)
-        finally:
-            self._held -= len(body)
 
 
 class Answerer(Protocol):
@@ -93,7 +31,7 @@ class Answerer(Protocol):
         """Answers one request, or raises RequestRefusedError."""
 
 
-def build_app(artifact: Answerer, limits: Limits | None = None) -> "Starlette":
+def build_app(artifact: Answerer, *, waiting: int = _WAITING) -> "Starlette":
     """Returns the application; requests are scored one at a time, as by one SageMaker worker.
 
     Of more than may wait each gets 503, and none is kept; `/ping` is answered whatever waits.
@@ -106,7 +44,7 @@ def build_app(artifact: Answerer, limits: Limits | None = None) -> "Starlette":
     from starlette.routing import Route
 
     one_at_a_time = anyio.CapacityLimiter(1)
-    desk = _Desk(limits or Limits())
+    present = 0
 
     async def ping(_: "Request") -> Response:
         return Response()
@@ -116,11 +54,16 @@ def build_app(artifact: Answerer, limits: Limits | None = None) -> "Starlette":
         if (content_type or "").split(";")[0].strip().lower() != JSON:
             # As on an endpoint, where the handler refuses it: not 415.
             raise _refusal(400, f"content type {(content_type or 'none')[:100]}: expected {JSON}")
-        desk.refuse_if_full()
-        async with desk.body(request) as body:
-            with desk.place():
-                async with one_at_a_time:
-                    return await answer(request, body, content_type)
+        nonlocal present
+        if present >= waiting:
+            raise _refusal(503, f"{present} requests wait already: ask again later")
+        present += 1
+        try:
+            body = await _body(request)
+            async with one_at_a_time:
+                return await answer(request, body, content_type)
+        finally:
+            present -= 1
 
     async def answer(request: "Request", body: bytes, content_type: str | None) -> Response:
         if await request.is_disconnected():
@@ -159,34 +102,29 @@ def build_app(artifact: Answerer, limits: Limits | None = None) -> "Starlette":
     )
 
 
-def serve_artifact(
-    archive: Path, *, threshold: float, port: int, limits: Limits | None = None
-) -> None:
+def serve_artifact(archive: Path, *, threshold: float, port: int, waiting: int = _WAITING) -> None:
     """Serves an artifact until Ctrl-C.
 
     Args:
         archive: `model.tar.gz`.
         threshold: the probability at or above which the positive label is given.
         port: on 127.0.0.1; 0 takes a free one.
-        limits: what it takes on at once.
+        waiting: how many requests it takes on at once; of more, each gets 503.
 
     Raises:
         InputError: if the port is taken, or the artifact cannot be loaded.
     """
     with listen(port) as listener, open_artifact(archive, threshold=threshold) as artifact:
-        serve(artifact, listener, limits=limits)
+        serve(artifact, listener, waiting=waiting)
 
 
-def serve(artifact: Answerer, listener: socket.socket, *, limits: Limits | None = None) -> None:
+def serve(artifact: Answerer, listener: socket.socket, *, waiting: int = _WAITING) -> None:
     """Serves what answers requests until Ctrl-C."""
     import uvicorn
 
-    from sashiko.connections import connection_class
-
-    limits = limits or Limits()
     config = uvicorn.Config(
-        build_app(artifact, limits),
-        http=connection_class(most=limits.connections, seconds=limits.seconds),
+        build_app(artifact, waiting=waiting),
+        http="h11",
         ws="none",
         log_level="warning",
         access_log=False,
@@ -200,11 +138,20 @@ def serve(artifact: Answerer, listener: socket.socket, *, limits: Limits | None 
     print("stopped", file=sys.stderr)
 
 
+async def _body(request: "Request") -> bytes:
+    """Reads a body of at most `MAX_BODY_BYTES`, whatever its length header says."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise _refusal(413, f"the body is over {MAX_BODY_BYTES:,} bytes: send fewer rows")
+    return bytes(body)
+
+
 def _refusal(status: int, reason: str) -> "HTTPException":
     from starlette.exceptions import HTTPException
 
-    headers = {408: {"Connection": "close"}, 503: {"Retry-After": "1"}}
-    return HTTPException(status, reason, headers.get(status))
+    return HTTPException(status, reason, {"Retry-After": "1"} if status == 503 else None)
 
 
 def listen(port: int) -> socket.socket:
