@@ -6,12 +6,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sashiko.errors import InputError, disk_reason
 
-_CHUNK_BYTES = 1 << 20
 _HALF_WRITTEN = ".tmp-"
 
 
@@ -43,6 +43,17 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     Raises:
         InputError: as `write_bytes`.
     """
+    with replacing(path) as handle:
+        handle.writelines(pieces)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file that takes the place of `path` at the end, and is removed if that never comes.
+
+    Raises:
+        InputError: as `write_bytes`.
+    """
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +61,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
             dir=path.parent, prefix=_HALF_WRITTEN, delete=False
         ) as handle:
             temporary = handle.name
-            handle.writelines(pieces)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         Path(temporary).chmod(0o644)
@@ -102,12 +113,9 @@ def sha256_bytes(content: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Returns the hex SHA-256 of a file, read in pieces of 1 MiB."""
-    digest = hashlib.sha256()
+    """Returns the hex SHA-256 of a file, read in pieces."""
     with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

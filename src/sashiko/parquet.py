@@ -1,14 +1,13 @@
 """Parquet files, written one way everywhere: the same rows give the same bytes."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
+from sashiko.files import replacing
 
 ROW_GROUP_ROWS = 131_072
 _STREAM_ROWS = 16_384
@@ -33,24 +32,13 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.S
     """
     plain = schema.remove_metadata()
     rows = 0
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as handle:
-            temporary = handle.name
-            with pq.ParquetWriter(handle, plain, compression="zstd", version="2.6") as writer:
-                for group in regroup(batches, plain, rows=ROW_GROUP_ROWS):
-                    writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-                    rows += group.num_rows
-            handle.flush()
-            os.fsync(handle.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+    with (
+        replacing(path) as handle,
+        pq.ParquetWriter(handle, plain, compression="zstd", version="2.6") as writer,
+    ):
+        for group in regroup(batches, plain, rows=ROW_GROUP_ROWS):
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            rows += group.num_rows
     return rows
 
 

@@ -58,6 +58,6 @@ def _gate(verdict: Verdict) -> Iterator[str]:
     if not verdict.judged:
         yield f"{verdict.gate}: not judged: {verdict.checks[0].reason}"
         return
-    yield f"{verdict.gate}: {'passed' if verdict.passed else 'failed'}"
+    yield f"{verdict.gate}: {verdict.outcome}"
     for check in verdict.checks:
-        yield f"  {'passed' if check.passed else 'failed'}  {describe(check)}"
+        yield f"  {check.outcome}  {describe(check)}"

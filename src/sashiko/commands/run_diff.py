@@ -69,7 +69,4 @@ def _text(value: Value | None) -> str:
         return "-"
     if isinstance(value, str):
         return value if len(value) <= _WIDEST else value[: _WIDEST - 1] + "…"
-    if value.value is None:
-        return "undefined"
-    interval = "" if value.low is None else f" [{value.low:.3f}, {value.high:.3f}]"
-    return f"{value.value:.3f}{interval}"
+    return value.text

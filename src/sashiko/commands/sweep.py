@@ -12,7 +12,7 @@ from sashiko.exit_status import BLOCKED, INTERRUPTED
 from sashiko.repository import use_recipe
 from sashiko.settings import Settings
 from sashiko.sweep.record import Sweep, write_sweep
-from sashiko.sweep.words import choice_lines, estimated, headline, outcome, shown_points
+from sashiko.sweep.words import choice_lines, headline, outcome, shown_points
 
 
 def run_sweep(
@@ -96,8 +96,8 @@ def _text(sweep: Sweep, page: Path) -> str:
             (
                 f"{curve.strength:g}",
                 f"{point.threshold:.3g}{' (policy)' if point.by_policy else ''}",
-                *(estimated(point.bias[check]) for check in sweep.checks),
-                *(estimated(point.quality[metric]) for metric in metrics),
+                *(point.bias[check].text for check in sweep.checks),
+                *(point.quality[metric].text for metric in metrics),
                 outcome(sweep, curve, point),
             )
         )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sashiko import calls
@@ -78,9 +79,7 @@ def connect() -> calls.Clients:
     return replace(calls.connect(of_what, "sagemaker", "s3"), runtime=runtime)
 
 
-def told(doing: str) -> Any:
-    """Turns an error of an AWS call into one message, as `calls.told`."""
-    return calls.told(doing, advice=_ADVICE)
+told = partial(calls.told, advice=_ADVICE)
 
 
 def create_model(sagemaker: Any, hosting: Hosting) -> None:

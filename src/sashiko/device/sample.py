@@ -41,27 +41,25 @@ class _Bucket(BaseModel):
     batch: int
 
 
-class _About(BaseModel):
+class About(BaseModel):
+    """What the artifact says of itself.
+
+    Attributes:
+        target: what it is compiled for.
+        labels: the negative and the positive label.
+        buckets: the shapes that it was compiled for.
+    """
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     target: str
     labels: tuple[str, str]
     buckets: tuple[_Bucket, ...]
 
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """What the artifact says of itself.
-
-    Attributes:
-        target: what it is compiled for.
-        labels: the negative and the positive label.
-        largest_batch: the most rows that it was compiled for at once.
-    """
-
-    target: str
-    labels: tuple[str, str]
-    largest_batch: int
+    @property
+    def largest_batch(self) -> int:
+        """The most rows that it was compiled for at once."""
+        return max(bucket.batch for bucket in self.buckets)
 
 
 def about_artifact(archive: Path) -> About:
@@ -77,12 +75,7 @@ def about_artifact(archive: Path) -> About:
         raise InputError(f"{archive} holds no readable {_ABOUT}: it has none") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{archive} holds no readable {_ABOUT}: {error}") from error
-    about = validate(_About, value, source=f"{archive}: {_ABOUT}")
-    return About(
-        target=about.target,
-        labels=about.labels,
-        largest_batch=max(bucket.batch for bucket in about.buckets),
-    )
+    return validate(About, value, source=f"{archive}: {_ABOUT}")
 
 
 def draw_sample(

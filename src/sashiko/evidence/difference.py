@@ -142,7 +142,7 @@ def _gates(evidence: Evidence) -> Iterator[tuple[str, Value]]:
         if isinstance(verdict, Missing):
             yield step, f"no verdict: {verdict.why}"
         else:
-            yield verdict.gate, _outcome(verdict)
+            yield verdict.gate, verdict.outcome
 
 
 def _checks(evidence: Evidence) -> Iterator[tuple[str, Value]]:
@@ -152,13 +152,6 @@ def _checks(evidence: Evidence) -> Iterator[tuple[str, Value]]:
                 yield f"{verdict.gate}: {check.name}", _said(check)
 
 
-def _outcome(verdict: Verdict) -> str:
-    if not verdict.judged:
-        return "not judged"
-    return "passed" if verdict.passed else "failed"
-
-
 def _said(check: Check) -> str:
     """Says a check's outcome with its number, so that both can be told apart at a glance."""
-    outcome = "passed" if check.passed else "failed"
-    return outcome if check.value is None else f"{outcome} at {check.value:.4g}"
+    return check.outcome if check.value is None else f"{check.outcome} at {check.value:.4g}"

@@ -147,10 +147,7 @@ def _stored(evidence: Evidence, step: str) -> tuple[str, ...]:
 
 
 def _outcome(verdict: Verdict) -> str:
-    if not verdict.judged:
-        return "not judged"
-    outcome = "passed" if verdict.passed else "failed"
-    return f"{outcome}, {len(verdict.checks)} checks"
+    return f"{verdict.outcome}, {len(verdict.checks)} checks" if verdict.judged else verdict.outcome
 
 
 def _differences(recorded: Verdict, found: Verdict) -> Iterator[str]:
@@ -182,8 +179,7 @@ def _close(one: float | None, other: float | None) -> bool:
 
 
 def _said(check: Check) -> str:
-    outcome = "passed" if check.passed else "failed"
-    return outcome if check.value is None else f"{outcome} at {check.value:.6g}"
+    return check.outcome if check.value is None else f"{check.outcome} at {check.value:.6g}"
 
 
 def _version(evidence: Evidence, registry: MlflowRegistry | None) -> Finding:

@@ -136,6 +136,4 @@ def _percent(share: Estimate) -> str:
 
 
 def _points(found: Estimate) -> str:
-    if found.value is None or found.low is None or found.high is None:
-        return "an unknown amount"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return "an unknown amount" if found.value is None or found.low is None else found.text

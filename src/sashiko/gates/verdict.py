@@ -50,6 +50,11 @@ class Check(BaseModel):
     waiver: Waiver | None = Field(None, exclude_if=lambda waiver: waiver is None)
 
     @property
+    def outcome(self) -> str:
+        """Passed or failed."""
+        return "passed" if self.passed else "failed"
+
+    @property
     def spans_bound(self) -> bool:
         """Whether it passed by its value alone: the interval reaches beyond the bound."""
         if not (self.passed and self.judged) or self.low is None or self.high is None:
@@ -86,6 +91,13 @@ class Verdict(BaseModel):
     inputs: dict[str, str]
     summary: str
     judged: bool = Field(True, exclude_if=bool)
+
+    @property
+    def outcome(self) -> str:
+        """Passed, failed, or not judged."""
+        if not self.judged:
+            return "not judged"
+        return "passed" if self.passed else "failed"
 
     @property
     def waived(self) -> tuple[Check, ...]:

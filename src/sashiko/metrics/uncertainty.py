@@ -41,6 +41,14 @@ class Estimate:
     low: float | None
     high: float | None
 
+    @property
+    def text(self) -> str:
+        """Value and interval with three places: `0.812 [0.790, 0.834]`."""
+        if self.value is None:
+            return "undefined"
+        ends = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}{ends}"
+
 
 def percentile_interval(replicates: Floats, *, looks: int = 1) -> Interval | None:
     """Returns the central 95 % of a statistic's bootstrap replicates, or more for several looks.

@@ -1,6 +1,5 @@
 """Clients of the services that hold a registered model, and what their errors mean to a person."""
 
-from contextlib import AbstractContextManager
 from functools import partial
 
 from sashiko import calls
@@ -27,8 +26,4 @@ _ADVICE: calls.Advice = (
 
 
 connect = partial(calls.connect, "the model registry", "sagemaker", "s3", "kms")
-
-
-def told(doing: str) -> AbstractContextManager[None]:
-    """Turns an error of an AWS call into one message, as `calls.told`."""
-    return calls.told(doing, advice=_ADVICE)
+told = partial(calls.told, advice=_ADVICE)

@@ -7,17 +7,18 @@ from sashiko.evaluation import METRICS_FILE
 from sashiko.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.model_packages.files import ModelFiles
 
-_DATA_VERDICT = "data-quality/verdict.json"
-_QUALITY_VERDICT = "model-quality/verdict.json"
+_QUALITY = {
+    "ModelQuality": {"Statistics": METRICS_FILE, "Constraints": "model-quality/verdict.json"},
+    "ModelDataQuality": {"Constraints": "data-quality/verdict.json"},
+}
 
 
 def model_metrics(files: ModelFiles) -> dict[str, Any]:
     """Returns `ModelMetrics`: what was measured, and the verdicts as its constraints."""
     return _present(
         files,
-        {
-            "ModelQuality": {"Statistics": METRICS_FILE, "Constraints": _QUALITY_VERDICT},
-            "ModelDataQuality": {"Constraints": _DATA_VERDICT},
+        _QUALITY
+        | {
             "Bias": {
                 "Report": INTERVALS_FILE,
                 "PreTrainingReport": PRE_ANALYSIS_FILE,
@@ -31,9 +32,8 @@ def drift_baselines(files: ModelFiles) -> dict[str, Any]:
     """Returns `DriftCheckBaselines`: what later data and predictions are held against."""
     return _present(
         files,
-        {
-            "ModelQuality": {"Statistics": METRICS_FILE, "Constraints": _QUALITY_VERDICT},
-            "ModelDataQuality": {"Constraints": _DATA_VERDICT},
+        _QUALITY
+        | {
             "Bias": {
                 "PreTrainingConstraints": PRE_ANALYSIS_FILE,
                 "PostTrainingConstraints": POST_ANALYSIS_FILE,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from sashiko.metrics.uncertainty import Estimate
 from sashiko.sweep.choice import best
 from sashiko.sweep.record import Curve, Point, Sweep
 
@@ -62,15 +61,7 @@ def outcome(sweep: Sweep, curve: Curve, point: Point) -> str:
 def measured(sweep: Sweep, point: Point) -> str:
     """Says a point's bias metrics and the metric that decides, each with its interval."""
     parts = {**point.bias, sweep.metric.replace("_", " "): point.quality[sweep.metric]}
-    return ", ".join(f"{name} {estimated(found)}" for name, found in parts.items())
-
-
-def estimated(found: Estimate) -> str:
-    """Writes an estimate with its interval in brackets."""
-    if found.value is None:
-        return "undefined"
-    ends = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
-    return f"{found.value:.3f}{ends}"
+    return ", ".join(f"{name} {found.text}" for name, found in parts.items())
 
 
 def _lines(overrides: tuple[str, ...]) -> Iterator[str]:

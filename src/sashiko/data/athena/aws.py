@@ -1,6 +1,5 @@
 """Clients of the services that a snapshot calls, and what their errors mean to a person."""
 
-from contextlib import AbstractContextManager
 from functools import partial
 
 from sashiko import calls
@@ -33,13 +32,5 @@ _ADVICE: calls.Advice = (
 
 
 connect = partial(calls.connect, "the lake", "athena", "glue", "s3")
-
-
-def told(doing: str) -> AbstractContextManager[None]:
-    """Turns an error of an AWS call into one message, as `calls.told`."""
-    return calls.told(doing, advice=_ADVICE)
-
-
-def with_advice(reason: str) -> str:
-    """Adds what to do to what AWS says, where that is known."""
-    return calls.with_advice(reason, _ADVICE)
+told = partial(calls.told, advice=_ADVICE)
+with_advice = partial(calls.with_advice, advice=_ADVICE)
