@@ -44,7 +44,7 @@ from sashiko.settings import load_settings
 from sashiko.steps.baselines import linear_scores
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
-from sashiko.sweep.margin import keeps_margin
+from sashiko.sweep.choice import keeps_margin
 from sashiko.sweep.points import THRESHOLDS, judge, whatever_the_threshold
 from sashiko.sweep.validation import LAST_STEP, Validation, read_validation, with_facets
 from sashiko.training.examples import read_split, read_weights

@@ -166,7 +166,7 @@ class Evaluation(Frozen):
         thresholds: name of each of `others` -> its threshold.
         leads: name of each of `others` but the unmitigated one -> metric -> the candidate's lead,
             paired by rows; above 0 the candidate is better.
-        minimum_effect: the least lead that is called better (`metrics.standing`).
+        minimum_effect: the least lead that is called better (`standing`).
         champion: which version that was; None if none is approved yet.
         confusion: the candidate's, on the test split.
         calibration: whether its scores are probabilities.

@@ -24,7 +24,7 @@ from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
 from sashiko.evaluation import METRICS_FILE, read_evaluation
 from sashiko.functions.custom_resource import RefusedError
-from sashiko.gates.outcomes import gate_tags
+from sashiko.gates.release import gate_tags
 from sashiko.gates.verdict import read_verdict
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.preflight import signed_files

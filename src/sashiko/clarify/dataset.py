@@ -10,9 +10,8 @@ import pyarrow as pa
 from sashiko.clarify.config import CSV, JSON_LINES, AnalysisConfig, Reference
 from sashiko.clarify.csv_file import open_csv
 from sashiko.clarify.json_lines import open_json_lines
-from sashiko.clarify.parquet_file import open_parquet_file
 from sashiko.clarify.parts import FACET, FEATURE, JOIN, Part, joined, read_part
-from sashiko.clarify.tables import Table
+from sashiko.clarify.tables import Table, open_parquet_file
 from sashiko.clarify.uris import files_at
 from sashiko.errors import InputError
 from sashiko.files import walk_files

@@ -10,10 +10,10 @@ from pathlib import Path
 import typer
 
 from sashiko.aws.account import Account
-from sashiko.aws.runs.as_of import check_as_of
 from sashiko.aws.runs.executions import Execution, Executions
 from sashiko.aws.runs.following import follow
 from sashiko.aws.runs.job_logs import JobLogs
+from sashiko.aws.runs.loads import check_as_of
 from sashiko.aws.runs.start import start
 from sashiko.errors import InputError
 from sashiko.exit_status import INTERRUPTED

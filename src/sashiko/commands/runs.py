@@ -147,7 +147,7 @@ def diff(
     json_: AsJson = False,
 ) -> None:
     """Put two local runs side by side: settings, data, metrics with intervals, gates."""
-    from sashiko.commands.run_diff import diff as print_diff
+    from sashiko.commands.run_evidence import diff as print_diff
 
     print_diff(_find(home, left), _find(home, right), home=home, json_=json_)
 
@@ -158,7 +158,7 @@ def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
 
     Exit status: 0 all as on record, 4 something is not, 1 an error.
     """
-    from sashiko.commands.run_verify import verify_run
+    from sashiko.commands.run_evidence import verify_run
 
     verify_run(_find(home, run), home=home, json_=json_)
 

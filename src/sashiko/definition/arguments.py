@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sashiko.definition.job_arguments import (
+    ProcessingArguments,
+    ProcessingOutput,
+    TrainingArguments,
+)
 from sashiko.definition.model import Step
-from sashiko.definition.processing_arguments import ProcessingArguments, ProcessingOutput
-from sashiko.definition.training_arguments import TrainingArguments
 from sashiko.errors import InputError
 from sashiko.yaml_models import validate
 

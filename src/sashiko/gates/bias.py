@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sashiko.errors import InputError
 from sashiko.gates.advice import Mitigation, bias_advice
 from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.looks import judges
+from sashiko.gates.intersections import judges
 from sashiko.gates.verdict import Check
 from sashiko.recipe_bias import BiasGate, BiasSection
 

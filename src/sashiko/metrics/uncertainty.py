@@ -8,6 +8,7 @@ Among Means, Journal of the American Statistical Association 56 (1961), 52-64.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -128,3 +129,28 @@ def resampled_weights(rows: int, *, replicates: int, seed: int) -> Iterator[Floa
         drawn += np.arange(some)[:, None] * rows
         counts = np.bincount(drawn.ravel(), minlength=some * rows)
         yield counts.reshape(some, rows).astype(np.float64)
+
+
+Standing = Literal["better", "no worse", "worse", "not shown to be better", "undefined"]
+
+
+def standing(lead: Estimate, *, minimum_effect: float) -> Standing:
+    """Says how a model stands against another one.
+
+    Args:
+        lead: of the model over the other, paired by rows, with its 95 % interval; more than 0 is
+            better (`quality.difference`).
+        minimum_effect: the least lead that matters, 0 or more; also how much worse is as good.
+
+    Returns:
+        `better`: the whole interval lies above the minimum effect. `no worse`: it lies above minus
+        that effect. `worse`: it lies below 0, and not all of it that near. `not shown to be
+        better`: any other interval, as it holds 0. `undefined`: there is no interval.
+    """
+    if lead.low is None or lead.high is None:
+        return "undefined"
+    if lead.low > minimum_effect:
+        return "better"
+    if lead.low > -minimum_effect:
+        return "no worse"
+    return "worse" if lead.high < 0 else "not shown to be better"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sashiko.evaluation import Estimates, Evaluation, SeenTextFigures, SliceFigures, Slices
-from sashiko.metrics.standing import Standing, standing
+from sashiko.metrics.uncertainty import Standing, standing
 from sashiko.report import words
 from sashiko.report.views import Cell, Row, Table
 

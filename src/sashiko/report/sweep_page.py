@@ -7,7 +7,7 @@ from sashiko.files import write_bytes
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.sweep_section import strengths_table, threshold_tables, trade_off_figures
 from sashiko.report.views import Fact, Outcome, Section
-from sashiko.sweep.margin import inner_bounds
+from sashiko.sweep.choice import inner_bounds
 from sashiko.sweep.record import Sweep
 from sashiko.sweep.words import choice_lines, headline
 

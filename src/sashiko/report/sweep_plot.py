@@ -10,8 +10,7 @@ from sashiko.metrics.bias import METRICS
 from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import QualityMetric
 from sashiko.report import svg
-from sashiko.sweep.choice import best
-from sashiko.sweep.margin import bounds, inner_bounds
+from sashiko.sweep.choice import best, bounds, inner_bounds
 from sashiko.sweep.record import Point, Sweep
 
 if TYPE_CHECKING:

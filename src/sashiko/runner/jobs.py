@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sashiko.definition.arguments import JobArguments, image_of, outputs_of, training_prefix
-from sashiko.definition.processing_arguments import ProcessingArguments
-from sashiko.definition.training_arguments import TrainingArguments
+from sashiko.definition.job_arguments import ProcessingArguments, TrainingArguments
 
 _HOST = "algo-1"
 

@@ -10,7 +10,7 @@ from sashiko.clarify.dataset import Dataset
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.gates.estimates import BiasEstimate, Subgroup
-from sashiko.gates.looks import Looks, bound_looks
+from sashiko.gates.intersections import Looks, bound_looks
 from sashiko.metrics.bias import METRICS, Measure, intervals, measure, stage_metrics
 from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counts import Counts

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from sashiko.evaluation import Calibration, Decision, Estimates, SeenTextFigures, Slices
-from sashiko.metrics.standing import standing
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.metrics.uncertainty import Estimate, standing
 from sashiko.steps.baselines import LINEAR, MAJORITY
 
 _MODELS = {

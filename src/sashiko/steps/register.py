@@ -17,7 +17,7 @@ from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_
 from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.files import read_json, sha256_file, sha256_tree, walk_files, write_bytes, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
-from sashiko.gates.outcomes import gate_tags
+from sashiko.gates.release import gate_tags
 from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.inspection import inspect_artifact
 from sashiko.model_packages.files import MANIFEST_FILE

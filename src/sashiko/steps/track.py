@@ -23,8 +23,7 @@ from sashiko.explain.record import (
 from sashiko.files import read_json, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.gates.intersections import TOLD
-from sashiko.gates.outcomes import gate_tags
-from sashiko.gates.release import today, waive, write_release
+from sashiko.gates.release import gate_tags, today, waive, write_release
 from sashiko.gates.verdict import MODEL_GATES, read_verdict, write_verdict
 from sashiko.paths import processing_input, processing_output
 from sashiko.sections import read_waivers

@@ -2,19 +2,61 @@
 
 A point will do if, on the validation split, each quality gate passes (but for leads over the linear
 baseline and the champion), each bias gate passes, and each gated bias metric keeps half of the
-distance to its bounds as a margin for new rows (`sweep.margin`). Of those that will do, the one
+distance to its bounds as a margin for new rows (`keeps_margin`). Of those that will do, the one
 with the highest value of the metric that the recipe's threshold is chosen by is recommended; of
 equal ones that of the lower strength, then that of the recipe's own threshold policy, then the one
 with the threshold nearest to 0.5.
 """
 
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 
+from sashiko.metrics.bias import METRICS
 from sashiko.recipe import Recipe
+from sashiko.recipe_bias import BiasGate
 from sashiko.recipe_quality import QualityMetric
-from sashiko.sweep.margin import distance
 from sashiko.sweep.record import Chosen, Curve, Point
+
+
+def bounds(gate: BiasGate) -> tuple[float, float]:
+    """Returns a gate's bounds, infinite where it is open."""
+    return (
+        -math.inf if gate.minimum is None else gate.minimum,
+        math.inf if gate.maximum is None else gate.maximum,
+    )
+
+
+def inner_bounds(gate: BiasGate) -> tuple[float, float]:
+    """Draws a gate's bounds half way towards where the groups do not differ.
+
+    Half way of a ratio is that of its logarithm: from 0.8 to 1 it is 0.894. A bound that lies on
+    the far side of no difference stays where it is.
+    """
+    low, high = bounds(gate)
+    neutral = METRICS[gate.metric].neutral
+    return max(low, _half_way(low, neutral)), min(high, _half_way(high, neutral))
+
+
+def keeps_margin(value: float | None, gate: BiasGate) -> bool:
+    """Says whether a gated metric lies in the inner half of the gate's bounds."""
+    low, high = inner_bounds(gate)
+    return value is not None and low <= value <= high
+
+
+def distance(value: float, metric: str) -> float:
+    """Says how far a metric is from no difference; of a ratio, its logarithm."""
+    neutral = METRICS[metric].neutral
+    if not neutral:
+        return abs(value)
+    return abs(math.log(value / neutral)) if value > 0 else math.inf
+
+
+def _half_way(bound: float, neutral: float) -> float:
+    if not math.isfinite(bound):
+        return bound
+    return neutral * math.sqrt(max(bound, 0.0) / neutral) if neutral else bound / 2
+
 
 _Place = tuple[int, float, float, bool, float, float]
 

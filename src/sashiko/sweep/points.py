@@ -11,7 +11,7 @@ from sashiko.evaluation import Estimates
 from sashiko.gates.advice import Mitigation, Training
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.looks import judges
+from sashiko.gates.intersections import judges
 from sashiko.gates.quality import own_metrics, quality_checks
 from sashiko.metrics.arrays import Bools
 from sashiko.metrics.bias import METRICS, Measure, measure
@@ -24,7 +24,7 @@ from sashiko.recipe_quality import QualitySection
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
 from sashiko.steps.bias_estimates import Analysed, looks_of, subgroup_estimates
 from sashiko.steps.comparators import decide_threshold
-from sashiko.sweep.margin import keeps_margin
+from sashiko.sweep.choice import keeps_margin
 from sashiko.sweep.record import Curve, Point
 from sashiko.sweep.validation import Validation
 

@@ -3,8 +3,7 @@ import pytest
 
 from sashiko.metrics.quality import evaluate_scores
 from sashiko.metrics.slices import SLICE_METRICS, slice_estimates
-from sashiko.metrics.standing import standing
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.metrics.uncertainty import Estimate, standing
 
 OPTIONS = {"threshold": 0.5, "replicates": 400, "seed": 0}
 

@@ -5,8 +5,7 @@ import shlex
 import pytest
 
 from sashiko.recipe import load_recipe
-from sashiko.sweep.choice import best, choose
-from sashiko.sweep.margin import distance
+from sashiko.sweep.choice import best, choose, distance
 from sashiko.sweep.record import read_sweep, sweep_folders, write_sweep
 from sashiko.sweep.words import choice_lines, headline
 from tests.unit.sweep.sweeps import CHECK, curves, recipe, sweep

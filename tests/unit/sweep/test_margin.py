@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sashiko.recipe_bias import BiasGate
-from sashiko.sweep.margin import distance, inner_bounds, keeps_margin
+from sashiko.sweep.choice import distance, inner_bounds, keeps_margin
 
 
 def gate(metric: str, **bounds: Any) -> BiasGate:

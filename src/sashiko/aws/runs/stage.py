@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sashiko.aws.account import Account
 from sashiko.aws.names import bucket_name
-from sashiko.aws.runs.as_of import check_as_of
 from sashiko.aws.runs.content_store import ContentStore
+from sashiko.aws.runs.loads import check_as_of
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
 from sashiko.files import sha256_bytes, sha256_file

@@ -13,13 +13,11 @@ from sashiko.definition.parameters import fits
 from sashiko.definition.properties import describe_function
 from sashiko.definition.validator.api import job_api, shape
 from sashiko.definition.validator.arguments import Resolve, check_value
-from sashiko.definition.validator.described import described
-from sashiko.definition.validator.functions import check_function
 from sashiko.definition.validator.job_rules import check_job_rules
 from sashiko.definition.validator.limits import limit_problem
 from sashiko.definition.validator.pipeline_rules import check_message, check_operands
-from sashiko.definition.validator.retries import check_retries
-from sashiko.definition.validator.unknown import stand_in
+from sashiko.definition.validator.step_rules import check_function, check_retries
+from sashiko.definition.validator.unknown import described, stand_in
 from sashiko.errors import InputError
 
 # The SDK's ExecutionVariables.

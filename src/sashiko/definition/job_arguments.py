@@ -1,0 +1,187 @@
+"""The arguments of CreateProcessingJob and CreateTrainingJob that one machine can honour.
+
+Field names are SageMaker's. A field typed `Any` has no meaning on one machine (roles, keys, sizes,
+tags); every other value is acted on, and what is not listed is refused rather than ignored.
+"""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from sashiko.yaml_models import Frozen
+
+Uri = Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
+# A name becomes a folder's, so it must not climb.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+Texts = Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+class ResourceConfig(Frozen):
+    """The instances; a job that spreads over several cannot run here."""
+
+    InstanceCount: Literal[1]
+    InstanceType: Any = None
+    VolumeSizeInGB: Any = None
+    VolumeKmsKeyId: Any = None
+    KeepAlivePeriodInSeconds: Any = None
+
+
+class Limits(Frozen):
+    """When a job is stopped."""
+
+    MaxRuntimeInSeconds: int | None = Field(None, gt=0)
+    MaxWaitTimeInSeconds: Any = None
+    MaxPendingTimeInSeconds: Any = None
+
+
+def _processing_path(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if parts[:4] != ("/", "opt", "ml", "processing") or ".." in parts:
+        raise ValueError("must lie below /opt/ml/processing")
+    return path
+
+
+ProcessingPath = Annotated[str, AfterValidator(_processing_path)]
+
+
+class ProcessingS3Input(Frozen):
+    """Where a processing input comes from and lands."""
+
+    S3Uri: Uri
+    LocalPath: ProcessingPath
+    S3DataType: Literal["S3Prefix"] = "S3Prefix"
+    S3InputMode: Literal["File"] = "File"
+    S3DataDistributionType: Literal["FullyReplicated"] = "FullyReplicated"
+    S3CompressionType: Literal["None"] = "None"
+
+
+class ProcessingInput(Frozen):
+    """A named input."""
+
+    InputName: Name
+    S3Input: ProcessingS3Input
+    AppManaged: Literal[False] = False
+
+
+class ProcessingS3Output(Frozen):
+    """Where a processing output is written and kept."""
+
+    S3Uri: Uri
+    LocalPath: ProcessingPath
+    S3UploadMode: Literal["EndOfJob"] = "EndOfJob"
+
+
+class ProcessingOutput(Frozen):
+    """A named output."""
+
+    OutputName: Name
+    S3Output: ProcessingS3Output
+    AppManaged: Literal[False] = False
+
+
+class ProcessingOutputs(Frozen):
+    """All outputs."""
+
+    Outputs: tuple[ProcessingOutput, ...]
+    KmsKeyId: Any = None
+
+
+class AppSpecification(Frozen):
+    """What a processing job runs."""
+
+    ImageUri: str
+    ContainerEntrypoint: tuple[str, ...] | None = None
+    ContainerArguments: tuple[str, ...] | None = None
+
+
+class ProcessingResources(Frozen):
+    """The instances of a processing job."""
+
+    ClusterConfig: ResourceConfig
+
+
+class ProcessingArguments(Frozen):
+    """CreateProcessingJob."""
+
+    AppSpecification: AppSpecification
+    ProcessingResources: ProcessingResources
+    RoleArn: Any
+    ProcessingInputs: tuple[ProcessingInput, ...] = ()
+    ProcessingOutputConfig: ProcessingOutputs | None = None
+    Environment: Texts
+    StoppingCondition: Limits | None = None
+    NetworkConfig: Any = None
+    ExperimentConfig: Any = None
+    Tags: Any = None
+
+
+class S3DataSource(Frozen):
+    """Where a channel comes from."""
+
+    S3Uri: Uri
+    S3DataType: Literal["S3Prefix"] = "S3Prefix"
+    S3DataDistributionType: Literal["FullyReplicated"] = "FullyReplicated"
+
+
+class DataSource(Frozen):
+    """Where a channel comes from."""
+
+    S3DataSource: S3DataSource
+
+
+class Channel(Frozen):
+    """A training channel; fast file mode shows the same files."""
+
+    ChannelName: Name
+    DataSource: DataSource
+    InputMode: Literal["File", "FastFile"] = "File"
+    CompressionType: Literal["None"] = "None"
+    RecordWrapperType: Literal["None"] = "None"
+    ContentType: Any = None
+
+
+class AlgorithmSpecification(Frozen):
+    """What a training job runs."""
+
+    TrainingImage: str
+    TrainingInputMode: Literal["File", "FastFile"]
+    ContainerEntrypoint: tuple[str, ...] | None = None
+    ContainerArguments: tuple[str, ...] | None = None
+    MetricDefinitions: Any = None
+    EnableSageMakerMetricsTimeSeries: Any = None
+
+
+class OutputDataConfig(Frozen):
+    """Where `model.tar.gz` and `output.tar.gz` go."""
+
+    S3OutputPath: Uri
+    CompressionType: Literal["GZIP"] = "GZIP"
+    KmsKeyId: Any = None
+
+
+class Checkpoints(Frozen):
+    """Where checkpoints are kept while the job runs."""
+
+    S3Uri: Uri
+    LocalPath: Literal["/opt/ml/checkpoints"] = "/opt/ml/checkpoints"
+
+
+class TrainingArguments(Frozen):
+    """CreateTrainingJob."""
+
+    AlgorithmSpecification: AlgorithmSpecification
+    OutputDataConfig: OutputDataConfig
+    ResourceConfig: ResourceConfig
+    RoleArn: Any
+    HyperParameters: Texts
+    InputDataConfig: tuple[Channel, ...] = ()
+    CheckpointConfig: Checkpoints | None = None
+    Environment: Texts
+    StoppingCondition: Limits | None = None
+    EnableNetworkIsolation: Any = None
+    EnableInterContainerTrafficEncryption: Any = None
+    EnableManagedSpotTraining: Any = None
+    VpcConfig: Any = None
+    ExperimentConfig: Any = None
+    Tags: Any = None
