@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from sashiko.compiled import CompiledPipeline
 from sashiko.definition.validator.api import job_api
 from sashiko.definition.validator.check import check_definition
 from sashiko.definition.validator.limits import limit_problem
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
 from tests.pipeline.choice import read, with_choice
 from tests.pipeline.every_definition import CHOICES, ENVIRONMENTS, ROOT, recipes
@@ -164,8 +164,10 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
     assert good.returncode == 0
     [kept] = tmp_path.rglob("entry.json")
     entry = json.loads(kept.read_text())
-    faulty = json.dumps(broken(json.loads(entry["definition"]), FAULTS["bad enum"][0]))
-    entry |= {"definition": faulty, "sha256": sha256_bytes(faulty.encode())}
+    pipeline = CompiledPipeline.model_validate(entry["pipeline"])
+    faulty = json.dumps(broken(json.loads(pipeline.definition), FAULTS["bad enum"][0]))
+    pipeline = pipeline.model_copy(update={"definition": faulty})
+    entry |= {"pipeline": pipeline.model_dump(mode="json"), "sha256": pipeline.sha256}
     kept.write_text(json.dumps(entry))
     bad = check()
     assert bad.returncode == 1
