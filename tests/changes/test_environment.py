@@ -40,6 +40,7 @@ def staging(project: Project) -> Environment:
     return read_environment(settings, folder=project.root / "cdk.out")
 
 
+@pytest.mark.slow
 def test_one_file_makes_its_stacks_under_its_own_names(
     project: Project, staging: Environment
 ) -> None:
@@ -55,6 +56,7 @@ def test_one_file_makes_its_stacks_under_its_own_names(
         assert [name for name in ("sashiko-dev-", "sashiko-prod-") if name in text] == []
 
 
+@pytest.mark.slow
 def test_the_lake_has_a_tag_for_it_and_its_roles_read_its_own_buckets_alone(
     project: Project, staging: Environment
 ) -> None:
