@@ -164,7 +164,7 @@ def test_weights_of_one_change_nothing_and_others_do(job: Job, run: Train) -> No
     [
         ({"epoch": "2"}, r"hyperparameters\.json: unknown key `epoch`"),
         ({"epochs": "two"}, r"hyperparameters\.json: key `epochs`"),
-        ({"frozen_layers": "3"}, "train.frozen_layers is 3, the model has 2 layers"),
+        ({"frozen_layers": "3"}, "train.frozen_layers is 3, model type `bert` has 2 layers"),
         ({"max_length": "128"}, "sequence_lengths go up to 128 tokens, the model reads 64"),
         (
             {"max_length": "16"},
