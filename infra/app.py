@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from infra.bootstrap import write_policies
-from infra.components.compiled_pipeline import Compiled
-from infra.inputs import cloud_settings, compile_pipelines, read_contracts, read_recipes
+from infra.deployment import Deployment, read_deployment
+from infra.inputs import cloud_settings
+from infra.policies import write_policies
 from infra.security_rules.plugin import add_rules
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
@@ -23,58 +23,30 @@ from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from infra.stacks.serving import Serving
 from sashiko.aws.preflight import expected_version
-from sashiko.contract.model import Contract
+from sashiko.aws.templates import read_templates
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings, deployed_environments
 
 
-def add_stacks(
-    app: App,
-    settings: Settings,
-    contracts: tuple[Contract, ...],
-    recipes: tuple[Recipe, ...],
-    pipelines: tuple[Compiled, ...],
-) -> None:
+def add_stacks(app: App, deployment: Deployment) -> None:
     """Adds an environment's stacks, in the order in which they are deployed."""
+    settings = deployment.settings
     enforced = settings.lake_formation.mode == "enforced"
-    stacks: list[EnvironmentStack] = [Identity(app, settings=settings)]
+    stacks: list[EnvironmentStack] = [Identity(app, deployment)]
     if enforced and settings.lake_formation.account_stack:
-        environments = deployed_environments()
-        stacks.append(
-            LakeFormationAccount(
-                app, settings=settings, contracts=contracts, environments=environments
-            )
-        )
-    network = Network(app, settings=settings)
-    lake = DataLake(app, settings=settings, contracts=contracts, pipelines=pipelines)
+        stacks.append(LakeFormationAccount(app, deployment))
+    network = Network(app, deployment)
+    lake = DataLake(app, deployment)
     stacks += [network, lake]
     if enforced:
-        stacks.append(Governance(app, settings=settings, contracts=contracts))
-    platform = Platform(app, settings=settings, recipes=recipes)
-    stacks.append(platform)
-    stacks.append(
-        Pipeline(
-            app,
-            settings=settings,
-            pipelines=pipelines,
-            contracts=contracts,
-            recipes=recipes,
-            network=network,
-            lake=lake,
-            platform=platform,
-        )
-    )
-    for recipe in recipes:
-        if expected := expected_version(settings, recipe):
+        stacks.append(Governance(app, deployment))
+    platform = Platform(app, deployment)
+    pipeline = Pipeline(app, deployment, network=network, lake=lake, platform=platform)
+    stacks += [platform, pipeline]
+    for recipe in deployment.recipes:
+        if version := expected_version(settings, recipe):
             stacks.append(
                 Serving(
-                    app,
-                    settings=settings,
-                    recipe=recipe,
-                    expected=expected,
-                    network=network,
-                    lake=lake,
+                    app, deployment, recipe=recipe, expected=version, network=network, lake=lake
                 )
             )
     for before, after in pairwise(stacks):
@@ -89,8 +61,7 @@ def main() -> None:
     """
     app = App()
     settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    contracts, recipes = read_contracts(settings), read_recipes(settings)
-    add_stacks(app, settings, contracts, recipes, compile_pipelines(settings, recipes))
+    add_stacks(app, read_deployment(settings))
     report = bool(app.node.try_get_context("security-report"))
     add_rules(app, retains=settings.on_destroy == "retain", nist=report)
     try:
@@ -101,7 +72,9 @@ def main() -> None:
             raise
         if not report:  # else whether a finding is a failure is for `infra.security_report` to say
             raise InputError("the templates break a rule: see the findings above") from error
-    write_policies(settings, Path(app.outdir) / "bootstrap", report=report)
+    folder = Path(app.outdir)
+    templates = read_templates(settings, folder=folder)
+    write_policies(settings, [templates], folder / "bootstrap", report=report)
 
 
 if __name__ == "__main__":

@@ -1,98 +1,85 @@
-"""What must be in an account before `cdk bootstrap`: what limits CloudFormation and every role.
+"""Deploys what must be in an account before `cdk bootstrap`: `make bootstrap` runs it.
 
-`make bootstrap` deploys this app with the caller's own credentials, then runs the stock
-`cdk bootstrap` with these policies in place of AdministratorAccess. They are an account's and a
-region's, and serve all environments of the project there.
+It deploys this app with the caller's own credentials, then runs the stock `cdk bootstrap` with
+these policies in place of AdministratorAccess. They are an account's and a region's, and serve all
+environments of the project there: so their templates are written first, each with an endpoint,
+which comes by a setting long after the bootstrap.
 """
 
 import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from aws_cdk import App, BootstraplessSynthesizer, Environment, Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import App
 
-from infra.components.allow import explain
-from infra.components.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary
-from infra.components.execution_cap import execution_cap
-from infra.components.execution_policy import execution_policies
-from infra.components.execution_serving import ALARMS_OF_SCALING
+from infra.app import add_stacks
+from infra.deployment import Deployment, read_deployment
 from infra.inputs import cloud_settings
-from infra.security_rules.acknowledge import acknowledge
+from infra.policies import add_policies, bootstrap_options
 from infra.security_rules.plugin import add_rules
-from sashiko.aws.names import bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.aws.endpoint_spec import endpoint_name
+from sashiko.aws.names import arn
+from sashiko.aws.templates import Templates, read_templates
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.recipe import Recipe
+from sashiko.settings import Settings, load_settings
 
 
-def add_policies(app: App, settings: Settings, *, trust_open: bool = False) -> None:
-    """Adds the stack of the policies; it needs no bootstrap itself.
+def environments_of(settings: Settings) -> Iterator[Settings]:
+    """Yields the settings of all environments of an account and region, in the order of names."""
+    place = (settings.project, settings.account, settings.region)
+    for file in sorted(Path("config").glob("*.yaml")):
+        if file.stem == settings.environment:
+            yield settings
+        elif file.stem not in {"base", "local"}:
+            try:
+                other = load_settings(file.stem)
+            except InputError as error:
+                _leave_out(file.stem, error)
+                continue
+            if (other.project, other.account, other.region) == place:
+                yield other
 
-    Args:
-        app: the app.
-        settings: the project, its account and region.
-        trust_open: as of `execution_cap`.
+
+def templates_of(settings: Settings) -> Templates:
+    """Synthesizes an environment with an endpoint, where its settings are enough for one.
+
+    Raises:
+        InputError: if a setting, a contract or the recipe is wrong.
     """
-    stack = Stack(
-        app,
-        "Bootstrap",
-        stack_name=f"{settings.project}-bootstrap",
-        description="What CloudFormation may do for this project, and what it may never",
-        env=Environment(account=settings.account, region=settings.region),
-        synthesizer=BootstraplessSynthesizer(),
-    )
-    for part, allowed in execution_policies(settings).items():
-        policy = iam.ManagedPolicy(
-            stack,
-            f"Execution-{part}",
-            managed_policy_name=bootstrap_policy_name(settings, f"execution-{part}"),
-            description=f"What CloudFormation may do for this project: {part}",
-            statements=[item.statement for item in allowed],
-        )
-        explain(policy, allowed)
-        if part == "serving":
-            acknowledge(policy, {"CKV_AWS_111": ALARMS_OF_SCALING})
-    cap = iam.ManagedPolicy(
-        stack,
-        "Cap",
-        managed_policy_name=bootstrap_policy_name(settings, "cap"),
-        description="What CloudFormation may never do here; it grants nothing",
-        statements=execution_cap(settings, trust_open=trust_open),
-    )
-    Boundary(stack, "Boundary", settings=settings)
-    findings = [*(f"IAM5[{what}::*]" for what in ("Action", "Resource")), *CAP_FINDINGS]
-    findings.append("NIST-IAMPolicyNoStatementsWithAdminAccess")
-    acknowledge(cap, dict.fromkeys(findings, CAPS_ALONE))
-
-
-def write_policies(settings: Settings, folder: Path, *, report: bool = False) -> None:
-    """Synthesizes the stack of the policies, for those who read what limits the roles.
-
-    Args:
-        settings: the project, its account and region.
-        folder: where it goes.
-        report: whether the security report is to read what the checks find in it.
-    """
-    app = App(outdir=str(folder), analytics_reporting=False)
-    add_policies(app, settings)
-    if report:
-        add_rules(app, retains=False, nist=True)
+    deployment = read_deployment(settings)
     try:
+        served = [_with_endpoint(settings, recipe) for recipe in deployment.recipes]
+        return _synthesized(replace(deployment, settings=served[0]))
+    except InputError as error:
+        _leave_out(f"the endpoint of {settings.environment}", error)
+        return _synthesized(deployment)
+
+
+def _with_endpoint(settings: Settings, recipe: Recipe) -> Settings:
+    """Returns settings that serve some version, by endpoints that scale."""
+    serving = settings.serving
+    some = arn(settings, "sagemaker", f"model-package/{endpoint_name(settings, recipe)}/1")
+    changes = {
+        "enabled": True,
+        "model_package_arn": serving.model_package_arn or some,
+        "max_instances": max(serving.max_instances, serving.min_instances + 1),
+    }
+    return settings.model_copy(update={"serving": serving.model_copy(update=changes)})
+
+
+def _synthesized(deployment: Deployment) -> Templates:
+    with tempfile.TemporaryDirectory() as folder:
+        app = App(outdir=folder, analytics_reporting=False)
+        add_stacks(app, deployment)
         app.synth()
-    except RuntimeError as error:  # a finding is the report's to tell
-        if not report or "ValidationFailed" not in str(error):
-            raise
+        return read_templates(deployment.settings, folder=Path(folder))
 
 
-def bootstrap_options(settings: Settings) -> list[str]:
-    """Returns the arguments of `cdk bootstrap`; the toolkit's stack and qualifier: cdk.json."""
-    policies = [
-        bootstrap_policy_arn(settings, f"execution-{part}") for part in execution_policies(settings)
-    ]
-    return [
-        f"aws://{settings.account}/{settings.region}",
-        f"--cloudformation-execution-policies={','.join(policies)}",
-        f"--custom-permissions-boundary={bootstrap_policy_name(settings, 'cap')}",
-    ]
+def _leave_out(what: str, error: InputError) -> None:
+    print(f"note: {what} is left out of what CloudFormation may do: {error}", file=sys.stderr)
 
 
 def main() -> None:
@@ -111,7 +98,8 @@ def main() -> None:
             "deploys may change who assumes the roles that read data",
             file=sys.stderr,
         )
-    add_policies(app, settings, trust_open=trust == "open")
+    templates = [templates_of(each) for each in environments_of(settings)]
+    add_policies(app, settings, templates, trust_open=trust == "open")
     add_rules(app, retains=False)
     app.synth()
 

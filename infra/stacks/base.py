@@ -3,25 +3,32 @@
 from aws_cdk import DefaultStackSynthesizer, Environment, RemovalPolicy, Stack, Tags
 from constructs import Construct
 
+from infra.deployment import Deployment
 from sashiko.aws.names import QUALIFIER, prefix
-from sashiko.settings import Settings
 
 
 class EnvironmentStack(Stack):
     """A stack of one environment, with a fixed account, region and name."""
 
     def __init__(
-        self, scope: Construct, part: str, *, settings: Settings, stateful: bool, description: str
+        self,
+        scope: Construct,
+        part: str,
+        deployment: Deployment,
+        *,
+        stateful: bool,
+        description: str,
     ) -> None:
         """Makes an empty stack.
 
         Args:
             scope: the app.
             part: what it holds, such as `Identity`; the construct's id.
-            settings: the environment.
+            deployment: the environment, and what it is made from.
             stateful: whether losing it loses data or breaks other stacks.
             description: what a person reads in the console.
         """
+        settings = deployment.settings
         super().__init__(
             scope,
             part,

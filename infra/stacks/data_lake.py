@@ -11,7 +11,6 @@ from constructs import Construct
 from infra.components.artifact_access import ArtifactAccess
 from infra.components.capture import Capture
 from infra.components.closed_lake import ClosedLakeCheck, LakeProbe
-from infra.components.compiled_pipeline import Compiled
 from infra.components.content_id import content_id
 from infra.components.domain_key import DomainKey
 from infra.components.etl_job import EtlJobs
@@ -22,6 +21,7 @@ from infra.components.private_bucket import PrivateBucket
 from infra.components.promotion import share_models
 from infra.components.query_workgroup import RESULTS, QueryWorkgroup
 from infra.components.role_table import STAGED, registering
+from infra.deployment import Deployment
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import (
@@ -36,7 +36,6 @@ from sashiko.aws.names import (
 )
 from sashiko.contract.glue import glue_table
 from sashiko.contract.model import Contract
-from sashiko.settings import Settings
 
 _ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)
@@ -53,19 +52,13 @@ class DataLake(EnvironmentStack):
         key_arns: domain -> ARN of its KMS key, of those that other stacks encrypt with.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        *,
-        settings: Settings,
-        contracts: Sequence[Contract],
-        pipelines: Sequence[Compiled],
-    ) -> None:
-        """Makes the lake of `contracts`, and lets the jobs of `pipelines` work in it."""
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+        """Makes the lake of the contracts, and lets the jobs of the pipelines work in it."""
+        settings, contracts = deployment.settings, deployment.contracts
         super().__init__(
             scope,
             "DataLake",
-            settings=settings,
+            deployment,
             stateful=True,
             description="Buckets, keys, Glue tables and Athena workgroups of the data lake",
         )
@@ -88,7 +81,9 @@ class DataLake(EnvironmentStack):
             snapshots_key=self._snapshots_key,
             ml_key=self._ml_key,
         )
-        ArtifactAccess(self, "Artifacts", settings=settings, pipelines=pipelines, key=self._ml_key)
+        ArtifactAccess(
+            self, "Artifacts", settings=settings, pipelines=deployment.pipelines, key=self._ml_key
+        )
         self._catalog(contracts, first=buckets[0], after=(*buckets, access))
         self._workgroups(after=buckets)
         EtlJobs(

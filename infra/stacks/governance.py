@@ -1,7 +1,5 @@
 """Who may read what of the lake: LF-Tags on the data, grants to the personas."""
 
-from collections.abc import Sequence
-
 from constructs import Construct
 
 from infra.components.closed_lake import ClosedLakeCheck
@@ -18,6 +16,7 @@ from infra.components.lake_formation_grant import (
     the_database,
 )
 from infra.components.tag_association import TagAssociation
+from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import Role
 from sashiko.contract.grants import (
@@ -27,8 +26,6 @@ from sashiko.contract.grants import (
     reader_grants,
     tag_assignments,
 )
-from sashiko.contract.model import Contract
-from sashiko.settings import Settings
 
 
 class Governance(EnvironmentStack):
@@ -40,14 +37,13 @@ class Governance(EnvironmentStack):
     (aws-cloudformation/cloudformation-coverage-roadmap #2500).
     """
 
-    def __init__(
-        self, scope: Construct, *, settings: Settings, contracts: Sequence[Contract]
-    ) -> None:
-        """Governs the tables of `contracts`."""
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+        """Governs the tables of the environment's contracts."""
+        settings, contracts = deployment.settings, deployment.contracts
         super().__init__(
             scope,
             "Governance",
-            settings=settings,
+            deployment,
             stateful=False,
             description="Lake Formation tags and grants, derived from the data contracts",
         )

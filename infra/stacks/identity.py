@@ -23,25 +23,25 @@ from infra.components.role_table import (
 )
 from infra.components.staging_limits import staging_limits
 from infra.components.trust import SAME_ACCOUNT, function, people, service
+from infra.deployment import Deployment
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import Role, function_log_group, image_build_name, prefix, role_name
-from sashiko.settings import Settings
 
 
 class Identity(EnvironmentStack):
     """The roles, under fixed names: other stacks and Lake Formation refer to them by name."""
 
-    def __init__(self, scope: Construct, *, settings: Settings) -> None:
-        """Makes the roles of `settings`."""
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+        """Makes the roles."""
         super().__init__(
             scope,
             "Identity",
-            settings=settings,
+            deployment,
             stateful=True,
             description="The roles of people and jobs",
         )
-        boundary = boundary_of(self, settings)
+        boundary = boundary_of(self, self.settings)
         for role in get_args(Role):
             self._role(role, boundary)
 

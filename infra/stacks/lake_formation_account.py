@@ -1,17 +1,14 @@
 """What an account has once: the data-lake settings and the LF-Tags."""
 
-from collections.abc import Sequence
-
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
 from infra.components.lake_settings import LakeSettings
+from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import tag_key
 from sashiko.contract.grants import tag_values
-from sashiko.contract.model import Contract
-from sashiko.settings import Settings
 
 
 class LakeFormationAccount(EnvironmentStack):
@@ -21,26 +18,20 @@ class LakeFormationAccount(EnvironmentStack):
     with other rules.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        *,
-        settings: Settings,
-        contracts: Sequence[Contract],
-        environments: tuple[str, ...],
-    ) -> None:
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
         """Makes settings and tags, one value for each of the project's environments."""
+        settings, contracts = deployment.settings, deployment.contracts
         super().__init__(
             scope,
             "LakeFormationAccount",
-            settings=settings,
+            deployment,
             stateful=True,
             description="Lake Formation's settings and tags, once an account",
         )
         last: Construct = LakeSettings(
             self, "DataLake", settings=settings, removal_policy=self.removal_policy
         ).resource
-        for kind, values in tag_values(contracts, environments=environments).items():
+        for kind, values in tag_values(contracts, environments=deployment.environments).items():
             tag = lf.CfnTag(
                 self,
                 f"Tag-{kind}",

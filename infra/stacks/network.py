@@ -5,6 +5,7 @@ from constructs import Construct
 
 from infra.components.flow_logs import FlowLogs
 from infra.components.vpc_endpoints import VpcEndpoints
+from infra.deployment import Deployment
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.names import prefix
@@ -20,8 +21,8 @@ class Network(EnvironmentStack):
         jobs_group_id: of the jobs' security group.
     """
 
-    def __init__(self, scope: Construct, *, settings: Settings) -> None:
-        """Makes the network of `settings`.
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+        """Makes the network.
 
         Raises:
             InputError: if the settings lack S3's prefix list of the region.
@@ -29,10 +30,11 @@ class Network(EnvironmentStack):
         super().__init__(
             scope,
             "Network",
-            settings=settings,
+            deployment,
             stateful=False,
             description="The VPC without internet, its endpoints and flow logs",
         )
+        settings = self.settings
         vpc = ec2.Vpc(
             self,
             "Vpc",

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.components.compiled_pipeline import Compiled, CompiledPipeline
+from infra.components.compiled_pipeline import CompiledPipeline
 from infra.components.event_flows import EventFlows
 from infra.components.gatekeeper import Gatekeeper
 from infra.components.notifications import Notifications
 from infra.components.triggers import Triggers
+from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
@@ -28,11 +29,8 @@ class Pipeline(EnvironmentStack):
     def __init__(
         self,
         scope: Construct,
+        deployment: Deployment,
         *,
-        settings: Settings,
-        pipelines: Sequence[Compiled],
-        contracts: Sequence[Contract],
-        recipes: Sequence[Recipe],
         network: Network,
         lake: DataLake,
         platform: Platform,
@@ -41,10 +39,7 @@ class Pipeline(EnvironmentStack):
 
         Args:
             scope: the app.
-            settings: the environment.
-            pipelines: what SageMaker runs.
-            contracts: of the lake's tables.
-            recipes: of the pipelines.
+            deployment: the environment, and what SageMaker runs there.
             network: where jobs run.
             lake: whose keys jobs encrypt with.
             platform: whose MLflow App they write to.
@@ -56,10 +51,11 @@ class Pipeline(EnvironmentStack):
         super().__init__(
             scope,
             "Pipeline",
-            settings=settings,
+            deployment,
             stateful=False,
             description="The SageMaker pipeline from governed data to a registered model",
         )
+        settings, pipelines = deployment.settings, deployment.pipelines
         values = _values(settings, network=network, lake=lake, platform=platform)
         logs_key = kms.Key.from_key_arn(self, "LogsKey", lake.key_arns["logs"])
         gatekeeper = Gatekeeper(
@@ -76,7 +72,7 @@ class Pipeline(EnvironmentStack):
                 self, compiled.recipe, settings=settings, compiled=compiled, values=values
             )
             made.node.add_dependency(gatekeeper)
-        self._events(contracts, recipes, logs_key=logs_key)
+        self._events(deployment.contracts, deployment.recipes, logs_key=logs_key)
 
     def _events(
         self, contracts: Sequence[Contract], recipes: Sequence[Recipe], *, logs_key: kms.IKey

@@ -1,7 +1,5 @@
 """What pipeline and endpoints stand on: images, the model registry, MLflow, keys, a budget."""
 
-from collections.abc import Sequence
-
 from constructs import Construct
 
 from infra.components.alert_access import AlertAccess
@@ -15,10 +13,9 @@ from infra.components.promotion import share_signatures
 from infra.components.signing_key import SigningKey
 from infra.components.spending import Spending
 from infra.components.tracking_app import TrackingApp
+from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.images.job_images import image_builds
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
 
 
 class Platform(EnvironmentStack):
@@ -28,12 +25,13 @@ class Platform(EnvironmentStack):
         tracking_arn: of the MLflow App.
     """
 
-    def __init__(self, scope: Construct, *, settings: Settings, recipes: Sequence[Recipe]) -> None:
-        """Makes the platform of the pipelines of `recipes`."""
+    def __init__(self, scope: Construct, deployment: Deployment) -> None:
+        """Makes the platform of the environment's pipelines."""
+        settings, recipes = deployment.settings, deployment.recipes
         super().__init__(
             scope,
             "Platform",
-            settings=settings,
+            deployment,
             stateful=True,
             description="Image repositories, model registry, MLflow App, signing key, budget",
         )

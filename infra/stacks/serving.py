@@ -10,13 +10,13 @@ from infra.components.endpoint_scaling import EndpointScaling
 from infra.components.model_endpoint import ModelEndpoint
 from infra.components.preflight import Preflight
 from infra.components.served_model import ServedModel
+from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from sashiko.aws.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.preflight.expected import Expected
 from sashiko.recipe import Recipe
-from sashiko.settings import Settings
 
 
 class Serving(EnvironmentStack):
@@ -25,8 +25,8 @@ class Serving(EnvironmentStack):
     def __init__(
         self,
         scope: Construct,
+        deployment: Deployment,
         *,
-        settings: Settings,
         recipe: Recipe,
         expected: Expected,
         network: Network,
@@ -36,7 +36,7 @@ class Serving(EnvironmentStack):
 
         Args:
             scope: the app.
-            settings: the environment.
+            deployment: the environment.
             recipe: whose models are served.
             expected: the version, and what it has to be.
             network: where it runs.
@@ -48,10 +48,11 @@ class Serving(EnvironmentStack):
         super().__init__(
             scope,
             "Serving",
-            settings=settings,
+            deployment,
             stateful=False,
             description="The endpoint of the approved version, its scaling, alarms and preflight",
         )
+        settings = self.settings
         name, spec = endpoint_name(settings, recipe), endpoint_spec(settings, recipe.compile.target)
         preflight = Preflight(
             self,

@@ -9,7 +9,14 @@ from typing import Any
 import yaml
 
 from tests.deploy.process import ROOT, Emulator
-from tests.infra.variants import new_app, pipelines_of, recipes_of, settings_of, write_config
+from tests.infra.variants import (
+    assembly_of,
+    deployment_of,
+    new_app,
+    recipes_of,
+    settings_of,
+    write_config,
+)
 
 Document = dict[str, Any]
 
@@ -49,20 +56,20 @@ def synthesize(
             recipe = recipe.model_copy(update={"contract": str(file)})
         contracts.append(load_contract(file))
     app = new_app()
-    pipelines = pipelines_of(settings, (recipe,))
-    (folder / "definition.json").write_text(json.dumps(pipelines[0].definition))
-    add_stacks(app, settings, tuple(contracts), (recipe,), pipelines)
+    deployment = deployment_of(settings, contracts=tuple(contracts), recipes=(recipe,))
+    (folder / "definition.json").write_text(json.dumps(deployment.pipelines[0].definition))
+    add_stacks(app, deployment)
     change(app)
     return written(app, folder)
 
 
 def bootstrap(emulator: Emulator, folder: Path, variant: str) -> None:
     """Prepares the emulator's account as `make bootstrap` does, through an empty folder."""
-    from infra.bootstrap import add_policies, bootstrap_options
+    from infra.policies import add_policies, bootstrap_options
 
     settings = settings_of(variant)
     app = new_app()
-    add_policies(app, settings)
+    add_policies(app, settings, [assembly_of(variant)])
     written(app, folder)
     emulator.cdk("deploy", "--require-approval=never", folder=folder)
     emulator.cdk("bootstrap", *bootstrap_options(settings), folder=folder)

@@ -10,7 +10,7 @@ from sashiko.aws.endpoint_spec import endpoint_spec
 from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.model_packages.clients import Clients
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.settings import Settings
+from sashiko.settings import Settings, deployed_environments
 from tests.deploy.process import ROOT, Emulator
 from tests.infra.variants import (
     SERVING,
@@ -56,6 +56,7 @@ def recipe() -> Any:
 
 def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
     """Writes the Serving stack of a version, and the stacks that it stands on."""
+    from infra.deployment import Deployment
     from infra.stacks.data_lake import DataLake
     from infra.stacks.identity import Identity
     from infra.stacks.network import Network
@@ -65,20 +66,26 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
 
     settings = serving_settings(enabled=True, model_package_arn=arn, **serving)
     app = new_app()
-    network = Network(app, settings=settings)
-    lake = DataLake(app, settings=settings, contracts=contracts_of(settings), pipelines=())
+    deployment = Deployment(
+        settings=settings,
+        environments=deployed_environments(),
+        contracts=contracts_of(settings),
+        recipes=(recipe(),),
+        pipelines=(),
+    )
+    network, lake = Network(app, deployment), DataLake(app, deployment)
     stacks = [
-        Identity(app, settings=settings),
+        Identity(app, deployment),
         network,
         lake,
-        Platform(app, settings=settings, recipes=(recipe(),)),
+        Platform(app, deployment),
     ]
     expected = expected_version(settings, recipe())
     assert expected
     stacks.append(
         Serving(
             app,
-            settings=settings,
+            deployment,
             recipe=recipe(),
             expected=expected,
             network=network,

@@ -18,7 +18,7 @@ from sashiko.recipe import load_recipe
 from tests.deploy.assembly import bootstrap, written
 from tests.deploy.parts import ACCOUNT
 from tests.deploy.process import ROOT, Emulator, running
-from tests.infra.variants import contracts_of, new_app, pipelines_of, settings_of, write_config
+from tests.infra.variants import deployment_of, new_app, settings_of, write_config
 
 AS_OF = "20261125T104500Z"
 WEIGHTS = {"config.json": b"{}", "model.safetensors": b"tiny"}
@@ -96,12 +96,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     for name, content in WEIGHTS.items():
         (weights / name).write_bytes(content)
 
-    recipes = (load_recipe(file),)
     app = new_app()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_DIR", NO_GIT["GIT_DIR"])
-        pipelines = pipelines_of(SETTINGS, recipes)
-    add_stacks(app, SETTINGS, contracts_of(SETTINGS), recipes, pipelines)
+        deployment = deployment_of(SETTINGS, recipes=(load_recipe(file),))
+    add_stacks(app, deployment)
     written(app, folder)
     with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:
         bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "dev")

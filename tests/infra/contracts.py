@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.infra.variants import ROOT, new_app, pipelines_of, recipes_of, settings_of
+from tests.infra.variants import ROOT, deployment_of, new_app, settings_of
 
 Document = dict[str, Any]
 Change = Callable[[Document], None]
@@ -74,6 +74,6 @@ def assembled_with(
         contracts.append(load_contract(path))
     if backwards:
         contracts.reverse()
-    app, recipes = new_app(), recipes_of(settings)
-    add_stacks(app, settings, tuple(contracts), recipes, pipelines_of(settings, recipes))
+    app = new_app()
+    add_stacks(app, deployment_of(settings, contracts=tuple(contracts)))
     return Path(app.synth().directory)

@@ -9,10 +9,22 @@ import yaml
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
+import infra
 from sashiko.aws.names import QUALIFIER
 
-_FACTS = yaml.safe_load(Path(__file__).with_name("handler_permissions.yaml").read_text())
-HANDLERS: Mapping[str, Mapping[str, list[str]]] = _FACTS["registry"] | _FACTS["documentation"]
+_FILE = Path(infra.__file__).with_name("resource_types.yaml")
+_FACTS = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+_CALLS = {verb: ["lambda:InvokeFunction"] for verb in ("create", "update", "delete")}
+_CUSTOM = ("ClosedLake", "DataLakeSettings", "ImageBuild", "Preflight")
+HANDLERS: Mapping[str, Mapping[str, list[str]]] = {
+    kind: facts["handlers"] for kind, facts in _FACTS["types"].items()
+} | {f"Custom::{name}": _CALLS for name in _CUSTOM}
+# Type -> what handlers need for what we do not do: reason, actions, properties that need them.
+UNUSED: Mapping[str, list[Mapping[str, Any]]] = {
+    kind: facts.get("unused", []) for kind, facts in _FACTS["types"].items()
+}
+NOT_IN_IAM = set(_FACTS["not_in_iam"])
+WITHOUT_ARN = set(_FACTS["without_arn"])
 DEPENDENT: Mapping[str, list[str]] = _FACTS["dependent"]
 _ASSETS = f"arn:aws:s3:::cdk-{QUALIFIER}-assets-{{account}}-{{region}}"
 # To which service a type hands a role of its properties.
@@ -41,7 +53,12 @@ WITHOUT_ID = {
     "AWS::SageMaker::MlflowApp": {"sagemaker:AddTags", "sagemaker:CreateMlflowApp"},
 }
 # What a handler reads of another type's resource, and does not tag.
-READ_ALONE = {("AWS::SageMaker::Model", "model-package"): "sagemaker:DescribeModelPackage"}
+READ_ALONE = {("AWS::SageMaker::Model", "model-package"): "sagemaker:DescribeModelPackage"} | {
+    ("AWS::Glue::DataQualityRuleset", kind): "glue:GetTable"
+    for kind in ("database", "rootcatalog", "table")
+}
+# Of which the Service Authorization Reference does not say that it has tags.
+ALSO_ON = {("AWS::Glue::DataQualityRuleset", "glue:GetTags"): "dataQualityRuleset"}
 WITHOUT_REGION = {"iam", "route53"}
 # Actions that take no ARN are asked for on everything: a pattern other than `*` never matches.
 EVERYTHING = "everything"
@@ -94,7 +111,8 @@ ARNS: Mapping[str, Mapping[str, str]] = {
         "repository": "arn:aws:ecr:{here}:repository/{RepositoryName}",
         "key": "arn:aws:kms:{here}:key/some",
     },
-    "AWS::Glue::DataQualityRuleset": {"dataQualityRuleset": f"{_GLUE}:dataQualityRuleset/{{Name}}"},
+    "AWS::Glue::DataQualityRuleset": _CATALOG
+    | {"dataQualityRuleset": f"{_GLUE}:dataQualityRuleset/{{Name}}"},
     "AWS::Glue::Database": _CATALOG
     | {"userdefinedfunction": f"{_GLUE}:userDefinedFunction/{{database}}/some"},
     "AWS::Glue::Job": {"job": f"{_GLUE}:job/{{Name}}", "role": "{Role}"},

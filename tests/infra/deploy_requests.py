@@ -15,6 +15,7 @@ from sashiko.aws.names import arn as arn_of
 from sashiko.aws.templates import Resource, Templates, read_templates
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.deploy_facts import (
+    ALSO_ON,
     ARNS,
     CONTEXT,
     DEPENDENT,
@@ -27,7 +28,7 @@ from tests.infra.deploy_facts import (
     WITHOUT_REGION,
     takes,
 )
-from tests.infra.variants import VARIANTS, settings_of, synthesized
+from tests.infra.variants import VARIANTS, assembly_of, settings_of
 
 # A fork's contract may have row filters, which the shipped ones do not.
 FILTERED = "dev with row filters"
@@ -43,6 +44,7 @@ class Asked:
         kind: the resource's type.
         resource: its stack and logical id.
         action: the action.
+        properties: the names of the resource's properties.
         requests: one for each ARN that AWS asks it on, all of which must be allowed; none if we
             know no ARN that it could be about.
     """
@@ -50,6 +52,7 @@ class Asked:
     kind: str
     resource: str
     action: str
+    properties: frozenset[str] = frozenset()
     requests: tuple[Request, ...]
 
 
@@ -57,7 +60,7 @@ def types_of(variant: str) -> set[str]:
     """The types of all resources in a variant's templates."""
     return {
         resource["Type"]
-        for scope in _templates(variant).stacks.values()
+        for scope in templates_in(variant).stacks.values()
         for resource in scope.template["Resources"].values()
     }
 
@@ -65,8 +68,8 @@ def types_of(variant: str) -> set[str]:
 @functools.cache
 def asked(variant: str) -> tuple[Asked, ...]:
     """What all handlers of all resources of a variant need, and what the templates look up."""
-    templates = _templates(variant)
-    return (*_handlers(variant), _version(templates), *_outputs(templates))
+    found = templates_in(variant)
+    return (*_handlers(variant), _version(found), *_outputs(found))
 
 
 @functools.cache
@@ -76,16 +79,18 @@ def settings(variant: str) -> Any:
 
 
 @functools.cache
-def _templates(variant: str) -> Templates:
+def templates_in(variant: str) -> Templates:
+    """The templates of one of `EVERY`."""
     if variant != FILTERED:
-        return read_templates(settings(variant), folder=synthesized(variant))
+        found: Templates = assembly_of(variant)
+        return found
     with tempfile.TemporaryDirectory() as folder:
         return read_templates(settings(variant), folder=assembled_with(Path(folder), mortgages()))
 
 
 @functools.cache
 def _of_type(variant: str, kind: str) -> tuple[Resource, ...]:
-    return tuple(_templates(variant).of_type(kind))
+    return tuple(templates_in(variant).of_type(kind))
 
 
 def _handlers(variant: str) -> Iterator[Asked]:
@@ -93,16 +98,20 @@ def _handlers(variant: str) -> Iterator[Asked]:
         for resource in _of_type(variant, kind):
             for verb, actions in verbs.items():
                 for action in (*actions, *(more for a in actions for more in DEPENDENT.get(a, ()))):
-                    # A function is called by its own policy, under no role.
-                    of_rule = (kind, action) == ("AWS::Events::Rule", "iam:PassRole")
-                    if of_rule and not _router(resource):
+                    if action == "iam:PassRole" and not _passes(kind, resource):
                         continue
                     yield Asked(
                         kind=kind,
                         resource=f"{resource.stack}.{resource.logical_id}",
                         action=action,
+                        properties=frozenset(resource.properties),
                         requests=tuple(_requests(variant, kind, verb, action, resource)),
                     )
+
+
+def _passes(kind: str, resource: Resource) -> bool:
+    """Whether a resource hands over a role: a function is called by its own policy, under none."""
+    return kind in PASSED_TO and (kind != "AWS::Events::Rule" or bool(_router(resource)))
 
 
 def _version(templates: Templates) -> Asked:
@@ -130,7 +139,7 @@ def _outputs(templates: Templates) -> Iterator[Asked]:
 def _requests(
     variant: str, kind: str, verb: str, action: str, resource: Resource
 ) -> Iterator[Request]:
-    templates = _templates(variant)
+    templates = templates_in(variant)
     context = {
         "aws:requestedregion": templates.region,
         "iam:permissionsboundary": _boundary(variant, kind, resource),
@@ -153,12 +162,12 @@ def _requests(
 
 
 def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[str]:
-    templates = _templates(variant)
+    templates = templates_in(variant)
     here = f"{templates.region}:{templates.account}"
     kinds = takes(action)
     if kinds == ():
         yield EVERYTHING
-    for name in kinds or ():
+    for name in (*(kinds or ()), *filter(None, [ALSO_ON.get((kind, action))])):
         if READ_ALONE.get((kind, name), action) != action:
             continue
         if action.startswith("ec2:"):
@@ -198,7 +207,7 @@ def _called(variant: str, resource: Resource) -> str:
 @functools.cache
 def _role_arns(variant: str) -> Mapping[str, str]:
     """What a reference to a role gives -> its ARN, also where CloudFormation makes its name."""
-    account = _templates(variant).account
+    account = templates_in(variant).account
     return {
         f"<{role.stack}.{role.logical_id}.Arn>": ARNS["AWS::IAM::Role"]["role"].format_map(
             _Names(role, account=account)

@@ -2,11 +2,10 @@
 
 import fnmatch
 import json
-from pathlib import Path
 
 import pytest
 
-from tests.infra.variants import new_app, settings_of
+from tests.infra.variants import assembly_of, bootstrapped, settings_of
 
 BOUNDARY = "cdk-sashiko-boundary-us-east-1"
 
@@ -14,12 +13,7 @@ BOUNDARY = "cdk-sashiko-boundary-us-east-1"
 @pytest.fixture(scope="module")
 def policies():
     """Policy name -> its document."""
-    from infra.bootstrap import add_policies
-
-    app = new_app()
-    add_policies(app, settings_of("dev"))
-    app.synth()
-    template = json.loads(Path(app.outdir, "Bootstrap.template.json").read_text())
+    template = bootstrapped(settings_of("dev"), assembly_of("dev"), assembly_of("serving"))
     return {
         item["Properties"]["ManagedPolicyName"]: item["Properties"]["PolicyDocument"]
         for item in template["Resources"].values()
@@ -33,7 +27,7 @@ def allowed(policies):
 
 
 def test_the_stock_bootstrap_is_given_all_policies(policies):
-    from infra.bootstrap import bootstrap_options
+    from infra.policies import bootstrap_options
 
     place, execution, cap = bootstrap_options(settings_of("dev"))
 

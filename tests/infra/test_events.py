@@ -165,14 +165,13 @@ def test_the_state_machines_log_to_an_encrypted_group_that_is_kept(rules):
 )
 def test_a_trigger_that_is_off_is_not_there(rules, off, rule, machine):
     from infra.app import add_stacks
-    from tests.infra.variants import contracts_of, new_app, pipelines_of
+    from tests.infra.variants import deployment_of, new_app
 
     settings = settings_of("dev")
     triggers = settings.triggers.model_copy(update={off: False})
     settings = settings.model_copy(update={"triggers": triggers})
     app = new_app()
-    recipes = recipes_of(settings)
-    add_stacks(app, settings, contracts_of(settings), recipes, pipelines_of(settings, recipes))
+    add_stacks(app, deployment_of(settings))
     template = app.synth().get_stack_by_name("sashiko-dev-Pipeline").template
 
     assert set(rules) - set(_rules(template)) == {rule}

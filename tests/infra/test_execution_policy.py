@@ -13,11 +13,29 @@ from infra.components.role_table import GUARDED
 from sashiko.aws.access.environment import read_environment
 from sashiko.aws.access.policies import Request, Statement, allows, covers, denies, statements
 from sashiko.aws.names import QUALIFIER, exec_role_arn
-from tests.infra.deploy_facts import HANDLERS, PASSED_TO, takes
-from tests.infra.deploy_requests import EVERY, FILTERED, Asked, asked, settings, types_of
-from tests.infra.excused_actions import EXCUSED, NOT_IN_IAM
+from sashiko.aws.templates import read_templates
+from tests.infra.deploy_facts import (
+    DEPENDENT,
+    HANDLERS,
+    NOT_IN_IAM,
+    PASSED_TO,
+    UNUSED,
+    WITHOUT_ARN,
+    takes,
+)
+from tests.infra.deploy_requests import (
+    EVERY,
+    FILTERED,
+    Asked,
+    asked,
+    settings,
+    templates_in,
+    types_of,
+)
 from tests.infra.variants import (
     ROOT,
+    bootstrapped,
+    deployment_of,
     new_app,
     resources,
     settings_of,
@@ -28,14 +46,9 @@ from tests.infra.variants import (
 Policy = tuple[Statement, ...]
 
 
-def policies_of(settings: Any, *, trust_open: bool = True) -> tuple[Policy, Policy]:
+def policies_of(settings: Any, *templates: Any, trust_open: bool = True) -> tuple[Policy, Policy]:
     """What CloudFormation's role is given by `make bootstrap TRUST=open`, and its cap."""
-    from infra.bootstrap import add_policies
-
-    app = new_app()
-    add_policies(app, settings, trust_open=trust_open)
-    app.synth()
-    template = json.loads(Path(app.outdir, "Bootstrap.template.json").read_text())
+    template = bootstrapped(settings, *templates, trust_open=trust_open)
     given: Policy = ()
     cap: Policy = ()
     for resource in template["Resources"].values():
@@ -49,14 +62,20 @@ def policies_of(settings: Any, *, trust_open: bool = True) -> tuple[Policy, Poli
 
 
 @functools.cache
-def policies(variant: str) -> tuple[Policy, Policy]:
-    return policies_of(settings(variant))
+def policies(*variants: str) -> tuple[Policy, Policy]:
+    """As the bootstrap of an account makes them that has environments like these."""
+    return policies_of(settings(variants[0]), *map(templates_in, variants))
 
 
 def excuse(item: Asked) -> str | None:
-    """The pattern of the table that excuses an action, if one does."""
-    patterns = [p for group in EXCUSED.get(item.kind, {}).values() for p in group]
-    return next((pattern for pattern in patterns if covers(pattern, item.action)), None)
+    """The pattern of the facts' `unused` that excuses an action, if one does."""
+    excused = (
+        pattern
+        for group in UNUSED.get(item.kind, [])
+        if not item.properties & {*group.get("unless", ())}
+        for pattern in group["actions"]
+    )
+    return next((pattern for pattern in excused if covers(pattern, item.action)), None)
 
 
 def needed(variant: str) -> list[Asked]:
@@ -74,7 +93,7 @@ def refused(items: Iterable[Asked], given: Policy, cap: Policy) -> set[str]:
 
 @pytest.mark.parametrize("variant", EVERY)
 def test_cloudformation_may_do_what_each_resource_takes(variant: str) -> None:
-    """Add what is named here to infra/components/execution_*.py, or to excused_actions.py."""
+    """By the policies that are made of its own templates alone."""
     assert refused(needed(variant), *policies(variant)) == set()
 
 
@@ -83,7 +102,7 @@ def test_a_deploy_changes_no_trust_of_a_role_that_reads_data_unless_the_bootstra
     variant: str,
 ) -> None:
     """Nor by deleting the role: the name would be free for one with another trust."""
-    given, cap = policies_of(settings(variant), trust_open=False)
+    given, cap = policies_of(settings(variant), templates_in(variant), trust_open=False)
     stopped = refused(needed(variant), given, cap)
     names = {role.title().replace("-", "") for role in GUARDED}
 
@@ -127,15 +146,19 @@ def test_no_excuse_outlives_its_need() -> None:
     """Each is for what a handler asks and the policy or the cap refuses."""
     excused = [(v, i, excuse(i)) for v in EVERY for i in asked(v) if excuse(i)]
     used = {(i.kind, pattern) for v, i, pattern in excused if refused([i], *policies(v))}
-    listed = {(k, p) for k, groups in EXCUSED.items() for group in groups.values() for p in group}
-    assert listed - used == set()
+    assert {(k, p) for k, groups in UNUSED.items() for g in groups for p in g["actions"]} == used
+
+
+def test_the_facts_say_of_each_action_what_iam_says() -> None:
     every = {action for verbs in HANDLERS.values() for group in verbs.values() for action in group}
+    every |= {more for action in every for more in DEPENDENT.get(action, ())}
     assert {action for action in every if takes(action) is None} == NOT_IN_IAM
+    assert {action for action in every if takes(action) == ()} == WITHOUT_ARN
 
 
 def test_nothing_is_allowed_that_no_resource_takes() -> None:
     """Every action and every ARN of every statement is what some resource of ours needs."""
-    given, _ = policies("dev")
+    given, _ = policies(FILTERED, "serving")
     idle = {(n, word) for n, item in enumerate(given) for word in (*item.actions, *item.resources)}
     items = (*needed(FILTERED), *needed("serving"))
     for request in _distinct(r for item in items for r in item.requests):
@@ -155,8 +178,16 @@ def _distinct(requests: Iterable[Request]) -> Iterable[Request]:
 
 def test_another_projects_resources_are_out_of_reach() -> None:
     """What has a name, a tag or a boundary is refused; what has none is listed, created, read."""
-    other = settings_of("dev").model_copy(update={"project": "other"})
-    given, cap = policies_of(other)
+    from infra.app import add_stacks
+
+    other = settings("serving").model_copy(update={"project": "other"})
+    package = str(other.serving.model_package_arn).replace("sashiko-", "other-")
+    serving = other.serving.model_copy(update={"model_package_arn": package})
+    other = other.model_copy(update={"serving": serving})
+    app = new_app()
+    add_stacks(app, deployment_of(other))
+    assembly = read_templates(other, folder=Path(app.synth().directory))
+    given, cap = policies_of(other, assembly)
     # SageMaker's own log groups are the account's.
     ours = [i for i in needed("serving") if "JobLogs" not in i.resource]
     reached = {i.action for i in ours if not refused([i], given, cap)}
@@ -198,7 +229,7 @@ def _without_names(action: str) -> bool:
 
 
 def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> None:
-    given, _ = policies("dev")
+    given, _ = policies("dev", "serving")
     items = (*needed("dev"), *needed("serving"))
     passing = [i for i in items if i.action == "iam:PassRole"]
     assert {item.kind for item in passing} == set(PASSED_TO)
@@ -212,6 +243,32 @@ def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> Non
             complete=True,
         )
         assert not allows(given, elsewhere)
+
+
+@pytest.mark.parametrize("variant", EVERY)
+def test_each_type_is_known_that_hands_a_role_to_a_service(variant: str) -> None:
+    """Where a handler may pass a role and none is known to, no property is a role's ARN."""
+    passing = {
+        k for k, verbs in HANDLERS.items() if any("iam:PassRole" in a for a in verbs.values())
+    }
+    for kind in passing - set(PASSED_TO):
+        for resource in templates_in(variant).of_type(kind):
+            assert ":role/" not in json.dumps(resource.properties), resource.logical_id
+
+
+def test_a_service_is_handed_the_roles_that_templates_give_it_and_no_other() -> None:
+    given, _ = policies("dev", "serving")
+    for name in ("break-glass", "approver", "deployer", "lake-settings"):
+        for service in {*PASSED_TO.values()} - (
+            {"lambda.amazonaws.com"} if name == "lake-settings" else set()
+        ):
+            passed = Request(
+                action="iam:PassRole",
+                resource=f"arn:aws:iam::111122223333:role/sashiko-dev-{name}",
+                context={"iam:passedtoservice": service},
+                complete=True,
+            )
+            assert not allows(given, passed), (name, service)
 
 
 def _trusted(arn: str) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.variants import contracts_of, new_app, pipelines_of, recipes_of, settings_of
+from tests.infra.variants import assembly_of, deployment_of, new_app, settings_of
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 NIST = "NIST.800.53.R5"
@@ -148,8 +148,7 @@ def test_nists_findings_are_explained(variant):
     from infra.security_rules.plugin import add_rules
 
     app, settings = new_app(), settings_of(variant)
-    recipes = recipes_of(settings)
-    add_stacks(app, settings, contracts_of(settings), recipes, pipelines_of(settings, recipes))
+    add_stacks(app, deployment_of(settings))
     add_rules(app, retains=settings.on_destroy == "retain", nist=True)
     app.synth()  # it fails on a finding without a reason
 
@@ -162,8 +161,11 @@ def test_nists_findings_are_explained(variant):
 # A bucket about which every pack has something to say, in place of the stacks.
 BARE = """
 import infra.app
-from aws_cdk import Stack, aws_s3
-infra.app.add_stacks = lambda app, *_: aws_s3.Bucket(Stack(app, "Stack"), "Bare")
+from aws_cdk import Environment, Stack, aws_s3
+def add_stacks(app, deployment):
+    place = Environment(account=deployment.settings.account, region=deployment.settings.region)
+    aws_s3.Bucket(Stack(app, "Stack", stack_name="sashiko-dev-Stack", env=place), "Bare")
+infra.app.add_stacks = add_stacks
 infra.app.main()
 """
 
@@ -191,10 +193,10 @@ def test_the_nist_pack_reports_and_stops_no_synth(asked, tmp_path):
 
 
 def test_findings_in_the_bootstraps_policies_are_explained(tmp_path):
-    from infra.bootstrap import write_policies
+    from infra.policies import write_policies
     from infra.security_report.synth import synth_findings
 
-    write_policies(settings_of("dev"), tmp_path, report=True)
+    write_policies(settings_of("serving"), [assembly_of("serving")], tmp_path, report=True)
 
     frameworks, findings = synth_findings(tmp_path)
     assert NIST in frameworks

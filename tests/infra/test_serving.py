@@ -12,6 +12,7 @@ from sashiko.aws.access.environment import read_environment
 from sashiko.aws.endpoint_spec import endpoint_spec
 from tests.infra.variants import (
     all_before,
+    deployment_of,
     new_app,
     resources,
     settings_of,
@@ -160,7 +161,8 @@ def test_a_model_runs_isolated_in_the_vpc_as_the_role_of_endpoints(serving):
 def test_an_endpoint_of_an_accelerator_pins_its_driver_and_has_time_to_load(target, driver):
     settings = settings_of("serving")
     app, spec = new_app(), endpoint_spec(settings, target)
-    stack = EnvironmentStack(app, "One", settings=settings, stateful=False, description="")
+    deployment = deployment_of(settings)
+    stack = EnvironmentStack(app, "One", deployment, stateful=False, description="")
     model = ServedModel(
         stack, "Model", settings=settings, spec=spec, package_arn="arn", threshold="0.5",
         subnet_ids=["subnet-1"], group_id="sg-1",

@@ -89,6 +89,21 @@ def pipelines_of(settings: Any, recipes: Any) -> Any:
     return compile_pipelines(settings, recipes, home=ROOT / ".pytest_cache/sashiko")
 
 
+def deployment_of(settings: Any, *, contracts: Any = None, recipes: Any = None) -> Any:
+    """What an environment's stacks are made from: the shipped contracts and recipe, or others."""
+    from infra.deployment import Deployment
+    from sashiko.settings import deployed_environments
+
+    recipes = recipes or recipes_of(settings)
+    return Deployment(
+        settings=settings,
+        environments=deployed_environments(),
+        contracts=contracts or contracts_of(settings),
+        recipes=recipes,
+        pipelines=pipelines_of(settings, recipes),
+    )
+
+
 def new_app() -> Any:
     """An app as the command line starts it, with the feature flags of cdk.json."""
     from aws_cdk import App
@@ -103,15 +118,33 @@ def new_app() -> Any:
 def synthesized(variant: str) -> Path:
     """The folder with a variant's templates: synthesized once a process, without validation."""
     from infra.app import add_stacks
-    from infra.bootstrap import write_policies
+    from infra.policies import write_policies
+    from sashiko.aws.templates import read_templates
 
     app = new_app()
     settings = settings_of(variant)
-    recipes = recipes_of(settings)
-    add_stacks(app, settings, contracts_of(settings), recipes, pipelines_of(settings, recipes))
+    add_stacks(app, deployment_of(settings))
     folder = Path(app.synth().directory)
-    write_policies(settings, folder / "bootstrap")
+    write_policies(settings, [read_templates(settings, folder=folder)], folder / "bootstrap")
     return folder
+
+
+@functools.cache
+def assembly_of(variant: str) -> Any:
+    """A variant's templates as typed records."""
+    from sashiko.aws.templates import read_templates
+
+    return read_templates(settings_of(variant), folder=synthesized(variant))
+
+
+def bootstrapped(settings: Any, *templates: Any, trust_open: bool = False) -> Any:
+    """The template of the policies that CloudFormation gets for what `assembly_of` returns."""
+    from infra.policies import add_policies
+
+    app = new_app()
+    add_policies(app, settings, templates, trust_open=trust_open)
+    app.synth()
+    return json.loads(Path(app.outdir, "Bootstrap.template.json").read_text())
 
 
 def templates_of(variant: str) -> dict[str, dict[str, Any]]:
