@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from infra.components.execution_limits import (
     Limit,
@@ -26,6 +26,8 @@ from sashiko.aws.templates import Resource, Templates
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 
+_LONGEST_ROLE: Final = 64  # "IAM and AWS STS quotas", IAM User Guide
+_LETTERS: Final = 13  # which CloudFormation adds to a name that it makes
 _PLACE = re.compile(r"\{([\w.]+)\}")
 
 
@@ -155,15 +157,24 @@ def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
         services = sorted(_trusted(role.properties["AssumeRolePolicyDocument"]))
         if not services:
             continue
-        own = str(role.properties.get("RoleName", ""))
-        name = own.replace(f"{prefix(settings)}-", f"{settings.project}-*-")
+        name = str(role.properties.get("RoleName") or _made_up(settings, role))
+        anywhere = name.replace(f"{prefix(settings)}-", f"{settings.project}-*-", 1)
         limit = Limit(
-            resource=f"arn:aws:iam::{settings.account}:role/{name or f'{settings.project}-*'}",
+            resource=f"arn:aws:iam::{settings.account}:role/{anywhere}",
             conditions={"StringEquals": {"iam:PassedToService": services}},
         )
         roles[f"<{role.stack}.{role.logical_id}.Arn>"] = limit
-        roles[f"arn:aws:iam::{settings.account}:role/{own}"] = limit
+        roles[f"arn:aws:iam::{settings.account}:role/{name}"] = limit
     return roles
+
+
+def _made_up(settings: Settings, role: Resource) -> str:
+    """Returns a pattern of the name that CloudFormation makes: stack, logical id, some letters.
+
+    It cuts what is longer than a role's name may be, and no page of AWS's says where.
+    """
+    name = f"{role.stack}-{role.logical_id}-"
+    return f"{name}*" if len(name) <= _LONGEST_ROLE - _LETTERS else f"{settings.project}-*"
 
 
 def _trusted(document: Mapping[str, Any]) -> set[str]:

@@ -222,7 +222,9 @@ def _without_names(action: str) -> bool:
         "kms:ListResourceTags",
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",
+        "logs:DescribeIndexPolicies",
         "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
         "route53:AssociateVPCWithHostedZone",
         "ssm:GetParameters",
     }
