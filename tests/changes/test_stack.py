@@ -92,14 +92,22 @@ def test_a_stack_is_a_file_and_a_line(project: Project, tmp_path: Path) -> None:
     )
 
 
-def test_a_security_rule_stops_it(project: Project) -> None:
+def test_a_security_rule_stops_it(project: Project, tmp_path: Path) -> None:
     add_stack(project)
     project.edit("infra/stacks/exports.py", there="            enforce_ssl=True,\n", put="")
 
     done = project.run("-m", "infra.app")
 
     assert done.returncode != 0
-    assert "Exports/Approvals" in done.stdout + done.stderr
+    assert "the templates break a rule" in done.stderr
+    report = json.loads((tmp_path / "cdk.out/validation-report.json").read_text())
+    broken = {
+        construct["constructPath"]
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    }
+    assert any(path.startswith("Exports/Approvals") for path in broken), broken
 
 
 def test_a_new_type_is_one_more_file_and_no_more_rights_than_it_takes(
