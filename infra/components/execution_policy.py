@@ -178,12 +178,12 @@ def _made_up(settings: Settings, role: Resource) -> str:
 
 
 def _trusted(document: Mapping[str, Any]) -> set[str]:
-    found = set()
+    trusted: set[str] = set()
     for statement in document["Statement"]:
         principal = statement.get("Principal", {})
         services = principal.get("Service", []) if isinstance(principal, Mapping) else []
-        found.update([services] if isinstance(services, str) else services)
-    return found
+        trusted.update([services] if isinstance(services, str) else services)
+    return trusted
 
 
 def _texts(value: Any) -> set[str]:

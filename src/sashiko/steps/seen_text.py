@@ -1,6 +1,7 @@
 """How the candidate and the linear baseline do on texts whose words train has, and on others."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def _figures(
     )
     if len(found) < section.slices.minimum_rows or len(np.unique(found)) < 2:
         return counted
-    sampling = {"replicates": section.bootstrap_replicates, "seed": section.seed}
+    sampling: Any = {"replicates": section.bootstrap_replicates, "seed": section.seed}
     ours, theirs = candidate.scores[rows], linear.scores[rows]
     return counted.model_copy(
         update={
