@@ -19,7 +19,7 @@ Uri = Any  # a string, or a pipeline variable that becomes one
 
 def vpc(settings: Settings) -> dict[str, Sequence[str]]:
     """Returns where a job runs, as options that processing and training share."""
-    if settings.environment == "local":
+    if settings.tier == "local":
         return {}
     return {
         "security_group_ids": [deploy_time.security_group_id()],
@@ -29,12 +29,12 @@ def vpc(settings: Settings) -> dict[str, Sequence[str]]:
 
 def traffic_encrypted(settings: Settings) -> bool | None:
     """Says whether traffic between containers is encrypted; None where nothing is said of it."""
-    return None if settings.environment == "local" else True
+    return None if settings.tier == "local" else True
 
 
 def volume_key(settings: Settings, instance_type: str) -> str | None:
     """Returns the key of a job's volume; None where the machine's own disks have one of theirs."""
-    if settings.environment == "local" or has_local_disk(instance_type):
+    if settings.tier == "local" or has_local_disk(instance_type):
         return None
     return deploy_time.key_arn("ml")
 
@@ -46,7 +46,7 @@ def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
     too: who reads a verdict may open it, while rows under the artifacts' key would lie open to
     whoever reads artifacts.
     """
-    if settings.environment == "local":
+    if settings.tier == "local":
         return None
     snapshots = f"s3://{bucket_name(settings, 'snapshots')}/"
     rows = any(_begins(uri).startswith(snapshots) for uri in uris)
@@ -55,7 +55,7 @@ def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
 
 def tags(settings: Settings) -> list[Tag] | None:
     """Returns a job's tags: those that every resource of the environment has."""
-    if settings.environment == "local":
+    if settings.tier == "local":
         return None
     found = {"project": settings.project, "environment": settings.environment}
     return [Tag(key=key, value=value) for key, value in found.items()]

@@ -22,7 +22,7 @@ def device_check(jobs: Jobs, *, evidence: Mapping[str, Uri]) -> ProcessingStep:
         evidence: input name -> S3 URI; `artifact` is the folder of the `model.tar.gz`.
     """
     settings = jobs.settings
-    local = settings.environment == "local"
+    local = settings.tier == "local"
     backend = "local" if local and settings.device_check != "off" else settings.device_check
     arguments: list[Uri] = ["--backend", backend]
     if backend in ("endpoint", "transform"):

@@ -41,7 +41,7 @@ def parameters(settings: Settings, *, run_manifest_uri: str) -> Parameters:
         settings: the environment. `local` has no defaults: this machine gives every value.
         run_manifest_uri: where `sashiko stage` puts the run manifest of the commit at hand.
     """
-    local = settings.environment == "local"
+    local = settings.tier == "local"
 
     def declared(name: str, default: str, allowed: list[str] | None = None) -> ParameterString:
         value = None if local else default
