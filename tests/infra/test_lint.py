@@ -62,7 +62,11 @@ def test_templates_and_policies_are_clean(variant, tmp_path):
 def test_the_bootstrap_policies_are_clean(tmp_path):
     made = bootstrapped(settings_of("dev"), assembly_of("dev"), assembly_of("serving"))
     (tmp_path / "Bootstrap.template.json").write_text(json.dumps(made))
-    assert _findings(tmp_path / "Bootstrap.template.json") == []
+    findings = _findings(tmp_path / "Bootstrap.template.json")
+    # CloudFormation's handler reads a ruleset's tags; the reference lists none for rulesets.
+    assert {message.partition("' requires")[0] for _, message in findings} == {
+        "action 'glue:GetTags"
+    }
 
 
 @pytest.mark.parametrize(
