@@ -31,8 +31,8 @@ from sashiko.contract.results import to_check
 from sashiko.contract.rules import expectations
 from sashiko.contract.suite import expectation_suite
 from sashiko.contract.table_stream import parquet_stream
+from sashiko.core.parquet import write_batches
 from sashiko.gates.verdict import Check
-from sashiko.parquet import write_batches
 
 CONTENDERS = {
     "ours": "by the batch, merged",

@@ -19,10 +19,10 @@ from benchmarks.inferentia import picture, tables
 from docs.between import between
 from docs.faults import PAGE as FAULTS
 from docs.faults import faults_page
+from sashiko.core.yaml_models import read_yaml
 from sashiko.definition.graph import build_graph
 from sashiko.definition.model import Definition, Step, parse_definition
 from sashiko.report.layout import place
-from sashiko.yaml_models import read_yaml
 
 ROOT = Path(__file__).parents[1]
 _GRAPH = "<!-- graph: written by `make docs` -->\n", "<!-- end of the graph -->\n"

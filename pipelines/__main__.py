@@ -9,8 +9,8 @@ import logging
 import sys
 from pathlib import Path
 
+from sashiko.core.yaml_models import read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.yaml_models import read_yaml, validate
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pipelines.jobs import Jobs, output_uri
 from sashiko.aws.names import SnapshotFolder, snapshots_uri
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
-from sashiko.files import canonical_json
+from sashiko.core.files import canonical_json
 
 
 @dataclass(frozen=True)

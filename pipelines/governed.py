@@ -9,7 +9,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from pipelines.account import Uri
 from pipelines.jobs import Jobs, joined, output_uri
 from sashiko.aws.names import SnapshotView, snapshots_uri
-from sashiko.files import sha256_file
+from sashiko.core.files import sha256_file
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sashiko.core.exit_status import FOUND
+from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.exit_status import FOUND
-from sashiko.yaml_models import Frozen, read_yaml, validate
 from supply.locks import NPM_LOCK, PYTHON_LOCKS, Package, read_npm_lock, read_python_lock
 from supply.osv import SERVICE, CouldNotRunError, Vulnerability, vulnerabilities
 

@@ -26,8 +26,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
 from sashiko import __version__
+from sashiko.core.files import sha256_bytes, write_bytes
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes, write_bytes
 from supply.locks import (
     NPM_LOCK,
     PYTHON_LOCKS,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ten_steps.graph import STEPS
-from sashiko.files import read_json
+from sashiko.core.files import read_json
 from sashiko.runner.jobs import Image
 from sashiko.runner.record import new_run_id
 from sashiko.runner.run import run_definition

@@ -13,8 +13,8 @@ from pathlib import Path
 from infra.security_report.checkov import FRAMEWORK, checkov_findings
 from infra.security_report.page import page
 from infra.security_report.synth import synth_findings
+from sashiko.core.files import write_bytes, write_json
 from sashiko.errors import InputError
-from sashiko.files import write_bytes, write_json
 
 _OPEN = 4  # as `sashiko audit`: apart from 1, an error
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from infra.security_report.finding import ReportedFinding
+from sashiko.core.files import read_json
 from sashiko.errors import InputError
-from sashiko.files import read_json
 
 FRAMEWORK = "checkov"
 

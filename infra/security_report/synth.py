@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.security_report.finding import ReportedFinding
-from sashiko.files import read_json
+from sashiko.core.files import read_json
 
 
 def synth_findings(folder: Path) -> tuple[list[str], list[ReportedFinding]]:

@@ -9,8 +9,8 @@ import sys
 import typer
 
 from sashiko.commands.on_demand import OnDemand
+from sashiko.core.exit_status import FAILED
 from sashiko.errors import InputError, disk_reason, is_full
-from sashiko.exit_status import FAILED
 
 app = typer.Typer(
     cls=OnDemand,

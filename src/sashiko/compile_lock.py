@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from sashiko.files import read_json
+from sashiko.core.files import read_json
+from sashiko.core.yaml_models import validate
 from sashiko.targets import Target
-from sashiko.yaml_models import validate
 
 LOCK_FILE = "compile-lock.json"
 

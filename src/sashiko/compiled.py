@@ -10,9 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sashiko.dependencies import installed, source_folders
-from sashiko.errors import InputError
-from sashiko.files import (
+from sashiko.core.files import (
     canonical_json,
     read_json,
     sha256_bytes,
@@ -21,11 +19,13 @@ from sashiko.files import (
     write_bytes,
     write_json,
 )
+from sashiko.core.yaml_models import Frozen, validate
+from sashiko.dependencies import installed, source_folders
+from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.repository import source
 from sashiko.sections import Channel
 from sashiko.settings import Settings
-from sashiko.yaml_models import Frozen, validate
 
 _PIPELINES = Path("pipelines")
 _CODE = (_PIPELINES, Path("src"))

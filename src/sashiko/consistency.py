@@ -9,9 +9,9 @@ from sashiko.contract.intersections import (
     intersections,
 )
 from sashiko.contract.model import Contract
+from sashiko.core.plugin_names import is_built_in
+from sashiko.core.plugins import load
 from sashiko.errors import InputError
-from sashiko.plugin_names import is_built_in
-from sashiko.plugins import load
 from sashiko.recipe import GeneratorSource, OwnSource, Recipe
 from sashiko.serving.text import columns
 

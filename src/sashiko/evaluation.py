@@ -4,11 +4,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from sashiko.files import write_json
+from sashiko.core.files import write_json
+from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.metrics.calibration import CalibrationBin
 from sashiko.metrics.quality import Confusion, ThresholdMetric
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.yaml_models import Frozen, read_record
 
 METRICS_FILE = "metrics.json"
 DECISION_FILE = "decision.json"

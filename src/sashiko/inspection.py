@@ -12,8 +12,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from sashiko.core.files import sha256_file, walk_files
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import sha256_file, walk_files
 from sashiko.serving import tar_reader
 from sashiko.serving.tar_reader import ArchiveError, shown
 

@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import model_validator
 
+from sashiko.core.yaml_models import Frozen
 from sashiko.setting_types import Duration, ProcessingInstance, SizeGb, TrainingInstance
-from sashiko.yaml_models import Frozen
 
 
 class ProcessingJob(Frozen):

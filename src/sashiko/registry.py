@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.card.markdown import MARKDOWN_FILE
+from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.files import sha256_file
 from sashiko.version_files import holds, is_here, put_files
 from sashiko.versions import (
     ARTIFACT_FILE,

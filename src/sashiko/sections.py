@@ -13,12 +13,12 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, TypeAdapter
 
 from sashiko.contract.model import Contract, load_contract
+from sashiko.core.files import canonical_json, read_json, sha256_bytes
+from sashiko.core.job_folders import processing_input
+from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, read_json, sha256_bytes
-from sashiko.paths import processing_input
 from sashiko.recipe import Recipe
 from sashiko.waiver import Waiver
-from sashiko.yaml_models import Frozen, validate
 
 M = TypeVar("M", bound=BaseModel)
 _CONTRACT = "contract"

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from sashiko.files import read_json
-from sashiko.yaml_models import Frozen, validate
+from sashiko.core.files import read_json
+from sashiko.core.yaml_models import Frozen, validate
 
 SPLITS = ("train", "validation", "test")
 META_FILE = "split.json"

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sashiko.aws.names import bucket_name
-from sashiko.files import canonical_json, sha256_bytes
+from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.recipe import Recipe
 from sashiko.repository import source
 from sashiko.sections import Channel, make_channel

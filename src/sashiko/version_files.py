@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from sashiko.core.files import sha256_file
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import sha256_file
 
 _FILE = "file://"
 

@@ -4,7 +4,7 @@ from datetime import date
 
 from pydantic import Field
 
-from sashiko.yaml_models import Frozen
+from sashiko.core.yaml_models import Frozen
 
 
 class Waiver(Frozen):

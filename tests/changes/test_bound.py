@@ -7,8 +7,8 @@ import pytest
 
 from sashiko.aws import promotion
 from sashiko.aws.preflight import expected_of
+from sashiko.core.files import read_json, write_json
 from sashiko.errors import InputError
-from sashiko.files import read_json, write_json
 from sashiko.functions.custom_resource import RefusedError
 from sashiko.preflight import signed_files
 from sashiko.preflight.check import check

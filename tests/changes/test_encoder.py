@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.core.files import sha256_file
 from sashiko.data.sources import fetch_weights
-from sashiko.files import sha256_file
 from sashiko.recipe import load_recipe
 from sashiko.steps import train
 from tests.changes.project import Project, assert_small

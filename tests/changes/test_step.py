@@ -12,7 +12,7 @@ import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
 from sashiko.aws.names import bucket_name, role_name
-from sashiko.files import sha256_file
+from sashiko.core.files import sha256_file
 from sashiko.settings import Settings, load_settings
 from tests.changes.project import Project, assert_small
 from tests.e2e import tiny

@@ -8,7 +8,7 @@ from typing import Any
 
 from sashiko.aws.endpoint_spec import endpoint_spec
 from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
-from sashiko.model_packages.clients import Clients
+from sashiko.core.aws_calls import Clients
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.settings import Settings, deployed_environments
 from tests.deploy.process import ROOT, Emulator

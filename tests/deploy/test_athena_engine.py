@@ -18,9 +18,9 @@ from moto.server import ThreadedMotoServer
 
 from sashiko.contract.manifest import Manifest, read_manifest
 from sashiko.contract.model import Contract, load_contract
+from sashiko.core.files import sha256_file, sha256_tree
+from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, sha256_tree
-from sashiko.parquet import write_table
 from sashiko.steps import snapshot
 from tests.deploy.unloads import run_unloads
 from tests.unit.contract.documents import document, rows, save

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from sashiko.aws.names import bucket_name, etl_name
-from sashiko.files import canonical_json, sha256_bytes
+from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.recipe import load_recipe
 from tests.deploy.assembly import bootstrap, written
 from tests.deploy.parts import ACCOUNT

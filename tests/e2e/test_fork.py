@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sashiko.core.yaml_models import read_yaml
 from sashiko.repository import choose_recipe
 from sashiko.settings import load_settings
-from sashiko.yaml_models import read_yaml
 from tests.e2e.project import ROOT, Project
 from tests.unit.contract.documents import document
 
@@ -25,7 +25,7 @@ READ_WHAT_A_FORK_ADDS = (
     "tests/unit/commands/test_cli.py::test_bad_input_ends_with_one_error_and_status_1",
     "tests/unit/contract/test_bias_config.py",
     "tests/unit/contract/test_model.py",
-    "tests/unit/test_yaml_models.py",
+    "tests/unit/core/test_yaml_models.py",
 )
 # Of the engine's, some of each kind that works on a sample contract, recipe or environment.
 WORK_ON_SAMPLES = (
@@ -39,7 +39,7 @@ WORK_ON_SAMPLES = (
     "tests/unit/test_hostile_files.py",
     "tests/unit/test_review.py",
     "tests/unit/test_staging.py",
-    "tests/unit/test_yaml_models.py",
+    "tests/unit/core/test_yaml_models.py",
 )
 RECIPE = {
     "extends": "models/all-minilm-l6-v2.yaml",

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
+from sashiko.core.files import canonical_json, sha256_bytes, sha256_file, walk_files
 from sashiko.data.lake import generate
-from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files
 from tests.e2e.project import GROUP, ROOT, Project, bucket
 
 _RECIPE = {

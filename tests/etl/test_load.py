@@ -13,12 +13,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sashiko.etl
+from sashiko.core.files import sha256_file
 from sashiko.etl import load as load_module
 from sashiko.etl.load import Places, load, main
 from sashiko.etl.quality import Outcome
 from sashiko.etl.spec import LoadError, LoadSpec
 from sashiko.etl.transform import Parts, transform
-from sashiko.files import sha256_file
 from tests.etl.contracts import HEADER, dirty_document, line, spec_of, write_csv
 from tests.unit.contract.documents import column_of
 

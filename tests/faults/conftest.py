@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.files import walk_files
+from sashiko.core.files import walk_files
 from tests.faults.kills import Kill, Run, python, run
 from tests.faults.ledger import Ledger
 from tests.faults.picture import Picture, complete, picture

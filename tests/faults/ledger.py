@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from docs.faults import PAGE, RESULTS, faults_page
-from sashiko.files import canonical_json, write_bytes
+from sashiko.core.files import canonical_json, write_bytes
 
 
 class Ledger:

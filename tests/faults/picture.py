@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from safetensors import SafetensorError, safe_open
 
+from sashiko.core.files import sha256_bytes, sha256_file, sha256_tree, walk_files
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes, sha256_file, sha256_tree, walk_files
 from sashiko.runner.cache import StepCache
 from sashiko.runner.record import read_run
 from sashiko.runner.store import Store

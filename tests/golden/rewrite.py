@@ -16,7 +16,7 @@ from sashiko.aws.cost.idle_cost import idle_cost, lines
 from sashiko.aws.cost.prices import read_prices
 from sashiko.aws.templates import read_templates
 from sashiko.commands.permissions import text
-from sashiko.files import canonical_json
+from sashiko.core.files import canonical_json
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings, load_settings
 

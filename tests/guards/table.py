@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.yaml_models import Frozen, read_yaml, validate
 from tests.guards.pages import ROOT, Row, all_rows
 
 TABLE = Path(__file__).parent / "mutations.yaml"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes
 from sashiko.inspection import inspect_artifact, unpack
 from tests.fuzz.archives import member, tar_of
 

@@ -20,9 +20,9 @@ import pytest
 
 from sashiko.artifact import open_artifact
 from sashiko.compile_lock import CompileLock
+from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Explained
-from sashiko.files import sha256_bytes, sha256_file
 from sashiko.recipe import Hyperparameters
 from sashiko.serving.pack import pack
 from sashiko.steps import evaluate, register

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from sashiko.aws.names import Bucket, Role, bucket_name, role_name
+from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.settings import (
     Settings,
@@ -17,7 +18,6 @@ from sashiko.settings import (
     load_deployed,
     load_settings,
 )
-from sashiko.yaml_models import validate
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "prod"])

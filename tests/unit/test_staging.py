@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sashiko.aws.names import bucket_name
+from sashiko.core.files import canonical_json, sha256_bytes, write_bytes
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, sha256_bytes, write_bytes
 from sashiko.recipe import TextSection, load_recipe
 from sashiko.repository import Source, contract_file
 from sashiko.sections import (

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sashiko.aws.account import Account
 from sashiko.aws.names import role_name
-from sashiko.calls import Clients
+from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.model_packages.clients import told
 from sashiko.model_packages.registry import PackageRegistry

@@ -18,9 +18,9 @@ from sashiko.aws.account import Account
 from sashiko.aws.endpoint_spec import endpoint_name
 from sashiko.aws.names import MODELS, arn, bucket_name, key_alias, key_alias_arn, role_name
 from sashiko.aws.preflight import expected_of
-from sashiko.calls import Clients
 from sashiko.compile_lock import read_lock
 from sashiko.contract.manifest import read_manifest
+from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.evaluation import METRICS_FILE, read_evaluation
 from sashiko.functions.custom_resource import RefusedError

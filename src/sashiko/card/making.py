@@ -23,6 +23,7 @@ from sashiko.card.content import (
 from sashiko.card.section import CardSection
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
+from sashiko.core.yaml_models import validate
 from sashiko.evaluation import Estimates, SliceFigures
 from sashiko.evaluation import Evaluation as Evaluated
 from sashiko.explain.record import Explanations
@@ -30,7 +31,6 @@ from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.intersections import TOLD, comparable, worst_first
 from sashiko.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.recipe import ReweighingSection, TrainSection
-from sashiko.yaml_models import validate
 
 CARD_FILE = "model-card.json"
 _LONG = 2048

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sashiko.files import read_json, write_json
-from sashiko.yaml_models import validate
+from sashiko.core.files import read_json, write_json
+from sashiko.core.yaml_models import validate
 
 ANALYSIS_FILE = "analysis.json"
 

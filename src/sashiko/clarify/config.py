@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from sashiko.clarify.methods import MethodsConfig
-from sashiko.files import read_json
-from sashiko.yaml_models import Frozen, validate
+from sashiko.core.files import read_json
+from sashiko.core.yaml_models import Frozen, validate
 
 CONFIG_FILE = "analysis_config.json"
 CSV: Literal["text/csv"] = "text/csv"

@@ -13,8 +13,8 @@ from sashiko.clarify.json_lines import open_json_lines
 from sashiko.clarify.parts import FACET, FEATURE, JOIN, Part, joined, read_part
 from sashiko.clarify.tables import Table, open_parquet_file
 from sashiko.clarify.uris import files_at
+from sashiko.core.files import walk_files
 from sashiko.errors import InputError
-from sashiko.files import walk_files
 from sashiko.metrics import flip_test
 from sashiko.metrics.arrays import Ints
 

@@ -2,10 +2,10 @@
 
 from pydantic import model_validator
 
+from sashiko.core.yaml_models import Frozen
 from sashiko.metrics import flip_test
 from sashiko.metrics.bias import stage_metrics
 from sashiko.metrics.bias_table import Stage
-from sashiko.yaml_models import Frozen
 
 
 class MethodConfig(Frozen):

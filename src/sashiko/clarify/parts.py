@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from sashiko.clarify.config import Reference
 from sashiko.clarify.tables import Table
+from sashiko.core.joining import positions, unique_keys
 from sashiko.errors import InputError
-from sashiko.joining import positions, unique_keys
 from sashiko.metrics.arrays import Ints
 
 JOIN = "joinsource_name_or_index"

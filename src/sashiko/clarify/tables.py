@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from sashiko.clarify.config import Reference
+from sashiko.core.parquet import open_parquet, stream_columns
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet, stream_columns
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sashiko.core.files import read_json, walk_files
+from sashiko.core.job_folders import job_config_file, opt_ml
 from sashiko.errors import InputError
-from sashiko.files import read_json, walk_files
-from sashiko.paths import job_config_file, opt_ml
 
 _CONTAINER = PurePosixPath("/opt/ml")
 

@@ -8,7 +8,7 @@ import typer
 
 from sashiko.aws.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
-from sashiko.exit_status import FOUND
+from sashiko.core.exit_status import FOUND
 from sashiko.settings import load_deployed
 
 

@@ -11,7 +11,7 @@ from sashiko.commands.bias_file import file_config, file_dataset
 from sashiko.commands.bias_predictions import Predictions
 from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count, intersections
 from sashiko.contract.model import Contract
-from sashiko.files import sha256_tree
+from sashiko.core.files import sha256_tree
 from sashiko.gates.advice import Mitigation
 from sashiko.gates.bias import bias_checks, too_few
 from sashiko.gates.estimates import BiasEstimate

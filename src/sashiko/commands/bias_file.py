@@ -12,8 +12,8 @@ from sashiko.commands.bias_predictions import SEEN, Predictions, read_prediction
 from sashiko.commands.bias_rows import contract_rows
 from sashiko.contract.bias_config import PREDICTED_LABEL, analysis_config
 from sashiko.contract.model import Contract
+from sashiko.core.joining import positions, unique_keys
 from sashiko.errors import InputError
-from sashiko.joining import positions, unique_keys
 
 
 def file_config(contract: Contract, *, predicted: bool) -> AnalysisConfig:

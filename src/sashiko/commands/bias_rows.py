@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from sashiko.clarify.json_lines import json_cell, json_records
 from sashiko.contract.model import Contract
+from sashiko.core.files import walk_files
 from sashiko.data.ingest import typed_columns
 from sashiko.errors import InputError
-from sashiko.files import walk_files
 
 
 def contract_rows(path: Path, contract: Contract, names: Sequence[str]) -> pa.Table:

@@ -15,8 +15,8 @@ from sashiko.aws.runs.following import follow
 from sashiko.aws.runs.job_logs import JobLogs
 from sashiko.aws.runs.loads import check_as_of
 from sashiko.aws.runs.start import start
+from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
-from sashiko.exit_status import INTERRUPTED
 from sashiko.repository import choose_recipe, command_options, use_recipe
 from sashiko.runner.record import RunRecord
 from sashiko.runner.view import open_view

@@ -15,9 +15,9 @@ from sashiko.aws.cost.use_cost import JobCost, other_jobs, prediction_costs, run
 from sashiko.aws.templates import CDK_OUT, read_templates
 from sashiko.commands.cost_text import Costs, text, used_prices
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
+from sashiko.core.exit_status import FOUND
+from sashiko.core.files import read_json
 from sashiko.definition.model import parse_definition
-from sashiko.exit_status import FOUND
-from sashiko.files import read_json
 from sashiko.repository import HOME, use_recipe
 from sashiko.settings import Settings, load_deployed
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import AsJson, Environment, RecipeName
+from sashiko.core.exit_status import BLOCKED
 from sashiko.errors import InputError
-from sashiko.exit_status import BLOCKED
 from sashiko.repository import choose_recipe, contract_file
 from sashiko.settings import load_settings
 

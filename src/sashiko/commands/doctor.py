@@ -11,7 +11,7 @@ import typer
 from sashiko.aws.doctor.check import Check
 from sashiko.aws.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
-from sashiko.exit_status import FOUND
+from sashiko.core.exit_status import FOUND
 from sashiko.repository import HOME
 from sashiko.settings import Settings, load_deployed
 

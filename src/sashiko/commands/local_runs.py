@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.core.files import read_json, walk_files
 from sashiko.errors import InputError
-from sashiko.files import read_json, walk_files
 from sashiko.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.local_run import run_pipeline
 from sashiko.recipe import Recipe

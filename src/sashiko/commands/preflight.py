@@ -5,7 +5,7 @@ import sys
 import typer
 
 from sashiko.commands.options import DeployedEnvironment
-from sashiko.exit_status import FOUND
+from sashiko.core.exit_status import FOUND
 from sashiko.repository import choose_recipe
 from sashiko.settings import load_deployed
 

@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
+from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
-from sashiko.exit_status import INTERRUPTED
 from sashiko.repository import HOME, use_recipe
 from sashiko.settings import Settings, load_settings
 

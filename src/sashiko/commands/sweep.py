@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
+from sashiko.core.exit_status import BLOCKED, INTERRUPTED
 from sashiko.errors import InputError
-from sashiko.exit_status import BLOCKED, INTERRUPTED
 from sashiko.repository import use_recipe
 from sashiko.settings import Settings
 from sashiko.sweep.record import Sweep, write_sweep

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sashiko.contract.model import Contract, View
-from sashiko.files import read_json, sha256_file, write_json
-from sashiko.yaml_models import Frozen, validate
+from sashiko.core.files import read_json, sha256_file, write_json
+from sashiko.core.yaml_models import Frozen, validate
 
 MANIFEST_FILE = "manifest.json"
 SNAPSHOTS_FILE = "snapshots.json"

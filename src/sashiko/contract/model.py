@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sashiko.files import sha256_bytes
-from sashiko.yaml_models import Frozen, read_yaml
+from sashiko.core.files import sha256_bytes
+from sashiko.core.yaml_models import Frozen, read_yaml
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Classification = Literal["none", "sensitive", "pii"]

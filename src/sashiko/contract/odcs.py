@@ -21,9 +21,9 @@ from sashiko.contract.odcs_lint import (
     schema_errors,
     unsupported,
 )
+from sashiko.core.problems import listed
+from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
-from sashiko.problems import listed
-from sashiko.yaml_models import validate
 
 T = TypeVar("T")
 

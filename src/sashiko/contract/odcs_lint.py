@@ -14,7 +14,7 @@ from open_data_contract_standard.model import (
 )
 
 from sashiko.contract.model import LogicalType
-from sashiko.problems import near_miss, places_around, shortened
+from sashiko.core.problems import near_miss, places_around, shortened
 
 # Custom properties of the table that this project reads -> fields of `Contract`.
 OUR_PROPERTIES: Mapping[str, str] = {

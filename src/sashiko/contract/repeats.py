@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.table_stream import TableStream
-from sashiko.scratch import scratch_database
+from sashiko.core.scratch import scratch_database
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

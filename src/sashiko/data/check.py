@@ -9,8 +9,8 @@ from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
 from sashiko.contract.table_stream import TableStream
+from sashiko.core.files import sha256_file
 from sashiko.data.ingest import typed_batches
-from sashiko.files import sha256_file
 from sashiko.gates.verdict import Verdict, decide
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from sashiko.plugins import load
+from sashiko.core.plugins import load
 from sashiko.recipe import FileSource, HuggingFaceSource, OwnSource, PypiSource
 
 _TRIES = "2"

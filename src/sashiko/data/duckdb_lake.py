@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema, select_sql
 from sashiko.contract.model import Contract, View
+from sashiko.core.files import sha256_tree
+from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet
+from sashiko.core.scratch import read_back, scratch_database
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree
-from sashiko.parquet import ROW_GROUP_ROWS, open_parquet
-from sashiko.scratch import read_back, scratch_database
 
 
 @dataclass(frozen=True, kw_only=True)

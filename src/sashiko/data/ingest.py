@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Column, Contract
 from sashiko.contract.text_form import column_form
+from sashiko.core.parquet import write_batches
 from sashiko.data.raw_files import other_delimiter, raw_batches
 from sashiko.data.values import cast_values
 from sashiko.errors import InputError
 from sashiko.etl.spec import TextForm
-from sashiko.parquet import write_batches
 
 _SHOWN_CHARACTERS = 60
 

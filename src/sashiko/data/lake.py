@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.contract.model import Contract
+from sashiko.core.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
+from sashiko.core.plugin_names import names
+from sashiko.core.plugins import folder_digest, load
 from sashiko.data.generators import Generator, Order, write_rows
 from sashiko.data.ingest import ingest
 from sashiko.data.sources import fetch_data
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
-from sashiko.plugin_names import names
-from sashiko.plugins import folder_digest, load
 from sashiko.recipe import Recipe
 
 _FILE = "data.parquet"

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from sashiko.contract.model import Delimiter
+from sashiko.core.parquet import open_parquet
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet
 
 _BATCH_ROWS = 65_536
 DELIMITERS: tuple[Delimiter, ...] = (",", ";", "\t", "|")

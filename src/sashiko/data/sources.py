@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from sashiko.core.files import canonical_json, sha256_bytes, sha256_file, walk_files, write_bytes
+from sashiko.core.plugins import code_digest, load
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator, Order, write_rows
 from sashiko.errors import InputError, disk_reason
-from sashiko.files import canonical_json, sha256_bytes, sha256_file, walk_files, write_bytes
-from sashiko.plugins import code_digest, load
 from sashiko.recipe import (
     DataSection,
     FileSource,

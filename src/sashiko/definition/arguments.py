@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sashiko.core.yaml_models import validate
 from sashiko.definition.job_arguments import (
     ProcessingArguments,
     ProcessingOutput,
@@ -10,7 +11,6 @@ from sashiko.definition.job_arguments import (
 )
 from sashiko.definition.model import Step
 from sashiko.errors import InputError
-from sashiko.yaml_models import validate
 
 JobArguments = ProcessingArguments | TrainingArguments
 

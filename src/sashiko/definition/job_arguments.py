@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from sashiko.yaml_models import Frozen
+from sashiko.core.yaml_models import Frozen
 
 Uri = Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
 # A name becomes a folder's, so it must not climb.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from sashiko.core.problems import shortened
 from sashiko.definition.shapes import check_depth, check_keys, list_of, text_of
 from sashiko.errors import InputError
-from sashiko.problems import shortened
 
 JOB_TYPES = ("Processing", "Training")
 STEP_TYPES = (*JOB_TYPES, "Lambda", "Condition", "Fail")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sashiko.core.problems import shortened
 from sashiko.errors import InputError
-from sashiko.problems import shortened
 
 _DEEPEST = 100  # levels; the shipped definitions have 20
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sashiko.calls import Clients
+from sashiko.core.aws_calls import Clients
+from sashiko.core.stopping import Stop
 from sashiko.device.asking import DeviceFailedError, Invoke
 from sashiko.device.hosting import Hosting, create_model, patience, pause, told
 from sashiko.device.removal import POLL_SECONDS, remove
 from sashiko.errors import InputError
-from sashiko.stopping import Stop
 
 _JSON = "application/json"
 # What SageMaker may take to find an instance, beside the two timeouts.

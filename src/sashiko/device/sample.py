@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
+from sashiko.core.parquet import read_columns
+from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Floats
-from sashiko.parquet import read_columns
 from sashiko.recipe import DeviceSection
 from sashiko.serving.tar_reader import read_files
 from sashiko.training.examples import read_split
-from sashiko.yaml_models import validate
 
 _ABOUT = "serving.json"
 _LARGEST_FILE = 1 << 20  # bytes

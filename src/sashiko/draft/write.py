@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
+from sashiko.core.files import write_bytes
 from sashiko.draft.notes import example_rows, repeated
 from sashiko.draft.records import Draft
 from sashiko.errors import InputError
-from sashiko.files import write_bytes
 
 _MOST_ROWS = 8000  # to train on: minutes on a laptop
 _SHORTEST = 32  # tokens

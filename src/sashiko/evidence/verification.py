@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.core.files import read_json, sha256_file
 from sashiko.definition.model import Definition
 from sashiko.errors import InputError
 from sashiko.evidence.provenance import read_provenance
-from sashiko.files import read_json, sha256_file
 from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.gates.verdict import Check, Verdict, read_verdict
 from sashiko.registry import MlflowRegistry

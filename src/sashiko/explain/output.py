@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sashiko.core.files import write_json
 from sashiko.explain.attribution import Attributed
 from sashiko.explain.importance import word_spans
 from sashiko.explain.record import (
@@ -13,7 +14,6 @@ from sashiko.explain.record import (
     PartDescription,
 )
 from sashiko.explain.tokens import Row
-from sashiko.files import write_json
 
 ANALYSIS_FILE = "analysis.json"
 

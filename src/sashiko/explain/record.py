@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from sashiko.core.files import write_bytes, write_json
+from sashiko.core.yaml_models import Frozen, read_record, validate
 from sashiko.errors import InputError
 from sashiko.explain.check_records import FacetSwap, ShapleyCheck, SwappedText
-from sashiko.files import write_bytes, write_json
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.yaml_models import Frozen, read_record, validate
 
 R = TypeVar("R", bound=Frozen)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from sashiko.core.files import read_json, write_json
+from sashiko.core.yaml_models import Frozen
 from sashiko.errors import InputError
-from sashiko.files import read_json, write_json
 from sashiko.metrics.bias_table import Stage
-from sashiko.yaml_models import Frozen
 
 INTERVALS_FILE = "intervals.json"
 # The two `analysis.json` that the estimates are taken from, kept beside them.

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from sashiko.core.plugins import load
 from sashiko.gates.advice import Training, quality_advice
 from sashiko.gates.verdict import Check
 from sashiko.metrics.own import Metric
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.plugins import load
 from sashiko.recipe_quality import QUALITY_METRICS, QualityGate, QualitySection
 
 

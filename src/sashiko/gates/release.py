@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from sashiko.files import write_json
+from sashiko.core.files import write_json
 from sashiko.gates.verdict import Check, Verdict, summarised
 from sashiko.waiver import Waiver
 

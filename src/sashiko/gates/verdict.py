@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sashiko.core.files import read_json, write_json
 from sashiko.errors import InputError
-from sashiko.files import read_json, write_json
 from sashiko.waiver import Waiver
 
 DEVICE_GATE = "device"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sashiko.calls import Clients
+from sashiko.core.aws_calls import Clients
+from sashiko.core.files import canonical_json, read_json, sha256_file
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, read_json, sha256_file
 from sashiko.model_packages.clients import told
 
 MANIFEST_FILE = "manifest-sha256.json"

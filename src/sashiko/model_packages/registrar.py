@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.calls import Clients
 from sashiko.card.making import CARD_FILE, card_text
 from sashiko.compile_lock import read_lock
-from sashiko.files import read_json, sha256_bytes
+from sashiko.core.aws_calls import Clients
+from sashiko.core.files import read_json, sha256_bytes
 from sashiko.model_packages.clients import told
 from sashiko.model_packages.files import MANIFEST_FILE, ModelFiles, model_files, publish
 from sashiko.model_packages.lineage import Lineage, Origin

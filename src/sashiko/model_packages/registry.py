@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sashiko.calls import Clients
+from sashiko.core.aws_calls import Clients
+from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.files import sha256_file
 from sashiko.model_packages.clients import told
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, number_in, to_version
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from sashiko.card.content import ModelCard
 from sashiko.card.making import CARD_FILE
 from sashiko.card.markdown import MARKDOWN_FILE
+from sashiko.core.yaml_models import read_record
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Fact, Section
-from sashiko.yaml_models import read_record
 
 
 def card_section(evidence: Evidence) -> Section:

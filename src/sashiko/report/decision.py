@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
 
+from sashiko.core.yaml_models import read_record
 from sashiko.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, waived_checks
 from sashiko.report.views import Outcome, OutcomeKind
 from sashiko.report.words import check_view
-from sashiko.yaml_models import read_record
 
 _WORDS = {
     "registered": "✓ REGISTERED",

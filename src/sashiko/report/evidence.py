@@ -9,17 +9,17 @@ from typing import TypeVar
 
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, load_contract
+from sashiko.core.files import lies_within, read_json
+from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.errors import InputError
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
-from sashiko.files import lies_within, read_json
 from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.recipe import Recipe, load_recipe
 from sashiko.report.predictions import Predictions, read_predictions
 from sashiko.runner.record import RunRecord, StepRecord, read_run
 from sashiko.runner.store import Store
-from sashiko.yaml_models import Frozen, read_record
 
 T = TypeVar("T")
 _LOG_LINES = 15

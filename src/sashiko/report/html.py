@@ -5,7 +5,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from sashiko.files import write_bytes
+from sashiko.core.files import write_bytes
 from sashiko.report.card_section import card_section
 from sashiko.report.data_section import data_section
 from sashiko.report.decision import outcome

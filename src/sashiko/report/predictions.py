@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Floats, Ints
-from sashiko.parquet import read_columns
 from sashiko.report.group_plots import GroupScores
 
 _COLUMNS = ["key", "split", "label", "score", "predicted"]

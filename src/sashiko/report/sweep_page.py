@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.files import write_bytes
+from sashiko.core.files import write_bytes
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.sweep_section import strengths_table, threshold_tables, trade_off_figures
 from sashiko.report.views import Fact, Outcome, Section

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.core.plugins import load
 from sashiko.data.generators.base import Generator, Order, TruthfulGenerator
 from sashiko.errors import InputError
 from sashiko.evaluation import Evaluation
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.quality import evaluate_scores
-from sashiko.plugins import load
 from sashiko.recipe import GeneratorSource
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.predictions import Predictions

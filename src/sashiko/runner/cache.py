@@ -5,12 +5,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sashiko.core.files import canonical_json, read_json, sha256_bytes, write_json
+from sashiko.core.yaml_models import Frozen, validate
 from sashiko.definition.durations import parse_duration
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, read_json, sha256_bytes, write_json
 from sashiko.runner.jobs import Job
 from sashiko.runner.record import DataRecord, now, stamp
-from sashiko.yaml_models import Frozen, validate
 
 
 class CacheEntry(Frozen):

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sashiko.core.files import canonical_json, sha256_bytes, sha256_file
 from sashiko.dependencies import installed, source_folders
-from sashiko.files import canonical_json, sha256_bytes, sha256_file
 
 _ENGINE = __name__.partition(".")[0]
-_PLUGINS = "sashiko.plugins"
+_PLUGINS = "sashiko.core.plugins"
 
 
 class CodeDigests:
@@ -22,9 +22,9 @@ class CodeDigests:
     not, anywhere in the file, of the same top-level package, of the engine and of the project's
     other packages, and the data files beside these modules. A script below `/opt/ml` is an input
     already and adds nothing. Both depend on the Python version and on the name and version of every
-    installed distribution of the run's lock. A module that reaches `sashiko.plugins` may import any
-    of the project's own packages, so all of these count for it. Other imports with a computed name
-    are not seen.
+    installed distribution of the run's lock. A module that reaches `sashiko.core.plugins` may
+    import any of the project's own packages, so all of these count for it. Other imports with a
+    computed name are not seen.
     """
 
     def __init__(self) -> None:

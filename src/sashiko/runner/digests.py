@@ -4,8 +4,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from sashiko.core.files import read_json, sha256_bytes, sha256_file, walk_files, write_json
 from sashiko.errors import InputError
-from sashiko.files import read_json, sha256_bytes, sha256_file, walk_files, write_json
 from sashiko.runner.store import Store
 
 _Stamp = tuple[int, int, int]  # bytes, mtime in ns, inode

@@ -7,6 +7,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sashiko.closed_gate import GateClosedError
+from sashiko.core.files import read_json
 from sashiko.definition.arguments import job_arguments
 from sashiko.definition.conditions import holds
 from sashiko.definition.expressions import Context, resolve
@@ -19,7 +20,6 @@ from sashiko.definition.properties import (
     look_up,
 )
 from sashiko.errors import InputError
-from sashiko.files import read_json
 from sashiko.runner.execute import Executor
 from sashiko.runner.jobs import Image, make_job
 from sashiko.runner.messages import Ended, Events, Interrupted, Message, Outcome

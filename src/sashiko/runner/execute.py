@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sashiko.core.files import (
+    lies_within,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    walk_files,
+    write_json,
+)
 from sashiko.errors import InputError
-from sashiko.files import lies_within, read_json, sha256_bytes, sha256_file, walk_files, write_json
 from sashiko.runner.cache import CacheEntry, StepCache, cache_key
 from sashiko.runner.code import CodeDigests
 from sashiko.runner.digests import Digests

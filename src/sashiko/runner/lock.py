@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
+from sashiko.core.files import sweep_half_written
 from sashiko.errors import InputError
-from sashiko.files import sweep_half_written
 from sashiko.runner.disk import disk_faults
 
 

@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from sashiko.core.exit_status import BLOCKED, FAILED, INTERRUPTED
+from sashiko.core.files import read_json, write_json
+from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
-from sashiko.exit_status import BLOCKED, FAILED, INTERRUPTED
-from sashiko.files import read_json, write_json
-from sashiko.yaml_models import Frozen, validate
 
 RunStatus = Literal["running", "registered", "partial", "blocked", "failed", "interrupted"]
 StepStatus = Literal[

@@ -11,12 +11,12 @@ from queue import SimpleQueue
 from types import FrameType, MappingProxyType
 from typing import Any
 
+from sashiko.core.files import write_bytes, write_json
 from sashiko.definition.graph import Graph, up_to
 from sashiko.definition.model import parse_definition
 from sashiko.definition.parameters import parameter_values
 from sashiko.definition.supported import check_supported
 from sashiko.errors import InputError
-from sashiko.files import write_bytes, write_json
 from sashiko.runner.cache import StepCache
 from sashiko.runner.code import CodeDigests
 from sashiko.runner.digests import Digests

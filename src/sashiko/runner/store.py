@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.core.files import lies_within, walk_files
+from sashiko.core.problems import shortened
 from sashiko.errors import InputError
-from sashiko.files import lies_within, walk_files
-from sashiko.problems import shortened
 from sashiko.runner.archive import write_archive
 from sashiko.runner.disk import disk_faults
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.core.files import write_json
 from sashiko.dependencies import source_folders
-from sashiko.files import write_json
 from sashiko.runner.disk import disk_faults
 from sashiko.runner.jobs import Job
 

@@ -22,12 +22,12 @@ from sashiko.clarify.config import AnalysisConfig, read_config
 from sashiko.clarify.counting import Counted, group_counts
 from sashiko.clarify.dataset import read_dataset
 from sashiko.clarify.flips import description
+from sashiko.core.job_folders import opt_ml, processing_input
 from sashiko.metrics import flip_test
 from sashiko.metrics.bias import METRICS, measure
 from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counts import Counts
 from sashiko.metrics.flip_test import FlipTest
-from sashiko.paths import opt_ml, processing_input
 from sashiko.steps.entry import run_step
 
 

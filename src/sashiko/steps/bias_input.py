@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 from sashiko.contract.bias_config import LABEL, PREDICTED_LABEL
 from sashiko.contract.manifest import Snapshots, write_snapshots
+from sashiko.core.files import sha256_file, write_pieces
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.parquet import stream_columns
+from sashiko.core.scratch import scratch_database
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, write_pieces
-from sashiko.parquet import stream_columns
-from sashiko.paths import processing_input, processing_output
-from sashiko.scratch import scratch_database
 from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
 from sashiko.steps.facet_join import FacetJoin

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from sashiko.artifact import Artifact, open_artifact
+from sashiko.core.files import read_json, sha256_file
+from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.evaluation import ChampionRecord, Decision
-from sashiko.files import read_json, sha256_file
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.recipe_quality import EvaluateSection, ThresholdSection
@@ -20,7 +21,6 @@ from sashiko.steps.baselines import (
     majority_scores,
 )
 from sashiko.steps.scored_splits import Split, score_splits
-from sashiko.yaml_models import Frozen, validate
 
 ARTIFACT = "model.tar.gz"
 

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sashiko.artifact import RequestRefusedError, open_artifact
+from sashiko.core.files import sha256_tree
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.stopping import stop_on_signals
 from sashiko.device.asking import (
     DeviceFailedError,
     Measured,
@@ -27,15 +30,12 @@ from sashiko.device.sample import Sample, about_artifact, draw_sample
 from sashiko.device.transform import Scratch, transform
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, read_decision
-from sashiko.files import sha256_tree
 from sashiko.gates.device import device_checks, failed_check
 from sashiko.gates.release import today, waive, write_release
 from sashiko.gates.verdict import DEVICE_GATE, Check, Verdict, decide, not_judged, write_verdict
-from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DeviceSection
 from sashiko.sections import read_section, read_waivers
 from sashiko.steps.entry import run_step
-from sashiko.stopping import stop_on_signals
 from sashiko.versions import ARTIFACT_FILE
 
 _BACKENDS = ("endpoint", "transform", "local", "off")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from sashiko.core.job_folders import opt_ml
 from sashiko.errors import InputError, disk_reason, is_full
-from sashiko.paths import opt_ml
 
 
 def run_step(main: Callable[[], None]) -> None:

@@ -20,14 +20,14 @@ import numpy as np
 import pyarrow as pa
 
 from sashiko.artifact import open_artifact
+from sashiko.core.files import sha256_file, sha256_tree
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.parquet import write_table
 from sashiko.evaluation import write_decision, write_evaluation
-from sashiko.files import sha256_file, sha256_tree
 from sashiko.gates.advice import Training
 from sashiko.gates.quality import own_metrics, quality_checks
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.arrays import Floats
-from sashiko.parquet import write_table
-from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.recipe_quality import EvaluateSection, QualitySection
 from sashiko.sections import read_section

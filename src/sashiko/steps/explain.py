@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sashiko.contract.manifest import training_snapshot, write_snapshots
+from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Attributed, Explained
 from sashiko.explain.check_records import FacetSwap, ShapleyCheck
@@ -36,7 +37,6 @@ from sashiko.explain.record import (
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.inspection import unpack
 from sashiko.metrics.arrays import Floats
-from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import CompileSection, ExplainSection, TextSection
 from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step

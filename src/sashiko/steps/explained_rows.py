@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.model import Contract
+from sashiko.core.job_folders import processing_input
+from sashiko.core.joining import positions
+from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.explain.output import confident_errors
 from sashiko.explain.tokens import Piece
-from sashiko.joining import positions
 from sashiko.metrics.arrays import Bools
-from sashiko.parquet import read_columns
-from sashiko.paths import processing_input
 from sashiko.recipe import TextSection
 from sashiko.serving.text import columns, filled
 from sashiko.training.examples import read_split

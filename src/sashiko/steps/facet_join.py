@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from sashiko.contract.bias_config import GROUP_VARIABLE
 from sashiko.contract.model import Contract
+from sashiko.core.joining import check_keys, empty_facet, lost_keys
+from sashiko.core.parquet import ROW_GROUP_ROWS, stream_columns
+from sashiko.core.scratch import insert, read_back, scratch_database
 from sashiko.errors import InputError
-from sashiko.joining import check_keys, empty_facet, lost_keys
-from sashiko.parquet import ROW_GROUP_ROWS, stream_columns
-from sashiko.scratch import insert, read_back, scratch_database
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -26,8 +26,9 @@ from sashiko.clarify.dataset import read_dataset
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract
+from sashiko.core.files import sha256_file, sha256_tree
+from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, sha256_tree
 from sashiko.gates.advice import Mitigation
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import (
@@ -38,7 +39,6 @@ from sashiko.gates.estimates import (
 )
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.bias_table import Stage
-from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import ReweighingSection
 from sashiko.recipe_bias import BiasSection
 from sashiko.recipe_quality import EvaluateSection

@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract, TimeSplit
+from sashiko.core.files import write_json
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.parquet import stream_columns, write_batches
+from sashiko.core.scratch import scratch_database
 from sashiko.errors import InputError
-from sashiko.files import write_json
-from sashiko.parquet import stream_columns, write_batches
-from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import DataSection, TextSection
-from sashiko.scratch import scratch_database
 from sashiko.sections import read_contract, read_section
 from sashiko.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.steps.entry import run_step

@@ -12,17 +12,24 @@ from sashiko.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.card.section import CardSection
 from sashiko.compile_lock import CompileLock, read_lock
 from sashiko.contract.manifest import read_manifest, read_snapshots
+from sashiko.core.files import (
+    read_json,
+    sha256_file,
+    sha256_tree,
+    walk_files,
+    write_bytes,
+    write_json,
+)
+from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
-from sashiko.files import read_json, sha256_file, sha256_tree, walk_files, write_bytes, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.gates.release import gate_tags
 from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.inspection import inspect_artifact
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.model_packages.registrar import Placement
-from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import ReweighingSection, TrainSection
 from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step

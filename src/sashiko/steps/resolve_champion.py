@@ -4,8 +4,8 @@ import argparse
 import shutil
 import sys
 
-from sashiko.files import write_json
-from sashiko.paths import processing_output
+from sashiko.core.files import write_json
+from sashiko.core.job_folders import processing_output
 from sashiko.steps.entry import run_step
 from sashiko.steps.registries import KINDS, open_registry
 from sashiko.versions import ARTIFACT_FILE

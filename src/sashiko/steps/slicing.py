@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.core.parquet import open_parquet, read_columns
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Bools, Floats, Ints
-from sashiko.parquet import open_parquet, read_columns
 
 _MISSING = "missing"
 _MOST_VALUES = 30  # of a column of words; rarer ones are taken together

@@ -24,11 +24,11 @@ from sashiko.contract.manifest import (
     read_manifest,
 )
 from sashiko.contract.model import Contract, View
+from sashiko.core.files import sha256_file, write_json
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.parquet import write_batches
 from sashiko.data.lake_reader import Lake, open_lake
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, write_json
-from sashiko.parquet import write_batches
-from sashiko.paths import processing_input, processing_output
 from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sashiko.contract.model import Contract
+from sashiko.core.joining import check_keys
+from sashiko.core.parquet import ROW_GROUP_ROWS
+from sashiko.core.scratch import insert, read_back
 from sashiko.errors import InputError
-from sashiko.joining import check_keys
-from sashiko.parquet import ROW_GROUP_ROWS
-from sashiko.scratch import insert, read_back
 from sashiko.splits import SPLITS, SplitSummary
 
 if TYPE_CHECKING:

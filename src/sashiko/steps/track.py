@@ -13,6 +13,8 @@ from sashiko.contract.manifest import (
     read_snapshots,
     write_snapshots,
 )
+from sashiko.core.files import read_json, write_json
+from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.explain.record import (
     EXPLANATIONS_FILE,
@@ -20,12 +22,10 @@ from sashiko.explain.record import (
     read_explanations,
     write_explanations,
 )
-from sashiko.files import read_json, write_json
 from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.gates.intersections import TOLD
 from sashiko.gates.release import gate_tags, today, waive, write_release
 from sashiko.gates.verdict import MODEL_GATES, read_verdict, write_verdict
-from sashiko.paths import processing_input, processing_output
 from sashiko.sections import read_waivers
 from sashiko.steps.entry import run_step
 from sashiko.tracking import track_execution

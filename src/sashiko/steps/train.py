@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
-from sashiko.evaluation import MetricLine
-from sashiko.files import (
+from sashiko.core.files import (
     canonical_json,
     read_json,
     sha256_bytes,
@@ -26,17 +25,19 @@ from sashiko.files import (
     sha256_tree,
     write_bytes,
 )
-from sashiko.paths import (
+from sashiko.core.job_folders import (
     checkpoint_dir,
     hyperparameters_file,
     model_dir,
     output_data_dir,
     training_channel,
 )
+from sashiko.core.stopping import stop_on_signals
+from sashiko.core.yaml_models import validate
+from sashiko.evaluation import MetricLine
 from sashiko.recipe import Hyperparameters
 from sashiko.splits import read_split_meta
 from sashiko.steps.entry import run_step
-from sashiko.stopping import stop_on_signals
 from sashiko.training import __file__ as training_package
 from sashiko.training.checkpoint import CheckpointStore
 from sashiko.training.examples import read_split, read_weights, tokenise
@@ -45,7 +46,6 @@ from sashiko.training.machine import attention, best_device, repeatable, uses_bf
 from sashiko.training.model import load_classifier, load_tokenizer, save_model
 from sashiko.training.scoring import margins
 from sashiko.training.temperature import scale_to_validation, write_temperature
-from sashiko.yaml_models import validate
 
 
 def main() -> None:

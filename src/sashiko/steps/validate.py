@@ -14,11 +14,11 @@ from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, View
 from sashiko.contract.table_stream import parquet_stream
+from sashiko.core.files import sha256_file
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.parquet import open_parquet
 from sashiko.errors import InputError
-from sashiko.files import sha256_file
 from sashiko.gates.verdict import Verdict, decide, write_verdict
-from sashiko.parquet import open_parquet
-from sashiko.paths import processing_input, processing_output
 from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
 

@@ -23,13 +23,13 @@ import pyarrow.compute as pc
 
 from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.contract.model import Contract
+from sashiko.core.files import sha256_file
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.core.joining import facet_values, positions, unique_keys
+from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
-from sashiko.files import sha256_file
-from sashiko.joining import facet_values, positions, unique_keys
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.reweighing import reweighing_weights
-from sashiko.parquet import read_columns, write_table
-from sashiko.paths import processing_input, processing_output
 from sashiko.recipe import ReweighingSection
 from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from sashiko.core.files import read_json, write_json
+from sashiko.core.yaml_models import Frozen, validate
 from sashiko.evaluation import Estimates
-from sashiko.files import read_json, write_json
 from sashiko.recipe import Recipe
 from sashiko.recipe_quality import QualityMetric
-from sashiko.yaml_models import Frozen, validate
 
 SWEEPS = "sweeps"
 SWEEP_FILE = "sweep.json"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sashiko.contract.model import load_contract
+from sashiko.core.yaml_models import Layer, validate_layers
 from sashiko.errors import InputError
 from sashiko.local_run import run_pipeline
 from sashiko.recipe import Recipe
@@ -15,7 +16,6 @@ from sashiko.sweep.choice import choose, marked
 from sashiko.sweep.points import curve
 from sashiko.sweep.record import Curve, Sweep
 from sashiko.sweep.validation import LAST_STEP, read_validation
-from sashiko.yaml_models import Layer, validate_layers
 
 DEFAULT_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 

@@ -16,10 +16,10 @@ from sashiko.clarify.counting import group_counts
 from sashiko.clarify.dataset import Column, Dataset
 from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL, analysis_config
 from sashiko.contract.model import Contract
+from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, sha256_bytes
 from sashiko.metrics.arrays import Bools, Floats, Ints
-from sashiko.parquet import read_columns, write_table
 from sashiko.recipe_bias import BiasSection
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from sashiko.core.files import remove_half_written, write_bytes
+from sashiko.core.yaml_models import Frozen
 from sashiko.evaluation import MetricLine
-from sashiko.files import remove_half_written, write_bytes
-from sashiko.yaml_models import Frozen
 
 if TYPE_CHECKING:
     import torch

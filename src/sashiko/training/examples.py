@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
-from sashiko.parquet import read_columns
 
 
 @dataclass(frozen=True)

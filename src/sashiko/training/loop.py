@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sashiko.core.stopping import Stop
 from sashiko.evaluation import MetricLine
 from sashiko.recipe import Hyperparameters
-from sashiko.stopping import Stop
 from sashiko.training.batches import collate, epoch_batches
 from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.examples import Examples

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from sashiko.core.files import write_json
 from sashiko.errors import InputError
 from sashiko.evaluation import TemperatureFit
-from sashiko.files import write_json
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import fit_temperature
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from sashiko.aws.preflight import expected_of
+from sashiko.core.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
 from sashiko.preflight.bounds import Bound
 from sashiko.recipe import Recipe, load_recipe
 from sashiko.settings import Settings
-from sashiko.yaml_models import Layer, read_yaml, validate_layers
 
 ROOT = Path(__file__).parents[3]
 ARN = "arn:aws:sagemaker:us-east-1:444455556666:model-package/sashiko-prod-complaint-triage/3"

@@ -22,8 +22,8 @@ from sashiko.aws import account as account_module
 from sashiko.aws import promotion
 from sashiko.aws.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.aws.names import MODELS, Role, bucket_name, key_alias, role_name
-from sashiko.calls import Clients
-from sashiko.files import read_json
+from sashiko.core.aws_calls import Clients
+from sashiko.core.files import read_json
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.settings import Settings
 from sashiko.versions import ModelVersion

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from sashiko.clarify.config import AnalysisConfig, read_config
+from sashiko.core.files import write_json
 from sashiko.errors import InputError
-from sashiko.files import write_json
 from tests.unit.clarify.configs import BOTH, GUIDE
 
 ENDPOINT = {"endpoint_name": "your_endpoint", "label": 0}

@@ -4,8 +4,8 @@ import pytest
 
 from sashiko.clarify.config import AnalysisConfig
 from sashiko.clarify.dataset import Dataset, read_dataset
+from sashiko.core.files import write_json
 from sashiko.errors import InputError
-from sashiko.files import write_json
 from tests.unit.clarify.configs import folder_of, texts
 
 MAIN = "id,late\na,1\nb,0\nc,1\n"

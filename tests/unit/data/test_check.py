@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from sashiko.contract.model import Contract
+from sashiko.core.parquet import write_table
 from sashiko.data.check import check_file
 from sashiko.errors import InputError
-from sashiko.parquet import write_table
 from tests.unit.contract.documents import ROWS, contract_of, custom, document, rows, table_of
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
+from sashiko.core.files import sha256_tree
 from sashiko.data.lake import LakeTable, generate, seed_lake
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree
 from sashiko.recipe import DataSection, FileSource
 from tests.unit.contract.documents import contract_of, document, rows
 

@@ -3,12 +3,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.core.files import sha256_bytes
+from sashiko.core.plugin_names import names
 from sashiko.data import sources
 from sashiko.data.downloads import SourceUnavailable
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes
-from sashiko.plugin_names import names
 from sashiko.recipe import (
     DataSection,
     FileSource,

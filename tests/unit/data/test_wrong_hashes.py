@@ -10,10 +10,10 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
+from sashiko.core.files import sha256_bytes, walk_files
+from sashiko.core.plugin_names import names
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes, walk_files
-from sashiko.plugin_names import names
 from sashiko.recipe import (
     DataSection,
     FileSource,

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 
+from sashiko.core.files import read_json
 from sashiko.definition.model import parse_definition
 from sashiko.definition.parameters import parameter_values
 from sashiko.definition.supported import check_supported
 from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
-from sashiko.files import read_json
 from tests.unit.hostile import bent, bounded, nested
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from sashiko.calls import Clients
+from sashiko.core.aws_calls import Clients
 from sashiko.definition.validator.api import shape
 from sashiko.definition.validator.arguments import check_value
 from sashiko.model_packages.registrar import PackageRegistrar, Placement

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from sashiko.files import sha256_file, write_json
+from sashiko.core.files import sha256_file, write_json
 from sashiko.preflight.check import Passed, check
 from sashiko.preflight.expected import Expected
 from sashiko.preflight.signed_files import Clients

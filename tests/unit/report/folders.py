@@ -4,7 +4,7 @@ from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
-from sashiko.files import sha256_tree, write_json
+from sashiko.core.files import sha256_tree, write_json
 from sashiko.runner.record import (
     DataRecord,
     RunRecord,

@@ -10,6 +10,8 @@ import pyarrow as pa
 import yaml
 
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
+from sashiko.core.files import write_json
+from sashiko.core.parquet import write_table
 from sashiko.evaluation import (
     Calibration,
     Decision,
@@ -20,7 +22,6 @@ from sashiko.evaluation import (
     write_evaluation,
 )
 from sashiko.explain.record import ERRORS_FILE, write_explanations, write_lines, write_words
-from sashiko.files import write_json
 from sashiko.gates.advice import Mitigation, Training
 from sashiko.gates.bias import bias_checks
 from sashiko.gates.estimates import BiasEstimate
@@ -29,7 +30,6 @@ from sashiko.gates.release import waive
 from sashiko.gates.verdict import Check, decide, read_verdict, write_verdict
 from sashiko.metrics.calibration import error_by_chance, reliability_curve
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
-from sashiko.parquet import write_table
 from sashiko.recipe import Recipe, load_recipe
 from sashiko.recipe_quality import EvaluateSection
 from sashiko.splits import SplitMeta, SplitSummary

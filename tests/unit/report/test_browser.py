@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sashiko.files import read_json, write_json
+from sashiko.core.files import read_json, write_json
 from sashiko.report import write_report
 from sashiko.report.sweep_page import write_sweep_page
 from sashiko.sweep.record import write_sweep

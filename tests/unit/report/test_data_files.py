@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
+from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.parquet import write_table
 from sashiko.report.fairness import GroupRates, read_group_rates
 from sashiko.report.predictions import read_predictions, scores_by_group
 

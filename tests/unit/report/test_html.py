@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.core.files import read_json, write_json
 from sashiko.errors import InputError
-from sashiko.files import read_json, write_json
 from sashiko.report import write_report
 from tests.unit.contract.documents import custom, document
 from tests.unit.report import runs

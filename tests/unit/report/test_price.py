@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sashiko.files import read_json, write_json
+from sashiko.core.files import read_json, write_json
 from tests.unit.report import runs
 from tests.unit.report.folders import RUN_ID
 from tests.unit.report.test_html import page_of

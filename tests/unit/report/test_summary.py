@@ -2,7 +2,7 @@
 
 import pytest
 
-from sashiko.files import read_json, write_json
+from sashiko.core.files import read_json, write_json
 from sashiko.gates.verdict import Check
 from sashiko.report.evidence import read_evidence
 from sashiko.report.gates import verdicts

@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from sashiko.core.plugin_names import names
+from sashiko.core.plugins import load
 from sashiko.data.generators import Order
-from sashiko.plugin_names import names
-from sashiko.plugins import load
 from tests.unit.report import runs
 from tests.unit.report.folders import RUN_ID
 from tests.unit.report.test_html import page_of

@@ -72,7 +72,7 @@ def test_a_projects_step_counts_with_what_it_imports_of_other_packages(
         "src/acme_words/more.py": "",
         "src/acme_words/unused.py": "",
         "src/sashiko/__init__.py": "",
-        "src/sashiko/files.py": "",
+        "src/sashiko/core/files.py": "",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.files import sha256_bytes, sha256_tree
+from sashiko.core.files import sha256_bytes, sha256_tree
 from sashiko.runner import digests as module
 from sashiko.runner.digests import Digests
 

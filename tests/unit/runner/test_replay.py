@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from sashiko.core.files import read_json
 from sashiko.definition.model import parse_definition
 from sashiko.errors import InputError
-from sashiko.files import read_json
 from sashiko.runner.record import RunRecord
 from sashiko.runner.replay import replay
 from tests.unit.runner.tiny import Tiny

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.contract.manifest import Snapshots, write_snapshots
-from sashiko.files import write_json
+from sashiko.core.files import write_json
 from tests.unit.contract.documents import custom, document, grouped, save
 
 JOINED = "e" * 64  # digest of the facets that BiasInput joined

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
+from sashiko.core.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.explain.record import write_explanations
-from sashiko.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.gates.verdict import read_verdict, write_verdict
 from sashiko.serving.pack import pack

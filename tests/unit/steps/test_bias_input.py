@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from sashiko.contract.manifest import Snapshots, read_snapshots
+from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.files import sha256_file
 from sashiko.steps import bias_input
 from tests.unit.steps.bias_folders import Job, facet_rows, prediction_rows
 

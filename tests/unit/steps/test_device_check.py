@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.core.files import sha256_tree
 from sashiko.device import endpoint, removal, transform
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree
 from sashiko.gates.verdict import describe
 from sashiko.steps import device_check
 from tests.unit.device.fake_account import FakeAccount, listening

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation import read_decision, read_evaluation
-from sashiko.files import sha256_file
 from sashiko.gates.verdict import read_verdict
 from sashiko.metrics.quality import evaluate_scores
 from sashiko.steps import evaluate

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
+from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.explain.record import read_errors, read_explanations, read_swaps, read_words
-from sashiko.files import sha256_file
 from sashiko.steps import explain
 from tests.unit.contract.documents import custom
 from tests.unit.explain.planted import TELLING, lay_out, save_model, write

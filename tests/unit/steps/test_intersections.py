@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.core.files import read_json
 from sashiko.errors import InputError
-from sashiko.files import read_json
 from tests.unit.contract.documents import column_of, two_facets
 from tests.unit.steps.crossed import FAIR_BY_FACET, CrossedJob, gate
 

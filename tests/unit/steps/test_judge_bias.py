@@ -9,8 +9,8 @@ import pytest
 
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
+from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, sha256_tree
 from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.metrics.bias import stage_metrics
 from sashiko.steps import bias, judge_bias

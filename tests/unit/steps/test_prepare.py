@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
+from sashiko.core.files import sha256_file, sha256_tree, write_json
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, sha256_tree, write_json
 from sashiko.serving.text import normalise
 from sashiko.splits import SPLITS
 from sashiko.steps import prepare

@@ -8,9 +8,9 @@ import pytest
 
 from sashiko.contract.manifest import read_manifest
 from sashiko.contract.model import Contract, load_contract
+from sashiko.core.files import sha256_file, sha256_tree
+from sashiko.core.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, sha256_tree
-from sashiko.parquet import write_table
 from sashiko.steps import snapshot
 from tests.unit.contract.documents import ROWS, document, rows, save
 

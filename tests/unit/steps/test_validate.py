@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from sashiko.contract.model import load_contract
+from sashiko.core.files import sha256_tree, write_json
+from sashiko.core.parquet import write_table
 from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError
-from sashiko.files import sha256_tree, write_json
 from sashiko.gates.verdict import Verdict, read_verdict
-from sashiko.parquet import write_table
 from sashiko.steps import validate
 from sashiko.steps.snapshot import take_snapshot
 from tests.unit.contract.documents import document, rows, save

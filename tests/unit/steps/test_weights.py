@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.contract.manifest import Snapshots, read_snapshots
+from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.files import sha256_file
 from sashiko.steps import weights
 from tests.unit.steps.bias_folders import Job, facet_rows
 

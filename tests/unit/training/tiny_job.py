@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sashiko.contract.manifest import Snapshots, write_snapshots
-from sashiko.files import write_json
+from sashiko.core.files import write_json
 
 Job = Callable[..., Path]
 Train = Callable[[Path], None]

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sashiko.aws.doctor.check import Check
+from sashiko.core.files import read_json
 from sashiko.errors import InputError
-from sashiko.files import read_json
 
 _INSTALL = "npm ci"
 

@@ -13,9 +13,9 @@ from sashiko.aws.account import Account
 from sashiko.aws.names import bucket_name
 from sashiko.aws.runs.content_store import ContentStore
 from sashiko.aws.runs.loads import check_as_of
+from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes, sha256_file
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 from sashiko.staging import Staged

@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from sashiko.contract.derive import select_sql
 from sashiko.contract.model import Contract, View
+from sashiko.core.job_folders import processing_job_name
+from sashiko.core.stopping import stop_on_signals
 from sashiko.data.athena.aws import connect, told
 from sashiko.data.athena.catalog import check_table
 from sashiko.data.athena.query import unload
 from sashiko.data.athena.scratch import download, scratch_prefix
 from sashiko.data.duckdb_lake import check_file, sorted_rows
 from sashiko.errors import InputError
-from sashiko.paths import processing_job_name
-from sashiko.stopping import stop_on_signals
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ import sys
 import time
 from typing import Any
 
+from sashiko.core.stopping import Stop
 from sashiko.data.athena.aws import told, with_advice
 from sashiko.errors import InputError
-from sashiko.stopping import Stop
 
 # Athena itself ends such a query after 30 minutes; it may wait in a queue before.
 _LIMIT_SECONDS = 45 * 60

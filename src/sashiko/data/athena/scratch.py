@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sashiko.core.stopping import Stop
 from sashiko.data.athena.aws import told
 from sashiko.errors import InputError
-from sashiko.stopping import Stop
 
 _KEYS_A_CALL = 1000
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from sashiko.core.parquet import write_batches
 from sashiko.data.generators.base import Generator, Order
-from sashiko.parquet import write_batches
 
 __all__ = ["Generator", "Order", "write_rows"]
 

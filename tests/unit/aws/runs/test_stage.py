@@ -18,8 +18,8 @@ from sashiko.aws.names import bucket_name
 from sashiko.aws.runs import content_store
 from sashiko.aws.runs.content_store import ContentStore
 from sashiko.aws.runs.stage import StagedPlace, check_seed, stage_inputs, stage_seed
+from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.files import sha256_bytes
 from sashiko.recipe import FileSource, Recipe, load_recipe
 from sashiko.sections import make_channel
 from sashiko.settings import load_settings

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sashiko.contract.manifest import Snapshots, read_snapshots
+from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, sha256_tree
 from sashiko.serving.classifier import load_classifier
 from sashiko.training.examples import read_split, tokenise
 from sashiko.training.loop import Loop

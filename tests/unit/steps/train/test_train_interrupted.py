@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
-from sashiko.files import sha256_file, sha256_tree
 from sashiko.training.checkpoint import Position
 from sashiko.training.loop import Loop
 from tests.full_disk import file_size_limit

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sashiko.core.files import read_json
+from sashiko.core.problems import Place, listed, problems
+from sashiko.core.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
-from sashiko.files import read_json
-from sashiko.problems import Place, listed, problems
-from sashiko.yaml_text import YamlError, parse_yaml
 
 M = TypeVar("M", bound=BaseModel)
 _MAX_BYTES = 1 << 20  # a hundred times the largest file here

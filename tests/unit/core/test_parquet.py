@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko import parquet
+from sashiko.core import parquet
+from sashiko.core.parquet import open_parquet, write_batches, write_table
 from sashiko.errors import InputError
-from sashiko.parquet import open_parquet, write_batches, write_table
 
 TABLE = pa.table({"number": list(range(25)), "text": [str(n) for n in range(25)]})
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.core.yaml_models import parse_override, validate
 from sashiko.errors import InputError
 from sashiko.job_settings import ProcessingJob, TrainingJob
 from sashiko.recipe import DataSection, TrainSection, load_recipe
 from sashiko.settings import load_settings
-from sashiko.yaml_models import parse_override, validate
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml.constructor import ConstructorError
 
-from sashiko.problems import shortened
+from sashiko.core.problems import shortened
 
 # The largest file here has 500 values at a depth of 8.
 _MAX_VALUES = 50_000

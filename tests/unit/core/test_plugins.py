@@ -7,9 +7,9 @@ import pytest
 
 from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
+from sashiko.core.plugin_names import names, reference
+from sashiko.core.plugins import code_digest, load
 from sashiko.errors import InputError
-from sashiko.plugin_names import names, reference
-from sashiko.plugins import code_digest, load
 from sashiko.recipe import load_recipe
 from sashiko.serving_settings import ServingBound
 from tests.project_root import REPOSITORY

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sashiko.core.files import replacing
 from sashiko.errors import InputError
-from sashiko.files import replacing
 
 ROW_GROUP_ROWS = 131_072
 _STREAM_ROWS = 16_384

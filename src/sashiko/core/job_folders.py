@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from sashiko.core.files import read_json
 from sashiko.errors import InputError
-from sashiko.files import read_json
 
 
 def opt_ml() -> Path:

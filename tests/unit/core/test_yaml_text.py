@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sashiko.yaml_text import YamlError, parse_yaml
+from sashiko.core.yaml_text import YamlError, parse_yaml
 from tests.unit.hostile import bounded
 
 # Two billion values in half a kilobyte.

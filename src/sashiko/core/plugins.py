@@ -7,9 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sashiko.core.files import canonical_json, sha256_bytes, sha256_file
+from sashiko.core.plugin_names import reference
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, sha256_bytes, sha256_file
-from sashiko.plugin_names import reference
 
 # By name, so that what uses one group does not import the others' code.
 _PROTOCOLS: Mapping[str, str] = MappingProxyType(

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from sashiko.core.files import canonical_json, read_json, sha256_tree, write_bytes, write_json
 from sashiko.errors import InputError
-from sashiko.files import canonical_json, read_json, sha256_tree, write_bytes, write_json
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
