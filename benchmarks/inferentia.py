@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from sashiko.aws.cost.prices import HOURS_A_MONTH, Prices, read_prices
-from sashiko.aws.cost.use_cost import PredictionCost, prediction_costs
+from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Prices, read_prices
+from sashiko.aws.operations.cost.use_cost import PredictionCost, prediction_costs
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
 from sashiko.settings import load_settings
 

@@ -22,8 +22,8 @@ from infra.stacks.network import Network
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from infra.stacks.serving import Serving
-from sashiko.aws.preflight import expected_version
-from sashiko.aws.templates import read_templates
+from sashiko.aws.operations.expected_version import expected_version
+from sashiko.aws.operations.templates import read_templates
 from sashiko.errors import InputError
 
 

@@ -19,9 +19,9 @@ from infra.deployment import Deployment, read_deployment
 from infra.inputs import cloud_settings
 from infra.policies import add_policies, bootstrap_options
 from infra.security_rules.plugin import add_rules
-from sashiko.aws.endpoint_spec import endpoint_name
-from sashiko.aws.names import arn
-from sashiko.aws.templates import Templates, read_templates
+from sashiko.aws.operations.templates import Templates, read_templates
+from sashiko.aws.resources.endpoint_spec import endpoint_name
+from sashiko.aws.resources.names import arn
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings, load_settings

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import get_args
 
 from infra.components.compiled_pipeline import Compiled
-from sashiko.aws.neighbours import Side, neighbour_settings
-from sashiko.aws.regions import check_region
+from sashiko.aws.operations.neighbours import Side, neighbour_settings
+from sashiko.aws.resources.regions import check_region
 from sashiko.compiled import compile_pipeline
 from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract, load_contract

@@ -13,8 +13,8 @@ from infra.components.execution_pack import PARTS, pack
 from infra.components.execution_policy import execution_needs, merged
 from infra.security_rules.acknowledge import acknowledge
 from infra.security_rules.plugin import add_rules
-from sashiko.aws.names import bootstrap_policy_arn, bootstrap_policy_name
-from sashiko.aws.templates import Templates
+from sashiko.aws.operations.templates import Templates
+from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_name
 from sashiko.settings import Settings
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from sagemaker.core.shapes import Tag
 from sagemaker.core.workflow.entities import PipelineVariable
 
-from sashiko.aws import deploy_time
-from sashiko.aws.instances import has_local_disk
-from sashiko.aws.names import bucket_name
+from sashiko.aws.resources import deploy_time
+from sashiko.aws.resources.instances import has_local_disk
+from sashiko.aws.resources.names import bucket_name
 from sashiko.settings import Settings
 
 Uri = Any  # a string, or a pipeline variable that becomes one

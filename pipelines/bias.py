@@ -7,7 +7,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri
 from pipelines.jobs import Jobs, output_uri
-from sashiko.aws.names import SnapshotFolder, snapshots_uri
+from sashiko.aws.resources.names import SnapshotFolder, snapshots_uri
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from sashiko.core.files import canonical_json

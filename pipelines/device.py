@@ -7,9 +7,9 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri, volume_key
 from pipelines.jobs import Jobs, joined
-from sashiko.aws import deploy_time
-from sashiko.aws.endpoint_spec import endpoint_spec
-from sashiko.aws.names import device_check_prefix
+from sashiko.aws.resources import deploy_time
+from sashiko.aws.resources.endpoint_spec import endpoint_spec
+from sashiko.aws.resources.names import device_check_prefix
 
 _NAME = "DeviceCheck"
 

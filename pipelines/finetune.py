@@ -15,7 +15,7 @@ from pipelines.governed import GovernedData
 from pipelines.jobs import Jobs, joined, output_uri
 from pipelines.parameters import parameters
 from pipelines.registration import Registration
-from sashiko.aws.names import pipeline_name
+from sashiko.aws.resources.names import pipeline_name
 from sashiko.recipe import Recipe
 from sashiko.staging import run_manifest, serving_code, weights_uri
 

@@ -8,7 +8,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri
 from pipelines.jobs import Jobs, joined, output_uri
-from sashiko.aws.names import SnapshotView, snapshots_uri
+from sashiko.aws.resources.names import SnapshotView, snapshots_uri
 from sashiko.core.files import sha256_file
 
 

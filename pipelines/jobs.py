@@ -26,8 +26,8 @@ from sagemaker.train import ModelTrainer
 from pipelines.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
 from pipelines.offline import pipeline_session
 from pipelines.retries import retries
-from sashiko.aws.images.job_images import JobImage, JobImages, job_images
-from sashiko.aws.names import bucket_name
+from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
+from sashiko.aws.resources.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.job_settings import ProcessingJob
 from sashiko.recipe import Recipe

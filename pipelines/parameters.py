@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sagemaker.core.workflow.parameters import ParameterString
 
-from sashiko.aws import deploy_time
-from sashiko.aws.names import lake_uri
+from sashiko.aws.resources import deploy_time
+from sashiko.aws.resources.names import lake_uri
 from sashiko.settings import Settings
 
 

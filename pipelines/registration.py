@@ -9,7 +9,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.account import Uri
 from pipelines.jobs import Jobs
-from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
 
 
 @dataclass(frozen=True)

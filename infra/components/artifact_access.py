@@ -10,7 +10,7 @@ from infra.components.artifact_places import Places, artifact_places
 from infra.components.compiled_pipeline import Compiled
 from infra.components.role_policy import RolePolicy
 from infra.components.role_table import JOB_ROLES
-from sashiko.aws.names import Role, bucket_name
+from sashiko.aws.resources.names import Role, bucket_name
 from sashiko.definition.model import parse_definition
 from sashiko.settings import Settings
 

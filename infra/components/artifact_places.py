@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from infra.components.role_table import JOB_ROLES, STAGED
-from sashiko.aws.names import MODELS, Role, bucket_name
+from sashiko.aws.resources.names import MODELS, Role, bucket_name
 from sashiko.definition.job_objects import JobObjects, job_objects
 from sashiko.definition.model import Definition
 from sashiko.settings import Settings

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import QUALIFIER, bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.aws.resources.names import QUALIFIER, bootstrap_policy_arn, bootstrap_policy_name
 from sashiko.settings import Settings
 
 # What the roles work with. A policy that allows something else has no effect without a line here,

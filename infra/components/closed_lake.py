@@ -8,8 +8,8 @@ from constructs import Construct
 
 from infra.components.content_id import content_id
 from infra.components.python_function import PythonFunction
-from sashiko.aws.names import arn, database_name, role_name
-from sashiko.function_input import ClosedLake
+from sashiko.aws.functions.function_input import ClosedLake
+from sashiko.aws.resources.names import arn, database_name, role_name
 from sashiko.settings import Settings
 
 
@@ -31,7 +31,7 @@ class LakeProbe(PythonFunction):
             id,
             settings=settings,
             role="lake-probe",
-            module="sashiko.functions.lake_probe",
+            module="sashiko.aws.functions.lake_probe",
             description="Refuses a deploy while the lake is open to everybody",
             timeout=Duration.minutes(5),
             key=key,

@@ -9,8 +9,8 @@ from aws_cdk import Fn, Tags
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.aws.deploy_time import stand_ins
-from sashiko.aws.names import pipeline_name
+from sashiko.aws.resources.deploy_time import stand_ins
+from sashiko.aws.resources.names import pipeline_name
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 

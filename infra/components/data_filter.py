@@ -4,7 +4,7 @@ from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
 from infra.components.content_id import content_id
-from sashiko.aws.names import database_name
+from sashiko.aws.resources.names import database_name
 from sashiko.contract.grants import FilterGrant
 from sashiko.settings import Settings
 

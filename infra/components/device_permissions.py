@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from infra.components.allow import Allowed, allow
-from sashiko.aws.names import device_check_prefix
+from sashiko.aws.resources.names import device_check_prefix
 from sashiko.settings import Settings
 
 INVOKE: Final = "sagemaker:InvokeEndpoint"

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.names import KeyDomain, key_alias, prefix
+from sashiko.aws.resources.names import KeyDomain, key_alias, prefix
 from sashiko.settings import Settings
 
 # What CloudWatch Logs does with a group's key. AWS's sample has them by `kms:ReEncrypt*` and

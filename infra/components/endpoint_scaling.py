@@ -5,7 +5,7 @@ from typing import Final
 from aws_cdk import aws_applicationautoscaling as scaling
 from constructs import Construct
 
-from sashiko.aws.endpoint_spec import VARIANT
+from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.settings import Settings
 
 _DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"

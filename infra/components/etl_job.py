@@ -9,19 +9,27 @@ from aws_cdk import aws_glue as glue
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
-import sashiko.etl
+import sashiko.aws.glue_job
 from infra.components.allow import Allowed, allow
 from infra.components.role_policy import RolePolicy
-from sashiko.aws.names import bucket_name, etl_name, prefix
+from sashiko.aws.glue_job.spec import LoadSpec
+from sashiko.aws.resources.names import bucket_name, etl_name, prefix
 from sashiko.contract.glue import QUARANTINE
 from sashiko.contract.load_spec import load_spec
 from sashiko.contract.model import Contract
-from sashiko.etl.spec import LoadSpec
 from sashiko.settings import Settings
 
-_SCRIPTS = Path(sashiko.etl.__file__).parent
+_SCRIPTS = Path(sashiko.aws.glue_job.__file__).parent
 # Glue unpacks a zip: it must hold the package from its root, and nothing else of the project.
-_PACKAGE_ONLY = ["*", "!sashiko/", "!sashiko/__init__.py", "!sashiko/etl/", "!sashiko/etl/*.py"]
+_PACKAGE_ONLY = [
+    "*",
+    "!sashiko/",
+    "!sashiko/__init__.py",
+    "!sashiko/aws/",
+    "!sashiko/aws/__init__.py",
+    "!sashiko/aws/glue_job/",
+    "!sashiko/aws/glue_job/*.py",
+]
 _MINUTES = 60
 _WORKERS = 2  # a driver and an executor; Glue's least
 
@@ -60,7 +68,7 @@ class EtlJobs(Construct):
         self._package = Asset(
             self,
             "Package",
-            path=str(_SCRIPTS.parents[1]),
+            path=str(_SCRIPTS.parents[2]),
             exclude=_PACKAGE_ONLY,
             ignore_mode=IgnoreMode.GIT,
         )

@@ -8,7 +8,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.components.state_machine import StateMachine
-from sashiko.aws.names import prefix
+from sashiko.aws.resources.names import prefix
 from sashiko.settings import Settings
 
 

@@ -6,7 +6,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.components.execution_scope import assets_bucket, of_assets, with_boundary
 from infra.components.role_table import GUARDED
-from sashiko.aws.names import QUALIFIER
+from sashiko.aws.resources.names import QUALIFIER
 from sashiko.settings import Settings
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.components.execution_scope import NAMED, assets_bucket, of_assets, with_boundary
-from sashiko.aws.names import arn
+from sashiko.aws.resources.names import arn
 from sashiko.settings import Settings
 
 Conditions = Mapping[str, Mapping[str, Any]]

@@ -21,8 +21,8 @@ from infra.components.execution_limits import (
 )
 from infra.components.execution_scope import NAMED
 from infra.components.resource_types import OWN, ResourceType, ResourceTypes, resource_types
-from sashiko.aws.names import QUALIFIER, arn, prefix
-from sashiko.aws.templates import Resource, Templates
+from sashiko.aws.operations.templates import Resource, Templates
+from sashiko.aws.resources.names import QUALIFIER, arn, prefix
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 

@@ -12,7 +12,7 @@ from infra.components.boundary import boundary_of
 from infra.components.domain_key import FOR_LOGS
 from infra.components.trust import service
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import key_alias, prefix
+from sashiko.aws.resources.names import key_alias, prefix
 from sashiko.settings import Settings
 
 

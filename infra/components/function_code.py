@@ -17,7 +17,7 @@ def write_code(module: str, folder: Path) -> None:
     """Copies a function's files into a folder, below their packages.
 
     Args:
-        module: the module of the handler, such as `sashiko.functions.image_build`.
+        module: the module of the handler, such as `sashiko.aws.functions.image_build`.
         folder: an empty folder.
 
     Raises:

@@ -10,7 +10,7 @@ from infra.components.allow import Allowed, allow
 from infra.components.compiled_pipeline import Compiled
 from infra.components.python_function import PythonFunction
 from infra.components.role_policy import RolePolicy
-from sashiko.aws.names import function_arn
+from sashiko.aws.resources.names import function_arn
 from sashiko.definition.function_reads import function_reads
 from sashiko.definition.model import parse_definition
 from sashiko.settings import Settings
@@ -49,7 +49,7 @@ class Gatekeeper(Construct):
             "Function",
             settings=settings,
             role="gatekeeper",
-            module="sashiko.functions.gatekeeper",
+            module="sashiko.aws.functions.gatekeeper",
             description="Lets a run of the pipeline go on by its verdicts; it only reads",
             timeout=Duration.minutes(1),
             key=key,

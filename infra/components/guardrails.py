@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.instances import LOCAL_DISK
+from sashiko.aws.resources.instances import LOCAL_DISK
 from sashiko.settings import Settings
 
 _JOBS = ["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"]

@@ -19,10 +19,10 @@ from infra.components.image_permissions import waiting_for_builds
 from infra.components.python_function import PythonFunction
 from infra.components.role_policy import RolePolicy
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.images.content import ROOT, ignore_rules
-from sashiko.aws.images.job_images import ImageBuild
-from sashiko.aws.names import image_build_log_group, image_build_name
-from sashiko.function_input import WantedImage
+from sashiko.aws.functions.function_input import WantedImage
+from sashiko.aws.resources.images.content import ROOT, ignore_rules
+from sashiko.aws.resources.images.job_images import ImageBuild
+from sashiko.aws.resources.names import image_build_log_group, image_build_name
 from sashiko.settings import Settings
 
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
@@ -120,7 +120,7 @@ class ImageBuilds(Construct):
             "Starter",
             settings=settings,
             role="image-build-starter",
-            module="sashiko.functions.image_build",
+            module="sashiko.aws.functions.image_build",
             description="Starts the build of an image and tells CloudFormation how it ended",
             timeout=Duration.minutes(2),
             key=key,

@@ -4,8 +4,8 @@ from typing import get_args
 
 from infra.components.allow import Allowed, allow
 from infra.components.execution_scope import assets_bucket
-from sashiko.aws.images.image_map import OwnImage, image_map
-from sashiko.aws.names import (
+from sashiko.aws.resources.images.image_map import OwnImage, image_map
+from sashiko.aws.resources.names import (
     image_build_log_group,
     image_build_name,
     own_repository,

@@ -10,8 +10,8 @@ from constructs import Construct
 
 from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
-from sashiko.aws.images.job_images import JobImage, JobImages, job_images
-from sashiko.aws.names import Role
+from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
+from sashiko.aws.resources.names import Role
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 
@@ -129,6 +129,6 @@ def _arn(image: JobImage) -> str:
     uri = _URI.match(image.uri)
     if uri is None:
         raise ValueError(
-            f"{image.uri} is no image of ECR: see src/sashiko/aws/images/job_images.py"
+            f"{image.uri} is no image of ECR: see src/sashiko/aws/resources/images/job_images.py"
         )
     return f"arn:aws:ecr:{uri['region']}:{uri['account']}:repository/{uri['name']}"

@@ -8,8 +8,8 @@ from constructs import Construct
 
 from infra.components.function_rule import FunctionRule
 from infra.components.python_function import PythonFunction
-from sashiko.aws.names import device_check_prefix, prefix
-from sashiko.function_input import Sweep
+from sashiko.aws.functions.function_input import Sweep
+from sashiko.aws.resources.names import device_check_prefix, prefix
 from sashiko.settings import Settings
 
 # SageMaker kills a stopped job after two minutes; the rest is for clocks.
@@ -45,7 +45,7 @@ class Janitor(Construct):
             "Function",
             settings=settings,
             role="janitor",
-            module="sashiko.functions.janitor",
+            module="sashiko.aws.functions.janitor",
             description="Deletes what a check on a device left, and tells the alerts topic",
             timeout=Duration.minutes(5),
             key=key,

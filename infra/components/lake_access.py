@@ -8,7 +8,7 @@ from constructs import Construct
 from infra.components.allow import Allowed, allow
 from infra.components.query_workgroup import RESULTS
 from infra.components.role_policy import RolePolicy
-from sashiko.aws.names import (
+from sashiko.aws.resources.names import (
     Bucket,
     Role,
     SnapshotView,

@@ -6,7 +6,7 @@ from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
 from infra.components.content_id import content_id
-from sashiko.aws.names import bucket_name, database_name, tag_key
+from sashiko.aws.resources.names import bucket_name, database_name, tag_key
 from sashiko.contract.grants import Expression
 from sashiko.settings import Settings
 

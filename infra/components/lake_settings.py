@@ -4,8 +4,8 @@ from aws_cdk import CustomResource, Duration, RemovalPolicy
 from constructs import Construct
 
 from infra.components.python_function import PythonFunction
-from sashiko.aws.names import exec_role_arn
-from sashiko.function_input import LakeAdministrator
+from sashiko.aws.functions.function_input import LakeAdministrator
+from sashiko.aws.resources.names import exec_role_arn
 from sashiko.settings import Settings
 
 
@@ -29,7 +29,7 @@ class LakeSettings(Construct):
             "Function",
             settings=settings,
             role="lake-settings",
-            module="sashiko.functions.lake_settings",
+            module="sashiko.aws.functions.lake_settings",
             description="Adds to the account's data-lake settings, and takes nothing from others",
             timeout=Duration.minutes(1),
             key=None,

@@ -7,7 +7,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.components.promotion import group_policy
-from sashiko.aws.names import model_package_group_name
+from sashiko.aws.resources.names import model_package_group_name
 from sashiko.recipe import Recipe
 from sashiko.settings import Settings
 

@@ -10,7 +10,7 @@ from infra.components.event_flows import EventFlows
 from infra.components.event_rule import EventRule
 from infra.components.state_machine import StateMachine
 from infra.flows.notice import notice_flow
-from sashiko.aws.names import (
+from sashiko.aws.resources.names import (
     alerts_topic_arn,
     etl_name,
     model_package_group_name,

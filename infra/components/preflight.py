@@ -6,7 +6,7 @@ from constructs import Construct
 
 from infra.components.content_id import content_id
 from infra.components.python_function import PythonFunction
-from sashiko.preflight.expected import Expected
+from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.settings import Settings
 
 _READS_FOR = Duration.minutes(15)  # the most that a function may
@@ -51,7 +51,7 @@ class Preflight(Construct):
             "Function",
             settings=settings,
             role="preflight",
-            module="sashiko.preflight.handler",
+            module="sashiko.aws.functions.preflight.handler",
             description="Checks a version before it is served; it only reads",
             timeout=_READS_FOR,
             memory=_MEMORY,

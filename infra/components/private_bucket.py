@@ -9,7 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import Bucket, Role, bucket_name
+from sashiko.aws.resources.names import Bucket, Role, bucket_name
 from sashiko.settings import Settings
 
 _OLD_VERSIONS = Duration.days(90)

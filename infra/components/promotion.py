@@ -13,7 +13,7 @@ from infra.components.allow import Allowed, allow
 from infra.components.private_bucket import PrivateBucket
 from infra.components.signing_key import DIGESTS
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import (
+from sashiko.aws.resources.names import (
     MODELS,
     arn,
     bucket_name,

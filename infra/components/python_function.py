@@ -12,7 +12,7 @@ from constructs import Construct
 
 from infra.components.function_code import write_code
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import Role, function_log_group, role_name
+from sashiko.aws.resources.names import Role, function_log_group, role_name
 from sashiko.settings import Settings
 
 _NONE_TO_RESERVE = (
@@ -75,7 +75,7 @@ class PythonFunction(Construct):
             id: the construct's id.
             settings: the environment.
             role: who it acts as; one of `FUNCTIONS` in `infra/components/role_table.py`.
-            module: where its `handler(event, context)` is, such as `sashiko.functions.x`.
+            module: where its `handler(event, context)` is, such as `sashiko.aws.functions.x`.
             description: what it is for; a person reads it in the console.
             timeout: when Lambda ends it; 15 minutes at most.
             memory: in MB; its share of a CPU grows with it.

@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from sashiko.aws.access.policies import covers
+from sashiko.aws.operations.access.policies import covers
 from sashiko.errors import InputError
 
 FILE: Final = Path(__file__).parents[1] / "resource_types.yaml"

@@ -12,8 +12,8 @@ from infra.components.image_permissions import building_images, starting_builds
 from infra.components.job_logs import JOB_LOG_GROUPS
 from infra.components.promotion import reading_source
 from infra.components.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
-from sashiko.aws.endpoint_spec import alarm_name
-from sashiko.aws.names import (
+from sashiko.aws.resources.endpoint_spec import alarm_name
+from sashiko.aws.resources.names import (
     QUALIFIER,
     Role,
     arn,

@@ -6,7 +6,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.components.allow import Allowed, explain
-from sashiko.aws.names import Role, role_name
+from sashiko.aws.resources.names import Role, role_name
 from sashiko.settings import Settings
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from sashiko.aws.names import Role, bucket_name
+from sashiko.aws.resources.names import Role, bucket_name
 from sashiko.settings import Settings
 
 DESCRIPTIONS: Mapping[Role, str] = {

@@ -6,8 +6,8 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.components.content_id import content_id
-from sashiko.aws.endpoint_spec import EndpointSpec
-from sashiko.aws.names import prefix
+from sashiko.aws.resources.endpoint_spec import EndpointSpec
+from sashiko.aws.resources.names import prefix
 from sashiko.settings import Settings
 
 

@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
 from infra.components.role_table import registering
-from sashiko.aws.names import key_alias, prefix
+from sashiko.aws.resources.names import key_alias, prefix
 from sashiko.settings import Settings
 
 DIGESTS: Final = {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}

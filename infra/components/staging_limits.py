@@ -3,7 +3,7 @@
 from aws_cdk import aws_iam as iam
 
 from infra.components.role_table import STAGED
-from sashiko.aws.names import bucket_name
+from sashiko.aws.resources.names import bucket_name
 from sashiko.settings import Settings
 
 

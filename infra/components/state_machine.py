@@ -11,7 +11,7 @@ from constructs import Construct
 from infra.components.allow import Allowed
 from infra.components.role_policy import RolePolicy
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import Role, prefix
+from sashiko.aws.resources.names import Role, prefix
 from sashiko.settings import Settings
 
 

@@ -6,7 +6,7 @@ from constructs import Construct
 from infra.components.allow import allow
 from infra.components.artifact_places import MLFLOW_FOLDER
 from infra.components.role_policy import RolePolicy
-from sashiko.aws.names import bucket_name, prefix
+from sashiko.aws.resources.names import bucket_name, prefix
 from sashiko.settings import Settings
 
 

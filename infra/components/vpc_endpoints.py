@@ -15,7 +15,7 @@ from constructs import Construct
 from infra.components.device_permissions import INVOKE, device_actions
 from infra.components.role_table import CONTAINERS
 from infra.security_rules.acknowledge import acknowledge
-from sashiko.aws.names import Role, prefix
+from sashiko.aws.resources.names import Role, prefix
 from sashiko.settings import Settings
 
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")

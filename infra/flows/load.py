@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from infra.flows.language import RETRY, call, expression, flow, literal
-from sashiko.aws.names import etl_name
+from sashiko.aws.resources.names import etl_name
 from sashiko.settings import Settings
 
 _BUSY: Final = "Glue.ConcurrentRunsExceededException"

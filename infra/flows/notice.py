@@ -3,8 +3,8 @@
 from typing import Any
 
 from infra.flows.language import State, call, expression, flow, literal, text
-from sashiko.aws.names import prefix
-from sashiko.closed_gate import MARK
+from sashiko.aws.functions.closed_gate import MARK
+from sashiko.aws.resources.names import prefix
 from sashiko.settings import Settings
 
 _DETAIL = "$states.input.detail"

@@ -4,7 +4,7 @@ from aws_cdk import DefaultStackSynthesizer, Environment, RemovalPolicy, Stack, 
 from constructs import Construct
 
 from infra.deployment import Deployment
-from sashiko.aws.names import QUALIFIER, prefix
+from sashiko.aws.resources.names import QUALIFIER, prefix
 
 
 class EnvironmentStack(Stack):

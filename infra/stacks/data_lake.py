@@ -24,7 +24,7 @@ from infra.components.role_table import STAGED, registering
 from infra.deployment import Deployment
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.names import (
+from sashiko.aws.resources.names import (
     MODELS,
     Bucket,
     KeyDomain,

@@ -18,7 +18,7 @@ from infra.components.lake_formation_grant import (
 from infra.components.tag_association import TagAssociation
 from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.names import Role
+from sashiko.aws.resources.names import Role
 from sashiko.contract.grants import (
     ColumnGrant,
     Grant,

@@ -26,7 +26,13 @@ from infra.components.trust import SAME_ACCOUNT, function, people, service
 from infra.deployment import Deployment
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.names import Role, function_log_group, image_build_name, prefix, role_name
+from sashiko.aws.resources.names import (
+    Role,
+    function_log_group,
+    image_build_name,
+    prefix,
+    role_name,
+)
 
 
 class Identity(EnvironmentStack):

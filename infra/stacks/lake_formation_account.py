@@ -7,7 +7,7 @@ from constructs import Construct
 from infra.components.lake_settings import LakeSettings
 from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.names import tag_key
+from sashiko.aws.resources.names import tag_key
 from sashiko.contract.grants import tag_values
 
 

@@ -8,7 +8,7 @@ from infra.components.vpc_endpoints import VpcEndpoints
 from infra.deployment import Deployment
 from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.names import prefix
+from sashiko.aws.resources.names import prefix
 from sashiko.errors import InputError
 from sashiko.settings import Settings
 

@@ -15,7 +15,7 @@ from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
-from sashiko.aws import deploy_time
+from sashiko.aws.resources import deploy_time
 from sashiko.contract.model import Contract, load_contract
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe

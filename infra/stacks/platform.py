@@ -15,7 +15,7 @@ from infra.components.spending import Spending
 from infra.components.tracking_app import TrackingApp
 from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.images.job_images import image_builds
+from sashiko.aws.resources.images.job_images import image_builds
 
 
 class Platform(EnvironmentStack):

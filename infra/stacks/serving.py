@@ -14,8 +14,8 @@ from infra.deployment import Deployment
 from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
-from sashiko.aws.endpoint_spec import endpoint_name, endpoint_spec
-from sashiko.preflight.expected import Expected
+from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.recipe import Recipe
 
 

@@ -104,7 +104,7 @@ def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> Compi
 
 
 def _key(settings: Settings, recipe: Recipe) -> str:
-    from sashiko.aws.images.job_images import job_images
+    from sashiko.aws.resources.images.job_images import job_images
 
     parts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import yaml
 
-from sashiko.aws.images.job_images import job_images
-from sashiko.aws.names import function_arn, pipeline_name
+from sashiko.aws.functions import gatekeeper
+from sashiko.aws.resources.images.job_images import job_images
+from sashiko.aws.resources.names import function_arn, pipeline_name
 from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
 from sashiko.core.files import write_bytes
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
-from sashiko.functions import gatekeeper
 from sashiko.recipe import Recipe
 from sashiko.repository import contract_file, tracking_uri
 from sashiko.runner.jobs import Image

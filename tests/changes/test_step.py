@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
-from sashiko.aws.names import bucket_name, role_name
+from sashiko.aws.resources.names import bucket_name, role_name
 from sashiko.core.files import sha256_file
 from sashiko.settings import Settings, load_settings
 from tests.changes.project import Project, assert_small
@@ -146,7 +146,7 @@ def test_the_module_redacts_real_rows_and_says_whose_they_are(
 
 
 def test_the_job_image_installs_the_step(project: Project) -> None:
-    code = "from sashiko.aws.images.content import copied_files as c; print(*c({!r}))"
+    code = "from sashiko.aws.resources.images.content import copied_files as c; print(*c({!r}))"
     copied = project.run("-c", code.format("images/job/Dockerfile"))
     assert str(project.root / "src/acme/steps/redact.py") in copied.stdout.split(), copied.stderr
     installed = read_configuration(project.root / "pyproject.toml")["tool"]["setuptools"]

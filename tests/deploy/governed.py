@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.access.live import read_live
-from sashiko.aws.account import Account
-from sashiko.aws.audit.compare import compare
-from sashiko.aws.audit.difference import Difference
-from sashiko.aws.doctor.check import Check
-from sashiko.aws.doctor.deploy import examine
-from sashiko.aws.names import database_name
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.live import read_live
+from sashiko.aws.operations.audit.compare import compare
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.doctor.check import Check
+from sashiko.aws.operations.doctor.deploy import examine
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import database_name
 from tests.deploy import aws_command
 from tests.deploy.process import ROOT, Emulator
 from tests.infra.variants import settings_of

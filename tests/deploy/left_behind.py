@@ -1,6 +1,6 @@
 """What an earlier deploy may have left in an account; each comes with its undoing."""
 
-from sashiko.aws.names import exec_role_arn
+from sashiko.aws.resources.names import exec_role_arn
 from tests.deploy.governed import Governed, Undo
 
 CURATED = "sashiko-dev-curated-111122223333-us-east-1"

@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.endpoint_spec import endpoint_spec
-from sashiko.aws.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.aws.resources.endpoint_spec import endpoint_spec
+from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.core.aws_calls import Clients
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.settings import Settings, deployed_environments
@@ -20,7 +20,7 @@ from tests.infra.variants import (
     settings_of,
     write_config,
 )
-from tests.unit.preflight.registered import TAGS, write_evidence
+from tests.unit.aws.functions.preflight.registered import TAGS, write_evidence
 
 TARGET = "inf2"
 BEFORE = ("Identity", "Network", "DataLake", "Platform")
@@ -62,7 +62,7 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
     from infra.stacks.network import Network
     from infra.stacks.platform import Platform
     from infra.stacks.serving import Serving
-    from sashiko.aws.preflight import expected_version
+    from sashiko.aws.operations.expected_version import expected_version
 
     settings = serving_settings(enabled=True, model_package_arn=arn, **serving)
     app = new_app()

@@ -11,9 +11,9 @@ import jmespath
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from sashiko.aws.account import Account
-from sashiko.aws.doctor.deploy import examine
-from sashiko.aws.names import exec_role_arn
+from sashiko.aws.operations.doctor.deploy import examine
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import exec_role_arn
 from sashiko.errors import InputError
 from tests.deploy import left_behind
 from tests.deploy.assembly import synthesize

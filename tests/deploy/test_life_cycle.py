@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.access.live import read_live
-from sashiko.aws.account import Account
-from sashiko.aws.audit.compare import Difference, compare
-from sashiko.aws.doctor.deploy import examine
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.access.live import read_live
+from sashiko.aws.operations.audit.compare import Difference, compare
+from sashiko.aws.operations.doctor.deploy import examine
+from sashiko.aws.resources.account import Account
 from tests.deploy import changes
 from tests.deploy.assembly import bootstrap, synthesize
 from tests.deploy.deployed import deployed

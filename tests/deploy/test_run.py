@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sashiko.aws.names import bucket_name, etl_name
+from sashiko.aws.resources.names import bucket_name, etl_name
 from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.recipe import load_recipe
 from tests.deploy.assembly import bootstrap, written

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.account import Account
-from sashiko.aws.audit.difference import Difference
-from sashiko.aws.audit.serving import serving
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.audit.serving import serving
+from sashiko.aws.resources.account import Account
 from sashiko.cli import app
 from tests.deploy import aws_command, served
 from tests.deploy.assembly import bootstrap

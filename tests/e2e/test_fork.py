@@ -30,9 +30,9 @@ READ_WHAT_A_FORK_ADDS = (
 # Of the engine's, some of each kind that works on a sample contract, recipe or environment.
 WORK_ON_SAMPLES = (
     "tests/pipeline/test_definition.py",
-    "tests/unit/aws/runs/test_start.py",
-    "tests/unit/aws/test_endpoint_spec.py",
-    "tests/unit/aws/test_model_registry.py",
+    "tests/unit/aws/operations/runs/test_start.py",
+    "tests/unit/aws/resources/test_endpoint_spec.py",
+    "tests/unit/aws/operations/test_model_registry.py",
     "tests/unit/commands/test_cli.py",
     "tests/unit/commands/test_cloud_runs.py",
     "tests/unit/contract",

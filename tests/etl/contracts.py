@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from sashiko.aws.glue_job.spec import LoadSpec, parse_spec
 from sashiko.contract.load_spec import load_spec
-from sashiko.etl.spec import LoadSpec, parse_spec
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 
 HEADER = "loan_id,lent_at,pages,price,title,reader,age,late,due,lost"

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-import sashiko.etl
+import sashiko.aws.glue_job
+from sashiko.aws.glue_job import load as load_module
+from sashiko.aws.glue_job.load import Places, load, main
+from sashiko.aws.glue_job.quality import Outcome
+from sashiko.aws.glue_job.spec import LoadError, LoadSpec
+from sashiko.aws.glue_job.transform import Parts, transform
 from sashiko.core.files import sha256_file
-from sashiko.etl import load as load_module
-from sashiko.etl.load import Places, load, main
-from sashiko.etl.quality import Outcome
-from sashiko.etl.spec import LoadError, LoadSpec
-from sashiko.etl.transform import Parts, transform
 from tests.etl.contracts import HEADER, dirty_document, line, spec_of, write_csv
 from tests.unit.contract.documents import column_of
 
@@ -237,7 +237,7 @@ def test_a_run_without_its_extract_is_refused(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_script_runs_on_its_package_and_pyspark_alone(tmp_path: Path) -> None:
-    folder = Path(sashiko.etl.__file__).parent
+    folder = Path(sashiko.aws.glue_job.__file__).parent
     package = tmp_path / "package.zip"
     with zipfile.ZipFile(package, "w") as archive:
         for file in (folder.parent / "__init__.py", *folder.glob("*.py")):

@@ -7,6 +7,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from sashiko.aws.glue_job.reading import read_raw
+from sashiko.aws.glue_job.spec import LoadError, LoadSpec, parse_spec
+from sashiko.aws.glue_job.transform import REASONS, transform
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema
 from sashiko.contract.load_spec import load_spec
 from sashiko.contract.model import Contract, load_contract
@@ -14,9 +17,6 @@ from sashiko.data.ingest import typed_batches
 from sashiko.data.lake import generate
 from sashiko.data.values import cast_values
 from sashiko.errors import InputError
-from sashiko.etl.reading import read_raw
-from sashiko.etl.spec import LoadError, LoadSpec, parse_spec
-from sashiko.etl.transform import REASONS, transform
 from tests.etl.contracts import FINE, HEADER, dirty_document, line, spec_of, write_csv
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.cost.idle_cost import idle_cost, lines
-from sashiko.aws.cost.prices import read_prices
-from sashiko.aws.templates import read_templates
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.cost.idle_cost import idle_cost, lines
+from sashiko.aws.operations.cost.prices import read_prices
+from sashiko.aws.operations.templates import read_templates
 from sashiko.commands.permissions import text
 from sashiko.core.files import canonical_json
 from sashiko.recipe import Recipe

@@ -10,7 +10,7 @@ from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
 import infra
-from sashiko.aws.names import QUALIFIER
+from sashiko.aws.resources.names import QUALIFIER
 
 _FILE = Path(infra.__file__).with_name("resource_types.yaml")
 _FACTS = yaml.safe_load(_FILE.read_text(encoding="utf-8"))

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.access.policies import Request
-from sashiko.aws.names import QUALIFIER, database_name
-from sashiko.aws.names import arn as arn_of
-from sashiko.aws.templates import Resource, Templates, read_templates
+from sashiko.aws.operations.access.policies import Request
+from sashiko.aws.operations.templates import Resource, Templates, read_templates
+from sashiko.aws.resources.names import QUALIFIER, database_name
+from sashiko.aws.resources.names import arn as arn_of
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.deploy_facts import (
     ALSO_ON,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.audit.serving import serving
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.audit.serving import serving
 from tests.infra.variants import settings_of, synthesized
-from tests.unit.aws.told_by_aws import Refusal, ToldByAws
+from tests.unit.aws.operations.recorded_answers import Refusal, ToldByAws
 
 NAME = "sashiko-dev-complaint-triage"
 ARN = f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{NAME}"

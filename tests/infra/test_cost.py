@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from sashiko.aws.cost.idle_cost import idle_cost, raised
-from sashiko.aws.cost.prices import read_prices
-from sashiko.aws.templates import read_templates
+from sashiko.aws.operations.cost.idle_cost import idle_cost, raised
+from sashiko.aws.operations.cost.prices import read_prices
+from sashiko.aws.operations.templates import read_templates
 from sashiko.cli import app
 from tests.infra.variants import ROOT, settings_of, synthesized, write_config
 

@@ -8,9 +8,9 @@ import pytest
 from infra.components.artifact_places import Places, artifact_places
 from infra.components.device_permissions import device_actions, device_permissions
 from infra.components.vpc_endpoints import interfaces
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.access.policies import covers
-from sashiko.aws.access.principals import Principal
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.access.policies import covers
+from sashiko.aws.operations.access.principals import Principal
 from sashiko.definition.model import parse_definition
 from sashiko.settings import Settings
 from tests.infra.variants import (

@@ -10,10 +10,17 @@ import pytest
 import yaml
 
 from infra.components.role_table import GUARDED
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.access.policies import Request, Statement, allows, covers, denies, statements
-from sashiko.aws.names import QUALIFIER, exec_role_arn
-from sashiko.aws.templates import read_templates
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.access.policies import (
+    Request,
+    Statement,
+    allows,
+    covers,
+    denies,
+    statements,
+)
+from sashiko.aws.operations.templates import read_templates
+from sashiko.aws.resources.names import QUALIFIER, exec_role_arn
 from tests.infra.deploy_facts import (
     DEPENDENT,
     HANDLERS,

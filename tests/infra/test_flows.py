@@ -9,7 +9,7 @@ from moto.moto_api import state_manager
 from infra.flows.load import load_flow
 from infra.flows.notice import notice_flow
 from infra.flows.training import training_flow
-from sashiko.closed_gate import GateClosedError
+from sashiko.aws.functions.closed_gate import GateClosedError
 from tests.infra.sample_events import (
     RUN,
     execution_ended,

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from infra.components.role_table import FUNCTIONS
-from sashiko.aws.names import Role
+from sashiko.aws.resources.names import Role
 from tests.infra.variants import VARIANTS, resources, some, synthesized
 
 PEOPLE = {

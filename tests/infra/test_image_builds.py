@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.access.policies import Request, allows, denies
-from sashiko.aws.images.content import copied_files
-from sashiko.aws.images.job_images import image_builds
-from sashiko.functions.image_build import CONTEXT
+from sashiko.aws.functions.image_build import CONTEXT
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.access.policies import Request, allows, denies
+from sashiko.aws.resources.images.content import copied_files
+from sashiko.aws.resources.images.job_images import image_builds
 from tests.infra.variants import ROOT, all_before, resources, settings_of, some, synthesized
 
 

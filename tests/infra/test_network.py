@@ -4,7 +4,7 @@ import pytest
 
 from infra.components.role_table import FUNCTIONS
 from infra.components.vpc_endpoints import interfaces
-from sashiko.aws.access.environment import read_environment
+from sashiko.aws.operations.access.environment import read_environment
 from tests.infra.variants import resources, settings_of, synthesized
 
 

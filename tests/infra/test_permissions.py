@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.access.permissions import permission_matrix
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.permissions import permission_matrix
 from sashiko.commands.permissions import text
 from tests.infra import never
 from tests.infra.variants import ROOT, contracts_of, settings_of, synthesized

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.names import bucket_name
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.resources.names import bucket_name
 from sashiko.compiled import CompiledPipeline
 from sashiko.errors import InputError
 from tests.infra.job_requests import Json, context, denials, jobs_of

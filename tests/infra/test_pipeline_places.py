@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.access.policies import covers, statements
-from sashiko.aws.images.job_images import job_images
-from sashiko.aws.names import Bucket, bucket_name
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.policies import covers, statements
+from sashiko.aws.resources.images.job_images import job_images
+from sashiko.aws.resources.names import Bucket, bucket_name
 from tests.infra.job_requests import jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
 

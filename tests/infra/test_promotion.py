@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.access.policies import Request, Statement, allows, denies, statements
-from sashiko.aws.access.principals import Principal
-from sashiko.aws.names import bucket_name
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.policies import Request, Statement, allows, denies, statements
+from sashiko.aws.operations.access.principals import Principal
+from sashiko.aws.resources.names import bucket_name
 from tests.infra.variants import resources, settings_of, synthesized, templates_of
 
 DEV, PROD = settings_of("serving"), settings_of("serving_prod")

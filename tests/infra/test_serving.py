@@ -8,8 +8,8 @@ import pytest
 from infra.components.endpoint_config import EndpointConfig
 from infra.components.served_model import ServedModel
 from infra.stacks.base import EnvironmentStack
-from sashiko.aws.access.environment import read_environment
-from sashiko.aws.endpoint_spec import endpoint_spec
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.resources.endpoint_spec import endpoint_spec
 from tests.infra.variants import (
     all_before,
     deployment_of,

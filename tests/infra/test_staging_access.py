@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.access.policies import Request, allows, denies, statements
-from sashiko.aws.access.principals import Principal
-from sashiko.aws.names import bucket_name
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.policies import Request, allows, denies, statements
+from sashiko.aws.operations.access.principals import Principal
+from sashiko.aws.resources.names import bucket_name
 from tests.infra.variants import settings_of, synthesized
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")

@@ -119,7 +119,7 @@ def synthesized(variant: str) -> Path:
     """The folder with a variant's templates: synthesized once a process, without validation."""
     from infra.app import add_stacks
     from infra.policies import write_policies
-    from sashiko.aws.templates import read_templates
+    from sashiko.aws.operations.templates import read_templates
 
     app = new_app()
     settings = settings_of(variant)
@@ -132,7 +132,7 @@ def synthesized(variant: str) -> Path:
 @functools.cache
 def assembly_of(variant: str) -> Any:
     """A variant's templates as typed records."""
-    from sashiko.aws.templates import read_templates
+    from sashiko.aws.operations.templates import read_templates
 
     return read_templates(settings_of(variant), folder=synthesized(variant))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.deploy_time import key_arn, stand_ins
-from sashiko.aws.images.job_images import aws_image
+from sashiko.aws.resources.deploy_time import key_arn, stand_ins
+from sashiko.aws.resources.images.job_images import aws_image
 from sashiko.compiled import compile_pipeline
 from sashiko.recipe import load_recipe
 from tests.infra.variants import settings_of

@@ -113,8 +113,8 @@ def test_nothing_has_changed(repository: Path) -> None:
     [
         pytest.param(_append("pipelines/finetune.py"), id="the pipeline"),
         pytest.param(_append("pipelines/jobs.py"), id="a module of the pipelines"),
-        pytest.param(_append("src/sashiko/aws/names.py"), id="a module of the package"),
-        pytest.param(_append("src/sashiko/aws/images/images.yaml"), id="a data file"),
+        pytest.param(_append("src/sashiko/aws/resources/names.py"), id="a module of the package"),
+        pytest.param(_append("src/sashiko/aws/resources/images/images.yaml"), id="a data file"),
         pytest.param(_append("src/sashiko/serving/text.py"), id="code that Compile ships"),
         pytest.param(_add("src/sashiko/serving/more.py"), id="a new file that Compile ships"),
         pytest.param(_add("pipelines/yaml.py"), id="a new module beside the pipelines"),

@@ -248,7 +248,7 @@ def test_an_image_with_another_compiler_than_the_map_says_is_refused(
     monkeypatch.setenv("NEURON_COMPILER", "2.20.0.0")
     message = refusal(recompiled, tmp_path)
     assert (
-        "this image has neuronx-cc 2.21.18209.0, src/sashiko/aws/images/images.yaml says 2"
+        "this image has neuronx-cc 2.21.18209.0, src/sashiko/aws/resources/images/images.yaml says 2"
         in message
     )
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.images.image_map import image_map
-from sashiko.aws.images.job_images import aws_image, image_builds, job_images
+from sashiko.aws.resources.images.image_map import image_map
+from sashiko.aws.resources.images.job_images import aws_image, image_builds, job_images
 from sashiko.settings import load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ALONE = ["sashiko.etl", "sashiko.metrics", "sashiko.preflight", "sashiko.serving"]
+ALONE = [
+    "sashiko.aws.glue_job",
+    "sashiko.metrics",
+    "sashiko.aws.functions.preflight",
+    "sashiko.serving",
+]
 
 
 @pytest.mark.parametrize("part", ALONE)

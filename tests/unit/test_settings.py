@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from sashiko.aws.names import Bucket, Role, bucket_name, role_name
+from sashiko.aws.resources.names import Bucket, Role, bucket_name, role_name
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.settings import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.names import bucket_name
+from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import canonical_json, sha256_bytes, write_bytes
 from sashiko.errors import InputError
 from sashiko.recipe import TextSection, load_recipe

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from sashiko.aws.templates import CDK_OUT
+from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
 from sashiko.core.exit_status import FOUND
 from sashiko.settings import load_deployed
@@ -20,11 +20,11 @@ def audit(
     A note is about what others may have put there, such as another administrator, and is no
     difference. Exit status: 0 no difference, 4 some, 1 an error.
     """
-    from sashiko.aws.access.environment import read_environment
-    from sashiko.aws.access.live import read_live
-    from sashiko.aws.account import Account
-    from sashiko.aws.audit.compare import compare
-    from sashiko.aws.audit.serving import serving
+    from sashiko.aws.operations.access.environment import read_environment
+    from sashiko.aws.operations.access.live import read_live
+    from sashiko.aws.operations.audit.compare import compare
+    from sashiko.aws.operations.audit.serving import serving
+    from sashiko.aws.resources.account import Account
 
     settings = load_deployed(env)
     environment = read_environment(settings, folder=templates)

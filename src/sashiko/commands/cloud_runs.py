@@ -9,12 +9,12 @@ from pathlib import Path
 
 import typer
 
-from sashiko.aws.account import Account
-from sashiko.aws.runs.executions import Execution, Executions
-from sashiko.aws.runs.following import follow
-from sashiko.aws.runs.job_logs import JobLogs
-from sashiko.aws.runs.loads import check_as_of
-from sashiko.aws.runs.start import start
+from sashiko.aws.operations.runs.executions import Execution, Executions
+from sashiko.aws.operations.runs.following import follow
+from sashiko.aws.operations.runs.job_logs import JobLogs
+from sashiko.aws.operations.runs.loads import check_as_of
+from sashiko.aws.operations.runs.start import start
+from sashiko.aws.resources.account import Account
 from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
 from sashiko.repository import choose_recipe, command_options, use_recipe

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from sashiko.aws.cost.idle_cost import idle_cost, lines, raised
-from sashiko.aws.cost.prices import read_prices, stale
-from sashiko.aws.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
-from sashiko.aws.templates import CDK_OUT, read_templates
+from sashiko.aws.operations.cost.idle_cost import idle_cost, lines, raised
+from sashiko.aws.operations.cost.prices import read_prices, stale
+from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
+from sashiko.aws.operations.templates import CDK_OUT, read_templates
 from sashiko.commands.cost_text import Costs, text, used_prices
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.core.exit_status import FOUND
@@ -28,7 +28,8 @@ def cost(
     prices: Annotated[
         Path | None,
         typer.Option(
-            "--prices", help="Prices of your own, laid over src/sashiko/aws/cost/prices.yaml."
+            "--prices",
+            help="Prices of your own, laid over src/sashiko/aws/operations/cost/prices.yaml.",
         ),
     ] = None,
     load: Annotated[
@@ -137,7 +138,7 @@ def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
             f"{old[0].read} ({old[0].source}); look them up and pass your own as --prices FILE"
         )
     if weak := sum(price.weak for price in used):
-        yield f"{weak} prices are not AWS's own word (`weak` in src/sashiko/aws/cost/prices.yaml)"
+        yield f"{weak} prices are not AWS's own word (`weak` in src/sashiko/aws/operations/cost/prices.yaml)"
     budget = costs.settings.budget.amount
     if costs.idle.monthly > budget:
         yield (

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sashiko.aws.cost.idle_cost import IdleCost, lines
-from sashiko.aws.cost.prices import Price, Prices
-from sashiko.aws.cost.use_cost import JobCost, PredictionCost
+from sashiko.aws.operations.cost.idle_cost import IdleCost, lines
+from sashiko.aws.operations.cost.prices import Price, Prices
+from sashiko.aws.operations.cost.use_cost import JobCost, PredictionCost
 from sashiko.settings import Settings
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
-from sashiko.aws.doctor.check import Check
-from sashiko.aws.templates import CDK_OUT
+from sashiko.aws.operations.doctor.check import Check
+from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.core.exit_status import FOUND
 from sashiko.repository import HOME
@@ -45,11 +45,11 @@ def doctor(
 
 
 def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
-    from sashiko.aws.access.environment import read_environment
-    from sashiko.aws.account import Account
-    from sashiko.aws.doctor.deploy import examine
-    from sashiko.aws.doctor.plan import examine_plan, plan_of
-    from sashiko.aws.doctor.tools import check_tools
+    from sashiko.aws.operations.access.environment import read_environment
+    from sashiko.aws.operations.doctor.deploy import examine
+    from sashiko.aws.operations.doctor.plan import examine_plan, plan_of
+    from sashiko.aws.operations.doctor.tools import check_tools
+    from sashiko.aws.resources.account import Account
 
     environment = read_environment(settings, folder=templates)
     yield from check_tools(templates)

@@ -27,8 +27,8 @@ def empty(
     That is every version of every object in its buckets, and every version in its model package
     groups. It does nothing where `on_destroy` is `retain`: there they outlive the stacks.
     """
-    from sashiko.aws.account import Account
-    from sashiko.aws.emptying import contents, empty_bucket, packages, reopen, unregister
+    from sashiko.aws.operations.emptying import contents, empty_bucket, packages, reopen, unregister
+    from sashiko.aws.resources.account import Account
 
     settings = load_deployed(env)
     if settings.on_destroy == "retain":

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import typer
 
-from sashiko.aws.images.image_map import image_map
-from sashiko.aws.images.job_images import AwsImage, aws_image, builds_from
+from sashiko.aws.resources.images.image_map import image_map
+from sashiko.aws.resources.images.job_images import AwsImage, aws_image, builds_from
 from sashiko.commands.options import AsJson, DeployedEnvironment
 from sashiko.errors import InputError
 from sashiko.settings import Settings, load_deployed

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.aws.names import model_package_group_name
+from sashiko.aws.resources.names import model_package_group_name
 from sashiko.champion import (
     champion_artifact,
     invoke_local,
@@ -101,9 +101,9 @@ def promote(
     serves with. Prints the new version's ARN; a second time, that of the version that is there
     already. Acts with your credentials: those of the role `promoter` of <to>.
     """
-    from sashiko.aws.neighbours import neighbour_settings
-    from sashiko.aws.promotion import Route
-    from sashiko.aws.promotion import promote as copy
+    from sashiko.aws.operations.neighbours import neighbour_settings
+    from sashiko.aws.operations.promotion import Route
+    from sashiko.aws.operations.promotion import promote as copy
 
     target = load_deployed(to)
     source = neighbour_settings(target, "source")
@@ -176,7 +176,7 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[Desk, str]:
     group = choose_recipe(settings, recipe).model_package_group
     if settings.tier == "local":
         return open_local(home, recipe=recipe or settings.recipe), group
-    from sashiko.aws.model_registry import AccountRegistry
+    from sashiko.aws.operations.model_registry import AccountRegistry
 
     return AccountRegistry(settings), model_package_group_name(settings, group)
 

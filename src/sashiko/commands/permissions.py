@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.aws.access.duties import duties, object_access
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.access.governance import Target
-from sashiko.aws.access.permissions import Cell, permission_matrix
-from sashiko.aws.names import tag_key
-from sashiko.aws.templates import CDK_OUT
+from sashiko.aws.operations.access.duties import duties, object_access
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.governance import Target
+from sashiko.aws.operations.access.permissions import Cell, permission_matrix
+from sashiko.aws.operations.templates import CDK_OUT
+from sashiko.aws.resources.names import tag_key
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
 from sashiko.settings import load_deployed
 

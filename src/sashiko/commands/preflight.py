@@ -18,11 +18,11 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
     models: then this says so and leaves the check to the serving stack, which refuses before it
     changes anything. Exit status: 0 it may be served, or nothing is; 4 it may not; 1 an error.
     """
-    from sashiko.aws.account import Account, DeniedError
-    from sashiko.aws.preflight import expected_version
-    from sashiko.functions.custom_resource import RefusedError
-    from sashiko.preflight.check import check
-    from sashiko.preflight.signed_files import Clients
+    from sashiko.aws.functions.custom_resource import RefusedError
+    from sashiko.aws.functions.preflight.check import check
+    from sashiko.aws.functions.preflight.signed_files import Clients
+    from sashiko.aws.operations.expected_version import expected_version
+    from sashiko.aws.resources.account import Account, DeniedError
 
     settings = load_deployed(env)
     expected = expected_version(settings, choose_recipe(settings, None))

@@ -31,8 +31,8 @@ def stage(
     What is there already stays; a file that differs from what its name says is an error. Acts with
     your credentials: those of the role `deployer`.
     """
-    from sashiko.aws.account import Account
-    from sashiko.aws.runs.stage import check_seed, stage_inputs, stage_seed
+    from sashiko.aws.operations.runs.stage import check_seed, stage_inputs, stage_seed
+    from sashiko.aws.resources.account import Account
     from sashiko.compiled import compile_pipeline
     from sashiko.staging import staged_inputs
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from sashiko.aws.glue_job.spec import Check, LoadSpec, RowRule, SpecColumn
 from sashiko.contract import rule_table as kinds
 from sashiko.contract.dqdl import dqdl_ruleset
 from sashiko.contract.java_regex import java_regex
@@ -12,7 +13,6 @@ from sashiko.contract.model import Contract
 from sashiko.contract.rules import Expectation, expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
-from sashiko.etl.spec import Check, LoadSpec, RowRule, SpecColumn
 
 # Which expectation judges single rows, and as which check of the job.
 _ROW_CHECKS: Mapping[str, Check] = MappingProxyType(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.aws.glue_job.spec import TextForm
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Column, Contract
 from sashiko.contract.text_form import column_form
@@ -17,7 +18,6 @@ from sashiko.core.parquet import write_batches
 from sashiko.data.raw_files import other_delimiter, raw_batches
 from sashiko.data.values import cast_values
 from sashiko.errors import InputError
-from sashiko.etl.spec import TextForm
 
 _SHOWN_CHARACTERS = 60
 

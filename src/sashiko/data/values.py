@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.etl.spec import TextForm
+from sashiko.aws.glue_job.spec import TextForm
 
 _NO_VALUE = "?"  # which no type but text has
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from sashiko.aws.functions.device_removal import POLL_SECONDS, remove
 from sashiko.core.aws_calls import Clients
 from sashiko.core.stopping import Stop
 from sashiko.device.asking import DeviceFailedError
 from sashiko.device.hosting import Hosting, create_model, patience, pause, told
-from sashiko.device.removal import POLL_SECONDS, remove
 from sashiko.errors import InputError
 
 _JSON = "application/json"

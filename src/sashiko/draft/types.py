@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.aws.glue_job.spec import TextForm
 from sashiko.contract.derive import ARROW_TYPES
 from sashiko.contract.model import LogicalType
 from sashiko.contract.text_form import date_form, number_form
@@ -13,7 +14,6 @@ from sashiko.data.values import cast_values
 from sashiko.draft.csv_format import Stated
 from sashiko.draft.dates import DateFormat, date_formats, misfit_dates
 from sashiko.draft.numbers import NumberMarks, is_either, is_numberish, number_marks
-from sashiko.etl.spec import TextForm
 
 _SAYS: Mapping[LogicalType, str] = {
     "integer": "whole number", "number": "number", "boolean": "true or false",

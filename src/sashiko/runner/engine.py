@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sashiko.closed_gate import GateClosedError
+from sashiko.aws.functions.closed_gate import GateClosedError
 from sashiko.core.files import read_json
 from sashiko.definition.arguments import job_arguments
 from sashiko.definition.conditions import holds

@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from botocore.stub import Stubber
 
-from sashiko.aws.account import Account
+from sashiko.aws.resources.account import Account
 from sashiko.settings import Settings
 from tests.infra.variants import settings_of
 

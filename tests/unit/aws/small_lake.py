@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sashiko.aws.access.environment import Environment, read_environment
-from sashiko.aws.names import bucket_name, database_name, prefix, role_name, tag_key
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.resources.names import bucket_name, database_name, prefix, role_name, tag_key
 from sashiko.settings import Settings
 from tests.infra.variants import settings_of
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.aws.runs import following
+from sashiko.aws.operations.runs import following
 from sashiko.cli import app
 from sashiko.commands import cloud_runs
 from sashiko.errors import InputError
 from sashiko.settings import load_settings
-from tests.unit.aws.runs.test_executions import (
+from tests.unit.aws.operations.recorded_answers import Refusal
+from tests.unit.aws.operations.runs.test_executions import (
     ARN,
     BEGAN,
     CLOSED,
@@ -23,7 +24,6 @@ from tests.unit.aws.runs.test_executions import (
     Story,
     step,
 )
-from tests.unit.aws.told_by_aws import Refusal
 
 RUNNING = ("Executing", [MADE, OPEN, TRAINS])
 REGISTERED = ("Succeeded", [MADE, OPEN, TRAINED, step("Register", "Succeeded", minutes=1)])

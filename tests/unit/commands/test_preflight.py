@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from sashiko.aws.account import Account
+from sashiko.aws.resources.account import Account
 from sashiko.cli import app
-from tests.unit.aws.told_by_aws import Refusal, ToldByAws
+from tests.unit.aws.operations.recorded_answers import Refusal, ToldByAws
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,9 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     expected = SimpleNamespace(model_package_arn="arn:of-the-version")
-    monkeypatch.setattr("sashiko.aws.preflight.expected_version", lambda *_: expected)
+    monkeypatch.setattr(
+        "sashiko.aws.operations.expected_version.expected_version", lambda *_: expected
+    )
     monkeypatch.setattr(Account, "check_identity", lambda _: "arn:of-the-caller")
 
 
@@ -28,7 +30,7 @@ def preflight(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> Result:
         sagemaker = account.client("sagemaker")
         sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
 
-    monkeypatch.setattr("sashiko.preflight.check.check", check)
+    monkeypatch.setattr("sashiko.aws.functions.preflight.check.check", check)
     return CliRunner().invoke(app, ["preflight", "--env", "dev"])
 
 

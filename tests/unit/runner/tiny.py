@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sashiko.functions import gatekeeper
+from sashiko.aws.functions import gatekeeper
 from sashiko.runner.engine import Function
 from sashiko.runner.jobs import Image
 from sashiko.runner.record import RunRecord, StepRecord

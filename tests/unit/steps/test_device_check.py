@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.aws.functions import device_removal as removal
 from sashiko.core.files import sha256_tree
-from sashiko.device import endpoint, removal, transform
+from sashiko.device import endpoint, transform
 from sashiko.errors import InputError
 from sashiko.gates.verdict import describe
 from sashiko.steps import device_check

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sashiko.aws.instances import has_local_disk
+from sashiko.aws.resources.instances import has_local_disk
 from sashiko.definition.expressions import is_expression
 from sashiko.definition.model import Step
 from sashiko.definition.validator.arguments import Resolve

@@ -1,0 +1,234 @@
+"""Whether a version may be served: approved, judged, signed, and compiled for what serves it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sashiko.aws.functions.custom_resource import RefusedError
+from sashiko.aws.functions.preflight.bounds import Bound, bound_problems
+from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.functions.preflight.live import check_update
+from sashiko.aws.functions.preflight.signed_files import Clients, SignedFiles, signed_files
+
+_ARTIFACT = "model.tar.gz"
+_DECISION = "decision.json"
+_LOCK = "compile-lock.json"
+_VERDICT = "verdict.json"
+_THRESHOLD = "SASHIKO_THRESHOLD"
+_FOLDER = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A version that is approved, judged, signed and compiled for its endpoint.
+
+    Its files have not been read but for those that say so.
+
+    Attributes:
+        package: as SageMaker describes it.
+        files: what was signed.
+        threshold: its decision threshold, as signed.
+    """
+
+    package: Mapping[str, Any]
+    files: SignedFiles
+    threshold: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passed:
+    """A version that may be served.
+
+    Attributes:
+        threshold: its decision threshold, as signed, for the container's environment.
+        manifest_sha256: what was signed.
+        files: how many files were read and hold.
+        bounds: the environment's own bounds that it reaches, in words.
+    """
+
+    threshold: str
+    manifest_sha256: str
+    files: int
+    bounds: tuple[str, ...]
+
+
+def check(
+    clients: Clients, expected: Expected, *, in_time: Callable[[], bool] = lambda: True
+) -> Passed:
+    """Holds a version against what an environment serves; it only reads.
+
+    Args:
+        clients: of SageMaker, S3, KMS and Application Auto Scaling.
+        expected: what the environment serves.
+        in_time: says whether there is time to go on.
+
+    Raises:
+        RefusedError: with the reason, if the version may not be served.
+        ClientError: if an AWS call is refused.
+    """
+    judged = judge(clients, expected)
+    check_update(clients.sagemaker, clients.scaling, expected)
+    judged.files.check(in_time=in_time)
+    return Passed(
+        threshold=judged.threshold,
+        manifest_sha256=judged.files.manifest_sha256,
+        files=len(judged.files.digests),
+        bounds=tuple(f"{bound} {bound.asked()}" for bound in Bound.read(expected.bounds)),
+    )
+
+
+def judge(clients: Clients, expected: Expected) -> Judged:
+    """Does what `check` does, short of reading every file and of what serves now.
+
+    Raises:
+        RefusedError: with the reason, if the version may not be served.
+        ClientError: if an AWS call is refused.
+    """
+    package = clients.sagemaker.describe_model_package(ModelPackageName=expected.model_package_arn)
+    _check_package(package, expected)
+    (container,) = package["InferenceSpecification"]["Containers"]
+    files = signed_files(clients, _place_of(container, expected), signing_key=expected.signing_key)
+    _check_artifact(files, expected)
+    _check_gates(files, expected)
+    _check_bounds(files, expected)
+    if problems := list(_lock_problems(files, expected)):
+        raise RefusedError(
+            f"{expected.model_package_arn} was compiled for another endpoint: "
+            f"{'; '.join(problems)}. Change the settings back, or run the pipeline with these"
+        )
+    threshold = repr(float(files.json(_DECISION)["threshold"]))
+    _check_container(container, expected, threshold=threshold)
+    return Judged(package=package, files=files, threshold=threshold)
+
+
+def _check_package(package: Mapping[str, Any], expected: Expected) -> None:
+    arn, group = expected.model_package_arn, package.get("ModelPackageGroupName")
+    if group != expected.model_package_group:
+        raise RefusedError(
+            f"{arn} is of the group {group}; this environment serves "
+            f"{expected.model_package_group} alone"
+        )
+    status = package.get("ModelApprovalStatus")
+    if status != "Approved":
+        raise RefusedError(
+            f"{arn} is {status}, not Approved; the approver decides with `sashiko model approve`"
+        )
+    if package.get("ModelPackageStatus") != "Completed":
+        raise RefusedError(f"{arn} is not complete: {package.get('ModelPackageStatus')}")
+    containers = package.get("InferenceSpecification", {}).get("Containers", [])
+    if len(containers) != 1:
+        raise RefusedError(f"{arn} has {len(containers)} containers; one is served")
+
+
+def _place_of(container: Mapping[str, Any], expected: Expected) -> str:
+    """Returns where the version's files lie: beside the artifact that SageMaker would load."""
+    url = str(container.get("ModelDataUrl"))
+    source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri", url)
+    below = f"{expected.models_uri}/{expected.model_package_group}/"
+    folder = url.removeprefix(below).removesuffix(f"/{_ARTIFACT}")
+    if url != f"{below}{folder}/{_ARTIFACT}" or not _FOLDER.fullmatch(folder) or source != url:
+        raise RefusedError(
+            f"{expected.model_package_arn} serves {source}, not an artifact that was registered "
+            f"below {below}"
+        )
+    return f"{below}{folder}"
+
+
+def _check_artifact(files: SignedFiles, expected: Expected) -> None:
+    if _ARTIFACT not in files.digests or not files.uri.endswith(f"/{files.manifest_sha256[:16]}"):
+        raise RefusedError(
+            f"{expected.model_package_arn}: the manifest in {files.uri} is another version's; "
+            "reject it and register it again"
+        )
+
+
+def _check_gates(files: SignedFiles, expected: Expected) -> None:
+    wanted = {f"{gate}/{_VERDICT}" for gate in expected.gates.split(",")}
+    verdicts = {name for name in files.digests if name.endswith(f"/{_VERDICT}")}
+    for name in sorted(wanted | verdicts):
+        gate = name.removesuffix(f"/{_VERDICT}")
+        verdict = files.json(name)
+        unjudged = name in wanted and verdict.get("judged") is False
+        if verdict.get("gate") == gate and _is_waived(verdict):
+            _check_waivers(verdict, expected)
+            continue
+        if verdict.get("gate") != gate or verdict.get("passed") is not True or unjudged:
+            raise RefusedError(
+                f"{expected.model_package_arn}: the gate {gate} did not pass: "
+                f"{verdict.get('summary') or 'its verdict says no more'}"
+            )
+
+
+def _check_bounds(files: SignedFiles, expected: Expected) -> None:
+    """Judges signed values again; a waiver is of the recipe's bound, and moves none of these."""
+    problems = [
+        f"{problem}, and this environment asks for {bound} {bound.asked()}"
+        for bound in Bound.read(expected.bounds)
+        for problem in bound_problems(bound, files.json(f"{bound.gate}/{_VERDICT}"))
+    ]
+    if problems:
+        raise RefusedError(
+            f"{expected.model_package_arn}: {'; '.join(problems)}. Serve a version that reaches "
+            "it, or change `serving.bounds` in this environment's configuration"
+        )
+
+
+def _is_waived(verdict: Mapping[str, Any]) -> bool:
+    """Says whether somebody answers for every check that failed."""
+    failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
+    return bool(failed) and all(check.get("waiver") for check in failed)
+
+
+def _check_waivers(verdict: Mapping[str, Any], expected: Expected) -> None:
+    today = datetime.now(UTC).date()
+    for check in verdict["checks"]:
+        waiver = check.get("waiver")
+        if not waiver:
+            continue
+        until = f"`{check['name']}` failed and is waived by {waiver['owner']} until"
+        if expected.allow_waived != "true":
+            raise RefusedError(
+                f"{expected.model_package_arn}: {until} {waiver['expires']}: {waiver['reason']}. "
+                "This environment serves no waived model: set `serving.allow_waived` in its "
+                "configuration to serve it until then, or register one that passes"
+            )
+        if date.fromisoformat(waiver["expires"]) < today:
+            raise RefusedError(
+                f"{expected.model_package_arn}: {until} {waiver['expires']}, which is over: serve "
+                "another version, or waive the check anew in the recipe and run the pipeline"
+            )
+
+
+def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
+    lock, image = files.json(_LOCK), expected.image.rpartition("/")[2]
+    if lock.get("artifact_sha256") != files.digests[_ARTIFACT]:
+        yield "it is another artifact's lock"
+    if lock.get("target") != expected.target:
+        yield (
+            f"compile.target is {lock.get('target')}, the endpoint's {expected.target} on "
+            f"{expected.instance_type}"
+        )
+    if lock.get("image") != image:
+        yield f"its image is {lock.get('image')}, the endpoint's {image}"
+    if expected.target == "inf2" and lock.get("target") == "inf2":
+        taken = int(lock.get("cores") or 0) * int(expected.workers)
+        if not 0 < taken <= int(expected.cores):
+            yield (
+                f"{expected.workers} processes of it take {taken or 'unknown'} NeuronCores, "
+                f"{expected.instance_type} has {expected.cores}"
+            )
+
+
+def _check_container(container: Mapping[str, Any], expected: Expected, *, threshold: str) -> None:
+    found = {
+        "image": (container.get("Image"), expected.image),
+        "environment": (container.get("Environment"), {_THRESHOLD: threshold}),
+        "additional data": (container.get("AdditionalS3DataSource"), None),
+    }
+    for what, (has, wanted) in found.items():
+        if has != wanted:
+            raise RefusedError(
+                f"{expected.model_package_arn}: its {what} is {has}, the endpoint's {wanted}"
+            )

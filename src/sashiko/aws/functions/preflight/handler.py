@@ -1,0 +1,42 @@
+"""The function of the custom resource that CloudFormation asks before it changes an endpoint."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+
+from sashiko.aws.functions.custom_resource import Answer, RefusedError, Request, respond
+from sashiko.aws.functions.preflight.check import check
+from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.functions.preflight.signed_files import Clients
+
+_KEPT_MILLISECONDS = 30_000  # to answer in
+
+
+def handler(event: Mapping[str, Any], context: Any) -> None:
+    """Answers a request of CloudFormation: Create and Update check, Delete agrees."""
+    respond(event, lambda request: _answer(request, context))
+
+
+def _answer(request: Request, context: Any) -> Answer:
+    id_ = request.physical_id or request.resource
+    if request.kind == "Delete":
+        return Answer(physical_id=id_)
+    clients = Clients(
+        sagemaker=boto3.client("sagemaker"),
+        s3=boto3.client("s3"),
+        kms=boto3.client("kms"),
+        scaling=boto3.client("application-autoscaling"),
+    )
+    try:
+        passed = check(
+            clients,
+            Expected.from_properties(request.properties),
+            in_time=lambda: context.get_remaining_time_in_millis() > _KEPT_MILLISECONDS,
+        )
+    except RefusedError as error:
+        raise RefusedError(f"preflight refused: {error}") from error
+    return Answer(
+        physical_id=id_,
+        data={"Threshold": passed.threshold, "ManifestSha256": passed.manifest_sha256},
+    )

@@ -1,0 +1,174 @@
+"""A version's files in S3: the signed manifest, and what it names, read as streams."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from sashiko.aws.functions.custom_resource import RefusedError
+
+# As sashiko.model_packages.files writes them.
+_MANIFEST = "manifest-sha256.json"
+_SIGNATURE = "manifest-signature.json"
+_ALGORITHM = "ECDSA_SHA_256"
+_CHUNK_BYTES = 1 << 20
+_MOST_JSON_BYTES = 16 << 20
+_ABSENT = ("404", "NoSuchKey", "NotFound")
+_ADVICE = "reject the version, find out who wrote there, and register it again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """Boto3's clients: all that the check reaches."""
+
+    sagemaker: Any
+    s3: Any
+    kms: Any
+    scaling: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedFiles:
+    """The files of one version, none of which was read yet but the manifest.
+
+    Attributes:
+        uri: S3 prefix without a final slash.
+        digests: name -> hex SHA-256, as signed.
+        manifest_sha256: the manifest's own.
+        manifest: its bytes.
+        signature: of the manifest, in base64.
+        signed_by: ARN of the key that KMS verified it with.
+    """
+
+    clients: Clients
+    uri: str
+    digests: Mapping[str, str]
+    manifest_sha256: str
+    manifest: bytes
+    signature: str
+    signed_by: str
+
+    def check(self, *, in_time: Callable[[], bool]) -> None:
+        """Reads every file and holds it against its digest.
+
+        Args:
+            in_time: says whether there is time to go on.
+
+        Raises:
+            RefusedError: if one is missing or changed, or time is up.
+        """
+        for name in self.digests:
+            for _ in self._chunks(name):
+                if not in_time():
+                    raise RefusedError(f"no time was left to read {self.uri}/{name} to its end")
+
+    def save(self, folder: Path) -> None:
+        """Writes every file and the manifest into a folder.
+
+        Raises:
+            RefusedError: if one is missing or changed: what is there then is not to be used.
+        """
+        for name in self.digests:
+            path = folder / name
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise RefusedError(f"{self.uri}: the manifest names {name!r}; {_ADVICE}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for chunk in self._chunks(name):
+                    file.write(chunk)
+        (folder / _MANIFEST).write_bytes(self.manifest)
+
+    def _chunks(self, name: str) -> Iterator[bytes]:
+        """Streams a file, and holds it at its end against its digest."""
+        found = hashlib.sha256()
+        for chunk in _chunks(self.clients, f"{self.uri}/{name}"):
+            found.update(chunk)
+            yield chunk
+        if found.hexdigest() != self.digests[name]:
+            raise RefusedError(
+                f"{self.uri}/{name} is not the file that was signed (sha256 "
+                f"{found.hexdigest()}, not {self.digests[name]}); {_ADVICE}"
+            )
+
+    def json(self, name: str) -> Any:
+        """Reads a signed JSON file, and holds it against its digest.
+
+        Raises:
+            RefusedError: if it was not signed, is missing or was changed.
+        """
+        if name not in self.digests:
+            raise RefusedError(f"{self.uri}: no {name} was signed with it; register it again")
+        content = _read(self.clients, f"{self.uri}/{name}")
+        if hashlib.sha256(content).hexdigest() != self.digests[name]:
+            raise RefusedError(f"{self.uri}/{name} is not the file that was signed; {_ADVICE}")
+        return json.loads(content)
+
+
+def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles:
+    """Reads a version's manifest and verifies its signature.
+
+    Args:
+        clients: of S3 and KMS.
+        uri: S3 prefix of the version's files.
+        signing_key: alias or ARN of our key; the one that the signature names is not asked.
+
+    Raises:
+        RefusedError: if one of the two is missing, or the signature is not of our key.
+    """
+    manifest = _read(clients, f"{uri}/{_MANIFEST}")
+    signed = _read(clients, f"{uri}/{_SIGNATURE}")
+    digest = hashlib.sha256(manifest).digest()
+    try:
+        signature = json.loads(signed)["signature"]
+        answer = clients.kms.verify(
+            KeyId=signing_key,
+            Message=digest,
+            MessageType="DIGEST",
+            Signature=base64.b64decode(signature, validate=True),
+            SigningAlgorithm=_ALGORITHM,
+        )
+        valid = answer["SignatureValid"]
+    except (ValueError, KeyError, TypeError):
+        valid = False
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "KMSInvalidSignatureException":
+            raise
+        valid = False
+    if not valid:
+        raise RefusedError(f"{uri}/{_MANIFEST} has no valid signature of {signing_key}; {_ADVICE}")
+    return SignedFiles(
+        clients=clients,
+        uri=uri,
+        digests=json.loads(manifest),
+        manifest_sha256=digest.hex(),
+        manifest=manifest,
+        signature=signature,
+        signed_by=answer["KeyId"],
+    )
+
+
+def _read(clients: Clients, uri: str) -> bytes:
+    content = bytearray()
+    for chunk in _chunks(clients, uri):
+        content += chunk
+        if len(content) > _MOST_JSON_BYTES:
+            raise RefusedError(f"{uri} is larger than any file of its kind; {_ADVICE}")
+    return bytes(content)
+
+
+def _chunks(clients: Clients, uri: str) -> Iterator[bytes]:
+    """Streams an object: an artifact is larger than the memory and the disk of a function."""
+    place = urlsplit(uri)
+    try:
+        body = clients.s3.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _ABSENT:
+            raise
+        raise RefusedError(f"{uri} is missing; {_ADVICE}") from error
+    yield from body.iter_chunks(_CHUNK_BYTES)

@@ -1,0 +1,71 @@
+"""The rules that one row alone can break, as Spark conditions. Nulls break none but `not_null`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F  # noqa: N812 - the name that all of Spark's documents use
+
+from sashiko.aws.glue_job.cells import SPARK_TYPES
+from sashiko.aws.glue_job.spec import Check, Kind, RowRule
+
+
+def _in_set(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
+    return value.isin(*(F.lit(item).cast(SPARK_TYPES[kind]) for item in arguments["values"]))
+
+
+def _not_in_set(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
+    return ~_in_set(value, kind, arguments)
+
+
+def _bounds(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
+    if kind in ("date", "timestamp"):
+        # A bound may have a time of day where the column has none.
+        return _within(value.cast("timestamp"), arguments, lambda end: F.lit(end).cast("timestamp"))
+    return _within(value, arguments, F.lit)
+
+
+def _length(value: Column, _: Kind, arguments: Mapping[str, Any]) -> Column:
+    return _within(F.length(value), arguments, F.lit)
+
+
+def _within(
+    value: Column, arguments: Mapping[str, Any], literal: Callable[[Any], Column]
+) -> Column:
+    low, high, strict = arguments["low"], arguments["high"], arguments["strict"]
+    kept = F.lit(True)
+    if low is not None:
+        kept &= value > literal(low) if strict else value >= literal(low)
+    if high is not None:
+        kept &= value < literal(high) if strict else value <= literal(high)
+    return kept
+
+
+def _regex(value: Column, _: Kind, arguments: Mapping[str, Any]) -> Column:
+    return value.rlike(arguments["pattern"])
+
+
+_KEEPS: Mapping[Check, Callable[[Column, Kind, Mapping[str, Any]], Column]] = {
+    "in_set": _in_set,
+    "not_in_set": _not_in_set,
+    "bounds": _bounds,
+    "length": _length,
+    "regex": _regex,
+}
+
+
+def breaks(rule: RowRule, value: Column, is_misfit: Column, kind: Kind) -> Column:
+    """Tells whether a row breaks a rule that is not about uniqueness.
+
+    Args:
+        rule: the rule.
+        value: its column's typed value.
+        is_misfit: whether the raw value has no form of the column's type; then `type` says so, and
+            `not_null` does not say it again.
+        kind: the column's type.
+    """
+    if rule.check == "type":
+        return is_misfit
+    if rule.check == "not_null":
+        return value.isNull() & ~is_misfit
+    return value.isNotNull() & ~_KEEPS[rule.check](value, kind, rule.arguments)

@@ -1,0 +1,1 @@
+"""What a person asks of an account: is it ready, as deployed, and affordable, and who may read."""

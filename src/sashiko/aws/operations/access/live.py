@@ -1,0 +1,183 @@
+"""Reads from an account how an environment's lake is governed, as far as it is the environment's.
+
+What belongs to somebody else in the same account is left out: other databases, buckets, roles and
+LF-Tags, and tag expressions that name another environment.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sashiko.aws.operations.access.environment import Environment
+from sashiko.aws.operations.access.governance import (
+    CellsFilter,
+    Governance,
+    Grant,
+    LakeSettings,
+    TableName,
+    Target,
+)
+from sashiko.aws.operations.access.governance_json import (
+    cells_filter,
+    columns,
+    defaults,
+    filter_key,
+    grants,
+    location,
+    other_settings,
+)
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import tag_key
+
+_ABSENT = ("EntityNotFoundException",)
+
+
+def read_live(account: Account, environment: Environment) -> Governance:
+    """Reads the governance of an environment's lake from its account.
+
+    Raises:
+        InputError: as `Account.read` does.
+    """
+    expected = environment.governance
+    databases = dict(_databases(account, environment))
+    tables = dict(_tables(account, list(databases)))
+    return Governance(
+        settings=read_settings(account),
+        tags=_tags(account, environment),
+        assigned=dict(_assigned(account, list(databases), tables)),
+        databases=databases,
+        tables=tables,
+        places={},
+        locations={
+            item["ResourceArn"]: location(item)
+            for item in account.pages("lakeformation", "list_resources", "ResourceInfoList")
+            if _is_ours(item["ResourceArn"], environment)
+        },
+        filters=dict(_filters(account, [name for name in tables if name in expected.tables])),
+        grants=_grants(account, environment),
+        opt_ins=_opt_ins(account, environment),
+    )
+
+
+def read_settings(account: Account) -> LakeSettings:
+    """Reads the account's data-lake settings; errors as `Account.read`."""
+    response = account.read("lakeformation", "get_data_lake_settings") or {}
+    found = response["DataLakeSettings"]
+    return LakeSettings(
+        admins=frozenset(
+            admin["DataLakePrincipalIdentifier"] for admin in found.get("DataLakeAdmins", ())
+        ),
+        database_defaults=defaults(found.get("CreateDatabaseDefaultPermissions", ())),
+        table_defaults=defaults(found.get("CreateTableDefaultPermissions", ())),
+        others=other_settings(found),
+    )
+
+
+def _grants(account: Account, environment: Environment) -> frozenset[Grant]:
+    listed = account.pages("lakeformation", "list_permissions", "PrincipalResourcePermissions")
+    found = (grant for item in listed for grant in grants(item))
+    return frozenset(grant for grant in found if _concerns(grant, environment))
+
+
+def _opt_ins(account: Account, environment: Environment) -> frozenset[Grant]:
+    listed = account.pages(
+        "lakeformation", "list_lake_formation_opt_ins", "LakeFormationOptInsInfoList"
+    )
+    found = (grant for item in listed for grant in grants({**item, "Permissions": ["OPT_IN"]}))
+    return frozenset(grant for grant in found if _concerns(grant, environment))
+
+
+def _tags(account: Account, environment: Environment) -> Mapping[str, frozenset[str]]:
+    return {
+        tag["TagKey"]: frozenset(tag["TagValues"])
+        for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
+        if _is_our_tag(tag["TagKey"], environment)
+    }
+
+
+def _databases(
+    account: Account, environment: Environment
+) -> Iterator[tuple[str, frozenset[str] | None]]:
+    for name in environment.governance.databases:
+        found = account.read("glue", "get_database", absent=_ABSENT, Name=name)
+        if found:
+            yield name, defaults(found["Database"].get("CreateTableDefaultPermissions", ()))
+
+
+def _tables(
+    account: Account, databases: list[str]
+) -> Iterator[tuple[TableName, Mapping[str, str]]]:
+    for database in databases:
+        for table in account.pages("glue", "get_tables", "TableList", DatabaseName=database):
+            yield (database, table["Name"]), columns(table)
+
+
+def _assigned(
+    account: Account, databases: list[str], tables: Mapping[TableName, Mapping[str, str]]
+) -> Iterator[tuple[Target, Mapping[str, str]]]:
+    """Asks for what is assigned to each itself; what it inherits is another's."""
+    for database in databases:
+        found = _tags_of(account, {"Database": {"Name": database}})
+        yield Target(database=database), _pairs(found.get("LFTagOnDatabase", ()))
+    for (database, table), names in tables.items():
+        place = {"DatabaseName": database, "Name": table}
+        found = _tags_of(account, {"Table": place})
+        yield Target(database=database, table=table), _pairs(found.get("LFTagsOnTable", ()))
+        found = _tags_of(account, {"TableWithColumns": place | {"ColumnNames": list(names)}})
+        for column in found.get("LFTagsOnColumns", ()):
+            target = Target(database=database, table=table, column=column["Name"])
+            yield target, _pairs(column["LFTags"])
+
+
+def _tags_of(account: Account, resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (
+        account.read(
+            "lakeformation",
+            "get_resource_lf_tags",
+            absent=_ABSENT,
+            Resource=resource,
+            ShowAssignedLFTags=True,
+        )
+        or {}
+    )
+
+
+def _pairs(tags: Any) -> Mapping[str, str]:
+    return {tag["TagKey"]: tag["TagValues"][0] for tag in tags}
+
+
+def _filters(
+    account: Account, tables: list[TableName]
+) -> Iterator[tuple[tuple[str, str, str], CellsFilter]]:
+    for database, name in tables:
+        table = {"DatabaseName": database, "Name": name}
+        for item in account.pages(
+            "lakeformation", "list_data_cells_filter", "DataCellsFilters", Table=table
+        ):
+            yield filter_key(item), cells_filter(item)
+
+
+def _concerns(grant: Grant, environment: Environment) -> bool:
+    """Says whether a grant is on something of the environment, or to one of its roles."""
+    on = grant.securable
+    return (
+        grant.principal in {role.arn for role in environment.principals}
+        or on.database in environment.governance.databases
+        or (on.kind == "DataLocation" and _is_ours(on.name, environment))
+        or (on.kind == "LFTag" and _is_our_tag(on.name, environment))
+        or (on.kind == "LFTagPolicy" and _matches_ours(dict(on.expression), environment))
+    )
+
+
+def _matches_ours(expression: Mapping[str, frozenset[str]], environment: Environment) -> bool:
+    of = environment.settings
+    ours = any(_is_our_tag(key, environment) for key in expression)
+    return ours and of.environment in expression.get(tag_key(of, "environment"), {of.environment})
+
+
+def _is_our_tag(key: str, environment: Environment) -> bool:
+    return key.startswith(f"{environment.settings.project}-")
+
+
+def _is_ours(arn: str, environment: Environment) -> bool:
+    bucket = arn.partition(":::")[2].partition("/")[0]
+    return bucket in environment.buckets

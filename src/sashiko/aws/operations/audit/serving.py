@@ -1,0 +1,200 @@
+"""Differences of the endpoint: what runs, on how many instances, and what is captured of it.
+
+SageMaker rolls an update back by itself, and a deploy that waits no longer says that it succeeded.
+"""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sashiko.aws.operations.access.environment import Environment
+from sashiko.aws.operations.audit.alarms import rollback_alarms
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.templates import Resource
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import prefix
+
+_ABSENT = ("ValidationException",)
+_REDEPLOY = "deploy the Serving stack; where it says no change, destroy and deploy it"
+_CAPTURE = {
+    "EnableCapture": "EnableCapture",
+    "InitialSamplingPercentage": "CurrentSamplingPercentage",
+    "DestinationS3Uri": "DestinationS3Uri",
+    "KmsKeyId": "KmsKeyId",
+}
+
+
+def serving(account: Account, environment: Environment) -> Iterator[Difference]:
+    """Yields every difference between the templates' endpoint and the account's.
+
+    Raises:
+        InputError: as `Account.read` does.
+    """
+    wanted = {
+        str(item.properties["EndpointName"]): item
+        for item in environment.templates.of_type("AWS::SageMaker::Endpoint")
+    }
+    for name, endpoint in wanted.items():
+        found = account.read("sagemaker", "describe_endpoint", absent=_ABSENT, EndpointName=name)
+        if found is None:
+            yield Difference(kind="missing", resource=f"endpoint {name}", detail="", fix=_REDEPLOY)
+            continue
+        yield from _deployed(endpoint, found, environment)
+        yield from rollback_alarms(account, endpoint)
+        yield from _scaled(account, name, found, environment)
+    yield from _extra(account, environment, known=set(wanted))
+
+
+def _deployed(
+    endpoint: Resource, found: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    name, status = found["EndpointName"], found["EndpointStatus"]
+    resource, wanted = f"endpoint {name}", str(endpoint.properties["EndpointConfigName"])
+    if status != "InService":
+        yield Difference(
+            kind="differs",
+            resource=resource,
+            detail=f"expected InService, found {status}: {found.get('FailureReason', 'no reason')}",
+            fix=f"aws sagemaker describe-endpoint --endpoint-name {name}, and its log group "
+            f"/aws/sagemaker/Endpoints/{name}",
+        )
+    if found["EndpointConfigName"] != wanted:
+        of = environment.settings
+        yield Difference(
+            kind="differs",
+            resource=f"configuration of {resource}",
+            detail=f"expected {wanted}, found {found['EndpointConfigName']}: SageMaker has rolled "
+            "the update back, or somebody changed it by hand",
+            fix="see which alarm it was (aws cloudwatch describe-alarm-history); then set "
+            f"`serving.model_package_arn` of config/{of.environment}.yaml back and deploy, or: "
+            + _update(name, wanted),
+        )
+        return  # what else differs follows from it
+    yield from _images(resource, found, environment)
+    yield from _captured(resource, wanted, found, environment)
+
+
+def _images(
+    resource: str, found: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    expected = {str(item.properties["Image"]) for item in _checks(environment)}
+    images = {
+        image["SpecifiedImage"]
+        for variant in found["ProductionVariants"]
+        for image in variant.get("DeployedImages", ())
+    }
+    for image in sorted(images - expected):
+        yield Difference(
+            kind="differs",
+            resource=f"image of {resource}",
+            detail=f"expected {', '.join(sorted(expected))}, found {image}",
+            fix=_REDEPLOY,
+        )
+
+
+def _checks(environment: Environment) -> Iterator[Resource]:
+    return environment.templates.of_type("Custom::Preflight")
+
+
+def _captured(
+    resource: str, config: str, found: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    (wanted,) = [
+        item.properties.get("DataCaptureConfig")
+        for item in environment.templates.of_type("AWS::SageMaker::EndpointConfig")
+        if item.properties["EndpointConfigName"] == config
+    ]
+    live = found.get("DataCaptureConfig") or {}
+    expected = {shown: (wanted or {}).get(key) for key, shown in _CAPTURE.items()}
+    actual = {shown: live.get(shown) for shown in expected}
+    if wanted:
+        expected["CaptureStatus"], actual["CaptureStatus"] = "Started", live.get("CaptureStatus")
+    if differing := [key for key in expected if expected[key] != actual[key]]:
+        yield Difference(
+            kind="differs",
+            resource=f"capture of {resource}",
+            detail="; ".join(
+                f"{key}: expected {expected[key]}, found {actual[key]}" for key in differing
+            ),
+            fix=_update(found["EndpointName"], config),
+        )
+
+
+def _update(name: str, config: str) -> str:
+    excluded = shlex.quote(json.dumps([{"VariantPropertyType": "DataCaptureConfig"}]))
+    return (
+        f"aws sagemaker update-endpoint --endpoint-name {name} --endpoint-config-name {config} "
+        f"--retain-all-variant-properties --exclude-retained-variant-properties {excluded}"
+    )
+
+
+def _scaled(
+    account: Account, name: str, found: Mapping[str, Any], environment: Environment
+) -> Iterator[Difference]:
+    for target in environment.templates.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
+        wanted = target.properties
+        where = {
+            key: str(wanted[key]) for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")
+        }
+        _, endpoint, _, variant = where["ResourceId"].split("/")
+        if endpoint != name:
+            continue
+        least, most = int(wanted["MinCapacity"]), int(wanted["MaxCapacity"])
+        command = (
+            f"aws application-autoscaling register-scalable-target --service-namespace sagemaker "
+            f"--resource-id {where['ResourceId']} --scalable-dimension "
+            f"{where['ScalableDimension']} --min-capacity {least} --max-capacity {most}"
+        )
+        yield from _limits(account, where, limits=(least, most), fix=command)
+        for item in found["ProductionVariants"]:
+            count = item.get("DesiredInstanceCount", 0)
+            one, wanted_count = {"VariantName": variant}, min(max(count, least), most)
+            if item["VariantName"] == variant and not least <= count <= most:
+                yield Difference(
+                    kind="differs",
+                    resource=f"instances of endpoint {name}",
+                    detail=f"expected {least} to {most}, found {count}",
+                    fix="aws sagemaker update-endpoint-weights-and-capacities --endpoint-name "
+                    f"{name} --desired-weights-and-capacities "
+                    + shlex.quote(json.dumps([{**one, "DesiredInstanceCount": wanted_count}])),
+                )
+
+
+def _limits(
+    account: Account, where: Mapping[str, str], *, limits: tuple[int, int], fix: str
+) -> Iterator[Difference]:
+    answer = account.read(
+        "application-autoscaling",
+        "describe_scalable_targets",
+        ServiceNamespace=where["ServiceNamespace"],
+        ResourceIds=[where["ResourceId"]],
+        ScalableDimension=where["ScalableDimension"],
+    )
+    targets = (answer or {}).get("ScalableTargets", ())
+    resource = f"scaling of {where['ResourceId']}"
+    if not targets:
+        yield Difference(kind="missing", resource=resource, detail="", fix=fix)
+    for target in targets:
+        found = (target["MinCapacity"], target["MaxCapacity"])
+        if found != limits:
+            yield Difference(
+                kind="differs",
+                resource=resource,
+                detail=f"expected {limits[0]} to {limits[1]}, found {found[0]} to {found[1]}",
+                fix=fix,
+            )
+
+
+def _extra(account: Account, environment: Environment, *, known: set[str]) -> Iterator[Difference]:
+    """Yields endpoints of the environment that no template has; they cost by the hour."""
+    ours = f"{prefix(environment.settings)}-"
+    for item in account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=ours):
+        name = item["EndpointName"]
+        if name.startswith(ours) and name not in known:
+            yield Difference(
+                kind="extra",
+                resource=f"endpoint {name}",
+                detail="no template has it; it costs by the hour",
+                fix=f"aws sagemaker delete-endpoint --endpoint-name {name}",
+            )

@@ -1,0 +1,197 @@
+"""What is billed while nobody uses it, and what is not: an answer for every type of resource."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Price, Prices
+from sashiko.aws.operations.templates import Resource, Templates
+
+# Type -> what is billed once it is used.
+BY_USE: Mapping[str, str] = {
+    "AWS::Athena::WorkGroup": "each query, by the data that it scans",
+    "AWS::CodeBuild::Project": "each build, by the minute",
+    "AWS::EC2::FlowLog": "what it writes",
+    "AWS::ECR::Repository": "what its images take up",
+    "AWS::Glue::Job": "each load, by the second",
+    "AWS::Lambda::Function": "each call",
+    "AWS::Logs::LogGroup": "what is written and kept",
+    "AWS::S3::Bucket": "what it holds, and requests",
+    "AWS::SNS::Topic": "each message",
+    "AWS::SQS::Queue": "each message",
+    "AWS::SageMaker::MlflowApp": "its artifacts in S3; for the App itself AWS asks nothing",
+    "AWS::SageMaker::Pipeline": "each run",
+    "AWS::Scheduler::Schedule": "each start",
+    "AWS::StepFunctions::StateMachine": "each step that it takes",
+}
+# Types that cost nothing by themselves: rules, rights, descriptions.
+FREE = frozenset(
+    {
+        "AWS::Budgets::Budget",
+        "AWS::EC2::RouteTable",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::SecurityGroupEgress",
+        "AWS::EC2::SecurityGroupIngress",
+        "AWS::EC2::Subnet",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPC",
+        "AWS::Events::Rule",
+        "AWS::Glue::DataQualityRuleset",
+        "AWS::Glue::Database",
+        "AWS::Glue::SecurityConfiguration",
+        "AWS::Glue::Table",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::KMS::Alias",
+        "AWS::LakeFormation::DataCellsFilter",
+        "AWS::LakeFormation::PrincipalPermissions",
+        "AWS::LakeFormation::Resource",
+        "AWS::LakeFormation::Tag",
+        "AWS::LakeFormation::TagAssociation",
+        "AWS::Lambda::Permission",
+        "AWS::S3::BucketPolicy",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::TopicPolicy",
+        "AWS::SQS::QueuePolicy",
+        "AWS::SageMaker::Model",
+        "AWS::SageMaker::ModelPackageGroup",
+    }
+)
+_ENDPOINT = "AWS::SageMaker::Endpoint"
+_CONFIG = "AWS::SageMaker::EndpointConfig"
+_TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+_ALARMS_OF_TARGET_TRACKING = 2  # CloudWatch's own: one to scale out, one to scale in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """Something that is billed by the month while it is there.
+
+    Attributes:
+        stack: the stack that holds it.
+        what: in words.
+        quantity: how many units a month.
+        price: of one unit.
+    """
+
+    stack: str
+    what: str
+    quantity: float
+    price: Price
+
+    @property
+    def monthly(self) -> float:
+        """US dollars a month."""
+        return self.quantity * self.price.usd
+
+
+def charges(templates: Templates, prices: Prices) -> Iterator[Charge]:
+    """Yields what an environment's templates cost while nobody uses it.
+
+    Raises:
+        InputError: if a price is not known, or a template is not understood.
+    """
+    for kind, rule in _RULES.items():
+        for resource in templates.of_type(kind):
+            for what, quantity, price in rule(resource, templates, prices):
+                yield Charge(stack=resource.stack, what=what, quantity=quantity, price=price)
+
+
+_Found = Iterator[tuple[str, float, Price]]
+
+
+def _vpc_endpoint(resource: Resource, templates: Templates, prices: Prices) -> _Found:
+    given = resource.properties
+    if given.get("VpcEndpointType") != "Interface":
+        return
+    zones, name = len(given["SubnetIds"]), str(given["ServiceName"])
+    name = name.replace(f"{templates.region}.", "").removeprefix("com.amazonaws.")
+    what = f"VPC endpoint {name}, {zones} zone{'s' if zones > 1 else ''}"
+    yield what, zones * HOURS_A_MONTH, prices.of("interface_endpoint_hour")
+
+
+def _key(resource: Resource, templates: Templates, prices: Prices) -> _Found:
+    names = [
+        alias.properties["AliasName"]
+        for alias in templates.of_type("AWS::KMS::Alias")
+        if _is_of(alias.properties["TargetKeyId"], resource)
+    ]
+    yield f"KMS key {', '.join(names) or resource.logical_id}", 1, prices.of("kms_key_month")
+
+
+def _alarm(resource: Resource, _: Templates, prices: Prices) -> _Found:
+    given = resource.properties
+    stats = [item["MetricStat"] for item in given.get("Metrics", ()) if "MetricStat" in item]
+    periods = [int(item.get("Period", 60)) for item in stats or [given]]
+    fast = min(periods) < 60
+    price = prices.of("fast_alarm_metric_month" if fast else "alarm_metric_month")
+    yield f"alarm {given.get('AlarmName', resource.logical_id)}", len(periods), price
+
+
+def _dashboard(resource: Resource, _: Templates, prices: Prices) -> _Found:
+    name = resource.properties.get("DashboardName", resource.logical_id)
+    yield f"dashboard {name}", 1, prices.of("dashboard_month")
+
+
+def _scaling_policy(resource: Resource, _: Templates, prices: Prices) -> _Found:
+    if resource.properties.get("PolicyType") == "TargetTrackingScaling":
+        name = resource.properties.get("PolicyName", resource.logical_id)
+        price = prices.of("alarm_metric_month")
+        yield f"alarms of the scaling policy {name}", _ALARMS_OF_TARGET_TRACKING, price
+
+
+def _endpoint(resource: Resource, templates: Templates, prices: Prices) -> _Found:
+    name = str(resource.properties.get("EndpointName", resource.logical_id))
+    for variant in _variants(resource, templates):
+        count, kind = _least(templates, name, variant), variant["InstanceType"]
+        what = f"endpoint {name}, {variant['VariantName']}: {count} x {kind}"
+        yield what, count * HOURS_A_MONTH, prices.of_instance(kind)
+        if size := variant.get("VolumeSizeInGB"):
+            yield f"{what}, volumes", count * float(size), prices.of("volume_gb_month")
+
+
+def least_instances(templates: Templates) -> int:
+    """Returns how many instances the endpoints keep when nobody calls; 0 without an endpoint."""
+    return sum(
+        _least(templates, str(endpoint.properties.get("EndpointName")), variant)
+        for endpoint in templates.of_type(_ENDPOINT)
+        for variant in _variants(endpoint, templates)
+    )
+
+
+def _variants(endpoint: Resource, templates: Templates) -> Iterator[Mapping[str, Any]]:
+    wanted = endpoint.properties["EndpointConfigName"]
+    for config in templates.of_type(_CONFIG):
+        given = config.properties
+        if _is_of(wanted, config) or wanted == given.get("EndpointConfigName"):
+            yield from given.get("ProductionVariants", ())
+            yield from given.get("ShadowProductionVariants", ())
+
+
+def _least(templates: Templates, endpoint: str, variant: Mapping[str, Any]) -> int:
+    """How many instances stay when nobody calls: scaling goes down to its minimum."""
+    scaled = f"endpoint/{endpoint}/variant/{variant['VariantName']}"
+    for target in templates.of_type(_TARGET):
+        if target.properties["ResourceId"] == scaled:
+            return int(target.properties["MinCapacity"])
+    return int(variant["InitialInstanceCount"])
+
+
+def _is_of(reference: object, resource: Resource) -> bool:
+    """Says whether a reference is to a resource: by `Ref`, or by one of its attributes."""
+    given = f"<{resource.stack}.{resource.logical_id}"
+    return reference == resource.ref or str(reference).startswith((f"{given}.", f"{given}>"))
+
+
+_Rule = Callable[[Resource, Templates, Prices], _Found]
+_RULES: Mapping[str, _Rule] = {
+    "AWS::ApplicationAutoScaling::ScalingPolicy": _scaling_policy,
+    "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::CloudWatch::Dashboard": _dashboard,
+    "AWS::EC2::VPCEndpoint": _vpc_endpoint,
+    "AWS::KMS::Key": _key,
+    _ENDPOINT: _endpoint,
+}
+# Types with a price; the last two are looked at with the endpoint that they belong to.
+PRICED = frozenset({*_RULES, _CONFIG, _TARGET})

@@ -1,0 +1,204 @@
+"""What must be so in an account before a deploy; each check reads, and says what to do."""
+
+from collections.abc import Iterator, Mapping
+
+from sashiko.aws.operations.access.environment import Environment
+from sashiko.aws.operations.access.governance import EVERYBODY, LakeSettings
+from sashiko.aws.operations.access.live import read_settings
+from sashiko.aws.operations.access.settings_commands import (
+    add_administrator,
+    drop_administrators,
+    put_defaults,
+)
+from sashiko.aws.operations.doctor.check import Check, told
+from sashiko.aws.operations.doctor.endpoints import check_endpoints
+from sashiko.aws.operations.doctor.services import check_trail
+from sashiko.aws.operations.emptying import closed_buckets
+from sashiko.aws.operations.leftovers import Leftover, leftovers
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import QUALIFIER, exec_role_arn, prefix
+
+_BOOTSTRAP_VERSION = 6  # what CDK's templates ask for
+# What `cdk deploy --import-existing-resources` cannot take back: it knows names, not ids.
+_BY_ID = {"AWS::KMS::Alias"}
+
+
+def examine(account: Account, environment: Environment) -> Iterator[Check]:
+    """Yields each check as it is made; the first is that the credentials are the account's.
+
+    Raises:
+        InputError: if the account cannot be read, or is another one.
+    """
+    caller = account.check_identity()
+    yield Check(name="credentials", status="ok", detail=caller)
+    yield from told("CDK bootstrap", lambda: _bootstrap(account, environment))
+    if environment.settings.lake_formation.mode == "enforced":
+        yield from told("Lake Formation", lambda: _lake_formation(account, environment, caller))
+    yield from told("endpoint services", lambda: check_endpoints(account, environment))
+    yield from told("CloudTrail", lambda: check_trail(account, environment.settings))
+    yield from told("closed buckets", lambda: _closed(account, environment))
+    yield from told("names", lambda: _names(account, environment))
+
+
+def _closed(account: Account, environment: Environment) -> Iterator[Check]:
+    """A destroy that was broken off leaves buckets that refuse every write."""
+    if closed := closed_buckets(environment.settings, account):
+        yield Check(
+            name="closed buckets",
+            status="failed",
+            detail=f"{', '.join(closed)}: emptied for a destroy that did not come, and closed",
+            fix=f"sashiko empty --undo --env {environment.settings.environment}",
+        )
+
+
+def _lake_formation(account: Account, environment: Environment, caller: str) -> Iterator[Check]:
+    settings = read_settings(account)
+    if not settings.lists_all_to(caller):
+        yield Check(
+            name="what Lake Formation shows",
+            status="note",
+            detail="to who is no administrator, nor a read-only one, what they were granted "
+            "alone: what is missing below may be there",
+        )
+    yield from _administrators(account, environment, settings)
+    yield _defaults(environment, settings)
+    if not environment.settings.lake_formation.account_stack:
+        yield _exec_role(environment, settings)
+        yield from _tags(account, environment)
+
+
+def _bootstrap(account: Account, environment: Environment) -> Check:
+    name = f"/cdk-bootstrap/{QUALIFIER}/version"
+    found = account.read("ssm", "get_parameter", absent=("ParameterNotFound",), Name=name)
+    version = int(found["Parameter"]["Value"]) if found else 0
+    fix = f"make bootstrap ENV={environment.settings.environment}"
+    if version >= _BOOTSTRAP_VERSION:
+        return Check(name="CDK bootstrap", status="ok", detail=f"{QUALIFIER}, version {version}")
+    detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if found else f"no {name}"
+    return Check(name="CDK bootstrap", status="failed", detail=detail, fix=fix)
+
+
+def _administrators(
+    account: Account, environment: Environment, settings: LakeSettings
+) -> Iterator[Check]:
+    listed = ", ".join(sorted(settings.admins)) or "none"
+    yield Check(name="data-lake administrators", status="note", detail=listed)
+    gone = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
+    if gone:
+        yield Check(
+            name="administrators that are gone",
+            status="failed",
+            detail=f"{', '.join(gone)}: a deploy ends with `Invalid principal`",
+            fix=drop_administrators(gone),
+        )
+
+
+def _exists(account: Account, environment: Environment, admin: str) -> bool:
+    """Says whether an administrator is still there; a deleted one is left as a bare id."""
+    kind, _, path = admin.partition(f":{environment.templates.account}:")[2].partition("/")
+    if not admin.startswith("arn:"):
+        return False
+    if kind != "role":  # a user, a group, another account: not looked up
+        return True
+    name = path.rpartition("/")[2]
+    return account.read("iam", "get_role", absent=("NoSuchEntity",), RoleName=name) is not None
+
+
+def _defaults(environment: Environment, settings: LakeSettings) -> Check:
+    name = "default permissions"
+    if EVERYBODY not in settings.database_defaults | settings.table_defaults:
+        return Check(name=name, status="ok", detail=f"{EVERYBODY} gets nothing")
+    detail = f"{EVERYBODY} gets all on what is new"
+    if environment.settings.lake_formation.account_stack:
+        detail += "; the LakeFormationAccount stack takes it away"
+        return Check(name=name, status="note", detail=detail)
+    return Check(
+        name=name,
+        status="failed",
+        detail=detail,
+        fix=put_defaults("Database", "Table"),
+    )
+
+
+def _exec_role(environment: Environment, settings: LakeSettings) -> Check:
+    role = exec_role_arn(environment.settings)
+    name = "CloudFormation's role is an administrator"
+    if role in settings.admins:
+        return Check(name=name, status="ok", detail=role)
+    return Check(
+        name=name,
+        status="failed",
+        detail=f"{role} is none: it may neither make the database nor grant on it",
+        fix=add_administrator(role),
+    )
+
+
+def _tags(account: Account, environment: Environment) -> Iterator[Check]:
+    """Another environment's stack, or a person, makes the LF-Tags that this one uses."""
+    found = {
+        tag["TagKey"]: frozenset(tag["TagValues"])
+        for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
+    }
+    for key, values in sorted(_needed(environment).items()):
+        missing = sorted(values - found.get(key, frozenset()))
+        name = f"LF-Tag {key}"
+        if not missing:
+            yield Check(name=name, status="ok", detail=", ".join(sorted(values)))
+            continue
+        words = " ".join(missing)
+        call = (
+            f"update-lf-tag --tag-key {key} --tag-values-to-add {words}"
+            if key in found
+            else f"create-lf-tag --tag-key {key} --tag-values {words}"
+        )
+        yield Check(
+            name=name,
+            status="failed",
+            detail=f"lacks {', '.join(missing)}",
+            fix=f"aws lakeformation {call}",
+        )
+
+
+def _needed(environment: Environment) -> Mapping[str, set[str]]:
+    needed: dict[str, set[str]] = {}
+    for tags in environment.governance.assigned.values():
+        for key, value in tags.items():
+            needed.setdefault(key, set()).add(value)
+    for grant in environment.governance.grants:
+        for key, values in grant.securable.expression:
+            needed.setdefault(key, set()).update(values)
+    return needed
+
+
+def _names(account: Account, environment: Environment) -> Iterator[Check]:
+    """What an earlier deploy retained has a name that the next one wants to give."""
+    found = list(leftovers(account, environment.templates))
+    foreign = [item.name for item in found if item.foreign]
+    left = [item for item in found if not item.foreign]
+    if foreign:
+        yield Check(
+            name="bucket names",
+            status="failed",
+            detail=f"{', '.join(foreign)}: another account's, or closed to you",
+            fix=f"choose another `project` in config/{environment.settings.environment}.yaml",
+        )
+    if left:
+        detail = f"{', '.join(item.name for item in left)} exist and belong to no stack of these"
+        yield Check(name="names", status="failed", detail=detail, fix=_adoption(environment, left))
+    elif not foreign:
+        yield Check(name="names", status="ok", detail="none is taken by what no stack owns")
+
+
+def _adoption(environment: Environment, left: list[Leftover]) -> str:
+    of = environment.settings
+    deploy = f"make deploy ENV={of.environment} ARGS=--import-existing-resources"
+    stacks = sorted({item.stack for item in left if item.type in _BY_ID})
+    if not stacks:
+        return f"adopt them: {deploy}"
+    ids = [stack.removeprefix(f"{prefix(of)}-") for stack in stacks]
+    imports = [f"npx --no-install cdk import {id_} -c env={of.environment}" for id_ in ids]
+    return (
+        "adopt them; first what has an id and no name, or the environment gets new keys while its "
+        f'objects need the old ones: {", ".join(imports)} (docs/emulator.md, "After a destroy that '
+        f'retained", says what to answer); then {deploy}'
+    )

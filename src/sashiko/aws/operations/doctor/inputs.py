@@ -1,0 +1,103 @@
+"""Whether what a run of the pipeline reads and writes is there: inputs, data, MLflow, alerts."""
+
+from collections.abc import Iterator
+
+from sashiko.aws.operations.doctor.check import Check
+from sashiko.aws.operations.runs.content_store import ContentStore
+from sashiko.aws.operations.runs.loads import newest_load
+from sashiko.aws.resources.account import Account, NoBucketError
+from sashiko.aws.resources.names import bucket_name, etl_name, prefix
+from sashiko.settings import Settings
+from sashiko.staging import Staged
+
+_APP_READY = ("Created", "Updated")
+_APP_BUSY = ("Creating", "Updating")
+
+
+def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterator[Check]:
+    """Looks for every staged input of the recipe; a prefix is named by what it holds.
+
+    Args:
+        account: the account.
+        settings: the environment.
+        staged: the recipe's inputs.
+    """
+    fix = f"sashiko stage --env {settings.environment}"
+    store, places = ContentStore(account), staged.places
+    for name, uris in {
+        "weights": [staged.weights_uri],
+        "code and configuration": [channel.uri for channel in staged.channels],
+    }.items():
+        try:
+            missing = [
+                f"{uri}/{file}"
+                for uri in uris
+                for file in sorted(set(places[uri]) - set(store.sizes(uri)))
+            ]
+        except NoBucketError:
+            yield Check(
+                name=name,
+                status="later",
+                detail=f"no bucket {bucket_name(settings, 'artifacts')} yet",
+                fix=f"make deploy ENV={settings.environment}, then {fix}",
+            )
+            return
+        if missing:
+            more = f" and {len(missing) - 1} more" if missing[1:] else ""
+            detail = f"{missing[0]}{more} not there"
+            yield Check(name=name, status="later", detail=detail, fix=fix)
+        else:
+            yield Check(name=name, status="ok", detail=f"all staged, {len(uris)} prefixes")
+
+
+def check_data(account: Account, settings: Settings, *, table: str) -> Check:
+    """Looks for a load of the table that succeeded: its `--as-of` is what a run is started with."""
+    name, job = f"data of {table}", etl_name(settings, table)
+    if version := newest_load(account, settings, table):
+        return Check(name=name, status="ok", detail=f"newest load that succeeded: {version}")
+    found = account.read(
+        "glue", "get_job_runs", absent=("EntityNotFoundException",), JobName=job, MaxResults=50
+    )
+    load = "load an extract (docs/first-deploy.md)"
+    if found is None:
+        return Check(
+            name=name,
+            status="later",
+            detail=f"no job {job} yet",
+            fix=f"make deploy ENV={settings.environment}, then {load}",
+        )
+    newest = max(found.get("JobRuns", ()), key=lambda run: run["StartedOn"], default=None)
+    if newest and newest["JobRunState"] in ("FAILED", "ERROR", "TIMEOUT"):
+        reason = newest.get("ErrorMessage", newest["JobRunState"])
+        return Check(
+            name=name, status="failed", detail=f"the newest load failed: {reason}", fix=load
+        )
+    return Check(name=name, status="later", detail=f"no load of {job} succeeded yet", fix=load)
+
+
+def check_tracking(account: Account, settings: Settings) -> Check:
+    """Looks at the MLflow App's state; whether a job in the VPC reaches it only a run shows."""
+    name = f"MLflow App {prefix(settings)}"
+    deploy = f"make deploy ENV={settings.environment}"
+    apps = account.pages("sagemaker", "list_mlflow_apps", "Summaries")
+    own = [app for app in apps if app["Name"] == prefix(settings)]
+    status = own[0]["Status"] if own else ""
+    if status in _APP_READY:
+        detail = f"{status}; whether jobs in the VPC reach it the first run's Track shows"
+        return Check(name=name, status="ok", detail=detail)
+    if not own or status in _APP_BUSY:
+        return Check(name=name, status="later", detail=status or "none yet", fix=deploy)
+    return Check(name=name, status="failed", detail=status, fix=f"delete it by hand, then {deploy}")
+
+
+def check_alerts(settings: Settings) -> Check:
+    """Says whether anybody hears of the budget and of what fails."""
+    emails = settings.alerts.emails
+    if emails:
+        return Check(name="alerts", status="ok", detail=f"to {', '.join(emails)}, once confirmed")
+    return Check(
+        name="alerts",
+        status="note",
+        detail="nobody hears of the budget or of what fails",
+        fix=f"alerts: {{emails: [you@example.com]}} in config/{settings.environment}.yaml",
+    )

@@ -1,0 +1,105 @@
+"""Whether the account may have the instances that an environment uses, and where they are."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sashiko.aws.operations.doctor.check import Check
+from sashiko.aws.operations.doctor.needed_machines import Needed
+from sashiko.aws.resources.account import Account
+from sashiko.settings import Settings, file_of
+
+
+def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
+    """Asks EC2 which of the environment's zones have the machines: SageMaker tells nobody."""
+    names = [f"{settings.region}{letter}" for letter in settings.network.zones]
+    file = file_of("network", settings.environment)
+    found = account.read("ec2", "describe_availability_zones") or {}
+    there = {zone["ZoneName"] for zone in found.get("AvailabilityZones", ())}
+    if lacking := sorted(set(names) - there):
+        yield Check(
+            name="availability zones",
+            status="failed",
+            detail=f"the account has no {', '.join(lacking)}; it has {', '.join(sorted(there))}",
+            fix=f"choose others as `network.zones` in {file}",
+        )
+        return
+    yield Check(name="availability zones", status="ok", detail=", ".join(names))
+    offers = _offers(account, sorted({item.instance_type for item in needed}))
+    for kind in sorted({item.instance_type for item in needed}):
+        yield _zones_of(kind, offers.get(kind, set()), names, file=str(file))
+
+
+def _offers(account: Account, kinds: Iterable[str]) -> Mapping[str, set[str]]:
+    offers: dict[str, set[str]] = {}
+    for item in account.pages(
+        "ec2",
+        "describe_instance_type_offerings",
+        "InstanceTypeOfferings",
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": [_ec2(kind) for kind in kinds]}],
+    ):
+        offers.setdefault(f"ml.{item['InstanceType']}", set()).add(item["Location"])
+    return offers
+
+
+def _zones_of(kind: str, offered: set[str], names: Sequence[str], *, file: str) -> Check:
+    name, has = f"{kind} by zone", [zone for zone in names if zone in offered]
+    everywhere = ", ".join(sorted(offered)) or "no zone"
+    hint = "by what EC2 offers, which is a hint: SageMaker does not say"
+    if len(has) == len(names):
+        return Check(name=name, status="ok", detail=f"in {', '.join(has)}, {hint}")
+    if has:
+        detail = f"in {', '.join(has)} alone of {', '.join(names)}, {hint}"
+        return Check(name=name, status="note", detail=detail)
+    return Check(
+        name=name,
+        status="failed",
+        detail=f"in none of {', '.join(names)}, {hint}; the region has it in {everywhere}",
+        fix=f"add the letter of such a zone to `network.zones` in {file}, or choose another type",
+    )
+
+
+def _ec2(kind: str) -> str:
+    return kind.removeprefix("ml.")
+
+
+def check_quotas(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
+    """Holds the account's quotas against what is used at once; a new account's are often 0."""
+    applied = _quotas(account, "list_service_quotas")
+    # AWS lists some quotas among the defaults alone until they are asked about.
+    defaults: Mapping[str, Mapping[str, Any]] = {}
+    if any(item.quota not in applied for item in needed):
+        defaults = _quotas(account, "list_aws_default_service_quotas")
+    for item in needed:
+        yield _quota(settings, item, applied.get(item.quota) or defaults.get(item.quota))
+
+
+def _quotas(account: Account, operation: str) -> Mapping[str, Mapping[str, Any]]:
+    listed = account.pages(
+        "service-quotas", operation, "Quotas", ServiceCode="sagemaker", MaxResults=100
+    )
+    return {item["QuotaName"]: item for item in listed}
+
+
+def _quota(settings: Settings, item: Needed, found: Mapping[str, Any] | None) -> Check:
+    name = f"quota: {item.quota}"
+    if found is None:
+        where = f"`{item.key}` in {file_of(item.key.split('.')[0], settings.environment)}"
+        return Check(
+            name=name,
+            status="failed",
+            detail=f"SageMaker has no such quota in {settings.region}: it does not offer the type "
+            "there for this",
+            fix=f"choose another type as {where}",
+        )
+    value = float(found["Value"])
+    if value >= item.count:
+        return Check(name=name, status="ok", detail=f"{value:g}, {item.count} at once are used")
+    return Check(
+        name=name,
+        status="failed",
+        detail=f"{value:g}, {item.count} at once are used",
+        fix="aws service-quotas request-service-quota-increase --service-code sagemaker "
+        f"--quota-code {found['QuotaCode']} --desired-value {item.count} "
+        f"--region {settings.region}",
+    )

@@ -1,0 +1,78 @@
+"""What a run of the pipeline needs of the account, from machines to data; each check only reads."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.aws.operations.doctor.check import Check, told
+from sashiko.aws.operations.doctor.images import check_images
+from sashiko.aws.operations.doctor.inputs import (
+    check_alerts,
+    check_data,
+    check_staged,
+    check_tracking,
+)
+from sashiko.aws.operations.doctor.machines import check_quotas, check_zones
+from sashiko.aws.operations.doctor.needed_machines import needed_machines
+from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
+from sashiko.aws.resources.account import Account
+from sashiko.compiled import compile_pipeline
+from sashiko.contract.model import load_contract
+from sashiko.definition.model import Definition, parse_definition
+from sashiko.recipe import Recipe
+from sashiko.repository import contract_file, use_recipe
+from sashiko.settings import Settings
+from sashiko.staging import Staged, staged_inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to run.
+
+    Attributes:
+        recipe: what is fine-tuned.
+        table: the table of its contract.
+        definition: its pipeline.
+        staged: its inputs.
+    """
+
+    recipe: Recipe
+    table: str
+    definition: Definition
+    staged: Staged
+
+
+def plan_of(settings: Settings, *, home: Path) -> Plan:
+    """Works out what the environment's recipe is to run.
+
+    Args:
+        settings: the environment.
+        home: the local state, where the built definition is kept.
+
+    Raises:
+        InputError: if recipe or contract are wrong, or the definition cannot be built.
+    """
+    recipe = use_recipe(settings, None)
+    pipeline = compile_pipeline(settings, recipe, home=home)
+    return Plan(
+        recipe=recipe,
+        table=load_contract(contract_file(recipe)).table,
+        definition=parse_definition(json.loads(pipeline.definition)),
+        staged=staged_inputs(settings, recipe, pipeline.channels),
+    )
+
+
+def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[Check]:
+    """Yields each check as it is made, in the order of docs/first-deploy.md."""
+    target = plan.recipe.compile.target
+    needed = tuple(needed_machines(settings, plan.definition, target=target))
+    yield from told("zones and types", lambda: check_zones(account, settings, needed))
+    yield from told("quotas", lambda: check_quotas(account, settings, needed))
+    yield from told("Clarify", lambda: check_clarify(account, settings))
+    yield check_alerts(settings)
+    yield from told("images", lambda: check_images(account, settings, target=target))
+    yield from told("MLflow App", lambda: check_tracking(account, settings))
+    yield from told("staged inputs", lambda: check_staged(account, settings, plan.staged))
+    yield from told("device checks", lambda: check_forgotten(account, settings))
+    yield from told("data", lambda: check_data(account, settings, table=plan.table))

@@ -1,0 +1,51 @@
+"""Whether the CDK command line that is installed is the one that reads these templates."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sashiko.aws.operations.doctor.check import Check
+from sashiko.core.files import read_json
+from sashiko.errors import InputError
+
+_INSTALL = "npm ci"
+
+
+def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
+    """Holds the CDK command line against package.json, and the library against it.
+
+    Args:
+        templates: the cloud assembly that the library wrote.
+        root: the repository.
+    """
+    name = "CDK command line"
+    try:
+        pinned = str(read_json(root / "package.json")["devDependencies"]["aws-cdk"])
+        found = str(read_json(root / "node_modules/aws-cdk/package.json")["version"])
+    except InputError as error:
+        yield Check(name=name, status="failed", detail=str(error), fix=_INSTALL)
+        return
+    if found != pinned:
+        detail = f"{found} is installed, package.json pins {pinned}"
+        yield Check(name=name, status="failed", detail=detail, fix=_INSTALL)
+        return
+    yield Check(name=name, status="ok", detail=f"{found}, as package.json pins it")
+    manifest = read_json(templates / "manifest.json")
+    least = str(manifest.get("minimumCliVersion", "0"))
+    schema = f"cloud assembly {manifest.get('version')}"
+    if _numbers(found) < _numbers(least):
+        yield Check(
+            name="CDK library and command line",
+            status="failed",
+            detail=f"the library writes {schema}, which command line {least} or newer reads; "
+            f"{found} is pinned",
+            fix=f"npm install --save-dev --save-exact aws-cdk@{least}",
+        )
+    else:
+        detail = f"agree: {schema}, read from command line {least} on"
+        yield Check(name="CDK library and command line", status="ok", detail=detail)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(
+        int(part) for part in version.split("-", maxsplit=1)[0].split(".") if part.isdigit()
+    )

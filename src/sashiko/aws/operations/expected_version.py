@@ -1,0 +1,82 @@
+"""What a version has to be to be served by an environment."""
+
+from sashiko.aws.functions.preflight.bounds import Bound, write_bounds
+from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec, served_package
+from sashiko.aws.resources.names import MODELS, bucket_name, key_alias
+from sashiko.errors import InputError
+from sashiko.recipe import Recipe
+from sashiko.serving_settings import ServingBound
+from sashiko.settings import Settings, file_of
+
+
+def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
+    """Says what the version has to be that an environment serves; None where it serves none.
+
+    Raises:
+        InputError: if `serving` does not fit the environment or the recipe, or there is no image.
+    """
+    arn = served_package(settings, recipe)
+    return expected_of(settings, recipe, arn) if arn else None
+
+
+def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
+    """Says what a version has to be for an environment to serve it.
+
+    Raises:
+        InputError: if there is no image for the recipe's target, or a bound of the environment is
+            on what no gate of the recipe measures.
+    """
+    spec = endpoint_spec(settings, recipe.compile.target)
+    return Expected(
+        model_package_arn=arn,
+        model_package_group=endpoint_name(settings, recipe),
+        models_uri=f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
+        signing_key=key_alias(settings, "signing"),
+        image=spec.image.uri,
+        target=spec.target,
+        instance_type=spec.instance_type,
+        min_instances=str(settings.serving.min_instances),
+        cores=str(spec.cores),
+        workers=str(spec.workers),
+        gates=",".join(_gates(settings, recipe)),
+        allow_waived=str(settings.serving.allow_waived).lower(),
+        bounds=write_bounds(_bounds(settings, recipe)),
+    )
+
+
+def _bounds(settings: Settings, recipe: Recipe) -> list[Bound]:
+    return [
+        _bound(settings, recipe, number, bound)
+        for number, bound in enumerate(settings.serving.bounds)
+    ]
+
+
+def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound) -> Bound:
+    """Says what a bound is held against: a version is signed with the value of what is gated."""
+    gated: set[tuple[str, tuple[str, ...]]] = {
+        *((gate.metric, ()) for gate in recipe.quality.gates if not gate.better_than),
+        *((gate.metric, gate.facets) for gate in recipe.bias.gates),
+    }
+    if (bound.metric, bound.facets) not in gated:
+        known = ", ".join(" of ".join((m, " & ".join(f))) if f else m for m, f in sorted(gated))
+        raise InputError(
+            f"{file_of('serving', settings.environment)}: key `serving.bounds.{number}`: the "
+            f"recipe {recipe.name} has no gate on {bound}, so no version is signed with its "
+            f"value; add one to the recipe, or bound what it gates: {known or 'nothing'}"
+        )
+    return Bound(
+        gate="bias" if bound.facets else "model-quality",
+        metric=bound.metric,
+        facets=bound.facets,
+        minimum=bound.minimum,
+        maximum=bound.maximum,
+        judged_by=bound.judged_by,
+    )
+
+
+def _gates(settings: Settings, recipe: Recipe) -> tuple[str, ...]:
+    """Names the gates whose signed verdicts there have to be; of others each has to have passed."""
+    facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
+    device = () if settings.device_check == "off" else ("device",)
+    return ("data-quality", "model-quality", *facets, *device)

@@ -1,0 +1,100 @@
+"""An environment's model registry as a person's credentials see it: looking, deciding, lineage."""
+
+from collections.abc import Iterator
+
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import role_name
+from sashiko.core.aws_calls import Clients
+from sashiko.errors import InputError
+from sashiko.model_packages.clients import told
+from sashiko.model_packages.registry import PackageRegistry
+from sashiko.settings import Settings
+from sashiko.versions import ApprovalStatus, LineageEdge, ModelVersion
+
+_DESCRIPTION = 1024  # characters of a decision's reason
+
+
+class AccountRegistry(PackageRegistry):
+    """The model packages of an environment's account."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Looks up who calls.
+
+        Raises:
+            InputError: without credentials of that account.
+        """
+        account = Account(settings)
+        self._caller = account.check_identity()
+        self._approver = role_name(settings, "approver")
+        self._sagemaker = account.client("sagemaker")
+        super().__init__(
+            Clients(sagemaker=self._sagemaker, s3=account.client("s3"), kms=account.client("kms"))
+        )
+
+    def decide(
+        self, group: str, number: int, *, status: ApprovalStatus, by: str, reason: str
+    ) -> ModelVersion:
+        """Records a person's decision, with who called; the newest approved is the champion.
+
+        Raises:
+            InputError: if the caller is not the approver, there is no such version, or SageMaker
+                refuses.
+        """
+        self.require_approver()
+        version = self.version(group, number)
+        said = " ".join(f"{by} ({self._caller}): {reason}".split())
+        with told(f"set {version.arn} to {status}"):
+            self._sagemaker.update_model_package(
+                ModelPackageArn=version.arn,
+                ModelApprovalStatus=status,
+                ApprovalDescription=said[:_DESCRIPTION],
+            )
+        return self.version(group, number)
+
+    def require_approver(self) -> None:
+        """Holds that the caller acts as the approver: IAM would refuse anybody else too.
+
+        Raises:
+            InputError: if it acts as somebody else.
+        """
+        if f":assumed-role/{self._approver}/" not in self._caller:
+            raise InputError(
+                f"{self._caller} may not decide: only the role {self._approver} does; assume it "
+                "(AWS_PROFILE, or aws sts assume-role) and run the command again"
+            )
+
+    def lineage(self, version: ModelVersion) -> list[LineageEdge]:
+        """Returns what a version came from, nearest first.
+
+        Raises:
+            InputError: if SageMaker refuses, or nothing is recorded.
+        """
+        with told(f"read the lineage of {version.arn}"):
+            found = self._sagemaker.list_artifacts(
+                SourceUri=version.arn, ArtifactType="ModelPackage"
+            )["ArtifactSummaries"]
+            if not found:
+                raise InputError(f"{version.arn} has no lineage: start its Register step again")
+            return list(self._edges(found[0]["ArtifactArn"]))
+
+    def _edges(self, start: str) -> Iterator[LineageEdge]:
+        seen, waiting, sources = {start}, [start], {start: self._source(start)}
+        for arn in waiting:
+            pages = self._sagemaker.get_paginator("list_associations").paginate(DestinationArn=arn)
+            for edge in (item for page in pages for item in page["AssociationSummaries"]):
+                source = edge["SourceArn"]
+                if source not in seen:
+                    seen.add(source)
+                    waiting.append(source)
+                    sources[source] = self._source(source)
+                yield LineageEdge(sources[source], edge["AssociationType"], sources[arn])
+
+    def _source(self, arn: str) -> str:
+        """Returns the URI that an artifact or an action stands for."""
+        kind, name = arn.rsplit(":", 1)[1].split("/", 1)
+        found = (
+            self._sagemaker.describe_action(ActionName=name)
+            if kind == "action"
+            else self._sagemaker.describe_artifact(ArtifactArn=arn)
+        )
+        return f"{kind} {found['Source']['SourceUri']}"

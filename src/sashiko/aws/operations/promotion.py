@@ -1,0 +1,219 @@
+"""Promotion: an approved version of one environment, registered in another as pending.
+
+What is believed of it is what the source's key signed: nothing is taken from where it only stands
+in SageMaker's metadata, which whoever may approve can change.
+"""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import regex
+
+from sashiko.aws.functions.custom_resource import RefusedError
+from sashiko.aws.functions.preflight import signed_files
+from sashiko.aws.functions.preflight.check import Judged, judge
+from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.operations.expected_version import expected_of
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.endpoint_spec import endpoint_name
+from sashiko.aws.resources.names import (
+    MODELS,
+    arn,
+    bucket_name,
+    key_alias,
+    key_alias_arn,
+    role_name,
+)
+from sashiko.compile_lock import read_lock
+from sashiko.contract.manifest import read_manifest
+from sashiko.core.aws_calls import Clients
+from sashiko.errors import InputError
+from sashiko.evaluation import METRICS_FILE, read_evaluation
+from sashiko.gates.release import gate_tags
+from sashiko.gates.verdict import read_verdict
+from sashiko.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.recipe import Recipe
+from sashiko.settings import Settings
+from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
+
+_MOST = 256  # characters of a metadata value
+_NOT_ALLOWED = regex.compile(r"[^\p{L}\p{Z}\p{N}_.:/=+\-@]")
+# The version that is made has others of them, or none.
+_OWN = frozenset({"manifest", "mlflow_run_id", "signature"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """From where to where.
+
+    Attributes:
+        source: the environment whose version is taken.
+        target: the environment that takes it.
+        recipe: whose model package group it is.
+    """
+
+    source: Settings
+    target: Settings
+    recipe: Recipe
+
+    def package(self, number: int) -> str:
+        """Returns the ARN of a version of the source; SageMaker writes it in small letters."""
+        group = endpoint_name(self.source, self.recipe).lower()
+        return arn(self.source, "sagemaker", f"model-package/{group}/{number}")
+
+    def expected(self, number: int) -> Expected:
+        """Says what the source's version has to be for the target to serve it.
+
+        Raises:
+            InputError: if there is no image for the recipe's target, or the two environments would
+                serve it in different ones.
+        """
+        package = self.package(number)
+        source, target = (expected_of(s, self.recipe, package) for s in (self.source, self.target))
+        images = [item.image.rpartition("/")[2] for item in (source, target)]
+        if images[0] != images[1]:
+            raise InputError(
+                f"{self.source.environment} serves in {images[0]}, {self.target.environment} in "
+                f"{images[1]}: a version is compiled for one image; give both the same "
+                "`image_digests` in config/"
+            )
+        return replace(
+            target,
+            model_package_group=source.model_package_group,
+            models_uri=source.models_uri,
+            signing_key=key_alias_arn(self.source, "signing"),
+            image=source.image,
+        )
+
+
+def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
+    """Copies an approved version into the target's registry, where it waits for approval.
+
+    Each file is held against the signed manifest before anything is written; the target's key signs
+    the same manifest. Started again after it was killed, it ends with one version.
+
+    Args:
+        route: from where to where.
+        number: of the source's version.
+
+    Returns:
+        The target's version, and whether it is new.
+
+    Raises:
+        InputError: if the caller is not the target's promoter, the version may not be served, its
+            metadata do not say what its signed files say, or AWS refuses a call.
+    """
+    account, expected = Account(route.target), route.expected(number)
+    _require_promoter(account.check_identity(), route.target)
+    s3, kms, sagemaker = (account.client(name) for name in ("s3", "kms", "sagemaker"))
+    reading = signed_files.Clients(
+        sagemaker=sagemaker,
+        s3=s3,
+        kms=kms,
+        scaling=account.client("application-autoscaling"),
+    )
+    with tempfile.TemporaryDirectory() as name, account.told(f"promoting {route.package(number)}"):
+        folder = Path(name)
+        try:
+            judged = judge(reading, expected)
+            _say(f"{route.package(number)}: approved, judged, signed by {judged.files.signed_by}")
+            judged.files.save(folder)
+        except RefusedError as refusal:
+            raise InputError(f"not promoted: {refusal}") from refusal
+        _say(f"{len(judged.files.digests)} files are what the signed manifest names")
+        tags = _tags(folder, judged, source=route.package(number))
+        registrar = PackageRegistrar(
+            Clients(sagemaker=sagemaker, s3=s3, kms=kms), _placement(route, number)
+        )
+        return registrar.register(
+            endpoint_name(route.target, route.recipe),
+            files=folder,
+            run_id=None,
+            threshold=float(judged.threshold),
+            tags=tags,
+        )
+
+
+def _require_promoter(caller: str, target: Settings) -> None:
+    promoter = role_name(target, "promoter")
+    if f":assumed-role/{promoter}/" not in caller:
+        raise InputError(
+            f"{caller} may not promote: only the role {promoter} does; assume it (AWS_PROFILE, or "
+            "aws sts assume-role) and run the command again"
+        )
+
+
+def _placement(route: Route, number: int) -> Placement:
+    target = route.target
+    return Placement(
+        models_uri=f"s3://{bucket_name(target, 'artifacts')}/{MODELS}",
+        signing_key=key_alias(target, "signing"),
+        serving_image=expected_of(target, route.recipe, route.package(number)).image,
+        made_from=route.package(number),
+    )
+
+
+def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
+    """Returns what the version records: the source's tags, and what the source said of it.
+
+    Raises:
+        InputError: if a tag is not what the signed files say.
+    """
+    tags = dict(judged.package.get("CustomerMetadataProperties", {}))
+    signed = _signed(folder, judged)
+    for key, value in tags.items():
+        # A gate that the recipe leaves out has no verdict.
+        known = signed.get(key, "not judged" if key.startswith("gate.") else value)
+        if value != known:
+            raise InputError(
+                f"not promoted: the metadata `{key}` of {source} says {value!r}, its signed files "
+                f"{known!r}; reject it and find out who changed it"
+            )
+    kept = {key: value for key, value in tags.items() if key not in _OWN}
+    return {**kept, **signed, **_approval(judged, source=source)}
+
+
+def _signed(folder: Path, judged: Judged) -> dict[str, str]:
+    """Reads those tags again that stand in signed files."""
+    snapshot = read_manifest(folder)
+    auc = read_evaluation(folder / METRICS_FILE).candidate["auc"].value
+    verdicts = [read_verdict(folder / name) for name in judged.files.digests if "verdict." in name]
+    gates = gate_tags(verdicts, bias_not_judged="")
+    return {
+        "artifact_sha256": judged.files.digests[ARTIFACT_FILE],
+        "contract": snapshot.contract.id,
+        "contract_sha256": snapshot.contract.sha256,
+        "contract_version": snapshot.contract.version,
+        "data_sha256": snapshot.sha256,
+        "manifest_sha256": judged.files.manifest_sha256,
+        "metric.auc": figure_text(auc),
+        "threshold": judged.threshold,
+        **read_lock(folder).facts(),
+        **{key: value for key, value in gates.items() if not key.endswith(".reason")},
+    }
+
+
+def _approval(judged: Judged, *, source: str) -> dict[str, str]:
+    """Says which version it is a copy of, who approved that and when, and its signature."""
+    package: Mapping[str, Any] = judged.package
+    changed = package.get("LastModifiedTime")
+    by = package.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn")
+    found = {
+        "source.package": source,
+        "source.approved_at": changed and f"{changed.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "source.approved_by": by,
+        "source.approval": package.get("ApprovalDescription"),
+        "source.mlflow_run_id": package.get("CustomerMetadataProperties", {}).get("mlflow_run_id"),
+        "source.signature": judged.files.signature,
+        "source.signed_by": judged.files.signed_by,
+    }
+    return {key: _NOT_ALLOWED.sub(" ", str(value))[:_MOST] for key, value in found.items() if value}
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

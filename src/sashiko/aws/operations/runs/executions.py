@@ -1,0 +1,176 @@
+"""Executions of a pipeline in an account, as the same records that a local run leaves."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from sashiko.aws.operations.runs.record import (
+    reason_of,
+    run_status,
+    step_record,
+    unlisted_status,
+    utc,
+)
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import Role, pipeline_name
+from sashiko.definition.model import Step, parse_definition
+from sashiko.errors import InputError
+from sashiko.runner.record import RunRecord, StepRecord, now
+from sashiko.settings import Settings
+
+STARTED_BY: Role = "data-scientist"
+# As the API's documents say, and as some of SageMaker's operations answer instead.
+NOT_THERE = ("ResourceNotFound", "ValidationException")
+_LOOKED_THROUGH = 100
+
+
+class Execution:
+    """One execution, as SageMaker tells of it."""
+
+    def __init__(self, account: Account, arn: str, *, command: str) -> None:
+        """Makes no call.
+
+        Args:
+            account: whose it is.
+            arn: its ARN.
+            command: the command line that starts another one, for the record.
+        """
+        self._account = account
+        self._command = command
+        self.arn = arn
+
+    @property
+    def id(self) -> str:
+        """The last part of its ARN."""
+        return self.arn.rpartition("/")[2]
+
+    def record(self) -> RunRecord:
+        """Asks SageMaker how far it is.
+
+        Raises:
+            BusyError: if the same question may be answered later.
+            InputError: if there is no such execution, or the caller may not look at it.
+        """
+        told = self._read("describe_pipeline_execution")
+        steps = self._steps(running=told["PipelineExecutionStatus"] in ("Executing", "Stopping"))
+        status = run_status(told["PipelineExecutionStatus"], steps)
+        start = told["CreationTime"]
+        end = now() if status == "running" else told["LastModifiedTime"]
+        return RunRecord(
+            id=self.id,
+            pipeline=self.arn.split("/")[1],
+            status=status,
+            start=utc(start),
+            end=None if status == "running" else utc(end),
+            seconds=round((end - start).total_seconds(), 3),
+            command=self._command,
+            parameters=self._parameters,
+            steps=steps,
+            reason=reason_of(status, steps) or told.get("FailureReason", ""),
+        )
+
+    def stop(self) -> None:
+        """Asks SageMaker to stop it: no step starts any more, and running jobs are stopped."""
+        self._read("stop_pipeline_execution")
+
+    def _read(self, operation: str) -> Mapping[str, Any]:
+        found = self._account.read(
+            "sagemaker", operation, by=STARTED_BY, PipelineExecutionArn=self.arn
+        )
+        return found or {}
+
+    def _pages(self, operation: str, member: str) -> Iterator[Mapping[str, Any]]:
+        return self._account.pages(
+            "sagemaker", operation, member, by=STARTED_BY, PipelineExecutionArn=self.arn
+        )
+
+    @cached_property
+    def _parameters(self) -> dict[str, str | int | float | bool]:
+        found = self._pages("list_pipeline_parameters_for_execution", "PipelineParameters")
+        return {item["Name"]: item["Value"] for item in found}
+
+    @cached_property
+    def _defined(self) -> tuple[Step, ...]:
+        """The steps of the definition that it was started with, in its order."""
+        text = self._read("describe_pipeline_definition_for_execution")["PipelineDefinition"]
+        try:
+            return parse_definition(json.loads(text)).steps
+        except (InputError, ValueError):  # another version's: what SageMaker lists must do
+            return ()
+
+    def _steps(self, *, running: bool) -> tuple[StepRecord, ...]:
+        pages = self._pages("list_pipeline_execution_steps", "PipelineExecutionSteps")
+        # The newest come first; a step that is run again by a retry policy stays one step.
+        types = {step.name: step.type for step in self._defined}
+        listed = {item["StepName"]: step_record(item, types) for item in reversed(list(pages))}
+        order = list(types)
+        unknown = [name for name in listed if name not in order]
+        unlisted = {
+            step.name: StepRecord(
+                name=step.name,
+                type=step.type,
+                status=unlisted_status(step, listed, running=running),
+            )
+            for step in self._defined
+        }
+        return tuple((unlisted | listed)[name] for name in (*order, *unknown))
+
+
+class Executions:
+    """The executions of a recipe's pipeline."""
+
+    def __init__(self, settings: Settings, recipe: str, *, account: Account, command: str) -> None:
+        """Makes no call.
+
+        Args:
+            settings: the environment.
+            recipe: the recipe's name.
+            account: the environment's.
+            command: the command line that starts another one, for the records.
+        """
+        self.pipeline = pipeline_name(settings, recipe)
+        self._environment = settings.environment
+        self._account = account
+        self._command = command
+
+    def newest(self, count: int) -> list[Execution]:
+        """Lists the newest, first the one that was started last.
+
+        Raises:
+            InputError: if there is no such pipeline, or the caller may not look.
+        """
+        found = self._account.read(
+            "sagemaker",
+            "list_pipeline_executions",
+            absent=NOT_THERE,
+            by=STARTED_BY,
+            PipelineName=self.pipeline,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=count,
+        )
+        if found is None:
+            raise InputError(
+                f"there is no pipeline {self.pipeline} in {self._environment}: "
+                f"make deploy ENV={self._environment}"
+            )
+        return [
+            Execution(self._account, item["PipelineExecutionArn"], command=self._command)
+            for item in found["PipelineExecutionSummaries"]
+        ]
+
+    def find(self, run: str | None) -> Execution:
+        """Finds one of the newest hundred by its id or the id's beginning; the newest if None.
+
+        Raises:
+            InputError: if there is none.
+        """
+        executions = self.newest(_LOOKED_THROUGH)
+        for execution in executions:
+            if run is None or execution.id.startswith(run):
+                return execution
+        if not executions:
+            raise InputError(f"no execution of {self.pipeline} yet: {self._command}")
+        known = ", ".join(execution.id for execution in executions[:5])
+        raise InputError(f"no execution {run} of {self.pipeline}; the newest are {known}")

@@ -1,0 +1,77 @@
+"""Follows an execution to its end, and shows it as a local run is shown."""
+
+import time
+from collections.abc import Callable
+
+from sashiko.aws.operations.runs.executions import Execution
+from sashiko.aws.operations.runs.job_logs import JobLogs
+from sashiko.aws.resources.account import BusyError
+from sashiko.runner.record import RunRecord, StepRecord
+from sashiko.runner.view import View
+
+_SECONDS = 5.0
+_MOST_SECONDS = 60.0
+_SLOWER = 1.5
+_PATIENCE = 15  # questions in a row without an answer: some ten minutes
+
+
+def follow(
+    execution: Execution,
+    *,
+    view: View,
+    logs: JobLogs,
+    pause: Callable[[float], None] = time.sleep,
+) -> RunRecord:
+    """Shows what happens in an execution until it has ended.
+
+    It asks every five seconds, and less often the longer nothing happens, or AWS is busy.
+
+    Args:
+        execution: which one.
+        view: told of each step that changed, and of what running steps last wrote.
+        logs: where those lines come from.
+        pause: waits for a number of seconds.
+
+    Raises:
+        InputError: if AWS refuses, or does not answer for minutes.
+    """
+    shown: dict[str, StepRecord] = {}
+    seconds, unanswered = _SECONDS, 0
+    while True:
+        try:
+            record = execution.record()
+        except BusyError as error:
+            unanswered += 1
+            if unanswered == _PATIENCE:
+                raise
+            if unanswered == 1:
+                view.note(f"no answer for the moment, asking on: {error}")
+            changed = False
+        else:
+            unanswered = 0
+            changed = _show(record, shown, view=view, logs=logs)
+            if record.status != "running":
+                _report(record, view)
+                return record
+        seconds = _SECONDS if changed else min(seconds * _SLOWER, _MOST_SECONDS)
+        pause(seconds)
+
+
+def _show(record: RunRecord, shown: dict[str, StepRecord], *, view: View, logs: JobLogs) -> bool:
+    changed = False
+    for step in record.steps:
+        if shown.get(step.name) != step:
+            shown[step.name] = step
+            view.step(step)
+            changed = True
+        if view.shows_lines and step.status == "running" and step.job:
+            view.line(step.name, logs.last_line(step.type, step.job))
+    return changed
+
+
+def _report(record: RunRecord, view: View) -> None:
+    if record.status == "blocked":
+        view.note(f"blocked by {record.reason}")
+    for step in record.steps:
+        if step.status == "failed":
+            view.note(f"step {step.name} failed: {step.reason}")

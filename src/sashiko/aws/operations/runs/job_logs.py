@@ -1,0 +1,92 @@
+"""What the jobs of an execution wrote, from CloudWatch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sashiko.aws.operations.runs.executions import STARTED_BY
+from sashiko.aws.resources.account import Account, BusyError
+from sashiko.errors import InputError
+
+_GROUPS = {
+    "Processing": "/aws/sagemaker/ProcessingJobs",
+    "Training": "/aws/sagemaker/TrainingJobs",
+}
+
+
+class JobLogs:
+    """The logs of SageMaker's jobs in an account."""
+
+    def __init__(self, account: Account) -> None:
+        """Makes no call."""
+        self._account = account
+        self._closed = False
+
+    def lines(self, kind: str, job: str) -> Iterator[str]:
+        """Yields all that a job wrote, container by container.
+
+        Args:
+            kind: `Processing` or `Training`.
+            job: its name.
+
+        Raises:
+            InputError: if there is none (yet), or the caller may not read it.
+        """
+        streams = self._streams(kind, job)
+        if not streams:
+            raise InputError(f"job {job} has written nothing to {_GROUPS[kind]} (yet)")
+        for stream in streams:
+            yield from self._events(kind, stream)
+
+    def last_line(self, kind: str, job: str) -> str:
+        """Returns a job's newest line; "" if there is none, or the caller may not read it."""
+        if self._closed:
+            return ""
+        try:
+            streams = self._streams(kind, job)
+            if not streams:
+                return ""
+            page = self._account.read(
+                "logs",
+                "get_log_events",
+                logGroupName=_GROUPS[kind],
+                logStreamName=streams[-1],
+                limit=1,
+                startFromHead=False,
+            )
+        except BusyError:
+            return ""
+        except InputError:  # a line is a courtesy: who may not read it is not asked again
+            self._closed = True
+            return ""
+        events = (page or {}).get("events", [])
+        return str(events[-1]["message"]) if events else ""
+
+    def _streams(self, kind: str, job: str) -> list[str]:
+        found = self._account.read(
+            "logs",
+            "describe_log_streams",
+            absent=("ResourceNotFoundException",),
+            by=STARTED_BY,
+            logGroupName=_GROUPS[kind],
+            logStreamNamePrefix=f"{job}/",
+        )
+        return [item["logStreamName"] for item in (found or {}).get("logStreams", ())]
+
+    def _events(self, kind: str, stream: str) -> Iterator[str]:
+        token: dict[str, Any] = {}
+        while True:
+            page = self._account.read(
+                "logs",
+                "get_log_events",
+                by=STARTED_BY,
+                logGroupName=_GROUPS[kind],
+                logStreamName=stream,
+                startFromHead=True,
+                **token,
+            )
+            assert page is not None  # noqa: S101  # it has no `absent`
+            yield from (event["message"] for event in page["events"])
+            # At the end CloudWatch answers with the token that it was asked with.
+            if {"nextToken": page["nextForwardToken"]} == token:
+                return
+            token = {"nextToken": page["nextForwardToken"]}

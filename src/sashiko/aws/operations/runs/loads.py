@@ -1,0 +1,64 @@
+"""Versions of the lake's data: instants, and the runs of the job that loaded them."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import Role, etl_name
+from sashiko.errors import InputError
+from sashiko.settings import Settings
+
+_AS_OF = re.compile(r"\d{8}T\d{6}Z")
+_FORM = "%Y%m%dT%H%M%SZ"
+
+
+def check_as_of(as_of: str, *, option: str) -> None:
+    """Holds that a text is an instant as the lake names its versions.
+
+    Raises:
+        InputError: naming the option, if it is not.
+    """
+    try:
+        if _AS_OF.fullmatch(as_of) is None:
+            raise ValueError
+        dt.datetime.strptime(as_of, _FORM)
+    except ValueError as error:
+        raise InputError(
+            f"{option} {as_of}: expected an instant in UTC such as 20261125T104500Z"
+        ) from error
+
+
+def newest_load(
+    account: Account, settings: Settings, table: str, *, by: Role | None = None
+) -> str | None:
+    """Returns the `--as-of` of the load of a table that succeeded last.
+
+    Args:
+        account: the account.
+        settings: the environment.
+        table: the table.
+        by: the role that may ask, for the message to others.
+
+    Returns:
+        None if none succeeded, or there is no job that loads the table yet.
+
+    Raises:
+        InputError: if the caller may not ask.
+    """
+    runs = account.pages(
+        "glue",
+        "get_job_runs",
+        "JobRuns",
+        absent=("EntityNotFoundException",),
+        by=by,
+        JobName=etl_name(settings, table),
+    )
+    done = [run for run in runs if run["JobRunState"] == "SUCCEEDED" and _as_of(run)]
+    newest = max(done, key=lambda run: run["StartedOn"], default=None)
+    return _as_of(newest) if newest else None
+
+
+def _as_of(run: Mapping[str, Any]) -> str:
+    return str(run.get("Arguments", {}).get("--as-of", ""))

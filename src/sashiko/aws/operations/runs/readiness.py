@@ -1,0 +1,71 @@
+"""What must be there before an execution starts: all that is missing is told at once."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sashiko.aws.operations.runs.content_store import ContentStore
+from sashiko.aws.operations.runs.deployed import difference, texts
+from sashiko.aws.operations.runs.executions import STARTED_BY
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.images.own_images import is_built
+from sashiko.aws.resources.names import bucket_name
+from sashiko.recipe import Recipe
+from sashiko.settings import Settings
+from sashiko.staging import Staged
+
+
+def missing(
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    staged: Staged,
+    compiled: Any,
+    deployed: Any,
+    account: Account,
+) -> Iterator[str]:
+    """Yields each thing that keeps the deployed pipeline from running, with what mends it.
+
+    Args:
+        settings: the environment.
+        recipe: what is fine-tuned.
+        staged: the staged inputs of this checkout: which files make a place complete.
+        compiled: the definition of this checkout.
+        deployed: that of the account.
+        account: whose it is.
+
+    Raises:
+        InputError: if the caller may not look.
+    """
+    if path := difference(compiled, deployed):
+        yield (
+            f"the deployed pipeline is not that of this checkout; they differ first in {path}: "
+            f"make deploy ENV={settings.environment}, or check out what was deployed"
+        )
+    yield from _unstaged(settings, recipe, staged=staged, deployed=deployed, account=account)
+    yield from _unbuilt(settings, deployed, account)
+
+
+def _unstaged(
+    settings: Settings, recipe: Recipe, *, staged: Staged, deployed: Any, account: Account
+) -> Iterator[str]:
+    bucket = re.escape(bucket_name(settings, "artifacts"))
+    place = re.compile(rf"s3://{bucket}/(?:code|config|source|weights)/[0-9a-f]{{16}}")
+    wanted = staged.places
+    fix = f"sashiko stage --env {settings.environment} --recipe {recipe.name}"
+    store = ContentStore(account)
+    for uri in sorted({found for text in texts(deployed) for found in place.findall(text)}):
+        there = store.sizes(uri, by=STARTED_BY)
+        lacking = sorted(set(wanted.get(uri, ())) - set(there))
+        if lacking:
+            yield f"{uri} lacks {', '.join(lacking)}: {fix}"
+        elif not there:  # of another commit: this checkout does not know what belongs there
+            yield f"{uri} is not there: {fix}, in the checkout that was deployed"
+
+
+def _unbuilt(settings: Settings, deployed: Any, account: Account) -> Iterator[str]:
+    registry = rf"{settings.account}\.dkr\.ecr\.{settings.region}\.amazonaws\.com"
+    image = re.compile(rf"{registry}/[^:@]+(?::[^:@]+|@sha256:[0-9a-f]{{64}})")
+    for uri in sorted({text for text in texts(deployed) if image.fullmatch(text)}):
+        if not is_built(account, uri, by=STARTED_BY):
+            yield f"the image {uri} is not built: make deploy ENV={settings.environment}"

@@ -1,0 +1,87 @@
+"""What SageMaker says of an execution and its steps, in the words of a run's record."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sashiko.aws.functions.closed_gate import closing_summary
+from sashiko.definition.model import Step
+from sashiko.runner.record import RunStatus, StepRecord, StepStatus, stamp
+
+_RUN_STATUS: Mapping[str, RunStatus] = {
+    "Executing": "running",
+    "Stopping": "running",
+    "Stopped": "interrupted",
+    "Succeeded": "registered",
+}
+_STEP_STATUS: Mapping[str, StepStatus] = {
+    "Starting": "running",
+    "Executing": "running",
+    "Stopping": "running",
+    "Stopped": "interrupted",
+    "Failed": "failed",
+    "Succeeded": "succeeded",
+}
+_KINDS = {"ProcessingJob": "Processing", "TrainingJob": "Training"}
+
+
+def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord:
+    """Returns the record of a step.
+
+    Args:
+        item: as ListPipelineExecutionSteps has it.
+        types: step -> its type in the definition; SageMaker tells none of a cached step.
+    """
+    metadata = item.get("Metadata", {})
+    kind = next((key for key in metadata if metadata[key] is not None), "")
+    status = _STEP_STATUS[item["StepStatus"]]
+    cached = item.get("CacheHitResult", {}).get("SourcePipelineExecutionArn", "")
+    reason = metadata.get("Fail", {}).get("ErrorMessage") or item.get("FailureReason", "")
+    type_ = types.get(item["StepName"]) or _KINDS.get(kind, kind)
+    closing = closing_summary(reason) if type_ == "Lambda" else None
+    if status == "failed" and (type_ == "Fail" or closing is not None):
+        status = "blocked"
+    start, end = item.get("StartTime"), item.get("EndTime")
+    outcome = metadata.get("Condition", {}).get("Outcome")
+    return StepRecord(
+        name=item["StepName"],
+        type=type_,
+        status="cached" if cached else status,
+        start=utc(start) if start else None,
+        end=utc(end) if end else None,
+        seconds=round((end - start).total_seconds(), 3) if start and end else None,
+        job=metadata[kind]["Arn"].rpartition("/")[2] if kind in _KINDS else "",
+        cached_from=cached.rpartition("/")[2],
+        outcome=None if outcome is None else outcome == "True",
+        reason=reason if closing is None else closing,
+    )
+
+
+def unlisted_status(step: Step, listed: Mapping[str, StepRecord], *, running: bool) -> StepStatus:
+    """Says of a step that SageMaker does not list whether its turn may still come."""
+    if branch := step.branch:
+        condition = listed.get(branch.condition)
+        if condition and condition.outcome not in (None, branch.taken_if):
+            return "skipped"
+    return "waiting" if running else "not_run"
+
+
+def run_status(status: str, steps: tuple[StepRecord, ...]) -> RunStatus:
+    """Says what an execution came to, by SageMaker's word for it and by its steps."""
+    if status not in _RUN_STATUS and any(step.status == "blocked" for step in steps):
+        # A gate's own step fails the execution; a job that failed beside it is the worse news.
+        return "failed" if any(step.status == "failed" for step in steps) else "blocked"
+    return _RUN_STATUS.get(status, "failed")
+
+
+def reason_of(status: RunStatus, steps: tuple[StepRecord, ...]) -> str:
+    """Returns the reason of the first step that decided it; "" if none gives one."""
+    for step in steps:
+        if step.status == status and step.reason:
+            return f"step {step.name}: {step.reason}"
+    return ""
+
+
+def utc(time: datetime) -> str:
+    """Writes a time of AWS's as records have it."""
+    return stamp(time.astimezone(UTC))

@@ -1,0 +1,129 @@
+"""Puts what a run reads into the account: configuration, code, weights; and data to begin with.
+
+Each object is written once under a name of its content, and S3 checks its SHA-256 on arrival; so a
+command that was killed, or two at once, end with the same objects.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.aws.operations.runs.content_store import ContentStore
+from sashiko.aws.operations.runs.loads import check_as_of
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import bucket_name
+from sashiko.core.files import sha256_bytes, sha256_file
+from sashiko.data.sources import fetch_data, fetch_weights
+from sashiko.errors import InputError
+from sashiko.recipe import Recipe
+from sashiko.settings import Settings
+from sashiko.staging import Staged
+
+_MARKER = "_SUCCESS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedPlace:
+    """What lies at one place now.
+
+    Attributes:
+        uri: its S3 URI.
+        files: name -> hex SHA-256.
+        uploaded: those that were not there before.
+    """
+
+    uri: str
+    files: dict[str, str]
+    uploaded: tuple[str, ...]
+
+
+def stage_inputs(
+    staged: Staged, recipe: Recipe, *, account: Account, cache: Path
+) -> Iterator[StagedPlace]:
+    """Uploads what a recipe's pipeline reads, the small files first.
+
+    Args:
+        staged: what that is.
+        recipe: says where the weights come from.
+        account: where to.
+        cache: where downloaded weights are kept.
+
+    Yields:
+        each place as it is done.
+
+    Raises:
+        InputError: if the weights cannot be had, a place holds another content, or the caller may
+            not write there.
+    """
+    store = ContentStore(account)
+    digests = staged.places
+    for channel in staged.channels:
+        yield _put(store.put, channel.uri, channel.files, digests[channel.uri])
+    folder = cache / "weights" / staged.weights_uri.rpartition("/")[2]
+    fetch_weights(recipe.model, folder)
+    weights = {name: folder / name for name in staged.weights}
+    yield _put(store.put, staged.weights_uri, weights, digests[staged.weights_uri])
+
+
+def stage_seed(
+    settings: Settings, recipe: Recipe, *, table: str, as_of: str, account: Account, cache: Path
+) -> StagedPlace:
+    """Writes a recipe's own data to raw, as the whole extract of an instant.
+
+    The marker comes last: it says that the extract is complete.
+
+    Args:
+        settings: the environment.
+        recipe: says where the data come from.
+        table: the table that they are of.
+        as_of: the instant that they speak of, such as 20261125T104500Z.
+        account: where to.
+        cache: where downloaded and generated data are kept.
+
+    Raises:
+        InputError: if the data cannot be had, or the extract has other files.
+    """
+    data = fetch_data(recipe.data, cache=cache)
+    digest = sha256_file(data)
+    # Named by its content: raw is not for the deployer to read, so the name must tell it.
+    name = f"{digest[:16]}{data.suffix.lower()}"
+    uri = f"s3://{bucket_name(settings, 'raw')}/{table}/as_of={as_of}"
+    store = ContentStore(account)
+    others = sorted(set(store.sizes(uri)) - {name, _MARKER})
+    if others:
+        raise InputError(
+            f"{uri} holds {others[0]} already: an extract is loaded as a whole; give another "
+            "instant to --seed-data"
+        )
+    files: dict[str, bytes | Path] = {name: data, _MARKER: b""}
+    digests = {name: digest, _MARKER: sha256_bytes(b"")}
+    return _put(store.put_new, uri, files, digests)
+
+
+def check_seed(settings: Settings, as_of: str) -> None:
+    """Holds that an environment may be given example data, as of an instant.
+
+    Raises:
+        InputError: if it keeps its data, or `as_of` is no instant.
+    """
+    check_as_of(as_of, option="--seed-data")
+    if settings.on_destroy == "retain":
+        raise InputError(
+            f"{settings.environment} keeps its data (`on_destroy: retain`), so no example data go "
+            "there: what loads your extracts writes them to raw, and `_SUCCESS` after them"
+        )
+
+
+def _put(
+    put: Callable[..., bool],
+    uri: str,
+    files: Mapping[str, bytes | Path],
+    digests: dict[str, str],
+) -> StagedPlace:
+    uploaded = []
+    for name, content in files.items():
+        print(f"{uri}/{name}", file=sys.stderr)
+        if put(f"{uri}/{name}", content, sha256=digests[name]):
+            uploaded.append(name)
+    return StagedPlace(uri=uri, files=digests, uploaded=tuple(uploaded))

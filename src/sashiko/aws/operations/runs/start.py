@@ -1,0 +1,82 @@
+"""Starts the deployed pipeline of a recipe, once everything is there."""
+
+import json
+import uuid
+from pathlib import Path
+
+from sashiko.aws.operations.runs.deployed import deployed_definition
+from sashiko.aws.operations.runs.executions import STARTED_BY, Execution
+from sashiko.aws.operations.runs.loads import newest_load
+from sashiko.aws.operations.runs.readiness import missing
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import etl_name, pipeline_name
+from sashiko.compiled import compile_pipeline
+from sashiko.contract.model import load_contract
+from sashiko.errors import InputError
+from sashiko.recipe import Recipe
+from sashiko.repository import contract_file
+from sashiko.settings import Settings
+from sashiko.staging import staged_inputs
+
+
+def start(
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    account: Account,
+    home: Path,
+    as_of: str | None,
+    command: str,
+) -> Execution:
+    """Starts an execution.
+
+    Args:
+        settings: the environment.
+        recipe: what to fine-tune.
+        account: the environment's.
+        home: the local state, for the compiled definition.
+        as_of: the version of the data; that of the newest successful load if None.
+        command: the command line that starts another one, for the record.
+
+    Raises:
+        InputError: naming everything that is missing, each with what mends it.
+    """
+    pipeline = pipeline_name(settings, recipe.name)
+    deploy = f"make deploy ENV={settings.environment}"
+    deployed = deployed_definition(account, pipeline)
+    if deployed is None:
+        raise InputError(
+            f"there is no pipeline {pipeline} in {settings.environment}: {deploy}; it makes that "
+            f"of the recipe `{settings.recipe}`, which the settings name"
+        )
+    compiled = compile_pipeline(settings, recipe, home=home)
+    problems = list(
+        missing(
+            settings,
+            recipe,
+            staged=staged_inputs(settings, recipe, compiled.channels),
+            compiled=json.loads(compiled.definition),
+            deployed=deployed,
+            account=account,
+        )
+    )
+    if as_of is None:
+        table = load_contract(contract_file(recipe)).table
+        as_of = newest_load(account, settings, table, by=STARTED_BY)
+        if as_of is None:
+            problems.append(
+                f"no load of the table has succeeded yet ({etl_name(settings, table)}): load an "
+                "extract (docs/first-deploy.md), or name a version with --as-of"
+            )
+    if problems or as_of is None:
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        raise InputError(f"pipeline {pipeline} cannot start:{listed}")
+    with account.told("sagemaker:StartPipelineExecution", by=STARTED_BY):
+        started = account.client("sagemaker").start_pipeline_execution(
+            PipelineName=pipeline,
+            PipelineExecutionDisplayName=f"as-of-{as_of}",
+            PipelineParameters=[{"Name": "AsOf", "Value": as_of}],
+            # A call that is sent again after a lost answer starts no second execution.
+            ClientRequestToken=str(uuid.uuid4()),
+        )
+    return Execution(account, started["PipelineExecutionArn"], command=command)

@@ -1,0 +1,158 @@
+"""What `cdk synth` wrote, read as typed records: the resources of an environment's stacks."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sashiko.aws.operations.intrinsics import Scope, resolve
+from sashiko.aws.resources.names import prefix
+from sashiko.errors import InputError
+from sashiko.settings import Settings
+
+CDK_OUT = Path("cdk.out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource as CloudFormation will make it.
+
+    Attributes:
+        stack: the name of its stack.
+        logical_id: its id in the template.
+        ref: what `Ref` to it gives: its name or ARN, or a stand-in for what AWS chooses.
+        properties: its properties, with every intrinsic function worked out.
+    """
+
+    stack: str
+    logical_id: str
+    ref: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Templates:
+    """The templates of one environment.
+
+    Attributes:
+        account: the account id that they are for.
+        region: their region.
+        partition: the partition of that region, such as `aws`.
+        stacks: stack name -> what it holds.
+        bootstrap: what `make bootstrap` puts into the account before them.
+    """
+
+    account: str
+    region: str
+    partition: str
+    stacks: Mapping[str, Scope]
+    bootstrap: Mapping[str, Scope]
+
+    def of_type(self, kind: str) -> Iterator[Resource]:
+        """Yields the resources of a type, such as `AWS::Glue::Table`.
+
+        Raises:
+            InputError: if one of them is made on a condition, or uses an unknown function.
+        """
+        return _of_type(self.stacks, kind)
+
+    def types(self) -> Mapping[str, str]:
+        """Returns each type of resource that a stack or the bootstrap has -> one stack of it."""
+        return {
+            str(resource.get("Type")): stack
+            for stack, scope in (*self.bootstrap.items(), *self.stacks.items())
+            for resource in scope.template.get("Resources", {}).values()
+        }
+
+    def of_bootstrap(self, kind: str) -> Iterator[Resource]:
+        """Yields the resources of a type that the bootstrap made; errors as `of_type`."""
+        return _of_type(self.bootstrap, kind)
+
+
+def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
+    """Reads the stacks of an environment from what `cdk synth` wrote.
+
+    Args:
+        settings: the environment.
+        folder: the cloud assembly.
+
+    Raises:
+        InputError: if there is none, it is not readable, or it is another environment's.
+    """
+    fix = f"run `make synth ENV={settings.environment}`"
+    file = folder / "manifest.json"
+    if not file.is_file():
+        raise InputError(f"{folder} holds no synthesized templates: {fix}")
+    stacks = dict(_stacks(_read(file, fix), folder, settings, fix))
+    if not stacks:
+        raise InputError(f"{folder} holds no stack: {fix}")
+    scope = next(iter(stacks.values()))
+    before = folder / "bootstrap"
+    policies = before / "manifest.json"
+    return Templates(
+        account=scope.account,
+        region=scope.region,
+        partition=scope.partition,
+        stacks=stacks,
+        bootstrap=dict(_stacks(_read(policies, fix), before, settings, fix))
+        if policies.is_file()
+        else {},
+    )
+
+
+def _of_type(stacks: Mapping[str, Scope], kind: str) -> Iterator[Resource]:
+    for stack, scope in stacks.items():
+        for logical_id, found in scope.template.get("Resources", {}).items():
+            if found.get("Type") != kind:
+                continue
+            if "Condition" in found:
+                raise InputError(
+                    f"{scope.file}: {logical_id} is made on a condition, so that nobody can tell "
+                    "whether it exists; decide in Python, at synth"
+                )
+            yield Resource(
+                stack=stack,
+                logical_id=logical_id,
+                ref=str(resolve({"Ref": logical_id}, scope)),
+                properties=resolve(found.get("Properties", {}), scope),
+            )
+
+
+def _stacks(
+    manifest: Mapping[str, Any], folder: Path, settings: Settings, fix: str
+) -> Iterator[tuple[str, Scope]]:
+    ours = (f"{prefix(settings)}-", f"{settings.project}-bootstrap")
+    expected = f"aws://{settings.account}/{settings.region}"
+    for artifact_id, artifact in manifest.get("artifacts", {}).items():
+        if artifact.get("type") != "aws:cloudformation:stack":
+            continue
+        properties = artifact["properties"]
+        name = properties.get("stackName", artifact_id)
+        environment = artifact.get("environment")
+        if environment != expected or not name.startswith(ours):
+            raise InputError(
+                f"{folder} holds {name} for {environment}, not the environment "
+                f"{settings.environment} ({prefix(settings)}, {expected}): {fix}"
+            )
+        file = folder / properties["templateFile"]
+        yield (
+            name,
+            Scope(
+                stack=name,
+                file=str(file),
+                account=settings.account,
+                region=settings.region,
+                template=_read(file, fix),
+            ),
+        )
+
+
+def _read(file: Path, fix: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} is not readable as JSON ({error}): {fix}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected a JSON object: {fix}")
+    return content

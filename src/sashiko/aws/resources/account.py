@@ -1,0 +1,190 @@
+"""The one place that calls an AWS account."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sashiko.aws.resources.names import Role, role_name
+from sashiko.errors import InputError
+from sashiko.settings import Settings
+
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+_BUSY = {
+    "InternalFailure",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+_INVALID = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
+
+
+class NoAnswerError(InputError):
+    """The account did not answer: no credentials, no permission, no connection."""
+
+
+class BusyError(NoAnswerError):
+    """AWS answers later: it throttles, is out of order, or cannot be reached for a moment."""
+
+
+class DeniedError(NoAnswerError):
+    """The caller may not ask."""
+
+
+class NoBucketError(NoAnswerError):
+    """The bucket that was asked about is not there."""
+
+
+class Account:
+    """The account of an environment, as the caller's credentials see it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Makes no call; endpoints and credentials come from the usual AWS variables and files."""
+        self._settings = settings
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def number(self) -> str:
+        """The account's number, as the settings say."""
+        return self._settings.account
+
+    def client(self, service: str) -> Any:
+        """Returns a boto3 client in the environment's region, the same one each time."""
+        import boto3
+        from botocore.config import Config
+
+        if service not in self._clients:
+            quick = Config(connect_timeout=5, retries={"total_max_attempts": 3})
+            session = boto3.session.Session(region_name=self._settings.region)
+            self._clients[service] = session.client(service, config=quick)
+        return self._clients[service]
+
+    def read(
+        self,
+        service: str,
+        operation: str,
+        *,
+        absent: tuple[str, ...] = (),
+        by: Role | None = None,
+        **parameters: Any,
+    ) -> Mapping[str, Any] | None:
+        """Calls an operation that reads.
+
+        Args:
+            service: the service's name in boto3.
+            operation: the method's name, such as `get_database`.
+            absent: error codes that only say that the thing is not there.
+            by: the role that may do it, for the message to others.
+            parameters: the operation's own.
+
+        Returns:
+            the response, or None where the thing is not there.
+
+        Raises:
+            InputError: without credentials, without the permission, or without a connection.
+        """
+        from botocore.exceptions import ClientError
+
+        with self.told(f"{service}:{operation}", by=by):
+            try:
+                found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in absent:
+                    return None
+                raise
+        return found
+
+    @contextmanager
+    def told(self, call: str, *, by: Role | None = None) -> Iterator[None]:
+        """Tells what the account says to a call as one message.
+
+        Args:
+            call: such as `glue:get_database`.
+            by: the role that may do it, for the message to others.
+
+        Raises:
+            BusyError: if the same call may succeed later.
+            DeniedError: without the permission.
+            NoBucketError: if the call is about a bucket that is not there.
+            NoAnswerError: without credentials, or if the call fails otherwise.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+        try:
+            yield
+        except NoCredentialsError as error:
+            raise NoAnswerError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
+        except ClientError as error:
+            kind = _kind(error.response["Error"]["Code"])
+            raise kind(self._reason(error, call, by)) from error
+        except BotoCoreError as error:
+            raise BusyError(
+                f"{call} in {self._name} cannot be reached: {error}; check the network, "
+                "AWS_PROFILE and AWS_ENDPOINT_URL"
+            ) from error
+
+    def pages(
+        self,
+        service: str,
+        operation: str,
+        member: str,
+        *,
+        absent: tuple[str, ...] = (),
+        by: Role | None = None,
+        **parameters: Any,
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yields the items of every page of a listing; `member` holds them. Errors as `read`."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.read(service, operation, absent=absent, by=by, **parameters, **token)
+            yield from (page or {}).get(member, ())
+            if not page or not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+    def check_identity(self) -> str:
+        """Returns the ARN of who calls.
+
+        Raises:
+            InputError: if the credentials are of another account than the environment's.
+        """
+        caller = self.read("sts", "get_caller_identity") or {}
+        if caller.get("Account") != self._settings.account:
+            raise InputError(
+                f"the AWS credentials are of the account {caller.get('Account')} "
+                f"({caller.get('Arn')}), not of {self._name}: {_LOGIN}"
+            )
+        return str(caller["Arn"])
+
+    @property
+    def _name(self) -> str:
+        settings = self._settings
+        return f"{settings.environment} (account {settings.account}, {settings.region})"
+
+    def _reason(self, error: Any, call: str, by: Role | None) -> str:
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code in _DENIED:
+            role = f"the role {role_name(self._settings, by)}" if by else "a role that may do it"
+            return f"{call} is denied in {self._name}: {message}; use {role}"
+        if code in _INVALID:
+            return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"
+        return f"{call} failed in {self._name}: {code}: {message}"
+
+
+def _kind(code: str) -> type[NoAnswerError]:
+    if code in _BUSY:
+        return BusyError
+    if code in _DENIED:
+        return DeniedError
+    return NoBucketError if code == "NoSuchBucket" else NoAnswerError
+
+
+_LOGIN = "log in to that account (aws sso login, or set AWS_PROFILE) and run the command again"

@@ -1,0 +1,84 @@
+"""What goes into one of the project's own images, and the tag that follows from it.
+
+A tag that is known before the image is built, and that another content never gets, is what lets the
+stacks name an image without handing a digest from one to the other.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+from sashiko import __version__
+from sashiko.errors import InputError
+
+# The code that runs is the code that is built.
+ROOT = Path(__file__).parents[5]
+_IGNORED = "**/"
+_COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
+
+
+def content_tag(*, dockerfile: str, target: str, base: str) -> str:
+    """Returns the version and twelve digits of what an image is made of.
+
+    Files count by path and bytes: not by time, mode or order, so that each checkout of a commit
+    gives the same tag.
+
+    Args:
+        dockerfile: relative to the repository's root.
+        target: the stage that is built.
+        base: AWS's image, by name and tag or digest.
+
+    Raises:
+        InputError: if the Dockerfile is not there, or copies what is not there.
+    """
+    files = {
+        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (_file(dockerfile), *copied_files(dockerfile))
+    }
+    made_of = json.dumps({"base": base, "files": files, "target": target}, sort_keys=True)
+    return f"{__version__}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
+
+
+def copied_files(dockerfile: str) -> list[Path]:
+    """Returns the files that a Dockerfile copies, but those that .dockerignore keeps out.
+
+    Raises:
+        InputError: as `content_tag` does.
+    """
+    text = _file(dockerfile).read_text()
+    sources = [word for line in _COPY.finditer(text) for word in line["sources"].split()]
+    return sorted({path for source in sources for path in _files(dockerfile, source)})
+
+
+def ignore_rules() -> list[str]:
+    """Returns the lines of .dockerignore."""
+    lines = _file(".dockerignore").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _file(name: str) -> Path:
+    path = ROOT / name
+    if not path.is_file():
+        raise InputError(
+            f"{name} is not in {ROOT}: the images of an environment with an account are named by "
+            "what they are built from; run this in a checkout of the repository"
+        )
+    return path
+
+
+def _files(dockerfile: str, source: str) -> Iterator[Path]:
+    path = ROOT / source
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        kept_out = [rule.removeprefix(_IGNORED) for rule in ignore_rules() if _IGNORED in rule]
+        for file in path.rglob("*"):
+            parts = file.relative_to(ROOT).parts
+            ignored = any(fnmatch(part, rule) for part in parts for rule in kept_out)
+            if file.is_file() and not ignored:
+                yield file
+    else:
+        raise InputError(f"{dockerfile}: COPY {source}: there is no such file or folder in {ROOT}")

@@ -1,0 +1,214 @@
+"""What is served was approved, judged, signed and compiled for its endpoint; else it is refused."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sashiko.aws.functions.custom_resource import RefusedError
+from sashiko.aws.functions.preflight.check import check
+from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
+from tests.unit.model_packages.account import BUCKET, GROUP, PLACEMENT, Account
+
+INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "workers": "2"}
+
+
+def test_a_version_that_holds_passes_with_its_signed_threshold(version: Version) -> None:
+    passed = version.check()
+    assert passed.threshold == "0.43"
+    assert passed.files == 14
+
+
+def test_it_only_reads(version: Version) -> None:
+    before = version.account.objects()
+    version.account.calls.clear()
+    version.check()
+    reads = {"DescribeEndpoint", "DescribeModelPackage"}
+    assert {name for name, _ in version.account.calls} == reads
+    assert version.account.objects() == before
+
+
+@pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected"])
+def test_what_nobody_approved_is_refused(version: Version, status: str) -> None:
+    version.account.decide(1, status)
+    with pytest.raises(RefusedError, match=f"is {status}, not Approved"):
+        version.check()
+
+
+def test_a_version_of_another_group_is_refused(version: Version) -> None:
+    with pytest.raises(RefusedError, match=f"of the group {GROUP}; this environment serves acme-p"):
+        version.check(model_package_group="acme-prod-late-loans")
+
+
+@pytest.mark.parametrize("gate", ["data-quality", "bias"])
+def test_a_gate_that_failed_is_read_from_the_signed_files(
+    account: Account, tmp_path: Path, gate: str
+) -> None:
+    failed = registered(account, write_evidence(tmp_path, failed=gate))
+    bent = {f"gate.{gate}": "passed"}
+    failed.update(CustomerMetadataProperties=bent, ModelApprovalStatus="Approved")
+    with pytest.raises(RefusedError, match=f"the gate {gate} did not pass: {gate}: said so"):
+        failed.check()
+
+
+def test_a_waived_model_is_served_only_where_the_environment_allows_it(
+    account: Account, tmp_path: Path
+) -> None:
+    made = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
+    with pytest.raises(RefusedError, match=r"`DI` failed and is waived by Ada.*allow_waived"):
+        made.check()
+    assert made.check(allow_waived="true").threshold == "0.43"
+
+
+def test_a_waiver_that_is_over_serves_nowhere(account: Account, tmp_path: Path) -> None:
+    made = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2026-01-31"))
+    with pytest.raises(RefusedError, match=r"waived by Ada until 2026-01-31, which is over"):
+        made.check(allow_waived="true")
+
+
+def test_a_gate_that_never_judged_is_refused(version: Version) -> None:
+    with pytest.raises(RefusedError, match=r"no drift/verdict.json was signed"):
+        version.check(gates="data-quality,model-quality,bias,drift")
+
+
+def test_a_gate_that_was_switched_off_counts_where_the_environment_asks_it_alone(
+    account: Account, tmp_path: Path
+) -> None:
+    made = registered(account, write_evidence(tmp_path, unjudged="device"))
+    assert made.check().files
+    with pytest.raises(RefusedError, match="the gate device did not pass"):
+        made.check(gates="data-quality,model-quality,bias,device")
+
+
+@pytest.mark.parametrize("name", ["model.tar.gz", "bias/verdict.json", "metrics.json"])
+def test_a_file_that_was_changed_is_refused(version: Version, name: str) -> None:
+    version.put(name, b'{"gate": "bias", "passed": true}')
+    with pytest.raises(RefusedError, match=rf"{name} is not the file that was signed"):
+        version.check()
+
+
+def test_a_file_that_is_gone_is_refused(version: Version) -> None:
+    version.account.clients.s3.delete_object(Bucket=BUCKET, Key=f"{version.folder}/model.tar.gz")
+    with pytest.raises(RefusedError, match=r"model.tar.gz is missing"):
+        version.check()
+
+
+def test_a_manifest_that_was_written_anew_has_no_signature(version: Version) -> None:
+    version.put("manifest-sha256.json", b'{"model.tar.gz": "00"}')
+    with pytest.raises(RefusedError, match=r"has no valid signature of alias/acme-dev-signing"):
+        version.check()
+
+
+def test_a_signature_of_another_key_does_not_count(version: Version) -> None:
+    """Even where the signature's own file names that key, which would verify it."""
+    kms, s3 = version.account.clients.kms, version.account.clients.s3
+    other = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    found = s3.get_object(Bucket=BUCKET, Key=f"{version.folder}/manifest-signature.json")
+    content = json.loads(found["Body"].read())
+    signed = kms.sign(
+        KeyId=other,
+        Message=bytes.fromhex(content["manifest_sha256"]),
+        MessageType="DIGEST",
+        SigningAlgorithm="ECDSA_SHA_256",
+    )
+    content |= {"key": other, "signature": base64.b64encode(signed["Signature"]).decode()}
+    version.put("manifest-signature.json", json.dumps(content).encode())
+
+    with pytest.raises(RefusedError, match="has no valid signature"):
+        version.check()
+
+
+def test_a_signature_that_kms_refuses_does_not_count(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KMS raises (API Reference, Verify, "Errors"), where moto answers false."""
+    _kms_answers(monkeypatch, version, "KMSInvalidSignatureException")
+    with pytest.raises(RefusedError, match="has no valid signature of alias/acme-dev-signing"):
+        version.check()
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "KMSInvalidStateException"])
+def test_a_key_that_cannot_verify_says_nothing_of_the_signature(
+    version: Version, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    _kms_answers(monkeypatch, version, code)
+    with pytest.raises(ClientError, match=code):
+        version.check()
+
+
+def _kms_answers(monkeypatch: pytest.MonkeyPatch, version: Version, code: str) -> None:
+    def verify(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": code, "Message": ""}}, "Verify")
+
+    monkeypatch.setattr(version.account.clients.kms, "verify", verify)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"signature": "?"}'])
+def test_a_signature_that_is_none_is_refused(version: Version, content: bytes) -> None:
+    version.put("manifest-signature.json", content)
+    with pytest.raises(RefusedError, match="has no valid signature"):
+        version.check()
+
+
+@pytest.mark.parametrize(
+    ("lock", "endpoint", "reason"),
+    [
+        ({"target": "inf2"}, {}, "compile.target is inf2, the endpoint's cpu on ml.c6i.xlarge"),
+        ({}, INF2, "compile.target is cpu, the endpoint's inf2 on ml.inf2.xlarge"),
+        ({"artifact_sha256": "0" * 64}, {}, "it is another artifact's lock"),
+        ({"image": "serving:0"}, {}, "its image is serving:0, the endpoint's serving:1"),
+        (
+            {"target": "inf2", "cores": 2},
+            INF2,
+            "2 processes of it take 4 NeuronCores, ml.inf2.xlarge has 2",
+        ),
+        ({"target": "inf2", "cores": None}, INF2, "take unknown NeuronCores"),
+    ],
+)
+def test_an_artifact_of_another_endpoint_is_refused(
+    account: Account,
+    tmp_path: Path,
+    lock: Mapping[str, Any],
+    endpoint: Mapping[str, str],
+    reason: str,
+) -> None:
+    other = registered(account, write_evidence(tmp_path, lock=lock))
+    with pytest.raises(RefusedError, match=reason):
+        other.check(**endpoint)
+
+
+def test_a_neuron_artifact_fits_the_cores_that_its_processes_have(
+    account: Account, tmp_path: Path
+) -> None:
+    lock = {"target": "inf2", "cores": 1}
+    assert registered(account, write_evidence(tmp_path, lock=lock)).check(**INF2).files
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"ModelDataUrl": f"s3://{BUCKET}/runs/x/model.tar.gz"}, "not an artifact that was regi"),
+        ({"ModelDataUrl": f"{PLACEMENT.models_uri}/{GROUP}/../x/model.tar.gz"}, "not an artifact"),
+        ({"Image": "999988887777.dkr.ecr.eu-west-1.amazonaws.com/acme/serving:1"}, "its image is"),
+        ({"Environment": {"SASHIKO_THRESHOLD": "0.1"}}, "its environment is"),
+        ({"Environment": {"SASHIKO_THRESHOLD": "0.43", "LD_PRELOAD": "x"}}, "its environment is"),
+    ],
+)
+def test_a_package_that_was_bent_after_its_registration_is_refused(
+    version: Version, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str
+) -> None:
+    found = version.account.clients.sagemaker.describe_model_package(ModelPackageName=version.arn)
+    found["InferenceSpecification"]["Containers"][0] |= change
+    sagemaker = version.account.clients.sagemaker
+    monkeypatch.setattr(sagemaker, "describe_model_package", lambda **_: found)
+    with pytest.raises(RefusedError, match=reason):
+        version.check()
+
+
+def test_a_check_without_time_ends_before_it_is_cut_off(version: Version) -> None:
+    with pytest.raises(RefusedError, match="no time was left to read"):
+        check(version.clients, version.expected(), in_time=lambda: False)

@@ -1,0 +1,210 @@
+"""`sashiko audit` of an endpoint: whatever runs otherwise than the templates say, with the fix."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.audit.serving import serving
+from tests.unit.aws.operations.recorded_answers import Refusal, ToldByAws
+from tests.unit.aws.small_lake import SmallLake
+
+NAME = "sashiko-dev-loans"
+CONFIG = "sashiko-dev-0123456789ab"
+IMAGE = "111122223333.dkr.ecr.us-east-1.amazonaws.com/sashiko-dev/serving:1"
+CAPTURE = {
+    "EnableCapture": True,
+    "InitialSamplingPercentage": 20,
+    "DestinationS3Uri": "s3://sashiko-dev-capture/loans",
+    "KmsKeyId": "alias/capture",
+}
+PLACE = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": f"endpoint/{NAME}/variant/primary",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+LIMITS = {"MinCapacity": 2, "MaxCapacity": 4}
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    """What SageMaker says of the endpoint that the templates describe, with `changes`."""
+    return {
+        "EndpointName": NAME,
+        "EndpointArn": f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{NAME}",
+        "EndpointConfigName": CONFIG,
+        "EndpointStatus": "InService",
+        "CreationTime": 0,
+        "LastModifiedTime": 0,
+        "ProductionVariants": [variant()],
+        "DataCaptureConfig": capture(),
+    } | changes
+
+
+def variant(*, count: int = 2, image: str = IMAGE) -> dict[str, Any]:
+    return {
+        "VariantName": "primary",
+        "DesiredInstanceCount": count,
+        "DeployedImages": [{"SpecifiedImage": image}],
+    }
+
+
+def capture(**changes: Any) -> dict[str, Any]:
+    live = {key: value for key, value in CAPTURE.items() if key != "InitialSamplingPercentage"}
+    return live | {"CurrentSamplingPercentage": 20, "CaptureStatus": "Started"} | changes
+
+
+def scaling(**changes: int) -> dict[str, Any]:
+    target = PLACE | LIMITS | {"RoleARN": "arn:aws:iam::111122223333:role/s", "CreationTime": 0}
+    return {"ScalableTargets": [target | changes]}
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Any:
+    """Audits templates with one endpoint; keywords are answers in place of what is as meant."""
+    lake = SmallLake()
+    alarms: list[Any] = []
+    lake.add(
+        "Endpoint",
+        "AWS::SageMaker::Endpoint",
+        EndpointName=NAME,
+        EndpointConfigName=CONFIG,
+        DeploymentConfig={"AutoRollbackConfiguration": {"Alarms": alarms}},
+    )
+    lake.add(
+        "Config",
+        "AWS::SageMaker::EndpointConfig",
+        EndpointConfigName=CONFIG,
+        DataCaptureConfig=CAPTURE,
+    )
+    lake.add("Check", "Custom::Preflight", Image=IMAGE)
+    lake.add("Target", "AWS::ApplicationAutoScaling::ScalableTarget", **PLACE, **LIMITS)
+    environment = lake.read(tmp_path)
+
+    def run(**changes: Any) -> list[Difference]:
+        answers: dict[str, Any] = {
+            "DescribeEndpoint": endpoint(),
+            "DescribeAlarms": {"MetricAlarms": []},
+            "DescribeScalableTargets": scaling(),
+            "ListEndpoints": {"Endpoints": []},
+        }
+        return list(serving(ToldByAws(answers | changes).account(), environment))
+
+    return run
+
+
+def test_what_is_as_meant_is_no_difference(audit: Any) -> None:
+    assert audit() == []
+
+
+def test_an_endpoint_that_is_gone_is_missing(audit: Any) -> None:
+    (found,) = audit(DescribeEndpoint=Refusal("ValidationException", "Could not find endpoint"))
+    assert (found.kind, found.resource) == ("missing", f"endpoint {NAME}")
+
+
+def test_an_endpoint_that_failed_says_why_and_where_its_log_is(audit: Any) -> None:
+    failed = endpoint(EndpointStatus="Failed", FailureReason="no ping")
+    (found,) = audit(DescribeEndpoint=failed)
+    assert (found.kind, found.resource) == ("differs", f"endpoint {NAME}")
+    assert found.detail == "expected InService, found Failed: no ping"
+    assert f"/aws/sagemaker/Endpoints/{NAME}" in found.fix
+
+
+def test_an_update_that_sagemaker_took_back_is_found_with_both_ways_on(audit: Any) -> None:
+    """And it alone: what else differs follows from it."""
+    older = endpoint(
+        EndpointConfigName="an-older-one",
+        DataCaptureConfig={**capture(), "EnableCapture": False},
+        ProductionVariants=[variant(image="elsewhere/serving:0")],
+    )
+    (found,) = audit(DescribeEndpoint=older)
+    assert (found.kind, found.resource) == ("differs", f"configuration of endpoint {NAME}")
+    assert found.detail.startswith(f"expected {CONFIG}, found an-older-one: SageMaker has rolled")
+    assert "`serving.model_package_arn` of config/dev.yaml back" in found.fix
+    assert f"update-endpoint --endpoint-name {NAME} --endpoint-config-name {CONFIG}" in found.fix
+
+
+def test_an_image_that_nobody_checked_is_found(audit: Any) -> None:
+    other = endpoint(ProductionVariants=[variant(image="elsewhere/serving:1")])
+    (found,) = audit(DescribeEndpoint=other)
+    assert found.resource == f"image of endpoint {NAME}"
+    assert found.detail == f"expected {IMAGE}, found elsewhere/serving:1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"EnableCapture": False}, "EnableCapture: expected True, found False"),
+        ({"CurrentSamplingPercentage": 1}, "CurrentSamplingPercentage: expected 20, found 1"),
+        (
+            {"DestinationS3Uri": "s3://elsewhere"},
+            f"expected {CAPTURE['DestinationS3Uri']}, found s",
+        ),
+        ({"KmsKeyId": "alias/other"}, "KmsKeyId: expected alias/capture, found alias/other"),
+        ({"CaptureStatus": "Stopped"}, "CaptureStatus: expected Started, found Stopped"),
+    ],
+)
+def test_another_capture_is_found_and_the_update_takes_it_anew(
+    audit: Any, changes: dict[str, Any], detail: str
+) -> None:
+    (found,) = audit(DescribeEndpoint=endpoint(DataCaptureConfig=capture(**changes)))
+    assert found.resource == f"capture of endpoint {NAME}"
+    assert detail in found.detail
+    words = shlex.split(found.fix)
+    excluded = json.loads(words[words.index("--exclude-retained-variant-properties") + 1])
+    assert excluded == [{"VariantPropertyType": "DataCaptureConfig"}]
+
+
+def test_capture_that_was_switched_off_by_hand_is_found(audit: Any) -> None:
+    live = endpoint()
+    del live["DataCaptureConfig"]
+    (found,) = audit(DescribeEndpoint=live)
+    assert "EnableCapture: expected True, found None" in found.detail
+
+
+def test_other_limits_of_scaling_are_found_with_the_command_that_sets_them(audit: Any) -> None:
+    (found,) = audit(DescribeScalableTargets=scaling(MaxCapacity=40))
+    assert (found.kind, found.detail) == ("differs", "expected 2 to 4, found 2 to 40")
+    assert found.fix.startswith("aws application-autoscaling register-scalable-target")
+    assert found.fix.endswith("--min-capacity 2 --max-capacity 4")
+
+
+def test_an_endpoint_that_scales_no_more_is_found(audit: Any) -> None:
+    (found,) = audit(DescribeScalableTargets={"ScalableTargets": []})
+    assert (found.kind, found.resource) == ("missing", f"scaling of {PLACE['ResourceId']}")
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(1, 2), (9, 4)])
+def test_instances_outside_the_limits_are_brought_to_the_nearest(
+    audit: Any, count: int, wanted: int
+) -> None:
+    live = endpoint(ProductionVariants=[variant(count=count)])
+    (found,) = audit(DescribeEndpoint=live)
+    assert found.detail == f"expected 2 to 4, found {count}"
+    (change,) = json.loads(shlex.split(found.fix)[-1])
+    assert change == {"VariantName": "primary", "DesiredInstanceCount": wanted}
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_instances_within_the_limits_are_what_scaling_made_of_them(audit: Any, count: int) -> None:
+    assert audit(DescribeEndpoint=endpoint(ProductionVariants=[variant(count=count)])) == []
+
+
+def test_an_endpoint_that_no_template_has_is_found_and_another_projects_is_not(audit: Any) -> None:
+    names = [NAME, "sashiko-dev-forgotten", "my-sashiko-dev-one"]
+    listed = [
+        {"EndpointName": name, "EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{name}",
+         "CreationTime": 0, "LastModifiedTime": 0, "EndpointStatus": "InService"}
+        for name in names
+    ]  # fmt: skip
+    (found,) = audit(ListEndpoints={"Endpoints": listed})
+    assert (found.kind, found.resource) == ("extra", "endpoint sashiko-dev-forgotten")
+    assert found.fix == "aws sagemaker delete-endpoint --endpoint-name sashiko-dev-forgotten"

@@ -1,0 +1,168 @@
+"""Machines and images that a run needs: each check with answers that pass, and that do not."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from sashiko.aws.operations.doctor.check import Check
+from sashiko.aws.operations.doctor.images import check_images
+from sashiko.aws.operations.doctor.machines import check_quotas, check_zones
+from sashiko.aws.operations.doctor.needed_machines import Needed
+from sashiko.aws.resources.images.job_images import job_images
+from tests.infra.variants import settings_of
+from tests.unit.aws.fake_account import Answer, FakeAccount
+from tests.unit.aws.operations.doctor.looked import looked
+
+DEV, PROD = settings_of("dev"), settings_of("prod")
+GPU = Needed(
+    instance_type="ml.g5.xlarge",
+    use="training job",
+    count=2,
+    key="jobs.training.instance_type",
+)
+PULLED = {"images": [{"imageId": {"imageTag": "x"}}], "failures": []}
+LACKING = {"images": [], "failures": [{"failureCode": "ImageNotFound"}]}
+BUILT = {"imageDetails": [{"imageTags": ["x"]}]}
+
+
+def quota(value: float, name: str = GPU.quota) -> dict[str, Any]:
+    listed = {"QuotaName": name, "QuotaCode": "L-1A2B3C4D", "Value": value}
+    return {"Quotas": [listed]}
+
+
+def quotas(applied: Answer, default: Answer | None = None) -> Check:
+    answers: dict[tuple[str, str], Answer] = {("service-quotas", "list_service_quotas"): applied}
+    if default is not None:
+        answers["service-quotas", "list_aws_default_service_quotas"] = default
+    (found,) = looked(check_quotas(FakeAccount(answers), DEV, [GPU]))
+    return found
+
+
+def test_a_quota_that_is_large_enough_is_well() -> None:
+    assert quotas(quota(2)).status == "ok"
+
+
+def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more() -> None:
+    found = quotas(quota(0))
+    assert (found.status, found.name) == ("failed", "quota: ml.g5.xlarge for training job usage")
+    assert found.detail == "0, 2 at once are used"
+    assert found.fix == (
+        "aws service-quotas request-service-quota-increase --service-code sagemaker "
+        "--quota-code L-1A2B3C4D --desired-value 2 --region us-east-1"
+    )
+
+
+def test_quotas_are_read_page_by_page() -> None:
+    def page(asked: Any) -> Answer:
+        more = quota(9, "ml.g5.xlarge for spot training job usage") | {"NextToken": "2"}
+        return quota(2) if asked.get("NextToken") == "2" else more
+
+    assert quotas(page).status == "ok"
+
+
+def test_a_quota_that_was_never_applied_has_its_default() -> None:
+    assert quotas({"Quotas": []}, quota(0)).status == "failed"
+    assert quotas({"Quotas": []}, quota(4)).status == "ok"
+
+
+def test_a_type_without_a_quota_is_not_offered_in_the_region() -> None:
+    found = quotas({"Quotas": []}, {"Quotas": []})
+    assert found.status == "failed"
+    assert "does not offer the type" in found.detail
+    assert found.fix == "choose another type as `jobs.training.instance_type` in config/base.yaml"
+
+
+def test_what_the_caller_may_not_see_is_unknown_and_never_well() -> None:
+    found = quotas("AccessDeniedException")
+    assert found.status == "unknown"
+    assert "service-quotas:list_service_quotas is denied" in found.detail
+
+
+def zones(offered: Iterable[str], *, there: str = "ab") -> list[Check]:
+    account = FakeAccount(
+        {
+            ("ec2", "describe_availability_zones"): {
+                "AvailabilityZones": [{"ZoneName": f"us-east-1{letter}"} for letter in there]
+            },
+            ("ec2", "describe_instance_type_offerings"): {
+                "InstanceTypeOfferings": [
+                    {"InstanceType": "g5.xlarge", "Location": f"us-east-1{letter}"}
+                    for letter in offered
+                ]
+            },
+        },
+        PROD,
+    )
+    return looked(check_zones(account, PROD, [GPU]))
+
+
+@pytest.mark.parametrize(
+    ("offered", "status", "detail"),
+    [
+        ("ab", "ok", "in us-east-1a, us-east-1b, by what EC2 offers, which is a hint"),
+        ("bc", "note", "in us-east-1b alone of us-east-1a, us-east-1b"),
+        ("c", "failed", "the region has it in us-east-1c"),
+        ("", "failed", "the region has it in no zone"),
+    ],
+)
+def test_a_machine_is_in_all_zones_in_some_or_in_none(
+    offered: str, status: str, detail: str
+) -> None:
+    found = zones(offered)[1]
+    assert (found.name, found.status) == ("ml.g5.xlarge by zone", status)
+    assert detail in found.detail
+    assert ("`network.zones`" in found.fix) == (status == "failed")
+
+
+def test_a_zone_that_the_account_lacks_fails() -> None:
+    (found,) = zones("ab", there="ac")
+    assert found.status == "failed"
+    assert "no us-east-1b; it has us-east-1a, us-east-1c" in found.detail
+
+
+def unbuilt(asked: Any) -> Any:
+    return "ImageNotFoundException" if "imageIds" in asked else {"imageDetails": []}
+
+
+def images(own: Answer, aws: Answer = PULLED) -> list[Check]:
+    account = FakeAccount({("ecr", "describe_images"): own, ("ecr", "batch_get_image"): aws})
+    return looked(check_images(account, DEV, target="inf2"))
+
+
+def test_each_image_is_asked_for_once() -> None:
+    found = images(BUILT)
+    uris = {image.uri for image in job_images(DEV, "inf2").of_jobs()}
+    assert {check.status for check in found} == {"ok"}
+    assert {check.name.removeprefix("image ") for check in found} >= {
+        uri.partition("/")[2] for uri in uris
+    }
+    assert len(found) == len({check.name for check in found})
+
+
+@pytest.mark.parametrize(
+    ("own", "status", "detail"),
+    [
+        ("RepositoryNotFoundException", "later", "the deploy builds it"),
+        (unbuilt, "failed", "its repository is there, and not the image"),
+    ],
+)
+def test_our_image_that_is_not_there_is_built_by_a_deploy(
+    own: Answer, status: str, detail: str
+) -> None:
+    found = next(check for check in images(own) if "sashiko-dev/job" in check.name)
+    assert (found.status, found.fix) == (status, "make deploy ENV=dev")
+    assert detail in found.detail
+
+
+@pytest.mark.parametrize(
+    ("aws", "status"),
+    [
+        (LACKING, "failed"),
+        ("RepositoryNotFoundException", "unknown"),
+        ("AccessDeniedException", "unknown"),
+    ],
+)
+def test_an_image_of_aws_that_does_not_come_is_told(aws: Answer, status: str) -> None:
+    found = [check for check in images(BUILT, aws) if check.status != "ok"]
+    assert [check.status for check in found] == [status]

@@ -1,0 +1,78 @@
+"""How many instances a pipeline uses at once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from sashiko.aws.operations.doctor.needed_machines import most_at_once, needed_machines
+from sashiko.definition.model import Definition, parse_definition
+from tests.infra.variants import ROOT, settings_of
+
+
+def definition(**waits: str) -> Definition:
+    """Steps that wait for others, by name: `b="a"` waits for a, `c="a b"` for both."""
+    return parse_definition(
+        {
+            "Steps": [
+                {"Name": name, "Type": "Processing", "Arguments": {}, "DependsOn": of.split()}
+                for name, of in waits.items()
+            ]
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("waits", "names", "expected"),
+    [
+        ({"a": "", "b": "a", "c": "b"}, "a b c", 1),
+        ({"a": "", "b": "", "c": "a b"}, "a b c", 2),
+        ({"a": "", "b": "a", "c": "a", "d": "a", "e": "b c d"}, "a b c d e", 3),
+        # Not by depth: x waits for nobody, and runs beside each of the others.
+        ({"a": "", "b": "a", "c": "b", "x": ""}, "c x", 2),
+        ({"a": "", "b": "a", "c": "b"}, "a c", 1),
+        ({"a": "", "b": "", "c": "a", "d": "a b"}, "a b c d", 2),
+    ],
+)
+def test_steps_that_do_not_wait_for_each_other_may_run_together(
+    waits: dict[str, str], names: str, expected: int
+) -> None:
+    assert most_at_once(definition(**waits), names.split()) == expected
+
+
+def needed(check: str = "endpoint", **changes: Any) -> dict[str, int]:
+    text = (ROOT / "tests/golden/complaints.definition.json").read_text()
+    settings = settings_of("dev")
+    serving = settings.serving.model_copy(update=changes)
+    settings = settings.model_copy(update={"serving": serving, "device_check": check})
+    machines = needed_machines(settings, parse_definition(json.loads(text)), target="inf2")
+    return {item.quota: item.count for item in machines}
+
+
+def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
+    found = needed()
+    assert found["ml.g5.xlarge for training job usage"] == 1
+    assert found["ml.m5.large for processing job usage"] >= 2  # both snapshots at once
+    assert found["ml.inf2.xlarge for endpoint usage"] == 1
+
+
+@pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 5), (1, 5, 6)])
+def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
+    least: int, most: int, expected: int
+) -> None:
+    """And a run may check another version at the same time."""
+    found = needed(enabled=True, min_instances=least, max_instances=most)
+    assert found["ml.inf2.xlarge for endpoint usage"] == expected
+
+
+@pytest.mark.parametrize(
+    ("check", "quota"),
+    [
+        ("endpoint", "ml.inf2.xlarge for endpoint usage"),
+        ("transform", "ml.inf2.xlarge for transform job usage"),
+        ("off", None),
+    ],
+)
+def test_a_check_on_a_device_needs_one_machine_of_its_own(check: str, quota: str | None) -> None:
+    found = {name: count for name, count in needed(check).items() if "inf2" in name}
+    assert found == ({quota: 1} if quota else {})

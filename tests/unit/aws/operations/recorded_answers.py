@@ -1,0 +1,80 @@
+"""AWS's answers by a script: requests and answers are held against botocore's model of the API."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from botocore.validate import validate_parameters
+
+from sashiko.aws.resources.account import Account
+from sashiko.settings import load_settings
+
+SETTINGS = load_settings("dev")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error of AWS instead of an answer."""
+
+    code: str
+    message: str = "no"
+    status: int = 400
+
+
+Answer = Mapping[str, Any] | Refusal
+# An answer, or what makes one of the request.
+Script = Answer | Callable[[Mapping[str, Any]], Answer]
+
+
+@dataclass
+class ToldByAws:
+    """An account whose every operation answers as `answers` says.
+
+    Attributes:
+        answers: operation, such as `DescribePipeline` -> answer.
+        calls: what was asked, in order.
+    """
+
+    answers: dict[str, Script]
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def account(self) -> Account:
+        return _Scripted(self)
+
+    def asked(self, operation: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.calls if name == operation]
+
+    def listen(self, client: Any) -> None:
+        asked: dict[str, Any] = {}
+
+        def remember(params: dict[str, Any], model: Any, **_: Any) -> None:
+            asked[model.name] = dict(params)
+
+        def answer(model: Any, **_: Any) -> tuple[Any, Any]:
+            request = asked[model.name]
+            self.calls.append((model.name, request))
+            script = self.answers[model.name]
+            found = script(request) if callable(script) else script
+            if isinstance(found, Refusal):
+                error = {"Error": {"Code": found.code, "Message": found.message}}
+                return SimpleNamespace(status_code=found.status), error
+            validate_parameters(found, model.output_shape)
+            return SimpleNamespace(status_code=200), dict(found)
+
+        service = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register(f"before-parameter-build.{service}", remember)
+        client.meta.events.register(f"before-call.{service}", answer)
+
+
+class _Scripted(Account):
+    def __init__(self, script: ToldByAws) -> None:
+        super().__init__(SETTINGS)
+        self._script = script
+
+    def client(self, service: str) -> Any:
+        fresh = service not in self._clients
+        client = super().client(service)
+        if fresh:
+            self._script.listen(client)
+        return client
