@@ -31,8 +31,8 @@ from sashiko.aws.resources.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.job_settings import ProcessingJob
 from sashiko.recipe import Recipe
-from sashiko.sections import Channel, config_files, make_channel
 from sashiko.settings import Settings
+from sashiko.steps.sections import Channel, config_files, make_channel
 
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
@@ -146,7 +146,7 @@ class Jobs:
             script: file below `/opt/ml/processing/input` that is run instead, in an image without
                 these packages; the image's own command if neither is given.
             config: `contract`, and sections of the recipe, which the step finds in its input
-                `config`; it reads them by `sashiko.sections`.
+                `config`; it reads them by `sashiko.steps.sections`.
             inputs: name -> S3 URI; each lands in `/opt/ml/processing/input/<name>`.
             image: what it runs in; the job image if None.
             arguments: what follows the command.

@@ -24,8 +24,8 @@ from sashiko.dependencies import installed, source_folders
 from sashiko.errors import InputError
 from sashiko.recipe import Recipe
 from sashiko.repository import source
-from sashiko.sections import Channel
 from sashiko.settings import Settings
+from sashiko.steps.sections import Channel
 
 _PIPELINES = Path("pipelines")
 _CODE = (_PIPELINES, Path("src"))

@@ -23,9 +23,9 @@ from sashiko.runner.record import RunRecord, new_run_id
 from sashiko.runner.run import run_definition
 from sashiko.runner.store import Store
 from sashiko.runner.view import open_view
-from sashiko.sections import Channel
 from sashiko.settings import Settings
 from sashiko.staging import staged_inputs
+from sashiko.steps.sections import Channel
 
 
 def run_pipeline(

@@ -8,8 +8,8 @@ from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.recipe import Recipe
 from sashiko.repository import source
-from sashiko.sections import Channel, make_channel
 from sashiko.settings import Settings
+from sashiko.steps.sections import Channel, make_channel
 
 _SERVING = Path(__file__).parent / "serving"
 

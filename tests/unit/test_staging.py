@@ -12,7 +12,9 @@ from sashiko.core.files import canonical_json, sha256_bytes, write_bytes
 from sashiko.errors import InputError
 from sashiko.recipe import TextSection, load_recipe
 from sashiko.repository import Source, contract_file
-from sashiko.sections import (
+from sashiko.settings import load_settings
+from sashiko.staging import run_manifest, serving_code, staged_inputs
+from sashiko.steps.sections import (
     Channel,
     config_files,
     make_channel,
@@ -20,8 +22,6 @@ from sashiko.sections import (
     read_section,
     read_waivers,
 )
-from sashiko.settings import load_settings
-from sashiko.staging import run_manifest, serving_code, staged_inputs
 
 DEV = load_settings("dev")
 RECIPE = load_recipe(Path("recipes/complaints.yaml"))

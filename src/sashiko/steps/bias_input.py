@@ -24,9 +24,9 @@ from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import stream_columns
 from sashiko.core.scratch import scratch_database
 from sashiko.errors import InputError
-from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
 from sashiko.steps.facet_join import FacetJoin
+from sashiko.steps.sections import read_contract
 
 DATA_FILE = "data.csv"
 

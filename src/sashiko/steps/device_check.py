@@ -16,7 +16,12 @@ from sashiko.artifact import RequestRefusedError, open_artifact
 from sashiko.core.files import sha256_tree
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.stopping import stop_on_signals
-from sashiko.device.asking import (
+from sashiko.errors import InputError
+from sashiko.evaluation import DECISION_FILE, read_decision
+from sashiko.gates.release import today, waive, write_release
+from sashiko.gates.verdict import DEVICE_GATE, Check, Verdict, decide, not_judged, write_verdict
+from sashiko.recipe import DeviceSection
+from sashiko.steps.device.asking import (
     DeviceFailedError,
     Measured,
     compared,
@@ -24,18 +29,13 @@ from sashiko.device.asking import (
     read_answers,
     requests,
 )
-from sashiko.device.endpoint import endpoint
-from sashiko.device.hosting import Hosting, connect
-from sashiko.device.sample import Sample, about_artifact, draw_sample
-from sashiko.device.transform import Scratch, transform
-from sashiko.errors import InputError
-from sashiko.evaluation import DECISION_FILE, read_decision
-from sashiko.gates.device import device_checks, failed_check
-from sashiko.gates.release import today, waive, write_release
-from sashiko.gates.verdict import DEVICE_GATE, Check, Verdict, decide, not_judged, write_verdict
-from sashiko.recipe import DeviceSection
-from sashiko.sections import read_section, read_waivers
+from sashiko.steps.device.endpoint import endpoint
+from sashiko.steps.device.gate import device_checks, failed_check
+from sashiko.steps.device.hosting import Hosting, connect
+from sashiko.steps.device.sample import Sample, about_artifact, draw_sample
+from sashiko.steps.device.transform import Scratch, transform
 from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_section, read_waivers
 from sashiko.versions import ARTIFACT_FILE
 
 _BACKENDS = ("endpoint", "transform", "local", "off")

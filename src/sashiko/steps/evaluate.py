@@ -30,7 +30,6 @@ from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.arrays import Floats
 from sashiko.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.recipe_quality import EvaluateSection, QualitySection
-from sashiko.sections import read_section
 from sashiko.splits import SPLITS
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
@@ -45,6 +44,7 @@ from sashiko.steps.comparators import (
 from sashiko.steps.entry import run_step
 from sashiko.steps.figures import About, Scores, evaluate
 from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
+from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import read_slices
 from sashiko.steps.train_output import read_training
 from sashiko.training.examples import read_weights

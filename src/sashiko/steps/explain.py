@@ -38,7 +38,6 @@ from sashiko.explain.tokens import Row, read_tokens
 from sashiko.inspection import unpack
 from sashiko.metrics.arrays import Floats
 from sashiko.recipe import CompileSection, ExplainSection, TextSection
-from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step
 from sashiko.steps.explained_rows import (
     EFFORT,
@@ -49,6 +48,7 @@ from sashiko.steps.explained_rows import (
     choose,
     read_pieces,
 )
+from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.swapped_words import swap_words
 from sashiko.training.machine import repeatable
 

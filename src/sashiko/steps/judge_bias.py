@@ -42,9 +42,9 @@ from sashiko.metrics.bias_table import Stage
 from sashiko.recipe import ReweighingSection
 from sashiko.recipe_bias import BiasSection
 from sashiko.recipe_quality import EvaluateSection
-from sashiko.sections import read_contract, read_section
 from sashiko.steps.bias_estimates import Analysed, analysed, estimates
 from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.unjudged_groups import GroupRows, group_rows, unjudged_groups
 
 _ROWS = {"pre": "facets", "post": "data"}

@@ -23,9 +23,9 @@ from sashiko.core.parquet import stream_columns, write_batches
 from sashiko.core.scratch import scratch_database
 from sashiko.errors import InputError
 from sashiko.recipe import DataSection, TextSection
-from sashiko.sections import read_contract, read_section
 from sashiko.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.split_table import SCHEMA, SplitTable
 from sashiko.steps.splitting import Splits, by_text, by_time, text_digests
 from sashiko.steps.training_rows import (

@@ -31,10 +31,10 @@ from sashiko.inspection import inspect_artifact
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.model_packages.registrar import Placement
 from sashiko.recipe import ReweighingSection, TrainSection
-from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step
 from sashiko.steps.evidence_data import check_evidence
 from sashiko.steps.registries import KINDS, open_registrar
+from sashiko.steps.sections import read_contract, read_section
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
 
 _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")

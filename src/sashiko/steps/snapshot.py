@@ -29,8 +29,8 @@ from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import write_batches
 from sashiko.data.lake_reader import Lake, open_lake
 from sashiko.errors import InputError
-from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract
 
 
 def main() -> None:

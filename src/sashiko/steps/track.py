@@ -26,8 +26,8 @@ from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.gates.intersections import TOLD
 from sashiko.gates.release import gate_tags, today, waive, write_release
 from sashiko.gates.verdict import MODEL_GATES, read_verdict, write_verdict
-from sashiko.sections import read_waivers
 from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_waivers
 from sashiko.tracking import track_execution
 
 _LONGEST_NAME = 250  # MLflow, of a metric

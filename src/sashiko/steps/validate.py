@@ -19,8 +19,8 @@ from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import open_parquet
 from sashiko.errors import InputError
 from sashiko.gates.verdict import Verdict, decide, write_verdict
-from sashiko.sections import read_contract
 from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract
 
 _GATES = {"training": "data-quality", "facets": "data-quality-facets"}
 

@@ -31,8 +31,8 @@ from sashiko.errors import InputError
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.reweighing import reweighing_weights
 from sashiko.recipe import ReweighingSection
-from sashiko.sections import read_contract, read_section
 from sashiko.steps.entry import run_step
+from sashiko.steps.sections import read_contract, read_section
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ import pytest
 
 from sashiko.aws.functions import device_removal as removal
 from sashiko.core.files import sha256_tree
-from sashiko.device import endpoint, transform
 from sashiko.errors import InputError
 from sashiko.gates.verdict import describe
 from sashiko.steps import device_check
-from tests.unit.device.fake_account import FakeAccount, listening
+from sashiko.steps.device import endpoint, transform
+from tests.unit.steps.device.fake_account import FakeAccount, listening
 from tests.unit.steps.device_job import HOSTED, NAME, DeviceJob, answering
 
 CREDENTIALS = {
@@ -270,7 +270,7 @@ def test_a_job_that_is_stopped_deletes_what_it_made(
     if when == "creating":
         account.polls = 40
     code = (
-        "from sashiko.device import endpoint, removal, transform\n"
+        "from sashiko.steps.device import endpoint, removal, transform\n"
         f"for module in (endpoint, removal, transform): module.POLL_SECONDS = {QUICK}\n"
         "from sashiko.steps import device_check, entry\n"
         "entry.run_step(device_check.main)\n"

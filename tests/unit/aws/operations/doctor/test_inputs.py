@@ -12,8 +12,8 @@ from sashiko.aws.operations.doctor.inputs import (
     check_staged,
     check_tracking,
 )
-from sashiko.sections import Channel
 from sashiko.staging import Staged
+from sashiko.steps.sections import Channel
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import FakeAccount
 from tests.unit.aws.operations.doctor.looked import looked

@@ -21,9 +21,9 @@ from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.recipe import FileSource, Recipe, load_recipe
-from sashiko.sections import make_channel
 from sashiko.settings import load_settings
 from sashiko.staging import Staged, staged_inputs
+from sashiko.steps.sections import make_channel
 
 SETTINGS = load_settings("dev")
 BUCKET = bucket_name(SETTINGS, "artifacts")

@@ -16,8 +16,8 @@ from sashiko.aws.resources.names import bucket_name
 from sashiko.compiled import CompiledPipeline
 from sashiko.errors import InputError
 from sashiko.recipe import load_recipe
-from sashiko.sections import Channel
 from sashiko.staging import staged_inputs
+from sashiko.steps.sections import Channel
 from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ToldByAws
 
 AS_OF = "20261125T104500Z"

@@ -9,9 +9,9 @@ from typing import Any
 from sashiko.aws.functions.device_removal import POLL_SECONDS, remove
 from sashiko.core.aws_calls import Clients
 from sashiko.core.stopping import Stop
-from sashiko.device.asking import DeviceFailedError, Invoke
-from sashiko.device.hosting import Hosting, create_model, patience, pause, told
 from sashiko.errors import InputError
+from sashiko.steps.device.asking import DeviceFailedError, Invoke
+from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, told
 
 _JSON = "application/json"
 # What SageMaker may take to find an instance, beside the two timeouts.

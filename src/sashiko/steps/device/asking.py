@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from sashiko.device.sample import Sample
+from sashiko.steps.device.sample import Sample
 
 # The body of a request in, the body of its response out.
 Invoke = Callable[[bytes], bytes]

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from sashiko.aws.functions.device_removal import POLL_SECONDS, remove
 from sashiko.core.aws_calls import Clients
 from sashiko.core.stopping import Stop
-from sashiko.device.asking import DeviceFailedError
-from sashiko.device.hosting import Hosting, create_model, patience, pause, told
 from sashiko.errors import InputError
+from sashiko.steps.device.asking import DeviceFailedError
+from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, told
 
 _JSON = "application/json"
 _ENDED = ("Completed", "Failed", "Stopped")

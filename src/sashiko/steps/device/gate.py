@@ -1,8 +1,8 @@
 """The device gate: what was measured on the device and a recipe's bounds become checks."""
 
-from sashiko.device.asking import Measured
 from sashiko.gates.verdict import Check
 from sashiko.recipe import DeviceSection
+from sashiko.steps.device.asking import Measured
 
 _CAUSES = (
     "look into the endpoint's log group, which outlives it: a Neuron SDK that the driver of "
