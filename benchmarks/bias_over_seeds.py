@@ -13,8 +13,8 @@ from benchmarks.runs import Run, machine, run
 from sashiko.evaluation import METRICS_FILE, read_evaluation
 from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe import load_recipe
-from sashiko.recipe_bias import BiasGate
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.recipe import load_recipe
 
 _COLUMNS = (
     "strength|seed|threshold|{metric} [95 %]|AUC [95 %]|accuracy"

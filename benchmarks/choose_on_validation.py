@@ -35,12 +35,12 @@ from pathlib import Path
 from benchmarks.runs import machine
 from sashiko.contract.model import load_contract
 from sashiko.local_run import run_pipeline
-from sashiko.recipe import Recipe, load_recipe
-from sashiko.recipe_bias import BiasGate
-from sashiko.recipe_quality import ThresholdSection
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store
-from sashiko.settings import load_settings
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.environment import load_settings
+from sashiko.settings.quality import ThresholdSection
+from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.steps.baselines import linear_scores
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split

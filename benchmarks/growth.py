@@ -25,9 +25,9 @@ import psutil
 from markupsafe import Markup
 
 from benchmarks.runs import SASHIKO, machine
-from sashiko.recipe import GeneratorSource, load_recipe
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, new_figure, styled, to_svg
 from sashiko.runner.record import read_run
+from sashiko.settings.recipe import GeneratorSource, load_recipe
 
 _SAMPLE_SECONDS = 0.05
 # A tenth above linear is what a second measurement may differ by.

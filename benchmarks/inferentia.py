@@ -14,7 +14,7 @@ from markupsafe import Markup
 from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Prices, read_prices
 from sashiko.aws.operations.cost.use_cost import PredictionCost, prediction_costs
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 
 _LOADS = (0.1, 1, 10, 50, 100, 200, 300, 500, 1000, 3000)
 _MOST = 5000

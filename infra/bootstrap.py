@@ -23,8 +23,8 @@ from sashiko.aws.operations.templates import Templates, read_templates
 from sashiko.aws.resources.endpoint_spec import endpoint_name
 from sashiko.aws.resources.names import arn
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings, load_settings
+from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.recipe import Recipe
 
 
 def environments_of(settings: Settings) -> Iterator[Settings]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from infra.components.compiled_pipeline import Compiled
 from infra.inputs import compile_pipelines, read_contracts, read_recipes
 from sashiko.contract.model import Contract
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings, deployed_environments
+from sashiko.settings.environment import Settings, deployed_environments
+from sashiko.settings.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,15 +13,15 @@ from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract, load_contract
 from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
 from sashiko.repository import HOME, choose_recipe, source
-from sashiko.settings import (
+from sashiko.settings.environment import (
     Settings,
     deployed_environments,
     file_of,
     load_deployed,
     load_settings,
 )
+from sashiko.settings.recipe import Recipe
 
 
 def cloud_settings(environment: str) -> Settings:

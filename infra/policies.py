@@ -15,7 +15,7 @@ from infra.security_rules.acknowledge import acknowledge
 from infra.security_rules.plugin import add_rules
 from sashiko.aws.operations.templates import Templates
 from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def add_policies(

@@ -17,7 +17,7 @@ def main() -> None:
     """Writes the definition as indented JSON on stdout."""
     from pipelines.offline import set_environment
     from sashiko.repository import open_recipe
-    from sashiko.settings import Settings
+    from sashiko.settings.environment import Settings
 
     parser = argparse.ArgumentParser(description="Prints a pipeline's definition.")
     parser.add_argument("--settings", type=Path, required=True, help="an environment's, as JSON")

@@ -12,7 +12,7 @@ from sagemaker.core.workflow.entities import PipelineVariable
 from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.instances import has_local_disk
 from sashiko.aws.resources.names import bucket_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 Uri = Any  # a string, or a pipeline variable that becomes one
 

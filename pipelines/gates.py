@@ -15,7 +15,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from pipelines.account import Uri
 from pipelines.jobs import joined, output_uri
 from sashiko.aws.resources.names import function_arn
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from pipelines.retries import retries
 from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
 from sashiko.aws.resources.names import bucket_name
 from sashiko.errors import InputError
-from sashiko.job_settings import ProcessingJob
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.jobs import ProcessingJob
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, config_files, make_channel
 
 _INPUT = "/opt/ml/processing/input"

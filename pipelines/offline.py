@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from sashiko.aws.resources.names import bucket_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def set_environment(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from sagemaker.core.workflow.parameters import ParameterString
 
 from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.names import lake_uri
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 @dataclass(frozen=True)

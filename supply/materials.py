@@ -6,7 +6,7 @@ from pathlib import Path
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
 from cyclonedx.model.component import Component, ComponentType
 
-from sashiko.recipe import (
+from sashiko.settings.recipe import (
     DataSection,
     FileSource,
     GeneratorSource,

@@ -8,7 +8,7 @@ from constructs import Construct
 from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
 from sashiko.aws.resources.names import Role, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class AlertAccess(Construct):

@@ -12,7 +12,7 @@ from infra.components.role_policy import RolePolicy
 from infra.components.role_table import JOB_ROLES
 from sashiko.aws.resources.names import Role, bucket_name
 from sashiko.definition.model import parse_definition
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _READ = ("s3:GetObject", "s3:GetObjectVersion")
 _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.resources.names import QUALIFIER, bootstrap_policy_arn, bootstrap_policy_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 # What the roles work with. A policy that allows something else has no effect without a line here,
 # and a test says which; so no later policy starts an instance, or makes a function or a user.

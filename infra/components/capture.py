@@ -10,7 +10,7 @@ from infra.components.domain_key import DomainKey
 from infra.components.private_bucket import PrivateBucket
 from infra.components.role_policy import RolePolicy
 from sashiko.aws.resources.names import bucket_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class Capture(Construct):

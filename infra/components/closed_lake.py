@@ -10,7 +10,7 @@ from infra.components.content_id import content_id
 from infra.components.python_function import PythonFunction
 from sashiko.aws.functions.function_input import ClosedLake
 from sashiko.aws.resources.names import arn, database_name, role_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class LakeProbe(PythonFunction):

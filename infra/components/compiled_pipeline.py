@@ -12,7 +12,7 @@ from constructs import Construct
 from sashiko.aws.resources.deploy_time import stand_ins
 from sashiko.aws.resources.names import pipeline_name
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 # A template may have 1 MB in all, and change sets and diffs of a larger body help nobody.
 LARGEST_BODY: Final = 200_000

@@ -1,7 +1,7 @@
 """What every SageMaker container needs of its role: logs, metrics, and an address in the VPC."""
 
 from infra.components.allow import Allowed, allow
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def container_basics(settings: Settings) -> list[Allowed]:

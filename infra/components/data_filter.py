@@ -6,7 +6,7 @@ from constructs import Construct
 from infra.components.content_id import content_id
 from sashiko.aws.resources.names import database_name
 from sashiko.contract.grants import FilterGrant
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class DataFilter(lf.CfnDataCellsFilter):

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from infra.components.allow import Allowed, allow
 from sashiko.aws.resources.names import device_check_prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 INVOKE: Final = "sagemaker:InvokeEndpoint"
 _NAMES = "Each check has a name of its own; all of them begin so."

@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.aws.resources.names import KeyDomain, key_alias, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 # What CloudWatch Logs does with a group's key. AWS's sample has them by `kms:ReEncrypt*` and
 # `kms:GenerateDataKey*` ("Encrypt log data in CloudWatch Logs", encrypt-log-data-kms.html).

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from sashiko.aws.resources.endpoint_spec import VARIANT, alarm_name
 from sashiko.aws.resources.names import alerts_topic_arn
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _INVOCATIONS = "AWS/SageMaker"
 _INSTANCES = "/aws/sagemaker/Endpoints"

@@ -7,7 +7,7 @@ from infra.components.content_id import content_id
 from infra.components.served_model import ServedModel
 from sashiko.aws.resources.endpoint_spec import VARIANT, EndpointSpec
 from sashiko.aws.resources.names import bucket_name, key_alias_arn, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _Config = sagemaker.CfnEndpointConfig
 

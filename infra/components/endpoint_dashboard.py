@@ -7,7 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from sashiko.aws.resources.endpoint_spec import VARIANT
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _INVOCATIONS = "AWS/SageMaker"
 _INSTANCES = "/aws/sagemaker/Endpoints"

@@ -6,7 +6,7 @@ from aws_cdk import aws_applicationautoscaling as scaling
 from constructs import Construct
 
 from sashiko.aws.resources.endpoint_spec import VARIANT
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
 # Seconds. An instance takes minutes to load a model: a second one asked for meanwhile is too many.

@@ -17,7 +17,7 @@ from sashiko.aws.resources.names import bucket_name, etl_name, prefix
 from sashiko.contract.glue import QUARANTINE
 from sashiko.contract.load_spec import load_spec
 from sashiko.contract.model import Contract
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _SCRIPTS = Path(sashiko.aws.glue_job.__file__).parent
 # Glue unpacks a zip: it must hold the package from its root, and nothing else of the project.

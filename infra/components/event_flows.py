@@ -16,7 +16,7 @@ from infra.components.role_policy import RolePolicy
 from infra.components.state_machine import StateMachine
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.resources.names import alerts_topic_arn, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 # Step Functions may write below this path without a policy that grows with each group.
 FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.components.state_machine import StateMachine
 from sashiko.aws.resources.names import prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class EventRule(Construct):

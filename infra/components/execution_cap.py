@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from infra.components.execution_scope import assets_bucket, of_assets, with_boundary
 from infra.components.role_table import GUARDED
 from sashiko.aws.resources.names import QUALIFIER
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.PolicyStatement]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from infra.components.execution_scope import NAMED, assets_bucket, of_assets, with_boundary
 from sashiko.aws.resources.names import arn
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 Conditions = Mapping[str, Mapping[str, Any]]
 _NO_ARN: Final = "The services have no permissions on single resources for these calls."

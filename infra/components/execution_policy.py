@@ -24,7 +24,7 @@ from infra.components.resource_types import OWN, ResourceType, ResourceTypes, re
 from sashiko.aws.operations.templates import Resource, Templates
 from sashiko.aws.resources.names import QUALIFIER, arn, prefix
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _LONGEST_ROLE: Final = 64  # "IAM and AWS STS quotas", IAM User Guide
 _LETTERS: Final = 13  # which CloudFormation adds to a name that it makes

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from sashiko.aws.resources.names import QUALIFIER, bootstrap_policy_arn
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 NAMED: Final = "All names of the project begin with its prefix; environments are not known here."
 

@@ -13,7 +13,7 @@ from infra.components.domain_key import FOR_LOGS
 from infra.components.trust import service
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.resources.names import key_alias, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class FlowLogs(Construct):

@@ -8,7 +8,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class FunctionRule(Construct):

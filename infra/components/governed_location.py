@@ -4,7 +4,7 @@ from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
 from infra.components.lake_formation_grant import table_location_arn
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class GovernedLocation(Construct):

@@ -5,7 +5,7 @@ from typing import Any
 from aws_cdk import aws_iam as iam
 
 from sashiko.aws.resources.instances import LOCAL_DISK
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _JOBS = ["sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob"]
 _LOCAL_DISK = [f"ml.{family}.*" for family in LOCAL_DISK]

@@ -23,7 +23,7 @@ from sashiko.aws.functions.function_input import WantedImage
 from sashiko.aws.resources.images.content import ROOT, ignore_rules
 from sashiko.aws.resources.images.job_images import ImageBuild
 from sashiko.aws.resources.names import image_build_log_group, image_build_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
 # CloudFormation waits for an hour at most; a build that waits and works shorter ends before that.

@@ -10,7 +10,7 @@ from sashiko.aws.resources.names import (
     image_build_name,
     own_repository,
 )
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 

@@ -12,8 +12,8 @@ from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
 from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
 from sashiko.aws.resources.names import Role
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 
 _URI = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<name>[^:@]+)"

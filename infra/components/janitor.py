@@ -10,7 +10,7 @@ from infra.components.function_rule import FunctionRule
 from infra.components.python_function import PythonFunction
 from sashiko.aws.functions.function_input import Sweep
 from sashiko.aws.resources.names import device_check_prefix, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 # SageMaker kills a stopped job after two minutes; the rest is for clocks.
 _MARGIN_SECONDS = 600

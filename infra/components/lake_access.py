@@ -18,7 +18,7 @@ from sashiko.aws.resources.names import (
     workgroup_name,
 )
 from sashiko.contract.glue import QUARANTINE
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _READ = ("s3:GetObject", "s3:GetObjectVersion")
 _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")

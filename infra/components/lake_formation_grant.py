@@ -8,7 +8,7 @@ from constructs import Construct
 from infra.components.content_id import content_id
 from sashiko.aws.resources.names import bucket_name, database_name, tag_key
 from sashiko.contract.grants import Expression
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _Grant = lf.CfnPrincipalPermissions
 Resource = lf.CfnPrincipalPermissions.ResourceProperty

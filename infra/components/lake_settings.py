@@ -6,7 +6,7 @@ from constructs import Construct
 from infra.components.python_function import PythonFunction
 from sashiko.aws.functions.function_input import LakeAdministrator
 from sashiko.aws.resources.names import exec_role_arn
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class LakeSettings(Construct):

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from sashiko.aws.resources.names import bucket_name, database_name
 from sashiko.contract.glue import GlueColumn, GlueTable
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 

@@ -6,7 +6,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.components.endpoint_config import EndpointConfig
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _Endpoint = sagemaker.CfnEndpoint
 # Seconds. Longer than the alarms need to see a canary fail: three minutes, and the metrics' delay.

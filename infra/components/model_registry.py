@@ -8,8 +8,8 @@ from constructs import Construct
 
 from infra.components.promotion import group_policy
 from sashiko.aws.resources.names import model_package_group_name
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 
 
 class ModelRegistry(Construct):

@@ -16,8 +16,8 @@ from sashiko.aws.resources.names import (
     model_package_group_name,
     pipeline_name,
 )
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 
 _RUNS = "Executions have made-up ids; they are those of this environment's pipelines."
 _VERSIONS = "A version's number is in its ARN; they are those of this environment's groups."

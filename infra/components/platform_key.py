@@ -7,7 +7,7 @@ from constructs import Construct
 from infra.components.domain_key import FOR_LOGS, DomainKey
 from infra.components.job_logs import JOB_LOG_GROUPS
 from sashiko.aws.resources.names import prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class PlatformKey(DomainKey):

@@ -7,7 +7,7 @@ from constructs import Construct
 from infra.components.content_id import content_id
 from infra.components.python_function import PythonFunction
 from sashiko.aws.functions.preflight.expected import Expected
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _READS_FOR = Duration.minutes(15)  # the most that a function may
 _WAITS_FOR = Duration.minutes(16)

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.resources.names import Bucket, Role, bucket_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _OLD_VERSIONS = Duration.days(90)
 

@@ -22,7 +22,7 @@ from sashiko.aws.resources.names import (
     neighbour,
     prefix,
 )
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _GROUPS = "Groups and their versions are named when they are made; all begin with the prefix."
 

@@ -13,7 +13,7 @@ from constructs import Construct
 from infra.components.function_code import write_code
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.resources.names import Role, function_log_group, role_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _NONE_TO_RESERVE = (
     "A new account may run ten functions at once and reserve none of them: a reservation would "

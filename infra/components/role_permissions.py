@@ -22,7 +22,7 @@ from sashiko.aws.resources.names import (
     function_arn,
     prefix,
 )
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _NAMED = "Names are made at run time; all of them begin with the environment's prefix."
 _JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."

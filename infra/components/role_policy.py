@@ -7,7 +7,7 @@ from constructs import Construct
 
 from infra.components.allow import Allowed, explain
 from sashiko.aws.resources.names import Role, role_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class RolePolicy(Construct):

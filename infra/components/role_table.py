@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sashiko.aws.resources.names import Role, bucket_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 DESCRIPTIONS: Mapping[Role, str] = {
     "approver": "Person: approves or rejects model packages",

@@ -8,7 +8,7 @@ from constructs import Construct
 from infra.components.content_id import content_id
 from sashiko.aws.resources.endpoint_spec import EndpointSpec
 from sashiko.aws.resources.names import prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class ServedModel(Construct):

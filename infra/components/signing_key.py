@@ -11,7 +11,7 @@ from infra.components.allow import allow
 from infra.components.role_policy import RolePolicy
 from infra.components.role_table import registering
 from sashiko.aws.resources.names import key_alias, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 DIGESTS: Final = {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}
 

@@ -9,7 +9,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from sashiko.aws.resources.names import alerts_topic_name, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _Budget = budgets.CfnBudget
 # Kind of alert -> percent of the amount.

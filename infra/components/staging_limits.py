@@ -4,7 +4,7 @@ from aws_cdk import aws_iam as iam
 
 from infra.components.role_table import STAGED
 from sashiko.aws.resources.names import bucket_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def staging_limits(settings: Settings) -> list[iam.PolicyStatement]:

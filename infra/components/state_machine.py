@@ -12,7 +12,7 @@ from infra.components.allow import Allowed
 from infra.components.role_policy import RolePolicy
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.resources.names import Role, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class StateMachine(Construct):

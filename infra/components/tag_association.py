@@ -6,7 +6,7 @@ from constructs import Construct
 from infra.components.content_id import content_id
 from sashiko.aws.resources.names import database_name, tag_key
 from sashiko.contract.grants import TagAssignment
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _Association = lf.CfnTagAssociation
 

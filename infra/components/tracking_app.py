@@ -7,7 +7,7 @@ from infra.components.allow import allow
 from infra.components.artifact_places import MLFLOW_FOLDER
 from infra.components.role_policy import RolePolicy
 from sashiko.aws.resources.names import bucket_name, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class TrackingApp(Construct):

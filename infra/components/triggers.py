@@ -11,7 +11,7 @@ from infra.components.state_machine import StateMachine
 from infra.flows.load import load_flow
 from infra.flows.training import training_flow
 from sashiko.aws.resources.names import bucket_name, etl_name, pipeline_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class Triggers(Construct):

@@ -2,7 +2,7 @@
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def service(

@@ -16,7 +16,7 @@ from infra.components.device_permissions import INVOKE, device_actions
 from infra.components.role_table import CONTAINERS
 from infra.security_rules.acknowledge import acknowledge
 from sashiko.aws.resources.names import Role, prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from infra.flows.language import RETRY, call, expression, flow, literal
 from sashiko.aws.resources.names import etl_name
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _BUSY: Final = "Glue.ConcurrentRunsExceededException"
 _WAIT_S: Final = 300

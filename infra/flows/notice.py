@@ -5,7 +5,7 @@ from typing import Any
 from infra.flows.language import State, call, expression, flow, literal, text
 from sashiko.aws.functions.closed_gate import MARK
 from sashiko.aws.resources.names import prefix
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _DETAIL = "$states.input.detail"
 _LAST = "$split({}, '/')[-1]"

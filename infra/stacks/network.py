@@ -10,7 +10,7 @@ from infra.security_rules.acknowledge import acknowledge
 from infra.stacks.base import EnvironmentStack
 from sashiko.aws.resources.names import prefix
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 class Network(EnvironmentStack):

@@ -16,7 +16,7 @@ from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec
-from sashiko.recipe import Recipe
+from sashiko.settings.recipe import Recipe
 
 
 class Serving(EnvironmentStack):

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.core.files import read_json
 from sashiko.core.yaml_models import validate
-from sashiko.targets import Target
+from sashiko.settings.targets import Target
 
 LOCK_FILE = "compile-lock.json"
 

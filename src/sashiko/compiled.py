@@ -22,9 +22,9 @@ from sashiko.core.files import (
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.dependencies import installed, source_folders
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
 from sashiko.repository import source
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel
 
 _PIPELINES = Path("pipelines")

@@ -12,8 +12,8 @@ from sashiko.contract.model import Contract
 from sashiko.core.plugin_names import is_built_in
 from sashiko.core.plugins import load
 from sashiko.errors import InputError
-from sashiko.recipe import GeneratorSource, OwnSource, Recipe
 from sashiko.serving.text import columns
+from sashiko.settings.recipe import GeneratorSource, OwnSource, Recipe
 
 
 def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:

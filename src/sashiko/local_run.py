@@ -15,7 +15,6 @@ from sashiko.core.files import write_bytes
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights
 from sashiko.errors import InputError, disk_reason
-from sashiko.recipe import Recipe
 from sashiko.repository import contract_file, tracking_uri
 from sashiko.runner.jobs import Image
 from sashiko.runner.lock import run_lock
@@ -23,7 +22,8 @@ from sashiko.runner.record import RunRecord, new_run_id
 from sashiko.runner.run import run_definition
 from sashiko.runner.store import Store
 from sashiko.runner.view import open_view
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.staging import staged_inputs
 from sashiko.steps.sections import Channel
 

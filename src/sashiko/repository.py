@@ -8,9 +8,9 @@ from pathlib import Path
 from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe, load_recipe, recipe_files
 from sashiko.review import refuse_unreviewed
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
 
 HOME = Path(".sashiko")
 

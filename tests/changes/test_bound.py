@@ -12,7 +12,7 @@ from sashiko.aws.operations import promotion
 from sashiko.aws.operations.expected_version import expected_of
 from sashiko.core.files import read_json, write_json
 from sashiko.errors import InputError
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 from tests.changes.project import Project, assert_small
 from tests.unit.aws.operations.two_accounts import RECIPE, ROUTE, evidence, register, two_accounts
 from tests.unit.model_packages.gathered import seal

@@ -8,7 +8,7 @@ import pytest
 
 from sashiko.core.files import sha256_file
 from sashiko.data.sources import fetch_weights
-from sashiko.recipe import load_recipe
+from sashiko.settings.recipe import load_recipe
 from sashiko.steps import train
 from tests.changes.project import Project, assert_small
 from tests.unit.training.tiny_families import save_encoder

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sashiko.aws.operations.access.environment import Environment, read_environment
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 from tests.changes.project import Project, assert_small
 from tests.infra.variants import ROOT
 

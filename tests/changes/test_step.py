@@ -13,7 +13,7 @@ from setuptools.config.pyprojecttoml import read_configuration
 
 from sashiko.aws.resources.names import bucket_name, role_name
 from sashiko.core.files import sha256_file
-from sashiko.settings import Settings, load_settings
+from sashiko.settings.environment import Settings, load_settings
 from tests.changes.project import Project, assert_small
 from tests.e2e import tiny
 from tests.e2e.project import RUN

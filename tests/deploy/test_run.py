@@ -14,7 +14,7 @@ import yaml
 
 from sashiko.aws.resources.names import bucket_name, etl_name
 from sashiko.core.files import canonical_json, sha256_bytes
-from sashiko.recipe import load_recipe
+from sashiko.settings.recipe import load_recipe
 from tests.deploy.assembly import bootstrap, written
 from tests.deploy.parts import ACCOUNT
 from tests.deploy.process import ROOT, Emulator, running

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.aws.resources.names import bucket_name
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 GROUP = "tiny-triage"

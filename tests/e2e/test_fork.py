@@ -13,7 +13,7 @@ import yaml
 
 from sashiko.core.yaml_models import read_yaml
 from sashiko.repository import choose_recipe
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 from tests.e2e.project import ROOT, Project
 from tests.unit.contract.documents import document
 

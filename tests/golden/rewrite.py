@@ -17,8 +17,8 @@ from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.templates import read_templates
 from sashiko.commands.permissions import text
 from sashiko.core.files import canonical_json
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings, load_settings
+from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.recipe import Recipe
 
 if __name__ == "__main__":  # tests are there already
     os.chdir(runpy.run_path(str(Path(__file__).parents[1] / "project_root.py"))["project_root"]())

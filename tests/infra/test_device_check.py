@@ -12,7 +12,7 @@ from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.access.policies import covers
 from sashiko.aws.operations.access.principals import Principal
 from sashiko.definition.model import parse_definition
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from tests.infra.variants import (
     pipelines_of,
     recipes_of,

@@ -4,7 +4,7 @@ import pytest
 
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.errors import InputError
-from sashiko.settings import deployed_environments
+from sashiko.settings.environment import deployed_environments
 from tests.infra.variants import all_before, resources, settings_of, synthesized, write_config
 
 ACCOUNT = "LakeFormationAccount"

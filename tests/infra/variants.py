@@ -53,7 +53,7 @@ VARIANTS = {
 
 def settings_of(variant: str) -> Any:
     """The settings of a variant, from base.yaml and the lines above."""
-    from sashiko.settings import load_settings
+    from sashiko.settings.environment import load_settings
 
     with tempfile.TemporaryDirectory() as folder:
         write_config(Path(folder), variant)
@@ -77,7 +77,7 @@ def contracts_of(settings: Any) -> Any:
 
 def recipes_of(settings: Any) -> Any:
     """The shipped recipe that an environment's pipeline trains."""
-    from sashiko.recipe import load_recipe
+    from sashiko.settings.recipe import load_recipe
 
     return (load_recipe(ROOT / f"recipes/{settings.recipe}.yaml"),)
 
@@ -92,7 +92,7 @@ def pipelines_of(settings: Any, recipes: Any) -> Any:
 def deployment_of(settings: Any, *, contracts: Any = None, recipes: Any = None) -> Any:
     """What an environment's stacks are made from: the shipped contracts and recipe, or others."""
     from infra.deployment import Deployment
-    from sashiko.settings import deployed_environments
+    from sashiko.settings.environment import deployed_environments
 
     recipes = recipes or recipes_of(settings)
     return Deployment(

@@ -33,8 +33,8 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     from pipelines.offline import set_environment
     from sashiko.core.yaml_models import Layer, read_yaml, validate_layers
-    from sashiko.recipe import load_recipe
-    from sashiko.settings import Settings, load_settings
+    from sashiko.settings.environment import Settings, load_settings
+    from sashiko.settings.recipe import load_recipe
 
     environments = [load_settings(name, folder=ROOT / "config") for name in ENVIRONMENTS]
     set_environment(environments[0])

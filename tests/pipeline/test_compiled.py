@@ -12,7 +12,7 @@ import pytest
 from sashiko import compiled, dependencies
 from sashiko.compiled import compile_pipeline
 from sashiko.repository import open_recipe
-from sashiko.settings import Settings, load_settings
+from sashiko.settings.environment import Settings, load_settings
 from tests.golden.rewrite import ROOT
 
 PARTS = ("config", "contracts", "pipelines", "recipes", "requirements", "src")
@@ -206,6 +206,6 @@ def test_every_file_that_a_build_reads_is_on_record(repository: Path, tmp_path: 
     )
     paths = map(Path, witness.read_text().split("\n"))
     read = {str(path.relative_to(repository)) for path in paths if path.is_relative_to(repository)}
-    assert {"pipelines/finetune.py", "src/sashiko/settings.py"} <= read
+    assert {"pipelines/finetune.py", "src/sashiko/settings/environment.py"} <= read
     given = {file for file in read if file.startswith(".sashiko/")}  # settings and recipe: the key
     assert read - set(recorded) - given == set()

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sashiko.definition.model import parse_definition
-from sashiko.recipe import load_recipe
+from sashiko.settings.recipe import load_recipe
 from tests.golden.rewrite import REPOSITORY, ROOT, definition, definitions, samples, schemas
 
 

@@ -14,7 +14,7 @@ from sashiko.artifact import open_artifact
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Explained
 from sashiko.explain.tokens import read_tokens
-from sashiko.recipe import Hyperparameters
+from sashiko.settings.recipe import Hyperparameters
 from sashiko.steps import train
 from sashiko.training import machine
 from sashiko.training.model import load_classifier

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from sashiko.consistency import check_recipe
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe, load_recipe
-from sashiko.recipe_bias import BiasSection
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe import Recipe, load_recipe
 from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets
 from tests.unit.report.runs import recipe
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 
 BASE = Path(__file__).parents[2] / "config/base.yaml"
 

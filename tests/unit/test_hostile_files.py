@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
-from sashiko.recipe import load_recipe
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
+from sashiko.settings.recipe import load_recipe
 from tests.unit.contract.documents import document
 from tests.unit.hostile import bent, bounded, nested
 

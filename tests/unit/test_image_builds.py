@@ -10,7 +10,7 @@ import pytest
 
 from sashiko.aws.resources.images.image_map import image_map
 from sashiko.aws.resources.images.job_images import aws_image, image_builds, job_images
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(

@@ -23,8 +23,8 @@ from sashiko.compile_lock import CompileLock
 from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.errors import InputError
 from sashiko.explain.attribution import Explained
-from sashiko.recipe import Hyperparameters
 from sashiko.serving.pack import pack
+from sashiko.settings.recipe import Hyperparameters
 from sashiko.steps import evaluate, register
 from sashiko.training.model import load_classifier, load_tokenizer
 from tests.serving.tiny_artifact import SERVING, build_artifact

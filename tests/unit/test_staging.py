@@ -10,9 +10,9 @@ import pytest
 from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import canonical_json, sha256_bytes, write_bytes
 from sashiko.errors import InputError
-from sashiko.recipe import TextSection, load_recipe
 from sashiko.repository import Source, contract_file
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
+from sashiko.settings.recipe import TextSection, load_recipe
 from sashiko.staging import run_manifest, serving_code, staged_inputs
 from sashiko.steps.sections import (
     Channel,

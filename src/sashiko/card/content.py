@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from sashiko.card.section import RiskRating
 from sashiko.core.yaml_models import Frozen
+from sashiko.settings.card import RiskRating
 
 Text63 = Annotated[str, Field(min_length=1, max_length=63)]
 Text255 = Annotated[str, Field(min_length=1, max_length=255)]

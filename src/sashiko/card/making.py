@@ -20,7 +20,6 @@ from sashiko.card.content import (
     TrainingDetails,
     TrainingJobDetails,
 )
-from sashiko.card.section import CardSection
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
 from sashiko.core.yaml_models import validate
@@ -30,7 +29,8 @@ from sashiko.explain.record import Explanations
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.intersections import TOLD, comparable, worst_first
 from sashiko.gates.verdict import DEVICE_GATE, Verdict, describe
-from sashiko.recipe import ReweighingSection, TrainSection
+from sashiko.settings.card import CardSection
+from sashiko.settings.recipe import ReweighingSection, TrainSection
 
 CARD_FILE = "model-card.json"
 _LONG = 2048

@@ -9,7 +9,7 @@ import typer
 from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
 from sashiko.core.exit_status import FOUND
-from sashiko.settings import load_deployed
+from sashiko.settings.environment import load_deployed
 
 
 def audit(

@@ -8,10 +8,10 @@ import typer
 
 from sashiko.commands.options import AsJson
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.recipe_bias import BiasSection
 from sashiko.repository import find_recipe, open_recipe
 from sashiko.review import refuse_unreviewed
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe import Recipe
 
 _BLOCKED = 3
 

@@ -19,8 +19,8 @@ from sashiko.gates.intersections import TOLD, comparable, looks_told, worst_firs
 from sashiko.gates.verdict import Verdict, decide
 from sashiko.metrics.bias import METRICS
 from sashiko.metrics.bias_table import Stage
-from sashiko.recipe import Recipe
-from sashiko.recipe_bias import BiasSection
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.bias import analyse
 from sashiko.steps.bias_estimates import analysed, estimates
 from sashiko.steps.judge_bias import check_gates

@@ -20,7 +20,7 @@ from sashiko.errors import InputError
 from sashiko.repository import choose_recipe, command_options, use_recipe
 from sashiko.runner.record import RunRecord
 from sashiko.runner.view import open_view
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def run_in_account(

@@ -19,7 +19,7 @@ from sashiko.core.exit_status import FOUND
 from sashiko.core.files import read_json
 from sashiko.definition.model import parse_definition
 from sashiko.repository import HOME, use_recipe
-from sashiko.settings import Settings, load_deployed
+from sashiko.settings.environment import Settings, load_deployed
 
 
 def cost(

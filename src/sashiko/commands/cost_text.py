@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sashiko.aws.operations.cost.idle_cost import IdleCost, lines
 from sashiko.aws.operations.cost.prices import Price, Prices
 from sashiko.aws.operations.cost.use_cost import JobCost, PredictionCost
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import typer
 
 from sashiko.commands.options import Environment, Home, Overrides, RecipeName
 from sashiko.repository import HOME, use_recipe
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 
 
 def definition(

@@ -13,7 +13,7 @@ from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.core.exit_status import FOUND
 from sashiko.repository import HOME
-from sashiko.settings import Settings, load_deployed
+from sashiko.settings.environment import Settings, load_deployed
 
 _WIDTH = 8  # of the longest status, and a space
 

@@ -7,7 +7,7 @@ import typer
 
 from sashiko.commands.options import DeployedEnvironment
 from sashiko.errors import InputError
-from sashiko.settings import load_deployed
+from sashiko.settings.environment import load_deployed
 
 
 def empty(

@@ -9,7 +9,7 @@ from sashiko.aws.resources.images.image_map import image_map
 from sashiko.aws.resources.images.job_images import AwsImage, aws_image, builds_from
 from sashiko.commands.options import AsJson, DeployedEnvironment
 from sashiko.errors import InputError
-from sashiko.settings import Settings, load_deployed
+from sashiko.settings.environment import Settings, load_deployed
 
 
 def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:

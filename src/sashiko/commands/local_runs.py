@@ -9,10 +9,10 @@ from sashiko.core.files import read_json, walk_files
 from sashiko.errors import InputError
 from sashiko.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.local_run import run_pipeline
-from sashiko.recipe import Recipe
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 
 
 @dataclass(frozen=True)

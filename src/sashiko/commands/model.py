@@ -21,7 +21,7 @@ from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
 from sashiko.registry import MlflowRegistry
 from sashiko.repository import HOME, choose_recipe, command_options
-from sashiko.settings import load_deployed, load_settings
+from sashiko.settings.environment import load_deployed, load_settings
 from sashiko.versions import ApprovalStatus, Desk, ModelVersion
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ from sashiko.aws.operations.access.permissions import Cell, permission_matrix
 from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.aws.resources.names import tag_key
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
-from sashiko.settings import load_deployed
+from sashiko.settings.environment import load_deployed
 
 if TYPE_CHECKING:
     from rich.console import Console

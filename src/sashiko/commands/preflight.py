@@ -7,7 +7,7 @@ import typer
 from sashiko.commands.options import DeployedEnvironment
 from sashiko.core.exit_status import FOUND
 from sashiko.repository import choose_recipe
-from sashiko.settings import load_deployed
+from sashiko.settings.environment import load_deployed
 
 
 def preflight(env: DeployedEnvironment = "dev") -> None:

@@ -17,7 +17,7 @@ from sashiko.commands.options import AsJson, Environment, Home, Overrides, Recip
 from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
 from sashiko.repository import HOME, use_recipe
-from sashiko.settings import Settings, load_settings
+from sashiko.settings.environment import Settings, load_settings
 
 
 def run(

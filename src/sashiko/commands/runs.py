@@ -12,7 +12,7 @@ from sashiko.commands.options import AsJson, DeployedEnvironment, Environment, H
 from sashiko.errors import InputError
 from sashiko.repository import HOME
 from sashiko.runner.record import RunRecord, read_run
-from sashiko.settings import Settings, load_deployed, load_settings
+from sashiko.settings.environment import Settings, load_deployed, load_settings
 
 app = typer.Typer(
     help="Earlier runs, here or in an account (--env): list, show, logs, stop, follow, report, "

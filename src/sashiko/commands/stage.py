@@ -9,7 +9,7 @@ import typer
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
 from sashiko.contract.model import load_contract
 from sashiko.repository import HOME, contract_file, use_recipe
-from sashiko.settings import load_deployed
+from sashiko.settings.environment import load_deployed
 
 
 def stage(

@@ -10,7 +10,7 @@ import typer
 from sashiko.core.exit_status import BLOCKED, INTERRUPTED
 from sashiko.errors import InputError
 from sashiko.repository import use_recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from sashiko.sweep.record import Sweep, write_sweep
 from sashiko.sweep.words import choice_lines, headline, outcome, shown_points
 

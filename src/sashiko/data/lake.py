@@ -13,7 +13,7 @@ from sashiko.data.generators import Generator, Order, write_rows
 from sashiko.data.ingest import ingest
 from sashiko.data.sources import fetch_data
 from sashiko.errors import InputError, disk_reason
-from sashiko.recipe import Recipe
+from sashiko.settings.recipe import Recipe
 
 _FILE = "data.parquet"
 

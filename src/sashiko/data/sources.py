@@ -15,7 +15,7 @@ from sashiko.core.plugins import code_digest, load
 from sashiko.data.downloads import SourceUnavailable, download, is_inside
 from sashiko.data.generators import Generator, Order, write_rows
 from sashiko.errors import InputError, disk_reason
-from sashiko.recipe import (
+from sashiko.settings.recipe import (
     DataSection,
     FileSource,
     GeneratorSource,

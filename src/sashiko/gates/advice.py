@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sashiko.gates.estimates import Subgroup
 from sashiko.metrics.bias import METRICS
-from sashiko.recipe import ReweighingSection, TrainSection
-from sashiko.recipe_quality import ThresholdSection
+from sashiko.settings.quality import ThresholdSection
+from sashiko.settings.recipe import ReweighingSection, TrainSection
 
 _STRONGEST = 4.0  # `reweighing.strength` goes no higher
 

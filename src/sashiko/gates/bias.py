@@ -8,7 +8,7 @@ from sashiko.gates.advice import Mitigation, bias_advice
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.intersections import judges
 from sashiko.gates.verdict import Check
-from sashiko.recipe_bias import BiasGate, BiasSection
+from sashiko.settings.bias import BiasGate, BiasSection
 
 
 def bias_checks(

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from sashiko.gates.estimates import BiasEstimate, Subgroup
 from sashiko.metrics.bias import METRICS
 from sashiko.metrics.bias_table import Stage
-from sashiko.recipe_bias import BiasGate, BiasSection
+from sashiko.settings.bias import BiasGate, BiasSection
 
 # What is labelled, what is predicted and what is found; all others stand in `intervals.json`.
 TOLD: Mapping[Stage, tuple[str, ...]] = MappingProxyType(

@@ -7,7 +7,7 @@ from sashiko.gates.advice import Training, quality_advice
 from sashiko.gates.verdict import Check
 from sashiko.metrics.own import Metric
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe_quality import QUALITY_METRICS, QualityGate, QualitySection
+from sashiko.settings.quality import QUALITY_METRICS, QualityGate, QualitySection
 
 
 def own_metrics(section: QualitySection) -> dict[str, Metric]:

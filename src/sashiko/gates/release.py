@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sashiko.core.files import write_json
 from sashiko.gates.verdict import Check, Verdict, summarised
-from sashiko.waiver import Waiver
+from sashiko.settings.waiver import Waiver
 
 RELEASE_FILE = "release.json"
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sashiko.core.files import read_json, write_json
 from sashiko.errors import InputError
-from sashiko.waiver import Waiver
+from sashiko.settings.waiver import Waiver
 
 DEVICE_GATE = "device"
 MODEL_GATES = ("model-quality", "bias")  # before the device

@@ -14,7 +14,7 @@ from sashiko.model_packages.lineage import Lineage, Origin
 from sashiko.model_packages.metadata import package_metadata
 from sashiko.model_packages.registry import PackageRegistry
 from sashiko.model_packages.reports import drift_baselines, model_metrics
-from sashiko.targets import serving_types
+from sashiko.settings.targets import serving_types
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
 
 _JSON = ["application/json"]

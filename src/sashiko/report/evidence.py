@@ -16,10 +16,10 @@ from sashiko.errors import InputError
 from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
 from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
-from sashiko.recipe import Recipe, load_recipe
 from sashiko.report.predictions import Predictions, read_predictions
 from sashiko.runner.record import RunRecord, StepRecord, read_run
 from sashiko.runner.store import Store
+from sashiko.settings.recipe import Recipe, load_recipe
 
 T = TypeVar("T")
 _LOG_LINES = 15

@@ -8,12 +8,12 @@ from typing import Any
 from sashiko.errors import InputError
 from sashiko.evaluation import Estimates, Evaluation
 from sashiko.metrics.quality import difference
-from sashiko.recipe import Recipe
 from sashiko.report.evidence import Evidence, Missing, read_evidence
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Row
 from sashiko.report.words import estimate, estimate_cell, reported_row
 from sashiko.runner.record import read_run
+from sashiko.settings.recipe import Recipe
 
 _METRICS = {"auc": "AUC", "accuracy": "accuracy"}
 _SPLITS = ("train", "validation", "test")

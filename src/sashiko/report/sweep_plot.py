@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sashiko.metrics.bias import METRICS
-from sashiko.recipe_bias import BiasGate
-from sashiko.recipe_quality import QualityMetric
 from sashiko.report import svg
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.quality import QualityMetric
 from sashiko.sweep.choice import best, bounds, inner_bounds
 from sashiko.sweep.record import Point, Sweep
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.recipe_bias import BiasGate
-from sashiko.recipe_quality import QualityMetric
 from sashiko.report import words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.sweep_plot import trade_off
 from sashiko.report.views import Cell, Figure, Row, Table
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.quality import QualityMetric
+from sashiko.settings.recipe import Recipe
 from sashiko.sweep.record import Curve, Point, Sweep, read_sweep, sweep_folders
 from sashiko.sweep.words import outcome, shown_points
 

@@ -10,11 +10,11 @@ from sashiko.errors import InputError
 from sashiko.evaluation import Evaluation
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.quality import evaluate_scores
-from sashiko.recipe import GeneratorSource
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Fact
 from sashiko.report.words import percent
+from sashiko.settings.recipe import GeneratorSource
 
 _COLUMNS = ("label", "truth")
 

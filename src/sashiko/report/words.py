@@ -10,7 +10,7 @@ from sashiko.gates.verdict import Check
 from sashiko.metrics.uncertainty import Estimate
 from sashiko.report.bar import range_bar
 from sashiko.report.views import Cell, CheckView, Mark, Row
-from sashiko.waiver import Waiver
+from sashiko.settings.waiver import Waiver
 
 MEANINGS = {
     "DI": "predicted positive, group ÷ others",

@@ -14,7 +14,7 @@ from sashiko.gates.intersections import Looks, bound_looks
 from sashiko.metrics.bias import METRICS, Measure, intervals, measure, stage_metrics
 from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counts import Counts
-from sashiko.recipe_bias import BiasSection
+from sashiko.settings.bias import BiasSection
 from sashiko.steps.intersections import Intersection, count_intersections
 
 STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}

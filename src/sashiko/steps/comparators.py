@@ -12,7 +12,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation import ChampionRecord, Decision
 from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.quality import choose_threshold, evaluate_scores
-from sashiko.recipe_quality import EvaluateSection, ThresholdSection
+from sashiko.settings.quality import EvaluateSection, ThresholdSection
 from sashiko.steps.baselines import (
     LINEAR,
     LINEAR_UNMITIGATED,

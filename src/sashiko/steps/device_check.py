@@ -20,7 +20,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation import DECISION_FILE, read_decision
 from sashiko.gates.release import today, waive, write_release
 from sashiko.gates.verdict import DEVICE_GATE, Check, Verdict, decide, not_judged, write_verdict
-from sashiko.recipe import DeviceSection
+from sashiko.settings.recipe import DeviceSection
 from sashiko.steps.device.asking import (
     DeviceFailedError,
     Measured,

@@ -28,8 +28,8 @@ from sashiko.gates.advice import Training
 from sashiko.gates.quality import own_metrics, quality_checks
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.arrays import Floats
-from sashiko.recipe import DataSection, ReweighingSection, TrainSection
-from sashiko.recipe_quality import EvaluateSection, QualitySection
+from sashiko.settings.quality import EvaluateSection, QualitySection
+from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.splits import SPLITS
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (

@@ -37,7 +37,7 @@ from sashiko.explain.record import (
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.inspection import unpack
 from sashiko.metrics.arrays import Floats
-from sashiko.recipe import CompileSection, ExplainSection, TextSection
+from sashiko.settings.recipe import CompileSection, ExplainSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.explained_rows import (
     EFFORT,

@@ -18,8 +18,8 @@ from sashiko.errors import InputError
 from sashiko.explain.output import confident_errors
 from sashiko.explain.tokens import Piece
 from sashiko.metrics.arrays import Bools
-from sashiko.recipe import TextSection
 from sashiko.serving.text import columns, filled
+from sashiko.settings.recipe import TextSection
 from sashiko.training.examples import read_split
 
 SEED = 0

@@ -16,7 +16,7 @@ from sashiko.metrics.arrays import Floats, Ints
 from sashiko.metrics.calibration import error_by_chance, reliability_curve, without_temperature
 from sashiko.metrics.own import OwnMetrics
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
-from sashiko.recipe_quality import EvaluateSection
+from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.comparators import Scored
 from sashiko.steps.evaluation_notes import plain_notes

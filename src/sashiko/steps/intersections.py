@@ -14,7 +14,7 @@ from sashiko.contract.model import Contract
 from sashiko.gates.estimates import Subgroup
 from sashiko.metrics.arrays import Bools, Ints
 from sashiko.metrics.counts import Counts, tabulate
-from sashiko.recipe_bias import BiasSection
+from sashiko.settings.bias import BiasSection
 
 _STRANGE = FacetGroup("not in the contract", (), disadvantaged=False)
 

@@ -39,9 +39,9 @@ from sashiko.gates.estimates import (
 )
 from sashiko.gates.verdict import decide, write_verdict
 from sashiko.metrics.bias_table import Stage
-from sashiko.recipe import ReweighingSection
-from sashiko.recipe_bias import BiasSection
-from sashiko.recipe_quality import EvaluateSection
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.recipe import ReweighingSection
 from sashiko.steps.bias_estimates import Analysed, analysed, estimates
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section

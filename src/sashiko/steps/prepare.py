@@ -22,7 +22,7 @@ from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import stream_columns, write_batches
 from sashiko.core.scratch import scratch_database
 from sashiko.errors import InputError
-from sashiko.recipe import DataSection, TextSection
+from sashiko.settings.recipe import DataSection, TextSection
 from sashiko.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section

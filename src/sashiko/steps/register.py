@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sashiko.card.making import CARD_FILE, CardSources, model_card
 from sashiko.card.markdown import MARKDOWN_FILE, card_markdown
-from sashiko.card.section import CardSection
 from sashiko.compile_lock import CompileLock, read_lock
 from sashiko.contract.manifest import read_manifest, read_snapshots
 from sashiko.core.files import (
@@ -30,7 +29,8 @@ from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.inspection import inspect_artifact
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.model_packages.registrar import Placement
-from sashiko.recipe import ReweighingSection, TrainSection
+from sashiko.settings.card import CardSection
+from sashiko.settings.recipe import ReweighingSection, TrainSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.evidence_data import check_evidence
 from sashiko.steps.registries import KINDS, open_registrar

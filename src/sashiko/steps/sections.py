@@ -17,8 +17,8 @@ from sashiko.core.files import canonical_json, read_json, sha256_bytes
 from sashiko.core.job_folders import processing_input
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.waiver import Waiver
+from sashiko.settings.recipe import Recipe
+from sashiko.settings.waiver import Waiver
 
 M = TypeVar("M", bound=BaseModel)
 _CONTRACT = "contract"

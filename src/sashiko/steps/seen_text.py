@@ -8,7 +8,7 @@ import numpy as np
 from sashiko.evaluation import SeenTextFigures
 from sashiko.metrics.arrays import Bools, Ints
 from sashiko.metrics.quality import difference, evaluate_scores
-from sashiko.recipe_quality import EvaluateSection
+from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import word_features
 from sashiko.steps.comparators import Scored
 

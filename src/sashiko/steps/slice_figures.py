@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sashiko.evaluation import SliceFigures, Slices
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.slices import SliceEstimates, slice_estimates
-from sashiko.recipe_quality import EvaluateSection
+from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.comparators import Scored
 from sashiko.steps.slicing import Slice
 

@@ -4,7 +4,7 @@ from sashiko.contract.model import Contract
 from sashiko.explain.attribution import Explained
 from sashiko.explain.check_records import FacetSwap, SwappedText
 from sashiko.explain.counterfactual import swap_check
-from sashiko.recipe import TextSection
+from sashiko.settings.recipe import TextSection
 from sashiko.steps.explained_rows import Chosen, Effort, read_pieces
 
 

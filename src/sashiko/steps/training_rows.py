@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
-from sashiko.recipe import TextSection
 from sashiko.serving import text as texts_of
+from sashiko.settings.recipe import TextSection
 
 
 def template_columns(contract: Contract, template: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from sashiko.clarify.criteria import distinct
 from sashiko.clarify.dataset import Dataset
 from sashiko.contract.model import Contract
 from sashiko.gates.verdict import Check
-from sashiko.recipe_bias import BiasSection
+from sashiko.settings.bias import BiasSection
 
 _MOST_NAMED = 10  # of a facet
 

@@ -30,7 +30,7 @@ from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Ints
 from sashiko.metrics.reweighing import reweighing_weights
-from sashiko.recipe import ReweighingSection
+from sashiko.settings.recipe import ReweighingSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 

@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from sashiko.metrics.bias import METRICS
-from sashiko.recipe import Recipe
-from sashiko.recipe_bias import BiasGate
-from sashiko.recipe_quality import QualityMetric
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.quality import QualityMetric
+from sashiko.settings.recipe import Recipe
 from sashiko.sweep.record import Chosen, Curve, Point
 
 

@@ -19,8 +19,8 @@ from sashiko.metrics.bias_table import Stage
 from sashiko.metrics.counted_quality import counted_quality
 from sashiko.metrics.quality import confusion, difference, evaluate_scores, own_estimates
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe import Recipe
-from sashiko.recipe_quality import QualitySection
+from sashiko.settings.quality import QualitySection
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
 from sashiko.steps.bias_estimates import Analysed, looks_of, subgroup_estimates
 from sashiko.steps.comparators import decide_threshold

@@ -6,8 +6,8 @@ from pathlib import Path
 from sashiko.core.files import read_json, write_json
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.evaluation import Estimates
-from sashiko.recipe import Recipe
-from sashiko.recipe_quality import QualityMetric
+from sashiko.settings.quality import QualityMetric
+from sashiko.settings.recipe import Recipe
 
 SWEEPS = "sweeps"
 SWEEP_FILE = "sweep.json"

@@ -8,10 +8,10 @@ from sashiko.contract.model import load_contract
 from sashiko.core.yaml_models import Layer, validate_layers
 from sashiko.errors import InputError
 from sashiko.local_run import run_pipeline
-from sashiko.recipe import Recipe
 from sashiko.repository import contract_file
 from sashiko.runner.record import RunRecord, new_run_id
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.sweep.choice import choose, marked
 from sashiko.sweep.points import curve
 from sashiko.sweep.record import Curve, Sweep

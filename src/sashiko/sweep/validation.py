@@ -20,9 +20,9 @@ from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Bools, Floats, Ints
-from sashiko.recipe_bias import BiasSection
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store
+from sashiko.settings.bias import BiasSection
 from sashiko.steps.bias_estimates import Analysed, analysed
 from sashiko.steps.comparators import ARTIFACT
 from sashiko.steps.facet_join import facets_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.errors import InputError, disk_reason
-from sashiko.recipe import Hyperparameters
+from sashiko.settings.recipe import Hyperparameters
 
 
 def load_tokenizer(folder: Path) -> Any:

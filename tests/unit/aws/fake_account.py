@@ -7,7 +7,7 @@ import boto3
 from botocore.stub import Stubber
 
 from sashiko.aws.resources.account import Account
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from tests.infra.variants import settings_of
 
 Answer = Mapping[str, Any] | str | Callable[[Mapping[str, Any]], Mapping[str, Any] | str]

@@ -7,7 +7,7 @@ from typing import Any
 
 from sashiko.aws.operations.access.environment import Environment, read_environment
 from sashiko.aws.resources.names import bucket_name, database_name, prefix, role_name, tag_key
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from tests.infra.variants import settings_of
 
 Resources = dict[str, dict[str, Any]]

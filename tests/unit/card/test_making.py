@@ -14,8 +14,8 @@ from sashiko.card.markdown import card_markdown
 from sashiko.errors import InputError
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import Check, decide
+from sashiko.settings.waiver import Waiver
 from sashiko.steps.register import read_sources
-from sashiko.waiver import Waiver
 from tests.unit.steps.register_job import RegisterJob
 
 

@@ -11,7 +11,7 @@ from sashiko.aws.operations.runs import following
 from sashiko.cli import app
 from sashiko.commands import cloud_runs
 from sashiko.errors import InputError
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 from tests.unit.aws.operations.recorded_answers import Refusal
 from tests.unit.aws.operations.runs.test_executions import (
     ARN,

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from sashiko.champion import champion_artifact
 from sashiko.cli import app
 from sashiko.errors import InputError
-from sashiko.recipe import load_recipe
 from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.settings.recipe import load_recipe
 from tests.e2e.project import ROOT
 
 LOANS, CLAIMS = "late-loans", "large-claims"

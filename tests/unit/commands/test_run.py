@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from sashiko.commands import local_runs, run
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 from tests.faults.kills import at_work
 
 

@@ -10,8 +10,8 @@ from sashiko.contract.model import load_contract
 from sashiko.core.plugin_names import names, reference
 from sashiko.core.plugins import code_digest, load
 from sashiko.errors import InputError
-from sashiko.recipe import load_recipe
-from sashiko.serving_settings import ServingBound
+from sashiko.settings.recipe import load_recipe
+from sashiko.settings.serving import ServingBound
 from tests.project_root import REPOSITORY
 from tests.unit import acme
 

@@ -6,9 +6,9 @@ import pytest
 
 from sashiko.core.yaml_models import parse_override, validate
 from sashiko.errors import InputError
-from sashiko.job_settings import ProcessingJob, TrainingJob
-from sashiko.recipe import DataSection, TrainSection, load_recipe
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
+from sashiko.settings.jobs import ProcessingJob, TrainingJob
+from sashiko.settings.recipe import DataSection, TrainSection, load_recipe
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))

@@ -10,7 +10,7 @@ from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_tree
 from sashiko.data.lake import LakeTable, generate, seed_lake
 from sashiko.errors import InputError
-from sashiko.recipe import DataSection, FileSource
+from sashiko.settings.recipe import DataSection, FileSource
 from tests.unit.contract.documents import contract_of, document, rows
 
 SEED = {"bias": True, "drift": False}

@@ -14,7 +14,7 @@ from sashiko.draft.csv_format import Stated
 from sashiko.draft.guess import make_draft
 from sashiko.draft.naming import project_name
 from sashiko.draft.write import source_path, write_draft
-from sashiko.recipe import Recipe, load_recipe
+from sashiko.settings.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[3]
 ROWS = 200

@@ -8,9 +8,9 @@ from sashiko.gates.advice import Mitigation
 from sashiko.gates.estimates import BiasEstimate
 from sashiko.gates.verdict import Check
 from sashiko.metrics.bias import stage_metrics
-from sashiko.recipe import ReweighingSection
-from sashiko.recipe_bias import BiasMetric, BiasSection
-from sashiko.recipe_quality import ThresholdSection
+from sashiko.settings.bias import BiasMetric, BiasSection
+from sashiko.settings.quality import ThresholdSection
+from sashiko.settings.recipe import ReweighingSection
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
 

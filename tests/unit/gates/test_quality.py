@@ -6,8 +6,8 @@ from sashiko.gates.advice import Training
 from sashiko.gates.quality import quality_checks
 from sashiko.gates.verdict import Check, decide
 from sashiko.metrics.uncertainty import Estimate
-from sashiko.recipe import ReweighingSection, TrainSection
-from sashiko.recipe_quality import QualitySection
+from sashiko.settings.quality import QualitySection
+from sashiko.settings.recipe import ReweighingSection, TrainSection
 
 MEASURED = {
     "auc": Estimate(value=0.82, low=0.80, high=0.84),

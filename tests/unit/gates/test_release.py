@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sashiko.gates.release import RELEASE_FILE, waive, write_release
 from sashiko.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
-from sashiko.waiver import Waiver
+from sashiko.settings.waiver import Waiver
 
 DAY = date(2027, 3, 31)
 FAILED = Check(

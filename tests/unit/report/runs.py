@@ -30,13 +30,13 @@ from sashiko.gates.release import waive
 from sashiko.gates.verdict import Check, decide, read_verdict, write_verdict
 from sashiko.metrics.calibration import error_by_chance, reliability_curve
 from sashiko.metrics.quality import confusion, difference, evaluate_scores
-from sashiko.recipe import Recipe, load_recipe
-from sashiko.recipe_quality import EvaluateSection
+from sashiko.settings.quality import EvaluateSection
+from sashiko.settings.recipe import Recipe, load_recipe
+from sashiko.settings.waiver import Waiver
 from sashiko.splits import SplitMeta, SplitSummary
 from sashiko.steps.comparators import Scored
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import slices_of
-from sashiko.waiver import Waiver
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.explain.records import error, explanations, words
 from tests.unit.report.folders import RunFolder

@@ -5,10 +5,10 @@ import re
 import pytest
 import yaml
 
-from sashiko.recipe import load_recipe
 from sashiko.report import write_report
 from sashiko.report.sweep_page import write_sweep_page
 from sashiko.runner.record import read_run
+from sashiko.settings.recipe import load_recipe
 from sashiko.sweep.record import write_sweep
 from tests.unit.report import runs
 from tests.unit.sweep.sweeps import recipe, sweep

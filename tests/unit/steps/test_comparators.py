@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sashiko.metrics.quality import choose_threshold
-from sashiko.recipe_quality import EvaluateSection
+from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, linear_scores
 from sashiko.steps.comparators import linear_baselines
 from sashiko.steps.scored_splits import Split

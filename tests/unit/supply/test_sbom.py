@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from cyclonedx.model.bom import Bom
 
-from sashiko.recipe import load_recipe
+from sashiko.settings.recipe import load_recipe
 from supply import sbom
 from supply.locks import read_python_lock
 

@@ -13,7 +13,7 @@ from sashiko.clarify.config import AnalysisConfig
 from sashiko.clarify.dataset import Column, Dataset
 from sashiko.contract.bias_config import LABEL, analysis_config
 from sashiko.contract.model import Contract
-from sashiko.recipe import Recipe
+from sashiko.settings.recipe import Recipe
 from sashiko.sweep.choice import choose, marked
 from sashiko.sweep.points import curve
 from sashiko.sweep.record import Curve, Sweep

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from sashiko.recipe import load_recipe
+from sashiko.settings.recipe import load_recipe
 from sashiko.sweep.choice import best, choose, distance
 from sashiko.sweep.record import read_sweep, sweep_folders, write_sweep
 from sashiko.sweep.words import choice_lines, headline

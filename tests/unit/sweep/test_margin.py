@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.recipe_bias import BiasGate
+from sashiko.settings.bias import BiasGate
 from sashiko.sweep.choice import distance, inner_bounds, keeps_margin
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import Bucket, bucket_name, prefix
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _KEYS_A_CALL = 1000
 # Access logs arrive until hours after the access, and an endpoint captures until it is gone: both

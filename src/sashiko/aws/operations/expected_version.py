@@ -5,9 +5,9 @@ from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec, served_package
 from sashiko.aws.resources.names import MODELS, bucket_name, key_alias
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.serving_settings import ServingBound
-from sashiko.settings import Settings, file_of
+from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.recipe import Recipe
+from sashiko.settings.serving import ServingBound
 
 
 def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:

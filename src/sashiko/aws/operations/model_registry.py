@@ -8,7 +8,7 @@ from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.model_packages.clients import told
 from sashiko.model_packages.registry import PackageRegistry
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from sashiko.versions import ApprovalStatus, LineageEdge, ModelVersion
 
 _DESCRIPTION = 1024  # characters of a decision's reason

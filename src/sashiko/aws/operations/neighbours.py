@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from sashiko.errors import InputError
-from sashiko.settings import Settings, file_of, load_deployed
+from sashiko.settings.environment import Settings, file_of, load_deployed
 
 Side = Literal["source", "target"]
 

@@ -37,8 +37,8 @@ from sashiko.evaluation import METRICS_FILE, read_evaluation
 from sashiko.gates.release import gate_tags
 from sashiko.gates.verdict import read_verdict
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
 
 _MOST = 256  # characters of a metadata value

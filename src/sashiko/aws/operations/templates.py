@@ -9,7 +9,7 @@ from typing import Any
 from sashiko.aws.operations.intrinsics import Scope, resolve
 from sashiko.aws.resources.names import prefix
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 CDK_OUT = Path("cdk.out")
 

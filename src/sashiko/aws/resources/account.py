@@ -6,7 +6,7 @@ from typing import Any
 
 from sashiko.aws.resources.names import Role, role_name
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 _BUSY = {

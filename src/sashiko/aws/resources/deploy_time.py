@@ -8,7 +8,7 @@ whole of a text, and of a form that SageMaker's API takes there.
 import re
 
 from sashiko.aws.resources.names import KeyDomain
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _MARK = "DeployTime"
 _ANY = re.compile(rf"{_MARK}-[A-Za-z-]+")

@@ -12,9 +12,9 @@ from typing import Final
 from sashiko.aws.resources.images.job_images import JobImage, job_images
 from sashiko.aws.resources.names import model_package_group_name, prefix
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings, file_of
-from sashiko.targets import Target
+from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.recipe import Recipe
+from sashiko.settings.targets import Target
 
 # Scaling and the retained counts are a variant's, by its name: it never changes.
 VARIANT: Final = "primary"

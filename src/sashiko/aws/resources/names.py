@@ -4,7 +4,7 @@ from typing import Literal
 
 from sashiko.contract.grants import TagKind
 from sashiko.errors import InputError
-from sashiko.settings import Neighbour, Settings
+from sashiko.settings.environment import Neighbour, Settings
 
 Role = Literal[
     "approver",

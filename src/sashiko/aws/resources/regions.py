@@ -1,7 +1,7 @@
 """Whether a region has the services that an environment is made of; botocore knows, offline."""
 
 from sashiko.errors import InputError
-from sashiko.settings import Settings, file_of
+from sashiko.settings.environment import Settings, file_of
 
 # botocore's names of their endpoints.
 _NEEDED = {

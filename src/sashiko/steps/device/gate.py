@@ -1,7 +1,7 @@
 """The device gate: what was measured on the device and a recipe's bounds become checks."""
 
 from sashiko.gates.verdict import Check
-from sashiko.recipe import DeviceSection
+from sashiko.settings.recipe import DeviceSection
 from sashiko.steps.device.asking import Measured
 
 _CAUSES = (

@@ -12,8 +12,8 @@ from sashiko.core.parquet import read_columns
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 from sashiko.metrics.arrays import Floats
-from sashiko.recipe import DeviceSection
 from sashiko.serving.tar_reader import read_files
+from sashiko.settings.recipe import DeviceSection
 from sashiko.training.examples import read_split
 
 _ABOUT = "serving.json"

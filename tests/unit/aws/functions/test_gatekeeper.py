@@ -13,7 +13,7 @@ from sashiko.aws.functions.closed_gate import GateClosedError
 from sashiko.aws.functions.gatekeeper import handler, judge
 from sashiko.gates.release import RELEASE_FILE, waive, write_release
 from sashiko.gates.verdict import Check, Verdict, decide, write_verdict
-from sashiko.waiver import Waiver
+from sashiko.settings.waiver import Waiver
 
 DAY = date(2026, 11, 27)
 BUCKET = "acme-dev-artifacts"

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.validate import validate_parameters
 
 from sashiko.aws.resources.account import Account
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 
 SETTINGS = load_settings("dev")
 

@@ -13,7 +13,7 @@ from sashiko.aws.operations.emptying import contents, empty_bucket, packages, un
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import bucket_name
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from tests.infra.variants import settings_of
 
 OWN_STATEMENT = {

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.aws.operations.neighbours import neighbour_settings
 from sashiko.errors import InputError
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 from tests.infra.variants import FROM_DEV, ROOT, TO_PROD
 
 DEV = 'tier: dev\naccount: "111122223333"\n'

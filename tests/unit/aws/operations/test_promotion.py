@@ -20,8 +20,8 @@ from sashiko.aws.operations.expected_version import expected_of
 from sashiko.aws.resources.names import key_alias_arn
 from sashiko.commands import model as command
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from tests.unit.aws.operations.two_accounts import (
     DEV,
     GROUP,

@@ -9,8 +9,8 @@ from sashiko.aws.functions.preflight.bounds import Bound
 from sashiko.aws.operations.expected_version import expected_of
 from sashiko.core.yaml_models import Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe, load_recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[4]
 ARN = "arn:aws:sagemaker:us-east-1:444455556666:model-package/sashiko-prod-complaint-triage/3"

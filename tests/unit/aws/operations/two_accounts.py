@@ -25,7 +25,7 @@ from sashiko.aws.resources.names import MODELS, Role, bucket_name, key_alias, ro
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import read_json
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from sashiko.versions import ModelVersion
 from tests.infra.variants import recipes_of, settings_of
 from tests.unit.aws.functions.preflight.registered import TAGS, write_evidence

@@ -8,8 +8,8 @@ import yaml
 
 from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec, served_package
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe, load_recipe
-from sashiko.settings import Settings, load_settings
+from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.recipe import Recipe, load_recipe
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-complaint-triage/3"

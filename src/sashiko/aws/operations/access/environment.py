@@ -16,7 +16,7 @@ from sashiko.aws.operations.access.policies import (
 )
 from sashiko.aws.operations.access.principals import Principal, read_principals
 from sashiko.aws.operations.templates import CDK_OUT, Templates, read_templates
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

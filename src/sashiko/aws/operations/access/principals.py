@@ -7,7 +7,7 @@ from sashiko.aws.operations.access.policies import Request, Statement, allows, d
 from sashiko.aws.operations.templates import Resource, Templates
 from sashiko.aws.resources.names import prefix
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

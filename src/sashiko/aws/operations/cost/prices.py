@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 PRICE_FILE = Path(__file__).with_name("prices.yaml")
 HOURS_A_MONTH = 730  # as AWS's own calculator counts

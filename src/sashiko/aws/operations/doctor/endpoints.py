@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from sashiko.aws.operations.access.environment import Environment
 from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.resources.account import Account
-from sashiko.settings import Settings, file_of
+from sashiko.settings.environment import Settings, file_of
 
 
 def _without(unknown: Sequence[str], settings: Settings) -> str:

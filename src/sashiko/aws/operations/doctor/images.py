@@ -12,7 +12,7 @@ from sashiko.aws.resources.images.own_images import (
     image_request,
     is_built,
 )
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def check_images(account: Account, settings: Settings, *, target: str) -> Iterator[Check]:

@@ -6,7 +6,7 @@ from typing import Any
 from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.operations.doctor.needed_machines import Needed
 from sashiko.aws.resources.account import Account
-from sashiko.settings import Settings, file_of
+from sashiko.settings.environment import Settings, file_of
 
 
 def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sashiko.definition.graph import build_graph
 from sashiko.definition.model import Definition, Step
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 # As the names of SageMaker's quotas have it: "ml.m5.large for processing job usage".
 Use = Literal["processing job", "training job", "spot training job", "transform job", "endpoint"]

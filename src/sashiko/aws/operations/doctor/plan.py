@@ -20,9 +20,9 @@ from sashiko.aws.resources.account import Account
 from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
 from sashiko.definition.model import Definition, parse_definition
-from sashiko.recipe import Recipe
 from sashiko.repository import contract_file, use_recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.staging import Staged, staged_inputs
 
 

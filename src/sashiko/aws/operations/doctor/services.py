@@ -7,7 +7,7 @@ from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import device_check_prefix
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 
 def check_clarify(account: Account, settings: Settings) -> Check:

@@ -17,7 +17,7 @@ from sashiko.aws.resources.names import Role, pipeline_name
 from sashiko.definition.model import Step, parse_definition
 from sashiko.errors import InputError
 from sashiko.runner.record import RunRecord, StepRecord, now
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 STARTED_BY: Role = "data-scientist"
 # As the API's documents say, and as some of SageMaker's operations answer instead.

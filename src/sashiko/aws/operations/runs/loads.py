@@ -8,7 +8,7 @@ from typing import Any
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import Role, etl_name
 from sashiko.errors import InputError
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 
 _AS_OF = re.compile(r"\d{8}T\d{6}Z")
 _FORM = "%Y%m%dT%H%M%SZ"

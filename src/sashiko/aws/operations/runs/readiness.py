@@ -10,8 +10,8 @@ from sashiko.aws.operations.runs.executions import STARTED_BY
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.images.own_images import is_built
 from sashiko.aws.resources.names import bucket_name
-from sashiko.recipe import Recipe
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.staging import Staged
 
 

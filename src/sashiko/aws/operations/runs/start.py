@@ -13,9 +13,9 @@ from sashiko.aws.resources.names import etl_name, pipeline_name
 from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
-from sashiko.recipe import Recipe
 from sashiko.repository import contract_file
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko.staging import staged_inputs
 
 

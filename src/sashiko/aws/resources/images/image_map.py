@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from sashiko.core.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.setting_types import ImageDigest, ImageName
+from sashiko.settings.types import ImageDigest, ImageName
 
 MAP_FILE = Path(__file__).with_name("images.yaml")
 OwnImage = Literal["job", "bias", "train", "serving"]

@@ -21,8 +21,8 @@ from sashiko.aws.resources.images.image_map import (
 )
 from sashiko.aws.resources.names import own_repository
 from sashiko.errors import InputError
-from sashiko.setting_types import ImageName
-from sashiko.settings import Settings, file_of
+from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.types import ImageName
 
 _ENTRYPOINTS: dict[OwnImage, tuple[str, ...]] = {
     "job": ("python3",),

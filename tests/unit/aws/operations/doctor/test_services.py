@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.aws.operations.doctor.check import Check, told
 from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
-from sashiko.settings import Settings
+from sashiko.settings.environment import Settings
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import FakeAccount
 

@@ -20,8 +20,8 @@ from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.recipe import FileSource, Recipe, load_recipe
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
+from sashiko.settings.recipe import FileSource, Recipe, load_recipe
 from sashiko.staging import Staged, staged_inputs
 from sashiko.steps.sections import make_channel
 

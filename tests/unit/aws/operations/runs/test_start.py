@@ -15,7 +15,7 @@ from sashiko.aws.operations.runs.start import start
 from sashiko.aws.resources.names import bucket_name
 from sashiko.compiled import CompiledPipeline
 from sashiko.errors import InputError
-from sashiko.recipe import load_recipe
+from sashiko.settings.recipe import load_recipe
 from sashiko.staging import staged_inputs
 from sashiko.steps.sections import Channel
 from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ToldByAws

@@ -10,7 +10,7 @@ from sashiko.aws.resources.images import content as image_content
 from sashiko.aws.resources.images.content import content_tag, copied_files
 from sashiko.aws.resources.images.job_images import image_builds, job_images
 from sashiko.errors import InputError
-from sashiko.settings import load_settings
+from sashiko.settings.environment import load_settings
 
 ROOT = Path(__file__).parents[5]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(

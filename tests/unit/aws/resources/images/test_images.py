@@ -13,9 +13,9 @@ from sashiko.aws.resources.images.image_map import MAP_FILE, image_map, read_ima
 from sashiko.aws.resources.images.job_images import aws_image, image_builds, job_images
 from sashiko.aws.resources.regions import regions
 from sashiko.errors import InputError
-from sashiko.recipe import CompileSection, load_recipe
-from sashiko.setting_types import ImageName
-from sashiko.settings import BiasSection, load_settings
+from sashiko.settings.environment import BiasSection, load_settings
+from sashiko.settings.recipe import CompileSection, load_recipe
+from sashiko.settings.types import ImageName
 
 ROOT = Path(__file__).parents[5]
 SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import model_validator
 
 from sashiko.core.yaml_models import Frozen
-from sashiko.setting_types import Duration, ProcessingInstance, SizeGb, TrainingInstance
+from sashiko.settings.types import Duration, ProcessingInstance, SizeGb, TrainingInstance
 
 
 class ProcessingJob(Frozen):

@@ -6,10 +6,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from sashiko.core.plugin_names import plugin_name
 from sashiko.core.yaml_models import Frozen
-from sashiko.recipe_bias import BiasMetric, FacetNames
-from sashiko.recipe_quality import QUALITY_METRICS
-from sashiko.setting_types import HostingInstance, WholeDays
-from sashiko.targets import SERVING_FAMILIES, Target, serves
+from sashiko.settings.bias import BiasMetric, FacetNames
+from sashiko.settings.quality import QUALITY_METRICS
+from sashiko.settings.targets import SERVING_FAMILIES, Target, serves
+from sashiko.settings.types import HostingInstance, WholeDays
 
 _METRICS = (*get_args(BiasMetric), *QUALITY_METRICS)
 _PACKAGE_ARN = r"^arn:aws:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]+/\d+$"

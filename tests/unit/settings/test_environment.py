@@ -11,7 +11,7 @@ import pytest
 from sashiko.aws.resources.names import Bucket, Role, bucket_name, role_name
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
-from sashiko.settings import (
+from sashiko.settings.environment import (
     Settings,
     deployed_environments,
     environment_names,

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from sashiko.card.section import CardSection
 from sashiko.core.yaml_models import Frozen, Layer, parse_override, read_yaml, validate_layers
 from sashiko.errors import InputError
-from sashiko.recipe_bias import BiasSection
-from sashiko.recipe_quality import EvaluateSection, QualitySection
-from sashiko.targets import Target
-from sashiko.waiver import Waiver
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.card import CardSection
+from sashiko.settings.quality import EvaluateSection, QualitySection
+from sashiko.settings.targets import Target
+from sashiko.settings.waiver import Waiver
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from sashiko.core.yaml_models import Frozen, Layer, read_yaml, validate_layers
 from sashiko.errors import InputError
-from sashiko.job_settings import JobsSection
-from sashiko.serving_settings import DeviceCheck, ServingSection
-from sashiko.setting_types import ImageDigest, ImageName, instance_types
+from sashiko.settings.jobs import JobsSection
+from sashiko.settings.serving import DeviceCheck, ServingSection
+from sashiko.settings.types import ImageDigest, ImageName, instance_types
 
 _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
 # No hyphen: policies of `dev` are on names such as `<project>-dev-*`, and would be on those of an

@@ -1,0 +1,1 @@
+"""What a team sets: environments under `config/`, recipes under `recipes/`, as frozen records."""
