@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 from sashiko.clarify.config import AnalysisConfig
 from sashiko.clarify.counting import group_counts
 from sashiko.clarify.dataset import read_dataset
-from sashiko.metrics.bias import METRICS, intervals, measure
-from sashiko.metrics.counts import FacetTable, tabulate
+from sashiko.evaluation.metrics.bias import METRICS, intervals, measure
+from sashiko.evaluation.metrics.counts import FacetTable, tabulate
 from sashiko.steps.bias import analyse
 
 _FACETS = {"gender": 2, "age": 4, "region": 8}

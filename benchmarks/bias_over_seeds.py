@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from benchmarks.runs import Run, machine, run
-from sashiko.evaluation import METRICS_FILE, read_evaluation
-from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.recipe import load_recipe
 

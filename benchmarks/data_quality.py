@@ -32,7 +32,7 @@ from sashiko.contract.rules import expectations
 from sashiko.contract.suite import expectation_suite
 from sashiko.contract.table_stream import parquet_stream
 from sashiko.core.parquet import write_batches
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 
 CONTENDERS = {
     "ours": "by the batch, merged",

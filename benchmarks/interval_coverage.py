@@ -18,12 +18,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from sashiko.metrics import bias
-from sashiko.metrics.arrays import Floats, Ints
-from sashiko.metrics.bias import intervals, measure
-from sashiko.metrics.counts import Counts
-from sashiko.metrics.quality import difference, evaluate_scores
-from sashiko.metrics.uncertainty import Estimate, Interval
+from sashiko.evaluation.metrics import bias
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.bias import intervals, measure
+from sashiko.evaluation.metrics.counts import Counts
+from sashiko.evaluation.metrics.quality import difference, evaluate_scores
+from sashiko.evaluation.metrics.uncertainty import Estimate, Interval
 
 _SCALE = 10**9  # the true rates as counts, so that the formulas give the true values
 _BIAS = ("DPL", "DPPL", "DI", "AD", "RD", "SD", "DAR", "DRR", "DCA", "DCR", "TE")

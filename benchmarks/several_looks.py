@@ -13,9 +13,9 @@ from itertools import combinations
 
 import numpy as np
 
-from sashiko.metrics.arrays import Ints
-from sashiko.metrics.bias import intervals, measure
-from sashiko.metrics.counts import Counts, FacetTable
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.evaluation.metrics.bias import intervals, measure
+from sashiko.evaluation.metrics.counts import Counts, FacetTable
 
 _SIZES = (2, 4, 8)
 _METRICS = ("DPPL", "DI", "RD")

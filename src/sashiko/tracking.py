@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.evaluation import MetricLine
+from sashiko.evaluation.record import MetricLine
 from sashiko.registry import SQLITE, experiment_id, mlflow_client, no_room
 
 # In all, MLflow's import included. In an account it comes before the gate that a run waits for.

@@ -19,7 +19,7 @@ from payload import BadRequestError
 
 from sashiko.artifact import open_artifact
 from sashiko.errors import InputError
-from sashiko.evaluation import ChampionRecord
+from sashiko.evaluation.record import ChampionRecord
 from sashiko.steps.comparators import Scored, champion_model
 from sashiko.steps.scored_splits import Split
 from tests.serving import neuron_image

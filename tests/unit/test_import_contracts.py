@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ALONE = [
     "sashiko.aws.glue_job",
-    "sashiko.metrics",
+    "sashiko.evaluation.metrics",
     "sashiko.aws.functions.preflight",
     "sashiko.serving",
 ]

@@ -23,12 +23,12 @@ from sashiko.card.content import (
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
 from sashiko.core.yaml_models import validate
-from sashiko.evaluation import Estimates, SliceFigures
-from sashiko.evaluation import Evaluation as Evaluated
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.intersections import TOLD, comparable, worst_first
+from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
+from sashiko.evaluation.record import Estimates, SliceFigures
+from sashiko.evaluation.record import Evaluation as Evaluated
 from sashiko.explain.record import Explanations
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.intersections import TOLD, comparable, worst_first
-from sashiko.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.settings.card import CardSection
 from sashiko.settings.recipe import ReweighingSection, TrainSection
 

@@ -13,10 +13,10 @@ from sashiko.clarify.dataset import Column, Dataset
 from sashiko.clarify.flips import flip
 from sashiko.clarify.outcomes import Outcomes, outcomes
 from sashiko.errors import InputError
-from sashiko.metrics import flip_test
-from sashiko.metrics.arrays import Bools, Ints
-from sashiko.metrics.counts import Counts, tabulate
-from sashiko.metrics.flip_test import FlipTest
+from sashiko.evaluation.metrics import flip_test
+from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.counts import Counts, tabulate
+from sashiko.evaluation.metrics.flip_test import FlipTest
 
 _MOST_STRATA = 1000
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from sashiko.clarify.config import Value
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Bools, Floats
+from sashiko.evaluation.metrics.arrays import Bools, Floats
 
 MOST_GROUPS = 50
 _MOST_CODES = 10

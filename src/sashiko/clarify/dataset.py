@@ -15,8 +15,8 @@ from sashiko.clarify.tables import Table, open_parquet_file
 from sashiko.clarify.uris import files_at
 from sashiko.core.files import walk_files
 from sashiko.errors import InputError
-from sashiko.metrics import flip_test
-from sashiko.metrics.arrays import Ints
+from sashiko.evaluation.metrics import flip_test
+from sashiko.evaluation.metrics.arrays import Ints
 
 
 @dataclass(frozen=True)

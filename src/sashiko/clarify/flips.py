@@ -6,8 +6,8 @@ import numpy as np
 
 from sashiko.clarify.criteria import as_numbers
 from sashiko.clarify.dataset import Column
-from sashiko.metrics.arrays import Bools, Ints
-from sashiko.metrics.flip_test import DESCRIPTION, FlipTest, flip_test
+from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.flip_test import DESCRIPTION, FlipTest, flip_test
 
 _SEED = 0
 

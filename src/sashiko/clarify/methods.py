@@ -3,9 +3,9 @@
 from pydantic import model_validator
 
 from sashiko.core.yaml_models import Frozen
-from sashiko.metrics import flip_test
-from sashiko.metrics.bias import stage_metrics
-from sashiko.metrics.bias_table import Stage
+from sashiko.evaluation.metrics import flip_test
+from sashiko.evaluation.metrics.bias import stage_metrics
+from sashiko.evaluation.metrics.bias_table import Stage
 
 
 class MethodConfig(Frozen):

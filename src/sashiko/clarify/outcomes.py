@@ -19,7 +19,7 @@ from sashiko.clarify.criteria import (
 from sashiko.clarify.dataset import Column, Dataset
 from sashiko.clarify.probabilities import decided
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Ints
 
 _LABEL_VALUES = "label_values_or_threshold"
 

@@ -13,7 +13,7 @@ from sashiko.clarify.config import Reference
 from sashiko.clarify.tables import Table
 from sashiko.core.joining import positions, unique_keys
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Ints
+from sashiko.evaluation.metrics.arrays import Ints
 
 JOIN = "joinsource_name_or_index"
 FACET = "facet."

@@ -9,7 +9,7 @@ import pyarrow as pa
 from sashiko.clarify.criteria import as_numbers
 from sashiko.clarify.dataset import Column
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Ints
+from sashiko.evaluation.metrics.arrays import Ints
 
 _DEFAULT_THRESHOLD = 0.5
 

@@ -12,13 +12,13 @@ from sashiko.commands.bias_predictions import Predictions
 from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count, intersections
 from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_tree
-from sashiko.gates.advice import Mitigation
-from sashiko.gates.bias import bias_checks, too_few
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.intersections import TOLD, comparable, looks_told, worst_first
-from sashiko.gates.verdict import Verdict, decide
-from sashiko.metrics.bias import METRICS
-from sashiko.metrics.bias_table import Stage
+from sashiko.evaluation.gates.advice import Mitigation
+from sashiko.evaluation.gates.bias import bias_checks, too_few
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.intersections import TOLD, comparable, looks_told, worst_first
+from sashiko.evaluation.gates.verdict import Verdict, decide
+from sashiko.evaluation.metrics.bias import METRICS
+from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.bias import analyse

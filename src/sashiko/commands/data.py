@@ -46,7 +46,7 @@ def check(
     """Check a file against a data contract; exit status 3 if it fails."""
     from sashiko.contract.model import load_contract
     from sashiko.data.check import check_file
-    from sashiko.gates.verdict import describe
+    from sashiko.evaluation.gates.verdict import describe
 
     if not file.is_file():
         raise InputError(f"{file} does not exist")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pydantic import TypeAdapter
 
+from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.evidence.provenance import Provenance
-from sashiko.gates.verdict import Verdict, describe
 from sashiko.versions import ModelVersion
 
 

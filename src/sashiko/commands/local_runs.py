@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sashiko.core.files import read_json, walk_files
 from sashiko.errors import InputError
-from sashiko.gates.verdict import Verdict, describe, describe_number, read_verdict
+from sashiko.evaluation.gates.verdict import Verdict, describe, describe_number, read_verdict
 from sashiko.local_run import run_pipeline
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store

@@ -9,9 +9,9 @@ from pathlib import Path
 import typer
 
 from sashiko.core.exit_status import FOUND
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evidence.difference import Line, Part, Value, compare
 from sashiko.evidence.verification import Finding, verify
-from sashiko.metrics.uncertainty import Estimate
 from sashiko.registry import MlflowRegistry
 from sashiko.report.evidence import read_evidence
 from sashiko.repository import tracking_uri

@@ -12,7 +12,7 @@ from sashiko.contract.results import to_check
 from sashiko.contract.rules import expectations
 from sashiko.contract.suite import expectation_suite
 from sashiko.contract.table_stream import TableStream
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import Any
 
 from sashiko.contract.rule_table import COMPLEMENTS, LENGTH, NOT_NULL
 from sashiko.contract.rules import Expectation
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 
 Threshold = float | tuple[float, float] | None
 

@@ -15,7 +15,7 @@ from sashiko.errors import InputError
 _PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
         "generators": "sashiko.data.generators.base:Generator",
-        "metrics": "sashiko.metrics.own:Metric",
+        "metrics": "sashiko.evaluation.metrics.own:Metric",
         "sources": "sashiko.data.downloads:Source",
     }
 )

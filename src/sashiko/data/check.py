@@ -11,7 +11,7 @@ from sashiko.contract.model import Contract
 from sashiko.contract.table_stream import TableStream
 from sashiko.core.files import sha256_file
 from sashiko.data.ingest import typed_batches
-from sashiko.gates.verdict import Verdict, decide
+from sashiko.evaluation.gates.verdict import Verdict, decide
 
 
 def check_file(path: Path, contract: Contract) -> Verdict:

@@ -9,7 +9,7 @@ from sashiko.draft.columns import Classes
 from sashiko.draft.naming import is_identifier, is_row_name, is_things
 from sashiko.draft.profile import Profile, RawTable
 from sashiko.draft.records import Repeats
-from sashiko.metrics.arrays import Ints
+from sashiko.evaluation.metrics.arrays import Ints
 
 _LONGEST_KEY = 64
 _FEW = 30  # different values, which are groups and no key

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from sashiko.draft.profile import Profile, RawTable
 from sashiko.draft.records import SplitDraft
-from sashiko.metrics.arrays import Bools
+from sashiko.evaluation.metrics.arrays import Bools
 
 _TRAIN, _UNTIL_TEST = 0.7, 0.85
 _DAY = 86_400_000_000  # microseconds

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from sashiko.draft.profile import Profile, RawTable
 from sashiko.draft.records import FacetDraft, LabelDraft
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Bools
+from sashiko.evaluation.metrics.arrays import Bools
 
 _MOST_GROUPS = 50  # what the bias steps take for a category
 _SHOWN = 5

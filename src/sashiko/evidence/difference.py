@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Check, Verdict
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check, Verdict
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import verdicts
 

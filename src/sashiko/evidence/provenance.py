@@ -9,7 +9,7 @@ from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.contract.manifest import Manifest
 from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.gates.verdict import Verdict
+from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.versions import ARTIFACT_FILE, Desk, LineageEdge, ModelVersion
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from sashiko.core.files import read_json, sha256_file
 from sashiko.definition.model import Definition
 from sashiko.errors import InputError
+from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.evidence.provenance import read_provenance
-from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
-from sashiko.gates.verdict import Check, Verdict, read_verdict
 from sashiko.registry import MlflowRegistry
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import verdicts

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.explain.shapley import shapley_values
 from sashiko.explain.tokens import Row
-from sashiko.metrics.arrays import Floats, Ints
 from sashiko.training.machine import best_device
 from sashiko.training.model import load_tokenizer
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from sashiko.core.yaml_models import Frozen
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.evaluation.metrics.uncertainty import Estimate
 
 TOP = 3  # strongest words of a text
 # Of these, that two methods must have in common. Ranks of all words would be no measure of that:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sashiko.contract.model import Facet
+from sashiko.evaluation.metrics.arrays import Bools, Floats
+from sashiko.evaluation.metrics.calibration import wilson_interval
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.check_records import FacetSwap, SwappedText
 from sashiko.explain.importance import mean_estimate
 from sashiko.explain.tokens import Piece
-from sashiko.metrics.arrays import Bools, Floats
-from sashiko.metrics.calibration import wilson_interval
-from sashiko.metrics.uncertainty import Estimate
 
 _LETTER = r"[\w\u0300-\u036f]"  # an accent may be a character of its own
 

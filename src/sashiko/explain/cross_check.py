@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
+from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.uncertainty import Estimate, estimate
 from sashiko.explain.attribution import Attributed
 from sashiko.explain.check_records import SMALLEST, TOP, Agreement, ShapleyCheck
 from sashiko.explain.importance import mean_estimate
 from sashiko.explain.tokens import Row
-from sashiko.metrics.arrays import Floats
-from sashiko.metrics.uncertainty import Estimate, estimate
 
 _SHUFFLES = 200
 

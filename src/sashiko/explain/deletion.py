@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.explain.attribution import Attributed
 from sashiko.explain.importance import mean_estimate
 from sashiko.explain.record import DeletionPoint, DeletionTest
 from sashiko.explain.tokens import Row
-from sashiko.metrics.arrays import Bools, Floats, Ints
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
 DRAWS = 3

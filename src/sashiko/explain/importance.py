@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
+from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
 from sashiko.explain.attribution import Attributed
 from sashiko.explain.record import FEWEST_ROWS, TEMPLATE, ColumnImportance, Word, Words
 from sashiko.explain.tokens import Row
-from sashiko.metrics.arrays import Bools, Floats, ratio
-from sashiko.metrics.uncertainty import Estimate, estimate, resampled_weights
 
 REPLICATES = 2000
 _SEED = 0

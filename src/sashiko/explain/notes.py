@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.attribution import Attributed
 from sashiko.explain.check_records import SMALLEST, FacetSwap, ShapleyCheck
 from sashiko.explain.record import ColumnImportance, Convergence, DeletionTest
-from sashiko.metrics.uncertainty import Estimate
 
 # Of what is explained: beyond it, single words are in doubt.
 _COARSE = 0.1

@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 from sashiko.core.files import write_bytes, write_json
 from sashiko.core.yaml_models import Frozen, read_record, validate
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.check_records import FacetSwap, ShapleyCheck, SwappedText
-from sashiko.metrics.uncertainty import Estimate
 
 R = TypeVar("R", bound=Frozen)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sashiko.metrics.arrays import Floats
+from sashiko.evaluation.metrics.arrays import Floats
 
 if TYPE_CHECKING:
     import torch

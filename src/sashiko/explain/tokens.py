@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.explain.record import TEMPLATE
-from sashiko.metrics.arrays import Ints
 
 Piece = tuple[str | None, str]  # column, or None for the template's own words; text
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sashiko.evaluation import METRICS_FILE
-from sashiko.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
+from sashiko.evaluation.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
+from sashiko.evaluation.record import METRICS_FILE
 from sashiko.model_packages.files import ModelFiles
 
 _QUALITY = {

@@ -4,7 +4,7 @@ import math
 
 from markupsafe import Markup
 
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 
 _WIDTH, _HEIGHT, _EDGE = 180, 22, 8
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from sashiko.gates.bias import too_few
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.intersections import TOLD, comparable, looks_told, worst_first
-from sashiko.gates.verdict import Check
-from sashiko.metrics.bias import METRICS
-from sashiko.metrics.bias_table import Stage
+from sashiko.evaluation.gates.bias import too_few
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.intersections import TOLD, comparable, looks_told, worst_first
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.bias import METRICS
+from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.report import words
 from sashiko.report.bar import range_bar
 from sashiko.report.views import Cell, Mark, Row, Table

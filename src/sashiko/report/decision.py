@@ -5,7 +5,7 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict
 
 from sashiko.core.yaml_models import read_record
-from sashiko.gates.verdict import Verdict
+from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, waived_checks
 from sashiko.report.views import Outcome, OutcomeKind

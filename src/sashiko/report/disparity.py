@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Check
-from sashiko.metrics.bias import METRICS
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.report import svg
 from sashiko.report.bias_tables import check_of
 from sashiko.report.views import Figure

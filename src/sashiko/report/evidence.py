@@ -13,9 +13,9 @@ from sashiko.core.files import lies_within, read_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.definition.model import Definition, parse_definition
 from sashiko.errors import InputError
-from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
-from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.report.predictions import Predictions, read_predictions
 from sashiko.runner.record import RunRecord, StepRecord, read_run
 from sashiko.runner.store import Store

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL
 from sashiko.errors import InputError
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Check, read_verdict
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.report import words
 from sashiko.report.bias_tables import check_of, intersection_tables, metric_tables
 from sashiko.report.disparity import disparity_figures

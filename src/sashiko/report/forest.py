@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.report import svg
 from sashiko.report.bar import allowed_range
 

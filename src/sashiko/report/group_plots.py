@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from sashiko.metrics.arrays import Floats, Ints
-from sashiko.metrics.calibration import (
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.calibration import (
     calibration_error,
     error_by_chance,
     reliability_curve,
     wilson_interval,
 )
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
 from sashiko.report.views import Cell, Row
 

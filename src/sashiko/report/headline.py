@@ -3,11 +3,11 @@
 import operator
 from collections.abc import Iterator, Sequence
 
-from sashiko.gates.bias import too_few
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.intersections import comparable, worst_first
-from sashiko.gates.verdict import MODEL_GATES, Verdict
-from sashiko.metrics.bias import METRICS
+from sashiko.evaluation.gates.bias import too_few
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.intersections import comparable, worst_first
+from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
+from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.report.disparity import disparity, largest_rates
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts

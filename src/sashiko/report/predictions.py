@@ -8,7 +8,7 @@ import numpy as np
 
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.report.group_plots import GroupScores
 
 _COLUMNS = ["key", "split", "label", "score", "predicted"]

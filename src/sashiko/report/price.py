@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.evaluation import Estimates, Evaluation
-from sashiko.metrics.quality import difference
+from sashiko.evaluation.metrics.quality import difference
+from sashiko.evaluation.record import Estimates, Evaluation
 from sashiko.report.evidence import Evidence, Missing, read_evidence
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Row

@@ -5,8 +5,8 @@ from functools import partial
 
 from markupsafe import Markup
 
-from sashiko.evaluation import DECISION_FILE, Evaluation, read_decision
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.record import DECISION_FILE, Evaluation, read_decision
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.plots import comparison

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sashiko.evaluation import Estimates, Evaluation, SeenTextFigures, SliceFigures, Slices
-from sashiko.metrics.uncertainty import Standing, standing
+from sashiko.evaluation.metrics.uncertainty import Standing, standing
+from sashiko.evaluation.record import Estimates, Evaluation, SeenTextFigures, SliceFigures, Slices
 from sashiko.report import words
 from sashiko.report.views import Cell, Row, Table
 

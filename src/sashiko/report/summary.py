@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sashiko.gates.verdict import Verdict
+from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, gate_mark
 from sashiko.report.headline import headline_figures, small_groups, small_intersections

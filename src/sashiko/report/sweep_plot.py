@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from sashiko.metrics.bias import METRICS
+from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.report import svg
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric

@@ -7,9 +7,9 @@ import pyarrow.compute as pc
 from sashiko.core.plugins import load
 from sashiko.data.generators.base import Generator, Order, TruthfulGenerator
 from sashiko.errors import InputError
-from sashiko.evaluation import Evaluation
-from sashiko.metrics.arrays import Ints
-from sashiko.metrics.quality import evaluate_scores
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.evaluation.metrics.quality import evaluate_scores
+from sashiko.evaluation.record import Evaluation
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Fact

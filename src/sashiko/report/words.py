@@ -5,9 +5,9 @@ import re
 
 from markupsafe import Markup, escape
 
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Check
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.bar import range_bar
 from sashiko.report.views import Cell, CheckView, Mark, Row
 from sashiko.settings.waiver import Waiver

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer

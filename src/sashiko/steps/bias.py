@@ -23,11 +23,11 @@ from sashiko.clarify.counting import Counted, group_counts
 from sashiko.clarify.dataset import read_dataset
 from sashiko.clarify.flips import description
 from sashiko.core.job_folders import opt_ml, processing_input
-from sashiko.metrics import flip_test
-from sashiko.metrics.bias import METRICS, measure
-from sashiko.metrics.bias_table import Stage
-from sashiko.metrics.counts import Counts
-from sashiko.metrics.flip_test import FlipTest
+from sashiko.evaluation.metrics import flip_test
+from sashiko.evaluation.metrics.bias import METRICS, measure
+from sashiko.evaluation.metrics.bias_table import Stage
+from sashiko.evaluation.metrics.counts import Counts
+from sashiko.evaluation.metrics.flip_test import FlipTest
 from sashiko.steps.entry import run_step
 
 

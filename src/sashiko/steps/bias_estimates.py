@@ -9,11 +9,11 @@ from sashiko.clarify.counting import Counted
 from sashiko.clarify.dataset import Dataset
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.gates.estimates import BiasEstimate, Subgroup
-from sashiko.gates.intersections import Looks, bound_looks
-from sashiko.metrics.bias import METRICS, Measure, intervals, measure, stage_metrics
-from sashiko.metrics.bias_table import Stage
-from sashiko.metrics.counts import Counts
+from sashiko.evaluation.gates.estimates import BiasEstimate, Subgroup
+from sashiko.evaluation.gates.intersections import Looks, bound_looks
+from sashiko.evaluation.metrics.bias import METRICS, Measure, intervals, measure, stage_metrics
+from sashiko.evaluation.metrics.bias_table import Stage
+from sashiko.evaluation.metrics.counts import Counts
 from sashiko.settings.bias import BiasSection
 from sashiko.steps.intersections import Intersection, count_intersections
 

@@ -17,9 +17,16 @@ from sashiko.core.files import sha256_tree
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.stopping import stop_on_signals
 from sashiko.errors import InputError
-from sashiko.evaluation import DECISION_FILE, read_decision
-from sashiko.gates.release import today, waive, write_release
-from sashiko.gates.verdict import DEVICE_GATE, Check, Verdict, decide, not_judged, write_verdict
+from sashiko.evaluation.gates.release import today, waive, write_release
+from sashiko.evaluation.gates.verdict import (
+    DEVICE_GATE,
+    Check,
+    Verdict,
+    decide,
+    not_judged,
+    write_verdict,
+)
+from sashiko.evaluation.record import DECISION_FILE, read_decision
 from sashiko.settings.recipe import DeviceSection
 from sashiko.steps.device.asking import (
     DeviceFailedError,

@@ -23,11 +23,11 @@ from sashiko.artifact import open_artifact
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import write_table
-from sashiko.evaluation import write_decision, write_evaluation
-from sashiko.gates.advice import Training
-from sashiko.gates.quality import own_metrics, quality_checks
-from sashiko.gates.verdict import decide, write_verdict
-from sashiko.metrics.arrays import Floats
+from sashiko.evaluation.gates.advice import Training
+from sashiko.evaluation.gates.quality import own_metrics, quality_checks
+from sashiko.evaluation.gates.verdict import decide, write_verdict
+from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.record import write_decision, write_evaluation
 from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.splits import SPLITS

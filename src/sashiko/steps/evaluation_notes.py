@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sashiko.evaluation import Calibration, Decision, Estimates, SeenTextFigures, Slices
-from sashiko.metrics.uncertainty import Estimate, standing
+from sashiko.evaluation.metrics.uncertainty import Estimate, standing
+from sashiko.evaluation.record import Calibration, Decision, Estimates, SeenTextFigures, Slices
 from sashiko.steps.baselines import LINEAR, MAJORITY
 
 _MODELS = {

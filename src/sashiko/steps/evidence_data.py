@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from sashiko.contract.manifest import Manifest, Snapshots
 from sashiko.contract.model import View
 from sashiko.errors import InputError
-from sashiko.gates.verdict import Verdict
+from sashiko.evaluation.gates.verdict import Verdict
 
 # Gate -> name among its verdict's inputs -> the snapshot that it has to be, and who read it.
 _READ: dict[str, dict[str, tuple[View, str]]] = {

@@ -18,6 +18,7 @@ import numpy as np
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.explain.attribution import Attributed, Explained
 from sashiko.explain.check_records import FacetSwap, ShapleyCheck
 from sashiko.explain.cross_check import shapley_check
@@ -36,7 +37,6 @@ from sashiko.explain.record import (
 )
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.inspection import unpack
-from sashiko.metrics.arrays import Floats
 from sashiko.settings.recipe import CompileSection, ExplainSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.explained_rows import (

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sashiko.evaluation import (
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.calibration import (
+    error_by_chance,
+    reliability_curve,
+    without_temperature,
+)
+from sashiko.evaluation.metrics.own import OwnMetrics
+from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.evaluation.record import (
     Calibration,
     ChampionRecord,
     Decision,
@@ -12,10 +20,6 @@ from sashiko.evaluation import (
     MetricLine,
     TemperatureFit,
 )
-from sashiko.metrics.arrays import Floats, Ints
-from sashiko.metrics.calibration import error_by_chance, reliability_curve, without_temperature
-from sashiko.metrics.own import OwnMetrics
-from sashiko.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.comparators import Scored

@@ -11,9 +11,9 @@ from sashiko.clarify.counting import Counted
 from sashiko.clarify.dataset import Column, Dataset
 from sashiko.contract.intersections import FacetGroup, facet_groups, intersections
 from sashiko.contract.model import Contract
-from sashiko.gates.estimates import Subgroup
-from sashiko.metrics.arrays import Bools, Ints
-from sashiko.metrics.counts import Counts, tabulate
+from sashiko.evaluation.gates.estimates import Subgroup
+from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.counts import Counts, tabulate
 from sashiko.settings.bias import BiasSection
 
 _STRANGE = FacetGroup("not in the contract", (), disadvantaged=False)

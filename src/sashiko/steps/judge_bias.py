@@ -29,16 +29,16 @@ from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
-from sashiko.gates.advice import Mitigation
-from sashiko.gates.bias import bias_checks
-from sashiko.gates.estimates import (
+from sashiko.evaluation.gates.advice import Mitigation
+from sashiko.evaluation.gates.bias import bias_checks
+from sashiko.evaluation.gates.estimates import (
     POST_ANALYSIS_FILE,
     PRE_ANALYSIS_FILE,
     BiasEstimate,
     write_estimates,
 )
-from sashiko.gates.verdict import decide, write_verdict
-from sashiko.metrics.bias_table import Stage
+from sashiko.evaluation.gates.verdict import decide, write_verdict
+from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import ReweighingSection

@@ -21,11 +21,11 @@ from sashiko.core.files import (
 )
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.errors import InputError
-from sashiko.evaluation import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
+from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
+from sashiko.evaluation.gates.release import gate_tags
+from sashiko.evaluation.gates.verdict import Verdict, read_verdict
+from sashiko.evaluation.record import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
 from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
-from sashiko.gates.estimates import INTERVALS_FILE, read_estimates
-from sashiko.gates.release import gate_tags
-from sashiko.gates.verdict import Verdict, read_verdict
 from sashiko.inspection import inspect_artifact
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.model_packages.registrar import Placement

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from sashiko.artifact import Artifact, RequestRefusedError
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
-from sashiko.evaluation import SplitCount
-from sashiko.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.record import SplitCount
 from sashiko.training.examples import read_split
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.evaluation import SeenTextFigures
-from sashiko.metrics.arrays import Bools, Ints
-from sashiko.metrics.quality import difference, evaluate_scores
+from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.quality import difference, evaluate_scores
+from sashiko.evaluation.record import SeenTextFigures
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import word_features
 from sashiko.steps.comparators import Scored

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from sashiko.evaluation import SliceFigures, Slices
-from sashiko.metrics.arrays import Ints
-from sashiko.metrics.slices import SliceEstimates, slice_estimates
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.evaluation.metrics.slices import SliceEstimates, slice_estimates
+from sashiko.evaluation.record import SliceFigures, Slices
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.comparators import Scored
 from sashiko.steps.slicing import Slice

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from sashiko.core.parquet import open_parquet, read_columns
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 
 _MISSING = "missing"
 _MOST_VALUES = 30  # of a column of words; rarer ones are taken together

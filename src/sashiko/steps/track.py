@@ -15,17 +15,17 @@ from sashiko.contract.manifest import (
 )
 from sashiko.core.files import read_json, write_json
 from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.evaluation import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.evaluation.gates.intersections import TOLD
+from sashiko.evaluation.gates.release import gate_tags, today, waive, write_release
+from sashiko.evaluation.gates.verdict import MODEL_GATES, read_verdict, write_verdict
+from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.explain.record import (
     EXPLANATIONS_FILE,
     Explanations,
     read_explanations,
     write_explanations,
 )
-from sashiko.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
-from sashiko.gates.intersections import TOLD
-from sashiko.gates.release import gate_tags, today, waive, write_release
-from sashiko.gates.verdict import MODEL_GATES, read_verdict, write_verdict
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_waivers
 from sashiko.tracking import track_execution

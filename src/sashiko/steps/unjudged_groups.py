@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from sashiko.clarify.criteria import distinct
 from sashiko.clarify.dataset import Dataset
 from sashiko.contract.model import Contract
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.settings.bias import BiasSection
 
 _MOST_NAMED = 10  # of a facet

@@ -18,7 +18,7 @@ from sashiko.core.files import sha256_file
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import open_parquet
 from sashiko.errors import InputError
-from sashiko.gates.verdict import Verdict, decide, write_verdict
+from sashiko.evaluation.gates.verdict import Verdict, decide, write_verdict
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract
 

@@ -28,8 +28,8 @@ from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.joining import facet_values, positions, unique_keys
 from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Ints
-from sashiko.metrics.reweighing import reweighing_weights
+from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.evaluation.metrics.reweighing import reweighing_weights
 from sashiko.settings.recipe import ReweighingSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section

@@ -12,7 +12,7 @@ import math
 import shlex
 from collections.abc import Iterator, Sequence
 
-from sashiko.metrics.bias import METRICS
+from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
 from sashiko.settings.recipe import Recipe

@@ -7,18 +7,18 @@ before the drift, and a time split puts validation before it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sashiko.evaluation import Estimates
-from sashiko.gates.advice import Mitigation, Training
-from sashiko.gates.bias import bias_checks
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.intersections import judges
-from sashiko.gates.quality import own_metrics, quality_checks
-from sashiko.metrics.arrays import Bools
-from sashiko.metrics.bias import METRICS, Measure, measure
-from sashiko.metrics.bias_table import Stage
-from sashiko.metrics.counted_quality import counted_quality
-from sashiko.metrics.quality import confusion, difference, evaluate_scores, own_estimates
-from sashiko.metrics.uncertainty import Estimate
+from sashiko.evaluation.gates.advice import Mitigation, Training
+from sashiko.evaluation.gates.bias import bias_checks
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.intersections import judges
+from sashiko.evaluation.gates.quality import own_metrics, quality_checks
+from sashiko.evaluation.metrics.arrays import Bools
+from sashiko.evaluation.metrics.bias import METRICS, Measure, measure
+from sashiko.evaluation.metrics.bias_table import Stage
+from sashiko.evaluation.metrics.counted_quality import counted_quality
+from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores, own_estimates
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.record import Estimates
 from sashiko.settings.quality import QualitySection
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sashiko.core.files import read_json, write_json
 from sashiko.core.yaml_models import Frozen, validate
-from sashiko.evaluation import Estimates
+from sashiko.evaluation.record import Estimates
 from sashiko.settings.quality import QualityMetric
 from sashiko.settings.recipe import Recipe
 

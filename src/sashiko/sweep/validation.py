@@ -19,7 +19,7 @@ from sashiko.contract.model import Contract
 from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.core.parquet import read_columns, write_table
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store
 from sashiko.settings.bias import BiasSection

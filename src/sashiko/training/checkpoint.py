@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from sashiko.core.files import remove_half_written, write_bytes
 from sashiko.core.yaml_models import Frozen
-from sashiko.evaluation import MetricLine
+from sashiko.evaluation.record import MetricLine
 
 if TYPE_CHECKING:
     import torch

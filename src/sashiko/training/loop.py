@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sashiko.core.stopping import Stop
-from sashiko.evaluation import MetricLine
+from sashiko.evaluation.record import MetricLine
 from sashiko.settings.recipe import Hyperparameters
 from sashiko.training.batches import collate, epoch_batches
 from sashiko.training.checkpoint import CheckpointStore, Position

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.metrics.arrays import Floats
-from sashiko.metrics.scored import Scored
+from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.scored import Scored
 from sashiko.training.batches import collate, ordered_batches
 from sashiko.training.examples import Examples
 

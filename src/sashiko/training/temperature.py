@@ -5,9 +5,9 @@ from typing import Any
 
 from sashiko.core.files import write_json
 from sashiko.errors import InputError
-from sashiko.evaluation import TemperatureFit
-from sashiko.metrics.arrays import Floats, Ints
-from sashiko.metrics.calibration import fit_temperature
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.calibration import fit_temperature
+from sashiko.evaluation.record import TemperatureFit
 
 TEMPERATURE_FILE = "temperature.json"
 

@@ -12,8 +12,8 @@ from sashiko.card.content import ModelOverview
 from sashiko.card.making import CardSources, card_text, model_card
 from sashiko.card.markdown import card_markdown
 from sashiko.errors import InputError
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Check, decide
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.settings.waiver import Waiver
 from sashiko.steps.register import read_sources
 from tests.unit.steps.register_job import RegisterJob

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.commands.local_runs import _summary
-from sashiko.gates.verdict import Check, decide, write_verdict
+from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
 from sashiko.runner.record import DataRecord, RunRecord, StepRecord
 from sashiko.runner.store import Store
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
-from sashiko.metrics.bias import stage_metrics
+from sashiko.evaluation.metrics.bias import stage_metrics
 from tests.unit.contract.documents import contract_of, document, grouped
 
 CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))

@@ -10,7 +10,7 @@ from sashiko.contract.checkpoint import run_checks
 from sashiko.contract.model import View
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.rules import expectations
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 from tests.unit.contract.documents import (
     column_of,
     contract_of,

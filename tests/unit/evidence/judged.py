@@ -11,8 +11,8 @@ from tests.unit.runner.tiny import Tiny
 RAW = "s3://b/raw"
 # Judges the number in its input; of two facets crossed, which are in no check, it writes beside it.
 JUDGE = """
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.verdict import Check, decide, write_verdict
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
 value = float((IN / "data/x").read_text())
 check = Check(name="auc", value=value, low=value - 0.1, high=value + 0.1, threshold=0.7,
               comparison=">=", passed=value >= 0.7)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evidence.difference import Line, compare
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, read_evidence
 from tests.unit.report import runs
 
@@ -127,7 +127,7 @@ def test_an_undefined_metric_says_why(registered: Path) -> None:
 
 
 def test_a_gate_that_was_switched_off_is_not_judged(tmp_path: Path, registered: Path) -> None:
-    from sashiko.gates.verdict import not_judged, write_verdict
+    from sashiko.evaluation.gates.verdict import not_judged, write_verdict
 
     (file,) = registered.parents[1].rglob("JudgeBias/verdict/verdict.json")
     write_verdict(not_judged(gate="bias", reason="none is known"), file.parent)

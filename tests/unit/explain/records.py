@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.check_records import Agreement, FacetSwap, ShapleyCheck, SwappedText
 from sashiko.explain.record import (
     TEMPLATE,
@@ -17,7 +18,6 @@ from sashiko.explain.record import (
     Word,
     Words,
 )
-from sashiko.metrics.uncertainty import Estimate
 
 UNDEFINED = Estimate(value=None, low=None, high=None)
 

@@ -12,7 +12,15 @@ import yaml
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.core.files import write_json
 from sashiko.core.parquet import write_table
-from sashiko.evaluation import (
+from sashiko.evaluation.gates.advice import Mitigation, Training
+from sashiko.evaluation.gates.bias import bias_checks
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.quality import quality_checks
+from sashiko.evaluation.gates.release import waive
+from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
+from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
+from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.evaluation.record import (
     Calibration,
     Decision,
     Evaluation,
@@ -22,14 +30,6 @@ from sashiko.evaluation import (
     write_evaluation,
 )
 from sashiko.explain.record import ERRORS_FILE, write_explanations, write_lines, write_words
-from sashiko.gates.advice import Mitigation, Training
-from sashiko.gates.bias import bias_checks
-from sashiko.gates.estimates import BiasEstimate
-from sashiko.gates.quality import quality_checks
-from sashiko.gates.release import waive
-from sashiko.gates.verdict import Check, decide, read_verdict, write_verdict
-from sashiko.metrics.calibration import error_by_chance, reliability_curve
-from sashiko.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.waiver import Waiver

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.report.bar import allowed_range, range_bar
 
 

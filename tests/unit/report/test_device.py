@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sashiko.gates.verdict import Check, decide, not_judged
+from sashiko.evaluation.gates.verdict import Check, decide, not_judged
 from sashiko.report.decision import outcome
 from sashiko.report.evidence import read_evidence
 from sashiko.report.gates import gate_views, verdicts

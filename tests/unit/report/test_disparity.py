@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.report.disparity import disparity
 from tests.unit.report import runs
 from tests.unit.report.test_html import page_of, pictures

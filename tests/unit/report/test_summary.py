@@ -3,7 +3,7 @@
 import pytest
 
 from sashiko.core.files import read_json, write_json
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.report.evidence import read_evidence
 from sashiko.report.gates import verdicts
 from sashiko.report.headline import headline_figures, small_groups

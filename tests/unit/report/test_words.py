@@ -1,6 +1,6 @@
 import pytest
 
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.report.words import check_view, duration, estimate, inline_code, number, required
 
 

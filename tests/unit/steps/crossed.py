@@ -9,7 +9,7 @@ import pytest
 
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
-from sashiko.gates.verdict import Verdict, read_verdict
+from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.steps import bias, judge_bias
 from tests.unit.contract.documents import two_facets
 from tests.unit.steps.bias_folders import Job, facet_rows

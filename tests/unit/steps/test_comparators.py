@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sashiko.metrics.quality import choose_threshold
+from sashiko.evaluation.metrics.quality import choose_threshold
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, linear_scores
 from sashiko.steps.comparators import linear_baselines

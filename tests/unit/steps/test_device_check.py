@@ -13,7 +13,7 @@ import pytest
 from sashiko.aws.functions import device_removal as removal
 from sashiko.core.files import sha256_tree
 from sashiko.errors import InputError
-from sashiko.gates.verdict import describe
+from sashiko.evaluation.gates.verdict import describe
 from sashiko.steps import device_check
 from sashiko.steps.device import endpoint, transform
 from tests.unit.steps.device.fake_account import FakeAccount, listening

@@ -8,9 +8,9 @@ import pytest
 
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.evaluation import read_decision, read_evaluation
-from sashiko.gates.verdict import read_verdict
-from sashiko.metrics.quality import evaluate_scores
+from sashiko.evaluation.gates.verdict import read_verdict
+from sashiko.evaluation.metrics.quality import evaluate_scores
+from sashiko.evaluation.record import read_decision, read_evaluation
 from sashiko.steps import evaluate
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.seen_text import seen_in_train

@@ -11,8 +11,8 @@ from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
-from sashiko.gates.verdict import Verdict, read_verdict
-from sashiko.metrics.bias import stage_metrics
+from sashiko.evaluation.gates.verdict import Verdict, read_verdict
+from sashiko.evaluation.metrics.bias import stage_metrics
 from sashiko.steps import bias, judge_bias
 from tests.unit.contract.documents import column_of, document
 from tests.unit.steps.bias_folders import JOINED, Job, facet_rows

@@ -6,8 +6,8 @@ import pytest
 
 from sashiko.contract.manifest import Snapshots, read_manifest, read_snapshots, write_snapshots
 from sashiko.errors import InputError
-from sashiko.evaluation import read_evaluation
-from sashiko.gates.estimates import BiasEstimate, write_estimates
+from sashiko.evaluation.gates.estimates import BiasEstimate, write_estimates
+from sashiko.evaluation.record import read_evaluation
 from sashiko.steps import track
 from sashiko.steps.track import bias_metrics, quality_metrics
 from tests.unit.report.runs import DIGEST, judged, prepared, started

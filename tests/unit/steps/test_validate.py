@@ -9,7 +9,7 @@ from sashiko.core.files import sha256_tree, write_json
 from sashiko.core.parquet import write_table
 from sashiko.data.duckdb_lake import DuckDbLake
 from sashiko.errors import InputError
-from sashiko.gates.verdict import Verdict, read_verdict
+from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.steps import validate
 from sashiko.steps.snapshot import take_snapshot
 from tests.unit.contract.documents import document, rows, save

@@ -33,9 +33,9 @@ from sashiko.compile_lock import read_lock
 from sashiko.contract.manifest import read_manifest
 from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
-from sashiko.evaluation import METRICS_FILE, read_evaluation
-from sashiko.gates.release import gate_tags
-from sashiko.gates.verdict import read_verdict
+from sashiko.evaluation.gates.release import gate_tags
+from sashiko.evaluation.gates.verdict import read_verdict
+from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe

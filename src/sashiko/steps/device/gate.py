@@ -1,6 +1,6 @@
 """The device gate: what was measured on the device and a recipe's bounds become checks."""
 
-from sashiko.gates.verdict import Check
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.settings.recipe import DeviceSection
 from sashiko.steps.device.asking import Measured
 

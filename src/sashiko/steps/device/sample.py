@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sashiko.core.parquet import read_columns
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
-from sashiko.metrics.arrays import Floats
+from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.tar_reader import read_files
 from sashiko.settings.recipe import DeviceSection
 from sashiko.training.examples import read_split

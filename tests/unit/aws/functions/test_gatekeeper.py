@@ -11,8 +11,8 @@ from moto import mock_aws
 
 from sashiko.aws.functions.closed_gate import GateClosedError
 from sashiko.aws.functions.gatekeeper import handler, judge
-from sashiko.gates.release import RELEASE_FILE, waive, write_release
-from sashiko.gates.verdict import Check, Verdict, decide, write_verdict
+from sashiko.evaluation.gates.release import RELEASE_FILE, waive, write_release
+from sashiko.evaluation.gates.verdict import Check, Verdict, decide, write_verdict
 from sashiko.settings.waiver import Waiver
 
 DAY = date(2026, 11, 27)

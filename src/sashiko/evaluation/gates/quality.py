@@ -1,0 +1,125 @@
+"""The model-quality gates: estimates and a recipe's bounds become checks."""
+
+from collections.abc import Mapping
+
+from sashiko.core.plugins import load
+from sashiko.evaluation.gates.advice import Training, quality_advice
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.own import Metric
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.settings.quality import QUALITY_METRICS, QualityGate, QualitySection
+
+
+def own_metrics(section: QualitySection) -> dict[str, Metric]:
+    """Imports the project's metrics that the gates name.
+
+    Raises:
+        InputError: if one cannot be imported, or is none.
+    """
+    return {name: load("metrics", name, key="quality.gates") for name in section.own_metrics}
+
+
+def quality_checks(
+    section: QualitySection,
+    candidate: Mapping[str, Estimate],
+    leads: Mapping[str, Mapping[str, Estimate]],
+    recipe: Training,
+) -> list[Check]:
+    """Judges the candidate by each gate of the recipe.
+
+    `minimum` and `maximum` bound the point estimate, with its interval reported beside it;
+    `better_than` asks that the whole interval of the lead, paired by rows, lies above the margin:
+    with a margin below 0 that the candidate is no worse by more than that.
+
+    Args:
+        section: the recipe's gates.
+        candidate: metric -> estimate on the test split.
+        leads: name of a baseline (`majority`, `tfidf_logistic_regression`, `champion`) -> metric ->
+            estimate of the candidate's lead over it, where more than 0 means better
+            (`metrics.quality.difference`). Without a champion there is no such key, and a gate
+            that asks for it is not judged: `no champion yet`.
+        recipe: how it trains, for what to try next.
+
+    Returns:
+        One check per gate, in the recipe's order.
+
+    Raises:
+        KeyError: if a gate names a baseline, other than the champion, that is not in `leads`.
+    """
+    return [
+        _lead(gate, gate.better_than, leads, recipe)
+        if gate.better_than
+        else _bounds(gate, candidate[gate.metric], recipe)
+        for gate in section.gates
+    ]
+
+
+def _bounds(gate: QualityGate, measured: Estimate, recipe: Training) -> Check:
+    minimum, maximum = gate.minimum, gate.maximum
+    threshold: float | tuple[float, float] | None
+    if minimum is not None and maximum is not None:
+        comparison, threshold = "in_range", (minimum, maximum)
+    elif minimum is not None:
+        comparison, threshold = ">=", minimum
+    else:
+        comparison, threshold = "<=", maximum
+    value = measured.value
+    passed = (
+        value is not None
+        and (minimum is None or value >= minimum)
+        and (maximum is None or value <= maximum)
+    )
+    undefined = ""
+    if value is None:
+        why = ", as the test split has one label only" if gate.metric in QUALITY_METRICS else ""
+        undefined = f"undefined on the test split{why}; "
+    return Check(
+        name=gate.metric,
+        value=value,
+        low=measured.low,
+        high=measured.high,
+        threshold=threshold,
+        comparison=comparison,
+        passed=passed,
+        reason=undefined + gate.reason,
+        try_="" if passed else quality_advice(gate.metric, recipe),
+    )
+
+
+def _lead(
+    gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estimate]], recipe: Training
+) -> Check:
+    if other == "champion" and other not in leads:
+        return Check(
+            name="no champion yet",
+            passed=True,
+            reason="no model of this group has been approved, so there is none to be better than",
+            judged=False,
+        )
+    lead = leads[other][gate.metric]
+    passed = lead.low is not None and lead.low > gate.margin
+    return Check(
+        name=f"{gate.metric} lead over {other}",
+        value=lead.value,
+        low=lead.low,
+        high=lead.high,
+        threshold=gate.margin,
+        comparison=">",
+        passed=passed,
+        reason=f"{_lead_reason(lead, gate.margin)}; {gate.reason}",
+        try_="" if passed else _lead_advice(gate.metric, other, recipe),
+    )
+
+
+def _lead_reason(lead: Estimate, margin: float) -> str:
+    if lead.low is None:
+        return "the lead has no interval, as too many resamples leave the metric undefined"
+    place = "lies above" if lead.low > margin else "does not lie above"
+    return f"the lower end of the paired difference's interval {place} the margin"
+
+
+def _lead_advice(metric: str, other: str, recipe: Training) -> str:
+    advice = quality_advice(metric, recipe)
+    if other == "tfidf_logistic_regression":
+        return f"serve the linear model, which is cheaper, or {advice}"
+    return advice

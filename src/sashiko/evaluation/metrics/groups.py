@@ -1,0 +1,109 @@
+"""The two groups of a comparison, as the formulas read them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ratio
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is counted of a group; whole numbers as float64.
+
+    Attributes:
+        labels: rows per label, shape (..., labels).
+        positives: rows with a positive label, n(1), shape (...,).
+        predicted_positives: rows predicted positive, n'(1), shape (...,).
+        true_positives: rows that are both, TP, shape (...,).
+    """
+
+    labels: Floats
+    positives: Floats
+    predicted_positives: Floats
+    true_positives: Floats
+
+    @cached_property
+    def rows(self) -> Floats:
+        """All rows, n; nearly every metric asks for it."""
+        total: Floats = self.labels.sum(axis=-1)
+        return total
+
+    @property
+    def negatives(self) -> Floats:
+        """Rows with another label, n(0)."""
+        return self.rows - self.positives
+
+    @property
+    def predicted_negatives(self) -> Floats:
+        """Rows predicted another label, n'(0)."""
+        return self.rows - self.predicted_positives
+
+    @property
+    def false_positives(self) -> Floats:
+        """Rows wrongly predicted positive, FP."""
+        return self.predicted_positives - self.true_positives
+
+    @property
+    def false_negatives(self) -> Floats:
+        """Rows wrongly predicted negative, FN."""
+        return self.positives - self.true_positives
+
+    @property
+    def true_negatives(self) -> Floats:
+        """Rows rightly predicted negative, TN."""
+        return self.negatives - self.false_positives
+
+    @property
+    def right(self) -> Floats:
+        """Rows predicted right, TP + TN."""
+        return self.true_positives + self.true_negatives
+
+    @property
+    def wrong(self) -> Floats:
+        """Rows predicted wrong, FP + FN."""
+        return self.false_positives + self.false_negatives
+
+    @property
+    def shares(self) -> Floats:
+        """The distribution of the labels, P(y), shape (..., labels)."""
+        return ratio(self.labels, np.broadcast_to(self.rows[..., None], self.labels.shape))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An advantaged group a and a disadvantaged one d, as a whole and by stratum.
+
+    Attributes:
+        a: the advantaged group, shapes (...,).
+        d: the disadvantaged group.
+        a_strata: the advantaged group by stratum, shapes (..., strata).
+        d_strata: the disadvantaged group by stratum.
+    """
+
+    a: Group
+    d: Group
+    a_strata: Group
+    d_strata: Group
+
+
+def compare(cells: Ints, positive: Bools) -> Comparison:
+    """Reads counts of shape (..., strata, 2, labels, 2), as in `counts.Counts`."""
+    whole = cells.sum(axis=-4)
+    return Comparison(
+        a=_group(whole[..., 0, :, :], positive),
+        d=_group(whole[..., 1, :, :], positive),
+        a_strata=_group(cells[..., 0, :, :], positive),
+        d_strata=_group(cells[..., 1, :, :], positive),
+    )
+
+
+def _group(cells: Ints, positive: Bools) -> Group:
+    counts = cells.astype(np.float64)
+    return Group(
+        labels=counts.sum(axis=-1),
+        positives=counts[..., positive, :].sum(axis=(-2, -1)),
+        predicted_positives=counts[..., 1].sum(axis=-1),
+        true_positives=counts[..., positive, 1].sum(axis=-1),
+    )

@@ -1,0 +1,84 @@
+"""The scores of a binary classifier, made ready for metrics under many row weights at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ratio
+from sashiko.evaluation.metrics.calibration import CALIBRATION_BINS, equal_mass_bins
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows made ready so that the metrics of many weightings are a few array operations.
+
+    Attributes:
+        cells: shape (rows, 4), 1 in the row's column of TP, FP, FN, TN.
+        gaps: shape (rows, bins), score - label in the column of the row's calibration bin.
+        squares: shape (rows,), (score - label)^2.
+        order: rows by ascending score.
+        starts: where in `order` each distinct score begins.
+        positive: labels in `order`, float64.
+    """
+
+    cells: Floats
+    gaps: Floats
+    squares: Floats
+    order: npt.NDArray[np.intp]
+    starts: npt.NDArray[np.intp]
+    positive: Floats
+
+    @classmethod
+    def of(cls, labels: Ints, scores: Floats, *, threshold: float) -> "Scored":
+        """Prepares rows: labels 0 or 1, scores in [0, 1], both of shape (rows,)."""
+        predicted = scores >= threshold
+        positive = labels == 1
+        cells = [positive & predicted, ~positive & predicted, positive & ~predicted,
+                 ~positive & ~predicted]  # fmt: skip
+        gaps = np.zeros((len(labels), CALIBRATION_BINS))
+        gaps[np.arange(len(labels)), equal_mass_bins(scores)] = scores - labels
+        order = np.argsort(scores, kind="stable")
+        ascending = scores[order]
+        starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
+        return cls(
+            cells=np.stack(cells, axis=1).astype(np.float64),
+            gaps=gaps,
+            squares=(scores - labels) ** 2,
+            order=order,
+            starts=starts,
+            positive=positive[order].astype(np.float64),
+        )
+
+    def metrics(self, weights: Floats) -> dict[str, Floats]:
+        """Returns name -> values of shape (weightings,) for weights of shape (weightings, rows)."""
+        counted = threshold_metrics(*(weights @ self.cells).T)
+        rows = weights.sum(axis=1)
+        return {
+            **counted,
+            "auc": self._auc(weights),
+            "brier_score": ratio(weights @ self.squares, rows),
+            "expected_calibration_error": ratio(np.abs(weights @ self.gaps).sum(axis=1), rows),
+        }
+
+    def _auc(self, weights: Floats) -> Floats:
+        ascending = weights[:, self.order]
+        positives = np.add.reduceat(ascending * self.positive, self.starts, axis=1)
+        negatives = np.add.reduceat(ascending, self.starts, axis=1) - positives
+        below = np.cumsum(negatives, axis=1) - negatives
+        wins = (positives * (below + negatives / 2)).sum(axis=1)
+        return ratio(wins, positives.sum(axis=1) * negatives.sum(axis=1))
+
+
+def threshold_metrics(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Mapping[str, Floats]:
+    """Returns accuracy, balanced accuracy and F1 of confusion counts, elementwise."""
+    sensitivity, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
+    return MappingProxyType(
+        {
+            "accuracy": ratio(tp + tn, tp + fp + fn + tn),
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        }
+    )

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as oracle
+
+from sashiko.evaluation.metrics.quality import (
+    METRICS,
+    choose_threshold,
+    confusion,
+    difference,
+    evaluate_scores,
+)
+
+
+def scored_rows(seed: int, *, rows: int = 400, digits: int | None = None):
+    generator = np.random.default_rng(seed)
+    labels = (generator.random(rows) < 0.4).astype(np.int64)
+    scores = np.clip(0.25 * labels + 0.75 * generator.random(rows), 0, 1)
+    return labels, scores if digits is None else np.round(scores, digits)
+
+
+@pytest.mark.parametrize("digits", [None, 1], ids=["distinct scores", "many ties"])
+def test_values_equal_those_of_scikit_learn(digits: int | None) -> None:
+    labels, scores = scored_rows(1, digits=digits)
+    measured = evaluate_scores(labels, scores, threshold=0.55, replicates=100, seed=0)
+    predicted = scores >= 0.55
+    assert measured["accuracy"].value == pytest.approx(oracle.accuracy_score(labels, predicted))
+    assert measured["balanced_accuracy"].value == pytest.approx(
+        oracle.balanced_accuracy_score(labels, predicted)
+    )
+    assert measured["f1"].value == pytest.approx(oracle.f1_score(labels, predicted))
+    assert measured["auc"].value == pytest.approx(oracle.roc_auc_score(labels, scores))
+    assert measured["brier_score"].value == pytest.approx(oracle.brier_score_loss(labels, scores))
+
+
+def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
+    labels, scores = scored_rows(2, rows=200)
+    slow = []
+    for rows in np.random.default_rng(3).integers(0, 200, size=(2000, 200)):
+        positive, negative = scores[rows][labels[rows] == 1], scores[rows][labels[rows] == 0]
+        wins = positive[:, None] > negative
+        slow.append((wins + (positive[:, None] == negative) / 2).mean())
+    measured = evaluate_scores(labels, scores, threshold=0.5, replicates=4000, seed=0)["auc"]
+    assert [measured.low, measured.high] == pytest.approx(
+        np.quantile(slow, [0.025, 0.975]), abs=0.006
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), rows=st.integers(2, 60))
+def test_values_stay_in_range_and_do_not_depend_on_the_order_of_rows(seed: int, rows: int) -> None:
+    labels, scores = scored_rows(seed, rows=rows, digits=2)
+    order = np.random.default_rng(seed).permutation(rows)
+    one = evaluate_scores(labels, scores, threshold=0.5, replicates=100, seed=0)
+    other = evaluate_scores(labels[order], scores[order], threshold=0.5, replicates=100, seed=0)
+    for name in METRICS:
+        if one[name].value is None:
+            assert other[name].value is None
+        else:
+            assert 0 <= one[name].value <= 1
+            assert one[name].value == pytest.approx(other[name].value)
+
+
+def test_without_a_second_label_auc_is_undefined_and_not_a_number_made_up() -> None:
+    labels, scores = np.ones(20, dtype=np.int64), np.linspace(0, 1, 20)
+    measured = evaluate_scores(labels, scores, threshold=0.5, replicates=100, seed=0)
+    assert (measured["auc"].value, measured["auc"].low) == (None, None)
+    assert measured["accuracy"].value == pytest.approx(0.5)
+
+
+def test_equal_seeds_give_equal_intervals() -> None:
+    labels, scores = scored_rows(4)
+    runs = [evaluate_scores(labels, scores, threshold=0.5, replicates=200, seed=9) for _ in "ab"]
+    assert runs[0] == runs[1]
+
+
+def test_a_lead_is_paired_and_positive_where_the_first_is_better() -> None:
+    labels, scores = scored_rows(5)
+    worse = np.clip(scores + np.random.default_rng(0).normal(0, 0.15, len(scores)), 0, 1)
+    options = {"threshold": 0.5, "other_threshold": 0.5, "replicates": 500, "seed": 0}
+    lead = difference(labels, scores, worse, **options)
+    back = difference(labels, worse, scores, **options)
+    one = evaluate_scores(labels, scores, threshold=0.5, replicates=500, seed=0)
+    two = evaluate_scores(labels, worse, threshold=0.5, replicates=500, seed=0)
+    assert lead["auc"].value == pytest.approx(one["auc"].value - two["auc"].value)
+    assert back["auc"].low == pytest.approx(-lead["auc"].high)
+    unpaired = (one["auc"].high - one["auc"].low) + (two["auc"].high - two["auc"].low)
+    assert lead["auc"].high - lead["auc"].low < 0.7 * unpaired
+    assert lead["expected_calibration_error"].value == pytest.approx(
+        two["expected_calibration_error"].value - one["expected_calibration_error"].value
+    )
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1"])
+def test_the_chosen_threshold_is_the_best_of_all(metric) -> None:
+    labels, scores = scored_rows(6, rows=150, digits=2)
+    chosen = choose_threshold(labels, scores, metric=metric)
+    qualities = [
+        evaluate_scores(labels, scores, threshold=candidate, replicates=100, seed=0)[metric].value
+        for candidate in (chosen, *np.linspace(0.005, 0.995, 100))
+    ]
+    assert qualities[0] == pytest.approx(max(qualities))
+    assert 0 < chosen < 1
+
+
+def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_chosen() -> None:
+    labels = np.array([0, 0, 1, 1], dtype=np.int64)
+    assert choose_threshold(labels, np.array([0.1, 0.1, 0.9, 0.9]), metric="f1") == 0.5
+    # 3 of 4 right at .075 and at .5
+    scores = np.array([0.05, 0.45, 0.1, 0.55])
+    assert choose_threshold(labels, scores, metric="accuracy") == 0.5
+    # 3 of 4 right at .2 and at .8, which are equally near
+    scores = np.array([0.0, 0.6, 0.4, 1.0])
+    assert choose_threshold(labels, scores, metric="accuracy") == pytest.approx(0.2)
+
+
+def test_confusion_counts_a_score_at_the_threshold_as_positive() -> None:
+    counts = confusion(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.4, 0.4]), threshold=0.5)
+    assert (counts.true_positives, counts.false_positives) == (1, 1)
+    assert (counts.false_negatives, counts.true_negatives) == (1, 1)
