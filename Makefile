@@ -75,7 +75,7 @@ check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd src/sashiko/serving && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache/serving --python-version 3.10 \
+	cd src/sashiko/serving/container && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache/serving --python-version 3.10 \
 	  --strict --allow-untyped-calls --explicit-package-bases --ignore-missing-imports --follow-imports=silent --config-file= \
 	  $$(ls *.py | grep -v __init__)
 	$(BIN)/lint-imports

@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.clarify.config import AnalysisConfig
-from sashiko.clarify.counting import group_counts
-from sashiko.clarify.dataset import read_dataset
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.dataset import read_dataset
 from sashiko.evaluation.metrics.bias import METRICS, intervals, measure
 from sashiko.evaluation.metrics.counts import FacetTable, tabulate
 from sashiko.steps.bias import analyse

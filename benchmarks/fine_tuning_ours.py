@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.fine_tuning_job import Job, Watch
 from sashiko.core.stopping import Stop
+from sashiko.data.splits import read_split_meta
 from sashiko.settings.recipe import Hyperparameters
-from sashiko.splits import read_split_meta
 from sashiko.training.checkpoint import CheckpointStore, Position
 from sashiko.training.examples import Examples, read_split, tokenise
 from sashiko.training.loop import Loop

@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.runs import machine, run
 from benchmarks.serving import served
-from sashiko.artifact import JSON
 from sashiko.repository import HOME
-from sashiko.server import HOST
+from sashiko.serving.artifact import JSON
+from sashiko.serving.server import HOST
 
 _CLIENTS = 8
 _PING_SECONDS = 0.1

@@ -25,16 +25,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.runs import machine, run
-from sashiko.artifact import JSON, open_artifact
 from sashiko.repository import HOME
-from sashiko.server import HOST
+from sashiko.serving.artifact import JSON, open_artifact
+from sashiko.serving.server import HOST
 
 _ROUNDS = 3
 _TEXTS = {1: 100, 32: 10}  # texts a request -> requests a round
 _CLIENTS = (1, 8, 32)
 _REQUESTS = 160  # a round, of one text each
 _SERVER = (
-    "import sys; from pathlib import Path; from sashiko.server import serve_artifact; "
+    "import sys; from pathlib import Path; from sashiko.serving.server import serve_artifact; "
     "serve_artifact(Path(sys.argv[1]), threshold=0.5, port=0)"
 )
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.artifact import Artifact, open_artifact
-from sashiko.server import listen, serve
+from sashiko.serving.artifact import Artifact, open_artifact
+from sashiko.serving.server import listen, serve
 
 OURS = "ours"
 WATCHED = "ours, and how long its graph takes"

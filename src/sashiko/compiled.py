@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import sashiko
 from sashiko.core.files import (
     canonical_json,
     read_json,
@@ -120,7 +121,7 @@ def _key(settings: Settings, recipe: Recipe) -> str:
 def _sources(recipe: Recipe) -> dict[str, str]:
     """Digests the project's code, the engine's with its data files, and the contract."""
     here = Path.cwd()
-    folders = {here / name for name in _CODE} | {Path(__file__).parent}
+    folders = {here / name for name in _CODE} | {Path(sashiko.__file__).parent}
     files = {here / recipe.contract, *here.glob("*.py")}
     files |= {file for folder in folders for file in walk_files(folder)}
     return {

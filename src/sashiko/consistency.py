@@ -12,7 +12,7 @@ from sashiko.contract.model import Contract
 from sashiko.core.plugin_names import is_built_in
 from sashiko.core.plugins import load
 from sashiko.errors import InputError
-from sashiko.serving.text import columns
+from sashiko.serving.container.text import columns
 from sashiko.settings.recipe import GeneratorSource, OwnSource, Recipe
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
+from sashiko.data.draft.review import refuse_unreviewed
 from sashiko.errors import InputError
-from sashiko.review import refuse_unreviewed
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
 

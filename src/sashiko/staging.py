@@ -7,11 +7,12 @@ from pathlib import Path
 from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.repository import source
+from sashiko.serving import container
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, make_channel
 
-_SERVING = Path(__file__).parent / "serving"
+_SERVING = Path(container.__file__).parent
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ SECONDS = 120 if FULL else 6
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from sashiko.artifact import Artifact
-from sashiko.server import serve_artifact
+from sashiko.serving.artifact import Artifact
+from sashiko.serving.server import serve_artifact
 answer = Artifact.respond
 def respond(*args, **named):
     time.sleep(0.01)

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sashiko.errors import InputError
-from sashiko.inspection import inspect_artifact, unpack
-from sashiko.serving import text
-from sashiko.serving.pack import pack
-from sashiko.serving.tar_reader import ArchiveError, read_files
+from sashiko.serving.container import text
+from sashiko.serving.container.pack import pack
+from sashiko.serving.container.tar_reader import ArchiveError, read_files
+from sashiko.serving.inspection import inspect_artifact, unpack
 
 NAME = "archives"
 LONGEST = 1 << 16  # bytes of an input

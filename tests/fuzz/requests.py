@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sashiko.serving
+import sashiko.serving.container
 
 # The files import each other as they do in the image: as siblings.
-sys.path.append(str(Path(sashiko.serving.__file__).parent))
+sys.path.append(str(Path(sashiko.serving.container.__file__).parent))
 import payload
 
 NAME = "requests"

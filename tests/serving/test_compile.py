@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
-from sashiko.artifact import open_artifact
+from sashiko.serving.artifact import open_artifact
 from sashiko.training.temperature import divide_logits
 from tests.serving.compile_job import TEXTS, eager_scores, job
 from tests.serving.tiny_artifact import HANDLER_FILES

@@ -10,10 +10,10 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from sashiko.artifact import open_artifact
+from sashiko.clarify.explain.attribution import Explained
+from sashiko.clarify.explain.tokens import read_tokens
 from sashiko.errors import InputError
-from sashiko.explain.attribution import Explained
-from sashiko.explain.tokens import read_tokens
+from sashiko.serving.artifact import open_artifact
 from sashiko.settings.recipe import Hyperparameters
 from sashiko.steps import train
 from sashiko.training import machine

@@ -6,8 +6,8 @@ import compile_model
 import pytest
 import torch
 
-from sashiko.artifact import open_artifact
 from sashiko.errors import InputError
+from sashiko.serving.artifact import open_artifact
 from tests.serving.compile_job import TEXTS, eager_scores, job
 
 

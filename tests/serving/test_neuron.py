@@ -17,9 +17,9 @@ from bundle import Bucket, read_bundle, write_bundle
 from neuron_backend import NeuronBackend, load_graph
 from payload import BadRequestError
 
-from sashiko.artifact import open_artifact
 from sashiko.errors import InputError
 from sashiko.evaluation.record import ChampionRecord
+from sashiko.serving.artifact import open_artifact
 from sashiko.steps.comparators import Scored, champion_model
 from sashiko.steps.scored_splits import Split
 from tests.serving import neuron_image

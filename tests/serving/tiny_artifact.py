@@ -15,10 +15,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-import sashiko.serving
-from sashiko.serving.pack import pack
+import sashiko.serving.container
+from sashiko.serving.container.pack import pack
 
-SERVING = Path(sashiko.serving.__file__).parent
+SERVING = Path(sashiko.serving.container.__file__).parent
 HANDLER_FILES = (
     "backend.py", "bundle.py", "classifier.py", "eager_backend.py", "inference.py",
     "neuron_backend.py", "neuron_machine.py", "onnx_backend.py", "payload.py", "scorer.py",

@@ -10,7 +10,7 @@ ALONE = [
     "sashiko.aws.glue_job",
     "sashiko.evaluation.metrics",
     "sashiko.aws.functions.preflight",
-    "sashiko.serving",
+    "sashiko.serving.container",
 ]
 
 

@@ -18,17 +18,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from sashiko.artifact import open_artifact
-from sashiko.compile_lock import CompileLock
+from sashiko.clarify.explain.attribution import Explained
 from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.errors import InputError
-from sashiko.explain.attribution import Explained
-from sashiko.serving.pack import pack
+from sashiko.serving.artifact import open_artifact
+from sashiko.serving.compile_lock import CompileLock
+from sashiko.serving.container.pack import pack
 from sashiko.settings.recipe import Hyperparameters
 from sashiko.steps import evaluate, register
 from sashiko.training.model import load_classifier, load_tokenizer
 from tests.serving.tiny_artifact import SERVING, build_artifact
-from tests.unit.explain.planted import save_model
+from tests.unit.clarify.explain.planted import save_model
 from tests.unit.steps.evaluate_job import lay_out
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.server import MAX_BODY_BYTES
+from sashiko.serving.server import MAX_BODY_BYTES
 from tests.serving.tiny_artifact import build_artifact
 
 WAITING = 4
@@ -23,8 +23,8 @@ WAITING = 4
 PROGRAM = f"""
 import sys, time
 from pathlib import Path
-from sashiko.artifact import Artifact
-from sashiko.server import serve_artifact
+from sashiko.serving.artifact import Artifact
+from sashiko.serving.server import serve_artifact
 answer = Artifact.respond
 def respond(*args, **named):
     while Path(sys.argv[2]).exists():

@@ -1,1 +1,1 @@
-"""The files that Clarify's processing container reads and writes, as typed records."""
+"""What SageMaker Clarify does, done here: bias analysis and explanations."""

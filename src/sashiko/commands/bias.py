@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import AsJson
+from sashiko.data.draft.review import refuse_unreviewed
 from sashiko.errors import InputError
 from sashiko.repository import find_recipe, open_recipe
-from sashiko.review import refuse_unreviewed
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe
 
@@ -56,7 +56,7 @@ def bias(
     combination of several facets' groups, the worst off first. --json prints
     Clarify's analysis.json with the intervals. Exit status: 3 if a gate of --recipe blocks.
     """
-    from sashiko.clarify.analysis import analysis_json
+    from sashiko.clarify.bias.analysis import analysis_json
     from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
     from sashiko.commands.bias_predictions import Predictions
     from sashiko.contract.model import load_contract

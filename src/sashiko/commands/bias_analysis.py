@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.clarify.analysis import Analysis, StageResult
-from sashiko.clarify.counting import group_counts
+from sashiko.clarify.bias.analysis import Analysis, StageResult
+from sashiko.clarify.bias.counting import group_counts
 from sashiko.commands.bias_file import file_config, file_dataset
 from sashiko.commands.bias_predictions import Predictions
 from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count, intersections

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.config import CSV, AnalysisConfig
-from sashiko.clarify.dataset import Column, Dataset
+from sashiko.clarify.bias.config import CSV, AnalysisConfig
+from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.commands.bias_predictions import SEEN, Predictions, read_predictions
 from sashiko.commands.bias_rows import contract_rows
 from sashiko.contract.bias_config import PREDICTED_LABEL, analysis_config

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.criteria import same
-from sashiko.clarify.dataset import Column
-from sashiko.clarify.probabilities import decided
+from sashiko.clarify.bias.criteria import same
+from sashiko.clarify.bias.dataset import Column
+from sashiko.clarify.bias.probabilities import decided
 from sashiko.commands.bias_rows import as_text, is_json_lines, json_batch
 from sashiko.contract.bias_config import PREDICTED_LABEL
 from sashiko.contract.model import Contract

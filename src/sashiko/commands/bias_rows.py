@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.json_lines import json_cell, json_records
+from sashiko.clarify.bias.json_lines import json_cell, json_records
 from sashiko.contract.model import Contract
 from sashiko.core.files import walk_files
 from sashiko.data.ingest import typed_columns

@@ -10,7 +10,7 @@ import typer
 
 from sashiko.commands.options import AsJson
 from sashiko.contract.model import Delimiter, Encoding
-from sashiko.review import describe_lines, review_lines
+from sashiko.data.draft.review import describe_lines, review_lines
 
 if TYPE_CHECKING:
     from sashiko.contract.dqdl import Unmapped
@@ -58,10 +58,10 @@ def init(
     ] = None,
 ) -> None:
     """Draft a contract and a recipe for a data file; `run` waits until each guess is reviewed."""
-    from sashiko.draft.csv_format import Stated
-    from sashiko.draft.guess import make_draft
-    from sashiko.draft.naming import project_name
-    from sashiko.draft.write import refuse_existing, source_path, write_draft
+    from sashiko.data.draft.csv_format import Stated
+    from sashiko.data.draft.guess import make_draft
+    from sashiko.data.draft.naming import project_name
+    from sashiko.data.draft.write import refuse_existing, source_path, write_draft
 
     chosen = project_name(data) if name is None else name
     refuse_existing(chosen)

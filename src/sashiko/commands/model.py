@@ -153,7 +153,7 @@ def serve(
     env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, port: Port = 8080
 ) -> None:
     """Serve the champion on 127.0.0.1 with SageMaker's routes, /ping and /invocations."""
-    from sashiko.server import serve_artifact
+    from sashiko.serving.server import serve_artifact
 
     settings = load_settings(env)
     chosen = choose_recipe(settings, recipe)

@@ -22,7 +22,7 @@ def predict(
     """Score a file with the approved model: its rows' label and score as CSV."""
     from sashiko.champion import champion_artifact
     from sashiko.contract.model import load_contract
-    from sashiko.predict import predict_file
+    from sashiko.serving.predict import predict_file
 
     chosen = use_recipe(load_settings(env), recipe)
     contract = load_contract(contract_file(chosen))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.card.making import CARD_FILE, card_text
-from sashiko.compile_lock import read_lock
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import read_json, sha256_bytes
 from sashiko.model_packages.clients import told
@@ -14,6 +13,7 @@ from sashiko.model_packages.lineage import Lineage, Origin
 from sashiko.model_packages.metadata import package_metadata
 from sashiko.model_packages.registry import PackageRegistry
 from sashiko.model_packages.reports import drift_baselines, model_metrics
+from sashiko.serving.compile_lock import read_lock
 from sashiko.settings.targets import serving_types
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
 

@@ -2,11 +2,11 @@
 
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Column, Contract, TextHashSplit
+from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import bias_not_judged
 from sashiko.report.views import Cell, Fact, Row, Section, Table
 from sashiko.report.words import percent
-from sashiko.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 
 _FACETS = "SnapshotFacets"
 _SNAPSHOTS = {

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from sashiko.clarify.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, load_contract
 from sashiko.core.files import lies_within, read_json
@@ -15,7 +16,6 @@ from sashiko.definition.model import Definition, parse_definition
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
-from sashiko.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
 from sashiko.report.predictions import Predictions, read_predictions
 from sashiko.runner.record import RunRecord, StepRecord, read_run
 from sashiko.runner.store import Store

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from sashiko.explain.check_records import TOP, SwappedText
-from sashiko.explain.record import SWAPS_FILE, Explanations, read_swaps
+from sashiko.clarify.explain.check_records import TOP, SwappedText
+from sashiko.clarify.explain.record import SWAPS_FILE, Explanations, read_swaps
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, Fact, Part, Passage, Row, Table
 from sashiko.report.words import estimate, estimate_cell

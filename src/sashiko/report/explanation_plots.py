@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from sashiko.clarify.explain.record import ColumnImportance, DeletionTest
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.explain.record import ColumnImportance, DeletionTest
 from sashiko.report import svg
 
 _ROW_HEIGHT = 30

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sashiko.explain.record import (
+from sashiko.clarify.explain.record import (
     ERRORS_FILE,
     FEWEST_ROWS,
     WORDS_FILE,

@@ -1,1 +1,1 @@
-"""All that runs in the serving image: plain files with sibling imports, for Python 3.10."""
+"""Served artifacts: the container's own files, and what else reads, serves or inspects an artifact."""

@@ -10,7 +10,7 @@ intervals are JudgeBias's, so that with Clarify's own image in this place nothin
 import argparse
 import sys
 
-from sashiko.clarify.analysis import (
+from sashiko.clarify.bias.analysis import (
     ANALYSIS_FILE,
     Analysis,
     GroupResult,
@@ -18,10 +18,10 @@ from sashiko.clarify.analysis import (
     StageResult,
     write_analysis,
 )
-from sashiko.clarify.config import AnalysisConfig, read_config
-from sashiko.clarify.counting import Counted, group_counts
-from sashiko.clarify.dataset import read_dataset
-from sashiko.clarify.flips import description
+from sashiko.clarify.bias.config import AnalysisConfig, read_config
+from sashiko.clarify.bias.counting import Counted, group_counts
+from sashiko.clarify.bias.dataset import read_dataset
+from sashiko.clarify.bias.flips import description
 from sashiko.core.job_folders import opt_ml, processing_input
 from sashiko.evaluation.metrics import flip_test
 from sashiko.evaluation.metrics.bias import METRICS, measure

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sashiko.clarify.analysis import MetricResult, StageResult
-from sashiko.clarify.counting import Counted
-from sashiko.clarify.dataset import Dataset
+from sashiko.clarify.bias.analysis import MetricResult, StageResult
+from sashiko.clarify.bias.counting import Counted
+from sashiko.clarify.bias.dataset import Dataset
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import BiasEstimate, Subgroup

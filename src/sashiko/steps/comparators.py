@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sashiko.artifact import Artifact, open_artifact
 from sashiko.core.files import read_json, sha256_file
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.record import ChampionRecord, Decision
+from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.settings.quality import EvaluateSection, ThresholdSection
 from sashiko.steps.baselines import (
     LINEAR,

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.artifact import RequestRefusedError, open_artifact
 from sashiko.core.files import sha256_tree
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.stopping import stop_on_signals
@@ -27,6 +26,7 @@ from sashiko.evaluation.gates.verdict import (
     write_verdict,
 )
 from sashiko.evaluation.record import DECISION_FILE, read_decision
+from sashiko.serving.artifact import RequestRefusedError, open_artifact
 from sashiko.settings.recipe import DeviceSection
 from sashiko.steps.device.asking import (
     DeviceFailedError,

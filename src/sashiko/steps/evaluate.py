@@ -19,18 +19,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.artifact import open_artifact
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import write_table
+from sashiko.data.splits import SPLITS
 from sashiko.evaluation.gates.advice import Training
 from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.record import write_decision, write_evaluation
+from sashiko.serving.artifact import open_artifact
 from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
-from sashiko.splits import SPLITS
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
     ARTIFACT,

@@ -15,18 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from sashiko.contract.manifest import training_snapshot, write_snapshots
-from sashiko.core.job_folders import processing_input, processing_output
-from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Floats
-from sashiko.explain.attribution import Attributed, Explained
-from sashiko.explain.check_records import FacetSwap, ShapleyCheck
-from sashiko.explain.cross_check import shapley_check
-from sashiko.explain.deletion import deletion_test
-from sashiko.explain.importance import column_importance, top_words
-from sashiko.explain.notes import NEAR, convergence, notes, served_notes, swap_notes, warnings
-from sashiko.explain.output import features, write_analysis
-from sashiko.explain.record import (
+from sashiko.clarify.explain.attribution import Attributed, Explained
+from sashiko.clarify.explain.check_records import FacetSwap, ShapleyCheck
+from sashiko.clarify.explain.cross_check import shapley_check
+from sashiko.clarify.explain.deletion import deletion_test
+from sashiko.clarify.explain.importance import column_importance, top_words
+from sashiko.clarify.explain.notes import (
+    NEAR,
+    convergence,
+    notes,
+    served_notes,
+    swap_notes,
+    warnings,
+)
+from sashiko.clarify.explain.output import features, write_analysis
+from sashiko.clarify.explain.record import (
     ERRORS_FILE,
     SWAPS_FILE,
     ExplainedError,
@@ -35,8 +38,12 @@ from sashiko.explain.record import (
     write_lines,
     write_words,
 )
-from sashiko.explain.tokens import Row, read_tokens
-from sashiko.inspection import unpack
+from sashiko.clarify.explain.tokens import Row, read_tokens
+from sashiko.contract.manifest import training_snapshot, write_snapshots
+from sashiko.core.job_folders import processing_input, processing_output
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.serving.inspection import unpack
 from sashiko.settings.recipe import CompileSection, ExplainSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.explained_rows import (

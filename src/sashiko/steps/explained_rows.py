@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.clarify.explain.output import confident_errors
+from sashiko.clarify.explain.tokens import Piece
 from sashiko.contract.model import Contract
 from sashiko.core.job_folders import processing_input
 from sashiko.core.joining import positions
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools
-from sashiko.explain.output import confident_errors
-from sashiko.explain.tokens import Piece
-from sashiko.serving.text import columns, filled
+from sashiko.serving.container.text import columns, filled
 from sashiko.settings.recipe import TextSection
 from sashiko.training.examples import read_split
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.counting import Counted
-from sashiko.clarify.dataset import Column, Dataset
+from sashiko.clarify.bias.counting import Counted
+from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.contract.intersections import FacetGroup, facet_groups, intersections
 from sashiko.contract.model import Contract
 from sashiko.evaluation.gates.estimates import Subgroup

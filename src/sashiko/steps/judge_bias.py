@@ -19,10 +19,10 @@ import shutil
 import sys
 from typing import Literal
 
-from sashiko.clarify.analysis import StageResult, read_analysis
-from sashiko.clarify.config import AnalysisConfig
-from sashiko.clarify.counting import group_counts
-from sashiko.clarify.dataset import read_dataset
+from sashiko.clarify.bias.analysis import StageResult, read_analysis
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.dataset import read_dataset
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract

@@ -21,9 +21,9 @@ from sashiko.core.files import write_json
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import stream_columns, write_batches
 from sashiko.core.scratch import scratch_database
+from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.errors import InputError
 from sashiko.settings.recipe import DataSection, TextSection
-from sashiko.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.split_table import SCHEMA, SplitTable

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sashiko.card.making import CARD_FILE, CardSources, model_card
 from sashiko.card.markdown import MARKDOWN_FILE, card_markdown
-from sashiko.compile_lock import CompileLock, read_lock
+from sashiko.clarify.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.contract.manifest import read_manifest, read_snapshots
 from sashiko.core.files import (
     read_json,
@@ -25,10 +25,10 @@ from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.evaluation.record import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
-from sashiko.explain.record import EXPLANATIONS_FILE, read_explanations
-from sashiko.inspection import inspect_artifact
 from sashiko.model_packages.files import MANIFEST_FILE
 from sashiko.model_packages.registrar import Placement
+from sashiko.serving.compile_lock import CompileLock, read_lock
+from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
 from sashiko.settings.recipe import ReweighingSection, TrainSection
 from sashiko.steps.entry import run_step

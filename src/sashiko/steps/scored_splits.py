@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from sashiko.artifact import Artifact, RequestRefusedError
 from sashiko.core.parquet import read_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.record import SplitCount
+from sashiko.serving.artifact import Artifact, RequestRefusedError
 from sashiko.training.examples import read_split
 
 

@@ -11,8 +11,8 @@ from sashiko.contract.model import Contract
 from sashiko.core.joining import check_keys
 from sashiko.core.parquet import ROW_GROUP_ROWS
 from sashiko.core.scratch import insert, read_back
+from sashiko.data.splits import SPLITS, SplitSummary
 from sashiko.errors import InputError
-from sashiko.splits import SPLITS, SplitSummary
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.errors import InputError
-from sashiko.serving.text import normalise
+from sashiko.serving.container.text import normalise
 
 Splits = npt.NDArray[np.int8]
 

@@ -1,9 +1,9 @@
 """Explain's counterfactual check: rows with words of a facet, and how they score with others."""
 
+from sashiko.clarify.explain.attribution import Explained
+from sashiko.clarify.explain.check_records import FacetSwap, SwappedText
+from sashiko.clarify.explain.counterfactual import swap_check
 from sashiko.contract.model import Contract
-from sashiko.explain.attribution import Explained
-from sashiko.explain.check_records import FacetSwap, SwappedText
-from sashiko.explain.counterfactual import swap_check
 from sashiko.settings.recipe import TextSection
 from sashiko.steps.explained_rows import Chosen, Effort, read_pieces
 

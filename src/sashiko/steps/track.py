@@ -7,6 +7,12 @@ import argparse
 import os
 import sys
 
+from sashiko.clarify.explain.record import (
+    EXPLANATIONS_FILE,
+    Explanations,
+    read_explanations,
+    write_explanations,
+)
 from sashiko.contract.manifest import (
     MANIFEST_FILE,
     read_manifest,
@@ -20,12 +26,6 @@ from sashiko.evaluation.gates.intersections import TOLD
 from sashiko.evaluation.gates.release import gate_tags, today, waive, write_release
 from sashiko.evaluation.gates.verdict import MODEL_GATES, read_verdict, write_verdict
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
-from sashiko.explain.record import (
-    EXPLANATIONS_FILE,
-    Explanations,
-    read_explanations,
-    write_explanations,
-)
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_waivers
 from sashiko.tracking import track_execution

@@ -6,7 +6,7 @@ from pathlib import Path
 from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
 from sashiko.errors import InputError
 from sashiko.evaluation.record import MetricLine, TemperatureFit
-from sashiko.serving.tar_reader import read_files
+from sashiko.serving.container.tar_reader import read_files
 from sashiko.training.temperature import TEMPERATURE_FILE
 
 _METRICS = "metrics.jsonl"

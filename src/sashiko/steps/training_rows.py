@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.errors import InputError
-from sashiko.serving import text as texts_of
+from sashiko.serving.container import text as texts_of
 from sashiko.settings.recipe import TextSection
 
 

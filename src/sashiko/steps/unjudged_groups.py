@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.criteria import distinct
-from sashiko.clarify.dataset import Dataset
+from sashiko.clarify.bias.criteria import distinct
+from sashiko.clarify.bias.dataset import Dataset
 from sashiko.contract.model import Contract
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.settings.bias import BiasSection

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.artifact import open_artifact
-from sashiko.clarify.config import AnalysisConfig
-from sashiko.clarify.counting import group_counts
-from sashiko.clarify.dataset import Column, Dataset
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL, analysis_config
 from sashiko.contract.model import Contract
 from sashiko.core.files import canonical_json, sha256_bytes
@@ -22,6 +21,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 from sashiko.runner.record import RunRecord
 from sashiko.runner.store import Store
+from sashiko.serving.artifact import open_artifact
 from sashiko.settings.bias import BiasSection
 from sashiko.steps.bias_estimates import Analysed, analysed
 from sashiko.steps.comparators import ARTIFACT

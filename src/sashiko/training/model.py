@@ -55,7 +55,7 @@ def load_classifier(
     from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers.utils import logging
 
-    from sashiko.serving.classifier import longest_input
+    from sashiko.serving.container.classifier import longest_input
 
     logging.set_verbosity_error()  # its report on the new head reads like a fault
     logging.disable_progress_bar()
@@ -149,7 +149,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def _refuse_code(folder: Path) -> None:
-    from sashiko.serving.classifier import CompileError, refuse_code  # imports torch
+    from sashiko.serving.container.classifier import CompileError, refuse_code  # imports torch
 
     try:
         refuse_code(folder)

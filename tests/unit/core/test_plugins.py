@@ -27,9 +27,7 @@ def installed(tmp_path: Path) -> None:
     metadata = tmp_path / "src" / "acme-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(
-        "[sashiko.evaluation.metrics]\ncost = acme.metrics:Cost\n"
-    )
+    (metadata / "entry_points.txt").write_text("[sashiko.metrics]\ncost = acme.metrics:Cost\n")
 
 
 def test_a_class_is_made_and_an_entry_point_is_found_by_its_name(installed: None) -> None:
@@ -45,7 +43,7 @@ def test_a_class_is_made_and_an_entry_point_is_found_by_its_name(installed: None
         (
             "metrics",
             "costs",
-            "no `costs` among sashiko.evaluation.metrics; allowed: cost, or an object",
+            "no `costs` among sashiko.metrics; allowed: cost, or an object",
         ),
         ("generators", "other", "no `other` among sashiko.generators; allowed: complaints, or"),
         ("metrics", "acme.nothing:Cost", "acme.nothing:Cost cannot be imported (No module named"),

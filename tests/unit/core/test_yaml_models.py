@@ -10,7 +10,7 @@ from sashiko.settings.environment import load_settings
 from sashiko.settings.jobs import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import DataSection, TrainSection, load_recipe
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
 
 

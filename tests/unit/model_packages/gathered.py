@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.card.making import CARD_FILE
-from sashiko.compile_lock import LOCK_FILE
 from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.core.files import sha256_file, walk_files, write_json
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
+from sashiko.serving.compile_lock import LOCK_FILE
 
 LOCK: Mapping[str, Any] = {
     "target": "inf2", "image": "huggingface-pytorch-inference-neuronx:2.8.0", "cores": 1,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.compile_lock import LOCK_FILE
 from sashiko.errors import InputError
+from sashiko.serving.compile_lock import LOCK_FILE
 from sashiko.versions import ModelVersion
 from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account, Killed
 from tests.unit.model_packages.gathered import LOCK, seal

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from sashiko.clarify.explain.record import ERRORS_FILE, write_explanations, write_lines, write_words
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.core.files import write_json
 from sashiko.core.parquet import write_table
+from sashiko.data.splits import SplitMeta, SplitSummary
 from sashiko.evaluation.gates.advice import Mitigation, Training
 from sashiko.evaluation.gates.bias import bias_checks
 from sashiko.evaluation.gates.estimates import BiasEstimate
@@ -29,16 +31,14 @@ from sashiko.evaluation.record import (
     write_decision,
     write_evaluation,
 )
-from sashiko.explain.record import ERRORS_FILE, write_explanations, write_lines, write_words
 from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.waiver import Waiver
-from sashiko.splits import SplitMeta, SplitSummary
 from sashiko.steps.comparators import Scored
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import slices_of
+from tests.unit.clarify.explain.records import error, explanations, words
 from tests.unit.contract.documents import contract_of, document
-from tests.unit.explain.records import error, explanations, words
 from tests.unit.report.folders import RunFolder
 
 ROWS = 400

@@ -4,8 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.explain.record import ERRORS_FILE, SWAPS_FILE, write_explanations, write_lines
-from tests.unit.explain.records import UNDEFINED, error, explanations, shapley, swap, swapped_text
+from sashiko.clarify.explain.record import ERRORS_FILE, SWAPS_FILE, write_explanations, write_lines
+from tests.unit.clarify.explain.records import (
+    UNDEFINED,
+    error,
+    explanations,
+    shapley,
+    swap,
+    swapped_text,
+)
 from tests.unit.report import runs
 from tests.unit.report.folders import RunFolder
 from tests.unit.report.test_html import HOSTILE, Page, page_of, pictures

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.artifact import open_artifact
 from sashiko.evaluation.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
 from sashiko.evaluation.record import Decision, write_decision
+from sashiko.serving.artifact import open_artifact
 from tests.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps.evaluate_job import write_split
 

@@ -5,13 +5,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from sashiko.clarify.explain.record import write_explanations
 from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.core.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.evaluation.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
-from sashiko.explain.record import write_explanations
-from sashiko.serving.pack import pack
-from tests.unit.explain.records import explanations
+from sashiko.serving.container.pack import pack
+from tests.unit.clarify.explain.records import explanations
 from tests.unit.model_packages.gathered import LOCK
 from tests.unit.report.runs import DIGEST, judged, prepared, started
 

@@ -13,10 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sashiko.clarify.analysis import ANALYSIS_FILE
+from sashiko.clarify.bias.analysis import ANALYSIS_FILE
 from sashiko.errors import InputError
 from sashiko.steps import bias
-from tests.unit.clarify.configs import BOTH, GUIDE, NAMES, ROWS, csv_text
+from tests.unit.clarify.bias.configs import BOTH, GUIDE, NAMES, ROWS, csv_text
 from tests.unit.steps.bias_folders import Job
 
 PRE = ["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]

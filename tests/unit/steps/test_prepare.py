@@ -11,9 +11,9 @@ import pytest
 
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.core.files import sha256_file, sha256_tree, write_json
+from sashiko.data.splits import SPLITS
 from sashiko.errors import InputError
-from sashiko.serving.text import normalise
-from sashiko.splits import SPLITS
+from sashiko.serving.container.text import normalise
 from sashiko.steps import prepare
 from tests.unit.contract.documents import custom, document, save
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sashiko.clarify.config import AnalysisConfig
-from sashiko.clarify.dataset import Column, Dataset
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.contract.bias_config import LABEL, analysis_config
 from sashiko.contract.model import Contract
 from sashiko.settings.recipe import Recipe

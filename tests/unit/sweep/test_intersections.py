@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.clarify.config import AnalysisConfig
-from sashiko.clarify.dataset import Column
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.dataset import Column
 from sashiko.contract.bias_config import analysis_config
 from sashiko.report import sweep_section
 from sashiko.sweep.points import judge, whatever_the_threshold

@@ -29,7 +29,6 @@ from sashiko.aws.resources.names import (
     key_alias_arn,
     role_name,
 )
-from sashiko.compile_lock import read_lock
 from sashiko.contract.manifest import read_manifest
 from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
@@ -37,6 +36,7 @@ from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import read_verdict
 from sashiko.evaluation.record import METRICS_FILE, read_evaluation
 from sashiko.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.serving.compile_lock import read_lock
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text

@@ -9,7 +9,7 @@ import pytest
 from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
-from sashiko.serving.classifier import load_classifier
+from sashiko.serving.container.classifier import load_classifier
 from sashiko.training.examples import read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.model import load_tokenizer

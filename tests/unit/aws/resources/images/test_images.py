@@ -195,7 +195,7 @@ def test_for_inferentia_the_lock_gets_image_sdk_and_compiler_of_the_map():
         "NEURON_COMPILER": pin.neuron.compiler,
     }
     assert f"sdk{pin.neuron.sdk}-" in pin.tag
-    written = (ROOT / "src/sashiko/serving/lock.py").read_text()
+    written = (ROOT / "src/sashiko/serving/container/lock.py").read_text()
     for variable in serving.lock_environment():
         assert f'"{variable}"' in written
 
@@ -221,7 +221,7 @@ def test_for_an_accelerator_the_serving_image_itself_compiles_as_aws_made_it(tar
 def test_neuron_packages_of_the_map_are_those_that_the_code_was_written_against():
     optimum = image_map().images["serving-inf2"].packages["optimum-neuron"]
     for name in ("export_neuron.py", "neuron_backend.py"):
-        written = (ROOT / "src/sashiko/serving" / name).read_text()
+        written = (ROOT / "src/sashiko/serving/container" / name).read_text()
         assert set(re.findall(r"optimum-neuron\s+(\d\S*\d)", written)) == {optimum}
 
 

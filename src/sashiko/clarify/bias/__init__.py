@@ -1,0 +1,1 @@
+"""The files that Clarify's processing container reads and writes, as typed records."""

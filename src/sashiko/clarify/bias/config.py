@@ -1,0 +1,181 @@
+"""Clarify's `analysis_config.json`: the part that the bias step supports.
+
+A key or a metric that is not below is refused by name; nothing is ignored in silence.
+Source of the keys: "Analysis Configuration Files" in the Amazon SageMaker AI Developer Guide, and
+`sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from sashiko.clarify.bias.methods import MethodsConfig
+from sashiko.core.files import read_json
+from sashiko.core.yaml_models import Frozen, validate
+
+CONFIG_FILE = "analysis_config.json"
+CSV: Literal["text/csv"] = "text/csv"
+JSON_LINES: Literal["application/jsonlines"] = "application/jsonlines"
+PARQUET: Literal["application/x-parquet"] = "application/x-parquet"
+
+
+def _reference(value: Any) -> Any:
+    named = isinstance(value, str) and value
+    numbered = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not named and not numbered:
+        raise ValueError("expected a column's name, or its zero-based index")
+    return value
+
+
+def _value(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, str) and not (is_number and math.isfinite(value)):
+        raise ValueError("expected a text or a finite number")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    """A threshold may stand alone, as the guide writes it."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Reference = Annotated[int | str, BeforeValidator(_reference)]
+Value = Annotated[int | float | str, BeforeValidator(_value)]
+Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
+
+
+class FacetConfig(Frozen):
+    """A sensitive column and its disadvantaged group: values, a threshold or a range.
+
+    Without values each value of the column is the disadvantaged group in turn, and all others
+    together are the advantaged one. `criteria.criterion` says what is a value and what a threshold.
+    """
+
+    name_or_index: Reference
+    value_or_threshold: Values = ()
+
+
+class AnalysisConfig(Frozen):
+    """The whole configuration.
+
+    Attributes:
+        version: of the schema.
+        dataset_type: the format of the data set; the two other data sets are CSV.
+        dataset_uri: where the data set is, if not in the job's input `data`.
+        headers: the columns' names; without them the first row of a CSV, or `column_0` and so on.
+        features: JSON Lines only: the JMESPath of a record's features.
+        label: the label's column, or its JMESPath in JSON Lines.
+        label_values_or_threshold: what the positive label is.
+        predicted_label: the predictions' column, in the data set or in that of the predictions.
+        predicted_label_dataset_uri: a CSV of predictions.
+        predicted_label_headers: its columns.
+        probability_threshold: predictions are probabilities, and those above it count as 1.
+        facet: sensitive columns, in the data set or in that of the facets.
+        facet_dataset_uri: a CSV of facets.
+        facet_headers: its columns.
+        joinsource_name_or_index: the key by which data sets are joined; without it by row.
+        group_variable: the column on which CDDL and CDDPL condition.
+        excluded_columns: columns of the data set that are no features of the model.
+        methods: what is computed.
+        predictor: how Clarify would ask a model; not asked, since the predictions are there.
+    """
+
+    version: Literal["1.0"] = "1.0"
+    dataset_type: Annotated[
+        Literal["text/csv", "application/jsonlines", "application/x-parquet"],
+        BeforeValidator(_lower),
+    ]
+    dataset_uri: str | None = None
+    headers: tuple[str, ...] | None = None
+    features: str | None = None
+    label: Reference
+    label_values_or_threshold: Values = Field(min_length=1)
+    predicted_label: Reference | None = None
+    predicted_label_dataset_uri: str | None = None
+    predicted_label_headers: tuple[str, ...] | None = None
+    probability_threshold: float | None = Field(default=None, ge=0, le=1)
+    facet: tuple[FacetConfig, ...] = Field(min_length=1)
+    facet_dataset_uri: str | None = None
+    facet_headers: tuple[str, ...] | None = None
+    joinsource_name_or_index: Reference | None = None
+    group_variable: Reference | None = None
+    excluded_columns: tuple[Reference, ...] = ()
+    methods: MethodsConfig
+    predictor: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> "AnalysisConfig":
+        problem = next(_problems(self), None)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def predictions(self) -> Reference | None:
+        """The predictions' column, by Clarify's default name if need be; None if there are none."""
+        if self.predicted_label is None and self.predicted_label_dataset_uri is not None:
+            return "predicted_label"
+        return self.predicted_label
+
+
+def read_config(folder: Path) -> AnalysisConfig:
+    """Reads `analysis_config.json` from a folder.
+
+    Raises:
+        InputError: naming the file, the key, and what is supported.
+    """
+    path = folder / CONFIG_FILE
+    return validate(AnalysisConfig, read_json(path), source=str(path))
+
+
+def _problems(config: AnalysisConfig) -> Iterator[str]:
+    """Yields what keys say against each other."""
+    yield from _missing_predictions(config)
+    yield from _misplaced(config)
+    for key in ("headers", "facet_headers", "predicted_label_headers"):
+        names = getattr(config, key) or ()
+        if len(set(names)) < len(names):
+            yield f"{key}: a name occurs twice"
+    facets = [facet.name_or_index for facet in config.facet]
+    if len(set(facets)) < len(facets):
+        yield "facet: a column occurs twice; each facet is one column"
+
+
+def _missing_predictions(config: AnalysisConfig) -> Iterator[str]:
+    if config.predictions is not None:
+        return
+    how = "name the predictions' column in `predicted_label`"
+    if config.predictor is not None:
+        yield f"predictor: this step asks no model; {how} and leave `predictor` out"
+    if config.methods.post_training_bias:
+        yield f"methods.post_training_bias needs predictions; {how}"
+    if config.probability_threshold is not None:
+        yield f"probability_threshold: there are no predictions; {how}"
+
+
+def _misplaced(config: AnalysisConfig) -> Iterator[str]:
+    """Yields keys that have no meaning in this format or without another key."""
+    kind = config.dataset_type
+    for name in ("facet", "predicted_label"):
+        uri, headers = f"{name}_dataset_uri", f"{name}_headers"
+        if getattr(config, uri) is not None and kind != CSV:
+            yield f"{uri}: only where `dataset_type` is {CSV}"
+        if getattr(config, headers) is not None and getattr(config, uri) is None:
+            yield f"{headers}: only with `{uri}`"
+    if config.features is not None and kind != JSON_LINES:
+        yield f"features: only where `dataset_type` is {JSON_LINES}"
+    if config.features is None and kind == JSON_LINES:
+        yield "features: say where a record's features are (JMESPath), such as `features`"
+    if kind == CSV:
+        return
+    for name in ("label", "predicted_label"):
+        if isinstance(getattr(config, name), int):
+            what = "a column's name" if kind == PARQUET else "a JMESPath"
+            yield f"{name}: must be {what} where `dataset_type` is {kind}"

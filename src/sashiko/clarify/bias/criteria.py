@@ -1,0 +1,143 @@
+"""What a configuration means by its values: values of a category, a threshold, or a range.
+
+Clarify guesses by the share of distinct values, so that the same configuration can mean another
+group on more rows. Here numbers as they are written and as they occur decide:
+
+- a text is a value;
+- where the number given, or a number of the column, has a fraction, one number is a threshold
+  (more than it) and two are a range (more than the first, at most the second);
+- several whole numbers in a column of whole numbers are values;
+- one whole number in a column of whole numbers is a value where the column has at most 10 of them
+  and a threshold where it has more than 50; between, it is refused, with how to say which.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sashiko.clarify.bias.config import Value
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Bools, Floats
+
+MOST_GROUPS = 50
+_MOST_CODES = 10
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Which rows are meant.
+
+    Attributes:
+        name: as Clarify writes it: values joined by commas, or an interval such as `(40, 90]`.
+        values: the texts that count; None where a threshold or range decides.
+        low: a number must be more than this.
+        high: and at most this.
+    """
+
+    name: str
+    values: tuple[Value, ...] | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    def holds(self, column: pa.ChunkedArray) -> Bools:
+        """Says for each row of a column of strings whether it is meant; null is not.
+
+        Returns:
+            Shape (rows,).
+
+        Raises:
+            InputError: if a threshold or a range is held against texts.
+        """
+        if self.values is not None:
+            found = [text for text in distinct(column) if self.has(text)]
+            return np.asarray(pc.is_in(column, pa.array(found, pa.string())), dtype=np.bool_)
+        numbers = as_numbers(column)
+        if numbers is None:
+            raise InputError(f"{self.name} is of numbers, but the column holds texts")
+        return np.asarray((numbers > self.low) & (numbers <= self.high))
+
+    def has(self, text: str) -> bool:
+        """Says whether a text is one of the values."""
+        return any(same(text, value) for value in self.values or ())
+
+
+def criterion(column: pa.ChunkedArray, given: Sequence[Value], *, key: str) -> Criterion:
+    """Decides what a configuration's values mean in a column.
+
+    Args:
+        column: strings.
+        given: the values, at least one.
+        key: the configuration's key, for errors.
+
+    Raises:
+        InputError: if one whole number may be a value or a threshold, or a range is upside down.
+    """
+    values = Criterion(name=",".join(str(value) for value in given), values=tuple(given))
+    bounds = [float(value) for value in given if not isinstance(value, str)]
+    numbers = as_numbers(column.drop_null()) if len(bounds) == len(given) <= 2 else None
+    if numbers is None or not len(numbers):
+        return values
+    whole = not _fractions(np.array(bounds)) and not _fractions(numbers)
+    if whole and (len(bounds) > 1 or not _is_threshold(distinct(column), given[0], key=key)):
+        return values
+    low, high = bounds if len(bounds) == 2 else (bounds[0], max(bounds[0], numbers.max()))
+    if low > high:
+        raise InputError(
+            f"analysis configuration: `{key}`: the range {low:g} to {high:g} is upside down; give "
+            "the lower bound first"
+        )
+    name = f"({low:.0f}, {high:.0f}]" if whole else f"({float(low)}, {float(high)}]"
+    return Criterion(name=name, low=low, high=high)
+
+
+def distinct(column: pa.ChunkedArray) -> list[str]:
+    """Returns the column's values, sorted, without null."""
+    return sorted(pc.unique(column.drop_null()).to_pylist())
+
+
+def same(text: str, value: Value) -> bool:
+    """Says whether a value of the data is a value of the configuration; 1 is `1` and `1.0`."""
+    if text == str(value):
+        return True
+    if isinstance(value, str):
+        return False
+    number = as_number(text)
+    return number is not None and number == value
+
+
+def as_number(text: str) -> float | None:
+    """Returns the number that a text is; None if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def as_numbers(column: pa.ChunkedArray) -> Floats | None:
+    """Returns a column of strings as numbers, shape (rows,), NaN for null.
+
+    Returns:
+        None if a text is no finite number.
+    """
+    try:
+        numbers = pc.cast(column, pa.float64())
+    except pa.ArrowException:
+        return None
+    return np.asarray(numbers) if pc.all(pc.is_finite(numbers)).as_py() is not False else None
+
+
+def _fractions(numbers: Floats) -> bool:
+    return bool((numbers != np.floor(numbers)).any())
+
+
+def _is_threshold(found: Sequence[str], value: Value, *, key: str) -> bool:
+    if _MOST_CODES < len(found) <= MOST_GROUPS:
+        raise InputError(
+            f"analysis configuration: `{key}`: {value} may be one of the column's {len(found)} "
+            f'values or a threshold; write "{value}" for the value, {float(value):.0f}.5 for all '
+            "numbers above it"
+        )
+    return len(found) > MOST_GROUPS

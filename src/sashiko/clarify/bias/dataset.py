@@ -1,0 +1,165 @@
+"""Reads what a bias analysis needs of its data sets: columns of text, whole, joined, checked."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from sashiko.clarify.bias.config import CSV, JSON_LINES, AnalysisConfig, Reference
+from sashiko.clarify.bias.csv_file import open_csv
+from sashiko.clarify.bias.json_lines import open_json_lines
+from sashiko.clarify.bias.parts import FACET, FEATURE, JOIN, Part, joined, read_part
+from sashiko.clarify.bias.tables import Table, open_parquet_file
+from sashiko.clarify.bias.uris import files_at
+from sashiko.core.files import walk_files
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics import flip_test
+from sashiko.evaluation.metrics.arrays import Ints
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column by the name that results call it.
+
+    Attributes:
+        name: its name in the data.
+        values: strings, as many as there are rows; only a facet's and a feature's may be null.
+        file: the first file that it was read from, named in errors.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    file: Path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is analysed; all columns have the same rows, each of which may stand for several.
+
+    Attributes:
+        label: the observed label.
+        predicted: the predicted label or its probability; None where nothing is predicted.
+        facets: in the configuration's order.
+        group: the group variable, if there is one.
+        features: all other columns but the excluded ones; none where no flip test is asked for.
+        counts: how many rows of the data each row stands for, shape (rows,); None for one each.
+    """
+
+    label: Column
+    predicted: Column | None
+    facets: tuple[Column, ...]
+    group: Column | None
+    features: tuple[Column, ...] = ()
+    counts: Ints | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows the data have."""
+        return len(self.label.values) if self.counts is None else int(self.counts.sum())
+
+
+def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
+    """Reads label, predictions, facets and group variable from every file, in the names' order.
+
+    Args:
+        config: which columns, where, and the format.
+        folder: where the data set is, unless `dataset_uri` says otherwise.
+
+    Raises:
+        InputError: if there is no file or row, a file is damaged or not UTF-8, a column is missing,
+            doubled or, where it is no facet's, has empty values, or data sets do not join.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        return _read(config, folder, scratch=Path(scratch))
+
+
+def _read(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Dataset:
+    main = _main(config, folder, scratch=scratch / "dataset")
+    columns = {key: Column(main.names[key], main.rows[key], main.files[0]) for key in main.names}
+    for name, wanted in (("facet", _facets(config)), ("predicted_label", _predictions(config))):
+        part = _separate(config, name, wanted, scratch=scratch / name)
+        if part:
+            rows = joined(main, part, every_row=name == "predicted_label")
+            columns |= {key: Column(part.names[key], rows[key], part.files[0]) for key in wanted}
+    return Dataset(
+        label=columns["label"],
+        predicted=columns.get("predicted_label"),
+        facets=tuple(columns[key] for key in _facets(config)),
+        group=columns.get("group_variable"),
+        features=tuple(columns[key] for key in main.names if key.startswith(FEATURE)),
+        counts=main.counts,
+    )
+
+
+def _main(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Part:
+    files = list(walk_files(folder)) if folder.is_dir() else []
+    if config.dataset_uri is not None:
+        files = files_at(config.dataset_uri, key="dataset_uri", scratch=scratch)
+    if not files:
+        raise InputError(f"{folder} has no data file; the step before must write one")
+    wanted: dict[str, Reference] = {"label": config.label}
+    if config.predicted_label_dataset_uri is None:
+        wanted |= _predictions(config)
+    if config.facet_dataset_uri is None:
+        wanted |= _facets(config)
+    if config.group_variable is not None:
+        wanted["group_variable"] = config.group_variable
+    if config.joinsource_name_or_index is not None:
+        wanted[JOIN] = config.joinsource_name_or_index
+    used = [*wanted.values(), *config.excluded_columns]
+    tables = [_open(config, file, used=used) for file in files]
+    for table in tables:
+        for reference in config.excluded_columns:
+            table.name(reference, key="excluded_columns")
+    if config.dataset_type == JSON_LINES:
+        outcomes = [key for key in ("label", "predicted_label") if key in wanted]
+        first = len(tables[0].names) - len(outcomes)
+        wanted |= {key: first + place for place, key in enumerate(outcomes)}
+    if flip_test.NAME in config.methods.names("post_training"):
+        known = [*wanted.values(), *config.excluded_columns]
+        taken = {tables[0].name(reference, key="features") for reference in known}
+        wanted |= {f"{FEATURE}{name}": name for name in tables[0].names if name not in taken}
+    # Rows that are joined, or whose features are compared, are told apart.
+    alone = config.facet_dataset_uri is None and config.predicted_label_dataset_uri is None
+    told = any(key == JOIN or key.startswith(FEATURE) for key in wanted)
+    return read_part(tables, wanted, grouped=alone and not told)
+
+
+def _separate(
+    config: AnalysisConfig, name: str, wanted: Mapping[str, Reference], *, scratch: Path
+) -> Part | None:
+    """Reads the data set of the facets or of the predictions, where there is one."""
+    uri, headers = getattr(config, f"{name}_dataset_uri"), getattr(config, f"{name}_headers")
+    if uri is None:
+        return None
+    if config.joinsource_name_or_index is not None:
+        wanted = {**wanted, JOIN: config.joinsource_name_or_index}
+    used = list(wanted.values())
+    files = files_at(uri, key=f"{name}_dataset_uri", scratch=scratch)
+    return read_part([open_csv(file, headers=headers, used=used) for file in files], wanted)
+
+
+def _open(config: AnalysisConfig, file: Path, *, used: Sequence[Reference]) -> Table:
+    if config.dataset_type == CSV:
+        return open_csv(file, headers=config.headers, used=used)
+    if config.dataset_type != JSON_LINES:
+        return open_parquet_file(file, headers=config.headers)
+    outcomes = [("label", str(config.label))]
+    if config.predicted_label is not None:
+        outcomes.append(("predicted_label", str(config.predicted_label)))
+    return open_json_lines(
+        file, headers=config.headers, features=str(config.features), outcomes=outcomes
+    )
+
+
+def _facets(config: AnalysisConfig) -> dict[str, Reference]:
+    return {
+        f"{FACET}{index}.name_or_index": facet.name_or_index
+        for index, facet in enumerate(config.facet)
+    }
+
+
+def _predictions(config: AnalysisConfig) -> dict[str, Reference]:
+    return {} if config.predictions is None else {"predicted_label": config.predictions}

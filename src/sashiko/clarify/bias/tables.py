@@ -1,0 +1,94 @@
+"""Opens the files of a data set, whatever their format: the columns' names first, then some."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from sashiko.clarify.bias.config import Reference
+from sashiko.core.parquet import open_parquet, stream_columns
+from sashiko.errors import InputError
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file of a data set.
+
+    Attributes:
+        file: what an error names.
+        names: the columns, in the file's order.
+        read: columns' names -> those columns, in that order, as strings, some rows at a time.
+    """
+
+    file: Path
+    names: tuple[str, ...]
+    read: Callable[[Sequence[str]], Iterator[pa.Table]]
+
+    def name(self, reference: Reference, *, key: str) -> str:
+        """Returns the name of the column that a configuration's key refers to.
+
+        Raises:
+            InputError: if there is no such column, or more than one of that name.
+        """
+        if isinstance(reference, int):
+            if reference >= len(self.names):
+                raise InputError(
+                    f"{self.file}: `{key}` is column {reference}, but the columns are 0 to "
+                    f"{len(self.names) - 1}: {', '.join(self.names)}"
+                )
+            reference = self.names[reference]
+        if reference not in self.names:
+            raise InputError(
+                f"{self.file} lacks column `{reference}` of the analysis configuration (`{key}`); "
+                f"it has {', '.join(self.names)}"
+            )
+        if self.names.count(reference) > 1:
+            raise InputError(f"{self.file}: column `{reference}` occurs more than once")
+        return reference
+
+
+def placeholder_names(count: int) -> tuple[str, ...]:
+    """Names columns that have no names as Clarify does: `column_0`, `column_1` and so on."""
+    return tuple(f"column_{index}" for index in range(count))
+
+
+def as_text(table: pa.Table, file: Path) -> pa.Table:
+    """Returns a table's columns as strings.
+
+    Raises:
+        InputError: if a column holds lists, records or bytes.
+    """
+    columns = {}
+    for name in table.column_names:
+        try:
+            columns[name] = table[name].cast(pa.string())
+        except pa.ArrowException as error:
+            raise InputError(
+                f"{file}: column `{name}` is of type {table[name].type}, which has no values that "
+                "can be compared; make it a text or a number"
+            ) from error
+    return pa.table(columns)
+
+
+def one_line(error: Exception) -> str:
+    """Returns an error's message without its line ends."""
+    return " ".join(str(error).split())
+
+
+def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:
+    """Opens a Parquet file, whose columns have names of their own.
+
+    Raises:
+        InputError: if it is damaged, or `headers` are others than its names.
+    """
+    source = open_parquet(file)
+    names = tuple(source.schema_arrow.names)
+    if headers is not None and tuple(headers) != names:
+        raise InputError(f"{file} has columns {', '.join(names)}, but `headers` are others")
+
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for rows in stream_columns(file, columns):
+            yield as_text(rows, file)
+
+    return Table(file, names, read)

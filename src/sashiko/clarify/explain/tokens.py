@@ -1,0 +1,126 @@
+"""Texts as the model reads them: each token knows which column it came from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sashiko.clarify.explain.record import TEMPLATE
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Ints
+
+Piece = tuple[str | None, str]  # column, or None for the template's own words; text
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row's text and its tokens, as far as the model reads them.
+
+    Attributes:
+        pieces: the text in parts, in its order.
+        ids: of each token, special ones included.
+        starts: character at which each token starts in the text.
+        ends: character behind each token; a special token has no characters.
+        pieces_of: which of `pieces` each token stands in; -1 for a special token.
+        words: number of the word that each token is part of; -1 for a special token.
+        cut: the columns of which the model does not read all.
+    """
+
+    pieces: tuple[Piece, ...]
+    ids: Ints
+    starts: Ints
+    ends: Ints
+    pieces_of: Ints
+    words: Ints
+    cut: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(text for _, text in self.pieces)
+
+    @property
+    def content(self) -> Ints:
+        """Positions of the tokens that stand for text."""
+        return np.flatnonzero(self.pieces_of >= 0)
+
+    @property
+    def word_tokens(self) -> list[list[int]]:
+        """Positions of the tokens of each word; one that goes over two pieces counts as two."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for at in self.content.tolist():
+            found.setdefault((int(self.words[at]), int(self.pieces_of[at])), []).append(at)
+        return list(found.values())
+
+    def column(self, piece: int) -> str:
+        """Names a piece's column, or the template."""
+        return self.pieces[piece][0] or TEMPLATE
+
+
+def read_tokens(
+    rows: Sequence[tuple[Piece, ...]], tokenizer: Any, *, max_length: int, truncate: bool
+) -> tuple[Row, ...]:
+    """Tokenises texts and finds the piece that each token came from.
+
+    Args:
+        rows: the pieces of each text.
+        tokenizer: a fast tokenizer of `transformers`: it tells where each token stands.
+        max_length: the longest row in tokens, special tokens included.
+        truncate: cut longer rows instead of refusing them.
+
+    Raises:
+        InputError: if a row is longer than `max_length` and `truncate` is off.
+    """
+    texts = ["".join(text for _, text in row) for row in rows]
+    lengths = [len(ids) for ids in tokenizer(texts, verbose=False)["input_ids"]]
+    if max(lengths) > max_length and not truncate:
+        raise InputError(
+            f"a text has {max(lengths)} tokens, more than the {max_length} of the longest "
+            "compile.sequence_lengths: raise it, or set text.truncate: true"
+        )
+    read = tokenizer(
+        texts,
+        truncation=True,
+        max_length=max_length,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+    )
+    return tuple(
+        _row(pieces, read, index, is_cut=lengths[index] > max_length)
+        for index, pieces in enumerate(rows)
+    )
+
+
+def _row(pieces: tuple[Piece, ...], read: Any, index: int, *, is_cut: bool) -> Row:
+    offsets = np.array(read["offset_mapping"][index], dtype=np.int64)
+    special = np.array(read["special_tokens_mask"][index], dtype=np.bool_)
+    words = [-1 if word is None else word for word in read.word_ids(index)]
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    sizes = [len(text) for _, text in pieces]
+    owners = np.repeat(np.arange(len(pieces)), sizes)
+    pieces_of = [
+        -1 if skip else _owner(owners, start, end)
+        for skip, start, end in zip(special, starts, ends, strict=True)
+    ]
+    read_to = int(ends.max(initial=0)) if is_cut else len(owners)
+    lost = [piece for piece, end in zip(pieces, np.cumsum(sizes), strict=True) if end > read_to]
+    return Row(
+        pieces=pieces,
+        ids=np.array(read["input_ids"][index], dtype=np.int64),
+        starts=starts,
+        ends=ends,
+        pieces_of=np.array(pieces_of, dtype=np.int64),
+        words=np.array(words, dtype=np.int64),
+        cut=tuple(dict.fromkeys(column or TEMPLATE for column, text in lost if text)),
+    )
+
+
+def _owner(owners: Ints, start: int, end: int) -> int:
+    """Returns the piece with most of a token's characters, the earlier one of two with as many.
+
+    A token without characters, as some tokenizers put before a text, belongs to what follows it.
+    """
+    if end <= start:
+        return int(owners[min(start, len(owners) - 1)])
+    return int(np.bincount(owners[start:end]).argmax())

@@ -1,0 +1,67 @@
+"""What the model reads of a row: the text columns, a template, and how long its texts get."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from sashiko.data.draft.profile import Profile
+from sashiko.data.draft.records import TextDraft
+from sashiko.errors import InputError
+
+_MOST_SHORT = 12  # further columns make texts long and slow; a person may add them
+_CHARACTERS_A_TOKEN = 3.5
+_LENGTHS = (32, 64, 128, 256, 512)
+_SHORT = 32
+_BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
+
+
+def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
+    """Puts short values first, each after its name, and sentences last.
+
+    Args:
+        columns: what a text may use: no key, label, date, sensitive or personal column.
+        path: the file, for errors.
+
+    Raises:
+        InputError: if no column is left.
+    """
+    telling = [column for column in columns if column.distinct > 1]
+    if not telling:
+        raise InputError(
+            f"{path}: no column is left for the text that a model reads; key, label, date, facets, "
+            "columns with one value, those that sound like a person's and those that are nearly a "
+            "key are not for it"
+        )
+    prose = [column for column in telling if column.is_prose]
+    short = [column for column in telling if not column.is_prose][:_MOST_SHORT]
+    parts = [f"{column.name.replace('_', ' ')} {{{column.name}}}" for column in short]
+    template = ": ".join(
+        text for text in (", ".join(parts), " ".join(f"{{{c.name}}}" for c in prose)) if text
+    )
+    return TextDraft(
+        columns=tuple(column.name for column in telling),
+        template=template,
+        tokens=_tokens(template, [*short, *prose]),
+        foreign_percent=_foreign([*short, *prose]),
+    )
+
+
+def _foreign(columns: Sequence[Profile]) -> int:
+    """Returns the percentage of rows with a letter beyond ASCII, rounded down."""
+    foreign = [
+        np.asarray(pc.fill_null(pc.match_substring_regex(c.texts, _BEYOND_ASCII), False))
+        for c in columns
+    ]
+    return int(100 * np.mean(np.any(foreign, axis=0)))
+
+
+def _tokens(template: str, columns: Sequence[Profile]) -> int:
+    lengths = [
+        np.asarray(pc.fill_null(pc.utf8_length(c.texts), 0), dtype=np.int64) for c in columns
+    ]
+    names = sum(len(column.name) + 2 for column in columns)
+    characters = float(np.quantile(np.sum(lengths, axis=0), 0.95)) + len(template) - names
+    tokens = characters / _CHARACTERS_A_TOKEN
+    return next((length for length in _LENGTHS if length >= tokens), _LENGTHS[-1])

@@ -1,0 +1,72 @@
+"""The compile lock as it is read: what an artifact was made of, by what, and what may serve it."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from sashiko.core.files import read_json
+from sashiko.core.yaml_models import validate
+from sashiko.settings.targets import Target
+
+LOCK_FILE = "compile-lock.json"
+
+
+class CompileLock(BaseModel):
+    """What Compile wrote: `serving/container/lock.py`.
+
+    Attributes:
+        target: what it was compiled for.
+        image: the image that serves it: its name with tag or digest, without registry.
+        neuron_sdk: the Neuron SDK of that image; None but for inf2.
+        compiler: the version of neuronx-cc; None but for inf2.
+        cores: NeuronCores that one copy of the model, so one worker, runs on; None but for inf2.
+        dtype: what the most of it is computed in.
+        batch_sizes: rows of the compiled shapes, ascending.
+        sequence_lengths: tokens of each row of the compiled shapes, ascending.
+        tolerance: the largest allowed difference of a probability from the eager model's.
+        largest_difference: what Compile measured; None for an accelerator, which it has none of.
+        weights_sha256: of the trained model's `model.safetensors`.
+        artifact: name -> hex SHA-256 of each file in the artifact.
+        artifact_sha256: of `model.tar.gz` itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    target: Target
+    image: str
+    neuron_sdk: str | None
+    compiler: str | None
+    cores: int | None
+    dtype: str
+    batch_sizes: tuple[int, ...]
+    sequence_lengths: tuple[int, ...]
+    tolerance: float
+    largest_difference: float | None
+    weights_sha256: str
+    artifact: dict[str, str]
+    artifact_sha256: str
+
+    def facts(self) -> dict[str, str]:
+        """Returns what a registry shows of it: short words for tags and metadata."""
+        found = {
+            "compile.target": self.target,
+            "compile.image": self.image,
+            "compile.neuron_sdk": self.neuron_sdk,
+            "compile.compiler": self.compiler and f"neuronx-cc {self.compiler}",
+            "compile.cores": self.cores and str(self.cores),
+            "compile.dtype": self.dtype,
+            "compile.batch_sizes": " ".join(map(str, self.batch_sizes)),
+            "compile.sequence_lengths": " ".join(map(str, self.sequence_lengths)),
+            "compile.weights_sha256": self.weights_sha256,
+        }
+        return {key: value for key, value in found.items() if value}
+
+
+def read_lock(folder: Path) -> CompileLock:
+    """Reads the compile lock in a folder.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
+    path = folder / LOCK_FILE
+    return validate(CompileLock, read_json(path), source=str(path))

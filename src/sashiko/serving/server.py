@@ -1,0 +1,181 @@
+"""The local server: SageMaker's two routes, `/ping` and `/invocations`, on 127.0.0.1 only."""
+
+import json
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sashiko.errors import InputError
+from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+
+HOST = "127.0.0.1"
+# What SageMaker accepts for a real-time endpoint:
+# https://docs.aws.amazon.com/general/latest/gr/sagemaker.html
+MAX_BODY_BYTES = 6 * 1024 * 1024
+_WAITING = 64  # requests, whose bodies are held
+_SHUTDOWN_SECONDS = 15  # 1,000 rows take about 10 s on two cores
+
+
+class Answerer(Protocol):
+    """What is served: an `Artifact`, or what a benchmark holds beside it."""
+
+    def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
+        """Answers one request, or raises RequestRefusedError."""
+
+
+def build_app(artifact: Answerer, *, waiting: int = _WAITING) -> "Starlette":
+    """Returns the application; requests are scored one at a time, as by one SageMaker worker.
+
+    Of more than may wait each gets 503, and none is kept; `/ping` is answered whatever waits.
+    """
+    import anyio
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    one_at_a_time = anyio.CapacityLimiter(1)
+    present = 0
+
+    async def ping(_: "Request") -> Response:
+        return Response()
+
+    async def invocations(request: "Request") -> Response:
+        content_type = request.headers.get("content-type")
+        if (content_type or "").split(";")[0].strip().lower() != JSON:
+            # As on an endpoint, where the handler refuses it: not 415.
+            raise _refusal(400, f"content type {(content_type or 'none')[:100]}: expected {JSON}")
+        nonlocal present
+        if present >= waiting:
+            raise _refusal(503, f"{present} requests wait already: ask again later")
+        present += 1
+        try:
+            body = await _body(request)
+            async with one_at_a_time:
+                return await answer(request, body, content_type)
+        finally:
+            present -= 1
+
+    async def answer(request: "Request", body: bytes, content_type: str | None) -> Response:
+        if await request.is_disconnected():
+            raise ClientDisconnect
+
+        def respond() -> str:
+            accept = request.headers.get("accept")
+            return artifact.respond(body, content_type=content_type, accept=accept)
+
+        try:
+            return Response(await anyio.to_thread.run_sync(respond), media_type=JSON)
+        except RequestRefusedError as error:
+            raise _refusal(400, str(error)) from error
+
+    async def refuse(_: "Request", error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        return told(error.detail, error.status_code, error.headers)
+
+    async def gone(_: "Request", __: Exception) -> Response:
+        return Response(status_code=400)  # which nobody reads
+
+    async def fail(_: "Request", __: Exception) -> Response:
+        return told("internal error: see the server's log", 500)
+
+    def told(error: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+        # In ASCII: a reason may hold what UTF-8 has not.
+        return Response(json.dumps({"error": error}), status, headers, media_type=JSON)
+
+    return Starlette(
+        routes=[
+            Route("/ping", ping, methods=["GET"]),
+            Route("/invocations", invocations, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: refuse, ClientDisconnect: gone, Exception: fail},
+    )
+
+
+def serve_artifact(archive: Path, *, threshold: float, port: int, waiting: int = _WAITING) -> None:
+    """Serves an artifact until Ctrl-C.
+
+    Args:
+        archive: `model.tar.gz`.
+        threshold: the probability at or above which the positive label is given.
+        port: on 127.0.0.1; 0 takes a free one.
+        waiting: how many requests it takes on at once; of more, each gets 503.
+
+    Raises:
+        InputError: if the port is taken, or the artifact cannot be loaded.
+    """
+    with listen(port) as listener, open_artifact(archive, threshold=threshold) as artifact:
+        serve(artifact, listener, waiting=waiting)
+
+
+def serve(artifact: Answerer, listener: socket.socket, *, waiting: int = _WAITING) -> None:
+    """Serves what answers requests until Ctrl-C."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        build_app(artifact, waiting=waiting),
+        http="h11",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    print(_ready(listener.getsockname()[1]), file=sys.stderr, flush=True)
+    # uvicorn stops in order and then raises the signal again, which some callers ignore.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listener])
+    print("stopped", file=sys.stderr)
+
+
+async def _body(request: "Request") -> bytes:
+    """Reads a body of at most `MAX_BODY_BYTES`, whatever its length header says."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise _refusal(413, f"the body is over {MAX_BODY_BYTES:,} bytes: send fewer rows")
+    return bytes(body)
+
+
+def _refusal(status: int, reason: str) -> "HTTPException":
+    from starlette.exceptions import HTTPException
+
+    return HTTPException(status, reason, {"Retry-After": "1"} if status == 503 else None)
+
+
+def listen(port: int) -> socket.socket:
+    """Listens on 127.0.0.1.
+
+    Args:
+        port: 0 takes a free one.
+
+    Raises:
+        InputError: if the port is taken.
+    """
+    # Unless TCP is named asyncio leaves Nagle's algorithm on, and each answer waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise InputError(f"cannot listen on {HOST}:{port}: {error.strerror}; try --port") from error
+    return listener
+
+
+def _ready(port: int) -> str:
+    url = f"http://{HOST}:{port}"
+    example = """-H 'Content-Type: application/json' -d '{"inputs": ["a text to score"]}'"""
+    return f"ready on {url} (Ctrl-C stops it); try:\n  curl {url}/invocations {example}"

@@ -1,0 +1,191 @@
+"""What the analysis configuration may hold.
+
+Source of the documented examples: "Analysis Configuration Files",
+https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-configure-analysis.html
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko.clarify.bias.config import AnalysisConfig, read_config
+from sashiko.core.files import write_json
+from sashiko.errors import InputError
+from tests.unit.clarify.bias.configs import BOTH, GUIDE
+
+ENDPOINT = {"endpoint_name": "your_endpoint", "label": 0}
+SHAP = {"num_clusters": 1}
+PDP = {"features": ["Income"], "grid_resolution": 10}
+LINES: dict[str, Any] = GUIDE | {
+    "dataset_type": "application/jsonlines",
+    "headers": ["Age", "Gender", "Income", "Occupation", "Target"],
+    "label": "Label",
+    "features": "Features",
+}
+PARQUET = GUIDE | {"dataset_type": "application/x-parquet"}
+PREDICTED = GUIDE | {"predicted_label": "Told", "methods": BOTH}
+JOINED = GUIDE | {
+    "predicted_label_dataset_uri": "s3://b/told.csv",
+    "predicted_label_headers": ["Id", "predicted_label"],
+    "facet_dataset_uri": "s3://b/people.csv",
+    "facet_headers": ["Id", "Gender"],
+    "joinsource_name_or_index": "Id",
+    "methods": BOTH,
+}
+SUPPORTED: dict[str, dict[str, Any]] = {
+    "the guide's pre-training analysis of a CSV": GUIDE,
+    "the guide's pre-training analysis of JSON Lines": LINES,
+    "version": GUIDE | {"version": "1.0"},
+    "dataset_type in capitals": GUIDE | {"dataset_type": "TEXT/CSV"},
+    "Parquet": PARQUET,
+    "dataset_uri": GUIDE | {"dataset_uri": "s3://b/data/"},
+    "headers": GUIDE | {"headers": ["Target", "Age", "Gender", "Income", "Occupation"]},
+    "label by index": GUIDE | {"label": 0},
+    "several labels": GUIDE | {"label_values_or_threshold": ["cat", "dog"]},
+    "facets by index, one without values": GUIDE
+    | {"facet": [{"name_or_index": 2}, {"name_or_index": 1, "value_or_threshold": [40]}]},
+    "predicted_label": PREDICTED,
+    "predicted_label by index": PREDICTED | {"predicted_label": 5},
+    "probability_threshold": PREDICTED | {"probability_threshold": 0.5},
+    "predictor beside predictions": PREDICTED | {"predictor": ENDPOINT},
+    "facets and predictions of their own": JOINED,
+    "the key by index": JOINED | {"joinsource_name_or_index": 0},
+    "group_variable": GUIDE | {"group_variable": "Occupation"},
+    "excluded_columns": GUIDE | {"excluded_columns": ["Gender", 1]},
+    "named metrics": PREDICTED
+    | {
+        "methods": {
+            "pre_training_bias": {"methods": ["CI", "DPL"]},
+            "post_training_bias": {"methods": ["DPPL", "DI"]},
+        }
+    },
+    "report": GUIDE | {"methods": BOTH | {"report": {"name": "report", "title": "Report"}}}
+    | {"predicted_label": 5},
+}  # fmt: skip
+
+_SDK = """
+import json, sys
+from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0, BiasConfig, DataConfig
+for config in json.load(sys.stdin):
+    ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
+data = DataConfig(
+    s3_data_input_path="s3://b/data.csv", s3_output_path="s3://b/out", dataset_type="text/csv",
+    label="Target", headers=["Id", "Target", "Region"], joinsource="Id",
+    facet_dataset_uri="s3://b/people.csv", facet_headers=["Id", "Gender", "Age"],
+    predicted_label_dataset_uri="s3://b/told.csv", predicted_label_headers=["Id", "Told"],
+    predicted_label="Told", excluded_columns=["Region"],
+)
+bias = BiasConfig(
+    label_values_or_threshold=[1], facet_name=["Gender", "Age"],
+    facet_values_or_threshold=[["F"], [40]], group_name="Region",
+)
+methods = {"post_training_bias": {"methods": "all"}, "report": {"name": "r", "title": "t"}}
+print(json.dumps({**data.get_config(), **bias.get_config(), "methods": methods}))
+"""
+
+
+@pytest.mark.parametrize("config", SUPPORTED.values(), ids=SUPPORTED)
+def test_every_supported_key_is_taken(config: dict[str, Any]) -> None:
+    AnalysisConfig.model_validate(config)
+
+
+def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-c", _SDK],
+        input=json.dumps(list(SUPPORTED.values())),
+        text=True,
+        capture_output=True,
+        env={"AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"},
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    config = AnalysisConfig.model_validate_json(outcome.stdout)
+    assert config.joinsource_name_or_index == "Id"
+    assert [facet.value_or_threshold for facet in config.facet] == [("F",), (40,)]
+    assert config.group_variable == "Region"
+
+
+def test_a_threshold_may_stand_alone_as_the_guide_writes_it() -> None:
+    facet = [{"name_or_index": "Age", "value_or_threshold": 0.5}]
+    config = AnalysisConfig.model_validate(
+        GUIDE | {"label_values_or_threshold": 0.5, "facet": facet}
+    )
+    assert config.label_values_or_threshold == (0.5,)
+    assert config.facet[0].value_or_threshold == (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        # The guide's examples beyond bias, and those that ask a model.
+        (GUIDE | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: this step asks no model"),
+        (LINES | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: this step asks no model"),
+        (GUIDE | {"predictor": ENDPOINT}, "predictor: this step asks no model"),
+        (GUIDE | {"methods": {"shap": SHAP}}, "unknown key `methods.shap`; allowed: post_train"),
+        (GUIDE | {"methods": {"pdp": PDP}}, "unknown key `methods.pdp`"),
+        (PREDICTED | {"methods": BOTH | {"shap": SHAP}}, "unknown key `methods.shap`"),
+        (GUIDE | {"methods": {"asymmetric_shapley_value": {}}}, "unknown key `methods.asymm"),
+        (GUIDE | {"dataset_type": "application/json"}, "`dataset_type`.*'application/jsonlines'"),
+        (GUIDE | {"dataset_type": "application/x-image"}, "`dataset_type`.*x-parquet"),
+        (GUIDE | {"dataset_type": 1}, "`dataset_type`"),
+        (GUIDE | {"time_series_data_config": {}}, "unknown key `time_series_data_config`"),
+        (GUIDE | {"segment_config": []}, "unknown key `segment_config`; allowed: dataset_type, "),
+        (GUIDE | {"version": "2.0"}, "`version`.*1.0"),
+        (GUIDE | {"facet": [{"name_or_index": 1, "threshold": 3}]}, "unknown key `facet.0.thr"),
+        # Keys that mean nothing where they stand.
+        (GUIDE | {"features": "Features"}, "features: only where `dataset_type` is application/j"),
+        (LINES | {"features": None}, "features: say where a record's features are"),
+        (LINES | {"label": 0}, "label: must be a JMESPath where"),
+        (PARQUET | {"label": 0}, "label: must be a column's name where"),
+        (LINES | {"facet_dataset_uri": "s3://b/f"}, "facet_dataset_uri: only where .*text/csv"),
+        (PARQUET | {"predicted_label_dataset_uri": "s3://b/p"}, "predicted_label_dataset_uri: on"),
+        (GUIDE | {"facet_headers": ["a"]}, "facet_headers: only with `facet_dataset_uri`"),
+        (GUIDE | {"predicted_label_headers": ["a"]}, "predicted_label_headers: only with `pred"),
+        (GUIDE | {"probability_threshold": 0.5}, "probability_threshold: there are no predict"),
+        (PREDICTED | {"probability_threshold": 1.5}, "`probability_threshold`.*1"),
+        (GUIDE | {"methods": BOTH}, "methods.post_training_bias needs predictions; name"),
+        (GUIDE | {"headers": ["a", "a"]}, "headers: a name occurs twice"),
+        # Values of another kind.
+        (GUIDE | {"facet": []}, "`facet`"),
+        (GUIDE | {"facet": [{}]}, "key `facet.0.name_or_index` is missing"),
+        (GUIDE | {"facet": [{"name_or_index": 1}] * 2}, "facet: a column occurs twice"),
+        (GUIDE | {"label": -1}, "`label`: expected a column's name, or its zero-based index"),
+        (GUIDE | {"label": True}, "`label`: expected a column's name"),
+        (GUIDE | {"label": ""}, "`label`: expected a column's name"),
+        (GUIDE | {"label_values_or_threshold": []}, "`label_values_or_threshold`"),
+        (GUIDE | {"label_values_or_threshold": [float("nan")]}, "threshold.0`: expected a text or"),
+        (
+            GUIDE | {"label_values_or_threshold": [None]},
+            "threshold.0`: expected a text or a finite",
+        ),
+        (
+            GUIDE | {"label_values_or_threshold": [True]},
+            "threshold.0`: expected a text or a finite",
+        ),
+        (GUIDE | {"methods": {"report": {"name": "r"}}}, "name `pre_training_bias`, `post_train"),
+        (GUIDE | {"methods": {"pre_training_bias": {"methods": []}}}, "names no metric"),
+        (GUIDE | {"methods": {"pre_training_bias": {"methods": ["XY"]}}}, "`XY` is not supported;"),
+        (GUIDE | {"methods": {"pre_training_bias": {"methods": ["DI"]}}}, "`DI` is not supported;"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, config, message: str) -> None:
+    (tmp_path / "analysis_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=rf"analysis_config\.json: .*{message}") as caught:
+        read_config(tmp_path)
+    assert len(re.findall(r"\n", str(caught.value))) == 0
+
+
+def test_a_configuration_that_is_no_json_or_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"analysis_config\.json does not exist"):
+        read_config(tmp_path)
+    (tmp_path / "analysis_config.json").write_text("{")
+    with pytest.raises(InputError, match=r"analysis_config\.json is not readable JSON"):
+        read_config(tmp_path)
+    write_json(tmp_path / "analysis_config.json", [])
+    with pytest.raises(InputError, match=r"analysis_config\.json: "):
+        read_config(tmp_path)
