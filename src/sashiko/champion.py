@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.errors import InputError
-from sashiko.registry import MlflowRegistry
+from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.registry.versions import ModelVersion
 from sashiko.repository import command_options, tracking_uri
 from sashiko.settings.recipe import Recipe, load_recipe
-from sashiko.versions import ModelVersion
 
 _TIMEOUT_SECONDS = 60
 

@@ -15,7 +15,7 @@ from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 from tests.changes.project import Project, assert_small
 from tests.unit.aws.operations.two_accounts import RECIPE, ROUTE, evidence, register, two_accounts
-from tests.unit.model_packages.gathered import seal
+from tests.unit.registry.model_packages.gathered import seal
 
 BEFORE = "serving: {min_instances: 2, max_instances: 4}"
 AFTER = """\

@@ -9,7 +9,7 @@ from typing import Any
 from sashiko.aws.resources.endpoint_spec import endpoint_spec
 from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.core.aws_calls import Clients
-from sashiko.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.settings.environment import Settings, deployed_environments
 from tests.deploy.process import ROOT, Emulator
 from tests.infra.variants import (

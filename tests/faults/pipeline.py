@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sashiko.registry import MlflowRegistry
+from sashiko.registry.mlflow import MlflowRegistry
 from tests.unit.runner.tiny import Tiny
 
 DEADLY = ("Split", "Train", "Register")
@@ -65,8 +65,8 @@ saved.unlink()
 _REGISTER = """
 import shutil
 from sashiko.core.files import sha256_file, write_json
-from sashiko.registry import MlflowRegistry
-from sashiko.tracking import track_execution
+from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.registry.tracking import track_execution
 uri, execution = sys.argv[1:3]
 files = ML / "version"
 shutil.copytree(IN / "model", files)

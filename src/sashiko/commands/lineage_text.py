@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.evidence.provenance import Provenance
-from sashiko.versions import ModelVersion
+from sashiko.registry.versions import ModelVersion
 
 
 def lineage_text(found: Provenance) -> str:

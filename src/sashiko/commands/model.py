@@ -19,10 +19,10 @@ from sashiko.champion import (
 )
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
 from sashiko.errors import InputError
-from sashiko.registry import MlflowRegistry
+from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.registry.versions import ApprovalStatus, Desk, ModelVersion
 from sashiko.repository import HOME, choose_recipe, command_options
 from sashiko.settings.environment import load_deployed, load_settings
-from sashiko.versions import ApprovalStatus, Desk, ModelVersion
 
 app = typer.Typer(
     help="Registered models: list, approve, reject, promote, lineage, serve, invoke.",

@@ -12,7 +12,7 @@ from sashiko.core.exit_status import FOUND
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evidence.difference import Line, Part, Value, compare
 from sashiko.evidence.verification import Finding, verify
-from sashiko.registry import MlflowRegistry
+from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.report.evidence import read_evidence
 from sashiko.repository import tracking_uri
 

@@ -10,8 +10,8 @@ from sashiko.contract.manifest import Manifest
 from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict
-from sashiko.model_packages.files import MANIFEST_FILE
-from sashiko.versions import ARTIFACT_FILE, Desk, LineageEdge, ModelVersion
+from sashiko.registry.model_packages.files import MANIFEST_FILE
+from sashiko.registry.versions import ARTIFACT_FILE, Desk, LineageEdge, ModelVersion
 
 _VERDICT = "verdict.json"
 

@@ -12,7 +12,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.evidence.provenance import read_provenance
-from sashiko.registry import MlflowRegistry
+from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import verdicts
 from sashiko.runner.digests import Digests

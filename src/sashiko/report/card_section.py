@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from sashiko.card.content import ModelCard
-from sashiko.card.making import CARD_FILE
-from sashiko.card.markdown import MARKDOWN_FILE
 from sashiko.core.yaml_models import read_record
+from sashiko.registry.card.content import ModelCard
+from sashiko.registry.card.making import CARD_FILE
+from sashiko.registry.card.markdown import MARKDOWN_FILE
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Fact, Section
 

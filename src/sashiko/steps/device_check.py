@@ -26,6 +26,7 @@ from sashiko.evaluation.gates.verdict import (
     write_verdict,
 )
 from sashiko.evaluation.record import DECISION_FILE, read_decision
+from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.artifact import RequestRefusedError, open_artifact
 from sashiko.settings.recipe import DeviceSection
 from sashiko.steps.device.asking import (
@@ -43,7 +44,6 @@ from sashiko.steps.device.sample import Sample, about_artifact, draw_sample
 from sashiko.steps.device.transform import Scratch, transform
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section, read_waivers
-from sashiko.versions import ARTIFACT_FILE
 
 _BACKENDS = ("endpoint", "transform", "local", "off")
 _JUDGED = ("artifact", "decision", "predictions", "test")

@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.card.making import CARD_FILE, CardSources, model_card
-from sashiko.card.markdown import MARKDOWN_FILE, card_markdown
 from sashiko.clarify.explain.record import EXPLANATIONS_FILE, read_explanations
 from sashiko.contract.manifest import read_manifest, read_snapshots
 from sashiko.core.files import (
@@ -25,8 +23,11 @@ from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.evaluation.record import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
-from sashiko.model_packages.files import MANIFEST_FILE
-from sashiko.model_packages.registrar import Placement
+from sashiko.registry.card.making import CARD_FILE, CardSources, model_card
+from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
+from sashiko.registry.model_packages.files import MANIFEST_FILE
+from sashiko.registry.model_packages.registrar import Placement
+from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, figure_text
 from sashiko.serving.compile_lock import CompileLock, read_lock
 from sashiko.serving.inspection import inspect_artifact
 from sashiko.settings.card import CardSection
@@ -35,7 +36,6 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.evidence_data import check_evidence
 from sashiko.steps.registries import KINDS, open_registrar
 from sashiko.steps.sections import read_contract, read_section
-from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
 
 _EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
 _BIAS_EVIDENCE = "intervals"

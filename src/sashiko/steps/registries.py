@@ -3,11 +3,11 @@
 import os
 
 from sashiko.errors import InputError
-from sashiko.model_packages.clients import connect
-from sashiko.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.model_packages.registry import PackageRegistry
-from sashiko.registry import MlflowRegistry
-from sashiko.versions import Registrar, Registry
+from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.registry.model_packages.clients import connect
+from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.model_packages.registry import PackageRegistry
+from sashiko.registry.versions import Registrar, Registry
 
 KINDS = "mlflow or sagemaker"
 

@@ -26,9 +26,9 @@ from sashiko.evaluation.gates.intersections import TOLD
 from sashiko.evaluation.gates.release import gate_tags, today, waive, write_release
 from sashiko.evaluation.gates.verdict import MODEL_GATES, read_verdict, write_verdict
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.registry.tracking import track_execution
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_waivers
-from sashiko.tracking import track_execution
 
 _LONGEST_NAME = 250  # MLflow, of a metric
 _GATES = ("data", "facets", "quality", "bias")

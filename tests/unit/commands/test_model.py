@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sashiko.champion import champion_artifact
 from sashiko.cli import app
 from sashiko.errors import InputError
-from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.settings.recipe import load_recipe
 from tests.e2e.project import ROOT
 

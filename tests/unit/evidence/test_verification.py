@@ -9,7 +9,7 @@ import pytest
 from sashiko.core.files import sha256_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.evidence.verification import Finding, verify
-from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.report.evidence import read_evidence
 from tests.unit.evidence.judged import RAW, JudgedRun
 from tests.unit.report import runs

@@ -12,7 +12,7 @@ from sashiko.evaluation.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_
 from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
 from sashiko.serving.container.pack import pack
 from tests.unit.clarify.explain.records import explanations
-from tests.unit.model_packages.gathered import LOCK
+from tests.unit.registry.model_packages.gathered import LOCK
 from tests.unit.report.runs import DIGEST, judged, prepared, started
 
 _INPUTS = {

@@ -12,9 +12,9 @@ from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.core.files import sha256_file, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged, write_verdict
-from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.steps import register, registries, resolve_champion
-from tests.unit.model_packages.account import GROUP, PLACEMENT, Account, opened
+from tests.unit.registry.model_packages.account import GROUP, PLACEMENT, Account, opened
 from tests.unit.steps.register_job import RegisterJob, pickled
 
 

@@ -6,10 +6,10 @@ from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import role_name
 from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
-from sashiko.model_packages.clients import told
-from sashiko.model_packages.registry import PackageRegistry
+from sashiko.registry.model_packages.clients import told
+from sashiko.registry.model_packages.registry import PackageRegistry
+from sashiko.registry.versions import ApprovalStatus, LineageEdge, ModelVersion
 from sashiko.settings.environment import Settings
-from sashiko.versions import ApprovalStatus, LineageEdge, ModelVersion
 
 _DESCRIPTION = 1024  # characters of a decision's reason
 

@@ -35,11 +35,11 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import read_verdict
 from sashiko.evaluation.record import METRICS_FILE, read_evaluation
-from sashiko.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, figure_text
 from sashiko.serving.compile_lock import read_lock
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.versions import ARTIFACT_FILE, ModelVersion, figure_text
 
 _MOST = 256  # characters of a metadata value
 _NOT_ALLOWED = regex.compile(r"[^\p{L}\p{Z}\p{N}_.:/=+\-@]")

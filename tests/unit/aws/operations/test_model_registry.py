@@ -14,9 +14,9 @@ from sashiko.aws.resources.names import model_package_group_name, role_name
 from sashiko.commands import model as command
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
-from tests.unit.model_packages.account import BUCKET, GROUP, PLACEMENT, Account, opened
-from tests.unit.model_packages.gathered import CHECK, SNAPSHOT, gather
-from tests.unit.model_packages.test_registrar import register
+from tests.unit.registry.model_packages.account import BUCKET, GROUP, PLACEMENT, Account, opened
+from tests.unit.registry.model_packages.gathered import CHECK, SNAPSHOT, gather
+from tests.unit.registry.model_packages.test_registrar import register
 
 SETTINGS = load_settings("dev")
 

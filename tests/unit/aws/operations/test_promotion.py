@@ -33,7 +33,7 @@ from tests.unit.aws.operations.two_accounts import (
     register,
     two_accounts,
 )
-from tests.unit.model_packages.account import Killed
+from tests.unit.registry.model_packages.account import Killed
 
 
 @pytest.fixture

@@ -24,13 +24,13 @@ from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.aws.resources.names import MODELS, Role, bucket_name, key_alias, role_name
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import read_json
-from sashiko.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import Settings
-from sashiko.versions import ModelVersion
 from tests.infra.variants import recipes_of, settings_of
 from tests.unit.aws.functions.preflight.registered import TAGS, write_evidence
-from tests.unit.model_packages.account import Account, furnished
-from tests.unit.model_packages.gathered import seal
+from tests.unit.registry.model_packages.account import Account, furnished
+from tests.unit.registry.model_packages.gathered import seal
 from tests.unit.report.runs import judged, prepared, started
 
 DEV, PROD = settings_of("serving"), settings_of("serving_prod")

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from sashiko.aws.functions.custom_resource import RefusedError
 
-# As sashiko.model_packages.files writes them.
+# As sashiko.registry.model_packages.files writes them.
 _MANIFEST = "manifest-sha256.json"
 _SIGNATURE = "manifest-signature.json"
 _ALGORITHM = "ECDSA_SHA_256"

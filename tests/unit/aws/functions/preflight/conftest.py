@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
-from tests.unit.model_packages.account import Account, opened
+from tests.unit.registry.model_packages.account import Account, opened
 
 
 @pytest.fixture

@@ -12,9 +12,16 @@ from sashiko.aws.functions.preflight.check import Passed, check
 from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.functions.preflight.signed_files import Clients
 from sashiko.core.files import sha256_file, write_json
-from tests.unit.model_packages import gathered
-from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, REGION, Account
-from tests.unit.model_packages.gathered import gather, seal
+from tests.unit.registry.model_packages import gathered
+from tests.unit.registry.model_packages.account import (
+    BUCKET,
+    GROUP,
+    KEY,
+    PLACEMENT,
+    REGION,
+    Account,
+)
+from tests.unit.registry.model_packages.gathered import gather, seal
 
 LOCK = {
     **gathered.LOCK,

@@ -8,7 +8,7 @@ import pytest
 from sashiko.aws.functions.custom_resource import RefusedError
 from sashiko.aws.functions.preflight.bounds import Bound, write_bounds
 from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
-from tests.unit.model_packages.account import Account
+from tests.unit.registry.model_packages.account import Account
 
 
 def bounds(metric: str, *facets: str, **limits: Any) -> str:

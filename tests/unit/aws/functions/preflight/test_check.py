@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from sashiko.aws.functions.custom_resource import RefusedError
 from sashiko.aws.functions.preflight.check import check
 from tests.unit.aws.functions.preflight.registered import Version, registered, write_evidence
-from tests.unit.model_packages.account import BUCKET, GROUP, PLACEMENT, Account
+from tests.unit.registry.model_packages.account import BUCKET, GROUP, PLACEMENT, Account
 
 INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "workers": "2"}
 

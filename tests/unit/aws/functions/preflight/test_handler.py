@@ -11,7 +11,7 @@ import pytest
 
 from sashiko.aws.functions.preflight.handler import handler
 from tests.unit.aws.functions.preflight.registered import Version
-from tests.unit.model_packages.account import REGION
+from tests.unit.registry.model_packages.account import REGION
 
 PLENTY = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
 

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.aws.functions.custom_resource import RefusedError
 from tests.unit.aws.functions.preflight.registered import Version
-from tests.unit.model_packages.account import GROUP, REGION, Account
+from tests.unit.registry.model_packages.account import GROUP, REGION, Account
 
 TARGET = f"endpoint/{GROUP}/variant/primary"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"

@@ -8,8 +8,8 @@ import pytest
 from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
 from sashiko.errors import InputError
-from sashiko.registry import MlflowRegistry, experiment_id, mlflow_client
-from sashiko.tracking import track_execution
+from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.registry.tracking import track_execution
 from tests.full_disk import file_size_limit
 
 
@@ -109,7 +109,7 @@ def test_a_database_whose_making_is_killed_is_made_anew(tmp_path):
     """Before the last of its tables is there, none of it stands under its name."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     dies = (
-        "import os, signal, sys; from sashiko.registry import mlflow_client\n"
+        "import os, signal, sys; from sashiko.registry.mlflow import mlflow_client\n"
         "import mlflow.store.db.utils as utils\n"
         "utils._upgrade_db = lambda engine: os.kill(os.getpid(), signal.SIGKILL)\n"
         "mlflow_client(sys.argv[1])"

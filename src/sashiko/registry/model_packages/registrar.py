@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.card.making import CARD_FILE, card_text
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import read_json, sha256_bytes
-from sashiko.model_packages.clients import told
-from sashiko.model_packages.files import MANIFEST_FILE, ModelFiles, model_files, publish
-from sashiko.model_packages.lineage import Lineage, Origin
-from sashiko.model_packages.metadata import package_metadata
-from sashiko.model_packages.registry import PackageRegistry
-from sashiko.model_packages.reports import drift_baselines, model_metrics
+from sashiko.registry.card.making import CARD_FILE, card_text
+from sashiko.registry.model_packages.clients import told
+from sashiko.registry.model_packages.files import MANIFEST_FILE, ModelFiles, model_files, publish
+from sashiko.registry.model_packages.lineage import Lineage, Origin
+from sashiko.registry.model_packages.metadata import package_metadata
+from sashiko.registry.model_packages.registry import PackageRegistry
+from sashiko.registry.model_packages.reports import drift_baselines, model_metrics
+from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
 from sashiko.serving.compile_lock import read_lock
 from sashiko.settings.targets import serving_types
-from sashiko.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
 
 _JSON = ["application/json"]
 _TOKEN = 36  # characters of a client token

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import regex
 
 from sashiko.errors import InputError
-from sashiko.model_packages.files import MANIFEST_FILE, SIGNATURE_FILE, ModelFiles
+from sashiko.registry.model_packages.files import MANIFEST_FILE, SIGNATURE_FILE, ModelFiles
 
 _ALLOWED = regex.compile(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*")
 _MOST = {"key": 128, "value": 256}

@@ -5,7 +5,7 @@ from typing import Any
 
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.evaluation.record import METRICS_FILE
-from sashiko.model_packages.files import ModelFiles
+from sashiko.registry.model_packages.files import ModelFiles
 
 _QUALITY = {
     "ModelQuality": {"Statistics": METRICS_FILE, "Constraints": "model-quality/verdict.json"},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sashiko.model_packages.clients import told
+from sashiko.registry.model_packages.clients import told
 
 Edge = Literal["ContributedTo", "DerivedFrom", "Produced"]
 _ACTION_NAME = 120

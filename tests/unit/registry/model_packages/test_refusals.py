@@ -8,11 +8,11 @@ from botocore.exceptions import EndpointConnectionError
 
 from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
-from sashiko.model_packages.clients import connect
-from sashiko.model_packages.registry import PackageRegistry
+from sashiko.registry.model_packages.clients import connect
+from sashiko.registry.model_packages.registry import PackageRegistry
 from tests.unit.data.stubs import stubbed
-from tests.unit.model_packages.account import GROUP, KEY, Account
-from tests.unit.model_packages.test_registrar import register
+from tests.unit.registry.model_packages.account import GROUP, KEY, Account
+from tests.unit.registry.model_packages.test_registrar import register
 
 
 def refuse(client: Any, operation: str, code: str, message: str) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from sashiko.card.content import ModelOverview
-from sashiko.card.making import CardSources, card_text, model_card
-from sashiko.card.markdown import card_markdown
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check, decide
+from sashiko.registry.card.content import ModelOverview
+from sashiko.registry.card.making import CardSources, card_text, model_card
+from sashiko.registry.card.markdown import card_markdown
 from sashiko.settings.waiver import Waiver
 from sashiko.steps.register import read_sources
 from tests.unit.steps.register_job import RegisterJob

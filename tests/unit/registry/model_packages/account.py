@@ -12,8 +12,8 @@ from moto import mock_aws
 from sashiko.core.aws_calls import Clients
 from sashiko.definition.validator.api import shape
 from sashiko.definition.validator.arguments import check_value
-from sashiko.model_packages.registrar import PackageRegistrar, Placement
-from sashiko.model_packages.registry import PackageRegistry
+from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.registry.model_packages.registry import PackageRegistry
 
 REGION = "eu-west-1"
 BUCKET = "models-bucket"

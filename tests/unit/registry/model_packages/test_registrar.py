@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
+from sashiko.registry.versions import ModelVersion
 from sashiko.serving.compile_lock import LOCK_FILE
-from sashiko.versions import ModelVersion
-from tests.unit.model_packages.account import BUCKET, GROUP, KEY, PLACEMENT, Account, Killed
-from tests.unit.model_packages.gathered import LOCK, seal
+from tests.unit.registry.model_packages.account import (
+    BUCKET,
+    GROUP,
+    KEY,
+    PLACEMENT,
+    Account,
+    Killed,
+)
+from tests.unit.registry.model_packages.gathered import LOCK, seal
 
 TAGS = {
     "execution_id": "abc123def456",

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.model_packages.account import Account, opened
-from tests.unit.model_packages.gathered import gather
+from tests.unit.registry.model_packages.account import Account, opened
+from tests.unit.registry.model_packages.gathered import gather
 
 
 @pytest.fixture

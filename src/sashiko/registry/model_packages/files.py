@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import canonical_json, read_json, sha256_file
 from sashiko.errors import InputError
-from sashiko.model_packages.clients import told
+from sashiko.registry.model_packages.clients import told
 
 MANIFEST_FILE = "manifest-sha256.json"
 SIGNATURE_FILE = "manifest-signature.json"

@@ -7,7 +7,16 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sashiko.card.content import (
+from sashiko.clarify.explain.record import Explanations
+from sashiko.contract.manifest import Manifest
+from sashiko.contract.model import Contract
+from sashiko.core.yaml_models import validate
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.intersections import TOLD, comparable, worst_first
+from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
+from sashiko.evaluation.record import Estimates, SliceFigures
+from sashiko.evaluation.record import Evaluation as Evaluated
+from sashiko.registry.card.content import (
     AdditionalInformation,
     BusinessDetails,
     Evaluation,
@@ -20,15 +29,6 @@ from sashiko.card.content import (
     TrainingDetails,
     TrainingJobDetails,
 )
-from sashiko.clarify.explain.record import Explanations
-from sashiko.contract.manifest import Manifest
-from sashiko.contract.model import Contract
-from sashiko.core.yaml_models import validate
-from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import TOLD, comparable, worst_first
-from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
-from sashiko.evaluation.record import Estimates, SliceFigures
-from sashiko.evaluation.record import Evaluation as Evaluated
 from sashiko.settings.card import CardSection
 from sashiko.settings.recipe import ReweighingSection, TrainSection
 

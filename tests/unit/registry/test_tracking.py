@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
-from sashiko.tracking import track_execution
+from sashiko.registry.tracking import track_execution
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 # Runs in a process of its own: what is left behind must not keep that from ending.

@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sashiko.card.markdown import MARKDOWN_FILE
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.version_files import holds, is_here, put_files
-from sashiko.versions import (
+from sashiko.registry.card.markdown import MARKDOWN_FILE
+from sashiko.registry.version_files import holds, is_here, put_files
+from sashiko.registry.versions import (
     ARTIFACT_FILE,
     ApprovalStatus,
     LineageEdge,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sashiko.errors import InputError
 from sashiko.evaluation.record import MetricLine
-from sashiko.registry import SQLITE, experiment_id, mlflow_client, no_room
+from sashiko.registry.mlflow import SQLITE, experiment_id, mlflow_client, no_room
 
 # In all, MLflow's import included. In an account it comes before the gate that a run waits for.
 SERVER_SECONDS = 30

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.model_packages.clients import told
-from sashiko.versions import ARTIFACT_FILE, ModelVersion, number_in, to_version
+from sashiko.registry.model_packages.clients import told
+from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, number_in, to_version
 
 
 class PackageRegistry:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sashiko.errors import InputError
-from tests.unit.model_packages.account import BUCKET, GROUP, Account
-from tests.unit.model_packages.test_registrar import register
+from tests.unit.registry.model_packages.account import BUCKET, GROUP, Account
+from tests.unit.registry.model_packages.test_registrar import register
 
 
 def three_versions(account: Account, model: Path) -> None:

@@ -1,0 +1,1 @@
+"""Registered versions: MLflow's registry on this machine, model packages in an account, model cards."""
