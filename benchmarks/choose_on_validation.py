@@ -34,9 +34,12 @@ from pathlib import Path
 
 from benchmarks.runs import machine
 from sashiko.contract.model import load_contract
-from sashiko.local_run import run_pipeline
-from sashiko.runner.record import RunRecord
-from sashiko.runner.store import Store
+from sashiko.pipeline.local_run import run_pipeline
+from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.store import Store
+from sashiko.pipeline.sweep.choice import keeps_margin
+from sashiko.pipeline.sweep.points import THRESHOLDS, judge, whatever_the_threshold
+from sashiko.pipeline.sweep.validation import LAST_STEP, Validation, read_validation, with_facets
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.environment import load_settings
 from sashiko.settings.quality import ThresholdSection
@@ -44,9 +47,6 @@ from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.steps.baselines import linear_scores
 from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
-from sashiko.sweep.choice import keeps_margin
-from sashiko.sweep.points import THRESHOLDS, judge, whatever_the_threshold
-from sashiko.sweep.validation import LAST_STEP, Validation, read_validation, with_facets
 from sashiko.training.examples import read_split, read_weights
 
 MAXIMIZED = {

@@ -30,9 +30,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.fine_tuning_job import Job
 from benchmarks.runs import Run, machine, run
+from sashiko.pipeline.project import HOME
+from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
-from sashiko.repository import HOME
-from sashiko.runner.store import Store
 from sashiko.settings.recipe import Hyperparameters, load_recipe
 
 _PEER = Path(".venv-trainer/bin/python")

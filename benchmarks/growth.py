@@ -25,8 +25,8 @@ import psutil
 from markupsafe import Markup
 
 from benchmarks.runs import SASHIKO, machine
+from sashiko.pipeline.runner.record import read_run
 from sashiko.report.svg import DARK, INK, LIGHT, MUTED, new_figure, styled, to_svg
-from sashiko.runner.record import read_run
 from sashiko.settings.recipe import GeneratorSource, load_recipe
 
 _SAMPLE_SECONDS = 0.05

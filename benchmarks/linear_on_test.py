@@ -14,9 +14,9 @@ from benchmarks.bias_over_seeds import shown
 from benchmarks.choose_on_validation import linear_model
 from benchmarks.runs import machine
 from sashiko.evaluation.metrics.quality import difference
+from sashiko.pipeline.sweep.points import judge, whatever_the_threshold
 from sashiko.settings.recipe import load_recipe
 from sashiko.steps.baselines import MAJORITY_THRESHOLD, majority_scores
-from sashiko.sweep.points import judge, whatever_the_threshold
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.runs import machine, run
 from benchmarks.serving import served
-from sashiko.repository import HOME
+from sashiko.pipeline.project import HOME
 from sashiko.serving.artifact import JSON
 from sashiko.serving.server import HOST
 

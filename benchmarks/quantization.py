@@ -24,8 +24,8 @@ from benchmarks.bias_over_seeds import describe
 from benchmarks.runs import Run, machine, run
 from benchmarks.serving import one_text_each, served
 from benchmarks.serving_turns import ask_in_turns, picture, table
+from sashiko.pipeline.project import HOME
 from sashiko.report.svg import DARK, LIGHT
-from sashiko.repository import HOME
 from sashiko.settings.recipe import load_recipe
 
 _FLOAT32, _INT8 = "float32", "int8"

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.runs import SASHIKO, machine
-from sashiko.runner.record import RunRecord, read_run
+from sashiko.pipeline.runner.record import RunRecord, read_run
 
 _SAMPLE_SECONDS = 0.2
 

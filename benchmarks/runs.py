@@ -8,8 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.runner.record import RunRecord, read_run
-from sashiko.runner.store import Store
+from sashiko.pipeline.runner.record import RunRecord, read_run
+from sashiko.pipeline.runner.store import Store
 
 SASHIKO = str(Path(sys.executable).with_name("sashiko"))
 

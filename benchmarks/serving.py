@@ -25,7 +25,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.runs import machine, run
-from sashiko.repository import HOME
+from sashiko.pipeline.project import HOME
 from sashiko.serving.artifact import JSON, open_artifact
 from sashiko.serving.server import HOST
 

@@ -34,8 +34,8 @@ from benchmarks.runs import machine, run
 from benchmarks.serving import one_text_each
 from benchmarks.serving_contenders import HUGGING_FACE, ONNX_RUNTIME, OURS, WATCHED
 from benchmarks.serving_turns import Found, ask_in_turns, picture, table
+from sashiko.pipeline.project import HOME
 from sashiko.report.svg import DARK, LIGHT, MUTED
-from sashiko.repository import HOME
 from sashiko.serving.artifact import JSON
 from sashiko.serving.inspection import unpack
 from sashiko.serving.server import HOST

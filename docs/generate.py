@@ -20,8 +20,8 @@ from docs.between import between
 from docs.faults import PAGE as FAULTS
 from docs.faults import faults_page
 from sashiko.core.yaml_models import read_yaml
-from sashiko.definition.graph import build_graph
-from sashiko.definition.model import Definition, Step, parse_definition
+from sashiko.pipeline.definition.graph import build_graph
+from sashiko.pipeline.definition.model import Definition, Step, parse_definition
 from sashiko.report.layout import place
 
 ROOT = Path(__file__).parents[1]

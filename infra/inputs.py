@@ -8,12 +8,12 @@ from typing import get_args
 from infra.components.compiled_pipeline import Compiled
 from sashiko.aws.operations.neighbours import Side, neighbour_settings
 from sashiko.aws.resources.regions import check_region
-from sashiko.compiled import compile_pipeline
 from sashiko.contract.glue import check_lake
 from sashiko.contract.model import Contract, load_contract
-from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
-from sashiko.repository import HOME, choose_recipe, source
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.definition.validator.check import check_definition
+from sashiko.pipeline.project import HOME, choose_recipe, source
 from sashiko.settings.environment import (
     Settings,
     deployed_environments,

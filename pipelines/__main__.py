@@ -16,7 +16,7 @@ from sashiko.errors import InputError
 def main() -> None:
     """Writes the definition as indented JSON on stdout."""
     from pipelines.offline import set_environment
-    from sashiko.repository import open_recipe
+    from sashiko.pipeline.project import open_recipe
     from sashiko.settings.environment import Settings
 
     parser = argparse.ArgumentParser(description="Prints a pipeline's definition.")

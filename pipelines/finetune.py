@@ -16,8 +16,8 @@ from pipelines.jobs import Jobs, joined, output_uri
 from pipelines.parameters import parameters
 from pipelines.registration import Registration
 from sashiko.aws.resources.names import pipeline_name
+from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
 from sashiko.settings.recipe import Recipe
-from sashiko.staging import run_manifest, serving_code, weights_uri
 
 
 def build_pipeline(jobs: Jobs) -> Pipeline:

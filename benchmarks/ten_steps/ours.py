@@ -10,11 +10,11 @@ from typing import Any
 
 from benchmarks.ten_steps.graph import STEPS
 from sashiko.core.files import read_json
-from sashiko.runner.jobs import Image
-from sashiko.runner.record import new_run_id
-from sashiko.runner.run import run_definition
-from sashiko.runner.store import Store
-from sashiko.runner.view import PlainView
+from sashiko.pipeline.runner.jobs import Image
+from sashiko.pipeline.runner.record import new_run_id
+from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.store import Store
+from sashiko.pipeline.runner.view import PlainView
 
 _IMAGE = "ten-steps"
 _CODE = """

@@ -11,7 +11,7 @@ from infra.components.compiled_pipeline import Compiled
 from infra.components.role_policy import RolePolicy
 from infra.components.role_table import JOB_ROLES
 from sashiko.aws.resources.names import Role, bucket_name
-from sashiko.definition.model import parse_definition
+from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
 
 _READ = ("s3:GetObject", "s3:GetObjectVersion")

@@ -6,8 +6,8 @@ from typing import Final
 
 from infra.components.role_table import JOB_ROLES, STAGED
 from sashiko.aws.resources.names import MODELS, Role, bucket_name
-from sashiko.definition.job_objects import JobObjects, job_objects
-from sashiko.definition.model import Definition
+from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
+from sashiko.pipeline.definition.model import Definition
 from sashiko.settings.environment import Settings
 
 MLFLOW_FOLDER: Final = "mlflow"

@@ -11,8 +11,8 @@ from infra.components.compiled_pipeline import Compiled
 from infra.components.python_function import PythonFunction
 from infra.components.role_policy import RolePolicy
 from sashiko.aws.resources.names import function_arn
-from sashiko.definition.function_reads import function_reads
-from sashiko.definition.model import parse_definition
+from sashiko.pipeline.definition.function_reads import function_reads
+from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
 
 _EXECUTIONS = "Executions are named when they start; each step's files that a gate reads are here."

@@ -18,7 +18,7 @@ from infra.stacks.platform import Platform
 from sashiko.aws.resources import deploy_time
 from sashiko.contract.model import Contract, load_contract
 from sashiko.errors import InputError
-from sashiko.repository import contract_file
+from sashiko.pipeline.project import contract_file
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sashiko.core.yaml_models import read_yaml
-from sashiko.repository import choose_recipe
+from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import load_settings
 from tests.e2e.project import ROOT, Project
 from tests.unit.contract.documents import document
@@ -38,7 +38,7 @@ WORK_ON_SAMPLES = (
     "tests/unit/contract",
     "tests/unit/test_hostile_files.py",
     "tests/unit/data/draft/test_review.py",
-    "tests/unit/test_staging.py",
+    "tests/unit/pipeline/test_staging.py",
     "tests/unit/core/test_yaml_models.py",
 )
 RECIPE = {

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from sashiko.aws.functions import gatekeeper
 from sashiko.errors import InputError
-from sashiko.runner import record
-from sashiko.runner.jobs import Image
-from sashiko.runner.run import run_definition
-from sashiko.runner.view import PlainView
+from sashiko.pipeline.runner import record
+from sashiko.pipeline.runner.jobs import Image
+from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.view import PlainView
 
 
 class Back(datetime):

@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 
 from sashiko.core.files import sha256_bytes, sha256_file, sha256_tree, walk_files
 from sashiko.errors import InputError
-from sashiko.runner.cache import StepCache
-from sashiko.runner.record import read_run
-from sashiko.runner.store import Store
+from sashiko.pipeline.runner.cache import StepCache
+from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.runner.store import Store
 
 _ID = "ID"
 # What is compared by content: ids, times, and whether a version was new.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.registry.mlflow import MlflowRegistry
-from tests.unit.runner.tiny import Tiny
+from tests.unit.pipeline.runner.tiny import Tiny
 
 DEADLY = ("Split", "Train", "Register")
 RAW = "s3://b/raw/rows.txt"

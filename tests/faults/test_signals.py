@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.runner.record import read_run
+from sashiko.pipeline.runner.record import read_run
 from tests.faults.conftest import Short, Undisturbed
 from tests.faults.kills import at_work, python
 from tests.faults.ledger import Ledger

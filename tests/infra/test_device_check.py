@@ -11,7 +11,7 @@ from infra.components.vpc_endpoints import interfaces
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.access.policies import covers
 from sashiko.aws.operations.access.principals import Principal
-from sashiko.definition.model import parse_definition
+from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
 from tests.infra.variants import (
     pipelines_of,

@@ -10,8 +10,8 @@ import pytest
 
 from sashiko.aws.operations.access.environment import Environment, read_environment
 from sashiko.aws.resources.names import bucket_name
-from sashiko.compiled import CompiledPipeline
 from sashiko.errors import InputError
+from sashiko.pipeline.compiled import CompiledPipeline
 from tests.infra.job_requests import Json, context, denials, jobs_of
 from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, some, synthesized
 

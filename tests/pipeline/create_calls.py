@@ -1,6 +1,6 @@
 """The Create calls that Pipelines makes of a definition, put together without our own reader.
 
-What `sashiko.definition` resolves and judges is resolved here a second time, from what the
+What `sashiko.pipeline.definition` resolves and judges is resolved here a second time, from what the
 developer guide says of expressions, and judged by botocore: a slip of ours is not made twice.
 """
 

@@ -10,7 +10,7 @@ import pytest
 
 from sashiko.aws.resources.deploy_time import key_arn, stand_ins
 from sashiko.aws.resources.images.job_images import aws_image
-from sashiko.compiled import compile_pipeline
+from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
 from tests.pipeline.every_definition import ROOT

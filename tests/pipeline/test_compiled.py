@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sashiko import compiled, dependencies
-from sashiko.compiled import compile_pipeline
-from sashiko.repository import open_recipe
+from sashiko.pipeline import compiled, dependencies
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.project import open_recipe
 from sashiko.settings.environment import Settings, load_settings
 from tests.golden.rewrite import ROOT
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from sashiko.definition.validator.check import check_definition
-from sashiko.runner.jobs import Image
-from sashiko.runner.record import RunRecord
-from sashiko.runner.run import run_definition
-from sashiko.runner.store import Store
-from sashiko.runner.view import PlainView
+from sashiko.pipeline.definition.validator.check import check_definition
+from sashiko.pipeline.runner.jobs import Image
+from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.store import Store
+from sashiko.pipeline.runner.view import PlainView
 
 REGISTRY = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
 ASK = "arn:aws:lambda:us-east-1:111122223333:function:ask"

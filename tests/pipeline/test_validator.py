@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sashiko.compiled import CompiledPipeline
-from sashiko.definition.validator.api import job_api
-from sashiko.definition.validator.check import check_definition
-from sashiko.definition.validator.limits import limit_problem
 from sashiko.errors import InputError
+from sashiko.pipeline.compiled import CompiledPipeline
+from sashiko.pipeline.definition.validator.api import job_api
+from sashiko.pipeline.definition.validator.check import check_definition
+from sashiko.pipeline.definition.validator.limits import limit_problem
 from tests.pipeline.argument_faults import ARGUMENT_FAULTS
 from tests.pipeline.choice import read, with_choice
 from tests.pipeline.every_definition import CHOICES, ENVIRONMENTS, ROOT, recipes

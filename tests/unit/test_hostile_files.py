@@ -9,9 +9,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
+from sashiko.pipeline.consistency import check_recipe
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from tests.unit.contract.documents import document

@@ -9,7 +9,7 @@ import typer
 from sashiko.commands.options import AsJson
 from sashiko.data.draft.review import refuse_unreviewed
 from sashiko.errors import InputError
-from sashiko.repository import find_recipe, open_recipe
+from sashiko.pipeline.project import find_recipe, open_recipe
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe
 

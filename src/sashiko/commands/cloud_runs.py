@@ -17,9 +17,9 @@ from sashiko.aws.operations.runs.start import start
 from sashiko.aws.resources.account import Account
 from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
-from sashiko.repository import choose_recipe, command_options, use_recipe
-from sashiko.runner.record import RunRecord
-from sashiko.runner.view import open_view
+from sashiko.pipeline.project import choose_recipe, command_options, use_recipe
+from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.view import open_view
 from sashiko.settings.environment import Settings
 
 

@@ -17,8 +17,8 @@ from sashiko.commands.cost_text import Costs, text, used_prices
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.core.exit_status import FOUND
 from sashiko.core.files import read_json
-from sashiko.definition.model import parse_definition
-from sashiko.repository import HOME, use_recipe
+from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import Settings, load_deployed
 
 
@@ -105,7 +105,7 @@ def _jobs_as_json(jobs: Iterable[JobCost]) -> Mapping[str, object]:
 def _costs(
     settings: Settings, *, templates: Path, prices: Path | None, load: float, home: Path
 ) -> Costs:
-    from sashiko.compiled import compile_pipeline
+    from sashiko.pipeline.compiled import compile_pipeline
 
     known = read_prices(settings, own=prices)
     stacks = read_templates(settings, folder=templates)

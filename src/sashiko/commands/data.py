@@ -9,7 +9,7 @@ import typer
 from sashiko.commands.options import AsJson, Environment, RecipeName
 from sashiko.core.exit_status import BLOCKED
 from sashiko.errors import InputError
-from sashiko.repository import choose_recipe, contract_file
+from sashiko.pipeline.project import choose_recipe, contract_file
 from sashiko.settings.environment import load_settings
 
 app = typer.Typer(help="Data: generate synthetic rows, check a file.", no_args_is_help=True)

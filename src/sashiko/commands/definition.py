@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import Environment, Home, Overrides, RecipeName
-from sashiko.repository import HOME, use_recipe
+from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import load_settings
 
 
@@ -23,7 +23,7 @@ def definition(
 
     With --check: exit status 0 no problem, 1 some, one line each with step and path.
     """
-    from sashiko.compiled import compile_pipeline
+    from sashiko.pipeline.compiled import compile_pipeline
 
     settings = load_settings(env)
     chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
@@ -31,7 +31,7 @@ def definition(
     if not check:
         typer.echo(text, nl=False)
         return
-    from sashiko.definition.validator.check import check_definition
+    from sashiko.pipeline.definition.validator.check import check_definition
 
     checked = check_definition(json.loads(text))
     typer.echo(f"{checked.steps} steps, {checked.arguments} arguments checked: no problem")

@@ -12,7 +12,7 @@ from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.operations.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.core.exit_status import FOUND
-from sashiko.repository import HOME
+from sashiko.pipeline.project import HOME
 from sashiko.settings.environment import Settings, load_deployed
 
 _WIDTH = 8  # of the longest status, and a space

@@ -10,18 +10,18 @@ from typing import Annotated
 import typer
 
 from sashiko.aws.resources.names import model_package_group_name
-from sashiko.champion import (
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName
+from sashiko.errors import InputError
+from sashiko.pipeline.champion import (
     champion_artifact,
     invoke_local,
     open_local,
     other_groups,
     refuse_ambiguous,
 )
-from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.errors import InputError
+from sashiko.pipeline.project import HOME, choose_recipe, command_options
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ApprovalStatus, Desk, ModelVersion
-from sashiko.repository import HOME, choose_recipe, command_options
 from sashiko.settings.environment import load_deployed, load_settings
 
 app = typer.Typer(

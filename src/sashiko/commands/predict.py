@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import Environment, Home, RecipeName
-from sashiko.repository import HOME, contract_file, use_recipe
+from sashiko.pipeline.project import HOME, contract_file, use_recipe
 from sashiko.settings.environment import load_settings
 
 
@@ -20,8 +20,8 @@ def predict(
     home: Home = HOME,
 ) -> None:
     """Score a file with the approved model: its rows' label and score as CSV."""
-    from sashiko.champion import champion_artifact
     from sashiko.contract.model import load_contract
+    from sashiko.pipeline.champion import champion_artifact
     from sashiko.serving.predict import predict_file
 
     chosen = use_recipe(load_settings(env), recipe)

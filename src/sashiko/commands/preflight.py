@@ -6,7 +6,7 @@ import typer
 
 from sashiko.commands.options import DeployedEnvironment
 from sashiko.core.exit_status import FOUND
-from sashiko.repository import choose_recipe
+from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import load_deployed
 
 

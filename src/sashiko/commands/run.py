@@ -16,7 +16,7 @@ import typer
 from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.core.exit_status import INTERRUPTED
 from sashiko.errors import InputError
-from sashiko.repository import HOME, use_recipe
+from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import Settings, load_settings
 
 
@@ -159,7 +159,7 @@ def _again(recipe: str, overrides: list[str] | None, home: Path) -> str:
 
 def clean(home: Home = HOME) -> None:
     """Forget every run, registered model, download and cached result."""
-    from sashiko.runner.lock import run_lock
+    from sashiko.pipeline.runner.lock import run_lock
 
     if not home.is_dir():
         print(f"{home} is not there: nothing to forget", file=sys.stderr)

@@ -12,9 +12,9 @@ from sashiko.core.exit_status import FOUND
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evidence.difference import Line, Part, Value, compare
 from sashiko.evidence.verification import Finding, verify
+from sashiko.pipeline.project import tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.report.evidence import read_evidence
-from sashiko.repository import tracking_uri
 
 # Of these there are many and hardly any changes: what is equal is counted, not listed.
 _ONLY_DIFFERING = ("settings", "data", "intersections", "checks")

@@ -10,8 +10,8 @@ import typer
 
 from sashiko.commands.options import AsJson, DeployedEnvironment, Environment, Home, RecipeName
 from sashiko.errors import InputError
-from sashiko.repository import HOME
-from sashiko.runner.record import RunRecord, read_run
+from sashiko.pipeline.project import HOME
+from sashiko.pipeline.runner.record import RunRecord, read_run
 from sashiko.settings.environment import Settings, load_deployed, load_settings
 
 app = typer.Typer(
@@ -111,7 +111,7 @@ def stop(
         execution.stop()
         typer.echo(f"asked execution {execution.id} to stop")
         return
-    from sashiko.runner.lock import interrupt_holder
+    from sashiko.pipeline.runner.lock import interrupt_holder
 
     typer.echo(f"asked run {interrupt_holder(home, run)} to stop")
 

@@ -8,7 +8,7 @@ import typer
 
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
 from sashiko.contract.model import load_contract
-from sashiko.repository import HOME, contract_file, use_recipe
+from sashiko.pipeline.project import HOME, contract_file, use_recipe
 from sashiko.settings.environment import load_deployed
 
 
@@ -33,8 +33,8 @@ def stage(
     """
     from sashiko.aws.operations.runs.stage import check_seed, stage_inputs, stage_seed
     from sashiko.aws.resources.account import Account
-    from sashiko.compiled import compile_pipeline
-    from sashiko.staging import staged_inputs
+    from sashiko.pipeline.compiled import compile_pipeline
+    from sashiko.pipeline.staging import staged_inputs
 
     settings = load_deployed(env)
     if seed_data is not None:

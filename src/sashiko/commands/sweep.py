@@ -9,10 +9,10 @@ import typer
 
 from sashiko.core.exit_status import BLOCKED, INTERRUPTED
 from sashiko.errors import InputError
-from sashiko.repository import use_recipe
+from sashiko.pipeline.project import use_recipe
+from sashiko.pipeline.sweep.record import Sweep, write_sweep
+from sashiko.pipeline.sweep.words import choice_lines, headline, outcome, shown_points
 from sashiko.settings.environment import Settings
-from sashiko.sweep.record import Sweep, write_sweep
-from sashiko.sweep.words import choice_lines, headline, outcome, shown_points
 
 
 def run_sweep(
@@ -43,8 +43,8 @@ def run_sweep(
     Raises:
         InputError: if an option does not go with a sweep, or the sweep cannot be made.
     """
+    from sashiko.pipeline.sweep.run import DEFAULT_STRENGTHS, EndedEarlyError, sweep
     from sashiko.report.sweep_page import write_sweep_page
-    from sashiko.sweep.run import DEFAULT_STRENGTHS, EndedEarlyError, sweep
 
     if settings.tier != "local":
         raise InputError(

@@ -12,13 +12,13 @@ from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract, load_contract
 from sashiko.core.files import lies_within, read_json
 from sashiko.core.yaml_models import Frozen, read_record
-from sashiko.definition.model import Definition, parse_definition
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
+from sashiko.pipeline.definition.model import Definition, parse_definition
+from sashiko.pipeline.runner.record import RunRecord, StepRecord, read_run
+from sashiko.pipeline.runner.store import Store
 from sashiko.report.predictions import Predictions, read_predictions
-from sashiko.runner.record import RunRecord, StepRecord, read_run
-from sashiko.runner.store import Store
 from sashiko.settings.recipe import Recipe, load_recipe
 
 T = TypeVar("T")

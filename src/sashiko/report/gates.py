@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from sashiko.definition.model import Definition
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
+from sashiko.pipeline.definition.model import Definition
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import GateView, Mark
 from sashiko.report.words import check_view

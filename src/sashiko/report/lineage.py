@@ -3,14 +3,14 @@
 from datetime import datetime
 from pathlib import Path
 
-from sashiko.definition.graph import build_graph
-from sashiko.definition.model import Step
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.graph import build_graph
+from sashiko.pipeline.definition.model import Step
+from sashiko.pipeline.runner.record import StepRecord
 from sashiko.report.dag import Node, State, draw, state_text
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
 from sashiko.report.words import duration
-from sashiko.runner.record import StepRecord
 
 _STATES: dict[str, State] = {
     "succeeded": "ran",

@@ -8,11 +8,11 @@ from typing import Any
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import difference
 from sashiko.evaluation.record import Estimates, Evaluation
+from sashiko.pipeline.runner.record import read_run
 from sashiko.report.evidence import Evidence, Missing, read_evidence
 from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Row
 from sashiko.report.words import estimate, estimate_cell, reported_row
-from sashiko.runner.record import read_run
 from sashiko.settings.recipe import Recipe
 
 _METRICS = {"auc": "AUC", "accuracy": "accuracy"}

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.core.files import write_bytes
+from sashiko.pipeline.sweep.choice import inner_bounds
+from sashiko.pipeline.sweep.record import Sweep
+from sashiko.pipeline.sweep.words import choice_lines, headline
 from sashiko.report.html import REPORT_FILE, render
 from sashiko.report.sweep_section import strengths_table, threshold_tables, trade_off_figures
 from sashiko.report.views import Fact, Outcome, Section
-from sashiko.sweep.choice import inner_bounds
-from sashiko.sweep.record import Sweep
-from sashiko.sweep.words import choice_lines, headline
 
 _RULE = (
     "A point, which is a strength and a threshold, will do if each quality gate passes (but for "

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sashiko.evaluation.metrics.bias import METRICS
+from sashiko.pipeline.sweep.choice import best, bounds, inner_bounds
+from sashiko.pipeline.sweep.record import Point, Sweep
 from sashiko.report import svg
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
-from sashiko.sweep.choice import best, bounds, inner_bounds
-from sashiko.sweep.record import Point, Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sashiko.errors import InputError
+from sashiko.pipeline.sweep.record import Curve, Point, Sweep, read_sweep, sweep_folders
+from sashiko.pipeline.sweep.words import outcome, shown_points
 from sashiko.report import words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.sweep_plot import trade_off
@@ -11,8 +13,6 @@ from sashiko.report.views import Cell, Figure, Row, Table
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
 from sashiko.settings.recipe import Recipe
-from sashiko.sweep.record import Curve, Point, Sweep, read_sweep, sweep_folders
-from sashiko.sweep.words import outcome, shown_points
 
 _CAPTION = (
     "Validation split. A curve runs over the thresholds, with a mark at every tenth from 0.1 to "

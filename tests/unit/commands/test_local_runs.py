@@ -6,8 +6,8 @@ import pytest
 
 from sashiko.commands.local_runs import _summary
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
-from sashiko.runner.record import DataRecord, RunRecord, StepRecord
-from sashiko.runner.store import Store
+from sashiko.pipeline.runner.record import DataRecord, RunRecord, StepRecord
+from sashiko.pipeline.runner.store import Store
 
 CHECKS = (
     Check(name="DI age=old", value=0.85, low=0.75, high=0.95, threshold=0.8, comparison=">=",

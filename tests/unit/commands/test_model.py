@@ -9,9 +9,9 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sashiko.champion import champion_artifact
 from sashiko.cli import app
 from sashiko.errors import InputError
+from sashiko.pipeline.champion import champion_artifact
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.settings.recipe import load_recipe
 from tests.e2e.project import ROOT

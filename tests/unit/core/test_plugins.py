@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.consistency import check_recipe
 from sashiko.contract.model import load_contract
 from sashiko.core.plugin_names import names, reference
 from sashiko.core.plugins import code_digest, load
 from sashiko.errors import InputError
+from sashiko.pipeline.consistency import check_recipe
 from sashiko.settings.recipe import load_recipe
 from sashiko.settings.serving import ServingBound
 from tests.project_root import REPOSITORY

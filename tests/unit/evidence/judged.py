@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sashiko.pipeline.runner.record import RunRecord
 from sashiko.report.evidence import Evidence, read_evidence
-from sashiko.runner.record import RunRecord
-from tests.unit.runner.tiny import Tiny
+from tests.unit.pipeline.runner.tiny import Tiny
 
 RAW = "s3://b/raw"
 # Judges the number in its input; of two facets crossed, which are in no check, it writes beside it.

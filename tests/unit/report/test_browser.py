@@ -6,14 +6,14 @@ import pytest
 import yaml
 
 from sashiko.core.files import read_json, write_json
+from sashiko.pipeline.sweep.record import write_sweep
 from sashiko.report import write_report
 from sashiko.report.sweep_page import write_sweep_page
-from sashiko.sweep.record import write_sweep
 from tests.unit.contract.documents import document
+from tests.unit.pipeline.sweep.sweeps import recipe, sweep
 from tests.unit.report import runs
 from tests.unit.report.browser import browser_tab, find_browser
 from tests.unit.report.test_intersections import CROSSED
-from tests.unit.sweep.sweeps import recipe, sweep
 
 CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
   .filter(table => table.scrollWidth > table.clientWidth)"""

@@ -5,13 +5,13 @@ import re
 import pytest
 import yaml
 
+from sashiko.pipeline.runner.record import read_run
+from sashiko.pipeline.sweep.record import write_sweep
 from sashiko.report import write_report
 from sashiko.report.sweep_page import write_sweep_page
-from sashiko.runner.record import read_run
 from sashiko.settings.recipe import load_recipe
-from sashiko.sweep.record import write_sweep
+from tests.unit.pipeline.sweep.sweeps import recipe, sweep
 from tests.unit.report import runs
-from tests.unit.sweep.sweeps import recipe, sweep
 
 SHOWN = "Balanced accuracy against DI age=old, sweep "
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from sashiko.definition.validator.check import check_definition
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.validator.check import check_definition
 
 from ..engine.errors import ResourceError
 from ..engine.resources import Place, Properties, ResourceType, changed_tags

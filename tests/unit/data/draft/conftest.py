@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from sashiko.consistency import check_recipe
 from sashiko.contract.model import Contract, load_contract
 from sashiko.data.draft.csv_format import Stated
 from sashiko.data.draft.guess import make_draft
 from sashiko.data.draft.naming import project_name
 from sashiko.data.draft.write import source_path, write_draft
+from sashiko.pipeline.consistency import check_recipe
 from sashiko.settings.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[4]

@@ -7,7 +7,7 @@ import pytest
 
 from sashiko.data.draft.review import describe_lines, review_lines
 from sashiko.errors import InputError
-from sashiko.repository import open_recipe
+from sashiko.pipeline.project import open_recipe
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 

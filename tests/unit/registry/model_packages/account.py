@@ -10,8 +10,8 @@ import boto3
 from moto import mock_aws
 
 from sashiko.core.aws_calls import Clients
-from sashiko.definition.validator.api import shape
-from sashiko.definition.validator.arguments import check_value
+from sashiko.pipeline.definition.validator.api import shape
+from sashiko.pipeline.definition.validator.arguments import check_value
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.registry.model_packages.registry import PackageRegistry
 

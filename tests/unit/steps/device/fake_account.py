@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sashiko.definition.validator.api import shape
-from sashiko.definition.validator.arguments import check_value
+from sashiko.pipeline.definition.validator.api import shape
+from sashiko.pipeline.definition.validator.arguments import check_value
 
 _MISSING = 'Could not find {kind} "{name}".'
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Price, Prices, Speed
 from sashiko.aws.operations.templates import Templates
-from sashiko.definition.model import Definition, Step
+from sashiko.pipeline.definition.model import Definition, Step
 
 _HOUR = 3600
 _MINUTE = 60

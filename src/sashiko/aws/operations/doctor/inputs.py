@@ -7,8 +7,8 @@ from sashiko.aws.operations.runs.content_store import ContentStore
 from sashiko.aws.operations.runs.loads import newest_load
 from sashiko.aws.resources.account import Account, NoBucketError
 from sashiko.aws.resources.names import bucket_name, etl_name, prefix
+from sashiko.pipeline.staging import Staged
 from sashiko.settings.environment import Settings
-from sashiko.staging import Staged
 
 _APP_READY = ("Created", "Updated")
 _APP_BUSY = ("Creating", "Updating")

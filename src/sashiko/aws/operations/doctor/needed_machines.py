@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sashiko.definition.graph import build_graph
-from sashiko.definition.model import Definition, Step
+from sashiko.pipeline.definition.graph import build_graph
+from sashiko.pipeline.definition.model import Definition, Step
 from sashiko.settings.environment import Settings
 
 # As the names of SageMaker's quotas have it: "ml.m5.large for processing job usage".

@@ -17,13 +17,13 @@ from sashiko.aws.operations.doctor.machines import check_quotas, check_zones
 from sashiko.aws.operations.doctor.needed_machines import needed_machines
 from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
 from sashiko.aws.resources.account import Account
-from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
-from sashiko.definition.model import Definition, parse_definition
-from sashiko.repository import contract_file, use_recipe
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.definition.model import Definition, parse_definition
+from sashiko.pipeline.project import contract_file, use_recipe
+from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.staging import Staged, staged_inputs
 
 
 @dataclass(frozen=True, kw_only=True)

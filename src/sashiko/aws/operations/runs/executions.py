@@ -14,9 +14,9 @@ from sashiko.aws.operations.runs.record import (
 )
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import Role, pipeline_name
-from sashiko.definition.model import Step, parse_definition
 from sashiko.errors import InputError
-from sashiko.runner.record import RunRecord, StepRecord, now
+from sashiko.pipeline.definition.model import Step, parse_definition
+from sashiko.pipeline.runner.record import RunRecord, StepRecord, now
 from sashiko.settings.environment import Settings
 
 STARTED_BY: Role = "data-scientist"

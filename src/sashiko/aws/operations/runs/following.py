@@ -6,8 +6,8 @@ from collections.abc import Callable
 from sashiko.aws.operations.runs.executions import Execution
 from sashiko.aws.operations.runs.job_logs import JobLogs
 from sashiko.aws.resources.account import BusyError
-from sashiko.runner.record import RunRecord, StepRecord
-from sashiko.runner.view import View
+from sashiko.pipeline.runner.record import RunRecord, StepRecord
+from sashiko.pipeline.runner.view import View
 
 _SECONDS = 5.0
 _MOST_SECONDS = 60.0

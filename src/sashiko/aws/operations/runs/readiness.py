@@ -10,9 +10,9 @@ from sashiko.aws.operations.runs.executions import STARTED_BY
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.images.own_images import is_built
 from sashiko.aws.resources.names import bucket_name
+from sashiko.pipeline.staging import Staged
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.staging import Staged
 
 
 def missing(

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sashiko.aws.functions.closed_gate import closing_summary
-from sashiko.definition.model import Step
-from sashiko.runner.record import RunStatus, StepRecord, StepStatus, stamp
+from sashiko.pipeline.definition.model import Step
+from sashiko.pipeline.runner.record import RunStatus, StepRecord, StepStatus, stamp
 
 _RUN_STATUS: Mapping[str, RunStatus] = {
     "Executing": "running",

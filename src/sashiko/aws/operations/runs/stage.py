@@ -16,9 +16,9 @@ from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
+from sashiko.pipeline.staging import Staged
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.staging import Staged
 
 _MARKER = "_SUCCESS"
 

@@ -10,13 +10,13 @@ from sashiko.aws.operations.runs.loads import newest_load
 from sashiko.aws.operations.runs.readiness import missing
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import etl_name, pipeline_name
-from sashiko.compiled import compile_pipeline
 from sashiko.contract.model import load_contract
 from sashiko.errors import InputError
-from sashiko.repository import contract_file
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.project import contract_file
+from sashiko.pipeline.staging import staged_inputs
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko.staging import staged_inputs
 
 
 def start(

@@ -10,8 +10,8 @@ from sashiko.aws.operations.cost.idle_cost import IdleCost, idle_cost, lines, ra
 from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.cost.use_cost import JobCost, other_jobs, prediction_costs, run_cost
 from sashiko.aws.operations.templates import read_templates
-from sashiko.definition.model import parse_definition
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.model import parse_definition
 from tests.infra.variants import ROOT
 from tests.unit.aws.small_lake import SmallLake
 

@@ -12,7 +12,7 @@ from sashiko.aws.operations.doctor.inputs import (
     check_staged,
     check_tracking,
 )
-from sashiko.staging import Staged
+from sashiko.pipeline.staging import Staged
 from sashiko.steps.sections import Channel
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import FakeAccount

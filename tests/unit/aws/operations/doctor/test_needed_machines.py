@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sashiko.aws.operations.doctor.needed_machines import most_at_once, needed_machines
-from sashiko.definition.model import Definition, parse_definition
+from sashiko.pipeline.definition.model import Definition, parse_definition
 from tests.infra.variants import ROOT, settings_of
 
 

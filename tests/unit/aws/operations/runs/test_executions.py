@@ -14,10 +14,10 @@ from sashiko.aws.operations.runs.following import follow
 from sashiko.aws.operations.runs.job_logs import JobLogs
 from sashiko.aws.resources.account import BusyError
 from sashiko.errors import InputError
-from sashiko.runner.record import RunRecord
-from sashiko.runner.view import PlainView
+from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.view import PlainView
 from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ToldByAws
-from tests.unit.runner.tiny import Recorder
+from tests.unit.pipeline.runner.tiny import Recorder
 
 BEGAN = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-loans/execution/abc123def456"

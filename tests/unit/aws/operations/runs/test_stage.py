@@ -20,9 +20,9 @@ from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
+from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import FileSource, Recipe, load_recipe
-from sashiko.staging import Staged, staged_inputs
 from sashiko.steps.sections import make_channel
 
 SETTINGS = load_settings("dev")

@@ -13,10 +13,10 @@ from sashiko.aws.operations.runs import start as module
 from sashiko.aws.operations.runs.deployed import difference
 from sashiko.aws.operations.runs.start import start
 from sashiko.aws.resources.names import bucket_name
-from sashiko.compiled import CompiledPipeline
 from sashiko.errors import InputError
+from sashiko.pipeline.compiled import CompiledPipeline
+from sashiko.pipeline.staging import staged_inputs
 from sashiko.settings.recipe import load_recipe
-from sashiko.staging import staged_inputs
 from sashiko.steps.sections import Channel
 from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ToldByAws
 

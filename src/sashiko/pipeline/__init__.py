@@ -1,0 +1,1 @@
+"""A pipeline from its definition to a finished run: building, checking, staging, running here."""

@@ -1,0 +1,163 @@
+"""The models of this machine: which one is meant, unpacked for scoring, called over HTTP."""
+
+import json
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.errors import InputError
+from sashiko.pipeline.project import command_options, tracking_uri
+from sashiko.registry.mlflow import MlflowRegistry
+from sashiko.registry.versions import ModelVersion
+from sashiko.settings.recipe import Recipe, load_recipe
+
+_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Group:
+    """A model package group that has versions.
+
+    Attributes:
+        name: its name.
+        recipe: a recipe that registers in it, as `--recipe` takes it.
+        versions: newest first.
+    """
+
+    name: str
+    recipe: str
+    versions: tuple[ModelVersion, ...]
+
+
+def open_local(home: Path, *, recipe: str) -> MlflowRegistry:
+    """Opens this machine's registry.
+
+    Args:
+        home: the folder of all local state.
+        recipe: the recipe that the caller means, for the error.
+
+    Raises:
+        InputError: if no run has made one yet.
+    """
+    if not (home / "mlflow.db").is_file():
+        raise InputError(
+            f"no model is registered below {home} yet: sashiko run"
+            f"{command_options(recipe=recipe, home=home)}"
+        )
+    return MlflowRegistry(tracking_uri(home))
+
+
+def other_groups(registry: MlflowRegistry, group: str) -> tuple[Group, ...]:
+    """Returns the groups with versions that the recipes in `recipes/` name, but for one.
+
+    Args:
+        registry: this machine's.
+        group: the one that is left out.
+    """
+    recipes: dict[str, str] = {}
+    for file in sorted(Path("recipes").glob("*.yaml")):
+        with suppress(InputError):  # whoever runs that recipe is told what is wrong with it
+            recipes.setdefault(load_recipe(file).model_package_group, file.stem)
+    recipes.pop(group, None)
+    found = (Group(name, recipes[name], tuple(registry.versions(name))) for name in recipes)
+    return tuple(one for one in found if one.versions)
+
+
+def refuse_ambiguous(
+    registry: MlflowRegistry, number: int, *, group: str, recipe: str, home: Path
+) -> None:
+    """Refuses a version's number without a recipe where a group of another recipe has it too.
+
+    Args:
+        registry: this machine's.
+        number: the version's.
+        group: that of the recipe that the settings name.
+        recipe: the recipe that the settings name.
+        home: the folder of all local state.
+
+    Raises:
+        InputError: with the choices.
+    """
+    own = Group(group, recipe, tuple(registry.versions(group)))
+    every = (own, *other_groups(registry, group))
+    holders = [one for one in every if number in {item.version for item in one.versions}]
+    if not holders or holders == [own]:
+        return
+    choices = " or ".join(
+        f"`{command_options(recipe=one.recipe, home=home).strip()}` for {one.name}"
+        for one in holders
+    )
+    if own in holders:
+        raise InputError(f"several groups have a version {number}: add {choices}")
+    raise InputError(f"{group} has no version {number}: add {choices}, which has one")
+
+
+@contextmanager
+def champion_artifact(
+    recipe: Recipe, *, name: str | None, home: Path
+) -> Iterator[tuple[Path, float]]:
+    """Yields the champion's `model.tar.gz` and its threshold; the copy is removed afterwards.
+
+    Says on stderr whose champion it is, and of which other groups it could be where no recipe was
+    named.
+
+    Args:
+        recipe: whose group's champion is taken.
+        name: the recipe as it was named; None where the settings named it.
+        home: the folder of all local state.
+
+    Raises:
+        InputError: if no version was approved yet, or its artifact is damaged.
+    """
+    registry = open_local(home, recipe=name or recipe.name)
+    group = recipe.model_package_group
+    version = registry.champion(group)
+    others = [] if name else [
+        one for one in other_groups(registry, group)
+        if any("champion" in item.aliases for item in one.versions)
+    ]  # fmt: skip
+    choices = ", ".join(f"{one.name} by --recipe {one.recipe}" for one in others)
+    if version is None:
+        options = command_options(recipe=name or recipe.name, home=home)
+        raise InputError(
+            f"{group} has no champion yet: look at `sashiko model list{options}`, then "
+            f"`sashiko model approve VERSION{options} --reason ...`"
+            + (f"; these have one: {choices}" if choices else "")
+        )
+    said = f"{group} version {version.version}, the champion"
+    said += f" of the default recipe {recipe.name}; there is also {choices}" if choices else ""
+    print(said, file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="sashiko-champion-") as folder:
+        yield registry.download(version, Path(folder)), version.threshold
+
+
+def invoke_local(text: str, *, port: int) -> str:
+    """Posts a text, or a JSON request body, to the local server and returns the answer's body.
+
+    Raises:
+        InputError: if nothing listens there, or the request was refused.
+    """
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    payload = body if isinstance(body, dict) else {"inputs": [text]}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        data=json.dumps(payload).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - loopback only
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        raise InputError(f"refused with {error.code}: {error.read().decode()}") from error
+    except OSError as error:
+        raise InputError(
+            f"nothing answers on 127.0.0.1:{port}: start `sashiko model serve --recipe NAME`"
+        ) from error

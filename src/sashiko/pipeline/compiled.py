@@ -1,0 +1,183 @@
+"""A pipeline's definition and channels, built in a process of its own and kept while they hold."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sashiko
+from sashiko.core.files import (
+    canonical_json,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    walk_files,
+    write_bytes,
+    write_json,
+)
+from sashiko.core.yaml_models import Frozen, validate
+from sashiko.errors import InputError
+from sashiko.pipeline.dependencies import installed, source_folders
+from sashiko.pipeline.project import source
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko.steps.sections import Channel
+
+_PIPELINES = Path("pipelines")
+_CODE = (_PIPELINES, Path("src"))
+# All of the environment that the build gets, so that a definition depends on nothing else of it.
+_PLACES = ("PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+_KEPT = re.compile(r"GIT_DIR|GIT_WORK_TREE|HOME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|PYTHONPATH")
+_NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+class CompiledPipeline(Frozen):
+    """A recipe's pipeline in an environment.
+
+    Attributes:
+        definition: indented JSON with a final newline.
+        channels: the files that its steps read and that have to be staged.
+    """
+
+    definition: str
+    channels: tuple[Channel, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Returns the hex digest of both."""
+        return sha256_bytes(canonical_json(self.model_dump(mode="json")))
+
+
+class _Entry(Frozen):
+    """A pipeline and what it was built from, besides settings and recipe.
+
+    Attributes:
+        surroundings: hex SHA-256 of Python's version, of what is installed of the run's lock and of
+            the environment.
+        sources: path -> hex SHA-256 of each file that a build may read.
+        pipeline: what was built.
+        sha256: of that.
+    """
+
+    surroundings: str
+    sources: dict[str, str]
+    pipeline: CompiledPipeline
+    sha256: str
+
+
+def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> CompiledPipeline:
+    """Returns a recipe's pipeline, from the cache if nothing that it depends on has changed.
+
+    The SageMaker SDK takes seconds to import, so it stays in a subprocess. A pipeline is taken
+    from the cache if the settings, the recipe, the contract, the project's and the engine's code,
+    Python and the installed packages of the run's lock are what they were.
+
+    Args:
+        settings: the environment.
+        recipe: the recipe, overrides included.
+        home: the local state, for the cache and the subprocess's input files.
+
+    Raises:
+        InputError: if `pipelines/` is not here, or the pipeline cannot be built.
+    """
+    if not _PIPELINES.is_dir():
+        raise InputError("pipelines/ is not here: run the command in the repository's root")
+    folder = home / "cache" / "definitions" / _key(settings, recipe)
+    path = folder / "entry.json"
+    surroundings, sources = _surroundings(), _sources(recipe)
+    kept, why = _kept(path, surroundings, sources)
+    if kept is not None:
+        return kept
+    print(f"building the pipeline's definition{why}", file=sys.stderr)
+    for name, value in {"settings": settings, "recipe": recipe}.items():
+        write_bytes(folder / f"{name}.json", canonical_json(value.model_dump(mode="json")))
+    pipeline = _build(folder)
+    entry = _Entry(
+        surroundings=surroundings, sources=sources, pipeline=pipeline, sha256=pipeline.sha256
+    )
+    write_json(path, entry.model_dump(mode="json"))
+    return pipeline
+
+
+def _key(settings: Settings, recipe: Recipe) -> str:
+    from sashiko.aws.resources.images.job_images import job_images
+
+    parts: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json"),
+    }
+    if settings.tier != "local":
+        # In an account the definition names the commit's run manifest, and images by their content.
+        images = job_images(settings, recipe.compile.target).of_jobs()
+        parts |= {"source": asdict(source()), "images": [image.uri for image in images]}
+    return sha256_bytes(canonical_json(parts))[:16]
+
+
+def _sources(recipe: Recipe) -> dict[str, str]:
+    """Digests the project's code, the engine's with its data files, and the contract."""
+    here = Path.cwd()
+    folders = {here / name for name in _CODE} | {Path(sashiko.__file__).parent}
+    files = {here / recipe.contract, *here.glob("*.py")}
+    files |= {file for folder in folders for file in walk_files(folder)}
+    return {
+        os.path.relpath(file): sha256_file(file)
+        for file in sorted(files)
+        if "__pycache__" not in file.parts and file.is_file()
+    }
+
+
+def _surroundings() -> str:
+    variables = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
+    parts = {"python": sys.version, "installed": installed(), "variables": variables}
+    return sha256_bytes(canonical_json(parts))
+
+
+def _kept(
+    path: Path, surroundings: str, sources: Mapping[str, str]
+) -> tuple[CompiledPipeline | None, str]:
+    """Returns the pipeline of an entry that still holds; else why one does not hold."""
+    if not path.exists():
+        return None, ""
+    try:
+        entry = validate(_Entry, read_json(path), source=str(path))
+    except InputError:
+        return None, f": {path} is damaged or of another version"
+    if entry.pipeline.sha256 != entry.sha256:
+        return None, f": {path} is damaged"
+    if entry.surroundings != surroundings:
+        return None, ": Python, what is installed or the environment has changed"
+    for file in sources.keys() | entry.sources.keys():
+        if sources.get(file) != entry.sources.get(file):
+            return None, f": {file} has changed"
+    return entry.pipeline, ""
+
+
+def _build(folder: Path) -> CompiledPipeline:
+    """Builds the pipeline of the settings and the recipe in a folder."""
+    command = [sys.executable, "-m", "pipelines", "--with-channels"]
+    inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
+    done = subprocess.run([*command, *inputs], capture_output=True, env=_environment(), check=False)
+    if done.returncode == 0:
+        return validate(CompiledPipeline, json.loads(done.stdout), source=" ".join(command))
+    text = done.stderr.decode(errors="replace")
+    last = text.strip().splitlines()[-1] if text.strip() else f"exit status {done.returncode}"
+    if last.startswith("error: "):
+        raise InputError(last.removeprefix("error: "))
+    sys.stderr.write(text)
+    raise RuntimeError(f"{' '.join(command)} failed")
+
+
+def _environment() -> Mapping[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PLACES or _KEPT.fullmatch(name)
+    }
+    own = (Path.cwd(), *source_folders())
+    path = os.pathsep.join(filter(None, (*map(str, own), os.environ.get("PYTHONPATH"))))
+    return kept | _NO_AWS_FILES | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

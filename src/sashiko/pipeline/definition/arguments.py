@@ -1,0 +1,94 @@
+"""The typed arguments of a job, and what can be asked of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sashiko.core.yaml_models import validate
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.job_arguments import (
+    ProcessingArguments,
+    ProcessingOutput,
+    TrainingArguments,
+)
+from sashiko.pipeline.definition.model import Step
+
+JobArguments = ProcessingArguments | TrainingArguments
+
+
+def job_arguments(step: Step, resolved: Any) -> JobArguments:
+    """Reads the resolved arguments of a Processing or Training step.
+
+    Raises:
+        InputError: for a key or a value that cannot be honoured here, naming step and path.
+    """
+    source = f"step `{step.name}`, Arguments"
+    if step.type == "Training":
+        arguments: JobArguments = validate(TrainingArguments, resolved, source=source)
+    else:
+        arguments = validate(ProcessingArguments, resolved, source=source)
+    check_names(step, resolved)
+    return arguments
+
+
+def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
+    """Checks that names inside a job are used once, and that its property files name outputs.
+
+    Args:
+        step: the job's step.
+        arguments: its arguments as JSON; what is not of the right shape is left to others.
+
+    Raises:
+        InputError: for the first name that is wrong, naming step and path.
+    """
+    where = f"step `{step.name}`, Arguments"
+    config = arguments.get("ProcessingOutputConfig")
+    outputs = _names(config.get("Outputs") if isinstance(config, Mapping) else None, "OutputName")
+    _check_unique(outputs, source=f"{where}.ProcessingOutputConfig.Outputs")
+    for key, name in (("ProcessingInputs", "InputName"), ("InputDataConfig", "ChannelName")):
+        _check_unique(_names(arguments.get(key), name), source=f"{where}.{key}")
+    files = [file.name for file in step.property_files]
+    _check_unique(files, source=f"step `{step.name}`, PropertyFiles")
+    for index, file in enumerate(step.property_files):
+        if file.output not in outputs:
+            raise InputError(
+                f"step `{step.name}`, PropertyFiles[{index}]: `{file.name}` names output "
+                f"`{file.output}`; the step has: {', '.join(outputs) or 'none'}"
+            )
+
+
+def _names(items: Any, key: str) -> list[str]:
+    if not isinstance(items, list):
+        return []
+    found = [item.get(key) for item in items if isinstance(item, Mapping)]
+    return [name for name in found if isinstance(name, str)]
+
+
+def _check_unique(names: list[str], *, source: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{source}: two of them are named `{name}`")
+
+
+def outputs_of(arguments: ProcessingArguments) -> tuple[ProcessingOutput, ...]:
+    """Returns a processing job's outputs."""
+    config = arguments.ProcessingOutputConfig
+    return config.Outputs if config else ()
+
+
+def image_of(arguments: JobArguments) -> str:
+    """Returns the URI of the image that a job runs in."""
+    if isinstance(arguments, TrainingArguments):
+        return arguments.AlgorithmSpecification.TrainingImage
+    return arguments.AppSpecification.ImageUri
+
+
+def output_uris(arguments: JobArguments, *, job: str) -> tuple[str, ...]:
+    """Returns the S3 prefixes that a job of that name writes to."""
+    if isinstance(arguments, TrainingArguments):
+        return (training_prefix(arguments, job=job),)
+    return tuple(output.S3Output.S3Uri for output in outputs_of(arguments))
+
+
+def training_prefix(arguments: TrainingArguments, *, job: str) -> str:
+    """Returns the S3 prefix of a training job's `model.tar.gz` and `output.tar.gz`."""
+    return f"{arguments.OutputDataConfig.S3OutputPath.rstrip('/')}/{job}/output"

@@ -1,0 +1,76 @@
+"""Where the jobs of a definition read and write in S3: what their roles must be allowed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sashiko.pipeline.definition.model import Definition
+from sashiko.pipeline.definition.resolution import resolved_steps
+
+_S3 = "s3://"
+
+
+@dataclass(frozen=True)
+class JobObjects:
+    """The S3 URIs that one job's request names; what is known only when it runs is a `*`.
+
+    Attributes:
+        step: the step's name.
+        role: ARN of the role that runs the job.
+        reads: its inputs, and its checkpoints, which a job that was interrupted goes on from.
+        writes: its outputs, each a prefix that the job's objects lie below.
+        arguments: what its command is told, which other principals may have to read or write.
+    """
+
+    step: str
+    role: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+def job_objects(definition: Definition) -> tuple[JobObjects, ...]:
+    """Returns the places of each job of a definition.
+
+    Raises:
+        InputError: if the definition's references are wrong.
+    """
+    return tuple(
+        JobObjects(
+            step=step.name,
+            role=str(arguments["RoleArn"]),
+            reads=tuple(_uris([*_inputs(arguments), *_checkpoints(arguments)])),
+            writes=tuple(_uris([*_outputs(arguments), *_checkpoints(arguments)])),
+            arguments=tuple(
+                _uris(arguments.get("AppSpecification", {}).get("ContainerArguments", ()))
+            ),
+        )
+        for step, arguments in resolved_steps(definition)
+        if step.is_job
+    )
+
+
+def _inputs(arguments: Mapping[str, Any]) -> Iterator[str]:
+    for item in arguments.get("ProcessingInputs", ()):
+        if "S3Input" in item:
+            yield item["S3Input"]["S3Uri"]
+    for item in arguments.get("InputDataConfig", ()):
+        yield item["DataSource"]["S3DataSource"]["S3Uri"]
+
+
+def _outputs(arguments: Mapping[str, Any]) -> Iterator[str]:
+    for item in arguments.get("ProcessingOutputConfig", {}).get("Outputs", ()):
+        yield item["S3Output"]["S3Uri"]
+    if "OutputDataConfig" in arguments:
+        yield arguments["OutputDataConfig"]["S3OutputPath"]
+
+
+def _checkpoints(arguments: Mapping[str, Any]) -> Iterator[str]:
+    if "CheckpointConfig" in arguments:
+        yield arguments["CheckpointConfig"]["S3Uri"]
+
+
+def _uris(values: Sequence[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str) and value.startswith(_S3):
+            yield value.rstrip("/")

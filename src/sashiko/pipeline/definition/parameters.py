@@ -1,0 +1,86 @@
+"""The values of a definition's parameters for one run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.model import Parameter
+
+
+def parameter_values(parameters: Sequence[Parameter], given: Mapping[str, str]) -> dict[str, Any]:
+    """Returns each parameter's typed value: the given text, or the default.
+
+    Args:
+        parameters: the definition's.
+        given: name -> text, as from a command line.
+
+    Raises:
+        InputError: for an unknown name, a missing value, a text that is not of the parameter's
+            type, or a value outside its EnumValues.
+    """
+    names = [parameter.name for parameter in parameters]
+    for name in given:
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise InputError(f"the pipeline has no parameter `{name}`; it has: {known}")
+    return {item.name: _value(item, given.get(item.name)) for item in parameters}
+
+
+def _value(parameter: Parameter, text: str | None) -> Any:
+    if text is None and parameter.default is None:
+        raise InputError(f"parameter `{parameter.name}` ({parameter.type}) has no value: give one")
+    value = parameter.default if text is None else _parse(parameter, text)
+    _check_value(parameter, value)
+    return value
+
+
+def check_parameter(parameter: Parameter) -> None:
+    """Checks a declaration: default and EnumValues are of the type, the default is one of them.
+
+    Raises:
+        InputError: naming the parameter and what it may be.
+    """
+    for value in parameter.allowed:
+        if not fits(parameter.type, value):
+            raise InputError(
+                f"parameter `{parameter.name}`, EnumValues: {value!r} is not a {parameter.type}"
+            )
+    if parameter.default is not None:
+        _check_value(parameter, parameter.default)
+
+
+def _check_value(parameter: Parameter, value: Any) -> None:
+    if not fits(parameter.type, value):
+        raise InputError(
+            f"parameter `{parameter.name}`: default {value!r} is not a {parameter.type}"
+        )
+    if parameter.allowed and value not in parameter.allowed:
+        allowed = ", ".join(str(item) for item in parameter.allowed)
+        raise InputError(f"parameter `{parameter.name}`: {value!r} is not one of {allowed}")
+
+
+def _parse(parameter: Parameter, text: str) -> Any:
+    try:
+        match parameter.type:
+            case "Integer":
+                return int(text)
+            case "Float":
+                return float(text)
+            case "Boolean":
+                return {"true": True, "false": False}[text.lower()]
+            case _:
+                return text
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"parameter `{parameter.name}`: {text!r} is not a {parameter.type}"
+        ) from error
+
+
+def fits(kind: str, value: Any) -> bool:
+    """Says whether a JSON value is of a parameter type."""
+    if kind == "Boolean":
+        return isinstance(value, bool)
+    if kind == "String":
+        return isinstance(value, str)
+    numbers = (int,) if kind == "Integer" else (int, float)
+    return isinstance(value, numbers) and not isinstance(value, bool)

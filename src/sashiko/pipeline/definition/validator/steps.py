@@ -1,0 +1,131 @@
+"""A step of a definition: its arguments, and what they refer to."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sashiko.errors import InputError
+from sashiko.pipeline.definition import expressions
+from sashiko.pipeline.definition.arguments import check_names
+from sashiko.pipeline.definition.conditions import check_conditions
+from sashiko.pipeline.definition.durations import check_expiry
+from sashiko.pipeline.definition.graph import awaited_steps, referred_step
+from sashiko.pipeline.definition.model import Definition, Step
+from sashiko.pipeline.definition.parameters import fits
+from sashiko.pipeline.definition.properties import describe_function
+from sashiko.pipeline.definition.validator.api import job_api, shape
+from sashiko.pipeline.definition.validator.arguments import Resolve, check_value
+from sashiko.pipeline.definition.validator.job_rules import check_job_rules
+from sashiko.pipeline.definition.validator.limits import limit_problem
+from sashiko.pipeline.definition.validator.pipeline_rules import check_message, check_operands
+from sashiko.pipeline.definition.validator.step_rules import check_function, check_retries
+from sashiko.pipeline.definition.validator.unknown import described, stand_in
+
+# The SDK's ExecutionVariables.
+_EXECUTION = (
+    "StartDateTime", "CurrentDateTime", "PipelineName", "PipelineArn", "PipelineExecutionId",
+    "PipelineExecutionArn", "TrainingJobName", "ProcessingJobName",
+)  # fmt: skip
+# Pipelines takes the others from PipelineExperimentConfig; the SDK leaves them out.
+_EXPERIMENT_KEY = "TrialComponentDisplayName"
+
+
+def known_values(definition: Definition) -> expressions.Context:
+    """Returns what expressions stand for before anything has run: defaults, and stand-ins."""
+    properties = {step.name: described(step) for step in definition.steps if step.is_job}
+    properties |= {
+        step.name: describe_function(
+            {item.name: stand_in(item.type.lower()) for item in step.returned}
+        )
+        for step in definition.steps
+        if step.type == "Lambda"
+    }
+    return expressions.Context(
+        parameters={
+            item.name: item.default
+            if fits(item.type, item.default)
+            else stand_in(item.type.lower())
+            for item in definition.parameters
+        },
+        execution={name: stand_in("string") for name in _EXECUTION},
+        describe=properties.__getitem__,
+        read_file=lambda _step, _file, _path: stand_in("any"),
+    )
+
+
+def check_step(
+    step: Step, definition: Definition, *, context: expressions.Context
+) -> Iterator[str | None]:
+    """Yields what is wrong with a step, and None for each argument that is as it has to be.
+
+    Args:
+        step: one of the definition's.
+        definition: the whole.
+        context: from `known_values`.
+    """
+
+    def resolve(value: Any, where: str) -> Any:
+        for reference in expressions.step_references(value, where=where):
+            referred_step(reference, step, definition)
+        return expressions.resolve(value, context, where=where)
+
+    where = f"step `{step.name}`"
+    if problem := limit_problem(step.name, shape("StepName")):
+        yield f"{where}, Name: {problem}"
+    yield from problem_of(awaited_steps, step, definition)
+    yield from problem_of(check_expiry, step)
+    yield from check_retries(step)
+    if step.is_job:
+        yield from _check_job(step, where=f"{where}, Arguments", resolve=resolve)
+    else:
+        yield from _check_decision(step, where=f"{where}, Arguments", resolve=resolve)
+
+
+def problem_of(check: Callable[..., object], *values: Any, **options: Any) -> Iterator[str]:
+    """Yields what a check of those values stops at, if it does."""
+    try:
+        check(*values, **options)
+    except InputError as error:
+        yield str(error)
+
+
+def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
+    api = job_api(step.type)
+    given = frozenset({api.name})
+    yield from check_value(step.arguments, api.create, where=where, resolve=resolve, given=given)
+    yield from problem_of(check_names, step, step.arguments)
+    yield from check_job_rules(step, resolve=resolve)
+    experiment = step.arguments.get("ExperimentConfig")
+    for key in experiment if isinstance(experiment, Mapping) else ():
+        if key != _EXPERIMENT_KEY:
+            yield (
+                f"{where}.ExperimentConfig: a pipeline names experiment and trial itself; "
+                f"move `{key}` to the pipeline's PipelineExperimentConfig; allowed here: "
+                f"{_EXPERIMENT_KEY}"
+            )
+
+
+def _check_decision(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
+    """Condition, Fail and Lambda: no call of the API, so no shape but the conditions' own."""
+    if step.type == "Lambda":
+        yield from check_function(step)
+    if step.type == "Condition":
+        conditions = step.arguments["Conditions"]
+        yield from problem_of(check_conditions, conditions, where=f"{where}.Conditions")
+    yield from check_operands(step)
+    yield from check_message(step, resolve=resolve)
+    yield from _check_expressions(step.arguments, where=where, resolve=resolve)
+
+
+def _check_expressions(value: Any, *, where: str, resolve: Resolve) -> Iterator[str | None]:
+    if expressions.is_expression(value):
+        try:
+            resolve(value, where)
+            yield None
+        except InputError as error:
+            yield str(error)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _check_expressions(item, where=f"{where}.{key}", resolve=resolve)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _check_expressions(item, where=f"{where}[{index}]", resolve=resolve)

@@ -1,0 +1,118 @@
+"""A whole run on this machine: seeds the lake, stages what the pipeline reads, runs."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from sashiko.aws.functions import gatekeeper
+from sashiko.aws.resources.images.job_images import job_images
+from sashiko.aws.resources.names import function_arn, pipeline_name
+from sashiko.contract.model import load_contract
+from sashiko.core.files import write_bytes
+from sashiko.data.lake import seed_lake
+from sashiko.data.sources import fetch_weights
+from sashiko.errors import InputError, disk_reason
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.project import contract_file, tracking_uri
+from sashiko.pipeline.runner.jobs import Image
+from sashiko.pipeline.runner.lock import run_lock
+from sashiko.pipeline.runner.record import RunRecord, new_run_id
+from sashiko.pipeline.runner.run import run_definition
+from sashiko.pipeline.runner.store import Store
+from sashiko.pipeline.runner.view import open_view
+from sashiko.pipeline.staging import staged_inputs
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko.steps.sections import Channel
+
+
+def run_pipeline(
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    home: Path,
+    from_step: str | None,
+    command: str,
+    until: str | None = None,
+) -> RunRecord:
+    """Runs a recipe's pipeline on this machine, as far as it is told.
+
+    Args:
+        settings: the local environment.
+        recipe: what to fine-tune, overrides included.
+        home: the folder of all local state.
+        from_step: run this step and all after it again, whatever the cache holds.
+        command: the command line that runs this again, for the record.
+        until: end with this step; the whole pipeline if None.
+
+    Raises:
+        InputError: if the contract, the data, the weights or the machine do not allow a run.
+    """
+    if recipe.compile.target != "cpu":
+        raise InputError(
+            f"recipe {recipe.name}: key `compile.target`: {recipe.compile.target}: a run on this "
+            "machine compiles and serves on its CPU: run it with `--set compile.target=cpu`, or in "
+            "an account (`recipe` of config/<env>.yaml)"
+        )
+    contract_path = contract_file(recipe)
+    store = Store((home / "s3").resolve())
+    contract = load_contract(contract_path)
+    _make_private(home)
+    run_id = new_run_id(home)
+    with run_lock(home, run_id):  # the lake must not change under a run that is at work
+        pipeline = compile_pipeline(settings, recipe, home=home)
+        staged = staged_inputs(settings, recipe, pipeline.channels)
+        table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
+        fetch_weights(recipe.model, store.path(staged.weights_uri))
+        for channel in staged.channels:
+            _write(store, channel.uri, channel.files)
+
+    with open_view() as view:
+        return run_definition(
+            json.loads(pipeline.definition),
+            home=home,
+            images={
+                image.uri: Image(entrypoint=image.entrypoint)
+                for image in job_images(settings, recipe.compile.target).of_jobs()
+            },
+            functions={function_arn(settings, "gatekeeper"): gatekeeper.judge},
+            parameters={
+                "LakeUri": table.uri,
+                "AsOf": table.as_of,
+                "ModelRegistry": "mlflow",
+                "MlflowTrackingUri": tracking_uri(home),
+                "RunManifestUri": staged.run_manifest.uri,
+            },
+            pipeline=pipeline_name(settings, recipe.name),
+            run_id=run_id,
+            view=view,
+            evidence=_evidence(recipe, contract_path=contract_path, manifest=staged.run_manifest),
+            from_step=from_step,
+            until=until,
+            command=command,
+        )
+
+
+def _make_private(home: Path) -> None:
+    """Makes the home for its owner alone: the lake in it holds personal and sensitive columns."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make {home}: {disk_reason(error)}") from error
+
+
+def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
+    """Puts staged files in place; their URI is named by their content, so they never change."""
+    for name, content in files.items():
+        path = store.path(uri) / name
+        if not path.is_file() or path.read_bytes() != content:
+            write_bytes(path, content)
+
+
+def _evidence(recipe: Recipe, *, contract_path: Path, manifest: Channel) -> dict[str, bytes]:
+    """Collects what the run was started with: file name -> content."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    given = {"contract.odcs.yaml": contract_path.read_bytes(), "recipe.yaml": text.encode()}
+    return given | dict(manifest.files)

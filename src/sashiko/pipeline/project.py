@@ -1,0 +1,134 @@
+"""Where a command finds the repository's files: recipes, contracts, and the local state."""
+
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.contract.model import load_contract
+from sashiko.data.draft.review import refuse_unreviewed
+from sashiko.errors import InputError
+from sashiko.pipeline.consistency import check_recipe
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
+
+HOME = Path(".sashiko")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The commit that a run was started from.
+
+    Attributes:
+        git_sha: the full commit id, or `unknown` outside a git checkout.
+        dirty: whether tracked files differ from that commit.
+    """
+
+    git_sha: str
+    dirty: bool
+
+
+def find_recipe(name: str) -> Path:
+    """Finds a recipe's file by name (`recipes/<name>.yaml`) or by path.
+
+    Raises:
+        InputError: if there is none, with the names there are.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else Path("recipes") / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in Path("recipes").glob("*.yaml")))
+        hint = f"known: {known}" if known else "run the command in the repository's root"
+        raise InputError(f"there is no recipe {path}; {hint}")
+    return path
+
+
+def open_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads a recipe that is about to be used.
+
+    Raises:
+        InputError: if it is not valid, does not fit its contract, or a guess of `sashiko contract
+            init` in either file has not been reviewed.
+    """
+    recipe = load_recipe(path, overrides=overrides)
+    contract = contract_file(recipe)
+    refuse_unreviewed([contract, *recipe_files(path)])
+    check_recipe(recipe, load_contract(contract), source=path)
+    return recipe
+
+
+def contract_file(recipe: Recipe) -> Path:
+    """Returns the path of a recipe's contract.
+
+    Raises:
+        InputError: if the file does not exist.
+    """
+    path = Path(recipe.contract)
+    if not path.is_file():
+        raise InputError(f"recipe {recipe.name}: key `contract`: {path} does not exist")
+    return path
+
+
+def source() -> Source:
+    """Asks git for the commit; a folder that is no checkout has `unknown`."""
+    sha = _git("rev-parse", "HEAD")
+    if sha is None:
+        return Source(git_sha="unknown", dirty=True)
+    return Source(git_sha=sha, dirty=bool(_git("status", "--porcelain", "--untracked-files=no")))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],  # noqa: S607  # the user's own git
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def choose_recipe(settings: Settings, name: str | None) -> Recipe:
+    """Reads the named recipe, or the one that the settings name, to look at what it names."""
+    return load_recipe(_named(settings, name))
+
+
+def use_recipe(settings: Settings, name: str | None, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Reads the named recipe, or the one that the settings name, as `open_recipe` does."""
+    return open_recipe(_named(settings, name), overrides=overrides)
+
+
+def _named(settings: Settings, name: str | None) -> Path:
+    """Finds the named recipe's file, or that of the one that the settings name."""
+    try:
+        return find_recipe(name or settings.recipe)
+    except InputError as error:
+        if name is not None:
+            raise
+        raise InputError(
+            f"{error}; set `recipe` in config/{settings.environment}.yaml to one, or name one "
+            "(--recipe, or RECIPE= of make)"
+        ) from error
+
+
+def command_options(*, recipe: str, env: str = "local", home: Path = HOME) -> str:
+    """Writes the options by which a printed command means the same model in the same place.
+
+    Args:
+        recipe: a recipe's name or file, as `--recipe` takes it.
+        env: the environment; this machine's is the default and is left out.
+        home: the folder of all local state; left out where it is the default.
+
+    Returns:
+        Such as ` --env dev --recipe loans`: with a space before it, quoted for a shell.
+    """
+    parts = [] if env == "local" else ["--env", env]
+    parts += ["--recipe", recipe]
+    parts += [] if home == HOME else ["--home", str(home)]
+    return f" {shlex.join(parts)}"
+
+
+def tracking_uri(home: Path) -> str:
+    """Returns the URI of the local MLflow database."""
+    return f"sqlite:///{home.resolve() / 'mlflow.db'}"

@@ -1,0 +1,91 @@
+"""Results of earlier runs, found by what went into them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sashiko.core.files import canonical_json, read_json, sha256_bytes, write_json
+from sashiko.core.yaml_models import Frozen, validate
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.durations import parse_duration
+from sashiko.pipeline.runner.jobs import Job
+from sashiko.pipeline.runner.record import DataRecord, now, stamp
+
+
+class CacheEntry(Frozen):
+    """A finished step.
+
+    Attributes:
+        run: id of the run that it ran in.
+        made: when, UTC, ISO 8601.
+        described: what Describe says of its job; later steps refer to it.
+        outputs: output name -> what it wrote.
+    """
+
+    run: str
+    made: str
+    described: dict[str, Any]
+    outputs: dict[str, DataRecord]
+
+
+class _Stored(Frozen):
+    entry: CacheEntry
+    sha256: str
+
+
+class StepCache:
+    """The folder of finished steps."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens the cache.
+
+        Args:
+            folder: made when the first entry is written.
+        """
+        self._folder = folder
+
+    def find(self, key: str, *, expires: str) -> CacheEntry | None:
+        """Returns the entry of a key, or None if there is none or it is too old.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        stored = validate(_Stored, read_json(path), source=str(path))
+        if stored.sha256 != _digest(stored.entry):
+            raise InputError(f"{path} is not what was written (its sha256 differs)")
+        entry = stored.entry
+        age = now() - datetime.fromisoformat(entry.made)
+        return None if expires and age > parse_duration(expires) else entry
+
+    def keep(self, key: str, *, run: str, described: Any, outputs: dict[str, DataRecord]) -> None:
+        """Writes an entry, whole or not at all."""
+        entry = CacheEntry(run=run, made=stamp(now()), described=described, outputs=outputs)
+        stored = _Stored(entry=entry, sha256=_digest(entry))
+        write_json(self._path(key), stored.model_dump(mode="json"))
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def _digest(entry: CacheEntry) -> str:
+    return sha256_bytes(canonical_json(entry.model_dump(mode="json")))
+
+
+def cache_key(job: Job, *, kind: str, inputs: Mapping[str, str], code: str) -> str:
+    """Returns the key of a job: what SageMaker compares, with contents in place of URIs.
+
+    As in SageMaker, a step takes the result of a step of the same name only.
+
+    Args:
+        job: the job.
+        kind: the step's type.
+        inputs: input name -> hex SHA-256 of its content.
+        code: digest of the code that it runs, which stands for the image's.
+    """
+    landing = {source.name: [source.folder, inputs[source.name]] for source in job.sources}
+    fields = {"step": job.step, "type": kind, "code": code, "inputs": landing, **job.cache_fields}
+    return sha256_bytes(canonical_json(fields))

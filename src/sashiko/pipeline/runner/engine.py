@@ -1,0 +1,259 @@
+"""The order of things in a run: which step starts when, and what each end leads to."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sashiko.aws.functions.closed_gate import GateClosedError
+from sashiko.core.files import read_json
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.arguments import job_arguments
+from sashiko.pipeline.definition.conditions import holds
+from sashiko.pipeline.definition.expressions import Context, resolve
+from sashiko.pipeline.definition.graph import Graph
+from sashiko.pipeline.definition.model import Definition, Step
+from sashiko.pipeline.definition.properties import (
+    describe_function,
+    describe_job,
+    job_name,
+    look_up,
+)
+from sashiko.pipeline.runner.execute import Executor
+from sashiko.pipeline.runner.jobs import Image, make_job
+from sashiko.pipeline.runner.messages import Ended, Events, Interrupted, Message, Outcome
+from sashiko.pipeline.runner.process import StoppedError
+from sashiko.pipeline.runner.state import RunState
+
+# Stands for a Lambda function: gets the event, and what reads an object of the local S3 by its URI;
+# returns the function's answer.
+Function = Callable[[Mapping[str, Any], Callable[[str], bytes]], Mapping[str, Any]]
+
+_GRACE_SECONDS = 10.0
+_DONE = ("succeeded", "cached", "skipped")
+
+
+class Engine:
+    """Runs the steps of one definition; all but the jobs themselves happens in one thread."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        graph: Graph,
+        *,
+        executor: Executor,
+        state: RunState,
+        images: Mapping[str, Image],
+        functions: Mapping[str, Function],
+        parameters: Mapping[str, Any],
+        execution: Mapping[str, str],
+        forced: frozenset[str],
+        inbox: "SimpleQueue[Message]",
+    ) -> None:
+        """Takes all that a run needs.
+
+        Args:
+            definition: what to run.
+            graph: who waits for whom.
+            executor: runs jobs.
+            state: the record of the run, and its view.
+            images: image URI -> what stands for it here.
+            functions: ARN of a Lambda function -> what stands for it here.
+            parameters: name -> typed value.
+            execution: execution variable -> value.
+            forced: steps that run even if an earlier result could be taken.
+            inbox: where jobs and signal handlers report.
+        """
+        self._steps = {step.name: step for step in definition.steps}
+        self._graph = graph
+        self._executor = executor
+        self._state = state
+        self._images = images
+        self._functions = functions
+        self._execution = execution
+        self._forced = forced
+        self._inbox = inbox
+        self._described: dict[str, Mapping[str, Any]] = {}
+        self._in_flight: set[str] = set()
+        self._context = Context(
+            parameters=parameters,
+            execution=execution,
+            describe=self._described.__getitem__,
+            read_file=self._read_property_file,
+        )
+
+    def run(self) -> None:
+        """Runs to the end, a failure, a block or an interruption; the state says which.
+
+        Raises:
+            Exception: an internal fault, after the running jobs have been stopped.
+        """
+        workers = ThreadPoolExecutor(max_workers=len(self._steps) or 1)
+        try:
+            self._advance(workers)
+            while self._in_flight:
+                self._handle(self._inbox.get())
+                self._advance(workers)
+        except BaseException:
+            self._executor.processes.kill()
+            raise
+        finally:
+            workers.shutdown()
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Interrupted):
+            self._interrupt()
+        elif isinstance(message, Ended):
+            self._end(message)
+        else:
+            message()
+
+    def _advance(self, workers: ThreadPoolExecutor) -> None:
+        """Starts, judges or skips every step whose turn it is."""
+        changed = True
+        while changed:
+            changed = False
+            for name in self._graph.order:
+                if self._state.step(name).status != "waiting" or name in self._in_flight:
+                    continue
+                if self._is_off_the_way(self._steps[name]):
+                    changed = True
+                    self._state.change(name, status="skipped")
+                elif self._is_ready(name) and not self._state.is_ending:
+                    changed = True
+                    self._begin(self._steps[name], workers)
+
+    def _is_ready(self, name: str) -> bool:
+        return all(self._state.step(other).status in _DONE for other in self._graph.waits_for[name])
+
+    def _begin(self, step: Step, workers: ThreadPoolExecutor) -> None:
+        where = f"step `{step.name}`, Arguments"
+        try:
+            resolved = resolve(step.arguments, self._context, where=where)
+            if step.type == "Condition":
+                outcome = all(holds(item, where=where) for item in resolved["Conditions"])
+                self._state.change(step.name, status="succeeded", outcome=outcome)
+            elif step.type == "Fail":
+                self._block(step.name, str(resolved.get("ErrorMessage", "")))
+            elif step.type == "Lambda":
+                self._call(step, resolved)
+            else:
+                self._in_flight.add(step.name)
+                workers.submit(self._work, step, resolved)
+        except InputError as error:
+            self._fail(step.name, str(error))
+
+    def _call(self, step: Step, event: Any) -> None:
+        """Calls a function here and now: it reads a few small files, and decides."""
+        try:
+            answer = self._functions[step.function](event, self._read_object)
+            returned = {item.name: answer[item.name] for item in step.returned}
+        except GateClosedError as closed:
+            self._block(step.name, closed.summary)
+        except InputError as error:
+            self._fail(step.name, str(error))
+        except Exception as error:  # SageMaker fails the step, whatever the function raises
+            self._fail(step.name, f"{type(error).__name__}: {error}")
+        else:
+            self._described[step.name] = describe_function(returned)
+            self._state.change(step.name, status="succeeded")
+
+    def _block(self, name: str, reason: str) -> None:
+        self._state.change(name, status="blocked", reason=reason)
+        self._executor.processes.start_no_more()
+
+    def _is_off_the_way(self, step: Step) -> bool:
+        if step.branch is None:
+            return False
+        condition = self._state.step(step.branch.condition)
+        return condition.outcome == (not step.branch.taken_if)
+
+    def _work(self, step: Step, resolved: Any) -> None:
+        """Runs a job in a worker thread; everything it has to say goes through the inbox."""
+        try:
+            self._inbox.put(Ended(step.name, self._run_job(step, resolved)))
+        except BaseException as error:
+            self._inbox.put(Ended(step.name, error))
+
+    def _run_job(self, step: Step, resolved: Any) -> Outcome:
+        name = job_name(self._execution["PipelineExecutionId"], step.name)
+        job = make_job(
+            step.name,
+            job_arguments(step, resolved),
+            name=name,
+            images=self._images,
+            resolved=resolved,
+        )
+        events = Events(
+            started=lambda: self._inbox.put(lambda: self._state.start(step.name)),
+            line=lambda text: self._inbox.put(lambda: self._state.view.line(step.name, text)),
+            note=lambda text: self._inbox.put(
+                lambda: self._state.view.note(f"{step.name}: {text}")
+            ),
+        )
+        return self._executor.run(
+            job,
+            kind=step.type,
+            described=describe_job(step.type, name=name, arguments=resolved),
+            expires=step.expires if step.cached else None,
+            forced=step.name in self._forced,
+            events=events,
+        )
+
+    def _end(self, message: Ended) -> None:
+        name, result = message.step, message.result
+        self._in_flight.discard(name)
+        if isinstance(result, StoppedError):
+            return
+        if isinstance(result, InputError):
+            self._fail(name, str(result))
+        elif isinstance(result, BaseException):
+            self._fail(name, f"internal fault: {result!r}")
+            raise result
+        elif result.status == "failed" and self._state.interrupted:
+            self._state.change(name, status="interrupted", inputs=result.inputs)
+        elif result.status == "failed":
+            self._fail(name, result.reason, inputs=result.inputs)
+        else:
+            self._described[name] = result.described
+            self._state.change(
+                name,
+                status=result.status,
+                job=str(result.described.get(f"{self._state.step(name).type}JobName", "")),
+                inputs=result.inputs,
+                outputs=result.outputs,
+                cached_from=result.cached_from,
+            )
+
+    def _fail(self, name: str, reason: str, **changes: Any) -> None:
+        self._state.change(name, status="failed", reason=reason, **changes)
+        self._executor.processes.start_no_more()
+
+    def _interrupt(self) -> None:
+        """Asks all jobs to end; those that don't are killed after a while, or at once if asked."""
+        self._state.interrupt()
+        self._executor.processes.stop()
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self._in_flight:
+            try:
+                message = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                message = Interrupted()
+            if isinstance(message, Interrupted):
+                self._executor.processes.kill()
+                deadline = time.monotonic() + _GRACE_SECONDS
+            else:
+                self._handle(message)
+
+    def _read_object(self, uri: str) -> bytes:
+        try:
+            return self._executor.store.path(uri).read_bytes()
+        except OSError as error:
+            raise InputError(f"cannot read {uri}: {error.strerror}") from error
+
+    def _read_property_file(self, step: str, file: str, path: str) -> Any:
+        files = {item.name: item for item in self._steps[step].property_files}
+        output = self._state.step(step).outputs[files[file].output]
+        content = read_json(self._executor.store.path(output.uri) / files[file].path)
+        return look_up(content, path, where=f"{files[file].path} of step `{step}`")

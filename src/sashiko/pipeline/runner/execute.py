@@ -1,0 +1,217 @@
+"""Runs one job: from the cache if it can, else stage in, run, collect."""
+
+import contextlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sashiko.core.files import (
+    lies_within,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    walk_files,
+    write_json,
+)
+from sashiko.errors import InputError
+from sashiko.pipeline.runner.cache import CacheEntry, StepCache, cache_key
+from sashiko.pipeline.runner.code import CodeDigests
+from sashiko.pipeline.runner.digests import Digests
+from sashiko.pipeline.runner.failure import failure_reason
+from sashiko.pipeline.runner.jobs import Job, Result, Source
+from sashiko.pipeline.runner.messages import Events, Outcome
+from sashiko.pipeline.runner.process import Exit, Processes
+from sashiko.pipeline.runner.record import DataRecord
+from sashiko.pipeline.runner.store import Store, copy_files
+from sashiko.pipeline.runner.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Runs the jobs of one run; may be used from several threads.
+
+    Attributes:
+        run_id: the run.
+        run_folder: its folder.
+        store: the local S3.
+        digests: of files.
+        code: of commands.
+        cache: results of earlier runs.
+        checkpoint_keys: folder that says what each checkpoint folder was made from.
+        processes: the run's children.
+    """
+
+    run_id: str
+    run_folder: Path
+    store: Store
+    digests: Digests
+    code: CodeDigests
+    cache: StepCache
+    checkpoint_keys: Path
+    processes: Processes
+
+    def run(
+        self,
+        job: Job,
+        *,
+        kind: str,
+        described: Mapping[str, Any],
+        expires: str | None,
+        forced: bool,
+        events: Events,
+    ) -> Outcome:
+        """Runs a job, or takes the result of an equal one.
+
+        Args:
+            job: the job.
+            kind: the step's type.
+            described: what Describe will say of it.
+            expires: how long a result may be reused, "" for ever; None if it is never reused.
+            forced: run even if a result could be reused.
+            events: told what happens.
+
+        Raises:
+            StoppedError: if the run is being stopped.
+            InputError: if an input is missing or the disk fails.
+        """
+        staged = {source.name: self.store.files(source.uri) for source in job.sources}
+        inputs = {
+            source.name: DataRecord(
+                uri=source.uri, sha256=self.digests.data(self.store, source.uri)
+            )
+            for source in job.sources
+        }
+        key = cache_key(
+            job,
+            kind=kind,
+            inputs={name: record.sha256 for name, record in inputs.items()},
+            code=self.code(job.command),
+        )
+        entry = None
+        if expires is not None and not forced:
+            entry = self._reusable(key, expires=expires, events=events)
+        if entry:
+            return Outcome(
+                status="cached",
+                described=entry.described,
+                inputs=inputs,
+                outputs=entry.outputs,
+                cached_from=entry.run,
+            )
+        with self.processes.cores(all_of_them=job.all_cores):
+            events.started()
+            workspace = Workspace(self.run_folder / "work" / job.step)
+            ended = self._start(job, workspace, staged=staged, key=key, events=events)
+            if ended.status != 0:
+                reason = self._reason(job, workspace, ended)
+                return Outcome(status="failed", described=described, inputs=inputs, reason=reason)
+            outputs = {result.name: self._collect(result, workspace) for result in job.results}
+        if expires is not None:
+            self.cache.keep(key, run=self.run_id, described=described, outputs=outputs)
+        if job.checkpoints:
+            self._checkpoint_key(job).unlink(missing_ok=True)
+        workspace.remove()
+        return Outcome(status="succeeded", described=described, inputs=inputs, outputs=outputs)
+
+    def log(self, step: str) -> Path:
+        """Returns the log file of a step."""
+        return self.run_folder / "logs" / f"{step}.log"
+
+    def _start(
+        self,
+        job: Job,
+        workspace: Workspace,
+        *,
+        staged: Mapping[str, Mapping[str, Path]],
+        key: str,
+        events: Events,
+    ) -> Exit:
+        workspace.prepare(job, checkpoints=self._checkpoints(job, key))
+        for source in job.sources:
+            copy_files(staged[source.name], workspace.path(source.folder))
+            self._hold(source, staged[source.name], workspace)
+        command, environment = workspace.command(job), workspace.environment(job)
+        workspace.write_rerun(command, environment)
+        return self.processes.run(
+            command,
+            environment=environment,
+            folder=workspace.root,
+            log=self.log(job.step),
+            on_line=events.line,
+            max_seconds=job.max_seconds,
+        )
+
+    def _hold(self, source: Source, files: Mapping[str, Path], workspace: Workspace) -> None:
+        """Holds that what was staged is what is on record, which goes by a file's time and size.
+
+        Raises:
+            InputError: naming the file, whose bits have changed without leaving a trace.
+        """
+        for relative, file in files.items():
+            if sha256_file(workspace.path(source.folder) / relative) != self.digests.file(file):
+                self.digests.forget(file)
+                raise InputError(
+                    f"input {source.name} is damaged: {file} does not hold what was written (its "
+                    "sha256 differs, its time and size do not); run again: it is made anew"
+                )
+
+    def _reason(self, job: Job, workspace: Workspace, ended: Exit) -> str:
+        return failure_reason(
+            ended,
+            failure_file=workspace.path("/opt/ml/output/failure"),
+            log=self.log(job.step),
+            max_seconds=job.max_seconds,
+        )
+
+    def _collect(self, result: Result, workspace: Workspace) -> DataRecord:
+        folder = workspace.path(result.folder)
+        files = {path.relative_to(folder).as_posix(): path for path in walk_files(folder)}
+        for path in (folder, *files.values()):
+            if not lies_within(path, workspace.root):
+                raise InputError(
+                    f"output {result.name}: {path} is a link that leads out of the job's folder: "
+                    "write the file itself"
+                )
+        place = self.store.path(result.uri)
+        if result.kind == "archive":
+            self.store.put_archive(result.uri, files)
+            return DataRecord(uri=result.uri, sha256=self.digests.file(place))
+        written = self.digests.tree(files)
+        if not place.is_dir() or self.digests.written(self.store, result.uri) != written:
+            self.store.put(result.uri, files)
+        return DataRecord(uri=result.uri, sha256=self.digests.written(self.store, result.uri))
+
+    def _reusable(self, key: str, *, expires: str, events: Events) -> CacheEntry | None:
+        try:
+            entry = self.cache.find(key, expires=expires)
+        except InputError as error:
+            events.note(f"the record of an earlier result is damaged: running again ({error})")
+            return None
+        if entry is None:
+            return None
+        for name, output in entry.outputs.items():
+            if not self.store.path(output.uri).exists():
+                events.note(f"output {name} of run {entry.run} is gone: running again")
+                return None
+            if self.digests.written(self.store, output.uri) != output.sha256:
+                events.note(f"output {name} of run {entry.run} was changed: running again")
+                return None
+        return entry
+
+    def _checkpoints(self, job: Job, key: str) -> Path | None:
+        """Returns the folder of checkpoints, emptied unless an equal job left them unfinished."""
+        if not job.checkpoints:
+            return None
+        folder = self.store.path(job.checkpoints)
+        made_from = None
+        with contextlib.suppress(InputError):
+            made_from = read_json(self._checkpoint_key(job))
+        if made_from != key:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(self._checkpoint_key(job), key)
+        return folder
+
+    def _checkpoint_key(self, job: Job) -> Path:
+        return self.checkpoint_keys / f"{sha256_bytes(job.checkpoints.encode())[:32]}.json"

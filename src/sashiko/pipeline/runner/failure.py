@@ -1,0 +1,57 @@
+"""Why a step failed, in words, and what to look at next."""
+
+import signal
+from pathlib import Path
+
+from sashiko.pipeline.runner.process import Exit, last_lines
+from sashiko.pipeline.runner.record import StepRecord
+
+_SHOWN_LINES = 15
+_NO_MEMORY = (
+    "; the machine may have run out of memory (`dmesg` says so): close what else is at work, or "
+    "make the step's batches smaller, and run again"
+)
+_SEARCHED_LINES = 50
+
+
+def failure_reason(ended: Exit, *, failure_file: Path, log: Path, max_seconds: int | None) -> str:
+    """Says why a process failed, from the best source that there is.
+
+    Args:
+        ended: how it ended.
+        failure_file: the job's `/opt/ml/output/failure`.
+        log: its log.
+        max_seconds: the limit that it ran under.
+    """
+    if ended.timed_out:
+        return f"stopped after {max_seconds} s, the step's MaxRuntimeInSeconds"
+    if failure_file.is_file() and (text := failure_file.read_text(errors="replace").strip()):
+        return text
+    if ended.status < 0:  # before the log: nobody writes there why he is killed
+        name = signal.Signals(-ended.status).name
+        return f"killed by {name}{_NO_MEMORY if name == 'SIGKILL' else ''}"
+    lines = last_lines(log, _SEARCHED_LINES)
+    for line in reversed(lines):
+        if line.startswith("error:"):
+            return line.removeprefix("error:").strip()
+    return f"exit status {ended.status}" + (f": {lines[-1].strip()}" if lines else "")
+
+
+def failure_report(step: StepRecord, *, run_folder: Path, command: str) -> str:
+    """Writes what a person needs after a failed step: reason, last lines, log, commands.
+
+    Args:
+        step: the failed step.
+        run_folder: the run's folder.
+        command: the command line that started the run.
+    """
+    log = run_folder / step.log
+    rerun = run_folder / "work" / step.name / "rerun.sh"
+    lines = [f"step {step.name} failed: {step.reason}"]
+    if step.log and (tail := last_lines(log, _SHOWN_LINES)):
+        lines += ["", f"the last lines of {log}:", *(f"  {line.rstrip()}" for line in tail)]
+    lines += ["", "when it is mended, run it again and all that follows:"]
+    lines += [f"  {command} --from {step.name}"]
+    if rerun.is_file():
+        lines += ["or the step alone, in its folders as they are:", f"  sh {rerun}"]
+    return "\n".join(lines)

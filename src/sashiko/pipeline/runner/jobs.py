@@ -1,0 +1,190 @@
+"""What a Processing or Training step means on this machine: one record for both kinds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sashiko.pipeline.definition.arguments import (
+    JobArguments,
+    image_of,
+    outputs_of,
+    training_prefix,
+)
+from sashiko.pipeline.definition.job_arguments import ProcessingArguments, TrainingArguments
+
+_HOST = "algo-1"
+
+
+@dataclass(frozen=True)
+class Image:
+    """What stands for a container image.
+
+    Attributes:
+        entrypoint: the command of a job that names none, such as `("python3", "-m", "x.train")`.
+            `python` and `python3` mean the interpreter of this process.
+    """
+
+    entrypoint: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input: S3 URI, and the folder in the container where it lands."""
+
+    name: str
+    uri: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """An output: S3 URI, and the folder in the container that becomes its objects or archive."""
+
+    name: str
+    uri: str
+    folder: str
+    kind: Literal["folder", "archive"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job to run.
+
+    Attributes:
+        step: the step's name.
+        name: the job's name.
+        command: entrypoint and arguments, as in the container.
+        environment: added to the base environment.
+        sources: what is staged in.
+        results: what is collected when it succeeds.
+        config_files: path in the container -> JSON value, as SageMaker writes them.
+        folders: folders that exist when the job starts.
+        checkpoints: S3 URI that `/opt/ml/checkpoints` is kept in, or "".
+        max_seconds: after which it is stopped.
+        all_cores: whether nothing else should run beside it.
+        cache_fields: what SageMaker compares, besides the inputs, to reuse a result.
+    """
+
+    step: str
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    sources: tuple[Source, ...]
+    results: tuple[Result, ...]
+    config_files: Mapping[str, Any]
+    checkpoints: str = ""
+    max_seconds: int | None = None
+    all_cores: bool = False
+    folders: tuple[str, ...] = ()
+    cache_fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_job(
+    step: str, arguments: JobArguments, *, name: str, images: Mapping[str, Image], resolved: Any
+) -> Job:
+    """Turns a step's arguments into a job.
+
+    Args:
+        step: the step's name.
+        arguments: the typed arguments.
+        name: the job's name.
+        images: image URI -> what stands for it here.
+        resolved: the arguments as JSON, which a processing job may read.
+    """
+    image = images[image_of(arguments)]
+    if isinstance(arguments, TrainingArguments):
+        return _training(step, arguments, name=name, image=image)
+    return _processing(step, arguments, name=name, image=image, resolved=resolved)
+
+
+def _processing(
+    step: str, arguments: ProcessingArguments, *, name: str, image: Image, resolved: Any
+) -> Job:
+    app = arguments.AppSpecification
+    limits = arguments.StoppingCondition
+    results = tuple(
+        Result(
+            name=item.OutputName,
+            uri=item.S3Output.S3Uri,
+            folder=item.S3Output.LocalPath,
+            kind="folder",
+        )
+        for item in outputs_of(arguments)
+    )
+    return Job(
+        step=step,
+        name=name,
+        command=(*(app.ContainerEntrypoint or image.entrypoint), *(app.ContainerArguments or ())),
+        environment=arguments.Environment,
+        sources=tuple(
+            Source(name=item.InputName, uri=item.S3Input.S3Uri, folder=item.S3Input.LocalPath)
+            for item in arguments.ProcessingInputs
+        ),
+        results=results,
+        config_files={
+            "/opt/ml/config/processingjobconfig.json": {"ProcessingJobName": name, **resolved},
+            "/opt/ml/config/resourceconfig.json": {"current_host": _HOST, "hosts": [_HOST]},
+        },
+        max_seconds=limits.MaxRuntimeInSeconds if limits else None,
+        folders=("/opt/ml/output", *(result.folder for result in results)),
+        cache_fields={
+            "AppSpecification": app.model_dump(mode="json"),
+            "Environment": arguments.Environment,
+            "LocalPaths": {item.name: item.folder for item in results},
+        },
+    )
+
+
+def _training(step: str, arguments: TrainingArguments, *, name: str, image: Image) -> Job:
+    algorithm = arguments.AlgorithmSpecification
+    limits = arguments.StoppingCondition
+    checkpoints = arguments.CheckpointConfig
+    # SageMaker starts a training image that names no entrypoint with the argument `train`.
+    own = algorithm.ContainerEntrypoint or (*image.entrypoint, "train")
+    prefix = training_prefix(arguments, job=name)
+    channels = {
+        channel.ChannelName: {
+            "TrainingInputMode": channel.InputMode,
+            "S3DistributionType": channel.DataSource.S3DataSource.S3DataDistributionType,
+            "RecordWrapperType": channel.RecordWrapperType,
+        }
+        for channel in arguments.InputDataConfig
+    }
+    return Job(
+        step=step,
+        name=name,
+        command=(*own, *(algorithm.ContainerArguments or ())),
+        environment={"TRAINING_JOB_NAME": name, **arguments.Environment},
+        sources=tuple(
+            Source(
+                name=channel.ChannelName,
+                uri=channel.DataSource.S3DataSource.S3Uri,
+                folder=f"/opt/ml/input/data/{channel.ChannelName}",
+            )
+            for channel in arguments.InputDataConfig
+        ),
+        results=(
+            Result("model", f"{prefix}/model.tar.gz", "/opt/ml/model", "archive"),
+            Result("output", f"{prefix}/output.tar.gz", "/opt/ml/output/data", "archive"),
+        ),
+        config_files={
+            "/opt/ml/input/config/hyperparameters.json": arguments.HyperParameters,
+            "/opt/ml/input/config/inputdataconfig.json": channels,
+            "/opt/ml/input/config/resourceconfig.json": {
+                "current_host": _HOST,
+                "hosts": [_HOST],
+                "network_interface_name": "eth0",
+            },
+        },
+        checkpoints=checkpoints.S3Uri if checkpoints else "",
+        max_seconds=limits.MaxRuntimeInSeconds if limits else None,
+        all_cores=True,
+        folders=("/opt/ml/model", "/opt/ml/output/data"),
+        cache_fields={
+            "AlgorithmSpecification": algorithm.model_dump(mode="json"),
+            # Without its URI, which names the job that prepared the rows and not what they are.
+            "CheckpointConfig": checkpoints.LocalPath if checkpoints else None,
+            "Environment": arguments.Environment,
+            "HyperParameters": arguments.HyperParameters,
+        },
+    )

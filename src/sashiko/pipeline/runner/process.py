@@ -1,0 +1,228 @@
+"""Child processes that never outlive the run: each is the head of a process group of its own."""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sashiko.errors import InputError
+from sashiko.pipeline.runner.disk import disk_faults
+
+_POLL_SECONDS = 0.1
+# On Linux a child asks to be killed when the runner dies, even by a signal that can't be caught.
+_GUARD = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+class StoppedError(Exception):
+    """The run is being stopped, so nothing new is started."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: its exit status, negative for a signal, and whether time ran out."""
+
+    status: int
+    timed_out: bool
+
+
+class Processes:
+    """The children of one run; it may be used from several threads."""
+
+    def __init__(self, cores: int) -> None:
+        """Starts with no child.
+
+        Args:
+            cores: how many may be in use at once.
+        """
+        self._cores = cores
+        self._free = cores
+        self._lock = threading.Condition()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopping = False
+
+    @contextmanager
+    def cores(self, *, all_of_them: bool) -> Iterator[None]:
+        """Holds one core, or all, once free.
+
+        Raises:
+            StoppedError: if the run is being stopped.
+        """
+        wanted = self._cores if all_of_them else 1
+        with self._lock:
+            self._lock.wait_for(lambda: self._stopping or self._free >= wanted)
+            if self._stopping:
+                raise StoppedError
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._free += wanted
+                self._lock.notify_all()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        on_line: Callable[[str], None],
+        max_seconds: float | None,
+    ) -> Exit:
+        """Runs a command to its end.
+
+        Args:
+            argv: the command.
+            environment: all of it.
+            folder: where it runs.
+            log: file for its stdout and stderr.
+            on_line: told the last line of the log now and then.
+            max_seconds: it is killed after that, if given.
+
+        Raises:
+            StoppedError: if the run is being stopped.
+            InputError: if the command or the log's folder does not exist.
+        """
+        with disk_faults(f"cannot write {log}"):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            output = log.open("wb")
+        with output:
+            process = self._start(argv, environment=environment, folder=folder, output=output)
+        try:
+            return _wait(process, log=log, on_line=on_line, max_seconds=max_seconds)
+        finally:
+            _signal(process, signal.SIGKILL)  # whatever it left behind
+            process.wait()
+            with self._lock:
+                self._running.discard(process)
+
+    def start_no_more(self) -> None:
+        """Lets running children go on to their end, and starts no other."""
+        with self._lock:
+            self._stopping = True
+            self._lock.notify_all()
+
+    def stop(self) -> None:
+        """Asks every child to end, and starts no other."""
+        self._signal_all(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends every child at once, and starts no other."""
+        self._signal_all(signal.SIGKILL)
+
+    def _start(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        output: BinaryIO,
+    ) -> "subprocess.Popen[bytes]":
+        if shutil.which(argv[0], path=environment.get("PATH")) is None:
+            raise InputError(f"the command `{argv[0]}` is not on this machine")
+        guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())]
+        with self._lock:
+            if self._stopping:
+                raise StoppedError
+            with disk_faults(f"cannot start {argv[0]}"):
+                process = subprocess.Popen(
+                    [*(guard if sys.platform == "linux" else ()), *argv],
+                    env=dict(environment),
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            self._running.add(process)
+            return process
+
+    def _signal_all(self, number: int) -> None:
+        self.start_no_more()
+        with self._lock:
+            for process in self._running:
+                _signal(process, number)
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]",
+    *,
+    log: Path,
+    on_line: Callable[[str], None],
+    max_seconds: float | None,
+) -> Exit:
+    deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
+    size = 0
+    timed_out = False
+    with _end_of(process) as has_ended:
+        while not has_ended(_POLL_SECONDS):
+            if log.stat().st_size != size:
+                size = log.stat().st_size
+                lines = last_lines(log, 1)
+                on_line(lines[-1] if lines else "")
+            if time.monotonic() > deadline:
+                timed_out = True
+                _signal(process, signal.SIGKILL)
+    return Exit(status=process.wait(), timed_out=timed_out)
+
+
+@contextmanager
+def _end_of(process: "subprocess.Popen[bytes]") -> Iterator[Callable[[float], bool]]:
+    """Yields what waits so many seconds for a process to end, and says whether it has.
+
+    Linux says at once when a process ends; elsewhere `Popen.wait` looks every 50 ms.
+    """
+
+    def look(seconds: float) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=seconds)
+        return process.returncode is not None
+
+    handle = -1
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):  # a kernel or a sandbox without it
+            handle = os.pidfd_open(process.pid)
+    if handle < 0:
+        yield look
+        return
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+
+    def wait(seconds: float) -> bool:
+        poll.poll(seconds * 1000)
+        return process.poll() is not None
+
+    try:
+        yield wait
+    finally:
+        os.close(handle)
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """Returns the last lines of a log that are not blank; a carriage return ends one too."""
+    with contextlib.suppress(OSError), log.open("rb") as handle:
+        handle.seek(max(0, log.stat().st_size - count * 2000))
+        text = handle.read().decode(errors="replace").replace("\r", "\n")
+        return [line for line in text.split("\n") if line.strip()][-count:]
+    return []
+
+
+def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,106 @@
+"""Does the job of an earlier run again, from what it read then, in a folder of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.arguments import image_of, job_arguments
+from sashiko.pipeline.definition.expressions import Context, resolve
+from sashiko.pipeline.definition.model import Definition
+from sashiko.pipeline.definition.properties import describe_job
+from sashiko.pipeline.runner.failure import failure_reason
+from sashiko.pipeline.runner.jobs import Image, Job, make_job
+from sashiko.pipeline.runner.process import Processes
+from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.store import Store, copy_files
+from sashiko.pipeline.runner.workspace import Workspace
+
+
+def replay(
+    run: RunRecord,
+    definition: Definition,
+    step: str,
+    *,
+    store: Store,
+    folder: Path,
+    arguments: Sequence[str] = (),
+) -> Mapping[str, Path]:
+    """Does a step's job again; neither the run nor the store is written to.
+
+    Args:
+        run: the run whose inputs are taken.
+        definition: of that run.
+        step: a step that succeeded, or was taken from the cache.
+        store: the local S3 that it read from.
+        folder: an empty folder to work in, absolute.
+        arguments: added to the job's command.
+
+    Returns:
+        Output name -> the folder that the job has written now.
+
+    Raises:
+        InputError: if an input is gone, or the job does not succeed.
+    """
+    job = _job(run, definition, step)
+    workspace, log = Workspace(folder), folder / "replay.log"
+    workspace.prepare(job, checkpoints=None)
+    for source in job.sources:
+        copy_files(store.files(source.uri), workspace.path(source.folder))
+    ended = Processes(1).run(
+        [*workspace.command(job), *arguments],
+        environment=workspace.environment(job),
+        folder=folder,
+        log=log,
+        on_line=lambda _: None,
+        max_seconds=job.max_seconds,
+    )
+    if ended.status != 0:
+        reason = failure_reason(
+            ended,
+            failure_file=workspace.path("/opt/ml/output/failure"),
+            log=log,
+            max_seconds=job.max_seconds,
+        )
+        raise InputError(f"step {step} of run {run.id} does not succeed again: {reason}")
+    return {result.name: workspace.path(result.folder) for result in job.results}
+
+
+def _job(run: RunRecord, definition: Definition, name: str) -> Job:
+    """Makes the job with the inputs on record: those of a cached step are another run's."""
+    steps = {step.name: step for step in definition.steps}
+
+    def resolved(step: str) -> Any:
+        return resolve(steps[step].arguments, context, where=f"step `{step}`, Arguments")
+
+    def describe(step: str) -> Mapping[str, Any]:
+        kind = steps[step].type
+        return describe_job(kind, name=run.step(step).job, arguments=resolved(step))
+
+    context = Context(
+        parameters=run.parameters,
+        execution={
+            "PipelineName": run.pipeline,
+            "PipelineExecutionId": run.id,
+            "StartDateTime": run.start,
+        },
+        describe=describe,
+        read_file=_no_file,
+    )
+    values = resolved(name)
+    typed = job_arguments(steps[name], values)
+    record = run.step(name)
+    job = make_job(
+        name, typed, name=record.job, images={image_of(typed): Image(())}, resolved=values
+    )
+    return replace(
+        job,
+        sources=tuple(
+            replace(source, uri=record.inputs[source.name].uri) for source in job.sources
+        ),
+    )
+
+
+def _no_file(step: str, file: str, path: str) -> Any:
+    raise InputError(f"a job's arguments read {path} of {file} of step {step}, which no job may")

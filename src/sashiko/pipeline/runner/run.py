@@ -1,0 +1,239 @@
+"""Runs a pipeline definition: checks, locks, runs, and leaves a folder that says what happened."""
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType, MappingProxyType
+from typing import Any
+
+from sashiko.core.files import write_bytes, write_json
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.graph import Graph, up_to
+from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.parameters import parameter_values
+from sashiko.pipeline.definition.supported import check_supported
+from sashiko.pipeline.runner.cache import StepCache
+from sashiko.pipeline.runner.code import CodeDigests
+from sashiko.pipeline.runner.digests import Digests
+from sashiko.pipeline.runner.disk import disk_faults
+from sashiko.pipeline.runner.engine import Engine, Function
+from sashiko.pipeline.runner.execute import Executor
+from sashiko.pipeline.runner.failure import failure_report
+from sashiko.pipeline.runner.jobs import Image
+from sashiko.pipeline.runner.lock import run_lock
+from sashiko.pipeline.runner.messages import Interrupted, Message
+from sashiko.pipeline.runner.process import Processes
+from sashiko.pipeline.runner.record import (
+    RunRecord,
+    StepRecord,
+    StepStatus,
+    now,
+    read_run,
+    stamp,
+    write_run,
+)
+from sashiko.pipeline.runner.state import RunState
+from sashiko.pipeline.runner.store import Store
+from sashiko.pipeline.runner.view import View
+
+_KILLED: Mapping[str, StepStatus] = MappingProxyType(
+    {"running": "interrupted", "waiting": "not_run"}
+)
+
+
+def run_definition(
+    value: Mapping[str, Any],
+    *,
+    home: Path,
+    images: Mapping[str, Image],
+    parameters: Mapping[str, str],
+    pipeline: str,
+    run_id: str,
+    view: View,
+    functions: Mapping[str, Function] = MappingProxyType({}),
+    evidence: Mapping[str, bytes] | None = None,
+    from_step: str | None = None,
+    until: str | None = None,
+    command: str = "sashiko run",
+    cores: int | None = None,
+) -> RunRecord:
+    """Runs a definition on this machine.
+
+    Args:
+        value: the definition's JSON value.
+        home: folder of the local state: `s3/`, `runs/`, `cache/`.
+        images: image URI -> what stands for it here.
+        parameters: parameter name -> text.
+        pipeline: the pipeline's name, which a definition does not hold.
+        run_id: a new id, from `new_run_id`.
+        view: told what happens.
+        functions: ARN of a Lambda function -> what stands for it here.
+        evidence: files that the run's folder has from the start, so that a run which is killed has
+            them too: path below `evidence/` -> content.
+        from_step: this step, and all that waits for it, runs even if it is cached.
+        until: this step and what it waits for are all that runs; the whole definition if None.
+        command: the command line that a person runs it again with, for the record.
+        cores: how many steps run side by side; all of the machine's if None.
+
+    Returns:
+        The record of the run, as it stands in `<home>/runs/<run_id>/run.json`.
+
+    Raises:
+        InputError: before anything has run, if the definition or a parameter can't be honoured, if
+            another run is at work in `home`, or if `home` can't be written.
+    """
+    home = home.resolve()  # jobs run in folders of their own
+    began = now()
+    execution = {
+        "PipelineName": pipeline,
+        "PipelineArn": f"arn:aws:sagemaker:local:000000000000:pipeline/{pipeline}",
+        "PipelineExecutionId": run_id,
+        "PipelineExecutionArn": (
+            f"arn:aws:sagemaker:local:000000000000:pipeline/{pipeline}/execution/{run_id}"
+        ),
+        "StartDateTime": stamp(began),
+        "CurrentDateTime": stamp(began),
+    }
+    definition = parse_definition(value)
+    if until is not None:
+        definition = up_to(definition, until)
+    values = parameter_values(definition.parameters, parameters)
+    graph = check_supported(
+        definition,
+        parameters=values,
+        execution=execution,
+        images=set(images),
+        functions=set(functions),
+    )
+    forced = _forced(graph, from_step)
+
+    with run_lock(home, run_id):
+        _close_killed(home)
+        store = Store(home / "s3")
+        store.forget_incoming()
+        folder = _new_folder(home, run_id)
+        write_json(folder / "definition.json", value)
+        for name, content in (evidence or {}).items():
+            write_bytes(folder / "evidence" / name, content)
+        record = RunRecord(
+            id=run_id,
+            pipeline=pipeline,
+            start=stamp(began),
+            from_step=from_step or "",
+            until=until or "",
+            command=command,
+            parameters=values,
+            steps=tuple(StepRecord(name=step.name, type=step.type) for step in definition.steps),
+        )
+        state = RunState(record, folder=folder, view=view)
+        digests = Digests(home / "cache" / "digests.json")
+        executor = Executor(
+            run_id=run_id,
+            run_folder=folder,
+            store=store,
+            digests=digests,
+            code=CodeDigests(),
+            cache=StepCache(home / "cache" / "steps"),
+            checkpoint_keys=home / "cache" / "checkpoints",
+            processes=Processes(cores or _usable_cores()),
+        )
+        inbox: SimpleQueue[Message] = SimpleQueue()
+        engine = Engine(
+            definition,
+            graph,
+            executor=executor,
+            state=state,
+            images=images,
+            functions=functions,
+            parameters=values,
+            execution=execution,
+            forced=forced,
+            inbox=inbox,
+        )
+        with _signals_to(inbox):
+            try:
+                engine.run()
+            finally:
+                record = state.finish()
+                _clean_up(folder, digests)
+        _report(record, folder=folder, view=view)
+        return record
+
+
+def _forced(graph: Graph, from_step: str | None) -> frozenset[str]:
+    if from_step is None:
+        return frozenset()
+    if from_step not in graph.order:
+        known = ", ".join(graph.order)
+        raise InputError(f"--from {from_step}: the pipeline has no such step; it has: {known}")
+    return graph.downstream(from_step)
+
+
+def _new_folder(home: Path, run_id: str) -> Path:
+    folder = home / "runs" / run_id
+    with disk_faults(f"cannot make {folder}"):
+        folder.mkdir(parents=True)
+    return folder
+
+
+def _close_killed(home: Path) -> None:
+    """Says of runs that were killed that they were interrupted, as they could not say so."""
+    for folder in sorted(path.parent for path in (home / "runs").glob("*/run.json")):
+        with suppress(InputError):  # a record that another version wrote is history
+            record = read_run(folder)
+            if record.status != "running":
+                continue
+            steps = tuple(
+                step.model_copy(update={"status": _KILLED.get(step.status, step.status)})
+                for step in record.steps
+            )
+            killed = {"status": "interrupted", "reason": "killed", "steps": steps}
+            write_run(folder, record.model_copy(update=killed))
+            shutil.rmtree(folder / "work", ignore_errors=True)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _signals_to(inbox: "SimpleQueue[Message]") -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM into messages; only a program's main thread gets signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        inbox.put(Interrupted())
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _clean_up(folder: Path, digests: Digests) -> None:
+    work = folder / "work"
+    if work.is_dir() and not any(work.iterdir()):
+        shutil.rmtree(work)
+    with suppress(InputError):  # it only spares the next run the reading
+        digests.save()
+
+
+def _report(record: RunRecord, *, folder: Path, view: View) -> None:
+    if record.status == "blocked":
+        view.note(f"blocked by {record.reason}")
+    for step in record.steps:
+        if step.status == "failed":
+            view.note(failure_report(step, run_folder=folder, command=record.command))
+    if record.status == "interrupted":
+        view.note(f"run {record.id} was stopped; the same command takes up where it left off")

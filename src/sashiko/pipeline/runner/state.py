@@ -1,0 +1,101 @@
+"""The record of a run while it goes on: every change is written at once, and shown."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from sashiko.pipeline.runner.record import RunRecord, RunStatus, StepRecord, now, stamp, write_run
+from sashiko.pipeline.runner.view import View
+
+_DONE = ("succeeded", "cached", "skipped")
+_FINISHED = ("succeeded", "cached", "failed", "blocked", "interrupted")
+
+
+class RunState:
+    """Keeps `run.json` and the view in step with what happens."""
+
+    def __init__(self, record: RunRecord, *, folder: Path, view: View) -> None:
+        """Writes the first record.
+
+        Args:
+            record: all steps waiting.
+            folder: the run's folder.
+            view: told of every change.
+        """
+        self.record = record
+        self.view = view
+        self.interrupted = False
+        self._folder = folder
+        self._began = time.monotonic()
+        self._steps_began: dict[str, float] = {}
+        write_run(folder, record)
+        for step in record.steps:
+            view.step(step)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing new should start."""
+        statuses = {step.status for step in self.record.steps}
+        return self.interrupted or bool(statuses & {"failed", "blocked"})
+
+    def step(self, name: str) -> StepRecord:
+        """Returns a step's record as it is now."""
+        return self.record.step(name)
+
+    def start(self, name: str) -> None:
+        """Notes that a step's job starts."""
+        log = f"logs/{name}.log"
+        self._steps_began[name] = time.monotonic()
+        self.change(name, status="running", start=stamp(now()), log=log)
+
+    def change(self, name: str, **changes: Any) -> None:
+        """Changes a step's record; the times of one that ends are filled in."""
+        step = self.step(name)
+        if changes["status"] in _FINISHED:
+            end = stamp(now())
+            began = self._steps_began.get(name)
+            changes |= {
+                "start": step.start or end,
+                "end": end,
+                "seconds": 0.0 if began is None else _seconds_since(began),
+            }
+        changed = step.model_copy(update=changes)
+        steps = tuple(changed if item.name == name else item for item in self.record.steps)
+        self._write(steps=steps)
+        self.view.step(changed)
+
+    def interrupt(self) -> None:
+        """Notes that the run is asked to stop."""
+        self.interrupted = True
+
+    def finish(self) -> RunRecord:
+        """Closes the record: what the run came to, and which steps it did not reach."""
+        for step in self.record.steps:
+            if step.status in ("waiting", "running"):
+                self.change(step.name, status="not_run")
+        status, reason = self._verdict()
+        self._write(
+            status=status, reason=reason, end=stamp(now()), seconds=_seconds_since(self._began)
+        )
+        return self.record
+
+    def _verdict(self) -> tuple[RunStatus, str]:
+        for status in ("failed", "blocked"):
+            for step in self.record.steps:
+                if step.status == status and not self.interrupted:
+                    return status, f"step {step.name}: {step.reason}"
+        if self.interrupted:
+            return "interrupted", "stopped on request"
+        undone = [step.name for step in self.record.steps if step.status not in _DONE]
+        if undone:
+            return "failed", f"the run ended before {', '.join(undone)}"
+        return "partial" if self.record.until else "registered", ""
+
+    def _write(self, **changes: Any) -> None:
+        self.record = self.record.model_copy(update=changes)
+        write_run(self._folder, self.record)
+
+
+def _seconds_since(began: float) -> float:
+    """Counts by a clock that nobody puts back."""
+    return round(time.monotonic() - began, 3)

@@ -1,0 +1,99 @@
+"""A job's own `/opt/ml`: its folders, and the environment and command that point at them."""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.core.files import write_json
+from sashiko.pipeline.dependencies import source_folders
+from sashiko.pipeline.runner.disk import disk_faults
+from sashiko.pipeline.runner.jobs import Job
+
+_CONTAINER = re.compile(r"(?<![\w/.-])/opt/ml(?![\w.-])")
+_PYTHONS = ("python", "python3")
+_KEPT = re.compile(
+    r"HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|OPENBLAS_(?:CORETYPE|L2_SIZE)"
+    r"|PYTHONDONTWRITEBYTECODE|PYTHONPYCACHEPREFIX"
+)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one job.
+
+    Attributes:
+        root: under the run's folder, in `work`, one for each step.
+    """
+
+    root: Path
+
+    def path(self, container_path: str) -> Path:
+        """Returns where a path of the container, such as `/opt/ml/model`, lies here."""
+        return self.root / container_path.lstrip("/")
+
+    def prepare(self, job: Job, *, checkpoints: Path | None) -> None:
+        """Makes the job's folders and configuration files, in place of an earlier attempt's.
+
+        Args:
+            job: the job.
+            checkpoints: folder that `/opt/ml/checkpoints` leads to, if it has one.
+
+        Raises:
+            InputError: if they cannot be written.
+        """
+        with disk_faults(f"cannot make the workspace of step {job.step}"):
+            shutil.rmtree(self.root, ignore_errors=True)
+            for folder in (*job.folders, "/opt/ml/output", "/tmp"):  # noqa: S108  # the job's own
+                self.path(folder).mkdir(parents=True, exist_ok=True)
+            if checkpoints:
+                checkpoints.mkdir(parents=True, exist_ok=True)
+                self.path("/opt/ml/checkpoints").symlink_to(checkpoints.absolute())
+        for path, value in job.config_files.items():
+            write_json(self.path(path), value)
+
+    def command(self, job: Job) -> list[str]:
+        """Returns the job's command with this machine's Python and this workspace's paths."""
+        first, *rest = (self._rewrite(argument) for argument in job.command)
+        return [sys.executable if first in _PYTHONS else first, *rest]
+
+    def environment(self, job: Job) -> dict[str, str]:
+        """Returns all of the job's environment: little of ours, and no credentials."""
+        kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
+        own = {name: self._rewrite(value) for name, value in job.environment.items()}
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+        fixed = {
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (own.get("PYTHONPATH"), *map(str, source_folders())))
+            ),
+            "OPT_ML": str(self.path("/opt/ml")),
+            "TMPDIR": str(self.path("/tmp")),  # noqa: S108  # the job's own
+            "PYTHONUNBUFFERED": "1",
+            # A job must not act as the person who runs it.
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_CONFIG_FILE": os.devnull,
+        }
+        return kept | {"PATH": path} | own | fixed
+
+    def write_rerun(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Writes `rerun.sh`, which starts the job again in its folders as they are."""
+        settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
+        script = self.root / "rerun.sh"
+        with disk_faults(f"cannot write {script}"):
+            script.write_text(
+                f"#!/bin/sh\ncd {shlex.quote(str(self.root))} || exit 1\n"
+                f"exec env -i {settings} {shlex.join(command)}\n"
+            )
+            script.chmod(0o755)
+
+    def remove(self) -> None:
+        """Removes the workspace; what is not deletable stays."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _rewrite(self, text: str) -> str:
+        return _CONTAINER.sub(lambda _: str(self.path("/opt/ml")), text)

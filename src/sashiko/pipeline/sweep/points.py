@@ -1,0 +1,159 @@
+"""One model at many thresholds, each judged on the validation split by the recipe's own gates.
+
+Leads over the linear baseline and the champion are not asked for: a lead under drift cannot be seen
+before the drift, and a time split puts validation before it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sashiko.evaluation.gates.advice import Mitigation, Training
+from sashiko.evaluation.gates.bias import bias_checks
+from sashiko.evaluation.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.intersections import judges
+from sashiko.evaluation.gates.quality import own_metrics, quality_checks
+from sashiko.evaluation.metrics.arrays import Bools
+from sashiko.evaluation.metrics.bias import METRICS, Measure, measure
+from sashiko.evaluation.metrics.bias_table import Stage
+from sashiko.evaluation.metrics.counted_quality import counted_quality
+from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores, own_estimates
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.record import Estimates
+from sashiko.pipeline.sweep.choice import keeps_margin
+from sashiko.pipeline.sweep.record import Curve, Point
+from sashiko.pipeline.sweep.validation import Validation
+from sashiko.settings.quality import QualitySection
+from sashiko.settings.recipe import Recipe
+from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
+from sashiko.steps.bias_estimates import Analysed, looks_of, subgroup_estimates
+from sashiko.steps.comparators import decide_threshold
+
+THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
+_BY_THRESHOLD = ("accuracy", "balanced_accuracy", "f1")
+
+
+@dataclass(frozen=True)
+class Unmoved:
+    """What no threshold changes: estimates of the model, and of its lead over the majority."""
+
+    quality: Estimates
+    leads: Estimates
+
+
+def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) -> Curve:
+    """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy.
+
+    Args:
+        validation: its validation rows.
+        recipe: gates, threshold policy, replicates and seeds of the bootstraps.
+        strength: that it was trained with.
+        run: that trained it.
+    """
+    unmoved = whatever_the_threshold(validation, recipe)
+    own = decide_threshold(
+        recipe.evaluate.threshold, validation.labels, validation.scores
+    ).threshold
+    points = [judge(validation, recipe, own, unmoved=unmoved, by_policy=True)]
+    points += [
+        judge(validation, recipe, threshold, unmoved=unmoved)
+        for threshold in THRESHOLDS
+        if threshold != own
+    ]
+    points.sort(key=lambda point: point.threshold)
+    return Curve(strength=strength, run=run, quality=unmoved.quality, points=tuple(points))
+
+
+def whatever_the_threshold(validation: Validation, recipe: Recipe) -> Unmoved:
+    """Computes AUC, Brier score and calibration error, and their leads over the majority."""
+    labels, scores = validation.labels, validation.scores
+    replicates, seed = recipe.evaluate.bootstrap_replicates, recipe.evaluate.seed
+    quality = evaluate_scores(
+        labels, scores, threshold=MAJORITY_THRESHOLD, replicates=replicates, seed=seed
+    )
+    leads = difference(
+        labels, scores, majority_scores(validation.train_labels, rows=len(labels)),
+        threshold=MAJORITY_THRESHOLD, other_threshold=MAJORITY_THRESHOLD, replicates=replicates,
+        seed=seed,
+    )  # fmt: skip
+    return Unmoved(
+        quality={name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
+        leads={name: item for name, item in leads.items() if name not in _BY_THRESHOLD},
+    )
+
+
+def judge(
+    validation: Validation,
+    recipe: Recipe,
+    threshold: float,
+    *,
+    unmoved: Unmoved,
+    by_policy: bool = False,
+) -> Point:
+    """Holds a model at one threshold against the recipe's gates."""
+    predicted = validation.scores >= threshold
+    counted = counted_quality(
+        confusion(validation.labels, validation.scores, threshold=threshold),
+        always_positive=bool(validation.train_labels.mean() >= MAJORITY_THRESHOLD),
+        replicates=recipe.evaluate.bootstrap_replicates,
+        seed=recipe.evaluate.seed,
+    )
+    own, own_leads = _own(validation, recipe, threshold)
+    asked = tuple(gate for gate in recipe.quality.gates if gate.better_than in (None, MAJORITY))
+    checks = quality_checks(
+        QualitySection.model_construct(gates=asked),
+        {**unmoved.quality, **counted.metrics, **own},
+        {MAJORITY: {**unmoved.leads, **counted.leads, **own_leads}},
+        Training(
+            train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
+        ),
+    )
+    failed = [check.name for check in checks if not check.passed]
+    against = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    bias, near, estimates = {}, [], list(_bias(validation, recipe, predicted))
+    for gate in recipe.bias.gates:
+        section = recipe.bias.model_copy(update={"gates": (gate,)})
+        for check in bias_checks(section, estimates, against):
+            bias[check.name] = Estimate(check.value, check.low, check.high)
+            if not check.passed:
+                failed.append(check.name)
+            elif not keeps_margin(check.value, gate):
+                near.append(check.name)
+    return Point(
+        threshold=threshold,
+        by_policy=by_policy,
+        quality=dict(counted.metrics),
+        bias=bias,
+        failed=tuple(failed),
+        without_margin=tuple(near),
+    )
+
+
+def _own(validation: Validation, recipe: Recipe, threshold: float) -> tuple[Estimates, Estimates]:
+    """Estimates the project's own metrics, and the leads in them over the majority."""
+    own = own_metrics(recipe.quality)
+    if not own:
+        return {}, {}
+    labels = validation.labels
+    return own_estimates(
+        own, labels, validation.scores,
+        majority_scores(validation.train_labels, rows=len(labels)),
+        threshold=threshold, other_threshold=MAJORITY_THRESHOLD,
+        replicates=recipe.evaluate.bootstrap_replicates, seed=recipe.evaluate.seed,
+    )  # fmt: skip
+
+
+def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:
+    """Yields the gated metrics of each gated group, as JudgeBias has them."""
+    found = validation.analysed(predicted, recipe.bias)
+    stages: dict[Stage, Analysed] = {"post_training": found}
+    looks = looks_of(recipe.bias, stages)
+    for metric in dict.fromkeys(gate.metric for gate in recipe.bias.gates):
+        for subgroup, stratified in found.subgroups():
+            if any(judges(gate, metric, subgroup) for gate in recipe.bias.gates):
+                # Of the same distribution, and many times faster to resample.
+                conditional = METRICS[metric].conditional
+                cells = stratified if conditional else stratified.in_one_stratum()
+                measured: dict[str, Measure] = {metric: measure(metric, cells)}
+                yield from subgroup_estimates(
+                    "post_training", subgroup, measured, counts=cells, looks=looks
+                )

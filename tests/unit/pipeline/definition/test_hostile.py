@@ -1,0 +1,108 @@
+"""Definitions that somebody bent: read, or refused with one message."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+
+from sashiko.core.files import read_json
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.parameters import parameter_values
+from sashiko.pipeline.definition.supported import check_supported
+from sashiko.pipeline.definition.validator.check import check_definition
+from tests.unit.hostile import bent, bounded, nested
+
+ROOT = Path(__file__).parents[4]
+SHIPPED = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+EXECUTION = dict.fromkeys(
+    ("PipelineExecutionId", "PipelineExecutionArn", "StartDateTime", "PipelineName"), "x"
+)
+GIVEN = {
+    "LakeUri": "duckdb://x", "AsOf": "x", "ModelRegistry": "mlflow", "MlflowTrackingUri": "x",
+    "RunManifestUri": "s3://x/y",
+}  # fmt: skip
+
+
+class EveryImage:
+    """Knows each image, so that a bent one is not all that is found."""
+
+    def __contains__(self, image: object) -> bool:
+        return True
+
+    def __iter__(self):
+        return iter(())
+
+
+def prepare(value: object) -> None:
+    """Does what a run does with a definition before it starts a step."""
+    definition = parse_definition(value)
+    known = {parameter.name for parameter in definition.parameters}
+    given = {name: text for name, text in GIVEN.items() if name in known}
+    values = parameter_values(definition.parameters, given)
+    check_supported(
+        definition,
+        parameters=values,
+        execution=EXECUTION,
+        images=EveryImage(),
+        functions=EveryImage(),
+    )
+
+
+def with_first_step(**changes: object) -> dict[str, object]:
+    first, *rest = SHIPPED["Steps"]
+    return SHIPPED | {"Steps": [first | changes, *rest]}
+
+
+def with_file(path: str) -> dict[str, object]:
+    file = {"PropertyFileName": "a", "OutputName": "manifest", "FilePath": path}
+    return with_first_step(PropertyFiles=[file])
+
+
+def test_the_shipped_one_is_taken() -> None:
+    prepare(SHIPPED)
+
+
+@settings(bounded, max_examples=60)
+@given(value=bent(SHIPPED))
+@example(value=with_first_step(DependsOn=1))
+@example(value=with_first_step(PropertyFiles=True))
+@example(value=with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": {}}))
+@example(value=with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": "P999999999Y"}))
+@example(value=with_first_step(Arguments={"Environment": {"A": {"Std:Join": {"Values": 1}}}}))
+@example(value=SHIPPED | {"Parameters": 1})
+@example(value=[])
+def test_a_bent_definition(value) -> None:
+    for read in (prepare, check_definition):
+        try:
+            read(value)
+        except InputError as error:
+            assert 0 < len(str(error)) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (with_first_step(DependsOn=1), "`Snapshot`, DependsOn: expected a list, got int"),
+        (with_first_step(PropertyFiles=True), "PropertyFiles: expected a list, got bool"),
+        (SHIPPED | {"Parameters": 1}, "Parameters: expected a list"),
+        (
+            with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": "P999999999Y"}),
+            "ExpireAfter: `P999999999Y` is longer than",
+        ),
+        (with_file("../../../etc/passwd"), "FilePath: `../../../etc/passwd` leads out"),
+        (with_file("/etc/passwd"), "FilePath: `/etc/passwd` leads out"),
+        (with_first_step(Arguments={"a": nested(500)}), "nested deeper than 100 levels"),
+    ],
+)
+def test_what_is_wrong_with_it_is_named(value, says) -> None:
+    with pytest.raises(InputError, match=says):
+        prepare(value)
+
+
+def test_json_that_is_nested_too_deeply_names_its_file(tmp_path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"deep\.json is not readable JSON"):
+        read_json(path)

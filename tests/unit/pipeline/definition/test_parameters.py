@@ -1,0 +1,47 @@
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.model import Parameter
+from sashiko.pipeline.definition.parameters import parameter_values
+
+
+def parameter(kind: str, default: object = None, allowed: tuple[object, ...] = ()) -> Parameter:
+    return Parameter(name="P", type=kind, default=default, allowed=allowed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("String", "7", "7"),
+        ("Integer", "7", 7),
+        ("Float", "0.5", 0.5),
+        ("Boolean", "false", False),
+        ("Boolean", "True", True),
+    ],
+)
+def test_text_becomes_a_value_of_the_type(kind: str, text: str, value: object) -> None:
+    found = parameter_values([parameter(kind)], {"P": text})["P"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_the_default_stands_in() -> None:
+    assert parameter_values([parameter("Boolean", False)], {}) == {"P": False}
+
+
+@pytest.mark.parametrize(
+    ("item", "given", "message"),
+    [
+        (parameter("String"), {}, "parameter `P` (String) has no value"),
+        (parameter("String"), {"P": "x", "Q": "y"}, "no parameter `Q`; it has: P"),
+        (parameter("Integer"), {"P": "7.5"}, "'7.5' is not a Integer"),
+        (parameter("Boolean"), {"P": "yes"}, "'yes' is not a Boolean"),
+        (parameter("Integer", True), {}, "default True is not a Integer"),
+        (parameter("String", "c", ("a", "b")), {}, "'c' is not one of a, b"),
+        (parameter("String", "a", ("a", "b")), {"P": "c"}, "'c' is not one of a, b"),
+    ],
+)
+def test_what_does_not_fit_is_refused(item: Parameter, given: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parameter_values([item], given)
+    assert message in str(caught.value)

@@ -1,0 +1,60 @@
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.properties import describe_job, job_name, look_up
+
+DESCRIBED = {
+    "ProcessingOutputConfig": {
+        "Outputs": [
+            {"OutputName": "a.b", "S3Output": {"S3Uri": "s3://x/a"}},
+            {"OutputName": "c", "S3Output": {"S3Uri": "s3://x/c"}},
+        ]
+    },
+    "metrics": {"list": [{"v": 1}, {"v": 2}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("ProcessingOutputConfig.Outputs['a.b'].S3Output.S3Uri", "s3://x/a"),
+        ('ProcessingOutputConfig.Outputs["c"].S3Output.S3Uri', "s3://x/c"),
+        ("ProcessingOutputConfig.Outputs[1].S3Output.S3Uri", "s3://x/c"),
+        ("metrics.list[1].v", 2),
+        ("$.metrics.list[0].v", 1),
+        ("$['metrics']['list'][0]['v']", 1),
+    ],
+)
+def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
+    assert look_up(DESCRIBED, path, where="here") == value
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("ProcessingOutputConfig.Outputs['d'].S3Output", "no `d`; there is: 0, 1, a.b, c"),
+        ("metrics.lost", "no `lost`; there is: list"),
+        ("metrics.list[2]", "no `2`"),
+        ("metrics.list[0].v.w", "no `w`; there is: a int"),
+        ("metrics[", "cannot read the path"),
+    ],
+)
+def test_a_wrong_path_says_what_there_is(path: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        look_up(DESCRIBED, path, where="here")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("here")
+
+
+def test_a_training_job_has_its_artifacts_below_its_name() -> None:
+    arguments = {"OutputDataConfig": {"S3OutputPath": "s3://x/out/"}}
+    name = job_name("run-1", "Train")
+    described = describe_job("Training", name=name, arguments=arguments)
+    assert described["ModelArtifacts"]["S3ModelArtifacts"] == (
+        "s3://x/out/pipelines-run-1-Train/output/model.tar.gz"
+    )
+    assert described["TrainingJobName"] == "pipelines-run-1-Train"
+
+
+def test_job_names_fit_the_services_limit() -> None:
+    assert len(job_name("run", "S" * 64)) == 63

@@ -1,0 +1,191 @@
+import copy
+from typing import Any
+
+import pytest
+
+from sashiko.errors import InputError
+from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.definition.properties import look_up
+from sashiko.pipeline.definition.supported import check_supported
+
+PROCESSING: dict[str, Any] = {
+    "Name": "Make",
+    "Type": "Processing",
+    "Arguments": {
+        "RoleArn": "arn:aws:iam::111122223333:role/x",
+        "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}},
+        "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["python3", "x.py"]},
+        "ProcessingInputs": [
+            {
+                "InputName": "in",
+                "S3Input": {"S3Uri": "s3://b/in", "LocalPath": "/opt/ml/processing/input/in"},
+            }
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": "out",
+                    "S3Output": {
+                        "S3Uri": {"Std:Join": {"Values": ["s3://b/", {"Get": "Parameters.P"}]}},
+                        "LocalPath": "/opt/ml/processing/output/out",
+                    },
+                }
+            ]
+        },
+        "Environment": {},
+    },
+}
+TRAINING: dict[str, Any] = {
+    "Name": "Train",
+    "Type": "Training",
+    "Arguments": {
+        "RoleArn": "arn:aws:iam::111122223333:role/x",
+        "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+        "ResourceConfig": {"InstanceCount": 1},
+        "OutputDataConfig": {"S3OutputPath": "s3://b/models"},
+        "InputDataConfig": [
+            {
+                "ChannelName": "train",
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": {
+                            "Get": "Steps.Make.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def check(*steps: dict[str, Any]) -> None:
+    check_supported(
+        parse_definition({"Steps": list(steps)}),
+        parameters={"P": "text", "N": 3},
+        execution={"PipelineExecutionId": "run-1"},
+        images=["image"],
+    )
+
+
+def changed(step: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Returns the step with the value at a dotted path below Arguments replaced."""
+    result = copy.deepcopy(step)
+    *parents, last = path.split(".")
+    target = result["Arguments"]
+    for key in parents:
+        target = target[int(key)] if isinstance(target, list) else target.setdefault(key, {})
+    target[last] = value
+    return result
+
+
+def test_what_we_know_is_accepted() -> None:
+    check(PROCESSING, TRAINING)
+
+
+IN, OUT = "ProcessingInputs.0.S3Input", "ProcessingOutputConfig.Outputs.0.S3Output"
+
+
+@pytest.mark.parametrize(
+    ("step", "path", "value", "message"),
+    [
+        (PROCESSING, "Surprise", 1, "step `Make`, Arguments: unknown key `Surprise`"),
+        (PROCESSING, f"{IN}.S3Surprise", 1, "unknown key `ProcessingInputs.0.S3Input.S3Surprise`"),
+        (PROCESSING, f"{IN}.S3DataType", "ManifestFile", f"key `{IN}.S3DataType`"),
+        (PROCESSING, f"{IN}.S3InputMode", "Pipe", f"key `{IN}.S3InputMode`"),
+        (PROCESSING, f"{IN}.S3CompressionType", "Gzip", f"key `{IN}.S3CompressionType`"),
+        (PROCESSING, f"{IN}.LocalPath", "/etc", "must lie below /opt/ml/processing"),
+        (PROCESSING, f"{IN}.LocalPath", "/opt/ml/processing/../..", "must lie below"),
+        (PROCESSING, f"{IN}.S3Uri", "https://b/x", f"key `{IN}.S3Uri`"),
+        (PROCESSING, "ProcessingInputs.0.InputName", "../x", "InputName"),
+        (PROCESSING, f"{OUT}.S3UploadMode", "Continuous", f"key `{OUT}.S3UploadMode`"),
+        (PROCESSING, "ProcessingResources.ClusterConfig.InstanceCount", 2, "InstanceCount"),
+        (
+            PROCESSING,
+            "AppSpecification.ImageUri",
+            "other",
+            "no local command for the image `other`",
+        ),
+        (PROCESSING, "AppSpecification.ImageUri", {"Std:Nope": 1}, "unknown function `Std:Nope`"),
+        (
+            PROCESSING,
+            "AppSpecification.ContainerArguments",
+            ["--n", {"Get": "Parameters.N"}],
+            "key `AppSpecification.ContainerArguments.1`: Input should be a valid string (got 3)",
+        ),
+        (PROCESSING, "Environment.N", {"Get": "Parameters.N"}, "key `Environment.N`"),
+        (TRAINING, "HyperParameters.n", {"Get": "Parameters.N"}, "key `HyperParameters.n`"),
+        (TRAINING, "AlgorithmSpecification.AlgorithmName", "x", "AlgorithmName"),
+        (TRAINING, "AlgorithmSpecification.TrainingInputMode", "Pipe", "TrainingInputMode"),
+        (TRAINING, "OutputDataConfig.CompressionType", "NONE", "CompressionType"),
+        (TRAINING, "CheckpointConfig", {"S3Uri": "s3://b/c", "LocalPath": "/x"}, "LocalPath"),
+        (
+            TRAINING,
+            "InputDataConfig.0.DataSource.S3DataSource.S3Uri",
+            {"Get": "Steps.Make.ProcessingOutputConfig.Outputs['lost'].S3Output.S3Uri"},
+            "`ProcessingOutputConfig.Outputs['lost'].S3Output.S3Uri` has no `lost`",
+        ),
+        (TRAINING, "Environment.U", {"Get": "Steps.Make.ExitMessage"}, "no `ExitMessage`"),
+        (
+            TRAINING,
+            "OutputDataConfig.S3OutputPath",
+            "s3://b/text/in",
+            "one would replace the other",
+        ),
+    ],
+)
+def test_what_we_would_get_wrong_is_refused(
+    step: dict[str, Any], path: str, value: object, message: str
+) -> None:
+    bad = changed(step, path, value)
+    with pytest.raises(InputError) as caught:
+        check(*((bad,) if step is PROCESSING else (PROCESSING, bad)))
+    assert message in str(caught.value)
+    assert f"step `{step['Name']}`" in str(caught.value)
+
+
+def test_a_property_file_must_lie_in_an_output() -> None:
+    file = {"PropertyFileName": "F", "OutputName": "lost", "FilePath": "f.json"}
+    with pytest.raises(InputError, match="`F` names output `lost`; the step has: out"):
+        check({**PROCESSING, "PropertyFiles": [file]})
+
+
+@pytest.mark.parametrize(
+    ("step", "path"),
+    [
+        (PROCESSING, "ProcessingInputs"),
+        (PROCESSING, "ProcessingOutputConfig.Outputs"),
+        (TRAINING, "InputDataConfig"),
+    ],
+)
+def test_names_are_used_once(step: dict[str, Any], path: str) -> None:
+    twice = changed(step, path, look_up(step["Arguments"], path, where="") * 2)
+    with pytest.raises(InputError, match="two of them are named"):
+        check(*((twice,) if step is PROCESSING else (PROCESSING, twice)))
+
+
+def test_an_expiry_must_be_a_duration() -> None:
+    with pytest.raises(InputError, match=r"CacheConfig\.ExpireAfter: `soon`"):
+        check({**PROCESSING, "CacheConfig": {"Enabled": True, "ExpireAfter": "soon"}})
+
+
+def test_names_that_could_climb_are_refused() -> None:
+    with pytest.raises(InputError, match="a name is letters, digits and single hyphens"):
+        check({**PROCESSING, "Name": "../x"})
+
+
+def test_steps_of_different_branches_may_write_to_one_place() -> None:
+    condition = {"Type": "Equals", "LeftValue": 1, "RightValue": 1}
+    gate = {
+        "Name": "Gate",
+        "Type": "Condition",
+        "Arguments": {
+            "Conditions": [condition],
+            "IfSteps": [PROCESSING],
+            "ElseSteps": [{**PROCESSING, "Name": "Other"}],
+        },
+    }
+    check(gate)
+    with pytest.raises(InputError, match="one would replace the other"):
+        check(PROCESSING, {**PROCESSING, "Name": "Other"})

@@ -1,0 +1,180 @@
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from sashiko.pipeline.dependencies import installed
+from sashiko.pipeline.runner.code import CodeDigests
+
+FILES = {
+    "__init__.py": "",
+    "entry.py": "import codepackage.direct\nfrom codepackage import chosen\nimport json\n",
+    "direct.py": "def late():\n    from . import relative\n",
+    "chosen.py": "from codepackage.sub.deep import thing\n",
+    "relative.py": "",
+    "sub/__init__.py": "from .. import parent\n",
+    "sub/deep.py": "thing = 1\n",
+    "sub/data.json": "{}",
+    "parent.py": "",
+    "unrelated.py": "",
+    "program/__init__.py": "",
+    "program/__main__.py": "",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "codepackage"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return folder
+
+
+def digest(*arguments: str) -> str:
+    return CodeDigests()(["python3", *arguments])
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["__init__.py", "entry.py", "direct.py", "chosen.py", "relative.py", "sub/__init__.py",
+     "sub/deep.py", "sub/data.json", "parent.py"],
+)  # fmt: skip
+def test_what_a_module_imports_counts(package: Path, file: str) -> None:
+    before = digest("-m", "codepackage.entry", "--x")
+    assert digest("-m", "codepackage.entry", "--y") == before
+    (package / file).write_text(FILES[file] + "\n")
+    assert digest("-m", "codepackage.entry") != before
+
+
+@pytest.mark.parametrize("file", ["unrelated.py", "program/__main__.py"])
+def test_what_it_does_not_import_does_not_count(package: Path, file: str) -> None:
+    before = digest("-m", "codepackage.entry")
+    (package / file).write_text("x = 1\n")
+    assert digest("-m", "codepackage.entry") == before
+
+
+def test_a_packages_main_counts(package: Path) -> None:
+    before = digest("-m", "codepackage.program")
+    (package / "program/__main__.py").write_text("x = 1\n")
+    assert digest("-m", "codepackage.program") != before
+
+
+def test_a_projects_step_counts_with_what_it_imports_of_other_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "src/acme/steps/redact.py": "import acme_words.names\nfrom sashiko import files\n",
+        "src/acme_words/names.py": "import acme_words.more\n",
+        "src/acme_words/more.py": "",
+        "src/acme_words/unused.py": "",
+        "src/sashiko/__init__.py": "",
+        "src/sashiko/core/files.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = digest("-m", "acme.steps.redact")
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}# changed\n")
+        changed = digest("-m", "acme.steps.redact")
+        assert (changed == before) is (name == "src/acme_words/unused.py"), name
+        before = changed
+
+
+def test_nothing_is_imported(package: Path) -> None:
+    (package / "entry.py").write_text("raise SystemExit('imported')\n")
+    digest("-m", "codepackage.entry")
+    assert "codepackage" not in sys.modules
+
+
+def test_a_script_of_the_job_adds_nothing(package: Path) -> None:
+    assert digest("/opt/ml/code/x.py") == digest("/opt/ml/code/y.py", "-m", "codepackage.entry")
+
+
+class Environment:
+    """A folder of installed distributions, and the run's locks in the working folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.install("here", "1.0")
+        required = "Requires-Dist: of-torch (>=1)\nRequires-Dist: xt; extra == 'x'"
+        self.install("torch", "2.0", required)
+        self.install("of_torch", "1.0")
+
+    def install(self, name: str, version: str, metadata: str = "") -> None:
+        for old in self.folder.glob(f"{name}-*.dist-info"):
+            (old / "METADATA").unlink()
+            old.rmdir()
+        info = self.folder / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n{metadata}\n")
+
+    def lock(self) -> None:
+        Path("requirements").mkdir()
+        lines = "# a comment", "here==1.0 \\", "    --hash=sha256:00", "of.the_lock==1.0"
+        Path("requirements/run.txt").write_text("\n".join(lines))
+        Path("requirements/torch.txt").write_text("torch==2.0\n")
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    folder = tmp_path / "site-packages"
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(folder))
+    monkeypatch.chdir(tmp_path)
+    return Environment(folder)
+
+
+def test_what_no_step_may_import_does_not_count(environment: Environment) -> None:
+    environment.lock()
+    before = digest("/opt/ml/code/x.py")
+    environment.install("pytest", "9.0")  # as `make test` does
+    environment.install("xt", "1.0")
+    assert digest("/opt/ml/code/x.py") == before
+
+
+@pytest.mark.parametrize("name", ["here", "torch", "of_torch", "of_the_lock"])
+def test_another_version_of_a_package_of_the_runs_lock_counts(
+    environment: Environment, name: str
+) -> None:
+    environment.lock()
+    before = digest("/opt/ml/code/x.py")
+    environment.install(name, "1.1")
+    assert digest("/opt/ml/code/x.py") != before
+
+
+def test_without_a_lock_every_installed_distribution_counts(environment: Environment) -> None:
+    before = digest("/opt/ml/code/x.py")
+    environment.install("newpackage", "1.0")
+    assert digest("/opt/ml/code/x.py") != before
+
+
+def test_the_locks_of_this_repository_name_what_is_installed() -> None:
+    kept = {name.partition("-")[0].lower() for name in installed()}
+    assert {"torch", "sagemaker", "duckdb", "typing_extensions"} <= kept
+    assert kept.isdisjoint({"pytest", "ruff", "mypy", "uv", "pip", "sashiko"})
+
+
+def test_what_a_package_bundles_does_not_count(package: Path) -> None:
+    before = digest("/opt/ml/code/x.py")
+    (package.parent / "bundled-1.0.dist-info").mkdir()  # on `sys.path`, as setuptools puts its own
+    assert digest("/opt/ml/code/x.py") == before
+
+
+def test_the_projects_packages_count_where_a_step_may_import_them_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "src" / "acme"
+    own.mkdir(parents=True)
+    (own / "metrics.py").write_text("")
+    (tmp_path / "src" / "acme.egg-info").mkdir()
+    steps = ["sashiko.steps.evaluate", "sashiko.steps.train", "sashiko.steps.prepare"]
+    before = [digest("-m", step) for step in steps]
+    (own / "metrics.py").write_text("x = 1\n")
+    (own / "__pycache__").mkdir()
+    after = [digest("-m", step) for step in steps]
+    assert [one == two for one, two in zip(before, after, strict=True)] == [False, True, True]

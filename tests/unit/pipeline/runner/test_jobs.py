@@ -1,0 +1,31 @@
+from typing import Any
+
+from sashiko.pipeline.definition.arguments import job_arguments
+from sashiko.pipeline.definition.model import parse_definition
+from sashiko.pipeline.runner.jobs import Image, Job, make_job
+
+
+def made(step: dict[str, Any]) -> Job:
+    [parsed] = parse_definition({"Steps": [step]}).steps
+    return make_job(
+        parsed.name,
+        job_arguments(parsed, step["Arguments"]),
+        name="job-1",
+        images={"train": Image(("python3", "-m", "trainer"))},
+        resolved=step["Arguments"],
+    )
+
+
+def test_a_training_image_is_started_with_the_argument_train(tiny: Any) -> None:
+    step = tiny.training("T", "")
+    del step["Arguments"]["AlgorithmSpecification"]["ContainerEntrypoint"]
+    assert made(step).command == ("python3", "-m", "trainer", "train")
+
+
+def test_a_training_jobs_own_entrypoint_is_taken_as_it_is(tiny: Any) -> None:
+    step = tiny.training("T", "")
+    step["Arguments"]["AlgorithmSpecification"] |= {
+        "ContainerEntrypoint": ["run"],
+        "ContainerArguments": ["--fast"],
+    }
+    assert made(step).command == ("run", "--fast")

@@ -1,0 +1,97 @@
+"""Validation rows with a known bias, and sweeps over them."""
+
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.dataset import Column, Dataset
+from sashiko.contract.bias_config import LABEL, analysis_config
+from sashiko.contract.model import Contract
+from sashiko.pipeline.sweep.choice import choose, marked
+from sashiko.pipeline.sweep.points import curve
+from sashiko.pipeline.sweep.record import Curve, Sweep
+from sashiko.pipeline.sweep.validation import Validation
+from sashiko.settings.recipe import Recipe
+from tests.unit.contract.documents import contract_of, document
+from tests.unit.report import runs
+
+ROWS = 2000
+CHECK = "DI age=old"
+FACETS_FILE = Path("facets.parquet")
+
+
+def recipe(**changes: Any) -> Recipe:
+    """A recipe of late loans with cheap intervals."""
+    value = runs.recipe().model_dump(mode="json")
+    value["bias"]["bootstrap_replicates"] = 1000
+    value["evaluate"]["bootstrap_replicates"] = 100
+    value["reweighing"] = {"facets": ["age"], "strength": 1.0}
+    return Recipe.model_validate(value | changes)
+
+
+@cache
+def _contract() -> Contract:
+    with tempfile.TemporaryDirectory() as folder:
+        return contract_of(document(), Path(folder))
+
+
+def validation(*, handicap: float, rows: int = ROWS) -> Validation:
+    """Rows on which the scores of `old` are lower by `handicap`, whatever the label."""
+    generator = np.random.default_rng(5)
+    labels = (np.arange(rows) % 5 < 2).astype(np.int64)
+    old = np.arange(rows) // 5 % 2 == 0
+    noise = generator.normal(0, 0.16, rows)
+    scores = np.clip(0.35 + 0.3 * labels + noise - handicap * old, 0, 1)
+    ages = pa.chunked_array([pa.array(np.where(old, "old", "young"))])
+    return Validation(
+        labels=labels,
+        scores=scores,
+        train_labels=labels,
+        contract=_contract(),
+        config=AnalysisConfig.model_validate(analysis_config(_contract(), kind="post")),
+        data=Dataset(
+            label=Column(LABEL, pa.chunked_array([pa.array(labels.astype(str))]), FACETS_FILE),
+            predicted=None,
+            facets=(Column("age", ages, FACETS_FILE),),
+            group=None,
+        ),
+        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST},
+    )
+
+
+@cache
+def _curve(handicap: float, recipe_json: str) -> Curve:
+    """Makes a curve once for all tests: it takes a second."""
+    used = Recipe.model_validate_json(recipe_json)
+    return curve(validation(handicap=handicap), used, strength=0.0, run="run-0")
+
+
+def curves(used: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
+    """A curve per handicap, of strengths 0, 1 and so on."""
+    made = [
+        _curve(handicap, used.model_dump_json()).model_copy(
+            update={"strength": float(at), "run": f"run-{at}"}
+        )
+        for at, handicap in enumerate(handicaps)
+    ]
+    return marked(made, check=CHECK, metric="balanced_accuracy")
+
+
+def sweep(used: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
+    """A whole sweep."""
+    found = curves(used, handicaps)
+    return Sweep(
+        id="20260102-030405-0001",
+        recipe=used,
+        metric="balanced_accuracy",
+        rows=ROWS,
+        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST},
+        curves=found,
+        chosen=choose(found, used, metric="balanced_accuracy", command="sashiko run"),
+    )

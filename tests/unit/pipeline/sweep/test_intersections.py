@@ -1,0 +1,72 @@
+"""Gates on intersections, on the validation split as on the test split."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from sashiko.clarify.bias.config import AnalysisConfig
+from sashiko.clarify.bias.dataset import Column
+from sashiko.contract.bias_config import analysis_config
+from sashiko.pipeline.sweep.points import judge, whatever_the_threshold
+from sashiko.pipeline.sweep.record import Curve
+from sashiko.pipeline.sweep.validation import Validation
+from sashiko.report import sweep_section
+from tests.unit.contract.documents import contract_of, two_facets
+from tests.unit.pipeline.sweep.sweeps import FACETS_FILE, ROWS, recipe, sweep, validation
+
+BOTH = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.01, "reason": "any"}
+AGE = BOTH | {"facet": "age"}
+
+
+def two(folder: Path, *, handicap: float) -> Validation:
+    one = validation(handicap=handicap)
+    contract = contract_of(two_facets(), folder)
+    sex = pa.chunked_array([pa.array(np.where(np.arange(ROWS) % 3, "m", "f"))])
+    return replace(
+        one,
+        contract=contract,
+        config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
+        data=replace(one.data, facets=(*one.data.facets, Column("sex", sex, FACETS_FILE))),
+    )
+
+
+def test_each_combination_is_judged_with_intervals_that_hold_at_once(tmp_path: Path) -> None:
+    rows = two(tmp_path, handicap=0.3)
+    gates = [AGE, BOTH | {"judged_by": "bound"}]
+    used = recipe(bias={"gates": gates, "bootstrap_replicates": 2000})
+    point = judge(rows, used, 0.5, unmoved=whatever_the_threshold(rows, used))
+    assert list(point.bias) == [
+        "DI age=old",
+        "DI age=old & sex=f",
+        "DI age=old & sex=m",
+        "DI age=young & sex=f",
+    ]
+    old, old_f = point.bias["DI age=old"], point.bias["DI age=old & sex=f"]
+    assert old_f.value < 0.5
+    alone = recipe(bias={"gates": [AGE], "bootstrap_replicates": 2000})
+    plain = judge(rows, alone, 0.5, unmoved=whatever_the_threshold(rows, alone))
+    assert plain.bias["DI age=old"] == old
+
+
+def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkeypatch) -> None:
+    drawn = {}
+    monkeypatch.setattr(
+        sweep_section, "trade_off", lambda _, *, gate, check, metric: drawn.update({check: gate})
+    )
+    rows = two(tmp_path, handicap=0.1)
+    gates = [AGE | {"minimum": 0.02}, BOTH]
+    used = recipe(bias={"gates": gates, "bootstrap_replicates": 1000})
+    unmoved = whatever_the_threshold(rows, used)
+    point = judge(rows, used, 0.5, unmoved=unmoved, by_policy=True)
+    one = Curve(strength=1.0, run="run", quality=unmoved.quality, points=(point,))
+    made = sweep(recipe(bias={"gates": [AGE], "bootstrap_replicates": 1000}))
+    changes = {"curves": (one,), "recipe": used}
+    sweep_section.trade_off_figures(made.model_copy(update=changes))
+    assert {check: gate.minimum for check, gate in drawn.items()} == {
+        "DI age=old": 0.02,
+        "DI age=old & sex=f": 0.01,
+        "DI age=old & sex=m": 0.01,
+        "DI age=young & sex=f": 0.01,
+    }

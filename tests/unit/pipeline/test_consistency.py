@@ -1,0 +1,123 @@
+"""Recipe and contract: each is valid alone, and together they may not be."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from sashiko.errors import InputError
+from sashiko.pipeline.consistency import check_recipe
+from sashiko.settings.bias import BiasSection
+from sashiko.settings.recipe import Recipe, load_recipe
+from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets
+from tests.unit.report.runs import recipe
+
+SOURCE = Path("recipes/loans.yaml")
+UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}
+
+
+def problems(folder: Path, used: Recipe, *, facets: list[Any] | None = None) -> str:
+    bent = document()
+    if facets is not None:
+        custom(bent, "facets")["value"] = facets
+    with pytest.raises(InputError) as caught:
+        check_recipe(used, contract_of(bent, folder), source=SOURCE)
+    assert all(line.startswith(f"{SOURCE}: ") for line in str(caught.value).splitlines())
+    return str(caught.value)
+
+
+def test_what_fits_passes(tmp_path: Path) -> None:
+    check_recipe(recipe(), contract_of(document(), tmp_path), source=SOURCE)
+    bent = document()
+    custom(bent, "facets")["value"] = []
+    check_recipe(recipe(**UNJUDGED), contract_of(bent, tmp_path), source=SOURCE)
+
+
+def test_a_data_set_without_facets_must_say_so_in_the_recipe(tmp_path: Path) -> None:
+    text = problems(tmp_path, recipe(), facets=[])
+    assert "recipes/loans.yaml" in text
+    assert "contracts/loans.odcs.yaml" in text
+    assert "bias: {judged: false, reason: why}" in text
+
+
+def test_facets_cannot_be_left_unjudged(tmp_path: Path) -> None:
+    assert "has facets (age), so bias is judged" in problems(tmp_path, recipe(**UNJUDGED))
+
+
+def test_facets_that_no_gate_judges_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    assert "`bias.gates`: no gate judges the facets" in problems(tmp_path, recipe(gates=[]))
+
+
+def test_what_is_not_judged_cannot_be_reweighed(tmp_path: Path) -> None:
+    used = recipe(**UNJUDGED).model_dump(mode="json") | {"reweighing": {"strength": 1.0}}
+    assert "`reweighing`" in problems(tmp_path, Recipe.model_validate(used), facets=[])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"judged": False}, "`reason` goes with `judged: false`"),
+        ({"judged": False, "reason": "  "}, "`reason` goes with `judged: false`"),
+        ({"reason": "because"}, "`reason` goes with `judged: false`"),
+        (UNJUDGED | {"gates": [{"metric": "DI", "facet": "age", "minimum": 0.8, "reason": "-"}]},
+         "remove `gates`"),
+    ],
+)  # fmt: skip
+def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
+        BiasSection.model_validate(changes)
+
+
+INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"facet": ["age"]}, "expected a facet, or a list of two different ones"),
+        ({"facet": ["age", "age"]}, "expected a facet, or a list of two different ones"),
+        ({"facet": ["age", 7]}, "expected a facet, or a list of two different ones"),
+        ({"facet": 7}, "expected a facet, or a list of two different ones"),
+        ({"metric": "GE"}, "GE is of all rows, whatever their group"),
+    ],
+)
+def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, expected) -> None:
+    written = recipe().model_dump(mode="json")
+    written["bias"]["gates"] = [INTERSECTION | changes]
+    path = tmp_path / "loans.yaml"
+    path.write_text(yaml.safe_dump(written))
+    with pytest.raises(InputError) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(f"{path}: key `bias.gates.0")
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_intersection_with_what_is_no_facet_is_named(tmp_path: Path) -> None:
+    assert "`bias.gates`: sex is no facet" in problems(tmp_path, recipe(gates=[INTERSECTION]))
+
+
+def test_more_combinations_than_can_be_looked_at_are_refused_before_anything_is_trained(
+    tmp_path: Path,
+) -> None:
+    many = two_facets()
+    for name in ("age", "sex"):
+        values = [*column_of(many, name)["enum"], *({"value": f"{n}"} for n in range(16))]
+        column_of(many, name)["enum"] = values
+    with pytest.raises(InputError, match=r"324 combinations of groups, more than 300; say `inter"):
+        check_recipe(recipe(), contract_of(many, tmp_path), source=SOURCE)
+    used = recipe(intersection_depth=1)
+    check_recipe(used, contract_of(many, tmp_path), source=SOURCE)
+
+
+def test_an_intersection_survives_being_written_and_read() -> None:
+    used = recipe(gates=[INTERSECTION])
+    assert Recipe.model_validate(used.model_dump(mode="json")) == used
+
+
+def test_an_unjudged_recipe_survives_being_written_and_read() -> None:
+    used = recipe(**UNJUDGED)
+    assert Recipe.model_validate(used.model_dump(mode="json")) == used
+    assert "judged" not in recipe().bias.model_dump(mode="json")  # what JudgeBias reads stays
