@@ -15,7 +15,7 @@ from sashiko.errors import InputError
 
 def main() -> None:
     """Writes the definition as indented JSON on stdout."""
-    from pipelines.offline import set_environment
+    from sashiko.pipeline.build.offline import set_environment
     from sashiko.pipeline.project import open_recipe
     from sashiko.settings.environment import Settings
 
@@ -38,7 +38,7 @@ def main() -> None:
     # The SDK warns about every job name that a pipeline leaves to the service, as it should.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
-    from pipelines.jobs import Jobs
+    from sashiko.pipeline.build.jobs import Jobs
 
     jobs = Jobs.of(settings, recipe)
     text = json.dumps(json.loads(build_pipeline(jobs).definition()), indent=2)

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.steps import Step
 
-from pipelines.bias import BiasEvaluator
-from pipelines.device import device_check
-from pipelines.gates import Gates
-from pipelines.governed import GovernedData
-from pipelines.jobs import Jobs, joined, output_uri
-from pipelines.parameters import parameters
-from pipelines.registration import Registration
 from sashiko.aws.resources.names import pipeline_name
+from sashiko.pipeline.build.bias import BiasEvaluator
+from sashiko.pipeline.build.device import device_check
+from sashiko.pipeline.build.gates import Gates
+from sashiko.pipeline.build.governed import GovernedData
+from sashiko.pipeline.build.jobs import Jobs, joined, output_uri
+from sashiko.pipeline.build.parameters import parameters
+from sashiko.pipeline.build.registration import Registration
 from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
 from sashiko.settings.recipe import Recipe
 

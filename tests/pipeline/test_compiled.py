@@ -112,7 +112,7 @@ def test_nothing_has_changed(repository: Path) -> None:
     "change",
     [
         pytest.param(_append("pipelines/finetune.py"), id="the pipeline"),
-        pytest.param(_append("pipelines/jobs.py"), id="a module of the pipelines"),
+        pytest.param(_append("src/sashiko/pipeline/build/jobs.py"), id="a module of the pipelines"),
         pytest.param(_append("src/sashiko/aws/resources/names.py"), id="a module of the package"),
         pytest.param(_append("src/sashiko/aws/resources/images/images.yaml"), id="a data file"),
         pytest.param(
@@ -125,7 +125,10 @@ def test_nothing_has_changed(repository: Path) -> None:
         pytest.param(_add("yaml.py"), id="a module that hides an installed one"),
         pytest.param(_append("contracts/complaints.odcs.yaml"), id="the contract"),
         pytest.param(_rename_project, id="a setting"),
-        pytest.param(lambda root: (root / "pipelines/device.py").unlink(), id="a module is gone"),
+        pytest.param(
+            lambda root: (root / "src/sashiko/pipeline/build/device.py").unlink(),
+            id="a module is gone",
+        ),
     ],
 )
 def test_what_has_changed_is_built_anew(repository: Path, change: Callable[[Path], None]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pydantic import TypeAdapter
 
 from sashiko.evaluation.gates.verdict import Verdict, describe
-from sashiko.evidence.provenance import Provenance
 from sashiko.registry.versions import ModelVersion
+from sashiko.report.verification.provenance import Provenance
 
 
 def lineage_text(found: Provenance) -> str:

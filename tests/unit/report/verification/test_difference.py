@@ -8,8 +8,8 @@ import pytest
 
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evidence.difference import Line, compare
 from sashiko.report.evidence import Evidence, read_evidence
+from sashiko.report.verification.difference import Line, compare
 from tests.unit.report import runs
 
 CROSSED = BiasEstimate(

@@ -5,8 +5,8 @@ from typing import Literal
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from pipelines.account import Uri
-from pipelines.jobs import Jobs, output_uri
+from sashiko.pipeline.build.account import Uri
+from sashiko.pipeline.build.jobs import Jobs, output_uri
 from sashiko.aws.resources.names import SnapshotFolder, snapshots_uri
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.model import load_contract

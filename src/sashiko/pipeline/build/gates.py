@@ -12,8 +12,8 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from pipelines.account import Uri
-from pipelines.jobs import joined, output_uri
+from sashiko.pipeline.build.account import Uri
+from sashiko.pipeline.build.jobs import joined, output_uri
 from sashiko.aws.resources.names import function_arn
 from sashiko.settings.environment import Settings
 

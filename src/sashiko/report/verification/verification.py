@@ -10,7 +10,6 @@ from sashiko.core.files import read_json, sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
-from sashiko.evidence.provenance import read_provenance
 from sashiko.pipeline.definition.model import Definition
 from sashiko.pipeline.runner.digests import Digests
 from sashiko.pipeline.runner.record import StepRecord
@@ -18,6 +17,7 @@ from sashiko.pipeline.runner.replay import replay
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import verdicts
+from sashiko.report.verification.provenance import read_provenance
 
 # Replayed on another machine, the last places of a number differ.
 _TOLERANCE = 1e-6

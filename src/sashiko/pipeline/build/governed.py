@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from pipelines.account import Uri
-from pipelines.jobs import Jobs, joined, output_uri
+from sashiko.pipeline.build.account import Uri
+from sashiko.pipeline.build.jobs import Jobs, joined, output_uri
 from sashiko.aws.resources.names import SnapshotView, snapshots_uri
 from sashiko.core.files import sha256_file
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from pipelines.account import Uri, volume_key
-from pipelines.jobs import Jobs, joined
+from sashiko.pipeline.build.account import Uri, volume_key
+from sashiko.pipeline.build.jobs import Jobs, joined
 from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.endpoint_spec import endpoint_spec
 from sashiko.aws.resources.names import device_check_prefix
