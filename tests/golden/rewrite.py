@@ -46,7 +46,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
-    """The definition as `python -m pipelines` prints it, in a process of its own.
+    """The definition as `python -m sashiko.pipeline.build` prints it, in a process of its own.
 
     It is built from upstream's files alone: a fork may change every environment's settings, local's
     too, and the golden files stay as they are. Its folder is no checkout, so no commit is in it.
@@ -68,7 +68,13 @@ def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
         settings = load_settings(environment, folder=folder / "config")
         (folder / "settings.json").write_text(settings.model_dump_json())
         return subprocess.run(
-            [sys.executable, "-m", "pipelines", "--settings=settings.json", f"--recipe={recipe}"],
+            [
+                sys.executable,
+                "-m",
+                "sashiko.pipeline.build",
+                "--settings=settings.json",
+                f"--recipe={recipe}",
+            ],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,

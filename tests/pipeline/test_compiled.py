@@ -25,9 +25,9 @@ def hear(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and arguments[1] in ("r", "rb"):
         seen.add(os.path.abspath(arguments[0]))
 sys.addaudithook(hear)
-report, sys.argv = sys.argv[1], ["pipelines", *sys.argv[2:]]
+report, sys.argv = sys.argv[1], ["build", *sys.argv[2:]]
 sys.path.insert(0, os.getcwd())
-runpy.run_module("pipelines", run_name="__main__", alter_sys=True)
+runpy.run_module("sashiko.pipeline.build", run_name="__main__", alter_sys=True)
 seen |= {module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)}
 with open(report, "w") as handle:
     handle.write("\\n".join(path for path in seen if not path.endswith(".pyc")))

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.registry.versions import ModelVersion
-from sashiko.report.verification.provenance import Provenance
+from sashiko.report.provenance.trace import Provenance
 
 
 def lineage_text(found: Provenance) -> str:

@@ -140,7 +140,7 @@ def lineage(
     Each file that was registered with it is held against the version's manifest on the way.
     """
     from sashiko.commands.lineage_text import lineage_json, lineage_text
-    from sashiko.report.verification.provenance import read_provenance
+    from sashiko.report.provenance.trace import read_provenance
 
     registry, group = _open(env, recipe, home)
     _require_one(registry, version, group=group, place=(env, recipe, home))

@@ -13,8 +13,8 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.report.evidence import read_evidence
-from sashiko.report.verification.difference import Line, Part, Value, compare
-from sashiko.report.verification.verification import Finding, verify
+from sashiko.report.provenance.difference import Line, Part, Value, compare
+from sashiko.report.provenance.verification import Finding, verify
 
 # Of these there are many and hardly any changes: what is equal is counted, not listed.
 _ONLY_DIFFERING = ("settings", "data", "intersections", "checks")

@@ -17,7 +17,7 @@ from sashiko.pipeline.runner.replay import replay
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import verdicts
-from sashiko.report.verification.provenance import read_provenance
+from sashiko.report.provenance.trace import read_provenance
 
 # Replayed on another machine, the last places of a number differ.
 _TOLERANCE = 1e-6

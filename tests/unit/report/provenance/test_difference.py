@@ -9,7 +9,7 @@ import pytest
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, read_evidence
-from sashiko.report.verification.difference import Line, compare
+from sashiko.report.provenance.difference import Line, compare
 from tests.unit.report import runs
 
 CROSSED = BiasEstimate(

@@ -10,9 +10,9 @@ from sashiko.core.files import sha256_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.report.evidence import read_evidence
-from sashiko.report.verification.verification import Finding, verify
+from sashiko.report.provenance.verification import Finding, verify
 from tests.unit.report import runs
-from tests.unit.report.verification.judged import RAW, JudgedRun
+from tests.unit.report.provenance.judged import RAW, JudgedRun
 
 HASHES = "Judge: 1 inputs and 2 outputs"
 VERDICT = "Judge: verdict worked out again"

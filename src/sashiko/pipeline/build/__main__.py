@@ -1,9 +1,10 @@
-"""Prints a pipeline's definition: `python -m pipelines --settings x.json --recipe recipes/x.yaml`.
+"""Prints a pipeline's definition: `python -m sashiko.pipeline.build --recipe recipes/x.yaml ...`.
 
 The settings are those that the caller has read, as JSON, so that both mean the same environment.
 """
 
 import argparse
+import importlib
 import json
 import logging
 import sys
@@ -37,11 +38,12 @@ def main() -> None:
     set_environment(settings)
     # The SDK warns about every job name that a pipeline leaves to the service, as it should.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
-    from pipelines.finetune import build_pipeline
     from sashiko.pipeline.build.jobs import Jobs
 
+    # The project's own, which the engine names nowhere else.
+    pipelines = importlib.import_module("pipelines.finetune")
     jobs = Jobs.of(settings, recipe)
-    text = json.dumps(json.loads(build_pipeline(jobs).definition()), indent=2)
+    text = json.dumps(json.loads(pipelines.build_pipeline(jobs).definition()), indent=2)
     if arguments.with_channels:
         channels = [channel.model_dump(mode="json") for channel in jobs.channels]
         text = json.dumps({"definition": f"{text}\n", "channels": channels})
