@@ -112,7 +112,7 @@ synth: $(BIN)/.infra node_modules/.done ## write an environment's templates to c
 security-report: $(BIN)/.infra $(VENV)-security/.done node_modules/.done ## what NIST 800-53, checkov, cdk-nag and our rules find in the templates, and why it stands (ENV=prod)
 	@rm -rf $(REPORT)
 	@$(CDK) synth -q -c env=$(ENV) -c security-report=true --output $(REPORT) >&2 || test -f $(REPORT)/validation-report.json
-	@$(BIN)/python -m infra.security_report $(REPORT) --checkov $(VENV)-security/bin/checkov
+	@$(BIN)/python -m sashiko_cdk.security_report $(REPORT) --checkov $(VENV)-security/bin/checkov
 
 sbom: $(BIN)/.dev ## write build/sbom.cdx.json: what is installed and downloaded, with hashes and licences (CycloneDX)
 	@$(BIN)/python -m supply.sbom $(ARGS)

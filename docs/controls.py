@@ -6,8 +6,8 @@ without a resource of its own says why; a resource of its kinds then needs a pro
 
 from dataclasses import dataclass
 
-from infra.security_rules.plugin import RULES
-from infra.security_rules.stores import RETAIN, STATEFUL
+from sashiko_cdk.security_rules.plugin import RULES
+from sashiko_cdk.security_rules.stores import RETAIN, STATEFUL
 
 _ANY = "AWS::*"
 _BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"

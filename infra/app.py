@@ -9,11 +9,6 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from infra.deployment import Deployment, read_deployment
-from infra.inputs import cloud_settings
-from infra.policies import write_policies
-from infra.security_rules.plugin import add_rules
-from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.governance import Governance
 from infra.stacks.identity import Identity
@@ -25,6 +20,11 @@ from infra.stacks.serving import Serving
 from sashiko.aws.operations.expected_version import expected_version
 from sashiko.aws.operations.templates import read_templates
 from sashiko.errors import InputError
+from sashiko_cdk.bootstrap.policies import write_policies
+from sashiko_cdk.deployment import Deployment, read_deployment
+from sashiko_cdk.inputs import cloud_settings
+from sashiko_cdk.security_rules.plugin import add_rules
+from sashiko_cdk.stack import EnvironmentStack
 
 
 def add_stacks(app: App, deployment: Deployment) -> None:
@@ -70,7 +70,9 @@ def main() -> None:
         # What was found stands on stderr already, resource by resource.
         if "ValidationFailed" not in str(error):
             raise
-        if not report:  # else whether a finding is a failure is for `infra.security_report` to say
+        if (
+            not report
+        ):  # else whether a finding is a failure is for `sashiko_cdk.security_report` to say
             raise InputError("the templates break a rule: see the findings above") from error
     folder = Path(app.outdir)
     templates = read_templates(settings, folder=folder)

@@ -15,32 +15,32 @@ from pathlib import Path
 from aws_cdk import App
 
 from infra.app import add_stacks
-from infra.deployment import Deployment, read_deployment
-from infra.inputs import cloud_settings
-from infra.policies import add_policies, bootstrap_options
-from infra.security_rules.plugin import add_rules
 from sashiko.aws.operations.templates import Templates, read_templates
 from sashiko.aws.resources.endpoint_spec import endpoint_name
 from sashiko.aws.resources.names import arn
 from sashiko.errors import InputError
-from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.environment import Settings, deployed_environments, load_settings
 from sashiko.settings.recipe import Recipe
+from sashiko_cdk.bootstrap.policies import add_policies, bootstrap_options
+from sashiko_cdk.deployment import Deployment, read_deployment
+from sashiko_cdk.inputs import cloud_settings
+from sashiko_cdk.security_rules.plugin import add_rules
 
 
 def environments_of(settings: Settings) -> Iterator[Settings]:
     """Yields the settings of all environments of an account and region, in the order of names."""
     place = (settings.project, settings.account, settings.region)
-    for file in sorted(Path("config").glob("*.yaml")):
-        if file.stem == settings.environment:
+    for name in deployed_environments():
+        if name == settings.environment:
             yield settings
-        elif file.stem not in {"base", "local"}:
-            try:
-                other = load_settings(file.stem)
-            except InputError as error:
-                _leave_out(file.stem, error)
-                continue
-            if (other.project, other.account, other.region) == place:
-                yield other
+            continue
+        try:
+            other = load_settings(name)
+        except InputError as error:
+            _leave_out(name, error)
+            continue
+        if (other.project, other.account, other.region) == place:
+            yield other
 
 
 def templates_of(settings: Settings) -> Templates:

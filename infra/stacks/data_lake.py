@@ -8,22 +8,6 @@ from aws_cdk import aws_glue as glue
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.components.artifact_access import ArtifactAccess
-from infra.components.capture import Capture
-from infra.components.closed_lake import ClosedLakeCheck, LakeProbe
-from infra.components.content_id import content_id
-from infra.components.domain_key import DomainKey
-from infra.components.etl_job import EtlJobs
-from infra.components.governed_location import GovernedLocation
-from infra.components.lake_access import LakeAccess
-from infra.components.lake_tables import LakeTables
-from infra.components.private_bucket import PrivateBucket
-from infra.components.promotion import share_models
-from infra.components.query_workgroup import RESULTS, QueryWorkgroup
-from infra.components.role_table import STAGED, registering
-from infra.deployment import Deployment
-from infra.security_rules.acknowledge import acknowledge
-from infra.stacks.base import EnvironmentStack
 from sashiko.aws.resources.names import (
     MODELS,
     Bucket,
@@ -36,6 +20,22 @@ from sashiko.aws.resources.names import (
 )
 from sashiko.contract.glue import glue_table
 from sashiko.contract.model import Contract
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.functions.content_id import content_id
+from sashiko_cdk.identity.artifact_access import ArtifactAccess
+from sashiko_cdk.identity.role_table import STAGED, registering
+from sashiko_cdk.lake.closed_lake import ClosedLakeCheck, LakeProbe
+from sashiko_cdk.lake.domain_key import DomainKey
+from sashiko_cdk.lake.etl_job import EtlJobs
+from sashiko_cdk.lake.governed_location import GovernedLocation
+from sashiko_cdk.lake.lake_access import LakeAccess
+from sashiko_cdk.lake.lake_tables import LakeTables
+from sashiko_cdk.lake.private_bucket import PrivateBucket
+from sashiko_cdk.lake.query_workgroup import RESULTS, QueryWorkgroup
+from sashiko_cdk.platform.promotion import share_models
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.serving.capture import Capture
+from sashiko_cdk.stack import EnvironmentStack
 
 _ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)

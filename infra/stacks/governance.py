@@ -2,10 +2,19 @@
 
 from constructs import Construct
 
-from infra.components.closed_lake import ClosedLakeCheck
-from infra.components.content_id import content_id
-from infra.components.data_filter import DataFilter
-from infra.components.lake_formation_grant import (
+from sashiko.aws.resources.names import Role
+from sashiko.contract.grants import (
+    ColumnGrant,
+    Grant,
+    TagGrant,
+    reader_grants,
+    tag_assignments,
+)
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.functions.content_id import content_id
+from sashiko_cdk.lake.closed_lake import ClosedLakeCheck
+from sashiko_cdk.lake.data_filter import DataFilter
+from sashiko_cdk.lake.lake_formation_grant import (
     LakeFormationGrant,
     Resource,
     columns_of,
@@ -15,17 +24,8 @@ from infra.components.lake_formation_grant import (
     tagged,
     the_database,
 )
-from infra.components.tag_association import TagAssociation
-from infra.deployment import Deployment
-from infra.stacks.base import EnvironmentStack
-from sashiko.aws.resources.names import Role
-from sashiko.contract.grants import (
-    ColumnGrant,
-    Grant,
-    TagGrant,
-    reader_grants,
-    tag_assignments,
-)
+from sashiko_cdk.lake.tag_association import TagAssociation
+from sashiko_cdk.stack import EnvironmentStack
 
 
 class Governance(EnvironmentStack):

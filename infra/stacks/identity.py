@@ -6,13 +6,20 @@ from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.components.allow import explain
-from infra.components.boundary import boundary_of
-from infra.components.container_basics import container_basics
-from infra.components.guardrails import guardrails
-from infra.components.image_permissions import writing_logs
-from infra.components.role_permissions import own_permissions
-from infra.components.role_table import (
+from sashiko.aws.resources.names import (
+    Role,
+    function_log_group,
+    image_build_name,
+    prefix,
+    role_name,
+)
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.identity.allow import explain
+from sashiko_cdk.identity.boundary import boundary_of
+from sashiko_cdk.identity.container_basics import container_basics
+from sashiko_cdk.identity.guardrails import guardrails
+from sashiko_cdk.identity.role_permissions import own_permissions
+from sashiko_cdk.identity.role_table import (
     CONTAINERS,
     DESCRIPTIONS,
     FLOWS,
@@ -21,18 +28,11 @@ from infra.components.role_table import (
     PEOPLE,
     closed_buckets,
 )
-from infra.components.staging_limits import staging_limits
-from infra.components.trust import SAME_ACCOUNT, function, people, service
-from infra.deployment import Deployment
-from infra.security_rules.acknowledge import acknowledge
-from infra.stacks.base import EnvironmentStack
-from sashiko.aws.resources.names import (
-    Role,
-    function_log_group,
-    image_build_name,
-    prefix,
-    role_name,
-)
+from sashiko_cdk.identity.staging_limits import staging_limits
+from sashiko_cdk.identity.trust import SAME_ACCOUNT, function, people, service
+from sashiko_cdk.platform.image_permissions import writing_logs
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.stack import EnvironmentStack
 
 
 class Identity(EnvironmentStack):

@@ -4,11 +4,11 @@ from aws_cdk import RemovalPolicy
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
-from infra.components.lake_settings import LakeSettings
-from infra.deployment import Deployment
-from infra.stacks.base import EnvironmentStack
 from sashiko.aws.resources.names import tag_key
 from sashiko.contract.grants import tag_values
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.lake.lake_settings import LakeSettings
+from sashiko_cdk.stack import EnvironmentStack
 
 
 class LakeFormationAccount(EnvironmentStack):

@@ -3,14 +3,14 @@
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from infra.components.flow_logs import FlowLogs
-from infra.components.vpc_endpoints import VpcEndpoints
-from infra.deployment import Deployment
-from infra.security_rules.acknowledge import acknowledge
-from infra.stacks.base import EnvironmentStack
 from sashiko.aws.resources.names import prefix
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.network.flow_logs import FlowLogs
+from sashiko_cdk.network.vpc_endpoints import VpcEndpoints
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.stack import EnvironmentStack
 
 
 class Network(EnvironmentStack):

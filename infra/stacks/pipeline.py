@@ -5,13 +5,6 @@ from collections.abc import Mapping, Sequence
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.components.compiled_pipeline import CompiledPipeline
-from infra.components.event_flows import EventFlows
-from infra.components.gatekeeper import Gatekeeper
-from infra.components.notifications import Notifications
-from infra.components.triggers import Triggers
-from infra.deployment import Deployment
-from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
@@ -21,6 +14,13 @@ from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.notifications import Notifications
+from sashiko_cdk.events.triggers import Triggers
+from sashiko_cdk.pipeline.compiled_pipeline import CompiledPipeline
+from sashiko_cdk.pipeline.gatekeeper import Gatekeeper
+from sashiko_cdk.stack import EnvironmentStack
 
 
 class Pipeline(EnvironmentStack):

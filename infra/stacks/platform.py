@@ -2,20 +2,20 @@
 
 from constructs import Construct
 
-from infra.components.alert_access import AlertAccess
-from infra.components.image_builds import ImageBuilds
-from infra.components.image_repositories import ImageRepositories
-from infra.components.janitor import Janitor
-from infra.components.job_logs import JobLogs
-from infra.components.model_registry import ModelRegistry
-from infra.components.platform_key import PlatformKey
-from infra.components.promotion import share_signatures
-from infra.components.signing_key import SigningKey
-from infra.components.spending import Spending
-from infra.components.tracking_app import TrackingApp
-from infra.deployment import Deployment
-from infra.stacks.base import EnvironmentStack
 from sashiko.aws.resources.images.job_images import image_builds
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.events.alert_access import AlertAccess
+from sashiko_cdk.pipeline.janitor import Janitor
+from sashiko_cdk.platform.image_builds import ImageBuilds
+from sashiko_cdk.platform.image_repositories import ImageRepositories
+from sashiko_cdk.platform.job_logs import JobLogs
+from sashiko_cdk.platform.model_registry import ModelRegistry
+from sashiko_cdk.platform.platform_key import PlatformKey
+from sashiko_cdk.platform.promotion import share_signatures
+from sashiko_cdk.platform.signing_key import SigningKey
+from sashiko_cdk.platform.spending import Spending
+from sashiko_cdk.platform.tracking_app import TrackingApp
+from sashiko_cdk.stack import EnvironmentStack
 
 
 class Platform(EnvironmentStack):

@@ -3,20 +3,20 @@
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.components.endpoint_alarms import EndpointAlarms
-from infra.components.endpoint_config import EndpointConfig
-from infra.components.endpoint_dashboard import EndpointDashboard
-from infra.components.endpoint_scaling import EndpointScaling
-from infra.components.model_endpoint import ModelEndpoint
-from infra.components.preflight import Preflight
-from infra.components.served_model import ServedModel
-from infra.deployment import Deployment
-from infra.stacks.base import EnvironmentStack
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.settings.recipe import Recipe
+from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.serving.endpoint_alarms import EndpointAlarms
+from sashiko_cdk.serving.endpoint_config import EndpointConfig
+from sashiko_cdk.serving.endpoint_dashboard import EndpointDashboard
+from sashiko_cdk.serving.endpoint_scaling import EndpointScaling
+from sashiko_cdk.serving.model_endpoint import ModelEndpoint
+from sashiko_cdk.serving.preflight import Preflight
+from sashiko_cdk.serving.served_model import ServedModel
+from sashiko_cdk.stack import EnvironmentStack
 
 
 class Serving(EnvironmentStack):

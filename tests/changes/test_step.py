@@ -97,8 +97,8 @@ def policies(settings: Settings, definition: dict[str, Any]) -> dict[str, dict[s
     from aws_cdk import aws_kms as kms
     from aws_cdk.assertions import Template
 
-    from infra.components.artifact_access import ArtifactAccess
-    from infra.components.compiled_pipeline import Compiled
+    from sashiko_cdk.identity.artifact_access import ArtifactAccess
+    from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
     stack = Stack(App(analytics_reporting=False), "Stack")
     ArtifactAccess(

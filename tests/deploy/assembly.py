@@ -65,7 +65,7 @@ def synthesize(
 
 def bootstrap(emulator: Emulator, folder: Path, variant: str) -> None:
     """Prepares the emulator's account as `make bootstrap` does, through an empty folder."""
-    from infra.policies import add_policies, bootstrap_options
+    from sashiko_cdk.bootstrap.policies import add_policies, bootstrap_options
 
     settings = settings_of(variant)
     app = new_app()

@@ -56,13 +56,13 @@ def recipe() -> Any:
 
 def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
     """Writes the Serving stack of a version, and the stacks that it stands on."""
-    from infra.deployment import Deployment
     from infra.stacks.data_lake import DataLake
     from infra.stacks.identity import Identity
     from infra.stacks.network import Network
     from infra.stacks.platform import Platform
     from infra.stacks.serving import Serving
     from sashiko.aws.operations.expected_version import expected_version
+    from sashiko_cdk.deployment import Deployment
 
     settings = serving_settings(enabled=True, model_package_arn=arn, **serving)
     app = new_app()

@@ -87,7 +87,7 @@ def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
 
     From upstream's files alone, as the definition is, in a process of its own.
     """
-    from infra.security_rules.stores import STATEFUL
+    from sashiko_cdk.security_rules.stores import STATEFUL
 
     with tempfile.TemporaryDirectory() as folder:
         for name in ("contracts", "pipelines", "recipes"):

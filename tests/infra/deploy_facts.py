@@ -9,10 +9,10 @@ import yaml
 from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
-import infra
+import sashiko_cdk.bootstrap
 from sashiko.aws.resources.names import QUALIFIER
 
-_FILE = Path(infra.__file__).with_name("resource_types.yaml")
+_FILE = Path(sashiko_cdk.bootstrap.__file__).with_name("resource_types.yaml")
 _FACTS = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
 _CALLS = {verb: ["lambda:InvokeFunction"] for verb in ("create", "update", "delete")}
 _CUSTOM = ("ClosedLake", "DataLakeSettings", "ImageBuild", "Preflight")

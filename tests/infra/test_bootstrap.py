@@ -27,7 +27,7 @@ def allowed(policies):
 
 
 def test_the_stock_bootstrap_is_given_all_policies(policies):
-    from infra.policies import bootstrap_options
+    from sashiko_cdk.bootstrap.policies import bootstrap_options
 
     place, execution, cap = bootstrap_options(settings_of("dev"))
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from infra.components.artifact_places import Places, artifact_places
-from infra.components.device_permissions import device_actions, device_permissions
-from infra.components.vpc_endpoints import interfaces
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.access.policies import covers
 from sashiko.aws.operations.access.principals import Principal
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.artifact_places import Places, artifact_places
+from sashiko_cdk.identity.device_permissions import device_actions, device_permissions
+from sashiko_cdk.network.vpc_endpoints import interfaces
 from tests.infra.variants import (
     pipelines_of,
     recipes_of,

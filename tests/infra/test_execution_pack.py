@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from infra.components.execution_limits import Limit
-from infra.components.execution_pack import PARTS, pack
-from infra.components.execution_policy import Need, merged
-from infra.components.resource_types import resource_types
 from sashiko.errors import InputError
+from sashiko_cdk.bootstrap.execution_limits import Limit
+from sashiko_cdk.bootstrap.execution_pack import PARTS, pack
+from sashiko_cdk.bootstrap.execution_policy import Need, merged
+from sashiko_cdk.bootstrap.resource_types import resource_types
 
 TAGGED = {"StringEquals": {"aws:ResourceTag/project": "sashiko"}}
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.components.role_table import GUARDED
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.access.policies import (
     Request,
@@ -21,6 +20,7 @@ from sashiko.aws.operations.access.policies import (
 )
 from sashiko.aws.operations.templates import read_templates
 from sashiko.aws.resources.names import QUALIFIER, exec_role_arn
+from sashiko_cdk.identity.role_table import GUARDED
 from tests.infra.deploy_facts import (
     DEPENDENT,
     HANDLERS,

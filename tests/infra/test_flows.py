@@ -6,10 +6,10 @@ import json
 import pytest
 from moto.moto_api import state_manager
 
-from infra.flows.load import load_flow
-from infra.flows.notice import notice_flow
-from infra.flows.training import training_flow
 from sashiko.aws.functions.closed_gate import GateClosedError
+from sashiko_cdk.events.flows.load import load_flow
+from sashiko_cdk.events.flows.notice import notice_flow
+from sashiko_cdk.events.flows.training import training_flow
 from tests.infra.sample_events import (
     RUN,
     execution_ended,

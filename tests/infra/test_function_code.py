@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.components import function_code
+from sashiko_cdk.functions import function_code
 
 
 def _shipped(folder, module):

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from infra.components.role_table import FUNCTIONS
 from sashiko.aws.resources.names import Role
+from sashiko_cdk.identity.role_table import FUNCTIONS
 from tests.infra.variants import VARIANTS, resources, some, synthesized
 
 PEOPLE = {
@@ -256,7 +256,7 @@ def test_the_boundary_lets_through_what_the_policies_allow_and_no_other_service(
     (cap,) = [item for item in statements if item["Effect"] == "Allow"]
     allowed = {action for item in _allowing(templates) for action in _list(item["Action"])}
     capped = {a for a in allowed if not any(fnmatch.fnmatchcase(a, w) for w in cap["Action"])}
-    assert not capped, "these have no effect without a line in infra/components/boundary.py"
+    assert not capped, "these have no effect without a line in src/sashiko_cdk/identity/boundary.py"
     for action in ("ec2:RunInstances", "iam:CreateUser", "lambda:CreateFunction"):
         assert not any(fnmatch.fnmatchcase(action, within) for within in cap["Action"])
 

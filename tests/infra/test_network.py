@@ -2,9 +2,9 @@
 
 import pytest
 
-from infra.components.role_table import FUNCTIONS
-from infra.components.vpc_endpoints import interfaces
 from sashiko.aws.operations.access.environment import read_environment
+from sashiko_cdk.identity.role_table import FUNCTIONS
+from sashiko_cdk.network.vpc_endpoints import interfaces
 from tests.infra.variants import resources, settings_of, synthesized
 
 

@@ -96,7 +96,7 @@ def _built(**changes: Any) -> Json:
     """The body of a pipeline that is changed before it is put into a stack."""
     from aws_cdk import Stack
 
-    from infra.components.compiled_pipeline import Compiled, CompiledPipeline
+    from sashiko_cdk.pipeline.compiled_pipeline import Compiled, CompiledPipeline
     from tests.infra.variants import new_app
 
     compiled = Compiled(recipe="r", definition=changes, commit="unknown")
@@ -124,7 +124,7 @@ def test_a_stand_in_that_no_stack_fills_fails_synth() -> None:
 def test_a_definition_that_sagemaker_would_refuse_fails_synth(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from infra import inputs
+    from sashiko_cdk import inputs
 
     (compiled,) = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
     definition = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")

@@ -116,8 +116,8 @@ SYNTH = """
 import json, sys
 from aws_cdk import App, Stack
 from aws_cdk.cloudformation_include import CfnInclude
-from infra.security_rules.acknowledge import acknowledge
-from infra.security_rules.plugin import add_rules
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.security_rules.plugin import add_rules
 app = App(outdir=sys.argv[1])
 template = CfnInclude(Stack(app, "Stack"), "T", template_file=sys.argv[1] + "/given.json")
 for id_, reasons in json.load(sys.stdin).items():
@@ -236,8 +236,8 @@ def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant
 
 def _found(name, template, folder):
     """Logical ids of what a rule of Lake Formation finds, without a synth."""
-    from infra.security_rules.lake_formation import RULES
-    from infra.security_rules.template import read_resources
+    from sashiko_cdk.security_rules.lake_formation import RULES
+    from sashiko_cdk.security_rules.template import read_resources
 
     (folder / "t.json").write_text(json.dumps({"Resources": template}))
     rule = next(rule for rule in RULES if rule.name == name)

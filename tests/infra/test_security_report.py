@@ -69,7 +69,7 @@ def report(tmp_path):
 
 def _report(folder, checkov):
     return subprocess.run(
-        [sys.executable, "-m", "infra.security_report", folder, "--checkov", checkov],
+        [sys.executable, "-m", "sashiko_cdk.security_report", folder, "--checkov", checkov],
         cwd=ROOT,
         env=os.environ | {"BC_API_KEY": "of-somebody"},
         capture_output=True,
@@ -144,8 +144,8 @@ def test_without_checkov_the_message_says_how_to_get_it(report, tmp_path):
 @pytest.mark.control("the whole pack", "IAM.1")
 def test_nists_findings_are_explained(variant):
     from infra.app import add_stacks
-    from infra.security_report.synth import synth_findings
-    from infra.security_rules.plugin import add_rules
+    from sashiko_cdk.security_report.synth import synth_findings
+    from sashiko_cdk.security_rules.plugin import add_rules
 
     app, settings = new_app(), settings_of(variant)
     add_stacks(app, deployment_of(settings))
@@ -193,8 +193,8 @@ def test_the_nist_pack_reports_and_stops_no_synth(asked, tmp_path):
 
 
 def test_findings_in_the_bootstraps_policies_are_explained(tmp_path):
-    from infra.policies import write_policies
-    from infra.security_report.synth import synth_findings
+    from sashiko_cdk.bootstrap.policies import write_policies
+    from sashiko_cdk.security_report.synth import synth_findings
 
     write_policies(settings_of("serving"), [assembly_of("serving")], tmp_path, report=True)
 

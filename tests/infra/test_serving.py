@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.components.endpoint_config import EndpointConfig
-from infra.components.served_model import ServedModel
-from infra.stacks.base import EnvironmentStack
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.resources.endpoint_spec import endpoint_spec
+from sashiko_cdk.serving.endpoint_config import EndpointConfig
+from sashiko_cdk.serving.served_model import ServedModel
+from sashiko_cdk.stack import EnvironmentStack
 from tests.infra.variants import (
     all_before,
     deployment_of,

@@ -84,15 +84,15 @@ def recipes_of(settings: Any) -> Any:
 
 def pipelines_of(settings: Any, recipes: Any) -> Any:
     """The recipes' pipelines, compiled once for all test processes."""
-    from infra.inputs import compile_pipelines
+    from sashiko_cdk.inputs import compile_pipelines
 
     return compile_pipelines(settings, recipes, home=ROOT / ".pytest_cache/sashiko")
 
 
 def deployment_of(settings: Any, *, contracts: Any = None, recipes: Any = None) -> Any:
     """What an environment's stacks are made from: the shipped contracts and recipe, or others."""
-    from infra.deployment import Deployment
     from sashiko.settings.environment import deployed_environments
+    from sashiko_cdk.deployment import Deployment
 
     recipes = recipes or recipes_of(settings)
     return Deployment(
@@ -118,8 +118,8 @@ def new_app() -> Any:
 def synthesized(variant: str) -> Path:
     """The folder with a variant's templates: synthesized once a process, without validation."""
     from infra.app import add_stacks
-    from infra.policies import write_policies
     from sashiko.aws.operations.templates import read_templates
+    from sashiko_cdk.bootstrap.policies import write_policies
 
     app = new_app()
     settings = settings_of(variant)
@@ -139,7 +139,7 @@ def assembly_of(variant: str) -> Any:
 
 def bootstrapped(settings: Any, *templates: Any, trust_open: bool = False) -> Any:
     """The template of the policies that CloudFormation gets for what `assembly_of` returns."""
-    from infra.policies import add_policies
+    from sashiko_cdk.bootstrap.policies import add_policies
 
     app = new_app()
     add_policies(app, settings, templates, trust_open=trust_open)

@@ -5,17 +5,12 @@ packaging.python.org), or by the name of an entry point of an installed distribu
 """
 
 import re
-from collections.abc import Mapping
 from importlib.metadata import entry_points
-from types import MappingProxyType
 
 from pydantic import AfterValidator
 
 _REFERENCE = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")
 _PREFIX = "sashiko."
-_BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"generators": {"complaints": "sashiko.data.generators.complaints:Complaints"}}
-)
 
 
 def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> AfterValidator:
@@ -35,13 +30,13 @@ def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> AfterValidator:
 
 
 def names(group: str) -> list[str]:
-    """Names the engine's own objects of a group, and the entry points of what is installed."""
+    """Names the entry points of a group; the engine's own are among them."""
     return sorted(_named(group))
 
 
 def is_built_in(group: str, name: str) -> bool:
     """Says whether a name is of the engine's own objects."""
-    return name in _BUILT_IN.get(group, {})
+    return _named(group).get(name, "").startswith(_PREFIX)
 
 
 def reference(group: str, name: str, *, known: tuple[str, ...] = ()) -> str:
@@ -63,5 +58,4 @@ def reference(group: str, name: str, *, known: tuple[str, ...] = ()) -> str:
 
 
 def _named(group: str) -> dict[str, str]:
-    installed = {point.name: point.value for point in entry_points(group=_PREFIX + group)}
-    return {**installed, **_BUILT_IN.get(group, {})}
+    return {point.name: point.value for point in entry_points(group=_PREFIX + group)}

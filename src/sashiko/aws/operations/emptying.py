@@ -105,7 +105,7 @@ def reopen(settings: Settings, account: Account) -> Iterator[str]:
         with account.told(f"s3:PutBucketPolicy of {name}"):
             text = json.dumps({**policy, "Statement": kept})
             account.client("s3").put_bucket_policy(Bucket=name, Policy=text)
-        if bucket != "logs":  # as infra/components/private_bucket.py has it
+        if bucket != "logs":  # as src/sashiko_cdk/lake/private_bucket.py has it
             status = {"LoggingEnabled": {"TargetBucket": logs, "TargetPrefix": f"{bucket}/"}}
             with account.told(f"s3:PutBucketLogging of {name}"):
                 account.client("s3").put_bucket_logging(Bucket=name, BucketLoggingStatus=status)

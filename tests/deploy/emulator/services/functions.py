@@ -1,7 +1,7 @@
 """Lambda executes: what moto hands to Docker runs here as a process of this Python.
 
 The process has the function's own files, boto3 pointed at this server, and what else this Python
-has: that a function imports no more than Lambda brings is for `infra/components/function_code.py`.
+has: that a function imports no more than Lambda brings is for `src/sashiko_cdk/functions/function_code.py`.
 """
 
 import io

@@ -34,7 +34,7 @@ def rollback_alarms(account: Account, endpoint: Resource) -> Iterator[Difference
                 resource=f"alarm {name}",
                 detail=f"it sees no request: SageMaker sends {there[name]['MetricName']} without "
                 f"the dimension {_FLEET}",
-                fix=f"take {_FLEET} out of infra/components/endpoint_alarms.py and deploy",
+                fix=f"take {_FLEET} out of src/sashiko_cdk/serving/endpoint_alarms.py and deploy",
             )
 
 

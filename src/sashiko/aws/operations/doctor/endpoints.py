@@ -15,7 +15,7 @@ def _without(unknown: Sequence[str], settings: Settings) -> str:
             f"network: {{mlflow_service: null}} in {file_of('network', settings.environment)}: "
             "runs are then not tracked, and go on"
         )
-    return "leave it out of infra/components/vpc_endpoints.py, with the steps that call it"
+    return "leave it out of src/sashiko_cdk/network/vpc_endpoints.py, with the steps that call it"
 
 
 def check_endpoints(account: Account, environment: Environment) -> Iterator[Check]:

@@ -1,0 +1,1 @@
+"""What an account has before the first deploy: the policies that limit CloudFormation and all roles."""

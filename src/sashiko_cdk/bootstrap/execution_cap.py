@@ -1,0 +1,98 @@
+"""What CloudFormation may never do in the account, whatever its policies allow."""
+
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+
+from sashiko.aws.resources.names import QUALIFIER
+from sashiko.settings.environment import Settings
+from sashiko_cdk.bootstrap.execution_scope import assets_bucket, of_assets, with_boundary
+from sashiko_cdk.identity.role_table import GUARDED
+
+
+def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.PolicyStatement]:
+    """Returns the permissions boundary of CloudFormation's role: no data, no way around the cap.
+
+    Args:
+        settings: the project, its account and region.
+        trust_open: whether a deploy may change who assumes the roles that are guarded, and delete
+            them: for the deploy that is to, and no other.
+    """
+    own = f"arn:aws:iam::{settings.account}:policy/cdk-{QUALIFIER}-*"
+    return [
+        iam.PolicyStatement(sid="CapOnly", actions=["*"], resources=["*"]),
+        _deny(
+            "NoData",
+            [
+                "athena:StartQueryExecution",
+                "lakeformation:GetDataAccess",
+                "s3:PutObject*",
+            ],
+        ),
+        # But code, which Lambda reads as whoever makes a function.
+        iam.PolicyStatement(
+            sid="NoObjectsButCode",
+            effect=iam.Effect.DENY,
+            actions=["s3:GetObject*"],
+            not_resources=[f"{assets_bucket(settings)}/*"],
+        ),
+        _deny("NoKeyButOfCode", ["kms:Decrypt"], conditions=of_assets(settings, "StringNotLike")),
+        _deny(
+            "RolesKeepTheirBoundary",
+            [
+                "iam:AttachRolePolicy",
+                "iam:CreateRole",
+                "iam:PutRolePermissionsBoundary",
+                "iam:PutRolePolicy",
+            ],
+            conditions=with_boundary(settings, "ArnNotEquals"),
+        ),
+        _deny(
+            "NoOtherIdentities",
+            [
+                "iam:*AccessKey*",
+                "iam:*Group*",
+                "iam:*LoginProfile*",
+                "iam:*User*",
+                "iam:DeleteRolePermissionsBoundary",
+                "organizations:*",
+                "account:*",
+            ],
+        ),
+        iam.PolicyStatement(
+            sid="CapStays",
+            effect=iam.Effect.DENY,
+            actions=[
+                "iam:CreatePolicyVersion",
+                "iam:DeletePolicy",
+                "iam:DeletePolicyVersion",
+                "iam:SetDefaultPolicyVersion",
+            ],
+            resources=[own],
+        ),
+        *([] if trust_open else [_trust_stays(settings)]),
+    ]
+
+
+def _trust_stays(settings: Settings) -> iam.PolicyStatement:
+    """Denies a new trust for a guarded role, also by way of deleting the role and making it anew.
+
+    IAM has no condition on what a trust policy says ("Actions, resources, and condition keys for
+    IAM" of the Service Authorization Reference), so all changes are denied, and a name that is
+    taken can't be created again.
+    """
+    roles = f"arn:aws:iam::{settings.account}:role/{settings.project}-*"
+    return iam.PolicyStatement(
+        sid="TrustStays",
+        effect=iam.Effect.DENY,
+        actions=["iam:DeleteRole", "iam:UpdateAssumeRolePolicy"],
+        resources=[f"{roles}-{role}" for role in GUARDED],
+    )
+
+
+def _deny(
+    sid: str, actions: list[str], *, conditions: dict[str, Any] | None = None
+) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid, effect=iam.Effect.DENY, actions=actions, resources=["*"], conditions=conditions
+    )

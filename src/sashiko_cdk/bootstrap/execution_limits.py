@@ -1,0 +1,145 @@
+"""Under which conditions CloudFormation may do what it may, beyond the names of the ARNs.
+
+Each is for what an ARN alone leaves open: whose key it is, with which boundary a role is made, for
+whom a service asks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sashiko.aws.resources.names import arn
+from sashiko.settings.environment import Settings
+from sashiko_cdk.bootstrap.execution_scope import NAMED, assets_bucket, of_assets, with_boundary
+
+Conditions = Mapping[str, Mapping[str, Any]]
+_NO_ARN: Final = "The services have no permissions on single resources for these calls."
+_OF_CREATION: Final = "It has no id before it is made; it must carry the project's tag."
+_BY_TAG: Final = "AWS makes up its id; the condition on the tag means the project's."
+# Without the boundary a role can be neither made nor given permissions.
+_WITH_BOUNDARY: Final = frozenset(
+    {
+        "iam:AttachRolePolicy",
+        "iam:CreateRole",
+        "iam:DetachRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+    }
+)
+_OF_KEYS: Final = ("AWS::KMS::Alias", "AWS::KMS::Key")
+_MAKES_KEY: Final = frozenset({"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"})
+_OF_NEW_KEY: Final = frozenset(
+    {
+        "kms:CreateAlias",
+        "kms:DescribeKey",
+        "kms:EnableKeyRotation",
+        "kms:GetKeyPolicy",
+        "kms:GetKeyRotationStatus",
+        "kms:ListResourceTags",
+    }
+)
+_ON_ALIAS: Final = frozenset({"kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """Where an action is allowed, and on which conditions.
+
+    Attributes:
+        resource: the ARN.
+        conditions: of the statement.
+        why: the reason for a `*` in it.
+    """
+
+    resource: str
+    conditions: Conditions = field(default_factory=dict)
+    why: str = NAMED
+
+
+def special(settings: Settings, kind: str, action: str) -> list[Limit] | None:
+    """Returns the limits of an action on keys or code; None if its ARNs say all.
+
+    Args:
+        settings: the project, its account and region.
+        kind: the type of the resource that it is for.
+        action: the action.
+    """
+    if action in ("s3:GetObject", "s3:GetObjectVersion"):
+        # The one bucket that the cap leaves open: Lambda reads code as whoever makes a function.
+        why = "The bootstrap's bucket names code by its hash. It holds no data."
+        return [Limit(resource=f"{assets_bucket(settings)}/*", why=why)]
+    if not action.startswith("kms:"):
+        return None
+    keys = arn(settings, "kms", "key/*")
+    if action == "kms:Decrypt":
+        why = (
+            "AWS's own key of S3, whose id each account has another one of; the condition on the "
+            "encryption context means the bootstrap's bucket."
+        )
+        return [Limit(resource=keys, conditions=of_assets(settings, "StringLike"), why=why)]
+    if kind in _OF_KEYS:
+        return list(_own_keys(settings, action, keys))
+    if action == "kms:DescribeKey":
+        return [Limit(resource=keys, why="Keys have no names. It reads what a key is.")]
+    service = f"{kind.split('::')[1].lower()}.{settings.region}.amazonaws.com"
+    why = (
+        "Keys have no names, and of one made seconds ago no tag counts yet; only the service, for "
+        "its own use, can ask this way."
+    )
+    via = {"StringEquals": {"kms:ViaService": service}}
+    return [Limit(resource=keys, conditions=via, why=why)]
+
+
+def conditions_of(settings: Settings, action: str) -> Conditions:
+    """Returns the conditions of an action that hold whatever type it is for."""
+    if action in _WITH_BOUNDARY:
+        return with_boundary(settings, "ArnEquals")
+    # A VPC's parts have no names.
+    return _in_region(settings) if action.startswith("ec2:") else {}
+
+
+def without_arn(settings: Settings, action: str) -> Limit:
+    """Returns the limit of an action that IAM asks on no ARN."""
+    regional = action.startswith(("ec2:", "logs:"))
+    conditions = _in_region(settings) if regional else {}
+    return Limit(resource="*", conditions=conditions, why=_NO_ARN)
+
+
+def by_tag(settings: Settings, verb: str, action: str, resource: str) -> list[Limit]:
+    """Returns the limits of an action on what AWS makes up an id for: the project's tag."""
+    name = action.partition(":")[2]
+    limits = []
+    if verb == "create" and name.startswith(("AddTags", "Create", "TagResource")):
+        limits.append(_tagged(settings, "Request", resource, _OF_CREATION))
+    if not name.startswith("Create"):
+        limits.append(_tagged(settings, "Resource", resource, _BY_TAG))
+    return limits
+
+
+def _in_region(settings: Settings) -> Conditions:
+    return {"StringEquals": {"aws:RequestedRegion": settings.region}}
+
+
+def _own_keys(settings: Settings, action: str, keys: str) -> list[Limit]:
+    """KMS may take five minutes until the tag of a new key counts."""
+    if action == "kms:ListAliases":
+        return [without_arn(settings, action)]
+    limits = []
+    if action in _MAKES_KEY:
+        limits.append(_tagged(settings, "Request", "*", _OF_CREATION))
+    if action in _OF_NEW_KEY:
+        why = (
+            "A deploy does these seconds after it made the key, and KMS may take five minutes "
+            "until a tag counts. None opens a key: they read, rotate, or add one of our names."
+        )
+        limits.append(Limit(resource=keys, why=why))
+    elif action != "kms:CreateKey":
+        limits.append(_tagged(settings, "Resource", keys, _BY_TAG))
+    if action in _ON_ALIAS:
+        limits.append(Limit(resource=arn(settings, "kms", f"alias/{settings.project}-*")))
+    return limits
+
+
+def _tagged(settings: Settings, whose: str, resource: str, why: str) -> Limit:
+    tag = {"StringEquals": {f"aws:{whose}Tag/project": settings.project}}
+    return Limit(resource=resource, conditions=tag, why=why)

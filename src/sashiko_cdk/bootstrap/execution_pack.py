@@ -1,0 +1,51 @@
+"""Statements made into managed policies, which have a size, in the same way each time."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from sashiko.errors import InputError
+from sashiko_cdk.bootstrap.execution_limits import Limit
+from sashiko_cdk.identity.allow import Allowed, allow
+
+# A role takes ten ("IAM and AWS STS quotas", IAM User Guide). Always all of them: one that goes
+# could not be deleted, since CloudFormation's role still has it.
+PARTS: Final = tuple(f"execution-{number}" for number in range(10))
+_CHARACTERS: Final = 6144  # of a managed policy, white space not counted: the same page
+_AROUND: Final = len('{"Version":"2012-10-17","Statement":[]}')
+
+
+def pack(statements: Sequence[tuple[Sequence[str], Sequence[Limit]]]) -> dict[str, list[Allowed]]:
+    """Returns part -> its statements, in their order, each part about as full as the others.
+
+    Raises:
+        InputError: if they do not fit.
+    """
+    made = [_allowed(actions, limits) for actions, limits in statements]
+    sizes = [len(json.dumps(item.statement.to_json(), separators=(",", ":"))) + 1 for item in made]
+    total, before, number = sum(sizes), 0, 0
+    parts: dict[str, list[Allowed]] = {part: [] for part in PARTS}
+    filled = dict.fromkeys(PARTS, _AROUND)
+    for item, size in zip(made, sizes, strict=True):
+        # By its middle, and none left out: a policy without a statement is none.
+        share = (before + size // 2) * len(PARTS) // total
+        number = min(share, number + 1) if before else 0
+        parts[PARTS[number]].append(item)
+        filled[PARTS[number]] += size
+        before += size
+    if full := [part for part, size in filled.items() if size > _CHARACTERS]:
+        raise InputError(
+            f"what CloudFormation needs has {total} characters and does not fit into "
+            f"{len(PARTS)} policies of {_CHARACTERS} ({', '.join(full)} too large): put the stacks "
+            "of another purpose into a project of its own, with its own bootstrap"
+        )
+    return parts
+
+
+def _allowed(actions: Sequence[str], limits: Sequence[Limit]) -> Allowed:
+    return allow(
+        actions,
+        list(dict.fromkeys(limit.resource for limit in limits)),
+        conditions=limits[0].conditions or None,
+        why=" ".join(dict.fromkeys(limit.why for limit in limits)),
+    )

@@ -1,0 +1,220 @@
+"""What CloudFormation may do in the account, derived from the templates that it deploys.
+
+For each resource the actions of its handlers, on the ARNs that IAM asks for
+(`resource_types.yaml`), as far as names say which they are: what is the environment's begins
+with the project's prefix, and a policy is an account's, for all environments there.
+`tests/infra/test_execution_policy.py` works out by itself what each resource takes.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sashiko.aws.operations.templates import Resource, Templates
+from sashiko.aws.resources.names import QUALIFIER, arn, prefix
+from sashiko.errors import InputError
+from sashiko.settings.environment import Settings
+from sashiko_cdk.bootstrap.execution_limits import (
+    Limit,
+    by_tag,
+    conditions_of,
+    special,
+    without_arn,
+)
+from sashiko_cdk.bootstrap.execution_scope import NAMED
+from sashiko_cdk.bootstrap.resource_types import OWN, ResourceType, ResourceTypes, resource_types
+
+_LONGEST_ROLE: Final = 64  # "IAM and AWS STS quotas", IAM User Guide
+_LETTERS: Final = 13  # which CloudFormation adds to a name that it makes
+_PLACE = re.compile(r"\{([\w.]+)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """An action that a deploy takes, and where."""
+
+    action: str
+    limit: Limit
+
+
+def execution_needs(settings: Settings, templates: Iterable[Templates]) -> Iterator[Need]:
+    """Yields what CloudFormation needs for the environments of an account.
+
+    Args:
+        settings: the project, its account and region.
+        templates: of each environment there.
+
+    Raises:
+        InputError: if nothing says what it needs for a type of resource.
+    """
+    yield _bootstrap_version(settings)
+    types = resource_types()
+    for environment in templates:
+        roles = _roles(settings, environment)
+        for kind in sorted(_kinds(environment)):
+            types.of(kind)
+            for resource in environment.of_type(kind):
+                yield from _needs(settings, types, kind, resource, roles)
+        if any("Fn::GetStackOutput" in json.dumps(s.template) for s in environment.stacks.values()):
+            # It asks as the role that deploys.
+            stacks = arn(settings, "cloudformation", f"stack/{settings.project}-*")
+            yield Need(action="cloudformation:DescribeStacks", limit=Limit(resource=stacks))
+
+
+def _kinds(templates: Templates) -> set[str]:
+    return {
+        str(resource["Type"])
+        for scope in templates.stacks.values()
+        for resource in scope.template.get("Resources", {}).values()
+    }
+
+
+def _needs(
+    settings: Settings,
+    types: ResourceTypes,
+    kind: str,
+    resource: Resource,
+    roles: Mapping[str, Limit],
+) -> Iterator[Need]:
+    for verb, action in types.actions(kind, resource.properties):
+        if action == "iam:PassRole":
+            limits = [roles[name] for name in sorted(_texts(resource.properties)) if name in roles]
+        elif (found := special(settings, kind, action)) is not None:
+            limits = found
+        elif action in types.without_arn:
+            limits = [without_arn(settings, action)]
+        else:
+            limits = list(_on_arns(settings, types.of(kind), resource, verb, action))
+        for limit in limits:
+            yield Need(action=action, limit=limit)
+
+
+def _on_arns(
+    settings: Settings, facts: ResourceType, resource: Resource, verb: str, action: str
+) -> Iterator[Limit]:
+    patterns = facts.arns_of(action)
+    if patterns is None:
+        raise InputError(
+            f"{resource.stack}.{resource.logical_id}: nothing says on which ARN {action} is asked; "
+            f"add it to the `arns` of its type in {OWN}, or to `unused` with the reason"
+        )
+    why = facts.wildcards or NAMED
+    for pattern in patterns:
+        arn_ = _filled(settings, pattern, resource.properties)
+        if "{id}" in pattern:
+            yield from by_tag(settings, verb, action, arn_)
+        else:
+            yield Limit(resource=arn_, conditions=conditions_of(settings, action), why=why)
+
+
+def _filled(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> str:
+    known = {
+        "here": f"{settings.region}:{settings.account}",
+        "account": settings.account,
+        "region": settings.region,
+        "project": settings.project,
+        "database": f"{settings.project.replace('-', '_')}_*",
+        "id": "*",
+    }
+    filled = _PLACE.sub(
+        lambda found: known.get(found[1]) or _beginning(settings, _value(properties, found[1])),
+        pattern,
+    )
+    # The ARN of a parameter `/a/b` is `parameter/a/b`.
+    return filled.replace("//", "/")
+
+
+def _value(properties: Mapping[str, Any], path: str) -> Any:
+    value: Any = properties
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _beginning(settings: Settings, name: Any) -> str:
+    """Returns the pattern of a name: up to the project's prefix, which an environment follows.
+
+    Where there is no name CloudFormation makes one that begins with the stack's, which begins with
+    the project's. A name without the project in it is the account's: it counts as it stands.
+    """
+    ours = f"{settings.project}-"
+    if not isinstance(name, str) or name.startswith("<"):
+        return f"{ours}*"
+    before, found, _ = name.partition(ours)
+    return f"{before}{ours}*" if found else name
+
+
+def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
+    """Returns what a template may say for a role -> where and to whom that role is passed.
+
+    The same role of each environment is meant: another environment of the account has no other
+    roles. The services are those that the role trusts.
+    """
+    roles = {}
+    for role in templates.of_type("AWS::IAM::Role"):
+        services = sorted(_trusted(role.properties["AssumeRolePolicyDocument"]))
+        if not services:
+            continue
+        name = str(role.properties.get("RoleName") or _made_up(settings, role))
+        anywhere = name.replace(f"{prefix(settings)}-", f"{settings.project}-*-", 1)
+        limit = Limit(
+            resource=f"arn:aws:iam::{settings.account}:role/{anywhere}",
+            conditions={"StringEquals": {"iam:PassedToService": services}},
+        )
+        roles[f"<{role.stack}.{role.logical_id}.Arn>"] = limit
+        roles[f"arn:aws:iam::{settings.account}:role/{name}"] = limit
+    return roles
+
+
+def _made_up(settings: Settings, role: Resource) -> str:
+    """Returns a pattern of the name that CloudFormation makes: stack, logical id, some letters.
+
+    It cuts what is longer than a role's name may be, and no page of AWS's says where.
+    """
+    name = f"{role.stack}-{role.logical_id}-"
+    return f"{name}*" if len(name) <= _LONGEST_ROLE - _LETTERS else f"{settings.project}-*"
+
+
+def _trusted(document: Mapping[str, Any]) -> set[str]:
+    trusted: set[str] = set()
+    for statement in document["Statement"]:
+        principal = statement.get("Principal", {})
+        services = principal.get("Service", []) if isinstance(principal, Mapping) else []
+        trusted.update([services] if isinstance(services, str) else services)
+    return trusted
+
+
+def _texts(value: Any) -> set[str]:
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return {text for item in value for text in _texts(item)} if isinstance(value, list) else set()
+
+
+def _bootstrap_version(settings: Settings) -> Need:
+    """Every template has the bootstrap's version as a parameter, which CloudFormation looks up."""
+    name = arn(settings, "ssm", f"parameter/cdk-bootstrap/{QUALIFIER}/version")
+    return Need(action="ssm:GetParameters", limit=Limit(resource=name))
+
+
+def merged(needs: Iterable[Need]) -> list[tuple[Sequence[str], Sequence[Limit]]]:
+    """Returns actions and where they are allowed: one statement each, in an order of its own.
+
+    What has the same conditions goes together: first the actions on one ARN, then the ARNs of the
+    same actions, so that nothing is allowed anywhere that was not asked for.
+    """
+    actions: dict[str, set[str]] = {}
+    limits: dict[str, dict[str, Limit]] = {}
+    for need in needs:
+        key = json.dumps([need.limit.conditions, need.limit.resource], sort_keys=True)
+        actions.setdefault(key, set()).add(need.action)
+        limits.setdefault(key, {})[need.limit.why] = need.limit
+    together: dict[str, list[Limit]] = {}
+    for key in sorted(actions):
+        conditions = json.loads(key)[0]
+        same = json.dumps([sorted(actions[key]), conditions], sort_keys=True)
+        together.setdefault(same, []).extend(limits[key][why] for why in sorted(limits[key]))
+    return [(json.loads(same)[0], found) for same, found in sorted(together.items())]

@@ -1,0 +1,107 @@
+"""What must be in an account before `cdk bootstrap`: what limits CloudFormation and every role."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aws_cdk import App, BootstraplessSynthesizer, Environment, Stack
+from aws_cdk import aws_iam as iam
+
+from sashiko.aws.operations.templates import Templates
+from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.settings.environment import Settings
+from sashiko_cdk.bootstrap.execution_cap import execution_cap
+from sashiko_cdk.bootstrap.execution_pack import PARTS, pack
+from sashiko_cdk.bootstrap.execution_policy import execution_needs, merged
+from sashiko_cdk.identity.allow import Allowed, explain
+from sashiko_cdk.identity.boundary import CAP_FINDINGS, CAPS_ALONE, Boundary
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.security_rules.plugin import add_rules
+
+
+def add_policies(
+    app: App, settings: Settings, templates: Sequence[Templates], *, trust_open: bool = False
+) -> None:
+    """Adds the stack of the policies; it needs no bootstrap itself.
+
+    Args:
+        app: the app.
+        settings: the project, its account and region.
+        templates: of the environments there, which CloudFormation is to deploy.
+        trust_open: as of `execution_cap`.
+
+    Raises:
+        InputError: if nothing says what CloudFormation needs for a resource, or it needs too much.
+    """
+    stack = Stack(
+        app,
+        "Bootstrap",
+        stack_name=f"{settings.project}-bootstrap",
+        description="What CloudFormation may do for this project, and what it may never",
+        env=Environment(account=settings.account, region=settings.region),
+        synthesizer=BootstraplessSynthesizer(),
+    )
+    for part, allowed in pack(merged(execution_needs(settings, templates))).items():
+        policy = iam.ManagedPolicy(
+            stack,
+            part.title(),
+            managed_policy_name=bootstrap_policy_name(settings, part),
+            description="What CloudFormation may do for this project: what its templates take",
+            statements=[item.statement for item in allowed],
+        )
+        explain(policy, allowed)
+        _explain_alarms(policy, allowed)
+    cap = iam.ManagedPolicy(
+        stack,
+        "Cap",
+        managed_policy_name=bootstrap_policy_name(settings, "cap"),
+        description="What CloudFormation may never do here; it grants nothing",
+        statements=execution_cap(settings, trust_open=trust_open),
+    )
+    Boundary(stack, "Boundary", settings=settings)
+    findings = [*(f"IAM5[{what}::*]" for what in ("Action", "Resource")), *CAP_FINDINGS]
+    findings.append("NIST-IAMPolicyNoStatementsWithAdminAccess")
+    acknowledge(cap, dict.fromkeys(findings, CAPS_ALONE))
+
+
+def _explain_alarms(policy: iam.ManagedPolicy, allowed: Sequence[Allowed]) -> None:
+    """Says to checkov why alarms are written under no name."""
+    for item in allowed:
+        if "cloudwatch:PutMetricAlarm" in item.statement.actions and item.statement.resources == [
+            "*"
+        ]:
+            acknowledge(policy, {"CKV_AWS_111": item.wildcards["IAM5[Resource::*]"]})
+
+
+def write_policies(
+    settings: Settings, templates: Sequence[Templates], folder: Path, *, report: bool = False
+) -> None:
+    """Synthesizes the stack of the policies, for those who read what limits the roles.
+
+    Args:
+        settings: the project, its account and region.
+        templates: as of `add_policies`.
+        folder: where it goes.
+        report: whether the security report is to read what the checks find in it.
+
+    Raises:
+        InputError: as `add_policies`.
+    """
+    app = App(outdir=str(folder), analytics_reporting=False)
+    add_policies(app, settings, templates)
+    if report:
+        add_rules(app, retains=False, nist=True)
+    try:
+        app.synth()
+    except RuntimeError as error:  # a finding is the report's to tell
+        if not report or "ValidationFailed" not in str(error):
+            raise
+
+
+def bootstrap_options(settings: Settings) -> list[str]:
+    """Returns the arguments of `cdk bootstrap`; the toolkit's stack and qualifier: cdk.json."""
+    policies = [bootstrap_policy_arn(settings, part) for part in PARTS]
+    return [
+        f"aws://{settings.account}/{settings.region}",
+        f"--cloudformation-execution-policies={','.join(policies)}",
+        f"--custom-permissions-boundary={bootstrap_policy_name(settings, 'cap')}",
+    ]

@@ -1,0 +1,44 @@
+"""What an environment is deployed from: its settings, and what they name."""
+
+from dataclasses import dataclass
+
+from sashiko.contract.model import Contract
+from sashiko.settings.environment import Settings, deployed_environments
+from sashiko.settings.recipe import Recipe
+from sashiko_cdk.inputs import compile_pipelines, read_contracts, read_recipes
+from sashiko_cdk.pipeline.compiled_pipeline import Compiled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What every stack is made from.
+
+    Attributes:
+        settings: the environment.
+        environments: names of all that have an account.
+        contracts: of the lake's tables.
+        recipes: what the environment's pipelines train.
+        pipelines: the pipelines of these recipes, compiled.
+    """
+
+    settings: Settings
+    environments: tuple[str, ...]
+    contracts: tuple[Contract, ...]
+    recipes: tuple[Recipe, ...]
+    pipelines: tuple[Compiled, ...]
+
+
+def read_deployment(settings: Settings) -> Deployment:
+    """Reads what the settings name, and compiles the pipelines.
+
+    Raises:
+        InputError: if a contract or a recipe is missing or not valid, or one cannot be compiled.
+    """
+    recipes = read_recipes(settings)
+    return Deployment(
+        settings=settings,
+        environments=deployed_environments(),
+        contracts=read_contracts(settings),
+        recipes=recipes,
+        pipelines=compile_pipelines(settings, recipes),
+    )

@@ -1,0 +1,1 @@
+"""What starts by itself, and who hears of what."""

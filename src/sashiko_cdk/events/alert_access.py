@@ -1,0 +1,72 @@
+"""Who else writes to the topic of alerts: CloudWatch's alarms, the notifier and the janitor."""
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from sashiko.aws.resources.names import Role, prefix
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import allow
+from sashiko_cdk.identity.role_policy import RolePolicy
+
+
+class AlertAccess(Construct):
+    """Lets the environment's alarms, its notifier and its janitor use the topic and its key.
+
+    EventBridge itself may not: a key's policy cannot tell its rules from another account's, since
+    it names neither account nor rule when it writes to an encrypted topic (SNS Developer Guide,
+    "Key management"). It hands events to the notifier, which is a role.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, topic: sns.Topic, key: kms.Key
+    ) -> None:
+        """Adds to the policies of `topic` and `key`, and to the roles."""
+        super().__init__(scope, id)
+        place = f"arn:aws:cloudwatch:{settings.region}:{settings.account}"
+        ours = {
+            "StringEquals": {"aws:SourceAccount": settings.account},
+            "ArnLike": {"aws:SourceArn": f"{place}:alarm:{prefix(settings)}-*"},
+        }
+        cloudwatch = iam.ServicePrincipal("cloudwatch.amazonaws.com")
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlertsOfAlarms",
+                principals=[cloudwatch],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions=ours,
+            )
+        )
+        use = ["kms:Decrypt", "kms:GenerateDataKey"]
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlertsOfAlarms",
+                principals=[cloudwatch],
+                actions=use,
+                resources=["*"],  # of a key's policy: the key itself
+                conditions=ours,
+            )
+        )
+        publishers: tuple[Role, ...] = ("janitor", "notifier")
+        for role in publishers:
+            RolePolicy(
+                self,
+                role.title(),
+                settings=settings,
+                role=role,
+                description="Publishes alerts",
+                statements=[
+                    allow(["sns:Publish"], [topic.topic_arn]),
+                    allow(
+                        use,
+                        [key.key_arn],
+                        conditions={
+                            "StringEquals": {
+                                "kms:ViaService": f"sns.{settings.region}.amazonaws.com"
+                            }
+                        },
+                    ),
+                ],
+            )

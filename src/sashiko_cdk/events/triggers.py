@@ -1,0 +1,132 @@
+"""What starts by itself: an extract's ETL job, and the pipeline on what it loaded."""
+
+from collections.abc import Sequence
+
+from constructs import Construct
+
+from sashiko.aws.resources.names import bucket_name, etl_name, pipeline_name
+from sashiko.settings.environment import Settings
+from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.event_rule import EventRule
+from sashiko_cdk.events.flows.load import load_flow
+from sashiko_cdk.events.flows.training import training_flow
+from sashiko_cdk.events.state_machine import StateMachine
+from sashiko_cdk.identity.allow import allow
+
+
+class Triggers(Construct):
+    """Rules and state machines, as far as the settings turn them on.
+
+    Attributes:
+        machines: the state machines.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        flows: EventFlows,
+        tables: Sequence[str],
+        pipelines: Sequence[tuple[str, str]],
+    ) -> None:
+        """Makes them.
+
+        Args:
+            scope: the Pipeline stack.
+            id: the construct's id.
+            settings: the environment.
+            flows: log and queue.
+            tables: those of the lake.
+            pipelines: recipe and table of each pipeline: only its table's load starts it.
+        """
+        super().__init__(scope, id)
+        self._settings = settings
+        self._flows = flows
+        self.machines: list[StateMachine] = []
+        if settings.triggers.etl:
+            self._etl(tables)
+        if settings.triggers.pipeline:
+            for recipe, table in pipelines:
+                self._pipeline(recipe, table)
+
+    def _job_arn(self, table: str) -> str:
+        place = f"{self._settings.region}:{self._settings.account}"
+        return f"arn:aws:glue:{place}:job/{etl_name(self._settings, table)}"
+
+    def _etl(self, tables: Sequence[str]) -> None:
+        machine = StateMachine(
+            self,
+            "StartEtl",
+            settings=self._settings,
+            name="start-etl",
+            role="etl-starter",
+            definition=load_flow(self._settings, tables),
+            log=self._flows.log,
+            allowed=[
+                allow(
+                    ["glue:GetJobRuns", "glue:StartJobRun"],
+                    [self._job_arn(table) for table in tables],
+                )
+            ],
+            description="Starts the ETL jobs",
+        )
+        self.machines.append(machine)
+        EventRule(
+            self,
+            "ExtractComplete",
+            settings=self._settings,
+            name="extract-complete",
+            description="A _SUCCESS marker in the raw bucket starts its table's ETL job",
+            pattern={
+                "source": ["aws.s3"],
+                "detail-type": ["Object Created"],
+                "detail": {
+                    "bucket": {"name": [bucket_name(self._settings, "raw")]},
+                    # Wherever it lies: one in the wrong place is an error that somebody hears of.
+                    "object": {"key": [{"suffix": "_SUCCESS"}]},
+                },
+            },
+            target=machine,
+            undelivered=self._flows.undelivered,
+        )
+
+    def _pipeline(self, recipe: str, table: str) -> None:
+        name = pipeline_name(self._settings, recipe)
+        place = f"{self._settings.region}:{self._settings.account}"
+        machine = StateMachine(
+            self,
+            f"Start-{recipe}",
+            settings=self._settings,
+            name=f"start-{recipe}",
+            role="pipeline-starter",
+            definition=training_flow(name),
+            log=self._flows.log,
+            allowed=[
+                allow(["glue:GetJobRun"], [self._job_arn(table)]),
+                allow(
+                    ["sagemaker:StartPipelineExecution"],
+                    [f"arn:aws:sagemaker:{place}:pipeline/{name}"],
+                ),
+            ],
+            description=f"Starts the pipeline {name}",
+        )
+        self.machines.append(machine)
+        EventRule(
+            self,
+            f"Loaded-{recipe}",
+            settings=self._settings,
+            name=f"{recipe}-loaded",
+            description=f"A loaded version of {table} starts the pipeline {name}",
+            pattern={
+                "source": ["aws.glue"],
+                "detail-type": ["Glue Job State Change"],
+                "detail": {
+                    "jobName": [etl_name(self._settings, table)],
+                    "state": ["SUCCEEDED"],
+                },
+            },
+            target=machine,
+            undelivered=self._flows.undelivered,
+        )

@@ -1,0 +1,1 @@
+"""Lambda functions, from the engine's own modules."""

@@ -1,0 +1,105 @@
+"""What each role may do in the artifacts bucket: what its jobs read and write, and no more."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from sashiko.aws.resources.names import Role, bucket_name
+from sashiko.pipeline.definition.model import parse_definition
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.artifact_places import Places, artifact_places
+from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.identity.role_table import JOB_ROLES
+from sashiko_cdk.pipeline.compiled_pipeline import Compiled
+
+_READ = ("s3:GetObject", "s3:GetObjectVersion")
+_WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
+
+
+class ArtifactAccess(Construct):
+    """The roles' policies on the artifacts bucket and its key."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        pipelines: Sequence[Compiled],
+        key: kms.IKey,
+    ) -> None:
+        """Attaches the policies.
+
+        Args:
+            scope: the DataLake stack, which makes the bucket.
+            id: the construct's id.
+            settings: the environment.
+            pipelines: whose jobs read and write there.
+            key: encrypts the artifacts and the jobs' volumes.
+        """
+        super().__init__(scope, id)
+        self._bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
+        self._key = key
+        definitions = [parse_definition(compiled.definition) for compiled in pipelines]
+        for role, own in artifact_places(settings, definitions).items():
+            RolePolicy(
+                self,
+                role,
+                settings=settings,
+                role=role,
+                description="Reads and writes its own artifacts",
+                statements=[
+                    *self._objects(own),
+                    *self._listing(own),
+                    *self._encryption(role, own),
+                ],
+            )
+
+    def _objects(self, places: Places) -> list[Allowed]:
+        why = "Executions, and what is staged, are named when they are made; each step's is here."
+        uses: Sequence[tuple[Sequence[str], Sequence[str]]] = (
+            (_READ, places.reads),
+            (_WRITE, places.writes),
+            (("s3:DeleteObject",), places.deletes),
+        )
+        return [
+            allow(actions, [f"{self._bucket}/{key}" for key in keys], why=why)
+            for actions, keys in uses
+            if keys
+        ]
+
+    def _listing(self, places: Places) -> list[Allowed]:
+        # An input's prefix has no slash at its end, so that a pattern of its objects is none of it.
+        keys = sorted({*places.reads, *places.writes, *places.lists})
+        if not keys:
+            return []
+        prefixes = [word for key in keys for word in (key.removesuffix("/*"), key)]
+        return [
+            allow(["s3:GetBucketLocation"], [self._bucket]),
+            allow(
+                ["s3:ListBucket"],
+                [self._bucket],
+                conditions={"StringLike": {"s3:prefix": prefixes}},
+            ),
+        ]
+
+    def _encryption(self, role: Role, places: Places) -> list[Allowed]:
+        actions = ["kms:Decrypt", "kms:GenerateDataKey"] if places.writes else ["kms:Decrypt"]
+        used = places.reads or places.writes
+        opening = [allow(actions, [self._key.key_arn])] if used else []
+        if role not in (*JOB_ROLES, "pipeline"):
+            return opening
+        # SageMaker asks it of the role of a job whose output it encrypts.
+        encrypting = ["kms:Encrypt"] if role in JOB_ROLES else []
+        return [
+            *opening,
+            allow(["kms:DescribeKey", *encrypting], [self._key.key_arn]),
+            # The volume of a job's instance is opened by a grant, which SageMaker makes.
+            allow(
+                ["kms:CreateGrant"],
+                [self._key.key_arn],
+                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+            ),
+        ]

@@ -1,0 +1,144 @@
+"""Where each role reads and writes in the artifacts bucket, as the pipelines' definitions say."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+from sashiko.aws.resources.names import MODELS, Role, bucket_name
+from sashiko.pipeline.definition.job_objects import JobObjects, job_objects
+from sashiko.pipeline.definition.model import Definition
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.role_table import JOB_ROLES, STAGED
+
+MLFLOW_FOLDER: Final = "mlflow"
+_MODELS = f"{MODELS}/*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Keys of the artifacts bucket, as patterns.
+
+    Attributes:
+        reads: what a role may read.
+        writes: what it may write.
+        deletes: what it may delete.
+        lists: what it may look for, and neither read nor write.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+
+    def __or__(self, other: "Places") -> "Places":
+        """Returns the places of both, sorted, each once."""
+        return Places(
+            **{
+                use.name: tuple(sorted({*getattr(self, use.name), *getattr(other, use.name)}))
+                for use in fields(self)
+            }
+        )
+
+
+# What no definition names.
+_BESIDE: Mapping[Role, Places] = {
+    # Before a run: is all of it staged?
+    "data-scientist": Places(lists=STAGED),
+    # It reads back what it staged, to hold its checksum against its name.
+    "deployer": Places(reads=STAGED, writes=STAGED),
+    # The version that the serving stack serves.
+    "inference": Places(reads=(_MODELS,)),
+    "mlflow": Places(
+        reads=(f"{MLFLOW_FOLDER}/*",),
+        writes=(f"{MLFLOW_FOLDER}/*",),
+        deletes=(f"{MLFLOW_FOLDER}/*",),
+    ),
+    # It reads nothing: its gates are a function's, whose reads follow from the definition too.
+    "pipeline": Places(),
+    "preflight": Places(reads=(_MODELS,)),
+    # The signed files of a version, which Register is told to put there.
+    "registrar": Places(writes=(_MODELS,)),
+    # The approved version, which the registry names.
+    "registry-reader": Places(reads=(_MODELS,)),
+}
+
+
+def artifact_places(settings: Settings, definitions: Sequence[Definition]) -> Mapping[Role, Places]:
+    """Returns where each role reads and writes.
+
+    What is staged is allowed by folder: a deploy must not shut out an execution that goes on with
+    the files of the definition before. A step's output is allowed by output, in any execution, and
+    by step where a role has all of them: a managed policy has 6,144 characters ("IAM and AWS STS
+    quotas", IAM User Guide).
+
+    Args:
+        settings: the environment.
+        definitions: its pipelines, as they are compiled for it.
+
+    Raises:
+        InputError: if a definition's references are wrong.
+    """
+    bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
+    jobs = [job for definition in definitions for job in job_objects(definition)]
+    outputs = sorted({key for job in jobs for key in _keys(job.writes, bucket)})
+    found: dict[Role, Places] = {role: Places() for role in JOB_ROLES}
+    for role in JOB_ROLES:
+        own = [job for job in jobs if job.role == settings.role_arn(role)]
+        reads = {_pattern(key, outputs) for job in own for key in _keys(job.reads, bucket)}
+        writes = {_pattern(key, outputs) for job in own for key in _keys(job.writes, bucket)}
+        found[role] = Places(reads=_by_step(reads, outputs), writes=_by_step(writes, outputs))
+    beside = dict(_BESIDE)
+    if settings.promotion.source:
+        beside["promoter"] = Places(writes=(_MODELS,))
+    for role, places in (*beside.items(), *_model_of_device_check(settings, jobs, outputs)):
+        found[role] = found.get(role, Places()) | places
+    return dict(sorted(found.items()))
+
+
+def _model_of_device_check(
+    settings: Settings, jobs: Iterable[JobObjects], outputs: Sequence[str]
+) -> Iterator[tuple[Role, Places]]:
+    """Yields what DeviceCheck tells SageMaker to do in the name of the model that it makes.
+
+    SageMaker reads the artifact, and a batch job's rows and answers, with the model's role
+    ("CreateModel", SageMaker API Reference); the check reads the answers.
+    """
+    bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
+    for job in jobs:
+        if job.role == settings.role_arn("device-check"):
+            for key in _keys(job.arguments, bucket):
+                pattern = _pattern(key, outputs)
+                yield "inference", Places(reads=(pattern,))
+                if not any(_inside(key, outputs)):  # scratch of the batch job
+                    yield "inference", Places(writes=(pattern,))
+                    yield "device-check", Places(reads=(pattern,))
+
+
+def _keys(uris: Iterable[str], bucket: str) -> Iterator[str]:
+    for uri in uris:
+        if uri.startswith(bucket):
+            yield uri.removeprefix(bucket)
+
+
+def _pattern(key: str, outputs: Sequence[str]) -> str:
+    """Returns the objects that an input or output means: a staged folder, an output, a prefix."""
+    for folder in STAGED:
+        if key.startswith(folder.removesuffix("*")):
+            return folder
+    return f"{next(_inside(key, outputs), key)}/*"
+
+
+def _inside(key: str, outputs: Sequence[str]) -> Iterator[str]:
+    for output in outputs:
+        if key == output or key.startswith(f"{output}/"):
+            yield output
+
+
+def _by_step(patterns: set[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    """Says in one pattern that all of a step's outputs are meant, where there are several."""
+    shorter = set(patterns)
+    for step in {output.rpartition("/")[0] for output in outputs}:
+        whole = {f"{output}/*" for output in outputs if output.rpartition("/")[0] == step}
+        if len(whole) > 1 and whole <= patterns:
+            shorter = shorter - whole | {f"{step}/*"}
+    return tuple(sorted(shorter))

@@ -1,0 +1,193 @@
+"""What no role of the project may ever do, whatever a policy grants it.
+
+`make bootstrap` makes it, with the caller's own credentials: what CloudFormation could change would
+bind nobody who deploys.
+"""
+
+from typing import Final
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from sashiko.aws.resources.names import QUALIFIER, bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.settings.environment import Settings
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+
+# What the roles work with. A policy that allows something else has no effect without a line here,
+# and a test says which; so no later policy starts an instance, or makes a function or a user.
+_WORK = [
+    "application-autoscaling:DescribeScalableTargets",
+    "athena:*",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:PutMetricData",
+    "codebuild:BatchGetBuilds",
+    "codebuild:StartBuild",
+    "ec2:*NetworkInterface*",
+    "ec2:Describe*",
+    "ecr:*",
+    "glue:*",
+    "iam:PassRole",
+    "kms:*",
+    "lakeformation:*",
+    "lambda:InvokeFunction",
+    "logs:*",
+    "s3:*",
+    "sagemaker:*",
+    "sns:Publish",
+    "states:StartExecution",
+    "sts:*",
+]
+# Permissions, trust and the lake's grants change by a deploy, under CloudFormation's own role.
+_ESCALATION = [
+    "iam:Add*",
+    "iam:Attach*",
+    "iam:Create*",
+    "iam:Delete*",
+    "iam:Detach*",
+    "iam:Put*",
+    "iam:Remove*",
+    "iam:Set*",
+    "iam:Update*",
+    "organizations:*",
+    "account:*",
+]
+_GOVERNANCE = [
+    "lakeformation:AddLFTagsToResource",
+    "lakeformation:BatchGrantPermissions",
+    "lakeformation:BatchRevokePermissions",
+    "lakeformation:CreateDataCellsFilter",
+    "lakeformation:CreateLFTag",
+    "lakeformation:DeleteDataCellsFilter",
+    "lakeformation:DeleteLFTag",
+    "lakeformation:DeregisterResource",
+    "lakeformation:GrantPermissions",
+    "lakeformation:RegisterResource",
+    "lakeformation:RemoveLFTagsFromResource",
+    "lakeformation:RevokePermissions",
+    "lakeformation:UpdateDataCellsFilter",
+    "lakeformation:UpdateLFTag",
+    "lakeformation:UpdateResource",
+]
+_SAFEGUARDS = [
+    "cloudtrail:DeleteTrail",
+    "cloudtrail:PutEventSelectors",
+    "cloudtrail:StopLogging",
+    "cloudtrail:UpdateTrail",
+    "config:DeleteConfigurationRecorder",
+    "config:StopConfigurationRecorder",
+    "ec2:DeleteFlowLogs",
+    "ec2:ModifyVpcEndpoint",
+    "guardduty:DeleteDetector",
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
+    "logs:DeleteLogGroup",
+    "logs:DeleteLogStream",
+    "logs:DisassociateKmsKey",
+    "logs:PutRetentionPolicy",
+    "s3:BypassGovernanceRetention",
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:DeleteObjectVersion",
+    "s3:PutBucketAcl",
+    "s3:PutBucketLogging",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutObjectAcl",
+]
+CAPS_ALONE: Final = (
+    "A boundary caps and never grants: what a role may do is the intersection with its own "
+    "policies, which name actions and resources."
+)
+# What the reports say of a policy that allows much: they take a boundary for one that grants.
+CAP_FINDINGS: Final = (
+    "CKV_AWS_107",
+    "CKV_AWS_108",
+    "CKV_AWS_109",
+    "CKV_AWS_110",
+    "CKV_AWS_111",
+    "NIST-IAMPolicyNoStatementsWithFullAccess",
+)
+# Services without a region of their own, so that the region's deny does not shut them.
+_GLOBAL = ["iam:*", "sts:*"]
+
+
+def boundary_of(scope: Construct, settings: Settings) -> iam.IManagedPolicy:
+    """Refers to the boundary, for a role."""
+    arn = bootstrap_policy_arn(settings, "boundary")
+    return iam.ManagedPolicy.from_managed_policy_arn(scope, "Boundary", arn)
+
+
+class Boundary(iam.ManagedPolicy):
+    """The permissions boundary of all roles: it grants nothing and caps everything."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+    ) -> None:
+        """Makes the boundary of the project's roles in an account and region."""
+        account, region = settings.account, settings.region
+        cdk_roles = [
+            f"arn:aws:iam::{account}:role/cdk-{QUALIFIER}-{part}-role-{account}-{region}"
+            for part in ("deploy", "file-publishing")
+        ]
+        super().__init__(
+            scope,
+            id,
+            managed_policy_name=bootstrap_policy_name(settings, "boundary"),
+            description="What no role of this project may ever do; it grants nothing",
+            statements=[
+                iam.PolicyStatement(sid="CapOnly", actions=_WORK, resources=["*"]),
+                _deny("NoEscalation", _ESCALATION),
+                _deny("NoGrants", _GOVERNANCE),
+                iam.PolicyStatement(
+                    sid="SettingsByTheirFunction",
+                    effect=iam.Effect.DENY,
+                    actions=["lakeformation:PutDataLakeSettings"],
+                    resources=["*"],
+                    conditions={
+                        "ArnNotLike": {
+                            "aws:PrincipalArn": f"arn:aws:iam::{account}:role/"
+                            f"{settings.project}-*-lake-settings"
+                        }
+                    },
+                ),
+                _deny("SafeguardsStay", _SAFEGUARDS),
+                iam.PolicyStatement(
+                    sid="NoRoleChaining",
+                    effect=iam.Effect.DENY,
+                    actions=["sts:AssumeRole"],
+                    not_resources=cdk_roles,
+                ),
+                iam.PolicyStatement(
+                    sid="StayInRegion",
+                    effect=iam.Effect.DENY,
+                    not_actions=_GLOBAL,
+                    resources=["*"],
+                    conditions={"StringNotEquals": {"aws:RequestedRegion": region}},
+                ),
+                # The containers' images and the region's own buckets belong to AWS's accounts, so
+                # reading is left to policies and endpoints; writing elsewhere is leaking.
+                iam.PolicyStatement(
+                    sid="WriteAtHome",
+                    effect=iam.Effect.DENY,
+                    actions=["s3:PutObject", "s3:ReplicateObject", "sqs:SendMessage"],
+                    resources=["*"],
+                    conditions={"StringNotEquals": {"aws:ResourceAccount": account}},
+                ),
+            ],
+        )
+        wildcards = ["Resource::*", *(f"Action::{action}" for action in _WORK if "*" in action)]
+        findings = [*(f"IAM5[{wildcard}]" for wildcard in wildcards), *CAP_FINDINGS]
+        acknowledge(self, dict.fromkeys(findings, CAPS_ALONE))
+
+
+def _deny(sid: str, actions: list[str]) -> iam.PolicyStatement:
+    return iam.PolicyStatement(sid=sid, effect=iam.Effect.DENY, actions=actions, resources=["*"])

@@ -1,0 +1,310 @@
+"""What each role may do by itself, as far as no later stack's resources are in it.
+
+What is about buckets, keys, tables, the pipeline's data or an endpoint is attached by the stack
+that makes them (`RolePolicy`).
+"""
+
+from collections.abc import Callable, Mapping
+
+from sashiko.aws.resources.endpoint_spec import alarm_name
+from sashiko.aws.resources.names import (
+    QUALIFIER,
+    Role,
+    arn,
+    database_name,
+    etl_name,
+    function_arn,
+    prefix,
+)
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.device_permissions import device_permissions, janitor_permissions
+from sashiko_cdk.identity.role_table import APPROVE, JOB_ROLES, JOBS, REGISTER
+from sashiko_cdk.platform.image_permissions import building_images, starting_builds
+from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS
+from sashiko_cdk.platform.promotion import reading_source
+
+_NAMED = "Names are made at run time; all of them begin with the environment's prefix."
+_JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."
+_MADE_UP = "SageMaker makes up the ids of lineage's artifacts; they name data, and are none."
+_STATUS = "sagemaker:ModelApprovalStatus"
+
+
+def own_permissions(settings: Settings, role: Role) -> list[Allowed]:
+    """Returns what `role` may do by itself."""
+    return _OWN[role](settings) if role in _OWN else []
+
+
+def _ours(settings: Settings, *kinds: str) -> list[str]:
+    """Returns SageMaker's resources of these kinds that bear the environment's prefix."""
+    place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
+    return [f"{place}:{kind}/{prefix(settings)}-*" for kind in kinds]
+
+
+def _pass(settings: Settings, *roles: Role) -> Allowed:
+    return allow(
+        ["iam:PassRole"],
+        [settings.role_arn(role) for role in roles],
+        conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+    )
+
+
+def _pipeline(settings: Settings) -> list[Allowed]:
+    place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
+    jobs = [f"{place}:{kind}-job/pipelines-*" for kind in ("processing", "training")]
+    watching = [
+        f"sagemaker:{verb}{kind}Job"
+        for kind in ("Processing", "Training")
+        for verb in ("Describe", "Stop")
+    ]
+    return [
+        allow([*JOBS, "sagemaker:AddTags"], jobs, why=_JOB_NAMES),
+        allow(watching, jobs, why=_JOB_NAMES),
+        _pass(settings, *JOB_ROLES),
+        allow(["lambda:InvokeFunction"], [function_arn(settings, "gatekeeper")]),
+    ]
+
+
+def _registry(settings: Settings) -> list[Allowed]:
+    return [
+        allow(
+            [
+                "sagemaker:DescribeModelPackage",
+                "sagemaker:DescribeModelPackageGroup",
+                "sagemaker:ListModelPackages",
+            ],
+            _ours(settings, "model-package-group", "model-package"),
+            why=_NAMED,
+        )
+    ]
+
+
+def _preflight(settings: Settings) -> list[Allowed]:
+    return [
+        *_registry(settings),
+        allow(
+            ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
+            _ours(settings, "endpoint", "endpoint-config"),
+            why=_NAMED,
+        ),
+        allow(
+            ["application-autoscaling:DescribeScalableTargets"],
+            ["*"],
+            why="Application Auto Scaling lists targets by no resource.",
+        ),
+    ]
+
+
+def _approver(settings: Settings) -> list[Allowed]:
+    decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
+    packages = _ours(settings, "model-package")
+    return [
+        *_registry(settings),
+        *_reading_lineage(settings),
+        allow(APPROVE, packages, conditions=decided, why=_NAMED),
+    ]
+
+
+def _registrar(settings: Settings) -> list[Allowed]:
+    pending = {"StringEquals": {_STATUS: "PendingManualApproval"}}
+    both = _ours(settings, "model-package-group", "model-package")
+    return [
+        *_registry(settings),
+        allow(REGISTER, both, conditions=pending, why=_NAMED),
+        *_telling_lineage(settings),
+    ]
+
+
+def _promoter(settings: Settings) -> list[Allowed]:
+    """Registers where versions are taken from another environment; elsewhere it does nothing."""
+    if settings.promotion.source is None:
+        return []
+    return [*_registrar(settings), *reading_source(settings)]
+
+
+def _artifacts(settings: Settings) -> str:
+    return f"arn:aws:sagemaker:{settings.region}:{settings.account}:artifact/*"
+
+
+def _telling_lineage(settings: Settings) -> list[Allowed]:
+    """Lets a registration say where the model comes from; nobody deletes what was said."""
+    actions = _ours(settings, "action")
+    return [
+        allow(["sagemaker:CreateAction", "sagemaker:DescribeAction"], actions, why=_NAMED),
+        allow(
+            ["sagemaker:AddAssociation", "sagemaker:CreateArtifact"],
+            [*actions, _artifacts(settings)],
+            why=_MADE_UP,
+        ),
+        _listing_lineage(),
+    ]
+
+
+def _reading_lineage(settings: Settings) -> list[Allowed]:
+    return [
+        allow(["sagemaker:DescribeAction"], _ours(settings, "action"), why=_NAMED),
+        allow(["sagemaker:DescribeArtifact"], [_artifacts(settings)], why=_MADE_UP),
+        _listing_lineage(),
+    ]
+
+
+def _listing_lineage() -> Allowed:
+    return allow(
+        ["sagemaker:ListArtifacts", "sagemaker:ListAssociations"],
+        ["*"],
+        why="SageMaker lists what an account has, or nothing.",
+    )
+
+
+def _data_scientist(settings: Settings) -> list[Allowed]:
+    place = f"{settings.region}:{settings.account}"
+    return [
+        allow(
+            [
+                "sagemaker:DescribePipeline",
+                "sagemaker:DescribePipelineDefinitionForExecution",
+                "sagemaker:DescribePipelineExecution",
+                "sagemaker:ListPipelineExecutionSteps",
+                "sagemaker:ListPipelineExecutions",
+                "sagemaker:ListPipelineParametersForExecution",
+                "sagemaker:StartPipelineExecution",
+                "sagemaker:StopPipelineExecution",
+            ],
+            _ours(settings, "pipeline"),
+            why=_NAMED,
+        ),
+        # Before a run: which version of the data is the newest, and whether the images are there.
+        allow(
+            ["glue:GetJobRuns"], [f"arn:aws:glue:{place}:job/{etl_name(settings, '*')}"], why=_NAMED
+        ),
+        allow(
+            ["ecr:DescribeImages"],
+            [f"arn:aws:ecr:{place}:repository/{prefix(settings)}/*"],
+            why=_NAMED,
+        ),
+        *_reading_logs(place),
+        *_registry(settings),
+        *_reading_lineage(settings),
+    ]
+
+
+def _reading_logs(place: str) -> list[Allowed]:
+    """Lets a person read what a job wrote: the groups are SageMaker's, one set an account."""
+    groups = [f"arn:aws:logs:{place}:log-group:{name}" for name in JOB_LOG_GROUPS]
+    return [
+        # Logs asks for a group under either of its two ARNs.
+        allow(
+            ["logs:DescribeLogStreams"],
+            [*groups, *(f"{group}:*" for group in groups)],
+            why="the `*` is the end of a group's ARN",
+        ),
+        allow(
+            ["logs:GetLogEvents"],
+            [f"{group}:log-stream:pipelines-*" for group in groups],
+            why=_JOB_NAMES,
+        ),
+    ]
+
+
+def _deployer(settings: Settings) -> list[Allowed]:
+    account, region = settings.account, settings.region
+    cdk = [
+        f"arn:aws:iam::{account}:role/cdk-{QUALIFIER}-{part}-role-{account}-{region}"
+        for part in ("deploy", "file-publishing")
+    ]
+    return [allow(["sts:AssumeRole"], cdk)]
+
+
+def _endpoint_deployer(settings: Settings) -> list[Allowed]:
+    """What it takes to see what is served: the Serving stack alone changes it."""
+    return [
+        *_registry(settings),
+        allow(
+            [f"sagemaker:Describe{kind}" for kind in ("Model", "EndpointConfig", "Endpoint")],
+            _ours(settings, "model", "endpoint-config", "endpoint"),
+            why=_NAMED,
+        ),
+    ]
+
+
+def _inference(settings: Settings) -> list[Allowed]:
+    """SageMaker looks at an update's rollback alarms."""
+    alarms = f"arn:aws:cloudwatch:{settings.region}:{settings.account}:alarm"
+    return [
+        allow(
+            ["cloudwatch:DescribeAlarms"],
+            [f"{alarms}:{alarm_name(settings, '*')}"],
+            why="An endpoint's alarms are named after what they watch.",
+        )
+    ]
+
+
+def _flow(_: Settings) -> list[Allowed]:
+    """Step Functions looks, when it makes a state machine, whether its role may send the log."""
+    return [
+        allow(
+            [
+                "logs:CreateLogDelivery",
+                "logs:DeleteLogDelivery",
+                "logs:DescribeLogGroups",
+                "logs:DescribeResourcePolicies",
+                "logs:GetLogDelivery",
+                "logs:ListLogDeliveries",
+                "logs:PutResourcePolicy",
+                "logs:UpdateLogDelivery",
+            ],
+            ["*"],
+            why="CloudWatch Logs has no permissions on single deliveries, as AWS documents for the "
+            "logs of Step Functions. None of them reads or writes a log.",
+        )
+    ]
+
+
+def _lake_settings(settings: Settings) -> list[Allowed]:
+    if settings.lake_formation.mode != "enforced" or not settings.lake_formation.account_stack:
+        return []
+    return [
+        allow(
+            ["lakeformation:GetDataLakeSettings", "lakeformation:PutDataLakeSettings"],
+            ["*"],
+            why="The settings are the account's; Lake Formation has no resource for them.",
+        )
+    ]
+
+
+def _lake_probe(settings: Settings) -> list[Allowed]:
+    """IAM's half of seeing the catalog: without a grant of Lake Formation's it opens nothing."""
+    if settings.lake_formation.mode != "enforced":
+        return []
+    database = database_name(settings)
+    names = ("catalog", f"database/{database}", f"table/{database}/*")
+    return [
+        allow(
+            ["glue:GetDatabase", "glue:GetTable"],
+            [arn(settings, "glue", name) for name in names],
+            why="All tables of this database: none of them may be visible to it.",
+        )
+    ]
+
+
+_OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
+    "approver": _approver,
+    "data-scientist": _data_scientist,
+    "deployer": _deployer,
+    "device-check": device_permissions,
+    "endpoint-deployer": _endpoint_deployer,
+    "etl-starter": _flow,
+    "image-build": building_images,
+    "image-build-starter": starting_builds,
+    "inference": _inference,
+    "janitor": janitor_permissions,
+    "lake-probe": _lake_probe,
+    "lake-settings": _lake_settings,
+    "notifier": _flow,
+    "pipeline": _pipeline,
+    "pipeline-starter": _flow,
+    "preflight": _preflight,
+    "promoter": _promoter,
+    "registrar": _registrar,
+    "registry-reader": _registry,
+}

@@ -1,0 +1,120 @@
+"""What an app is made of: settings, the contracts and the recipe they name, what is compiled."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from sashiko.aws.operations.neighbours import Side, neighbour_settings
+from sashiko.aws.resources.regions import check_region
+from sashiko.contract.glue import check_lake
+from sashiko.contract.model import Contract, load_contract
+from sashiko.errors import InputError
+from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.definition.validator.check import check_definition
+from sashiko.pipeline.project import HOME, choose_recipe, source
+from sashiko.settings.environment import (
+    Settings,
+    deployed_environments,
+    file_of,
+    load_deployed,
+    load_settings,
+)
+from sashiko.settings.recipe import Recipe
+from sashiko_cdk.pipeline.compiled_pipeline import Compiled
+
+
+def cloud_settings(environment: str) -> Settings:
+    """Reads the settings of an environment that has an account.
+
+    Raises:
+        InputError: if there is no such environment, its region lacks a service, the environment
+            that it is to promote from or to says otherwise, or another one makes what an account
+            has once.
+    """
+    settings = load_deployed(environment)
+    check_region(settings)
+    _check_account_stack(settings)
+    for side in get_args(Side):
+        neighbour_settings(settings, side)
+    return settings
+
+
+def _check_account_stack(settings: Settings) -> None:
+    if not settings.lake_formation.account_stack:
+        return
+    for name in deployed_environments():
+        other = load_settings(name)
+        same_place = (other.account, other.region) == (settings.account, settings.region)
+        if name != settings.environment and same_place and other.lake_formation.account_stack:
+            raise InputError(
+                f"{file_of('lake_formation', settings.environment)}: key "
+                f"`lake_formation.account_stack`: {file_of('lake_formation', name)} has it too, in "
+                f"the same account ({settings.account}) and region, and what it makes an account "
+                "has once: set `false` in one of them"
+            )
+
+
+def read_contracts(settings: Settings) -> tuple[Contract, ...]:
+    """Reads the contracts that the settings name, each the only one of its table.
+
+    Raises:
+        InputError: if one is missing or not valid, two describe one table, or the lake cannot hold
+            what one says.
+    """
+    where = f"{file_of('contracts', settings.environment)}: key `contracts`"
+    contracts: dict[str, tuple[Path, Contract]] = {}
+    for name in settings.contracts:
+        file = Path("contracts") / f"{name}.odcs.yaml"
+        if not file.is_file():
+            there = sorted(
+                f.name.removesuffix(".odcs.yaml") for f in file.parent.glob("*.odcs.yaml")
+            )
+            raise InputError(
+                f"{where}: {file} does not exist; in config/{settings.environment}.yaml name those "
+                f"that belong in the lake, such as `contracts: [{', '.join(there)}]`"
+            )
+        contract = load_contract(file)
+        if contract.table in contracts:
+            other = contracts[contract.table][0]
+            raise InputError(
+                f"{where}: {other} and {file} describe the same table `{contract.table}`: "
+                "name one of them, or change `physicalName` in the other"
+            )
+        contracts[contract.table] = (file, contract)
+    enforced = settings.lake_formation.mode == "enforced"
+    by_file = {str(file): contract for file, contract in contracts.values()}
+    check_lake(by_file, row_filters_hold=enforced)
+    return tuple(by_file.values())
+
+
+def read_recipes(settings: Settings) -> tuple[Recipe, ...]:
+    """Reads the recipe that the settings name: what the environment's pipeline trains.
+
+    Raises:
+        InputError: if it is missing or not valid.
+    """
+    return (choose_recipe(settings, None),)
+
+
+def compile_pipelines(
+    settings: Settings, recipes: Sequence[Recipe], *, home: Path = HOME
+) -> tuple[Compiled, ...]:
+    """Compiles the pipelines of recipes and judges each by SageMaker's API; no call is made.
+
+    Args:
+        settings: the environment.
+        recipes: what is trained.
+        home: keeps what was compiled before.
+
+    Raises:
+        InputError: if one cannot be compiled, or SageMaker would not take it.
+    """
+    commit = source()
+    compiled = []
+    for recipe in recipes:
+        definition = json.loads(compile_pipeline(settings, recipe, home=home).definition)
+        check_definition(definition)
+        commit_id = commit.git_sha + ("-dirty" if commit.dirty else "")
+        compiled.append(Compiled(recipe=recipe.name, definition=definition, commit=commit_id))
+    return tuple(compiled)

@@ -1,0 +1,1 @@
+"""The governed lake: buckets, keys, tables, Lake Formation."""

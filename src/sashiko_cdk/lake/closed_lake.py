@@ -1,0 +1,66 @@
+"""The check that the lake is closed: in the deploy itself, before anybody is granted anything."""
+
+from collections.abc import Sequence
+
+from aws_cdk import CustomResource, Duration, RemovalPolicy
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from sashiko.aws.functions.function_input import ClosedLake
+from sashiko.aws.resources.names import arn, database_name, role_name
+from sashiko.settings.environment import Settings
+from sashiko_cdk.functions.content_id import content_id
+from sashiko_cdk.functions.python_function import PythonFunction
+
+
+class LakeProbe(PythonFunction):
+    """The function that looks; its role is granted nothing in the lake."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes the function; `key` encrypts its log, which goes as `removal_policy` says."""
+        super().__init__(
+            scope,
+            id,
+            settings=settings,
+            role="lake-probe",
+            module="sashiko.aws.functions.lake_probe",
+            description="Refuses a deploy while the lake is open to everybody",
+            timeout=Duration.minutes(5),
+            key=key,
+            removal_policy=removal_policy,
+        )
+
+
+class ClosedLakeCheck(CustomResource):
+    """Fails the stack while everybody sees the database, or one of the tables.
+
+    It has an id of its content, so that new tables and new grants are looked at anew.
+    """
+
+    def __init__(
+        self, scope: Construct, *, settings: Settings, tables: Sequence[str], grants: str = ""
+    ) -> None:
+        """Looks at the database and at `tables`; `grants` says what is granted after it."""
+        properties = ClosedLake(
+            environment=settings.environment,
+            database=database_name(settings),
+            tables=" ".join(tables),
+            grants=grants,
+        ).properties()
+        super().__init__(
+            scope,
+            content_id(scope, "Closed", properties),
+            resource_type="Custom::ClosedLake",
+            # By its name, not as an export: another stack's check outlives a change of it.
+            service_token=arn(settings, "lambda", f"function:{role_name(settings, 'lake-probe')}"),
+            service_timeout=Duration.minutes(6),
+            properties=properties,
+        )

@@ -1,0 +1,30 @@
+"""A data-cells filter: some rows and columns of a table."""
+
+from aws_cdk import aws_lakeformation as lf
+from constructs import Construct
+
+from sashiko.aws.resources.names import database_name
+from sashiko.contract.grants import FilterGrant
+from sashiko.settings.environment import Settings
+from sashiko_cdk.functions.content_id import content_id
+
+
+class DataFilter(lf.CfnDataCellsFilter):
+    """A filter whose name changes with its content: the new one is made before the old one goes."""
+
+    def __init__(self, scope: Construct, *, settings: Settings, grant: FilterGrant) -> None:
+        """Makes the filter that `grant` is on."""
+        row_filter = lf.CfnDataCellsFilter.RowFilterProperty(filter_expression=grant.filter)
+        columns = list(grant.columns)
+        content = (settings.account, database_name(settings), grant.table, columns, row_filter)
+        name = content_id(scope, f"{grant.persona}-", *content)
+        super().__init__(
+            scope,
+            f"Filter-{grant.table}-{name}",
+            table_catalog_id=settings.account,
+            database_name=database_name(settings),
+            table_name=grant.table,
+            name=name,
+            column_names=columns,
+            row_filter=row_filter,
+        )

@@ -1,0 +1,161 @@
+"""The Glue jobs that turn raw files into the lake's tables, and their data quality rulesets."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aws_cdk import IgnoreMode
+from aws_cdk import aws_glue as glue
+from aws_cdk.aws_s3_assets import Asset
+from constructs import Construct
+
+import sashiko.aws.glue_job
+from sashiko.aws.glue_job.spec import LoadSpec
+from sashiko.aws.resources.names import bucket_name, etl_name, prefix
+from sashiko.contract.glue import QUARANTINE
+from sashiko.contract.load_spec import load_spec
+from sashiko.contract.model import Contract
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.identity.role_policy import RolePolicy
+
+_SCRIPTS = Path(sashiko.aws.glue_job.__file__).parent
+# Glue unpacks a zip: it must hold the package from its root, and nothing else of the project.
+_PACKAGE_ONLY = [
+    "*",
+    "!sashiko/",
+    "!sashiko/__init__.py",
+    "!sashiko/aws/",
+    "!sashiko/aws/__init__.py",
+    "!sashiko/aws/glue_job/",
+    "!sashiko/aws/glue_job/*.py",
+]
+_MINUTES = 60
+_WORKERS = 2  # a driver and an executor; Glue's least
+
+
+class EtlJobs(Construct):
+    """A job and a ruleset per table.
+
+    A run names its extract: `--as-of`. The ruleset that a job blocks on lies in its spec, beside
+    the rest of what the contract says, so that nobody loosens it in the console; Glue's own is the
+    same text, for people. It names no target table: Glue Data Quality finds no partition of a table
+    whose partitions are projected.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        contracts: Sequence[Contract],
+        security_configuration: glue.CfnSecurityConfiguration,
+    ) -> None:
+        """Makes the jobs.
+
+        Args:
+            scope: the DataLake stack.
+            id: the construct's id.
+            settings: the environment.
+            contracts: one per table.
+            security_configuration: encrypts what the jobs write and log.
+        """
+        super().__init__(scope, id)
+        self._settings = settings
+        self._security = security_configuration
+        self._script = Asset(self, "Script", path=str(_SCRIPTS / "job.py"))
+        self._package = Asset(
+            self,
+            "Package",
+            path=str(_SCRIPTS.parents[2]),
+            exclude=_PACKAGE_ONLY,
+            ignore_mode=IgnoreMode.GIT,
+        )
+        specs = [self._load(load_spec(contract)) for contract in contracts]
+        folders = [QUARANTINE, *(contract.table for contract in contracts)]
+        self._attach([self._script, self._package, *specs], folders)
+
+    def _load(self, spec: LoadSpec) -> Asset:
+        """Makes a table's job and ruleset; returns the spec that the job reads."""
+        name = etl_name(self._settings, spec.table)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, f"{spec.table}.json")
+            file.write_text(spec.to_json(), encoding="utf-8")
+            asset = Asset(self, f"Spec-{spec.table}", path=str(file))
+        glue.CfnDataQualityRuleset(
+            self,
+            f"Ruleset-{spec.table}",
+            name=name,
+            description=f"What must hold before {spec.table} is published; the job {name} runs it",
+            ruleset=spec.ruleset,
+        )
+        job = glue.CfnJob(
+            self,
+            f"Job-{spec.table}",
+            name=name,
+            description=f"Loads {spec.contract} from raw to curated; a run needs --as-of",
+            role=self._settings.role_arn("etl"),
+            glue_version="5.0",
+            worker_type="G.1X",
+            number_of_workers=_WORKERS,
+            timeout=_MINUTES,
+            max_retries=0,
+            execution_property=glue.CfnJob.ExecutionPropertyProperty(max_concurrent_runs=1),
+            security_configuration=self._security.name,
+            command=glue.CfnJob.JobCommandProperty(
+                name="glueetl", python_version="3", script_location=self._script.s3_object_url
+            ),
+            default_arguments=self._arguments(asset),
+        )
+        job.add_resource_dependency(self._security)
+        return asset
+
+    def _arguments(self, spec: Asset) -> Mapping[str, str]:
+        curated = f"s3://{bucket_name(self._settings, 'curated')}"
+        return {
+            "--job-bookmark-option": "job-bookmark-disable",
+            "--extra-py-files": self._package.s3_object_url,
+            # Glue 5 always logs as it goes; the logs' key is for groups of this environment.
+            "--custom-logGroup-prefix": self._log_groups,
+            "--spec": spec.s3_object_url,
+            "--raw": f"s3://{bucket_name(self._settings, 'raw')}",
+            "--curated": curated,
+            "--quarantine": f"{curated}/{QUARANTINE}",
+        }
+
+    @property
+    def _log_groups(self) -> str:
+        return f"/aws-glue/{prefix(self._settings)}-etl"
+
+    def _attach(self, assets: Sequence[Asset], folders: Sequence[str]) -> None:
+        """Lets the role read its code and write its log; the lake itself is `LakeAccess`'s."""
+        curated = f"arn:aws:s3:::{bucket_name(self._settings, 'curated')}"
+        # Glue's file system looks for each folder on the way as an object of its name, and marks it
+        # by an empty one beside it.
+        marks = [f"{folder}{end}" for folder in folders for end in ("", "_$folder$")]
+        place = f"{self._settings.region}:{self._settings.account}"
+        files = [f"arn:aws:s3:::{item.s3_bucket_name}/{item.s3_object_key}" for item in assets]
+        statements: list[Allowed] = [
+            allow(["s3:GetObject"], files),
+            allow(["s3:GetObject", "s3:PutObject"], [f"{curated}/{mark}" for mark in marks]),
+            allow(["s3:ListBucket"], [curated], conditions={"StringEquals": {"s3:prefix": marks}}),
+            allow(
+                [
+                    "logs:AssociateKmsKey",
+                    "logs:CreateLogGroup",
+                    "logs:CreateLogStream",
+                    "logs:PutLogEvents",
+                ],
+                [f"arn:aws:logs:{place}:log-group:{self._log_groups}*"],
+                why="Glue names the groups and streams of a run; all of them begin with this path",
+            ),
+        ]
+        RolePolicy(
+            self,
+            "Access",
+            settings=self._settings,
+            role="etl",
+            description="Runs the jobs: their code and their logs",
+            statements=statements,
+        )

@@ -1,0 +1,47 @@
+"""An account's data-lake settings, by a function: CloudFormation's own type cannot empty them."""
+
+from aws_cdk import CustomResource, Duration, RemovalPolicy
+from constructs import Construct
+
+from sashiko.aws.functions.function_input import LakeAdministrator
+from sashiko.aws.resources.names import exec_role_arn
+from sashiko.settings.environment import Settings
+from sashiko_cdk.functions.python_function import PythonFunction
+
+
+class LakeSettings(Construct):
+    """Makes CloudFormation an administrator beside those there, and empties the defaults.
+
+    What the stack's own rollback deletes takes the administrator away again if it was none before;
+    a destroyed stack leaves the settings: other environments of the account deploy by them.
+
+    Attributes:
+        resource: what waits for the settings depends on it.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, removal_policy: RemovalPolicy
+    ) -> None:
+        """Makes the function and has it change the settings; its log goes as the policy says."""
+        super().__init__(scope, id)
+        function = PythonFunction(
+            self,
+            "Function",
+            settings=settings,
+            role="lake-settings",
+            module="sashiko.aws.functions.lake_settings",
+            description="Adds to the account's data-lake settings, and takes nothing from others",
+            timeout=Duration.minutes(1),
+            key=None,
+            removal_policy=removal_policy,
+        )
+        self.resource = CustomResource(
+            self,
+            "Settings",
+            resource_type="Custom::DataLakeSettings",
+            service_token=function.function.function_arn,
+            service_timeout=Duration.minutes(5),
+            properties=LakeAdministrator(administrator=exec_role_arn(settings)).properties(),
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+        )
+        self.resource.node.add_dependency(function)

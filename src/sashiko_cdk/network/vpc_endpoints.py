@@ -1,0 +1,232 @@
+"""Who calls which AWS service from inside the VPC: the endpoints and their policies follow from it.
+
+S3 and Athena call KMS for what they encrypt, and Lake Formation, on their side; from inside the VPC
+a signature alone is asked of KMS.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import CfnTag
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from sashiko.aws.resources.names import Role, prefix
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.device_permissions import INVOKE, device_actions
+from sashiko_cdk.identity.role_table import CONTAINERS
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+
+_LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """The calls of one service that leave the VPC.
+
+    Attributes:
+        callers: the roles that call it.
+        actions: what they call.
+        service: the endpoint service's name, with the region left open.
+    """
+
+    callers: tuple[Role, ...]
+    actions: tuple[str, ...]
+    service: str = "com.amazonaws.{region}.{name}"
+
+
+_INTERFACES: Mapping[str, Use] = {
+    "athena": Use(
+        callers=_LAKE,
+        actions=(
+            "athena:GetQueryExecution",
+            "athena:GetWorkGroup",
+            "athena:StartQueryExecution",
+            "athena:StopQueryExecution",
+        ),
+    ),
+    "ecr.api": Use(
+        callers=CONTAINERS,
+        actions=(
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetAuthorizationToken",
+            "ecr:GetDownloadUrlForLayer",
+        ),
+    ),
+    "ecr.dkr": Use(
+        callers=CONTAINERS,
+        actions=(
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer",
+        ),
+    ),
+    "glue": Use(
+        callers=_LAKE,
+        actions=(
+            "glue:GetDatabase",
+            "glue:GetPartition",
+            "glue:GetPartitions",
+            "glue:GetTable",
+            "glue:GetTables",
+        ),
+    ),
+    "kms": Use(callers=("registrar",), actions=("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign")),
+    "logs": Use(
+        callers=CONTAINERS,
+        actions=(
+            "logs:CreateLogGroup",
+            "logs:CreateLogStream",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+        ),
+    ),
+    "sagemaker.api": Use(
+        callers=("registrar", "registry-reader"),
+        actions=(
+            "sagemaker:AddAssociation",
+            "sagemaker:CreateAction",
+            "sagemaker:CreateArtifact",
+            "sagemaker:CreateModelPackage",
+            "sagemaker:DescribeAction",
+            "sagemaker:DescribeModelPackage",
+            "sagemaker:DescribeModelPackageGroup",
+            "sagemaker:ListArtifacts",
+            "sagemaker:ListAssociations",
+            "sagemaker:ListModelPackages",
+        ),
+    ),
+    "sts": Use(callers=CONTAINERS, actions=("sts:GetCallerIdentity",)),
+}
+
+
+# AWS documents an endpoint service for tracking servers, whose host is another one than an App's
+# ("Connecting to an MLflow tracking server through an Interface VPC Endpoint" in the SageMaker AI
+# Developer Guide; sagemaker-mlflow 0.5.0 calls mlflow.sagemaker.<region>.app.aws). Of Apps no page
+# names any, so which one it is is a setting.
+_MLFLOW = "experiments"
+
+
+def interfaces(settings: Settings) -> Mapping[str, Use]:
+    """Returns the services that somebody in the VPC calls -> their use.
+
+    A check on a device calls SageMaker; its runtime only where it asks an endpoint.
+    """
+    found = dict(_INTERFACES)
+    if settings.network.mlflow_service:
+        found[_MLFLOW] = Use(
+            callers=("registrar",),
+            actions=("sagemaker:CallMlflowAppApi",),
+            service=settings.network.mlflow_service,
+        )
+    if settings.device_check != "off":
+        api = found["sagemaker.api"]
+        found["sagemaker.api"] = Use(
+            callers=("device-check", *api.callers),
+            actions=tuple(sorted({*api.actions, *device_actions(settings)})),
+        )
+    if settings.device_check == "endpoint":
+        found["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
+    return dict(sorted(found.items()))
+
+
+class VpcEndpoints(Construct):
+    """The VPC's doors to AWS: one for each service that somebody in it calls."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        vpc: ec2.Vpc,
+        group: ec2.ISecurityGroup,
+    ) -> None:
+        """Makes the endpoints.
+
+        Args:
+            scope: the stack.
+            id: the construct's id.
+            settings: the environment.
+            vpc: where they stand.
+            group: their security group.
+        """
+        super().__init__(scope, id)
+        subnets = [subnet.subnet_id for subnet in vpc.isolated_subnets]
+        for name, use in interfaces(settings).items():
+            endpoint = ec2.CfnVPCEndpoint(
+                self,
+                name.title().replace(".", ""),
+                vpc_id=vpc.vpc_id,
+                service_name=use.service.format(region=settings.region, name=name),
+                vpc_endpoint_type="Interface",
+                private_dns_enabled=True,
+                subnet_ids=subnets,
+                security_group_ids=[group.security_group_id],
+                policy_document=iam.PolicyDocument(statements=[_through(settings, use)]),
+                tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{name}")],
+            )
+            why = (
+                "The actions and the calling roles are named here; which resources each role may "
+                "use its own policy names."
+            )
+            acknowledge(endpoint, {"wildcard[Resource::*]": why})
+        self._s3(settings, vpc)
+
+    def _s3(self, settings: Settings, vpc: ec2.Vpc) -> None:
+        ours = f"arn:aws:s3:::{prefix(settings)}-*"
+        layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
+        use = Use(
+            callers=CONTAINERS,
+            actions=(
+                "s3:AbortMultipartUpload",
+                "s3:DeleteObject",
+                "s3:GetBucketLocation",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads",
+                "s3:ListMultipartUploadParts",
+                "s3:PutObject",
+            ),
+        )
+        pull = iam.PolicyStatement(
+            principals=[iam.AnyPrincipal()], actions=["s3:GetObject"], resources=[layers]
+        )
+        endpoint = ec2.CfnVPCEndpoint(
+            self,
+            "S3",
+            vpc_id=vpc.vpc_id,
+            service_name=f"com.amazonaws.{settings.region}.s3",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[subnet.route_table.route_table_id for subnet in vpc.isolated_subnets],
+            policy_document=iam.PolicyDocument(
+                statements=[_through(settings, use, resources=[ours]), pull]
+            ),
+        )
+        acknowledge(
+            endpoint,
+            {
+                f"wildcard[Resource::{ours}]": "The environment's own buckets, whose names begin "
+                "so; which of them each role may use its own policy names.",
+                f"wildcard[Resource::{layers}]": "ECR's own bucket: image layers have no names.",
+                "public": "ECR fetches layers from its bucket by presigned URLs, which are not "
+                "signed by this account's roles; the statement names that bucket alone.",
+            },
+        )
+
+
+def _through(
+    settings: Settings, use: Use, *, resources: list[str] | None = None
+) -> iam.PolicyStatement:
+    callers = [settings.role_arn(role) for role in use.callers]
+    return iam.PolicyStatement(
+        principals=[iam.AnyPrincipal()],
+        actions=list(use.actions),
+        resources=resources or ["*"],
+        conditions={
+            "ArnEquals": {"aws:PrincipalArn": callers},
+            "StringEquals": {"aws:PrincipalAccount": settings.account},
+        },
+    )

@@ -1,0 +1,1 @@
+"""SageMaker pipelines from compiled definitions, and the functions that they call."""

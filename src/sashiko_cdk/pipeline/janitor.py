@@ -1,0 +1,65 @@
+"""The janitor of checks on a device: hourly, as an endpoint that nobody deletes costs money."""
+
+from dataclasses import asdict
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from sashiko.aws.functions.function_input import Sweep
+from sashiko.aws.resources.names import device_check_prefix, prefix
+from sashiko.settings.environment import Settings
+from sashiko_cdk.events.function_rule import FunctionRule
+from sashiko_cdk.functions.python_function import PythonFunction
+
+# SageMaker kills a stopped job after two minutes; the rest is for clocks.
+_MARGIN_SECONDS = 600
+
+
+class Janitor(Construct):
+    """A function that deletes what checks have left, and the rule that calls it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        topic: str,
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes both.
+
+        Args:
+            scope: the Platform stack.
+            id: the construct's id.
+            settings: the environment.
+            topic: ARN of the topic of alerts.
+            key: encrypts the function's log.
+            removal_policy: what becomes of the log when the stack is destroyed.
+        """
+        super().__init__(scope, id)
+        made = PythonFunction(
+            self,
+            "Function",
+            settings=settings,
+            role="janitor",
+            module="sashiko.aws.functions.janitor",
+            description="Deletes what a check on a device left, and tells the alerts topic",
+            timeout=Duration.minutes(5),
+            key=key,
+            removal_policy=removal_policy,
+        )
+        longest = settings.jobs.processing.max_runtime + _MARGIN_SECONDS
+        sweep = Sweep(prefix=f"{device_check_prefix(settings)}-", older_than=longest, topic=topic)
+        FunctionRule(
+            self,
+            "Hourly",
+            settings=settings,
+            name=f"{prefix(settings)}-janitor",
+            description="Has leftovers of device checks deleted",
+            function=made.function,
+            schedule="rate(1 hour)",
+            event=asdict(sweep),
+        )

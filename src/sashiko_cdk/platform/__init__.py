@@ -1,0 +1,1 @@
+"""Images, model registry, tracking, keys and the budget."""

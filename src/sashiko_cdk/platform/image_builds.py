@@ -1,0 +1,244 @@
+"""The build of the environment's own images, in a deploy and by AWS: nobody needs Docker."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+from aws_cdk import CfnResource, CustomResource, Duration, IgnoreMode, RemovalPolicy, Stage
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk.aws_s3_assets import Asset
+from constructs import Construct
+
+from sashiko.aws.functions.function_input import WantedImage
+from sashiko.aws.resources.images.content import ROOT, ignore_rules
+from sashiko.aws.resources.images.job_images import ImageBuild
+from sashiko.aws.resources.names import image_build_log_group, image_build_name
+from sashiko.settings.environment import Settings
+from sashiko_cdk.events.function_rule import FunctionRule
+from sashiko_cdk.functions.python_function import PythonFunction
+from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.platform.image_permissions import waiting_for_builds
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+
+_MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+# CloudFormation waits for an hour at most; a build that waits and works shorter ends before that.
+_QUEUED_MINUTES: Final = 5
+_BUILD_MINUTES: Final = 50
+_WAIT_SECONDS: Final = 3_600
+_ENDED: Final = ["SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"]
+_LOGIN = "aws ecr get-login-password | docker login --username AWS --password-stdin"
+# Of all files, by name: what `_digest` computes.
+_DIGEST = (
+    "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1"
+)
+_COMMANDS: Final[dict[str, Any]] = {
+    "version": 0.2,
+    "phases": {
+        "pre_build": {
+            "commands": [f'{_LOGIN} "${{IMAGE%%/*}}"', f'{_LOGIN} "${{BASE%%/*}}"'],
+        },
+        "build": {
+            "commands": [
+                'docker build --file "$DOCKERFILE" --target "$TARGET" --build-arg BASE="$BASE" '
+                '--tag "$IMAGE" .',
+                'docker push "$IMAGE"',
+            ],
+        },
+    },
+}
+_WHY_NO_KEY = (
+    "It has neither artifacts nor a cache that a key would encrypt: the image lies in a repository "
+    "with the platform's key, the log in a group with it."
+)
+
+
+def pinning(source: Path) -> str:
+    """Returns the command that fails where the files are not those of `source`, a folder."""
+    return (
+        f'test "$({_DIGEST})" = {_digest(source)} || '
+        '{ echo "The source is not the one that was deployed: see who wrote it to the bucket of '
+        'assets"; exit 1; }'
+    )
+
+
+def _digest(source: Path) -> str:
+    names = {f"./{file.relative_to(source)}": file for file in source.rglob("*") if file.is_file()}
+    lines = [
+        f"{hashlib.sha256(names[name].read_bytes()).hexdigest()}  {name}\n"
+        for name in sorted(names, key=str.encode)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+class ImageBuilds(Construct):
+    """A CodeBuild project, and a custom resource for each image that is to be there.
+
+    The image's tag says what it is built from: another content is another tag, and that is what
+    makes CloudFormation ask for a build. No digest crosses to another stack.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        builds: Sequence[ImageBuild],
+        repositories: Mapping[str, Construct],
+        key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes the project and has it build what is not there.
+
+        Args:
+            scope: the Platform stack.
+            id: the construct's id.
+            settings: the environment.
+            builds: the images, in the order in which they are built.
+            repositories: name -> repository, which has to be there before its image.
+            key: encrypts the logs, and CloudFormation's requests while builds run.
+            removal_policy: what becomes of the logs when the stack is destroyed.
+        """
+        super().__init__(scope, id)
+        self._settings = settings
+        log = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=image_build_log_group(settings),
+            retention=logs.RetentionDays.ONE_YEAR,
+            encryption_key=key,
+            removal_policy=removal_policy,
+        )
+        project = self._project(log)
+        starter = PythonFunction(
+            self,
+            "Starter",
+            settings=settings,
+            role="image-build-starter",
+            module="sashiko.aws.functions.image_build",
+            description="Starts the build of an image and tells CloudFormation how it ended",
+            timeout=Duration.minutes(2),
+            key=key,
+            removal_policy=removal_policy,
+        )
+        waits = RolePolicy(
+            self,
+            "Waits",
+            settings=settings,
+            role="image-build-starter",
+            description="Encrypts what CloudFormation asked for, while a build runs",
+            statements=waiting_for_builds(settings, key.key_arn),
+        )
+        # By the time that the function is there, IAM knows of it.
+        starter.node.add_dependency(waits)
+        news = FunctionRule(
+            self,
+            "Ended",
+            settings=settings,
+            name=f"{image_build_name(settings)}-ended",
+            description="Tells whoever started an image's build that it has ended",
+            function=starter.function,
+            pattern={
+                "source": ["aws.codebuild"],
+                "detail-type": ["CodeBuild Build State Change"],
+                "detail": {"build-status": _ENDED, "project-name": [image_build_name(settings)]},
+            },
+        )
+        # One after the other: a new account may run a single build at a time.
+        before: list[Construct] = [starter, news]
+        for build in builds:
+            image = self._image(build, project, starter.function, key)
+            image.node.add_dependency(repositories[build.repository], *before)
+            before = [image]
+
+    def _project(self, log: logs.ILogGroup) -> codebuild.CfnProject:
+        source = Asset(
+            self,
+            "Source",
+            path=str(ROOT),
+            exclude=ignore_rules(),
+            ignore_mode=IgnoreMode.DOCKER,
+        )
+        # The bucket's key names a hash, and nothing holds the object to it: who may publish may
+        # overwrite. What is built is what the template was made of.
+        pinned = {
+            **_COMMANDS,
+            "phases": {
+                "install": {
+                    "commands": [
+                        pinning(Path(cast(Stage, self.node.root).outdir, source.asset_path))
+                    ]
+                },
+                **_COMMANDS["phases"],
+            },
+        }
+        project = codebuild.CfnProject(
+            self,
+            "Project",
+            name=image_build_name(self._settings),
+            description="Builds the project's own images on AWS's, and pushes them",
+            service_role=self._settings.role_arn("image-build"),
+            source=codebuild.CfnProject.SourceProperty(
+                type="S3",
+                location=f"{source.s3_bucket_name}/{source.s3_object_key}",
+                build_spec=json.dumps(pinned, indent=2),
+            ),
+            artifacts=codebuild.CfnProject.ArtifactsProperty(type="NO_ARTIFACTS"),
+            environment=codebuild.CfnProject.EnvironmentProperty(
+                type="LINUX_CONTAINER",
+                image=_MACHINE,
+                compute_type="BUILD_GENERAL1_MEDIUM",  # 128 GB of disk: the CUDA image is large
+                privileged_mode=True,
+                environment_variables=[
+                    # SageMaker wants a plain manifest, not an index of one and its provenance.
+                    codebuild.CfnProject.EnvironmentVariableProperty(
+                        name="BUILDX_NO_DEFAULT_ATTESTATIONS", value="1"
+                    )
+                ],
+            ),
+            logs_config=codebuild.CfnProject.LogsConfigProperty(
+                cloud_watch_logs=codebuild.CfnProject.CloudWatchLogsConfigProperty(
+                    status="ENABLED", group_name=log.log_group_name
+                )
+            ),
+            timeout_in_minutes=_BUILD_MINUTES,
+            queued_timeout_in_minutes=_QUEUED_MINUTES,
+        )
+        acknowledge(
+            project,
+            {
+                "CB3": "`docker build` needs a Docker engine, which CodeBuild starts in privileged "
+                "mode alone. Its role pulls AWS's bases and pushes to the own repositories.",
+                "CB4": _WHY_NO_KEY,
+                "CKV_AWS_147": _WHY_NO_KEY,
+            },
+        )
+        return project
+
+    def _image(
+        self, build: ImageBuild, project: CfnResource, starter: lambda_.IFunction, key: kms.IKey
+    ) -> Construct:
+        image = CustomResource(
+            self,
+            f"{build.image}-on-{build.base.name}",
+            resource_type="Custom::ImageBuild",
+            service_token=starter.function_arn,
+            service_timeout=Duration.seconds(_WAIT_SECONDS),
+            properties=WantedImage(
+                project=image_build_name(self._settings),
+                key=key.key_arn,
+                repository=build.repository,
+                tag=build.tag,
+                image=build.uri,
+                dockerfile=build.dockerfile,
+                target=build.target,
+                base=build.base.uri,
+            ).properties(),
+        )
+        image.node.add_dependency(project)
+        return image

@@ -1,0 +1,98 @@
+"""What the build of images takes: of CodeBuild's role, and of the function that starts it."""
+
+from typing import get_args
+
+from sashiko.aws.resources.images.image_map import OwnImage, image_map
+from sashiko.aws.resources.names import (
+    image_build_log_group,
+    image_build_name,
+    own_repository,
+)
+from sashiko.settings.environment import Settings
+from sashiko_cdk.bootstrap.execution_scope import assets_bucket
+from sashiko_cdk.identity.allow import Allowed, allow
+
+_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+
+def starting_builds(settings: Settings) -> list[Allowed]:
+    """Returns what the function does: it looks for an image and has it built."""
+    project = f"project/{image_build_name(settings)}"
+    return [
+        allow(
+            ["codebuild:BatchGetBuilds", "codebuild:StartBuild"],
+            [f"arn:aws:codebuild:{settings.region}:{settings.account}:{project}"],
+        ),
+        allow(["ecr:DescribeImages"], _own(settings)),
+    ]
+
+
+def waiting_for_builds(settings: Settings, key_arn: str) -> list[Allowed]:
+    """Returns what keeps CloudFormation's request from whoever may look at builds."""
+    return [
+        allow(
+            ["kms:Decrypt", "kms:Encrypt"],
+            [key_arn],
+            conditions={
+                "StringEquals": {"kms:EncryptionContext:build": image_build_name(settings)}
+            },
+        )
+    ]
+
+
+def building_images(settings: Settings) -> list[Allowed]:
+    """Returns what a build does: it reads its source, pulls AWS's image, pushes ours."""
+    assets = assets_bucket(settings)
+    return [
+        *writing_logs(settings, image_build_log_group(settings)),
+        allow(["s3:GetBucketAcl", "s3:GetBucketLocation"], [assets]),
+        allow(
+            ["s3:GetObject", "s3:GetObjectVersion"],
+            [f"{assets}/*"],
+            why="The bootstrap's bucket names a source by its hash, another one in each deploy.",
+        ),
+        allow(_PULL, _bases(settings)),
+        allow(
+            [
+                *_PULL,
+                "ecr:CompleteLayerUpload",
+                "ecr:InitiateLayerUpload",
+                "ecr:PutImage",
+                "ecr:UploadLayerPart",
+            ],
+            _own(settings),
+        ),
+        allow(
+            ["ecr:GetAuthorizationToken"],
+            ["*"],
+            why="A token is for the registry, not for a repository.",
+        ),
+    ]
+
+
+def writing_logs(settings: Settings, group: str) -> list[Allowed]:
+    """Returns what it takes to write into a log group of the environment."""
+    return [
+        allow(
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [f"arn:aws:logs:{settings.region}:{settings.account}:log-group:{group}:*"],
+            why="The service names a stream for each run.",
+        )
+    ]
+
+
+def _own(settings: Settings) -> list[str]:
+    place = f"arn:aws:ecr:{settings.region}:{settings.account}:repository"
+    return [f"{place}/{own_repository(settings, image)}" for image in get_args(OwnImage)]
+
+
+def _bases(settings: Settings) -> list[str]:
+    """Returns AWS's repositories that the own images are built from, in the region."""
+    found = image_map()
+    return sorted(
+        {
+            f"arn:aws:ecr:{settings.region}:{accounts[settings.region]}:repository/{pin.repository}"
+            for name, pin in found.images.items()
+            if pin.builds and settings.region in (accounts := found.regions(name))
+        }
+    )

@@ -1,0 +1,36 @@
+"""The model package groups: where versions of a model wait for a person's approval."""
+
+from collections.abc import Sequence
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from sashiko.aws.resources.names import model_package_group_name
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
+from sashiko_cdk.platform.promotion import group_policy
+
+
+class ModelRegistry(Construct):
+    """A group for each recipe's models; who registers and who approves stands in Identity."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        recipes: Sequence[Recipe],
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes the groups of `recipes`, which may share one."""
+        super().__init__(scope, id)
+        for group in sorted({recipe.model_package_group for recipe in recipes}):
+            # No description: to change one SageMaker needs another group, under the same name.
+            sagemaker.CfnModelPackageGroup(
+                self,
+                group,
+                model_package_group_name=model_package_group_name(settings, group),
+                model_package_group_policy=group_policy(settings, group),
+            ).apply_removal_policy(removal_policy)

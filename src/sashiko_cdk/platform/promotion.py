@@ -1,0 +1,159 @@
+"""What lets one role of another environment read registered models, and no more, and that role.
+
+Each statement names the other account and asks for the role in a condition: a policy that names a
+role fails to deploy before the role is there. In one account the same statements do no harm.
+"""
+
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+
+from sashiko.aws.resources.names import (
+    MODELS,
+    arn,
+    bucket_name,
+    key_alias,
+    model_package_group_name,
+    neighbour,
+    prefix,
+)
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import Allowed, allow
+from sashiko_cdk.lake.private_bucket import PrivateBucket
+from sashiko_cdk.platform.signing_key import DIGESTS
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+
+_GROUPS = "Groups and their versions are named when they are made; all begin with the prefix."
+
+
+def share_models(bucket: PrivateBucket, key: kms.IKey, *, settings: Settings) -> None:
+    """Lets the target's promoter read the files of registered models.
+
+    Args:
+        bucket: of the artifacts.
+        key: what encrypts them.
+        settings: the environment.
+    """
+    promoter = _promoter_of_target(settings)
+    if promoter is None:
+        return
+    bucket.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="PromoterReadsModels",
+            principals=[promoter],
+            actions=["s3:GetObject"],
+            resources=[bucket.arn_for_objects(f"{MODELS}/*")],
+        )
+    )
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="PromoterOpensModels",
+            principals=[promoter],
+            actions=["kms:Decrypt"],
+            resources=["*"],  # of a key's policy: the key itself
+            conditions=_opening(settings),
+        )
+    )
+    if bucket.policy:
+        of = f"<{bucket.stack.resolve(bucket.bucket_arn)['Fn::GetAtt'][0]}.Arn>"
+        why = "A version's folder is named by its content; training data and captures lie elsewhere"
+        acknowledge(bucket.policy, {f"wildcard[Resource::{of}/{MODELS}/*]": why})
+
+
+def share_signatures(key: kms.Key, *, settings: Settings) -> None:
+    """Lets the target's promoter verify what the signing key has signed."""
+    promoter = _promoter_of_target(settings)
+    if promoter is not None:
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="PromoterVerifies",
+                principals=[promoter],
+                actions=["kms:Verify"],
+                resources=["*"],
+                conditions=_verifying(settings),
+            )
+        )
+
+
+def group_policy(settings: Settings, group: str) -> dict[str, Any] | None:
+    """Returns a model package group's own policy: the target's promoter looks at its versions."""
+    target = settings.promotion.target
+    if target is None:
+        return None
+    name = model_package_group_name(settings, group)
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "PromoterLooks",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{target.account}:root"},
+                "Action": "sagemaker:DescribeModelPackage",
+                # SageMaker writes a group's name in small letters there.
+                "Resource": arn(settings, "sagemaker", f"model-package/{name.lower()}/*"),
+                "Condition": _as_promoter(neighbour(settings, target)),
+            }
+        ],
+    }
+
+
+def reading_source(settings: Settings) -> list[Allowed]:
+    """Returns what the promoter may do in the environment that versions are taken from."""
+    if settings.promotion.source is None:
+        return []
+    source = neighbour(settings, settings.promotion.source)
+    keys = [arn(source, "kms", "key/*")]
+    another = "KMS makes up a key's id, which another environment does not know; the condition "
+    return [
+        allow(
+            ["sagemaker:DescribeModelPackage"],
+            [arn(source, "sagemaker", f"model-package/{prefix(source)}-*")],
+            why=_GROUPS,
+        ),
+        allow(
+            ["s3:GetObject"],
+            [f"arn:aws:s3:::{bucket_name(source, 'artifacts')}/{MODELS}/*"],
+            why="A version's folder is named by its content.",
+        ),
+        allow(
+            ["kms:Decrypt"],
+            keys,
+            conditions=_opening(source),
+            why=f"{another}names the bucket that S3 decrypts for.",
+        ),
+        allow(
+            ["kms:Verify"],
+            keys,
+            conditions=_verifying(source),
+            why=f"{another}names its alias.",
+        ),
+    ]
+
+
+def _promoter_of_target(settings: Settings) -> iam.IPrincipal | None:
+    target = settings.promotion.target
+    if target is None:
+        return None
+    return iam.PrincipalWithConditions(
+        iam.ArnPrincipal(f"arn:aws:iam::{target.account}:root"),
+        _as_promoter(neighbour(settings, target)),
+    )
+
+
+def _as_promoter(target: Settings) -> dict[str, Any]:
+    return {"ArnEquals": {"aws:PrincipalArn": target.role_arn("promoter")}}
+
+
+def _opening(source: Settings) -> dict[str, Any]:
+    """S3 decrypts under the name of the bucket, as it has a bucket key."""
+    return {
+        "StringEquals": {
+            "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{bucket_name(source, 'artifacts')}",
+            "kms:ViaService": f"s3.{source.region}.amazonaws.com",
+        }
+    }
+
+
+def _verifying(source: Settings) -> dict[str, Any]:
+    return {"StringEquals": {**DIGESTS, "kms:RequestAlias": key_alias(source, "signing")}}

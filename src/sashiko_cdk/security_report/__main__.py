@@ -1,0 +1,49 @@
+"""`make security-report`: what the security checks say about an environment's templates.
+
+It reads what `cdk synth -c security-report=true` wrote, and has checkov read it. The page goes to
+stdout, and beside the templates with the same as JSON. The bootstrap's policies are among them.
+Exit status: 0 each finding is explained, 4 some are open, 1 an error.
+"""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from sashiko.core.files import write_bytes, write_json
+from sashiko.errors import InputError
+from sashiko_cdk.security_report.checkov import FRAMEWORK, checkov_findings
+from sashiko_cdk.security_report.page import page
+from sashiko_cdk.security_report.synth import synth_findings
+
+_OPEN = 4  # as `sashiko audit`: apart from 1, an error
+
+
+def main() -> int:
+    """Writes the report of the folder given as argument; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m sashiko_cdk.security_report")
+    parser.add_argument("folder", type=Path, help="the synthesized templates, named as their env")
+    parser.add_argument("--checkov", type=Path, required=True, help="checkov's executable")
+    given = parser.parse_args()
+    folders = [given.folder, given.folder / "bootstrap"]
+    reports = [synth_findings(folder) for folder in folders]
+    frameworks = list(dict.fromkeys(name for names, _ in reports for name in names))
+    findings = [item for _, found in reports for item in found]
+    templates = sorted(file for folder in folders for file in folder.glob("*.template.json"))
+    print(f"checkov reads {len(templates)} templates", file=sys.stderr)
+    findings += checkov_findings(templates, command=given.checkov)
+    text = page(given.folder.name, [*frameworks, FRAMEWORK], findings)
+    file = given.folder / "report.md"
+    write_bytes(file, text.encode())
+    write_json(file.with_suffix(".json"), [asdict(item) for item in findings])
+    print(text)
+    opened = sum(item.is_open for item in findings)
+    print(f"open findings: {opened}; the report: {file}", file=sys.stderr)
+    return _OPEN if opened else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(f"error: {error}")

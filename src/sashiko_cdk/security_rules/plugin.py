@@ -1,0 +1,75 @@
+"""The rules as a plugin of `cdk synth`: a finding that nobody acknowledged fails it."""
+
+import jsii
+from aws_cdk import (
+    IPolicyValidationContext,
+    IPolicyValidationPlugin,
+    PolicyValidationPluginReport,
+    PolicyViolatingResource,
+    PolicyViolation,
+    Validations,
+)
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
+from constructs import IConstruct
+
+from sashiko_cdk.security_rules import iam, lake_formation, network, serving, stores
+from sashiko_cdk.security_rules.acknowledge import PLUGIN
+from sashiko_cdk.security_rules.rule import Finding, Rule
+from sashiko_cdk.security_rules.template import read_resources
+
+RULES = (*iam.RULES, *stores.RULES, *lake_formation.RULES, *network.RULES, *serving.RULES)
+
+
+def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:
+    """Has `app.synth()` fail on findings of cdk-nag's AwsSolutions pack and of our own rules.
+
+    Args:
+        app: the app.
+        retains: whether the environment keeps what it holds when a stack is destroyed.
+        nist: whether cdk-nag's NIST 800-53 R5 pack is asked too.
+    """
+    rules = (*RULES, stores.RETAIN) if retains else RULES
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), _Plugin(rules))
+    if nist:
+        Validations.of(app).add_plugins(NIST80053R5Checks(app))
+
+
+@jsii.implements(IPolicyValidationPlugin)
+class _Plugin:
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self._rules = rules
+
+    @property
+    def name(self) -> str:
+        return PLUGIN
+
+    @property
+    def version(self) -> None:
+        return None
+
+    @property
+    def rule_ids(self) -> list[str]:
+        return [rule.name for rule in self._rules]
+
+    def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
+        resources = read_resources(context.template_paths)
+        found = [(rule, finding) for rule in self._rules for finding in rule.check(resources)]
+        return PolicyValidationPluginReport(
+            success=not found, violations=[_violation(*pair) for pair in found]
+        )
+
+
+def _violation(rule: Rule, finding: Finding) -> PolicyViolation:
+    return PolicyViolation(
+        rule_name=f"{rule.name}[{finding.detail}]" if finding.detail else rule.name,
+        description=rule.description,
+        fix=rule.fix,
+        severity="error",
+        violating_resources=[
+            PolicyViolatingResource(
+                resource_logical_id=finding.resource.logical_id,
+                template_path=finding.resource.template,
+                locations=[finding.where],
+            )
+        ],
+    )

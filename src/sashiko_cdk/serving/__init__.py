@@ -1,0 +1,1 @@
+"""Endpoints: what they run, how they scale and are watched, and the check before an update."""

@@ -1,0 +1,101 @@
+"""Where an endpoint keeps a share of its requests and answers, which are personal data."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from sashiko.aws.resources.names import bucket_name
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import allow
+from sashiko_cdk.identity.role_policy import RolePolicy
+from sashiko_cdk.lake.domain_key import DomainKey
+from sashiko_cdk.lake.private_bucket import PrivateBucket
+
+
+class Capture(Construct):
+    """A bucket and a key of their own, open to the endpoint's writing alone.
+
+    Both stay when the endpoint goes. No role may read: who has to is given the permission by a
+    change of the templates, and the two denies let the emergency's role through alone.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        logs: PrivateBucket,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        """Makes both.
+
+        Args:
+            scope: the DataLake stack.
+            id: the construct's id.
+            settings: the environment.
+            logs: where each access is logged.
+            removal_policy: what becomes of them when the stack is destroyed.
+        """
+        super().__init__(scope, id)
+        key = DomainKey(
+            self, "Key", settings=settings, domain="capture", removal_policy=removal_policy
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="WrittenByTheEndpoint",
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["kms:Decrypt"],
+                resources=["*"],  # of a key's policy: the key itself
+                conditions={
+                    "ArnNotEquals": {
+                        "aws:PrincipalArn": [
+                            settings.role_arn("break-glass"),
+                            settings.role_arn("inference"),
+                        ]
+                    }
+                },
+            )
+        )
+        bucket = PrivateBucket(
+            self,
+            "Bucket",
+            settings=settings,
+            bucket="capture",
+            removal_policy=removal_policy,
+            key=key,
+            logs=logs,
+            expiring=[
+                # A deletion leaves the version behind, which would stay as long as elsewhere.
+                s3.LifecycleRule(
+                    expiration=Duration.seconds(settings.serving.capture.retention),
+                    noncurrent_version_expiration=Duration.days(1),
+                )
+            ],
+        )
+        bucket.only("inference", actions=["s3:PutObject"])
+        bucket.only("break-glass", actions=["s3:GetObject*"])
+        arn = f"arn:aws:s3:::{bucket_name(settings, 'capture')}"
+        RolePolicy(
+            self,
+            "Write",
+            settings=settings,
+            role="inference",
+            description="Captures a share of requests and answers",
+            statements=[
+                allow(
+                    ["s3:AbortMultipartUpload", "s3:PutObject"],
+                    [f"{arn}/*"],
+                    why="SageMaker names captured files by variant and hour; nothing else lies "
+                    "there.",
+                ),
+                allow(["s3:GetBucketLocation"], [arn]),
+                # A file of several parts is encrypted by reading its key again.
+                allow(
+                    ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
+                    [key.key_arn],
+                ),
+            ],
+        )

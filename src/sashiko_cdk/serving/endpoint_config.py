@@ -1,0 +1,87 @@
+"""What an endpoint runs: one variant, its machine and driver, and what is captured of it."""
+
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from sashiko.aws.resources.endpoint_spec import VARIANT, EndpointSpec
+from sashiko.aws.resources.names import bucket_name, key_alias_arn, prefix
+from sashiko.settings.environment import Settings
+from sashiko_cdk.functions.content_id import content_id
+from sashiko_cdk.serving.served_model import ServedModel
+
+_Config = sagemaker.CfnEndpointConfig
+
+
+class EndpointConfig(Construct):
+    """A configuration under the name of its content: each change is another one.
+
+    Attributes:
+        name: known at synth, since the metrics of a fleet carry it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        spec: EndpointSpec,
+        endpoint: str,
+        model: ServedModel,
+    ) -> None:
+        """Makes the configuration.
+
+        Args:
+            scope: the Serving stack.
+            id: the construct's id.
+            settings: the environment.
+            spec: what the variant is made of.
+            endpoint: name of the endpoint that runs it.
+            model: what it serves.
+        """
+        super().__init__(scope, id)
+        variant = _Config.ProductionVariantProperty(
+            variant_name=VARIANT,
+            model_name=model.name,
+            initial_instance_count=settings.serving.min_instances,
+            initial_variant_weight=1,
+            instance_type=spec.instance_type,
+            inference_ami_version=spec.ami,
+            model_data_download_timeout_in_seconds=spec.download_timeout,
+            container_startup_health_check_timeout_in_seconds=spec.startup_timeout,
+            routing_config=_Config.RoutingConfigProperty(
+                routing_strategy="LEAST_OUTSTANDING_REQUESTS"
+            ),
+        )
+        key = key_alias_arn(settings, "ml")
+        capture = _capture(settings, endpoint)
+        self.name = content_id(self, f"{prefix(settings)}-", variant, key, capture)
+        config = _Config(
+            self,
+            "Config",
+            endpoint_config_name=self.name,
+            production_variants=[variant],
+            kms_key_id=key,
+            data_capture_config=capture,
+        )
+        config.add_resource_dependency(model.model)
+
+
+def _capture(
+    settings: Settings, endpoint: str
+) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty | None:
+    percent = settings.serving.capture.percent
+    if percent == 0:
+        return None
+    return _Config.DataCaptureConfigProperty(
+        enable_capture=True,
+        initial_sampling_percentage=percent,
+        destination_s3_uri=f"s3://{bucket_name(settings, 'capture')}/{endpoint}",
+        kms_key_id=key_alias_arn(settings, "capture"),
+        capture_options=[
+            _Config.CaptureOptionProperty(capture_mode=mode) for mode in ("Input", "Output")
+        ],
+        capture_content_type_header=_Config.CaptureContentTypeHeaderProperty(
+            json_content_types=["application/json"]
+        ),
+    )

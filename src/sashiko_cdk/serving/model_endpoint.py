@@ -1,0 +1,82 @@
+"""The endpoint: how an update of it goes, and what takes one back."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from sashiko.settings.environment import Settings
+from sashiko_cdk.serving.endpoint_config import EndpointConfig
+
+_Endpoint = sagemaker.CfnEndpoint
+# Seconds. Longer than the alarms need to see a canary fail: three minutes, and the metrics' delay.
+_WATCHED = 600
+_OLD_FLEET_STAYS = 300
+# Two loads of a large artifact, the canary and the old fleet's end.
+_LONGEST_UPDATE = 4 * 3600
+
+
+class ModelEndpoint(Construct):
+    """An endpoint under a name that stays, on a configuration that each change replaces.
+
+    Attributes:
+        endpoint: the resource.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        name: str,
+        config: EndpointConfig,
+        rollback_alarms: Sequence[str],
+    ) -> None:
+        """Makes the endpoint.
+
+        Args:
+            scope: the Serving stack.
+            id: the construct's id.
+            settings: the environment.
+            name: of the endpoint.
+            config: what it runs.
+            rollback_alarms: names of the alarms that take an update back.
+        """
+        super().__init__(scope, id)
+        self.endpoint = _Endpoint(
+            self,
+            "Endpoint",
+            endpoint_name=name,
+            endpoint_config_name=config.name,
+            deployment_config=_Endpoint.DeploymentConfigProperty(
+                auto_rollback_configuration=_Endpoint.AutoRollbackConfigProperty(
+                    alarms=[_Endpoint.AlarmProperty(alarm_name=alarm) for alarm in rollback_alarms]
+                ),
+                blue_green_update_policy=_Endpoint.BlueGreenUpdatePolicyProperty(
+                    traffic_routing_configuration=_routing(settings.serving.min_instances),
+                    termination_wait_in_seconds=_OLD_FLEET_STAYS,
+                    maximum_execution_timeout_in_seconds=_LONGEST_UPDATE,
+                ),
+            ),
+            # Else each update sets the count back to the configuration's, whatever scaling had
+            # made of it. It would keep the old capture too, and with it its key and its place.
+            retain_all_variant_properties=True,
+            exclude_retained_variant_properties=[
+                _Endpoint.VariantPropertyProperty(variant_property_type="DataCaptureConfig")
+            ],
+        )
+        self.endpoint.node.add_dependency(config)
+
+
+def _routing(instances: int) -> sagemaker.CfnEndpoint.TrafficRoutingConfigProperty:
+    """A canary is one instance, and may be half of the fleet at most."""
+    if instances < 2:
+        return _Endpoint.TrafficRoutingConfigProperty(
+            type="ALL_AT_ONCE", wait_interval_in_seconds=_WATCHED
+        )
+    return _Endpoint.TrafficRoutingConfigProperty(
+        type="CANARY",
+        canary_size=_Endpoint.CapacitySizeProperty(type="INSTANCE_COUNT", value=1),
+        wait_interval_in_seconds=_WATCHED,
+    )

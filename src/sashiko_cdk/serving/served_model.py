@@ -1,0 +1,65 @@
+"""The version that is served, as SageMaker's Model."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from sashiko.aws.resources.endpoint_spec import EndpointSpec
+from sashiko.aws.resources.names import prefix
+from sashiko.settings.environment import Settings
+from sashiko_cdk.functions.content_id import content_id
+
+
+class ServedModel(Construct):
+    """A model package under the role `inference`: in the VPC, and without any connection.
+
+    SageMaker changes no model: another content is another one, under another name.
+
+    Attributes:
+        model: the resource.
+        name: its name, known at synth.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        spec: EndpointSpec,
+        package_arn: str,
+        threshold: str,
+        subnet_ids: Sequence[str],
+        group_id: str,
+    ) -> None:
+        """Makes the model.
+
+        Args:
+            scope: the Serving stack.
+            id: the construct's id.
+            settings: the environment.
+            spec: what serves it.
+            package_arn: of the approved version.
+            threshold: its signed decision threshold.
+            subnet_ids: of the VPC.
+            group_id: of the security group.
+        """
+        super().__init__(scope, id)
+        container = sagemaker.CfnModel.ContainerDefinitionProperty(
+            model_package_name=package_arn,
+            environment={"SASHIKO_THRESHOLD": threshold, **spec.environment},
+        )
+        vpc = sagemaker.CfnModel.VpcConfigProperty(
+            subnets=list(subnet_ids), security_group_ids=[group_id]
+        )
+        self.name = content_id(self, f"{prefix(settings)}-", package_arn, spec.environment, vpc)
+        self.model = sagemaker.CfnModel(
+            self,
+            "Model",
+            model_name=self.name,
+            execution_role_arn=settings.role_arn("inference"),
+            enable_network_isolation=True,
+            vpc_config=vpc,
+            primary_container=container,
+        )
