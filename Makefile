@@ -45,31 +45,31 @@ run: $(BIN)/.run ## run the pipeline on this machine (RECIPE=census, ARGS="--fro
 	@$(BIN)/sashiko run $(CHOSEN) $(ARGS)
 
 test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
-	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/pipeline tests/serving $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
-	$(BIN)/python -m pytest tests/etl $(ARGS)
+	$(BIN)/python -m pytest verification/glue $(ARGS)
 
 test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: a fork's own tests, memory, two whole runs of a drafted data set
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/e2e $(ARGS)
 
 # The results page counts the faults of one process.
 test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)
-	FAULTS=$(FAULTS) $(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) tests/faults $(ARGS)
+	FAULTS=$(FAULTS) $(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) verification/faults $(ARGS)
 
 # SECONDS of a shell that exports it is how long that runs, so only make's own counts.
 fuzz: $(VENV)-fuzz/.done ## let a fuzzer make up archives and requests, a minute each (SECONDS=600; ARGS="requests", ARGS="archives --replay FILE")
-	@PYTHONPATH=src $(VENV)-fuzz/bin/python -m tests.fuzz --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(ARGS)
+	@PYTHONPATH=src $(VENV)-fuzz/bin/python -m verification.fuzz --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(ARGS)
 
 test-guards: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## break each guard of docs/pitfalls*.md in a copy, and see that its tests fail (ROWS="C6 pitfalls"; ARGS="--short")
-	@$(BIN)/python -m tests.guards $(ROWS) $(ARGS)
+	@$(BIN)/python -m verification.guards $(ROWS) $(ARGS)
 
 test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
 	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
 
 check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
 	$(BIN)/ruff check .
@@ -115,10 +115,10 @@ security-report: $(BIN)/.infra $(VENV)-security/.done node_modules/.done ## what
 	@$(BIN)/python -m sashiko_cdk.security_report $(REPORT) --checkov $(VENV)-security/bin/checkov
 
 sbom: $(BIN)/.dev ## write build/sbom.cdx.json: what is installed and downloaded, with hashes and licences (CycloneDX)
-	@$(BIN)/python -m supply.sbom $(ARGS)
+	@$(BIN)/python -m verification.supply.sbom $(ARGS)
 
 audit: $(BIN)/.run ## ask OSV what is known against the packages of every lock; says so where it could not run
-	@$(BIN)/python -m supply.audit $(ARGS)
+	@$(BIN)/python -m verification.supply.audit $(ARGS)
 
 diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is deployed (ENV=prod)
 	@$(CDK) diff -c env=$(ENV) $(ARGS)
@@ -211,14 +211,14 @@ $(VENV)-fuzz/.done: requirements/fuzz.txt $(BIN)/.uv
 	  echo "error: atheris could not be installed; it comes for Linux on x86-64 alone. 'make test' tries the fuzzer's seeds and findings anywhere" >&2; exit 1; }
 	@touch $@
 
-# Whom `benchmarks.orchestration` compares the runner with, each in an environment of its own.
+# Whom `verification.benchmarks.orchestration` compares the runner with, each in an environment of its own.
 $(VENV)-metaflow/.done $(VENV)-zenml/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt $(BIN)/.uv
 	@echo "installing requirements/benchmarks/$*.txt" >&2
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
 	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
 	@touch $@
 
-# Whom `benchmarks.fine_tuning` compares Train with, with torch as `make run` has it.
+# Whom `verification.benchmarks.fine_tuning` compares Train with, with torch as `make run` has it.
 $(VENV)-trainer/.done: requirements/benchmarks/trainer.txt requirements/torch.txt $(BIN)/.uv
 	@echo "installing requirements/benchmarks/trainer.txt" >&2
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)-trainer

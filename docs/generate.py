@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.inferentia import picture, tables
 from docs.between import between
 from docs.faults import PAGE as FAULTS
 from docs.faults import faults_page
@@ -23,6 +22,7 @@ from sashiko.core.yaml_models import read_yaml
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Step, parse_definition
 from sashiko.report.layout import place
+from verification.benchmarks.inferentia import picture, tables
 
 ROOT = Path(__file__).parents[1]
 _GRAPH = "<!-- graph: written by `make docs` -->\n", "<!-- end of the graph -->\n"

@@ -27,7 +27,7 @@ from sashiko.serving.container.pack import pack
 from sashiko.settings.recipe import Hyperparameters
 from sashiko.steps import evaluate, register
 from sashiko.training.model import load_classifier, load_tokenizer
-from tests.serving.tiny_artifact import SERVING, build_artifact
+from tests.e2e.serving.tiny_artifact import SERVING, build_artifact
 from tests.unit.clarify.explain.planted import save_model
 from tests.unit.steps.evaluate_job import lay_out
 

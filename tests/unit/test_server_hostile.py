@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.serving.server import MAX_BODY_BYTES
-from tests.serving.tiny_artifact import build_artifact
+from tests.e2e.serving.tiny_artifact import build_artifact
 
 WAITING = 4
 # The real server around a model that answers nobody while a file is there.

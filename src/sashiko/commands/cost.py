@@ -138,7 +138,10 @@ def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
             f"{old[0].read} ({old[0].source}); look them up and pass your own as --prices FILE"
         )
     if weak := sum(price.weak for price in used):
-        yield f"{weak} prices are not AWS's own word (`weak` in src/sashiko/aws/operations/cost/prices.yaml)"
+        yield (
+            f"{weak} prices are not AWS's own word (`weak` in "
+            "src/sashiko/aws/operations/cost/prices.yaml)"
+        )
     budget = costs.settings.budget.amount
     if costs.idle.monthly > budget:
         yield (

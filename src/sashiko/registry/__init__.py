@@ -1,1 +1,1 @@
-"""Registered versions: MLflow's registry on this machine, model packages in an account, model cards."""
+"""Registered versions: in MLflow on this machine, as model packages in an account; model cards."""

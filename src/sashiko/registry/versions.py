@@ -1,8 +1,8 @@
 """Versions of a model package group: what is recorded of each, and what a registry does with them.
 
 Locally the registry is MLflow's (`sashiko.registry.mlflow`), in an account SageMaker's
-(`sashiko.registry.model_packages`). A version's alias `candidate` is the newest one registered, `champion`
-the one that a person approved.
+(`sashiko.registry.model_packages`). A version's alias `candidate` is the newest one registered,
+`champion` the one that a person approved.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,1 +1,1 @@
-"""Served artifacts: the container's own files, and what else reads, serves or inspects an artifact."""
+"""Served artifacts: the container's own files, and what reads, serves or inspects an artifact."""

@@ -200,8 +200,8 @@ class Settings(Frozen):
             registered: an `endpoint` that lives for minutes; a batch `transform`, which pins no
             driver and shows no latency; or `off`, which the model's record keeps, and tier `prod`
             refuses.
-        image_digests: name in aws/resources/images/images.yaml -> digest by which that image of AWS is
-            pinned; `sashiko images` prints how to look one up.
+        image_digests: name in aws/resources/images/images.yaml -> digest by which that image of
+            AWS is pinned; `sashiko images` prints how to look one up.
     """
 
     project: Annotated[

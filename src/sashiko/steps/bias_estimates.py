@@ -143,7 +143,7 @@ def subgroup_estimates(
 
     Below some 100 rows a group a 95 % bootstrap interval covers the truth less often than it says,
     so a group that is too small to judge has values and no intervals
-    (`benchmarks.interval_coverage`).
+    (`verification.benchmarks.interval_coverage`).
 
     Args:
         stage: of the labels or of the predictions.

@@ -1,1 +1,1 @@
-"""What an account has before the first deploy: the policies that limit CloudFormation and all roles."""
+"""What an account has before the first deploy: policies that limit CloudFormation and all roles."""

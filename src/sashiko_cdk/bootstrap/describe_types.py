@@ -1,7 +1,7 @@
 """Writes down what CloudFormation needs for a type of resource; a person reads it and commits it.
 
-    .venv/bin/python -m sashiko_cdk.bootstrap.describe_types AWS::SSM::Parameter   # of a stack of yours
-    .venv/bin/python -m sashiko_cdk.bootstrap.describe_types                     # all again
+    .venv/bin/python -m sashiko_cdk.bootstrap.describe_types AWS::SSM::Parameter  # of yours
+    .venv/bin/python -m sashiko_cdk.bootstrap.describe_types  # all again
 
 Sources, both as the installed cfn-lint (requirements/dev.txt) carries them, so that no account and
 no network is needed: the handlers of CloudFormation's registry ("Resource type schema" of the
@@ -29,7 +29,8 @@ from sashiko_cdk.bootstrap.resource_types import (
 _VERBS = ("create", "read", "update", "delete")  # `list` no deploy calls
 _HEADER = """\
 # What CloudFormation's role needs to make, read, change and delete a resource, by type: what
-# `make bootstrap` gives it. Written by `python -m sashiko_cdk.bootstrap.describe_types`, which names its sources.
+# `make bootstrap` gives it. Written by `python -m sashiko_cdk.bootstrap.describe_types`, which
+# names its sources.
 #
 # handlers: of CloudFormation's registry (source: registry), from {version};
 #   types without handlers there, the older ones (source: documentation), from AWS's documentation:

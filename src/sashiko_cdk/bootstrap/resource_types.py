@@ -1,7 +1,7 @@
 """What CloudFormation needs to make a resource, by type: the facts of `resource_types.yaml`.
 
-A team's own types stand in `infra/stacks/resource_types.yaml`. `python -m sashiko_cdk.bootstrap.describe_types`
-writes both.
+A team's own types stand in `infra/stacks/resource_types.yaml`. Both are written by
+`python -m sashiko_cdk.bootstrap.describe_types`.
 """
 
 import functools
@@ -94,7 +94,8 @@ class ResourceTypes(_Record):
         if kind not in self.types:
             raise InputError(
                 f"{FILE.name}: nothing says what CloudFormation needs for {kind}; run "
-                f"`.venv/bin/python -m sashiko_cdk.bootstrap.describe_types {kind}`, read what it writes to {OWN}, "
+                f"`.venv/bin/python -m sashiko_cdk.bootstrap.describe_types {kind}`, read what it "
+                f"writes to {OWN}, "
                 "and commit it"
             )
         return self.types[kind]

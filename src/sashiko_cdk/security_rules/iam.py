@@ -114,7 +114,7 @@ RULES = (
     Rule(
         name="confused-deputy",
         description="A service may act here on behalf of another account.",
-        fix="Add conditions on aws:SourceAccount and aws:SourceArn (src/sashiko_cdk/identity/trust.py).",
+        fix="Add conditions on aws:SourceAccount and aws:SourceArn, as sashiko_cdk.identity.trust.",
         check=_confused_deputies,
     ),
     Rule(

@@ -148,7 +148,7 @@ RULES = (
         name="broken-type",
         description="CloudFormation breaks S3 Tables with grants, and an Iceberg table's metadata "
         "when it updates it.",
-        fix="Keep Parquet tables (src/sashiko_cdk/lake/lake_tables.py), or make it by another tool.",
+        fix="Keep Parquet tables (sashiko_cdk/lake/lake_tables.py), or make it by another tool.",
         check=_broken_types,
     ),
     Rule(

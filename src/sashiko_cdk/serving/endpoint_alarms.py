@@ -30,7 +30,8 @@ class EndpointAlarms(Construct):
 
     Neither a silent endpoint nor a caller's mistake takes an update back: a fleet that gets no
     request yet has no metrics, and 4XX is the caller's. It is so because the artifact's handler
-    answers 500 to each fault: by itself the toolkit makes a 400 of it (`serving/container/inference.py`).
+    answers 500 to each fault: by itself the toolkit makes a 400 of it
+    (`serving/container/inference.py`).
     SageMaker counts what the model returned (its guide, "Amazon SageMaker AI metrics in Amazon
     CloudWatch").
 

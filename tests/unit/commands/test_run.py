@@ -11,7 +11,7 @@ import typer
 
 from sashiko.commands import local_runs, run
 from sashiko.settings.environment import load_settings
-from tests.faults.kills import at_work
+from verification.faults.kills import at_work
 
 
 def test_sigterm_ends_a_run_that_prepares_and_its_children(

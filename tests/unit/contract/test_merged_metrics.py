@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import data_quality
 from sashiko.contract import checkpoint, repeats
 from sashiko.contract.model import Contract
 from sashiko.contract.rule_table import RULE_TABLE
@@ -19,6 +18,7 @@ from sashiko.contract.rules import expectations
 from sashiko.contract.table_stream import TableStream
 from sashiko.errors import InputError
 from tests.unit.contract.documents import contract_of, document, every_rule, rows, stream_of
+from verification.benchmarks import data_quality
 
 DAYS = [dt.datetime(2025, 3, day, 12, tzinfo=dt.UTC) for day in (1, 8, 9, 20)]
 CELLS: dict[str, list[Any]] = {

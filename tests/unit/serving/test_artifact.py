@@ -8,8 +8,8 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
 from sashiko.serving.container.pack import pack
-from tests.fuzz.archives import member, tar_of
-from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from verification.fuzz.archives import member, tar_of
 
 OLDER = """
 import json

@@ -15,7 +15,7 @@ import torch
 from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.serving.inspection import inspect_artifact, unpack
-from tests.fuzz.archives import member, tar_of
+from verification.fuzz.archives import member, tar_of
 
 
 def artifact(folder: Path, *members: tuple[tarfile.TarInfo, bytes], end: int = 2) -> Path:

@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.serving.predict import predict_file
-from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.contract import documents
 
 

@@ -13,8 +13,8 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.serving.container.pack import pack
 from sashiko.serving.server import MAX_BODY_BYTES, serve_artifact
-from tests.serving.faults import FAULTS
-from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.faults import FAULTS
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 
 PROGRAM = """
 import sys

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sashiko.evaluation.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
 from sashiko.evaluation.record import Decision, write_decision
 from sashiko.serving.artifact import open_artifact
-from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.steps.evaluate_job import write_split
 
 THRESHOLD = 0.9

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.serving.tiny_artifact import build_artifact
+from tests.e2e.serving.tiny_artifact import build_artifact
 
 WORDS = ("awful", "bad", "fine", "good")
 CURVE = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}

@@ -14,7 +14,7 @@ from sashiko.evaluation.record import read_decision, read_evaluation
 from sashiko.steps import evaluate
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.seen_text import seen_in_train
-from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit import acme
 from tests.unit.steps import evaluate_job
 

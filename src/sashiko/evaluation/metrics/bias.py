@@ -23,7 +23,8 @@ from sashiko.evaluation.metrics.uncertainty import (
 )
 
 # A bootstrap draws no row of a kind that it has not seen, and too seldom another number of one that
-# it has seen once: `python -m benchmarks.interval_coverage` shows from how many on it is right.
+# it has seen once: `python -m verification.benchmarks.interval_coverage` shows from how many on it
+# is right.
 LEAST_OF_A_KIND = 3
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in METRIC_LIST})

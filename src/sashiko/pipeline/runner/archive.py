@@ -5,7 +5,8 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-# Weights hardly shrink, and level 0 is read and written many times faster: serving/container/pack.py.
+# Weights hardly shrink, and level 0 is read and written many times faster, as in
+# serving/container/pack.py.
 _LEVEL = 0
 
 

@@ -78,9 +78,10 @@ def installed(compiler: str | None) -> dict[str, str]:
     public = found["neuronx-cc"].partition("+")[0]  # +<commit> comes after it
     if public != compiler:
         raise CompileError(
-            f"this image has neuronx-cc {public}, src/sashiko/aws/resources/images/images.yaml says "
-            f"{compiler}: AWS has moved its tag; look at the new image, then change the map or pin "
-            "the old digest (image_digests)"
+            f"this image has neuronx-cc {public}, "
+            f"src/sashiko/aws/resources/images/images.yaml says {compiler}: AWS has moved "
+            "its tag; look at the new image, then change the map or pin the old digest "
+            "(image_digests)"
         )
     return found
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.interval_coverage import bias_coverage
+from verification.benchmarks.interval_coverage import bias_coverage
 
 SAMPLES = 400  # 95 % of so many, three standard errors either way, is 91.7 to 98.3 %
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.serving.tiny_artifact import build_artifact
+from tests.e2e.serving.tiny_artifact import build_artifact
 from tests.unit.hostile import bent, bounded, nested
 
 ROWS = {"inputs": [{"tone": "bad", "note": 1.5}, {"tone": None, "note": True}]}

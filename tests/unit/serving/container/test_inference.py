@@ -8,7 +8,7 @@ import eager_backend
 import inference
 import pytest
 
-from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 
 
 @pytest.fixture

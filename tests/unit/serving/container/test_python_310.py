@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.serving.tiny_artifact import HANDLER_FILES, SERVING
+from tests.e2e.serving.tiny_artifact import HANDLER_FILES, SERVING
 
 FILES = sorted(SERVING.glob("*.py"))
 IN_THE_IMAGE = {"numpy", "tokenizers"}

@@ -6,7 +6,7 @@ import scorer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 
 BUCKETS = tuple(
     bundle.Bucket(batch=batch, length=length, graph="") for length in (4, 8) for batch in (1, 4)

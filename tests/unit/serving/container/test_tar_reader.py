@@ -16,8 +16,8 @@ import tar_reader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.archives import member, tar_of
 from tests.unit.hostile import bounded
+from verification.fuzz.archives import member, tar_of
 
 MIB = 1 << 20
 FORMATS = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)

@@ -118,7 +118,8 @@ class Prices:
         raise InputError(
             f"no price is known for `{key}` in {self.region}: give `{key}` its usd, source and "
             "read in a file of your own and pass that as --prices FILE (its keys are those of "
-            f"src/sashiko/aws/operations/cost/{PRICE_FILE.name}); what is not known is not counted as nothing"
+            f"src/sashiko/aws/operations/cost/{PRICE_FILE.name}); what is not known is not counted "
+            "as nothing"
         )
 
 
@@ -140,7 +141,8 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
         raise InputError(
             f"the prices are {yours.region}'s, and {settings.environment} is in "
             f"{settings.region}: pass a file with `region: {settings.region}` and the prices there "
-            f"as --prices FILE (its keys are those of src/sashiko/aws/operations/cost/{PRICE_FILE.name})"
+            "as --prices FILE (its keys are those of "
+            f"src/sashiko/aws/operations/cost/{PRICE_FILE.name})"
         )
     typical = yours.typical_job or ours.typical_job
     if typical is None:

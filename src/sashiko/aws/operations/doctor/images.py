@@ -57,6 +57,7 @@ def _of_aws(account: Account, settings: Settings, *, uri: str, name: str) -> Che
         name=name,
         status="failed",
         detail=f"AWS's registry {registry} has the repository, and not this image",
-        fix=f"{look}, then pin another tag in src/sashiko/aws/resources/images/images.yaml or another digest "
+        fix=f"{look}, then pin another tag in src/sashiko/aws/resources/images/images.yaml or "
+        "another digest "
         f"as `image_digests` in config/{settings.environment}.yaml",
     )

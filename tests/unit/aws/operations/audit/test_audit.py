@@ -1,4 +1,4 @@
-"""`compare` where the emulator of tests/deploy cannot stand in for an account."""
+"""`compare` where the emulator of verification/deploy cannot stand in for an account."""
 
 from dataclasses import replace
 from pathlib import Path

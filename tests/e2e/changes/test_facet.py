@@ -1,0 +1,70 @@
+"""A facet is added: a line of the contract, and a gate in the recipe."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from sashiko.contract.bias_config import analysis_config
+from sashiko.contract.model import load_contract
+from sashiko.steps import bias
+from tests.e2e.changes.project import Project, assert_small
+from tests.unit.steps.bias_folders import Job
+
+_SASHIKO = "from sashiko.cli import main; main()"
+_FACET = "- {column: ethnicity, disadvantaged: [Black, Amer-Indian-Eskimo, Other]}\n"
+_NEW_FACET = (
+    "          - {column: marital_status, disadvantaged: [Never-married, Divorced, Separated]}\n"
+)
+_GATE = "    - {metric: DI, facet: marital_status, minimum: 0.8, reason: the four-fifths rule}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The project with another facet, as docs/change.md says."""
+    copy = Project.copy(tmp_path / "project")
+    copy.edit("contracts/census.odcs.yaml", there=_FACET, put=_FACET + _NEW_FACET)
+    return copy
+
+
+def _gate(project: Project) -> None:
+    project.edit("recipes/census.yaml", there="\ncard:\n", put=f"{_GATE}\ncard:\n")
+
+
+def _definition(project: Project, *options: str):
+    return project.run("-c", _SASHIKO, "definition", "--recipe", "census", *options)
+
+
+def test_the_facet_is_read_measured_and_gated(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _gate(project)
+    assert_small(project)
+    checked = _definition(project, "--check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "no problem" in checked.stdout + checked.stderr
+
+    contract = load_contract(project.root / "contracts" / "census.odcs.yaml")
+    job = Job(tmp_path / "job", monkeypatch)
+    job.section("analysis_config", analysis_config(contract, kind="pre"))
+    rows = {column.name: ["x"] * 8 for column in contract.view_columns("facets")}
+    rows |= {
+        "loan": [">50K", "<=50K", "<=50K", "<=50K", ">50K", ">50K", "<=50K", "<=50K"],
+        "marital_status": ["Divorced"] * 4 + ["Married-civ-spouse"] * 4,
+        "gender": ["Female", "Male"] * 4,
+        "ethnicity": ["White", "Black"] * 4,
+    }
+    job.parquet("data", pa.table(rows))
+    job.run(bias)
+    facets = job.json("analysis.json")["pre_training_bias_metrics"]["facets"]
+    (group,) = facets["marital_status"]
+    measured = {metric["name"]: metric["value"] for metric in group["metrics"]}
+    assert measured["DPL"] == pytest.approx(2 / 4 - 1 / 4)
+
+
+def test_a_gate_on_a_facet_that_the_contract_lacks_is_refused(tmp_path: Path) -> None:
+    project = Project.copy(tmp_path / "project")
+    _gate(project)
+    refused = _definition(project)
+    assert refused.returncode == 1
+    assert "recipes/census.yaml: key `bias.gates`: marital_status is no facet of" in refused.stderr

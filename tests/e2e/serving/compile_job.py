@@ -1,0 +1,69 @@
+"""A small model as Train writes it, and the folders of the job that compiles it."""
+
+import json
+import tarfile
+
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from tests.e2e.serving.tiny_artifact import SERVING
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])}
+COMPILE = {
+    "target": "cpu", "batch_sizes": [4, 1], "sequence_lengths": [16, 8], "tolerance": 1e-4,
+    "quantization": "none", "auto_cast": "none",
+}  # fmt: skip
+TEXT = {"template": "{first} {second}", "missing": "z", "truncate": False}
+TEXTS = ["a", "b c d e f g", "h i j k l m n o p q r s t u", "v w x y z"]
+
+
+def write_model(folder):
+    """Writes a small random encoder as Train writes it."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=32, pad_token_id=0, initializer_range=0.3,
+        id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1},
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer().save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def tokenizer() -> Tokenizer:
+    made = Tokenizer(models.WordLevel(VOCABULARY, "[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return made
+
+
+def job(root, model, *, truncate=False, **changes):
+    """Lays out a job's inputs."""
+    inputs = root / "processing" / "input"
+    (inputs / "config").mkdir(parents=True)
+    (inputs / "config" / "compile.json").write_text(json.dumps(COMPILE | changes))
+    (inputs / "config" / "text.json").write_text(json.dumps(TEXT | {"truncate": truncate}))
+    (inputs / "code").symlink_to(SERVING)
+    (inputs / "model").mkdir()
+    with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:
+        tar.add(model, arcname=".")
+    return root
+
+
+def eager_scores(folder, texts=TEXTS):
+    """Scores texts with the model itself, each by itself and without padding."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    eager = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    scores = []
+    for text in texts:
+        ids = torch.tensor([tokenizer().encode(text).ids])
+        with torch.inference_mode():
+            scores.append(torch.softmax(eager(ids).logits, dim=-1)[0, 1].item())
+    return scores

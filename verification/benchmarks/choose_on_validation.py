@@ -1,0 +1,238 @@
+"""Chooses reweighing strength and threshold on the validation split. It never reads test.
+
+    python -m verification.benchmarks.choose_on_validation --recipe census --strengths 2 3 4
+    python -m verification.benchmarks.choose_on_validation --recipe census --model linear
+
+Runs the real pipeline up to the compiled model once per strength and training seed, as `sashiko run
+--sweep` does for one seed, and judges the validation scores under each threshold policy by the
+recipe's own gates. A policy is a metric that is maximised for each seed, or one fixed threshold for
+all seeds: each hundredth from 0.01 to 0.99.
+
+The rule, stated before any search: a pair of strength and policy will do if, for every seed, each
+quality gate passes and the gated bias metric is inside its bounds, and its mean over the seeds
+keeps half of the distance (as a ratio) between 1 and each bound, as a margin for new rows. Of those
+that will do, the one with the highest mean balanced accuracy is taken; of equal ones the lower
+strength, then a maximised metric before a fixed threshold.
+
+`--model linear` puts the linear baseline, fitted with the same weights, in the fine-tuned model's
+place, under the same rule; it has no training seed. A recipe takes what the rule takes for the
+fine-tuned model, even where the linear one is better: then README and docs say so. The test split
+is looked at once, after the choice, and changes nothing of it: if the gates block there, the recipe
+ships blocked.
+
+Leads over the linear baseline and the champion are not asked for: a lead under drift cannot be seen
+before the drift, and a time split puts validation before it.
+"""
+
+import argparse
+import math
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sashiko.contract.model import load_contract
+from sashiko.pipeline.local_run import run_pipeline
+from sashiko.pipeline.runner.record import RunRecord
+from sashiko.pipeline.runner.store import Store
+from sashiko.pipeline.sweep.choice import keeps_margin
+from sashiko.pipeline.sweep.points import THRESHOLDS, judge, whatever_the_threshold
+from sashiko.pipeline.sweep.validation import LAST_STEP, Validation, read_validation, with_facets
+from sashiko.settings.bias import BiasGate
+from sashiko.settings.environment import load_settings
+from sashiko.settings.quality import ThresholdSection
+from sashiko.settings.recipe import Recipe, load_recipe
+from sashiko.steps.baselines import linear_scores
+from sashiko.steps.comparators import decide_threshold
+from sashiko.steps.scored_splits import load_split
+from sashiko.training.examples import read_split, read_weights
+from verification.benchmarks.runs import machine
+
+MAXIMIZED = {
+    "balanced_accuracy": ThresholdSection(metric="balanced_accuracy"),
+    "f1": ThresholdSection(metric="f1"),
+    "accuracy": ThresholdSection(metric="accuracy"),
+}
+FIXED = {f"fixed {value:g}": ThresholdSection(policy="fixed", value=value) for value in THRESHOLDS}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One seed's model at one threshold, on the validation split.
+
+    Attributes:
+        failed: the names of the gates' checks that failed.
+    """
+
+    threshold: float
+    bias: float
+    auc: float
+    accuracy: float
+    balanced_accuracy: float
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A strength with a threshold policy, judged for every seed."""
+
+    strength: float
+    policy: str
+    by_seed: Sequence[Judged]
+    gate: BiasGate
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """What keeps it from being taken: checks that fail for some seed, and the margin."""
+        failed = {name for one in self.by_seed for name in one.failed}
+        if not keeps_margin(statistics.fmean(one.bias for one in self.by_seed), self.gate):
+            failed.add(f"margin of {self.gate.metric}")
+        return frozenset(failed)
+
+    def mean(self, name: str) -> float:
+        """Returns a figure's arithmetic mean over the seeds."""
+        return statistics.fmean(getattr(one, name) for one in self.by_seed)
+
+    @property
+    def place(self) -> tuple[int, float, float, bool, float]:
+        """Sorts the best first: what lacks least, then the highest mean balanced accuracy."""
+        fixed = self.policy not in MAXIMIZED
+        return (
+            len(self.lacking), -self.mean("balanced_accuracy"), self.strength, fixed,
+            self.mean("threshold"),
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Prints a Markdown table on stdout, and the choice."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recipe", required=True, help="a recipe's name")
+    parser.add_argument("--model", choices=("fine-tuned", "linear"), default="fine-tuned")
+    parser.add_argument("--strengths", nargs="+", type=float, required=True)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the training")
+    parser.add_argument("--home", type=Path, default=Path(".sashiko"))
+    arguments = parser.parse_args()
+    linear = arguments.model == "linear"
+    if linear and len(arguments.seeds) > 1:
+        parser.error("--seeds: the linear model has no training seed")
+    path = Path("recipes") / f"{arguments.recipe}.yaml"
+    recipe = load_recipe(path)
+    gate = recipe.bias.gates[0]
+    if gate.metric != "DI":
+        parser.error(f"the first bias gate of {recipe.name} is of {gate.metric}, not of DI")
+
+    print(
+        f"`{recipe.name}`, the {arguments.model} model, validation split only, "
+        f"{len(arguments.seeds)} seeds, {machine()}\n"
+    )
+    print(
+        f"|strength|threshold policy|thresholds|{gate.metric}, least to most|AUC|accuracy"
+        "|balanced accuracy|will do|\n" + "|---" * 8 + "|",
+        flush=True,
+    )
+    every: list[Setting] = []
+    for strength in sorted(arguments.strengths):
+        by_seed = []
+        for seed in arguments.seeds:
+            overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
+            trained = load_recipe(path, overrides=overrides)
+            validation = scored(trained, linear=linear, home=arguments.home)
+            by_seed.append(judged(validation, trained, MAXIMIZED | FIXED))
+        of_strength = [
+            Setting(strength, policy, [one[policy] for one in by_seed], gate)
+            for policy in by_seed[0]
+        ]
+        every += of_strength
+        for setting in shown(of_strength):
+            print(row(setting), flush=True)
+    best = min(every, key=lambda setting: setting.place)
+    if best.lacking:
+        print(f"\nNone of {len(every)} will do.")
+        return
+    count = sum(not setting.lacking for setting in every)
+    print(
+        f"\nTaken, of {count} of {len(every)} that will do: strength {best.strength:g}, threshold "
+        f"policy {best.policy}."
+    )
+
+
+def scored(recipe: Recipe, *, linear: bool, home: Path) -> Validation:
+    """Trains a recipe's model, or the linear one with its weights, and scores validation."""
+    if linear:
+        return linear_model(recipe, split="validation", home=home)
+    run = run_until(LAST_STEP, recipe, home=home)
+    return read_validation(run, load_contract(Path(recipe.contract)), home=home)
+
+
+def run_until(step: str, recipe: Recipe, *, home: Path) -> RunRecord:
+    """Runs the pipeline up to a step; ends the process if it does not come so far."""
+    run = run_pipeline(
+        load_settings("local"), recipe, home=home, from_step=None, until=step,
+        command="python -m verification.benchmarks.choose_on_validation",
+    )  # fmt: skip
+    if run.status != "partial":
+        sys.exit(f"error: run {run.id} ended {run.status}: {run.reason}")
+    return run
+
+
+def linear_model(recipe: Recipe, *, split: str, home: Path) -> Validation:
+    """Fits the linear baseline with a recipe's weights, and scores a split."""
+    run = run_until("Weights", recipe, home=home)
+    store = Store(home / "s3")
+    folder = {name: store.path(run.step("Prepare").outputs[name].uri) for name in ("train", split)}
+    train, rows = load_split(folder["train"]), load_split(folder[split])
+    weights = read_weights(
+        store.path(run.step("Weights").outputs["weights"].uri), read_split(folder["train"])["key"]
+    )
+    scores = linear_scores(
+        train.texts, train.labels, rows.texts, weights=weights, seed=recipe.evaluate.seed
+    )
+    contract = load_contract(Path(recipe.contract))
+    return with_facets(run, contract, rows, scores, folder=folder[split], home=home)
+
+
+def judged(
+    validation: Validation, recipe: Recipe, policies: Mapping[str, ThresholdSection]
+) -> dict[str, Judged]:
+    """Holds a model's validation scores against the gates, by policy."""
+    unmoved = whatever_the_threshold(validation, recipe)
+    by_policy = {}
+    for policy, section in policies.items():
+        threshold = decide_threshold(section, validation.labels, validation.scores).threshold
+        point = judge(validation, recipe, threshold, unmoved=unmoved)
+        [bias, *_] = point.bias.values()
+        by_policy[policy] = Judged(
+            threshold=threshold,
+            bias=math.nan if bias.value is None else bias.value,
+            auc=unmoved.quality["auc"].value or 0.0,
+            accuracy=point.quality["accuracy"].value or 0.0,
+            balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
+            failed=point.failed,
+        )
+    return by_policy
+
+
+def shown(settings: Sequence[Setting]) -> Iterator[Setting]:
+    """Yields each maximised metric's setting, and of the fixed thresholds the best one."""
+    yield from (setting for setting in settings if setting.policy in MAXIMIZED)
+    fixed = (setting for setting in settings if setting.policy not in MAXIMIZED)
+    yield min(fixed, key=lambda setting: setting.place)
+
+
+def row(setting: Setting) -> str:
+    """Writes a line of the table."""
+    biases = sorted(one.bias for one in setting.by_seed)
+    thresholds = ", ".join(f"{one.threshold:.2f}" for one in setting.by_seed)
+    verdict = "yes" if not setting.lacking else f"no: {', '.join(sorted(setting.lacking))}"
+    return (
+        f"|{setting.strength:g}|{setting.policy}|{thresholds}|{biases[0]:.2f} to {biases[-1]:.2f}"
+        f"|{setting.mean('auc'):.3f}|{setting.mean('accuracy'):.3f}"
+        f"|{setting.mean('balanced_accuracy'):.3f}|{verdict}|"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""What a million predictions cost on each compile target, by load: docs/inferentia.md.
+
+    python -m verification.benchmarks.inferentia
+
+Works with the functions and the price file of `sashiko cost`, for one instance at least, all month
+long. `make docs` writes the tables into the page, and the picture beside it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Prices, read_prices
+from sashiko.aws.operations.cost.use_cost import PredictionCost, prediction_costs
+from sashiko.report.svg import DARK, INK, LIGHT, MUTED, axes_of, new_figure, styled, to_svg
+from sashiko.settings.environment import load_settings
+
+_LOADS = (0.1, 1, 10, 50, 100, 200, 300, 500, 1000, 3000)
+_MOST = 5000
+_DRAWN = [_MOST ** (step / 800) for step in range(801)]  # from 1
+_NAMES = {"cpu": "CPU", "gpu": "GPU", "inf2": "Inferentia 2"}
+# Apart by lightness and dash, so that they stay apart in grey.
+_LINES = {
+    "cpu": {"color": LIGHT, "linewidth": 2.4},
+    "gpu": {"color": MUTED, "linewidth": 1.6, "linestyle": (0, (5, 2))},
+    "inf2": {"color": DARK, "linewidth": 2.4},
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Loads of which one target is the cheapest: more than `above` a second, up to `most`."""
+
+    target: str
+    above: int
+    most: int
+
+
+def tables() -> str:
+    """Writes the page's computed tables as Markdown."""
+    prices, kinds = _known()
+    parts = (_costs(prices, kinds), _cheapest(prices, kinds), _instances(prices, kinds))
+    return "\n".join("\n".join(part) + "\n" for part in parts)
+
+
+def picture() -> Markup:
+    """Draws the cost of a million predictions against the load, a line for each target."""
+    prices, kinds = _known()
+    ends = [span.most for span in spans(prices, kinds)[:-1]]
+    with styled():
+        figure = new_figure(width=720, height=380)
+        figure.set_facecolor("white")
+        axes = axes_of(figure)
+        for target, kind in kinds.items():
+            costs = [_at(prices, {target: kind}, load)[0].per_million for load in _DRAWN]
+            name = f"{_NAMES[target]}, {kind.removeprefix('ml.')}"
+            axes.plot(_DRAWN, costs, label=name, **_LINES[target])
+        for end in ends:
+            axes.axvline(end, color=INK, linewidth=1, linestyle=(0, (1, 2)))
+            axes.annotate(f"{end:,} a second", (end, 0.97), xycoords=("data", "axes fraction"),
+                          xytext=(-4, 0), textcoords="offset points", ha="right",
+                          va="top")  # fmt: skip
+        axes.set(
+            xscale="log", yscale="log", xlim=(_DRAWN[0], _DRAWN[-1]),
+            xlabel="predictions a second, all month long", ylabel="US dollars a million",
+        )  # fmt: skip
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"${value:,g}")
+        axes.grid(True)
+        axes.legend(loc="lower left")
+        said = _say(spans(prices, kinds))
+        return to_svg(figure, name="cost", alt=f"Cost of a million predictions by load. {said}.")
+
+
+def spans(prices: Prices, kinds: dict[str, str]) -> list[Span]:
+    """Says which target costs least at each load, whole predictions a second.
+
+    Returns:
+        Spans that follow each other from 0 to the greatest load of the picture.
+    """
+    found: list[Span] = []
+    for load in range(1, _MOST + 1):
+        best = min(_at(prices, kinds, load), key=lambda cost: cost.per_million).target
+        if found and found[-1].target == best:
+            found[-1] = Span(best, found[-1].above, load)
+        else:
+            found.append(Span(best, load - 1, load))
+    return found
+
+
+def _known() -> tuple[Prices, dict[str, str]]:
+    settings = load_settings("local")
+    return read_prices(settings), settings.serving.instance_types.model_dump()
+
+
+def _at(prices: Prices, kinds: dict[str, str], load: float) -> Sequence[PredictionCost]:
+    return prediction_costs(prices, instance_types=kinds, load=load, least=1)
+
+
+def _costs(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
+    yield "| predictions a second | " + " | ".join(_NAMES[target] for target in kinds) + " |"
+    yield "|---" * (len(kinds) + 1) + "|"
+    for load in _LOADS:
+        costs = _at(prices, kinds, load)
+        least = min(cost.per_million for cost in costs)
+        yield f"| {load:,g} | " + " | ".join(_cell(cost, least) for cost in costs) + " |"
+    floors = [f"{_usd(cost.floor)}" for cost in _at(prices, kinds, 1)]
+    yield "| one instance, at its full speed | " + " | ".join(floors) + " |"
+
+
+def _cell(cost: PredictionCost, least: float) -> str:
+    text = f"{_usd(cost.per_million)}, {cost.instances}"
+    return f"**{text}**" if cost.per_million == least else text
+
+
+def _cheapest(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
+    without = {target: kind for target, kind in kinds.items() if target != "inf2"}
+    yield "| where you may choose | cheapest, by predictions a second |"
+    yield "|---|---|"
+    for among in (kinds, without):
+        said = _say(spans(prices, among))
+        yield f"| {', '.join(_NAMES[target] for target in among)} | {said} |"
+
+
+def _say(found: Sequence[Span]) -> str:
+    if len(found) == 1:
+        return f"{_NAMES[found[0].target]} up to {found[0].most:,}, the most that was looked at"
+    first, *between, last = found
+    said = [f"{_NAMES[first.target]} up to {first.most:,}"]
+    if between:
+        said.append(f"then the one or the other up to {last.above:,}, as instances fill")
+    return "; ".join([*said, f"{_NAMES[last.target]} from {last.above + 1:,} on"])
+
+
+def _instances(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
+    yield "| target | instance | $ an hour | $ a month | read | predictions a second | of what |"
+    yield "|---|---|---|---|---|---|---|"
+    for target, kind in kinds.items():
+        price, speed = prices.instances[kind], prices.speeds[kind]
+        yield (
+            f"| {_NAMES[target]} | `{kind}` | {price.usd:g} | {price.usd * HOURS_A_MONTH:,.0f} "
+            f"| {price.read}: {price.source} | {speed.per_second:,g} | {speed.what} "
+            f"({speed.source}) |"
+        )
+
+
+def _usd(amount: float) -> str:
+    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.3f}"
+
+
+if __name__ == "__main__":
+    print(tables())

@@ -1,0 +1,201 @@
+"""The local server at twice what it can serve: what it sheds, and what memory it takes.
+
+    python -m verification.benchmarks.load
+
+It takes the artifact of a run, from the cache where nothing has changed. First some clients ask one
+request after the other, which tells what the server can serve; then requests are sent at twice that
+rate whatever becomes of them, and `/ping` is asked ten times a second. `make test-faults` asserts
+on the same load with a tiny model.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from sashiko.pipeline.project import HOME
+from sashiko.serving.artifact import JSON
+from sashiko.serving.server import HOST
+from verification.benchmarks.runs import machine, run
+from verification.benchmarks.serving import served
+
+_CLIENTS = 8
+_PING_SECONDS = 0.1
+_CONNECTIONS = 200  # of the server's 256
+_KEPT_SECONDS = 2
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass
+class Load:
+    """What came of a load.
+
+    Attributes:
+        statuses: HTTP status -> answers.
+        seconds: of each request that was served.
+        pings: of each ping, its status and seconds.
+        megabytes: of the server's memory (RSS), each second.
+    """
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    pings: list[tuple[int, float]] = field(default_factory=list)
+    megabytes: list[float] = field(default_factory=list)
+
+
+class _Connections:
+    """Keep-alive connections, made as they are needed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[tuple[float, _Streams]] = []
+        self._free = asyncio.Semaphore(_CONNECTIONS)
+
+    async def ask(self, request: bytes) -> int:
+        """Sends a request and reads its answer; returns the status."""
+        async with self._free:
+            reader, writer = self._kept() or await asyncio.open_connection(HOST, self._port)
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = head.split("content-length: ")[1].split("\r\n")[0]
+            await reader.readexactly(int(length))
+            self._idle.append((time.monotonic(), (reader, writer)))
+            return int(head.split()[1])
+
+    def _kept(self) -> _Streams | None:
+        """Takes the connection that was used last; the server ends who asks nothing for 5 s."""
+        while self._idle:
+            since, streams = self._idle.pop()
+            if time.monotonic() < since + _KEPT_SECONDS:
+                return streams
+            streams[1].close()
+        return None
+
+    def close(self) -> None:
+        for _, (_, writer) in self._idle:
+            writer.close()
+
+
+async def capacity(port: int, bodies: Sequence[bytes], *, seconds: float) -> float:
+    """Returns how many requests a second are served to clients that wait for each answer."""
+    connections, requests = _Connections(port), cycle(map(_post, bodies))
+    end = time.monotonic() + seconds
+
+    async def client() -> int:
+        count = 0
+        while time.monotonic() < end:
+            status = await connections.ask(next(requests))
+            if status != 200:
+                raise RuntimeError(f"the server said {status} to {_CLIENTS} clients")
+            count += 1
+        return count
+
+    counts = await asyncio.gather(*(client() for _ in range(_CLIENTS)))
+    connections.close()
+    return sum(counts) / seconds
+
+
+async def offer(
+    port: int, process: int, bodies: Sequence[bytes], *, rate: float, seconds: float
+) -> Load:
+    """Sends requests at a rate, whether or not those before are answered.
+
+    Args:
+        port: the server's.
+        process: the server's, whose memory is looked at.
+        bodies: of the requests, again and again.
+        rate: requests a second.
+        seconds: for how long.
+    """
+    load, connections, requests = Load(), _Connections(port), cycle(map(_post, bodies))
+    start = time.monotonic()
+
+    async def one(request: bytes) -> None:
+        sent = time.monotonic()
+        status = await connections.ask(request)
+        load.statuses[status] += 1
+        if status == 200:
+            load.seconds.append(time.monotonic() - sent)
+
+    async def watch() -> None:
+        own = _Connections(port)
+        ping = f"GET /ping HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+        while (now := time.monotonic()) < start + seconds:
+            load.pings.append((await own.ask(ping), time.monotonic() - now))
+            if now - start >= len(load.megabytes):
+                load.megabytes.append(_megabytes(process))
+            await asyncio.sleep(_PING_SECONDS)
+        own.close()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watch())
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
+            group.create_task(one(next(requests)))
+    connections.close()
+    return load
+
+
+def _post(body: bytes) -> bytes:
+    head = f"POST /invocations HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {JSON}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _megabytes(process: int) -> float:
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> None:
+    """Prints a Markdown table on stdout."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="complaints")
+    parser.add_argument("--home", type=Path, default=HOME, help="the local state")
+    parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
+    parser.add_argument("--seconds", type=float, default=120)
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    done = run(options.recipe, overrides=[], home=options.home)
+    texts = pq.read_table(done.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
+    bodies = [json.dumps({"inputs": [text]}).encode() for text in texts]
+    with served(done.output("Compile", "artifact") / "model.tar.gz") as (port, process):
+        most = asyncio.run(capacity(port, bodies, seconds=10))
+        print(f"{most:.0f} requests a second can be served", file=sys.stderr)
+        load = asyncio.run(offer(port, process, bodies, rate=2 * most, seconds=options.seconds))
+    print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
+    print("\n".join(_table(load, most=most, seconds=options.seconds)))
+
+
+def _table(load: Load, *, most: float, seconds: float) -> Sequence[str]:
+    half = len(load.megabytes) // 2
+    rows: Mapping[str, str] = {
+        "can be served, a second": f"{most:.0f}",
+        "offered, a second": f"{load.statuses.total() / seconds:.0f}",
+        "served, a second": f"{load.statuses[200] / seconds:.0f}",
+        "shed with 503, a second": f"{load.statuses[503] / seconds:.0f}",
+        "other answers": f"{load.statuses.total() - load.statuses[200] - load.statuses[503]}",
+        "p50 and p99 of the served, ms": _percentiles(load.seconds),
+        "p50 and p99 of a ping, ms": _percentiles([taken for _, taken in load.pings]),
+        "memory, most of the first half, MB": f"{max(load.megabytes[:half]):.0f}",
+        "memory, most of the second half, MB": f"{max(load.megabytes[half:]):.0f}",
+    }
+    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+
+
+def _percentiles(seconds: Sequence[float]) -> str:
+    p50, p99 = (statistics.quantiles(seconds, n=100)[at] * 1e3 for at in (49, 98))
+    return f"{p50:.1f}, {p99:.1f}"
+
+
+if __name__ == "__main__":
+    main()

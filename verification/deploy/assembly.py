@@ -1,0 +1,82 @@
+"""Cloud assemblies for the command line: an environment's stacks, with or without a change."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.infra.variants import (
+    assembly_of,
+    deployment_of,
+    new_app,
+    recipes_of,
+    settings_of,
+    write_config,
+)
+from verification.deploy.process import ROOT, Emulator
+
+Document = dict[str, Any]
+
+
+def synthesize(
+    folder: Path,
+    variant: str,
+    *,
+    contract: Callable[[Document], None] = lambda _: None,
+    change: Callable[[Any], None] = lambda _: None,
+    image_digests: Mapping[str, str] | None = None,
+) -> Path:
+    """Writes `cdk.out`, `config` and `definition.json` of a variant into a folder and returns it.
+
+    Args:
+        folder: an empty folder.
+        variant: one of `tests.infra.variants`.
+        contract: changes the complaints contract's YAML, as a fork would.
+        change: changes a construct of the app, which is what it gets.
+        image_digests: those that a person has looked up of AWS's images.
+    """
+    from infra.app import add_stacks
+    from sashiko.contract.model import load_contract
+
+    (folder / "config").mkdir()
+    write_config(folder / "config", variant)
+    settings = settings_of(variant).model_copy(update={"image_digests": image_digests or {}})
+    (recipe,) = recipes_of(settings)
+    contracts = []
+    for name in settings.contracts:
+        file = folder / f"{name}.odcs.yaml"
+        shutil.copy(ROOT / f"contracts/{name}.odcs.yaml", file)
+        if name == "complaints":
+            document = yaml.safe_load(file.read_text())
+            contract(document)
+            file.write_text(yaml.safe_dump(document, sort_keys=False))
+            recipe = recipe.model_copy(update={"contract": str(file)})
+        contracts.append(load_contract(file))
+    app = new_app()
+    deployment = deployment_of(settings, contracts=tuple(contracts), recipes=(recipe,))
+    (folder / "definition.json").write_text(json.dumps(deployment.pipelines[0].definition))
+    add_stacks(app, deployment)
+    change(app)
+    return written(app, folder)
+
+
+def bootstrap(emulator: Emulator, folder: Path, variant: str) -> None:
+    """Prepares the emulator's account as `make bootstrap` does, through an empty folder."""
+    from sashiko_cdk.bootstrap.policies import add_policies, bootstrap_options
+
+    settings = settings_of(variant)
+    app = new_app()
+    add_policies(app, settings, [assembly_of(variant)])
+    written(app, folder)
+    emulator.cdk("deploy", "--require-approval=never", folder=folder)
+    emulator.cdk("bootstrap", *bootstrap_options(settings), folder=folder)
+
+
+def written(app: Any, folder: Path) -> Path:
+    """Writes an app's `cdk.out` and the settings of the command line into a folder."""
+    shutil.copytree(app.synth().directory, folder / "cdk.out")
+    shutil.copy(ROOT / "cdk.json", folder)
+    return folder

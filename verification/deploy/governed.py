@@ -1,0 +1,103 @@
+"""A lake that the command line deployed to the emulator: changed by hand, then audited."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sashiko.aws.operations.access.environment import Environment, read_environment
+from sashiko.aws.operations.access.live import read_live
+from sashiko.aws.operations.audit.compare import compare
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.doctor.check import Check
+from sashiko.aws.operations.doctor.deploy import examine
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import database_name
+from tests.infra.variants import settings_of
+from verification.deploy import aws_command
+from verification.deploy.process import ROOT, Emulator
+
+Record = dict[str, Any]
+Undo = Callable[[], None]
+
+
+@dataclass
+class Governed:
+    """An environment in an account.
+
+    Attributes:
+        emulator: the account.
+        variant: of `tests.infra.variants`.
+        folder: its cloud assembly, as `cdk.out`.
+    """
+
+    emulator: Emulator
+    variant: str
+    folder: Path
+    environment: Environment = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = settings_of(self.variant)
+        self.environment = read_environment(settings, folder=self.folder / "cdk.out")
+        self._account = Account(settings)
+
+    def deploy(self, *options: str) -> None:
+        said = ("deploy", "--all", "--require-approval=never", *options)
+        self.emulator.cdk(*said, folder=self.folder)
+
+    def put_repository(self) -> None:
+        """Puts what a run is made of beside the templates, as it is in a repository."""
+        for name in ("contracts", "node_modules", "package.json", "pipelines", "recipes"):
+            (self.folder / name).symlink_to(ROOT / name)
+
+    def audit(self) -> list[Difference]:
+        return list(compare(self.environment, read_live(self._account, self.environment)))
+
+    def checks(self) -> list[Check]:
+        return list(examine(self._account, self.environment))
+
+    def failed(self) -> list[Check]:
+        """What the doctor says no to."""
+        return [check for check in self.checks() if check.status == "failed"]
+
+    def client(self, service: str) -> Any:
+        """The client that the commands use, too."""
+        return self._account.client(service)
+
+    @property
+    def database(self) -> str:
+        return database_name(self.environment.settings)
+
+    @property
+    def formation(self) -> Any:
+        return self.client("lakeformation")
+
+    @property
+    def glue(self) -> Any:
+        return self.client("glue")
+
+    def role(self, name: str) -> str:
+        return self.environment.settings.role_arn(name)
+
+    def run(self, fix: str) -> None:
+        aws_command.run(self.emulator, fix)
+
+    def put_settings(self, **change: Any) -> Undo:
+        """Changes members of the account's data-lake settings."""
+        put = self.formation.put_data_lake_settings
+        before = self.formation.get_data_lake_settings()["DataLakeSettings"]
+        put(DataLakeSettings=before | change)
+        return lambda: put(DataLakeSettings=before)
+
+    def put_columns(self, change: Callable[[list[Record]], None]) -> Undo:
+        """Changes the columns of the table of complaints."""
+        update = partial(self.glue.update_table, DatabaseName=self.database)
+        found = self.glue.get_table(DatabaseName=self.database, Name="complaints")["Table"]
+        kept = ("Name", "StorageDescriptor", "PartitionKeys", "Parameters", "TableType")
+        before = {key: found[key] for key in kept}
+        after = copy.deepcopy(before)
+        change(after["StorageDescriptor"]["Columns"])
+        update(TableInput=after)
+        return lambda: update(TableInput=before)

@@ -1,0 +1,123 @@
+"""The emulator as a process of its own, and the CDK command line pointed at it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
+REGION = "us-east-1"
+
+
+@cache
+def _client(url: str, service: str) -> Any:
+    """To make one takes longer than a call."""
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulator:
+    """A running emulator.
+
+    Attributes:
+        account: the one account that it knows.
+        url: its address on loopback.
+        home: an empty folder that stands for the caller's home: no profile, no cache.
+    """
+
+    account: str
+    url: str
+    home: Path
+
+    def client(self, service: str) -> Any:
+        """Returns a client of the emulator."""
+        return _client(self.url, service)
+
+    def environment(self) -> dict[str, str]:
+        """Returns the environment in which AWS's tools talk to the emulator and to nobody else."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            # Else the account of an access key is remembered in the real home, for every emulator.
+            "CDK_HOME": str(self.home),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self.url,
+            "CDK_DISABLE_CLI_TELEMETRY": "1",
+            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
+            "NODE_NO_WARNINGS": "1",
+        }
+
+    def cdk(self, *arguments: str, folder: Path, status: int = 0) -> str:
+        """Runs the stock command line on a folder's `cdk.out`; returns all it printed.
+
+        Raises:
+            AssertionError: if it ends with another status than `status`.
+        """
+        command = [str(ROOT / "node_modules/.bin/cdk"), "--no-notices", "--no-color"]
+        return self._run([*command, *arguments, "--app", "cdk.out"], folder, status)
+
+    def sashiko(self, *arguments: str, folder: Path, status: int | None = 0) -> str:
+        """Runs our own command in a folder that has a `config/`; as `cdk` does."""
+        return self._run(
+            [str(Path(sys.executable).with_name("sashiko")), *arguments], folder, status
+        )
+
+    def _run(self, command: list[str], folder: Path, status: int | None) -> str:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert status in (None, done.returncode), f"{' '.join(command)}:\n{done.stdout}"
+        return done.stdout
+
+
+@contextmanager
+def running(account: str, home: Path) -> Iterator[Emulator]:
+    """Runs an emulator; it stops with the block, and by itself if this process dies."""
+    log = home / "emulator.log"
+    with log.open("w") as errors:
+        # A session of its own: Ctrl-C is for pytest, which then stops it here.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "emulator", "--account", account],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "verification/deploy")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+    try:
+        assert process.stdout and process.stdin
+        url = process.stdout.readline().strip()
+        assert url, f"the emulator did not start:\n{log.read_text()}"
+        yield Emulator(account=account, url=url, home=home)
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,93 @@
+"""Small templates put into the emulator by the plain API."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from verification.deploy.process import Emulator
+
+Template = dict[str, Any]
+
+
+def template(*resources: Template, **rest: Any) -> Template:
+    """A template; each resource has an `Id` beside its type and properties."""
+    bodies = {item["Id"]: {k: v for k, v in item.items() if k != "Id"} for item in resources}
+    return {"Resources": bodies, **rest}
+
+
+def resource(name: str, kind: str, properties: Template, **rest: Any) -> Template:
+    """A resource of a template."""
+    return {"Id": name, "Type": kind, "Properties": properties, **rest}
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Stacks of an emulator, deployed by change sets as the CDK does it."""
+
+    emulator: Emulator
+
+    @property
+    def api(self) -> Any:
+        return self.emulator.client("cloudformation")
+
+    def plan(self, name: str, body: Template, **options: Any) -> Template:
+        """Creates a change set and describes it."""
+        kind = "UPDATE" if self.exists(name) else "CREATE"
+        options = {"ChangeSetType": kind, "Capabilities": ["CAPABILITY_NAMED_IAM"], **options}
+        made = self.api.create_change_set(
+            StackName=name, ChangeSetName="plan", TemplateBody=json.dumps(body), **options
+        )
+        return self.api.describe_change_set(ChangeSetName=made["Id"])
+
+    def deploy(self, name: str, body: Template, **options: Any) -> str:
+        """Creates or updates a stack and returns its status."""
+        planned = self.plan(name, body, **options)
+        self.api.execute_change_set(ChangeSetName=planned["ChangeSetId"])
+        self.api.delete_change_set(ChangeSetName=planned["ChangeSetId"])
+        return self.status(planned["StackId"])
+
+    def delete(self, name: str) -> str:
+        """Deletes a stack and returns its status."""
+        identifier = self.api.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+        self.api.delete_stack(StackName=name)
+        return self.status(identifier)
+
+    def status(self, name: str) -> str:
+        return str(self.api.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+
+    def exists(self, name: str) -> bool:
+        try:
+            return self.status(name) != "REVIEW_IN_PROGRESS"
+        except ClientError:
+            return False
+
+    def outputs(self, name: str) -> dict[str, str]:
+        found = self.api.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+        return {item["OutputKey"]: item["OutputValue"] for item in found}
+
+    def events(self, name: str, status: str) -> list[tuple[str, str]]:
+        """Logical id and reason of each event with a status, oldest first."""
+        found = self.api.describe_stack_events(StackName=name)["StackEvents"][::-1]
+        return [
+            (item["LogicalResourceId"], item.get("ResourceStatusReason", ""))
+            for item in found
+            if item["ResourceStatus"] == status
+        ]
+
+    def replacements(self) -> list[tuple[str, str]]:
+        """Logical id and type of each resource that any stack has made anew."""
+        names = [stack["StackName"] for stack in self.api.describe_stacks()["Stacks"]]
+        return [
+            (event["LogicalResourceId"], event["ResourceType"])
+            for name in names
+            for event in self.api.describe_stack_events(StackName=name)["StackEvents"]
+            if "creation of a new physical resource" in event.get("ResourceStatusReason", "")
+        ]
+
+    def failure(self, name: str) -> str:
+        """The reason of the newest resource that failed."""
+        failed = ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")
+        found = [event for status in failed for event in self.events(name, status)]
+        return [reason for item, reason in found if item != name][-1]

@@ -1,0 +1,193 @@
+"""Snapshot and SnapshotFacets through the Athena engine, against moto's server on loopback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from moto.core.base_backend import BackendDict
+from moto.moto_api import state_manager
+from moto.server import ThreadedMotoServer
+
+from sashiko.contract.manifest import Manifest, read_manifest
+from sashiko.contract.model import Contract, load_contract
+from sashiko.core.files import sha256_file, sha256_tree
+from sashiko.core.parquet import write_table
+from sashiko.errors import InputError
+from sashiko.steps import snapshot
+from tests.unit.contract.documents import document, rows, save
+from verification.deploy.unloads import run_unloads
+
+_TYPES = {"string": "string", "timestamp": "timestamp", "integer": "bigint", "number": "double"}
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty account on loopback, which this process and its children call."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # of the test's own clients
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    yield url
+    server.stop()
+    BackendDict.reset()
+
+
+@pytest.fixture
+def contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
+    """The contract, and what SageMaker tells a job, lying where the step looks for them."""
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    job = tmp_path / "config" / "processingjobconfig.json"
+    job.parent.mkdir()
+    job.write_text(json.dumps({"ProcessingJobName": "pipelines-abc-Snapshot-xyz"}))
+    config = tmp_path / "processing" / "input" / "config"
+    config.mkdir(parents=True)
+    return load_contract(save(document(), config))
+
+
+@pytest.fixture
+def account(endpoint: str, contract: Contract, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A lake with two loads of the table: `load-1` has all rows in two files, `load-2` two."""
+    s3 = boto3.client("s3")
+    for bucket in ("curated", "snapshots"):
+        s3.create_bucket(Bucket=bucket)
+    table = rows(contract)
+    for name, part in (
+        ("load-1/part-0", table.slice(2)),
+        ("load-1/part-1", table.slice(0, 2)),
+        ("load-2/part-0", table.slice(1, 2)),
+    ):
+        body = pa.BufferOutputStream()
+        pq.write_table(part, body)
+        s3.put_object(
+            Bucket="curated", Key=f"loans/as_of={name}.parquet", Body=body.getvalue().to_pybytes()
+        )
+    for view in ("training", "facets"):
+        output = {"OutputLocation": f"s3://snapshots/{view}/athena/"}
+        boto3.client("athena").create_work_group(
+            Name=f"group-{view}", Configuration={"ResultConfiguration": output}
+        )
+    glue = boto3.client("glue")
+    glue.create_database(DatabaseInput={"Name": "lake"})
+    columns = [{"Name": c.name, "Type": _TYPES[c.logical_type]} for c in contract.columns]
+    glue.create_table(
+        DatabaseName="lake",
+        TableInput={
+            "Name": "loans",
+            "StorageDescriptor": {"Columns": columns, "Location": "s3://curated/loans/"},
+            "PartitionKeys": [{"Name": "as_of", "Type": "string"}],
+        },
+    )
+    run_unloads(monkeypatch, endpoint=endpoint)
+    return "athena://group/lake"
+
+
+def _run(
+    monkeypatch: pytest.MonkeyPatch, root: Path, uri: str, as_of: str, view: str = "training"
+) -> tuple[Manifest, pa.Table]:
+    """Runs the step; returns what it wrote, and leaves the manifest where the facets look."""
+    arguments = ["--view", view, "--lake-uri", uri, "--as-of", as_of]
+    monkeypatch.setattr(sys, "argv", ["snapshot", *arguments])
+    snapshot.main()
+    data = root / "processing" / "output" / "data" / "data.parquet"
+    manifest = read_manifest(root / "processing" / "output" / "manifest")
+    assert manifest.sha256 == sha256_file(data)
+    if view == "training":
+        kept = root / "processing" / "input" / "training-manifest"
+        kept.mkdir(exist_ok=True)
+        (root / "processing/output/manifest/manifest.json").replace(kept / "manifest.json")
+    return manifest, pq.read_table(data)
+
+
+def _left_over() -> list[str]:
+    found = boto3.client("s3").list_objects_v2(Bucket="snapshots")
+    return [item["Key"] for item in found.get("Contents", [])]
+
+
+def test_both_engines_take_the_same_snapshots(
+    account: str, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(tmp_path / "lake" / "loans" / "data.parquet", rows(contract))
+    version = sha256_tree(tmp_path / "lake" / "loans")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    cloud, local = (
+        [_run(monkeypatch, tmp_path, uri, as_of, view) for view in ("training", "facets")]
+        for uri, as_of in ((account, "load-1"), (f"duckdb://{tmp_path}/lake", version))
+    )
+    for (manifest, table), (same, rows_) in zip(cloud, local, strict=True):
+        assert manifest.rows == 4
+        assert table.equals(rows_)
+        assert table.schema.equals(rows_.schema)
+        differs = {"query", "as_of"}
+        assert manifest.model_dump(exclude=differs) == same.model_dump(exclude=differs)
+        assert manifest.as_of == "load-1"
+        assert manifest.query == same.query.replace("ORDER", "WHERE \"as_of\" = 'load-1' ORDER")
+    assert _left_over() == []
+
+
+def test_a_run_reads_the_version_that_it_was_started_for(
+    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, table = _run(monkeypatch, tmp_path, account, "load-2")
+    assert table["loan_id"].to_pylist() == ["a", "d"]
+
+
+def test_facets_of_another_version_are_refused(
+    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run(monkeypatch, tmp_path, account, "load-1")
+    with pytest.raises(InputError, match="do not hold the same keys"):
+        _run(monkeypatch, tmp_path, account, "load-2", "facets")
+
+
+def test_a_version_that_was_never_loaded_is_refused(
+    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match="has no rows as of `load-3`"):
+        _run(monkeypatch, tmp_path, account, "load-3")
+    assert not list((tmp_path / "processing" / "output").rglob("*.*"))
+
+
+def test_a_table_that_was_never_deployed_is_refused(
+    account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=r"cannot see table other.loans"):
+        _run(monkeypatch, tmp_path, "athena://group/other", "load-1")
+
+
+def test_a_job_that_sagemaker_stops_leaves_no_query_and_no_rows(
+    account: str, contract: Contract, tmp_path: Path
+) -> None:
+    state_manager.set_transition("athena::execution", {"progression": "manual", "times": 10_000})
+    try:
+        arguments = ["--view", "training", "--lake-uri", account, "--as-of", "load-1"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "sashiko.steps.snapshot", *arguments],
+            env=os.environ,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as job:
+            assert job.stderr
+            query = next(line for line in job.stderr if line.startswith("athena:")).split()[2]
+            assert len(_left_over()) == 2
+            job.send_signal(signal.SIGTERM)
+            job.communicate()
+    finally:
+        state_manager.unset_transition("athena::execution")
+    assert job.returncode == 128 + signal.SIGTERM
+    status = boto3.client("athena").get_query_execution(QueryExecutionId=query)["QueryExecution"]
+    assert status["Status"]["State"] == "CANCELLED"
+    assert _left_over() == []
+    assert not list((tmp_path / "processing" / "output").rglob("*.*"))

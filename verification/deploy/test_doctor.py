@@ -1,0 +1,321 @@
+"""`sashiko doctor` of an account in the emulator: ready, and with one thing in the way."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jmespath
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from sashiko.aws.operations.doctor.deploy import examine
+from sashiko.aws.resources.account import Account
+from sashiko.aws.resources.names import exec_role_arn
+from sashiko.errors import InputError
+from verification.deploy import left_behind
+from verification.deploy.assembly import synthesize
+from verification.deploy.governed import Governed, Undo
+from verification.deploy.process import ROOT, Emulator, running
+from verification.deploy.stacks import Stacks
+
+ACCOUNT = "111122223333"
+VERSION = "/cdk-bootstrap/sashiko/version"
+EVERYBODY = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
+ADOPT = "make deploy ENV=dev ARGS=--import-existing-resources"
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with (
+        running(ACCOUNT, tmp_path_factory.mktemp("home")) as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in found.environment().items():
+            patch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def owner(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
+    """An environment that deploys the account's stack."""
+    folder = synthesize(tmp_path_factory.mktemp("dev"), "dev")
+    return Governed(emulator=emulator, variant="dev", folder=folder)
+
+
+@pytest.fixture(scope="module")
+def guest(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Governed:
+    """An environment whose account is another's to set up."""
+    folder = synthesize(tmp_path_factory.mktemp("account_off"), "account_off")
+    return Governed(emulator=emulator, variant="account_off", folder=folder)
+
+
+@pytest.fixture
+def account(guest: Governed, owner: Governed) -> Governed:
+    """A guest's account before the first deploy: bootstrapped, its role an administrator, tags."""
+    _put_version(guest, "21")
+    role = exec_role_arn(guest.environment.settings)
+    left_behind.make_role(guest, role.rpartition("/")[2])
+    guest.put_settings(
+        DataLakeAdmins=[{"DataLakePrincipalIdentifier": role}],
+        CreateDatabaseDefaultPermissions=[],
+        CreateTableDefaultPermissions=[],
+    )
+    there = {tag["TagKey"] for tag in guest.formation.list_lf_tags()["LFTags"]}
+    for key, values in owner.environment.governance.tags.items():
+        if key in there:
+            guest.formation.update_lf_tag(TagKey=key, TagValuesToAdd=sorted(values))
+        else:
+            guest.formation.create_lf_tag(TagKey=key, TagValues=sorted(values))
+    return guest
+
+
+def _put_version(account: Governed, value: str) -> None:
+    ssm = account.emulator.client("ssm")
+    ssm.put_parameter(Name=VERSION, Value=value, Type="String", Overwrite=True)
+
+
+def test_a_ready_account_passes_and_prints_its_administrators(account: Governed) -> None:
+    assert account.failed() == []
+    (admins,) = [item for item in account.checks() if item.name == "data-lake administrators"]
+    assert exec_role_arn(account.environment.settings) in admins.detail
+
+
+def _no_bootstrap(account: Governed) -> None:
+    account.emulator.client("ssm").delete_parameter(Name=VERSION)
+
+
+def _old_bootstrap(account: Governed) -> None:
+    _put_version(account, "5")
+
+
+def _no_administrator(account: Governed) -> None:
+    account.put_settings(DataLakeAdmins=[])
+
+
+def _deleted_administrator(account: Governed) -> None:
+    delete = left_behind.make_role(account, "role-to-go")
+    admins = [
+        exec_role_arn(account.environment.settings),
+        f"arn:aws:iam::{ACCOUNT}:role/role-to-go",
+    ]
+    account.put_settings(
+        DataLakeAdmins=[{"DataLakePrincipalIdentifier": admin} for admin in admins]
+    )
+    delete()
+
+
+def _deploying_role_deleted(account: Governed) -> None:
+    """What `delete-stack CDKToolkit-sashiko` leaves: pitfall 3."""
+    name = exec_role_arn(account.environment.settings).rpartition("/")[2]
+    account.emulator.client("iam").delete_role(RoleName=name)
+
+
+def _defaults_open(account: Governed) -> None:
+    everybody = {"Principal": EVERYBODY, "Permissions": ["ALL"]}
+    account.put_settings(CreateDatabaseDefaultPermissions=[everybody])
+
+
+def _tag_gone(account: Governed) -> None:
+    account.formation.delete_lf_tag(TagKey="sashiko-environment")
+
+
+def _value_gone(account: Governed) -> None:
+    account.formation.update_lf_tag(TagKey="sashiko-sensitivity", TagValuesToDelete=["pii"])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "name", "detail", "fix"),
+    [
+        (_no_bootstrap, "CDK bootstrap", f"no {VERSION}", "make bootstrap ENV=dev"),
+        (_old_bootstrap, "CDK bootstrap", "version 5, 6 is needed", "make bootstrap ENV=dev"),
+        (_no_administrator, "CloudFormation's role", "cfn-exec-role", "put-data-lake-settings"),
+        (
+            _deleted_administrator,
+            "administrators that are gone",
+            "role/role-to-go",
+            "put-data-lake-",
+        ),
+        (
+            _deploying_role_deleted,
+            "administrators that are gone",
+            "cfn-exec-role",
+            "put-data-lake-settings",
+        ),
+        (_defaults_open, "default permissions", "IAM_ALLOWED_PRINCIPALS", "put-data-lake-"),
+        (_tag_gone, "LF-Tag sashiko-environment", "lacks dev", "create-lf-tag"),
+        (_value_gone, "LF-Tag sashiko-sensitivity", "lacks pii", "--tag-values-to-add pii"),
+    ],
+)
+def test_one_thing_that_is_wrong_fails_with_its_fix(
+    account: Governed, trouble: Callable[[Governed], None], name: str, detail: str, fix: str
+) -> None:
+    trouble(account)
+    (found,) = account.failed()
+    assert found.name.startswith(name)
+    assert detail in found.detail
+    assert fix in found.fix
+    if found.fix.startswith("aws"):
+        account.run(found.fix)
+        assert found.name not in {check.name for check in account.failed()}
+
+
+def test_the_guide_drops_the_deploying_role_and_no_other_administrator(account: Governed) -> None:
+    """Before the bootstrap is deleted: afterwards the role would linger as an administrator."""
+    guide = (ROOT / "docs/first-deploy.md").read_text()
+    (query,) = re.findall(r"--query '(DataLakeSettings \| [^']*)'", guide)
+    left_behind.make_role(account, "other")
+    other = {"DataLakePrincipalIdentifier": f"arn:aws:iam::{ACCOUNT}:role/other"}
+    deploying = {"DataLakePrincipalIdentifier": exec_role_arn(account.environment.settings)}
+    account.put_settings(DataLakeAdmins=[deploying, other])
+    found = account.formation.get_data_lake_settings()
+
+    kept = jmespath.search(query, found)
+
+    assert kept == found["DataLakeSettings"] | {"DataLakeAdmins": [other]}
+
+
+@pytest.mark.parametrize(
+    ("leave", "name"),
+    [
+        (left_behind.bucket, left_behind.CURATED),
+        (left_behind.role, "sashiko-dev-broker"),
+        (left_behind.key, "alias/sashiko-dev-lake"),
+        (left_behind.log_group, "sashiko-dev"),
+        (left_behind.database, "sashiko_dev"),
+        (left_behind.job, "sashiko-dev-etl-complaints"),
+        (left_behind.ruleset, "sashiko-dev-etl-complaints"),
+        (left_behind.security_configuration, "sashiko-dev-"),
+        (left_behind.workgroup, "sashiko-dev-snapshots-training"),
+        (left_behind.location, "arn:aws:s3:::sashiko-dev-curated-"),
+        (left_behind.repository, "sashiko-dev/job"),
+        (left_behind.function, "sashiko-dev-image-build-starter"),
+        (left_behind.build_project, "sashiko-dev-image-build"),
+        (left_behind.model_package_group, "sashiko-dev-complaint-triage"),
+    ],
+)
+def test_what_is_there_already_is_to_be_adopted(
+    account: Governed, leave: Callable[[Governed], Undo], name: str
+) -> None:
+    undo = leave(account)
+    (found,) = account.failed()
+    undo()
+    assert found.name == "names"
+    assert name in found.detail
+    assert ADOPT in found.fix
+    # A key without its import is another key, and the objects need theirs.
+    assert ("cdk import DataLake -c env=dev" in found.fix) == (leave is left_behind.key)
+
+
+def test_a_table_that_is_there_already_is_named_beside_its_database(account: Governed) -> None:
+    undo = left_behind.database(account)
+    table = {"Name": "complaints", "StorageDescriptor": {"Columns": []}}
+    account.glue.create_table(DatabaseName=account.database, TableInput=table)
+    (found,) = account.failed()
+    account.glue.delete_table(DatabaseName=account.database, Name="complaints")
+    undo()
+    assert "sashiko_dev.complaints" in found.detail
+
+
+def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None:
+    def closed(request: Any, **_: Any) -> Any:
+        # As S3 answers: the code alone, as a HEAD has no body.
+        body = SimpleNamespace(stream=lambda: iter(()))
+        ours = left_behind.CURATED not in request.url
+        return None if ours else AWSResponse(request.url, 403, {}, body)
+
+    events = account.client("s3").meta.events
+    events.register("before-send.s3.HeadBucket", closed)
+
+    failed = account.failed()
+
+    events.unregister("before-send.s3.HeadBucket", closed)
+    (found,) = failed
+    assert found.name == "bucket names"
+    assert left_behind.CURATED in found.detail
+    assert "`project` in config/dev.yaml" in found.fix
+
+
+@pytest.mark.parametrize("trouble", [_no_administrator, _defaults_open])
+def test_what_the_account_stack_makes_is_not_asked_for_where_it_is_deployed(
+    account: Governed, owner: Governed, trouble: Callable[[Governed], None]
+) -> None:
+    for tag in account.formation.list_lf_tags()["LFTags"]:
+        account.formation.delete_lf_tag(TagKey=tag["TagKey"])
+    trouble(account)
+    assert owner.failed() == []
+
+
+def test_a_tag_that_an_earlier_account_stack_kept_is_to_be_adopted(
+    account: Governed, owner: Governed
+) -> None:
+    (found,) = owner.failed()
+    assert "sashiko-environment" in found.detail
+    assert ADOPT in found.fix
+
+
+def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
+    (bucket,) = (
+        item
+        for item in account.environment.templates.of_type("AWS::S3::Bucket")
+        if item.ref == left_behind.CURATED
+    )
+    body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": left_behind.CURATED}}
+    stacks = Stacks(account.emulator)
+    stacks.deploy(bucket.stack, {"Resources": {bucket.logical_id: body}})
+    found = account.failed()
+    stacks.delete(bucket.stack)
+    assert found == []
+
+
+def test_credentials_of_another_account_stop_it(account: Governed) -> None:
+    settings = account.environment.settings.model_copy(update={"account": "999988887777"})
+    with pytest.raises(InputError, match=f"are of the account {ACCOUNT}"):
+        list(examine(Account(settings), account.environment))
+
+
+def test_no_credentials_and_no_connection_are_one_message(
+    account: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match="cannot be reached"):
+        Account(account.environment.settings).check_identity()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    with pytest.raises(InputError, match="no AWS credentials"):
+        Account(account.environment.settings).check_identity()
+
+
+@pytest.fixture(scope="module")
+def repository(owner: Governed) -> Path:
+    """The environment's folder, with what a run is made of beside its templates."""
+    owner.put_repository()
+    return owner.folder
+
+
+def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, repository: Path) -> None:
+    _no_bootstrap(account)
+    said = account.emulator.sashiko("doctor", "--env", "dev", folder=repository, status=4)
+    assert "fix: make bootstrap ENV=dev" in said
+
+
+def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
+    account: Governed, repository: Path
+) -> None:
+    said = account.emulator.sashiko(
+        "doctor", "--env", "dev", "--json", folder=repository, status=None
+    )
+    checks = {item["name"]: item for item in json.loads(said[said.index("[\n") :])}
+    assert checks["CDK library and command line"]["status"] == "ok"
+    later = [item for item in checks.values() if item["status"] == "later"]
+    for name in ("MLflow App sashiko-dev", "data of complaints", "weights"):
+        assert checks[name] in later
+    assert any(item["name"].startswith("image sashiko-dev/job") for item in later)
+    assert all("make deploy ENV=dev" in item["fix"] for item in later)
+    assert checks["alerts"]["status"] == "note"
+    # The emulator knows no quotas: what is not told is not well.
+    assert checks["quotas"]["status"] == "unknown"

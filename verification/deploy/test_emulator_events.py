@@ -1,0 +1,178 @@
+"""The emulator's rules, state machines, queues and alarms refuse and change as AWS's do."""
+
+import json
+from typing import Any
+
+import pytest
+
+from verification.deploy.parts import ACCOUNT
+from verification.deploy.process import REGION
+from verification.deploy.stacks import Stacks, Template, resource, template
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/some-role"
+FLOW = json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}})
+
+
+def role(*services: str) -> Template:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": [f"{service}.amazonaws.com" for service in services]},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    given = {"RoleName": "some-role", "AssumeRolePolicyDocument": trust}
+    return resource("Role", "AWS::IAM::Role", given)
+
+
+def group() -> Template:
+    return resource("Group", "AWS::Logs::LogGroup", {"LogGroupName": "/aws/vendedlogs/states/some"})
+
+
+def machine(**change: Any) -> Template:
+    logged = {
+        "Level": "ALL",
+        "Destinations": [
+            {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["Group", "Arn"]}}}
+        ],
+    }
+    given = {
+        "StateMachineName": "some-machine",
+        "DefinitionString": FLOW,
+        "RoleArn": ROLE,
+        "LoggingConfiguration": logged,
+    }
+    kind = "AWS::StepFunctions::StateMachine"
+    return resource("Machine", kind, given | change, DependsOn=["Role"])
+
+
+def rule(**change: Any) -> Template:
+    target = {"Id": "Machine", "Arn": {"Ref": "Machine"}, "RoleArn": ROLE}
+    given = {
+        "Name": "some-rule",
+        "EventPattern": {"source": ["aws.s3"]},
+        "Targets": [target],
+    }
+    return resource("Rule", "AWS::Events::Rule", given | change, DependsOn=["Role"])
+
+
+def test_a_rule_takes_another_pattern_and_target_in_place(stacks: Stacks) -> None:
+    events = stacks.emulator.client("events")
+    parts = role("events", "states"), group(), machine()
+    assert stacks.deploy("rule", template(*parts, rule())) == "CREATE_COMPLETE"
+    other = {"Id": "Other", "Arn": {"Ref": "Machine"}, "RoleArn": ROLE}
+
+    changed = rule(EventPattern={"source": ["aws.glue"]}, Targets=[other])
+    assert stacks.deploy("rule", template(*parts, changed)) == "UPDATE_COMPLETE"
+
+    found = events.describe_rule(Name="some-rule")
+    (target,) = events.list_targets_by_rule(Rule="some-rule")["Targets"]
+    assert json.loads(found["EventPattern"]) == {"source": ["aws.glue"]}
+    assert target["Id"] == "Other"
+    assert stacks.delete("rule") == "DELETE_COMPLETE"
+    assert events.list_rules()["Rules"] == []
+
+
+@pytest.mark.parametrize(
+    ("trusted", "reason"),
+    [
+        (("events",), "states.amazonaws.com is not authorized to assume the provided role"),
+        (("states",), "events.amazonaws.com is not authorized to assume the provided role"),
+    ],
+)
+def test_a_role_that_the_service_may_not_assume_is_refused(
+    stacks: Stacks, trusted: tuple[str, ...], reason: str
+) -> None:
+    body = template(role(*trusted), group(), machine(), rule())
+
+    assert stacks.deploy("untrusted", body) == "ROLLBACK_COMPLETE"
+
+    assert reason in stacks.failure("untrusted")
+    stacks.delete("untrusted")
+
+
+def test_a_log_group_that_is_not_there_is_refused(stacks: Stacks) -> None:
+    arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/none:*"
+    destination = {"CloudWatchLogsLogGroup": {"LogGroupArn": arn}}
+    logged = {"Level": "ALL", "Destinations": [destination]}
+    body = template(role("states"), machine(LoggingConfiguration=logged))
+
+    assert stacks.deploy("unlogged", body) == "ROLLBACK_COMPLETE"
+
+    assert "log destination not found" in stacks.failure("unlogged")
+    stacks.delete("unlogged")
+
+
+def test_a_queue_has_its_policy_until_that_goes(stacks: Stacks) -> None:
+    sqs = stacks.emulator.client("sqs")
+    queue = resource(
+        "Queue", "AWS::SQS::Queue", {"QueueName": "some", "SqsManagedSseEnabled": True}
+    )
+    policy = resource(
+        "Policy",
+        "AWS::SQS::QueuePolicy",
+        {
+            "Queues": [{"Ref": "Queue"}],
+            "PolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "events.amazonaws.com"},
+                        "Action": "sqs:SendMessage",
+                        "Resource": {"Fn::GetAtt": ["Queue", "Arn"]},
+                    }
+                ],
+            },
+        },
+    )
+    assert stacks.deploy("queue", template(queue, policy)) == "CREATE_COMPLETE"
+    url = sqs.get_queue_url(QueueName="some")["QueueUrl"]
+    read = {"QueueUrl": url, "AttributeNames": ["All"]}
+    found = sqs.get_queue_attributes(**read)["Attributes"]
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:some"
+    assert json.loads(found["Policy"])["Statement"][0]["Resource"] == arn
+    assert found["SqsManagedSseEnabled"] == "true"
+
+    assert stacks.deploy("queue", template(queue)) == "UPDATE_COMPLETE"
+
+    assert not sqs.get_queue_attributes(**read)["Attributes"].get("Policy")
+    assert stacks.delete("queue") == "DELETE_COMPLETE"
+
+
+def test_an_alarm_changes_in_place(stacks: Stacks) -> None:
+    def alarm(threshold: int) -> Template:
+        given = {
+            "AlarmName": "some-alarm",
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateNumberOfMessagesVisible",
+            "Statistic": "Maximum",
+            "Period": 300,
+            "EvaluationPeriods": 1,
+            "Threshold": threshold,
+            "ComparisonOperator": "GreaterThanThreshold",
+        }
+        return resource("Alarm", "AWS::CloudWatch::Alarm", given)
+
+    cloudwatch = stacks.emulator.client("cloudwatch")
+    stacks.deploy("alarm", template(alarm(0)))
+    assert stacks.deploy("alarm", template(alarm(3))) == "UPDATE_COMPLETE"
+
+    (found,) = cloudwatch.describe_alarms(AlarmNames=["some-alarm"])["MetricAlarms"]
+    assert found["Threshold"] == 3
+    assert stacks.delete("alarm") == "DELETE_COMPLETE"
+    assert cloudwatch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_a_bucket_tells_that_its_events_go_to_eventbridge(stacks: Stacks) -> None:
+    told = {"NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}}
+    given = {"BucketName": "some-raw", **told}
+    stacks.deploy("telling", template(resource("Bucket", "AWS::S3::Bucket", given)))
+
+    s3 = stacks.emulator.client("s3")
+    found = s3.get_bucket_notification_configuration(Bucket="some-raw")
+    assert found["EventBridgeConfiguration"] == {}
+    stacks.delete("telling")

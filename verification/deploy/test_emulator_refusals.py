@@ -1,0 +1,188 @@
+"""What the emulator does not do it refuses; and what CloudFormation refuses it refuses, too."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from verification.deploy.parts import bucket, role
+from verification.deploy.stacks import Stacks, Template, resource, template
+
+VPC = resource("Vpc", "AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"})
+PARAMETER = {"Type": "String", "Value": "any"}
+
+
+def given(kind: str, **properties: Any) -> Template:
+    return resource("Given", kind, properties)
+
+
+# What the emulator would drop -> the property that it names instead.
+DROPPED = {
+    "AccessControl": given("AWS::S3::Bucket", BucketName="dropped-acl", AccessControl="PublicRead"),
+    "State": given("AWS::Athena::WorkGroup", Name="dropped", State="DISABLED"),
+    "Enabled": given(
+        "AWS::KMS::Key", Enabled=False, KeyPolicy={"Version": "2012-10-17", "Statement": []}
+    ),
+    "LogGroupClass": given("AWS::Logs::LogGroup", LogGroupClass="INFREQUENT_ACCESS"),
+    "TargetObjectKeyFormat": given(
+        "AWS::S3::Bucket",
+        BucketName="dropped-format",
+        LoggingConfiguration={
+            "LogFilePrefix": "any/",
+            "TargetObjectKeyFormat": {"SimplePrefix": {}},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DROPPED)
+def test_what_would_be_dropped_fails_the_stack(stacks: Stacks, name: str) -> None:
+    stack = f"dropped-{name}"
+
+    assert stacks.deploy(stack, template(DROPPED[name])) == "ROLLBACK_COMPLETE"
+
+    assert name in stacks.failure(stack)
+
+
+def test_a_resource_that_fails_half_made_is_deleted(stacks: Stacks) -> None:
+    stacks.deploy("half-bucket", template(DROPPED["TargetObjectKeyFormat"]))
+    half_role = role("half-made")
+    half_role["Properties"]["ManagedPolicyArns"] = ["arn:aws:iam::aws:policy/NotThere"]
+    stacks.deploy("half-role", template(half_role))
+
+    with pytest.raises(ClientError, match="404"):
+        stacks.emulator.client("s3").head_bucket(Bucket="dropped-format")
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        stacks.emulator.client("iam").get_role(RoleName="half-made")
+
+
+def test_a_change_that_cannot_be_made_fails_the_update(stacks: Stacks) -> None:
+    stacks.deploy("unchangeable", template(VPC))
+    named = resource("Vpc", "AWS::EC2::VPC", {**VPC["Properties"], "EnableDnsSupport": False})
+
+    assert stacks.deploy("unchangeable", template(named)) == "UPDATE_ROLLBACK_COMPLETE"
+
+    assert "can't change EnableDnsSupport" in stacks.failure("unchangeable")
+
+
+def test_an_endpoint_and_its_group_change_in_place(stacks: Stacks) -> None:
+    def body(rule: Template, value: str, subnet: str) -> Template:
+        tags = [{"Key": value, "Value": value}]
+        subnets = [
+            resource(
+                name,
+                "AWS::EC2::Subnet",
+                {"VpcId": {"Ref": "Vpc"}, "CidrBlock": f"10.0.{index}.0/24"},
+            )
+            for index, name in enumerate(("One", "Two"))
+        ]
+        group = {
+            "GroupDescription": "any",
+            "VpcId": {"Ref": "Vpc"},
+            "SecurityGroupIngress": [{"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, **rule}],
+            "Tags": tags,
+        }
+        endpoint = {
+            "VpcId": {"Ref": "Vpc"},
+            "ServiceName": "com.amazonaws.us-east-1.logs",
+            "VpcEndpointType": "Interface",
+            "SubnetIds": [{"Ref": subnet}],
+            "SecurityGroupIds": [{"Ref": "Group"}],
+            "Tags": tags,
+        }
+        return template(
+            VPC,
+            *subnets,
+            resource("Group", "AWS::EC2::SecurityGroup", group),
+            resource("Endpoint", "AWS::EC2::VPCEndpoint", endpoint),
+            Outputs={"Subnet": {"Value": {"Ref": subnet}}, "Group": {"Value": {"Ref": "Group"}}},
+        )
+
+    ec2 = stacks.emulator.client("ec2")
+    stacks.deploy("endpoint", body({"CidrIp": "10.0.0.0/8"}, "first", "One"))
+    status = stacks.deploy("endpoint", body({"CidrIpv6": "::/0"}, "second", "Two"))
+
+    assert status == "UPDATE_COMPLETE"
+    outputs = stacks.outputs("endpoint")
+    (group,) = ec2.describe_security_groups(GroupIds=[outputs["Group"]])["SecurityGroups"]
+    (rule,) = group["IpPermissions"]
+    assert rule["IpRanges"] == []
+    assert [item["CidrIpv6"] for item in rule["Ipv6Ranges"]] == ["::/0"]
+    ours = [{"Name": "vpc-id", "Values": [group["VpcId"]]}]
+    (endpoint,) = ec2.describe_vpc_endpoints(Filters=ours)["VpcEndpoints"]
+    assert endpoint["SubnetIds"] == [outputs["Subnet"]]
+    second = [{"Key": "second", "Value": "second"}]
+    assert [group["Tags"], endpoint["Tags"]] == [second, second]
+
+
+def test_the_tags_of_a_parameter_and_of_a_repository_are_set(stacks: Stacks) -> None:
+    def body(key: str) -> Template:
+        parameter = {**PARAMETER, "Name": "tagged", "Tags": {key: "any"}}
+        repository = {"RepositoryName": "tagged", "Tags": [{"Key": key, "Value": "any"}]}
+        return template(
+            resource("Name", "AWS::SSM::Parameter", parameter),
+            resource("Images", "AWS::ECR::Repository", repository),
+        )
+
+    ssm, ecr = (stacks.emulator.client(name) for name in ("ssm", "ecr"))
+    assert stacks.deploy("tags", body("first")) == "CREATE_COMPLETE", stacks.failure("tags")
+    assert stacks.deploy("tags", body("second")) == "UPDATE_COMPLETE"
+
+    (found,) = ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="tagged")["TagList"]
+    assert found["Key"] == "second"
+    arn = ecr.describe_repositories()["repositories"][0]["repositoryArn"]
+    (found,) = ecr.list_tags_for_resource(resourceArn=arn)["tags"]
+    assert found["Key"] == "second"
+
+
+def test_a_stack_that_can_only_be_deleted_takes_no_update(stacks: Stacks) -> None:
+    stacks.deploy("final", template(DROPPED["State"]))
+    with pytest.raises(ClientError, match="is in ROLLBACK_COMPLETE state and can not be updated"):
+        stacks.deploy("final", template(bucket("final")))
+
+    stacks.deploy("stuck", template(bucket("stuck")))
+    stacks.emulator.client("s3").put_object(Bucket="stuck", Key="kept", Body=b"")
+    stacks.delete("stuck")
+    with pytest.raises(ClientError, match="is in DELETE_FAILED state and can not be updated"):
+        stacks.deploy("stuck", template(bucket("other")))
+
+
+def test_what_has_no_update_is_replaced_and_keeps_no_name(stacks: Stacks) -> None:
+    def body(mode: str) -> Template:
+        encryption = {"S3Encryptions": [{"S3EncryptionMode": mode}]}
+        kind = "AWS::Glue::SecurityConfiguration"
+        return template(given(kind, Name="fixed", EncryptionConfiguration=encryption))
+
+    stacks.deploy("no-update", body("SSE-S3"))
+    change = stacks.plan("no-update", body("DISABLED"))["Changes"][0]["ResourceChange"]
+    assert change["Replacement"] == "True"
+
+    assert stacks.deploy("no-update", body("DISABLED")) == "UPDATE_ROLLBACK_COMPLETE"
+
+    assert "AlreadyExists" in stacks.failure("no-update")
+    glue = stacks.emulator.client("glue")
+    found = glue.get_security_configuration(Name="fixed")["SecurityConfiguration"]
+    assert found["EncryptionConfiguration"]["S3Encryption"] == [{"S3EncryptionMode": "SSE-S3"}]
+
+
+def test_a_change_set_needs_its_capabilities_and_references(stacks: Stacks) -> None:
+    with pytest.raises(ClientError, match=r"Requires capabilities : \[CAPABILITY_NAMED_IAM\]"):
+        stacks.plan("incapable", template(role("incapable")), Capabilities=["CAPABILITY_IAM"])
+    unknown = resource("Name", "AWS::SSM::Parameter", {**PARAMETER, "Value": {"Ref": "Nobody"}})
+    with pytest.raises(ClientError, match=r"Unresolved resource dependencies \[Nobody\]"):
+        stacks.plan("unresolved", template(unknown))
+    with pytest.raises(ClientError, match=r"\[Nowhere\] in the Outputs block"):
+        outputs = {"Out": {"Value": {"Fn::Sub": "${Nowhere.Arn}"}}}
+        stacks.plan("unresolved", template(bucket("unresolved"), Outputs=outputs))
+
+    assert not stacks.exists("incapable")
+
+
+def test_what_does_not_exist_by_condition_is_not_waited_for(stacks: Stacks) -> None:
+    never = {"Never": {"Fn::Equals": ["a", "b"]}}
+    absent = bucket("absent", Condition="Never")
+    name = resource("Name", "AWS::SSM::Parameter", PARAMETER, DependsOn="Bucket")
+
+    status = stacks.deploy("conditional", template(absent, name, Conditions=never))
+
+    assert status == "CREATE_COMPLETE"

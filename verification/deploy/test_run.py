@@ -1,0 +1,153 @@
+"""`sashiko stage` and `run` of a deployed environment, by the command, against the emulator."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sashiko.aws.resources.names import bucket_name, etl_name
+from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.settings.recipe import load_recipe
+from tests.infra.variants import deployment_of, new_app, settings_of, write_config
+from verification.deploy.assembly import bootstrap, written
+from verification.deploy.parts import ACCOUNT
+from verification.deploy.process import ROOT, Emulator, running
+
+AS_OF = "20261125T104500Z"
+WEIGHTS = {"config.json": b"{}", "model.safetensors": b"tiny"}
+# A commit in the repository while the tests run would be another one than was deployed.
+NO_GIT = {"GIT_DIR": "nowhere"}
+MANIFEST = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    "layers": [],
+}
+SETTINGS = settings_of("dev")
+ARTIFACTS = bucket_name(SETTINGS, "artifacts")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A repository whose recipe has tiny weights, and the emulator that it was deployed to."""
+
+    emulator: Emulator
+    folder: Path
+
+    def sashiko(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("sashiko")), *arguments, "--env", "dev"],
+            cwd=self.folder,
+            env=self.emulator.environment() | NO_GIT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
+        return done
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "recipes/complaints.yaml"
+
+    def load(self) -> None:
+        """Runs the Glue job, which in the emulator does nothing and succeeds."""
+        glue, job = self.emulator.client("glue"), etl_name(SETTINGS, "complaints")
+        glue.start_job_run(JobName=job, Arguments={"--as-of": AS_OF})
+        while glue.get_job_runs(JobName=job)["JobRuns"][0]["JobRunState"] != "SUCCEEDED":
+            pass
+
+    def build_images(self, refused: str) -> None:
+        """Puts each image in its repository that a refused run did not find."""
+        ecr = self.emulator.client("ecr")
+        for image in re.findall(r"the image (\S+) is not built", refused):
+            name, _, tag = image.partition("/")[2].partition(":")
+            manifest = MANIFEST | {"config": {"digest": f"sha256:{sha256_bytes(image.encode())}"}}
+            ecr.put_image(repositoryName=name, imageTag=tag, imageManifest=json.dumps(manifest))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    from infra.app import add_stacks
+
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "config").mkdir()
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    write_config(folder / "config", "dev")
+    for name in ("contracts", "pipelines"):
+        (folder / name).symlink_to(ROOT / name)
+    files = {name: sha256_bytes(content) for name, content in WEIGHTS.items()}
+    for recipe in (folder / "recipes").rglob("*.yaml"):
+        document = yaml.safe_load(recipe.read_text())
+        if "model" in document:  # the others extend one
+            document["model"]["files"] = files
+            recipe.write_text(yaml.safe_dump(document, sort_keys=False))
+    file = folder / "recipes/complaints.yaml"
+    place = sha256_bytes(canonical_json(files))[:16]
+    weights = folder / ".sashiko/cache/weights" / place
+    weights.mkdir(parents=True)
+    for name, content in WEIGHTS.items():
+        (weights / name).write_bytes(content)
+
+    app = new_app()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_DIR", NO_GIT["GIT_DIR"])
+        deployment = deployment_of(SETTINGS, recipes=(load_recipe(file),))
+    add_stacks(app, deployment)
+    written(app, folder)
+    with running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator:
+        bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "dev")
+        emulator.cdk("deploy", "--all", "--require-approval=never", folder=folder)
+        yield Checkout(emulator, folder)
+
+
+def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
+    refused = checkout.sashiko("run", status=1).stderr
+    assert "pipeline sashiko-dev-complaints cannot start:" in refused
+    for place in ("code", "config", "source", "weights"):
+        assert re.search(rf"s3://{ARTIFACTS}/{place}/[0-9a-f]{{16}} lacks ", refused)
+    assert "no load of the table has succeeded yet" in refused
+    assert "is not that of this checkout" not in refused
+
+    staged = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
+    s3 = checkout.emulator.client("s3")
+    raw = bucket_name(SETTINGS, "raw")
+    listed = s3.list_objects_v2(Bucket=raw, Prefix=f"complaints/as_of={AS_OF}/")["Contents"]
+    names = [item["Key"].rpartition("/")[2] for item in listed]
+    assert names[0] == "_SUCCESS"
+    assert [name.rpartition(".")[2] for name in names[1:]] == ["parquet"]
+    again = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
+    assert [place["uri"] for place in again] == [place["uri"] for place in staged]
+    assert [place for place in again if place["uploaded"]] == []
+
+    checkout.build_images(refused)
+    checkout.load()
+    done = checkout.sashiko("run")
+    assert done.stdout.startswith("registered: execution ")
+    (listed,) = json.loads(checkout.sashiko("runs", "list", "--json").stdout)
+    assert listed["parameters"]["AsOf"] == AS_OF
+    assert listed["id"] in done.stdout
+    shown = json.loads(checkout.sashiko("runs", "show", listed["id"][:6], "--json").stdout)
+    assert {"Snapshot", "Train", "Register"} <= {step["name"] for step in shown["steps"]}
+
+    listed = s3.list_objects_v2(Bucket=ARTIFACTS, Prefix="weights/")["Contents"]
+    (key,) = (item["Key"] for item in listed if item["Key"].endswith("model.safetensors"))
+    s3.delete_object(Bucket=ARTIFACTS, Key=key)
+    refused = checkout.sashiko("run", status=1).stderr
+    assert "lacks model.safetensors: sashiko stage --env dev --recipe complaints" in refused
+    checkout.sashiko("stage")
+
+    document = yaml.safe_load(checkout.recipe.read_text())
+    document["train"] = {"epochs": 7}
+    checkout.recipe.write_text(yaml.safe_dump(document))
+    refused = checkout.sashiko("run", status=1).stderr
+    assert "the deployed pipeline is not that of this checkout" in refused
+    assert refused.count("\n  - ") == 1
+    assert len(json.loads(checkout.sashiko("runs", "list", "--json").stdout)) == 1

@@ -1,0 +1,392 @@
+"""The life of an endpoint by the stock command line: approve, serve, update, roll back, destroy."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sashiko.aws.operations.access.environment import read_environment
+from sashiko.aws.operations.audit.difference import Difference
+from sashiko.aws.operations.audit.serving import serving
+from sashiko.aws.resources.account import Account
+from sashiko.cli import app
+from verification.deploy import aws_command, served
+from verification.deploy.assembly import bootstrap
+from verification.deploy.deployed import deployed
+from verification.deploy.inventory import inventory
+from verification.deploy.parts import ACCOUNT
+from verification.deploy.process import REGION, Emulator, running
+from verification.deploy.stacks import Stacks
+
+NAME = "sashiko-dev-complaint-triage"
+STACK = "sashiko-dev-Serving"
+NOT_ASKED = "--require-approval=never"
+TARGET = f"endpoint/{NAME}/variant/primary"
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An account with what serving stands on."""
+    with (
+        running(ACCOUNT, tmp_path_factory.mktemp("home")) as emulator,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in emulator.environment().items():
+            patch.setenv(name, value)
+        bootstrap(emulator, tmp_path_factory.mktemp("bootstrap"), "iam_only")
+        none = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{NAME}/1"
+        folder = served.synthesize(tmp_path_factory.mktemp("before"), none)
+        emulator.cdk("deploy", *served.BEFORE, "--exclusively", NOT_ASKED, folder=folder)
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def versions(account: Emulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Versions by what is wrong with them: name -> ARN."""
+    new = tmp_path_factory.mktemp("versions")
+    pending = "PendingManualApproval"
+    wrong: dict[str, dict[str, Any]] = {
+        "first": {},
+        "second": {},
+        "unapproved": {"status": pending},
+        "another image": {"lock": served.lock(image="huggingface-pytorch-inference-neuronx:1")},
+        "too many cores": {"lock": served.lock(cores=2)},
+        "compiled for a CPU": {"lock": served.lock(target="cpu", cores=None)},
+        "tampered": {},
+        "failed gate": {"failed": "bias"},
+    }
+    found = {
+        name: served.register(account, new / name, execution=name, **evidence)
+        for name, evidence in wrong.items()
+    }
+    served.tamper(account, found["tampered"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def before(account: Emulator, versions: dict[str, str]) -> dict[str, list[str]]:
+    """What the account holds before anything is served."""
+    return inventory(account)
+
+
+REFUSED = {
+    "unapproved": "is PendingManualApproval, not Approved",
+    "another image": "its image is huggingface-pytorch-inference-neuronx:1, the endpoint's hugg",
+    "too many cores": "2 processes of it take 4 NeuronCores, ml.inf2.xlarge has 2",
+    "compiled for a CPU": "compile.target is cpu, the endpoint's inf2 on ml.inf2.xlarge",
+    "tampered": "model.tar.gz is not the file that was signed",
+    "failed gate": "the gate bias did not pass",
+}
+
+
+@pytest.mark.parametrize("version", ["first", *REFUSED])
+def test_the_preflight_says_before_a_deploy_what_the_deploy_would(
+    versions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    served.write_repository(tmp_path, versions[version])
+    monkeypatch.chdir(tmp_path)
+
+    done = CliRunner().invoke(app, ["preflight", "--env", "dev"])
+
+    if version in REFUSED:
+        assert (done.exit_code, done.stdout) == (4, "")
+        assert done.stderr.startswith("refused: ")
+        assert REFUSED[version] in done.stderr
+    else:
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert f"{versions[version]} may be served: " in done.stdout
+        assert done.stdout.endswith("signed files hold, threshold 0.43\n")
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_a_bare_deploy_of_a_wrong_version_is_refused_and_nothing_is_made(
+    account: Emulator,
+    versions: dict[str, str],
+    before: dict[str, list[str]],
+    tmp_path: Path,
+    wrong: str,
+) -> None:
+    folder = served.synthesize(tmp_path, versions[wrong])
+
+    said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=folder, status=1)
+
+    assert "preflight refused: " in said
+    assert REFUSED[wrong] in said
+    assert inventory(account) == before
+
+
+def test_life(
+    account: Emulator, versions: dict[str, str], before: Any, tmp_path_factory: Any
+) -> None:
+    """What comes in order: serve, look, update a scaled endpoint, roll back, audit, destroy."""
+    new = tmp_path_factory.mktemp
+    first = served.synthesize(new("first"), versions["first"])
+    deploy(account, first)
+    check_endpoint(account, versions["first"])
+    check_scaling_and_alarms(account)
+    names = hosted(account)
+    assert audit(first) == []
+    check_janitor(account, versions["first"])
+    assert hosted(account) == names
+
+    scale_out(account, 3)
+    second = served.synthesize(new("second"), versions["second"], invocations_per_instance=100)
+    deploy(account, second)
+    assert served_arn(account) == versions["second"]
+    assert set(hosted(account)) & set(names) == {NAME}  # model and configuration are new ones
+    assert count(account) == 3  # what scaling had made of it, not the configuration's 1
+    assert audit(second) == []
+
+    check_refusal_leaves_it_alone(account, versions, new("bad"))
+    check_audit(account, second, names)
+
+    # Rolling back is the older ARN again: it gives the very names that it gave before.
+    deploy(account, served.synthesize(new("back"), versions["first"]))
+    assert hosted(account) == names
+    assert served_arn(account) == versions["first"]
+    check_another_machine(account, versions["first"], new)
+
+    account.cdk("destroy", "Serving", "--exclusively", "--force", folder=first)
+    assert inventory(account) == before
+
+
+def deploy(account: Emulator, folder: Path) -> None:
+    """And each resource is then what its template says."""
+    account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=folder)
+    ours = [item for item in deployed(account) if item.stack == STACK]
+    assert len(ours) > 10
+    assert [text for item in ours for text in item.differences()] == []
+    said = account.cdk("diff", "Serving", "--exclusively", "--fail", folder=folder)
+    assert "differences: 0" in said
+
+
+def audit(folder: Path) -> list[Difference]:
+    settings = served.serving_settings()
+    environment = read_environment(settings, folder=folder / "cdk.out")
+    return list(serving(Account(settings), environment))
+
+
+def endpoint(account: Emulator) -> Any:
+    return account.client("sagemaker").describe_endpoint(EndpointName=NAME)
+
+
+def config(account: Emulator) -> Any:
+    name = endpoint(account)["EndpointConfigName"]
+    return account.client("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+
+
+def model(account: Emulator) -> Any:
+    (variant,) = config(account)["ProductionVariants"]
+    return account.client("sagemaker").describe_model(ModelName=variant["ModelName"])
+
+
+def served_arn(account: Emulator) -> str:
+    return str(model(account)["PrimaryContainer"]["ModelPackageName"])
+
+
+def hosted(account: Emulator) -> list[str]:
+    """Names of all that SageMaker hosts."""
+    found = inventory(account)
+    kinds = ("list_models", "list_endpoint_configs", "list_endpoints")
+    return [name for kind in kinds for name in found[kind]]
+
+
+def count(account: Emulator) -> int:
+    return int(endpoint(account)["ProductionVariants"][0]["DesiredInstanceCount"])
+
+
+def scale_out(account: Emulator, instances: int) -> None:
+    account.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=NAME,
+        DesiredWeightsAndCapacities=[{"VariantName": "primary", "DesiredInstanceCount": instances}],
+    )
+
+
+def check_endpoint(account: Emulator, arn: str) -> None:
+    """The configuration is the settings', the container the signed version's."""
+    (variant,), made = config(account)["ProductionVariants"], model(account)
+    capture = config(account)["DataCaptureConfig"]
+    keys = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/sashiko-dev"
+
+    assert endpoint(account)["EndpointStatus"] == "InService"
+    assert variant["InstanceType"] == "ml.inf2.xlarge"
+    assert variant["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-neuron-2"
+    assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
+    assert variant["ModelDataDownloadTimeoutInSeconds"] == 600
+    assert made["PrimaryContainer"] == {
+        "ModelPackageName": arn,
+        "Environment": {
+            "SASHIKO_THRESHOLD": "0.43",
+            "SAGEMAKER_MODEL_SERVER_WORKERS": "2",
+            "NEURON_RT_NUM_CORES": "1",
+        },
+    }
+    assert made["EnableNetworkIsolation"] is True
+    assert made["ExecutionRoleArn"].endswith(":role/sashiko-dev-inference")
+    assert len(made["VpcConfig"]["Subnets"]) == 1
+    assert config(account)["KmsKeyId"] == f"{keys}-ml"
+    assert capture["KmsKeyId"] == f"{keys}-capture"
+    assert capture["InitialSamplingPercentage"] == 5
+    bucket = f"sashiko-dev-capture-{ACCOUNT}-{REGION}"
+    assert capture["DestinationS3Uri"] == f"s3://{bucket}/{NAME}"
+
+
+def check_scaling_and_alarms(account: Emulator) -> None:
+    """Each is on the variant that the endpoint has."""
+    (name,) = [item["VariantName"] for item in endpoint(account)["ProductionVariants"]]
+    scaling = account.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    alarms = {
+        item["AlarmName"]: item
+        for item in account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        if item["AlarmName"].startswith("sashiko-dev-endpoint-")
+    }
+    rollback = endpoint(account)["LastDeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
+
+    assert f"endpoint/{NAME}/variant/{name}" == TARGET
+    assert target["ResourceId"] == policy["ResourceId"] == TARGET
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 600
+    assert len(alarms) == 8
+    taking_back = {item["AlarmName"] for item in rollback}
+    of_fleet = endpoint(account)["EndpointConfigName"]
+    assert taking_back == {
+        f"sashiko-dev-endpoint-{about}-{of_fleet[-12:]}" for about in ("5xx", "p99-latency")
+    }
+    for item in alarms.values():
+        fleet = [{"Name": "EndpointConfigName", "Value": of_fleet}]
+        assert item["Dimensions"] == [
+            {"Name": "EndpointName", "Value": NAME},
+            {"Name": "VariantName", "Value": name},
+            *(fleet if item["AlarmName"] in taking_back else []),
+        ]
+
+
+def check_janitor(account: Emulator, arn: str) -> None:
+    """As its rule calls it: a killed check's endpoint goes when no check is that old."""
+    (target,) = account.client("events").list_targets_by_rule(Rule="sashiko-dev-janitor")["Targets"]
+    event = json.loads(target["Input"])
+    left = f"{event['prefix']}killed"
+    sagemaker = account.client("sagemaker")
+    sagemaker.create_model(ModelName=left, PrimaryContainer={"ModelPackageName": arn})
+    (variant,) = config(account)["ProductionVariants"]
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=left, ProductionVariants=[{**variant, "ModelName": left}]
+    )
+    sagemaker.create_endpoint(EndpointName=left, EndpointConfigName=left)
+
+    def clean(older_than: int) -> Any:
+        payload = json.dumps({**event, "older_than": older_than}).encode()
+        function = target["Arn"].rpartition(":")[2]
+        called = account.client("lambda").invoke(FunctionName=function, Payload=payload)
+        return json.loads(called["Payload"].read())
+
+    assert clean(event["older_than"]) == {"deleted": [], "left": {}}
+    assert clean(0) == {"deleted": [left], "left": {}}
+
+
+def check_another_machine(account: Emulator, arn: str, new: Any) -> None:
+    """Of an endpoint that scales: in the two deploys that the preflight asks for."""
+    larger = served.serving_settings().serving.instance_types.model_copy(
+        update={"inf2": "ml.inf2.8xlarge"}
+    )
+    wanted = served.synthesize(new("larger"), arn, instance_types=larger)
+    said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=wanted, status=1)
+    assert "scales on ml.inf2.xlarge, and SageMaker changes the instance type of no" in said
+
+    deploy(account, served.synthesize(new("still"), arn, max_instances=1))
+    assert count(account) == 3
+    deploy(account, wanted)
+    assert config(account)["ProductionVariants"][0]["InstanceType"] == "ml.inf2.8xlarge"
+    assert audit(wanted) == []
+
+
+def check_refusal_leaves_it_alone(
+    account: Emulator, versions: dict[str, str], folder: Path
+) -> None:
+    """And the stack can be deployed again: nothing was asked on the way back."""
+    names, serves = hosted(account), served_arn(account)
+    bad = served.synthesize(folder, versions["unapproved"], p99_latency_ms=1)
+
+    said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=bad, status=1)
+
+    assert "is PendingManualApproval" in said
+    assert Stacks(account).status(STACK) == "UPDATE_ROLLBACK_COMPLETE"
+    assert (hosted(account), served_arn(account)) == (names, serves)
+    events = account.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
+    touched = {item["ResourceType"] for item in events[: _since_last_update(events)]} - {
+        "AWS::CloudFormation::Stack"
+    }
+    assert touched == {"Custom::Preflight"}
+
+
+def _since_last_update(events: list[Any]) -> int:
+    """How many events, the newest first, are of the last update."""
+    for number, item in enumerate(events):
+        if item["LogicalResourceId"] == STACK and item["ResourceStatus"] == "UPDATE_IN_PROGRESS":
+            return number
+    raise LookupError(STACK)
+
+
+def check_audit(account: Emulator, folder: Path, older: list[str]) -> None:
+    """Each difference by hand is found, and what mends it is a command."""
+    sagemaker = account.client("sagemaker")
+    scaling = account.client("application-autoscaling")
+    intended = endpoint(account)["EndpointConfigName"]
+
+    # As SageMaker leaves it when an alarm takes an update back: on another configuration.
+    more = {**config(account)["DataCaptureConfig"], "InitialSamplingPercentage": 50}
+    name = {"EndpointConfigName": "sashiko-dev-other"}
+    other = {**config(account), **name, "DataCaptureConfig": more}
+    kept = ("EndpointConfigName", "ProductionVariants", "KmsKeyId", "DataCaptureConfig")
+    sagemaker.create_endpoint_config(**{key: other[key] for key in kept})
+    sagemaker.update_endpoint(EndpointName=NAME, EndpointConfigName="sashiko-dev-other")
+    (found,) = audit(folder)
+    assert found.resource == f"configuration of endpoint {NAME}"
+    assert f"expected {intended}, found sashiko-dev-other" in found.detail
+    assert "model_package_arn" in found.fix
+    aws_command.run(account, found.fix.partition("or: ")[2])
+    assert audit(folder) == []
+
+    # What an update keeps of the old configuration, where nothing excludes it.
+    sagemaker.update_endpoint(EndpointName=NAME, **name)
+    sagemaker.update_endpoint(
+        EndpointName=NAME, EndpointConfigName=intended, RetainAllVariantProperties=True
+    )
+    (found,) = audit(folder)
+    assert found.resource == f"capture of endpoint {NAME}"
+    assert found.detail == "CurrentSamplingPercentage: expected 5, found 50"
+    aws_command.run(account, found.fix)
+    sagemaker.delete_endpoint_config(**name)
+    assert audit(folder) == []
+
+    scale_out(account, 9)
+    (found,) = audit(folder)
+    assert (found.resource, found.detail) == (
+        f"instances of endpoint {NAME}",
+        "expected 1 to 3, found 9",
+    )
+    aws_command.run(account, found.fix)
+    assert audit(folder) == []
+
+    scaling.register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=TARGET,
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=50,
+    )
+    (found,) = audit(folder)
+    assert found.detail == "expected 1 to 3, found 1 to 50"
+    aws_command.run(account, found.fix)
+    assert audit(folder) == []
+
+    sagemaker.create_endpoint(EndpointName="sashiko-dev-mine", EndpointConfigName=intended)
+    (found,) = audit(folder)
+    assert (found.kind, found.resource) == ("extra", "endpoint sashiko-dev-mine")
+    aws_command.run(account, found.fix)
+    assert audit(folder) == []

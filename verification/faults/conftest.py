@@ -1,0 +1,131 @@
+"""The undisturbed run that everything is held against, and the ledger of faults.
+
+`FAULTS=full` kills a hundred times and more, and writes what came of it to docs/faults.json.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sashiko.core.files import walk_files
+from verification.faults.kills import Kill, Run, python, run
+from verification.faults.ledger import Ledger
+from verification.faults.picture import Picture, complete, picture
+from verification.faults.pipeline import DEADLY, DIES, definition, dies, prepare
+
+DRIVE = Path(__file__).with_name("drive.py")
+FULL = os.environ.get("FAULTS") == "full"
+SEED = int(os.environ.get("FAULTS_SEED", "20261126"))
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run of the short pipeline in which nothing went wrong.
+
+    Attributes:
+        empty: a home that holds the raw data and an empty registry, to be copied.
+        picture: what the run left.
+        seconds: how long it took.
+        bytes: what it wrote.
+        changes: of files, by `runner` and by each step that can die at one.
+    """
+
+    empty: Path
+    picture: Picture
+    seconds: float
+    bytes: int
+    changes: dict[str, int]
+
+
+class Short:
+    """The short pipeline in a home of its own."""
+
+    def __init__(self, home: Path, empty: Path, *, registers: bool = True, more: str = "") -> None:
+        """Copies `empty` into `home`, which may be an empty folder; `more` is code of Count."""
+        shutil.copytree(empty, home, dirs_exist_ok=True)
+        self.home = home
+        given = {"dies": DIES, "definition": definition(home, registers=registers, more=more)}
+        self._given = home.with_name(f"{home.name}.json")
+        self._given.write_text(json.dumps(given))
+
+    @property
+    def command(self) -> tuple[str | Path, ...]:
+        """What runs it."""
+        return python(DRIVE, self.home, self._given)
+
+    def run(self, kill: Kill | None = None, *, clock: str = "") -> Run:
+        """Runs it, and has it killed, or under a clock that goes `back`."""
+        if kill and kill.change:
+            dies(self.home, kill.name).write_text(str(kill.change))
+        done = run(
+            (*self.command, *filter(None, [clock])),
+            home=self.home,
+            folder=self.home.parent,
+            kill=kill,
+        )
+        for name in ("runner", *DEADLY):
+            dies(self.home, name).unlink(missing_ok=True)
+        return done
+
+
+@pytest.fixture(scope="session")
+def ledger() -> Iterator[Ledger]:
+    """Counts the faults."""
+    counted = Ledger(seed=SEED)
+    yield counted
+    if FULL:
+        counted.keep()
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that holds the raw data and an empty registry."""
+    home = tmp_path_factory.mktemp("empty") / "home"
+    prepare(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Undisturbed:
+    """Runs the short pipeline once."""
+    return _undisturbed(tmp_path_factory.mktemp("undisturbed"), empty, registers=True)
+
+
+@pytest.fixture(scope="session")
+def unregistered(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Undisturbed:
+    """Runs it once without its registration, which takes most of the time."""
+    return _undisturbed(tmp_path_factory.mktemp("undisturbed"), empty, registers=False)
+
+
+def _undisturbed(folder: Path, empty: Path, *, registers: bool) -> Undisturbed:
+    short = Short(folder / "home", empty, registers=registers)
+    done = short.run()
+    assert done.status == 0, done.err
+    run_id = done.out.strip()
+    found = picture(short.home, run_id)
+    complete(short.home, found, run_id, versions_made=registers)
+    logs = [short.home / f"runs/{run_id}/logs/{step}.log" for step in DEADLY]
+    changes = {log.stem: _changes(log.read_text()) for log in logs if log.is_file()}
+    return Undisturbed(
+        empty=empty,
+        picture=found,
+        seconds=done.seconds,
+        bytes=sum(path.stat().st_size for path in walk_files(short.home))
+        - sum(path.stat().st_size for path in walk_files(empty)),
+        changes={"runner": _changes(done.err), **changes},
+    )
+
+
+def _changes(text: str) -> int:
+    return int(text.rpartition("changes: ")[2].split()[0])
+
+
+@pytest.fixture
+def short(tmp_path: Path, undisturbed: Undisturbed) -> Short:
+    """A home in which nothing has run yet."""
+    return Short(tmp_path / "home", undisturbed.empty)

@@ -1,0 +1,160 @@
+"""What a disk or a person spoils between two runs, memory that runs out, a clock put back."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from verification.faults.conftest import Short, Undisturbed
+from verification.faults.ledger import Ledger
+from verification.faults.picture import complete, sound
+
+_NO_MEMORY = """
+limit = pathlib.Path({file!r})
+if limit.exists():
+    limit.unlink()
+    {fault}
+"""
+_FAULTS = {
+    "limit": "import resource; resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9)); "
+    "print(len(bytes(10**10)))",
+    "kernel": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+
+
+def flip(file: Path) -> None:
+    """Changes one bit of a file, and its time with it."""
+    content = file.read_bytes()
+    file.write_bytes(bytes([*content[:-9], content[-9] ^ 1, *content[-8:]]))
+
+
+def flip_unseen(file: Path) -> None:
+    """Changes one bit of a file and nothing else, as a disk may."""
+    before = file.stat()
+    flip(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def cut(file: Path) -> None:
+    """Leaves half of a file."""
+    with file.open("r+b") as handle:
+        handle.truncate(file.stat().st_size // 2)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is done to which files of a home, and what the next run says of it."""
+
+    kind: str
+    what: str
+    damage: Callable[[Path], None]
+    message: str
+
+
+_CHANGED = "was changed: running again"
+DAMAGES = (
+    Damage("corrupted cache entry", "cache/steps/*.json", flip, "damaged: running again"),
+    Damage("truncated cache entry", "cache/steps/*.json", cut, "damaged: running again"),
+    Damage("truncated model file", "s3/b/models/*/output/model.tar.gz", cut, _CHANGED),
+    Damage("flipped bit in an input", "s3/b/runs/*/Upper/out/part-1.txt", flip, _CHANGED),
+    Damage("lost input", "s3/b/runs/*/Upper/out/part-1.txt", Path.unlink, _CHANGED),
+    Damage("corrupted digests", "cache/digests.json", cut, ""),
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=[damage.kind for damage in DAMAGES])
+def test_a_damaged_result_is_said_and_made_again(
+    tmp_path: Path, unregistered: Undisturbed, ledger: Ledger, damage: Damage
+) -> None:
+    short = Short(tmp_path / "home", unregistered.empty, registers=False)
+    assert short.run().status == 0
+    damaged = sorted(short.home.glob(damage.what))
+    for file in damaged:
+        damage.damage(file)
+    again = short.run()
+    assert again.status == 0, again.err
+    assert damage.message in again.err
+    assert "Traceback" not in again.err
+    for file in damaged:  # what an earlier run wrote stays as it is: nothing refers to it now
+        if "s3" in file.parts:
+            shutil.rmtree(file.parent)
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+    ledger.add("short", damage.kind)
+
+
+def test_a_bit_that_flips_unseen_in_an_input_ends_the_run_and_the_next_mends_it(
+    tmp_path: Path, unregistered: Undisturbed, ledger: Ledger
+) -> None:
+    short = Short(tmp_path / "home", unregistered.empty, registers=False)
+    assert short.run().status == 0
+    [file] = short.home.glob("s3/b/runs/*/Upper/out/part-1.txt")
+    flip_unseen(file)
+    for entry in short.home.glob("cache/steps/*.json"):  # so that Train reads it again
+        if "-Train" in entry.read_text():
+            entry.unlink()
+    done = short.run()
+    assert done.status == 1
+    assert f"input rows is damaged: {file} does not hold what was written" in done.err
+    assert "Traceback" not in done.err
+    again = short.run()
+    assert again.status == 0, again.err
+    assert "output out of run" in again.err
+    shutil.rmtree(file.parent)
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+    ledger.add("short", "flipped bit in an input")
+
+
+def test_a_registered_model_that_is_truncated_is_stored_again(
+    tmp_path: Path, undisturbed: Undisturbed, ledger: Ledger
+) -> None:
+    """What refuses it until then, and says so, is `MlflowRegistry.download`."""
+    short = Short(tmp_path / "home", undisturbed.empty)
+    assert short.run().status == 0
+    [artifact] = short.home.glob("mlartifacts/*/artifacts/model/model.tar.gz")
+    cut(artifact)
+    again = short.run()
+    assert again.status == 0, again.err
+    complete(short.home, undisturbed.picture, again.out.strip())
+    ledger.add("short", "truncated model file")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory differ")
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("limit", "there is not enough memory (MemoryError): close what else is at work"),
+        ("kernel", "killed by SIGKILL; the machine may have run out of memory"),
+    ],
+)
+def test_a_step_that_runs_out_of_memory(
+    tmp_path: Path, unregistered: Undisturbed, ledger: Ledger, fault: str, words: str
+) -> None:
+    memory = tmp_path / "memory"
+    memory.touch()
+    more = _NO_MEMORY.format(file=str(memory), fault=_FAULTS[fault])
+    short = Short(tmp_path / "home", unregistered.empty, registers=False, more=more)
+    done = short.run()
+    assert done.status == 1
+    assert f"step Count failed: {words}" in done.err
+    sound(short.home, unregistered.picture)
+    again = short.run()
+    assert again.status == 0, again.err
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+    ledger.add("short", "step killed for memory")
+
+
+def test_a_clock_that_jumps_back_between_and_during_runs(
+    tmp_path: Path, unregistered: Undisturbed, ledger: Ledger
+) -> None:
+    short = Short(tmp_path / "home", unregistered.empty, registers=False)
+    first = short.run()
+    back = short.run(clock="back")
+    assert back.status == 0, back.err
+    assert "Train: cached" in back.err
+    assert back.out > first.out  # so that it is still the newest
+    complete(short.home, unregistered.picture, back.out.strip(), versions_made=0)
+    ledger.add("short", "clock that jumps back")

@@ -1,0 +1,112 @@
+"""A disk that is full, or may only be read: one message, nothing lost, the next run works."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from verification.faults.conftest import FULL, Short, Undisturbed
+from verification.faults.ledger import Ledger
+from verification.faults.picture import complete, sound
+
+_DISK_BYTES = 24_000_000
+
+
+@contextmanager
+def mounted(place: Path, *options: str) -> Iterator[None]:
+    """Mounts something at a folder; where that is not allowed, the test is left out."""
+    done = subprocess.run(["mount", *options, str(place)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mounting needs root: {done.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """Lets a folder only be read, by root too."""
+    with mounted(place, "--bind", str(place)):
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(place)], check=True)
+        yield
+
+
+def one_message(text: str, *words: str) -> None:
+    """Holds that an ending says all of the words and is no internal fault."""
+    assert "Traceback" not in text
+    for word in words:
+        assert word in text, text
+
+
+@pytest.mark.parametrize("share", [n / 12 for n in range(12)] if FULL else [0.0, 0.3, 0.8])
+def test_a_full_disk(
+    tmp_path: Path, unregistered: Undisturbed, ledger: Ledger, share: float
+) -> None:
+    """The disk has room for a share of what the run writes."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with mounted(home, "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none"):
+        short = Short(home, unregistered.empty, registers=False)
+        ballast = home / "s3/ballast"
+        fill(ballast, leave=int(share * unregistered.bytes))
+        done = short.run()
+        assert done.status == 1, done.err
+        one_message(done.err, "No space left on device; free some space and run again")
+        ballast.unlink()
+        sound(home, unregistered.picture)
+        again = short.run()
+        assert again.status == 0, again.err
+        complete(home, unregistered.picture, again.out.strip(), versions_made=0)
+    ledger.add("short", "disk full")
+
+
+def test_a_full_disk_while_a_version_is_registered(
+    tmp_path: Path, undisturbed: Undisturbed, ledger: Ledger
+) -> None:
+    """All is cached but the registration, which stores the artifact and writes to its database."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with mounted(home, "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none"):
+        assert Short(home, undisturbed.empty, registers=False).run().status == 0
+        short = Short(home, undisturbed.empty)
+        ballast = home / "s3/ballast"
+        fill(ballast, leave=700_000)
+        done = short.run()
+        assert done.status == 1, done.err
+        one_message(done.err, "free some space and run again")
+        ballast.unlink()
+        sound(home, undisturbed.picture)
+        again = short.run()
+        assert again.status == 0, again.err
+        complete(home, undisturbed.picture, again.out.strip())
+    ledger.add("short", "disk full")
+
+
+@pytest.mark.parametrize("part", ["", "s3"], ids=["home", "store"])
+def test_a_store_that_may_only_be_read(
+    tmp_path: Path, unregistered: Undisturbed, ledger: Ledger, part: str
+) -> None:
+    short = Short(tmp_path / "home", unregistered.empty, registers=False)
+    with read_only(short.home / part):
+        done = short.run()
+        assert done.status == 1, done.err
+        words = "Read-only file system; mount it for writing, or name a folder on another disk"
+        one_message(done.err, "cannot write", words)
+        sound(short.home, unregistered.picture)
+    again = short.run()
+    assert again.status == 0, again.err
+    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+    ledger.add("short", "read-only store")
+
+
+def fill(ballast: Path, *, leave: int) -> None:
+    """Fills the disk that a file lies on, but for some bytes."""
+    ballast.parent.mkdir(parents=True, exist_ok=True)
+    with ballast.open("wb", buffering=0) as handle, suppress(OSError):
+        while handle.write(bytes(4096)):
+            pass
+    with ballast.open("r+b") as handle:
+        handle.truncate(max(0, ballast.stat().st_size - leave))

@@ -1,0 +1,51 @@
+"""Kill -9 at any moment: nothing half-written, nothing lost, and the next run comes to the same."""
+
+import itertools
+import signal
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from verification.faults.conftest import FULL, SEED, Short, Undisturbed
+from verification.faults.kills import KINDS, at_work, draw
+from verification.faults.ledger import Ledger
+from verification.faults.picture import complete, sound
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
+CHAINS = 21 if FULL else 2
+KILLS = 5  # of one chain, before its last run
+
+
+@pytest.mark.parametrize("chain", range(CHAINS))
+def test_a_run_that_is_killed_again_and_again_comes_to_the_same(
+    tmp_path: Path, undisturbed: Undisturbed, ledger: Ledger, chain: int
+) -> None:
+    random = Random(f"{SEED}-{chain}")  # noqa: S311 - to be repeated, not to be secret
+    short = Short(tmp_path / "home", undisturbed.empty)
+    if chain % 2:  # the making of the registry is under fire too
+        (short.home / "mlflow.db").unlink()
+    kinds = list(KINDS)
+    random.shuffle(kinds)
+    hits: list[str] = []
+    for who in itertools.islice(itertools.cycle(kinds), 4 * KILLS):
+        kill = draw(random, who, seconds=undisturbed.seconds, changes=undisturbed.changes)
+        done = short.run(kill)
+        if not done.hit:
+            assert done.status == 0, f"{kill}: {done.err}"
+            continue
+        assert done.status == (1 if who.startswith("step") else -signal.SIGKILL), (
+            f"{kill}: {done.err}"
+        )
+        assert "Traceback" not in done.err, f"{kill}: {done.err}"
+        assert at_work(short.home) == [], kill
+        sound(short.home, undisturbed.picture)
+        hits.append(who)
+        if len(hits) == KILLS:
+            break
+    last = short.run()
+    assert last.status == 0, f"after {hits}: {last.err}"
+    complete(short.home, undisturbed.picture, last.out.strip())
+    for who in hits:
+        ledger.add("short", f"kill -9: {who}")

@@ -1,0 +1,77 @@
+"""The same of the whole pipeline, by `sashiko run`: it takes minutes."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.e2e.project import bucket
+from verification.faults.conftest import FULL, SEED
+from verification.faults.kills import Kill, Run, Who, at_work, draw, python, run
+from verification.faults.ledger import Ledger
+from verification.faults.picture import complete, picture, sound
+
+RECIPE = os.environ.get("FAULTS_RECIPE", "complaints")
+ROOT = Path(__file__).parents[2]
+KILLS = 10
+_WHO: tuple[Who, ...] = ("runner", "step", "runner and steps")
+# Nobody tells a build of the definition, which ends by itself, that its run was killed.
+_PATIENCE_SECONDS = 60.0
+
+pytestmark = pytest.mark.skipif(not FULL, reason="takes minutes: make test-faults")
+
+
+def whole_run(home: Path, kill: Kill | None = None) -> Run:
+    """Runs the recipe's pipeline in a home folder."""
+    main = ("-c", "from sashiko.cli import main; main()")
+    command = python(*main, "run", "--recipe", RECIPE, "--home", home)
+    return run(command, home=home, folder=ROOT, kill=kill)
+
+
+def new_home(home: Path) -> Path:
+    """Makes a home that spares itself the downloads that the repository's own has."""
+    own = ROOT / ".sashiko"
+    for place in (own / "cache/downloads", own / "s3" / bucket() / "weights"):
+        if place.is_dir():
+            shutil.copytree(place, home / place.relative_to(own))
+    return home
+
+
+def run_of(done: Run) -> str:
+    """Takes a run's id out of what it says."""
+    return done.out.partition("registered: run ")[2].split()[0]
+
+
+def test_the_whole_pipeline_that_is_killed_again_and_again_comes_to_the_same(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    first = whole_run(undisturbed := new_home(tmp_path / "undisturbed"))
+    assert first.status == 0, first.err
+    wanted = picture(undisturbed, run_of(first))
+    complete(undisturbed, wanted, run_of(first))
+
+    random = Random(f"{SEED}-{RECIPE}")  # noqa: S311 - to be repeated, not to be secret
+    home, hits, homes = new_home(tmp_path / "home-0"), [], 0
+    while len(hits) < KILLS:
+        # What was done is not done again, so that a resumed run takes ever less.
+        kill = draw(random, _WHO[len(hits) % 3], seconds=first.seconds / 2, changes={})
+        done = whole_run(home, kill)
+        if not done.hit:
+            assert done.status == 0, f"{kill}: {done.err}"
+            complete(home, wanted, run_of(done))
+            homes += 1
+            home = new_home(tmp_path / f"home-{homes}")
+            continue
+        status = 1 if kill.who == "step" else -signal.SIGKILL
+        assert done.status == status, f"{kill}: {done.err}"
+        assert at_work(home, patience=_PATIENCE_SECONDS) == [], kill
+        sound(home, wanted)
+        hits.append(kill.who)
+    last = whole_run(home)
+    assert last.status == 0, f"after {hits}: {last.err}"
+    complete(home, wanted, run_of(last))
+    for who in hits:
+        ledger.add(RECIPE, f"kill -9: {who}")

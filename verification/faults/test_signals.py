@@ -1,0 +1,123 @@
+"""Ctrl-C once and twice, and SIGTERM: it ends as it says, and no process is left."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sashiko.pipeline.runner.record import read_run
+from verification.faults.conftest import Short, Undisturbed
+from verification.faults.kills import at_work, python
+from verification.faults.ledger import Ledger
+from verification.faults.picture import complete, sound
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+# Count says that it is at work, and works for as long as a file stands beside the home; it has a
+# child of its own, as a step with workers has.
+_WAITS = """
+import subprocess
+hold = pathlib.Path({hold!r})
+if hold.exists():
+    {stubborn}
+    child = subprocess.Popen(["sleep", "600"])
+    hold.write_text("at work")
+    while hold.exists():
+        time.sleep(0.01)
+    child.kill()
+"""
+_STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+
+
+class Held(Short):
+    """A pipeline whose step Count waits until it is let go."""
+
+    def __init__(self, home: Path, empty: Path, *, stubborn: bool = False) -> None:
+        self.hold = home.with_name("hold")
+        more = _WAITS.format(hold=str(self.hold), stubborn=_STUBBORN if stubborn else "")
+        super().__init__(home, empty, registers=False, more=more)
+
+    @contextmanager
+    def held(self) -> Iterator["subprocess.Popen[str]"]:
+        """Starts a run and yields once Count is at work."""
+        self.hold.write_text("")
+        with subprocess.Popen(
+            list(map(str, self.command)), stdout=-1, stderr=-1, text=True
+        ) as process:
+            while not self.hold.read_text():
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.01)
+            try:
+                yield process
+            finally:
+                self.hold.unlink(missing_ok=True)
+                process.kill()
+
+
+def ends_as_interrupted(held: Held, done: tuple[str, str], status: int | None) -> None:
+    """Holds that a run says so itself, in words and in its record."""
+    assert status == 130, done[1]
+    assert "the same command takes up where it left off" in done[1]
+    assert "Traceback" not in done[1]
+    [record] = [read_run(path.parent) for path in held.home.glob("runs/*/run.json")]
+    assert record.status == "interrupted"
+    assert record.step("Count").status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("signals", "stubborn"),
+    [
+        ((signal.SIGINT,), False),
+        ((signal.SIGTERM,), False),
+        ((signal.SIGINT, signal.SIGINT), True),
+        ((signal.SIGTERM, signal.SIGTERM), True),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C twice", "SIGTERM twice"],
+)
+def test_a_run_that_is_stopped(
+    tmp_path: Path,
+    unregistered: Undisturbed,
+    ledger: Ledger,
+    signals: tuple[signal.Signals, ...],
+    stubborn: bool,
+) -> None:
+    held = Held(tmp_path / "home", unregistered.empty, stubborn=stubborn)
+    with held.held() as process:
+        assert len(at_work(held.home, patience=0)) >= 3  # the run, the step and its child
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.2)  # two of a kind that are pending at once are one
+        done = process.communicate(timeout=300)
+        ends_as_interrupted(held, done, process.returncode)
+    assert at_work(held.home) == []
+    sound(held.home, unregistered.picture)
+    again = held.run()
+    assert again.status == 0, again.err
+    complete(held.home, unregistered.picture, again.out.strip(), versions_made=0)
+    name = "Ctrl-C" if signals[0] == signal.SIGINT else signals[0].name
+    ledger.add("short", f"{name}, twice" if len(signals) > 1 else name)
+
+
+def test_another_run_and_clean_are_refused_while_one_is_at_work(
+    tmp_path: Path, unregistered: Undisturbed, ledger: Ledger
+) -> None:
+    held = Held(tmp_path / "home", unregistered.empty)
+    clean = python("-c", "from sashiko.cli import main; main()", "clean", "--home", held.home)
+    with held.held() as process:
+        for command in (held.command, clean):
+            refused = subprocess.run(
+                list(map(str, command)), capture_output=True, text=True, check=False
+            )
+            assert refused.returncode == 1
+            assert f"(process {process.pid}) is at work here; wait for it" in refused.stderr
+            assert "Traceback" not in refused.stderr
+        held.hold.unlink()
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    complete(held.home, unregistered.picture, out.strip(), versions_made=0)
+    ledger.add("short", "a second run at once")
+    ledger.add("short", "clean during a run")

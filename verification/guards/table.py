@@ -1,0 +1,105 @@
+"""Reads `mutations.yaml`: what is changed in a guard, and the tests that must then fail."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from sashiko.core.yaml_models import Frozen, read_yaml, validate
+from sashiko.errors import InputError
+from verification.guards.pages import ROOT, Row, all_rows
+
+TABLE = Path(__file__).parent / "mutations.yaml"
+
+
+class Mutation(Frozen):
+    """One small change of a guard.
+
+    Attributes:
+        file: that is changed, below the repository's root.
+        there: what is there; it occurs exactly once.
+        put: what is put in its place.
+        caught_by: the functions that must fail, each of them named in the row of the page.
+        slow: whether the tests take longer than the short form has time for.
+    """
+
+    file: str
+    there: str = Field(min_length=1)
+    put: str
+    caught_by: tuple[str, ...] = Field(min_length=1)
+    slow: bool = False
+
+
+class _Page(Frozen):
+    rows: dict[str, tuple[Mutation, ...]]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A mutation, and the row that it is of."""
+
+    row: Row
+    mutation: Mutation
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The tests that must fail, as pytest has them."""
+        return tuple(
+            test for test in self.row.tests if test.partition("::")[2] in self.mutation.caught_by
+        )
+
+
+def read_table(path: Path = TABLE) -> tuple[Guard, ...]:
+    """Reads the table and holds it against the pages and the code.
+
+    Raises:
+        InputError: names every row without an entry, every entry without a row, every test that
+            its row does not name, and every `there` that does not occur exactly once.
+    """
+    pages = {
+        page: validate(_Page, {"rows": entries or {}}, source=f"{path}, {page}").rows
+        for page, entries in read_yaml(path).items()
+    }
+    rows = all_rows()
+    if faults := [*_unmatched(pages, rows), *_misfits(pages, rows)]:
+        raise InputError(f"{path} does not fit:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return tuple(
+        Guard(row, mutation)
+        for (page, number), row in rows.items()
+        for mutation in pages[page][number]
+    )
+
+
+_Entries = Mapping[str, Mapping[str, tuple[Mutation, ...]]]
+
+
+def _unmatched(pages: _Entries, rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
+    for (page, number), row in rows.items():
+        entries = pages.get(page, {}).get(number)
+        if entries is None:
+            yield f"{row.name} has no entry; one without a test that could fail is `[]`"
+        elif not entries and "*open*" not in row.text:
+            yield f"{row.name} has no mutation, and its row does not say *open*"
+    for page, entries in pages.items():
+        for number in entries:
+            if (page, number) not in rows:
+                yield f"docs/{page}.md has no row {number}"
+
+
+def _misfits(pages: _Entries, rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
+    for (page, number), row in rows.items():
+        names = {test.partition("::")[2] for test in row.tests}
+        for mutation in pages.get(page, {}).get(number, ()):
+            for name in mutation.caught_by:
+                if name not in names:
+                    yield f"{row.name} names no test {name}"
+            file = ROOT / mutation.file
+            times = file.read_text("utf-8").count(mutation.there) if file.is_file() else 0
+            if times != 1:
+                yield (
+                    f"{row.name}: {mutation.file} has {times} of, where one is due: "
+                    f"{mutation.there.strip()!r}"
+                )
+            if mutation.there == mutation.put:
+                yield f"{row.name}: {mutation.file}: what is put there is what is there"

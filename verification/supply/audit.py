@@ -1,0 +1,148 @@
+"""The vulnerability audit: what OSV knows against the packages of all locks.
+
+    python -m verification.supply.audit
+
+Reads requirements/*.txt and npm's lock, and resolves nothing. Exit status: 0 nothing is known, or
+all of it is accepted in requirements/accepted.yaml; 4 there are open findings; 5 it could not run,
+so nothing is known; 1 an error.
+"""
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from sashiko.core.exit_status import FOUND
+from sashiko.core.yaml_models import Frozen, read_yaml, validate
+from sashiko.errors import InputError
+from verification.supply.locks import (
+    NPM_LOCK,
+    PYTHON_LOCKS,
+    Package,
+    read_npm_lock,
+    read_python_lock,
+)
+from verification.supply.osv import SERVICE, CouldNotRunError, Vulnerability, vulnerabilities
+
+NOT_RUN = 5  # neither a pass nor a finding
+
+
+class Accepted(Frozen):
+    """A vulnerability that somebody lives with, until a day."""
+
+    id: str = Field(min_length=4, description="OSV's id, or an alias such as CVE-2026-1234")
+    package: str
+    reason: str = Field(min_length=10, description="why it does no harm here")
+    owner: str = Field(min_length=2, description="who answers for it")
+    expires: dt.date = Field(description="the last day on which it holds (UTC)")
+
+
+class AcceptedFile(Frozen):
+    """`requirements/accepted.yaml`."""
+
+    accepted: tuple[Accepted, ...]
+
+
+def main() -> int:
+    """Prints the findings; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verification.supply.audit",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--service", default=SERVICE, help="OSV's address, or a mirror's")
+    parser.add_argument("--locks", type=Path, default=Path(), help="the repository's root")
+    given = parser.parse_args()
+    locks = read_locks(given.locks)
+    accepted = read_accepted(given.locks / PYTHON_LOCKS / "accepted.yaml")
+    print(f"asking {given.service} about {len(locks)} packages", file=sys.stderr)
+    try:
+        found = vulnerabilities(list(locks), service=given.service)
+    except CouldNotRunError as reason:
+        print(
+            f"the audit could not run: {reason}\nNothing is known of the {len(locks)} packages. "
+            "Run it where the service is reached (a proxy: HTTPS_PROXY; a mirror: --service)",
+            file=sys.stderr,
+        )
+        return NOT_RUN
+    today = dt.datetime.now(dt.UTC).date()
+    opened = [item for item in found if acceptance(item, accepted, today=today) is None]
+    for item in found:
+        print(described(item, locks[item.package], acceptance(item, accepted, today=today)))
+    for left in unused(accepted, found):
+        print(f"{left.package}: {left.id} is accepted and not found any more: remove it")
+    print(
+        f"{len(locks)} packages: {len(opened)} open findings, {len(found) - len(opened)} accepted",
+        file=sys.stderr,
+    )
+    return FOUND if opened else 0
+
+
+def read_locks(root: Path) -> dict[Package, tuple[str, ...]]:
+    """Reads every lock below a repository's root.
+
+    Returns:
+        Each package and version once, with the names of the locks that have it.
+
+    Raises:
+        InputError: if there is no lock, or one cannot be read.
+    """
+    files = sorted((root / PYTHON_LOCKS).glob("*.txt"))
+    if not files:
+        raise InputError(
+            f"{root / PYTHON_LOCKS}: no locks; run the command in the repository's root"
+        )
+    found: dict[Package, tuple[str, ...]] = {}
+    for file in files:
+        for package in read_python_lock(file):
+            # Two locks may list different files of one version.
+            plain = Package(ecosystem="PyPI", name=package.name, version=package.version)
+            found[plain] = (*found.get(plain, ()), file.stem)
+    for package in read_npm_lock(root / NPM_LOCK):
+        found[package] = (NPM_LOCK.name,)
+    return found
+
+
+def read_accepted(path: Path) -> tuple[Accepted, ...]:
+    """Reads what is accepted.
+
+    Raises:
+        InputError: if the file is missing, or an entry lacks a reason, an owner or a last day.
+    """
+    return validate(AcceptedFile, read_yaml(path), source=str(path)).accepted
+
+
+def acceptance(
+    item: Vulnerability, accepted: Sequence[Accepted], *, today: dt.date
+) -> Accepted | None:
+    """Returns what accepts a vulnerability on a day, if anything does."""
+    return next((one for one in accepted if _is_of(one, item) and today <= one.expires), None)
+
+
+def unused(accepted: Sequence[Accepted], found: Sequence[Vulnerability]) -> list[Accepted]:
+    """Returns what is accepted and was not found."""
+    return [one for one in accepted if not any(_is_of(one, item) for item in found)]
+
+
+def described(item: Vulnerability, locks: Sequence[str], by: Accepted | None) -> str:
+    """Returns a finding's line."""
+    fixed = f"; fixed in {', '.join(item.fixed)}" if item.fixed else "; no fixed version is known"
+    left = f"; accepted until {by.expires} by {by.owner}: {by.reason}" if by else ""
+    return (
+        f"{item.package.name} {item.package.version} ({', '.join(locks)}): "
+        f"{', '.join(item.ids)}: {item.summary}{fixed}{left}"
+    )
+
+
+def _is_of(one: Accepted, item: Vulnerability) -> bool:
+    return one.id in item.ids and one.package == item.package.name
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except InputError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,171 @@
+"""The bill of materials: what `make run` installs and downloads, and what deploys it.
+
+    python -m verification.supply.sbom --out build/sbom.cdx.json
+
+CycloneDX 1.6 in JSON, held against its schema. Libraries with the hashes of their lock and the
+licences of what is installed; the pre-trained models and the data sets of the recipes with the
+digests that a download is held against. What deploys (CDK) is marked optional. It holds no time:
+the same commit and environment give the same bytes.
+"""
+
+import argparse
+import re
+import sys
+import uuid
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentScope, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+
+from sashiko import __version__
+from sashiko.core.files import sha256_bytes, write_bytes
+from sashiko.errors import InputError
+from verification.supply.locks import (
+    NPM_LOCK,
+    PYTHON_LOCKS,
+    Package,
+    normalised,
+    read_npm_lock,
+    read_python_lock,
+)
+from verification.supply.materials import materials
+
+_OWN = "sashiko"
+_REQUIREMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
+_LICENCE_CLASSIFIER = "License :: OSI Approved :: "
+_LONGEST_LICENCE = 60  # a field with more holds the licence's text
+
+
+def main() -> None:
+    """Writes the bill of materials and prints where it lies."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verification.supply.sbom",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/sbom.cdx.json"))
+    out = parser.parse_args().out
+    bom = bill_of_materials()
+    write_bytes(out, to_json(bom).encode())
+    print(out)
+    print(f"{len(bom.components)} components", file=sys.stderr)
+
+
+def bill_of_materials() -> Bom:
+    """Collects the components, and which needs which."""
+    needed = read_python_lock(PYTHON_LOCKS / "run.txt") + _torch()
+    deploying = read_python_lock(PYTHON_LOCKS / "infra.txt") + read_npm_lock(NPM_LOCK)
+    known = {package.name for package in needed}
+    libraries = {
+        package.name: _library(package, optional=package.name not in known)
+        for package in sorted({*needed, *deploying}, key=lambda package: package.purl)
+    }
+    bom = Bom(components=[*libraries.values(), *materials()])
+    bom.metadata.component = Component(
+        name=_OWN, version=__version__, type=ComponentType.APPLICATION, bom_ref=_OWN
+    )
+    bom.register_dependency(bom.metadata.component, bom.components)
+    for name, component in libraries.items():
+        needs = [libraries[other] for other in _requirements(name) if other in libraries]
+        bom.register_dependency(component, needs)
+    return bom
+
+
+def to_json(bom: Bom) -> str:
+    """Writes it down, always in the same bytes.
+
+    Raises:
+        InputError: if it is not CycloneDX 1.6.
+    """
+    bom.metadata.timestamp = None  # type: ignore[assignment]  # the schema asks for none
+    content = "\n".join(f"{component.bom_ref} {component.version}" for component in bom.components)
+    bom.serial_number = uuid.UUID(sha256_bytes(content.encode())[:32], version=4)
+    text = JsonV1Dot6(bom).output_as_string(indent=2)
+    problem = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    if problem is not None:
+        raise InputError(f"the bill of materials is not CycloneDX 1.6: {problem}")
+    return f"{text}\n"
+
+
+def _torch() -> tuple[Package, ...]:
+    """Returns torch, which has no hash (SECURITY.md), and what its build alone brings."""
+    (torch,) = read_python_lock(PYTHON_LOCKS / "torch.txt")
+    locked = {package.name for package in read_python_lock(PYTHON_LOCKS / "run.txt")}
+    beside = {
+        name: found
+        for name in _requirements(torch.name)
+        if name not in locked and (found := _installed(name)) is not None
+    }
+    return torch, *(
+        Package(ecosystem="PyPI", name=name, version=found.version)
+        for name, found in beside.items()
+    )
+
+
+def _library(package: Package, *, optional: bool) -> Component:
+    npm = package.ecosystem == "npm"
+    licences = [package.licence or ""] if npm else list(_licences(package.name))
+    algorithm = HashAlgorithm(package.algorithm)
+    hashes = [HashType(alg=algorithm, content=digest) for digest in package.digests]
+    # By its purl: each machine has its own index or mirror, and the hashes hold on all of them.
+    source = ExternalReference(
+        type=ExternalReferenceType.DISTRIBUTION, url=XsUri(package.purl), hashes=hashes
+    )
+    make = LicenseFactory()
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=package.name,
+        version=package.version,
+        bom_ref=package.purl,
+        purl=PackageURL.from_string(package.purl),
+        scope=ComponentScope.OPTIONAL if optional else ComponentScope.REQUIRED,
+        licenses=[make.make_from_string(text) for text in licences if text],
+        external_references=[source],
+    )
+
+
+def _licences(name: str) -> Iterator[str]:
+    """Yields what an installed package says: one SPDX expression, or what older ones have."""
+    found = _installed(name)
+    if found is None:
+        return
+    if expression := found.metadata.get_all("License-Expression"):
+        yield from expression
+        return
+    classifiers: Iterable[str] = found.metadata.get_all("Classifier") or ()
+    named = [
+        text.removeprefix(_LICENCE_CLASSIFIER)
+        for text in classifiers
+        if text.startswith(_LICENCE_CLASSIFIER)
+    ]
+    text = "".join(found.metadata.get_all("License") or ()).strip()
+    yield from named or ([text] if 0 < len(text) <= _LONGEST_LICENCE else [])
+
+
+def _requirements(name: str) -> Iterator[str]:
+    found = _installed(name)
+    for line in (found.requires if found else None) or ():
+        if "extra ==" not in line and (match := _REQUIREMENT.match(line)):
+            yield normalised(match[0])
+
+
+def _installed(name: str) -> Distribution | None:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
