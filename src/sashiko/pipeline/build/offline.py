@@ -24,7 +24,7 @@ def pipeline_session(settings: Settings) -> Any:
     import boto3
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
-    config = {
+    config: dict[str, object] = {
         "SchemaVersion": "1.0",
         "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
     }
