@@ -37,7 +37,7 @@ WORK_ON_SAMPLES = (
     "tests/unit/commands/test_cloud_runs.py",
     "tests/unit/contract",
     "tests/unit/test_hostile_files.py",
-    "tests/unit/data/draft/test_review.py",
+    "tests/unit/data/test_review.py",
     "tests/unit/pipeline/test_staging.py",
     "tests/unit/core/test_yaml_models.py",
 )

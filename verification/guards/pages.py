@@ -46,7 +46,7 @@ def _tests(text: str) -> Iterator[str]:
     for match in _TEST.finditer(text):
         file = match["file"] or match["alone"] or file
         if match["name"]:
-            folder = "" if file.startswith("tests/") else "tests/infra/"
+            folder = "" if file.startswith(("tests/", "verification/")) else "tests/infra/"
             yield f"{folder}{file}::{match['name']}"
 
 

@@ -15,7 +15,7 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 PROGRAM = """
 import json, socket, sys
 from mlflow import MlflowClient  # its import is not what is waited for here
-from sashiko import tracking
+from sashiko.registry import tracking
 
 addresses, port, seconds = json.loads(sys.argv[1])
 tried = []

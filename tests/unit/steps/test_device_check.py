@@ -270,8 +270,9 @@ def test_a_job_that_is_stopped_deletes_what_it_made(
     if when == "creating":
         account.polls = 40
     code = (
-        "from sashiko.steps.device import endpoint, removal, transform\n"
-        f"for module in (endpoint, removal, transform): module.POLL_SECONDS = {QUICK}\n"
+        "from sashiko.aws.functions import device_removal\n"
+        "from sashiko.steps.device import endpoint, transform\n"
+        f"for module in (endpoint, device_removal, transform): module.POLL_SECONDS = {QUICK}\n"
         "from sashiko.steps import device_check, entry\n"
         "entry.run_step(device_check.main)\n"
     )

@@ -75,7 +75,7 @@ def _render(template: str, values: Mapping[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701 - YAML, not HTML: each value goes through `yaml`
-        loader=PackageLoader("sashiko", "draft"),
+        loader=PackageLoader("sashiko.data", "draft"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
