@@ -78,5 +78,7 @@ def test_a_property_takes_the_actions_that_are_for_it_alone():
 
 
 def test_a_type_without_facts_is_an_error_with_the_command():
-    with pytest.raises(InputError, match=r"python -m infra\.resource_types AWS::EKS::Cluster"):
+    with pytest.raises(
+        InputError, match=r"python -m sashiko_cdk\.bootstrap\.describe_types AWS::EKS::Cluster"
+    ):
         resource_types().of("AWS::EKS::Cluster")

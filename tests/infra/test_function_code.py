@@ -13,6 +13,7 @@ def _shipped(folder, module):
 def test_a_function_has_its_module_and_its_packages(tmp_path):
     assert _shipped(tmp_path, "sashiko.aws.functions.custom_resource") == {
         "sashiko/__init__.py",
+        "sashiko/aws/__init__.py",
         "sashiko/aws/functions/__init__.py",
         "sashiko/aws/functions/custom_resource.py",
     }
@@ -21,7 +22,7 @@ def test_a_function_has_its_module_and_its_packages(tmp_path):
 def test_the_janitor_deletes_as_the_check_itself_does(tmp_path):
     assert _shipped(tmp_path, "sashiko.aws.functions.janitor") == {
         "sashiko/__init__.py",
-        "sashiko/steps/device/__init__.py",
+        "sashiko/aws/__init__.py",
         "sashiko/aws/functions/device_removal.py",
         "sashiko/aws/functions/function_input.py",
         "sashiko/aws/functions/__init__.py",
