@@ -9,13 +9,13 @@ from sagemaker.mlops.workflow import Pipeline
 from sagemaker.mlops.workflow.steps import Step
 
 from sashiko.aws.resources.names import pipeline_name
-from sashiko.pipeline.build.bias import BiasEvaluator
-from sashiko.pipeline.build.device import device_check
-from sashiko.pipeline.build.gates import Gates
-from sashiko.pipeline.build.governed import GovernedData
-from sashiko.pipeline.build.jobs import Jobs, joined, output_uri
-from sashiko.pipeline.build.parameters import parameters
-from sashiko.pipeline.build.registration import Registration
+from sashiko.pipeline.sdk.bias import BiasEvaluator
+from sashiko.pipeline.sdk.device import device_check
+from sashiko.pipeline.sdk.gates import Gates
+from sashiko.pipeline.sdk.governed import GovernedData
+from sashiko.pipeline.sdk.jobs import Jobs, joined, output_uri
+from sashiko.pipeline.sdk.parameters import parameters
+from sashiko.pipeline.sdk.registration import Registration
 from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
 from sashiko.settings.recipe import Recipe
 

@@ -92,6 +92,8 @@ def unchanged(registered: Project) -> Attempt:
 def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
     """Four runs of another project that come to nothing."""
     project = new_project()
+    # What is kept of the build is a large file too: the disk is to be full in the run itself.
+    assert project.sashiko("definition", "--recipe", "tiny").returncode == 0
     full_disk = project.sashiko(*RUN, preexec=no_large_files)
     left = project.left_behind()
     bad = write_csv(project.root / "bad.csv", bad_rows(rows))

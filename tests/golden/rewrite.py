@@ -46,7 +46,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
-    """The definition as `python -m sashiko.pipeline.build` prints it, in a process of its own.
+    """The definition as `python -m sashiko.pipeline.sdk` prints it, in a process of its own.
 
     It is built from upstream's files alone: a fork may change every environment's settings, local's
     too, and the golden files stay as they are. Its folder is no checkout, so no commit is in it.
@@ -71,7 +71,7 @@ def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
             [
                 sys.executable,
                 "-m",
-                "sashiko.pipeline.build",
+                "sashiko.pipeline.sdk",
                 "--settings=settings.json",
                 f"--recipe={recipe}",
             ],

@@ -32,7 +32,7 @@ def recipes() -> list[Path]:
 def main() -> None:
     sys.path.insert(0, str(ROOT))
     from sashiko.core.yaml_models import Layer, read_yaml, validate_layers
-    from sashiko.pipeline.build.offline import set_environment
+    from sashiko.pipeline.sdk.offline import set_environment
     from sashiko.settings.environment import Settings, load_settings
     from sashiko.settings.recipe import load_recipe
 
@@ -40,7 +40,7 @@ def main() -> None:
     set_environment(environments[0])
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
-    from sashiko.pipeline.build.jobs import Jobs
+    from sashiko.pipeline.sdk.jobs import Jobs
 
     wanted = {
         f"{settings.environment}, {path.stem}": (settings, load_recipe(path))

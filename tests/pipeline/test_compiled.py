@@ -27,7 +27,7 @@ def hear(event, arguments):
 sys.addaudithook(hear)
 report, sys.argv = sys.argv[1], ["build", *sys.argv[2:]]
 sys.path.insert(0, os.getcwd())
-runpy.run_module("sashiko.pipeline.build", run_name="__main__", alter_sys=True)
+runpy.run_module("sashiko.pipeline.sdk", run_name="__main__", alter_sys=True)
 seen |= {module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)}
 with open(report, "w") as handle:
     handle.write("\\n".join(path for path in seen if not path.endswith(".pyc")))
@@ -112,7 +112,7 @@ def test_nothing_has_changed(repository: Path) -> None:
     "change",
     [
         pytest.param(_append("pipelines/finetune.py"), id="the pipeline"),
-        pytest.param(_append("src/sashiko/pipeline/build/jobs.py"), id="a module of the pipelines"),
+        pytest.param(_append("src/sashiko/pipeline/sdk/jobs.py"), id="a module of the pipelines"),
         pytest.param(_append("src/sashiko/aws/resources/names.py"), id="a module of the package"),
         pytest.param(_append("src/sashiko/aws/resources/images/images.yaml"), id="a data file"),
         pytest.param(
@@ -126,7 +126,7 @@ def test_nothing_has_changed(repository: Path) -> None:
         pytest.param(_append("contracts/complaints.odcs.yaml"), id="the contract"),
         pytest.param(_rename_project, id="a setting"),
         pytest.param(
-            lambda root: (root / "src/sashiko/pipeline/build/device.py").unlink(),
+            lambda root: (root / "src/sashiko/pipeline/sdk/device.py").unlink(),
             id="a module is gone",
         ),
     ],

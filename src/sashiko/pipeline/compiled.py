@@ -159,7 +159,7 @@ def _kept(
 
 def _build(folder: Path) -> CompiledPipeline:
     """Builds the pipeline of the settings and the recipe in a folder."""
-    command = [sys.executable, "-m", "sashiko.pipeline.build", "--with-channels"]
+    command = [sys.executable, "-m", "sashiko.pipeline.sdk", "--with-channels"]
     inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
     done = subprocess.run([*command, *inputs], capture_output=True, env=_environment(), check=False)
     if done.returncode == 0:

@@ -57,7 +57,7 @@ class Project:
         return {line[3:] for line in done.stdout.splitlines()}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs Python on the project's own packages, such as `-m sashiko.pipeline.build`."""
+        """Runs Python on the project's own packages, such as `-m sashiko.pipeline.sdk`."""
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.root,

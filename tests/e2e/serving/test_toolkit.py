@@ -29,7 +29,7 @@ def drive(artifact: Path, requests) -> list[dict[str, str]]:
             f"{PYTHON.parent.parent} is missing: run `make test`, which installs the toolkit"
         )
     done = subprocess.run(
-        [PYTHON, ROOT / "tests" / "serving" / "drive_toolkit.py", artifact],
+        [PYTHON, ROOT / "tests" / "e2e" / "serving" / "drive_toolkit.py", artifact],
         input=json.dumps([{"body": body, "content_type": kind} for body, kind in requests]),
         capture_output=True,
         text=True,

@@ -12,9 +12,9 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.pipeline.build.account import Uri
-from sashiko.pipeline.build.jobs import joined, output_uri
 from sashiko.aws.resources.names import function_arn
+from sashiko.pipeline.sdk.account import Uri
+from sashiko.pipeline.sdk.jobs import joined, output_uri
 from sashiko.settings.environment import Settings
 
 

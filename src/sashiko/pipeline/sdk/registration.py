@@ -7,9 +7,9 @@ from types import MappingProxyType
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.pipeline.build.account import Uri
-from sashiko.pipeline.build.jobs import Jobs
 from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.pipeline.sdk.account import Uri
+from sashiko.pipeline.sdk.jobs import Jobs
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.pipeline.build.account import Uri
-from sashiko.pipeline.build.jobs import Jobs, joined, output_uri
 from sashiko.aws.resources.names import SnapshotView, snapshots_uri
 from sashiko.core.files import sha256_file
+from sashiko.pipeline.sdk.account import Uri
+from sashiko.pipeline.sdk.jobs import Jobs, joined, output_uri
 
 
 @dataclass(frozen=True)

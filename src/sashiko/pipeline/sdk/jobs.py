@@ -23,12 +23,12 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 
-from sashiko.pipeline.build.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
-from sashiko.pipeline.build.offline import pipeline_session
-from sashiko.pipeline.build.retries import retries
 from sashiko.aws.resources.images.job_images import JobImage, JobImages, job_images
 from sashiko.aws.resources.names import bucket_name
 from sashiko.errors import InputError
+from sashiko.pipeline.sdk.account import Uri, output_key, tags, traffic_encrypted, volume_key, vpc
+from sashiko.pipeline.sdk.offline import pipeline_session
+from sashiko.pipeline.sdk.retries import retries
 from sashiko.settings.environment import Settings
 from sashiko.settings.jobs import ProcessingJob
 from sashiko.settings.recipe import Recipe

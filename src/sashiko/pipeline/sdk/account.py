@@ -1,6 +1,6 @@
 """What an account adds to each job, and this machine has not: a VPC, keys, tags.
 
-The pipeline role's guardrails (src/sashiko_cdk/identity/guardrails.py) deny a job that lacks any of it.
+The pipeline role's guardrails (sashiko_cdk.identity.guardrails) deny a job that lacks any of it.
 """
 
 from collections.abc import Iterable, Sequence

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.pipeline.build.account import Uri, volume_key
-from sashiko.pipeline.build.jobs import Jobs, joined
 from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.endpoint_spec import endpoint_spec
 from sashiko.aws.resources.names import device_check_prefix
+from sashiko.pipeline.sdk.account import Uri, volume_key
+from sashiko.pipeline.sdk.jobs import Jobs, joined
 
 _NAME = "DeviceCheck"
 

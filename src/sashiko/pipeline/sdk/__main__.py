@@ -1,4 +1,4 @@
-"""Prints a pipeline's definition: `python -m sashiko.pipeline.build --recipe recipes/x.yaml ...`.
+"""Prints a pipeline's definition: `python -m sashiko.pipeline.sdk --recipe recipes/x.yaml ...`.
 
 The settings are those that the caller has read, as JSON, so that both mean the same environment.
 """
@@ -16,8 +16,8 @@ from sashiko.errors import InputError
 
 def main() -> None:
     """Writes the definition as indented JSON on stdout."""
-    from sashiko.pipeline.build.offline import set_environment
     from sashiko.pipeline.project import open_recipe
+    from sashiko.pipeline.sdk.offline import set_environment
     from sashiko.settings.environment import Settings
 
     parser = argparse.ArgumentParser(description="Prints a pipeline's definition.")
@@ -38,7 +38,7 @@ def main() -> None:
     set_environment(settings)
     # The SDK warns about every job name that a pipeline leaves to the service, as it should.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
-    from sashiko.pipeline.build.jobs import Jobs
+    from sashiko.pipeline.sdk.jobs import Jobs
 
     # The project's own, which the engine names nowhere else.
     pipelines = importlib.import_module("pipelines.finetune")

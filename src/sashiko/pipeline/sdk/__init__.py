@@ -1,0 +1,1 @@
+"""The building blocks of a pipeline, made with the SageMaker SDK; `pipelines/` alone imports them."""
