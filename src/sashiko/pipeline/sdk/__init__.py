@@ -1,1 +1,1 @@
-"""The building blocks of a pipeline, made with the SageMaker SDK; `pipelines/` alone imports them."""
+"""The building blocks of a pipeline, made with the SageMaker SDK, which nothing else imports."""
