@@ -9,7 +9,8 @@ from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
 from infra.stacks.platform import Platform
 from sashiko.aws.resources import deploy_time
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file
 from sashiko.settings.environment import Settings, file_of

@@ -8,7 +8,8 @@ from typing import get_args
 from sashiko.aws.operations.neighbours import Side, neighbour_settings
 from sashiko.aws.resources.regions import check_region
 from sashiko.contract.glue import check_lake
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.validator.check import check_definition

@@ -63,7 +63,7 @@ def assembled_with(
 ) -> Path:
     """The cloud assembly of such an environment."""
     from infra.app import add_stacks
-    from sashiko.contract.model import load_contract
+    from sashiko.contract.load import load_contract
 
     settings = settings_of(variant)
     contracts = []

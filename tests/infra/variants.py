@@ -69,7 +69,7 @@ def write_config(folder: Path, variant: str) -> None:
 
 def contracts_of(settings: Any) -> Any:
     """The shipped contracts."""
-    from sashiko.contract.model import load_contract
+    from sashiko.contract.load import load_contract
 
     names = [ROOT / f"contracts/{name}.odcs.yaml" for name in settings.contracts]
     return tuple(load_contract(path) for path in names)

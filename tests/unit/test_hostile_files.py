@@ -9,7 +9,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.pipeline.consistency import check_recipe
 from sashiko.settings.environment import load_settings

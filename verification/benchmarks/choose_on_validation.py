@@ -32,7 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.store import Store

@@ -24,7 +24,8 @@ import pandas as pd
 import pyarrow as pa
 
 from sashiko.contract.checkpoint import run_checks
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 from sashiko.contract.results import to_check
 from sashiko.contract.rules import expectations
 from sashiko.contract.suite import expectation_suite

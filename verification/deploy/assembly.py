@@ -39,7 +39,7 @@ def synthesize(
         image_digests: those that a person has looked up of AWS's images.
     """
     from infra.app import add_stacks
-    from sashiko.contract.model import load_contract
+    from sashiko.contract.load import load_contract
 
     (folder / "config").mkdir()
     write_config(folder / "config", variant)

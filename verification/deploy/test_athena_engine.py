@@ -16,8 +16,9 @@ from moto.core.base_backend import BackendDict
 from moto.moto_api import state_manager
 from moto.server import ThreadedMotoServer
 
+from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import Manifest, read_manifest
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.core.parquet import write_table
 from sashiko.errors import InputError

@@ -11,8 +11,9 @@ from sashiko.aws.glue_job.reading import read_raw
 from sashiko.aws.glue_job.spec import LoadError, LoadSpec, parse_spec
 from sashiko.aws.glue_job.transform import REASONS, transform
 from sashiko.contract.derive import ARROW_TYPES, arrow_schema
+from sashiko.contract.load import load_contract
 from sashiko.contract.load_spec import load_spec
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.model import Contract
 from sashiko.data.ingest import typed_batches
 from sashiko.data.lake import generate
 from sashiko.data.values import cast_values

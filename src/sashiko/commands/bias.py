@@ -59,7 +59,7 @@ def bias(
     from sashiko.clarify.bias.analysis import analysis_json
     from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
     from sashiko.commands.bias_predictions import Predictions
-    from sashiko.contract.model import load_contract
+    from sashiko.contract.load import load_contract
 
     if predictions is None and (recipe or predicted_label or probability_threshold is not None):
         raise InputError(

@@ -96,7 +96,7 @@ def check(
 ) -> None:
     """Check a contract: the standard's rules, ours, and that every rule becomes an expectation."""
     from sashiko.contract.dqdl import dqdl_ruleset
-    from sashiko.contract.model import load_contract
+    from sashiko.contract.load import load_contract
     from sashiko.contract.suite import expectation_suite
 
     contract = load_contract(file)

@@ -44,7 +44,7 @@ def check(
     json_: AsJson = False,
 ) -> None:
     """Check a file against a data contract; exit status 3 if it fails."""
-    from sashiko.contract.model import load_contract
+    from sashiko.contract.load import load_contract
     from sashiko.data.check import check_file
     from sashiko.evaluation.gates.verdict import describe
 

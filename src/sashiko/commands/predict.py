@@ -20,7 +20,7 @@ def predict(
     home: Home = HOME,
 ) -> None:
     """Score a file with the approved model: its rows' label and score as CSV."""
-    from sashiko.contract.model import load_contract
+    from sashiko.contract.load import load_contract
     from sashiko.pipeline.champion import champion_artifact
     from sashiko.serving.predict import predict_file
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, RecipeName
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.pipeline.project import HOME, contract_file, use_recipe
 from sashiko.settings.environment import load_deployed
 

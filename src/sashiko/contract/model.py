@@ -2,13 +2,11 @@
 
 import datetime as dt
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sashiko.core.files import sha256_bytes
-from sashiko.core.yaml_models import Frozen, read_yaml
+from sashiko.core.yaml_models import Frozen
 
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
 Classification = Literal["none", "sensitive", "pii"]
@@ -311,15 +309,3 @@ class Contract(Frozen):
         if view == "facets" and self.group_variable is not None:
             always.add(self.group_variable)
         return tuple(c for c in self.columns if c.classification == shown or c.name in always)
-
-
-def load_contract(path: Path) -> Contract:
-    """Reads an ODCS data contract.
-
-    Raises:
-        InputError: one line per problem with file, column, key and what to do.
-    """
-    from sashiko.contract.odcs import parse_contract
-
-    document = read_yaml(path)
-    return parse_contract(document, source=str(path), sha256=sha256_bytes(path.read_bytes()))

@@ -9,7 +9,7 @@ import yaml
 from sashiko.aws.functions import gatekeeper
 from sashiko.aws.resources.images.job_images import job_images
 from sashiko.aws.resources.names import function_arn, pipeline_name
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.core.files import write_bytes
 from sashiko.data.lake import seed_lake
 from sashiko.data.sources import fetch_weights

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.data.draft.review import refuse_unreviewed
 from sashiko.errors import InputError
 from sashiko.pipeline.consistency import check_recipe

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from sashiko.clarify.explain.record import EXPLANATIONS_FILE, Explanations, read_explanations
+from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.model import Contract
 from sashiko.core.files import lies_within, read_json
 from sashiko.core.yaml_models import Frozen, read_record
 from sashiko.errors import InputError

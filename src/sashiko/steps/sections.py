@@ -12,7 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, TypeAdapter
 
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 from sashiko.core.files import canonical_json, read_json, sha256_bytes
 from sashiko.core.job_folders import processing_input
 from sashiko.core.yaml_models import Frozen, validate

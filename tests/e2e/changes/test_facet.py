@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.contract.bias_config import analysis_config
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.steps import bias
 from tests.e2e.changes.project import Project, assert_small
 from tests.unit.steps.bias_folders import Job

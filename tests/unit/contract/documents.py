@@ -10,7 +10,8 @@ import pyarrow as pa
 import yaml
 
 from sashiko.contract.derive import arrow_schema
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 from sashiko.contract.table_stream import TableStream
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from sashiko.contract.derive import arrow_schema
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 
 _CONTRACTS = Path.cwd() / "contracts"  # tests/conftest.py: with the samples
 # So many that "less than 6 % nulls" can be met exactly.

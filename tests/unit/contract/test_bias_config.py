@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from sashiko.contract.bias_config import analysis_config
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.evaluation.metrics.bias import stage_metrics
 from tests.unit.contract.documents import contract_of, document, grouped
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.contract.model import Classification, TextHashSplit, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Classification, TextHashSplit
 from sashiko.errors import InputError
 from tests.unit.contract.documents import (
     column_of,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.core.plugin_names import names, reference
 from sashiko.core.plugins import code_digest, load
 from sashiko.errors import InputError

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.contract.bias_config import analysis_config
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.steps import bias, judge_bias
 from tests.unit.contract.documents import two_facets

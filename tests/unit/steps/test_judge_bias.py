@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.contract.bias_config import analysis_config
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.core.files import sha256_file, sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict

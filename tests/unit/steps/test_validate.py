@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.core.files import sha256_tree, write_json
 from sashiko.core.parquet import write_table
 from sashiko.data.duckdb_lake import DuckDbLake

@@ -7,7 +7,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.aws.resources.names import SnapshotFolder, snapshots_uri
 from sashiko.contract.bias_config import analysis_config
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.core.files import canonical_json
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.core.yaml_models import Layer, validate_layers
 from sashiko.errors import InputError
 from sashiko.pipeline.local_run import run_pipeline

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sashiko.contract.model import Contract, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 from sashiko.data.draft.csv_format import Stated
 from sashiko.data.draft.guess import make_draft
 from sashiko.data.draft.naming import project_name

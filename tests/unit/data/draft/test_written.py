@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sashiko.commands.contract import app
-from sashiko.contract.model import TextHashSplit, TimeSplit, load_contract
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.data.check import check_file
 from sashiko.data.ingest import typed_batches
 from sashiko.errors import InputError

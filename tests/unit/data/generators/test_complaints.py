@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.contract.derive import arrow_schema
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.data.generators import complaints_texts as bank
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import NEW_PHRASES_FROM, Complaints

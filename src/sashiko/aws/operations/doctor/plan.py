@@ -17,7 +17,7 @@ from sashiko.aws.operations.doctor.machines import check_quotas, check_zones
 from sashiko.aws.operations.doctor.needed_machines import needed_machines
 from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
 from sashiko.aws.resources.account import Account
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.project import contract_file, use_recipe

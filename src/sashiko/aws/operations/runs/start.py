@@ -10,7 +10,7 @@ from sashiko.aws.operations.runs.loads import newest_load
 from sashiko.aws.operations.runs.readiness import missing
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import etl_name, pipeline_name
-from sashiko.contract.model import load_contract
+from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.project import contract_file
