@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from sashiko.contract.model import Column, Contract, Facet, TimeSplit
+from sashiko.contract.columns import Column, Facet
+from sashiko.contract.model import Contract, TimeSplit
 from sashiko.contract.row_filters import row_filter_problems
 from sashiko.contract.rules import expectations
 from sashiko.contract.text_form import column_form

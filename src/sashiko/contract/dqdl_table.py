@@ -23,8 +23,8 @@ from types import MappingProxyType
 from typing import Any
 
 from sashiko.contract import rule_table as kinds
+from sashiko.contract.columns import Column
 from sashiko.contract.java_regex import whole_value
-from sashiko.contract.model import Column
 
 # A quoted text that DQDL's lexer takes for a date or a time.
 _MOMENT = re.compile(r"^(\d{4}-\d{2}-\d{2}|\d{1,2}:\d{2} [AP]M|\d{2}:\d{2})$")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
+from sashiko.contract.columns import Classification, Column
 from sashiko.contract.glue import AS_OF
-from sashiko.contract.model import Classification, Column, Contract, Reader
+from sashiko.contract.model import Contract, Reader
 
 TagKind = Literal["sensitivity", "domain", "environment"]
 Expression = tuple[tuple[TagKind, tuple[str, ...]], ...]

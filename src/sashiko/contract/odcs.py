@@ -11,8 +11,9 @@ from open_data_contract_standard.model import (
     SchemaProperty,
 )
 
+from sashiko.contract.columns import Column
 from sashiko.contract.consistency import contradictions
-from sashiko.contract.model import Column, Contract
+from sashiko.contract.model import Contract
 from sashiko.contract.odcs_lint import (
     OUR_PROPERTIES,
     RULE_ARGUMENTS,

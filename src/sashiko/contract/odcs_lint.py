@@ -13,7 +13,7 @@ from open_data_contract_standard.model import (
     SchemaObject,
 )
 
-from sashiko.contract.model import LogicalType
+from sashiko.contract.columns import LogicalType
 from sashiko.core.problems import near_miss, places_around, shortened
 
 # Custom properties of the table that this project reads -> fields of `Contract`.

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from sashiko.contract.columns import LogicalType
 from sashiko.contract.grants import READS, may_read
-from sashiko.contract.model import Contract, LogicalType, Reader, RowFilter, View
+from sashiko.contract.model import Contract, Reader, RowFilter, View
 
 _TOKEN = re.compile(
     r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.contract.model import Column, Contract, Freshness, QualityRule, View
+from sashiko.contract.columns import Column, QualityRule
+from sashiko.contract.model import Contract, Freshness, View
 from sashiko.contract.rule_table import RULE_TABLE, TOGETHER, Row
 from sashiko.errors import InputError
 

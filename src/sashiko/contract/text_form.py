@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sashiko.aws.glue_job.spec import TextForm
-from sashiko.contract.model import Column, Ingest
+from sashiko.contract.columns import Column
+from sashiko.contract.model import Ingest
 
 # A pattern's letters -> what they match, and ISO 8601's field that they fill.
 _FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(

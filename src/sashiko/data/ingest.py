@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.aws.glue_job.spec import TextForm
+from sashiko.contract.columns import Column
 from sashiko.contract.derive import arrow_schema
-from sashiko.contract.model import Column, Contract
+from sashiko.contract.model import Contract
 from sashiko.contract.text_form import column_form
 from sashiko.core.parquet import write_batches
 from sashiko.data.raw_files import other_delimiter, raw_batches

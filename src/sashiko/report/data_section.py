@@ -1,7 +1,8 @@
 """The data: which rows, under which contract, and how they were split."""
 
+from sashiko.contract.columns import Column
 from sashiko.contract.manifest import Manifest
-from sashiko.contract.model import Column, Contract, TextHashSplit
+from sashiko.contract.model import Contract, TextHashSplit
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import bias_not_judged

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from sashiko.contract.columns import Classification
 from sashiko.contract.load import load_contract
-from sashiko.contract.model import Classification, TextHashSplit
+from sashiko.contract.model import TextHashSplit
 from sashiko.errors import InputError
 from tests.unit.contract.documents import (
     column_of,

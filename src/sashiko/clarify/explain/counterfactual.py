@@ -17,7 +17,7 @@ import numpy as np
 from sashiko.clarify.explain.check_records import FacetSwap, SwappedText
 from sashiko.clarify.explain.importance import mean_estimate
 from sashiko.clarify.explain.tokens import Piece
-from sashiko.contract.model import Facet
+from sashiko.contract.columns import Facet
 from sashiko.evaluation.metrics.arrays import Bools, Floats
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.uncertainty import Estimate

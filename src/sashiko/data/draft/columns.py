@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
-from sashiko.contract.model import Classification
+from sashiko.contract.columns import Classification
 from sashiko.data.draft.naming import smells_of
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import ColumnDraft

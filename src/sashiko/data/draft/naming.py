@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.contract.model import Classification
+from sashiko.contract.columns import Classification
 
 _LONGEST_PROJECT = 41
 _LONGEST = 60  # of the 63 characters that a lake's column may have; the rest is for a number

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.contract.columns import LogicalType
 from sashiko.contract.derive import ARROW_TYPES
-from sashiko.contract.model import LogicalType
 from sashiko.data.draft.csv_format import CsvFormat, Stated, csv_format
 from sashiko.data.draft.naming import lake_names
 from sashiko.data.draft.numbers import NumberMarks

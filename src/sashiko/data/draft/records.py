@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from sashiko.contract.model import Classification, LogicalType
+from sashiko.contract.columns import Classification, LogicalType
 from sashiko.data.draft.csv_format import CsvFormat
 from sashiko.data.draft.numbers import NumberMarks
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.aws.glue_job.spec import TextForm
+from sashiko.contract.columns import LogicalType
 from sashiko.contract.derive import ARROW_TYPES
-from sashiko.contract.model import LogicalType
 from sashiko.contract.text_form import date_form, number_form
 from sashiko.data.draft.csv_format import Stated
 from sashiko.data.draft.dates import DateFormat, date_formats, misfit_dates

@@ -5,7 +5,7 @@ import pytest
 
 from sashiko.clarify.explain.counterfactual import swap, swap_check
 from sashiko.clarify.explain.notes import swap_notes
-from sashiko.contract.model import Facet
+from sashiko.contract.columns import Facet
 
 WORDS = (("she", "he"), ("her", "his"), ("her", "him"), ("Mrs", "Mr"), ("mother-in-law", "father"))
 FACET = Facet(column="gender", disadvantaged=("female",), words=WORDS)
