@@ -22,7 +22,7 @@ from sashiko.contract.odcs_lint import (
     schema_errors,
     unsupported,
 )
-from sashiko.core.problems import listed
+from sashiko.core.problems import join_problems
 from sashiko.core.yaml_models import validate
 from sashiko.errors import InputError
 
@@ -171,7 +171,7 @@ def _stop_at(problems: list[str], *, source: str) -> None:
     if problems:
         problems = [_in_standard_words(problem) for problem in problems]
         lines = [line if line.startswith(source) else f"{source}: {line}" for line in problems]
-        raise InputError(listed(lines))
+        raise InputError(join_problems(lines))
 
 
 def _in_standard_words(text: str) -> str:

@@ -14,7 +14,7 @@ from open_data_contract_standard.model import (
 )
 
 from sashiko.contract.columns import LogicalType
-from sashiko.core.problems import near_miss, places_around, shortened
+from sashiko.core.problems import ancestor_places, shorten, suggestion
 
 # Custom properties of the table that this project reads -> fields of `Contract`.
 OUR_PROPERTIES: Mapping[str, str] = {
@@ -77,7 +77,7 @@ def schema_errors(document: Mapping[str, Any]) -> list[str]:
         return untyped
     schema = json.loads((files("open_data_contract_standard") / "schema.json").read_bytes())
     errors = list(Draft201909Validator(schema).iter_errors(document))
-    around = places_around(tuple(error.absolute_path) for error in errors)
+    around = ancestor_places(tuple(error.absolute_path) for error in errors)
     problems = []
     for error in errors:
         path = tuple(error.absolute_path)
@@ -87,7 +87,7 @@ def schema_errors(document: Mapping[str, Any]) -> list[str]:
         if _is_custom_property(path):
             problems += _custom_property(document, path, error)
         else:
-            problems.append(f"{_where(document, path)}{shortened(error.message)}")
+            problems.append(f"{_where(document, path)}{shorten(error.message)}")
     return list(dict.fromkeys(problems))
 
 
@@ -109,9 +109,9 @@ def _custom_property(document: Any, path: tuple[str | int, ...], error: Any) -> 
     allowed = sorted(error.schema.get("properties", {}))
     extra = sorted(set(entry) - set(allowed)) if isinstance(entry, Mapping) else []
     if error.validator != "additionalProperties" or not extra:
-        return [f"{called}: {shortened(error.message)}; its keys: {', '.join(allowed)}"]
+        return [f"{called}: {shorten(error.message)}; its keys: {', '.join(allowed)}"]
     return [
-        f"{called}: unknown key `{key}`; allowed: {', '.join(allowed)}{near_miss(key, allowed)}"
+        f"{called}: unknown key `{key}`; allowed: {', '.join(allowed)}{suggestion(key, allowed)}"
         for key in extra
     ]
 
@@ -171,7 +171,7 @@ def _unread_properties(odcs: OpenDataContractStandard, table: SchemaObject) -> I
         if not is_ours(prop) and prop.vendor in (None, "sashiko"):
             yield (
                 f"table `{table.name}`: unknown custom property `{prop.property}`; allowed: "
-                f"{', '.join(OUR_PROPERTIES)}{near_miss(prop.property, OUR_PROPERTIES)}; another "
+                f"{', '.join(OUR_PROPERTIES)}{suggestion(prop.property, OUR_PROPERTIES)}; another "
                 "tool's property names its `vendor`"
             )
     elsewhere = [("the contract", odcs.customProperties)]

@@ -1,1 +1,1 @@
-"""What every room builds on: files, YAML, Parquet, SageMaker's job folders, plug-ins."""
+"""Shared foundations: files, YAML, Parquet, SageMaker's job folders, plug-ins."""

@@ -1,4 +1,4 @@
-"""Calls of AWS from inside a job: the session, and what an error means to a person."""
+"""AWS calls from inside a job: session, clients and readable errors."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 
 from sashiko.errors import InputError
 
-# Signs in what a service says -> what to do. The first that fits counts.
+# Markers in a service's error -> how to fix it. The first match counts.
 Advice = tuple[tuple[tuple[str, ...], str], ...]
 _ANY_SERVICE: Advice = (
     (("kms:",), "this role may not use the key; see the key's policy and the role's"),
@@ -20,10 +20,10 @@ _ANY_SERVICE: Advice = (
 
 
 def job_session(of_what: str) -> Any:
-    """Returns boto3's session of the region `AWS_REGION`; nothing is called.
+    """Returns a boto3 session for the region `AWS_REGION`, without calling AWS.
 
     Args:
-        of_what: whose region it is, for the message.
+        of_what: the resource whose region it is, for the message.
 
     Raises:
         InputError: if the variable is not set.
@@ -36,8 +36,8 @@ def job_session(of_what: str) -> Any:
     return boto3.Session(region_name=region)
 
 
-def patient() -> Any:
-    """Returns the clients' settings: services throttle many who ask at once, so ask again."""
+def client_config() -> Any:
+    """Returns the client configuration, which retries throttled calls."""
     from botocore.config import Config
 
     return Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10)
@@ -45,7 +45,7 @@ def patient() -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Clients:
-    """Boto3's clients of the services that a job calls; None of those that it does not."""
+    """The boto3 clients of a job; None for the services that it does not call."""
 
     athena: Any = None
     glue: Any = None
@@ -56,25 +56,25 @@ class Clients:
 
 
 def connect(of_what: str, *services: str) -> Clients:
-    """Makes the clients of the region `AWS_REGION`; none is called.
+    """Creates clients for the region `AWS_REGION`, without calling AWS.
 
     Raises:
         InputError: if the variable is not set.
     """
-    session, config = job_session(of_what), patient()
+    session, config = job_session(of_what), client_config()
     return Clients(**{name: session.client(name, config=config) for name in services})
 
 
 @contextmanager
-def told(doing: str, *, advice: Advice = ()) -> Iterator[None]:
-    """Turns an error of an AWS call into one message.
+def translate_errors(action: str, *, advice: Advice = ()) -> Iterator[None]:
+    """Translates an AWS error into one `InputError`.
 
     Args:
-        doing: what is being done, to follow "cannot".
-        advice: what helps with the service's own errors.
+        action: what the caller does; follows "cannot" in the message.
+        advice: fixes for the service's own errors.
 
     Raises:
-        InputError: what could not be done, what AWS says, and what helps.
+        InputError: with the action, AWS's error and the fix.
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
@@ -82,19 +82,19 @@ def told(doing: str, *, advice: Advice = ()) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        said = error.response.get("Error", {})
-        reason = f"{said.get('Code', 'error')}: {said.get('Message', 'no message')}"
-        raise InputError(with_advice(f"cannot {doing}: {reason}", advice)) from error
+        details = error.response.get("Error", {})
+        reason = f"{details.get('Code', 'error')}: {details.get('Message', 'no message')}"
+        raise InputError(with_advice(f"cannot {action}: {reason}", advice)) from error
     except (BotoCoreError, Boto3Error) as error:
         raise InputError(
-            f"cannot {doing}: {error}; the job needs credentials and an endpoint for the service: "
+            f"cannot {action}: {error}; the job needs credentials and an endpoint for the service: "
             "run it in the VPC that the Network stack makes, without network isolation"
         ) from error
 
 
 def with_advice(reason: str, advice: Advice) -> str:
-    """Adds what to do to what AWS says, where that is known."""
-    for signs, what_helps in (*advice, *_ANY_SERVICE):
-        if any(sign in reason for sign in signs):
-            return f"{reason}; {what_helps}"
+    """Appends the fix to an AWS error, if one is known."""
+    for markers, fix in (*advice, *_ANY_SERVICE):
+        if any(marker in reason for marker in markers):
+            return f"{reason}; {fix}"
     return reason

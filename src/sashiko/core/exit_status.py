@@ -1,8 +1,8 @@
-"""What the commands exit with, so that a script can tell their ends apart."""
+"""Exit statuses of the commands, for scripts."""
 
 from typing import Final
 
-FAILED: Final = 1  # bad input, or a fault
+FAILED: Final = 1  # bad input or an error
 BLOCKED: Final = 3  # by a gate
-FOUND: Final = 4  # what was looked for: drift, a failed check, a cost that rose
+FOUND: Final = 4  # the command detected a problem: drift, a failed check, a higher cost
 INTERRUPTED: Final = 130

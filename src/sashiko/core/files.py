@@ -1,4 +1,4 @@
-"""Bytes on disk: canonical JSON, digests, and writes that appear whole or not at all."""
+"""Files: canonical JSON, digests and atomic writes."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ def canonical_json(value: Any) -> bytes:
     """Encodes a JSON value so that equal values give equal bytes.
 
     Args:
-        value: what `json.dumps` accepts; NaN and infinities are refused.
+        value: any value that `json.dumps` accepts, without NaN and infinities.
 
     Returns:
         UTF-8 with sorted keys, two-space indent and a final newline.
@@ -38,18 +38,18 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
-    """Writes a file piece by piece, as atomically as `write_bytes`; also if a piece never comes.
+    """Writes a file piece by piece and atomically, even if the iterator fails.
 
     Raises:
         InputError: as `write_bytes`.
     """
-    with replacing(path) as handle:
+    with atomic_writer(path) as handle:
         handle.writelines(pieces)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file that takes the place of `path` at the end, and is removed if that never comes.
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a temporary file that replaces `path` on success and is removed on failure.
 
     Raises:
         InputError: as `write_bytes`.
@@ -74,14 +74,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def remove_half_written(folder: Path) -> None:
-    """Removes what a writer that was killed left in a folder that nobody else writes to now."""
+    """Removes the temporary files of a killed writer; no other process may write to the folder."""
     for path in folder.glob(f"{_HALF_WRITTEN}*"):
         path.unlink()
 
 
 def sweep_half_written(folder: Path) -> None:
-    """Does so anywhere below a folder; what was being written may be a folder of files itself."""
-    for path in [found for found in folder.rglob(f"{_HALF_WRITTEN}*") if not found.is_symlink()]:
+    """Removes temporary files and folders of a killed writer anywhere below a folder."""
+    for path in [path for path in folder.rglob(f"{_HALF_WRITTEN}*") if not path.is_symlink()]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -125,7 +125,7 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
 
 def lies_within(path: Path, folder: Path) -> bool:
-    """Tells whether a path lies below a folder once every link on the way is followed."""
+    """Returns whether a path lies below a folder after resolving all links."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a name that is too long, a link that leads to itself
@@ -135,7 +135,7 @@ def lies_within(path: Path, folder: Path) -> bool:
 def sha256_tree(path: Path) -> str:
     """Digests a file, or a folder by the names and contents of the files below it.
 
-    Times, modes and the folder's own name do not count, so equal content gives equal digests
+    Times, modes and the folder's own name are ignored, so equal content gives equal digests
     on every machine.
     """
     if path.is_file():

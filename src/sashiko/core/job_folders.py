@@ -18,22 +18,22 @@ def processing_input(name: str) -> Path:
 
 
 def processing_output(name: str) -> Path:
-    """Returns the folder, made if missing, that becomes a processing job's output `name`."""
+    """Creates and returns the folder that becomes a processing job's output `name`."""
     folder = opt_ml() / "processing" / "output" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def job_config_file() -> Path:
-    """Returns the file in which SageMaker tells a processing job its inputs and its name."""
+    """Returns the file in which SageMaker describes a processing job."""
     return opt_ml() / "config" / "processingjobconfig.json"
 
 
 def processing_job_name() -> str:
-    """Returns the name of this processing job, which in a pipeline holds the execution's id.
+    """Returns the name of this processing job; in a pipeline it contains the execution's id.
 
     Raises:
-        InputError: if the file in which SageMaker says so is missing or says nothing.
+        InputError: if SageMaker's description of the job is missing or has no name.
     """
     file = job_config_file()
     name = read_json(file).get("ProcessingJobName")
@@ -53,21 +53,21 @@ def hyperparameters_file() -> Path:
 
 
 def model_dir() -> Path:
-    """Returns the folder, made if missing, whose content becomes `model.tar.gz`."""
+    """Creates and returns the folder whose content becomes `model.tar.gz`."""
     folder = opt_ml() / "model"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def output_data_dir() -> Path:
-    """Returns the folder, made if missing, whose content becomes `output.tar.gz`."""
+    """Creates and returns the folder whose content becomes `output.tar.gz`."""
     folder = opt_ml() / "output" / "data"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def checkpoint_dir() -> Path:
-    """Returns the folder, made if missing, that SageMaker keeps in S3 while the job runs."""
+    """Creates and returns the folder that SageMaker syncs to S3 while the job runs."""
     folder = opt_ml() / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""Joins by key that lose no row: what has no partner is an error, never dropped."""
+"""Joins by key in which an unmatched row is an error."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,51 +24,57 @@ def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArra
     counts = pc.value_counts(keys.combine_chunks())
     repeated = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(repeated):
-        raise _doubled(source, column, len(repeated), repeated.field("values")[0].as_py())
+        raise _duplicate_keys_error(
+            source, column, len(repeated), repeated.field("values")[0].as_py()
+        )
     return keys
 
 
 def check_keys(connection: "DuckDBPyConnection", table: str, *, column: str, source: Path) -> None:
-    """Refuses what `unique_keys` does, of a table in a scratch database.
+    """Checks the keys of a table in a scratch database as `unique_keys` does.
 
     Args:
         connection: the database.
-        table: its table, whose column `key` has the keys, strings.
-        column: what the key's column is called in `source`.
-        source: where the rows came from.
+        table: the table, with string keys in the column `key`.
+        column: the name of the key's column in `source`.
+        source: the file of the rows, for messages.
 
     Raises:
         InputError: if a key is null or occurs twice.
     """
-    counted = f"SELECT key, count(*) AS n FROM {table} GROUP BY key"  # noqa: S608 - the code's own name
-    ((nulls, doubled, example),) = connection.execute(
+    counts = f"SELECT key, count(*) AS n FROM {table} GROUP BY key"  # noqa: S608 - the code's own name
+    ((nulls, duplicates, example),) = connection.execute(
         "SELECT sum(n) FILTER (key IS NULL), count(key) FILTER (n > 1), "  # noqa: S608 - likewise
-        f"min(key) FILTER (n > 1) FROM ({counted})"
+        f"min(key) FILTER (n > 1) FROM ({counts})"
     ).fetchall()
     if nulls:
         raise InputError(f"{source}: key column `{column}` has {nulls} nulls")
-    if doubled:
-        raise _doubled(source, column, doubled, example)
+    if duplicates:
+        raise _duplicate_keys_error(source, column, duplicates, example)
 
 
 def positions(
     keys: pa.ChunkedArray, among: pa.ChunkedArray, *, source: Path, among_source: Path
 ) -> pa.ChunkedArray:
-    """Returns where each key stands in `among`.
+    """Returns the position of each key in `among`.
 
     Raises:
-        InputError: if a key is not there, with how many are not and one of them.
+        InputError: if keys are missing, with their number and an example.
     """
-    found = pc.index_in(keys, value_set=among.combine_chunks())
-    if found.null_count:
-        lost = keys.filter(pc.is_null(found))
-        raise lost_keys(
-            found.null_count, len(keys), lost[0].as_py(), source=source, among_source=among_source
+    indices = pc.index_in(keys, value_set=among.combine_chunks())
+    if indices.null_count:
+        missing = keys.filter(pc.is_null(indices))
+        raise missing_keys_error(
+            indices.null_count,
+            len(keys),
+            missing[0].as_py(),
+            source=source,
+            among_source=among_source,
         )
-    return found
+    return indices
 
 
-def lost_keys(
+def missing_keys_error(
     count: int, keys: int, example: str, *, source: Path, among_source: Path
 ) -> InputError:
     """Returns the error for keys of `source` that are not in `among_source`."""
@@ -82,16 +88,16 @@ def facet_values(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArr
     """Returns a facet as strings.
 
     Raises:
-        InputError: if it has nulls or empty texts, which belong to no group.
+        InputError: if it has nulls or empty strings, which belong to no group.
     """
     values = table[column].cast(pa.string())
     missing = pc.sum(pc.fill_null(pc.equal(values, ""), True)).as_py()
     if missing:
-        raise empty_facet(column, missing, len(values), source=source)
+        raise empty_facet_error(column, missing, len(values), source=source)
     return values
 
 
-def empty_facet(column: str, missing: int, rows: int, *, source: Path) -> InputError:
+def empty_facet_error(column: str, missing: int, rows: int, *, source: Path) -> InputError:
     """Returns the error for a facet without a value in some rows."""
     return InputError(
         f"{source}: facet `{column}` has {missing} empty values of {rows}, which belong to no "
@@ -99,7 +105,7 @@ def empty_facet(column: str, missing: int, rows: int, *, source: Path) -> InputE
     )
 
 
-def _doubled(source: Path, column: str, count: int, example: str) -> InputError:
+def _duplicate_keys_error(source: Path, column: str, count: int, example: str) -> InputError:
     return InputError(
         f"{source}: key column `{column}` has {count} values more than once, such as {example!r}; "
         "every row needs a key of its own"

@@ -1,4 +1,4 @@
-"""Parquet files, written one way everywhere: the same rows give the same bytes."""
+"""Parquet files with reproducible bytes: equal rows give equal files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sashiko.core.files import replacing
+from sashiko.core.files import atomic_writer
 from sashiko.errors import InputError
 
 ROW_GROUP_ROWS = 131_072
@@ -14,18 +14,18 @@ _STREAM_ROWS = 16_384
 
 
 def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.Schema) -> int:
-    """Streams record batches to a Parquet file that appears whole or not at all.
+    """Streams record batches to a Parquet file atomically.
 
-    The bytes depend on the rows alone, not on how they were cut into batches; memory holds one
-    row group of `ROW_GROUP_ROWS`.
+    The bytes depend only on the rows, not on their batches; memory holds one row group of
+    `ROW_GROUP_ROWS`.
 
     Args:
-        path: the file; its folder is made.
+        path: the file; its folder is created.
         batches: in the order of the rows, each of type `schema`.
         schema: the file's columns; its metadata is not written.
 
     Returns:
-        How many rows were written.
+        The number of rows written.
 
     Raises:
         InputError: if the file cannot be written, for example on a full disk.
@@ -33,7 +33,7 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.S
     plain = schema.remove_metadata()
     rows = 0
     with (
-        replacing(path) as handle,
+        atomic_writer(path) as handle,
         pq.ParquetWriter(handle, plain, compression="zstd", version="2.6") as writer,
     ):
         for group in regroup(batches, plain, rows=ROW_GROUP_ROWS):
@@ -78,7 +78,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
 
 
 def stream_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yields columns of a Parquet file, in the order in which they are named, some rows at a time.
+    """Streams columns of a Parquet file in the order of `columns`.
 
     Raises:
         InputError: as `read_columns` does.
@@ -93,9 +93,9 @@ def stream_columns(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
 
 def _with_columns(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     file = open_parquet(path)
-    absent = [column for column in columns if column not in file.schema_arrow.names]
-    if absent:
-        raise InputError(f"{path} lacks column `{'`, `'.join(absent)}`; make it again")
+    missing = [column for column in columns if column not in file.schema_arrow.names]
+    if missing:
+        raise InputError(f"{path} lacks column `{'`, `'.join(missing)}`; make it again")
     if not file.metadata.num_rows:
         raise InputError(f"{path} has no rows")
     return file
@@ -104,19 +104,19 @@ def _with_columns(path: Path, columns: Sequence[str]) -> pq.ParquetFile:
 def regroup(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, rows: int
 ) -> Iterator[pa.Table]:
-    """Cuts a stream of batches into tables of `rows` rows and a shorter last one.
+    """Regroups a stream of batches into tables of `rows` rows and a shorter last one.
 
-    Memory holds one of them; their bytes do not depend on how the stream came.
+    Memory holds one table; the tables do not depend on the batches' sizes.
     """
-    waiting: list[pa.RecordBatch] = []
+    pending: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
-        waiting.append(batch.replace_schema_metadata(None))
+        pending.append(batch.replace_schema_metadata(None))
         count += batch.num_rows
         while count >= rows:
-            table = pa.Table.from_batches(waiting, schema=schema)
+            table = pa.Table.from_batches(pending, schema=schema)
             yield table.slice(0, rows)
-            waiting = table.slice(rows).to_batches()
+            pending = table.slice(rows).to_batches()
             count -= rows
     if count:
-        yield pa.Table.from_batches(waiting, schema=schema)
+        yield pa.Table.from_batches(pending, schema=schema)

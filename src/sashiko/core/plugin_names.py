@@ -1,7 +1,7 @@
-"""How an object of the project's own is named in its files; nothing is imported here.
+"""References to plug-ins in a project's files, resolved without importing them.
 
-As entry points are spelled, `package.module:attribute` ("Entry points specification",
-packaging.python.org), or by the name of an entry point of an installed distribution.
+A reference is `package.module:attribute` ("Entry points specification", packaging.python.org) or
+the name of an entry point of an installed distribution.
 """
 
 import re
@@ -14,11 +14,11 @@ _PREFIX = "sashiko."
 
 
 def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> AfterValidator:
-    """Checks that a key names an object of a group, as far as that is seen without importing it.
+    """Returns a validator that checks a plug-in's reference without importing it.
 
     Args:
         group: `generators`, `metrics` or `sources`.
-        known: names that the key takes beside them.
+        known: further allowed names.
     """
 
     def check(name: str) -> str:
@@ -30,32 +30,32 @@ def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> AfterValidator:
 
 
 def names(group: str) -> list[str]:
-    """Names the entry points of a group; the engine's own are among them."""
-    return sorted(_named(group))
+    """Returns the names of a group's entry points, including the built-in ones."""
+    return sorted(_entry_points(group))
 
 
 def is_built_in(group: str, name: str) -> bool:
-    """Says whether a name is of the engine's own objects."""
-    return _named(group).get(name, "").startswith(_PREFIX)
+    """Returns whether a name is a built-in plug-in."""
+    return _entry_points(group).get(name, "").startswith(_PREFIX)
 
 
 def reference(group: str, name: str, *, known: tuple[str, ...] = ()) -> str:
-    """Returns what a name stands for, as `package.module:attribute`.
+    """Resolves a name to `package.module:attribute`.
 
     Raises:
-        ValueError: if it stands for nothing, with the names that there are.
+        ValueError: if the name is unknown, with the allowed names.
     """
     if _REFERENCE.match(name):
         return name
-    found = _named(group)
-    if name not in found:
-        others = "".join(f"{other}, " for other in [*known, *sorted(found)])
+    available = _entry_points(group)
+    if name not in available:
+        allowed = "".join(f"{other}, " for other in [*known, *sorted(available)])
         raise ValueError(
-            f"there is no `{name}` among {_PREFIX}{group}; allowed: {others}or an object of the "
+            f"there is no `{name}` among {_PREFIX}{group}; allowed: {allowed}or an object of the "
             "project's as package.module:attribute"
         )
-    return found[name]
+    return available[name]
 
 
-def _named(group: str) -> dict[str, str]:
+def _entry_points(group: str) -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=_PREFIX + group)}

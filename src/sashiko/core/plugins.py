@@ -1,4 +1,4 @@
-"""Objects that a project brings of its own, imported where they are used."""
+"""Plug-ins of a project, imported on use."""
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
@@ -11,7 +11,7 @@ from sashiko.core.files import canonical_json, sha256_bytes, sha256_file
 from sashiko.core.plugin_names import reference
 from sashiko.errors import InputError
 
-# By name, so that what uses one group does not import the others' code.
+# By name, so that using one group does not import the code of the others.
 _PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
         "generators": "sashiko.data.generators.base:Generator",
@@ -22,52 +22,54 @@ _PROTOCOLS: Mapping[str, str] = MappingProxyType(
 
 
 def load(group: str, name: str, *, key: str) -> Any:
-    """Imports an object of the project's, or of the engine's own.
+    """Imports a plug-in, the project's or a built-in one.
 
     Args:
         group: `generators`, `metrics` or `sources`.
-        name: of an entry point in the group `sashiko.<group>`, or `package.module:attribute`.
-        key: of the file that names it; for errors.
+        name: an entry point in the group `sashiko.<group>`, or `package.module:attribute`.
+        key: the key in the settings file, for errors.
 
     Returns:
-        The object; if the name is a class's, one made without arguments.
+        The object; a class is instantiated without arguments.
 
     Raises:
-        InputError: naming key, reference and fix, if it cannot be imported or lacks something that
-            the group's protocol asks for.
+        InputError: with key, reference and fix, if it cannot be imported or lacks a member of the
+            group's protocol.
     """
     try:
-        found = _imported(reference(group, name))
+        target = _import_object(reference(group, name))
     except ValueError as error:
         raise InputError(f"key `{key}`: {error}") from error
     except ImportError as error:
         raise InputError(
-            f"key `{key}`: {name} cannot be imported ({error}): name a module below src/, or of a "
-            "package that requirements/ has"
+            f"key `{key}`: {name} cannot be imported ({error}): name a module below src/ or of a "
+            "package in requirements/"
         ) from error
     except AttributeError as error:
         raise InputError(
-            f"key `{key}`: {name}: {error}: name what the module defines behind the colon"
+            f"key `{key}`: {name}: {error}: name an attribute of the module after the colon"
         ) from error
-    thing = found() if isinstance(found, type) else found
-    missing = [item for item in _members(_imported(_PROTOCOLS[group])) if not hasattr(thing, item)]
+    plugin = target() if isinstance(target, type) else target
+    missing = [
+        item for item in _members(_import_object(_PROTOCOLS[group])) if not hasattr(plugin, item)
+    ]
     if missing:
         raise InputError(
             f"key `{key}`: {name} has no {' and no '.join(missing)}, which {_PROTOCOLS[group]} "
-            "asks for: add it"
+            "requires: add it"
         )
-    return thing
+    return plugin
 
 
 def code_digest(group: str, name: str) -> str:
-    """Digests the code that an object comes from, on which what it makes depends.
+    """Digests a plug-in's code, on which its output depends.
 
-    Of a project's own object that is its whole top-level package; of the engine's the package that
-    its module lies in.
+    For a project's plug-in that is its whole top-level package; for a built-in one the package of
+    its module.
 
     Args:
         group: see `load`.
-        name: of an object that `load` takes.
+        name: see `load`.
     """
     module = reference(group, name).partition(":")[0]
     top = module.partition(".")[0]
@@ -80,7 +82,7 @@ def code_digest(group: str, name: str) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """Digests the files of a package and of the packages in it, or a module that stands alone."""
+    """Digests the files of a package and its subpackages, or a single module."""
     files = [folder] if folder.is_file() else sorted(folder.rglob("*"))
     return sha256_bytes(
         canonical_json(
@@ -93,12 +95,12 @@ def folder_digest(folder: Path) -> str:
     )
 
 
-def _imported(path: str) -> Any:
+def _import_object(path: str) -> Any:
     return EntryPoint(name="", value=path, group="").load()
 
 
 def _members(protocol: type) -> list[str]:
-    """Names what a protocol itself asks for."""
-    named = {*vars(protocol), *vars(protocol).get("__annotations__", {})}
-    called = ["__call__"] if "__call__" in named else []
-    return [*called, *sorted(name for name in named if not name.startswith("_"))]
+    """Returns the names of a protocol's public members."""
+    attributes = {*vars(protocol), *vars(protocol).get("__annotations__", {})}
+    call = ["__call__"] if "__call__" in attributes else []
+    return [*call, *sorted(name for name in attributes if not name.startswith("_"))]

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in the words of the person who wrote the file."""
+"""Pydantic's validation errors as readable messages about a file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 Place = tuple[str | int, ...]
-_SHOWN = 400  # characters of a value
-_LISTED = 100  # problems
+_MAX_CHARACTERS = 400  # of a value
+_MAX_PROBLEMS = 100
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem in a file.
 
     Attributes:
         place: keys and positions from the top of the file to the value.
@@ -26,39 +26,41 @@ class Problem:
 
 
 def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """Describes each problem once: one that only follows from another is left out."""
+    """Describes each problem once, without those that only follow from another."""
     items = error.errors()
-    around = places_around(item["loc"] for item in items)
-    # A list is too short too when its items were left out because they are wrong.
+    ancestors = ancestor_places(item["loc"] for item in items)
+    # Invalid items also make their list too short: report only the items.
     return [
         _problem(model, item)
         for item in items
-        if not (item["type"] == "too_short" and item["loc"] in around)
+        if not (item["type"] == "too_short" and item["loc"] in ancestors)
     ]
 
 
-def places_around(places: Iterable[Place]) -> set[Place]:
-    """Returns the places that hold one of `places`, and none of those unless it holds another."""
+def ancestor_places(places: Iterable[Place]) -> set[Place]:
+    """Returns every proper ancestor of `places`."""
     return {place[:depth] for place in places for depth in range(len(place))}
 
 
-def listed(lines: Iterable[str]) -> str:
-    """Joins problems, each told once; of very many the first, and how many more there are."""
-    each = list(dict.fromkeys(lines))
-    more = len(each) - _LISTED
-    return "\n".join([*each[:_LISTED], f"and {more:,} more"] if more > 0 else each)
+def join_problems(lines: Iterable[str]) -> str:
+    """Joins distinct problems by line; a long list ends with the number of omitted ones."""
+    distinct = list(dict.fromkeys(lines))
+    omitted = len(distinct) - _MAX_PROBLEMS
+    return "\n".join(
+        [*distinct[:_MAX_PROBLEMS], f"and {omitted:,} more"] if omitted > 0 else distinct
+    )
 
 
-def shortened(text: str) -> str:
-    """Returns a text without its middle, where it is too long for a message."""
-    half = _SHOWN // 2
-    return text if len(text) <= _SHOWN else f"{text[:half]} ... {text[-half:]}"
+def shorten(text: str) -> str:
+    """Cuts the middle out of a text that is too long for a message."""
+    half = _MAX_CHARACTERS // 2
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
 
 
-def near_miss(name: str, allowed: Iterable[str]) -> str:
-    """Asks `; did you mean ...?` where a name is nearly an allowed one; else nothing."""
-    close = get_close_matches(name, [*allowed], n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
+def suggestion(name: str, allowed: Iterable[str]) -> str:
+    """Returns `; did you mean ...?` if a name is close to an allowed one, else an empty text."""
+    matches = get_close_matches(name, [*allowed], n=1)
+    return f"; did you mean `{matches[0]}`?" if matches else ""
 
 
 def _problem(model: type[BaseModel], item: Any) -> Problem:
@@ -66,18 +68,18 @@ def _problem(model: type[BaseModel], item: Any) -> Problem:
     key = ".".join(str(part) for part in place) or "(top)"
     if item["type"] == "extra_forbidden":
         names = sorted(owner.model_fields) if owner else []
-        near = near_miss(str(place[-1]), names) if place else ""
+        near = suggestion(str(place[-1]), names) if place else ""
         allowed = f"; allowed: {', '.join(names)}{near}" if owner else ""
         return Problem(place, f"unknown key `{key}`{allowed}")
     if item["type"] == "missing":
         return Problem(place, f"key `{key}` is missing")
     message = str(item["msg"]).removeprefix("Value error, ")
-    hint = _unquoted(item["input"]) if item["type"] == "string_type" else ""
-    return Problem(place, f"key `{key}`: {message} (got {shortened(repr(item['input']))}){hint}")
+    hint = _quoting_hint(item["input"]) if item["type"] == "string_type" else ""
+    return Problem(place, f"key `{key}`: {message} (got {shorten(repr(item['input']))}){hint}")
 
 
-def _unquoted(value: Any) -> str:
-    """Says what to do where YAML read a bare word as something else than a text."""
+def _quoting_hint(value: Any) -> str:
+    """Explains how to quote a bare word that YAML did not read as text."""
     if isinstance(value, bool):
         words = "yes, on or true" if value else "no, off or false"
         example = "'yes'" if value else "'no'"
@@ -90,11 +92,11 @@ def _unquoted(value: Any) -> str:
 
 
 def _resolve(model: type[BaseModel], loc: Place) -> tuple[Place, type[BaseModel] | None]:
-    """Follows a location to the record that holds its last part.
+    """Resolves an error's location to a place in the file and to its record.
 
     Returns:
-        The location without the tags by which pydantic tells the members of a union apart, which
-        stand in no file; and the record, None where the location leaves what `model` describes.
+        The location without pydantic's tags of union members, which are not in the file; and the
+        record of its last part, None if `model` does not describe it.
     """
     place: list[str | int] = []
     owner: type[BaseModel] | None = model
@@ -118,7 +120,7 @@ def _has_tag(model: type[BaseModel], tag: str) -> bool:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Finds the records in a type such as `tuple[A | B, ...]`."""
+    """Yields the models in a type such as `tuple[A | B, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in getattr(annotation, "__args__", ()):

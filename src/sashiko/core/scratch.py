@@ -1,4 +1,4 @@
-"""A database for the length of one piece of work: what memory does not hold goes to disk."""
+"""A temporary DuckDB database that spills to disk."""
 
 import os
 import tempfile
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def scratch_database(
     purpose: str, *, memory_mb: int = 256
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Opens an empty DuckDB database that keeps so much in memory at most.
+    """Opens an empty DuckDB database with a memory limit.
 
     Args:
-        purpose: what cannot be done where it fails, for the error: "sort the rows of ...".
-        memory_mb: in megabytes.
+        purpose: follows "cannot" in errors, such as "sort the rows of ...".
+        memory_mb: the limit in megabytes.
 
     Raises:
-        InputError: if there is no disk left, or a file that DuckDB reads fails it.
+        InputError: if the disk is full, or DuckDB cannot read a file.
     """
     import duckdb
 
@@ -53,32 +53,31 @@ def scratch_database(
 
 
 def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: pa.Table) -> None:
-    """Appends rows to a table of the database, which the first of them make.
+    """Appends rows to a table, created by the first call.
 
     Args:
         connection: the database.
-        table: its name, an identifier of the code's own.
-        rows: with the same columns each time.
+        table: its name; a trusted identifier.
+        rows: the rows, with the same columns in each call.
     """
     connection.register("incoming", rows)
-    selected = f"{table} AS SELECT * FROM incoming LIMIT 0"  # noqa: S608 - the code's own name
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {selected}")
+    definition = f"{table} AS SELECT * FROM incoming LIMIT 0"  # noqa: S608 - the code's own name
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {definition}")
     connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608 - likewise
     connection.unregister("incoming")
 
 
-def read_back(
+def stream_query(
     connection: "duckdb.DuckDBPyConnection", sql: str, *, schema: pa.Schema, rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """Runs a query and streams what it finds.
+    """Runs a query and streams its result.
 
     Args:
         connection: the database.
         sql: the query.
-        schema: names and types of its columns, in order; DuckDB's own types are cast to them.
-        rows: of a batch.
+        schema: names and types of its columns, in order; DuckDB's types are cast to them.
+        rows: rows per batch.
     """
     for batch in connection.sql(sql).to_arrow_reader(rows):
-        # DuckDB labels UTC times with the machine's own zone, and times without a zone with none;
-        # the instants are the same.
+        # DuckDB labels UTC times with the machine's time zone; the instants are the same.
         yield batch.rename_columns(schema.names).cast(schema)

@@ -1,4 +1,4 @@
-"""SIGTERM (a job is stopped, a spot instance taken back) and Ctrl-C: finish what may not be cut."""
+"""Graceful stop on SIGTERM (a stopped job, a reclaimed spot instance) and Ctrl-C."""
 
 import signal
 import sys
@@ -8,28 +8,28 @@ from types import FrameType
 
 
 class Stop:
-    """Whether to stop; `signal` is the number of the signal that asked for it, or None."""
+    """A request to stop; `signal` is the number of the received signal, or None."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
-    def exit_if_asked(self) -> None:
-        """Exits with the status that the shell gives to a process that a signal ended."""
+    def exit_if_requested(self) -> None:
+        """Exits with the shell's status for the received signal, if any."""
         if self.signal is not None:
             sys.exit(128 + self.signal)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Notes SIGTERM and SIGINT instead of dying of them, for as long as the context lasts."""
+    """Records SIGTERM and SIGINT instead of exiting, within the context."""
     stop = Stop()
 
-    def note(number: int, _: FrameType | None) -> None:
+    def record(number: int, _: FrameType | None) -> None:
         stop.signal = number
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, record) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

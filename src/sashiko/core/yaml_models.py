@@ -1,4 +1,4 @@
-"""YAML files to frozen pydantic models, with errors that name file, key and allowed values."""
+"""YAML files as frozen pydantic models, with errors that name file, key and allowed values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sashiko.core.files import read_json
-from sashiko.core.problems import Place, listed, problems
+from sashiko.core.problems import Place, join_problems, problems
 from sashiko.core.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
 
@@ -24,7 +24,7 @@ class Frozen(BaseModel):
 
 @dataclass(frozen=True)
 class Layer:
-    """Part of a record, and where it came from."""
+    """A partial record and its source."""
 
     source: str
     value: Mapping[str, Any]
@@ -34,15 +34,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a YAML mapping.
 
     Raises:
-        InputError: if the file is missing, is not UTF-8 YAML that `parse_yaml` takes, or is not a
-            mapping.
+        InputError: if the file is missing, too large, not UTF-8, not YAML or not a mapping.
     """
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise InputError(
-                f"{path} is larger than {_MAX_BYTES:,} bytes, which none of these files has to be"
+                f"{path} is larger than {_MAX_BYTES:,} bytes, the limit for settings files"
             )
         value = parse_yaml(content.decode("utf-8-sig"))
     except FileNotFoundError as error:
@@ -52,8 +51,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except YamlError as error:
         raise InputError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(value, dict):
-        found = type(value).__name__
-        raise InputError(f"{path}: expected a mapping of keys at the top, got {found}")
+        kind = type(value).__name__
+        raise InputError(f"{path}: expected a mapping of keys at the top, got {kind}")
     return value
 
 
@@ -61,13 +60,13 @@ def read_record(model: type[M], path: Path) -> M:
     """Reads a JSON file as a record.
 
     Raises:
-        InputError: if it is missing or holds something else.
+        InputError: if it is missing or invalid.
     """
     return validate(model, read_json(path), source=path.name)
 
 
 def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `base` with `change` laid over it; mappings merge, everything else replaces."""
+    """Merges `change` over `base`: mappings merge, other values are replaced."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
@@ -77,7 +76,7 @@ def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, 
 
 
 def parse_override(override: str) -> dict[str, Any]:
-    """Turns `a.b=1` into a nested mapping; the value is read as YAML.
+    """Parses `a.b=1` into a nested mapping; the value is YAML.
 
     Raises:
         InputError: if there is no `=`, an empty key, or a value that is not YAML.
@@ -100,8 +99,8 @@ def validate(model: type[M], value: Any, *, source: str) -> M:
 
     Args:
         model: the record to build.
-        value: what was read, plain YAML or JSON values.
-        source: where it came from, named in the error.
+        value: plain YAML or JSON values.
+        source: the file, for errors.
 
     Raises:
         InputError: one line per problem with file, key, problem, and the allowed keys or values.
@@ -110,18 +109,18 @@ def validate(model: type[M], value: Any, *, source: str) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         lines = [f"{source}: {item.text}" for item in problems(model, error)]
-        raise InputError(listed(lines)) from error
+        raise InputError(join_problems(lines)) from error
 
 
 def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
-    """Validates mappings laid over each other as a `model`.
+    """Merges mappings and validates the result as a `model`.
 
     Args:
         model: the record to build.
-        layers: the mappings; a later one is laid over an earlier one.
+        layers: the mappings; later ones override earlier ones.
 
     Raises:
-        InputError: as `validate` does, each problem with the source of the value that is wrong.
+        InputError: as `validate`; each problem names the source of the wrong value.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -130,16 +129,16 @@ def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
         return model.model_validate(merged)
     except ValidationError as error:
         lines = [f"{_source(layers, item.place)}: {item.text}" for item in problems(model, error)]
-        raise InputError(listed(lines)) from error
+        raise InputError(join_problems(lines)) from error
 
 
 def _source(layers: Sequence[Layer], place: Place) -> str:
-    """Names the topmost layer that holds what stands at `place`; all of them if none does."""
-    holding = [layer for layer in layers if _holds(layer.value, place)]
-    return holding[-1].source if holding else " + ".join(layer.source for layer in layers)
+    """Returns the source of the last layer that contains `place`, or all sources if none does."""
+    matches = [layer for layer in layers if _contains(layer.value, place)]
+    return matches[-1].source if matches else " + ".join(layer.source for layer in layers)
 
 
-def _holds(value: Any, place: Place) -> bool:
+def _contains(value: Any, place: Place) -> bool:
     try:
         for part in place:
             value = value[part]

@@ -11,7 +11,7 @@ from sashiko.contract.derive import ARROW_TYPES, arrow_schema, select_sql
 from sashiko.contract.model import Contract, View
 from sashiko.core.files import sha256_tree
 from sashiko.core.parquet import ROW_GROUP_ROWS, open_parquet
-from sashiko.core.scratch import read_back, scratch_database
+from sashiko.core.scratch import scratch_database, stream_query
 from sashiko.errors import InputError
 
 
@@ -70,7 +70,7 @@ def sorted_rows(
     """
     with scratch_database(f"read {files[0].parent}") as connection:
         connection.read_parquet([str(file) for file in files]).create_view(contract.table)
-        yield read_back(
+        yield stream_query(
             connection,
             select_sql(contract, view),
             schema=arrow_schema(contract, view),

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from sashiko.contract.bias_config import GROUP_VARIABLE
 from sashiko.contract.model import Contract
-from sashiko.core.joining import check_keys, empty_facet, lost_keys
+from sashiko.core.joining import check_keys, empty_facet_error, missing_keys_error
 from sashiko.core.parquet import ROW_GROUP_ROWS, stream_columns
-from sashiko.core.scratch import insert, read_back, scratch_database
+from sashiko.core.scratch import insert, scratch_database, stream_query
 from sashiko.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class FacetJoin:
         """
         columns = [*integers, *self._facets()]
         kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
-        return read_back(
+        return stream_query(
             self._connection,
             f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names
             schema=pa.schema(zip(columns, kinds, strict=True)),
@@ -122,7 +122,7 @@ class FacetJoin:
             "SELECT count(*), min(key) FROM rows ANTI JOIN facets USING (key)"
         )
         if lost:
-            raise lost_keys(
+            raise missing_keys_error(
                 lost, rows, example, source=self._source, among_source=self._facets_file
             )
 
@@ -144,7 +144,7 @@ class FacetJoin:
         for name, column in zip(self._facets(), self.names.values(), strict=True):
             ((empty,),) = self._all(f"SELECT count(*) FROM joined WHERE coalesce({name}, '') = ''")  # noqa: S608 - the code's own name
             if empty:
-                raise empty_facet(column, empty, rows, source=self._facets_file)
+                raise empty_facet_error(column, empty, rows, source=self._facets_file)
 
     def _facets(self) -> list[str]:
         return [f"f{place}" for place in range(len(self.names))]

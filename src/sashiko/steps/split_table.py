@@ -10,7 +10,7 @@ import pyarrow as pa
 from sashiko.contract.model import Contract
 from sashiko.core.joining import check_keys
 from sashiko.core.parquet import ROW_GROUP_ROWS
-from sashiko.core.scratch import insert, read_back
+from sashiko.core.scratch import insert, stream_query
 from sashiko.data.splits import SPLITS, SplitSummary
 from sashiko.errors import InputError
 
@@ -134,7 +134,7 @@ class SplitTable:
         return schema, self._stream(", ".join([*columns, "key"]), split, schema)
 
     def _stream(self, columns: str, split: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        return read_back(
+        return stream_query(
             self._connection,
             f"SELECT {columns} FROM rows JOIN kept USING (key) "  # noqa: S608 - the code's own names
             f"WHERE kept.split = {SPLITS.index(split)} ORDER BY key",

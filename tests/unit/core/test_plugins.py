@@ -38,7 +38,7 @@ def test_a_class_is_made_and_an_entry_point_is_found_by_its_name(installed: None
 
 
 @pytest.mark.parametrize(
-    ("group", "name", "said"),
+    ("group", "name", "message"),
     [
         (
             "metrics",
@@ -58,11 +58,11 @@ def test_a_class_is_made_and_an_entry_point_is_found_by_its_name(installed: None
     ],
 )
 def test_what_does_not_do_is_refused_with_key_and_fix(
-    installed: None, group: str, name: str, said: str
+    installed: None, group: str, name: str, message: str
 ) -> None:
-    with pytest.raises(InputError, match=re.escape(said)) as caught:
+    with pytest.raises(InputError, match=re.escape(message)) as error:
         load(group, name, key="the.key")
-    assert str(caught.value).startswith("key `the.key`: ")
+    assert str(error.value).startswith("key `the.key`: ")
 
 
 def test_the_digest_of_its_code_is_that_of_its_whole_package(package: Path) -> None:

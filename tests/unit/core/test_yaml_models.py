@@ -15,9 +15,9 @@ SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
 def error_of(call) -> str:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         call()
-    return str(caught.value)
+    return str(error.value)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -46,14 +46,14 @@ def test_an_error_names_the_one_of_the_merged_files_that_it_stands_in(tmp_path):
         lambda: load_recipe(tmp_path / "top.yaml", overrides=("text.template=1",))
     ).splitlines()
 
-    def at(key: str) -> str:
+    def source_of(key: str) -> str:
         return next(line for line in lines if f"`{key}`" in line).split(":")[0]
 
-    assert at("train.epoch") == str(tmp_path / "below.yaml")
-    assert at("data.train_rows") == str(tmp_path / "top.yaml")
-    assert at("text.template") == "--set text.template=1"
+    assert source_of("train.epoch") == str(tmp_path / "below.yaml")
+    assert source_of("data.train_rows") == str(tmp_path / "top.yaml")
+    assert source_of("text.template") == "--set text.template=1"
     assert (
-        at("model")
+        source_of("model")
         == f"{tmp_path / 'below.yaml'} + {tmp_path / 'top.yaml'} + --set text.template=1"
     )
 
@@ -75,7 +75,7 @@ def test_a_bad_unit_says_which_units_there_are():
 
 
 @pytest.mark.parametrize(
-    ("kind", "known", "lacking"),
+    ("kind", "known", "unknown"),
     [
         (ProcessingJob, "ml.m5.large", "ml.inf2.xlarge"),
         (ProcessingJob, "ml.p5.4xlarge", "ml.trn1.2xlarge"),
@@ -84,15 +84,15 @@ def test_a_bad_unit_says_which_units_there_are():
         (TrainingJob, "ml.g5.xlarge", "ml.g5.xxlarge"),
     ],
 )
-def test_an_instance_type_that_the_job_type_lacks_is_refused(kind, known, lacking):
+def test_an_instance_type_that_the_job_type_lacks_is_refused(kind, known, unknown):
     job = {"instance_type": known, "volume_size": "30GB", "max_runtime": "1h"}
     if kind is TrainingJob:
         job["spot"] = None
     assert validate(kind, job, source="config/dev.yaml").instance_type == known
-    job["instance_type"] = lacking
+    job["instance_type"] = unknown
     text = error_of(lambda: validate(kind, job, source="config/dev.yaml"))
     assert "config/dev.yaml: key `instance_type`" in text
-    family = lacking.rsplit(".", 1)[0]
+    family = unknown.rsplit(".", 1)[0]
     assert f"{family}." in text.split("allowed:")[1] or "ml.m5.large" in text
 
 

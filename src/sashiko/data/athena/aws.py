@@ -32,5 +32,5 @@ _ADVICE: calls.Advice = (
 
 
 connect = partial(calls.connect, "the lake", "athena", "glue", "s3")
-told = partial(calls.told, advice=_ADVICE)
+told = partial(calls.translate_errors, advice=_ADVICE)
 with_advice = partial(calls.with_advice, advice=_ADVICE)

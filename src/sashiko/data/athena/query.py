@@ -61,7 +61,7 @@ def _wait(athena: Any, query: str, *, stop: Stop) -> dict[str, Any]:
     deadline = time.monotonic() + _LIMIT_SECONDS
     delay = _FIRST_DELAY
     while True:
-        stop.exit_if_asked()
+        stop.exit_if_requested()
         status = _status(athena, query)
         if status["State"] in _ENDED:
             return status

@@ -66,10 +66,10 @@ def download(s3: Any, uri: str, folder: Path, *, stop: Stop) -> list[Path]:
     files: list[Path] = []
     with told(f"read {uri}"):
         for key in sorted(_keys(s3, uri)):
-            stop.exit_if_asked()
+            stop.exit_if_requested()
             files.append(folder / f"{len(files):06d}.parquet")
             s3.download_file(bucket, key, str(files[-1]))
-    stop.exit_if_asked()
+    stop.exit_if_requested()
     return files
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from sashiko.core.problems import shortened
+from sashiko.core.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.shapes import check_depth, check_keys, list_of, text_of
 
@@ -249,7 +249,7 @@ def _depends_on(values: Sequence[Any], *, where: str) -> tuple[str, ...]:
         if not isinstance(value, str):
             raise InputError(
                 f"{where}, DependsOn[{index}]: only a step's name is supported, "
-                f"which waits for its success; got {shortened(repr(value))}"
+                f"which waits for its success; got {shorten(repr(value))}"
             )
     return tuple(values)
 
@@ -263,6 +263,4 @@ def _check_unique(names: Sequence[str], *, what: str) -> None:
 
 
 def _unknown(where: str, key: str, value: Any, known: Sequence[str]) -> InputError:
-    return InputError(
-        f"{where}: unknown {key} `{shortened(str(value))}`; known: {', '.join(known)}"
-    )
+    return InputError(f"{where}: unknown {key} `{shorten(str(value))}`; known: {', '.join(known)}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sashiko.core.problems import shortened
+from sashiko.core.problems import shorten
 from sashiko.errors import InputError
 
 _DEEPEST = 100  # levels; the shipped definitions have 20
@@ -28,7 +28,7 @@ def text_of(value: Any, *, where: str) -> str:
         InputError: if it is none.
     """
     if not isinstance(value, str):
-        raise InputError(f"{where}: expected a string, got {shortened(repr(value))}")
+        raise InputError(f"{where}: expected a string, got {shorten(repr(value))}")
     return value
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.core.files import lies_within, walk_files
-from sashiko.core.problems import shortened
+from sashiko.core.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.archive import write_archive
 from sashiko.pipeline.runner.disk import disk_faults
@@ -42,7 +42,7 @@ class Store:
             raise InputError(f"`{uri}` is not an S3 URI with a bucket and a key")
         if not all(_is_name(part) for part in parts) or bucket[0] == ".":
             raise InputError(
-                f"`{shortened(uri)}`: its key has an empty part, `.` or `..`, or one that no file "
+                f"`{shorten(uri)}`: its key has an empty part, `.` or `..`, or one that no file "
                 "may be called"
             )
         place = self.root.joinpath(*parts)

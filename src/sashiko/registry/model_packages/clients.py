@@ -26,4 +26,4 @@ _ADVICE: calls.Advice = (
 
 
 connect = partial(calls.connect, "the model registry", "sagemaker", "s3", "kms")
-told = partial(calls.told, advice=_ADVICE)
+told = partial(calls.translate_errors, advice=_ADVICE)

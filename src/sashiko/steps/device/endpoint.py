@@ -43,7 +43,7 @@ def endpoint(clients: Clients, hosting: Hosting, *, stop: Stop) -> Iterator[Invo
     left = remove(clients.sagemaker, hosting.name, patience=patience(stop), wait=True)
     if left:
         raise InputError(_left(hosting.name, left))
-    stop.exit_if_asked()
+    stop.exit_if_requested()
     try:
         create(clients.sagemaker, hosting)
         _wait(clients.sagemaker, hosting, stop)
@@ -124,7 +124,7 @@ def _explain(reason: str) -> None:
 
 def _invoking(runtime: Any, name: str, stop: Stop) -> Invoke:
     def invoke(body: bytes) -> bytes:
-        stop.exit_if_asked()
+        stop.exit_if_requested()
         with told(f"ask the endpoint {name}"):
             try:
                 answer = runtime.invoke_endpoint(

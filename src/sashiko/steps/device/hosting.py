@@ -79,7 +79,7 @@ def connect() -> calls.Clients:
     return replace(calls.connect(of_what, "sagemaker", "s3"), runtime=runtime)
 
 
-told = partial(calls.told, advice=_ADVICE)
+told = partial(calls.translate_errors, advice=_ADVICE)
 
 
 def create_model(sagemaker: Any, hosting: Hosting) -> None:
@@ -110,9 +110,9 @@ def pause(stop: Stop, seconds: float) -> None:
     """Waits, unless the job was told to stop: then it exits."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        stop.exit_if_asked()
+        stop.exit_if_requested()
         time.sleep(min(left, 1.0))
-    stop.exit_if_asked()
+    stop.exit_if_requested()
 
 
 def patience(stop: Stop) -> Callable[[], float]:
