@@ -29,11 +29,11 @@ def _purpose(evidence: Evidence) -> Iterator[Fact]:
         yield Fact("meant for", f"not known: {recipe.why}")
     else:
         card = recipe.card
-        yield Fact("meant for", card.said("intended_uses"))
-        yield Fact("not meant for", card.said("not_intended_uses"))
+        yield Fact("meant for", card.text("intended_uses"))
+        yield Fact("not meant for", card.text("not_intended_uses"))
         risk = "not rated" if card.risk_rating == "Unknown" else card.risk_rating
         yield Fact("risk", f"{risk}. {card.explanations_for_risk_rating}".strip())
-        yield Fact("who answers for it", card.said("contacts"))
+        yield Fact("who answers for it", card.text("contacts"))
     if not isinstance(contract, Missing):
         limits = " ".join(contract.limitations.split()) or "The contract states none."
         yield Fact("known limits of the data", limits)

@@ -1,1 +1,1 @@
-"""What a team sets: environments under `config/`, recipes under `recipes/`, as frozen records."""
+"""A team's settings as frozen records: environments in `config/`, recipes in `recipes/`."""

@@ -1,4 +1,4 @@
-"""A recipe's bias section: its gates, and how what they judge is measured."""
+"""A recipe's bias section: the gates and the measurement behind them."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,28 +11,28 @@ BiasMetric = Literal[
 ]
 
 
-def _facet(value: Any) -> Any:
+def _check_facet_names(value: Any) -> Any:
     if isinstance(value, str):
         return value
     names = value if isinstance(value, list | tuple) else ()
-    named = all(isinstance(name, str) for name in names)
-    if not named or len(names) < 2 or len(set(names)) < len(names):
+    all_strings = all(isinstance(name, str) for name in names)
+    if not all_strings or len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(
-            "expected a facet, or a list of two different ones or more for their intersection, "
+            "expected a facet, or a list of two or more different facets for their intersection, "
             "such as [gender, age_band]"
         )
     return value
 
 
 _Intersection = Annotated[tuple[str, ...], Field(min_length=2)]
-FacetNames = Annotated[str | _Intersection, BeforeValidator(_facet)]
+FacetNames = Annotated[str | _Intersection, BeforeValidator(_check_facet_names)]
 
 
 class BiasGate(Frozen):
-    """A bound on a bias metric of the predictions on the test split, its interval beside it.
+    """A bound on a bias metric of the predictions on the test split.
 
-    A facet's gate judges the group that the contract says bias may harm. An intersection's judges
-    every combination of the facets' groups with such a group in it.
+    The gate of a facet judges the facet's disadvantaged group. The gate of an intersection judges
+    every combination of groups that includes a disadvantaged one.
     """
 
     metric: BiasMetric
@@ -44,12 +44,12 @@ class BiasGate(Frozen):
     judged_by: Literal["value", "bound"] = Field(
         "value",
         description="value: the point estimate must lie inside; bound: the whole 95 % interval, "
-        "simultaneous over all that is judged so",
+        "simultaneous over all gates judged by their bound",
     )
     reason: str
 
     @model_validator(mode="after")
-    def _keys_agree(self) -> "BiasGate":
+    def _check_bounds(self) -> "BiasGate":
         if self.minimum is None and self.maximum is None:
             raise ValueError("give `minimum`, `maximum`, or both")
         if self.metric == "GE" and len(self.facets) > 1:
@@ -58,18 +58,18 @@ class BiasGate(Frozen):
 
     @property
     def facets(self) -> tuple[str, ...]:
-        """The facets that it names: one, or those of an intersection."""
+        """Its facets: one, or those of an intersection."""
         return (self.facet,) if isinstance(self.facet, str) else self.facet
 
 
 class BiasSection(Frozen):
-    """The bias gates, with the size and seed of the bootstrap behind the intervals.
+    """The bias gates, and the size and seed of the bootstrap for the intervals.
 
-    A data set without facets says `judged: false` and why; the two keys are written out only
-    then, so that what the bias steps read does not change for everybody else.
+    A data set without facets sets `judged: false` and `reason`. The two keys are serialised only
+    then, so that the bias steps' inputs stay the same for all other recipes.
     """
 
-    judged: bool = Field(True, exclude_if=bool, description="false: the data name no facet")
+    judged: bool = Field(True, exclude_if=bool, description="false: the data set has no facets")
     reason: str = Field(
         "",
         max_length=200,
@@ -81,20 +81,20 @@ class BiasSection(Frozen):
         2,
         ge=1,
         le=4,
-        description="how many facets are combined at most in what is reported; 1: none are",
+        description="the largest number of facets in a reported intersection; 1: no intersections",
     )
     minimum_group_size: int = Field(
         100,
         ge=1,
-        description="rows; a smaller group is too few to judge, which fails its gate",
+        description="rows; the gate of a smaller group fails",
     )
     bootstrap_replicates: int = Field(20_000, ge=1000)
     seed: int = 0
 
     @model_validator(mode="after")
-    def _unjudged_says_why(self) -> "BiasSection":
+    def _check_reason(self) -> "BiasSection":
         if self.judged == bool(self.reason.strip()):
             raise ValueError("`reason` goes with `judged: false`, and only with it")
         if self.gates and not self.judged:
-            raise ValueError("`judged: false` leaves nothing to gate: remove `gates`")
+            raise ValueError("`judged: false` allows no gates: remove `gates`")
         return self

@@ -1,4 +1,4 @@
-"""What only a person can say of a model: the recipe's `card`."""
+"""The recipe's `card`: statements about a model that only a person can make."""
 
 from typing import Literal
 
@@ -12,17 +12,19 @@ RiskRating = Literal["High", "Medium", "Low", "Unknown"]
 
 
 class CardSection(Frozen):
-    """Goes into the model card as it is; the keys are SageMaker's where it has one."""
+    """Texts that are copied into the model card; keys follow SageMaker where it has them."""
 
     intended_uses: str = Field("", max_length=900, description="what the model may be used for")
     not_intended_uses: str = Field("", max_length=900, description="what it must not be used for")
     business_problem: str = Field("", max_length=2000, description="the problem that it solves")
     contacts: str = Field(
-        "", max_length=900, description="who answers for it, and how to reach them"
+        "", max_length=900, description="the people responsible for it, and how to reach them"
     )
-    risk_rating: RiskRating = Field("Unknown", description="by your own organisation's rules")
-    explanations_for_risk_rating: str = Field("", max_length=2000, description="why that rating")
+    risk_rating: RiskRating = Field("Unknown", description="by your organisation's rules")
+    explanations_for_risk_rating: str = Field(
+        "", max_length=2000, description="the reason for that rating"
+    )
 
-    def said(self, key: str) -> str:
-        """Returns what the recipe says, or that it does not."""
+    def text(self, key: str) -> str:
+        """Returns the recipe's text for a key, or that it is not stated."""
         return str(getattr(self, key)).strip() or _UNSTATED.format(key=key)

@@ -1,6 +1,6 @@
-"""What an environment is: `config/base.yaml` with `config/<env>.yaml` laid over it.
+"""Environments: `config/<env>.yaml` merged over `config/base.yaml`.
 
-Each file in `config/` but `base.yaml` is an environment.
+Each file in `config/` except `base.yaml` is an environment.
 """
 
 import re
@@ -16,8 +16,8 @@ from sashiko.settings.serving import DeviceCheck, ServingSection
 from sashiko.settings.types import ImageDigest, ImageName, instance_types
 
 _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
-# No hyphen: policies of `dev` are on names such as `<project>-dev-*`, and would be on those of an
-# environment `dev-eu` too. `<project>-devicecheck-` begins the names of all checks on devices.
+# No hyphen: the policies of `dev` match names such as `<project>-dev-*`, which would include those
+# of an environment `dev-eu`. `<project>-devicecheck-` is the prefix of all checks on devices.
 _ENVIRONMENT = r"^(?!(base|devicecheck)$)[a-z][a-z0-9]*$"
 # The longest bucket name, `<project>-<environment>-snapshots-<account>-ap-southeast-1`, has 39
 # characters more, and S3 allows 63 (S3 User Guide, "General purpose bucket naming rules").
@@ -25,55 +25,55 @@ _LONGEST_PREFIX = 24
 Tier = Literal["local", "dev", "prod"]
 
 
-def _allowed_in_names(project: str) -> str:
-    """Every bucket's and role's name begins with the project's; S3 keeps some beginnings."""
+def _check_project_name(project: str) -> str:
+    """Bucket and role names begin with the project's name, and S3 reserves some prefixes."""
     if not re.fullmatch(_PROJECT, project):
         raise ValueError(
-            "lower-case letters, digits and `-`, at most 19 and a letter first: AWS's names begin "
-            "with it"
+            "lower-case letters, digits and `-`, a letter first, at most 19 characters: "
+            "it is the prefix of AWS names"
         )
     for reserved in ("amzn-s3-demo-", "sthree-", "xn--"):
         if f"{project}-".startswith(reserved):
             raise ValueError(
-                f"S3 refuses bucket names that begin with `{reserved}`; choose another"
+                f"S3 refuses bucket names that begin with `{reserved}`; choose another name"
             )
     return project
 
 
-def _names_a_file(environment: str) -> str:
+def _check_environment_name(environment: str) -> str:
     if not re.fullmatch(_ENVIRONMENT, environment):
         raise ValueError(
-            "an environment is named as its file in config/: lower-case letters and digits, a "
+            "an environment has the name of its file in config/: lower-case letters and digits, a "
             "letter first, and neither `base` nor `devicecheck`; rename the file"
         )
     return environment
 
 
 EnvironmentName = Annotated[
-    str, AfterValidator(_names_a_file), Field(json_schema_extra={"pattern": _ENVIRONMENT})
+    str, AfterValidator(_check_environment_name), Field(json_schema_extra={"pattern": _ENVIRONMENT})
 ]
 
 
 class BiasSection(Frozen):
-    """Who measures bias.
+    """The implementation of the bias metrics.
 
     Attributes:
-        backend: `own`, this project's image; `clarify`, AWS's, on the same inputs, for an account
-            that had SageMaker Clarify before AWS closed it to new customers.
+        backend: `own`, this project's image; `clarify`, AWS's image on the same inputs, for an
+            account that used SageMaker Clarify before AWS closed it to new customers.
     """
 
     backend: Literal["own", "clarify"]
 
 
 class LakeFormationSection(Frozen):
-    """How the lake is governed.
+    """The governance of the lake.
 
     Attributes:
-        mode: `enforced` grants by Lake Formation; `iam_only` leaves tables to IAM alone, for an
-            account whose Lake Formation somebody else owns.
-        account_stack: whether this environment deploys what an account has once: the data-lake
-            settings, the LF-Tags and the log groups of SageMaker's jobs. One environment of an
-            account at most.
+        mode: `enforced` grants access by Lake Formation; `iam_only` by IAM only, for an account
+            whose Lake Formation is managed by another team.
+        account_stack: whether this environment deploys the account-wide resources: the data-lake
+            settings, the LF-Tags and the log groups of SageMaker's jobs. Set it in at most one
+            environment of an account.
     """
 
     mode: Literal["enforced", "iam_only"]
@@ -83,40 +83,43 @@ class LakeFormationSection(Frozen):
 ZoneLetter = Literal["a", "b", "c", "d", "e", "f"]
 
 
-def _each_once(letters: tuple[ZoneLetter, ...]) -> tuple[ZoneLetter, ...]:
+def _check_distinct_zones(letters: tuple[ZoneLetter, ...]) -> tuple[ZoneLetter, ...]:
     if len(set(letters)) < len(letters):
         raise ValueError("a zone is named twice")
     return letters
 
 
 class NetworkSection(Frozen):
-    """The VPC that jobs run in; it has no way to the internet.
+    """The VPC of the jobs, without internet access.
 
     Attributes:
         cidr: its addresses.
-        zones: the letters of the availability zones that it has a subnet in. Not every account has
-            every letter of a region: `aws ec2 describe-availability-zones` lists its own.
-        s3_prefix_lists: region -> id of AWS's prefix list of S3 there: jobs may reach no other
-            addresses. AWS has one a region, and CloudFormation cannot look it up.
-        mlflow_service: the endpoint service by which Track reaches the MLflow App, `{region}` left
-            open; null makes no endpoint, and no run is tracked. AWS documents none for Apps.
+        zones: the letters of the availability zones with a subnet. An account may lack some letters
+            of a region: `aws ec2 describe-availability-zones` lists those that it has.
+        s3_prefix_lists: region -> id of AWS's prefix list of S3, the only addresses that jobs may
+            reach. AWS has one per region, and CloudFormation cannot look it up.
+        mlflow_service: the endpoint service by which Track reaches the MLflow App, with a
+            placeholder `{region}`; null creates no endpoint and tracks no runs. AWS documents no
+            endpoint service for Apps.
     """
 
     cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$")
-    zones: Annotated[tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_each_once)]
+    zones: Annotated[
+        tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_check_distinct_zones)
+    ]
     s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
     mlflow_service: Annotated[str, Field(pattern=r"^[a-z0-9.-]+\{region\}[a-z0-9.-]+$")] | None
 
 
 class BudgetSection(Frozen):
-    """What may be spent before somebody hears of it.
+    """The monthly budget and its alerts.
 
     Attributes:
-        amount: US dollars a month; alerts come at 80 % spent, and when all of it is forecast.
-        covers: `account`, all of it; `environment`, what carries the tags `project` and
-            `environment`, of which billing knows nothing until both are activated there.
+        amount: US dollars a month; alerts are sent at 80 % actual and at 100 % forecast spend.
+        covers: `account`, the whole account; `environment`, resources with the tags `project` and
+            `environment`, which must be activated in billing first.
         idle_rise: US dollars a month by which a change may raise the idle cost; `sashiko cost
-            --against` and the tests refuse more.
+            --against` and the tests fail above it.
     """
 
     amount: float = Field(gt=0)
@@ -125,17 +128,17 @@ class BudgetSection(Frozen):
 
 
 class AlertsSection(Frozen):
-    """Who hears of the budget, of failures, of closed gates and of models that wait.
+    """Recipients of alerts: budget, failures, closed gates, models pending approval.
 
     Attributes:
-        emails: subscribed to the environment's topic; each confirms by a link in SNS's first mail.
+        emails: subscribed to the environment's topic; each confirms a link in the first e-mail.
     """
 
     emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...]
 
 
 class TriggersSection(Frozen):
-    """What starts by itself.
+    """Automatic starts.
 
     Attributes:
         etl: an extract's `_SUCCESS` marker in the raw bucket starts its table's ETL job.
@@ -159,12 +162,12 @@ class Neighbour(Frozen):
 
 
 class PromotionSection(Frozen):
-    """Between which environments approved versions are copied; each of the two names the other.
+    """The environments between which approved versions are copied; each names the other.
 
     Attributes:
-        source: whose versions this environment takes; null takes none.
-        target: whose role `promoter` may read this environment's registered models; null lets
-            nobody.
+        source: the environment whose versions this one may copy; null for none.
+        target: the environment whose role `promoter` may read this one's registered models; null
+            for none.
     """
 
     source: Neighbour | None
@@ -176,36 +179,36 @@ class Settings(Frozen):
 
     Attributes:
         project: prefix of every resource's name.
-        environment: name of the environment; the file's name.
-        tier: what is strict there, required in each environment's own file. `local` is this
-            machine, which has no account; `prod` refuses `device_check: off` and one instance
-            alone; `dev` allows both. Staging is a file of tier `prod`, if it is to refuse what prod
-            does, or else of `dev`: no rule is its own.
+        environment: name of the environment, that of its file.
+        tier: how strict the checks are; required in each environment's own file. `local` is this
+            machine, without an account; `prod` refuses `device_check: off` and single instances;
+            `dev` allows both. A staging environment has tier `prod` or `dev`; there is no third
+            set of rules.
         account: the AWS account id.
         region: the AWS region.
-        recipe: the recipe that commands take when none is named.
-        threads: OpenMP threads of each job; part of what makes results the same bytes.
+        recipe: the default recipe of the commands.
+        threads: OpenMP threads of each job; reproducible results depend on it.
         jobs: instances per kind of job.
-        bias: who measures bias.
-        contracts: the data sets in the lake, each by its file's name in `contracts/`.
-        on_destroy: what becomes of buckets, keys, tables and roles when a stack is destroyed.
-        lake_formation: how the lake is governed.
+        bias: the implementation of the bias metrics.
+        contracts: the data sets in the lake, each by its file name in `contracts/`.
+        on_destroy: whether buckets, keys, tables and roles are kept when a stack is destroyed.
+        lake_formation: the governance of the lake.
         network: the VPC.
-        budget: what it may cost.
-        alerts: who hears of it.
-        triggers: what starts by itself.
+        budget: the monthly budget.
+        alerts: recipients of alerts.
+        triggers: automatic starts.
         serving: the endpoint.
-        promotion: from where and to where approved versions are copied.
-        device_check: how the pipeline asks a model on the instances of `serving` before it is
-            registered: an `endpoint` that lives for minutes; a batch `transform`, which pins no
-            driver and shows no latency; or `off`, which the model's record keeps, and tier `prod`
+        promotion: source and target of promoted versions.
+        device_check: how the pipeline checks a model on the instances of `serving` before
+            registration: a temporary `endpoint`; a batch `transform`, which pins no driver and
+            measures no latency; or `off`, which is recorded with the model and which tier `prod`
             refuses.
-        image_digests: name in aws/resources/images/images.yaml -> digest by which that image of
-            AWS is pinned; `sashiko images` prints how to look one up.
+        image_digests: name in aws/resources/images/images.yaml -> pinned digest of that AWS image;
+            `sashiko images` prints how to look it up.
     """
 
     project: Annotated[
-        str, AfterValidator(_allowed_in_names), Field(json_schema_extra={"pattern": _PROJECT})
+        str, AfterValidator(_check_project_name), Field(json_schema_extra={"pattern": _PROJECT})
     ]
     environment: EnvironmentName
     tier: Tier
@@ -229,7 +232,7 @@ class Settings(Frozen):
 
     @field_validator("environment")
     @classmethod
-    def _fits_in_names(cls, value: str, others: ValidationInfo) -> str:
+    def _check_name_length(cls, value: str, others: ValidationInfo) -> str:
         project = others.data.get("project", "")
         if len(project) + len(value) > _LONGEST_PREFIX:
             raise ValueError(
@@ -241,10 +244,10 @@ class Settings(Frozen):
 
     @field_validator("device_check")
     @classmethod
-    def _checked_in_prod(cls, value: str, others: ValidationInfo) -> str:
+    def _check_device_check(cls, value: str, others: ValidationInfo) -> str:
         if value == "off" and others.data.get("tier") == "prod":
             raise ValueError(
-                "not in tier `prod`, where nobody would know how a model answers on its instance: "
+                "not allowed in tier `prod`, which requires a check on the serving instance: "
                 "set `endpoint` or `transform`"
             )
         serving = others.data.get("serving")
@@ -260,7 +263,7 @@ class Settings(Frozen):
 
     @field_validator("promotion")
     @classmethod
-    def _between_two(cls, value: PromotionSection, others: ValidationInfo) -> PromotionSection:
+    def _check_neighbours(cls, value: PromotionSection, others: ValidationInfo) -> PromotionSection:
         own = others.data.get("environment")
         for neighbour in (value.source, value.target):
             if neighbour and neighbour.environment == own:
@@ -273,24 +276,26 @@ class Settings(Frozen):
 
 
 def file_of(key: str, environment: str, *, folder: Path = Path("config")) -> Path:
-    """Returns the file that a key at the top of an environment's settings is read from."""
+    """Returns the file that sets a top-level key of an environment."""
     own = folder / f"{environment}.yaml"
     return own if key in read_yaml(own) else folder / "base.yaml"
 
 
 def environment_names(*, folder: Path = Path("config")) -> tuple[str, ...]:
-    """Lists the environments that there are files of, by name."""
+    """Returns the names of all environments."""
     return tuple(sorted(file.stem for file in folder.glob("*.yaml") if file.stem != "base"))
 
 
 def deployed_environments(*, folder: Path = Path("config")) -> tuple[str, ...]:
-    """Lists the environments that have an account.
+    """Returns the names of the environments with an AWS account.
 
     Raises:
-        InputError: if the file of one cannot be read, or does not say its tier.
+        InputError: if a file cannot be read or has no tier.
     """
     names = environment_names(folder=folder)
-    return tuple(name for name in names if _own(name, folder=folder)["tier"] != "local")
+    return tuple(
+        name for name in names if _read_environment_file(name, folder=folder)["tier"] != "local"
+    )
 
 
 def load_settings(environment: str, *, folder: Path = Path("config")) -> Settings:
@@ -309,16 +314,16 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
             f"{', '.join(f'{name}.yaml' for name in known) or 'none'}; name one of them (--env, or "
             f"ENV= of make), or add {folder}/{environment}.yaml"
         )
-    named = _own(environment, folder=folder) | {"environment": environment}
-    own = Layer(str(folder / f"{environment}.yaml"), named)
-    return validate_layers(Settings, [Layer(str(base), read_yaml(base)), own])
+    values = _read_environment_file(environment, folder=folder) | {"environment": environment}
+    layer = Layer(str(folder / f"{environment}.yaml"), values)
+    return validate_layers(Settings, [Layer(str(base), read_yaml(base)), layer])
 
 
 def load_deployed(environment: str, *, folder: Path = Path("config")) -> Settings:
     """Reads the settings of an environment that has an account.
 
     Raises:
-        InputError: as `load_settings`, and if the environment is this machine.
+        InputError: as `load_settings`, and if the environment is of tier `local`.
     """
     settings = load_settings(environment, folder=folder)
     if settings.tier == "local":
@@ -330,13 +335,13 @@ def load_deployed(environment: str, *, folder: Path = Path("config")) -> Setting
     return settings
 
 
-def _own(environment: str, *, folder: Path) -> dict[str, Any]:
-    """Reads an environment's own file, which alone may say its tier."""
+def _read_environment_file(environment: str, *, folder: Path) -> dict[str, Any]:
+    """Reads an environment's own file, which must set `tier`."""
     file = folder / f"{environment}.yaml"
     own = read_yaml(file)
     if "tier" not in own:
         raise InputError(
-            f"{file}: key `tier` is missing: it decides what is strict in the environment; "
+            f"{file}: key `tier` is missing: it sets how strict the checks are; "
             f"allowed: {', '.join(get_args(Tier))}"
         )
     return own

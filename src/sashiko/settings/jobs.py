@@ -1,4 +1,4 @@
-"""The settings of jobs: what each kind of them runs on."""
+"""The instances of each kind of job."""
 
 from typing import Self
 
@@ -9,7 +9,7 @@ from sashiko.settings.types import Duration, ProcessingInstance, SizeGb, Trainin
 
 
 class ProcessingJob(Frozen):
-    """What a processing job runs on. `volume_size` in GB, `max_runtime` in seconds once read."""
+    """The resources of a processing job: `volume_size` in GB, `max_runtime` in seconds."""
 
     instance_type: ProcessingInstance
     volume_size: SizeGb
@@ -17,20 +17,20 @@ class ProcessingJob(Frozen):
 
 
 class SpotSection(Frozen):
-    """Training on capacity that AWS may take back, and then goes on from the last checkpoint.
+    """Training on spot capacity; an interrupted job resumes from the last checkpoint.
 
     Attributes:
-        max_wait: seconds in which the job must end, the wait for capacity included.
+        max_wait: seconds until the job must end, including the wait for capacity.
     """
 
     max_wait: Duration
 
 
 class TrainingJob(Frozen):
-    """What a training job runs on. `volume_size` in GB, `max_runtime` in seconds once read.
+    """The resources of a training job: `volume_size` in GB, `max_runtime` in seconds.
 
     Attributes:
-        spot: how spot capacity is used; None for on-demand capacity.
+        spot: the use of spot capacity; None for on-demand capacity.
     """
 
     instance_type: TrainingInstance
@@ -39,17 +39,17 @@ class TrainingJob(Frozen):
     spot: SpotSection | None
 
     @model_validator(mode="after")
-    def _long_enough(self) -> Self:
+    def _check_max_wait(self) -> Self:
         if self.spot and self.spot.max_wait < self.max_runtime:
             raise ValueError(
                 f"`spot.max_wait` ({self.spot.max_wait}s) is shorter than `max_runtime` "
-                f"({self.max_runtime}s), which SageMaker refuses: it counts the run too"
+                f"({self.max_runtime}s); SageMaker requires at least `max_runtime`"
             )
         return self
 
 
 class JobsSection(Frozen):
-    """Small steps share `processing`; scoring and compiling need more memory."""
+    """Resources by kind of job: small steps share `processing`; `scoring` needs more memory."""
 
     processing: ProcessingJob
     scoring: ProcessingJob

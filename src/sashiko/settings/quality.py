@@ -1,4 +1,4 @@
-"""The recipe's sections `evaluate` and `quality`: how a model is measured, what it must reach."""
+"""The recipe's sections `evaluate` and `quality`: measurement and gates of a model."""
 
 from typing import Annotated, Literal, get_args
 
@@ -20,26 +20,26 @@ GatedMetric = Annotated[
 
 
 class ThresholdSection(Frozen):
-    """The decision threshold: chosen on the validation split, the same for everybody."""
+    """The decision threshold: chosen on the validation split, the same for all groups."""
 
     policy: Literal["maximize", "fixed"] = "maximize"
     metric: Literal["accuracy", "balanced_accuracy", "f1"] = "balanced_accuracy"
     value: Probability | None = Field(None, description="with policy `fixed`")
 
     @model_validator(mode="after")
-    def _fixed_has_a_value(self) -> "ThresholdSection":
+    def _check_fixed_value(self) -> "ThresholdSection":
         if (self.policy == "fixed") != (self.value is not None):
-            raise ValueError("`value` goes with policy `fixed`, and only with it")
+            raise ValueError("policy `fixed` requires `value`; other policies refuse it")
         return self
 
 
 class SlicesSection(Frozen):
-    """The parts of the test split that are looked at: each training column's values and bands."""
+    """Slices of the test split: the values or bands of each training column."""
 
     metric: Literal["accuracy", "balanced_accuracy", "f1", "auc", "brier_score"] = Field(
-        "balanced_accuracy", description="by which slices are ordered, the worst first"
+        "balanced_accuracy", description="orders the slices, the worst first"
     )
-    minimum_rows: int = Field(50, ge=10, description="below, a slice is too small to judge")
+    minimum_rows: int = Field(50, ge=10, description="smaller slices are not judged")
 
 
 class EvaluateSection(Frozen):
@@ -51,8 +51,8 @@ class EvaluateSection(Frozen):
         0.005,
         ge=0,
         lt=1,
-        description="a model is called better than another one only if the interval of its lead "
-        "lies above this, and no worse if it lies above minus this",
+        description="a model is better than another one if the interval of its lead lies above "
+        "this, and no worse if it lies above minus this",
     )
     bootstrap_replicates: int = Field(1000, ge=100)
     seed: int = 0
@@ -62,21 +62,21 @@ class QualityGate(Frozen):
     """A bound on a metric of the test split, or on its lead over a baseline."""
 
     metric: GatedMetric = Field(
-        description="one of the engine's, or the project's own as package.module:attribute"
+        description="a built-in metric, or the project's own as package.module:attribute"
     )
     minimum: float | None = None
     maximum: float | None = None
     better_than: Literal["majority", "tfidf_logistic_regression", "champion"] | None = Field(
         None, description="the interval of the paired difference must lie above `margin`"
     )
-    margin: float = Field(0.0, description="with `better_than`; below 0 it asks for `no worse`")
+    margin: float = Field(0.0, description="with `better_than`; below 0 it means `no worse`")
     reason: str
 
     @model_validator(mode="after")
-    def _one_rule(self) -> "QualityGate":
+    def _check_single_rule(self) -> "QualityGate":
         bounded = self.minimum is not None or self.maximum is not None
         if bounded == (self.better_than is not None):
-            raise ValueError("give `minimum` and/or `maximum`, or `better_than`, and not both")
+            raise ValueError("give either `minimum` and/or `maximum`, or `better_than`")
         return self
 
 
@@ -87,6 +87,6 @@ class QualitySection(Frozen):
 
     @property
     def own_metrics(self) -> tuple[str, ...]:
-        """The project's own metrics that gates name, each once."""
+        """The project's own metrics in the gates, without duplicates."""
         named = dict.fromkeys(gate.metric for gate in self.gates)
         return tuple(name for name in named if name not in QUALITY_METRICS)

@@ -1,7 +1,7 @@
-"""What to fine-tune and how: one YAML file under `recipes/`, as frozen records.
+"""Recipes: what to fine-tune and how, one YAML file in `recipes/` each, as frozen records.
 
-Each section below is also a file of its own in the configuration channel of the steps that use
-it, so that a changed line reruns only the steps that depend on it.
+Each section is also a separate file in the configuration channel of the steps that use it, so that
+a change reruns only the steps that depend on it.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class FileSource(Frozen):
 
 
 class OwnSource(Frozen):
-    """Files that the project's own code fetches, from wherever it can reach."""
+    """Files that the project's own code fetches."""
 
     kind: Literal["own"]
     source: str = Field(
@@ -59,17 +59,17 @@ class OwnSource(Frozen):
         "", description="file (of data) or folder (of a model) in the source; empty: its top"
     )
     options: dict[str, str | int | float | bool] = Field(
-        default_factory=dict, description="handed to the source's `fetch`; no secrets"
+        default_factory=dict, description="passed to the source's `fetch`; no secrets"
     )
 
 
 class GeneratorSource(Frozen):
-    """Rows made by a generator, the engine's or the project's: one seed gives the same bytes."""
+    """Rows of a generator, built-in or the project's; equal seeds give equal bytes."""
 
     kind: Literal["generator"]
     generator: str = Field(
-        description="package.module:attribute, or a name: the engine's, or an entry point of the "
-        "group sashiko.generators"
+        description="package.module:attribute, or a name: a built-in generator or an entry point "
+        "of the group sashiko.generators"
     )
     rows: int = Field(gt=0)
     seed: int = 0
@@ -88,7 +88,7 @@ _DOWNLOADED = ("pypi", "huggingface", "own")
 
 
 class DataSection(Frozen):
-    """Where the rows come from, and how many are trained on."""
+    """The sources of the rows, and the number of training rows."""
 
     sources: tuple[Source, ...] = Field(
         min_length=1, description="in order: the first reachable one whose digest matches wins"
@@ -99,7 +99,7 @@ class DataSection(Frozen):
     train_rows: int | None = Field(None, gt=0, description="use at most this many training rows")
 
     @model_validator(mode="after")
-    def _downloads_are_pinned(self) -> "DataSection":
+    def _check_pinned_downloads(self) -> "DataSection":
         for source in self.sources:
             if source.kind in _DOWNLOADED and self.sha256 is None:
                 raise ValueError(f"sha256 is required for a source of kind {source.kind}")
@@ -111,17 +111,17 @@ class DataSection(Frozen):
 
 
 class TextSection(Frozen):
-    """How a row becomes the text that the model reads."""
+    """The model's input text, from a row."""
 
     template: str = Field(description="text with {column} placeholders")
-    missing: str = Field("unknown", description="stands where a column is null")
+    missing: str = Field("unknown", description="replaces nulls")
     truncate: bool = Field(
         False, description="cut texts over the longest compiled sequence instead of refusing them"
     )
 
 
 class ModelSection(Frozen):
-    """The pre-trained encoder: where from, and the digest of every file."""
+    """The pre-trained encoder: its sources and the digest of every file."""
 
     name: str
     sources: tuple[ModelSource, ...] = Field(
@@ -131,7 +131,7 @@ class ModelSection(Frozen):
 
 
 class TrainSection(Frozen):
-    """Fine-tuning; SageMaker hands these over as hyperparameters."""
+    """Fine-tuning; the hyperparameters of SageMaker's training job."""
 
     epochs: int = Field(1, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -145,15 +145,15 @@ class TrainSection(Frozen):
     )
     calibration: Literal["none", "temperature"] = Field(
         "none",
-        description="temperature: divide the logits by the one number that fits the validation "
-        "split best; it becomes part of the weights",
+        description="temperature: divide the logits by the number that fits the validation split "
+        "best; it becomes part of the weights",
     )
     checkpoint_every_steps: int = Field(50, ge=1)
     seed: int = 0
 
 
 class Hyperparameters(TrainSection):
-    """What the training job receives: the section, and what must agree with the artifact."""
+    """The training job's hyperparameters: the section, and values shared with the artifact."""
 
     max_length: int = Field(ge=8, le=512, description="tokens: the longest compiled sequence")
     truncate: bool
@@ -171,56 +171,54 @@ class CompileSection(Frozen):
 
     target: Target = Field(
         "cpu",
-        description="what serves: ONNX on a CPU, Neuron on Inferentia 2, or torch on an NVIDIA GPU",
+        description="cpu: ONNX; inf2: Neuron on Inferentia 2; gpu: torch on an NVIDIA GPU",
     )
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((1, 32), min_length=1)
     sequence_lengths: tuple[Annotated[int, Field(ge=8, le=512)], ...] = Field(
         (32, 64), min_length=1, description="tokens"
     )
     quantization: Literal["none", "int8"] = Field(
-        "none", description="with cpu: int8 multiplies 8-bit integers, and takes batch_sizes [1]"
+        "none", description="with cpu; int8 multiplies 8-bit integers and requires batch_sizes [1]"
     )
     tolerance: float = Field(
         1e-4,
         gt=0,
-        description="largest difference of a probability from the trained model's; with int8 0.2 "
-        "where it is not set",
+        description="largest difference of a probability from the trained model's; the default for "
+        "int8 is 0.2",
     )
     auto_cast: Literal["none", "matmul", "all"] = Field(
-        "none", description="with inf2: what its compiler computes in bfloat16"
+        "none", description="with inf2: the operations that its compiler casts to bfloat16"
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _rounding_moves_scores(cls, section: Any) -> Any:
-        rounds = isinstance(section, Mapping) and section.get("quantization") == "int8"
-        return {"tolerance": 0.2, **section} if rounds else section
+    def _default_int8_tolerance(cls, section: Any) -> Any:
+        is_int8 = isinstance(section, Mapping) and section.get("quantization") == "int8"
+        return {"tolerance": 0.2, **section} if is_int8 else section
 
     @model_validator(mode="after")
-    def _what_a_target_has(self) -> "CompileSection":
+    def _check_target_options(self) -> "CompileSection":
         if self.auto_cast != "none" and self.target != "inf2":
-            raise ValueError("`auto_cast` goes with target inf2, whose compiler alone casts")
+            raise ValueError("`auto_cast` goes with target inf2")
         if self.quantization == "int8":
             if self.target != "cpu":
-                raise ValueError(
-                    "`quantization` goes with target cpu, whose graphs alone it rounds"
-                )
+                raise ValueError("`quantization` goes with target cpu")
             if self.batch_sizes != (1,):
                 raise ValueError(
-                    "`quantization: int8` takes `batch_sizes: [1]`: rows of one batch are rounded "
-                    "by one scale, so that each would change the scores of the others"
+                    "`quantization: int8` takes `batch_sizes: [1]`: the rows of a batch share a "
+                    "scale, so each row would change the scores of the others"
                 )
         return self
 
 
 class DeviceSection(Frozen):
-    """The device gate: how far a deployed artifact's answers may be from those that were judged.
+    """The device gate: allowed differences between a deployed artifact and the judged predictions.
 
-    Latency is what one caller in the VPC sees of requests with one row, sent one after the other.
+    Latency is measured by one caller in the VPC that sends single-row requests sequentially.
     """
 
-    rows: int = Field(200, ge=20, le=2000, description="rows of the test split that are sent to it")
-    seed: int = Field(0, description="of the draw of these rows")
+    rows: int = Field(200, ge=20, le=2000, description="rows of the test split to send")
+    seed: int = Field(0, description="of the sample of these rows")
     minimum_agreement: float = Field(0.99, gt=0, le=1, description="share of labels that are equal")
     maximum_difference: float = Field(
         0.02, gt=0, lt=1, description="largest difference of a probability"
@@ -230,7 +228,7 @@ class DeviceSection(Frozen):
 
 
 class ExplainSection(Frozen):
-    """How much of the test split is explained: on two cores seconds by default, minutes in full."""
+    """The depth of explanations: on two cores, seconds for `default` and minutes for `full`."""
 
     depth: Literal["default", "full"] = Field(
         "default",
@@ -260,7 +258,8 @@ class Recipe(Frozen):
     device: DeviceSection = DeviceSection()
     card: CardSection = CardSection()
     waivers: tuple[Waiver, ...] = Field(
-        (), description="an exit from a block: the verdict stays failed, the model is marked waived"
+        (),
+        description="release a failed gate: the verdict stays failed, the model is marked waived",
     )
     explain: ExplainSection = ExplainSection()
 
@@ -275,11 +274,11 @@ class Recipe(Frozen):
 
 
 def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads a recipe; `extends: other.yaml` lays it over another one of the same folder.
+    """Reads a recipe; `extends: other.yaml` merges it over another one of the same folder.
 
     Args:
         path: the YAML file.
-        overrides: `key.path=value` strings, laid over the file.
+        overrides: `key.path=value` strings, which override the file.
 
     Raises:
         InputError: with file, key and allowed values, if the recipe is not valid.
@@ -297,14 +296,14 @@ def recipe_files(path: Path) -> tuple[Path, ...]:
     """Returns a recipe's file and those that it extends, itself first.
 
     Raises:
-        InputError: if one is missing or no YAML mapping, or `extends` comes back to itself.
+        InputError: if a file is missing or not a YAML mapping, or `extends` is circular.
     """
     files = [path]
     while (parent := read_yaml(files[-1]).get("extends")) is not None:
         if not isinstance(parent, str) or not parent:
-            raise InputError(f"{files[-1]}: key `extends`: expected a file's name")
+            raise InputError(f"{files[-1]}: key `extends`: expected a file name")
         extended = files[-1].parent / parent
         if extended.resolve() in {file.resolve() for file in files}:
-            raise InputError(f"{extended}: `extends` comes back to itself")
+            raise InputError(f"{extended}: key `extends` is circular; remove it from one file")
         files.append(extended)
     return tuple(files)

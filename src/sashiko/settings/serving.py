@@ -1,4 +1,4 @@
-"""The settings of the endpoint, and of what asks a model on its instances beforehand."""
+"""The settings of the endpoint and of the device check."""
 
 from typing import Annotated, Literal, Self, get_args
 
@@ -21,22 +21,22 @@ DeviceCheck = Annotated[
 ]
 
 
-def _serves(target: Target) -> AfterValidator:
+def _check_served_by(target: Target) -> AfterValidator:
     def check(value: str) -> str:
         if not serves(target, value):
-            near = ", ".join(f"ml.{family}" for family in SERVING_FAMILIES[target])
-            raise ValueError(f"the image of this target does not run on it; allowed: {near}")
+            allowed = ", ".join(f"ml.{family}" for family in SERVING_FAMILIES[target])
+            raise ValueError(f"the image of this target does not run on it; allowed: {allowed}")
         return value
 
     return AfterValidator(check)
 
 
 class CaptureSection(Frozen):
-    """The share of requests and answers that is kept. They are personal data.
+    """Data capture of requests and responses, which are personal data.
 
     Attributes:
-        percent: of the requests; 0 keeps none.
-        retention: seconds once read; then they are deleted, old versions a day later.
+        percent: of the requests; 0 captures none.
+        retention: in seconds; after it they are deleted, old versions a day later.
     """
 
     percent: int = Field(ge=0, le=100)
@@ -44,23 +44,23 @@ class CaptureSection(Frozen):
 
 
 class ServingInstances(Frozen):
-    """What an endpoint runs on, by the recipe's `compile.target`."""
+    """The instance types of an endpoint, by the recipe's `compile.target`."""
 
-    cpu: Annotated[HostingInstance, _serves("cpu")]
-    gpu: Annotated[HostingInstance, _serves("gpu")]
-    inf2: Annotated[HostingInstance, _serves("inf2")]
+    cpu: Annotated[HostingInstance, _check_served_by("cpu")]
+    gpu: Annotated[HostingInstance, _check_served_by("gpu")]
+    inf2: Annotated[HostingInstance, _check_served_by("inf2")]
 
 
 class ServingBound(Frozen):
-    """What a version has to reach to be served here, whatever bound its recipe's gate has.
+    """A bound that a version must meet to be served here, independent of its recipe's gates.
 
-    It judges the value and the interval that were signed with the version, so the recipe has to
+    The bound is checked against the value and interval signed with the version, so the recipe must
     gate the same metric.
 
     Attributes:
-        metric: a bias metric of a facet, or a metric of quality, as a recipe's gate names it.
-        facet: of a bias metric, as a recipe's gate names it: each of its groups that was judged has
-            to hold. None for a metric of quality.
+        metric: a bias metric or a quality metric, as a recipe's gate names it.
+        facet: of a bias metric, as a recipe's gate names it; each judged group must meet the
+            bound. None for a quality metric.
         minimum: the least.
         maximum: the most.
         judged_by: `value`, the point estimate; `bound`, the whole 95 % interval.
@@ -79,7 +79,7 @@ class ServingBound(Frozen):
     judged_by: Literal["value", "bound"] = "value"
 
     @model_validator(mode="after")
-    def _keys_agree(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.minimum is None and self.maximum is None:
             raise ValueError("give `minimum`, `maximum`, or both")
         if (self.metric in get_args(BiasMetric)) != (self.facet is not None):
@@ -88,13 +88,13 @@ class ServingBound(Frozen):
 
     @property
     def facets(self) -> tuple[str, ...]:
-        """The facets that it names; none for a metric of quality."""
+        """Its facets; none for a quality metric."""
         if self.facet is None:
             return ()
         return (self.facet,) if isinstance(self.facet, str) else self.facet
 
     def __str__(self) -> str:
-        """Names it, such as `DI of gender`."""
+        """Returns its name, such as `DI of gender`."""
         return f"{self.metric} of {' & '.join(self.facets)}" if self.facets else self.metric
 
 
@@ -102,21 +102,20 @@ class ServingSection(Frozen):
     """The endpoint.
 
     Attributes:
-        enabled: whether there is one; it costs by the hour.
-        model_package_arn: the approved version that it serves. Another version, or an older one
-            again, is a change of this line.
+        enabled: whether it is deployed; it costs by the hour.
+        model_package_arn: the approved version that it serves. Change it to deploy another version
+            or to roll back.
         instance_types: by the recipe's `compile.target`.
-        min_instances: from 2 on an update goes to one instance first (canary); prod needs 2.
-        max_instances: how far it scales out; as `min_instances`, it does not scale.
-        invocations_per_instance: a minute; what scaling aims at.
-        p99_latency_ms: milliseconds in the model; an update during which the 99th percentile is
-            above is rolled back.
-        error_rate: share of 5XX answers above which an update is rolled back.
-        allow_waived: whether a version whose failed check the recipe waived may be served, until
-            the waiver expires.
-        bounds: what a version's signed values have to be beside its recipe's gates; the preflight
-            and a promotion to this environment hold them.
-        capture: what is kept of requests and answers.
+        min_instances: with 2 or more an update goes to one instance first (canary); prod needs 2.
+        max_instances: the limit of scaling out; equal to `min_instances`, it does not scale.
+        invocations_per_instance: a minute; the target of scaling.
+        p99_latency_ms: milliseconds in the model; an update is rolled back while the 99th
+            percentile is above it.
+        error_rate: share of 5XX responses above which an update is rolled back.
+        allow_waived: whether a version with waived checks may be served, until a waiver expires.
+        bounds: bounds on a version's signed values in addition to its recipe's gates; the preflight
+            and promotions to this environment check them.
+        capture: data capture of requests and responses.
     """
 
     enabled: bool

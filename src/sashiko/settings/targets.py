@@ -1,4 +1,4 @@
-"""What an artifact of each compile target is served on."""
+"""The instance families that serve each compile target."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -6,8 +6,8 @@ from typing import Literal
 
 Target = Literal["cpu", "gpu", "inf2"]
 
-# What a target's serving image runs on. The CPU image is x86-64's; CUDA 12.4, of the GPU image, is
-# older than Blackwell (g7, p6) and has dropped Kepler (p2).
+# Families on which a target's serving image runs. The CPU image is for x86-64; CUDA 12.4 of the GPU
+# image does not support Blackwell (g7, p6) or Kepler (p2).
 SERVING_FAMILIES: Mapping[Target, tuple[str, ...]] = MappingProxyType(
     {
         "cpu": (
@@ -21,10 +21,10 @@ SERVING_FAMILIES: Mapping[Target, tuple[str, ...]] = MappingProxyType(
 
 
 def serves(target: Target, instance_type: str) -> bool:
-    """Says whether an instance type, such as `ml.inf2.xlarge`, serves a compile target."""
+    """Returns whether an instance type, such as `ml.inf2.xlarge`, serves a compile target."""
     return instance_type.split(".")[1] in SERVING_FAMILIES[target]
 
 
 def serving_types(target: Target, known: Iterable[str]) -> list[str]:
-    """Picks from SageMaker's instance types those that serve a target, sorted."""
+    """Returns the known instance types that serve a target, sorted."""
     return sorted(name for name in known if serves(target, name))

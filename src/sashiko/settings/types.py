@@ -1,4 +1,4 @@
-"""The types that settings are made of: durations, sizes, images and instance types."""
+"""Types of settings: durations, sizes, images and instance types."""
 
 import re
 from functools import cache
@@ -25,7 +25,7 @@ def _parse_size(value: object) -> int:
     return int(match[1])
 
 
-def _whole_days(seconds: int) -> int:
+def _check_whole_days(seconds: int) -> int:
     if seconds == 0 or seconds % _SECONDS["d"]:
         raise ValueError("S3 deletes by the day: give whole days, such as 14d")
     return seconds
@@ -33,7 +33,7 @@ def _whole_days(seconds: int) -> int:
 
 @cache
 def instance_types(shape: str) -> frozenset[str]:
-    """Reads the instance types that a part of SageMaker knows, as botocore ships them.
+    """Returns the instance types of a SageMaker API, from botocore's service model.
 
     Args:
         shape: the enum in SageMaker's API, such as `TransformInstanceType`.
@@ -44,15 +44,15 @@ def instance_types(shape: str) -> frozenset[str]:
     return frozenset(model["shapes"][shape]["enum"])
 
 
-def _known_to(shape: str, job: str) -> AfterValidator:
+def _check_instance_type(shape: str, job: str) -> AfterValidator:
     def check(value: str) -> str:
         allowed = instance_types(shape)
         if value not in allowed:
             family = value.rsplit(".", 1)[0]
-            near = sorted(name for name in allowed if name.startswith(family + ".")) or sorted(
-                name for name in allowed if name.startswith("ml.m5.")
-            )
-            raise ValueError(f"{job} has no such instance type; allowed: {', '.join(near)}")
+            suggestions = sorted(
+                name for name in allowed if name.startswith(family + ".")
+            ) or sorted(name for name in allowed if name.startswith("ml.m5."))
+            raise ValueError(f"{job} has no such instance type; allowed: {', '.join(suggestions)}")
         return value
 
     return AfterValidator(check)
@@ -66,13 +66,17 @@ Duration = Annotated[
     PlainSerializer(lambda seconds: f"{seconds}s", when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _DURATION.pattern}),
 ]
-WholeDays = Annotated[Duration, AfterValidator(_whole_days)]
+WholeDays = Annotated[Duration, AfterValidator(_check_whole_days)]
 SizeGb = Annotated[
     int,
     BeforeValidator(_parse_size),
     PlainSerializer(lambda size: f"{size}GB", when_used="json"),
     WithJsonSchema({"type": "string", "pattern": _SIZE.pattern}),
 ]
-ProcessingInstance = Annotated[str, _known_to("ProcessingInstanceType", "a processing job")]
-TrainingInstance = Annotated[str, _known_to("TrainingInstanceType", "a training job")]
-HostingInstance = Annotated[str, _known_to("ProductionVariantInstanceType", "an endpoint")]
+ProcessingInstance = Annotated[
+    str, _check_instance_type("ProcessingInstanceType", "a processing job")
+]
+TrainingInstance = Annotated[str, _check_instance_type("TrainingInstanceType", "a training job")]
+HostingInstance = Annotated[
+    str, _check_instance_type("ProductionVariantInstanceType", "an endpoint")
+]

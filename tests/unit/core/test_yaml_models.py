@@ -127,7 +127,7 @@ def test_a_malformed_override_is_named(override):
 def test_a_recipe_that_extends_itself_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
-    assert "comes back to itself" in error_of(lambda: load_recipe(tmp_path / "a.yaml"))
+    assert "`extends` is circular" in error_of(lambda: load_recipe(tmp_path / "a.yaml"))
 
 
 @pytest.mark.parametrize(

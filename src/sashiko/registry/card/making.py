@@ -81,8 +81,8 @@ def model_card(sources: CardSources) -> ModelCard:
         ),
         intended_uses=_uses(sources),
         business_details=BusinessDetails(
-            business_problem=card.said("business_problem"),
-            business_stakeholders=card.said("contacts"),
+            business_problem=card.text("business_problem"),
+            business_stakeholders=card.text("contacts"),
         ),
         training_details=TrainingDetails(
             training_observations=_cut(_rows(sources.evaluation), 1024),
@@ -127,11 +127,11 @@ def _uses(sources: CardSources) -> IntendedUses:
             _LONG,
         ),
         intended_uses=(
-            f"{card.said('intended_uses')}\nNot intended: {card.said('not_intended_uses')}"
+            f"{card.text('intended_uses')}\nNot intended: {card.text('not_intended_uses')}"
         ),
         factors_affecting_model_efficiency=_cut(contract.limitations, _LONG),
         risk_rating=card.risk_rating,
-        explanations_for_risk_rating=card.said("explanations_for_risk_rating"),
+        explanations_for_risk_rating=card.text("explanations_for_risk_rating"),
     )
 
 
