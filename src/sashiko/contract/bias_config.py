@@ -1,7 +1,7 @@
-"""Clarify's `analysis_config.json`, from the contract.
+"""Clarify's `analysis_config.json`, derived from the contract.
 
-The bias steps read it whether they run our own module or Clarify's image, so it holds Clarify's
-keys alone (`sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`; a test validates it).
+Both this project's bias module and Clarify's image read it, so it has only Clarify's keys
+(`sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`; a test validates it).
 """
 
 from typing import Any, Literal
@@ -12,7 +12,7 @@ LABEL = "label"
 PREDICTED_LABEL = "predicted_label"
 GROUP_VARIABLE = "group_variable"
 PRE_TRAINING = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL")
-# Without FT: a text has no features to find a neighbour by.
+# Without FT: texts have no numeric features for a nearest-neighbour search.
 POST_TRAINING = (
     "DPPL", "DI", "DCA", "DCR", "RD", "SD", "DAR", "DRR", "AD", "CDDPL", "TE", "GE",
 )  # fmt: skip
@@ -28,8 +28,8 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
             `label`, `predicted_label` (both 0 or 1), the facets and the group variable, if any.
 
     Returns:
-        Clarify's keys as plain JSON values. Each facet's `value_or_threshold` is the group that
-        bias may harm; everyone else is compared with it.
+        Clarify's keys as plain JSON values. Each facet's `value_or_threshold` is the disadvantaged
+        group, which is compared with all other rows.
     """
     facets = [facet.column for facet in contract.facets]
     group = [] if contract.group_variable is None else [contract.group_variable]
@@ -54,13 +54,13 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
                 "report": {"name": "report", "title": "Bias of the predictions"},
             },
         }
-    used = {contract.label.column, *facets, *group}
-    unused = [c.name for c in contract.view_columns("facets") if c.name not in used]
+    required = {contract.label.column, *facets, *group}
+    excluded = [c.name for c in contract.view_columns("facets") if c.name not in required]
     return common | {
         "dataset_type": "application/x-parquet",
         "label": contract.label.column,
         "label_values_or_threshold": [contract.label.positive],
-        "excluded_columns": unused,
+        "excluded_columns": excluded,
         "methods": {
             "pre_training_bias": {"methods": list(PRE_TRAINING)},
             "report": {"name": "report", "title": "Bias of the labels"},

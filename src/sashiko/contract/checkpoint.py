@@ -1,4 +1,4 @@
-"""Runs a contract's suite on a table and turns what Great Expectations says into checks."""
+"""Runs a contract's suite on a table and converts Great Expectations' results to checks."""
 
 import copy
 import html
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sashiko.contract.merged_metrics import MergedMetrics
 
-# Fewer make the fixed cost of a batch felt, more make it large.
+# Smaller batches are dominated by their fixed cost, larger ones need more memory.
 BATCH_ROWS = 262_144
 _SITE = "docs"
 
@@ -32,20 +32,20 @@ def run_checks(
 ) -> tuple[Check, ...]:
     """Runs the suite of a view, on a batch of `BATCH_ROWS` rows at a time.
 
-    Verdicts, counts and examples are those of the suite on the whole table. Nothing is sent
-    anywhere: the context lives in memory, without analytics.
+    Verdicts, counts and examples equal those of the suite on the whole table. The context is in
+    memory, and analytics are disabled.
 
     Args:
         stream: the rows, with the Arrow types of `derive.ARROW_TYPES`.
         contract: the contract.
-        view: which columns the table shows.
-        docs: a folder for the Data Docs; none are built without it.
+        view: the view whose columns the table has.
+        docs: a folder for the Data Docs; None builds none.
 
     Returns:
         A check per expectation, in the order of the contract.
 
     Raises:
-        InputError: if there is no disk left to look for repeated values on.
+        InputError: if the disk is full while duplicates are counted.
     """
     context = _context(docs)
     frames = context.data_sources.add_pandas("pandas")
@@ -75,7 +75,7 @@ def _count_by_batch(validator: "Validator", stream: TableStream) -> "MergedMetri
         frame=_frame,
         rows=BATCH_ROWS,
     )
-    # There is no public way in: a validator makes its calculator itself.
+    # There is no public API: a validator creates its calculator itself.
     validator._metrics_calculator = metrics
     return metrics
 
@@ -88,14 +88,17 @@ def _build_docs(
         ValidationResultIdentifier,
     )
 
-    # It would be that of the empty frame which stands for the table.
+    # It is the fingerprint of the empty frame that represents the table.
     outcome.meta["batch_markers"].pop("pandas_data_fingerprint", None)
     suite = ExpectationSuiteIdentifier(name=outcome.suite_name)
-    shown = copy.deepcopy(outcome)
-    for item in shown.results:
-        item.result, item.exception_info = _escaped(item.result), _escaped(item.exception_info)
+    escaped = copy.deepcopy(outcome)
+    for item in escaped.results:
+        item.result, item.exception_info = (
+            _escape_html(item.result),
+            _escape_html(item.exception_info),
+        )
     context.validation_results_store.store_validation_results(
-        suite_validation_result=shown,
+        suite_validation_result=escaped,
         suite_validation_result_identifier=ValidationResultIdentifier(
             batch_identifier=outcome.batch_id,
             expectation_suite_identifier=suite,
@@ -106,23 +109,23 @@ def _build_docs(
     context.build_data_docs(site_names=[_SITE])
 
 
-def _escaped(value: Any) -> Any:
-    """Escapes the texts in a result: Great Expectations writes values of the data as HTML."""
+def _escape_html(value: Any) -> Any:
+    """Escapes the texts in a result, since Great Expectations writes values unescaped to HTML."""
     if isinstance(value, str):
         return html.escape(value)
     if isinstance(value, dict):
-        return {_escaped(key): _escaped(item) for key, item in value.items()}
-    return [_escaped(item) for item in value] if isinstance(value, list | tuple) else value
+        return {_escape_html(key): _escape_html(item) for key, item in value.items()}
+    return [_escape_html(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _result_format(contract: Contract, view: View, docs: Path | None) -> dict[str, Any]:
     """Keeps sensitive and personal values out of the Data Docs.
 
-    Great Expectations has one setting for all columns, so a view that shows any such column has
-    no failing values in its results at all.
+    Great Expectations has one setting for all columns, so a view with any such column has no
+    failing values in its results.
     """
-    discreet = any(column.classification != "none" for column in contract.view_columns(view))
-    hidden = {"partial_unexpected_count": 0} if docs is not None and discreet else {}
+    confidential = any(column.classification != "none" for column in contract.view_columns(view))
+    hidden = {"partial_unexpected_count": 0} if docs is not None and confidential else {}
     return {"result_format": "SUMMARY", **hidden}
 
 
@@ -155,7 +158,7 @@ def _context(docs: Path | None) -> "EphemeralDataContext":
 
 
 def _frame(table: pa.Table) -> "pd.DataFrame":
-    """Makes the pandas columns whose types the rule table names; nulls keep integers integers."""
+    """Converts a table to pandas with the types of the rule table; integers may be null."""
     import pandas as pd
 
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}

@@ -24,32 +24,32 @@ _WORDS = re.compile(r"\w+(?:['’ -]\w+)*")
 _LAKE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def _known_to_glue(name: str) -> str:
+def _check_lake_name(name: str) -> str:
     if not _LAKE_NAME.fullmatch(name):
         raise ValueError(
-            "a name in the lake has lower-case letters, digits and `_`, at most 63 of them and a "
-            "letter first: rename it"
+            "expected lower-case letters, digits and `_`, a letter first, at most 63 characters: "
+            "rename it"
         )
     return name
 
 
-LakeName = Annotated[str, AfterValidator(_known_to_glue)]
+LakeName = Annotated[str, AfterValidator(_check_lake_name)]
 Scalar = bool | int | float | str
 
 
 class QualityRule(Frozen):
-    """One ODCS library rule: `metric` of the rows, held against `value` by `operator`.
+    """One ODCS library rule, which compares `metric` with `value` by `operator`.
 
     Attributes:
-        metric: ODCS's name of what is counted.
-        operator: ODCS's name of the comparison.
+        metric: ODCS's metric.
+        operator: ODCS's comparison.
         value: a count, a percentage if `percent`, or a (low, high) pair for the two `Between`s.
-        percent: True where the rule's unit is `percent`.
+        percent: whether the rule's unit is `percent`.
         valid_values: `arguments.validValues` of `invalidValues`.
         pattern: `arguments.pattern` of `invalidValues`.
         missing_values: `arguments.missingValues` of `missingValues`; None stands for null.
         properties: `arguments.properties` of a table's `duplicateValues`.
-        description: what the rule is for.
+        description: the purpose of the rule.
     """
 
     metric: Metric
@@ -66,8 +66,8 @@ class QualityRule(Frozen):
 class Options(Frozen):
     """A column's ODCS `logicalTypeOptions`.
 
-    Bounds of numbers, dates (ISO text) and lengths, and `format`: how dates and times are written
-    in the raw file, such as `dd.MM.yyyy`, where not as ISO 8601.
+    Bounds of numbers, dates (ISO text) and lengths, and `format`: the format of dates and times in
+    the raw file, such as `dd.MM.yyyy`, if it is not ISO 8601.
     """
 
     format: str | None = None
@@ -84,16 +84,16 @@ class Column(Frozen):
     """One column.
 
     Attributes:
-        name: its name in the lake and everywhere after it.
-        physical_name: its name in the raw file, where that differs.
+        name: its name in the lake and downstream.
+        physical_name: its name in the raw file.
         logical_type: ODCS's type; see `derive.ARROW_TYPES`.
-        description: what it means.
-        classification: `none` may be trained on; `sensitive` is for judging bias only; `pii` is
-            read by nobody in machine learning.
+        description: its meaning.
+        classification: `none` may be used in training; `sensitive` only for bias metrics; `pii` is
+            not readable by any machine-learning role.
         required: no nulls.
-        unique: no value twice.
-        primary_key: the key of the table.
-        allowed_values: all values it may take; empty means any.
+        unique: no duplicates.
+        primary_key: whether it is the key of the table.
+        allowed_values: its allowed values; empty for any.
         options: bounds and lengths.
         quality: the column's further rules.
     """
@@ -112,14 +112,14 @@ class Column(Frozen):
 
 
 class Label(Frozen):
-    """What the model learns to tell: a column with exactly two values."""
+    """The target of the model: a column with exactly two values."""
 
     column: str
     positive: str
     negative: str
 
 
-def _whole_words(text: str) -> str:
+def _check_whole_words(text: str) -> str:
     if not _WORDS.fullmatch(text):
         raise ValueError(
             "expected whole words: letters and digits, with `'`, `-` or a blank inside"
@@ -127,18 +127,18 @@ def _whole_words(text: str) -> str:
     return text
 
 
-FacetWord = Annotated[str, AfterValidator(_whole_words)]
+FacetWord = Annotated[str, AfterValidator(_check_whole_words)]
 
 
 class Facet(Frozen):
-    """A sensitive column by which bias is judged, and the values of the group that it may harm.
+    """A sensitive column for bias metrics, with its disadvantaged group.
 
     Attributes:
         column: its name.
-        disadvantaged: the values of that group.
-        words: (word, other word) pairs by which a text tells the groups apart: the first is said of
-            the group, the second of everyone else. Case does not count; of several pairs with one
-            word the first holds.
+        disadvantaged: the values of the disadvantaged group.
+        words: (word, other word) pairs that distinguish the groups in texts: the first refers to
+            the disadvantaged group, the second to all others. Case is ignored; of several pairs
+            with the same word the first is used.
     """
 
     column: str

@@ -1,4 +1,4 @@
-"""Whether the parts of a contract agree: each is valid alone, together they may not be."""
+"""Consistency of the parts of a contract, each of which is valid alone."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,23 +12,23 @@ from sashiko.errors import InputError
 
 
 def contradictions(contract: Contract) -> list[str]:
-    """Returns a line per contradiction, with column, key and what to do; none if all agree."""
-    structure = [*_names(contract), *_unknown_columns(contract)]
-    if structure:
-        return structure
-    found = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
-    found += _formats(contract)
+    """Returns a line per contradiction, with column, key and what to do."""
+    structural = [*_names(contract), *_unknown_columns(contract)]
+    if structural:
+        return structural
+    problems = [*_key_and_label(contract), *_split_and_text(contract), *_ingest(contract)]
+    problems += _formats(contract)
     for facet in contract.facets:
-        found += _facet(contract.column(facet.column), facet)
-        found += _facet_words(facet)
+        problems += _facet(contract.column(facet.column), facet)
+        problems += _facet_words(facet)
     if contract.group_variable is not None:
-        found += _group_variable(contract, contract.column(contract.group_variable))
-    found += row_filter_problems(contract)
+        problems += _group_variable(contract, contract.column(contract.group_variable))
+    problems += row_filter_problems(contract)
     try:
         expectations(contract, "all")
     except InputError as error:
-        found += str(error).splitlines()
-    return found
+        problems += str(error).splitlines()
+    return problems
 
 
 def _names(contract: Contract) -> Iterator[str]:
@@ -39,8 +39,8 @@ def _names(contract: Contract) -> Iterator[str]:
                 yield f"column `{name}`: {count} columns have this {kind}; names must differ"
     keys = [column.name for column in contract.columns if column.primary_key]
     if len(keys) != 1:
-        named = ", ".join(keys) or "none"
-        yield f"key `primaryKey`: exactly one column must have `primaryKey: true`, found {named}"
+        columns = ", ".join(keys) or "none"
+        yield f"key `primaryKey`: exactly one column must have `primaryKey: true`, found {columns}"
     facets = Counter(facet.column for facet in contract.facets)
     for name, count in facets.items():
         if count > 1:
@@ -48,21 +48,21 @@ def _names(contract: Contract) -> Iterator[str]:
 
 
 def _unknown_columns(contract: Contract) -> Iterator[str]:
-    used = [("label", contract.label.column)]
-    used += [("facets", facet.column) for facet in contract.facets]
+    references = [("label", contract.label.column)]
+    references += [("facets", facet.column) for facet in contract.facets]
     if contract.group_variable is not None:
-        used.append(("groupVariable", contract.group_variable))
-    used += [("textColumns", name) for name in contract.text_columns]
+        references.append(("groupVariable", contract.group_variable))
+    references += [("textColumns", name) for name in contract.text_columns]
     if isinstance(contract.split, TimeSplit):
-        used.append(("split", contract.split.column))
+        references.append(("split", contract.split.column))
     if contract.ingest.row_number is not None:
-        used.append(("ingest", contract.ingest.row_number))
+        references.append(("ingest", contract.ingest.row_number))
     if contract.freshness:
-        used.append(("slaProperties", contract.freshness.column))
+        references.append(("slaProperties", contract.freshness.column))
     for rule in contract.quality:
-        used += [("quality", name) for name in rule.properties]
+        references += [("quality", name) for name in rule.properties]
     known = [column.name for column in contract.columns]
-    for key, name in used:
+    for key, name in references:
         if name not in known:
             yield f"key `{key}`: no column `{name}`; the columns are {', '.join(known)}"
 
@@ -82,24 +82,24 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
     if set(column.allowed_values) != {label.positive, label.negative}:
         yield (
             f"column `{column.name}`: `enum` must hold exactly the label's two values, "
-            f"{label.positive!r} and {label.negative!r}{_unquoted(column)}"
+            f"{label.positive!r} and {label.negative!r}{_quoting_hint(column)}"
         )
 
 
-def _unquoted(column: Column) -> str:
-    """Says what to do where YAML read a bare yes, no or number of a text column's `enum`."""
-    wrong = [value for value in column.allowed_values if not isinstance(value, str)]
-    if not wrong:
+def _quoting_hint(column: Column) -> str:
+    """Explains how to quote an `enum` value that YAML did not read as text."""
+    values = [value for value in column.allowed_values if not isinstance(value, str)]
+    if not values:
         return ""
-    listed = ", ".join(str(value).lower() for value in wrong)
-    return f"; YAML read {listed} there as no text: put quotes around it, such as 'yes' or '1'"
+    texts = ", ".join(str(value).lower() for value in values)
+    return f"; YAML read {texts} there as no text: put quotes around it, such as 'yes' or '1'"
 
 
 def _facet(column: Column, facet: Facet) -> Iterator[str]:
     if column.classification != "sensitive":
         yield (
             f"column `{column.name}`: key `classification`: a facet must be `sensitive`, not "
-            f"`{column.classification}`: measure bias on another column, or classify this one anew"
+            f"`{column.classification}`: use another column, or change its classification"
         )
     if column.logical_type != "string" or not column.required or not column.allowed_values:
         yield (
@@ -107,10 +107,10 @@ def _facet(column: Column, facet: Facet) -> Iterator[str]:
             "an `enum`; give rows of unknown group a value of their own"
         )
         return
-    unknown = [value for value in facet.disadvantaged if value not in column.allowed_values]
-    if unknown:
-        missing = ", ".join(unknown)
-        yield f"key `facets`: column `{column.name}` has no value {missing} in its `enum`"
+    missing = [value for value in facet.disadvantaged if value not in column.allowed_values]
+    if missing:
+        names = ", ".join(missing)
+        yield f"key `facets`: column `{column.name}` has no value {names} in its `enum`"
     elif len(set(facet.disadvantaged)) == len(column.allowed_values):
         yield f"key `facets`: column `{column.name}` leaves no group to compare with"
 

@@ -1,4 +1,4 @@
-"""What a contract means for SQL and Arrow."""
+"""Arrow schema and SQL of a contract."""
 
 import re
 from collections.abc import Mapping
@@ -28,8 +28,7 @@ ARROW_TYPES: Mapping[str, pa.DataType] = MappingProxyType(
 def arrow_schema(contract: Contract, view: View) -> pa.Schema:
     """Returns the columns of a view as Arrow fields, in the contract's order.
 
-    Every field may hold nulls: whether it does is for the quality rules to judge, and they can
-    only judge what could be loaded.
+    Every field is nullable: the quality rules check for nulls after loading.
     """
     return pa.schema(
         pa.field(column.name, ARROW_TYPES[column.logical_type])
@@ -38,17 +37,17 @@ def arrow_schema(contract: Contract, view: View) -> pa.Schema:
 
 
 def select_sql(contract: Contract, view: View, *, as_of: str | None = None) -> str:
-    """Returns the governed SELECT of a view: its columns and no others, ordered by key.
+    """Returns the governed SELECT of a view: its columns only, ordered by key.
 
-    Identifiers are quoted as standard SQL has it, which DuckDB and Athena's Trino both read.
+    Identifiers are quoted as in standard SQL, which DuckDB and Athena's Trino both accept.
 
     Args:
         contract: the data contract.
-        view: whose columns are selected.
-        as_of: the value of the partition key `as_of`, where the table has one.
+        view: the view.
+        as_of: the value of the partition key `as_of`, if the table has one.
 
     Raises:
-        InputError: if `as_of` could not be the name of a version.
+        InputError: if `as_of` is not a valid version.
     """
     columns = ", ".join(_quoted(column.name) for column in contract.view_columns(view))
     version = "" if as_of is None else f" WHERE {_quoted(AS_OF)} = '{_version(as_of)}'"
@@ -58,11 +57,11 @@ def select_sql(contract: Contract, view: View, *, as_of: str | None = None) -> s
 
 
 def _version(as_of: str) -> str:
-    """Returns a version that may stand in SQL and in S3 keys as it is."""
+    """Validates a version, which is used unquoted in SQL and S3 keys."""
     if not _VERSION.fullmatch(as_of):
         raise InputError(
             f"AsOf `{as_of}`: expected up to 128 letters, digits, `.`, `_` and `-`, the first a "
-            "letter or a digit; give the version that the load of the lake printed"
+            "letter or a digit; use the version that the lake's load printed"
         )
     return as_of
 

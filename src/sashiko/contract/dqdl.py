@@ -1,8 +1,8 @@
-"""The Glue Data Quality ruleset of a contract: what the Great Expectations suite checks."""
+"""The Glue Data Quality ruleset of a contract, equivalent to its Great Expectations suite."""
 
 from dataclasses import dataclass
 
-from sashiko.contract.dqdl_table import RENDERERS, Asked, NoEqualError
+from sashiko.contract.dqdl_table import RENDERERS, NotInDqdlError, RuleArguments
 from sashiko.contract.model import Contract
 from sashiko.contract.rules import Expectation, expectations
 from sashiko.errors import InputError
@@ -13,7 +13,7 @@ class DqdlRule:
     """A rule of the ruleset.
 
     Attributes:
-        name: the expectation that it equals, such as `complaint_id: unique`.
+        name: the equivalent expectation, such as `complaint_id: unique`.
         text: the rule in DQDL.
     """
 
@@ -23,11 +23,11 @@ class DqdlRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Unmapped:
-    """An expectation that has no equal in DQDL.
+    """An expectation without an equivalent in DQDL.
 
     Attributes:
         rule: the expectation's name.
-        reason: why DQDL cannot say it, and what checks it instead, for a person.
+        reason: why DQDL cannot express it, and what checks it instead.
     """
 
     rule: str
@@ -36,14 +36,14 @@ class Unmapped:
 
 @dataclass(frozen=True, kw_only=True)
 class Ruleset:
-    """The suite of a contract as DQDL: each expectation is in exactly one of the two lists."""
+    """The suite of a contract as DQDL; each expectation is in exactly one of the two lists."""
 
     rules: tuple[DqdlRule, ...]
     unmapped: tuple[Unmapped, ...]
 
     @property
     def text(self) -> str:
-        """The document that Glue evaluates; a comment names the check of each rule."""
+        """The document for Glue, with the check's name as a comment above each rule."""
         body = ",\n".join(f"    # {_one_line(rule.name)}\n    {rule.text}" for rule in self.rules)
         return f"Rules = [\n{body}\n]\n"
 
@@ -52,14 +52,14 @@ def dqdl_ruleset(contract: Contract) -> Ruleset:
     """Renders the expectations of the whole table.
 
     Raises:
-        InputError: if an expectation is neither rendered by the DQDL table nor refused by it with a
-            reason, or a pattern is none that Java knows.
+        InputError: if the DQDL table does not handle an expectation, or Java does not support a
+            pattern.
     """
     rules, unmapped = [], []
     for item in expectations(contract, "all"):
         try:
             rules.append(DqdlRule(name=item.name, text=_render(contract, item)))
-        except NoEqualError as error:
+        except NotInDqdlError as error:
             unmapped.append(Unmapped(rule=item.name, reason=str(error)))
     return Ruleset(rules=tuple(rules), unmapped=tuple(unmapped))
 
@@ -67,13 +67,13 @@ def dqdl_ruleset(contract: Contract) -> Ruleset:
 def _render(contract: Contract, item: Expectation) -> str:
     if item.kind not in RENDERERS:
         raise InputError(
-            f"{contract.table}: `{item.name}`: nothing says how `{item.kind}` is written in DQDL; "
-            "add it to sashiko.contract.dqdl_table, or refuse it there with a reason"
+            f"{contract.table}: `{item.name}`: `{item.kind}` has no DQDL renderer; add one to "
+            "sashiko.contract.dqdl_table"
         )
     name = item.arguments.get("column")
     try:
         return RENDERERS[item.kind](
-            Asked(
+            RuleArguments(
                 column=None if name is None else contract.column(name),
                 arguments=item.arguments,
             )

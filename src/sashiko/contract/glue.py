@@ -1,4 +1,4 @@
-"""What a contract means for the Glue catalog, and what the catalog would refuse."""
+"""The Glue table of a contract, and checks of names in the Glue catalog."""
 
 import re
 import textwrap
@@ -11,10 +11,10 @@ from sashiko.contract.columns import LogicalType
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 
-# Each load of a table is a whole extract below its own value of this partition key; the values name
+# Each load of a table is a full extract with its own value of this partition key; the values name
 # S3 folders and snapshots.
 AS_OF = "as_of"
-# Where the ETL puts rows that do not fit, beside the tables: no table, and registered with nobody.
+# The ETL's folder of rejected rows, beside the tables; it is not registered as a table.
 QUARANTINE = "quarantine"
 
 GLUE_TYPES: Mapping[LogicalType, str] = MappingProxyType(
@@ -28,7 +28,7 @@ GLUE_TYPES: Mapping[LogicalType, str] = MappingProxyType(
     }
 )
 _COMMENT_LENGTH = 255  # Glue's limit, in characters
-# Lake Formation keeps the values of its tags in lower case: another spelling would never match.
+# Lake Formation stores tag values in lower case, so other spellings would never match.
 _TAG_VALUE = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 
 
@@ -43,7 +43,7 @@ class GlueColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class GlueTable:
-    """A table as Glue describes it: its partition key is not one of its columns."""
+    """A table as Glue describes it; the partition key is not one of its columns."""
 
     name: str
     description: str
@@ -52,7 +52,7 @@ class GlueTable:
 
 
 def glue_table(contract: Contract) -> GlueTable:
-    """Describes the table of a contract, its columns in the contract's order."""
+    """Returns the Glue table of a contract, with columns in the contract's order."""
     return GlueTable(
         name=contract.table,
         description=contract.title,
@@ -71,11 +71,11 @@ def glue_table(contract: Contract) -> GlueTable:
 
 
 def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> None:
-    """Stops where the contracts of an environment cannot be its lake.
+    """Checks that the contracts of an environment can share a lake.
 
     Args:
         contracts: file -> contract.
-        row_filters_hold: whether something keeps readers to the rows that `rowFilters` names.
+        row_filters_hold: whether `rowFilters` are enforced.
 
     Raises:
         InputError: one line per problem with file, column, key and what to do.
@@ -87,7 +87,9 @@ def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> 
     ]
     for table, count in Counter(contract.table for contract in contracts.values()).items():
         if count > 1:
-            files = ", ".join(file for file, other in contracts.items() if other.table == table)
+            files = ", ".join(
+                file for file, candidate in contracts.items() if candidate.table == table
+            )
             problems.append(
                 f"{files}: table `{table}`: {count} contracts of this environment describe it; "
                 "give each another `physicalName`, or take one out of the key `contracts`"
@@ -102,7 +104,7 @@ def _problems(contract: Contract, *, row_filters_hold: bool) -> Iterator[str]:
     if AS_OF in [column.name for column in contract.columns]:
         yield (
             f"column `{AS_OF}`: the lake adds a partition key of this name; rename the column, "
-            "and say the file's name for it as `physicalName`"
+            "and set `physicalName` to its name in the file"
         )
     if contract.domain is not None and not _TAG_VALUE.match(contract.domain):
         yield (
@@ -111,6 +113,6 @@ def _problems(contract: Contract, *, row_filters_hold: bool) -> Iterator[str]:
         )
     if contract.row_filters and not row_filters_hold:
         yield (
-            "key `rowFilters`: nothing keeps to them under `lake_formation.mode: iam_only`; "
+            "key `rowFilters`: not enforced with `lake_formation.mode: iam_only`; "
             "set `enforced`, or remove them"
         )

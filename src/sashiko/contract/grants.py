@@ -1,4 +1,4 @@
-"""Who may read what of the lake, derived from the contracts: LF-Tags and grants."""
+"""LF-Tags and grants of the lake, derived from the contracts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ READS: Mapping[Reader, tuple[Classification, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class TagAssignment:
-    """One LF-Tag with one value on the database, on one of its tables, or on a table's column."""
+    """An LF-Tag value on the database, a table or a column."""
 
     kind: TagKind
     value: str
@@ -33,7 +33,7 @@ class TagAssignment:
 
 @dataclass(frozen=True, kw_only=True)
 class TagGrant:
-    """A permission on whatever in the catalog carries a value of each tag in `expression`."""
+    """A permission on all catalog resources that match `expression`."""
 
     persona: Reader
     permission: Literal["DESCRIBE", "SELECT"]
@@ -52,7 +52,7 @@ class ColumnGrant:
 
 @dataclass(frozen=True, kw_only=True)
 class FilterGrant:
-    """SELECT on some rows and columns of one table, and on nothing else of it."""
+    """SELECT on some rows and columns of one table."""
 
     persona: Reader
     table: str
@@ -66,59 +66,66 @@ Grant = TagGrant | ColumnGrant | FilterGrant
 def tag_values(
     contracts: Sequence[Contract], *, environments: tuple[str, ...]
 ) -> Mapping[TagKind, tuple[str, ...]]:
-    """Returns the values that each LF-Tag may have; a tag without any is left out."""
+    """Returns the allowed values of each LF-Tag, without tags that have none."""
     domains = tuple(sorted({c.domain for c in contracts if c.domain is not None}))
     values: dict[TagKind, tuple[str, ...]] = {
         "sensitivity": get_args(Classification),
         "domain": domains,
         "environment": environments,
     }
-    return {kind: of_kind for kind, of_kind in values.items() if of_kind}
+    return {kind: allowed for kind, allowed in values.items() if allowed}
 
 
 def tag_assignments(contracts: Sequence[Contract], *, environment: str) -> list[TagAssignment]:
-    """Returns the LF-Tags of database, tables and columns, each resource after what holds it.
+    """Returns the LF-Tags of database, tables and columns, parents first.
 
-    Database and tables are pii, so that a column that nobody classified is read by nobody. A
-    column that is pii leaves it at that: were it tagged itself, CloudFormation would tag it anew
-    and then remove the old tag whenever its classification changes.
+    Database and tables are tagged pii, so that unclassified columns are not readable. A pii column
+    inherits that tag: with its own tag, a change of classification would make CloudFormation add
+    the new value and then remove it together with the old one.
     """
-    found = [
+    assignments = [
         TagAssignment(kind="sensitivity", value="pii"),
         TagAssignment(kind="environment", value=environment),
     ]
     for contract in contracts:
         table = contract.table
-        found.append(TagAssignment(kind="sensitivity", value="pii", table=table))
-        found.append(TagAssignment(kind="environment", value=environment, table=table))
+        assignments.append(TagAssignment(kind="sensitivity", value="pii", table=table))
+        assignments.append(TagAssignment(kind="environment", value=environment, table=table))
         if contract.domain is not None:
-            found.append(TagAssignment(kind="domain", value=contract.domain, table=table))
-        shown = [(c.name, c.classification) for c in contract.columns if c.classification != "pii"]
-        for column, value in [*shown, (AS_OF, "none")]:
-            found.append(TagAssignment(kind="sensitivity", value=value, table=table, column=column))
-    return found
+            assignments.append(TagAssignment(kind="domain", value=contract.domain, table=table))
+        columns = [
+            (c.name, c.classification) for c in contract.columns if c.classification != "pii"
+        ]
+        for column, value in [*columns, (AS_OF, "none")]:
+            assignments.append(
+                TagAssignment(kind="sensitivity", value=value, table=table, column=column)
+            )
+    return assignments
 
 
 def reader_grants(contracts: Sequence[Contract], *, environment: str) -> list[Grant]:
-    """Returns what each reader is granted.
+    """Returns the grants of each reader.
 
-    An expression matches the whole catalog, so each one carries the environment. Permissions add
-    up: a reader with a row filter gets no SELECT by tags, which would show all rows of that table,
-    but the columns of the other tables by name.
+    An expression matches the whole catalog, so each one includes the environment. Permissions are
+    cumulative: a reader with a row filter gets no SELECT by tags, which would show all rows of that
+    table, but SELECT by name on the columns of the other tables.
     """
-    here: Expression = (("environment", (environment,)),)
+    environment_tag: Expression = (("environment", (environment,)),)
     grants: list[Grant] = []
-    for persona, readable in READS.items():
+    for persona, classifications in READS.items():
         grants.append(
             TagGrant(
-                persona=persona, permission="DESCRIBE", resource_type="DATABASE", expression=here
+                persona=persona,
+                permission="DESCRIBE",
+                resource_type="DATABASE",
+                expression=environment_tag,
             )
         )
         if any(f.persona == persona for contract in contracts for f in contract.row_filters):
             for contract in contracts:
                 grants += _named_grants(contract, persona)
         else:
-            expression: Expression = (("sensitivity", readable), *here)
+            expression: Expression = (("sensitivity", classifications), *environment_tag)
             grants.append(
                 TagGrant(
                     persona=persona,
@@ -131,10 +138,10 @@ def reader_grants(contracts: Sequence[Contract], *, environment: str) -> list[Gr
 
 
 def _named_grants(contract: Contract, persona: Reader) -> list[Grant]:
-    """Returns a reader's grants on one table; columns one by one.
+    """Returns a reader's grants on one table, one per column.
 
-    CloudFormation replaces a grant by a new one and then revokes the old: columns that both of them
-    name would be lost.
+    CloudFormation creates a replacement before it revokes the old grant: columns in both would be
+    lost.
     """
     for row_filter in contract.row_filters:
         if row_filter.persona == persona:
@@ -154,5 +161,5 @@ def _named_grants(contract: Contract, persona: Reader) -> list[Grant]:
 
 
 def may_read(persona: Reader, column: Column) -> bool:
-    """Tells whether a reader may see a column at all, whatever the rows."""
+    """Returns whether a reader may see a column."""
     return column.classification in READS[persona]

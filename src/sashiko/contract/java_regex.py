@@ -1,31 +1,31 @@
-"""A contract's pattern as Java reads it: Spark and Glue Data Quality both run on Java."""
+"""A contract's pattern for Java's regex engine, which Spark and Glue Data Quality use."""
 
 import re
 
 from sashiko.errors import InputError
 
-# Python's classes know all of Unicode; Java's know ASCII alone unless this flag says otherwise.
+# Python's classes match Unicode; Java's match only ASCII without this flag.
 _CLASSES = re.compile(r"(?<!\\)(?:\\\\)*\\[dDwWsSbB]")
 _UNICODE = "(?U)"
 
 
 def java_regex(pattern: str) -> str:
-    """Returns a pattern that finds in Java what `pattern` finds in Python.
+    """Returns the Java equivalent of a Python pattern.
 
     Raises:
-        InputError: if it uses a named group, which Java writes otherwise.
+        InputError: if it uses a named group, whose syntax differs in Java.
     """
     if "(?P" in pattern:
         raise InputError(
-            f"pattern {pattern!r}: the Glue job's engine does not know `(?P...)`; "
+            f"pattern {pattern!r}: the Glue job's engine does not support `(?P...)`; "
             "write the group without a name"
         )
     return f"{_UNICODE}{pattern}" if _CLASSES.search(pattern) else pattern
 
 
 def whole_value(pattern: str) -> str:
-    """Returns a Java pattern that must match a whole value where `pattern` must only be found.
+    """Returns a Java pattern for a full match that is equivalent to a search for `pattern`.
 
-    `^...$` is wrapped as well: before a line end that ends the value, its `$` is found.
+    `^...$` is wrapped too, since `$` also matches before a final line break.
     """
     return f"(?s).*(?:{java_regex(pattern)}).*"

@@ -1,4 +1,4 @@
-"""What the Glue job needs to know of a contract, as the plain record that it can read."""
+"""The Glue job's specification, a plain record derived from a contract."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from sashiko.contract.rules import Expectation, expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 
-# Which expectation judges single rows, and as which check of the job.
+# Expectations on single rows -> the job's check.
 _ROW_CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         kinds.TYPE: "type",
         kinds.NOT_NULL: "not_null",
         kinds.UNIQUE: "unique",
-        kinds.TOGETHER: "unique",
+        kinds.COMPOUND_UNIQUE: "unique",
         kinds.IN_SET: "in_set",
         kinds.NOT_IN_SET: "not_in_set",
         kinds.BETWEEN: "bounds",
@@ -28,13 +28,13 @@ _ROW_CHECKS: Mapping[str, Check] = MappingProxyType(
         kinds.REGEX: "regex",
     }
 )
-# Those that judge the table as a whole are for the ruleset alone.
+# Expectations on the table as a whole are only in the ruleset.
 _TABLE_KINDS = (
     kinds.COLUMNS,
     kinds.ROWS,
     kinds.MAXIMUM,
-    kinds.SHARE_FILLED,
-    kinds.SHARE_UNIQUE,
+    kinds.NON_NULL_SHARE,
+    kinds.UNIQUE_SHARE,
 )
 
 
@@ -42,10 +42,9 @@ def load_spec(contract: Contract) -> LoadSpec:
     """Renders a contract for the Glue job: columns, cleaning, row rules and the DQDL ruleset.
 
     Raises:
-        InputError: if an expectation is of a kind that neither judges rows nor the table, or as
-            `dqdl_ruleset`.
+        InputError: if the kind of an expectation is unknown, or as `dqdl_ruleset`.
     """
-    found = (_row_rule(contract, item) for item in expectations(contract, "all"))
+    rules = (_row_rule(contract, item) for item in expectations(contract, "all"))
     ingest = contract.ingest
     return LoadSpec(
         contract=f"{contract.id} {contract.version}",
@@ -54,7 +53,7 @@ def load_spec(contract: Contract) -> LoadSpec:
         columns=tuple(
             SpecColumn(
                 name=column.name,
-                # The job numbers rows itself, under the contract's name.
+                # The job adds the row number under the contract's name.
                 physical_name=column.name
                 if column.name == ingest.row_number
                 else column.physical_name,
@@ -68,7 +67,7 @@ def load_spec(contract: Contract) -> LoadSpec:
         trim=ingest.trim,
         null_values=ingest.null_values,
         row_number=ingest.row_number,
-        rules=tuple(rule for rule in found if rule is not None),
+        rules=tuple(rule for rule in rules if rule is not None),
         ruleset=dqdl_ruleset(contract).text,
     )
 
@@ -79,8 +78,8 @@ def _row_rule(contract: Contract, item: Expectation) -> RowRule | None:
         return None
     if item.kind not in _ROW_CHECKS:
         raise InputError(
-            f"{contract.table}: `{item.name}`: nothing says whether `{item.kind}` judges a row or "
-            "the table; say it in sashiko.contract.load_spec"
+            f"{contract.table}: `{item.name}`: `{item.kind}` is neither a row check nor a table "
+            "check; add it to sashiko.contract.load_spec"
         )
     columns = item.arguments.get("column_list") or [item.arguments["column"]]
     return RowRule(
@@ -92,16 +91,16 @@ def _row_rule(contract: Contract, item: Expectation) -> RowRule | None:
 
 
 def _arguments(item: Expectation) -> dict[str, Any]:
-    given = item.arguments
-    if "value_set" in given:
-        return {"values": given["value_set"]}
-    if "regex" in given:
-        return {"pattern": java_regex(given["regex"])}
+    arguments = item.arguments
+    if "value_set" in arguments:
+        return {"values": arguments["value_set"]}
+    if "regex" in arguments:
+        return {"pattern": java_regex(arguments["regex"])}
     if item.kind in (kinds.BETWEEN, kinds.LENGTH):
         return {
-            "low": _plain(given.get("min_value")),
-            "high": _plain(given.get("max_value")),
-            "strict": given.get("strict_min", given.get("strict_max", False)),
+            "low": _plain(arguments.get("min_value")),
+            "high": _plain(arguments.get("max_value")),
+            "strict": arguments.get("strict_min", arguments.get("strict_max", False)),
         }
     return {}
 

@@ -1,4 +1,4 @@
-"""The manifest that lies beside a snapshot: what it holds, and what it was made from."""
+"""The manifest of a snapshot: its content and its origin."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class ColumnType(Frozen):
 
 
 class ContractVersion(Frozen):
-    """Which contract a snapshot was made by; `sha256` is that of its file."""
+    """The contract of a snapshot; `sha256` is that of its file."""
 
     id: str
     version: str
@@ -26,24 +26,24 @@ class ContractVersion(Frozen):
 
     @classmethod
     def of(cls, contract: Contract) -> "ContractVersion":
-        """Names the version of `contract`."""
+        """Returns the version of `contract`."""
         return cls(id=contract.id, version=contract.version, sha256=contract.sha256)
 
 
 class Manifest(Frozen):
-    """A snapshot, described.
+    """The description of a snapshot.
 
     Attributes:
-        rows: how many rows it has.
+        rows: its number of rows.
         sha256: of `data.parquet`.
-        keys_sha256: of its keys in their order; two snapshots with the same digest hold the same
-            rows in the same order.
-        contract: the contract that it was made by.
+        keys_sha256: of its keys in order; two snapshots with equal digests have the same rows in
+            the same order.
+        contract: the version of its contract.
         view: `training` or `facets`.
         table: the lake's table.
         query: the governed SELECT.
         as_of: the version of the lake's data.
-        columns: what it shows.
+        columns: its columns.
     """
 
     rows: int
@@ -68,14 +68,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 class Snapshots(Frozen):
-    """The data that a step's results were made of: hex SHA-256 of each snapshot's `data.parquet`.
+    """The input snapshots of a step's results: hex SHA-256 of each snapshot's `data.parquet`.
 
-    Pipelines finds an earlier result by its inputs' URIs, not by their content, so each result says
-    itself what it was made of, and Register holds it against the run's own manifests.
+    Pipelines reuses an earlier result by its inputs' URIs, not by their content, so each result
+    records its inputs, and Register compares them with the run's own manifests.
 
     Attributes:
-        training: of the training snapshot; None where it was not used.
-        facets: of the facet snapshot; None where it was not used.
+        training: of the training snapshot; None if unused.
+        facets: of the facet snapshot; None if unused.
     """
 
     training: str | None = None
@@ -88,13 +88,13 @@ def write_snapshots(snapshots: Snapshots, folder: Path) -> None:
 
 
 def training_snapshot(folder: Path) -> Snapshots:
-    """Says which training snapshot the rows of a folder are of.
+    """Returns the training snapshot of the rows in a folder.
 
-    A step between Snapshot and Prepare writes the answer beside the rows that it changed, by
-    `write_snapshots`; rows without one are a snapshot themselves.
+    A step between Snapshot and Prepare records it by `write_snapshots` beside the rows that it
+    changed; rows without such a record are a snapshot themselves.
 
     Raises:
-        InputError: if `snapshots.json` is there and no such record.
+        InputError: if `snapshots.json` is invalid.
     """
     if (folder / SNAPSHOTS_FILE).exists():
         return read_snapshots(folder)
@@ -102,10 +102,10 @@ def training_snapshot(folder: Path) -> Snapshots:
 
 
 def read_snapshots(folder: Path) -> Snapshots:
-    """Reads what the results in a folder were made of.
+    """Reads the input snapshots of the results in a folder.
 
     Raises:
-        InputError: if it is missing or no such record.
+        InputError: if the record is missing or invalid.
     """
     path = folder / SNAPSHOTS_FILE
     return validate(Snapshots, read_json(path), source=str(path))

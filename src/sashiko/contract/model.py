@@ -1,4 +1,4 @@
-"""The data contract as frozen records: what the rest of the project knows about a data set."""
+"""The data contract as frozen records: splits, ingest, filters and the contract itself."""
 
 import datetime as dt
 from typing import Literal
@@ -9,17 +9,17 @@ from sashiko.contract.columns import Column, Facet, Label, LakeName, QualityRule
 from sashiko.core.yaml_models import Frozen
 
 View = Literal["training", "facets", "all"]
-# Who reads the lake by a governed SELECT; the same words as the roles' names.
+# The roles that read the lake by a governed SELECT.
 Reader = Literal["bias-evaluator", "broker", "data-scientist"]
 Delimiter = Literal[",", ";", "\t", "|"]
-# Of those that Python and Java both know by these names, what spreadsheets and databases write.
+# Common encodings of spreadsheets and databases, with names that Python and Java share.
 Encoding = Literal[
     "utf-8", "utf-16", "windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15"
 ]
 
 
 class TimeSplit(Frozen):
-    """Rows before `validation_from` train; from `test_from` on they test (midnight, UTC)."""
+    """Train before `validation_from`, test from `test_from` on, validation between (00:00 UTC)."""
 
     kind: Literal["time"] = "time"
     column: str
@@ -28,13 +28,13 @@ class TimeSplit(Frozen):
 
 
 class TextHashSplit(Frozen):
-    """Rows go to a split by a hash of their normalised text, so equal texts stay together.
+    """Assigns rows to splits by a hash of their normalised text, so equal texts stay together.
 
     Attributes:
         validation_share: of the texts, 0 to 1.
         test_share: of the texts, 0 to 1.
-        salt: goes into the hash. Another one draws other splits: change it when choices were made
-            with the test split in view.
+        salt: part of the hash. Change it for new splits, for example after the test split has
+            influenced a choice.
     """
 
     kind: Literal["text_hash"] = "text_hash"
@@ -44,18 +44,18 @@ class TextHashSplit(Frozen):
 
 
 class Ingest(Frozen):
-    """How raw text becomes the typed table in the lake.
+    """Conversion of raw text to the typed table in the lake.
 
     Attributes:
-        trim: cut blanks off both ends of every text value.
-        null_values: texts that mean "missing", compared after trimming; by default the empty one,
-            so that a required column cannot be satisfied by nothing.
-        delimiter: what stands between the values of a CSV file.
-        encoding: of a CSV file; with `utf-8` a byte order mark may come first.
-        decimal: the decimal mark of number columns.
-        thousands: what may stand between groups of three digits of number and integer columns.
-        row_number: an integer column that the file lacks: the row's position in it, from 0. An
-            unnamed first column of the file, such as a written-out index, is then skipped.
+        trim: strip blanks from both ends of every text value.
+        null_values: texts that mean "missing", compared after trimming; by default the empty text,
+            so that it does not satisfy a required column.
+        delimiter: of a CSV file.
+        encoding: of a CSV file; with `utf-8` a byte order mark is allowed.
+        decimal: the decimal separator of number columns.
+        thousands: the optional thousands separator of number and integer columns.
+        row_number: an integer column that is not in the file: the row's position, from 0. An
+            unnamed first column of the file, such as a written index, is then skipped.
     """
 
     trim: bool = False
@@ -67,20 +67,20 @@ class Ingest(Frozen):
     row_number: str | None = None
 
     @model_validator(mode="after")
-    def _marks_differ(self) -> "Ingest":
+    def _check_separators(self) -> "Ingest":
         if self.decimal == self.thousands:
             raise ValueError(
-                f"`decimal` and `thousands` are both {self.decimal!r}; `decimal` is '.' where it "
-                "is not given"
+                f"`decimal` and `thousands` are both {self.decimal!r}; set `decimal`, by default "
+                "'.', to another value"
             )
         return self
 
 
 class Freshness(Frozen):
-    """How old the newest row may be: at most `days` days between `column`'s maximum and `as_of`.
+    """Limits the days between the maximum of `column` and `as_of` to `days`.
 
-    `as_of` is the day to which the owner vouches for the data. It is part of the contract, since
-    a step that looked at the clock would judge the same data differently on another day.
+    `as_of` is the day up to which the owner guarantees the data. It is part of the contract, since
+    a comparison with the current date would change the verdict on the same data.
     """
 
     column: str
@@ -89,12 +89,12 @@ class Freshness(Frozen):
 
 
 class RowFilter(Frozen):
-    """The rows of the table that one reader sees; who has none sees all rows.
+    """The rows of the table that a reader may see; a reader without a filter sees all rows.
 
     Attributes:
         persona: the reader.
         filter: a condition on columns, such as `product = 'Mortgage' AND received_at IS NOT NULL`.
-        columns: what of the rows the reader sees, of those that the classification allows.
+        columns: the columns that the reader sees, among those that the classification allows.
     """
 
     persona: Reader
@@ -103,28 +103,28 @@ class RowFilter(Frozen):
 
 
 class Contract(Frozen):
-    """A data set: one table, what holds for its columns, and what it is used for.
+    """A data set: one table, the rules of its columns, and its use.
 
     Attributes:
         id: ODCS's identifier of the contract.
         version: the contract's own version.
         sha256: of the contract file's bytes.
         table: the table's name in the lake.
-        title: a name for people.
-        description: what the data are, where they come from, under which licence.
-        limitations: what they must not be used for.
+        title: a readable name.
+        description: content, origin and licence of the data.
+        limitations: uses that are not allowed.
         columns: in the order of the contract.
-        label: what is learned.
-        facets: by what bias is judged; none, said as an empty list, where no column tells groups.
-        group_variable: the column on whose values CDDL and CDDPL condition; the bias evaluator
-            reads it beside the facets.
-        split: how rows go to train, validation and test.
-        text_columns: what a recipe's text template may use.
-        ingest: how raw values are cleaned.
-        freshness: how old the newest row may be, where rows have a time.
+        label: the target.
+        facets: the facets of the bias metrics; an empty list if no column defines groups.
+        group_variable: the column on which CDDL and CDDPL condition; the bias evaluator reads it
+            together with the facets.
+        split: the assignment of rows to train, validation and test.
+        text_columns: the columns that a recipe's text template may use.
+        ingest: the cleaning of raw values.
+        freshness: the limit on the age of the newest row, if rows have a time.
         quality: rules of the table as a whole.
-        domain: the part of the organisation that the data are from, where the contract says it.
-        row_filters: readers who see only part of the rows.
+        domain: the part of the organisation that owns the data, if given.
+        row_filters: filters of readers who may see only part of the rows.
     """
 
     id: str
@@ -152,23 +152,24 @@ class Contract(Frozen):
         return next(column.name for column in self.columns if column.primary_key)
 
     def column(self, name: str) -> Column:
-        """Returns the column called `name`; a KeyError names what is not there."""
+        """Returns the column `name`, or raises a KeyError."""
         for column in self.columns:
             if column.name == name:
                 return column
         raise KeyError(name)
 
     def view_columns(self, view: View) -> tuple[Column, ...]:
-        """Returns the columns that a governed view shows, in the contract's order.
+        """Returns the columns of a governed view, in the contract's order.
 
-        `training` shows key, label and what is classified none; `facets` shows key, label, group
-        variable and what is classified sensitive; `all` is the whole table, as the owner of the
-        data sees it.
+        `training` has key, label and columns classified none; `facets` has key, label, group
+        variable and columns classified sensitive; `all` is the whole table.
         """
         if view == "all":
             return self.columns
-        shown = "none" if view == "training" else "sensitive"
-        always = {self.key, self.label.column}
+        classification = "none" if view == "training" else "sensitive"
+        common = {self.key, self.label.column}
         if view == "facets" and self.group_variable is not None:
-            always.add(self.group_variable)
-        return tuple(c for c in self.columns if c.classification == shown or c.name in always)
+            common.add(self.group_variable)
+        return tuple(
+            c for c in self.columns if c.classification == classification or c.name in common
+        )

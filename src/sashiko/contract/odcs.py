@@ -1,4 +1,4 @@
-"""An ODCS document to a `Contract`: checked by the standard first, then by what we add to it."""
+"""Parses an ODCS document to a `Contract`: first the standard's rules, then this project's."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,9 +15,9 @@ from sashiko.contract.columns import Column
 from sashiko.contract.consistency import contradictions
 from sashiko.contract.model import Contract
 from sashiko.contract.odcs_lint import (
-    OUR_PROPERTIES,
-    RULE_ARGUMENTS,
-    is_ours,
+    ARGUMENT_FIELDS,
+    PROPERTY_FIELDS,
+    is_supported,
     plain_values,
     schema_errors,
     unsupported,
@@ -28,8 +28,8 @@ from sashiko.errors import InputError
 
 T = TypeVar("T")
 
-# Where a record's field is called otherwise than in the standard, errors use the standard's word.
-_STANDARD_WORDS = {
+# Names of fields in errors -> the standard's terms.
+_STANDARD_TERMS = {
     "`logical_type`": "`logicalType`",
     "`options.": "`logicalTypeOptions.",
     "`allowed_values.": "`enum.",
@@ -40,66 +40,69 @@ _STANDARD_WORDS = {
 
 
 def parse_contract(document: Mapping[str, Any], *, source: str, sha256: str) -> Contract:
-    """Turns a parsed ODCS document into a contract.
+    """Converts an ODCS document to a contract.
 
     Args:
         document: the YAML file's content.
-        source: the file, named in every error.
+        source: the file, for errors.
         sha256: of the file's bytes.
 
     Raises:
         InputError: one line per problem with file, column, key and what to do.
     """
     plain = plain_values(document)
-    _stop_at(schema_errors(plain), source=source)
+    _raise_problems(schema_errors(plain), source=source)
     odcs = OpenDataContractStandard.model_validate(plain)
     if odcs.apiVersion < "v3.1.0":
-        _stop_at([f"key `apiVersion`: {odcs.apiVersion}; use v3.1.0 or newer"], source=source)
+        _raise_problems(
+            [f"key `apiVersion`: {odcs.apiVersion}; use v3.1.0 or newer"], source=source
+        )
     tables = odcs.schema_ or []
     if len(tables) != 1:
         problem = f"key `schema`: expected one table, found {len(tables)}; one file per table"
-        _stop_at([problem], source=source)
+        _raise_problems([problem], source=source)
     table = tables[0]
 
-    _stop_at(unsupported(odcs, table), source=source)
+    _raise_problems(unsupported(odcs, table), source=source)
     problems: list[str] = []
     columns = [
-        _collect(problems, partial(_column, prop, source=source)) for prop in table.properties or []
+        _collect_problems(problems, partial(_column, prop, source=source))
+        for prop in table.properties or []
     ]
-    _stop_at(problems, source=source)
+    _raise_problems(problems, source=source)
     value = _contract_values(odcs, table, source=source) | {"columns": columns, "sha256": sha256}
     try:
         contract = validate(Contract, value, source=f"{source}: table `{table.name}`")
     except InputError as error:
-        raise InputError(_in_standard_words(str(error))) from error
-    _stop_at(contradictions(contract), source=source)
+        raise InputError(_use_standard_terms(str(error))) from error
+    _raise_problems(contradictions(contract), source=source)
     return contract
 
 
 def _contract_values(
     odcs: OpenDataContractStandard, table: SchemaObject, *, source: str
 ) -> dict[str, Any]:
-    about = odcs.description
+    description = odcs.description
     return {
         "id": odcs.id,
         "version": odcs.version,
         "table": table.physicalName or table.name,
         "title": odcs.name or table.name,
-        "description": _prose(about and about.purpose, table.description),
-        "limitations": _prose(about and about.limitations),
+        "description": _join_paragraphs(description and description.purpose, table.description),
+        "limitations": _join_paragraphs(description and description.limitations),
         "freshness": _freshness(odcs, table, source=source),
         "quality": [_rule(rule) for rule in table.quality or []],
         "domain": odcs.domain,
         **{
-            OUR_PROPERTIES[prop.property]: prop.value
+            PROPERTY_FIELDS[prop.property]: prop.value
             for prop in table.customProperties or []
-            if is_ours(prop)
+            if is_supported(prop)
         },
     }
 
 
 def _column(prop: SchemaProperty, *, source: str) -> Column:
-    given = {
+    values = {
         "name": prop.name,
         "physical_name": prop.name if prop.physicalName is None else prop.physicalName,
         "logical_type": prop.logicalType,
@@ -112,8 +115,8 @@ def _column(prop: SchemaProperty, *, source: str) -> Column:
         "options": prop.logicalTypeOptions,
         "quality": [_rule(rule) for rule in prop.quality or []],
     }
-    stated = {key: value for key, value in given.items() if value is not None}
-    return validate(Column, stated, source=f"{source}: column `{prop.name}`")
+    present = {key: value for key, value in values.items() if value is not None}
+    return validate(Column, present, source=f"{source}: column `{prop.name}`")
 
 
 def _rule(rule: DataQuality) -> dict[str, Any]:
@@ -125,7 +128,11 @@ def _rule(rule: DataQuality) -> dict[str, Any]:
         "value": getattr(rule, operator),
         "percent": rule.unit == "percent",
         "description": rule.description or "",
-        **{RULE_ARGUMENTS[key]: value for key, value in arguments.items() if key in RULE_ARGUMENTS},
+        **{
+            ARGUMENT_FIELDS[key]: value
+            for key, value in arguments.items()
+            if key in ARGUMENT_FIELDS
+        },
     }
 
 
@@ -137,29 +144,29 @@ def _freshness(
     for sla in agreements:
         if sla.property != "latency":
             problem = f"key `slaProperties`: `{sla.property}` cannot be checked; allowed: latency"
-            _stop_at([problem], source=source)
+            _raise_problems([problem], source=source)
     if not agreements:
         return None
     sla = agreements[0]
-    owner, _, column = (sla.element or "").rpartition(".")
+    table_name, _, column = (sla.element or "").rpartition(".")
     as_of = [prop.value for prop in sla.customProperties or [] if prop.property == "asOf"]
-    whole = sla.unit == "d" and owner == table.name and column and len(as_of) == 1
-    if len(agreements) > 1 or not whole:
+    valid = sla.unit == "d" and table_name == table.name and column and len(as_of) == 1
+    if len(agreements) > 1 or not valid:
         problem = (
             "key `slaProperties.latency`: expected once, with `unit: d`, "
             f"`element: {table.name}.<column>` and the custom property `asOf`, "
             "the day to which the owner vouches for the data"
         )
-        _stop_at([problem], source=source)
+        _raise_problems([problem], source=source)
     return {"column": column, "days": sla.value, "as_of": as_of[0]}
 
 
-def _prose(*texts: str | None) -> str:
+def _join_paragraphs(*texts: str | None) -> str:
     return " ".join(" ".join(text.split()) for text in texts if text)
 
 
-def _collect(problems: list[str], build: Callable[[], T]) -> T | None:
-    """Runs `build`; its error joins `problems`, so that a person sees all of them at once."""
+def _collect_problems(problems: list[str], build: Callable[[], T]) -> T | None:
+    """Runs `build` and adds its error to `problems`, so that all are reported at once."""
     try:
         return build()
     except InputError as error:
@@ -167,14 +174,14 @@ def _collect(problems: list[str], build: Callable[[], T]) -> T | None:
         return None
 
 
-def _stop_at(problems: list[str], *, source: str) -> None:
+def _raise_problems(problems: list[str], *, source: str) -> None:
     if problems:
-        problems = [_in_standard_words(problem) for problem in problems]
+        problems = [_use_standard_terms(problem) for problem in problems]
         lines = [line if line.startswith(source) else f"{source}: {line}" for line in problems]
         raise InputError(join_problems(lines))
 
 
-def _in_standard_words(text: str) -> str:
-    for ours, theirs in _STANDARD_WORDS.items():
-        text = text.replace(ours, theirs)
+def _use_standard_terms(text: str) -> str:
+    for field, term in _STANDARD_TERMS.items():
+        text = text.replace(field, term)
     return text

@@ -1,4 +1,4 @@
-"""What is wrong with an ODCS document: by the standard's schema, and for us who must act on it."""
+"""Validation of an ODCS document: the standard's schema, then the subset that is supported here."""
 
 import datetime as dt
 import json
@@ -16,8 +16,8 @@ from open_data_contract_standard.model import (
 from sashiko.contract.columns import LogicalType
 from sashiko.core.problems import ancestor_places, shorten, suggestion
 
-# Custom properties of the table that this project reads -> fields of `Contract`.
-OUR_PROPERTIES: Mapping[str, str] = {
+# Supported custom properties of the table -> fields of `Contract`.
+PROPERTY_FIELDS: Mapping[str, str] = {
     "label": "label",
     "facets": "facets",
     "groupVariable": "group_variable",
@@ -27,15 +27,15 @@ OUR_PROPERTIES: Mapping[str, str] = {
     "rowFilters": "row_filters",
 }
 # Arguments of quality rules -> fields of `QualityRule`.
-RULE_ARGUMENTS: Mapping[str, str] = {
+ARGUMENT_FIELDS: Mapping[str, str] = {
     "validValues": "valid_values",
     "pattern": "pattern",
     "missingValues": "missing_values",
     "properties": "properties",
 }
 
-# Keys of the standard that we act upon, or that only describe. Any other key would be a promise
-# that nothing keeps, so it is an error.
+# Keys of the standard that this project implements or that only describe. Any other key is an
+# error, since nothing would enforce it.
 _DESCRIBING = {
     "id", "name", "description", "businessName", "tags", "synonyms", "authoritativeDefinitions",
     "customProperties", "deprecated", "examples", "criticalDataElement",
@@ -56,7 +56,7 @@ _RULE_KEYS = _DESCRIBING | {
 
 
 def plain_values(value: Any) -> Any:
-    """Returns a YAML document with its dates as ISO texts, which is what the schema knows."""
+    """Returns a YAML document with dates as ISO texts, which the JSON Schema requires."""
     if isinstance(value, Mapping):
         return {key: plain_values(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -72,17 +72,17 @@ def schema_errors(document: Mapping[str, Any]) -> list[str]:
     """
     from jsonschema import Draft201909Validator
 
-    untyped = [*_untyped(document)]
-    if untyped:
-        return untyped
+    missing_types = [*_missing_types(document)]
+    if missing_types:
+        return missing_types
     schema = json.loads((files("open_data_contract_standard") / "schema.json").read_bytes())
     errors = list(Draft201909Validator(schema).iter_errors(document))
-    around = ancestor_places(tuple(error.absolute_path) for error in errors)
+    ancestors = ancestor_places(tuple(error.absolute_path) for error in errors)
     problems = []
     for error in errors:
         path = tuple(error.absolute_path)
-        # A key that fails makes its parent "unevaluated" as well: the innermost error says more.
-        if error.validator == "unevaluatedProperties" and path in around:
+        # An invalid key also makes its parent "unevaluated": report only the innermost error.
+        if error.validator == "unevaluatedProperties" and path in ancestors:
             continue
         if _is_custom_property(path):
             problems += _custom_property(document, path, error)
@@ -96,38 +96,38 @@ def _is_custom_property(path: tuple[str | int, ...]) -> bool:
 
 
 def _custom_property(document: Any, path: tuple[str | int, ...], error: Any) -> list[str]:
-    """Names a custom property by its `property`, with the keys that it may have."""
+    """Describes an error in a custom property, with the allowed keys."""
     entry = error.instance
     name = entry.get("property") if isinstance(entry, Mapping) else None
-    called = f"custom property `{name}`" if name else f"custom property {int(path[-1]) + 1}"
+    label = f"custom property `{name}`" if name else f"custom property {int(path[-1]) + 1}"
     parent = path[:-2]
     if parent[:1] == ("schema",) and len(parent) == 2:
         table = document["schema"][parent[1]]
-        called = f"table `{table.get('name')}`: {called}"
+        label = f"table `{table.get('name')}`: {label}"
     else:
-        called = f"{_where(document, parent)}{called}"
+        label = f"{_where(document, parent)}{label}"
     allowed = sorted(error.schema.get("properties", {}))
-    extra = sorted(set(entry) - set(allowed)) if isinstance(entry, Mapping) else []
-    if error.validator != "additionalProperties" or not extra:
-        return [f"{called}: {shorten(error.message)}; its keys: {', '.join(allowed)}"]
+    unknown = sorted(set(entry) - set(allowed)) if isinstance(entry, Mapping) else []
+    if error.validator != "additionalProperties" or not unknown:
+        return [f"{label}: {shorten(error.message)}; its keys: {', '.join(allowed)}"]
     return [
-        f"{called}: unknown key `{key}`; allowed: {', '.join(allowed)}{suggestion(key, allowed)}"
-        for key in extra
+        f"{label}: unknown key `{key}`; allowed: {', '.join(allowed)}{suggestion(key, allowed)}"
+        for key in unknown
     ]
 
 
-def is_ours(prop: CustomProperty) -> bool:
-    """Tells whether a table's custom property is one that this project reads."""
-    return prop.property in OUR_PROPERTIES and prop.vendor in (None, "sashiko")
+def is_supported(prop: CustomProperty) -> bool:
+    """Returns whether this project reads a table's custom property."""
+    return prop.property in PROPERTY_FIELDS and prop.vendor in (None, "sashiko")
 
 
 def unsupported(odcs: OpenDataContractStandard, table: SchemaObject) -> list[str]:
-    """Finds what the standard allows and nothing here would act on.
+    """Finds parts of the standard that are not supported here.
 
     Returns:
         A line per problem, with column, key and what to do.
     """
-    problems = [*_unread_properties(odcs, table)]
+    problems = [*_unsupported_properties(odcs, table)]
     problems += _extra_keys(f"table `{table.name}`", table.model_fields_set, _TABLE_KEYS)
     problems += _rule_problems(f"table `{table.name}`", table.quality or [])
     for prop in table.properties or []:
@@ -137,8 +137,8 @@ def unsupported(odcs: OpenDataContractStandard, table: SchemaObject) -> list[str
     return problems
 
 
-def _untyped(document: Mapping[str, Any]) -> Iterator[str]:
-    """Finds columns without a type; for those the standard's schema asks for a vector's keys."""
+def _missing_types(document: Mapping[str, Any]) -> Iterator[str]:
+    """Finds columns without a type, for which the standard's schema reports a vector's keys."""
     for table in _mappings(document.get("schema")):
         for prop in _mappings(table.get("properties")):
             if "logicalType" not in prop:
@@ -154,7 +154,7 @@ def _mappings(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _where(document: Any, path: tuple[str | int, ...]) -> str:
-    """Names the column on a path such as schema/0/properties/3/logicalType."""
+    """Describes the column and key of a path such as schema/0/properties/3/logicalType."""
     column = ""
     if path[:1] == ("schema",) and path[2:3] == ("properties",) and len(path) > 3:
         prop = document["schema"][path[1]]["properties"][path[3]]
@@ -165,28 +165,28 @@ def _where(document: Any, path: tuple[str | int, ...]) -> str:
     return f"{column}key `{key}`: " if key else column
 
 
-def _unread_properties(odcs: OpenDataContractStandard, table: SchemaObject) -> Iterator[str]:
-    """Finds custom properties that nobody would read, such as a misspelt one of ours."""
+def _unsupported_properties(odcs: OpenDataContractStandard, table: SchemaObject) -> Iterator[str]:
+    """Finds custom properties that would be ignored, such as misspelt ones."""
     for prop in table.customProperties or []:
-        if not is_ours(prop) and prop.vendor in (None, "sashiko"):
+        if not is_supported(prop) and prop.vendor in (None, "sashiko"):
             yield (
                 f"table `{table.name}`: unknown custom property `{prop.property}`; allowed: "
-                f"{', '.join(OUR_PROPERTIES)}{suggestion(prop.property, OUR_PROPERTIES)}; another "
-                "tool's property names its `vendor`"
+                f"{', '.join(PROPERTY_FIELDS)}{suggestion(prop.property, PROPERTY_FIELDS)}; set "
+                "`vendor` for another tool's property"
             )
-    elsewhere = [("the contract", odcs.customProperties)]
-    elsewhere += [(f"column `{p.name}`", p.customProperties) for p in table.properties or []]
-    for place, properties in elsewhere:
+    places = [("the contract", odcs.customProperties)]
+    places += [(f"column `{p.name}`", p.customProperties) for p in table.properties or []]
+    for place, properties in places:
         for prop in properties or []:
             if prop.vendor in (None, "sashiko"):
                 yield (
-                    f"{place}: custom property `{prop.property}` is not read here; put ours at the "
-                    "table, and name the `vendor` of another tool's"
+                    f"{place}: custom property `{prop.property}` is not read here; move it to the "
+                    "table, or set `vendor` for another tool's property"
                 )
 
 
-def _extra_keys(place: str, given: Set[str], known: Set[str]) -> list[str]:
-    return [f"{place}: key `{key}` is not supported; remove it" for key in sorted(given - known)]
+def _extra_keys(place: str, keys: Set[str], supported: Set[str]) -> list[str]:
+    return [f"{place}: key `{key}` is not supported; remove it" for key in sorted(keys - supported)]
 
 
 def _rule_problems(place: str, rules: list[DataQuality]) -> Iterator[str]:
@@ -194,12 +194,12 @@ def _rule_problems(place: str, rules: list[DataQuality]) -> Iterator[str]:
         if rule.type not in (None, "library"):
             yield (
                 f"{place}: a quality rule of type `{rule.type}` cannot be checked; write it as a "
-                "`library` rule, or say it in the description"
+                "`library` rule, or move it to the description"
             )
             continue
         yield from _extra_keys(f"{place}: quality", rule.model_fields_set, _RULE_KEYS)
         yield from _extra_keys(
-            f"{place}: quality.arguments", set(rule.arguments or {}), set(RULE_ARGUMENTS)
+            f"{place}: quality.arguments", set(rule.arguments or {}), set(ARGUMENT_FIELDS)
         )
         if rule.unit not in (None, "rows", "percent"):
             yield f"{place}: key `quality.unit`: {rule.unit!r} is neither `rows` nor `percent`"

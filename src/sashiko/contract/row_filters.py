@@ -1,4 +1,4 @@
-"""Whether a contract's row filters can hold: their readers, their columns, their conditions."""
+"""Validation of a contract's row filters: readers, columns and conditions."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from sashiko.contract.model import Contract, Reader, RowFilter, View
 _TOKEN = re.compile(
     r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"
 )
-# What Lake Formation's conditions know beside columns and values.
+# Keywords of Lake Formation's conditions.
 _WORDS = frozenset(
     {
         "and",
@@ -39,12 +39,12 @@ _TYPES: Mapping[LogicalType, str] = MappingProxyType(
         "timestamp": "TIMESTAMPTZ",
     }
 )
-# Both snapshots must hold the same keys, so both of their roles see the same rows.
+# Both snapshots must have the same keys, so both of their roles must see the same rows.
 _VIEWS: Mapping[Reader, View] = MappingProxyType({"broker": "training", "bias-evaluator": "facets"})
 
 
 def row_filter_problems(contract: Contract) -> Iterator[str]:
-    """Finds what is wrong with the row filters, a line each with key and what to do."""
+    """Yields the problems of the row filters, with key and what to do."""
     counts = Counter(item.persona for item in contract.row_filters)
     for persona, count in counts.items():
         if count > 1:
@@ -57,12 +57,14 @@ def row_filter_problems(contract: Contract) -> Iterator[str]:
         )
     for item in contract.row_filters:
         place = f"key `rowFilters`: persona {item.persona}:"
-        yield from (f"{place} {problem}" for problem in _columns(contract, item))
-        words = list(_condition(contract, item))
-        yield from (f"{place} {problem}" for problem in words or _meaning(contract, item))
+        yield from (f"{place} {problem}" for problem in _column_problems(contract, item))
+        problems = list(_syntax_problems(contract, item))
+        yield from (
+            f"{place} {problem}" for problem in problems or _binding_problems(contract, item)
+        )
 
 
-def _columns(contract: Contract, item: RowFilter) -> Iterator[str]:
+def _column_problems(contract: Contract, item: RowFilter) -> Iterator[str]:
     known = {column.name: column for column in contract.columns}
     for name in item.columns:
         if name not in known:
@@ -80,8 +82,8 @@ def _columns(contract: Contract, item: RowFilter) -> Iterator[str]:
             yield f"its snapshot needs {', '.join(missing)} as well; add to `columns`"
 
 
-def _condition(contract: Contract, item: RowFilter) -> Iterator[str]:
-    """Reads the condition word by word: Lake Formation would only refuse it at the first deploy."""
+def _syntax_problems(contract: Contract, item: RowFilter) -> Iterator[str]:
+    """Checks the condition's tokens; Lake Formation would report errors only at deployment."""
     known = {column.name: column for column in contract.columns}
     position, text = 0, item.filter.strip()
     while position < len(text):
@@ -98,19 +100,19 @@ def _condition(contract: Contract, item: RowFilter) -> Iterator[str]:
             yield f"key `filter`: no column `{name}`; the columns are {', '.join(known)}"
         elif known[name].classification == "pii":
             yield (
-                f"key `filter`: column `{name}` is pii, and which rows are seen would tell it; "
+                f"key `filter`: column `{name}` is pii, and the visible rows would reveal it; "
                 "use another column"
             )
 
 
-def _meaning(contract: Contract, item: RowFilter) -> Iterator[str]:
-    """Has DuckDB bind the condition to the columns' types; the words alone may make no sense."""
+def _binding_problems(contract: Contract, item: RowFilter) -> Iterator[str]:
+    """Lets DuckDB bind the condition to the columns' types, which finds semantic errors."""
     import duckdb
 
     columns = ", ".join(
         f"{column.name} {_TYPES[column.logical_type]}" for column in contract.columns
     )
-    # A column may bear the name of a function, one that reads files too.
+    # A column may have the name of a function, even one that reads files.
     with duckdb.connect(config={"enable_external_access": "false"}) as engine:
         engine.execute(f"CREATE TABLE rows ({columns}); INSERT INTO rows DEFAULT VALUES")
         try:

@@ -1,7 +1,6 @@
-"""Which expectation of Great Expectations stands for which rule of a data contract.
+"""Maps rules of a data contract to expectations of Great Expectations.
 
-This table is the only place that says so. A rule without a row is an error, never dropped; a rule
-with two rows becomes two expectations.
+A rule without a row is an error; a rule with two rows becomes two expectations.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-# What Great Expectations calls the pandas columns that `checkpoint` makes.
+# Great Expectations' names of the pandas types that `checkpoint` creates.
 PANDAS_TYPES: Mapping[str, str] = MappingProxyType(
     {
         "string": "str",
@@ -27,46 +26,45 @@ class Row:
     """A row of the table.
 
     Attributes:
-        rule: the contract's rule: its key, metric and operator, and `percent` where that is its
-            unit.
-        says: the check's name for people; `{}` is the rule's value.
+        rule: the contract's rule: its key, metric and operator, and `percent` if that is its unit.
+        title: the check's name for people; `{}` is the rule's value.
         kind: the expectation's type in Great Expectations.
         arguments: from the rule's value to the expectation's arguments, without the column.
-        advice: what a person can do when it fails.
+        advice: what to do when it fails.
     """
 
     rule: str
-    says: str
+    title: str
     kind: str
     arguments: Callable[[Any], dict[str, Any]]
     advice: str
 
 
-def _nothing(_: Any) -> dict[str, Any]:
+def _no_arguments(_: Any) -> dict[str, Any]:
     return {}
 
 
-def _lowest(value: Any) -> dict[str, Any]:
+def _at_least(value: Any) -> dict[str, Any]:
     return {"min_value": value}
 
 
-def _highest(value: Any) -> dict[str, Any]:
+def _at_most(value: Any) -> dict[str, Any]:
     return {"max_value": value}
 
 
-def _above(value: Any) -> dict[str, Any]:
+def _more_than(value: Any) -> dict[str, Any]:
     return {"min_value": value, "strict_min": True}
 
 
-def _below(value: Any) -> dict[str, Any]:
+def _less_than(value: Any) -> dict[str, Any]:
     return {"max_value": value, "strict_max": True}
 
 
-def _within(value: Any) -> dict[str, Any]:
+def _between(value: Any) -> dict[str, Any]:
     return {"min_value": value[0], "max_value": value[1]}
 
 
-def _remaining(percent: float) -> float:
+def _complement(percent: float) -> float:
     return (100 - percent) / 100
 
 
@@ -79,23 +77,25 @@ NOT_IN_SET = "expect_column_values_to_not_be_in_set"
 NOT_NULL = "expect_column_values_to_not_be_null"
 REGEX = "expect_column_values_to_match_regex"
 ROWS = "expect_table_row_count_to_be_between"
-SHARE_FILLED = "expect_column_proportion_of_non_null_values_to_be_between"
-SHARE_UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
-TOGETHER = "expect_compound_columns_to_be_unique"
+NON_NULL_SHARE = "expect_column_proportion_of_non_null_values_to_be_between"
+UNIQUE_SHARE = "expect_column_proportion_of_unique_values_to_be_between"
+COMPOUND_UNIQUE = "expect_compound_columns_to_be_unique"
 TYPE = "expect_column_values_to_be_of_type"
 UNIQUE = "expect_column_values_to_be_unique"
 
-# Expectations on the share that is left, where the contract's rule limits what is taken away.
-COMPLEMENTS = (SHARE_FILLED, SHARE_UNIQUE)
+# Expectations with a minimum for the complement of the share that the contract's rule limits.
+COMPLEMENTS = (NON_NULL_SHARE, UNIQUE_SHARE)
 
-_MEND = "correct these rows at the source; if such values are right, say so in the contract"
-_FILL = "fill the gaps at the source; if gaps are right, say so in the contract"
-_ONCE = "remove the rows that were loaded twice"
-_SIZE = "look for a partial load or a double one; if the size is right, say so in the contract"
+_FIX_VALUES = "correct these rows at the source; if such values are right, say so in the contract"
+_FILL_GAPS = "fill the gaps at the source; if gaps are right, say so in the contract"
+_DEDUPLICATE = "remove the rows that were loaded twice"
+_CHECK_SIZE = (
+    "look for a partial load or a double one; if the size is right, say so in the contract"
+)
 
 # fmt: off
 RULE_TABLE: tuple[Row, ...] = (
-    # rule, what a person reads,
+    # rule, title,
     #     expectation, arguments, advice
     Row("columns", "exactly the contract's columns",
         COLUMNS, lambda v: {"column_set": list(v), "exact_match": True},
@@ -103,69 +103,69 @@ RULE_TABLE: tuple[Row, ...] = (
     Row("logicalType", "type {}",
         TYPE, lambda v: {"type_": PANDAS_TYPES[v]}, "load the column again with this type"),
     Row("primaryKey", "no nulls",
-        NOT_NULL, _nothing, "give every row a key"),
+        NOT_NULL, _no_arguments, "give every row a key"),
     Row("primaryKey", "unique",
-        UNIQUE, _nothing, _ONCE),
+        UNIQUE, _no_arguments, _DEDUPLICATE),
     Row("required", "no nulls",
-        NOT_NULL, _nothing, _FILL),
+        NOT_NULL, _no_arguments, _FILL_GAPS),
     Row("unique", "unique",
-        UNIQUE, _nothing, _ONCE),
+        UNIQUE, _no_arguments, _DEDUPLICATE),
     Row("enum", "allowed values",
-        IN_SET, lambda v: {"value_set": list(v)}, _MEND),
+        IN_SET, lambda v: {"value_set": list(v)}, _FIX_VALUES),
     Row("minimum", "at least {}",
-        BETWEEN, _lowest, _MEND),
+        BETWEEN, _at_least, _FIX_VALUES),
     Row("maximum", "at most {}",
-        BETWEEN, _highest, _MEND),
+        BETWEEN, _at_most, _FIX_VALUES),
     Row("exclusiveMinimum", "more than {}",
-        BETWEEN, _above, _MEND),
+        BETWEEN, _more_than, _FIX_VALUES),
     Row("exclusiveMaximum", "less than {}",
-        BETWEEN, _below, _MEND),
+        BETWEEN, _less_than, _FIX_VALUES),
     Row("minLength", "at least {} characters",
-        LENGTH, _lowest, _MEND),
+        LENGTH, _at_least, _FIX_VALUES),
     Row("maxLength", "at most {} characters",
-        LENGTH, _highest, _MEND),
+        LENGTH, _at_most, _FIX_VALUES),
     Row("pattern", "matches {}",
-        REGEX, lambda v: {"regex": v}, _MEND),
+        REGEX, lambda v: {"regex": v}, _FIX_VALUES),
     Row("nullValues mustBe 0", "no nulls",
-        NOT_NULL, _nothing, _FILL),
+        NOT_NULL, _no_arguments, _FILL_GAPS),
     Row("nullValues mustBeLessThan percent", "less than {} % nulls",
-        SHARE_FILLED, lambda v: _above(_remaining(v)), _FILL),
+        NON_NULL_SHARE, lambda v: _more_than(_complement(v)), _FILL_GAPS),
     Row("nullValues mustBeLessOrEqualTo percent", "at most {} % nulls",
-        SHARE_FILLED, lambda v: _lowest(_remaining(v)), _FILL),
+        NON_NULL_SHARE, lambda v: _at_least(_complement(v)), _FILL_GAPS),
     Row("missingValues(null) mustBe 0", "no nulls",
-        NOT_NULL, _nothing, _FILL),
+        NOT_NULL, _no_arguments, _FILL_GAPS),
     Row("missingValues(values) mustBe 0", "no stand-ins for missing",
         NOT_IN_SET, lambda v: {"value_set": list(v)},
         "name them under `null_values` of the contract's ingest"),
     Row("invalidValues(validValues) mustBe 0", "valid values",
-        IN_SET, lambda v: {"value_set": list(v)}, _MEND),
+        IN_SET, lambda v: {"value_set": list(v)}, _FIX_VALUES),
     Row("invalidValues(validValues) mustBeLessOrEqualTo percent", "at most {0[1]} % invalid values",
-        IN_SET, lambda v: {"value_set": list(v[0]), "mostly": _remaining(v[1])}, _MEND),
+        IN_SET, lambda v: {"value_set": list(v[0]), "mostly": _complement(v[1])}, _FIX_VALUES),
     Row("invalidValues(pattern) mustBe 0", "matches {}",
-        REGEX, lambda v: {"regex": v}, _MEND),
+        REGEX, lambda v: {"regex": v}, _FIX_VALUES),
     Row("invalidValues(pattern) mustBeLessOrEqualTo percent", "at most {0[1]} % unlike {0[0]}",
-        REGEX, lambda v: {"regex": v[0], "mostly": _remaining(v[1])}, _MEND),
+        REGEX, lambda v: {"regex": v[0], "mostly": _complement(v[1])}, _FIX_VALUES),
     Row("duplicateValues mustBe 0", "unique",
-        UNIQUE, _nothing, _ONCE),
+        UNIQUE, _no_arguments, _DEDUPLICATE),
     Row("duplicateValues mustBeLessThan percent", "less than {} % repeated",
-        SHARE_UNIQUE, lambda v: _above(_remaining(v)), _ONCE),
+        UNIQUE_SHARE, lambda v: _more_than(_complement(v)), _DEDUPLICATE),
     Row("duplicateValues mustBeLessOrEqualTo percent", "at most {} % repeated",
-        SHARE_UNIQUE, lambda v: _lowest(_remaining(v)), _ONCE),
+        UNIQUE_SHARE, lambda v: _at_least(_complement(v)), _DEDUPLICATE),
     Row("duplicateValues(properties) mustBe 0", "unique together: {}",
-        TOGETHER, lambda v: {"column_list": list(v)}, _ONCE),
+        COMPOUND_UNIQUE, lambda v: {"column_list": list(v)}, _DEDUPLICATE),
     Row("rowCount mustBe", "exactly {:,} rows",
-        ROWS, lambda v: _within((v, v)), _SIZE),
+        ROWS, lambda v: _between((v, v)), _CHECK_SIZE),
     Row("rowCount mustBeGreaterThan", "more than {:,} rows",
-        ROWS, _above, _SIZE),
+        ROWS, _more_than, _CHECK_SIZE),
     Row("rowCount mustBeGreaterOrEqualTo", "at least {:,} rows",
-        ROWS, _lowest, _SIZE),
+        ROWS, _at_least, _CHECK_SIZE),
     Row("rowCount mustBeLessThan", "fewer than {:,} rows",
-        ROWS, _below, _SIZE),
+        ROWS, _less_than, _CHECK_SIZE),
     Row("rowCount mustBeLessOrEqualTo", "at most {:,} rows",
-        ROWS, _highest, _SIZE),
+        ROWS, _at_most, _CHECK_SIZE),
     Row("rowCount mustBeBetween", "{0[0]:,} to {0[1]:,} rows",
-        ROWS, _within, _SIZE),
+        ROWS, _between, _CHECK_SIZE),
     Row("latency", "newest row from {0[0]:%Y-%m-%d} to {0[1]:%Y-%m-%d}",
-        MAXIMUM, _within, "load the missing rows, or correct `asOf` of the contract's latency"),
+        MAXIMUM, _between, "load the missing rows, or correct `asOf` of the contract's latency"),
 )
 # fmt: on

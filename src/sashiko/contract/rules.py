@@ -1,6 +1,6 @@
 """The expectations of a contract: each of its rules looked up in the rule table.
 
-Great Expectations is not imported here, so that reading a contract stays quick; `suite` does it.
+This module does not import Great Expectations, so that reading a contract stays fast; see `suite`.
 """
 
 import datetime as dt
@@ -10,7 +10,7 @@ from typing import Any
 
 from sashiko.contract.columns import Column, QualityRule
 from sashiko.contract.model import Contract, Freshness, View
-from sashiko.contract.rule_table import RULE_TABLE, TOGETHER, Row
+from sashiko.contract.rule_table import COMPOUND_UNIQUE, RULE_TABLE, Row
 from sashiko.errors import InputError
 
 
@@ -19,23 +19,23 @@ class Expectation:
     """An expectation to be checked.
 
     Attributes:
-        name: what a person reads, such as `complaint_id: unique`; no two of a suite are alike.
+        name: a readable name, such as `complaint_id: unique`; unique in a suite.
         kind: the type's name in Great Expectations.
         arguments: its arguments, the column's name among them.
         advice: what to do when it fails.
-        discreet: True where a failing value must not be repeated: a sensitive or personal column.
+        confidential: whether failing values must not be shown: a sensitive or personal column.
     """
 
     name: str
     kind: str
     arguments: Mapping[str, Any]
     advice: str
-    discreet: bool
+    confidential: bool
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """A rule as the table knows it; `column` is None for the table as a whole."""
+    """A rule with its key in the rule table; `column` is None for a rule of the whole table."""
 
     key: str
     value: Any
@@ -43,10 +43,10 @@ class _Rule:
 
 
 def expectations(contract: Contract, view: View) -> tuple[Expectation, ...]:
-    """Returns what must hold for a view of the table.
+    """Returns the expectations of a view of the table.
 
     The rules of the view's columns and of the table as a whole apply; a rule over several columns
-    applies where the view shows all of them.
+    applies if the view shows all of them.
 
     Args:
         contract: the contract.
@@ -55,11 +55,11 @@ def expectations(contract: Contract, view: View) -> tuple[Expectation, ...]:
     Raises:
         InputError: if a rule has no row in the rule table, with column and rule.
     """
-    made: dict[str, Expectation] = {}
+    by_name: dict[str, Expectation] = {}
     for rule in _rules(contract, view):
         for expectation in _look_up(rule):
-            made.setdefault(expectation.name, expectation)
-    return tuple(made.values())
+            by_name.setdefault(expectation.name, expectation)
+    return tuple(by_name.values())
 
 
 def _look_up(rule: _Rule) -> Iterator[Expectation]:
@@ -69,24 +69,23 @@ def _look_up(rule: _Rule) -> Iterator[Expectation]:
         metric = rule.key.split()[0].split("(")[0]
         known = [row.rule for row in RULE_TABLE if row.rule.startswith(metric)]
         raise InputError(
-            f"{place}no expectation stands for the rule `{rule.key}`; "
-            f"write it as one of: {', '.join(known)}"
+            f"{place}the rule `{rule.key}` is not supported; write it as one of: {', '.join(known)}"
         )
     for row in rows:
         arguments = row.arguments(rule.value)
         if rule.column:
             arguments = {"column": rule.column.name} | arguments
         yield Expectation(
-            name=f"{rule.column.name if rule.column else 'table'}: {_says(row, rule.value)}",
+            name=f"{rule.column.name if rule.column else 'table'}: {_title(row, rule.value)}",
             kind=row.kind,
             arguments=arguments,
             advice=row.advice,
-            discreet=rule.column is not None and rule.column.classification != "none",
+            confidential=rule.column is not None and rule.column.classification != "none",
         )
 
 
-def _says(row: Row, value: Any) -> str:
-    return row.says.format(" + ".join(value) if row.kind == TOGETHER else value)
+def _title(row: Row, value: Any) -> str:
+    return row.title.format(" + ".join(value) if row.kind == COMPOUND_UNIQUE else value)
 
 
 def _rules(contract: Contract, view: View) -> Iterator[_Rule]:
@@ -104,13 +103,13 @@ def _rules(contract: Contract, view: View) -> Iterator[_Rule]:
 
 def _column_rules(column: Column) -> Iterator[_Rule]:
     yield _Rule("logicalType", column.logical_type, column)
-    for key, stated in (
+    for key, value in (
         ("primaryKey", column.primary_key),
         ("required", column.required),
         ("unique", column.unique),
     ):
-        if stated:
-            yield _Rule(key, stated, column)
+        if value:
+            yield _Rule(key, value, column)
     if column.allowed_values:
         yield _Rule("enum", column.allowed_values, column)
     bounds = column.options.model_dump(exclude_none=True, exclude={"format"})
@@ -123,25 +122,27 @@ def _column_rules(column: Column) -> Iterator[_Rule]:
 def _quality(rule: QualityRule, column: Column | None) -> Iterator[_Rule]:
     operator, unit = rule.operator, " percent" if rule.percent else ""
     if rule.value == 0 and operator in ("mustBe", "mustBeLessOrEqualTo"):
-        operator, unit = "mustBe", " 0"  # none is none, of rows or of percent
-    how = f"{operator}{unit}"
-    about = rule.metric
+        operator, unit = "mustBe", " 0"  # zero rows and zero percent are the same
+    comparison = f"{operator}{unit}"
+    metric = rule.metric
     if rule.properties:
-        yield _Rule(f"{about}(properties) {how}", rule.properties, column)
+        yield _Rule(f"{metric}(properties) {comparison}", rule.properties, column)
     elif rule.missing_values:
         values = tuple(value for value in rule.missing_values if value is not None)
         if None in rule.missing_values:
-            yield _Rule(f"{about}(null) {how}", rule.value, column)
+            yield _Rule(f"{metric}(null) {comparison}", rule.value, column)
         if values:
-            yield _Rule(f"{about}(values) {how}", values, column)
+            yield _Rule(f"{metric}(values) {comparison}", values, column)
     elif rule.valid_values or rule.pattern:
         kind = "validValues" if rule.valid_values else "pattern"
-        what = rule.valid_values or rule.pattern
+        argument = rule.valid_values or rule.pattern
         yield _Rule(
-            f"{about}({kind}) {how}", (what, rule.value) if unit == " percent" else what, column
+            f"{metric}({kind}) {comparison}",
+            (argument, rule.value) if unit == " percent" else argument,
+            column,
         )
     else:
-        yield _Rule(f"{about} {how}", _whole(rule.value), column)
+        yield _Rule(f"{metric} {comparison}", _as_integers(rule.value), column)
 
 
 def _latency(freshness: Freshness, column: Column) -> _Rule:
@@ -154,7 +155,7 @@ def _latency(freshness: Freshness, column: Column) -> _Rule:
 
 
 def _bound(column: Column, key: str, value: Any) -> Any:
-    """Reads the ISO text of a date's or timestamp's bound; other bounds stay what they are."""
+    """Parses the ISO text of a date's or timestamp's bound; returns other bounds unchanged."""
     if column.logical_type not in ("date", "timestamp"):
         return value
     try:
@@ -168,8 +169,8 @@ def _bound(column: Column, key: str, value: Any) -> Any:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-def _whole(value: float | tuple[float, float]) -> Any:
-    """Counts come as floats from the record; 9000.0 rows would read badly."""
+def _as_integers(value: float | tuple[float, float]) -> Any:
+    """Converts whole floats to integers, so that names read `9000 rows`, not `9000.0 rows`."""
     if isinstance(value, tuple):
-        return tuple(_whole(item) for item in value)
+        return tuple(_as_integers(item) for item in value)
     return int(value) if float(value).is_integer() else value

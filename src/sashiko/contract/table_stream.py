@@ -1,4 +1,4 @@
-"""A table that is read a piece at a time, as often as need be, and never held whole."""
+"""A table that can be read repeatedly in pieces, without holding it in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ _READ_ROWS = 65_536
 
 @dataclass(frozen=True, kw_only=True)
 class TableStream:
-    """A table's rows, in an order that is the same at each reading.
+    """A table's rows in a stable order.
 
     Attributes:
         schema: its columns.
-        read: yields the rows of some columns, in the order in which those are named, in batches
-            of any size; each call begins anew.
+        read: yields the rows of the named columns, in that order, in batches of any size; each
+            call starts from the first row.
     """
 
     schema: pa.Schema
@@ -39,7 +39,7 @@ def parquet_stream(path: Path) -> TableStream:
     """Streams a Parquet file.
 
     Raises:
-        InputError: if it is missing or no whole Parquet file.
+        InputError: if it is missing or not a valid Parquet file.
     """
     with open_parquet(path) as parquet:
         schema = parquet.schema_arrow.remove_metadata()
@@ -47,7 +47,7 @@ def parquet_stream(path: Path) -> TableStream:
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         with open_parquet(path) as parquet:
             for batch in parquet.iter_batches(batch_size=_READ_ROWS, columns=list(names)):
-                # A file's columns come in the file's order, however they are named.
+                # `iter_batches` returns columns in the file's order.
                 yield batch.select(list(names))
 
     return TableStream(schema=schema, read=read)

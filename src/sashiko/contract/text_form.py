@@ -1,12 +1,12 @@
-r"""How the texts of a column are written, where that is not the lake's own way.
+r"""The text format of a column, if it differs from the default.
 
-The lake's own way is a decimal point, nothing between thousands, and ISO 8601. A contract says
-another one under `ingest` (`decimal`, `thousands`) and, for dates and times, in ODCS's
+The default is a decimal point, no thousands separator, and ISO 8601. A contract sets another format
+by `ingest` (`decimal`, `thousands`) and, for dates and times, by ODCS's
 `logicalTypeOptions.format`, a pattern of the JDK's DateTimeFormatter:
 https://docs.oracle.com/javase/8/docs/api/java/time/format/DateTimeFormatter.html
 
-A form is made of regular expressions that RE2 (Arrow, on a laptop) and Java (Spark, on Glue) read
-alike: ASCII digits, and `\z` for the end, as Java's `$` also stands before a last line break.
+A form consists of regular expressions that RE2 (Arrow, local runs) and Java (Spark, Glue) interpret
+alike: ASCII digits, and `\z` for the end, since Java's `$` also matches before a final line break.
 """
 
 import re
@@ -17,7 +17,7 @@ from sashiko.aws.glue_job.spec import TextForm
 from sashiko.contract.columns import Column
 from sashiko.contract.model import Ingest
 
-# A pattern's letters -> what they match, and ISO 8601's field that they fill.
+# A pattern's letters -> their regular expression, and their field in ISO 8601.
 _FIELDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "yyyy": (r"(\d{4})", "year"),
@@ -36,13 +36,13 @@ _TOKEN = re.compile(r"'T'|([A-Za-z])\1*|[^A-Za-z]")
 _BETWEEN = (".", "/", "-", " ", ":", ",", "'T'")
 _DAY = ("year", "month", "day")
 _TIME = ("hour", "minute", "second")
-# Blanks that typewriters, browsers and spreadsheets put between thousands, and two apostrophes.
+# Variants of the blank and of the apostrophe as thousands separators.
 _THOUSANDS = MappingProxyType({" ": "[ \u00a0\u202f]", "'": "['\u2019]"})
 _NO_NUMBER = r"[+-]?(?:nan|inf|infinity)"
 
 
 def column_form(column: Column, ingest: Ingest) -> TextForm | None:
-    """Returns how a column's texts are written; None where they are written the lake's own way.
+    """Returns the text form of a column; None for the default.
 
     Raises:
         ValueError: as `date_form`.
@@ -59,11 +59,11 @@ def column_form(column: Column, ingest: Ingest) -> TextForm | None:
 
 
 def number_form(*, decimal: str, thousands: str, whole: bool) -> TextForm | None:
-    """Returns how numbers are written; None for a decimal point and nothing between thousands.
+    """Returns the text form of numbers; None for the default.
 
     Args:
         decimal: `.` or `,`.
-        thousands: what stands between groups of three digits, which nobody has to write; or empty.
+        thousands: the optional thousands separator; empty for none.
         whole: no decimals.
     """
     if (decimal, thousands) == (".", ""):
@@ -76,13 +76,13 @@ def number_form(*, decimal: str, thousands: str, whole: bool) -> TextForm | None
 
 
 def number_pattern(*, decimal: str, thousands: str, whole: bool) -> str:
-    """Returns what a number looks like; the arguments are those of `number_form`."""
-    grouped = rf"[1-9]\d{{0,2}}(?:{_between(thousands)}\d{{3}})+"
-    digits = rf"(?:\d+|{grouped})" if thousands else r"\d+"
+    """Returns the regular expression of a number; see `number_form` for the arguments."""
+    with_groups = rf"[1-9]\d{{0,2}}(?:{_between(thousands)}\d{{3}})+"
+    digits = rf"(?:\d+|{with_groups})" if thousands else r"\d+"
     if whole:
         return rf"^[+-]?{digits}\z"
-    mark = re.escape(decimal)
-    decimals = rf"(?:{digits}(?:{mark}\d*)?|{mark}\d+)(?:e[+-]?\d+)?"
+    separator = re.escape(decimal)
+    decimals = rf"(?:{digits}(?:{separator}\d*)?|{separator}\d+)(?:e[+-]?\d+)?"
     return rf"(?i)^(?:[+-]?{decimals}|{_NO_NUMBER})\z"
 
 
@@ -91,7 +91,7 @@ def _between(thousands: str) -> str:
 
 
 def date_form(pattern: str) -> TextForm:
-    """Returns how dates or times are written.
+    """Returns the text form of dates or times.
 
     Args:
         pattern: of DateTimeFormatter, from `yyyy` or `yy` (2000 to 2099, as there), `MM` or `M`,
@@ -99,7 +99,7 @@ def date_form(pattern: str) -> TextForm:
             `'T'` between them.
 
     Raises:
-        ValueError: if it has another letter, lacks a part of the day, or has a part twice.
+        ValueError: if it has another letter, lacks a part of the day, or repeats a part.
     """
     places: dict[str, str] = {}
     matched, short_year = "", False
@@ -115,7 +115,7 @@ def date_form(pattern: str) -> TextForm:
             matched += "T" if token == "'T'" else re.escape(token)  # noqa: S105 - as above
         else:
             raise ValueError(
-                f"{pattern!r}: `{token}` is not read here; use {', '.join(_FIELDS)} with "
+                f"{pattern!r}: `{token}` is not supported; use {', '.join(_FIELDS)} with "
                 "`.`, `/`, `-`, `:`, `,`, a blank or 'T' between them"
             )
     times = [field for field in _TIME if field in places]

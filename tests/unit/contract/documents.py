@@ -92,35 +92,35 @@ def custom(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 def grouped() -> dict[str, Any]:
     """A contract with a group variable, `branch`."""
-    bent = document()
+    edited = document()
     branch = _column("branch", "string", "none", required=True, enum=_enum("north", "south"))
-    table_of(bent)["properties"].append(branch)
-    table_of(bent)["customProperties"].append({"property": "groupVariable", "value": "branch"})
-    return bent
+    table_of(edited)["properties"].append(branch)
+    table_of(edited)["customProperties"].append({"property": "groupVariable", "value": "branch"})
+    return edited
 
 
 def two_facets() -> dict[str, Any]:
     """A contract with a second facet, `sex`, beside `age`."""
-    bent = document()
+    edited = document()
     sex = _column("sex", "string", "sensitive", required=True, enum=_enum("f", "m"))
-    table_of(bent)["properties"].append(sex)
-    custom(bent, "facets")["value"].append({"column": "sex", "disadvantaged": ["f"]})
-    return bent
+    table_of(edited)["properties"].append(sex)
+    custom(edited, "facets")["value"].append({"column": "sex", "disadvantaged": ["f"]})
+    return edited
 
 
 def every_rule() -> dict[str, Any]:
     """A contract that uses every row of the rule table, on columns with and without nulls."""
-    bent = document()
+    edited = document()
     due = _column("due", "date", "none")
     due["logicalTypeOptions"] = {"minimum": "2025-03-01", "exclusiveMaximum": "2025-04-01"}
-    table_of(bent)["properties"].append(due)
-    column_of(bent, "lent_at")["logicalTypeOptions"] = {
+    table_of(edited)["properties"].append(due)
+    column_of(edited, "lent_at")["logicalTypeOptions"] = {
         "minimum": "2025-03-01T12:00Z",
         "exclusiveMaximum": "2025-04-01",
     }
-    column_of(bent, "reader")["logicalTypeOptions"] |= {"minLength": 3, "maxLength": 12}
+    column_of(edited, "reader")["logicalTypeOptions"] |= {"minLength": 3, "maxLength": 12}
     percent = {"unit": "percent"}
-    table_of(bent)["quality"] = [
+    table_of(edited)["quality"] = [
         {"metric": "rowCount", "mustBe": 4},
         {"metric": "rowCount", "mustBeGreaterThan": 3},
         {"metric": "rowCount", "mustBeGreaterOrEqualTo": 4},
@@ -133,30 +133,30 @@ def every_rule() -> dict[str, Any]:
             "arguments": {"properties": ["title", "age"]},
         },
     ]
-    column_of(bent, "pages")["logicalTypeOptions"] = {"minimum": 100, "maximum": 400}
-    column_of(bent, "pages")["unique"] = True
-    column_of(bent, "pages")["enum"] = [{"value": pages} for pages in (99, 100, 200, 400, 401)]
-    column_of(bent, "pages")["quality"] = [
+    column_of(edited, "pages")["logicalTypeOptions"] = {"minimum": 100, "maximum": 400}
+    column_of(edited, "pages")["unique"] = True
+    column_of(edited, "pages")["enum"] = [{"value": pages} for pages in (99, 100, 200, 400, 401)]
+    column_of(edited, "pages")["quality"] = [
         {"metric": "nullValues", "mustBeLessOrEqualTo": 25, **percent},
         {"metric": "duplicateValues", "mustBe": 0},
     ]
-    column_of(bent, "price")["logicalTypeOptions"] = {
+    column_of(edited, "price")["logicalTypeOptions"] = {
         "exclusiveMinimum": 1,
         "exclusiveMaximum": 10,
     }
-    column_of(bent, "price")["quality"] = [
+    column_of(edited, "price")["quality"] = [
         {"metric": "nullValues", "mustBeLessThan": 26, **percent},
         {"metric": "duplicateValues", "mustBeLessThan": 25, **percent},
         {"metric": "duplicateValues", "mustBeLessOrEqualTo": 25, **percent},
         {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [-1, 99.5]}},
     ]
-    column_of(bent, "title")["logicalTypeOptions"] = {
+    column_of(edited, "title")["logicalTypeOptions"] = {
         "minLength": 4,
         "maxLength": 7,
         "pattern": "^[A-Z]",
     }
     titles = {"validValues": ["Emma", "Ulysses", "Walden", "Dune"]}
-    column_of(bent, "title")["quality"] = [
+    column_of(edited, "title")["quality"] = [
         {"metric": "nullValues", "mustBe": 0},
         {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [None, "?"]}},
         {"metric": "invalidValues", "mustBe": 0, "arguments": titles},
@@ -174,7 +174,7 @@ def every_rule() -> dict[str, Any]:
             **percent,
         },
     ]
-    return bent
+    return edited
 
 
 def save(document: dict[str, Any], folder: Path) -> Path:

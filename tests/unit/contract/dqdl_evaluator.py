@@ -59,7 +59,7 @@ def _holds(rule: Rule | Both, table: pa.Table, connection: duckdb.DuckDBPyConnec
     if not set(rule.parameters) <= set(table.column_names):
         return False  # Glue cannot evaluate it, which fails the rule
     if rule.where is not None:
-        table = table.filter(pc.is_valid(table[_filled_column(rule.where)]))
+        table = table.filter(pc.is_valid(table[_not_null_column(rule.where)]))
     rows = list(zip(*(table.column(name).to_pylist() for name in rule.parameters), strict=True))
     return _judge(rule, table, rows)
 
@@ -70,32 +70,32 @@ def _judge(rule: Rule, table: pa.Table, rows: list[tuple[Any, ...]]) -> bool:
         return _share(rule, [fits(rule.condition, row[0]) for row in rows])
     if rule.threshold is not None:
         raise UnknownDqdlError(f"{rule.type} takes no threshold")
-    if rule.type in _WHOLE:
-        return _is_whole(rule, _COUNTED[_WHOLE[rule.type]](table, rows))
-    if rule.type in _COUNTED:
-        return _compares(rule.condition, _COUNTED[rule.type](table, rows))
+    if rule.type in _EQUALS_ONE:
+        return _equals_one(rule, _TABLE_VALUES[_EQUALS_ONE[rule.type]](table, rows))
+    if rule.type in _TABLE_VALUES:
+        return _compares(rule.condition, _TABLE_VALUES[rule.type](table, rows))
     raise UnknownDqdlError(f"what is the rule type {rule.type}?")
 
 
-def _filled_column(where: str) -> str:
+def _not_null_column(where: str) -> str:
     """Reads the one condition that rules are limited by here."""
-    asked = re.fullmatch(r"`(\w+)` is not null", where)
-    if asked is None:
+    match = re.fullmatch(r"`(\w+)` is not null", where)
+    if match is None:
         raise UnknownDqdlError(f"cannot filter by {where}")
-    return asked[1]
+    return match[1]
 
 
-def _is_whole(rule: Rule, share: float | None) -> bool:
+def _equals_one(rule: Rule, share: float | None) -> bool:
     if rule.condition is not None:
         raise UnknownDqdlError(f"{rule.type} takes no condition")
     return share == 1.0
 
 
-def _filled(rows: Sequence[tuple[Any, ...]]) -> float | None:
+def _completeness(rows: Sequence[tuple[Any, ...]]) -> float | None:
     return sum(value is not None for (value,) in rows) / len(rows) if rows else None
 
 
-def _occur_once(rows: Sequence[tuple[Any, ...]]) -> float | None:
+def _uniqueness(rows: Sequence[tuple[Any, ...]]) -> float | None:
     counts = Counter(row for row in rows if any(value is not None for value in row))
     return list(counts.values()).count(1) / counts.total() if counts else None
 
@@ -146,8 +146,8 @@ def _custom(rule: Rule, connection: duckdb.DuckDBPyConnection) -> bool:
 
 def _for_duckdb(spark: str) -> str:
     """Rewrites Spark's SQL: its quotes of names, and its times, which are instants."""
-    named = re.sub(r"\bprimary\b", '"primary"', spark.replace("`", '"'))
-    return named.replace("timestamp '", "timestamptz '")
+    quoted = re.sub(r"\bprimary\b", '"primary"', spark.replace("`", '"'))
+    return quoted.replace("timestamp '", "timestamptz '")
 
 
 # What is judged row by row; what is one number of the table; which of those must be 1.
@@ -155,10 +155,10 @@ _ROWS: Mapping[str, Callable[[Condition | None, Any], bool]] = {
     "ColumnValues": _fits,
     "ColumnLength": lambda condition, value: _compares(condition, len(value or "")),
 }
-_COUNTED: Mapping[str, Callable[[pa.Table, list[tuple[Any, ...]]], float | None]] = {
+_TABLE_VALUES: Mapping[str, Callable[[pa.Table, list[tuple[Any, ...]]], float | None]] = {
     "RowCount": lambda table, _: table.num_rows,
     "ColumnCount": lambda table, _: table.num_columns,
-    "Completeness": lambda _, rows: _filled(rows),
-    "Uniqueness": lambda _, rows: _occur_once(rows),
+    "Completeness": lambda _, rows: _completeness(rows),
+    "Uniqueness": lambda _, rows: _uniqueness(rows),
 }
-_WHOLE = {"IsComplete": "Completeness", "IsUnique": "Uniqueness"}
+_EQUALS_ONE = {"IsComplete": "Completeness", "IsUnique": "Uniqueness"}

@@ -61,15 +61,15 @@ def parse(ruleset: str) -> tuple[Rule | Both, ...]:
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
-    found, position = [], 0
+    tokens, position = [], 0
     while position < len(text):
         token = _TOKEN.match(text, position)
         if token is None or token.lastgroup == "time":
             raise UnknownDqdlError(f"cannot read {text[position : position + 40]!r}")
         position = token.end()
         if token.lastgroup != "skip":
-            found.append((str(token.lastgroup), token[0]))
-    return [*found, ("end", "")]
+            tokens.append((str(token.lastgroup), token[0]))
+    return [*tokens, ("end", "")]
 
 
 class _Reader:
@@ -157,15 +157,15 @@ class _Reader:
     def _kind(self) -> str:
         return self._tokens[0][0]
 
-    def _next(self, wanted: str) -> bool:
-        found = self._tokens[0][1] == wanted
-        if found:
+    def _next(self, expected: str) -> bool:
+        matches = self._tokens[0][1] == expected
+        if matches:
             self._tokens.pop(0)
-        return found
+        return matches
 
-    def _take(self, wanted: str) -> None:
-        if not self._next(wanted):
-            raise UnknownDqdlError(f"expected {wanted!r}, found {self._tokens[0][1]!r}")
+    def _take(self, expected: str) -> None:
+        if not self._next(expected):
+            raise UnknownDqdlError(f"expected {expected!r}, found {self._tokens[0][1]!r}")
 
     def _any(self, kind: str) -> str:
         if self._kind != kind:

@@ -16,7 +16,7 @@ from sashiko.contract import rule_table as kinds
 from sashiko.contract.model import Contract
 from sashiko.contract.rules import Expectation, expectations
 
-_SHARES = (kinds.SHARE_FILLED, kinds.SHARE_UNIQUE)
+_SHARES = (kinds.NON_NULL_SHARE, kinds.UNIQUE_SHARE)
 
 
 def tables(contract: Contract, good: pa.Table) -> Iterator[pa.Table]:
@@ -117,17 +117,17 @@ def _many(item: Expectation, good: list[Any]) -> Iterator[list[Any]]:
     allowed = math.floor((1 - share) * len(good) + 1e-9)
     known = next(value for value in good if value is not None)
     full = [known if value is None else value for value in good]
-    if item.kind == kinds.SHARE_UNIQUE:
+    if item.kind == kinds.UNIQUE_SHARE:
         full = [known + number / 64 for number in range(len(good))]
-    bad = {kinds.SHARE_FILLED: None, kinds.SHARE_UNIQUE: full[-1]}.get(item.kind, "!")
+    bad = {kinds.NON_NULL_SHARE: None, kinds.UNIQUE_SHARE: full[-1]}.get(item.kind, "!")
     for count in (allowed, allowed + 1):
         yield [*[bad] * count, *full[count:]]
 
 
 def _ends(item: Expectation) -> list[tuple[Any, int]]:
     """Returns each end of an interval with the direction that leads into it."""
-    found = [(item.arguments.get("min_value"), 1), (item.arguments.get("max_value"), -1)]
-    return [(end, sign) for end, sign in found if end is not None]
+    ends = [(item.arguments.get("min_value"), 1), (item.arguments.get("max_value"), -1)]
+    return [(end, sign) for end, sign in ends if end is not None]
 
 
 def _past(item: Expectation, end: Any, sign: int) -> Any:

@@ -45,12 +45,12 @@ def census() -> tuple[Contract, pa.Table]:
     return contract, table
 
 
-def _sized(name: str, **given: list[Any]) -> tuple[Contract, pa.Table]:
+def _sized(name: str, **changes: list[Any]) -> tuple[Contract, pa.Table]:
     """Reads a contract and asks for fewer rows than it does, since a test needs not thousands."""
     contract = load_contract(_CONTRACTS / f"{name}.odcs.yaml")
     size = tuple(rule.model_copy(update={"value": float(SIZE)}) for rule in contract.quality)
     allowed = {column.name: list(column.allowed_values) for column in contract.columns}
-    values = {name: list(islice(cycle(some), SIZE)) for name, some in (allowed | given).items()}
+    values = {name: list(islice(cycle(some), SIZE)) for name, some in (allowed | changes).items()}
     table = pa.table(
         {
             field.name: pa.array(values[field.name], field.type)

@@ -28,16 +28,16 @@ def test_labels_are_judged_by_the_facets_of_the_contract_and_nothing_else(tmp_pa
     assert config["label_values_or_threshold"] == ["yes"]
     assert config["facet"] == [{"name_or_index": "age", "value_or_threshold": ["old"]}]
     assert config["excluded_columns"] == ["loan_id"]
-    asked = config["methods"]["pre_training_bias"]["methods"]
-    assert sorted(asked) == list(stage_metrics("pre_training"))
+    methods = config["methods"]["pre_training_bias"]["methods"]
+    assert sorted(methods) == list(stage_metrics("pre_training"))
 
 
 def test_predictions_are_judged_from_the_columns_that_bias_input_writes(tmp_path: Path) -> None:
     config = analysis_config(contract_of(document(), tmp_path), kind="post")
     assert config["headers"] == ["label", "predicted_label", "age"]
     assert config["label_values_or_threshold"] == [1]
-    asked = config["methods"]["post_training_bias"]["methods"]
-    assert sorted(asked) == list(stage_metrics("post_training"))
+    methods = config["methods"]["post_training_bias"]["methods"]
+    assert sorted(methods) == list(stage_metrics("post_training"))
 
 
 def test_a_group_variable_is_read_with_the_facets_and_named_to_clarify(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_clarify_takes_the_configurations_and_names_the_metrics_as_we_do() -> No
         check=False,
     )
     assert outcome.returncode == 0, outcome.stderr
-    listed = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
+    by_stage = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
     for stage, least in (("pre_training", 6), ("post_training", 10)):
-        named = listed[stage].split()
-        assert len(named) >= least
-        assert set(named) <= {*stage_metrics(stage), "FT"}
+        metrics = by_stage[stage].split()
+        assert len(metrics) >= least
+        assert set(metrics) <= {*stage_metrics(stage), "FT"}

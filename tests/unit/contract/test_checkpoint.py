@@ -21,8 +21,8 @@ from tests.unit.contract.documents import (
 )
 
 
-def _checks(bent: dict[str, Any], folder: Path, **changes: list[Any]) -> dict[str, Check]:
-    contract = contract_of(bent, folder)
+def _checks(edited: dict[str, Any], folder: Path, **changes: list[Any]) -> dict[str, Check]:
+    contract = contract_of(edited, folder)
     return {c.name: c for c in run_checks(stream_of(rows(contract, **changes)), contract, "all")}
 
 
@@ -76,16 +76,16 @@ def test_no_failing_value_of_a_sensitive_or_personal_column_is_repeated(tmp_path
     checks = _checks(document(), tmp_path, **changes)
     failed = [check for check in checks.values() if not check.passed]
     assert [check.name for check in failed] == ["reader: matches @", "age: allowed values"]
-    told = " ".join(check.model_dump_json() for check in failed)
-    assert "Ann Lee" not in told
-    assert "x9" not in told
+    text = " ".join(check.model_dump_json() for check in failed)
+    assert "Ann Lee" not in text
+    assert "x9" not in text
 
 
 def test_a_share_of_nulls_is_told_in_percent_and_blocks_above_its_limit(tmp_path: Path) -> None:
-    bent = document()
+    edited = document()
     limit = {"metric": "nullValues", "mustBeLessThan": 25, "unit": "percent"}
-    column_of(bent, "price")["quality"] = [limit]
-    check = _checks(bent, tmp_path)["price: less than 25 % nulls"]
+    column_of(edited, "price")["quality"] = [limit]
+    check = _checks(edited, tmp_path)["price: less than 25 % nulls"]
     assert not check.passed
     assert (check.value, check.threshold, check.comparison) == (25.0, 25.0, "<")
 

@@ -10,10 +10,10 @@ from tests.unit.contract.documents import column_of, contract_of, document, rows
 def test_the_governed_select_runs_and_shows_the_view_in_the_order_of_the_key(
     tmp_path: Path,
 ) -> None:
-    bent = document()
-    column_of(bent, "title")["name"] = "order"  # a word of SQL
-    bent["schema"][0]["customProperties"][-1]["value"] = ["order"]
-    contract = contract_of(bent, tmp_path)
+    edited = document()
+    column_of(edited, "title")["name"] = "order"  # a word of SQL
+    edited["schema"][0]["customProperties"][-1]["value"] = ["order"]
+    contract = contract_of(edited, tmp_path)
     loans = rows(contract, order=["Emma", "Ulysses", "Walden", "Dune"])
     with duckdb.connect() as connection:
         connection.register("loans", loans)

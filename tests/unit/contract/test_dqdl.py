@@ -83,54 +83,56 @@ TIMES = [
 ]  # fmt: skip
 
 
-def _bent(column: str, **said: Any) -> dict[str, Any]:
-    bent = document()
-    column_of(bent, column).update(said)
-    return bent
+def _edited(column: str, **properties: Any) -> dict[str, Any]:
+    edited = document()
+    column_of(edited, column).update(properties)
+    return edited
 
 
-def _rules(bent: dict[str, Any], folder: Path) -> list[str]:
-    return [rule.text for rule in dqdl_ruleset(contract_of(bent, folder)).rules]
+def _rules(edited: dict[str, Any], folder: Path) -> list[str]:
+    return [rule.text for rule in dqdl_ruleset(contract_of(edited, folder)).rules]
 
 
-@pytest.mark.parametrize(("said", "rule"), PAGES)
-def test_what_a_column_of_numbers_says(said: dict[str, Any], rule: str, tmp_path: Path) -> None:
-    bent = _bent("pages", **{"logicalTypeOptions": {}} | said)
-    assert rule in _rules(bent, tmp_path)
+@pytest.mark.parametrize(("properties", "rule"), PAGES)
+def test_what_a_column_of_numbers_says(
+    properties: dict[str, Any], rule: str, tmp_path: Path
+) -> None:
+    edited = _edited("pages", **{"logicalTypeOptions": {}} | properties)
+    assert rule in _rules(edited, tmp_path)
 
 
-@pytest.mark.parametrize(("said", "rule"), TITLE)
-def test_what_a_column_of_texts_says(said: dict[str, Any], rule: str, tmp_path: Path) -> None:
-    assert rule in _rules(_bent("title", **said), tmp_path)
+@pytest.mark.parametrize(("properties", "rule"), TITLE)
+def test_what_a_column_of_texts_says(properties: dict[str, Any], rule: str, tmp_path: Path) -> None:
+    assert rule in _rules(_edited("title", **properties), tmp_path)
 
 
 @pytest.mark.parametrize(("rule", "text"), TABLE)
 def test_what_a_table_says(rule: dict[str, Any], text: str, tmp_path: Path) -> None:
-    bent = document()
-    table_of(bent)["quality"] = [rule]
-    assert text in _rules(bent, tmp_path)
+    edited = document()
+    table_of(edited)["quality"] = [rule]
+    assert text in _rules(edited, tmp_path)
 
 
 @pytest.mark.parametrize(("options", "text"), TIMES)
 def test_a_bound_of_a_time_is_not_cut_to_its_day(
     options: dict[str, Any], text: str, tmp_path: Path
 ) -> None:
-    assert text in _rules(_bent("lent_at", logicalTypeOptions=options), tmp_path)
+    assert text in _rules(_edited("lent_at", logicalTypeOptions=options), tmp_path)
 
 
 def test_a_bound_of_a_date_is_a_date(tmp_path: Path) -> None:
-    bent = _bent("lent_at", logicalType="date", logicalTypeOptions={"minimum": "2025-01-01"})
+    edited = _edited("lent_at", logicalType="date", logicalTypeOptions={"minimum": "2025-01-01"})
     assert 'ColumnValues "lent_at" >= "2025-01-01" where "`lent_at` is not null"' in _rules(
-        bent, tmp_path
+        edited, tmp_path
     )
 
 
 def test_the_newest_row_is_looked_for_in_sql(tmp_path: Path) -> None:
     newest = "from (select max(`lent_at`) as newest from primary) where newest between "
-    found = [text for text in _rules(document(), tmp_path) if newest in text]
-    assert len(found) == 1
+    rules = [text for text in _rules(document(), tmp_path) if newest in text]
+    assert len(rules) == 1
     assert (
-        "timestamp '2025-03-08 00:00:00Z' and timestamp '2025-03-10 23:59:59.999999Z'" in found[0]
+        "timestamp '2025-03-08 00:00:00Z' and timestamp '2025-03-10 23:59:59.999999Z'" in rules[0]
     )
 
 
@@ -140,7 +142,7 @@ def test_exactly_the_contracts_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "said", "reason"),
+    ("column", "properties", "reason"),
     [
         ("title", {}, "never what they are"),
         ("title", {"enum": [{"value": "2025-01-01"}]}, "as a date or a time"),
@@ -150,9 +152,9 @@ def test_exactly_the_contracts_columns(tmp_path: Path) -> None:
     ],
 )
 def test_what_dqdl_cannot_say_is_listed_with_its_reason(
-    column: str, said: dict[str, Any], reason: str, tmp_path: Path
+    column: str, properties: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
-    unmapped = dqdl_ruleset(contract_of(_bent(column, **said), tmp_path)).unmapped
+    unmapped = dqdl_ruleset(contract_of(_edited(column, **properties), tmp_path)).unmapped
     assert any(item.rule.startswith(f"{column}: ") and reason in item.reason for item in unmapped)
 
 
@@ -160,8 +162,8 @@ def test_the_contract_that_uses_each_rule_does(tmp_path: Path) -> None:
     used = expectations(contract_of(every_rule(), tmp_path), "all")
     names = [item.name.split(": ", 1)[1] for item in used]
     for row in RULE_TABLE:
-        says = re.sub(r"\\\{.*?\\\}", ".*", re.escape(row.says))
-        assert any(re.fullmatch(says, name) for name in names), row
+        pattern = re.sub(r"\\\{.*?\\\}", ".*", re.escape(row.title))
+        assert any(re.fullmatch(pattern, name) for name in names), row
 
 
 @pytest.mark.parametrize("render", [dqdl_ruleset, load_spec])
@@ -176,6 +178,6 @@ def test_an_expectation_that_nobody_placed_is_an_error(
 
 
 def test_a_group_that_only_python_names_is_told(tmp_path: Path) -> None:
-    bent = _bent("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
+    edited = _edited("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
     with pytest.raises(InputError, match=r"loans: `title: matches .*without a name"):
-        dqdl_ruleset(contract_of(bent, tmp_path))
+        dqdl_ruleset(contract_of(edited, tmp_path))

@@ -29,16 +29,16 @@ def test_the_table_has_the_contracts_columns_in_its_order_with_glues_types(tmp_p
 def test_glue_has_a_type_for_each_type_that_a_contract_may_use(
     kind: LogicalType, tmp_path: Path
 ) -> None:
-    bent = document()
-    column_of(bent, "price")["logicalType"] = kind
-    types = {c.name: c.type for c in glue_table(contract_of(bent, tmp_path)).columns}
+    edited = document()
+    column_of(edited, "price")["logicalType"] = kind
+    types = {c.name: c.type for c in glue_table(contract_of(edited, tmp_path)).columns}
     assert types["price"]
 
 
 def test_a_comment_is_one_line_and_no_longer_than_glue_takes(tmp_path: Path) -> None:
-    bent = document()
-    column_of(bent, "title")["description"] = "The title,\n" + "as printed, " * 40
-    comments = {c.name: c.comment for c in glue_table(contract_of(bent, tmp_path)).columns}
+    edited = document()
+    column_of(edited, "title")["description"] = "The title,\n" + "as printed, " * 40
+    comments = {c.name: c.comment for c in glue_table(contract_of(edited, tmp_path)).columns}
     assert len(comments["title"]) <= 255
     assert comments["title"].startswith("The title, as printed, as printed")
     assert comments["title"].endswith(" ...")
@@ -51,9 +51,9 @@ def test_two_contracts_of_one_table_are_told_with_both_files(tmp_path: Path) -> 
 
 
 def test_a_table_may_not_be_called_as_the_place_of_rejected_rows(tmp_path: Path) -> None:
-    bent = document()
-    table_of(bent)["physicalName"] = "quarantine"
-    contract = contract_of(bent, tmp_path)
+    edited = document()
+    table_of(edited)["physicalName"] = "quarantine"
+    contract = contract_of(edited, tmp_path)
     with pytest.raises(InputError, match=r"a\.yaml: table `quarantine`: .*physicalName"):
         check_lake({"a.yaml": contract}, row_filters_hold=True)
 

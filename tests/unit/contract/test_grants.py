@@ -16,16 +16,16 @@ _FILTER = {"persona": "data-scientist", "filter": " late = 'a  b' ", "columns": 
 
 
 def _filtered(folder: Path) -> Contract:
-    bent = document()
+    edited = document()
     rows = {"property": "rowFilters", "value": [_FILTER]}
-    table_of(bent)["customProperties"].append(rows)
-    return contract_of(bent, folder)
+    table_of(edited)["customProperties"].append(rows)
+    return contract_of(edited, folder)
 
 
 def _other(folder: Path) -> Contract:
-    bent = document()
-    table_of(bent)["physicalName"] = "returns"
-    return contract_of(bent, folder)
+    edited = document()
+    table_of(edited)["physicalName"] = "returns"
+    return contract_of(edited, folder)
 
 
 def test_a_table_is_pii_until_a_column_says_otherwise(tmp_path: Path) -> None:

@@ -23,20 +23,20 @@ HOSTILE = f"</td></script>{SCRIPT}<img src=x onerror='window.ran = 1'>{{{{ 7 * 7
 def pages(tmp_path_factory):
     """The pages of a view in which names, rules and failing values hold HTML."""
     folder = tmp_path_factory.mktemp("hostile")
-    bent = document()
-    table_of(bent)["properties"] = [
+    edited = document()
+    table_of(edited)["properties"] = [
         column
-        for column in table_of(bent)["properties"]
+        for column in table_of(edited)["properties"]
         if column["name"] not in ("reader", "age")  # else failing values are not shown at all
     ]
-    bent["name"] = HOSTILE
-    custom(bent, "facets")["value"] = []
-    custom(bent, "label")["value"]["negative"] = HOSTILE
-    column_of(bent, "late")["enum"] = [{"value": "yes"}, {"value": HOSTILE}]
-    column_of(bent, "title")["description"] = HOSTILE
-    column_of(bent, "title")["logicalTypeOptions"] = {"pattern": f"^{SCRIPT}$"}
-    table_of(bent)["quality"].append({"metric": "rowCount", "mustBe": 1, "description": HOSTILE})
-    contract = contract_of(bent, folder)
+    edited["name"] = HOSTILE
+    custom(edited, "facets")["value"] = []
+    custom(edited, "label")["value"]["negative"] = HOSTILE
+    column_of(edited, "late")["enum"] = [{"value": "yes"}, {"value": HOSTILE}]
+    column_of(edited, "title")["description"] = HOSTILE
+    column_of(edited, "title")["logicalTypeOptions"] = {"pattern": f"^{SCRIPT}$"}
+    table_of(edited)["quality"].append({"metric": "rowCount", "mustBe": 1, "description": HOSTILE})
+    contract = contract_of(edited, folder)
     table = rows(contract)
     for name in ("late", "title"):
         position = table.schema.get_field_index(name)

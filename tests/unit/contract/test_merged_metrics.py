@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sashiko.contract import checkpoint, repeats
+from sashiko.contract import checkpoint, duplicates
 from sashiko.contract.model import Contract
 from sashiko.contract.rule_table import RULE_TABLE
 from sashiko.contract.rules import expectations
@@ -40,13 +40,13 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     return contract_of(every_rule(), tmp_path_factory.mktemp("every"))
 
 
-def _results(found: Sequence[Any]) -> list[str]:
+def _results(checks: Sequence[Any]) -> list[str]:
     """What Great Expectations says of each expectation, whatever the types of its numbers."""
     return [
         json.dumps(
             [item.expectation_config.meta["name"], item.success, item.to_json_dict()["result"]]
         )
-        for item in found
+        for item in checks
     ]
 
 
@@ -93,13 +93,13 @@ def test_a_rule_that_no_merge_is_known_for_is_an_error_and_not_judged_by_the_las
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = "expect_column_mean_to_be_between"
-    bent = [
-        row.__class__(row.rule, row.says, other, lambda _: {"min_value": 0}, row.advice)
+    edited = [
+        row.__class__(row.rule, row.title, other, lambda _: {"min_value": 0}, row.advice)
         if row.rule == "minimum"
         else row
         for row in RULE_TABLE
     ]
-    monkeypatch.setattr("sashiko.contract.rules.RULE_TABLE", bent)
+    monkeypatch.setattr("sashiko.contract.rules.RULE_TABLE", edited)
     small = contract_of(document(), tmp_path)
     assert other in {item.kind for item in expectations(small, "all")}
     with pytest.raises(NotImplementedError, match=r"merge the metric column\.mean of two batches"):
@@ -111,25 +111,25 @@ def _column(kind: pa.DataType, *values: Any) -> TableStream:
 
 
 def test_values_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeats, "_HASH", "length")
+    monkeypatch.setattr(duplicates, "_HASH", "length")
     stream = _column(pa.string(), "ab", "cd", None, "ef", "cd", "g", "hi")
-    found = repeats.find_repeats(stream, ["x"], examples=20)
-    assert (found.filled, found.distinct, found.rows) == (6, 5, 2)
-    assert (found.first["x"].to_pylist(), found.positions) == (["cd", "cd"], (1, 4))
+    counts = duplicates.find_duplicates(stream, ["x"], examples=20)
+    assert (counts.filled, counts.distinct, counts.rows) == (6, 5, 2)
+    assert (counts.first["x"].to_pylist(), counts.positions) == (["cd", "cd"], (1, 4))
 
 
 def test_what_repeats_far_apart_is_found_and_the_first_are_shown() -> None:
     stream = _column(pa.int64(), *range(500), 7, None, 3, 3)
-    found = repeats.find_repeats(stream, ["x"], examples=3)
-    assert (found.filled, found.distinct, found.rows) == (503, 500, 5)
-    assert (found.first["x"].to_pylist(), found.positions) == ([3, 7, 7], (3, 7, 500))
+    counts = duplicates.find_duplicates(stream, ["x"], examples=3)
+    assert (counts.filled, counts.distinct, counts.rows) == (503, 500, 5)
+    assert (counts.first["x"].to_pylist(), counts.positions) == ([3, 7, 7], (3, 7, 500))
 
 
 def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A validator makes a failed expectation of any exception: the gate would close for nothing."""
-    monkeypatch.setattr(repeats, "_MEMORY_MB", 1)
+    monkeypatch.setattr(duplicates, "_MEMORY_MB", 1)
     keys = [f"a key that is long enough to need room {number}" for number in range(50_000)]
     table = pa.concat_tables([rows(contract)] * (len(keys) // 4))
     table = table.set_column(0, "loan_id", pa.array(keys))
@@ -141,8 +141,10 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
 
 def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
     nan = float("nan")
-    found = repeats.find_repeats(_column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9)
-    assert (found.filled, found.distinct, found.rows, found.positions) == (2, 1, 2, (1, 3))
+    counts = duplicates.find_duplicates(
+        _column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9
+    )
+    assert (counts.filled, counts.distinct, counts.rows, counts.positions) == (2, 1, 2, (1, 3))
 
 
 def test_a_batch_that_great_expectations_gives_up_on_is_an_error_and_no_verdict(
@@ -153,11 +155,11 @@ def test_a_batch_that_great_expectations_gives_up_on_is_an_error_and_no_verdict(
 
     resolve = PandasExecutionEngine.resolve_metrics
 
-    def broken(engine: Any, *arguments: Any, **named: Any) -> Any:
+    def broken(engine: Any, *arguments: Any, **keywords: Any) -> Any:
         batches = engine.batch_manager.batch_data_cache.values()
         if any(batch.dataframe.index.start == 3 for batch in batches):
             raise ZeroDivisionError
-        return resolve(engine, *arguments, **named)
+        return resolve(engine, *arguments, **keywords)
 
     monkeypatch.setattr(checkpoint, "BATCH_ROWS", 3)
     monkeypatch.setattr(PandasExecutionEngine, "resolve_metrics", broken)

@@ -24,12 +24,12 @@ CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml")
 
 
 def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[str]:
-    bent = document()
-    change(bent)
-    path = save(bent, folder)
-    with pytest.raises(InputError) as caught:
+    edited = document()
+    change(edited)
+    path = save(edited, folder)
+    with pytest.raises(InputError) as error:
         load_contract(path)
-    lines = str(caught.value).splitlines()
+    lines = str(error.value).splitlines()
     assert all(line.startswith(str(path)) for line in lines), lines
     return lines
 
@@ -55,9 +55,9 @@ def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(
 
 
 def test_a_contract_may_say_that_it_has_no_facets(tmp_path: Path) -> None:
-    bent = document()
-    custom(bent, "facets")["value"] = []
-    assert contract_of(bent, tmp_path).facets == ()
+    edited = document()
+    custom(edited, "facets")["value"] = []
+    assert contract_of(edited, tmp_path).facets == ()
 
 
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.stem)
@@ -88,56 +88,56 @@ def test_an_unquoted_yes_or_no_of_yaml_is_told_and_not_turned_into_a_truth_value
 
 
 def _set(name: str, key: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda bent: column_of(bent, name).update({key: value})
+    return lambda edited: column_of(edited, name).update({key: value})
 
 
-def _no_facets(bent: dict[str, Any]) -> None:
-    properties = table_of(bent)["customProperties"]
-    properties.remove(custom(bent, "facets"))
+def _no_facets(edited: dict[str, Any]) -> None:
+    properties = table_of(edited)["customProperties"]
+    properties.remove(custom(edited, "facets"))
 
 
 def _drop(name: str, key: str) -> Callable[[dict[str, Any]], None]:
-    return lambda bent: column_of(bent, name).pop(key) and None
+    return lambda edited: column_of(edited, name).pop(key) and None
 
 
 def _custom(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda bent: custom(bent, name).update({"value": value})
+    return lambda edited: custom(edited, name).update({"value": value})
 
 
 def _words(*pairs: list[str]) -> Callable[[dict[str, Any]], None]:
     return _custom("facets", [{"column": "age", "disadvantaged": ["old"], "words": list(pairs)}])
 
 
-def _no_label(bent: dict[str, Any]) -> None:
-    table_of(bent)["customProperties"].remove(custom(bent, "label"))
+def _no_label(edited: dict[str, Any]) -> None:
+    table_of(edited)["customProperties"].remove(custom(edited, "label"))
 
 
-def _misspelt(bent: dict[str, Any]) -> None:
-    custom(bent, "facets")["property"] = "facet"
+def _misspelt(edited: dict[str, Any]) -> None:
+    custom(edited, "facets")["property"] = "facet"
 
 
-def _values(bent: dict[str, Any]) -> None:
-    label = custom(bent, "label")
+def _values(edited: dict[str, Any]) -> None:
+    label = custom(edited, "label")
     label["values"] = label.pop("value")
 
 
 def _ingest(value: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
     rule = {"property": "ingest", "value": value}
-    return lambda bent: table_of(bent)["customProperties"].append(rule)
+    return lambda edited: table_of(edited)["customProperties"].append(rule)
 
 
-def _day_with_a_time(bent: dict[str, Any]) -> None:
+def _day_with_a_time(edited: dict[str, Any]) -> None:
     due = {"name": "due", "description": "Due.", "logicalType": "date", "classification": "none"}
     due["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm"}
-    table_of(bent)["properties"].append(due)
+    table_of(edited)["properties"].append(due)
 
 
-def _twice(bent: dict[str, Any]) -> None:
-    table_of(bent)["properties"].append(column_of(bent, "title"))
+def _twice(edited: dict[str, Any]) -> None:
+    table_of(edited)["properties"].append(column_of(edited, "title"))
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (_set("pages", "logicalType", "int"), r"column `pages`: key `logicalType`: 'int' is not"),
         (_set("price", "logicalType", "array"), r"column `price`: key `logicalType`: Input should"),
@@ -153,7 +153,7 @@ def _twice(bent: dict[str, Any]) -> None:
             r"column `title`.*`logicalTypeOptions.format`",
         ),
         (_set("lent_at", "logicalTypeOptions", {"format": "dd.MM."}), r"lent_at`.*year, month and"),
-        (_set("lent_at", "logicalTypeOptions", {"format": "dd. MMM yyyy"}), r"`MMM` is not read"),
+        (_set("lent_at", "logicalTypeOptions", {"format": "dd. MMM yyyy"}), r"`MMM` is not"),
         (_day_with_a_time, r"column `due`.*has a time, so `logicalType` must be timestamp"),
         (_ingest({"thousands": "."}), r"`decimal` and `thousands` are both '.'"),
         (_ingest({"delimiter": "::"}), r"key `ingest.delimiter`"),
@@ -210,14 +210,14 @@ def _twice(bent: dict[str, Any]) -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_contract_is_told_with_file_and_column(
-    change: Callable[[dict[str, Any]], None], told: str, tmp_path: Path
+    change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
 ) -> None:
     lines = _problems(change, tmp_path)
-    assert any(re.search(told, line) for line in lines), lines
+    assert any(re.search(message, line) for line in lines), lines
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("city", r"key `groupVariable`: no column `city`"),
         ("late", r"key `groupVariable`: `late` is the key, the label or a facet"),
@@ -226,17 +226,17 @@ def test_what_is_wrong_with_a_contract_is_told_with_file_and_column(
         ("title", r"column `title`: a group variable needs .* an `enum`"),
     ],
 )
-def test_a_group_variable_must_be_a_column_of_few_values(name: str, told: str, tmp_path) -> None:
-    bent = grouped()
-    custom(bent, "groupVariable")["value"] = name
-    with pytest.raises(InputError, match=told):
-        contract_of(bent, tmp_path)
+def test_a_group_variable_must_be_a_column_of_few_values(name: str, message: str, tmp_path) -> None:
+    edited = grouped()
+    custom(edited, "groupVariable")["value"] = name
+    with pytest.raises(InputError, match=message):
+        contract_of(edited, tmp_path)
 
 
 def test_all_problems_of_the_columns_are_told_at_once(tmp_path: Path) -> None:
-    def change(bent: dict[str, Any]) -> None:
-        del column_of(bent, "title")["classification"]
-        del column_of(bent, "price")["description"]
+    def change(edited: dict[str, Any]) -> None:
+        del column_of(edited, "title")["classification"]
+        del column_of(edited, "price")["description"]
 
     assert len(_problems(change, tmp_path)) == 2
 
@@ -249,5 +249,5 @@ def test_another_tools_property_may_stand_beside_ours(tmp_path: Path) -> None:
 
 
 def test_an_old_standard_is_refused(tmp_path: Path) -> None:
-    (line,) = _problems(lambda bent: bent.update(apiVersion="v3.0.2"), tmp_path)
+    (line,) = _problems(lambda edited: edited.update(apiVersion="v3.0.2"), tmp_path)
     assert "v3.1.0 or newer" in line

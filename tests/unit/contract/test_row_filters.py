@@ -8,10 +8,10 @@ from tests.unit.contract.documents import contract_of, document, table_of
 
 
 def _with(*filters: dict[str, Any]) -> dict[str, Any]:
-    bent = document()
+    edited = document()
     rows = {"property": "rowFilters", "value": list(filters)}
-    table_of(bent)["customProperties"].append(rows)
-    return bent
+    table_of(edited)["customProperties"].append(rows)
+    return edited
 
 
 def _filter(condition: str = "late = 'yes'", **more: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def test_a_condition_that_lake_formation_reads_is_taken_as_it_stands(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("filters", "message"),
     [
         ([_filter(columns=["loan_id", "lateness"])], r"persona data-scientist: no column `latenes"),
         ([_filter(columns=["loan_id", "reader"])], r"column `reader` is pii; it may read none,"),
@@ -58,22 +58,22 @@ def test_a_condition_that_lake_formation_reads_is_taken_as_it_stands(
     ],
 )
 def test_what_is_wrong_with_a_row_filter_is_told_with_reader_and_column(
-    given: list[dict[str, Any]], told: str, tmp_path: Path
+    filters: list[dict[str, Any]], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match=told) as caught:
-        contract_of(_with(*given), tmp_path)
-    assert str(tmp_path) in str(caught.value).splitlines()[0]
-    assert "rowFilters" in str(caught.value)
+    with pytest.raises(InputError, match=message) as error:
+        contract_of(_with(*filters), tmp_path)
+    assert str(tmp_path) in str(error.value).splitlines()[0]
+    assert "rowFilters" in str(error.value)
 
 
 def test_both_snapshots_may_be_of_the_same_part_of_the_rows(tmp_path: Path) -> None:
     training = ["loan_id", "lent_at", "pages", "price", "title", "late"]
     facets = ["loan_id", "age", "late"]
-    given = [
+    filters = [
         _filter(persona="broker", columns=training),
         _filter(persona="bias-evaluator", columns=facets),
     ]
-    assert len(contract_of(_with(*given), tmp_path).row_filters) == 2
-    given[1]["filter"] = "late = 'no'"
+    assert len(contract_of(_with(*filters), tmp_path).row_filters) == 2
+    filters[1]["filter"] = "late = 'no'"
     with pytest.raises(InputError, match=r"the same `filter`"):
-        contract_of(_with(*given), tmp_path)
+        contract_of(_with(*filters), tmp_path)

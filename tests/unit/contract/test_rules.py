@@ -8,8 +8,8 @@ from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 
 
-def _names(bent: dict[str, Any], folder: Path, view: str = "all") -> list[str]:
-    return [item.name for item in expectations(contract_of(bent, folder), view)]
+def _names(edited: dict[str, Any], folder: Path, view: str = "all") -> list[str]:
+    return [item.name for item in expectations(contract_of(edited, folder), view)]
 
 
 def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path: Path) -> None:
@@ -21,9 +21,9 @@ def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path: Path) -> Non
 
 
 def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_path: Path) -> None:
-    bent = document()
-    column_of(bent, "loan_id").update(required=True, unique=True)
-    names = _names(bent, tmp_path)
+    edited = document()
+    column_of(edited, "loan_id").update(required=True, unique=True)
+    names = _names(edited, tmp_path)
     assert names.count("loan_id: unique") == names.count("loan_id: no nulls") == 1
 
 
@@ -46,13 +46,13 @@ def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_pat
 def test_a_quality_rule_becomes_a_named_expectation(
     rule: dict[str, Any], name: str, tmp_path: Path
 ) -> None:
-    bent = document()
-    column_of(bent, "price")["quality"] = [rule]
-    assert name in _names(bent, tmp_path)
+    edited = document()
+    column_of(edited, "price")["quality"] = [rule]
+    assert name in _names(edited, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "message"),
     [
         ({"metric": "nullValues", "mustBeLessThan": 5}, "nullValues mustBeLessThan"),
         (
@@ -68,34 +68,36 @@ def test_a_quality_rule_becomes_a_named_expectation(
     ],
 )
 def test_a_rule_without_an_expectation_is_an_error_and_not_dropped(
-    rule: dict[str, Any], told: str, tmp_path: Path
+    rule: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    bent = document()
-    column_of(bent, "price")["quality"] = [rule]
-    with pytest.raises(InputError, match=f"column `price`: .*{told}"):
-        contract_of(bent, tmp_path)
+    edited = document()
+    column_of(edited, "price")["quality"] = [rule]
+    with pytest.raises(InputError, match=f"column `price`: .*{message}"):
+        contract_of(edited, tmp_path)
 
 
 def test_an_agreement_that_nobody_checks_is_an_error(tmp_path: Path) -> None:
-    bent = document()
-    bent["slaProperties"].append({"property": "availability", "value": 99, "unit": "percent"})
+    edited = document()
+    edited["slaProperties"].append({"property": "availability", "value": 99, "unit": "percent"})
     with pytest.raises(InputError, match="`availability` cannot be checked; allowed: latency"):
-        contract_of(bent, tmp_path)
+        contract_of(edited, tmp_path)
 
 
 def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(
     tmp_path: Path,
 ) -> None:
-    bent = document()
-    together = {"properties": ["title", "reader"]}
-    table_of(bent)["quality"] = [{"metric": "duplicateValues", "mustBe": 0, "arguments": together}]
+    edited = document()
+    arguments = {"properties": ["title", "reader"]}
+    table_of(edited)["quality"] = [
+        {"metric": "duplicateValues", "mustBe": 0, "arguments": arguments}
+    ]
     name = "table: unique together: title + reader"
-    assert name in _names(bent, tmp_path)
-    assert name not in _names(bent, tmp_path, "training")
+    assert name in _names(edited, tmp_path)
+    assert name not in _names(edited, tmp_path, "training")
 
 
 def test_a_bound_that_is_no_date_is_told(tmp_path: Path) -> None:
-    bent = document()
-    column_of(bent, "lent_at")["logicalTypeOptions"] = {"minimum": "last week"}
+    edited = document()
+    column_of(edited, "lent_at")["logicalTypeOptions"] = {"minimum": "last week"}
     with pytest.raises(InputError, match="column `lent_at`: key `minimum`: 'last week' is not"):
-        contract_of(bent, tmp_path)
+        contract_of(edited, tmp_path)

@@ -21,7 +21,7 @@ NAMES = ["complaints", "census", "loans", "every rule"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Results:
     """A contract, tables, and what Great Expectations says of each rule on each table."""
 
     contract: Contract
@@ -29,9 +29,9 @@ class Seen:
     passed: tuple[dict[str, bool], ...]
 
 
-def _seen(contract: Contract, good: pa.Table) -> Seen:
-    made = tuple(tables(contract, good))
-    return Seen(contract, made, tuple(_great_expectations(contract, table) for table in made))
+def _results(contract: Contract, good: pa.Table) -> Results:
+    cases = tuple(tables(contract, good))
+    return Results(contract, cases, tuple(_great_expectations(contract, table) for table in cases))
 
 
 def _great_expectations(contract: Contract, table: pa.Table) -> dict[str, bool]:
@@ -41,21 +41,23 @@ def _great_expectations(contract: Contract, table: pa.Table) -> dict[str, bool]:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
     small = contract_of(document(), tmp_path_factory.mktemp("small"))
     every = contract_of(every_rule(), tmp_path_factory.mktemp("every"))
     return {
-        "complaints": _seen(*complaints()),
-        "census": _seen(*census()),
-        "loans": _seen(small, rows(small)),
-        "every rule": _seen(every, rows(every)),
+        "complaints": _results(*complaints()),
+        "census": _results(*census()),
+        "loans": _results(small, rows(small)),
+        "every rule": _results(every, rows(every)),
     }
 
 
-def _differences(seen: Seen, text: str | None = None) -> Iterator[tuple[str, int, bool, bool]]:
+def _differences(
+    results: Results, text: str | None = None
+) -> Iterator[tuple[str, int, bool, bool]]:
     """Yields rule, table, and the two verdicts where they are not one."""
-    ruleset = dqdl_ruleset(seen.contract)
-    for number, (table, passed) in enumerate(zip(seen.tables, seen.passed, strict=True)):
+    ruleset = dqdl_ruleset(results.contract)
+    for number, (table, passed) in enumerate(zip(results.tables, results.passed, strict=True)):
         verdicts = evaluate(text or ruleset.text, table)
         for rule, verdict in zip(ruleset.rules, verdicts, strict=True):
             if verdict != passed[rule.name]:
@@ -64,23 +66,23 @@ def _differences(seen: Seen, text: str | None = None) -> Iterator[tuple[str, int
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_rule_is_in_the_ruleset_or_refused_with_a_reason(
-    name: str, seen: dict[str, Seen]
+    name: str, results: dict[str, Results]
 ) -> None:
-    ruleset = dqdl_ruleset(seen[name].contract)
+    ruleset = dqdl_ruleset(results[name].contract)
     listed = [rule.name for rule in ruleset.rules] + [item.rule for item in ruleset.unmapped]
-    assert sorted(listed) == sorted(seen[name].passed[0])
+    assert sorted(listed) == sorted(results[name].passed[0])
     assert all(item.reason for item in ruleset.unmapped)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_engines_say_the_same_of_every_rule(name: str, seen: dict[str, Seen]) -> None:
-    assert list(_differences(seen[name])) == []
+def test_both_engines_say_the_same_of_every_rule(name: str, results: dict[str, Results]) -> None:
+    assert list(_differences(results[name])) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_rule_was_kept_and_broken(name: str, seen: dict[str, Seen]) -> None:
-    for rule in dqdl_ruleset(seen[name].contract).rules:
-        assert {passed[rule.name] for passed in seen[name].passed} == {True, False}, rule.name
+def test_every_rule_was_kept_and_broken(name: str, results: dict[str, Results]) -> None:
+    for rule in dqdl_ruleset(results[name].contract).rules:
+        assert {passed[rule.name] for passed in results[name].passed} == {True, False}, rule.name
 
 
 @pytest.mark.parametrize(
@@ -106,18 +108,22 @@ def test_every_rule_was_kept_and_broken(name: str, seen: dict[str, Seen]) -> Non
         ("(ColumnCount = 9)", "(ColumnCount >= 9)", "table: exactly the contract's columns"),
     ],
 )
-def test_a_wrong_rule_is_noticed(right: str, wrong: str, rule: str, seen: dict[str, Seen]) -> None:
-    text = dqdl_ruleset(seen["every rule"].contract).text
+def test_a_wrong_rule_is_noticed(
+    right: str, wrong: str, rule: str, results: dict[str, Results]
+) -> None:
+    text = dqdl_ruleset(results["every rule"].contract).text
     assert right in text
-    found = {name for name, *_ in _differences(seen["every rule"], text.replace(right, wrong))}
-    assert any(name.startswith(rule) for name in found), found
+    differing = {
+        name for name, *_ in _differences(results["every rule"], text.replace(right, wrong))
+    }
+    assert any(name.startswith(rule) for name in differing), differing
 
 
 def test_a_column_of_nothing_but_nulls_is_the_one_known_difference(tmp_path: Path) -> None:
     contract = contract_of(document(), tmp_path)
     table = rows(contract, pages=[None] * 4)
-    lost = Seen(contract, (table,), (_great_expectations(contract, table),))
-    assert list(_differences(lost)) == [("pages: at least 1", 0, True, False)]
+    nulls = Results(contract, (table,), (_great_expectations(contract, table),))
+    assert list(_differences(nulls)) == [("pages: at least 1", 0, True, False)]
 
 
 @pytest.mark.parametrize(
