@@ -164,7 +164,7 @@ def metrics(tables: Collection[FacetTable], *, with_intervals: bool) -> None:
     looks = dict.fromkeys(METRICS, 1 if groups == sum(_FACETS.values()) else groups)
     for table in tables:
         for group in np.eye(table.cells.shape[1], dtype=bool):
-            counts = table.against_rest(group)
+            counts = table.one_vs_rest(group)
             for name in METRICS:
                 measure(name, counts)
             if with_intervals:

@@ -73,7 +73,7 @@ def pairs(cells: Ints) -> list[Counts]:
         (left,) = set(range(len(_SIZES))) - set(kept)
         crossed = cells.sum(axis=left).reshape(1, -1, 2, 2)
         table = FacetTable(crossed, np.array([False, True]), missing=0, stratified=False)
-        found += [table.against_rest(one) for one in np.eye(crossed.shape[1], dtype=bool)]
+        found += [table.one_vs_rest(one) for one in np.eye(crossed.shape[1], dtype=bool)]
     return found
 
 

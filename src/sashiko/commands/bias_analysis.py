@@ -13,9 +13,14 @@ from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count,
 from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_tree
 from sashiko.evaluation.gates.advice import Mitigation
-from sashiko.evaluation.gates.bias import bias_checks, too_few
+from sashiko.evaluation.gates.bias import bias_checks, small_groups_reason
 from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import TOLD, comparable, looks_told, worst_first
+from sashiko.evaluation.gates.intersections import (
+    REPORTED_METRICS,
+    comparable,
+    looks_text,
+    sort_worst_first,
+)
 from sashiko.evaluation.gates.verdict import Verdict, decide
 from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.evaluation.metrics.bias_table import Stage
@@ -121,7 +126,7 @@ def text(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
         of_group = [item for item in single if item.subgroup == group]
         first = of_group[0]
         yield (f"{group}: {first.n_disadvantaged:,} rows against {first.n_advantaged:,} others")
-        if warning := too_few(first, minimum_group_size):
+        if warning := small_groups_reason(first, minimum_group_size):
             yield f"  {warning}"
         for stage, title in _TITLES:
             rows = [item for item in of_group if item.stage == stage]
@@ -134,15 +139,15 @@ def text(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
 
 def _intersections(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
     for stage, title in _TITLES:
-        for metric in TOLD[stage]:
-            rows = worst_first(found.estimates, metric)
+        for metric in REPORTED_METRICS[stage]:
+            rows = sort_worst_first(found.estimates, metric)
             if not rows:
                 continue
             yield f"intersections {title}, the worst off by {metric} first"
             if compared := [item for item in rows if comparable(item)]:
-                yield f"  the intervals of all {looks_told(compared)} hold at once"
+                yield f"  the intervals of all {looks_text(compared)} hold at once"
             for item in rows:
-                few = too_few(item, minimum_group_size)
+                few = small_groups_reason(item, minimum_group_size)
                 yield f"    {item.subgroup}, {item.n_disadvantaged:,} rows"
                 yield f"      {few or _line(item)}"
             yield ""

@@ -1,1 +1,1 @@
-"""The data contract: read once, and everything that follows from it."""
+"""The data contract, and what is derived from it."""

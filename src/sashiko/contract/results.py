@@ -111,5 +111,5 @@ def _examples(expectation: Expectation, values: list[Any]) -> str:
     if expectation.confidential or expectation.kind in (LENGTH, NOT_NULL):
         return ""
     texts = [str(value) for value in values]
-    shown = [repr(text[:_EXAMPLE_CHARACTERS]) for text in dict.fromkeys(texts)][:_EXAMPLES]
-    return f", such as {', '.join(shown)}" if shown else ""
+    examples = [repr(text[:_EXAMPLE_CHARACTERS]) for text in dict.fromkeys(texts)][:_EXAMPLES]
+    return f", such as {', '.join(examples)}" if examples else ""

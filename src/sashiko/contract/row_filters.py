@@ -117,8 +117,8 @@ def _binding_problems(contract: Contract, item: RowFilter) -> Iterator[str]:
         engine.execute(f"CREATE TABLE rows ({columns}); INSERT INTO rows DEFAULT VALUES")
         try:
             engine.execute(
-                f"SELECT 1 FROM rows WHERE {item.filter}"  # noqa: S608 - `_condition` let through columns, values and comparisons alone
+                f"SELECT 1 FROM rows WHERE {item.filter}"  # noqa: S608 - `_syntax_problems` allows only columns, values and comparisons
             )
         except duckdb.Error as error:
             first = str(error).splitlines()[0]
-            yield f"key `filter`: {item.filter!r} is no condition on these columns: {first}"
+            yield f"key `filter`: {item.filter!r} is not a valid condition: {first}"

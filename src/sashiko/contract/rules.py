@@ -90,14 +90,14 @@ def _title(row: Row, value: Any) -> str:
 
 def _rules(contract: Contract, view: View) -> Iterator[_Rule]:
     columns = contract.view_columns(view)
-    shown = {column.name for column in columns}
+    names = {column.name for column in columns}
     yield _Rule("columns", tuple(column.name for column in columns))
     for rule in contract.quality:
-        if shown.issuperset(rule.properties):
+        if names.issuperset(rule.properties):
             yield from _quality(rule, None)
     for column in columns:
         yield from _column_rules(column)
-    if contract.freshness and contract.freshness.column in shown:
+    if contract.freshness and contract.freshness.column in names:
         yield _latency(contract.freshness, contract.column(contract.freshness.column))
 
 

@@ -1,1 +1,1 @@
-"""How good a model is, and whether that is enough: metrics, the record of an evaluation, gates."""
+"""Model evaluation: metrics, the record of an evaluation, gates."""

@@ -1,4 +1,4 @@
-"""What Evaluate found: `metrics.json` and `decision.json`, read by report, card and registry."""
+"""The results of Evaluate: `metrics.json` and `decision.json`, for report, card and registry."""
 
 from functools import partial
 from pathlib import Path
@@ -17,15 +17,15 @@ Estimates = dict[str, Estimate]
 
 
 class MetricLine(Frozen):
-    """One line of `metrics.jsonl`; without times, so that equal runs give equal files.
+    """One line of `metrics.jsonl`; without timestamps, so that equal runs give equal files.
 
     Attributes:
         step: optimiser steps so far.
         epoch: the epoch of that step, from 1.
-        train_loss: mean weighted loss of the steps since the line before.
+        train_loss: mean weighted loss of the steps since the previous line.
         learning_rate: of that step.
-        validation_loss: mean unweighted loss on the validation split; at the end of an epoch only.
-        validation_auc: area under its ROC curve, likewise.
+        validation_loss: mean unweighted loss on the validation split; only at the end of an epoch.
+        validation_auc: area under the ROC curve on the validation split; likewise.
     """
 
     step: int
@@ -37,13 +37,13 @@ class MetricLine(Frozen):
 
 
 class TemperatureFit(Frozen):
-    """What temperature scaling did; `temperature.json` in Train's output.
+    """The result of temperature scaling; `temperature.json` in Train's output.
 
     Attributes:
-        temperature: what the logits are divided by; above 1 the scores were too sure.
+        temperature: the divisor of the logits; above 1 the scores were overconfident.
         validation_loss_before: mean negative log-likelihood of the validation split before it.
-        validation_loss_after: and after it.
-        kept: why the temperature is 1, where there is no best one; else empty.
+        validation_loss_after: the same after it.
+        kept: why the temperature stays 1 if there is no optimum; else empty.
     """
 
     temperature: float
@@ -53,14 +53,14 @@ class TemperatureFit(Frozen):
 
 
 class SplitCount(Frozen):
-    """How many rows a split has, and how many of them carry the positive label."""
+    """The number of rows of a split, and of those with the positive label."""
 
     rows: int
     positives: int
 
 
 class ChampionRecord(Frozen):
-    """The approved version that the candidate was held against."""
+    """The approved version that the candidate was compared with."""
 
     version: int
     sha256: str
@@ -68,14 +68,14 @@ class ChampionRecord(Frozen):
 
 
 class Calibration(Frozen):
-    """How far the candidate's scores are from probabilities, on the test split.
+    """The calibration of the candidate on the test split.
 
     Attributes:
-        curve: the filled bins of its reliability curve, by ascending score.
+        curve: the non-empty bins of its reliability curve, by ascending score.
         error_by_chance: the calibration error of a perfectly calibrated model on these rows.
-        temperature: what Train fitted; None where the recipe asks for none.
-        before: `expected_calibration_error` and `brier_score` -> estimate without the temperature;
-            empty where there is none.
+        temperature: the fit of Train; None without temperature scaling.
+        before: `expected_calibration_error` and `brier_score` -> estimate before temperature
+            scaling; empty without it.
     """
 
     curve: tuple[CalibrationBin, ...]
@@ -85,14 +85,14 @@ class Calibration(Frozen):
 
 
 class SliceFigures(Frozen):
-    """Some rows of the test split: those with one value, or a band of values, in a column.
+    """A slice of the test split: the rows with one value, or a band of values, in a column.
 
     Attributes:
-        column: of the contract's training view; never a sensitive one.
-        value: what these rows have in it.
-        rows: how many.
-        positives: how many of them carry the positive label.
-        metrics: metric -> estimate on the slice; empty where it has too few rows to judge.
+        column: a column of the contract's training view; never a sensitive one.
+        value: the value or band.
+        rows: the number of rows.
+        positives: the number of rows with the positive label.
+        metrics: metric -> estimate on the slice; empty if it has too few rows to judge.
         differences: metric -> slice minus all test rows; below 0 the slice is worse. Empty
             likewise.
     """
@@ -106,11 +106,11 @@ class SliceFigures(Frozen):
 
 
 class Slices(Frozen):
-    """The candidate on parts of the test split.
+    """The candidate on slices of the test split.
 
     Attributes:
-        metric: by which they are ordered.
-        minimum_rows: below, a slice is too small to judge.
+        metric: the metric that orders them.
+        minimum_rows: smaller slices are not judged.
         figures: the worst first; those without a difference last.
     """
 
@@ -120,24 +120,24 @@ class Slices(Frozen):
 
     @property
     def judged(self) -> tuple[SliceFigures, ...]:
-        """Those with a difference, and an interval to it; the worst first."""
-        found = ((item, item.differences.get(self.metric)) for item in self.figures)
-        return tuple(item for item, lead in found if lead is not None and lead.high is not None)
+        """Slices with a difference and its interval, the worst first."""
+        pairs = ((item, item.differences.get(self.metric)) for item in self.figures)
+        return tuple(item for item, lead in pairs if lead is not None and lead.high is not None)
 
     @property
     def worse(self) -> tuple[SliceFigures, ...]:
-        """Those of `judged` whose whole interval lies below all rows."""
+        """Judged slices whose whole interval lies below 0."""
         return tuple(item for item in self.judged if (item.differences[self.metric].high or 0) < 0)
 
 
 class SeenTextFigures(Frozen):
-    """Candidate and linear baseline on the test rows of which train has each word, or on the rest.
+    """Candidate and linear baseline on the test rows with only words of the train split, or others.
 
     Attributes:
         seen: whether each word and each pair of adjacent words of these rows occurs in train.
-        rows: how many.
-        positives: how many of them carry the positive label.
-        candidate: metric -> estimate; empty where there are too few rows to judge.
+        rows: the number of rows.
+        positives: the number of rows with the positive label.
+        candidate: metric -> estimate; empty if there are too few rows to judge.
         linear: the same of `tfidf_logistic_regression`.
         lead: metric -> the candidate's lead, paired by rows; above 0 the candidate is better.
     """
@@ -151,30 +151,30 @@ class SeenTextFigures(Frozen):
 
 
 class Evaluation(Frozen):
-    """Every figure of a run's model quality.
+    """All results on the model quality of a run.
 
     Attributes:
         splits: train, validation, test -> their size.
         labels: the negative and the positive label.
-        threshold: the score from which on a row is predicted positive.
-        bootstrap_replicates: resamples behind each 95 % interval.
+        threshold: rows with at least this score are predicted positive.
+        bootstrap_replicates: resamples of each 95 % interval.
         candidate: metric -> estimate on the test split.
-        validation: the same on the validation split, where the threshold was chosen.
-        others: `majority`, `tfidf_logistic_regression` (reweighed as the candidate was), where
-            it was, `tfidf_logistic_regression_unmitigated`, and, if there is one, `champion` ->
-            metric -> estimate on the test split.
+        validation: the same on the validation split, on which the threshold was chosen.
+        others: `majority`, `tfidf_logistic_regression` (reweighed like the candidate),
+            `tfidf_logistic_regression_unmitigated` if the candidate was reweighed, and `champion`
+            if there is one -> metric -> estimate on the test split.
         thresholds: name of each of `others` -> its threshold.
-        leads: name of each of `others` but the unmitigated one -> metric -> the candidate's lead,
-            paired by rows; above 0 the candidate is better.
-        minimum_effect: the least lead that is called better (`standing`).
-        champion: which version that was; None if none is approved yet.
+        leads: name of each of `others` except the unmitigated one -> metric -> the candidate's
+            lead, paired by rows; above 0 the candidate is better.
+        minimum_effect: the smallest lead that counts as better (`standing`).
+        champion: the champion's version; None if no version is approved.
         confusion: the candidate's, on the test split.
-        calibration: whether its scores are probabilities.
-        slices: how it does on parts of the test split.
-        seen_text: how it does on text that train has the words of, and on other text, beside the
-            linear baseline; empty in a run from before this was measured.
+        calibration: the calibration of its scores.
+        slices: its metrics on slices of the test split.
+        seen_text: its metrics on text with only words of the train split and on other text,
+            together with the linear baseline; empty in older runs.
         learning_curve: Train's metrics, by step.
-        notes: what a reader must not miss, in plain words.
+        notes: important notes for the reader.
     """
 
     splits: dict[str, SplitCount]
@@ -197,10 +197,10 @@ class Evaluation(Frozen):
 
 
 class Decision(Frozen):
-    """The decision threshold, and how it came about.
+    """The decision threshold and its origin.
 
     Attributes:
-        threshold: the score from which on a row is predicted positive; blind to facets.
+        threshold: rows with at least this score are predicted positive; independent of facets.
         policy: `maximize` a metric on the validation split, or `fixed` by the recipe.
         metric: the metric of the policy.
         validation_value: that metric on the validation split at the threshold; None if undefined.

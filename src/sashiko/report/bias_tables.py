@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from sashiko.evaluation.gates.bias import too_few
+from sashiko.evaluation.gates.bias import small_groups_reason
 from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import TOLD, comparable, looks_told, worst_first
+from sashiko.evaluation.gates.intersections import (
+    REPORTED_METRICS,
+    comparable,
+    looks_text,
+    sort_worst_first,
+)
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.evaluation.metrics.bias_table import Stage
@@ -89,7 +94,7 @@ def _gated_row(estimate: BiasEstimate, check: Check) -> Row:
 
 def _row(estimate: BiasEstimate, *, minimum_group_size: int) -> Row:
     outcome = Cell("", mark=Mark("reported"))
-    if too_few(estimate, minimum_group_size):
+    if small_groups_reason(estimate, minimum_group_size):
         outcome = Cell("too few to judge")
     return Row(cells=(*_measured(estimate), Cell(_worse(estimate.metric)), outcome))
 
@@ -136,7 +141,7 @@ def intersection_tables(
     tables: list[Table] = []
     for stage, title in _TITLES.items():
         shown = _shown([one for one in found if one.stage == stage], checks, stage=stage)
-        ordered = worst_first(found, shown[0])
+        ordered = sort_worst_first(found, shown[0])
         if not ordered:
             continue
         rows = tuple(
@@ -161,7 +166,7 @@ def _shown(
 ) -> tuple[str, ...]:
     """Names the metrics to show: those that a gate asks for come first and set the order."""
     gated = [one.metric for one in found if check_of(one, checks)]
-    return tuple(dict.fromkeys((*gated, *TOLD[stage])))
+    return tuple(dict.fromkeys((*gated, *REPORTED_METRICS[stage])))
 
 
 def _intersection_row(
@@ -175,7 +180,7 @@ def _intersection_row(
     same = {one.metric: one for one in found if one.subgroup == of.subgroup}
     judged = [check for name in shown if name in same and (check := check_of(same[name], checks))]
     failed = [check for check in judged if not check.passed]
-    few = "too few to judge" if too_few(of, least) else ""
+    few = "too few to judge" if small_groups_reason(of, least) else ""
     outcome = Cell(few) if few else Cell("", mark=Mark("reported"))
     if judged:
         outcome = Cell("", mark=words.mark((failed or judged)[0]), meaning=few)
@@ -200,7 +205,7 @@ def _value(estimate: BiasEstimate | None) -> Cell:
 
 def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, least: int) -> str:
     compared = [one for one in ordered if comparable(one)]
-    few = sum(bool(too_few(one, least)) for one in ordered)
+    few = sum(bool(small_groups_reason(one, least)) for one in ordered)
     text = (
         f"Each combination of the facets' groups against all other rows, the worst off by {metric} "
         f"first ({words.MEANINGS[metric]}; worse off {METRICS[metric].worse} "
@@ -208,7 +213,7 @@ def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, least: i
     )
     if compared:
         text += (
-            f"A metric's intervals are widened (Bonferroni) so that all of {looks_told(compared)} "
+            f"A metric's intervals are widened (Bonferroni) so that all of {looks_text(compared)} "
             "looks hold at once, with 95 % confidence: the first may be read as it stands. "
         )
     if few:

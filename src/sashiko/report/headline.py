@@ -3,9 +3,9 @@
 import operator
 from collections.abc import Iterator, Sequence
 
-from sashiko.evaluation.gates.bias import too_few
+from sashiko.evaluation.gates.bias import small_groups_reason
 from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import comparable, worst_first
+from sashiko.evaluation.gates.intersections import comparable, sort_worst_first
 from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
 from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.report.disparity import disparity, largest_rates
@@ -138,7 +138,7 @@ def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
 
 def _worst_intersection(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
     metric = _GROUP_METRICS[0]
-    compared = [one for one in worst_first(_predicted(evidence), metric) if comparable(one)]
+    compared = [one for one in sort_worst_first(_predicted(evidence), metric) if comparable(one)]
     if not compared or f"{metric} {compared[0].subgroup}" in _judged_names(found):
         return
     worst = compared[0]
@@ -178,4 +178,4 @@ def _predicted(evidence: Evidence) -> Sequence[BiasEstimate]:
 def _too_few(evidence: Evidence, estimate: BiasEstimate) -> str:
     recipe = evidence.recipe
     least = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
-    return too_few(estimate, least)
+    return small_groups_reason(estimate, least)

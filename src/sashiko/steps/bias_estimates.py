@@ -10,8 +10,8 @@ from sashiko.clarify.bias.dataset import Dataset
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import BiasEstimate, Subgroup
-from sashiko.evaluation.gates.intersections import Looks, bound_looks
-from sashiko.evaluation.metrics.bias import METRICS, Measure, intervals, measure, stage_metrics
+from sashiko.evaluation.gates.intersections import SimultaneousIntervals, count_bound_comparisons
+from sashiko.evaluation.metrics.bias import METRICS, MetricValue, intervals, measure, stage_metrics
 from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.settings.bias import BiasSection
@@ -82,7 +82,7 @@ def estimates(section: BiasSection, stages: Mapping[Stage, Analysed]) -> Iterato
         yield from _by_intersection(stage, one.intersections, looks=looks)
 
 
-def looks_of(section: BiasSection, stages: Mapping[Stage, Analysed]) -> Looks:
+def looks_of(section: BiasSection, stages: Mapping[Stage, Analysed]) -> SimultaneousIntervals:
     """Counts what is looked at, which is how wide the intervals must be.
 
     Args:
@@ -96,10 +96,14 @@ def looks_of(section: BiasSection, stages: Mapping[Stage, Analysed]) -> Looks:
         stage: sum(_enough(one.counts, section) for one in of.intersections)
         for stage, of in stages.items()
     }
-    return Looks(section, bound=bound_looks(section, judged), intersections=enough)
+    return SimultaneousIntervals(
+        section, bound=count_bound_comparisons(section, judged), intersections=enough
+    )
 
 
-def _by_facet(stage: Stage, analysed: Analysed, *, looks: Looks) -> Iterator[BiasEstimate]:
+def _by_facet(
+    stage: Stage, analysed: Analysed, *, looks: SimultaneousIntervals
+) -> Iterator[BiasEstimate]:
     step, result = STEPS[stage], analysed.result
     if result is None:
         raise InputError(f"{step}'s analysis.json has no {stage}_bias_metrics")
@@ -123,7 +127,7 @@ def _by_facet(stage: Stage, analysed: Analysed, *, looks: Looks) -> Iterator[Bia
 
 
 def _by_intersection(
-    stage: Stage, crossed: Sequence[Intersection], *, looks: Looks
+    stage: Stage, crossed: Sequence[Intersection], *, looks: SimultaneousIntervals
 ) -> Iterator[BiasEstimate]:
     names = [name for name in stage_metrics(stage) if METRICS[name].compares]
     for one in crossed:
@@ -134,10 +138,10 @@ def _by_intersection(
 def subgroup_estimates(
     stage: Stage,
     subgroup: Subgroup,
-    found: Mapping[str, Measure],
+    found: Mapping[str, MetricValue],
     *,
     counts: Counts,
-    looks: Looks,
+    looks: SimultaneousIntervals,
 ) -> Iterator[BiasEstimate]:
     """Yields metrics of one group with their intervals; none where too few rows would mislead.
 
@@ -181,13 +185,15 @@ def _enough(counts: Counts, section: BiasSection) -> bool:
     return min(counts.n_disadvantaged, counts.n_advantaged) >= section.minimum_group_size
 
 
-def _found(metric: MetricResult, counts: Counts, *, source: str, of: tuple[str, str]) -> Measure:
+def _found(
+    metric: MetricResult, counts: Counts, *, source: str, of: tuple[str, str]
+) -> MetricValue:
     """Takes the analysis's value, held against our own formula where there is one."""
     # Clarify writes an infinity for x / 0, which is undefined here.
     value = metric.value if isinstance(metric.value, float) else None
     if metric.name not in METRICS:
         reason = metric.error or f"the analysis has no number but {metric.value or 'nothing'}"
-        return Measure(value, "" if value is not None else reason)
+        return MetricValue(value, "" if value is not None else reason)
     own = measure(metric.name, counts)
     if own.value is None or _defined_otherwise(metric.name, counts):
         return own
@@ -196,7 +202,7 @@ def _found(metric: MetricResult, counts: Counts, *, source: str, of: tuple[str, 
             f"{source} says {metric.name} {of[0]}={of[1]} is {metric.value}, "
             f"but the data give {own.value:.6f}; both must come from the same run"
         )
-    return Measure(value)
+    return MetricValue(value)
 
 
 def _defined_otherwise(metric: str, counts: Counts) -> bool:

@@ -103,7 +103,7 @@ def _crossed(
         counts=counts,
     )
     return [
-        Intersection(_subgroup(facets, groups), table.against_rest(_only(place, len(combinations))))
+        Intersection(_subgroup(facets, groups), table.one_vs_rest(_only(place, len(combinations))))
         for place, groups in enumerate(combinations)
     ]
 

@@ -22,7 +22,7 @@ from sashiko.contract.manifest import (
 from sashiko.core.files import read_json, write_json
 from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
-from sashiko.evaluation.gates.intersections import TOLD
+from sashiko.evaluation.gates.intersections import REPORTED_METRICS
 from sashiko.evaluation.gates.release import gate_tags, today, waive, write_release
 from sashiko.evaluation.gates.verdict import MODEL_GATES, read_verdict, write_verdict
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
@@ -77,7 +77,8 @@ def bias_metrics() -> dict[str, float]:
     return {
         _bias_name(item): item.value
         for item in estimates
-        if item.value is not None and (not item.is_intersection or item.metric in TOLD[item.stage])
+        if item.value is not None
+        and (not item.is_intersection or item.metric in REPORTED_METRICS[item.stage])
     }
 
 

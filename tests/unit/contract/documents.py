@@ -1,4 +1,4 @@
-"""A small contract and rows that fit it, for tests to bend."""
+"""A small contract with matching rows, which tests modify."""
 
 import copy
 import datetime as dt
@@ -206,7 +206,7 @@ def rows(contract: Contract, **changes: list[Any]) -> pa.Table:
 
 
 def stream_of(table: pa.Table, *, batch_rows: int = 1_000) -> TableStream:
-    """A table as a step reads it from a file, in batches of another size than is judged at once."""
+    """A table as a step reads it from a file, in batches of another size than the checks use."""
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from table.select(list(names)).to_batches(max_chunksize=batch_rows)

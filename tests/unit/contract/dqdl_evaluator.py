@@ -1,12 +1,12 @@
-"""Evaluates a Glue Data Quality ruleset on a table: the part of DQDL that this project writes.
+"""Evaluates a Glue Data Quality ruleset on a table, for the part of DQDL that this project uses.
 
-Glue's own engine runs on AWS alone. What each rule means here is what AWS's reference says:
+Glue's own engine runs only on AWS. The semantics of each rule follow AWS's reference:
 https://docs.aws.amazon.com/glue/latest/dg/dqdl.html (expressions, `where`, composite rules) and,
 after `dqdl-rule-types-`, a page per rule type: `ColumnValues` (a null fails all but `not in`, and
 `NULL` in a list admits it), `ColumnLength` (a null has length 0), `Uniqueness` (the share of what
-occurs exactly once), `CustomSql` (a statement on `primary` that returns one number). Where those
-pages are silent, awslabs/deequ says it, the engine below Glue Data Quality: rows whose columns are
-all null count in no uniqueness, and a rule without a row to judge fails.
+occurs exactly once), `CustomSql` (a statement on `primary` that returns one number). Details that
+those pages leave open follow awslabs/deequ, the engine of Glue Data Quality: uniqueness ignores
+rows whose columns are all null, and a rule without rows fails.
 """
 
 import datetime as dt
@@ -34,10 +34,10 @@ _CLASS = re.compile(r"\\[dDwWsSbB]")
 
 
 def evaluate(ruleset: str, table: pa.Table) -> list[bool]:
-    """Says of each rule of the document, in its order, whether the table keeps it.
+    """Returns whether the table passes each rule of the document, in order.
 
     Raises:
-        UnknownDqdlError: if the document says something that is not known here.
+        UnknownDqdlError: if the document uses an unsupported construct.
     """
     connection = _duckdb()
     connection.register("primary", table)
@@ -78,7 +78,7 @@ def _judge(rule: Rule, table: pa.Table, rows: list[tuple[Any, ...]]) -> bool:
 
 
 def _not_null_column(where: str) -> str:
-    """Reads the one condition that rules are limited by here."""
+    """Parses the only supported `where` condition."""
     match = re.fullmatch(r"`(\w+)` is not null", where)
     if match is None:
         raise UnknownDqdlError(f"cannot filter by {where}")
@@ -101,7 +101,7 @@ def _uniqueness(rows: Sequence[tuple[Any, ...]]) -> float | None:
 
 
 def _share(rule: Rule, outcomes: list[bool]) -> bool:
-    """Every row must keep the rule, or the share that `with threshold` asks for."""
+    """Returns whether all rows pass, or the share that `with threshold` requires."""
     if not outcomes:
         return False
     share = outcomes.count(True) / len(outcomes)
@@ -130,7 +130,7 @@ def _fits(condition: Condition | None, value: Any) -> bool:
 
 
 def _java(pattern: str) -> re.Pattern[str]:
-    """Reads a Java pattern: its classes know ASCII alone unless `(?U)` says otherwise."""
+    """Compiles a Java pattern, whose classes match only ASCII without `(?U)`."""
     before, flag, _ = pattern.partition("(?U)")
     if flag and _CLASS.search(before):
         raise UnknownDqdlError(f"classes of two kinds in {pattern}")
@@ -145,12 +145,12 @@ def _custom(rule: Rule, connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _for_duckdb(spark: str) -> str:
-    """Rewrites Spark's SQL: its quotes of names, and its times, which are instants."""
+    """Converts Spark's SQL to DuckDB's: quoted names, and times with a time zone."""
     quoted = re.sub(r"\bprimary\b", '"primary"', spark.replace("`", '"'))
     return quoted.replace("timestamp '", "timestamptz '")
 
 
-# What is judged row by row; what is one number of the table; which of those must be 1.
+# Rules on rows; rules on one number of the table; rules that require the number 1.
 _ROWS: Mapping[str, Callable[[Condition | None, Any], bool]] = {
     "ColumnValues": _fits,
     "ColumnLength": lambda condition, value: _compares(condition, len(value or "")),

@@ -1,8 +1,8 @@
-"""Reads a Glue Data Quality ruleset as Glue does, as far as this project writes it.
+"""Parses a Glue Data Quality ruleset like Glue, for the part of DQDL that this project uses.
 
-The words and forms are those of the grammar that AWS publishes at github.com/awslabs/dqdl
-(configuration/dqdl/*.g4); what it does with quotes and escapes is said in its DQDLParserListener.
-What is not read here raises: a rule that nobody understood must not count as checked.
+The syntax follows the grammar that AWS publishes at github.com/awslabs/dqdl
+(configuration/dqdl/*.g4), and its DQDLParserListener for quotes and escapes. Unsupported syntax is
+an error, so that a skipped rule never counts as checked.
 """
 
 import datetime as dt
@@ -26,7 +26,7 @@ COMPARISONS = (">=", "<=", ">", "<", "=")
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What is compared with: one operand, or several after `in` and `not in`; None is NULL."""
+    """A comparison: one operand, or several after `in` and `not in`; None is NULL."""
 
     operator: str
     operands: tuple[Any, ...]
@@ -51,7 +51,7 @@ class Both:
 
 
 class UnknownDqdlError(Exception):
-    """The ruleset says something that is not read here."""
+    """The ruleset uses an unsupported construct."""
 
 
 @cache
@@ -131,7 +131,7 @@ class _Reader:
         return Condition(operator="in", operands=self._list()) if self._next("in") else None
 
     def _list(self) -> tuple[Any, ...]:
-        """A list holds numbers, texts or dates, not a mixture; each may hold NULL."""
+        """Parses a list of numbers, texts or dates, not mixed; NULL is allowed."""
         self._take("[")
         operands = [self._operand(in_list=True)]
         while self._next(","):

@@ -1,7 +1,7 @@
-"""Tables that break a contract's rules one by one, and tables that only just keep them.
+"""Tables that violate a contract's rules one by one, and tables at the limits of the rules.
 
-They are made from the expectations, never from the DQDL, which they are to judge. Rules of
-different columns do not touch each other, so one table changes every column at once.
+They are derived from the expectations, not from the DQDL under test. Rules of different columns are
+independent, so one table changes every column at once.
 """
 
 import datetime as dt
@@ -20,10 +20,9 @@ _SHARES = (kinds.NON_NULL_SHARE, kinds.UNIQUE_SHARE)
 
 
 def tables(contract: Contract, good: pa.Table) -> Iterator[pa.Table]:
-    """Yields the good table and what becomes of it.
+    """Yields the good table and its variants.
 
-    Neighbours among the columns are a case apart, so that a rule that looks at the wrong one of
-    them does not find the same fault there.
+    Adjacent columns have different cases, so that a rule on the wrong column gives another result.
     """
     yield good
     items = expectations(contract, "all")
@@ -125,7 +124,7 @@ def _many(item: Expectation, good: list[Any]) -> Iterator[list[Any]]:
 
 
 def _ends(item: Expectation) -> list[tuple[Any, int]]:
-    """Returns each end of an interval with the direction that leads into it."""
+    """Returns each end of an interval with the direction to its inside."""
     ends = [(item.arguments.get("min_value"), 1), (item.arguments.get("max_value"), -1)]
     return [(end, sign) for end, sign in ends if end is not None]
 

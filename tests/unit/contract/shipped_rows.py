@@ -1,4 +1,4 @@
-"""The shipped contracts with few rows that keep them; bounds and allowed nulls are among them."""
+"""The shipped contracts with a few valid rows, including bounds and allowed nulls."""
 
 import datetime as dt
 from itertools import cycle, islice
@@ -12,7 +12,7 @@ from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 
 _CONTRACTS = Path.cwd() / "contracts"  # tests/conftest.py: with the samples
-# So many that "less than 6 % nulls" can be met exactly.
+# A multiple of 100, so that 5 % nulls are possible.
 SIZE = 100
 
 
@@ -46,7 +46,7 @@ def census() -> tuple[Contract, pa.Table]:
 
 
 def _sized(name: str, **changes: list[Any]) -> tuple[Contract, pa.Table]:
-    """Reads a contract and asks for fewer rows than it does, since a test needs not thousands."""
+    """Reads a contract and lowers its required number of rows for tests."""
     contract = load_contract(_CONTRACTS / f"{name}.odcs.yaml")
     size = tuple(rule.model_copy(update={"value": float(SIZE)}) for rule in contract.quality)
     allowed = {column.name: list(column.allowed_values) for column in contract.columns}

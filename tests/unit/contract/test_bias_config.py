@@ -10,7 +10,7 @@ from tests.unit.contract.documents import contract_of, document, grouped
 
 CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))
 
-# Clarify's own schema lies in the SDK, which takes seconds and a region to import.
+# Clarify's schema is in the SDK, whose import takes seconds and needs a region.
 _VALIDATE = """
 import json, re, sys
 from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0, SageMakerClarifyProcessor

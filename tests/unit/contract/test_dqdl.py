@@ -12,7 +12,7 @@ from sashiko.contract.rules import expectations
 from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, every_rule, table_of
 
-# What a column says -> its rules in DQDL, which all pass over nulls but the one against nulls.
+# Properties of a column -> its rule in DQDL; only the rule against nulls fails on nulls.
 PAGES = [
     ({"logicalTypeOptions": {"minimum": 1}},
      'ColumnValues "pages" >= 1 where "`pages` is not null"'),

@@ -1,4 +1,4 @@
-"""Data and contracts that hold HTML: the Data Docs show it as text, and run none of it."""
+"""Data and contracts with HTML: the Data Docs show it as text."""
 
 import pyarrow as pa
 import pytest

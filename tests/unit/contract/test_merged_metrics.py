@@ -41,7 +41,7 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
 
 
 def _results(checks: Sequence[Any]) -> list[str]:
-    """What Great Expectations says of each expectation, whatever the types of its numbers."""
+    """Great Expectations' result of each expectation, independent of number types."""
     return [
         json.dumps(
             [item.expectation_config.meta["name"], item.success, item.to_json_dict()["result"]]
@@ -128,7 +128,7 @@ def test_what_repeats_far_apart_is_found_and_the_first_are_shown() -> None:
 def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A validator makes a failed expectation of any exception: the gate would close for nothing."""
+    """A validator turns any exception into a failed expectation, which would block the run."""
     monkeypatch.setattr(duplicates, "_MEMORY_MB", 1)
     keys = [f"a key that is long enough to need room {number}" for number in range(50_000)]
     table = pa.concat_tables([rows(contract)] * (len(keys) // 4))
@@ -150,7 +150,7 @@ def test_a_nan_is_missing_and_a_negative_zero_is_zero() -> None:
 def test_a_batch_that_great_expectations_gives_up_on_is_an_error_and_no_verdict(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a line in its log would tell, and the other batches' counts would stand for all."""
+    """It only logs the error, and the counts of the other batches would be taken for all rows."""
     from great_expectations.execution_engine import PandasExecutionEngine
 
     resolve = PandasExecutionEngine.resolve_metrics

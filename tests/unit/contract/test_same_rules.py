@@ -1,4 +1,4 @@
-"""Both engines on the same rows: Great Expectations, and what Glue is documented to do."""
+"""Great Expectations and Glue's documented semantics agree on the same rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NAMES = ["complaints", "census", "loans", "every rule"]
 
 @dataclass(frozen=True)
 class Results:
-    """A contract, tables, and what Great Expectations says of each rule on each table."""
+    """A contract, tables, and Great Expectations' verdict of each rule on each table."""
 
     contract: Contract
     tables: tuple[pa.Table, ...]
@@ -55,7 +55,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
 def _differences(
     results: Results, text: str | None = None
 ) -> Iterator[tuple[str, int, bool, bool]]:
-    """Yields rule, table, and the two verdicts where they are not one."""
+    """Yields rule, table, and the two verdicts where they differ."""
     ruleset = dqdl_ruleset(results.contract)
     for number, (table, passed) in enumerate(zip(results.tables, results.passed, strict=True)):
         verdicts = evaluate(text or ruleset.text, table)

@@ -1,4 +1,4 @@
-"""Bytes on disk: whole or not at all, and the same for the same content."""
+"""Files: atomic writes, and equal bytes for equal content."""
 
 import os
 

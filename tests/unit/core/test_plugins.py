@@ -1,4 +1,4 @@
-"""What a project brings of its own: found by reference or entry point, refused with the fix."""
+"""Plug-ins of a project: resolution by reference or entry point, and errors with the fix."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> None:
-    """A distribution that has an entry point, as pip leaves it beside the package."""
+    """An installed distribution with an entry point."""
     metadata = tmp_path / "src" / "acme-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")

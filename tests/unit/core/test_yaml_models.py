@@ -1,4 +1,4 @@
-"""Settings and recipes: what a person sees when a file is wrong."""
+"""Settings and recipes: error messages of invalid files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""YAML that is not what it seems: a clear refusal, in bounded time and memory."""
+"""Hostile YAML: a clear error in bounded time and memory."""
 
 import pytest
 import yaml

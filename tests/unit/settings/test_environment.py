@@ -1,4 +1,4 @@
-"""An environment's settings: what they refuse, and how they go to another process."""
+"""An environment's settings: validation and serialisation."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ def test_a_name_without_a_file_is_answered_with_the_files(tmp_path: Path, name: 
 def test_a_file_says_its_tier_itself(
     tmp_path: Path, load: Callable[..., Settings], line: str
 ) -> None:
-    """A tier that all environments take from base.yaml would be dev's in a prod that lacks one."""
+    """A tier in base.yaml would apply to a prod environment that does not set its own."""
     folder = _folder(tmp_path, staging=line)
     with (folder / "base.yaml").open("a") as base:
         base.write("tier: dev\n")
@@ -71,7 +71,7 @@ def test_a_file_says_its_tier_itself(
 def test_a_name_that_awss_names_or_our_policies_cannot_bear_is_refused(
     tmp_path: Path, name: str
 ) -> None:
-    """Policies of `dev` are on `<project>-dev-*`, which would be on those of `dev-eu` too."""
+    """Policies of `dev` match `<project>-dev-*`, which would include the names of `dev-eu`."""
     folder = _folder(tmp_path, **{name: "tier: dev"})
     with pytest.raises(InputError, match=rf"{name}\.yaml: key `environment`: .*rename the file"):
         load_settings(name, folder=folder)

@@ -65,7 +65,7 @@ def group_counts(config: AnalysisConfig, data: Dataset) -> Counted:
             strata=strata,
             counts=data.counts,
         )
-        facets[column.name] = {name: table.against_rest(mask) for name, mask in groups.items()}
+        facets[column.name] = {name: table.one_vs_rest(mask) for name, mask in groups.items()}
         if flipped and found.predicted is not None:
             flips[column.name] = {
                 name: flip(data.features, codes, mask, found.predicted)

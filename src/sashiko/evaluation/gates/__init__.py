@@ -1,1 +1,1 @@
-"""Decisions: what a gate looked at, what it found, and what to try next."""
+"""Gates: checks, verdicts and advice."""

@@ -1,4 +1,4 @@
-"""What to try after a failed check, of what the recipe does not do yet."""
+"""Advice after a failed check, limited to what the recipe does not do yet."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.settings.quality import ThresholdSection
 from sashiko.settings.recipe import ReweighingSection, TrainSection
 
-_STRONGEST = 4.0  # `reweighing.strength` goes no higher
+_STRONGEST = 4.0  # the maximum of `reweighing.strength`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mitigation:
-    """How a recipe acts on bias.
+    """The bias mitigation of a recipe.
 
     Attributes:
         reweighing: facets and strength of the weights in training.
-        threshold: how the decision threshold is chosen.
+        threshold: the choice of the decision threshold.
     """
 
     reweighing: ReweighingSection
@@ -26,12 +26,12 @@ class Mitigation:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a recipe trains.
+    """The training of a recipe.
 
     Attributes:
         train: the hyperparameters.
         reweighing: facets and strength of the weights in training.
-        train_rows: the most rows that are trained on; None: all that there are.
+        train_rows: the maximum number of training rows; None for all rows.
     """
 
     train: TrainSection
@@ -40,13 +40,13 @@ class Training:
 
 
 def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: bool) -> str:
-    """Says what to try where a bias metric lies outside its bounds.
+    """Returns advice for a bias metric outside its bounds.
 
     Args:
-        metric: which.
-        subgroup: the group that was judged.
-        recipe: what it does against bias now.
-        below: whether the metric lies below the minimum, and not above the maximum.
+        metric: the metric's name.
+        subgroup: the judged group.
+        recipe: the current mitigation.
+        below: whether the metric is below the minimum instead of above the maximum.
     """
     more_rows = f"load more rows of {subgroup.subgroup}"
     worse = METRICS[metric].worse
@@ -59,48 +59,52 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
 
 
 def quality_advice(metric: str, recipe: Training) -> str:
-    """Says what to try where a quality metric fails its bound.
+    """Returns advice for a quality metric outside its bound.
 
     Args:
-        metric: which.
-        recipe: how it trains now.
+        metric: the metric's name.
+        recipe: the current training.
     """
     if metric == "expected_calibration_error":
         return ", or ".join(_calibration(recipe))
     return ", ".join(_training(recipe)) + ", or a bound that the use allows"
 
 
-def _more_reweighing(subgroup: Subgroup, now: ReweighingSection) -> Iterator[str]:
-    """Yields what brings the groups closer by weights; nothing where these are at the strongest."""
-    missing = [f"`{facet}`" for facet in subgroup.facets if facet not in now.facets]
-    if missing:
-        added = f"put {' and '.join(missing)} in `reweighing.facets`"
-        yield added if now.strength else f"{added} and set `reweighing.strength`, which is 0, to 1"
-    elif now.strength == 0:
+def _more_reweighing(subgroup: Subgroup, current: ReweighingSection) -> Iterator[str]:
+    """Yields advice to strengthen the weights; none at the maximum strength."""
+    facets = [f"`{facet}`" for facet in subgroup.facets if facet not in current.facets]
+    if facets:
+        added = f"put {' and '.join(facets)} in `reweighing.facets`"
+        yield (
+            added
+            if current.strength
+            else f"{added} and set `reweighing.strength`, which is 0, to 1"
+        )
+    elif current.strength == 0:
         yield "set `reweighing.strength`, which is 0, to 1 or more"
-    elif now.strength < _STRONGEST:
-        yield f"raise `reweighing.strength`, now {now.strength:g}, towards {_STRONGEST:g}"
+    elif current.strength < _STRONGEST:
+        yield f"raise `reweighing.strength`, now {current.strength:g}, towards {_STRONGEST:g}"
 
 
-def _less_reweighing(subgroup: Subgroup, now: ReweighingSection) -> Iterator[str]:
-    """Yields what keeps the group from being favoured."""
-    if now.strength and set(subgroup.facets) & set(now.facets):
-        yield f"lower `reweighing.strength`, now {now.strength:g}, which overcorrects"
+def _less_reweighing(subgroup: Subgroup, current: ReweighingSection) -> Iterator[str]:
+    """Yields advice against favouring the group."""
+    if current.strength and set(subgroup.facets) & set(current.facets):
+        yield f"lower `reweighing.strength`, now {current.strength:g}, which overcorrects"
         return
-    # Weights make label and group independent, whichever group the labels favour.
+    # Reweighing makes label and group independent, whichever group the labels favour.
     facets = " and ".join(f"`{facet}`" for facet in subgroup.facets)
     yield (
         f"this group is favoured, and not by weights, as the recipe does not reweigh by {facets}: "
-        "look whether the contract names the group that bias harms"
+        "check that the contract names the disadvantaged group"
     )
-    yield from _more_reweighing(subgroup, now)
+    yield from _more_reweighing(subgroup, current)
 
 
 def _threshold(recipe: Mitigation) -> str:
-    now = recipe.threshold
-    if now.policy == "fixed":
-        return f"`evaluate.threshold.value`, now {now.value:g}"
-    return f"`evaluate.threshold: {{policy: fixed, value: ...}}`; now it maximizes {now.metric}"
+    current = recipe.threshold
+    if current.policy == "fixed":
+        return f"`evaluate.threshold.value`, now {current.value:g}"
+    return f"`evaluate.threshold: {{policy: fixed, value: ...}}`; now it maximizes {current.metric}"
 
 
 def _training(recipe: Training) -> Iterator[str]:

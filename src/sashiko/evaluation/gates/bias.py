@@ -1,4 +1,4 @@
-"""The bias gate: estimates and a recipe's bounds become checks."""
+"""The bias gate: checks of estimates against a recipe's bounds."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.advice import Mitigation, bias_advice
 from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import judges
+from sashiko.evaluation.gates.intersections import gate_applies
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.settings.bias import BiasGate, BiasSection
 
@@ -16,17 +16,17 @@ def bias_checks(
 ) -> list[Check]:
     """Judges the predictions by each gate of the recipe, on the value or on the whole interval.
 
-    What cannot be judged fails: a group with too few rows, an undefined metric, or no interval
-    where the interval decides. Nobody showed then that the model is fair.
+    A group with too few rows, an undefined metric, or a missing interval that a gate requires fails
+    the check, since the model was not shown to be fair.
 
     Args:
-        section: the recipe's gates and its smallest group.
+        section: the recipe's gates and minimum group size.
         estimates: every metric of every facet's groups.
-        recipe: what it does against bias, for what to try next.
+        recipe: the current mitigation, for the advice.
 
     Returns:
-        One check per gate and group that bias may harm of its facet, or of its intersection, in
-        the recipe's order.
+        One check per gate and disadvantaged group of its facet or intersection, in the recipe's
+        order.
 
     Raises:
         InputError: if a gate's metric was not computed for its facet.
@@ -36,7 +36,7 @@ def bias_checks(
         judged = [
             estimate
             for estimate in estimates
-            if estimate.stage == "post_training" and judges(gate, estimate.metric, estimate)
+            if estimate.stage == "post_training" and gate_applies(gate, estimate.metric, estimate)
         ]
         if not judged:
             raise InputError(
@@ -49,23 +49,23 @@ def bias_checks(
     return checks
 
 
-def too_few(estimate: BiasEstimate, minimum_group_size: int) -> str:
-    """Says which group has too few rows to judge the estimate; empty if none has."""
+def small_groups_reason(estimate: BiasEstimate, minimum_group_size: int) -> str:
+    """Returns which groups have too few rows to judge the estimate; empty if none."""
     sizes = {
         estimate.subgroup: estimate.n_disadvantaged,
         "all others": estimate.n_advantaged,
     }
-    small = [f"{rows} rows of {name}" for name, rows in sizes.items() if rows < minimum_group_size]
-    if not small:
+    groups = [f"{rows} rows of {name}" for name, rows in sizes.items() if rows < minimum_group_size]
+    if not groups:
         return ""
-    return f"too few to judge: {' and '.join(small)}, at least {minimum_group_size} are needed"
+    return f"too few to judge: {' and '.join(groups)}, at least {minimum_group_size} are needed"
 
 
 def _check(
     gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int, recipe: Mitigation
 ) -> Check:
     unjudgeable, advice = _unjudgeable(gate, estimate, minimum_group_size)
-    below, above = _outside(gate, estimate)
+    below, above = _violations(gate, estimate)
     passed = not (unjudgeable or below or above)
     if not advice and not passed:
         advice = _advice(gate, estimate, recipe, below=below)
@@ -77,25 +77,27 @@ def _check(
         threshold=_threshold(gate),
         comparison=_comparison(gate),
         passed=passed,
-        reason=(f"{unjudgeable}; " if unjudgeable else "") + gate.reason + _by(gate, estimate),
+        reason=(f"{unjudgeable}; " if unjudgeable else "")
+        + gate.reason
+        + _interval_note(gate, estimate),
         try_=advice,
     )
 
 
-def _by(gate: BiasGate, estimate: BiasEstimate) -> str:
-    """Says whether the interval decides, and over how many looks it holds."""
-    said = ", judged by the whole interval" if gate.judged_by == "bound" else ""
+def _interval_note(gate: BiasGate, estimate: BiasEstimate) -> str:
+    """Returns whether the interval decides, and its number of simultaneous looks."""
+    note = ", judged by the whole interval" if gate.judged_by == "bound" else ""
     if estimate.looks > 1 and estimate.low is not None:
-        said += f"; the interval holds over {estimate.looks} looks at once"
-    return said
+        note += f"; the interval holds over {estimate.looks} looks at once"
+    return note
 
 
 def _unjudgeable(
     gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int
 ) -> tuple[str, str]:
-    """Says why an estimate cannot be held against a gate and what to try; empty if it can."""
+    """Returns why a gate cannot judge an estimate and what to try; empty if it can."""
     more_rows = f"load more rows of {estimate.subgroup}"
-    if reason := too_few(estimate, minimum_group_size):
+    if reason := small_groups_reason(estimate, minimum_group_size):
         return reason, f"{more_rows}, or join it with other groups in the contract's `facets`"
     if estimate.value is None:
         return (
@@ -107,10 +109,10 @@ def _unjudgeable(
     return "", ""
 
 
-def _outside(gate: BiasGate, estimate: BiasEstimate) -> tuple[bool, bool]:
-    """Says whether what is judged lies below the minimum, and whether above the maximum."""
-    whole = gate.judged_by == "bound"
-    low, high = (estimate.low, estimate.high) if whole else (estimate.value, estimate.value)
+def _violations(gate: BiasGate, estimate: BiasEstimate) -> tuple[bool, bool]:
+    """Returns whether the value or interval is below the minimum, and whether above the maximum."""
+    by_bound = gate.judged_by == "bound"
+    low, high = (estimate.low, estimate.high) if by_bound else (estimate.value, estimate.value)
     minimum = -math.inf if gate.minimum is None else gate.minimum
     maximum = math.inf if gate.maximum is None else gate.maximum
     return low is not None and low < minimum, high is not None and high > maximum
@@ -129,8 +131,8 @@ def _comparison(gate: BiasGate) -> str:
 
 
 def _advice(gate: BiasGate, estimate: BiasEstimate, recipe: Mitigation, *, below: bool) -> str:
-    """Says what to try, by the side on which the metric lies outside its bounds."""
-    if not any(_outside(gate.model_copy(update={"judged_by": "value"}), estimate)):
+    """Returns advice for the side on which the metric is outside its bounds."""
+    if not any(_violations(gate.model_copy(update={"judged_by": "value"}), estimate)):
         more_rows = f"load more rows of {estimate.subgroup}"
         return f"{more_rows}: the value lies inside, its interval is too wide"
     return bias_advice(gate.metric, estimate, recipe, below=below)

@@ -1,4 +1,4 @@
-"""Bias estimates: the lines of JudgeBias's `intervals.json`, written and read here only."""
+"""Bias estimates, the lines of JudgeBias's `intervals.json`: schema, writer and reader."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.bias_table import Stage
 
 INTERVALS_FILE = "intervals.json"
-# The two `analysis.json` that the estimates are taken from, kept beside them.
+# Copies of the two `analysis.json` from which the estimates are taken.
 PRE_ANALYSIS_FILE = "pre-training-analysis.json"
 POST_ANALYSIS_FILE = "post-training-analysis.json"
 
 
 class Subgroup(Frozen):
-    """A group that is held against everyone else: of one facet, or of an intersection of several.
+    """A group that is compared with all other rows: of one facet, or of an intersection.
 
     Attributes:
         facet: the sensitive column, or several.
-        group: the group's values, joined by commas; for an intersection one such text a facet.
-        disadvantaged: whether the contract says that bias may harm it; of an intersection, whether
-            that is said of one of its groups. Written out only where it is not.
+        group: the group's values, joined by commas; for an intersection one such text per facet.
+        disadvantaged: whether the contract calls it disadvantaged; for an intersection, whether one
+            of its groups is. Serialised only if false.
     """
 
     facet: str | tuple[str, ...]
@@ -37,12 +37,12 @@ class Subgroup(Frozen):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The values, as many as there are facets."""
+        """The values, one per facet."""
         return (self.group,) if isinstance(self.group, str) else self.group
 
     @property
     def is_intersection(self) -> bool:
-        """Whether it is of several facets."""
+        """Whether it combines several facets."""
         return len(self.facets) > 1
 
     @property
@@ -53,20 +53,20 @@ class Subgroup(Frozen):
 
 
 class BiasEstimate(Subgroup):
-    """A bias metric of one group against everyone else; a line of `intervals.json`.
+    """A bias metric of one group against all other rows; a line of `intervals.json`.
 
     Attributes:
         stage: bias of the labels or of the predictions.
         metric: its abbreviation, such as `DI`.
-        value: the number in `analysis.json`, or of an intersection, which Clarify does not know,
-            our own; None where it is undefined.
-        low: lower end of its 95 % interval; None where it has none: where the metric is undefined,
-            is so in more than 1 % of the resamples, is not of counts, or where the group or
-            everyone else has fewer rows than the recipe's `bias.minimum_group_size`.
+        value: the number in `analysis.json`; for an intersection, which Clarify does not support,
+            computed here; None if undefined.
+        low: lower end of its 95 % interval; None if the metric is undefined, is undefined in more
+            than 1 % of the resamples, is not based on counts, or if either side has fewer rows than
+            the recipe's `bias.minimum_group_size`.
         high: upper end of the interval.
-        looks: over how many intervals the 95 % hold at once, this one among them. Written out only
-            where they are several.
-        error: why the metric is undefined; empty where it is not.
+        looks: the number of intervals, including this one, that hold simultaneously with 95 %.
+            Serialised only if greater than 1.
+        error: why the metric is undefined; else empty.
         n_disadvantaged: rows of the group.
         n_advantaged: all other rows.
     """
@@ -98,4 +98,4 @@ def read_estimates(path: Path) -> tuple[BiasEstimate, ...]:
         return TypeAdapter(tuple[BiasEstimate, ...]).validate_python(read_json(path))
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise InputError(f"{path.name} is not what JudgeBias writes: {problem}") from error
+        raise InputError(f"{path.name} is not a list of bias estimates: {problem}") from error

@@ -1,4 +1,4 @@
-"""The model-quality gates: estimates and a recipe's bounds become checks."""
+"""The model-quality gates: checks of estimates against a recipe's bounds."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ from sashiko.settings.quality import QUALITY_METRICS, QualityGate, QualitySectio
 
 
 def own_metrics(section: QualitySection) -> dict[str, Metric]:
-    """Imports the project's metrics that the gates name.
+    """Imports the project's own metrics of the gates.
 
     Raises:
-        InputError: if one cannot be imported, or is none.
+        InputError: if one cannot be imported, or is not a metric.
     """
     return {name: load("metrics", name, key="quality.gates") for name in section.own_metrics}
 
@@ -27,18 +27,18 @@ def quality_checks(
 ) -> list[Check]:
     """Judges the candidate by each gate of the recipe.
 
-    `minimum` and `maximum` bound the point estimate, with its interval reported beside it;
-    `better_than` asks that the whole interval of the lead, paired by rows, lies above the margin:
-    with a margin below 0 that the candidate is no worse by more than that.
+    `minimum` and `maximum` bound the point estimate; its interval is reported. `better_than`
+    requires that the whole interval of the lead, paired by rows, lies above the margin; a margin
+    below 0 allows the candidate to be worse by at most that.
 
     Args:
         section: the recipe's gates.
         candidate: metric -> estimate on the test split.
         leads: name of a baseline (`majority`, `tfidf_logistic_regression`, `champion`) -> metric ->
-            estimate of the candidate's lead over it, where more than 0 means better
-            (`metrics.quality.difference`). Without a champion there is no such key, and a gate
-            that asks for it is not judged: `no champion yet`.
-        recipe: how it trains, for what to try next.
+            estimate of the candidate's lead over it; above 0 the candidate is better
+            (`metrics.quality.difference`). Without the key `champion`, a gate that needs it is not
+            judged: `no champion yet`.
+        recipe: the current training, for the advice.
 
     Returns:
         One check per gate, in the recipe's order.
@@ -54,7 +54,7 @@ def quality_checks(
     ]
 
 
-def _bounds(gate: QualityGate, measured: Estimate, recipe: Training) -> Check:
+def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
     minimum, maximum = gate.minimum, gate.maximum
     threshold: float | tuple[float, float] | None
     if minimum is not None and maximum is not None:
@@ -63,7 +63,7 @@ def _bounds(gate: QualityGate, measured: Estimate, recipe: Training) -> Check:
         comparison, threshold = ">=", minimum
     else:
         comparison, threshold = "<=", maximum
-    value = measured.value
+    value = estimate.value
     passed = (
         value is not None
         and (minimum is None or value >= minimum)
@@ -76,8 +76,8 @@ def _bounds(gate: QualityGate, measured: Estimate, recipe: Training) -> Check:
     return Check(
         name=gate.metric,
         value=value,
-        low=measured.low,
-        high=measured.high,
+        low=estimate.low,
+        high=estimate.high,
         threshold=threshold,
         comparison=comparison,
         passed=passed,

@@ -1,4 +1,4 @@
-"""Whether a run may go on past its model gates, and what each gate said, as a record of it."""
+"""The release of a run: waivers, `release.json`, and the gates' outcomes as tags."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from sashiko.core.files import write_json
-from sashiko.evaluation.gates.verdict import Check, Verdict, summarised
+from sashiko.evaluation.gates.verdict import Check, Verdict, with_summary
 from sashiko.settings.waiver import Waiver
 
 RELEASE_FILE = "release.json"
@@ -19,46 +19,46 @@ def today() -> date:
 
 
 def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
-    """Puts its waiver beside each failed check that has one; the verdict stays failed.
+    """Attaches waivers to failed checks; the verdict stays failed.
 
     Args:
         verdict: of a model gate.
         waivers: the recipe's.
-        on: the day; a waiver holds until the end of the day that it names.
+        on: the day; a waiver is valid through its last day.
 
     Returns:
-        The verdict, with a summary that says what was waived, by whom and until when; of a waiver
-        that has expired, or whose `check` is spelt otherwise, the failed check says so.
+        The verdict, whose summary states what was waived, by whom and until when. The reason of a
+        failed check states if its waiver has expired or names a similar check.
     """
-    return summarised(verdict, [_waived(check, waivers, on=on) for check in verdict.checks])
+    return with_summary(verdict, [_apply_waiver(check, waivers, on=on) for check in verdict.checks])
 
 
 def write_release(verdicts: Sequence[Verdict], folder: Path) -> None:
-    """Writes `release.json`, by which a gate of the pipeline judges.
+    """Writes `release.json`, which the pipeline's gate reads.
 
-    `released` says whether the run may go on, `summaries` what each verdict that stops it says.
+    `released` is whether the run may continue, `summaries` are those of the blocking verdicts.
     """
     stopping = [verdict for verdict in verdicts if not verdict.released]
     value = {"released": not stopping, "summaries": [verdict.summary for verdict in stopping]}
     write_json(folder / RELEASE_FILE, value)
 
 
-def _waived(check: Check, waivers: Sequence[Waiver], *, on: date) -> Check:
-    found = [waiver for waiver in waivers if waiver.check == check.name]
+def _apply_waiver(check: Check, waivers: Sequence[Waiver], *, on: date) -> Check:
+    matches = [waiver for waiver in waivers if waiver.check == check.name]
     if check.passed:
         return check
-    if not found:
+    if not matches:
         for name in get_close_matches(check.name, [waiver.check for waiver in waivers], n=1):
-            return _because(check, f"the waiver of `{name}` is of another check")
+            return _add_reason(check, f"the waiver of `{name}` is of another check")
         return check
-    waiver = max(found, key=lambda item: item.expires)
+    waiver = max(matches, key=lambda item: item.expires)
     if waiver.expires >= on:
         return check.model_copy(update={"waiver": waiver})
-    return _because(check, f"the waiver of {waiver.owner} expired on {waiver.expires}")
+    return _add_reason(check, f"the waiver of {waiver.owner} expired on {waiver.expires}")
 
 
-def _because(check: Check, why: str) -> Check:
-    reason = f"{check.reason}; {why}" if check.reason else why
+def _add_reason(check: Check, addition: str) -> Check:
+    reason = f"{check.reason}; {addition}" if check.reason else addition
     return check.model_copy(update={"reason": reason})
 
 
@@ -66,11 +66,11 @@ _METADATA_CHARACTERS = 256  # of a model package's metadata
 
 
 def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str, str]:
-    """Says of each gate `gate.<gate>` -> `passed`, `waived` or `failed`, or why it did not judge.
+    """Returns tags `gate.<gate>` -> `passed`, `waived`, `failed` or `not judged`, with reasons.
 
     Args:
-        verdicts: of the gates that the run has.
-        bias_not_judged: the recipe's reason; empty where bias was judged.
+        verdicts: of the run's gates.
+        bias_not_judged: the recipe's reason; empty if bias was judged.
     """
     tags = {f"gate.{item.gate}": _outcome(item) for item in verdicts}
     for item in verdicts:
@@ -87,13 +87,13 @@ def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str,
 
 
 def _waivers(verdict: Verdict) -> str:
-    """Says who waived what until when, in the characters that a model package's metadata take."""
-    said = " + ".join(
+    """Formats waivers with the characters that a model package's metadata allow."""
+    text = " + ".join(
         f"{check.name} by {check.waiver.owner} until {check.waiver.expires}"
         for check in verdict.waived
         if check.waiver
     )
-    return re.sub(r"[^\w .:/=+@-]", "-", said)[:_METADATA_CHARACTERS]
+    return re.sub(r"[^\w .:/=+@-]", "-", text)[:_METADATA_CHARACTERS]
 
 
 def _outcome(verdict: Verdict) -> str:

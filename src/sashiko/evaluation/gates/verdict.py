@@ -1,4 +1,4 @@
-"""The verdict: one schema for every gate, written and read here only."""
+"""The verdict of a gate: schema, writer and reader."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,22 +17,22 @@ _MOST_NAMED = 5  # in a summary
 
 
 class Check(BaseModel):
-    """One thing that a gate looked at.
+    """One check of a gate.
 
     Attributes:
-        name: what was checked, readable on its own, such as `DI customer_gender=female`.
-        value: the measured number, or None where the check has no number.
-        low: lower end of the 95 % interval of `value`, where there is one.
+        name: a self-contained name, such as `DI customer_gender=female`.
+        value: the measured number, or None if the check has no number.
+        low: lower end of the 95 % interval of `value`, if there is one.
         high: upper end of that interval.
         threshold: the bound, or the (minimum, maximum) pair for `in_range`.
-        comparison: how `value` is held against `threshold`: `>=`, `<=`, `>`, `<`, `==`,
-            `in_range`, or `none` for what is reported and not judged.
+        comparison: the comparison of `value` with `threshold`: `>=`, `<=`, `>`, `<`, `==`,
+            `in_range`, or `none` for a value that is only reported.
         passed: the outcome.
         reason: one sentence on why it passed or failed.
-        try_: what a person can try next; empty when the check passed. `try` in the file.
-        judged: False where nothing could be judged, as `reason` says: `passed` then lets the run
-            go on, and says nothing of the model. Written out only then.
-        waiver: who answers for this failed check, and until when; written out only then.
+        try_: what to try next; empty if the check passed. `try` in the file.
+        judged: False if nothing could be judged, for the given `reason`: `passed` then lets the run
+            continue without a statement on the model. Serialised only if false.
+        waiver: the waiver of this failed check; serialised only if present.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -56,7 +56,7 @@ class Check(BaseModel):
 
     @property
     def spans_bound(self) -> bool:
-        """Whether it passed by its value alone: the interval reaches beyond the bound."""
+        """Whether the value passed but the interval reaches beyond the bound."""
         if not (self.passed and self.judged) or self.low is None or self.high is None:
             return False
         match self.threshold, self.comparison:
@@ -70,17 +70,17 @@ class Check(BaseModel):
 
 
 class Verdict(BaseModel):
-    """A gate's decision, with all it rests on.
+    """A gate's decision with its checks and inputs.
 
     Attributes:
         gate: the gate's name, such as `data-quality`.
         passed: True if every check passed.
-        checks: in the order in which they were made.
+        checks: in order of evaluation.
         inputs: name -> hex SHA-256 of each file or folder that the checks read.
-        summary: what a person reads first; for a failed gate each failed check with its number,
-            interval, threshold and what to try, a line each.
-        judged: False where the settings switched the gate off: `passed` then lets the run go on,
-            and says nothing of the model. Written out only then.
+        summary: a readable summary; for a failed gate each failed check with its number, interval,
+            threshold and what to try, a line each.
+        judged: False if the settings switched the gate off: `passed` then lets the run continue
+            without a statement on the model. Serialised only if false.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,21 +101,21 @@ class Verdict(BaseModel):
 
     @property
     def waived(self) -> tuple[Check, ...]:
-        """The failed checks that somebody answers for."""
+        """The failed checks with a waiver."""
         return tuple(check for check in self.checks if check.waiver)
 
     @property
     def released(self) -> bool:
-        """Whether the run may go on: it passed, or every failed check is waived."""
+        """Whether the run may continue: it passed, or every failed check is waived."""
         return self.passed or all(check.passed or check.waiver for check in self.checks)
 
 
 def not_judged(*, gate: str, reason: str) -> Verdict:
-    """Makes the verdict of a gate that is switched off: the run goes on, and says so for good.
+    """Returns the verdict of a gate that is switched off: the run continues, and records it.
 
     Args:
         gate: the gate's name.
-        reason: who switched it off, and where.
+        reason: which setting switched it off.
     """
     check = Check(name="not judged", passed=True, reason=reason, judged=False)
     return Verdict(
@@ -129,39 +129,43 @@ def not_judged(*, gate: str, reason: str) -> Verdict:
 
 
 def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> Verdict:
-    """Makes a verdict: passed only if there is a check and every check passed.
+    """Returns a verdict: passed only if there is a check and every check passed.
 
     Args:
         gate: the gate's name.
-        checks: what was looked at; none at all is a failure, as nothing was judged.
-        inputs: name -> hex SHA-256 of what was read.
+        checks: the checks; an empty list fails, since nothing was judged.
+        inputs: name -> hex SHA-256 of the inputs.
 
     Returns:
         The verdict with its summary.
     """
-    made = tuple(checks) or (
+    checks_or_failure = tuple(checks) or (
         Check(name="no checks", passed=False, reason="nothing was checked", try_="add a check"),
     )
-    passed = all(check.passed for check in made)
-    verdict = Verdict(gate=gate, passed=passed, checks=made, inputs=dict(inputs), summary="")
-    return summarised(verdict, made)
+    passed = all(check.passed for check in checks_or_failure)
+    verdict = Verdict(
+        gate=gate, passed=passed, checks=checks_or_failure, inputs=dict(inputs), summary=""
+    )
+    return with_summary(verdict, checks_or_failure)
 
 
-def summarised(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
-    """Puts checks into a verdict, whose outcome they do not change, and sums them up in words."""
+def with_summary(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
+    """Replaces a verdict's checks, without changing its outcome, and writes its summary."""
     failed = [check for check in checks if not check.passed]
     if failed:
         lines = [f"{verdict.gate}: {len(failed)} of {_count(len(checks))} failed"]
         lines += [f"- {describe(check)}" for check in failed]
-        summary = _shortened(lines)
+        summary = _truncate(lines)
     elif verdict.judged:
         unjudged = [_with_reason(check) for check in checks if not check.judged]
         spanning = [describe_number(check) for check in checks if check.spans_bound]
-        made = len(checks) - len(unjudged)
-        summary = f"{verdict.gate}: {_count(made)} passed"
+        judged = len(checks) - len(unjudged)
+        summary = f"{verdict.gate}: {_count(judged)} passed"
         if spanning:
-            summary += f"; by the value alone, as the interval spans the bound: {_some(spanning)}"
-        summary += f"; not judged: {_some(unjudged)}" if unjudged else ""
+            summary += (
+                f"; by the value alone, as the interval spans the bound: {_list_first(spanning)}"
+            )
+        summary += f"; not judged: {_list_first(unjudged)}" if unjudged else ""
     else:
         summary = verdict.summary
     return verdict.model_copy(update={"checks": tuple(checks), "summary": summary})
@@ -175,25 +179,25 @@ def _with_reason(check: Check) -> str:
     return f"{check.name} ({check.reason})" if check.reason else check.name
 
 
-def _some(names: Sequence[str]) -> str:
-    left = len(names) - _MOST_NAMED
-    named = ", ".join(names[:_MOST_NAMED])
-    return f"{named} and {left} more" if left > 0 else named
+def _list_first(names: Sequence[str]) -> str:
+    omitted = len(names) - _MOST_NAMED
+    listed = ", ".join(names[:_MOST_NAMED])
+    return f"{listed} and {omitted} more" if omitted > 0 else listed
 
 
-def _shortened(lines: Sequence[str]) -> str:
-    """Keeps as many lines as a person reads at once on a terminal."""
-    kept = ""
+def _truncate(lines: Sequence[str]) -> str:
+    """Truncates to as many lines as fit on a terminal."""
+    text = ""
     for number, line in enumerate(lines):
-        if len(kept) + len(line) > _MOST_CHARACTERS and number:
-            left = len(lines) - number
-            return f"{kept}\n- and {left} more, in the verdict and the report"
-        kept = f"{kept}\n{line}" if kept else line
-    return kept
+        if len(text) + len(line) > _MOST_CHARACTERS and number:
+            omitted = len(lines) - number
+            return f"{text}\n- and {omitted} more, in the verdict and the report"
+        text = f"{text}\n{line}" if text else line
+    return text
 
 
 def describe_number(check: Check) -> str:
-    """Says what a check measured: name, number, interval, threshold."""
+    """Formats a check's name, number, interval and threshold."""
     text = check.name
     if check.value is not None:
         text += f" = {check.value:.4g}"
@@ -207,7 +211,7 @@ def describe_number(check: Check) -> str:
 
 
 def describe(check: Check) -> str:
-    """Says a check in one line: name, number, interval, threshold, reason, what to try."""
+    """Formats a check in one line: name, number, interval, threshold, reason, what to try."""
     text = describe_number(check)
     if check.reason:
         text += f": {check.reason}"

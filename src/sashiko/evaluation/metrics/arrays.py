@@ -1,4 +1,4 @@
-"""Array types of the metrics, and division that says "undefined"."""
+"""Array types of the metrics, and division with NaN for undefined ratios."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Divides; where the denominator is 0 the result is NaN: undefined, not 0 and not infinite."""
+    """Divides; a denominator of 0 gives NaN, which means undefined."""
     result: Floats = np.full(np.shape(numerator), np.nan)
     np.divide(numerator, denominator, out=result, where=np.not_equal(denominator, 0))
     return result

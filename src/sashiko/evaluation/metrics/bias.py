@@ -1,7 +1,7 @@
-"""Clarify's bias metrics by AWS's published definitions, with what leaves each of them undefined.
+"""Clarify's bias metrics by AWS's published definitions, with the conditions of undefined values.
 
-Where a denominator is 0, a group empty, or nothing varies, a metric is undefined: it has no value
-and the reason in words, never 0 or infinity. The counterfactual flip test, which needs the rows'
+If a denominator is 0, a group is empty, or nothing varies, a metric is undefined: it has a reason
+instead of a value, never 0 or infinity. The counterfactual flip test, which needs the rows'
 features, is in `flip_test`.
 """
 
@@ -17,46 +17,45 @@ from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.groups import Comparison, compare
 from sashiko.evaluation.metrics.uncertainty import (
     Interval,
-    enough_replicates,
     percentile_interval,
+    required_replicates,
     resampled_counts,
 )
 
-# A bootstrap draws no row of a kind that it has not seen, and too seldom another number of one that
-# it has seen once: `python -m verification.benchmarks.interval_coverage` shows from how many on it
-# is right.
-LEAST_OF_A_KIND = 3
+# The bootstrap cannot draw rows of an unobserved kind and underestimates the variance of rare ones;
+# `python -m verification.benchmarks.interval_coverage` measures the coverage by this minimum.
+MIN_COUNT = 3
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in METRIC_LIST})
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A metric's value, or why it has none."""
+class MetricValue:
+    """A metric's value, or why it is undefined."""
 
     value: float | None
     error: str = ""
 
 
 def stage_metrics(stage: Stage) -> tuple[str, ...]:
-    """Returns the names of a stage's metrics, in alphabetical order as Clarify lists them."""
+    """Returns the names of a stage's metrics in alphabetical order, as Clarify does."""
     return tuple(sorted(name for name, metric in METRICS.items() if metric.stage == stage))
 
 
-def measure(name: str, counts: Counts) -> Measure:
+def measure(name: str, counts: Counts) -> MetricValue:
     """Computes a metric of `METRICS` from counts.
 
     Returns:
-        Its value; or None with the reason.
+        Its value, or None with the reason.
     """
     metric = METRICS[name]
-    if reason := _not_countable(metric, counts):
-        return Measure(None, reason)
-    of = compare(counts.cells, counts.positive)
+    if reason := _data_problem(metric, counts):
+        return MetricValue(None, reason)
+    groups = compare(counts.cells, counts.positive)
     for condition in metric.undefined:
-        if condition.holds(of):
-            return Measure(None, condition.reason)
-    return Measure(float(metric.formula(of)))
+        if condition.holds(groups):
+            return MetricValue(None, condition.reason)
+    return MetricValue(float(metric.formula(groups)))
 
 
 def intervals(
@@ -69,62 +68,63 @@ def intervals(
 ) -> dict[str, Interval]:
     """Returns the 95 % intervals of metrics by a multinomial bootstrap of the counts.
 
-    Equal to resampling the rows with replacement, at a cost that does not grow with them.
+    Equivalent to resampling the rows with replacement, at a cost independent of their number.
 
     Args:
         names: of metrics in `METRICS`.
         counts: of the two groups.
-        replicates: how many resamples; more are drawn where the looks ask for it.
+        replicates: the number of resamples; more are drawn if the looks require it.
         seed: of the bootstrap; equal seeds give equal intervals.
-        looks: metric -> how many intervals, this one among them, must hold at once; 1 where it is
-            not named.
+        looks: metric -> the number of intervals, including this one, that must hold
+            simultaneously; 1 by default.
 
     Returns:
-        Metric -> interval; without those that are undefined, or are so in more than 1 % of the
-        resamples (of several looks, 1 % / looks), or of which a group has less than
-        `LEAST_OF_A_KIND` rows of a kind: of recall, rows that were found, or rows that were not.
+        Metric -> interval; without metrics that are undefined, or undefined in more than 1 % /
+        looks of the resamples, or for which a group has fewer than `MIN_COUNT` rows of a kind (for
+        recall: true positives or false negatives).
     """
-    chosen = [
+    computable = [
         name
         for name in names
-        if measure(name, counts).value is not None
-        and _least_of_a_kind(name, counts) >= LEAST_OF_A_KIND
+        if measure(name, counts).value is not None and _smallest_count(name, counts) >= MIN_COUNT
     ]
-    if not chosen:
+    if not computable:
         return {}
-    over = {name: (looks or {}).get(name, 1) for name in chosen}
-    needed = enough_replicates(replicates, looks=max(over.values()))
-    drawn: dict[str, list[Floats]] = {name: [] for name in chosen}
-    for cells in resampled_counts(counts.cells, replicates=needed, seed=seed):
-        of = compare(cells, counts.positive)
-        for name in chosen:
-            drawn[name].append(_values(METRICS[name], of))
-    found = {
-        name: percentile_interval(np.concatenate(parts), looks=over[name])
-        for name, parts in drawn.items()
+    comparisons = {name: (looks or {}).get(name, 1) for name in computable}
+    draws = required_replicates(replicates, looks=max(comparisons.values()))
+    values: dict[str, list[Floats]] = {name: [] for name in computable}
+    for cells in resampled_counts(counts.cells, replicates=draws, seed=seed):
+        groups = compare(cells, counts.positive)
+        for name in computable:
+            values[name].append(_replicate_values(METRICS[name], groups))
+    results = {
+        name: percentile_interval(np.concatenate(parts), looks=comparisons[name])
+        for name, parts in values.items()
     }
-    return {name: ends for name, ends in found.items() if ends is not None}
+    return {name: interval for name, interval in results.items() if interval is not None}
 
 
-def _least_of_a_kind(name: str, counts: Counts) -> float:
-    of = compare(counts.cells, counts.positive)
-    found = [getattr(group, kind).min() for kind in METRICS[name].kinds for group in (of.a, of.d)]
-    return float(min(found, default=np.inf))
+def _smallest_count(name: str, counts: Counts) -> float:
+    groups = compare(counts.cells, counts.positive)
+    minima = [
+        getattr(group, kind).min() for kind in METRICS[name].kinds for group in (groups.a, groups.d)
+    ]
+    return float(min(minima, default=np.inf))
 
 
-def _not_countable(metric: Metric, counts: Counts) -> str:
-    """Says what of the data, beyond the counts themselves, keeps a metric from being computed."""
+def _data_problem(metric: Metric, counts: Counts) -> str:
+    """Returns why a metric cannot be computed, apart from the counts themselves; else empty."""
     if counts.missing and metric.compares:
         rows = int(counts.cells.sum()) + counts.missing
-        return f"{counts.missing} of {rows} rows have no value of the facet: they are of no group"
+        return f"{counts.missing} of {rows} rows have no value of the facet and belong to no group"
     if metric.conditional and not counts.stratified:
         return "there is no group variable to condition on"
     return ""
 
 
-def _values(metric: Metric, of: Comparison) -> Floats:
-    """Computes a metric for each resample; NaN where it is undefined."""
-    values = metric.formula(of)
+def _replicate_values(metric: Metric, groups: Comparison) -> Floats:
+    """Computes a metric for each resample; NaN if undefined."""
+    values = metric.formula(groups)
     for condition in metric.undefined:
-        values = np.where(condition.holds(of), np.nan, values)
+        values = np.where(condition.holds(groups), np.nan, values)
     return values

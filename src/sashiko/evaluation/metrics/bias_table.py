@@ -1,4 +1,4 @@
-"""The table of Clarify's count-based bias metrics: name, formula, when it is undefined."""
+"""The table of Clarify's count-based bias metrics: name, formula, undefined conditions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,15 +35,15 @@ class Metric:
     Attributes:
         name: Clarify's abbreviation.
         description: its full name, as Clarify writes it.
-        stage: whether it is of the labels or of the predictions.
-        formula: of two groups; NaN where a denominator is 0.
-        undefined: what leaves it undefined, the first that holds is the reason.
-        neutral: its value where the groups do not differ.
-        worse: on which side of `neutral` the disadvantaged group is worse off.
+        stage: bias of the labels or of the predictions.
+        formula: of two groups; NaN if a denominator is 0.
+        undefined: the conditions of an undefined value; the first that holds is the reason.
+        neutral: its value if the groups do not differ.
+        worse: the side of `neutral` on which the disadvantaged group is worse off.
         conditional: whether it needs a group variable.
-        compares: whether it sets one group against the other.
-        kinds: the counts of `Group`, or its labels', whose shares of each other the formula is made
-            of; with few rows of one of them, in either group, its interval is not to be relied on.
+        compares: whether it compares the two groups.
+        kinds: the counts of `Group` in the formula; with few rows of one of them, in either group,
+            its interval is unreliable.
     """
 
     name: str
@@ -68,7 +68,7 @@ def _metric(
     kinds: str = "",
     **more: Any,
 ) -> Metric:
-    """Puts a line of the table together; `title` is the full name without the abbreviation."""
+    """Returns a row of the table; `title` is the full name without the abbreviation."""
     return Metric(
         name=name, description=f"{title} ({name})", stage=stage, formula=formula,
         undefined=undefined, kinds=tuple(kinds.split()), **more,

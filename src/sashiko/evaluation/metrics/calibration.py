@@ -1,4 +1,4 @@
-"""Whether scores are probabilities: reliability curve, what chance alone shows, temperature.
+"""Calibration of scores: reliability curve, expected error by chance, temperature scaling.
 
 Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,).
 """
@@ -13,8 +13,8 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate
 
 CALIBRATION_BINS = 15
-_LEAST, _MOST = 0.05, 20.0  # temperatures that are looked at
-_HALVINGS = 60  # of their logarithms: to the last digit of a float64
+_LEAST, _MOST = 0.05, 20.0  # range of temperatures
+_HALVINGS = 60  # of their logarithms, to the precision of float64
 _MAX_DRAWS = 2_000_000  # 16 MB of float64 per block
 _Z = 1.959964  # two-sided 95 %
 
@@ -26,7 +26,7 @@ class CalibrationBin:
     Attributes:
         low: the lowest score in the bin.
         high: the highest one.
-        rows: how many scores are in it, at least one.
+        rows: the number of scores in it, at least one.
         mean_score: their mean.
         positive_rate: the share of positive labels among them.
         rate_low: lower end of that share's 95 % interval (Wilson, JASA 22, 1927).
@@ -44,13 +44,13 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Temperature:
-    """By what logits are divided, and what that does to the mean negative log-likelihood.
+    """The divisor of the logits, and the mean negative log-likelihood before and after.
 
     Attributes:
-        value: the temperature; 1 leaves the logits as they are.
+        value: the temperature; 1 leaves the logits unchanged.
         loss_before: at temperature 1, in nats per row.
         loss_after: at `value`.
-        kept: why it is 1, where there is no best one; else empty.
+        kept: why it is 1 if there is no optimum; else empty.
     """
 
     value: float
@@ -60,12 +60,12 @@ class Temperature:
 
 
 def equal_mass_bins(scores: Floats) -> npt.NDArray[np.intp]:
-    """Returns each score's bin of `CALIBRATION_BINS` with about as many rows each.
+    """Assigns scores to `CALIBRATION_BINS` bins of about equal numbers of rows.
 
-    Equal scores share a bin, so there may be fewer.
+    Equal scores share a bin, so there may be fewer bins.
 
-    Bins of equal mass make the calibration error less biased than bins of equal width, most of
-    which are nearly empty where scores crowd (Roelofs et al., AISTATS 2022).
+    The calibration error is less biased with equal-mass bins than with equal-width bins, most of
+    which are nearly empty for concentrated scores (Roelofs et al., AISTATS 2022).
     """
     ascending = np.sort(scores)
     first = np.searchsorted(ascending, scores, side="left")
@@ -75,7 +75,7 @@ def equal_mass_bins(scores: Floats) -> npt.NDArray[np.intp]:
 
 
 def reliability_curve(labels: Ints, scores: Floats) -> list[CalibrationBin]:
-    """Returns the filled bins behind `expected_calibration_error`, by ascending score."""
+    """Returns the non-empty bins of `expected_calibration_error`, by ascending score."""
     bins = equal_mass_bins(scores)
     curve = []
     for index in np.unique(bins):
@@ -100,27 +100,27 @@ def calibration_error(curve: Sequence[CalibrationBin]) -> float:
     """Returns the expected calibration error: the mean over rows of |mean score - positive rate|.
 
     Args:
-        curve: the filled bins, at least one.
+        curve: the non-empty bins, at least one.
     """
-    apart = sum(part.rows * abs(part.mean_score - part.positive_rate) for part in curve)
-    return apart / sum(part.rows for part in curve)
+    gap = sum(part.rows * abs(part.mean_score - part.positive_rate) for part in curve)
+    return gap / sum(part.rows for part in curve)
 
 
 def error_by_chance(scores: Floats, *, replicates: int, seed: int) -> Estimate:
-    """Says what calibration error a perfectly calibrated model shows on these rows.
+    """Estimates the calibration error of a perfectly calibrated model on these rows.
 
-    The error is a mean of absolute values, so chance alone makes it more than 0: the fewer rows,
-    the more. Labels are drawn from the scores themselves (consistency resampling: Broecker and
-    Smith, Weather and Forecasting 22, 2007).
+    The error is a mean of absolute values, so chance makes it positive, the more so the fewer rows
+    there are. Labels are drawn from the scores (consistency resampling: Broecker and Smith, Weather
+    and Forecasting 22, 2007).
 
     Args:
         scores: the model's, at least one.
-        replicates: how many draws of labels.
+        replicates: the number of draws of labels.
         seed: of the draws.
 
     Returns:
-        The mean error of the draws, and the central 95 % of them. A model whose error lies within
-        is not shown to be miscalibrated.
+        The mean error of the draws and their central 95 %. A model whose error lies within is not
+        shown to be miscalibrated.
     """
     rows = len(scores)
     member = np.zeros((rows, CALIBRATION_BINS))
@@ -136,44 +136,44 @@ def error_by_chance(scores: Floats, *, replicates: int, seed: int) -> Estimate:
 
 
 def fit_temperature(labels: Ints, margins: Floats) -> Temperature:
-    """Finds the temperature that makes validation labels most likely (Guo et al., ICML 2017).
+    """Fits the temperature by maximum likelihood on validation labels (Guo et al., ICML 2017).
 
     The mean negative log-likelihood is convex in 1/temperature, so its slope has one zero, which
-    is found by bisection: the same on every machine to the last digit but rounding.
+    bisection finds reproducibly up to rounding.
 
     Args:
         labels: 0 or 1, of the validation split.
         margins: the positive class's logit minus the negative one's, float64.
 
     Returns:
-        The temperature, between 0.05 and 20; 1 with the reason where the best one is not.
+        The temperature, between 0.05 and 20; 1 with the reason if the optimum is outside.
     """
     signed = np.where(labels == 1, margins, -margins)
 
     def slope(inverse: float) -> float:
         return float(np.mean(-signed * np.exp(-np.logaddexp(0, inverse * signed))))
 
-    before = _loss(signed)
+    loss_before = _loss(signed)
     if slope(1 / _MOST) >= 0:
-        kept = "the scores do not tell the labels of the validation split apart"
-        return Temperature(1.0, before, before, kept)
+        reason = "the scores do not separate the labels of the validation split"
+        return Temperature(1.0, loss_before, loss_before, reason)
     if slope(1 / _LEAST) <= 0:
-        kept = "the scores tell (nearly) all labels of the validation split apart"
-        return Temperature(1.0, before, before, kept)
+        reason = "the scores separate (nearly) all labels of the validation split"
+        return Temperature(1.0, loss_before, loss_before, reason)
     low, high = np.log(1 / _MOST), np.log(1 / _LEAST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(float(np.exp(middle))) < 0 else (low, middle)
     value = float(np.exp(-(low + high) / 2))
-    return Temperature(value, before, _loss(signed / value))
+    return Temperature(value, loss_before, _loss(signed / value))
 
 
 def without_temperature(scores: Floats, temperature: float) -> Floats:
-    """Returns the scores as they were before logits were divided by `temperature`."""
+    """Returns the scores before their logits were divided by `temperature`."""
     with np.errstate(divide="ignore"):
         margins = np.log(scores) - np.log1p(-scores)
-    undone: Floats = np.exp(-np.logaddexp(0, -margins * temperature))
-    return undone
+    original: Floats = np.exp(-np.logaddexp(0, -margins * temperature))
+    return original
 
 
 def _loss(signed: Floats) -> float:
@@ -181,12 +181,12 @@ def _loss(signed: Floats) -> float:
 
 
 def wilson_interval(share: float, rows: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a share of rows; it stays open at a share of 0 or 1.
+    """Returns the 95 % interval of a share of rows, which has positive width at 0 and 1 too.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference
     (JASA 22, 1927).
     """
     centre = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
     half = _Z * np.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / (1 + _Z**2 / rows)
-    # At a share of 0 or 1 the end is that share, but for rounding.
+    # At a share of 0 or 1 the end equals that share up to rounding.
     return float(np.clip(centre - half, 0, share)), float(np.clip(centre + half, share, 1))

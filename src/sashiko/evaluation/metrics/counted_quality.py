@@ -1,4 +1,4 @@
-"""The metrics at one threshold from four counts alone, for when many thresholds are looked at."""
+"""Metrics at one threshold from confusion counts, for scans over many thresholds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class CountedQuality:
 
     Attributes:
         metrics: metric -> estimate.
-        leads: the same of the lead over answering every row alike.
+        leads: metric -> estimate of the lead over a constant prediction.
     """
 
     metrics: Mapping[str, Estimate]
@@ -29,13 +29,13 @@ def counted_quality(
 ) -> CountedQuality:
     """Computes the metrics with 95 % intervals by a multinomial bootstrap of the counts.
 
-    Equal to resampling the rows with replacement, as `metrics.quality` does, at a cost that does
-    not grow with them; the lead is paired, since both models are counted on the same resample.
+    Equivalent to resampling the rows with replacement, as in `metrics.quality`, at a cost
+    independent of their number; the lead is paired, since both models share the resamples.
 
     Args:
         counted: the rows by label and prediction, at least one.
-        always_positive: whether the other model answers every row with the positive label.
-        replicates: how many bootstrap resamples.
+        always_positive: whether the constant prediction is the positive label.
+        replicates: the number of bootstrap resamples.
         seed: of the bootstrap.
     """
     cells = np.array(
@@ -43,24 +43,26 @@ def counted_quality(
          counted.true_negatives],
         dtype=np.int64,
     )  # fmt: skip
-    drawn = np.concatenate(list(resampled_counts(cells, replicates=replicates, seed=seed)))
-    ours, theirs = _both(cells[None], always_positive=always_positive)
-    our_draws, their_draws = _both(drawn, always_positive=always_positive)
+    resamples = np.concatenate(list(resampled_counts(cells, replicates=replicates, seed=seed)))
+    model, constant = _metrics_of_both(cells[None], always_positive=always_positive)
+    model_draws, constant_draws = _metrics_of_both(resamples, always_positive=always_positive)
     return CountedQuality(
-        metrics={name: estimate(ours[name][0], our_draws[name]) for name in ours},
+        metrics={name: estimate(model[name][0], model_draws[name]) for name in model},
         leads={
-            name: estimate(ours[name][0] - theirs[name][0], our_draws[name] - their_draws[name])
-            for name in ours
+            name: estimate(
+                model[name][0] - constant[name][0], model_draws[name] - constant_draws[name]
+            )
+            for name in model
         },
     )
 
 
-def _both(
+def _metrics_of_both(
     cells: Ints, *, always_positive: bool
 ) -> tuple[Mapping[str, Floats], Mapping[str, Floats]]:
-    """Returns the metrics of TP, FP, FN, TN, shape (..., 4), and of answering every row alike."""
+    """Returns the metrics of TP, FP, FN, TN, shape (..., 4), and of the constant prediction."""
     tp, fp, fn, tn = cells.astype(np.float64).T
     positives, negatives, none = tp + fn, fp + tn, np.zeros_like(tp)
-    alike = (positives, negatives, none, none) if always_positive else (
+    constant = (positives, negatives, none, none) if always_positive else (
         none, none, positives, negatives)  # fmt: skip
-    return threshold_metrics(tp, fp, fn, tn), threshold_metrics(*alike)
+    return threshold_metrics(tp, fp, fn, tn), threshold_metrics(*constant)

@@ -1,7 +1,7 @@
-"""Counts of the rows by stratum, group, label and prediction: all that a bias metric needs of them.
+"""Counts of rows by stratum, group, label and prediction, from which bias metrics are computed.
 
-One pass over the rows fills a table per facet; each group of the facet, and each resample of an
-interval, is then a sum of that table's cells, at a cost that does not grow with the rows.
+One pass over the rows fills a table per facet. Each group of the facet and each resample is then a
+sum of the table's cells, at a cost independent of the number of rows.
 """
 
 from dataclasses import dataclass, replace
@@ -13,14 +13,14 @@ from sashiko.evaluation.metrics.arrays import Bools, Ints
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of a disadvantaged group and of everyone else.
+    """Counts of a disadvantaged group and of all other rows.
 
     Attributes:
         cells: rows by [stratum, disadvantaged, label, predicted positive], shape
             (strata, 2, labels, 2), int64.
         positive: whether a label is a positive outcome, shape (labels,).
-        missing: rows without a facet value: they belong to neither group and are in no cell.
-        stratified: whether a group variable made the strata; else there is one, of all rows.
+        missing: rows without a facet value, which are in neither group and in no cell.
+        stratified: whether a group variable defines the strata; else there is one stratum.
     """
 
     cells: Ints
@@ -38,14 +38,14 @@ class Counts:
         """Rows of the disadvantaged group."""
         return int(self.cells[:, 1].sum())
 
-    def in_one_stratum(self) -> "Counts":
-        """Adds the strata up: all that a metric needs which conditions on none."""
+    def collapse_strata(self) -> "Counts":
+        """Sums over the strata, for metrics that do not condition on them."""
         return replace(self, cells=self.cells.sum(axis=0, keepdims=True), stratified=False)
 
 
 @dataclass(frozen=True)
 class FacetTable:
-    """Rows of a data set by the values of one facet.
+    """Counts of a data set by the values of one facet.
 
     Attributes:
         cells: rows by [stratum, facet value, label, predicted positive], shape
@@ -60,11 +60,11 @@ class FacetTable:
     missing: int
     stratified: bool
 
-    def against_rest(self, disadvantaged: Bools) -> Counts:
-        """Sets some of the facet's values against all others.
+    def one_vs_rest(self, disadvantaged: Bools) -> Counts:
+        """Compares some of the facet's values with all others.
 
         Args:
-            disadvantaged: whether a value is of the disadvantaged group, shape (values,).
+            disadvantaged: whether a value is in the disadvantaged group, shape (values,).
         """
         groups = [self.cells[:, mask].sum(axis=1) for mask in (~disadvantaged, disadvantaged)]
         return Counts(
@@ -88,18 +88,18 @@ def tabulate(
     """Counts rows by stratum, facet value, label and prediction.
 
     Args:
-        facet: number of the row's facet value, from 0; -1 where it has none; shape (rows,).
-        labels: number of its label, from 0, shape (rows,).
-        predicted: whether it is predicted positive, shape (rows,); None where nothing was
-            predicted, which counts as not.
-        values: how many values the facet has.
+        facet: code of the row's facet value, from 0; -1 if missing; shape (rows,).
+        labels: code of its label, from 0, shape (rows,).
+        predicted: whether it is predicted positive, shape (rows,); None without predictions, which
+            counts as negative.
+        values: the number of values of the facet.
         positive: whether a label is a positive outcome, shape (labels,).
-        strata: number of the group variable's value, from 0, shape (rows,); None if there is no
-            group variable.
-        counts: how many rows each row stands for, shape (rows,); None for one each.
+        strata: code of the group variable's value, from 0, shape (rows,); None without a group
+            variable.
+        counts: the number of rows that each row represents, shape (rows,); None for one each.
 
     Returns:
-        The table, which holds the rows that have a facet value.
+        The table of the rows with a facet value.
     """
     shape = (1 if strata is None else int(strata.max(initial=0)) + 1, values, len(positive), 2)
     index = np.zeros(len(facet), dtype=np.int64) if strata is None else strata.astype(np.int64)
@@ -108,12 +108,12 @@ def tabulate(
         if codes is not None:
             index += codes
     present = facet >= 0
-    absent = not present.all()
-    if absent:
+    has_missing = not present.all()
+    if has_missing:
         index = index[present]
     counted = np.bincount(
         index,
-        # Floats that hold whole numbers up to 2^53 exactly.
+        # Floats represent whole numbers up to 2^53 exactly.
         weights=None if counts is None else counts[present],
         minlength=int(np.prod(shape)),
     ).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The two groups of a comparison, as the formulas read them."""
+"""The two groups of a comparison, with the counts of the formulas."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +10,13 @@ from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ratio
 
 @dataclass(frozen=True)
 class Group:
-    """What is counted of a group; whole numbers as float64.
+    """Counts of a group; whole numbers as float64.
 
     Attributes:
         labels: rows per label, shape (..., labels).
         positives: rows with a positive label, n(1), shape (...,).
         predicted_positives: rows predicted positive, n'(1), shape (...,).
-        true_positives: rows that are both, TP, shape (...,).
+        true_positives: rows with a positive label and prediction, TP, shape (...,).
     """
 
     labels: Floats
@@ -26,7 +26,7 @@ class Group:
 
     @cached_property
     def rows(self) -> Floats:
-        """All rows, n; nearly every metric asks for it."""
+        """All rows, n; cached, since nearly every metric uses it."""
         total: Floats = self.labels.sum(axis=-1)
         return total
 
@@ -42,27 +42,27 @@ class Group:
 
     @property
     def false_positives(self) -> Floats:
-        """Rows wrongly predicted positive, FP."""
+        """Rows incorrectly predicted positive, FP."""
         return self.predicted_positives - self.true_positives
 
     @property
     def false_negatives(self) -> Floats:
-        """Rows wrongly predicted negative, FN."""
+        """Rows incorrectly predicted negative, FN."""
         return self.positives - self.true_positives
 
     @property
     def true_negatives(self) -> Floats:
-        """Rows rightly predicted negative, TN."""
+        """Rows correctly predicted negative, TN."""
         return self.negatives - self.false_positives
 
     @property
     def right(self) -> Floats:
-        """Rows predicted right, TP + TN."""
+        """Rows predicted correctly, TP + TN."""
         return self.true_positives + self.true_negatives
 
     @property
     def wrong(self) -> Floats:
-        """Rows predicted wrong, FP + FN."""
+        """Rows predicted incorrectly, FP + FN."""
         return self.false_positives + self.false_negatives
 
     @property

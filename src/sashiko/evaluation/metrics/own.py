@@ -1,4 +1,4 @@
-"""A project's own metric of quality: it is given rows, and the engine makes its interval."""
+"""A project's own quality metrics, for which the engine computes intervals."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,21 +13,21 @@ class Metric(Protocol):
     """A metric of a binary classifier's scores.
 
     Attributes:
-        higher_is_better: which way a lead over another model counts.
+        higher_is_better: the direction of a lead over another model.
     """
 
     higher_is_better: bool
 
     def __call__(self, labels: Ints, scores: Floats, *, threshold: float) -> float:
-        """Computes it; called once for the rows as they are, and for each resample of them.
+        """Computes the metric; called for the original rows and for each resample.
 
         Args:
             labels: 0 or 1, shape (rows,).
             scores: P(label = 1), shape (rows,).
-            threshold: from which score on a row is predicted positive.
+            threshold: rows with at least this score are predicted positive.
 
         Returns:
-            The value; NaN where it is undefined, such as without a row of a label.
+            The value; NaN if undefined, for example without rows of a label.
         """
 
 
@@ -37,7 +37,7 @@ OwnMetrics = Mapping[str, Metric]  # name in the recipe -> metric
 def own_statistics(
     metrics: OwnMetrics, labels: Ints, scores: Floats, *, threshold: float
 ) -> Callable[[Floats], dict[str, Floats]]:
-    """Makes the metrics functions of how often each row counts.
+    """Returns the metrics as a function of row weights.
 
     Returns:
         For weights of shape (weightings, rows), whole numbers: metric -> values of shape
@@ -45,10 +45,13 @@ def own_statistics(
     """
 
     def values(weights: Floats) -> dict[str, Floats]:
-        drawn = [np.repeat(np.arange(len(labels)), counts.astype(np.int64)) for counts in weights]
+        samples = [np.repeat(np.arange(len(labels)), counts.astype(np.int64)) for counts in weights]
         return {
             name: np.array(
-                [_finite(metric(labels[at], scores[at], threshold=threshold)) for at in drawn]
+                [
+                    _finite(metric(labels[rows], scores[rows], threshold=threshold))
+                    for rows in samples
+                ]
             )
             for name, metric in metrics.items()
         }

@@ -1,7 +1,7 @@
 """Metrics of a binary classifier's scores, with bootstrap intervals and paired differences.
 
-Every metric is computed from row weights, so the value (all weights 1) and its bootstrap
-replicates (weights: how often a row was drawn) come from the same lines.
+Every metric is a function of row weights, so the same code computes the value (all weights 1) and
+its bootstrap replicates (weights: the number of draws of a row).
 
 Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,). A row
 is predicted positive if its score >= the threshold.
@@ -23,7 +23,7 @@ METRICS = (
     "accuracy", "balanced_accuracy", "f1", "auc", "brier_score", "expected_calibration_error",
 )  # fmt: skip
 LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
-# Chance adds to it, and resampling adds that once more.
+# Biased upwards by chance; resampling adds the same bias again.
 _BIASED = "expected_calibration_error"
 
 _NONE: OwnMetrics = MappingProxyType({})
@@ -34,7 +34,7 @@ ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many rows of each label were predicted which way."""
+    """Counts of rows by label and prediction."""
 
     true_positives: int
     false_positives: int
@@ -73,26 +73,26 @@ def evaluate_scores(
     - brier_score: mean of (score - label)^2, 0 to 1, lower is better (Brier, 1950).
     - expected_calibration_error: over 15 bins with about as many rows each, the mean over rows of
       |mean score - share of positives| of the row's bin, 0 to 1, lower is better (Naeini et al.,
-      AAAI 2015, on the score of the positive class). It is biased upwards: with few rows chance
-      alone makes it (`calibration.error_by_chance`). Bins are those of the rows as they are. Its
+      AAAI 2015, on the score of the positive class). It is biased upwards by chance, the more so
+      with few rows (`calibration.error_by_chance`). Bins are those of the original rows. Its
       interval is the basic one (Efron and Tibshirani, 13.4: percentiles mirrored at the value),
-      as each resample adds the same bias again.
+      since each resample adds the same bias again.
 
     Args:
         labels: 0 or 1, at least one row.
         scores: P(label = 1).
-        threshold: from which score on a row is predicted positive.
-        replicates: how many bootstrap resamples.
+        threshold: rows with at least this score are predicted positive.
+        replicates: the number of bootstrap resamples.
         seed: of the bootstrap.
         own: a project's metrics, which are estimated on the same resamples.
 
     Returns:
-        Metric name -> estimate; its value is None where the metric is undefined, such as AUC when
-        all labels are equal.
+        Metric name -> estimate; its value is None if the metric is undefined, such as AUC when all
+        labels are equal.
     """
     statistics = _statistics(labels, scores, threshold=threshold, own=own)
-    found = _estimates(statistics, rows=len(labels), replicates=replicates, seed=seed)
-    return found | {_BIASED: _above_zero(found[_BIASED])}
+    estimates = _estimates(statistics, rows=len(labels), replicates=replicates, seed=seed)
+    return estimates | {_BIASED: _clip_interval(estimates[_BIASED])}
 
 
 def difference(
@@ -108,23 +108,22 @@ def difference(
 ) -> dict[str, Estimate]:
     """Computes the lead of `scores` over `other` in every metric, on the same resamples.
 
-    Pairing matters: two models err on the same hard rows, so the interval of their difference is
-    narrower than their two intervals let one think.
+    Differences are paired by row: two models fail on the same difficult rows, so the interval of
+    their difference is narrower than their two intervals suggest.
 
     Args:
         labels: 0 or 1, at least one row.
-        scores: P(label = 1) by the model whose lead is asked for.
-        other: P(label = 1) by the model that it is held against, on the same rows.
+        scores: P(label = 1) of the model.
+        other: P(label = 1) of the model that it is compared with, on the same rows.
         threshold: of `scores`.
         other_threshold: of `other`.
-        replicates: how many bootstrap resamples.
+        replicates: the number of bootstrap resamples.
         seed: of the bootstrap.
         own: a project's metrics.
 
     Returns:
-        Metric name -> estimate of the lead. More than 0 always means that `scores` is better:
-        where lower is better (`LOWER_IS_BETTER`, or as a project's metric says) the sign is
-        turned.
+        Metric name -> estimate of the lead. Above 0, `scores` is better: the sign is inverted for
+        metrics whose lower values are better (`LOWER_IS_BETTER`, or a project's metric).
     """
     ours = _statistics(labels, scores, threshold=threshold, own=own)
     theirs = _statistics(labels, other, threshold=other_threshold, own=own)
@@ -143,9 +142,9 @@ def own_estimates(
     replicates: int,
     seed: int,
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Estimates a project's metrics alone, and the leads in them over another model.
+    """Estimates only a project's metrics, and the leads in them over another model.
 
-    The arguments are those of `difference`.
+    See `difference` for the arguments.
     """
     ours = own_statistics(own, labels, scores, threshold=threshold)
     theirs = own_statistics(own, labels, other, threshold=other_threshold)
@@ -154,11 +153,10 @@ def own_estimates(
 
 
 def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -> float:
-    """Returns the threshold with the highest `metric`, to be called on validation rows only.
+    """Returns the threshold with the highest `metric`; call it on validation rows only.
 
-    Candidates lie halfway between neighbouring distinct scores, and between the outermost scores
-    and 0 and 1. Of equally good ones the one nearest to 0.5 wins, and of two equally near the
-    lower one.
+    Candidates are the midpoints between adjacent distinct scores, including 0 and 1. Ties go to the
+    candidate nearest to 0.5, then to the lower one.
     """
     edges = np.unique(np.concatenate([[0.0, 1.0], scores]))
     candidates = (edges[:-1] + edges[1:]) / 2
@@ -169,17 +167,20 @@ def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -
 
 def _statistics(labels: Ints, scores: Floats, *, threshold: float, own: OwnMetrics) -> _Statistics:
     scored = Scored.of(labels, scores, threshold=threshold)
-    of_own = own_statistics(own, labels, scores, threshold=threshold)
-    return lambda weights: scored.metrics(weights) | of_own(weights)
+    own_values = own_statistics(own, labels, scores, threshold=threshold)
+    return lambda weights: scored.metrics(weights) | own_values(weights)
 
 
 def _leads(ours: _Statistics, theirs: _Statistics, own: OwnMetrics) -> _Statistics:
     lower = LOWER_IS_BETTER | {name for name, metric in own.items() if not metric.higher_is_better}
 
     def leads(weights: Floats) -> dict[str, Floats]:
-        us, them = ours(weights), theirs(weights)
+        our_values, their_values = ours(weights), theirs(weights)
         return {
-            name: them[name] - us[name] if name in lower else us[name] - them[name] for name in us
+            name: their_values[name] - our_values[name]
+            if name in lower
+            else our_values[name] - their_values[name]
+            for name in our_values
         }
 
     return leads
@@ -188,7 +189,7 @@ def _leads(ours: _Statistics, theirs: _Statistics, own: OwnMetrics) -> _Statisti
 def _estimates(
     statistics: _Statistics, *, rows: int, replicates: int, seed: int
 ) -> dict[str, Estimate]:
-    """Evaluates statistics of weighted rows on the rows as they are and on bootstrap resamples."""
+    """Evaluates statistics of weighted rows on the original rows and on bootstrap resamples."""
     values = statistics(np.ones((1, rows)))
     blocks = [
         statistics(weights) for weights in resampled_weights(rows, replicates=replicates, seed=seed)
@@ -199,8 +200,8 @@ def _estimates(
     return {name: estimate(values[name][0], drawn[name]) for name in values}
 
 
-def _above_zero(mirrored: Estimate) -> Estimate:
-    """Holds a mirrored interval to what an error can be, and to its own value."""
+def _clip_interval(mirrored: Estimate) -> Estimate:
+    """Clips a mirrored interval at 0, and extends it to its value."""
     if mirrored.value is None or mirrored.low is None or mirrored.high is None:
         return mirrored
     high = max(mirrored.high, mirrored.value)

@@ -1,4 +1,4 @@
-"""Weights that make a facet and the label look independent."""
+"""Weights under which a facet and the label are independent."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ def reweighing_weights(groups: Ints, labels: Ints, *, strength: float) -> Floats
     """Computes w = (P(g) P(y) / P(g, y))^strength for each row of group g with label y.
 
     Source: F. Kamiran and T. Calders, "Data preprocessing techniques for classification without
-    discrimination", Knowledge and Information Systems 33 (2012), section 5.3; the exponent is
-    ours: 0 gives equal weights, 1 gives theirs, more than 1 overcorrects.
+    discrimination", Knowledge and Information Systems 33 (2012), section 5.3. The exponent is an
+    extension: 0 gives equal weights, 1 the original ones, more than 1 overcorrects.
 
     Args:
-        groups: number of the row's group, from 0, shape (rows,), at least one row.
+        groups: code of the row's group, from 0, shape (rows,), at least one row.
         labels: 0 or 1, shape (rows,).
         strength: the exponent, at least 0.
 

@@ -1,4 +1,4 @@
-"""The scores of a binary classifier, made ready for metrics under many row weights at once."""
+"""Precomputed scores of a binary classifier, for metrics under many row weights at once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from sashiko.evaluation.metrics.calibration import CALIBRATION_BINS, equal_mass_
 
 @dataclass(frozen=True)
 class Scored:
-    """Rows made ready so that the metrics of many weightings are a few array operations.
+    """Precomputed rows: the metrics of many weightings need only a few array operations.
 
     Attributes:
         cells: shape (rows, 4), 1 in the row's column of TP, FP, FN, TN.
         gaps: shape (rows, bins), score - label in the column of the row's calibration bin.
         squares: shape (rows,), (score - label)^2.
         order: rows by ascending score.
-        starts: where in `order` each distinct score begins.
+        starts: positions in `order` at which the distinct scores begin.
         positive: labels in `order`, float64.
     """
 

@@ -1,4 +1,4 @@
-"""Metrics of parts of the rows, each beside those of all rows, on the same resamples."""
+"""Metrics of slices and their differences from all rows, on the same resamples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER
 from sashiko.evaluation.metrics.scored import Scored
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
 
-# Not the calibration error: in a part's few rows it is mostly chance.
+# Without the calibration error, which is mostly chance with a slice's few rows.
 SLICE_METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "brier_score")
 
 
 @dataclass(frozen=True)
 class SliceEstimates:
-    """What a slice's rows show.
+    """The estimates of a slice.
 
     Attributes:
         metrics: metric -> its estimate on the slice.
         differences: metric -> slice minus all rows, paired by resample; below 0 the slice is
-            worse: where lower is better (`LOWER_IS_BETTER`) the sign is turned.
+            worse: the sign is inverted for `LOWER_IS_BETTER`.
     """
 
     metrics: dict[str, Estimate]
@@ -40,50 +40,52 @@ def slice_estimates(
     """Computes `SLICE_METRICS` of each slice with 95 % bootstrap intervals over rows.
 
     All rows are resampled and the slice is taken from the resample, so that a slice's size varies
-    as it would in another sample, and the difference has the covariance of part and whole in it.
+    as in another sample, and the difference includes the covariance of slice and whole.
 
     Args:
         labels: 0 or 1, of all rows.
-        scores: P(label = 1), likewise.
-        slices: which rows are in each slice, shape (rows,), at least one row each.
-        threshold: from which score on a row is predicted positive.
-        replicates: how many bootstrap resamples.
+        scores: P(label = 1), of all rows.
+        slices: masks of the slices, shape (rows,), at least one row each.
+        threshold: rows with at least this score are predicted positive.
+        replicates: the number of bootstrap resamples.
         seed: of the bootstrap.
 
     Returns:
-        One a slice, in their order. A metric is undefined where the slice has one label only and
-        the metric needs both.
+        One per slice, in order. A metric that needs both labels is undefined if the slice has only
+        one.
     """
     whole = Scored.of(labels, scores, threshold=threshold)
     parts = [Scored.of(labels[rows], scores[rows], threshold=threshold) for rows in slices]
 
-    def measured(weights: Floats) -> list[Mapping[str, Floats]]:
-        found = [part.metrics(weights[:, rows]) for part, rows in zip(parts, slices, strict=True)]
-        return [whole.metrics(weights), *found]
+    def compute(weights: Floats) -> list[Mapping[str, Floats]]:
+        slice_values = [
+            part.metrics(weights[:, rows]) for part, rows in zip(parts, slices, strict=True)
+        ]
+        return [whole.metrics(weights), *slice_values]
 
-    values = measured(np.ones((1, len(labels))))
+    values = compute(np.ones((1, len(labels))))
     blocks = [
-        measured(weights)
+        compute(weights)
         for weights in resampled_weights(len(labels), replicates=replicates, seed=seed)
     ]
-    drawn = [
+    draws = [
         {name: np.concatenate([block[index][name] for block in blocks]) for name in SLICE_METRICS}
         for index in range(len(values))
     ]
     return [
         SliceEstimates(
             metrics={
-                name: estimate(values[at][name][0], drawn[at][name]) for name in SLICE_METRICS
+                name: estimate(values[index][name][0], draws[index][name]) for name in SLICE_METRICS
             },
             differences={
                 name: estimate(
-                    _sign(name) * (values[at][name][0] - values[0][name][0]),
-                    _sign(name) * (drawn[at][name] - drawn[0][name]),
+                    _sign(name) * (values[index][name][0] - values[0][name][0]),
+                    _sign(name) * (draws[index][name] - draws[0][name]),
                 )
                 for name in SLICE_METRICS
             },
         )
-        for at in range(1, len(values))
+        for index in range(1, len(values))
     ]
 
 

@@ -1,7 +1,7 @@
-"""How sure a metric is: percentile bootstrap intervals, seeded and vectorised.
+"""Percentile bootstrap intervals, seeded and vectorised.
 
-Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Intervals
-that must hold together are widened by Bonferroni's inequality: O. J. Dunn, Multiple Comparisons
+Source: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+Simultaneous intervals are widened by Bonferroni's inequality: O. J. Dunn, Multiple Comparisons
 Among Means, Journal of the American Statistical Association 56 (1961), 52-64.
 """
 
@@ -16,7 +16,7 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 
 CONFIDENCE = 0.95
 _MAX_UNDEFINED = 0.01
-_LEAST_BEYOND = 5  # resamples beyond each end, so that it does not hang on a single one
+_LEAST_BEYOND = 5  # resamples beyond each end, so that no single one determines it
 _MAX_WEIGHTS = 2_000_000  # 16 MB of 64-bit numbers per block
 
 
@@ -33,9 +33,9 @@ class Estimate:
     """A metric's value with its 95 % interval.
 
     Attributes:
-        value: the metric on the rows as they are; None where it is undefined.
-        low: lower end of the interval; None where there is none.
-        high: upper end of the interval; None where there is none.
+        value: the metric on the original rows; None if undefined.
+        low: lower end of the interval; None if there is none.
+        high: upper end of the interval; None if there is none.
     """
 
     value: float | None
@@ -44,7 +44,7 @@ class Estimate:
 
     @property
     def text(self) -> str:
-        """Value and interval with three places: `0.812 [0.790, 0.834]`."""
+        """Value and interval with three decimals: `0.812 [0.790, 0.834]`."""
         if self.value is None:
             return "undefined"
         ends = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
@@ -55,14 +55,14 @@ def percentile_interval(replicates: Floats, *, looks: int = 1) -> Interval | Non
     """Returns the central 95 % of a statistic's bootstrap replicates, or more for several looks.
 
     Args:
-        replicates: one value per resample, shape (replicates,); NaN where it was undefined.
-        looks: how many statistics are looked at. Each interval then leaves out 5 % / looks, so
-            that all of them hold their true value at once with 95 % confidence, however the
-            statistics depend on each other.
+        replicates: one value per resample, shape (replicates,); NaN if undefined.
+        looks: the number of simultaneous statistics. Each interval then excludes 5 % / looks, so
+            that all of them cover their true values simultaneously with 95 % confidence, however
+            the statistics depend on each other.
 
     Returns:
-        The interval; None if more than 1 % / looks of the resamples left the statistic undefined,
-        since leaving them out would then move the ends.
+        The interval; None if the statistic is undefined in more than 1 % / looks of the resamples,
+        since excluding them would then shift the ends.
     """
     undefined = np.isnan(replicates)
     if undefined.mean() > _MAX_UNDEFINED / looks:
@@ -72,13 +72,13 @@ def percentile_interval(replicates: Floats, *, looks: int = 1) -> Interval | Non
     return Interval(low=float(low), high=float(high))
 
 
-def enough_replicates(replicates: int, *, looks: int) -> int:
-    """Returns how many resamples intervals over so many looks need, at least `replicates`."""
+def required_replicates(replicates: int, *, looks: int) -> int:
+    """Returns the number of resamples for simultaneous intervals, at least `replicates`."""
     return max(replicates, math.ceil(_LEAST_BEYOND * 2 * looks / (1 - CONFIDENCE)))
 
 
 def estimate(value: float, replicates: Floats) -> Estimate:
-    """Puts a value (NaN: undefined) and its bootstrap replicates together."""
+    """Returns the estimate of a value (NaN: undefined) with its bootstrap replicates."""
     if np.isnan(value):
         return Estimate(value=None, low=None, high=None)
     interval = percentile_interval(replicates)
@@ -88,13 +88,13 @@ def estimate(value: float, replicates: Floats) -> Estimate:
 
 
 def resampled_counts(counts: Ints, *, replicates: int, seed: int) -> Iterator[Ints]:
-    """Draws counts as resampling their rows with replacement would give them.
+    """Draws counts, equivalent to resampling their rows with replacement.
 
-    A statistic of counts needs no rows: resampling n rows is one multinomial draw of n.
+    Resampling n rows is one multinomial draw of size n.
 
     Args:
         counts: rows per cell, any shape, at least one row.
-        replicates: how many resamples.
+        replicates: the number of resamples.
         seed: of the random generator; equal seeds give equal draws.
 
     Yields:
@@ -105,17 +105,17 @@ def resampled_counts(counts: Ints, *, replicates: int, seed: int) -> Iterator[In
     generator = np.random.default_rng(seed)
     block = max(1, _MAX_WEIGHTS // len(cells))
     for start in range(0, replicates, block):
-        some = min(block, replicates - start)
-        drawn = generator.multinomial(rows, cells / rows, size=some)
-        yield drawn.reshape(some, *counts.shape)
+        size = min(block, replicates - start)
+        drawn = generator.multinomial(rows, cells / rows, size=size)
+        yield drawn.reshape(size, *counts.shape)
 
 
 def resampled_weights(rows: int, *, replicates: int, seed: int) -> Iterator[Floats]:
-    """Draws how often each row is in each resample of `rows` rows with replacement.
+    """Draws the count of each row in each resample of `rows` rows with replacement.
 
     Args:
-        rows: how many rows there are, at least one.
-        replicates: how many resamples.
+        rows: the number of rows, at least one.
+        replicates: the number of resamples.
         seed: of the random generator; equal seeds give equal draws.
 
     Yields:
@@ -124,28 +124,28 @@ def resampled_weights(rows: int, *, replicates: int, seed: int) -> Iterator[Floa
     generator = np.random.default_rng(seed)
     block = max(1, _MAX_WEIGHTS // rows)
     for start in range(0, replicates, block):
-        some = min(block, replicates - start)
-        drawn = generator.integers(0, rows, size=(some, rows))
-        drawn += np.arange(some)[:, None] * rows
-        counts = np.bincount(drawn.ravel(), minlength=some * rows)
-        yield counts.reshape(some, rows).astype(np.float64)
+        size = min(block, replicates - start)
+        drawn = generator.integers(0, rows, size=(size, rows))
+        drawn += np.arange(size)[:, None] * rows
+        counts = np.bincount(drawn.ravel(), minlength=size * rows)
+        yield counts.reshape(size, rows).astype(np.float64)
 
 
 Standing = Literal["better", "no worse", "worse", "not shown to be better", "undefined"]
 
 
 def standing(lead: Estimate, *, minimum_effect: float) -> Standing:
-    """Says how a model stands against another one.
+    """Compares a model with another one.
 
     Args:
-        lead: of the model over the other, paired by rows, with its 95 % interval; more than 0 is
+        lead: of the model over the other, paired by rows, with its 95 % interval; above 0 it is
             better (`quality.difference`).
-        minimum_effect: the least lead that matters, 0 or more; also how much worse is as good.
+        minimum_effect: the smallest relevant lead, 0 or more; also the non-inferiority margin.
 
     Returns:
         `better`: the whole interval lies above the minimum effect. `no worse`: it lies above minus
-        that effect. `worse`: it lies below 0, and not all of it that near. `not shown to be
-        better`: any other interval, as it holds 0. `undefined`: there is no interval.
+        that effect. `worse`: it lies below 0 but not above minus that effect. `not shown to be
+        better`: any other interval; it contains 0. `undefined`: there is no interval.
     """
     if lead.low is None or lead.high is None:
         return "undefined"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from sashiko.evaluation.gates.advice import Mitigation, Training
 from sashiko.evaluation.gates.bias import bias_checks
 from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import judges
+from sashiko.evaluation.gates.intersections import gate_applies
 from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.metrics.arrays import Bools
-from sashiko.evaluation.metrics.bias import METRICS, Measure, measure
+from sashiko.evaluation.metrics.bias import METRICS, MetricValue, measure
 from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.evaluation.metrics.counted_quality import counted_quality
 from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores, own_estimates
@@ -149,11 +149,11 @@ def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[
     looks = looks_of(recipe.bias, stages)
     for metric in dict.fromkeys(gate.metric for gate in recipe.bias.gates):
         for subgroup, stratified in found.subgroups():
-            if any(judges(gate, metric, subgroup) for gate in recipe.bias.gates):
+            if any(gate_applies(gate, metric, subgroup) for gate in recipe.bias.gates):
                 # Of the same distribution, and many times faster to resample.
                 conditional = METRICS[metric].conditional
-                cells = stratified if conditional else stratified.in_one_stratum()
-                measured: dict[str, Measure] = {metric: measure(metric, cells)}
+                cells = stratified if conditional else stratified.collapse_strata()
+                measured: dict[str, MetricValue] = {metric: measure(metric, cells)}
                 yield from subgroup_estimates(
                     "post_training", subgroup, measured, counts=cells, looks=looks
                 )

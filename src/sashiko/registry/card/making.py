@@ -12,7 +12,7 @@ from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
 from sashiko.core.yaml_models import validate
 from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.intersections import TOLD, comparable, worst_first
+from sashiko.evaluation.gates.intersections import REPORTED_METRICS, comparable, sort_worst_first
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.evaluation.record import Estimates, SliceFigures
 from sashiko.evaluation.record import Evaluation as Evaluated
@@ -162,7 +162,7 @@ def _bias(sources: CardSources) -> str:
 
 def _worst_off(estimates: Sequence[BiasEstimate]) -> Iterator[str]:
     """Names the combination of groups that is worst off in what is predicted."""
-    found = worst_first(estimates, "DI")
+    found = sort_worst_first(estimates, "DI")
     compared = sum(map(comparable, found))
     if not found:
         return
@@ -227,8 +227,8 @@ def _groups(sources: CardSources) -> Iterator[MetricGroup]:
     if sources.estimates:
         single = [item for item in sources.estimates if not item.is_intersection]
         yield MetricGroup(name="bias", metric_data=tuple(_bias_metrics(single)))
-    for metric in (name for names in TOLD.values() for name in names):
-        found = [item for item in worst_first(sources.estimates, metric) if comparable(item)]
+    for metric in (name for names in REPORTED_METRICS.values() for name in names):
+        found = [item for item in sort_worst_first(sources.estimates, metric) if comparable(item)]
         if found:
             metrics = tuple(_bias_metrics(found[:_WORST_INTERSECTIONS]))
             yield MetricGroup(name=f"worst intersections by {metric}", metric_data=metrics)

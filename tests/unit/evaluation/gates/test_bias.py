@@ -82,7 +82,7 @@ def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice)
 
 
 @pytest.mark.parametrize(
-    ("used", "value", "said", "unsaid"),
+    ("used", "value", "expected", "unexpected"),
     [
         (recipe(), 0.5, "put `age` in `reweighing.facets` and set `reweighing.strength`", "raise"),
         (recipe(facets=["sex"], strength=1), 0.5, "put `age` in `reweighing.facets`;", "is 0"),
@@ -95,10 +95,12 @@ def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice)
         (recipe(), 0.5, "now it maximizes balanced_accuracy", "threshold.value"),
     ],
 )  # fmt: skip
-def test_the_advice_is_of_what_the_recipe_does_not_do_yet(used, value, said, unsaid) -> None:
+def test_the_advice_is_of_what_the_recipe_does_not_do_yet(
+    used, value, expected, unexpected
+) -> None:
     (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(value)], used)
-    assert said in check.try_
-    assert unsaid not in check.try_
+    assert expected in check.try_
+    assert unexpected not in check.try_
 
 
 @pytest.mark.parametrize(
@@ -139,17 +141,17 @@ def test_judged_by_the_bound_the_whole_interval_must_lie_inside(ends, passed: bo
 
 
 @pytest.mark.parametrize(
-    ("sizes", "said"),
+    ("sizes", "expected"),
     [
         ({"n_disadvantaged": 99}, "99 rows of age=old, at least 100"),
         ({"n_advantaged": 3}, "3 rows of all others, at least 100"),
         ({"n_disadvantaged": 0, "n_advantaged": 0}, "0 rows of age=old and 0 rows of all others"),
     ],
 )
-def test_a_small_group_is_too_few_to_judge_and_never_fair(sizes, said: str) -> None:
+def test_a_small_group_is_too_few_to_judge_and_never_fair(sizes, expected: str) -> None:
     (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(1.0, low=0.9, high=1.1, **sizes)])
     assert not check.passed
-    assert check.reason.startswith(f"too few to judge: {said}")
+    assert check.reason.startswith(f"too few to judge: {expected}")
     assert "load more rows" in check.try_
     enough = section(**FOUR_FIFTHS).model_copy(update={"minimum_group_size": 1})
     assert bias_checks(enough, [measured(1.0, n_disadvantaged=1)])[0].passed

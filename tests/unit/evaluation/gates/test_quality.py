@@ -94,7 +94,7 @@ def test_a_blocked_verdict_names_number_interval_bound_and_what_to_try() -> None
 
 
 @pytest.mark.parametrize(
-    ("metric", "train", "more", "said", "unsaid"),
+    ("metric", "train", "more", "expected", "unexpected"),
     [
         ("auc", {}, {}, "(`data.train_rows`, now 4,000)", "reweighing"),
         ("auc", {}, {"train_rows": None}, "all are trained on", "train_rows"),
@@ -110,7 +110,7 @@ def test_a_blocked_verdict_names_number_interval_bound_and_what_to_try() -> None
         ),
     ],
 )
-def test_the_advice_looks_at_the_recipe(metric, train, more, said, unsaid) -> None:
+def test_the_advice_looks_at_the_recipe(metric, train, more, expected, unexpected) -> None:
     recipe = Training(
         train=TrainSection.model_validate(train),
         reweighing=ReweighingSection(strength=more.get("strength", 0)),
@@ -118,5 +118,5 @@ def test_the_advice_looks_at_the_recipe(metric, train, more, said, unsaid) -> No
     )
     bound = {"maximum": 0.01} if metric == "expected_calibration_error" else {"minimum": 0.99}
     check = judge({"metric": metric, **bound}, recipe)
-    assert said in check.try_
-    assert unsaid not in check.try_
+    assert expected in check.try_
+    assert unexpected not in check.try_

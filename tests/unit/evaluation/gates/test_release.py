@@ -1,4 +1,4 @@
-"""Waivers: an exit from a block that stays visible, and ends on its day."""
+"""Waivers: they release a failed gate visibly and expire."""
 
 import json
 from datetime import date
@@ -57,20 +57,20 @@ def test_a_waiver_of_one_check_waives_no_other(tmp_path: Path) -> None:
 
 def test_a_waiver_that_is_spelt_otherwise_is_named_beside_the_failed_check() -> None:
     near = WAIVER.model_copy(update={"check": FAILED.name.replace("=", " = ")})
-    found = waive(verdict(FAILED), [near], on=DAY)
-    assert not found.released
-    assert f"the waiver of `{near.check}` is of another check" in found.summary
+    result = waive(verdict(FAILED), [near], on=DAY)
+    assert not result.released
+    assert f"the waiver of `{near.check}` is of another check" in result.summary
 
 
 def test_a_check_that_passed_needs_no_waiver() -> None:
     passed = verdict(PASSED)
-    found = waive(passed, [WAIVER.model_copy(update={"check": "auc"})], on=DAY)
-    assert found == passed
-    assert "waiver" not in found.model_dump(mode="json")["checks"][0]
+    result = waive(passed, [WAIVER.model_copy(update={"check": "auc"})], on=DAY)
+    assert result == passed
+    assert "waiver" not in result.model_dump(mode="json")["checks"][0]
 
 
-@pytest.mark.parametrize("lacking", ["check", "reason", "owner", "expires"])
-def test_a_waiver_says_what_why_who_and_until_when(lacking: str) -> None:
-    value = {key: item for key, item in WAIVER.model_dump().items() if key != lacking}
-    with pytest.raises(ValidationError, match=lacking):
+@pytest.mark.parametrize("missing", ["check", "reason", "owner", "expires"])
+def test_a_waiver_says_what_why_who_and_until_when(missing: str) -> None:
+    value = {key: item for key, item in WAIVER.model_dump().items() if key != missing}
+    with pytest.raises(ValidationError, match=missing):
         Waiver.model_validate(value)

@@ -1,4 +1,4 @@
-"""The verdict: what a blocked person reads, and that nothing checked is nothing passed."""
+"""The verdict: its summary, and that an empty list of checks fails."""
 
 import pytest
 
@@ -81,8 +81,8 @@ def test_an_interval_that_spans_the_bound_is_told_from_one_that_does_not(
 
 
 def test_a_summary_names_a_few_of_what_was_not_judged_and_counts_the_rest() -> None:
-    left = [Check(name=f"age={at}", passed=True, judged=False) for at in range(7)]
+    unjudged = [Check(name=f"age={age}", passed=True, judged=False) for age in range(7)]
     judged = Check(name="DI age=old", value=0.9, passed=True)
-    summary = decide(gate="bias", checks=[judged, *left], inputs={}).summary
-    named = "age=0, age=1, age=2, age=3, age=4 and 2 more"
-    assert summary == f"bias: 1 check passed; not judged: {named}"
+    summary = decide(gate="bias", checks=[judged, *unjudged], inputs={}).summary
+    listed = "age=0, age=1, age=2, age=3, age=4 and 2 more"
+    assert summary == f"bias: 1 check passed; not judged: {listed}"

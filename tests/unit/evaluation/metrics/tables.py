@@ -37,7 +37,7 @@ def binary_counts(disadvantaged: Bools, labels: Bools, predicted: Bools) -> Coun
         values=2,
         positive=BINARY,
     )
-    return table.against_rest(BINARY)
+    return table.one_vs_rest(BINARY)
 
 
 @st.composite

@@ -132,8 +132,8 @@ def test_the_guides_example_of_three_labels() -> None:
         (np.s_[:, 1, 0, 1], {"TE"}, "disadvantaged group is wrongly predicted positive"),
         (np.s_[:, 0, 0, 1], {"TE"}, "advantaged group is wrongly predicted positive"),
         (np.s_[:, 1, 1], {"KL"}, "KL is infinite"),
-        (np.s_[1, :, 1], {"CDDL"}, "rows of one outcome alone"),
-        (np.s_[1, ..., 0], {"CDDPL"}, "rows of one outcome alone"),
+        (np.s_[1, :, 1], {"CDDL"}, "rows of only one outcome"),
+        (np.s_[1, ..., 0], {"CDDPL"}, "rows of only one outcome"),
     ],
 )
 def test_what_has_no_denominator_is_undefined_with_the_reason(empty, names, reason) -> None:
@@ -187,11 +187,11 @@ def test_the_interval_of_counts_is_that_of_resampled_rows() -> None:
 
 @pytest.mark.parametrize(("missed", "shown"), [(2, False), (3, True)])
 def test_a_kind_of_row_that_was_hardly_seen_gives_no_interval(missed: int, shown: bool) -> None:
-    """Of recall rows that were missed; the bootstrap would hardly vary how many there are."""
+    """For recall these are false negatives, whose count hardly varies in the bootstrap."""
     table = counts([[[400, 60], [20, 60]], [[140, 20], [missed, 30]]])
-    found = intervals(["RD", "DRR", "DI", "SD"], table, replicates=200, seed=0)
-    assert ("RD" in found, "DRR" in found) == (shown, shown)
-    assert {"DI", "SD"} <= found.keys()
+    results = intervals(["RD", "DRR", "DI", "SD"], table, replicates=200, seed=0)
+    assert ("RD" in results, "DRR" in results) == (shown, shown)
+    assert {"DI", "SD"} <= results.keys()
 
 
 def test_too_few_rows_for_an_interval_give_none() -> None:

@@ -1,4 +1,4 @@
-"""What fairlearn and aif360 compute too, under their names and signs, on the same rows."""
+"""Comparison with fairlearn and aif360, by their names and signs, on the same rows."""
 
 import warnings
 

@@ -68,8 +68,8 @@ def test_every_metric_is_in_its_range_or_undefined_with_a_reason(table: Counts) 
 @settings(max_examples=30, deadline=None)
 @given(table=drawn_counts(least=0, most=9))
 def test_an_interval_is_finite_ordered_and_of_a_defined_metric(table: Counts) -> None:
-    found = intervals(METRICS, table, replicates=100, seed=0)
-    for name, ends in found.items():
+    results = intervals(METRICS, table, replicates=100, seed=0)
+    for name, ends in results.items():
         assert measure(name, table).value is not None
         assert np.isfinite([ends.low, ends.high]).all()
         assert ends.low <= ends.high
@@ -138,7 +138,7 @@ def test_counting_does_not_depend_on_the_order_of_rows(rows: int, seed: int) -> 
     assert (table.cells == other.cells).all()
     assert table.missing == other.missing == (facet < 0).sum()
     assert table.cells.sum() == rows - table.missing
-    one = table.against_rest(np.array([False, True, False]))
+    one = table.one_vs_rest(np.array([False, True, False]))
     assert one.n_disadvantaged == (facet == 1).sum()
     assert one.n_advantaged == ((facet == 0) | (facet == 2)).sum()
     picked = (strata == 0) & (facet == 1) & (labels == 2) & predicted

@@ -17,7 +17,7 @@ from sashiko.evaluation.metrics.scored import Scored
 
 
 def drawn(seed: int, *, rows: int = 3000, temperature: float = 1.0):
-    """Labels drawn from calibrated margins, and those margins made too sure by a factor."""
+    """Labels drawn from calibrated margins, and those margins scaled by a factor."""
     generator = np.random.default_rng(seed)
     margins = generator.normal(0, 1.5, rows)
     labels = (generator.random(rows) < special.expit(margins)).astype(np.int64)
@@ -25,8 +25,8 @@ def drawn(seed: int, *, rows: int = 3000, temperature: float = 1.0):
 
 
 def error_of(labels, scores):
-    found = evaluate_scores(labels, scores, threshold=0.5, replicates=300, seed=0)
-    return found["expected_calibration_error"]
+    estimates = evaluate_scores(labels, scores, threshold=0.5, replicates=300, seed=0)
+    return estimates["expected_calibration_error"]
 
 
 def error_of_all(labels, scores):
@@ -83,18 +83,18 @@ def test_an_interval_of_the_error_covers_what_more_rows_would_show() -> None:
     scores = special.expit(margins)
     truth = error_of_all(labels, scores)
     parts = np.array_split(np.arange(20_000), 40)
-    found = [error_of(labels[part], scores[part]) for part in parts]
-    assert sum(item.low <= truth <= item.high for item in found) >= 33
-    assert np.mean([item.value for item in found]) > truth + 0.01
+    errors = [error_of(labels[part], scores[part]) for part in parts]
+    assert sum(item.low <= truth <= item.high for item in errors) >= 33
+    assert np.mean([item.value for item in errors]) > truth + 0.01
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_the_temperature_that_logits_were_scaled_by_is_found_again(temperature: float) -> None:
     labels, margins = drawn(6, rows=20_000, temperature=temperature)
-    found = fit_temperature(labels, margins)
-    assert found.value == pytest.approx(temperature, rel=0.05)
-    assert found.loss_after <= found.loss_before
-    assert not found.kept
+    fit = fit_temperature(labels, margins)
+    assert fit.value == pytest.approx(temperature, rel=0.05)
+    assert fit.loss_after <= fit.loss_before
+    assert not fit.kept
 
 
 @settings(max_examples=25, deadline=None)
@@ -108,9 +108,9 @@ def test_the_fit_is_the_one_that_a_general_optimiser_finds(seed: int, temperatur
         method="bounded",
         options={"xatol": 1e-9},
     )
-    found = fit_temperature(labels, margins)
-    assert 1 / found.value == pytest.approx(best.x, rel=1e-4)
-    assert found.loss_after == pytest.approx(best.fun)
+    fit = fit_temperature(labels, margins)
+    assert 1 / fit.value == pytest.approx(best.x, rel=1e-4)
+    assert fit.loss_after == pytest.approx(best.fun)
 
 
 def test_scores_without_a_best_temperature_are_left_alone_and_it_is_said_why() -> None:
@@ -120,7 +120,7 @@ def test_scores_without_a_best_temperature_are_left_alone_and_it_is_said_why() -
     assert "all labels" in apart.kept
     wrong = fit_temperature(labels, np.array([1.0, 2.0, -1.0, -2.0]))
     assert wrong.value == 1
-    assert "do not tell" in wrong.kept
+    assert "do not separate" in wrong.kept
 
 
 def test_a_temperature_can_be_taken_out_of_scores_again() -> None:

@@ -1,4 +1,4 @@
-"""That a 95 % interval holds the true value about as often; docs/benchmarks.md has the table."""
+"""The coverage of 95 % intervals; docs/benchmarks.md has the table."""
 
 import pytest
 

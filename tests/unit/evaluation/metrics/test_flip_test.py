@@ -19,8 +19,8 @@ def test_values_worked_by_hand() -> None:
     # beside a refused a; at 1.2 refused beside an accepted a. So F+ = 2, F- = 1, n_d = 4.
     a = [(1.1, False, True), (5.1, False, False), (9.1, False, False)]
     d = [(1.0, True, False), (5.0, True, False), (9.0, True, True), (1.2, True, False)]
-    found = flip_test(*rows(*a, *d), seed=0)
-    assert (found.value, found.rows) == ((2 - 1) / 4, 7)
+    result = flip_test(*rows(*a, *d), seed=0)
+    assert (result.value, result.rows) == ((2 - 1) / 4, 7)
 
 
 def test_the_majority_of_five_neighbours_decides() -> None:
@@ -29,14 +29,14 @@ def test_the_majority_of_five_neighbours_decides() -> None:
     assert flip_test(*rows(*near, *far, (0.2, True, False)), seed=0).value == 1
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_turned_outcomes_turn_the_sign(turned: bool) -> None:
+@pytest.mark.parametrize("inverted", [False, True])
+def test_turned_outcomes_turn_the_sign(inverted: bool) -> None:
     generator = np.random.default_rng(0)
     feature, d = generator.normal(size=(300, 2)), generator.random(300) < 0.4
     predicted = generator.random(300) < np.where(d, 0.3, 0.7)
-    value = flip_test(feature, d, predicted ^ turned, seed=0).value
+    value = flip_test(feature, d, predicted ^ inverted, seed=0).value
     assert -1 <= value <= 1
-    assert (value < 0) is turned
+    assert (value < 0) is inverted
 
 
 def test_many_rows_are_sampled_by_the_seed_and_the_result_says_so() -> None:
@@ -44,11 +44,11 @@ def test_many_rows_are_sampled_by_the_seed_and_the_result_says_so() -> None:
     size = MOST_ROWS + 500
     feature, d = generator.normal(size=(size, 2)), generator.random(size) < 0.5
     predicted = generator.random(size) < np.where(d, 0.4, 0.6)
-    found = flip_test(feature, d, predicted, seed=1)
-    assert found.rows == MOST_ROWS
-    assert found == flip_test(feature, d, predicted, seed=1)
-    assert found != flip_test(feature, d, predicted, seed=2)
-    assert found.value > 0
+    result = flip_test(feature, d, predicted, seed=1)
+    assert result.rows == MOST_ROWS
+    assert result == flip_test(feature, d, predicted, seed=1)
+    assert result != flip_test(feature, d, predicted, seed=2)
+    assert result.value > 0
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_many_rows_are_sampled_by_the_seed_and_the_result_says_so() -> None:
     ],
 )
 def test_what_has_no_counterpart_is_undefined_with_the_reason(parts, reason: str) -> None:
-    found = flip_test(*rows(*parts), seed=0)
-    assert found.value is None
-    assert reason in found.error
+    result = flip_test(*rows(*parts), seed=0)
+    assert result.value is None
+    assert reason in result.error
 
 
 def test_text_has_no_features_to_compare() -> None:

@@ -1,4 +1,4 @@
-"""Intervals that hold at once over several looks: their width, and that they do hold."""
+"""Simultaneous intervals over several looks: width and coverage."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sashiko.evaluation.metrics.bias import METRICS, intervals, measure
 from sashiko.evaluation.metrics.counts import Counts, FacetTable
-from sashiko.evaluation.metrics.uncertainty import enough_replicates, percentile_interval
+from sashiko.evaluation.metrics.uncertainty import percentile_interval, required_replicates
 from tests.unit.evaluation.metrics.tables import BINARY, drawn_counts
 
 REPLICATES = st.integers(0, 10_000).map(
@@ -56,11 +56,11 @@ def test_undefined_resamples_may_take_no_more_than_their_share_of_a_thin_tail() 
 
 
 def test_thin_tails_get_enough_resamples() -> None:
-    assert enough_replicates(20_000, looks=1) == 20_000
-    assert enough_replicates(20_000, looks=100) == 20_000
-    assert enough_replicates(20_000, looks=101) > 20_000
+    assert required_replicates(20_000, looks=1) == 20_000
+    assert required_replicates(20_000, looks=100) == 20_000
+    assert required_replicates(20_000, looks=101) > 20_000
     for looks in (7, 300):
-        assert enough_replicates(1, looks=looks) * 0.025 / looks >= 5
+        assert required_replicates(1, looks=looks) * 0.025 / looks >= 5
 
 
 SIZES = np.array([150, 180, 220, 300, 400, 350, 250, 150])
@@ -76,24 +76,24 @@ def against_everyone_else(positives) -> list[Counts]:
         missing=0,
         stratified=False,
     )
-    return [table.against_rest(one) for one in np.eye(len(SIZES), dtype=bool)]
+    return [table.one_vs_rest(mask) for mask in np.eye(len(SIZES), dtype=bool)]
 
 
 def test_all_groups_hold_their_true_value_at_once_as_often_as_is_said() -> None:
     # of 150 times a share of 0.95 has a standard error of 0.018; intervals of one look would all
     # hold in about 0.95^8, two thirds
     generator = np.random.default_rng(1)
-    truth = [measure("DI", one).value for one in against_everyone_else(SIZES * ACCEPTED)]
-    held = {1: 0, len(SIZES): 0}
+    truth = [measure("DI", counts).value for counts in against_everyone_else(SIZES * ACCEPTED)]
+    coverage = {1: 0, len(SIZES): 0}
     for _ in range(150):
         drawn = against_everyone_else(generator.binomial(SIZES, ACCEPTED))
-        for looks in held:
+        for looks in coverage:
             ends = [
-                intervals(["DI"], one, replicates=1600, seed=0, looks={"DI": looks})["DI"]
-                for one in drawn
+                intervals(["DI"], counts, replicates=1600, seed=0, looks={"DI": looks})["DI"]
+                for counts in drawn
             ]
-            held[looks] += all(
+            coverage[looks] += all(
                 end.low <= value <= end.high for end, value in zip(ends, truth, strict=True)
             )
-    assert held[len(SIZES)] / 150 > 0.9
-    assert held[1] / 150 < 0.8
+    assert coverage[len(SIZES)] / 150 > 0.9
+    assert coverage[1] / 150 < 0.8

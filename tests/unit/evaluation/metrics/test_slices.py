@@ -19,14 +19,14 @@ def rows_with_a_bad_part(rows: int = 1200):
 
 def test_a_slice_has_the_metrics_of_its_rows_alone() -> None:
     labels, scores, bad = rows_with_a_bad_part()
-    (found,) = slice_estimates(labels, scores, [bad], **OPTIONS)
+    (estimates,) = slice_estimates(labels, scores, [bad], **OPTIONS)
     alone = evaluate_scores(labels[bad], scores[bad], **OPTIONS)
     whole = evaluate_scores(labels, scores, **OPTIONS)
     for name in SLICE_METRICS:
-        assert found.metrics[name].value == pytest.approx(alone[name].value)
+        assert estimates.metrics[name].value == pytest.approx(alone[name].value)
         apart = alone[name].value - whole[name].value
-        turned = -apart if name == "brier_score" else apart
-        assert found.differences[name].value == pytest.approx(turned)
+        expected = -apart if name == "brier_score" else apart
+        assert estimates.differences[name].value == pytest.approx(expected)
 
 
 def test_a_planted_bad_slice_lies_below_all_rows_and_an_equal_one_does_not() -> None:
@@ -42,17 +42,17 @@ def test_a_planted_bad_slice_lies_below_all_rows_and_an_equal_one_does_not() -> 
 def test_the_interval_of_a_difference_counts_that_the_whole_holds_the_slice() -> None:
     labels, scores, bad = rows_with_a_bad_part()
     most = ~bad
-    (found,) = slice_estimates(labels, scores, [most], **OPTIONS)
-    apart, own = found.differences["accuracy"], found.metrics["accuracy"]
+    (estimates,) = slice_estimates(labels, scores, [most], **OPTIONS)
+    apart, own = estimates.differences["accuracy"], estimates.metrics["accuracy"]
     assert apart.high - apart.low < 0.7 * (own.high - own.low)
 
 
 def test_a_slice_of_one_label_has_no_auc_and_still_an_accuracy() -> None:
     labels, scores, _ = rows_with_a_bad_part()
-    (found,) = slice_estimates(labels, scores, [labels == 1], **OPTIONS)
-    assert found.metrics["auc"].value is None
-    assert found.differences["auc"].value is None
-    assert found.metrics["accuracy"].value is not None
+    (estimates,) = slice_estimates(labels, scores, [labels == 1], **OPTIONS)
+    assert estimates.metrics["auc"].value is None
+    assert estimates.differences["auc"].value is None
+    assert estimates.metrics["accuracy"].value is not None
 
 
 @pytest.mark.parametrize(
