@@ -1,6 +1,6 @@
-"""The fine-tuning pipeline: governed data to a registered model, every gate blocking.
+"""The fine-tuning pipeline: from governed data to a registered model, with blocking gates.
 
-SageMaker runs the definition that this module builds; `sashiko run` interprets the same one.
+SageMaker runs the definition that this module builds; `sashiko run` interprets the same definition.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sashiko.pipeline.sdk.bias import BiasEvaluator
 from sashiko.pipeline.sdk.device import device_check
 from sashiko.pipeline.sdk.gates import Gates
 from sashiko.pipeline.sdk.governed import GovernedData
-from sashiko.pipeline.sdk.jobs import Jobs, joined, output_uri
+from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 from sashiko.pipeline.sdk.parameters import parameters
 from sashiko.pipeline.sdk.registration import Registration
 from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
@@ -21,36 +21,38 @@ from sashiko.settings.recipe import Recipe
 
 
 def build_pipeline(jobs: Jobs) -> Pipeline:
-    """Builds the pipeline of one environment and one recipe; no cloud call is made.
+    """Builds the pipeline of one environment and one recipe, without a call to AWS.
 
     Args:
-        jobs: makes the steps; it knows the channels that they read afterwards.
+        jobs: creates the steps, and collects the channels that have to be staged for them.
 
     Returns:
-        The pipeline; `.definition()` is its JSON. Where the recipe says that bias is not judged it
-        has no step that reads a facet, and none that judges bias.
+        The pipeline; `.definition()` is its JSON. With `bias.judged: false` in the recipe, no step
+        reads a facet or judges bias.
 
     Raises:
-        InputError: if the contract is not valid, or a step names a section or a module that is not
-            there.
+        InputError: if the contract is not valid, or a step names a section or a module that does
+            not exist.
     """
     settings, recipe, images = jobs.settings, jobs.recipe, jobs.images
-    given = parameters(settings, run_manifest_uri=run_manifest(settings).uri)
-    governed = GovernedData(jobs=jobs, lake_uri=given.lake_uri, as_of=given.as_of)
+    params = parameters(settings, run_manifest_uri=run_manifest(settings).uri)
+    governed = GovernedData(jobs=jobs, lake_uri=params.lake_uri, as_of=params.as_of)
     registration = Registration(
         jobs=jobs,
-        registry=given.registry,
-        tracking_uri=given.tracking_uri,
-        run_manifest=given.run_manifest_uri,
+        registry=params.registry,
+        tracking_uri=params.tracking_uri,
+        run_manifest=params.run_manifest_uri,
     )
 
+    # Data: snapshots of the governed lake, each validated against the contract.
     snapshot, validate = governed.training()
     facets, validate_facets, bias = None, None, None
     if recipe.bias.judged:
         facets, validate_facets = governed.facets(snapshot)
         bias = BiasEvaluator(jobs=jobs, facets=facets)
 
-    rows = output_uri(snapshot, "data")  # what is learned from, and explained
+    # Training: split the rows, fine-tune, compile the artifact that is served.
+    rows = output_uri(snapshot, "data")
     prepare = jobs.processing(
         "Prepare",
         role="training",
@@ -59,8 +61,9 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         inputs={"data": rows},
         outputs=("train", "validation", "test", "slices", "meta"),
     )
-    pre_bias = bias.labels() if bias else None
+    pre_bias = bias.pre_training() if bias else None
     weights = bias.weights(prepare) if bias else None
+    weights_input = {"weights": output_uri(weights, "weights")} if weights else {}
     train = jobs.training(
         "Train",
         role="training",
@@ -68,15 +71,16 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         channels={
             "train": output_uri(prepare, "train"),
             "validation": output_uri(prepare, "validation"),
-            **({"weights": output_uri(weights, "weights")} if weights else {}),
+            **weights_input,
             "meta": output_uri(prepare, "meta"),
             "model": weights_uri(settings, recipe),
         },
-        hyperparameters=_strings(recipe),
-        # Of the recipe, and of the execution that prepared these rows: a later one that takes
-        # them from the cache gets that job's name too, and Train stays in the cache, whose key
-        # holds this URI ("Default cache key attributes by pipeline step type", Developer Guide).
-        checkpoints=joined(
+        hyperparameters=_hyperparameters(recipe),
+        # The URI names the recipe and the job that prepared these rows. SageMaker's cache key of
+        # Train includes it ("Default cache key attributes by pipeline step type", Developer Guide);
+        # an execution that takes Prepare from the cache gets the same job name, so Train stays
+        # cached too.
+        checkpoints=join_uri(
             f"{jobs.artifacts_uri}/checkpoints/{recipe.name}",
             (weights or prepare).properties.ProcessingJobName,
         ),
@@ -95,6 +99,8 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         environment=images.serving.lock_environment(),
         job=settings.jobs.scoring,
     )
+
+    # Evaluation: quality, explanations, and bias of the predictions.
     champion = registration.champion()
     evaluate = jobs.processing(
         "Evaluate",
@@ -108,8 +114,8 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "test": output_uri(prepare, "test"),
             "slices": output_uri(prepare, "slices"),
             "champion": output_uri(champion, "champion"),
-            **({"weights": output_uri(weights, "weights")} if weights else {}),
-            "training-output": joined(
+            **weights_input,
+            "training-output": join_uri(
                 train.properties.OutputDataConfig.S3OutputPath,
                 train.properties.TrainingJobName,
                 "output/output.tar.gz",
@@ -134,25 +140,23 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     )
     bias_input, post_bias, judge_bias = None, None, None
     if bias:
-        bias_input, post_bias, judge_bias = bias.predictions(evaluate, labels=pre_bias)
-    verdicts = {
+        bias_input, post_bias, judge_bias = bias.post_training(evaluate, pre_bias=pre_bias)
+    intervals_input = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
+
+    # Registration: track the evidence, check the artifact on its device, register the version.
+    verdict_steps = {
         "data-verdict": validate,
         "facets-verdict": validate_facets,
         "quality-verdict": evaluate,
         "bias-verdict": judge_bias,
     }
-    found = {
-        "metrics": output_uri(evaluate, "metrics"),
-        "decision": output_uri(evaluate, "decision"),
-    }
-    intervals = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
     track = registration.track(
         {
-            "metrics": found["metrics"],
-            **intervals,
+            "metrics": output_uri(evaluate, "metrics"),
+            **intervals_input,
             **({"facets-manifest": output_uri(facets, "manifest")} if facets else {}),
             "explanations": output_uri(explain, "explanations"),
-            **{name: output_uri(step, "verdict") for name, step in verdicts.items() if step},
+            **{name: output_uri(step, "verdict") for name, step in verdict_steps.items() if step},
         },
     )
     device = device_check(
@@ -169,8 +173,9 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         {
             "artifact": output_uri(compile_, "artifact"),
             "lock": output_uri(compile_, "lock"),
-            **found,
-            **intervals,
+            "metrics": output_uri(evaluate, "metrics"),
+            "decision": output_uri(evaluate, "decision"),
+            **intervals_input,
             "snapshot-manifest": output_uri(snapshot, "manifest"),
             "tracking": output_uri(track, "tracking"),
             "verdicts": output_uri(device, "verdicts"),
@@ -178,24 +183,26 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         data_uri=output_uri(snapshot, "data"),
     )
 
+    # Gates: each one fails the execution, or lets the steps after it start.
     gates = Gates(settings=settings, session=jobs.session)
-    data_judges = _present(validate, validate_facets)
-    data_gate = gates.on_verdicts("DataGate", data_judges)
+    validation_steps = _present(validate, validate_facets)
     model_steps = _present(
         prepare, pre_bias, weights, train, compile_, champion, evaluate, explain, bias_input,
         post_bias, judge_bias, track,
     )  # fmt: skip
+    data_gate = gates.on_verdicts("DataGate", validation_steps)
     model_gate = gates.on_release("ModelGate", track)
     device_gate = gates.on_release("DeviceGate", device)
-    _after(data_gate, model_steps)
-    _after(model_gate, [device])
-    _after(device_gate, [register])
+    _run_after(data_gate, model_steps)
+    _run_after(model_gate, [device])
+    _run_after(device_gate, [register])
+
     return Pipeline(
         name=pipeline_name(settings, recipe.name),
-        parameters=given.all(),
+        parameters=params.all(),
         steps=[
             *_present(snapshot, facets),
-            *data_judges,
+            *validation_steps,
             data_gate,
             *model_steps,
             model_gate,
@@ -203,24 +210,25 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             device_gate,
             register,
         ],
-        # Runs are told apart in MLflow, and the pipeline role makes no experiment.
+        # MLflow tracks the runs; the pipeline role may not create SageMaker experiments.
         pipeline_experiment_config=None,
         sagemaker_session=jobs.session,
     )
 
 
 def _present(*steps: Step | None) -> list[Step]:
-    """Leaves out the steps that a pipeline does not have."""
+    """Drops the steps that the recipe turns off."""
     return [step for step in steps if step is not None]
 
 
-def _after(gate: Step, steps: Sequence[Step]) -> None:
-    """Lets steps start only once a gate has let the run through, whatever else they wait for."""
+def _run_after(gate: Step, steps: Sequence[Step]) -> None:
+    """Makes steps depend on a gate, in addition to the steps whose outputs they read."""
     for step in steps:
         step.add_depends_on([gate])
 
 
-def _strings(recipe: Recipe) -> dict[str, str]:
+def _hyperparameters(recipe: Recipe) -> dict[str, str]:
+    """Returns the recipe's hyperparameters as the strings that a training job takes."""
     values = recipe.hyperparameters.model_dump(mode="json")
     return {
         key: str(value).lower() if isinstance(value, bool) else str(value)

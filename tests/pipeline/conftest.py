@@ -13,10 +13,10 @@ from tests.pipeline.every_definition import ROOT
 @pytest.fixture(scope="session")
 def compiled() -> dict[str, Any]:
     """Every environment and recipe, a fork's too, and every choice, built in one process."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "tests/pipeline/every_definition.py"],
         cwd=ROOT,
         capture_output=True,
         check=True,
     )
-    return json.loads(done.stdout)
+    return json.loads(completed.stdout)

@@ -34,12 +34,12 @@ def create_calls(definition: Json) -> Iterator[tuple[str, OperationModel, Json]]
 
 def refusals(definition: Json) -> list[str]:
     """Returns what botocore's client would refuse to send, a line a step; no call is made."""
-    found = []
+    problems = []
     for step, operation, request in create_calls(definition):
         report = ParamValidator().validate(request, operation.input_shape)
         if report.has_errors():
-            found.append(f"{step}: {report.generate_report()}")
-    return found
+            problems.append(f"{step}: {report.generate_report()}")
+    return problems
 
 
 def _steps(steps: list[Json]) -> Iterator[Json]:

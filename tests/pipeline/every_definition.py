@@ -42,7 +42,7 @@ def main() -> None:
     from pipelines.finetune import build_pipeline
     from sashiko.pipeline.sdk.jobs import Jobs
 
-    wanted = {
+    requested = {
         f"{settings.environment}, {path.stem}": (settings, load_recipe(path))
         for settings in environments
         for path in recipes()
@@ -52,10 +52,10 @@ def main() -> None:
     for name, (change, overrides) in CHOICES.items():
         settings = validate_layers(Settings, [base, account, Layer(name, change)])
         recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
-        wanted[name] = (settings, recipe)
+        requested[name] = (settings, recipe)
     built = {}
-    for name, (settings, recipe) in wanted.items():
-        built[name] = json.loads(build_pipeline(Jobs.of(settings, recipe)).definition())
+    for name, (settings, recipe) in requested.items():
+        built[name] = json.loads(build_pipeline(Jobs.for_recipe(settings, recipe)).definition())
     print(json.dumps(built))
 
 

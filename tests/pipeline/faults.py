@@ -25,7 +25,7 @@ def set_in(step: str, *path: Place, to: Any) -> Fault:
 
     def fault(definition: Json) -> None:
         *parents, last = path
-        _at(find(definition, step), parents)[last] = to
+        _value_at(find(definition, step), parents)[last] = to
 
     return fault
 
@@ -35,7 +35,7 @@ def rename(step: str, *path: Place, to: str) -> Fault:
 
     def fault(definition: Json) -> None:
         *parents, last = path
-        holder = _at(find(definition, step), parents)
+        holder = _value_at(find(definition, step), parents)
         holder[to] = holder.pop(last)
 
     return fault
@@ -46,7 +46,7 @@ def drop(step: str, *path: Place) -> Fault:
 
     def fault(definition: Json) -> None:
         *parents, last = path
-        del _at(find(definition, step), parents)[last]
+        del _value_at(find(definition, step), parents)[last]
 
     return fault
 
@@ -72,7 +72,7 @@ def _steps(steps: list[Json]) -> Iterator[Json]:
             yield from _steps(step["Arguments"].get(branch, []))
 
 
-def _at(value: Any, path: list[Place]) -> Any:
+def _value_at(value: Any, path: list[Place]) -> Any:
     for part in path:
         value = value.setdefault(part, {}) if isinstance(value, dict) else value[part]
     return value

@@ -46,12 +46,12 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a function without an ARN": (
         set_in("DataGate", "FunctionArn", to="sashiko-dev-gatekeeper"),
         "step `DataGate`, FunctionArn",
-        "`sashiko-dev-gatekeeper` is no function's ARN; expected arn:aws:lambda:",
+        "`sashiko-dev-gatekeeper` is not a function ARN; expected arn:aws:lambda:",
     ),
     "an ARN of something else": (
         set_in("DataGate", "FunctionArn", to="arn:aws:lambda:us-east-1:111122223333:layer:x"),
         "step `DataGate`, FunctionArn",
-        "is no function's ARN",
+        "is not a function ARN",
     ),
     "an output that is not declared": (
         set_in(

@@ -58,7 +58,7 @@ def closed(message: Any) -> Fault:
     return step(Name="Closed", Type="Fail", Arguments={"ErrorMessage": message})
 
 
-def chosen(condition: Json) -> Fault:
+def condition_fault(condition: Json) -> Fault:
     """Puts a Condition step at the end."""
     arguments = {"Conditions": [condition], "IfSteps": [], "ElseSteps": []}
     return step(Name="Chosen", Type="Condition", Arguments=arguments)
@@ -135,7 +135,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"no image: {image}": (
             set_in(*SNAPSHOT, "AppSpecification", "ImageUri", to=image),
             f"{IN_SNAPSHOT}.AppSpecification.ImageUri",
-            f"`{image}` is no image of ECR",
+            f"`{image}` is not an ECR image",
         )
         for image in (
             "job",
@@ -149,12 +149,12 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "no image to train with": (
         set_in(*TRAIN, "AlgorithmSpecification", "TrainingImage", to="train:latest"),
         f"{IN_TRAIN}.AlgorithmSpecification.TrainingImage",
-        "`train:latest` is no image of ECR",
+        "`train:latest` is not an ECR image",
     ),
     "an input elsewhere": (
         set_in(*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath", to="/opt/ml/config"),
         f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
-        "`/opt/ml/config` does not lie below /opt/ml/processing/",
+        "`/opt/ml/config` is not below /opt/ml/processing/",
     ),
     "an input that climbs out": (
         set_in(
@@ -162,7 +162,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
             to="/opt/ml/processing/../config",
         ),
         f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
-        "does not lie below /opt/ml/processing/",
+        "is not below /opt/ml/processing/",
     ),
     "an output elsewhere": (
         set_in(
@@ -170,7 +170,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
             to="/tmp/out",  # noqa: S108 - the path is what is wrong
         ),
         f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[0].S3Output.LocalPath",
-        "`/tmp/out` does not lie below /opt/ml/processing/",
+        "`/tmp/out` is not below /opt/ml/processing/",
     ),
     "an input and an output in one folder": (
         several(
@@ -198,12 +198,12 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     ),
     "a message that is no text": (closed(["closed"]), CLOSED, "expected text"),
     "a list to compare with": (
-        chosen({"Type": "Equals", "LeftValue": SUMMARY, "RightValue": ["a"]}),
+        condition_fault({"Type": "Equals", "LeftValue": SUMMARY, "RightValue": ["a"]}),
         f"{CHOSEN}.RightValue",
         "expected a single value or an expression, got a list",
     ),
     "an object to compare, deep down": (
-        chosen(
+        condition_fault(
             {
                 "Type": "Not",
                 "Condition": {
@@ -216,7 +216,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "expected a single value or an expression, got an object",
     ),
     "a list among values": (
-        chosen({"Type": "In", "QueryValue": SUMMARY, "Values": ["a", ["b"]]}),
+        condition_fault({"Type": "In", "QueryValue": SUMMARY, "Values": ["a", ["b"]]}),
         f"{CHOSEN}.Values[1]",
         "expected a single value or an expression, got a list",
     ),

@@ -124,8 +124,8 @@ def test_volumes_are_encrypted_where_the_machine_does_not_do_it_itself(
 ) -> None:
     def cluster(definition: Json, step: str) -> Json:
         job = find(definition, step)["Arguments"]
-        found = job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
-        return dict(found)
+        config = job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
+        return dict(config)
 
     built = compiled["as it comes"]
     assert cluster(built, "Prepare")["VolumeKmsKeyId"] == key_arn("ml")
@@ -192,9 +192,11 @@ def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(
     image = aws_image(settings_of("dev"), "clarify").uri
 
     for step in ("PreBias", "PostBias"):
-        told = find(clarify, step)["Arguments"]["AppSpecification"]
-        assert told == {"ImageUri": image}  # Clarify's container is started without a command
-        told["ImageUri"] = find(own, step)["Arguments"]["AppSpecification"]["ImageUri"]
+        specification = find(clarify, step)["Arguments"]["AppSpecification"]
+        assert specification == {
+            "ImageUri": image
+        }  # Clarify's container is started without a command
+        specification["ImageUri"] = find(own, step)["Arguments"]["AppSpecification"]["ImageUri"]
     assert clarify == own
 
 

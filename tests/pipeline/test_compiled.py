@@ -53,7 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def repository(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """That copy, put back afterwards; to build in it is an exception."""
-    kept = {path: path.read_bytes() for path in _files(built)}
+    contents = {path: path.read_bytes() for path in _files(built)}
     _enter(built, monkeypatch)
 
     def build(_folder: Path) -> None:
@@ -61,9 +61,9 @@ def repository(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     monkeypatch.setattr(compiled, "_build", build)
     yield built
-    for path in set(_files(built)) - set(kept):
+    for path in set(_files(built)) - set(contents):
         path.unlink()
-    for path, content in kept.items():
+    for path, content in contents.items():
         if not path.is_file() or path.read_bytes() != content:
             path.write_bytes(content)
 
@@ -156,8 +156,8 @@ def test_a_new_version_of_a_package_builds_anew(
 def test_a_package_that_the_build_may_not_import_builds_nothing(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = (*dependencies._distributions(), Path("for_tests-1.0.dist-info"))
-    monkeypatch.setattr(dependencies, "_distributions", lambda: iter(there))
+    distributions = (*dependencies._distributions(), Path("for_tests-1.0.dist-info"))
+    monkeypatch.setattr(dependencies, "_distributions", lambda: iter(distributions))
     assert json.loads(_definition())["Steps"]
 
 
@@ -214,5 +214,5 @@ def test_every_file_that_a_build_reads_is_on_record(repository: Path, tmp_path: 
     paths = map(Path, witness.read_text().split("\n"))
     read = {str(path.relative_to(repository)) for path in paths if path.is_relative_to(repository)}
     assert {"pipelines/finetune.py", "src/sashiko/settings/environment.py"} <= read
-    given = {file for file in read if file.startswith(".sashiko/")}  # settings and recipe: the key
-    assert read - set(recorded) - given == set()
+    inputs = {file for file in read if file.startswith(".sashiko/")}  # settings and recipe: the key
+    assert read - set(recorded) - inputs == set()

@@ -63,12 +63,12 @@ SLIPS: dict[str, tuple[Fault, str]] = {
 
 @pytest.mark.parametrize("name", SLIPS)
 def test_a_broken_job_is_refused(name: str) -> None:
-    fault, said = SLIPS[name]
+    fault, message = SLIPS[name]
     assert refusals(GOLDEN) == []
     definition = broken(GOLDEN, fault)
     definition["Parameters"].append({"Name": "N", "Type": "Integer"})
     (refusal,) = refusals(definition)
-    assert said in refusal
+    assert message in refusal
 
 
 def test_a_job_inside_a_branch_is_not_passed_over() -> None:

@@ -30,8 +30,8 @@ def test_an_editor_finds_no_fault_in_the_shipped_files(kind):
 @pytest.mark.parametrize("copy", samples(), ids=lambda path: path.name)
 def test_the_copies_of_the_samples_are_current(copy):
     """Of those that are there: a fork may have deleted them."""
-    said, sample = (yaml.safe_load(text) for text in (copy.read_bytes(), samples()[copy]))
-    assert said == sample, "run `make golden` and look at the diff"
+    written, sample = (yaml.safe_load(text) for text in (copy.read_bytes(), samples()[copy]))
+    assert written == sample, "run `make golden` and look at the diff"
 
 
 def test_the_definition_is_the_golden_one():

@@ -17,7 +17,7 @@ IN_AN_ACCOUNT = [path for path in GOLDEN if path.name.endswith(".dev.json")]
 STAGED = re.compile(
     r"s3://[a-z0-9-]+-artifacts-\d{12}-[a-z0-9-]+/(?:code|config|source|weights)/[0-9a-f]{16}"
 )
-WRITTEN = re.compile(
+OUTPUT_URI = re.compile(
     r"s3://[a-z0-9-]+-(?:artifacts-\d{12}-[a-z0-9-]+/(?:checkpoints|models|runs)"
     r"|snapshots-\d{12}-[a-z0-9-]+/(?:facets|training|weights))\b"
 )
@@ -59,7 +59,7 @@ def _texts(value: Any) -> Iterator[str]:
 def test_a_job_reads_what_is_staged_or_what_a_step_wrote(path: Path) -> None:
     for job in _jobs(path):
         uris = [text for text in _texts(job["Arguments"]) if text.startswith("s3://")]
-        others = [uri for uri in uris if not (STAGED.fullmatch(uri) or WRITTEN.match(uri))]
+        others = [uri for uri in uris if not (STAGED.fullmatch(uri) or OUTPUT_URI.match(uri))]
         assert others == [], job["Name"]
 
 

@@ -98,12 +98,12 @@ def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> Non
 )
 def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
     definition = broken(GOLDEN, harmless)
-    counted = broken(definition, set_parameter("AsOf", "Type", to="Integer"))
+    integer = broken(definition, set_parameter("AsOf", "Type", to="Integer"))
     as_text = {"Std:Join": {"Values": [{"Get": "Parameters.AsOf"}]}}
     for step in ("Snapshot", "SnapshotFacets"):
-        arguments = find(counted, step)["Arguments"]["AppSpecification"]["ContainerArguments"]
+        arguments = find(integer, step)["Arguments"]["AppSpecification"]["ContainerArguments"]
         arguments[arguments.index({"Get": "Parameters.AsOf"})] = as_text
-    check_definition(counted)
+    check_definition(integer)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_every_pattern_of_the_api_can_be_read(kind: str) -> None:
         if "pattern" in shape.metadata:
             yield shape
 
-    found = list(texts(job_api(kind).create))
-    assert len(found) > 20
-    for shape in found:
+    strings = list(texts(job_api(kind).create))
+    assert len(strings) > 20
+    for shape in strings:
         limit_problem("x" * shape.metadata.get("min", 0), shape)
 
 
@@ -162,13 +162,13 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
     good = check()
     assert re.fullmatch(r"\d+ steps, \d+ arguments checked: no problem\n", good.stdout)
     assert good.returncode == 0
-    [kept] = tmp_path.rglob("entry.json")
-    entry = json.loads(kept.read_text())
+    [path] = tmp_path.rglob("entry.json")
+    entry = json.loads(path.read_text())
     pipeline = CompiledPipeline.model_validate(entry["pipeline"])
     faulty = json.dumps(broken(json.loads(pipeline.definition), FAULTS["bad enum"][0]))
     pipeline = pipeline.model_copy(update={"definition": faulty})
     entry |= {"pipeline": pipeline.model_dump(mode="json"), "sha256": pipeline.sha256}
-    kept.write_text(json.dumps(entry))
+    path.write_text(json.dumps(entry))
     bad = check()
     assert bad.returncode == 1
     assert bad.stdout == ""

@@ -37,7 +37,7 @@ from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.sweep.choice import keeps_margin
-from sashiko.pipeline.sweep.points import THRESHOLDS, judge, whatever_the_threshold
+from sashiko.pipeline.sweep.points import THRESHOLDS, judge, threshold_free_quality
 from sashiko.pipeline.sweep.validation import LAST_STEP, Validation, read_validation, with_facets
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.environment import load_settings
@@ -198,16 +198,16 @@ def judged(
     validation: Validation, recipe: Recipe, policies: Mapping[str, ThresholdSection]
 ) -> dict[str, Judged]:
     """Holds a model's validation scores against the gates, by policy."""
-    unmoved = whatever_the_threshold(validation, recipe)
+    threshold_free = threshold_free_quality(validation, recipe)
     by_policy = {}
     for policy, section in policies.items():
         threshold = decide_threshold(section, validation.labels, validation.scores).threshold
-        point = judge(validation, recipe, threshold, unmoved=unmoved)
+        point = judge(validation, recipe, threshold, threshold_free=threshold_free)
         [bias, *_] = point.bias.values()
         by_policy[policy] = Judged(
             threshold=threshold,
             bias=math.nan if bias.value is None else bias.value,
-            auc=unmoved.quality["auc"].value or 0.0,
+            auc=threshold_free.quality["auc"].value or 0.0,
             accuracy=point.quality["accuracy"].value or 0.0,
             balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
             failed=point.failed,

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from sashiko.evaluation.metrics.quality import difference
-from sashiko.pipeline.sweep.points import judge, whatever_the_threshold
+from sashiko.pipeline.sweep.points import judge, threshold_free_quality
 from sashiko.settings.recipe import load_recipe
 from sashiko.steps.baselines import MAJORITY_THRESHOLD, majority_scores
 from verification.benchmarks.bias_over_seeds import shown
@@ -34,15 +34,15 @@ def main() -> None:
         overrides=(f"reweighing.strength={arguments.strength}",),
     )
     rows = linear_model(recipe, split="test", home=arguments.home)
-    unmoved = whatever_the_threshold(rows, recipe)
-    point = judge(rows, recipe, arguments.threshold, unmoved=unmoved)
+    threshold_free = threshold_free_quality(rows, recipe)
+    point = judge(rows, recipe, arguments.threshold, threshold_free=threshold_free)
     lead = difference(
         rows.labels, rows.scores, majority_scores(rows.train_labels, rows=len(rows.labels)),
         threshold=arguments.threshold, other_threshold=MAJORITY_THRESHOLD,
         replicates=recipe.evaluate.bootstrap_replicates, seed=recipe.evaluate.seed,
     )  # fmt: skip
     figures = {
-        "AUC": unmoved.quality["auc"],
+        "AUC": threshold_free.quality["auc"],
         "accuracy": point.quality["accuracy"],
         "accuracy lead over majority": lead["accuracy"],
         "balanced accuracy": point.quality["balanced_accuracy"],

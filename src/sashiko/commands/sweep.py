@@ -43,7 +43,7 @@ def run_sweep(
     Raises:
         InputError: if an option does not go with a sweep, or the sweep cannot be made.
     """
-    from sashiko.pipeline.sweep.run import DEFAULT_STRENGTHS, EndedEarlyError, sweep
+    from sashiko.pipeline.sweep.run import DEFAULT_STRENGTHS, IncompleteRunError, sweep
     from sashiko.report.sweep_page import write_sweep_page
 
     if settings.tier != "local":
@@ -66,7 +66,7 @@ def run_sweep(
     except KeyboardInterrupt:
         print("interrupted; the same command takes up where it left off", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    except EndedEarlyError as ended:
+    except IncompleteRunError as ended:
         record = ended.record
         print(f"no sweep: {record.status}: run {record.id}: {record.reason}", file=sys.stderr)
         raise typer.Exit(record.exit_code) from None

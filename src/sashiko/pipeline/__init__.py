@@ -1,1 +1,1 @@
-"""A pipeline from its definition to a finished run: building, checking, staging, running here."""
+"""Builds, validates and stages a pipeline, and runs it on this machine."""

@@ -1,4 +1,4 @@
-"""The models of this machine: which one is meant, unpacked for scoring, called over HTTP."""
+"""This machine's models: selects one, unpacks it for scoring, calls it over HTTP."""
 
 import json
 import sys
@@ -39,10 +39,10 @@ def open_local(home: Path, *, recipe: str) -> MlflowRegistry:
 
     Args:
         home: the folder of all local state.
-        recipe: the recipe that the caller means, for the error.
+        recipe: the caller's recipe, for the error.
 
     Raises:
-        InputError: if no run has made one yet.
+        InputError: if no run has created it yet.
     """
     if not (home / "mlflow.db").is_file():
         raise InputError(
@@ -53,30 +53,30 @@ def open_local(home: Path, *, recipe: str) -> MlflowRegistry:
 
 
 def other_groups(registry: MlflowRegistry, group: str) -> tuple[Group, ...]:
-    """Returns the groups with versions that the recipes in `recipes/` name, but for one.
+    """Returns the other groups with versions that the recipes in `recipes/` name.
 
     Args:
         registry: this machine's.
-        group: the one that is left out.
+        group: the group to leave out.
     """
     recipes: dict[str, str] = {}
     for file in sorted(Path("recipes").glob("*.yaml")):
-        with suppress(InputError):  # whoever runs that recipe is told what is wrong with it
+        with suppress(InputError):  # `sashiko run` reports what is wrong with that recipe
             recipes.setdefault(load_recipe(file).model_package_group, file.stem)
     recipes.pop(group, None)
-    found = (Group(name, recipes[name], tuple(registry.versions(name))) for name in recipes)
-    return tuple(one for one in found if one.versions)
+    groups = (Group(name, recipes[name], tuple(registry.versions(name))) for name in recipes)
+    return tuple(item for item in groups if item.versions)
 
 
 def refuse_ambiguous(
     registry: MlflowRegistry, number: int, *, group: str, recipe: str, home: Path
 ) -> None:
-    """Refuses a version's number without a recipe where a group of another recipe has it too.
+    """Refuses a version number without `--recipe` if the group of another recipe has it too.
 
     Args:
         registry: this machine's.
-        number: the version's.
-        group: that of the recipe that the settings name.
+        number: the version's number.
+        group: the group of the recipe that the settings name.
         recipe: the recipe that the settings name.
         home: the folder of all local state.
 
@@ -84,13 +84,13 @@ def refuse_ambiguous(
         InputError: with the choices.
     """
     own = Group(group, recipe, tuple(registry.versions(group)))
-    every = (own, *other_groups(registry, group))
-    holders = [one for one in every if number in {item.version for item in one.versions}]
+    groups = (own, *other_groups(registry, group))
+    holders = [item for item in groups if number in {version.version for version in item.versions}]
     if not holders or holders == [own]:
         return
     choices = " or ".join(
-        f"`{command_options(recipe=one.recipe, home=home).strip()}` for {one.name}"
-        for one in holders
+        f"`{command_options(recipe=item.recipe, home=home).strip()}` for {item.name}"
+        for item in holders
     )
     if own in holders:
         raise InputError(f"several groups have a version {number}: add {choices}")
@@ -103,25 +103,25 @@ def champion_artifact(
 ) -> Iterator[tuple[Path, float]]:
     """Yields the champion's `model.tar.gz` and its threshold; the copy is removed afterwards.
 
-    Says on stderr whose champion it is, and of which other groups it could be where no recipe was
-    named.
+    Prints the group of the champion to stderr, and without a recipe name the other groups that
+    have one.
 
     Args:
-        recipe: whose group's champion is taken.
-        name: the recipe as it was named; None where the settings named it.
+        recipe: the recipe of the champion's group.
+        name: the recipe as the caller named it; None if the settings name it.
         home: the folder of all local state.
 
     Raises:
-        InputError: if no version was approved yet, or its artifact is damaged.
+        InputError: if no version is approved yet, or its artifact is damaged.
     """
     registry = open_local(home, recipe=name or recipe.name)
     group = recipe.model_package_group
     version = registry.champion(group)
-    others = [] if name else [
-        one for one in other_groups(registry, group)
-        if any("champion" in item.aliases for item in one.versions)
+    alternatives = [] if name else [
+        other for other in other_groups(registry, group)
+        if any("champion" in item.aliases for item in other.versions)
     ]  # fmt: skip
-    choices = ", ".join(f"{one.name} by --recipe {one.recipe}" for one in others)
+    choices = ", ".join(f"{other.name} by --recipe {other.recipe}" for other in alternatives)
     if version is None:
         options = command_options(recipe=name or recipe.name, home=home)
         raise InputError(
@@ -129,18 +129,18 @@ def champion_artifact(
             f"`sashiko model approve VERSION{options} --reason ...`"
             + (f"; these have one: {choices}" if choices else "")
         )
-    said = f"{group} version {version.version}, the champion"
-    said += f" of the default recipe {recipe.name}; there is also {choices}" if choices else ""
-    print(said, file=sys.stderr)
+    message = f"{group} version {version.version}, the champion"
+    message += f" of the default recipe {recipe.name}; there is also {choices}" if choices else ""
+    print(message, file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="sashiko-champion-") as folder:
         yield registry.download(version, Path(folder)), version.threshold
 
 
 def invoke_local(text: str, *, port: int) -> str:
-    """Posts a text, or a JSON request body, to the local server and returns the answer's body.
+    """Posts a text, or a JSON request body, to the local server and returns the response body.
 
     Raises:
-        InputError: if nothing listens there, or the request was refused.
+        InputError: if no server listens on the port, or the server refuses the request.
     """
     try:
         body = json.loads(text)

@@ -1,4 +1,4 @@
-"""A pipeline's definition and channels, built in a process of its own and kept while they hold."""
+"""A pipeline's definition and channels, built in a subprocess and cached while they are valid."""
 
 import json
 import os
@@ -30,9 +30,11 @@ from sashiko.steps.sections import Channel
 
 _PIPELINES = Path("pipelines")
 _CODE = (_PIPELINES, Path("src"))
-# All of the environment that the build gets, so that a definition depends on nothing else of it.
-_PLACES = ("PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
-_KEPT = re.compile(r"GIT_DIR|GIT_WORK_TREE|HOME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|PYTHONPATH")
+# The build gets these variables only, so that a definition depends on no other.
+_PATHS = ("PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+_INHERITED = re.compile(
+    r"GIT_DIR|GIT_WORK_TREE|HOME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|PYTHONPATH"
+)
 _NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 
 
@@ -41,7 +43,7 @@ class CompiledPipeline(Frozen):
 
     Attributes:
         definition: indented JSON with a final newline.
-        channels: the files that its steps read and that have to be staged.
+        channels: the files to stage for its steps.
     """
 
     definition: str
@@ -54,14 +56,14 @@ class CompiledPipeline(Frozen):
 
 
 class _Entry(Frozen):
-    """A pipeline and what it was built from, besides settings and recipe.
+    """A cache entry: a pipeline and what it was built from, besides settings and recipe.
 
     Attributes:
-        surroundings: hex SHA-256 of Python's version, of what is installed of the run's lock and of
-            the environment.
+        surroundings: hex SHA-256 of Python's version, the installed packages of the run's lock and
+            the environment variables.
         sources: path -> hex SHA-256 of each file that a build may read.
-        pipeline: what was built.
-        sha256: of that.
+        pipeline: the pipeline.
+        sha256: the digest of the pipeline.
     """
 
     surroundings: str
@@ -74,8 +76,8 @@ def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> Compi
     """Returns a recipe's pipeline, from the cache if nothing that it depends on has changed.
 
     The SageMaker SDK takes seconds to import, so it stays in a subprocess. A pipeline is taken
-    from the cache if the settings, the recipe, the contract, the project's and the engine's code,
-    Python and the installed packages of the run's lock are what they were.
+    from the cache if the settings, the recipe, the contract, the code of project and engine,
+    Python and the installed packages of the run's lock are unchanged.
 
     Args:
         settings: the environment.
@@ -90,10 +92,10 @@ def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> Compi
     folder = home / "cache" / "definitions" / _key(settings, recipe)
     path = folder / "entry.json"
     surroundings, sources = _surroundings(), _sources(recipe)
-    kept, why = _kept(path, surroundings, sources)
-    if kept is not None:
-        return kept
-    print(f"building the pipeline's definition{why}", file=sys.stderr)
+    cached, reason = _read_entry(path, surroundings, sources)
+    if cached is not None:
+        return cached
+    print(f"building the pipeline's definition{reason}", file=sys.stderr)
     for name, value in {"settings": settings, "recipe": recipe}.items():
         write_bytes(folder / f"{name}.json", canonical_json(value.model_dump(mode="json")))
     pipeline = _build(folder)
@@ -119,10 +121,10 @@ def _key(settings: Settings, recipe: Recipe) -> str:
 
 
 def _sources(recipe: Recipe) -> dict[str, str]:
-    """Digests the project's code, the engine's with its data files, and the contract."""
-    here = Path.cwd()
-    folders = {here / name for name in _CODE} | {Path(sashiko.__file__).parent}
-    files = {here / recipe.contract, *here.glob("*.py")}
+    """Returns the digests of the project's code, the engine's files, and the contract."""
+    root = Path.cwd()
+    folders = {root / name for name in _CODE} | {Path(sashiko.__file__).parent}
+    files = {root / recipe.contract, *root.glob("*.py")}
     files |= {file for folder in folders for file in walk_files(folder)}
     return {
         os.path.relpath(file): sha256_file(file)
@@ -132,15 +134,15 @@ def _sources(recipe: Recipe) -> dict[str, str]:
 
 
 def _surroundings() -> str:
-    variables = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
+    variables = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
     parts = {"python": sys.version, "installed": installed(), "variables": variables}
     return sha256_bytes(canonical_json(parts))
 
 
-def _kept(
+def _read_entry(
     path: Path, surroundings: str, sources: Mapping[str, str]
 ) -> tuple[CompiledPipeline | None, str]:
-    """Returns the pipeline of an entry that still holds; else why one does not hold."""
+    """Returns the pipeline of a valid entry, or None and the reason that there is none."""
     if not path.exists():
         return None, ""
     try:
@@ -161,11 +163,13 @@ def _build(folder: Path) -> CompiledPipeline:
     """Builds the pipeline of the settings and the recipe in a folder."""
     command = [sys.executable, "-m", "sashiko.pipeline.sdk", "--with-channels"]
     inputs = [f"--{name}={folder / name}.json" for name in ("settings", "recipe")]
-    done = subprocess.run([*command, *inputs], capture_output=True, env=_environment(), check=False)
-    if done.returncode == 0:
-        return validate(CompiledPipeline, json.loads(done.stdout), source=" ".join(command))
-    text = done.stderr.decode(errors="replace")
-    last = text.strip().splitlines()[-1] if text.strip() else f"exit status {done.returncode}"
+    completed = subprocess.run(
+        [*command, *inputs], capture_output=True, env=_environment(), check=False
+    )
+    if completed.returncode == 0:
+        return validate(CompiledPipeline, json.loads(completed.stdout), source=" ".join(command))
+    text = completed.stderr.decode(errors="replace")
+    last = text.strip().splitlines()[-1] if text.strip() else f"exit status {completed.returncode}"
     if last.startswith("error: "):
         raise InputError(last.removeprefix("error: "))
     sys.stderr.write(text)
@@ -173,11 +177,11 @@ def _build(folder: Path) -> CompiledPipeline:
 
 
 def _environment() -> Mapping[str, str]:
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
-        if name in _PLACES or _KEPT.fullmatch(name)
+        if name in _PATHS or _INHERITED.fullmatch(name)
     }
-    own = (Path.cwd(), *source_folders())
-    path = os.pathsep.join(filter(None, (*map(str, own), os.environ.get("PYTHONPATH"))))
-    return kept | _NO_AWS_FILES | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
+    folders = (Path.cwd(), *source_folders())
+    path = os.pathsep.join(filter(None, (*map(str, folders), os.environ.get("PYTHONPATH"))))
+    return inherited | _NO_AWS_FILES | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

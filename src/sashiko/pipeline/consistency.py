@@ -1,4 +1,4 @@
-"""Whether a recipe and its data contract fit together."""
+"""Checks a recipe against its data contract."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from sashiko.settings.recipe import GeneratorSource, OwnSource, Recipe
 
 
 def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
-    """Finds what recipe and contract disagree on, before anything is downloaded or trained.
+    """Checks a recipe against its contract, before anything is downloaded or trained.
 
     Args:
         recipe: the recipe.
@@ -25,8 +25,8 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
         source: the recipe's file, named in every error.
 
     Raises:
-        InputError: naming the recipe's key, and what the contract offers, or what is wrong with
-            an object that the recipe names of the project.
+        InputError: naming the recipe's key and what the contract allows, or the error of a plugin
+            that the recipe names.
     """
     problems = [
         *_plugins(recipe),
@@ -40,19 +40,21 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
 
 
 def _plugins(recipe: Recipe) -> Iterator[str]:
-    """Imports what the recipe names of the project: better now than in the last step that does."""
-    named = [("metrics", f"quality.gates.{at}.metric", gate.metric)
-             for at, gate in enumerate(recipe.quality.gates)
+    """Imports the plugins that the recipe names, so that an error shows before the run."""
+    references = [("metrics", f"quality.gates.{index}.metric", gate.metric)
+             for index, gate in enumerate(recipe.quality.gates)
              if gate.metric in recipe.quality.own_metrics]  # fmt: skip
     for section in ("data", "model"):
-        for at, source in enumerate(getattr(recipe, section).sources):
+        for index, source in enumerate(getattr(recipe, section).sources):
             if isinstance(source, OwnSource):
-                named.append(("sources", f"{section}.sources.{at}.source", source.source))
+                references.append(("sources", f"{section}.sources.{index}.source", source.source))
             if isinstance(source, GeneratorSource) and not is_built_in(
                 "generators", source.generator
             ):
-                named.append(("generators", f"{section}.sources.{at}.generator", source.generator))
-    for group, key, name in named:
+                references.append(
+                    ("generators", f"{section}.sources.{index}.generator", source.generator)
+                )
+    for group, key, name in references:
         try:
             load(group, name, key=key)
         except InputError as error:
@@ -60,7 +62,7 @@ def _plugins(recipe: Recipe) -> Iterator[str]:
 
 
 def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    """Holds that bias is judged if the contract has facets, and only then."""
+    """Checks that bias is judged if, and only if, the contract has facets."""
     judged = recipe.bias.judged
     if judged and not contract.facets:
         yield (
@@ -73,33 +75,33 @@ def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:
             f"{{metric: DI, facet: {contract.facets[0].column}, minimum: 0.8, reason: why}}"
         )
     if not judged and contract.facets:
-        named = ", ".join(facet.column for facet in contract.facets)
+        facets = ", ".join(facet.column for facet in contract.facets)
         yield (
-            f"key `bias.judged`: {recipe.contract} has facets ({named}), so bias is judged; remove "
-            "`judged: false` and its reason here, or the facets there"
+            f"key `bias.judged`: {recipe.contract} has facets ({facets}), so bias is judged; "
+            "remove `judged: false` and its reason here, or the facets there"
         )
     if not judged and (recipe.reweighing.facets or recipe.reweighing.strength):
         yield "key `reweighing`: it needs facets; with `bias.judged: false` remove it"
 
 
 def _facets(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    known = [facet.column for facet in contract.facets]
-    named = [("bias.gates", facet) for gate in recipe.bias.gates for facet in gate.facets]
-    named += [("reweighing.facets", facet) for facet in recipe.reweighing.facets]
-    for key, facet in named:
-        if known and facet not in known:
+    facets = [facet.column for facet in contract.facets]
+    references = [("bias.gates", facet) for gate in recipe.bias.gates for facet in gate.facets]
+    references += [("reweighing.facets", facet) for facet in recipe.reweighing.facets]
+    for key, facet in references:
+        if facets and facet not in facets:
             yield (
                 f"key `{key}`: {facet} is no facet of {recipe.contract}; "
-                f"its facets: {', '.join(known)}"
+                f"its facets: {', '.join(facets)}"
             )
 
 
 def _intersections(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    """Holds that what is combined is little enough to look at."""
+    """Checks that there are not too many combinations of groups to judge."""
     bias = recipe.bias
     gated = [gate.facets for gate in bias.gates]
-    crossed = intersections(contract, depth=bias.intersection_depth, gated=gated)
-    count = combination_count(contract, crossed)
+    combinations = intersections(contract, depth=bias.intersection_depth, gated=gated)
+    count = combination_count(contract, combinations)
     if count > MOST_COMBINATIONS:
         yield (
             f"key `bias.intersection_depth`: the facets of {recipe.contract} have {count:,} "
@@ -110,11 +112,11 @@ def _intersections(recipe: Recipe, contract: Contract) -> Iterator[str]:
 
 def _template(recipe: Recipe, contract: Contract) -> Iterator[str]:
     try:
-        used = columns(recipe.text.template)
+        placeholders = columns(recipe.text.template)
     except ValueError as error:
         yield f"key `text.template`: {error}"
         return
-    for column in used:
+    for column in placeholders:
         if column not in contract.text_columns:
             yield (
                 f"key `text.template`: {{{column}}} is no text column of "

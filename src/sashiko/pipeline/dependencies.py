@@ -1,37 +1,37 @@
-"""What is installed that a run's result depends on."""
+"""The installed distributions that a run's result depends on."""
 
 import re
 import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-# What `make run` installs; torch's own requirements stand in its metadata alone.
+# The locks that `make run` installs; torch's own requirements are in its metadata only.
 _LOCKS = (Path("requirements/run.txt"), Path("requirements/torch.txt"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _METADATA = ".dist-info"
 
 
 def source_folders() -> tuple[Path, ...]:
-    """Returns where the project's own packages lie: `src/` of the working folder, if it is there.
+    """Returns the folder of the project's own packages: `src/` of the working folder, if any.
 
-    Python is told of it wherever it runs a project's code, so that the packages need no installing.
+    It is on PYTHONPATH wherever project code runs, so the packages need no installation.
     """
     folder = Path.cwd() / "src"
     return (folder,) if folder.is_dir() else ()
 
 
 def installed() -> tuple[str, ...]:
-    """Names the metadata folder, which holds the version, of each distribution of the run's lock.
+    """Returns the metadata folder, whose name has the version, of each distribution in the lock.
 
-    The lock is `requirements/run.txt` and torch with what torch requires. What else is installed,
-    for tests or for CDK, no step may import, so that it changes no result. Where the locks are not
-    below the working folder, every installed distribution counts. Those of the environment's
-    folders and not of `sys.path`, to which setuptools adds what it bundles.
+    The lock is `requirements/run.txt` and torch with its requirements. No step may import other
+    distributions (tests, CDK), so they change no result. If the locks are not in the working
+    folder, every installed distribution counts. Only the environment's site-packages are searched:
+    setuptools adds its bundled packages to `sys.path`.
     """
-    there = {_canonical(path.name.partition("-")[0]): path for path in _distributions()}
+    distributions = {_canonical(path.name.partition("-")[0]): path for path in _distributions()}
     if all(lock.is_file() for lock in _LOCKS):
-        there = {name: there[name] for name in _locked(there)}
-    return tuple(sorted(path.name for path in there.values()))
+        distributions = {name: distributions[name] for name in _locked_names(distributions)}
+    return tuple(sorted(path.name for path in distributions.values()))
 
 
 def _distributions() -> Iterator[Path]:
@@ -39,28 +39,30 @@ def _distributions() -> Iterator[Path]:
         yield from Path(folder).glob(f"*{_METADATA}")
 
 
-def _locked(there: Mapping[str, Path]) -> set[str]:
-    """Names what is installed of the locks, and what that requires beyond them."""
-    locked = {name for lock in _LOCKS for name in _names(lock.read_text(encoding="utf-8"))}
-    waiting = list(_names(_LOCKS[-1].read_text(encoding="utf-8")))
-    seen: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in seen and name in there:
-            waiting += [required for required in _required(there[name]) if required not in locked]
-        seen.add(name)
-    return (locked | seen) & there.keys()
+def _locked_names(distributions: Mapping[str, Path]) -> set[str]:
+    """Returns the names of installed distributions in the locks, and of torch's requirements."""
+    pinned = {name for lock in _LOCKS for name in _names(lock.read_text(encoding="utf-8"))}
+    pending = list(_names(_LOCKS[-1].read_text(encoding="utf-8")))
+    names: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in names and name in distributions:
+            pending += [
+                required for required in _required(distributions[name]) if required not in pinned
+            ]
+        names.add(name)
+    return (pinned | names) & distributions.keys()
 
 
 def _names(text: str) -> Iterator[str]:
     """Yields the names that the lines of a lock begin with; comments and options have none."""
     for line in text.splitlines():
-        if found := _NAME.match(line):
-            yield _canonical(found.group())
+        if match := _NAME.match(line):
+            yield _canonical(match.group())
 
 
 def _required(metadata: Path) -> Iterator[str]:
-    """Yields what a distribution requires, but for its extras."""
+    """Yields a distribution's requirements, without those of its extras."""
     from importlib.metadata import Distribution
 
     for line in Distribution.at(metadata).requires or ():

@@ -1,4 +1,4 @@
-"""A whole run on this machine: seeds the lake, stages what the pipeline reads, runs."""
+"""A run on this machine: seeds the lake, stages the pipeline's inputs, runs the pipeline."""
 
 import json
 from collections.abc import Mapping
@@ -37,14 +37,14 @@ def run_pipeline(
     command: str,
     until: str | None = None,
 ) -> RunRecord:
-    """Runs a recipe's pipeline on this machine, as far as it is told.
+    """Runs a recipe's pipeline on this machine, up to the step `until`.
 
     Args:
         settings: the local environment.
         recipe: what to fine-tune, overrides included.
         home: the folder of all local state.
-        from_step: run this step and all after it again, whatever the cache holds.
-        command: the command line that runs this again, for the record.
+        from_step: run this step and all downstream steps again, regardless of the cache.
+        command: the command line that repeats this run, for the record.
         until: end with this step; the whole pipeline if None.
 
     Raises:
@@ -61,7 +61,7 @@ def run_pipeline(
     contract = load_contract(contract_path)
     _make_private(home)
     run_id = new_run_id(home)
-    with run_lock(home, run_id):  # the lake must not change under a run that is at work
+    with run_lock(home, run_id):  # the lake must not change during another run
         pipeline = compile_pipeline(settings, recipe, home=home)
         staged = staged_inputs(settings, recipe, pipeline.channels)
         table = seed_lake(recipe, contract, lake=home / "lake", cache=home / "cache")
@@ -96,7 +96,7 @@ def run_pipeline(
 
 
 def _make_private(home: Path) -> None:
-    """Makes the home for its owner alone: the lake in it holds personal and sensitive columns."""
+    """Creates the home with mode 0700: its lake has personal and sensitive columns."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -104,7 +104,7 @@ def _make_private(home: Path) -> None:
 
 
 def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
-    """Puts staged files in place; their URI is named by their content, so they never change."""
+    """Writes staged files; their URI contains the content's digest, so they never change."""
     for name, content in files.items():
         path = store.path(uri) / name
         if not path.is_file() or path.read_bytes() != content:
@@ -112,7 +112,7 @@ def _write(store: Store, uri: str, files: Mapping[str, bytes]) -> None:
 
 
 def _evidence(recipe: Recipe, *, contract_path: Path, manifest: Channel) -> dict[str, bytes]:
-    """Collects what the run was started with: file name -> content."""
+    """Returns the inputs of the run: file name -> content."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    given = {"contract.odcs.yaml": contract_path.read_bytes(), "recipe.yaml": text.encode()}
-    return given | dict(manifest.files)
+    files = {"contract.odcs.yaml": contract_path.read_bytes(), "recipe.yaml": text.encode()}
+    return files | dict(manifest.files)

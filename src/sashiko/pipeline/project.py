@@ -1,4 +1,4 @@
-"""Where a command finds the repository's files: recipes, contracts, and the local state."""
+"""Locates the repository's files: recipes, contracts, and the local state."""
 
 import shlex
 import subprocess
@@ -32,7 +32,7 @@ def find_recipe(name: str) -> Path:
     """Finds a recipe's file by name (`recipes/<name>.yaml`) or by path.
 
     Raises:
-        InputError: if there is none, with the names there are.
+        InputError: if it does not exist, naming the known recipes.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else Path("recipes") / f"{name}.yaml"
     if not path.is_file():
@@ -43,11 +43,11 @@ def find_recipe(name: str) -> Path:
 
 
 def open_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads a recipe that is about to be used.
+    """Reads a recipe for use.
 
     Raises:
-        InputError: if it is not valid, does not fit its contract, or a guess of `sashiko contract
-            init` in either file has not been reviewed.
+        InputError: if it is not valid, does not fit its contract, or either file has a value of
+            `sashiko contract init` that is not reviewed.
     """
     recipe = load_recipe(path, overrides=overrides)
     contract = contract_file(recipe)
@@ -69,7 +69,7 @@ def contract_file(recipe: Recipe) -> Path:
 
 
 def source() -> Source:
-    """Asks git for the commit; a folder that is no checkout has `unknown`."""
+    """Returns the git commit; `unknown` outside a checkout."""
     sha = _git("rev-parse", "HEAD")
     if sha is None:
         return Source(git_sha="unknown", dirty=True)
@@ -78,7 +78,7 @@ def source() -> Source:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", *arguments],  # noqa: S607  # the user's own git
             capture_output=True,
             text=True,
@@ -86,21 +86,21 @@ def _git(*arguments: str) -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def choose_recipe(settings: Settings, name: str | None) -> Recipe:
-    """Reads the named recipe, or the one that the settings name, to look at what it names."""
-    return load_recipe(_named(settings, name))
+    """Reads the named recipe, or that of the settings, without checking its contract."""
+    return load_recipe(_recipe_path(settings, name))
 
 
 def use_recipe(settings: Settings, name: str | None, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Reads the named recipe, or the one that the settings name, as `open_recipe` does."""
-    return open_recipe(_named(settings, name), overrides=overrides)
+    """Reads and checks the named recipe, or that of the settings, with `open_recipe`."""
+    return open_recipe(_recipe_path(settings, name), overrides=overrides)
 
 
-def _named(settings: Settings, name: str | None) -> Path:
-    """Finds the named recipe's file, or that of the one that the settings name."""
+def _recipe_path(settings: Settings, name: str | None) -> Path:
+    """Returns the file of the named recipe, or of the settings' recipe."""
     try:
         return find_recipe(name or settings.recipe)
     except InputError as error:
@@ -113,12 +113,12 @@ def _named(settings: Settings, name: str | None) -> Path:
 
 
 def command_options(*, recipe: str, env: str = "local", home: Path = HOME) -> str:
-    """Writes the options by which a printed command means the same model in the same place.
+    """Formats the options that select the same model in a printed command.
 
     Args:
         recipe: a recipe's name or file, as `--recipe` takes it.
-        env: the environment; this machine's is the default and is left out.
-        home: the folder of all local state; left out where it is the default.
+        env: the environment; the default `local` is left out.
+        home: the folder of all local state; the default is left out.
 
     Returns:
         Such as ` --env dev --recipe loans`: with a space before it, quoted for a shell.

@@ -1,4 +1,4 @@
-"""What a run needs in the bucket before it starts, under prefixes named by their content."""
+"""The content-addressed objects that a run needs in the bucket before it starts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,10 +20,10 @@ class Staged:
     """Every content-addressed input of a recipe's pipeline.
 
     Attributes:
-        channels: what the pipeline's steps read, and the run manifest; each place once.
+        channels: the channels of the pipeline's steps, and the run manifest; each URI once.
         run_manifest: `source.json`, the commit that the run is started from.
-        weights_uri: where the pre-trained weights belong.
-        weights: name of each file of theirs -> hex SHA-256.
+        weights_uri: S3 URI of the pre-trained weights.
+        weights: name of each weights file -> hex SHA-256.
     """
 
     channels: tuple[Channel, ...]
@@ -33,21 +33,21 @@ class Staged:
 
     @property
     def places(self) -> dict[str, dict[str, str]]:
-        """What makes each place complete: URI -> name of each of its files -> hex SHA-256."""
-        places = {
+        """The complete content of each URI: URI -> file name -> hex SHA-256."""
+        files = {
             channel.uri: {name: sha256_bytes(content) for name, content in channel.files.items()}
             for channel in self.channels
         }
-        return places | {self.weights_uri: dict(self.weights)}
+        return files | {self.weights_uri: dict(self.weights)}
 
 
 def staged_inputs(settings: Settings, recipe: Recipe, channels: Sequence[Channel]) -> Staged:
-    """Collects the staged inputs of a recipe in an environment, of this checkout's commit.
+    """Returns the staged inputs of a recipe in an environment, for this checkout's commit.
 
     Args:
         settings: the environment.
         recipe: the recipe.
-        channels: those that building its pipeline has made.
+        channels: the channels of its compiled pipeline.
     """
     manifest = run_manifest(settings)
     return Staged(
@@ -59,13 +59,13 @@ def staged_inputs(settings: Settings, recipe: Recipe, channels: Sequence[Channel
 
 
 def run_manifest(settings: Settings) -> Channel:
-    """Makes the channel that says which commit a run is started from."""
+    """Returns the channel that records the commit of a run."""
     files = {"source.json": canonical_json(asdict(source()))}
     return make_channel(bucket_name(settings, "artifacts"), "source", files)
 
 
 def weights_uri(settings: Settings, recipe: Recipe) -> str:
-    """Names the place of a recipe's pre-trained weights by the digests that the recipe gives."""
+    """Returns the S3 URI of a recipe's pre-trained weights, named by the recipe's digests."""
     digest = sha256_bytes(canonical_json(recipe.model.files))[:16]
     return f"s3://{bucket_name(settings, 'artifacts')}/weights/{digest}"
 

@@ -18,12 +18,12 @@ SOURCE = Path("recipes/loans.yaml")
 UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}
 
 
-def problems(folder: Path, used: Recipe, *, facets: list[Any] | None = None) -> str:
+def problems(folder: Path, config: Recipe, *, facets: list[Any] | None = None) -> str:
     bent = document()
     if facets is not None:
         custom(bent, "facets")["value"] = facets
     with pytest.raises(InputError) as caught:
-        check_recipe(used, contract_of(bent, folder), source=SOURCE)
+        check_recipe(config, contract_of(bent, folder), source=SOURCE)
     assert all(line.startswith(f"{SOURCE}: ") for line in str(caught.value).splitlines())
     return str(caught.value)
 
@@ -51,8 +51,8 @@ def test_facets_that_no_gate_judges_are_refused_before_anything_is_trained(tmp_p
 
 
 def test_what_is_not_judged_cannot_be_reweighed(tmp_path: Path) -> None:
-    used = recipe(**UNJUDGED).model_dump(mode="json") | {"reweighing": {"strength": 1.0}}
-    assert "`reweighing`" in problems(tmp_path, Recipe.model_validate(used), facets=[])
+    values = recipe(**UNJUDGED).model_dump(mode="json") | {"reweighing": {"strength": 1.0}}
+    assert "`reweighing`" in problems(tmp_path, Recipe.model_validate(values), facets=[])
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason
     ],
 )
 def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, expected) -> None:
-    written = recipe().model_dump(mode="json")
-    written["bias"]["gates"] = [INTERSECTION | changes]
+    values = recipe().model_dump(mode="json")
+    values["bias"]["gates"] = [INTERSECTION | changes]
     path = tmp_path / "loans.yaml"
-    path.write_text(yaml.safe_dump(written))
+    path.write_text(yaml.safe_dump(values))
     with pytest.raises(InputError) as caught:
         load_recipe(path)
     assert str(caught.value).startswith(f"{path}: key `bias.gates.0")
@@ -108,16 +108,16 @@ def test_more_combinations_than_can_be_looked_at_are_refused_before_anything_is_
         column_of(many, name)["enum"] = values
     with pytest.raises(InputError, match=r"324 combinations of groups, more than 300; say `inter"):
         check_recipe(recipe(), contract_of(many, tmp_path), source=SOURCE)
-    used = recipe(intersection_depth=1)
-    check_recipe(used, contract_of(many, tmp_path), source=SOURCE)
+    config = recipe(intersection_depth=1)
+    check_recipe(config, contract_of(many, tmp_path), source=SOURCE)
 
 
 def test_an_intersection_survives_being_written_and_read() -> None:
-    used = recipe(gates=[INTERSECTION])
-    assert Recipe.model_validate(used.model_dump(mode="json")) == used
+    config = recipe(gates=[INTERSECTION])
+    assert Recipe.model_validate(config.model_dump(mode="json")) == config
 
 
 def test_an_unjudged_recipe_survives_being_written_and_read() -> None:
-    used = recipe(**UNJUDGED)
-    assert Recipe.model_validate(used.model_dump(mode="json")) == used
+    config = recipe(**UNJUDGED)
+    assert Recipe.model_validate(config.model_dump(mode="json")) == config
     assert "judged" not in recipe().bias.model_dump(mode="json")  # what JudgeBias reads stays

@@ -35,16 +35,16 @@ def files_of(*sections: str) -> dict[str, bytes]:
 def test_the_run_manifest_names_the_commit_and_lies_where_its_content_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    places = []
+    uris = []
     for dirty in (False, True):
         commit = Source(git_sha="1" * 40, dirty=dirty)
         monkeypatch.setattr("sashiko.pipeline.staging.source", lambda commit=commit: commit)
         manifest = run_manifest(DEV)
-        said = json.loads(manifest.files["source.json"])
-        assert said == {"git_sha": "1" * 40, "dirty": dirty}
-        places.append(manifest.uri)
-    assert len(set(places)) == 2
-    assert {uri.rsplit("/", 1)[0] for uri in places} == {f"s3://{BUCKET}/source"}
+        source = json.loads(manifest.files["source.json"])
+        assert source == {"git_sha": "1" * 40, "dirty": dirty}
+        uris.append(manifest.uri)
+    assert len(set(uris)) == 2
+    assert {uri.rsplit("/", 1)[0] for uri in uris} == {f"s3://{BUCKET}/source"}
 
 
 def test_each_place_says_what_it_has_to_hold() -> None:
@@ -81,8 +81,8 @@ def test_a_step_finds_the_sections_that_its_line_names_and_no_other() -> None:
 def test_a_section_that_no_recipe_has_is_refused() -> None:
     with pytest.raises(InputError) as refused:
         files_of("contract", "redaction")
-    said = str(refused.value)
-    assert all(word in said for word in ("step Redact", "`redaction`", "contract", "waivers"))
+    message = str(refused.value)
+    assert all(word in message for word in ("step Redact", "`redaction`", "contract", "waivers"))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_what_the_line_leaves_out_says_which_line(
         write_bytes(folder / name, content)
     with pytest.raises(InputError) as refused:
         read()
-    said = str(refused.value)
-    assert all(word in said for word in (str(folder), "pipelines/", "`config`", f'"{section}"'))
-    assert 'module="acme.steps.redact"' in said
+    message = str(refused.value)
+    assert all(word in message for word in (str(folder), "pipelines/", "`config`", f'"{section}"'))
+    assert 'module="acme.steps.redact"' in message
     for name, content in files_of(section).items():
         write_bytes(folder / name, content)
     assert read() is not None

@@ -1,1 +1,1 @@
-"""The model of a SageMaker pipeline definition: what its JSON says, and whether we can run it."""
+"""The model of a SageMaker pipeline definition, and the check that this machine can run it."""

@@ -1,4 +1,4 @@
-"""The typed arguments of a job, and what can be asked of them."""
+"""The typed arguments of a job, and the values derived from them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def job_arguments(step: Step, resolved: Any) -> JobArguments:
     """Reads the resolved arguments of a Processing or Training step.
 
     Raises:
-        InputError: for a key or a value that cannot be honoured here, naming step and path.
+        InputError: for a key or value that is not supported here, naming step and path.
     """
     source = f"step `{step.name}`, Arguments"
     if step.type == "Training":
@@ -31,14 +31,14 @@ def job_arguments(step: Step, resolved: Any) -> JobArguments:
 
 
 def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
-    """Checks that names inside a job are used once, and that its property files name outputs.
+    """Checks that names inside a job are unique, and that its property files name outputs.
 
     Args:
         step: the job's step.
-        arguments: its arguments as JSON; what is not of the right shape is left to others.
+        arguments: its arguments as JSON; values of a wrong shape are ignored here.
 
     Raises:
-        InputError: for the first name that is wrong, naming step and path.
+        InputError: for the first wrong name, naming step and path.
     """
     where = f"step `{step.name}`, Arguments"
     config = arguments.get("ProcessingOutputConfig")
@@ -59,8 +59,8 @@ def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
 def _names(items: Any, key: str) -> list[str]:
     if not isinstance(items, list):
         return []
-    found = [item.get(key) for item in items if isinstance(item, Mapping)]
-    return [name for name in found if isinstance(name, str)]
+    values = [item.get(key) for item in items if isinstance(item, Mapping)]
+    return [name for name in values if isinstance(name, str)]
 
 
 def _check_unique(names: list[str], *, source: str) -> None:

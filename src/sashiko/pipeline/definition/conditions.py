@@ -1,4 +1,4 @@
-"""The conditions of a Condition step: parsed, and judged on resolved values."""
+"""The conditions of a Condition step: checks and evaluates them."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -27,10 +27,10 @@ _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def check_condition(condition: Any, *, where: str) -> None:
-    """Checks the shape of a condition and of those inside it.
+    """Checks the shape of a condition and of its nested conditions.
 
     Raises:
-        InputError: for a type or a key that we don't know, naming the path.
+        InputError: for an unknown type or key, naming the path.
     """
     kind = str(condition.get("Type")) if isinstance(condition, Mapping) else "none"
     if kind not in _KEYS:
@@ -48,7 +48,7 @@ def check_condition(condition: Any, *, where: str) -> None:
 
 
 def check_conditions(conditions: Any, *, where: str) -> None:
-    """Checks a list of conditions, which must not be empty: none at all would always hold.
+    """Checks a list of conditions, which must not be empty: an empty list would always hold.
 
     Raises:
         InputError: as `check_condition`.
@@ -60,11 +60,10 @@ def check_conditions(conditions: Any, *, where: str) -> None:
 
 
 def holds(condition: Mapping[str, Any], *, where: str) -> bool:
-    """Judges a condition whose expressions are resolved.
+    """Evaluates a condition whose expressions are resolved.
 
     Raises:
-        InputError: if it compares values of different types, which would otherwise decide a gate
-            by accident.
+        InputError: if it compares values of different types.
     """
     match condition["Type"]:
         case "Not":

@@ -1,4 +1,4 @@
-"""How long a cached result may be used, as CacheConfig writes it."""
+"""The durations of CacheConfig.ExpireAfter."""
 
 import re
 from datetime import timedelta
@@ -15,7 +15,7 @@ _DAYS = (365, 30, 7, 1)  # a year and a month of fixed length: an expiry needs n
 
 
 def check_expiry(step: Step) -> None:
-    """Checks how long a step's result may be used again.
+    """Checks the expiry of a step's cached result.
 
     Raises:
         InputError: if it is not a duration, naming step and path.
@@ -29,7 +29,7 @@ def check_expiry(step: Step) -> None:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Reads an ISO 8601 duration; the service takes it without the leading `P` too.
+    """Parses an ISO 8601 duration; like the service, it accepts one without the leading `P`.
 
     Args:
         text: such as `P30D`, `30d`, `T16m` or `30dT5h`.
@@ -37,10 +37,10 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         InputError: if it is not a duration.
     """
-    found = _PATTERN.fullmatch(text)
-    if found is None or not any(found.groups()):
+    match = _PATTERN.fullmatch(text)
+    if match is None or not any(match.groups()):
         raise InputError(f"`{text}` is not a duration such as P30D or T12H")
-    numbers = [int(number or 0) for number in found.groups()]
+    numbers = [int(number or 0) for number in match.groups()]
     days = sum(number * length for number, length in zip(numbers, _DAYS, strict=False))
     hours, minutes, seconds = numbers[len(_DAYS) :]
     try:

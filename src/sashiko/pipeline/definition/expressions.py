@@ -13,13 +13,13 @@ _PROPERTY_FILES = "PropertyFiles."
 
 @dataclass(frozen=True)
 class Context:
-    """What expressions can refer to.
+    """The values that expressions can refer to.
 
     Attributes:
         parameters: name -> typed value.
         execution: execution variable -> value, such as `PipelineExecutionId`.
-        describe: returns what Describe says of a finished step, by its name.
-        read_file: returns a value of a step's property file, by step, file name and path in it.
+        describe: step name -> the Describe response of a finished step.
+        read_file: step, property file and path in it -> value.
     """
 
     parameters: Mapping[str, Any]
@@ -30,7 +30,7 @@ class Context:
 
 @dataclass(frozen=True)
 class StepReference:
-    """A mention of another step; `file` is set where a property file of it is read."""
+    """A reference to another step; `file` is the property file that it reads, if any."""
 
     step: str
     file: str | None
@@ -46,10 +46,10 @@ def is_expression(value: Any) -> bool:
 
 
 def step_references(value: Any, *, where: str) -> Iterator[StepReference]:
-    """Yields every mention of a step below `value`.
+    """Yields every reference to a step below `value`.
 
     Raises:
-        InputError: for a function that we don't know, naming the path.
+        InputError: for an unknown function, naming the path.
     """
     if is_expression(value):
         function = next(iter(value))
@@ -71,7 +71,7 @@ def step_references(value: Any, *, where: str) -> Iterator[StepReference]:
 
 
 def resolve(value: Any, context: Context, *, where: str) -> Any:
-    """Returns `value` with every expression replaced by what it stands for.
+    """Returns `value` with every expression replaced by its value.
 
     Raises:
         InputError: for an unknown function or a reference to something that does not exist.
@@ -99,17 +99,17 @@ def resolve(value: Any, context: Context, *, where: str) -> Any:
 def _get(target: Any, context: Context, *, where: str) -> Any:
     scope, _, name = str(target).partition(".")
     if scope == "Parameters":
-        return _named(context.parameters, name, what="parameter", where=where)
+        return _lookup(context.parameters, name, what="parameter", where=where)
     if scope == "Execution":
-        return _named(context.execution, name, what="execution variable", where=where)
+        return _lookup(context.execution, name, what="execution variable", where=where)
     if scope == "Steps":
         step, path = _split_step(str(target), where=where)
         if path.startswith(_PROPERTY_FILES):
             raise InputError(f"{where}: a property file can be read by Std:JsonGet only")
-        found = look_up(context.describe(step), path, where=f"{where}, Steps.{step}")
-        if isinstance(found, Mapping | list):
+        value = look_up(context.describe(step), path, where=f"{where}, Steps.{step}")
+        if isinstance(value, Mapping | list):
             raise InputError(f"{where}: `{target}` is not a single value")
-        return found
+        return value
     raise InputError(f"{where}: cannot Get `{target}`; known: Parameters., Execution., Steps.")
 
 
@@ -157,7 +157,7 @@ def _split_step(target: str, *, where: str) -> tuple[str, str]:
     return step, path
 
 
-def _named(values: Mapping[str, Any], name: str, *, what: str, where: str) -> Any:
+def _lookup(values: Mapping[str, Any], name: str, *, what: str, where: str) -> Any:
     if name not in values:
         known = ", ".join(values) or "none"
         raise InputError(f"{where}: no {what} `{name}`; there is: {known}")

@@ -1,4 +1,4 @@
-"""Which objects the functions of a definition's Lambda steps are told to read."""
+"""The S3 objects that a definition's Lambda steps pass to their functions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,12 @@ from sashiko.pipeline.definition.resolution import resolved_steps
 
 @dataclass(frozen=True)
 class FunctionRead:
-    """An object that a function is told to read.
+    """An S3 object that a Lambda step passes to its function.
 
     Attributes:
         function: ARN of the function.
-        uri: S3 URI; what is known only when the pipeline runs is a `*`.
-        key: KMS key of the job that writes the object, as the definition names it; "" if it names
-            none.
+        uri: S3 URI, with `*` for values that are known at run time only.
+        key: KMS key of the job that writes the object, as in the definition; "" if it has none.
     """
 
     function: str
@@ -27,18 +26,17 @@ class FunctionRead:
 
 
 def function_reads(definition: Definition) -> tuple[FunctionRead, ...]:
-    """Returns what the arguments of Lambda steps point to in S3, each once, in order.
+    """Returns the S3 objects in the arguments of Lambda steps, each once, in order.
 
     Raises:
-        InputError: if the definition's references are wrong, or an argument of a Lambda step is a
-            part of several steps' outputs.
+        InputError: if a reference is wrong, or an argument combines the outputs of several steps.
     """
     steps = {step.name: step for step in definition.steps}
-    found: list[FunctionRead] = []
+    reads: list[FunctionRead] = []
     for step, resolved in resolved_steps(definition):
         if step.type == "Lambda":
-            found += _reads(step, resolved, steps, where=f"step `{step.name}`, Arguments")
-    return tuple(dict.fromkeys(found))
+            reads += _reads(step, resolved, steps, where=f"step `{step.name}`, Arguments")
+    return tuple(dict.fromkeys(reads))
 
 
 def _reads(

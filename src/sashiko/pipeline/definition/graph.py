@@ -1,4 +1,4 @@
-"""Which step waits for which: DependsOn, references inside arguments, and branches."""
+"""The dependency graph of steps: DependsOn, references inside arguments, and branches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,35 +13,35 @@ class Graph:
     """The dependencies of a definition.
 
     Attributes:
-        waits_for: step name -> names of the steps that must have ended before it.
-        order: every step's name after all that it waits for.
+        waits_for: step name -> names of the steps that must end before it starts.
+        order: the steps' names in topological order.
     """
 
     waits_for: Mapping[str, tuple[str, ...]]
     order: tuple[str, ...]
 
     def downstream(self, name: str) -> frozenset[str]:
-        """Returns a step's name and those of all steps that wait for it, directly or not."""
-        found = {name}
+        """Returns the names of a step and of all steps that wait for it, directly or not."""
+        names = {name}
         for step in self.order:
-            if found.intersection(self.waits_for[step]):
-                found.add(step)
-        return frozenset(found)
+            if names.intersection(self.waits_for[step]):
+                names.add(step)
+        return frozenset(names)
 
 
 def build_graph(definition: Definition) -> Graph:
-    """Works out who waits for whom.
+    """Builds the dependency graph of a definition.
 
     Raises:
-        InputError: for a reference to a step that does not exist, has no such property file, or
-            stands in a branch that the referring step is not in; and for a cycle.
+        InputError: for a cycle, and for a reference to a step that does not exist, has no such
+            property file, or is in another branch.
     """
     waits_for = {step.name: _dependencies(step, definition) for step in definition.steps}
     return Graph(waits_for=waits_for, order=_order(waits_for))
 
 
 def up_to(definition: Definition, name: str) -> Definition:
-    """Leaves out the steps that a step does not wait for, but for what closed gates lead to.
+    """Returns the definition up to a step: the step, all that it waits for, and their Fail steps.
 
     Raises:
         InputError: as `build_graph`, and if there is no such step.
@@ -53,20 +53,20 @@ def up_to(definition: Definition, name: str) -> Definition:
     for step in reversed(graph.order):
         if step in needed:
             needed.update(graph.waits_for[step])
-    kept = (
+    steps = (
         step
         for step in definition.steps
         if step.name in needed
         or (step.type == "Fail" and needed.issuperset(graph.waits_for[step.name]))
     )
-    return replace(definition, steps=tuple(kept))
+    return replace(definition, steps=tuple(steps))
 
 
 def referred_step(reference: StepReference, step: Step, definition: Definition) -> Step:
-    """Returns the step that a reference inside `step` means.
+    """Returns the step that a reference inside `step` names.
 
     Raises:
-        InputError: if there is none, it may not run, or it has no such properties.
+        InputError: if it does not exist, may not run, or has no such properties.
     """
     target = _visible_step(reference.step, step, definition, where=reference.where)
     files = [file.name for file in target.property_files]
@@ -83,10 +83,10 @@ def referred_step(reference: StepReference, step: Step, definition: Definition) 
 
 
 def _visible_step(name: str, step: Step, definition: Definition, *, where: str) -> Step:
-    """Returns the step of a name, which `step` may wait for only if it runs whenever `step` does.
+    """Returns the step of a name, if it runs whenever `step` does.
 
     Raises:
-        InputError: if there is none, or it stands in a branch that `step` is not in.
+        InputError: if it does not exist, or is in a branch that `step` is not in.
     """
     target = definition.step(name)
     if target is None:
@@ -102,12 +102,12 @@ def _visible_step(name: str, step: Step, definition: Definition, *, where: str) 
 
 
 def awaited_steps(step: Step, definition: Definition) -> tuple[Step, ...]:
-    """Returns the steps that DependsOn names.
+    """Returns the steps in DependsOn.
 
     Raises:
-        InputError: if there is no such step, it may not run, or it is a Condition.
+        InputError: if a step does not exist, may not run, or is a Condition.
     """
-    found = []
+    targets = []
     for index, name in enumerate(step.depends_on):
         where = f"step `{step.name}`, DependsOn[{index}]"
         target = _visible_step(name, step, definition, where=where)
@@ -117,16 +117,16 @@ def awaited_steps(step: Step, definition: Definition) -> tuple[Step, ...]:
                 f"{where}: no step may depend on a Condition step, and `{name}` is one; move "
                 f"`{step.name}` into its branches, or make `{name}` a Lambda step that fails"
             )
-        found.append(target)
-    return tuple(found)
+        targets.append(target)
+    return tuple(targets)
 
 
 def _dependencies(step: Step, definition: Definition) -> tuple[str, ...]:
-    found = [step.branch.condition] if step.branch else []
-    found += [target.name for target in awaited_steps(step, definition)]
+    names = [step.branch.condition] if step.branch else []
+    names += [target.name for target in awaited_steps(step, definition)]
     for reference in step_references(step.arguments, where=f"step `{step.name}`, Arguments"):
-        found.append(referred_step(reference, step, definition).name)
-    return tuple(dict.fromkeys(found))
+        names.append(referred_step(reference, step, definition).name)
+    return tuple(dict.fromkeys(names))
 
 
 def _order(waits_for: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def _order(waits_for: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _cycle(remaining: Mapping[str, tuple[str, ...]]) -> str:
-    """Follows what steps wait for, among those that can't be ordered, until one comes again."""
+    """Returns a cycle among the steps that cannot be ordered."""
     path = [next(iter(remaining))]
     while path.count(path[-1]) == 1:
         path.append(next(name for name in remaining[path[-1]] if name in remaining))

@@ -1,7 +1,7 @@
-"""The arguments of CreateProcessingJob and CreateTrainingJob that one machine can honour.
+"""The arguments of CreateProcessingJob and CreateTrainingJob that this machine supports.
 
 Field names are SageMaker's. A field typed `Any` has no meaning on one machine (roles, keys, sizes,
-tags); every other value is acted on, and what is not listed is refused rather than ignored.
+tags); every other value takes effect. Unknown fields are refused, not ignored.
 """
 
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from sashiko.core.yaml_models import Frozen
 
 Uri = Annotated[str, Field(pattern=r"^s3://[^/]+/.+")]
-# A name becomes a folder's, so it must not climb.
+# A name becomes a folder name, so path traversal must be impossible.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 Texts = Annotated[dict[str, str], Field(default_factory=dict)]
 

@@ -1,4 +1,4 @@
-"""Where the jobs of a definition read and write in S3: what their roles must be allowed."""
+"""The S3 URIs that the jobs of a definition read and write, for the policies of their roles."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ _S3 = "s3://"
 
 @dataclass(frozen=True)
 class JobObjects:
-    """The S3 URIs that one job's request names; what is known only when it runs is a `*`.
+    """The S3 URIs of one job's request, with `*` for values that are known at run time only.
 
     Attributes:
         step: the step's name.
         role: ARN of the role that runs the job.
-        reads: its inputs, and its checkpoints, which a job that was interrupted goes on from.
-        writes: its outputs, each a prefix that the job's objects lie below.
-        arguments: what its command is told, which other principals may have to read or write.
+        reads: its inputs, and its checkpoints, from which an interrupted job resumes.
+        writes: the prefixes of its outputs and checkpoints.
+        arguments: URIs in its container arguments, which other principals may read or write.
     """
 
     step: str
@@ -30,7 +30,7 @@ class JobObjects:
 
 
 def job_objects(definition: Definition) -> tuple[JobObjects, ...]:
-    """Returns the places of each job of a definition.
+    """Returns the S3 URIs of each job of a definition.
 
     Raises:
         InputError: if the definition's references are wrong.

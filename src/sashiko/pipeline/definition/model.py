@@ -12,7 +12,7 @@ from sashiko.pipeline.definition.shapes import check_depth, check_keys, list_of,
 
 JOB_TYPES = ("Processing", "Training")
 STEP_TYPES = (*JOB_TYPES, "Lambda", "Condition", "Fail")
-# Of what a Lambda step returns: LambdaOutputTypeEnum of the SDK.
+# Types of a Lambda step's output parameters: LambdaOutputTypeEnum of the SDK.
 OUTPUT_TYPES = ("String", "Integer", "Boolean", "Float")
 PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
 
@@ -28,7 +28,7 @@ _LAMBDA_KEYS = ("FunctionArn", "OutputParameters")
 
 @dataclass(frozen=True)
 class Parameter:
-    """A pipeline parameter; `default` is None where a value must be given."""
+    """A pipeline parameter; `default` is None if a value is required."""
 
     name: str
     type: str
@@ -46,8 +46,8 @@ class PropertyFile:
 
 
 @dataclass(frozen=True)
-class Returned:
-    """A value of what a Lambda step's function returns, which expressions may get."""
+class OutputParameter:
+    """A value that a Lambda step's function returns and that expressions may read."""
 
     name: str
     type: str
@@ -68,16 +68,16 @@ class Step:
     Attributes:
         name: unique in the definition.
         type: one of `STEP_TYPES`.
-        arguments: of the job, or what a function is given, with expressions; a Condition's
-            branches are not in it.
-        depends_on: names of the steps named in DependsOn.
-        cached: whether a run may take the result of an earlier one.
-        expires: how long such a result may be used, an ISO 8601 duration; "" for ever.
+        arguments: arguments of the job or function, with expressions; without a Condition's
+            branches.
+        depends_on: names of the steps in DependsOn.
+        cached: whether an execution may reuse the result of an earlier one.
+        expires: how long a result may be reused, an ISO 8601 duration; "" for ever.
         property_files: the JSON files that expressions may read.
-        retry_policies: when SageMaker starts it again, as JSON; this machine does not.
-        branch: the side of a Condition that the step stands in; None outside of all.
-        function: ARN of the function that a Lambda step calls; "" of other steps.
-        returned: what other steps may get of that function's answer.
+        retry_policies: SageMaker's retry policies, as JSON; this machine ignores them.
+        branch: the branch of a Condition that the step is in; None outside branches.
+        function: ARN of the function that a Lambda step calls; "" for other steps.
+        output_parameters: values of the function's result that other steps may read.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Step:
     retry_policies: Any
     branch: Branch | None
     function: str
-    returned: tuple[Returned, ...]
+    output_parameters: tuple[OutputParameter, ...]
 
     @property
     def is_job(self) -> bool:
@@ -103,9 +103,9 @@ class Definition:
     """A whole definition.
 
     Attributes:
-        parameters: what an execution is started with.
-        steps: those in branches too, in the order of the file.
-        experiment: what SageMaker names experiment and trial, as JSON; none if empty.
+        parameters: the parameters of an execution.
+        steps: all steps, including those in branches, in the order of the file.
+        experiment: PipelineExperimentConfig, as JSON; empty if there is none.
     """
 
     parameters: tuple[Parameter, ...]
@@ -121,8 +121,8 @@ def parse_definition(value: Any) -> Definition:
     """Reads a definition's JSON value.
 
     Raises:
-        InputError: for a key, step type or parameter type that we don't know, a missing key, or a
-            name that is used twice; the message names the step and the path.
+        InputError: for an unknown key, step type or parameter type, a missing key, or a name that
+            is used twice; the message names the step and the path.
     """
     check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
     check_depth(value)
@@ -161,12 +161,12 @@ def _steps(values: Any, *, where: str, branch: Branch | None) -> Iterator[Step]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise InputError(f"{where}: expected a list of steps")
     for index, value in enumerate(values):
-        place = f"{where}[{index}]"
+        path = f"{where}[{index}]"
         more = _LAMBDA_KEYS if isinstance(value, Mapping) and value.get("Type") == "Lambda" else ()
         required = ("Name", "Type", *more[:1])
-        check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=place)
-        text_of(value["Name"], where=f"{place}, Name")
-        yield from _step(value, where=place, branch=branch)
+        check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=path)
+        text_of(value["Name"], where=f"{path}, Name")
+        yield from _step(value, where=path, branch=branch)
 
 
 def _step(value: Mapping[str, Any], *, where: str, branch: Branch | None) -> Iterator[Step]:
@@ -207,8 +207,8 @@ def _step(value: Mapping[str, Any], *, where: str, branch: Branch | None) -> Ite
         retry_policies=value.get("RetryPolicies") or [],
         branch=branch,
         function=text_of(value.get("FunctionArn", ""), where=f"{where}, FunctionArn"),
-        returned=tuple(
-            _returned(item, where=f"{where}, OutputParameters[{index}]")
+        output_parameters=tuple(
+            _output_parameter(item, where=f"{where}, OutputParameters[{index}]")
             for index, item in enumerate(list_of(value, "OutputParameters", where=where))
         ),
     )
@@ -226,13 +226,13 @@ def _check_not_nested(branch: Branch | None, *, where: str) -> None:
         )
 
 
-def _returned(value: Any, *, where: str) -> Returned:
+def _output_parameter(value: Any, *, where: str) -> OutputParameter:
     keys = ("OutputName", "OutputType")
     check_keys(value, allowed=keys, required=keys, where=where)
     name, kind = (text_of(value[key], where=f"{where}.{key}") for key in keys)
     if kind not in OUTPUT_TYPES:
         raise _unknown(where, "OutputType", kind, OUTPUT_TYPES)
-    return Returned(name=name, type=kind)
+    return OutputParameter(name=name, type=kind)
 
 
 def _property_file(value: Any, *, where: str) -> PropertyFile:

@@ -7,23 +7,23 @@ from sashiko.errors import InputError
 from sashiko.pipeline.definition.model import Parameter
 
 
-def parameter_values(parameters: Sequence[Parameter], given: Mapping[str, str]) -> dict[str, Any]:
-    """Returns each parameter's typed value: the given text, or the default.
+def parameter_values(parameters: Sequence[Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Returns each parameter's typed value, parsed from its text or by default.
 
     Args:
         parameters: the definition's.
-        given: name -> text, as from a command line.
+        texts: name -> text, as from a command line.
 
     Raises:
         InputError: for an unknown name, a missing value, a text that is not of the parameter's
             type, or a value outside its EnumValues.
     """
     names = [parameter.name for parameter in parameters]
-    for name in given:
+    for name in texts:
         if name not in names:
             known = ", ".join(names) or "none"
             raise InputError(f"the pipeline has no parameter `{name}`; it has: {known}")
-    return {item.name: _value(item, given.get(item.name)) for item in parameters}
+    return {item.name: _value(item, texts.get(item.name)) for item in parameters}
 
 
 def _value(parameter: Parameter, text: str | None) -> Any:
@@ -35,10 +35,10 @@ def _value(parameter: Parameter, text: str | None) -> Any:
 
 
 def check_parameter(parameter: Parameter) -> None:
-    """Checks a declaration: default and EnumValues are of the type, the default is one of them.
+    """Checks that default and EnumValues have the type, and the default is one of EnumValues.
 
     Raises:
-        InputError: naming the parameter and what it may be.
+        InputError: naming the parameter and the allowed values.
     """
     for value in parameter.allowed:
         if not fits(parameter.type, value):
@@ -77,7 +77,7 @@ def _parse(parameter: Parameter, text: str) -> Any:
 
 
 def fits(kind: str, value: Any) -> bool:
-    """Says whether a JSON value is of a parameter type."""
+    """Returns whether a JSON value has a parameter type."""
     if kind == "Boolean":
         return isinstance(value, bool)
     if kind == "String":

@@ -22,12 +22,12 @@ def split_path(path: str, *, where: str) -> tuple[str | int, ...]:
     parts: list[str | int] = []
     position = 0
     while position < len(text):
-        found = _TOKEN.match(text, position)
-        if found is None:
+        match = _TOKEN.match(text, position)
+        if match is None:
             raise InputError(f"{where}: cannot read the path `{path}` from `{text[position:]}` on")
-        key, index, *names = found.groups()
+        key, index, *names = match.groups()
         parts.append(int(index) if index else next(x for x in (key, *names) if x is not None))
-        position = found.end()
+        position = match.end()
     return tuple(parts)
 
 
@@ -35,7 +35,7 @@ def look_up(value: Any, path: str, *, where: str) -> Any:
     """Follows `path` into a JSON value.
 
     Raises:
-        InputError: naming the part that is not there, and what is.
+        InputError: naming the missing part and the existing ones.
     """
     for part in split_path(path, where=where):
         children = _children(value)
@@ -46,19 +46,19 @@ def look_up(value: Any, path: str, *, where: str) -> Any:
 
 
 def job_name(execution_id: str, step: str) -> str:
-    """Names the job of a step as pipelines do, without the random end."""
+    """Returns the name that Pipelines gives a step's job, without the random suffix."""
     return f"pipelines-{execution_id}-{step}"[:_JOB_NAME_LENGTH]
 
 
 def describe_job(kind: str, *, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the Describe call would say of a finished job, in so far as it is known here.
+    """Returns the Describe response of a finished job, as far as this machine knows it.
 
     Args:
         kind: `Processing` or `Training`.
         name: the job's name.
         arguments: the step's, with every expression resolved.
     """
-    described = dict(arguments) | {
+    description = dict(arguments) | {
         f"{kind}JobName": name,
         f"{kind}JobArn": f"arn:aws:sagemaker:local:000000000000:{kind.lower()}-job/{name}",
         f"{kind}JobStatus": "Completed",
@@ -66,21 +66,21 @@ def describe_job(kind: str, *, name: str, arguments: Mapping[str, Any]) -> dict[
     if kind == "Training":
         output = look_up(arguments, "OutputDataConfig.S3OutputPath", where=f"step {name}")
         model = f"{str(output).rstrip('/')}/{name}/output/model.tar.gz"
-        described["ModelArtifacts"] = {"S3ModelArtifacts": model}
-    return described
+        description["ModelArtifacts"] = {"S3ModelArtifacts": model}
+    return description
 
 
-def describe_function(returned: Mapping[str, Any]) -> dict[str, Any]:
+def describe_function(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the properties of a finished Lambda step.
 
     Args:
-        returned: the declared ones of the values that its function returned, by name.
+        values: the declared output parameters, by name.
     """
-    return {"OutputParameters": dict(returned)}
+    return {"OutputParameters": dict(values)}
 
 
 def _children(value: Any) -> Mapping[str | int, Any]:
-    """What a path can go on to: an object's values, or a list's by position and by name."""
+    """Returns the children of a value: an object's values, or a list's by position and name."""
     if isinstance(value, Mapping):
         return value
     if not isinstance(value, list):

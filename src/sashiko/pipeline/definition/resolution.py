@@ -1,4 +1,4 @@
-"""A definition's steps with their expressions resolved, as far as that is known before a run."""
+"""A definition's steps with their expressions resolved, as far as possible before a run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,23 +9,23 @@ from sashiko.pipeline.definition.model import Definition, Parameter, Step
 from sashiko.pipeline.definition.properties import describe_function, describe_job
 
 UNKNOWN = "*"
-# Each differs from execution to execution.
+# These differ between executions.
 _EXECUTION = ("PipelineExecutionId", "PipelineExecutionArn", "StartDateTime", "CurrentDateTime")
 
 
 def resolved_steps(definition: Definition) -> Iterator[tuple[Step, Mapping[str, Any]]]:
-    """Yields each job and Lambda step and its arguments; what only a run can know is a `*`.
+    """Yields each job and Lambda step with its arguments; values of a run become `*`.
 
-    A parameter has its default value; one without is not known.
+    Parameters have their default values, and `*` without one.
 
     Raises:
         InputError: if the definition's references are wrong.
     """
-    described: dict[str, Mapping[str, Any]] = {}
+    descriptions: dict[str, Mapping[str, Any]] = {}
     context = Context(
         parameters={parameter.name: _value(parameter) for parameter in definition.parameters},
         execution=dict.fromkeys(_EXECUTION, UNKNOWN),
-        describe=described.__getitem__,
+        describe=descriptions.__getitem__,
         read_file=lambda _step, _file, _path: UNKNOWN,
     )
     steps = {step.name: step for step in definition.steps}
@@ -35,10 +35,10 @@ def resolved_steps(definition: Definition) -> Iterator[tuple[Step, Mapping[str, 
             continue
         resolved = resolve(step.arguments, context, where=f"step `{name}`, Arguments")
         if step.is_job:
-            described[name] = describe_job(step.type, name=UNKNOWN, arguments=resolved)
+            descriptions[name] = describe_job(step.type, name=UNKNOWN, arguments=resolved)
         else:
-            described[name] = describe_function(
-                dict.fromkeys((item.name for item in step.returned), UNKNOWN)
+            descriptions[name] = describe_function(
+                dict.fromkeys((item.name for item in step.output_parameters), UNKNOWN)
             )
         yield step, resolved
 

@@ -13,7 +13,7 @@ def list_of(value: Mapping[str, Any], key: str, *, where: str) -> list[Any]:
     """Returns the list of a key, empty if the key is missing or null.
 
     Raises:
-        InputError: if it is no list.
+        InputError: if it is not a list.
     """
     items = value.get(key)
     if items is not None and not isinstance(items, list):
@@ -22,10 +22,10 @@ def list_of(value: Mapping[str, Any], key: str, *, where: str) -> list[Any]:
 
 
 def text_of(value: Any, *, where: str) -> str:
-    """Returns a string.
+    """Returns a value that must be a string.
 
     Raises:
-        InputError: if it is none.
+        InputError: if it is not a string.
     """
     if not isinstance(value, str):
         raise InputError(f"{where}: expected a string, got {shorten(repr(value))}")
@@ -33,7 +33,7 @@ def text_of(value: Any, *, where: str) -> str:
 
 
 def check_depth(value: Any) -> None:
-    """Refuses a JSON value that is nested so deeply that functions which call themselves fail.
+    """Refuses a JSON value that is nested too deeply for recursive functions.
 
     Raises:
         InputError: if it has more than 100 levels.
@@ -48,10 +48,10 @@ def check_depth(value: Any) -> None:
 
 
 def check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], where: str) -> None:
-    """Checks that a value is an object with keys that are known.
+    """Checks that a value is an object with allowed and required keys.
 
     Raises:
-        InputError: if it is none, for another key, or for one that is missing.
+        InputError: if it is not an object, or for an unknown or a missing key.
     """
     if not isinstance(value, Mapping):
         raise InputError(f"{where}: expected an object, got {type(value).__name__}")

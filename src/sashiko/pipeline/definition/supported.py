@@ -1,4 +1,4 @@
-"""Refuses, before anything runs, a definition with something that we would get wrong."""
+"""Refuses definitions that this machine cannot run correctly, before anything runs."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -25,28 +25,28 @@ def check_supported(
     images: Collection[str],
     functions: Collection[str] = (),
 ) -> Graph:
-    """Goes through every step as a run would, with a stand-in for what only a run can know.
+    """Checks every step in the order of a run, with placeholders for values of the run.
 
     Args:
         definition: the definition.
         parameters: name -> typed value, from `parameter_values`.
         execution: execution variable -> value.
-        images: the image URIs that there is a local command for.
-        functions: the ARNs of the Lambda functions that there is a local one for.
+        images: the image URIs with a local command.
+        functions: the ARNs of the Lambda functions with a local implementation.
 
     Returns:
         The dependencies of the steps.
 
     Raises:
-        InputError: one message naming step and path, for the first thing that cannot be honoured.
+        InputError: for the first unsupported value, naming step and path.
     """
     graph = build_graph(definition)
-    described: dict[str, Mapping[str, Any]] = {}
-    written: dict[str, tuple[str, Step]] = {}
+    descriptions: dict[str, Mapping[str, Any]] = {}
+    writers: dict[str, tuple[str, Step]] = {}
     context = Context(
         parameters=parameters,
         execution=execution,
-        describe=described.__getitem__,
+        describe=descriptions.__getitem__,
         read_file=_unknown_content,
     )
     for name in graph.order:
@@ -63,12 +63,12 @@ def check_supported(
             job = job_name(execution["PipelineExecutionId"], step.name)
             arguments = _check_job(step, resolved, images=images)
             for uri in output_uris(arguments, job=job):
-                _check_written(uri, step, written)
-            described[step.name] = describe_job(step.type, name=job, arguments=resolved)
+                _check_output(uri, step, writers)
+            descriptions[step.name] = describe_job(step.type, name=job, arguments=resolved)
         if step.type == "Lambda":
             _check_function(step, functions)
-            unknown = {item.name: _UNKNOWN for item in step.returned}
-            described[step.name] = describe_function(unknown)
+            unknown = {item.name: _UNKNOWN for item in step.output_parameters}
+            descriptions[step.name] = describe_function(unknown)
     return graph
 
 
@@ -92,17 +92,17 @@ def _check_job(step: Step, resolved: Any, *, images: Collection[str]) -> JobArgu
     return arguments
 
 
-def _check_written(uri: str, step: Step, written: dict[str, tuple[str, Step]]) -> None:
-    """Outputs appear whole, in place of what was there, so none may lie inside another."""
+def _check_output(uri: str, step: Step, writers: dict[str, tuple[str, Step]]) -> None:
+    """Refuses nested outputs: an output replaces its whole prefix."""
     prefix = uri.rstrip("/") + "/"
-    for other, (other_uri, writer) in written.items():
-        nested = prefix.startswith(other) or other.startswith(prefix)
+    for other_prefix, (other_uri, writer) in writers.items():
+        nested = prefix.startswith(other_prefix) or other_prefix.startswith(prefix)
         if nested and not _exclude_each_other(step, writer) and _UNKNOWN not in (uri, other_uri):
             raise InputError(
                 f"step `{step.name}` writes {uri} and step `{writer.name}` writes {other_uri}: "
                 "one would replace the other; give each output a prefix of its own"
             )
-    written[prefix] = (uri, step)
+    writers[prefix] = (uri, step)
 
 
 def _exclude_each_other(one: Step, other: Step) -> bool:
@@ -112,5 +112,5 @@ def _exclude_each_other(one: Step, other: Step) -> bool:
 
 
 def _unknown_content(_step: str, _file: str, _path: str) -> str:
-    """Stands for what a step will write: a text that could be anything, an S3 URI too."""
+    """Returns a placeholder for file content of the run; it is valid as an S3 URI too."""
     return _UNKNOWN

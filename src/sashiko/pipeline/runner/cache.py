@@ -1,4 +1,4 @@
-"""Results of earlier runs, found by what went into them."""
+"""The cache of step results, keyed by the inputs of the step."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,9 +18,9 @@ class CacheEntry(Frozen):
 
     Attributes:
         run: id of the run that it ran in.
-        made: when, UTC, ISO 8601.
-        described: what Describe says of its job; later steps refer to it.
-        outputs: output name -> what it wrote.
+        made: time of the entry, UTC, ISO 8601.
+        described: the Describe response of its job; later steps refer to it.
+        outputs: output name -> its URI and digest.
     """
 
     run: str
@@ -41,7 +41,7 @@ class StepCache:
         """Opens the cache.
 
         Args:
-            folder: made when the first entry is written.
+            folder: created with the first entry.
         """
         self._folder = folder
 
@@ -61,8 +61,8 @@ class StepCache:
         age = now() - datetime.fromisoformat(entry.made)
         return None if expires and age > parse_duration(expires) else entry
 
-    def keep(self, key: str, *, run: str, described: Any, outputs: dict[str, DataRecord]) -> None:
-        """Writes an entry, whole or not at all."""
+    def put(self, key: str, *, run: str, described: Any, outputs: dict[str, DataRecord]) -> None:
+        """Writes an entry atomically."""
         entry = CacheEntry(run=run, made=stamp(now()), described=described, outputs=outputs)
         stored = _Stored(entry=entry, sha256=_digest(entry))
         write_json(self._path(key), stored.model_dump(mode="json"))
@@ -76,16 +76,16 @@ def _digest(entry: CacheEntry) -> str:
 
 
 def cache_key(job: Job, *, kind: str, inputs: Mapping[str, str], code: str) -> str:
-    """Returns the key of a job: what SageMaker compares, with contents in place of URIs.
+    """Returns the cache key of a job: SageMaker's attributes, with content digests for URIs.
 
-    As in SageMaker, a step takes the result of a step of the same name only.
+    As in SageMaker, a step reuses the result of a step of the same name only.
 
     Args:
         job: the job.
         kind: the step's type.
         inputs: input name -> hex SHA-256 of its content.
-        code: digest of the code that it runs, which stands for the image's.
+        code: digest of the code that it runs, in place of the image digest.
     """
-    landing = {source.name: [source.folder, inputs[source.name]] for source in job.sources}
-    fields = {"step": job.step, "type": kind, "code": code, "inputs": landing, **job.cache_fields}
+    staged = {source.name: [source.folder, inputs[source.name]] for source in job.sources}
+    fields = {"step": job.step, "type": kind, "code": code, "inputs": staged, **job.cache_fields}
     return sha256_bytes(canonical_json(fields))

@@ -1,4 +1,4 @@
-"""What stands for an image's digest: the code that a command runs, and what is installed."""
+"""The code digest of a command, in place of an image digest: its modules and dependencies."""
 
 import ast
 import importlib.machinery
@@ -16,26 +16,25 @@ _PLUGINS = "sashiko.core.plugins"
 
 
 class CodeDigests:
-    """Digests the code behind commands; what was read once is not read again.
+    """Computes the code digests of commands; each file is read once.
 
-    `python -m package.module` stands for the module, every module that it imports, directly or
-    not, anywhere in the file, of the same top-level package, of the engine and of the project's
-    other packages, and the data files beside these modules. A script below `/opt/ml` is an input
-    already and adds nothing. Both depend on the Python version and on the name and version of every
-    installed distribution of the run's lock. A module that reaches `sashiko.core.plugins` may
-    import any of the project's own packages, so all of these count for it. Other imports with a
-    computed name are not seen.
+    The digest of `python -m package.module` covers the module, its direct and indirect imports
+    from the same top-level package, the engine and the project's other packages, and the data
+    files next to these modules. A script below `/opt/ml` is an input already and adds nothing.
+    Every digest covers the Python version, and name and version of each installed distribution of
+    the run's lock. A module that imports `sashiko.core.plugins` may import any package of the
+    project, so its digest covers all of them. Other imports with a computed name are not detected.
     """
 
     def __init__(self) -> None:
-        """Starts with nothing read."""
+        """Starts with empty caches."""
         self._installed: tuple[str, ...] | None = None
         self._imports: dict[str, tuple[str, ...]] = {}
         self._roots: dict[str, Path | None] = {}
         self._digests: dict[Path, str] = {}
 
     def __call__(self, argv: Sequence[str]) -> str:
-        """Returns the hex digest of the code behind a command."""
+        """Returns the hex digest of a command's code."""
         if self._installed is None:
             self._installed = installed()
         module = _module_of(argv)
@@ -60,20 +59,22 @@ class CodeDigests:
         return digests
 
     def _closure(self, module: str) -> set[str]:
-        own = {module.partition(".")[0], _ENGINE}
-        found: set[str] = set()
-        waiting = [module, f"{module}.__main__"]
-        while waiting:
-            name = waiting.pop()
+        packages = {module.partition(".")[0], _ENGINE}
+        modules: set[str] = set()
+        pending = [module, f"{module}.__main__"]
+        while pending:
+            name = pending.pop()
             root = self._root(name)
-            counts = name.partition(".")[0] in own or (root and root.parent in source_folders())
-            if name in found or not counts or self._module_file(name) is None:
+            counts = name.partition(".")[0] in packages or (
+                root and root.parent in source_folders()
+            )
+            if name in modules or not counts or self._module_file(name) is None:
                 continue
-            found.add(name)
+            modules.add(name)
             if name not in self._imports:
                 self._imports[name] = tuple(self._imported(name))
-            waiting += self._imports[name]
-        return found
+            pending += self._imports[name]
+        return modules
 
     def _root(self, name: str) -> Path | None:
         """Returns the folder of a module's top-level package."""
@@ -94,7 +95,7 @@ class CodeDigests:
         return None
 
     def _imported(self, name: str) -> Iterator[str]:
-        """Yields what a module may import, and the packages around it."""
+        """Yields the modules that a module may import, and its parent packages."""
         path = self._module_file(name)
         if path is None:
             return
@@ -105,8 +106,8 @@ class CodeDigests:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
-                around = package.split(".")[: len(package.split(".")) - node.level + 1]
-                start = [".".join(around)] if node.level else []
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                start = [".".join(parents)] if node.level else []
                 source = ".".join([*start, *([node.module] if node.module else [])])
                 yield source
                 yield from (f"{source}.{alias.name}" for alias in node.names)
@@ -128,11 +129,11 @@ def _module_of(argv: Sequence[str]) -> str:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Finds a top-level package as a step does: the project's own come first."""
+    """Finds a top-level package in a step's import order: the project's own come first."""
     if not package:
         return None
-    own = [*map(str, source_folders())]
-    spec = importlib.machinery.PathFinder.find_spec(package, own) if own else None
+    folders = [*map(str, source_folders())]
+    spec = importlib.machinery.PathFinder.find_spec(package, folders) if folders else None
     spec = spec or importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -140,10 +141,10 @@ def _package_folder(package: str) -> Path | None:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yields the files of the packages in a folder, without bytecode, but for the engine's."""
+    """Yields the files of the packages in a folder, without bytecode and without the engine."""
     for file in sorted(folder.glob("*/**/*")):
-        top, *below = file.relative_to(folder).parts
-        if not top.startswith(_ENGINE) and "__pycache__" not in below and file.is_file():
+        top, *parts = file.relative_to(folder).parts
+        if not top.startswith(_ENGINE) and "__pycache__" not in parts and file.is_file():
             yield file
 
 

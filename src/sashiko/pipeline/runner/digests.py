@@ -1,4 +1,4 @@
-"""SHA-256 of files and trees, remembered for files that have not changed."""
+"""SHA-256 of files and trees, cached for unchanged files."""
 
 import threading
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ _Stamp = tuple[int, int, int]  # bytes, mtime in ns, inode
 
 
 class Digests:
-    """Digests that are worked out once as long as a file keeps its size, time and inode."""
+    """Digests that are computed once while a file keeps its size, time and inode."""
 
     def __init__(self, memory: Path) -> None:
-        """Reads what is remembered.
+        """Reads the stored digests.
 
         Args:
-            memory: JSON file; one that is missing or damaged is started afresh.
+            memory: JSON file; a missing or damaged one is recreated.
         """
         self._memory = memory
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class Digests:
         return digest
 
     def forget(self, path: Path) -> None:
-        """Has a file's digest worked out again when it is asked for next."""
+        """Drops a file's digest, so that the next request computes it again."""
         with self._lock:
             self._known.pop(str(path), None)
 
@@ -53,30 +53,30 @@ class Digests:
         return sha256_bytes("".join(lines).encode())
 
     def data(self, store: Store, uri: str) -> str:
-        """Returns the digest of what a job gets for an S3 URI: of one object, or of a folder.
+        """Returns the digest of a job's input at an S3 URI: of one object, or of a folder.
 
         Raises:
-            InputError: if there is nothing.
+            InputError: if there is no object.
         """
-        place, files = store.path(uri), store.files(uri)
-        return self.file(place) if list(files.values()) == [place] else self.tree(files)
+        path, files = store.path(uri), store.files(uri)
+        return self.file(path) if list(files.values()) == [path] else self.tree(files)
 
-    def written(self, store: Store, uri: str) -> str:
-        """Returns the digest of what a job wrote to an S3 URI, whatever has a key beside it.
+    def output(self, store: Store, uri: str) -> str:
+        """Returns the digest of a job's output at an S3 URI, without keys that share its prefix.
 
         Raises:
-            InputError: if there is nothing.
+            InputError: if there is no object.
         """
-        place = store.path(uri)
-        if place.is_dir():
-            files = {path.relative_to(place).as_posix(): path for path in walk_files(place)}
+        path = store.path(uri)
+        if path.is_dir():
+            files = {file.relative_to(path).as_posix(): file for file in walk_files(path)}
             return self.tree(files)
-        if not place.is_file():
+        if not path.is_file():
             raise InputError(f"`{uri}` is no longer in the local store")
-        return self.file(place)
+        return self.file(path)
 
     def save(self) -> None:
-        """Writes what is remembered of files that still exist."""
+        """Writes the digests of files that still exist."""
         with self._lock:
-            kept = {path: known for path, known in self._known.items() if Path(path).exists()}
-        write_json(self._memory, kept)
+            entries = {path: entry for path, entry in self._known.items() if Path(path).exists()}
+        write_json(self._memory, entries)

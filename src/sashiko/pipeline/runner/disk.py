@@ -1,4 +1,4 @@
-"""One clear message when the disk is full, read-only or not ours."""
+"""One clear message when the disk is full, read-only or not writable by this user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from sashiko.errors import InputError, disk_reason
 
 
 @contextmanager
-def disk_faults(doing: str) -> Iterator[None]:
-    """Turns an OSError into an InputError that says what was being done and what helps.
+def translate_disk_errors(action: str) -> Iterator[None]:
+    """Turns an OSError into an InputError that names the failed action and the fix.
 
     Raises:
         InputError: if an OSError is raised inside.
@@ -16,5 +16,5 @@ def disk_faults(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = f" {error.filename}" if error.filename else ""
-        raise InputError(f"{doing}:{place} {disk_reason(error)}") from error
+        path = f" {error.filename}" if error.filename else ""
+        raise InputError(f"{action}:{path} {disk_reason(error)}") from error

@@ -1,4 +1,4 @@
-"""The order of things in a run: which step starts when, and what each end leads to."""
+"""Schedules the steps of a run and handles their results."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ from sashiko.pipeline.definition.properties import (
 )
 from sashiko.pipeline.runner.execute import Executor
 from sashiko.pipeline.runner.jobs import Image, make_job
-from sashiko.pipeline.runner.messages import Ended, Events, Interrupted, Message, Outcome
+from sashiko.pipeline.runner.messages import Events, Interrupted, JobEnded, Message, Outcome
 from sashiko.pipeline.runner.process import StoppedError
 from sashiko.pipeline.runner.state import RunState
 
-# Stands for a Lambda function: gets the event, and what reads an object of the local S3 by its URI;
-# returns the function's answer.
+# A local Lambda function: gets the event, and a reader of objects of the local S3 by URI; returns
+# the function's response.
 Function = Callable[[Mapping[str, Any], Callable[[str], bytes]], Mapping[str, Any]]
 
 _GRACE_SECONDS = 10.0
@@ -35,7 +35,7 @@ _DONE = ("succeeded", "cached", "skipped")
 
 
 class Engine:
-    """Runs the steps of one definition; all but the jobs themselves happens in one thread."""
+    """Runs the steps of one definition; only jobs run outside its thread."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class Engine:
         forced: frozenset[str],
         inbox: "SimpleQueue[Message]",
     ) -> None:
-        """Takes all that a run needs.
+        """Sets up a run.
 
         Args:
-            definition: what to run.
-            graph: who waits for whom.
+            definition: the definition to run.
+            graph: its dependencies.
             executor: runs jobs.
             state: the record of the run, and its view.
-            images: image URI -> what stands for it here.
-            functions: ARN of a Lambda function -> what stands for it here.
+            images: image URI -> its local stand-in.
+            functions: ARN of a Lambda function -> its local stand-in.
             parameters: name -> typed value.
             execution: execution variable -> value.
-            forced: steps that run even if an earlier result could be taken.
-            inbox: where jobs and signal handlers report.
+            forced: steps that run even if a result is cached.
+            inbox: receives the messages of jobs and signal handlers.
         """
         self._steps = {step.name: step for step in definition.steps}
         self._graph = graph
@@ -74,17 +74,17 @@ class Engine:
         self._execution = execution
         self._forced = forced
         self._inbox = inbox
-        self._described: dict[str, Mapping[str, Any]] = {}
+        self._descriptions: dict[str, Mapping[str, Any]] = {}
         self._in_flight: set[str] = set()
         self._context = Context(
             parameters=parameters,
             execution=execution,
-            describe=self._described.__getitem__,
+            describe=self._descriptions.__getitem__,
             read_file=self._read_property_file,
         )
 
     def run(self) -> None:
-        """Runs to the end, a failure, a block or an interruption; the state says which.
+        """Runs to the end, a failure, a block or an interruption; the state records which.
 
         Raises:
             Exception: an internal fault, after the running jobs have been stopped.
@@ -104,13 +104,13 @@ class Engine:
     def _handle(self, message: Message) -> None:
         if isinstance(message, Interrupted):
             self._interrupt()
-        elif isinstance(message, Ended):
+        elif isinstance(message, JobEnded):
             self._end(message)
         else:
             message()
 
     def _advance(self, workers: ThreadPoolExecutor) -> None:
-        """Starts, judges or skips every step whose turn it is."""
+        """Starts, evaluates or skips every step that is ready."""
         changed = True
         while changed:
             changed = False
@@ -145,23 +145,23 @@ class Engine:
             self._fail(step.name, str(error))
 
     def _call(self, step: Step, event: Any) -> None:
-        """Calls a function here and now: it reads a few small files, and decides."""
+        """Calls a function in this thread: it reads a few small files only."""
         try:
             answer = self._functions[step.function](event, self._read_object)
-            returned = {item.name: answer[item.name] for item in step.returned}
+            values = {item.name: answer[item.name] for item in step.output_parameters}
         except GateClosedError as closed:
             self._block(step.name, closed.summary)
         except InputError as error:
             self._fail(step.name, str(error))
-        except Exception as error:  # SageMaker fails the step, whatever the function raises
+        except Exception as error:  # SageMaker fails the step for any exception
             self._fail(step.name, f"{type(error).__name__}: {error}")
         else:
-            self._described[step.name] = describe_function(returned)
+            self._descriptions[step.name] = describe_function(values)
             self._state.change(step.name, status="succeeded")
 
     def _block(self, name: str, reason: str) -> None:
         self._state.change(name, status="blocked", reason=reason)
-        self._executor.processes.start_no_more()
+        self._executor.processes.stop_launching()
 
     def _is_off_the_way(self, step: Step) -> bool:
         if step.branch is None:
@@ -170,11 +170,11 @@ class Engine:
         return condition.outcome == (not step.branch.taken_if)
 
     def _work(self, step: Step, resolved: Any) -> None:
-        """Runs a job in a worker thread; everything it has to say goes through the inbox."""
+        """Runs a job in a worker thread; it reports through the inbox only."""
         try:
-            self._inbox.put(Ended(step.name, self._run_job(step, resolved)))
+            self._inbox.put(JobEnded(step.name, self._run_job(step, resolved)))
         except BaseException as error:
-            self._inbox.put(Ended(step.name, error))
+            self._inbox.put(JobEnded(step.name, error))
 
     def _run_job(self, step: Step, resolved: Any) -> Outcome:
         name = job_name(self._execution["PipelineExecutionId"], step.name)
@@ -195,13 +195,13 @@ class Engine:
         return self._executor.run(
             job,
             kind=step.type,
-            described=describe_job(step.type, name=name, arguments=resolved),
+            description=describe_job(step.type, name=name, arguments=resolved),
             expires=step.expires if step.cached else None,
             forced=step.name in self._forced,
             events=events,
         )
 
-    def _end(self, message: Ended) -> None:
+    def _end(self, message: JobEnded) -> None:
         name, result = message.step, message.result
         self._in_flight.discard(name)
         if isinstance(result, StoppedError):
@@ -216,11 +216,11 @@ class Engine:
         elif result.status == "failed":
             self._fail(name, result.reason, inputs=result.inputs)
         else:
-            self._described[name] = result.described
+            self._descriptions[name] = result.description
             self._state.change(
                 name,
                 status=result.status,
-                job=str(result.described.get(f"{self._state.step(name).type}JobName", "")),
+                job=str(result.description.get(f"{self._state.step(name).type}JobName", "")),
                 inputs=result.inputs,
                 outputs=result.outputs,
                 cached_from=result.cached_from,
@@ -228,10 +228,10 @@ class Engine:
 
     def _fail(self, name: str, reason: str, **changes: Any) -> None:
         self._state.change(name, status="failed", reason=reason, **changes)
-        self._executor.processes.start_no_more()
+        self._executor.processes.stop_launching()
 
     def _interrupt(self) -> None:
-        """Asks all jobs to end; those that don't are killed after a while, or at once if asked."""
+        """Stops all jobs; kills those that do not end in time, or on a second interruption."""
         self._state.interrupt()
         self._executor.processes.stop()
         deadline = time.monotonic() + _GRACE_SECONDS

@@ -1,4 +1,4 @@
-"""Runs one job: from the cache if it can, else stage in, run, collect."""
+"""Runs one job: reuses a cached result, or stages inputs, runs and collects outputs."""
 
 import contextlib
 import shutil
@@ -39,7 +39,7 @@ class Executor:
         digests: of files.
         code: of commands.
         cache: results of earlier runs.
-        checkpoint_keys: folder that says what each checkpoint folder was made from.
+        checkpoint_keys: folder with the cache key that each checkpoint folder belongs to.
         processes: the run's children.
     """
 
@@ -57,20 +57,20 @@ class Executor:
         job: Job,
         *,
         kind: str,
-        described: Mapping[str, Any],
+        description: Mapping[str, Any],
         expires: str | None,
         forced: bool,
         events: Events,
     ) -> Outcome:
-        """Runs a job, or takes the result of an equal one.
+        """Runs a job, or reuses the result of an equal one.
 
         Args:
             job: the job.
             kind: the step's type.
-            described: what Describe will say of it.
+            description: the Describe response of the finished job.
             expires: how long a result may be reused, "" for ever; None if it is never reused.
             forced: run even if a result could be reused.
-            events: told what happens.
+            events: callbacks for the progress.
 
         Raises:
             StoppedError: if the run is being stopped.
@@ -95,25 +95,27 @@ class Executor:
         if entry:
             return Outcome(
                 status="cached",
-                described=entry.described,
+                description=entry.described,
                 inputs=inputs,
                 outputs=entry.outputs,
                 cached_from=entry.run,
             )
-        with self.processes.cores(all_of_them=job.all_cores):
+        with self.processes.cores(all_cores=job.all_cores):
             events.started()
             workspace = Workspace(self.run_folder / "work" / job.step)
-            ended = self._start(job, workspace, staged=staged, key=key, events=events)
-            if ended.status != 0:
-                reason = self._reason(job, workspace, ended)
-                return Outcome(status="failed", described=described, inputs=inputs, reason=reason)
+            process_exit = self._start(job, workspace, staged=staged, key=key, events=events)
+            if process_exit.status != 0:
+                reason = self._reason(job, workspace, process_exit)
+                return Outcome(
+                    status="failed", description=description, inputs=inputs, reason=reason
+                )
             outputs = {result.name: self._collect(result, workspace) for result in job.results}
         if expires is not None:
-            self.cache.keep(key, run=self.run_id, described=described, outputs=outputs)
+            self.cache.put(key, run=self.run_id, described=description, outputs=outputs)
         if job.checkpoints:
             self._checkpoint_key(job).unlink(missing_ok=True)
         workspace.remove()
-        return Outcome(status="succeeded", described=described, inputs=inputs, outputs=outputs)
+        return Outcome(status="succeeded", description=description, inputs=inputs, outputs=outputs)
 
     def log(self, step: str) -> Path:
         """Returns the log file of a step."""
@@ -131,7 +133,7 @@ class Executor:
         workspace.prepare(job, checkpoints=self._checkpoints(job, key))
         for source in job.sources:
             copy_files(staged[source.name], workspace.path(source.folder))
-            self._hold(source, staged[source.name], workspace)
+            self._verify_staged(source, staged[source.name], workspace)
         command, environment = workspace.command(job), workspace.environment(job)
         workspace.write_rerun(command, environment)
         return self.processes.run(
@@ -143,23 +145,25 @@ class Executor:
             max_seconds=job.max_seconds,
         )
 
-    def _hold(self, source: Source, files: Mapping[str, Path], workspace: Workspace) -> None:
-        """Holds that what was staged is what is on record, which goes by a file's time and size.
+    def _verify_staged(
+        self, source: Source, files: Mapping[str, Path], workspace: Workspace
+    ) -> None:
+        """Checks staged files against their digests, which are cached by a file's time and size.
 
         Raises:
-            InputError: naming the file, whose bits have changed without leaving a trace.
+            InputError: naming the file whose content changed without a new time or size.
         """
         for relative, file in files.items():
             if sha256_file(workspace.path(source.folder) / relative) != self.digests.file(file):
                 self.digests.forget(file)
                 raise InputError(
                     f"input {source.name} is damaged: {file} does not hold what was written (its "
-                    "sha256 differs, its time and size do not); run again: it is made anew"
+                    "sha256 differs, its time and size do not); run again to recreate it"
                 )
 
-    def _reason(self, job: Job, workspace: Workspace, ended: Exit) -> str:
+    def _reason(self, job: Job, workspace: Workspace, process_exit: Exit) -> str:
         return failure_reason(
-            ended,
+            process_exit,
             failure_file=workspace.path("/opt/ml/output/failure"),
             log=self.log(job.step),
             max_seconds=job.max_seconds,
@@ -174,14 +178,14 @@ class Executor:
                     f"output {result.name}: {path} is a link that leads out of the job's folder: "
                     "write the file itself"
                 )
-        place = self.store.path(result.uri)
+        target = self.store.path(result.uri)
         if result.kind == "archive":
             self.store.put_archive(result.uri, files)
-            return DataRecord(uri=result.uri, sha256=self.digests.file(place))
-        written = self.digests.tree(files)
-        if not place.is_dir() or self.digests.written(self.store, result.uri) != written:
+            return DataRecord(uri=result.uri, sha256=self.digests.file(target))
+        sha256 = self.digests.tree(files)
+        if not target.is_dir() or self.digests.output(self.store, result.uri) != sha256:
             self.store.put(result.uri, files)
-        return DataRecord(uri=result.uri, sha256=self.digests.written(self.store, result.uri))
+        return DataRecord(uri=result.uri, sha256=self.digests.output(self.store, result.uri))
 
     def _reusable(self, key: str, *, expires: str, events: Events) -> CacheEntry | None:
         try:
@@ -195,20 +199,20 @@ class Executor:
             if not self.store.path(output.uri).exists():
                 events.note(f"output {name} of run {entry.run} is gone: running again")
                 return None
-            if self.digests.written(self.store, output.uri) != output.sha256:
+            if self.digests.output(self.store, output.uri) != output.sha256:
                 events.note(f"output {name} of run {entry.run} was changed: running again")
                 return None
         return entry
 
     def _checkpoints(self, job: Job, key: str) -> Path | None:
-        """Returns the folder of checkpoints, emptied unless an equal job left them unfinished."""
+        """Returns the folder of checkpoints, emptied unless an unfinished equal job wrote them."""
         if not job.checkpoints:
             return None
         folder = self.store.path(job.checkpoints)
-        made_from = None
+        stored_key = None
         with contextlib.suppress(InputError):
-            made_from = read_json(self._checkpoint_key(job))
-        if made_from != key:
+            stored_key = read_json(self._checkpoint_key(job))
+        if stored_key != key:
             shutil.rmtree(folder, ignore_errors=True)
             write_json(self._checkpoint_key(job), key)
         return folder

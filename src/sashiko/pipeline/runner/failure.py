@@ -1,4 +1,4 @@
-"""Why a step failed, in words, and what to look at next."""
+"""The reason of a failed step, and the commands to continue with."""
 
 import signal
 from pathlib import Path
@@ -14,31 +14,33 @@ _NO_MEMORY = (
 _SEARCHED_LINES = 50
 
 
-def failure_reason(ended: Exit, *, failure_file: Path, log: Path, max_seconds: int | None) -> str:
-    """Says why a process failed, from the best source that there is.
+def failure_reason(
+    process_exit: Exit, *, failure_file: Path, log: Path, max_seconds: int | None
+) -> str:
+    """Returns why a process failed, from the best available source.
 
     Args:
-        ended: how it ended.
+        process_exit: its exit status.
         failure_file: the job's `/opt/ml/output/failure`.
         log: its log.
-        max_seconds: the limit that it ran under.
+        max_seconds: its time limit.
     """
-    if ended.timed_out:
+    if process_exit.timed_out:
         return f"stopped after {max_seconds} s, the step's MaxRuntimeInSeconds"
     if failure_file.is_file() and (text := failure_file.read_text(errors="replace").strip()):
         return text
-    if ended.status < 0:  # before the log: nobody writes there why he is killed
-        name = signal.Signals(-ended.status).name
+    if process_exit.status < 0:  # before the log: a killed process logs no reason
+        name = signal.Signals(-process_exit.status).name
         return f"killed by {name}{_NO_MEMORY if name == 'SIGKILL' else ''}"
     lines = last_lines(log, _SEARCHED_LINES)
     for line in reversed(lines):
         if line.startswith("error:"):
             return line.removeprefix("error:").strip()
-    return f"exit status {ended.status}" + (f": {lines[-1].strip()}" if lines else "")
+    return f"exit status {process_exit.status}" + (f": {lines[-1].strip()}" if lines else "")
 
 
 def failure_report(step: StepRecord, *, run_folder: Path, command: str) -> str:
-    """Writes what a person needs after a failed step: reason, last lines, log, commands.
+    """Formats the report of a failed step: reason, last lines, log, commands.
 
     Args:
         step: the failed step.
@@ -50,7 +52,7 @@ def failure_report(step: StepRecord, *, run_folder: Path, command: str) -> str:
     lines = [f"step {step.name} failed: {step.reason}"]
     if step.log and (tail := last_lines(log, _SHOWN_LINES)):
         lines += ["", f"the last lines of {log}:", *(f"  {line.rstrip()}" for line in tail)]
-    lines += ["", "when it is mended, run it again and all that follows:"]
+    lines += ["", "after the fix, run this step and all that follows again:"]
     lines += [f"  {command} --from {step.name}"]
     if rerun.is_file():
         lines += ["or the step alone, in its folders as they are:", f"  sh {rerun}"]

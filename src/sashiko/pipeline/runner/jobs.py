@@ -1,4 +1,4 @@
-"""What a Processing or Training step means on this machine: one record for both kinds."""
+"""A Processing or Training job on this machine: one record for both kinds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _HOST = "algo-1"
 
 @dataclass(frozen=True)
 class Image:
-    """What stands for a container image.
+    """The local stand-in for a container image.
 
     Attributes:
         entrypoint: the command of a job that names none, such as `("python3", "-m", "x.train")`.
@@ -29,7 +29,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Source:
-    """An input: S3 URI, and the folder in the container where it lands."""
+    """An input: S3 URI, and the folder in the container that it is staged into."""
 
     name: str
     uri: str
@@ -55,14 +55,14 @@ class Job:
         name: the job's name.
         command: entrypoint and arguments, as in the container.
         environment: added to the base environment.
-        sources: what is staged in.
-        results: what is collected when it succeeds.
+        sources: the inputs to stage.
+        results: the outputs to collect on success.
         config_files: path in the container -> JSON value, as SageMaker writes them.
         folders: folders that exist when the job starts.
-        checkpoints: S3 URI that `/opt/ml/checkpoints` is kept in, or "".
-        max_seconds: after which it is stopped.
-        all_cores: whether nothing else should run beside it.
-        cache_fields: what SageMaker compares, besides the inputs, to reuse a result.
+        checkpoints: S3 URI that `/opt/ml/checkpoints` is synchronized with, or "".
+        max_seconds: the time limit.
+        all_cores: whether it runs alone.
+        cache_fields: the attributes besides the inputs that SageMaker compares to reuse a result.
     """
 
     step: str
@@ -88,7 +88,7 @@ def make_job(
         step: the step's name.
         arguments: the typed arguments.
         name: the job's name.
-        images: image URI -> what stands for it here.
+        images: image URI -> its local stand-in.
         resolved: the arguments as JSON, which a processing job may read.
     """
     image = images[image_of(arguments)]
@@ -140,7 +140,7 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
     limits = arguments.StoppingCondition
     checkpoints = arguments.CheckpointConfig
     # SageMaker starts a training image that names no entrypoint with the argument `train`.
-    own = algorithm.ContainerEntrypoint or (*image.entrypoint, "train")
+    entrypoint = algorithm.ContainerEntrypoint or (*image.entrypoint, "train")
     prefix = training_prefix(arguments, job=name)
     channels = {
         channel.ChannelName: {
@@ -153,7 +153,7 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
     return Job(
         step=step,
         name=name,
-        command=(*own, *(algorithm.ContainerArguments or ())),
+        command=(*entrypoint, *(algorithm.ContainerArguments or ())),
         environment={"TRAINING_JOB_NAME": name, **arguments.Environment},
         sources=tuple(
             Source(
@@ -182,7 +182,7 @@ def _training(step: str, arguments: TrainingArguments, *, name: str, image: Imag
         folders=("/opt/ml/model", "/opt/ml/output/data"),
         cache_fields={
             "AlgorithmSpecification": algorithm.model_dump(mode="json"),
-            # Without its URI, which names the job that prepared the rows and not what they are.
+            # Without its URI, which names the job that prepared the rows, not their content.
             "CheckpointConfig": checkpoints.LocalPath if checkpoints else None,
             "Environment": arguments.Environment,
             "HyperParameters": arguments.HyperParameters,

@@ -11,24 +11,24 @@ from pathlib import Path
 
 from sashiko.core.files import sweep_half_written
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.disk import disk_faults
+from sashiko.pipeline.runner.disk import translate_disk_errors
 
 
 @contextmanager
 def run_lock(home: Path, run_id: str) -> Iterator[None]:
-    """Holds `<home>/run.lock` as long as the run lasts; the system frees it when a run is killed.
+    """Holds `<home>/run.lock` during the run; the system frees it when a run is killed.
 
-    A holder takes its name out when it ends. One that was killed could not: its name still stands
-    there, and what it was writing is swept away before anything else is read.
+    A holder removes its id when it ends. If the id is still there, the run was killed, and its
+    half-written files are removed before anything is read.
 
     Raises:
         InputError: if another run holds it, naming its process and id, or it can't be written.
     """
     path = home / "run.lock"
-    with _locked(home, path) as handle:
+    with _open_locked(home, path) as handle:
         if handle.read():
             sweep_half_written(home)
-        with disk_faults(f"cannot write {path}"):
+        with translate_disk_errors(f"cannot write {path}"):
             handle.truncate(0)
             handle.write(json.dumps({"pid": os.getpid(), "run": run_id}).encode())
         try:
@@ -39,12 +39,12 @@ def run_lock(home: Path, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(home: Path, path: Path) -> Iterator[FileIO]:
-    """Locks the file that stands at `path`, not one that `clean` removed after it was opened."""
+def _open_locked(home: Path, path: Path) -> Iterator[FileIO]:
+    """Opens and locks `path`; retries if `clean` removed the file after it was opened."""
     while True:
-        with disk_faults(f"cannot write to {home}"):
+        with translate_disk_errors(f"cannot write to {home}"):
             home.mkdir(parents=True, exist_ok=True)
-            handle = path.open("ab+", buffering=0)  # what a full disk refuses is not tried again
+            handle = path.open("ab+", buffering=0)  # a write that fails is not retried on close
             handle.seek(0)
         with handle:
             try:
@@ -64,17 +64,17 @@ def _stands(path: Path, handle: FileIO) -> bool:
 
 
 def interrupt_holder(home: Path, run: str | None) -> str:
-    """Asks the run that is at work in a home folder to stop, as Ctrl-C does.
+    """Interrupts the run in a home folder, as Ctrl-C does.
 
     Args:
         home: the folder.
-        run: which run it must be: its id or the id's beginning; any if None.
+        run: the expected run: its id or the beginning of it; any run if None.
 
     Returns:
-        the run's id.
+        The run's id.
 
     Raises:
-        InputError: if none is at work, or another one, or the process is another user's.
+        InputError: if no run or another one is active, or the process is another user's.
     """
     path = home / "run.lock"
     if path.is_file():
@@ -88,7 +88,7 @@ def interrupt_holder(home: Path, run: str | None) -> str:
 
 def _interrupt(path: Path, run: str | None) -> str:
     holder = _read(path)
-    if not holder:  # it has the lock and has not signed yet
+    if not holder:  # it has the lock and has not written its id yet
         raise InputError(f"{path.parent}: a run has just begun; run the command again")
     if run is not None and not holder["run"].startswith(run):
         raise InputError(f"run {run} is not at work in {path.parent}; run {holder['run']} is")

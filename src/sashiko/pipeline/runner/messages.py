@@ -1,4 +1,4 @@
-"""What jobs, worker threads and signal handlers tell the engine."""
+"""The messages of jobs, worker threads and signal handlers to the engine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from sashiko.pipeline.runner.record import DataRecord
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended.
+    """The outcome of a job.
 
     Attributes:
-        status: how.
-        described: what Describe says of the job whose outputs are used.
-        inputs: input name -> what was read.
-        outputs: output name -> what was written.
-        cached_from: id of the run whose result was taken.
-        reason: of a failure.
+        status: how it ended.
+        description: the Describe response of the job whose outputs are used.
+        inputs: input name -> its URI and digest.
+        outputs: output name -> its URI and digest.
+        cached_from: id of the run whose result is reused.
+        reason: the reason of a failure.
     """
 
     status: Literal["succeeded", "cached", "failed"]
-    described: Mapping[str, Any]
+    description: Mapping[str, Any]
     inputs: dict[str, DataRecord]
     outputs: dict[str, DataRecord] = field(default_factory=dict)
     cached_from: str = ""
@@ -30,7 +30,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Events:
-    """Told while a job runs: that it starts, its last log line, and what a person should know."""
+    """Callbacks of a running job: its start, its last log line, and notes for the user."""
 
     started: Callable[[], None]
     line: Callable[[str], None]
@@ -39,15 +39,15 @@ class Events:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A person or the system asks the run to stop; a second time means at once."""
+    """A signal to stop the run; a second one kills it at once."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnded:
     """A job has ended, or could not be run."""
 
     step: str
     result: Outcome | BaseException
 
 
-Message = Interrupted | Ended | Callable[[], None]
+Message = Interrupted | JobEnded | Callable[[], None]

@@ -1,4 +1,4 @@
-"""Child processes that never outlive the run: each is the head of a process group of its own."""
+"""Child processes that never outlive the run: each one leads its own process group."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.disk import disk_faults
+from sashiko.pipeline.runner.disk import translate_disk_errors
 
 _POLL_SECONDS = 0.1
-# On Linux a child asks to be killed when the runner dies, even by a signal that can't be caught.
+# On Linux the kernel kills a child when the runner dies, even by SIGKILL.
 _GUARD = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -34,7 +34,7 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: its exit status, negative for a signal, and whether time ran out."""
+    """The end of a process: its exit status, negative for a signal, and whether it timed out."""
 
     status: int
     timed_out: bool
@@ -47,7 +47,7 @@ class Processes:
         """Starts with no child.
 
         Args:
-            cores: how many may be in use at once.
+            cores: the number of cores that may be in use at once.
         """
         self._cores = cores
         self._free = cores
@@ -56,23 +56,23 @@ class Processes:
         self._stopping = False
 
     @contextmanager
-    def cores(self, *, all_of_them: bool) -> Iterator[None]:
-        """Holds one core, or all, once free.
+    def cores(self, *, all_cores: bool) -> Iterator[None]:
+        """Waits for one core, or all, and holds them.
 
         Raises:
             StoppedError: if the run is being stopped.
         """
-        wanted = self._cores if all_of_them else 1
+        count = self._cores if all_cores else 1
         with self._lock:
-            self._lock.wait_for(lambda: self._stopping or self._free >= wanted)
+            self._lock.wait_for(lambda: self._stopping or self._free >= count)
             if self._stopping:
                 raise StoppedError
-            self._free -= wanted
+            self._free -= count
         try:
             yield
         finally:
             with self._lock:
-                self._free += wanted
+                self._free += count
                 self._lock.notify_all()
 
     def run(
@@ -89,17 +89,17 @@ class Processes:
 
         Args:
             argv: the command.
-            environment: all of it.
-            folder: where it runs.
+            environment: its complete environment.
+            folder: its working folder.
             log: file for its stdout and stderr.
-            on_line: told the last line of the log now and then.
-            max_seconds: it is killed after that, if given.
+            on_line: called with the last line of the log from time to time.
+            max_seconds: time limit, after which it is killed; none if None.
 
         Raises:
             StoppedError: if the run is being stopped.
             InputError: if the command or the log's folder does not exist.
         """
-        with disk_faults(f"cannot write {log}"):
+        with translate_disk_errors(f"cannot write {log}"):
             log.parent.mkdir(parents=True, exist_ok=True)
             output = log.open("wb")
         with output:
@@ -107,23 +107,23 @@ class Processes:
         try:
             return _wait(process, log=log, on_line=on_line, max_seconds=max_seconds)
         finally:
-            _signal(process, signal.SIGKILL)  # whatever it left behind
+            _signal(process, signal.SIGKILL)  # the rest of its process group
             process.wait()
             with self._lock:
                 self._running.discard(process)
 
-    def start_no_more(self) -> None:
-        """Lets running children go on to their end, and starts no other."""
+    def stop_launching(self) -> None:
+        """Starts no more children; the running ones continue."""
         with self._lock:
             self._stopping = True
             self._lock.notify_all()
 
     def stop(self) -> None:
-        """Asks every child to end, and starts no other."""
+        """Sends SIGTERM to every child, and starts no more."""
         self._signal_all(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends every child at once, and starts no other."""
+        """Kills every child, and starts no more."""
         self._signal_all(signal.SIGKILL)
 
     def _start(
@@ -140,7 +140,7 @@ class Processes:
         with self._lock:
             if self._stopping:
                 raise StoppedError
-            with disk_faults(f"cannot start {argv[0]}"):
+            with translate_disk_errors(f"cannot start {argv[0]}"):
                 process = subprocess.Popen(
                     [*(guard if sys.platform == "linux" else ()), *argv],
                     env=dict(environment),
@@ -154,7 +154,7 @@ class Processes:
             return process
 
     def _signal_all(self, number: int) -> None:
-        self.start_no_more()
+        self.stop_launching()
         with self._lock:
             for process in self._running:
                 _signal(process, number)
@@ -170,7 +170,7 @@ def _wait(
     deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
     size = 0
     timed_out = False
-    with _end_of(process) as has_ended:
+    with _exit_waiter(process) as has_ended:
         while not has_ended(_POLL_SECONDS):
             if log.stat().st_size != size:
                 size = log.stat().st_size
@@ -183,13 +183,13 @@ def _wait(
 
 
 @contextmanager
-def _end_of(process: "subprocess.Popen[bytes]") -> Iterator[Callable[[float], bool]]:
-    """Yields what waits so many seconds for a process to end, and says whether it has.
+def _exit_waiter(process: "subprocess.Popen[bytes]") -> Iterator[Callable[[float], bool]]:
+    """Yields a function that waits some seconds for the process, and returns whether it has ended.
 
-    Linux says at once when a process ends; elsewhere `Popen.wait` looks every 50 ms.
+    Linux reports the end of a process at once; elsewhere `Popen.wait` polls every 50 ms.
     """
 
-    def look(seconds: float) -> bool:
+    def wait_polling(seconds: float) -> bool:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=seconds)
         return process.returncode is not None
@@ -199,7 +199,7 @@ def _end_of(process: "subprocess.Popen[bytes]") -> Iterator[Callable[[float], bo
         with contextlib.suppress(OSError):  # a kernel or a sandbox without it
             handle = os.pidfd_open(process.pid)
     if handle < 0:
-        yield look
+        yield wait_polling
         return
     poll = select.poll()
     poll.register(handle, select.POLLIN)

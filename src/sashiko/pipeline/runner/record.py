@@ -1,4 +1,4 @@
-"""What a run leaves in `run.json`: each step with its state, times, inputs and outputs."""
+"""The record of a run, `run.json`: each step with its state, times, inputs and outputs."""
 
 import secrets
 import shlex
@@ -20,10 +20,10 @@ StepStatus = Literal[
     "waiting",  # for other steps, or for a free core
     "running",
     "succeeded",
-    "cached",  # the result of an earlier run was taken
+    "cached",  # the result of an earlier run was reused
     "failed",
     "blocked",  # a gate closed, or a Fail step was reached
-    "skipped",  # it stands in a branch that was not taken
+    "skipped",  # it is in a branch that was not taken
     "interrupted",
     "not_run",  # the run ended before its turn
 ]
@@ -47,14 +47,14 @@ class StepRecord(Frozen):
     Attributes:
         name: the step's name.
         type: Processing, Training, Lambda, Condition or Fail.
-        status: where it stands.
+        status: its state.
         start: UTC, ISO 8601.
         end: UTC, ISO 8601.
         seconds: from start to end.
-        job: the job's name; a cached step has that of the job whose result it took.
-        cached_from: id of the run whose result was taken.
-        inputs: input or channel name -> what was read.
-        outputs: output name -> what was written; a training job has `model` and `output`.
+        job: the job's name; for a cached step, of the job whose result it reuses.
+        cached_from: id of the run whose result was reused.
+        inputs: input or channel name -> its URI and digest.
+        outputs: output name -> its URI and digest; a training job has `model` and `output`.
         outcome: of a Condition: whether its conditions held.
         log: path of the log, relative to the run's folder.
         reason: why it failed or blocked.
@@ -81,17 +81,17 @@ class RunRecord(Frozen):
     Attributes:
         id: sortable by time, such as `20261125-101500-ab12`.
         pipeline: the pipeline's name.
-        status: `registered` when every step on the way taken has succeeded; `partial` when it was
-            to end before the last one, and every step up to there has.
+        status: `registered` if every step on the branch taken succeeded; `partial` if the run has
+            `until`, and every step up to it succeeded.
         start: UTC, ISO 8601.
         end: UTC, ISO 8601.
         seconds: from start to end.
-        from_step: the step that the run was told to start at, or "".
-        until: the step that it was told to end with, or "".
-        command: the command line that runs the same again; `--from` may follow it.
+        from_step: the step of `--from`, or "".
+        until: the last step to run, or "".
+        command: the command line that repeats the run; `--from` may follow it.
         parameters: the pipeline's parameters.
         steps: in the order of the definition.
-        reason: of a run that did not succeed.
+        reason: the reason of a run that did not succeed.
     """
 
     id: str
@@ -113,13 +113,13 @@ class RunRecord(Frozen):
         return _EXIT_CODES.get(self.status, FAILED)
 
     def options(self, *names: str) -> str:
-        """Returns options of `command`, so that another command means the same model and place.
+        """Returns options of `command`, so that another command selects the same model and home.
 
         Args:
             names: such as `--recipe` and `--home`.
 
         Returns:
-            Those that it has, in the command's order, with a space before each, quoted for a shell.
+            The options that are set, in the command's order, each after a space, shell-quoted.
         """
         pairs = pairwise(shlex.split(self.command))
         return "".join(f" {shlex.join(pair)}" for pair in pairs if pair[0] in names)
@@ -143,29 +143,29 @@ def now() -> datetime:
 
 
 def stamp(time: datetime) -> str:
-    """Writes a time as it stands in records."""
+    """Formats a time for records."""
     return time.isoformat(timespec="milliseconds")
 
 
 def new_run_id(home: Path) -> str:
-    """Makes a run id: the time in UTC and four random characters.
+    """Returns a new run id: the time in UTC and four random characters.
 
-    Where the clock has been put back, the time of the newest run and a second: ids are sorted to
-    tell what came after what.
+    If the clock was set back, the time is one second after the newest run: sorting ids gives the
+    order of the runs.
 
     Args:
         home: folder of the local state, with the earlier runs.
     """
-    at = now()
+    time = now()
     newest = max((path.parent.name for path in (home / "runs").glob("*/run.json")), default="")
     with suppress(ValueError):
-        before = datetime.strptime(newest[:_ID_TIME_LENGTH], _ID_TIME).replace(tzinfo=UTC)
-        at = max(at, before + timedelta(seconds=1))
-    return f"{at:{_ID_TIME}}-{secrets.token_hex(2)}"
+        newest_time = datetime.strptime(newest[:_ID_TIME_LENGTH], _ID_TIME).replace(tzinfo=UTC)
+        time = max(time, newest_time + timedelta(seconds=1))
+    return f"{time:{_ID_TIME}}-{secrets.token_hex(2)}"
 
 
 def write_run(folder: Path, record: RunRecord) -> None:
-    """Writes `run.json` of a run's folder, whole or not at all."""
+    """Writes `run.json` of a run's folder atomically."""
     write_json(folder / _FILE_NAME, record.model_dump(mode="json"))
 
 
@@ -173,7 +173,7 @@ def read_run(folder: Path) -> RunRecord:
     """Reads `run.json` of a run's folder.
 
     Raises:
-        InputError: if there is none or it is not valid.
+        InputError: if it is missing or not valid.
     """
     path = folder / _FILE_NAME
     return validate(RunRecord, read_json(path), source=str(path))

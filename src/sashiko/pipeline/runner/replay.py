@@ -1,4 +1,4 @@
-"""Does the job of an earlier run again, from what it read then, in a folder of its own."""
+"""Runs the job of an earlier run again, from its recorded inputs, in a separate folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,18 +27,18 @@ def replay(
     folder: Path,
     arguments: Sequence[str] = (),
 ) -> Mapping[str, Path]:
-    """Does a step's job again; neither the run nor the store is written to.
+    """Runs a step's job again, without writing to the run or the store.
 
     Args:
-        run: the run whose inputs are taken.
-        definition: of that run.
-        step: a step that succeeded, or was taken from the cache.
+        run: the run with the inputs.
+        definition: the definition of that run.
+        step: a step that succeeded or was cached.
         store: the local S3 that it read from.
-        folder: an empty folder to work in, absolute.
+        folder: an empty working folder, absolute.
         arguments: added to the job's command.
 
     Returns:
-        Output name -> the folder that the job has written now.
+        Output name -> the folder with the new output.
 
     Raises:
         InputError: if an input is gone, or the job does not succeed.
@@ -48,7 +48,7 @@ def replay(
     workspace.prepare(job, checkpoints=None)
     for source in job.sources:
         copy_files(store.files(source.uri), workspace.path(source.folder))
-    ended = Processes(1).run(
+    process_exit = Processes(1).run(
         [*workspace.command(job), *arguments],
         environment=workspace.environment(job),
         folder=folder,
@@ -56,9 +56,9 @@ def replay(
         on_line=lambda _: None,
         max_seconds=job.max_seconds,
     )
-    if ended.status != 0:
+    if process_exit.status != 0:
         reason = failure_reason(
-            ended,
+            process_exit,
             failure_file=workspace.path("/opt/ml/output/failure"),
             log=log,
             max_seconds=job.max_seconds,
@@ -68,7 +68,7 @@ def replay(
 
 
 def _job(run: RunRecord, definition: Definition, name: str) -> Job:
-    """Makes the job with the inputs on record: those of a cached step are another run's."""
+    """Creates the job with the recorded inputs; those of a cached step are another run's."""
     steps = {step.name: step for step in definition.steps}
 
     def resolved(step: str) -> Any:
@@ -89,10 +89,10 @@ def _job(run: RunRecord, definition: Definition, name: str) -> Job:
         read_file=_no_file,
     )
     values = resolved(name)
-    typed = job_arguments(steps[name], values)
+    arguments = job_arguments(steps[name], values)
     record = run.step(name)
     job = make_job(
-        name, typed, name=record.job, images={image_of(typed): Image(())}, resolved=values
+        name, arguments, name=record.job, images={image_of(arguments): Image(())}, resolved=values
     )
     return replace(
         job,

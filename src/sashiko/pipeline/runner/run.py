@@ -1,4 +1,4 @@
-"""Runs a pipeline definition: checks, locks, runs, and leaves a folder that says what happened."""
+"""Runs a pipeline definition: checks, locks, runs, and records the run in a folder."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from sashiko.pipeline.definition.supported import check_supported
 from sashiko.pipeline.runner.cache import StepCache
 from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.digests import Digests
-from sashiko.pipeline.runner.disk import disk_faults
+from sashiko.pipeline.runner.disk import translate_disk_errors
 from sashiko.pipeline.runner.engine import Engine, Function
 from sashiko.pipeline.runner.execute import Executor
 from sashiko.pipeline.runner.failure import failure_report
@@ -67,28 +67,28 @@ def run_definition(
     Args:
         value: the definition's JSON value.
         home: folder of the local state: `s3/`, `runs/`, `cache/`.
-        images: image URI -> what stands for it here.
+        images: image URI -> its local stand-in.
         parameters: parameter name -> text.
-        pipeline: the pipeline's name, which a definition does not hold.
+        pipeline: the pipeline's name, which is not part of a definition.
         run_id: a new id, from `new_run_id`.
-        view: told what happens.
-        functions: ARN of a Lambda function -> what stands for it here.
-        evidence: files that the run's folder has from the start, so that a run which is killed has
-            them too: path below `evidence/` -> content.
-        from_step: this step, and all that waits for it, runs even if it is cached.
-        until: this step and what it waits for are all that runs; the whole definition if None.
-        command: the command line that a person runs it again with, for the record.
-        cores: how many steps run side by side; all of the machine's if None.
+        view: shows the progress.
+        functions: ARN of a Lambda function -> its local stand-in.
+        evidence: files to write before the first step, so that a killed run has them too: path
+            below `evidence/` -> content.
+        from_step: run this step and all downstream steps even if they are cached.
+        until: run only this step and its upstream steps; the whole definition if None.
+        command: the command line that repeats the run, for the record.
+        cores: the number of steps to run in parallel; the machine's cores if None.
 
     Returns:
-        The record of the run, as it stands in `<home>/runs/<run_id>/run.json`.
+        The record of the run, as written to `<home>/runs/<run_id>/run.json`.
 
     Raises:
-        InputError: before anything has run, if the definition or a parameter can't be honoured, if
-            another run is at work in `home`, or if `home` can't be written.
+        InputError: before anything has run, if the definition or a parameter is not supported, if
+            another run is active in `home`, or if `home` can't be written.
     """
     home = home.resolve()  # jobs run in folders of their own
-    began = now()
+    start = now()
     execution = {
         "PipelineName": pipeline,
         "PipelineArn": f"arn:aws:sagemaker:local:000000000000:pipeline/{pipeline}",
@@ -96,8 +96,8 @@ def run_definition(
         "PipelineExecutionArn": (
             f"arn:aws:sagemaker:local:000000000000:pipeline/{pipeline}/execution/{run_id}"
         ),
-        "StartDateTime": stamp(began),
-        "CurrentDateTime": stamp(began),
+        "StartDateTime": stamp(start),
+        "CurrentDateTime": stamp(start),
     }
     definition = parse_definition(value)
     if until is not None:
@@ -110,12 +110,12 @@ def run_definition(
         images=set(images),
         functions=set(functions),
     )
-    forced = _forced(graph, from_step)
+    forced = _forced_steps(graph, from_step)
 
     with run_lock(home, run_id):
-        _close_killed(home)
+        _mark_killed_runs(home)
         store = Store(home / "s3")
-        store.forget_incoming()
+        store.clear_incoming()
         folder = _new_folder(home, run_id)
         write_json(folder / "definition.json", value)
         for name, content in (evidence or {}).items():
@@ -123,7 +123,7 @@ def run_definition(
         record = RunRecord(
             id=run_id,
             pipeline=pipeline,
-            start=stamp(began),
+            start=stamp(start),
             from_step=from_step or "",
             until=until or "",
             command=command,
@@ -165,7 +165,7 @@ def run_definition(
         return record
 
 
-def _forced(graph: Graph, from_step: str | None) -> frozenset[str]:
+def _forced_steps(graph: Graph, from_step: str | None) -> frozenset[str]:
     if from_step is None:
         return frozenset()
     if from_step not in graph.order:
@@ -176,15 +176,15 @@ def _forced(graph: Graph, from_step: str | None) -> frozenset[str]:
 
 def _new_folder(home: Path, run_id: str) -> Path:
     folder = home / "runs" / run_id
-    with disk_faults(f"cannot make {folder}"):
+    with translate_disk_errors(f"cannot make {folder}"):
         folder.mkdir(parents=True)
     return folder
 
 
-def _close_killed(home: Path) -> None:
-    """Says of runs that were killed that they were interrupted, as they could not say so."""
+def _mark_killed_runs(home: Path) -> None:
+    """Marks killed runs as interrupted, since they could not write that themselves."""
     for folder in sorted(path.parent for path in (home / "runs").glob("*/run.json")):
-        with suppress(InputError):  # a record that another version wrote is history
+        with suppress(InputError):  # ignore records of other versions
             record = read_run(folder)
             if record.status != "running":
                 continue
@@ -192,8 +192,8 @@ def _close_killed(home: Path) -> None:
                 step.model_copy(update={"status": _KILLED.get(step.status, step.status)})
                 for step in record.steps
             )
-            killed = {"status": "interrupted", "reason": "killed", "steps": steps}
-            write_run(folder, record.model_copy(update=killed))
+            changes = {"status": "interrupted", "reason": "killed", "steps": steps}
+            write_run(folder, record.model_copy(update=changes))
             shutil.rmtree(folder / "work", ignore_errors=True)
 
 
@@ -213,11 +213,11 @@ def _signals_to(inbox: "SimpleQueue[Message]") -> Iterator[None]:
     def handle(_number: int, _frame: FrameType | None) -> None:
         inbox.put(Interrupted())
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
@@ -225,7 +225,7 @@ def _clean_up(folder: Path, digests: Digests) -> None:
     work = folder / "work"
     if work.is_dir() and not any(work.iterdir()):
         shutil.rmtree(work)
-    with suppress(InputError):  # it only spares the next run the reading
+    with suppress(InputError):  # the next run can compute the digests again
         digests.save()
 
 

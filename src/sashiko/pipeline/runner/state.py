@@ -1,4 +1,4 @@
-"""The record of a run while it goes on: every change is written at once, and shown."""
+"""The record of a running run: every change is written and shown at once."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ _FINISHED = ("succeeded", "cached", "failed", "blocked", "interrupted")
 
 
 class RunState:
-    """Keeps `run.json` and the view in step with what happens."""
+    """Updates `run.json` and the view with every change."""
 
     def __init__(self, record: RunRecord, *, folder: Path, view: View) -> None:
         """Writes the first record.
@@ -20,14 +20,14 @@ class RunState:
         Args:
             record: all steps waiting.
             folder: the run's folder.
-            view: told of every change.
+            view: shows every change.
         """
         self.record = record
         self.view = view
         self.interrupted = False
         self._folder = folder
-        self._began = time.monotonic()
-        self._steps_began: dict[str, float] = {}
+        self._start = time.monotonic()
+        self._step_starts: dict[str, float] = {}
         write_run(folder, record)
         for step in record.steps:
             view.step(step)
@@ -43,21 +43,21 @@ class RunState:
         return self.record.step(name)
 
     def start(self, name: str) -> None:
-        """Notes that a step's job starts."""
+        """Records that a step's job starts."""
         log = f"logs/{name}.log"
-        self._steps_began[name] = time.monotonic()
+        self._step_starts[name] = time.monotonic()
         self.change(name, status="running", start=stamp(now()), log=log)
 
     def change(self, name: str, **changes: Any) -> None:
-        """Changes a step's record; the times of one that ends are filled in."""
+        """Changes a step's record; sets the times of a step that ends."""
         step = self.step(name)
         if changes["status"] in _FINISHED:
             end = stamp(now())
-            began = self._steps_began.get(name)
+            start = self._step_starts.get(name)
             changes |= {
                 "start": step.start or end,
                 "end": end,
-                "seconds": 0.0 if began is None else _seconds_since(began),
+                "seconds": 0.0 if start is None else _seconds_since(start),
             }
         changed = step.model_copy(update=changes)
         steps = tuple(changed if item.name == name else item for item in self.record.steps)
@@ -65,17 +65,17 @@ class RunState:
         self.view.step(changed)
 
     def interrupt(self) -> None:
-        """Notes that the run is asked to stop."""
+        """Records that the run has to stop."""
         self.interrupted = True
 
     def finish(self) -> RunRecord:
-        """Closes the record: what the run came to, and which steps it did not reach."""
+        """Closes the record: sets the run's status, and marks the steps that did not run."""
         for step in self.record.steps:
             if step.status in ("waiting", "running"):
                 self.change(step.name, status="not_run")
         status, reason = self._verdict()
         self._write(
-            status=status, reason=reason, end=stamp(now()), seconds=_seconds_since(self._began)
+            status=status, reason=reason, end=stamp(now()), seconds=_seconds_since(self._start)
         )
         return self.record
 
@@ -86,9 +86,9 @@ class RunState:
                     return status, f"step {step.name}: {step.reason}"
         if self.interrupted:
             return "interrupted", "stopped on request"
-        undone = [step.name for step in self.record.steps if step.status not in _DONE]
-        if undone:
-            return "failed", f"the run ended before {', '.join(undone)}"
+        unfinished = [step.name for step in self.record.steps if step.status not in _DONE]
+        if unfinished:
+            return "failed", f"the run ended before {', '.join(unfinished)}"
         return "partial" if self.record.until else "registered", ""
 
     def _write(self, **changes: Any) -> None:
@@ -96,6 +96,6 @@ class RunState:
         write_run(self._folder, self.record)
 
 
-def _seconds_since(began: float) -> float:
-    """Counts by a clock that nobody puts back."""
-    return round(time.monotonic() - began, 3)
+def _seconds_since(start: float) -> float:
+    """Returns the seconds of the monotonic clock since `start`."""
+    return round(time.monotonic() - start, 3)

@@ -12,9 +12,9 @@ from sashiko.core.files import lies_within, walk_files
 from sashiko.core.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.archive import write_archive
-from sashiko.pipeline.runner.disk import disk_faults
+from sashiko.pipeline.runner.disk import translate_disk_errors
 
-# No bucket can have this name, so what is on its way never shows under a prefix.
+# No bucket can have this name, so incomplete uploads never show under a prefix.
 _INCOMING = ".incoming"
 
 
@@ -29,11 +29,11 @@ class Store:
     root: Path
 
     def path(self, uri: str) -> Path:
-        """Returns the place of an S3 URI.
+        """Returns the local path of an S3 URI.
 
         Raises:
-            InputError: if it is not an S3 URI, its key climbs out of the bucket, or a link on the
-                way leads out of the store.
+            InputError: if it is not an S3 URI, its key leaves the bucket, or a link on its path
+                leaves the store.
         """
         scheme, _, rest = uri.partition("://")
         bucket, _, key = rest.partition("/")
@@ -45,16 +45,16 @@ class Store:
                 f"`{shorten(uri)}`: its key has an empty part, `.` or `..`, or one that no file "
                 "may be called"
             )
-        place = self.root.joinpath(*parts)
-        self._hold_inside(place, uri)
-        return place
+        path = self.root.joinpath(*parts)
+        self._check_inside(path, uri)
+        return path
 
     def files(self, uri: str) -> dict[str, Path]:
-        """Lists what a job gets for an S3Prefix, which is a prefix of keys and not a folder.
+        """Lists the files of an S3Prefix, which is a prefix of keys and not a folder.
 
-        An object of exactly that key lands under its own name, a folder's objects under their
-        path below it. A prefix that means a folder and matches keys beside it too, such as
-        `.../data` beside `.../data-old`, is refused: SageMaker would stage both.
+        An object of exactly that key is staged under its own name, a folder's objects under their
+        relative path. A prefix that names a folder and matches sibling keys too, such as
+        `.../data` and `.../data-old`, is refused: SageMaker would stage both.
 
         Args:
             uri: the prefix.
@@ -66,60 +66,66 @@ class Store:
             InputError: if nothing matches, the prefix is ambiguous, or a file is a link that leads
                 out of the store.
         """
-        place = self.path(uri)
-        folder = {file.relative_to(place).as_posix(): file for file in walk_files(place)}
-        beside = {} if uri.endswith("/") else self._beside(place)
-        if folder and beside:
+        path = self.path(uri)
+        folder = {file.relative_to(path).as_posix(): file for file in walk_files(path)}
+        sibling_files = {} if uri.endswith("/") else self._sibling_files(path)
+        if folder and sibling_files:
             raise InputError(
-                f"`{uri}` is a prefix of keys and also matches `{next(iter(beside))}` beside the "
-                "folder, which SageMaker would stage as well; end it with `/` or rename one"
+                f"`{uri}` is a prefix of keys and also matches `{next(iter(sibling_files))}` "
+                "beside the folder, which SageMaker would stage too; end it with `/` or rename one"
             )
-        if not folder and not beside:
+        if not folder and not sibling_files:
             raise InputError(f"`{uri}`: no object in the local store has a key that starts so")
-        found = folder or beside
-        for file in found.values():
+        files = folder or sibling_files
+        for file in files.values():
             if file.is_symlink():
-                self._hold_inside(file, uri)
-        return found
+                self._check_inside(file, uri)
+        return files
 
-    def _hold_inside(self, place: Path, uri: str) -> None:
-        if not lies_within(place, self.root):
-            raise InputError(f"`{uri}`: a link leads out of the local store: {place}")
+    def _check_inside(self, path: Path, uri: str) -> None:
+        if not lies_within(path, self.root):
+            raise InputError(f"`{uri}`: a link leads out of the local store: {path}")
 
     def put(self, uri: str, files: Mapping[str, Path]) -> None:
-        """Puts files below a prefix, in place of what is there; all of them or none.
+        """Replaces the content of a prefix with files, atomically.
 
         Args:
             uri: the prefix.
-            files: relative POSIX path -> file. A file that nothing else links to is linked and
-                not copied, so that it must not be changed afterwards.
+            files: relative POSIX path -> file. A file with a single link is hard-linked instead of
+                copied, so it must not be changed afterwards.
 
         Raises:
             InputError: if they cannot be written.
         """
-        with disk_faults(f"cannot write {uri} to the local store"), self._incoming() as new:
+        with (
+            translate_disk_errors(f"cannot write {uri} to the local store"),
+            self._incoming() as new,
+        ):
             new.mkdir()
             for relative, file in files.items():
                 _link_or_copy(file, new / relative)
             self._replace(self.path(uri), new)
 
     def put_archive(self, uri: str, files: Mapping[str, Path]) -> None:
-        """Puts files (relative POSIX path -> file) as one `.tar.gz` object, whole or not at all.
+        """Writes files (relative POSIX path -> file) as one `.tar.gz` object, atomically.
 
         Raises:
             InputError: if it cannot be written.
         """
-        with disk_faults(f"cannot write {uri} to the local store"), self._incoming() as new:
+        with (
+            translate_disk_errors(f"cannot write {uri} to the local store"),
+            self._incoming() as new,
+        ):
             write_archive(new, files)
             self._replace(self.path(uri), new)
 
-    def forget_incoming(self) -> None:
-        """Removes what a killed run left on its way in."""
+    def clear_incoming(self) -> None:
+        """Removes the incomplete uploads of a killed run."""
         shutil.rmtree(self.root / _INCOMING, ignore_errors=True)
 
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
-        """Yields a free path on the way in, which is gone afterwards."""
+        """Yields a free temporary path, which is removed afterwards."""
         folder = self.root / _INCOMING / secrets.token_hex(8)
         folder.mkdir(parents=True)
         try:
@@ -127,29 +133,29 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _replace(self, place: Path, new: Path) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            place.rename(new.parent / "old")
-        new.rename(place)
+    def _replace(self, target: Path, new: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            target.rename(new.parent / "old")
+        new.rename(target)
 
-    def _beside(self, place: Path) -> dict[str, Path]:
-        found: dict[str, Path] = {}
-        siblings = place.parent.iterdir() if place.parent.is_dir() else ()
+    def _sibling_files(self, path: Path) -> dict[str, Path]:
+        files: dict[str, Path] = {}
+        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
         for sibling in sorted(siblings):
-            is_the_folder = sibling == place and sibling.is_dir()
-            if is_the_folder or not sibling.name.startswith(place.name):
+            is_the_folder = sibling == path and sibling.is_dir()
+            if is_the_folder or not sibling.name.startswith(path.name):
                 continue
             inside = walk_files(sibling) if sibling.is_dir() else (sibling,)
-            found |= {file.relative_to(place.parent).as_posix(): file for file in inside}
-        return found
+            files |= {item.relative_to(path.parent).as_posix(): item for item in inside}
+        return files
 
 
 def _is_name(part: str) -> bool:
-    """Tells whether a file may be called so: 255 bytes of UTF-8 without NUL, and no climbing."""
+    """Returns whether a key part is a valid file name: 1 to 255 bytes of UTF-8, no NUL, no `..`."""
     length = len(part.encode(errors="replace"))
-    odd = "\0" in part or any("\ud800" <= letter <= "\udfff" for letter in part)
-    return part not in (".", "..") and 0 < length < 256 and not odd
+    invalid = "\0" in part or any("\ud800" <= character <= "\udfff" for character in part)
+    return part not in (".", "..") and 0 < length < 256 and not invalid
 
 
 def copy_files(files: Mapping[str, Path], folder: Path) -> None:
@@ -158,7 +164,7 @@ def copy_files(files: Mapping[str, Path], folder: Path) -> None:
     Raises:
         InputError: if they cannot be written.
     """
-    with disk_faults(f"cannot stage files into {folder}"):
+    with translate_disk_errors(f"cannot stage files into {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         for relative, file in files.items():
             target = folder / relative

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live table on a terminal, else a line per event."""
+"""The progress of a run: a live table on a terminal, else a line per event."""
 
 import re
 import sys
@@ -25,10 +25,10 @@ _STYLES = {
 
 
 class View(Protocol):
-    """Told what happens in a run; every method is called from one thread.
+    """Shows the events of a run; every method is called from one thread.
 
     Attributes:
-        shows_lines: whether it is worth while to look for what a step writes.
+        shows_lines: whether it shows the log lines of steps.
     """
 
     shows_lines: bool
@@ -40,7 +40,7 @@ class View(Protocol):
         """A step has written to its log."""
 
     def note(self, text: str) -> None:
-        """Something that a person should know."""
+        """A message for the user."""
 
 
 class PlainView:
@@ -89,7 +89,7 @@ class LiveView:
         self._console.print(_printable(text), markup=False, highlight=False)
 
     def __rich__(self) -> "Table":
-        """Draws the table; where it is too high, the steps that wait give way."""
+        """Draws the table; if it is too high, without the waiting steps."""
         from rich.table import Table
         from rich.text import Text
 
@@ -149,5 +149,5 @@ def _describe(record: StepRecord) -> str:
 
 
 def _printable(text: str) -> str:
-    """Removes what would steer the terminal."""
+    """Removes terminal control sequences."""
     return _ESCAPES.sub("", text.replace("\r", "\n"))

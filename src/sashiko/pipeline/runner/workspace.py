@@ -1,4 +1,4 @@
-"""A job's own `/opt/ml`: its folders, and the environment and command that point at them."""
+"""A job's own `/opt/ml`: its folders, and its environment and command with their paths."""
 
 import os
 import re
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from sashiko.core.files import write_json
 from sashiko.pipeline.dependencies import source_folders
-from sashiko.pipeline.runner.disk import disk_faults
+from sashiko.pipeline.runner.disk import translate_disk_errors
 from sashiko.pipeline.runner.jobs import Job
 
 _CONTAINER = re.compile(r"(?<![\w/.-])/opt/ml(?![\w.-])")
 _PYTHONS = ("python", "python3")
-_KEPT = re.compile(
+_INHERITED = re.compile(
     r"HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|LD_LIBRARY_PATH|OPENBLAS_(?:CORETYPE|L2_SIZE)"
     r"|PYTHONDONTWRITEBYTECODE|PYTHONPYCACHEPREFIX"
 )
@@ -33,20 +33,20 @@ class Workspace:
     root: Path
 
     def path(self, container_path: str) -> Path:
-        """Returns where a path of the container, such as `/opt/ml/model`, lies here."""
+        """Returns the local path of a container path such as `/opt/ml/model`."""
         return self.root / container_path.lstrip("/")
 
     def prepare(self, job: Job, *, checkpoints: Path | None) -> None:
-        """Makes the job's folders and configuration files, in place of an earlier attempt's.
+        """Creates the job's folders and configuration files, replacing those of an earlier attempt.
 
         Args:
             job: the job.
-            checkpoints: folder that `/opt/ml/checkpoints` leads to, if it has one.
+            checkpoints: target of the link `/opt/ml/checkpoints`, if any.
 
         Raises:
             InputError: if they cannot be written.
         """
-        with disk_faults(f"cannot make the workspace of step {job.step}"):
+        with translate_disk_errors(f"cannot make the workspace of step {job.step}"):
             shutil.rmtree(self.root, ignore_errors=True)
             for folder in (*job.folders, "/opt/ml/output", "/tmp"):  # noqa: S108  # the job's own
                 self.path(folder).mkdir(parents=True, exist_ok=True)
@@ -62,29 +62,31 @@ class Workspace:
         return [sys.executable if first in _PYTHONS else first, *rest]
 
     def environment(self, job: Job) -> dict[str, str]:
-        """Returns all of the job's environment: little of ours, and no credentials."""
-        kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
-        own = {name: self._rewrite(value) for name, value in job.environment.items()}
+        """Returns the job's complete environment: few inherited variables, and no credentials."""
+        inherited = {
+            name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)
+        }
+        variables = {name: self._rewrite(value) for name, value in job.environment.items()}
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
         fixed = {
             "PYTHONPATH": os.pathsep.join(
-                filter(None, (own.get("PYTHONPATH"), *map(str, source_folders())))
+                filter(None, (variables.get("PYTHONPATH"), *map(str, source_folders())))
             ),
             "OPT_ML": str(self.path("/opt/ml")),
             "TMPDIR": str(self.path("/tmp")),  # noqa: S108  # the job's own
             "PYTHONUNBUFFERED": "1",
-            # A job must not act as the person who runs it.
+            # A job must not use the credentials of the user.
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_CONFIG_FILE": os.devnull,
         }
-        return kept | {"PATH": path} | own | fixed
+        return inherited | {"PATH": path} | variables | fixed
 
     def write_rerun(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Writes `rerun.sh`, which starts the job again in its folders as they are."""
+        """Writes `rerun.sh`, which starts the job again in its existing folders."""
         settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in environment.items())
         script = self.root / "rerun.sh"
-        with disk_faults(f"cannot write {script}"):
+        with translate_disk_errors(f"cannot write {script}"):
             script.write_text(
                 f"#!/bin/sh\ncd {shlex.quote(str(self.root))} || exit 1\n"
                 f"exec env -i {settings} {shlex.join(command)}\n"
@@ -92,7 +94,7 @@ class Workspace:
             script.chmod(0o755)
 
     def remove(self) -> None:
-        """Removes the workspace; what is not deletable stays."""
+        """Removes the workspace, as far as its files can be deleted."""
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _rewrite(self, text: str) -> str:

@@ -1,6 +1,6 @@
 """Prints a pipeline's definition: `python -m sashiko.pipeline.sdk --recipe recipes/x.yaml ...`.
 
-The settings are those that the caller has read, as JSON, so that both mean the same environment.
+The caller passes its settings as JSON, so that both processes use the same environment.
 """
 
 import argparse
@@ -40,9 +40,9 @@ def main() -> None:
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from sashiko.pipeline.sdk.jobs import Jobs
 
-    # The project's own, which the engine names nowhere else.
+    # The project's own module; the engine imports it only here.
     pipelines = importlib.import_module("pipelines.finetune")
-    jobs = Jobs.of(settings, recipe)
+    jobs = Jobs.for_recipe(settings, recipe)
     text = json.dumps(json.loads(pipelines.build_pipeline(jobs).definition()), indent=2)
     if arguments.with_channels:
         channels = [channel.model_dump(mode="json") for channel in jobs.channels]

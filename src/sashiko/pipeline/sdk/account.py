@@ -1,4 +1,4 @@
-"""What an account adds to each job, and this machine has not: a VPC, keys, tags.
+"""What a job needs in an account and not on this machine: a VPC, keys, tags.
 
 The pipeline role's guardrails (sashiko_cdk.identity.guardrails) deny a job that lacks any of it.
 """
@@ -18,7 +18,7 @@ Uri = Any  # a string, or a pipeline variable that becomes one
 
 
 def vpc(settings: Settings) -> dict[str, Sequence[str]]:
-    """Returns where a job runs, as options that processing and training share."""
+    """Returns a job's VPC options, which processing and training share."""
     if settings.tier == "local":
         return {}
     return {
@@ -28,28 +28,28 @@ def vpc(settings: Settings) -> dict[str, Sequence[str]]:
 
 
 def traffic_encrypted(settings: Settings) -> bool | None:
-    """Says whether traffic between containers is encrypted; None where nothing is said of it."""
+    """Returns whether traffic between containers is encrypted; None leaves it out."""
     return None if settings.tier == "local" else True
 
 
 def volume_key(settings: Settings, instance_type: str) -> str | None:
-    """Returns the key of a job's volume; None where the machine's own disks have one of theirs."""
+    """Returns the KMS key of a job's volume; None for instances that encrypt their local disks."""
     if settings.tier == "local" or has_local_disk(instance_type):
         return None
     return deploy_time.key_arn("ml")
 
 
 def output_key(settings: Settings, uris: Iterable[Uri]) -> str | None:
-    """Returns the key of a job's outputs: SageMaker takes one for all of them.
+    """Returns the KMS key of a job's outputs: SageMaker takes one key for all of them.
 
-    A job that writes rows into the snapshots bucket writes all under that bucket's key, its verdict
-    too: who reads a verdict may open it, while rows under the artifacts' key would lie open to
-    whoever reads artifacts.
+    A job that writes rows into the snapshots bucket encrypts all its outputs with that bucket's
+    key. Roles that read its verdict may use that key; rows under the artifacts key would be
+    readable by every role that reads artifacts.
     """
     if settings.tier == "local":
         return None
     snapshots = f"s3://{bucket_name(settings, 'snapshots')}/"
-    rows = any(_begins(uri).startswith(snapshots) for uri in uris)
+    rows = any(_literal_prefix(uri).startswith(snapshots) for uri in uris)
     return deploy_time.key_arn("snapshots" if rows else "ml")
 
 
@@ -57,11 +57,11 @@ def tags(settings: Settings) -> list[Tag] | None:
     """Returns a job's tags: those that every resource of the environment has."""
     if settings.tier == "local":
         return None
-    found = {"project": settings.project, "environment": settings.environment}
-    return [Tag(key=key, value=value) for key, value in found.items()]
+    values = {"project": settings.project, "environment": settings.environment}
+    return [Tag(key=key, value=value) for key, value in values.items()]
 
 
-def _begins(uri: Uri) -> str:
+def _literal_prefix(uri: Uri) -> str:
     """Returns the literal beginning of a URI."""
     if isinstance(uri, PipelineVariable):
         [(_, join)] = uri.expr.items()

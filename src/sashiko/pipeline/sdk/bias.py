@@ -1,4 +1,4 @@
-"""The bias evaluator's steps inside the model's part of the pipeline; nobody else reads a facet."""
+"""The bias evaluator's steps in the model part of the pipeline; no other role reads a facet."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,17 +15,17 @@ from sashiko.pipeline.sdk.jobs import Jobs, output_uri
 
 @dataclass(frozen=True)
 class BiasEvaluator:
-    """Makes the steps that a pipeline has only where bias is judged.
+    """Creates the steps of a pipeline whose recipe has `bias.judged: true`.
 
     Attributes:
-        jobs: makes steps.
+        jobs: creates steps.
         facets: the step SnapshotFacets.
     """
 
     jobs: Jobs
     facets: ProcessingStep
 
-    def labels(self) -> ProcessingStep:
+    def pre_training(self) -> ProcessingStep:
         """PreBias: the bias of the labels."""
         return self._analysis("PreBias", "pre", rows=self.facets)
 
@@ -35,8 +35,8 @@ class BiasEvaluator:
             "facets": output_uri(self.facets, "data"),
             "train": output_uri(prepare, "train"),
         }
-        # A row's weight and label together give its facets away: a folder of its own,
-        # which the training role reads: for Train, and for the linear baseline of Evaluate.
+        # A row's weight and label together reveal its facets, so the weights have their own
+        # folder. The training role reads it for Train and for the linear baseline of Evaluate.
         weights = self._uri("Weights", "weights", folder="weights")
         return self.jobs.processing(
             "Weights",
@@ -47,14 +47,14 @@ class BiasEvaluator:
             outputs={"weights": weights},
         )
 
-    def predictions(
-        self, evaluate: ProcessingStep, *, labels: ProcessingStep
+    def post_training(
+        self, evaluate: ProcessingStep, *, pre_bias: ProcessingStep
     ) -> tuple[ProcessingStep, ProcessingStep, ProcessingStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
 
         Args:
             evaluate: the step with the predictions.
-            labels: PreBias.
+            pre_bias: the step PreBias.
         """
         rows = self.jobs.processing(
             "BiasInput",
@@ -67,7 +67,7 @@ class BiasEvaluator:
             },
             outputs={
                 "data": self._uri("BiasInput", "data", folder="facets"),
-                # It names no row; beside the rows it would be one of Clarify's files.
+                # Not in the folder of the rows, where Clarify would read it as data.
                 "meta": self._uri("BiasInput", "meta", folder="facets"),
             },
         )
@@ -78,7 +78,7 @@ class BiasEvaluator:
             module="sashiko.steps.judge_bias",
             config=("contract", "bias", "reweighing", "evaluate"),
             inputs={
-                "pre-analysis": output_uri(labels, "analysis_result"),
+                "pre-analysis": output_uri(pre_bias, "analysis_result"),
                 "post-analysis": output_uri(analysis, "analysis_result"),
                 "facets": output_uri(self.facets, "data"),
                 "data": output_uri(rows, "data"),
@@ -89,14 +89,14 @@ class BiasEvaluator:
         return rows, analysis, judgement
 
     def _uri(self, step: str, output: str, *, folder: SnapshotFolder) -> Uri:
-        """Names the prefix of an output that tells a row's facets."""
-        below = f"{snapshots_uri(self.jobs.settings, folder)}/runs"
-        return self.jobs.execution_uri(step, output, below=below)
+        """Returns the prefix of an output that reveals a row's facets."""
+        prefix = f"{snapshots_uri(self.jobs.settings, folder)}/runs"
+        return self.jobs.execution_uri(step, output, prefix=prefix)
 
     def _analysis(
         self, name: str, kind: Literal["pre", "post"], *, rows: ProcessingStep
     ) -> ProcessingStep:
-        """Makes a step that Clarify's container could run: its configuration is Clarify's."""
+        """Creates an analysis step; its configuration is in Clarify's own format."""
         config = analysis_config(load_contract(self.jobs.contract_file), kind=kind)
         files = {"analysis_config.json": canonical_json(config)}
         return self.jobs.processing(

@@ -1,4 +1,4 @@
-"""DeviceCheck: the artifact on what it will be served on, before anything is registered."""
+"""DeviceCheck: runs the artifact on its serving device before it is registered."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,16 +9,16 @@ from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.endpoint_spec import endpoint_spec
 from sashiko.aws.resources.names import device_check_prefix
 from sashiko.pipeline.sdk.account import Uri, volume_key
-from sashiko.pipeline.sdk.jobs import Jobs, joined
+from sashiko.pipeline.sdk.jobs import Jobs, join_uri
 
 _NAME = "DeviceCheck"
 
 
 def device_check(jobs: Jobs, *, evidence: Mapping[str, Uri]) -> ProcessingStep:
-    """Makes the step, by the environment's `device_check`; this machine's handler is its device.
+    """Creates the step for the environment's `device_check`; `local` uses this machine.
 
     Args:
-        jobs: makes steps.
+        jobs: creates steps.
         evidence: input name -> S3 URI; `artifact` is the folder of the `model.tar.gz`.
     """
     settings = jobs.settings
@@ -33,8 +33,7 @@ def device_check(jobs: Jobs, *, evidence: Mapping[str, Uri]) -> ProcessingStep:
         module="sashiko.steps.device_check",
         config=("device", "waivers"),
         arguments=arguments,
-        # It calls AWS itself; what a container's environment says of the region is not documented
-        # for Processing.
+        # The step calls AWS; SageMaker does not document the region in a Processing environment.
         environment={"AWS_REGION": settings.region},
         inputs=evidence,
         outputs=("verdict", "verdicts", "release"),
@@ -44,17 +43,17 @@ def device_check(jobs: Jobs, *, evidence: Mapping[str, Uri]) -> ProcessingStep:
 
 
 def _hosted(jobs: Jobs, *, artifact: Uri) -> Sequence[Uri]:
-    """Says what the serving stack's endpoint is made of, in arguments of at most 256 characters."""
+    """Returns the serving stack's endpoint spec as arguments of at most 256 characters each."""
     settings = jobs.settings
     spec = endpoint_spec(settings, jobs.recipe.compile.target)
     key = deploy_time.key_arn("ml")
-    # An endpoint takes a key though it has disks of its own; a batch job refuses it.
+    # An endpoint accepts a volume key for instances with local disks; a batch job refuses it.
     batch = settings.device_check == "transform"
     volume = volume_key(settings, spec.instance_type) if batch else key
     return [
         "--name", device_check_prefix(settings),
         "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
-        "--model-data", joined(artifact, "model.tar.gz"),
+        "--model-data", join_uri(artifact, "model.tar.gz"),
         "--image", spec.image.uri,
         "--instance-type", spec.instance_type,
         *(["--inference-ami", spec.ami] if spec.ami else []),

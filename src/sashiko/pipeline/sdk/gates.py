@@ -1,4 +1,4 @@
-"""The gates: Lambda steps that fail, saying why, unless what they read lets the run go on.
+"""The gates: Lambda steps that fail with the reason if a verdict or release blocks the run.
 
 SageMaker supports no nested Condition steps, and no step may depend on one; each step after a gate
 depends on it (docs/decisions/0020-gates.md).
@@ -14,19 +14,19 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.aws.resources.names import function_arn
 from sashiko.pipeline.sdk.account import Uri
-from sashiko.pipeline.sdk.jobs import joined, output_uri
+from sashiko.pipeline.sdk.jobs import join_uri, output_uri
 from sashiko.settings.environment import Settings
 
 
 @dataclass(frozen=True)
 class Gates:
-    """Makes the gates of one environment's pipeline."""
+    """Creates the gates of one environment's pipeline."""
 
     settings: Settings
     session: PipelineSession
 
     def on_verdicts(self, name: str, judges: Sequence[ProcessingStep]) -> LambdaStep:
-        """Makes a gate that each of some verdicts opens.
+        """Creates a gate that opens if every verdict passed.
 
         Args:
             name: the step's name.
@@ -35,7 +35,7 @@ class Gates:
         return self._gate(name, {step.name: _file(step, "verdict") for step in judges})
 
     def on_release(self, name: str, step: ProcessingStep) -> LambdaStep:
-        """Makes a gate that a release opens, which counts the recipe's waivers.
+        """Creates a gate that opens for a release, which includes the recipe's waivers.
 
         Args:
             name: the step's name.
@@ -43,14 +43,14 @@ class Gates:
         """
         return self._gate(name, {step.name: _file(step, "release")})
 
-    def _gate(self, name: str, reads: Mapping[str, Uri]) -> LambdaStep:
+    def _gate(self, name: str, inputs: Mapping[str, Uri]) -> LambdaStep:
         arn = function_arn(self.settings, "gatekeeper")
         return LambdaStep(
             name=name,
             lambda_func=Lambda(function_arn=arn, session=self.session),
-            inputs=dict(reads),
+            inputs=dict(inputs),
         )
 
 
 def _file(step: ProcessingStep, output: str) -> Uri:
-    return joined(output_uri(step, output), f"{output}.json")
+    return join_uri(output_uri(step, output), f"{output}.json")

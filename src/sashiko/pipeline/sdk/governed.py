@@ -1,4 +1,4 @@
-"""The steps that read the governed lake: a snapshot of a view, and its validation."""
+"""The steps that read the governed lake: the snapshot of a view, and its validation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from sashiko.aws.resources.names import SnapshotView, snapshots_uri
 from sashiko.core.files import sha256_file
 from sashiko.pipeline.sdk.account import Uri
-from sashiko.pipeline.sdk.jobs import Jobs, joined, output_uri
+from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 
 
 @dataclass(frozen=True)
 class GovernedData:
-    """Makes the steps between the lake and everything that reads its rows.
+    """Creates the steps between the lake and every step that reads its rows.
 
     Attributes:
-        jobs: makes steps.
-        lake_uri: where the lake lies.
-        as_of: the day that a snapshot is of.
+        jobs: creates steps.
+        lake_uri: location of the lake.
+        as_of: the day of the snapshot.
     """
 
     jobs: Jobs
@@ -55,15 +55,15 @@ class GovernedData:
             module="sashiko.steps.snapshot",
             config=("contract",),
             arguments=["--view", view, "--lake-uri", self.lake_uri, "--as-of", self.as_of],
-            # A step that calls AWS itself; what a container's environment says of the
-            # region is not documented for Processing.
+            # The step calls AWS; SageMaker does not document the region in a Processing
+            # environment.
             environment={"AWS_REGION": self.jobs.settings.region},
             inputs=inputs,
             outputs={
-                # Each version of the contract has snapshots of its own.
-                "data": joined(self._folder(view), "data", self._contract_version(), self.as_of),
-                # Of this execution: what a snapshot held is evidence, which no later one replaces,
-                # and a step that reads it is never found by the URIs of other rows.
+                # Each version of the contract has its own snapshots.
+                "data": join_uri(self._folder(view), "data", self._contract_version(), self.as_of),
+                # One per execution: the manifest is evidence, so no later execution replaces it,
+                # and a step that reads it has no cache hit for other rows.
                 "manifest": self.jobs.execution_uri(name, "manifest"),
             },
             isolated=False,
@@ -85,8 +85,8 @@ class GovernedData:
             },
             outputs={
                 "verdict": self.jobs.execution_uri(name, "verdict"),
-                # Data Docs quote values that broke a rule, so they lie with the rows they are of.
-                "docs": self.jobs.execution_uri(name, "docs", below=f"{self._folder(view)}/runs"),
+                # Data Docs quote values that broke a rule, so they are stored with the rows.
+                "docs": self.jobs.execution_uri(name, "docs", prefix=f"{self._folder(view)}/runs"),
             },
         )
 

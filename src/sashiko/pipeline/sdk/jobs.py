@@ -1,4 +1,4 @@
-"""Processing and training steps as this project writes them: one way to make each."""
+"""Creates processing and training steps with this project's defaults."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,25 +43,25 @@ _CLARIFY_NAMES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def joined(*parts: Uri) -> Join:
-    """Joins parts of an S3 URI with slashes when the pipeline runs."""
+def join_uri(*parts: Uri) -> Join:
+    """Joins the parts of an S3 URI with slashes at run time."""
     return Join(on="/", values=list(parts))
 
 
 def output_uri(step: ProcessingStep, name: str) -> Uri:
-    """Refers to the S3 URI of a processing step's output."""
+    """Returns the property that holds the S3 URI of a processing step's output."""
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
 
 
 @dataclass(frozen=True)
 class Jobs:
-    """Makes the steps of one environment's pipeline, and the channels that they read.
+    """Creates the steps of one environment's pipeline, and the channels that they read.
 
     Attributes:
         settings: the environment.
         recipe: what to fine-tune and how.
         contract_file: the recipe's data contract.
-        images: what jobs run in.
+        images: the container images of the jobs.
         session: builds definitions without a cloud call.
     """
 
@@ -73,8 +73,8 @@ class Jobs:
     _channels: dict[str, Channel] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings, recipe: Recipe) -> "Jobs":
-        """Prepares to make the steps of an environment and a recipe."""
+    def for_recipe(cls, settings: Settings, recipe: Recipe) -> "Jobs":
+        """Returns a factory for the steps of an environment and a recipe."""
         return cls(
             settings=settings,
             recipe=recipe,
@@ -90,7 +90,7 @@ class Jobs:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """Returns what has to be staged for the steps made so far; equal files share a place."""
+        """Returns the channels to stage for the steps created so far; equal files share one."""
         return tuple(self._channels.values())
 
     def channel(self, folder: str, files: Mapping[str, bytes]) -> str:
@@ -101,22 +101,22 @@ class Jobs:
             files: name -> content.
 
         Returns:
-            The S3 URI of their place, which their content names.
+            The S3 URI of their prefix, which is named by their content.
         """
-        made = make_channel(bucket_name(self.settings, "artifacts"), folder, files)
-        self._channels[made.uri] = made
-        return made.uri
+        channel = make_channel(bucket_name(self.settings, "artifacts"), folder, files)
+        self._channels[channel.uri] = channel
+        return channel.uri
 
-    def execution_uri(self, step: str, output: str, *, below: str = "") -> Join:
-        """Names an output's prefix: one per execution, step and output.
+    def execution_uri(self, step: str, output: str, *, prefix: str = "") -> Join:
+        """Returns the prefix of an output: one per execution, step and output.
 
         Args:
             step: the step's name.
             output: the output's name.
-            below: S3 URI that it lies under; where all steps' outputs lie if empty.
+            prefix: S3 URI above it; `runs` of the artifacts bucket if empty.
         """
         execution = ExecutionVariables.PIPELINE_EXECUTION_ID
-        return joined(below or f"{self.artifacts_uri}/runs", execution, step, output)
+        return join_uri(prefix or f"{self.artifacts_uri}/runs", execution, step, output)
 
     def processing(
         self,
@@ -136,33 +136,33 @@ class Jobs:
         cached: bool = True,
         clarify: bool = False,
     ) -> ProcessingStep:
-        """Makes a processing step.
+        """Creates a processing step.
 
         Args:
             name: the step's name.
             role: the fixed-name job role that runs it.
             outputs: names, or name -> S3 URI; each is read from `/opt/ml/processing/output/<name>`.
-            module: Python module that is run, of the engine or of a package below `src/`.
-            script: file below `/opt/ml/processing/input` that is run instead, in an image without
+            module: Python module to run, of the engine or of a package below `src/`.
+            script: file below `/opt/ml/processing/input` to run instead, in an image without
                 these packages; the image's own command if neither is given.
-            config: `contract`, and sections of the recipe, which the step finds in its input
-                `config`; it reads them by `sashiko.steps.sections`.
-            inputs: name -> S3 URI; each lands in `/opt/ml/processing/input/<name>`.
-            image: what it runs in; the job image if None.
-            arguments: what follows the command.
+            config: `contract`, and sections of the recipe, which are staged in the input
+                `config`; the step reads them with `sashiko.steps.sections`.
+            inputs: name -> S3 URI; each is mounted at `/opt/ml/processing/input/<name>`.
+            image: the container image; the job image if None.
+            arguments: the container arguments.
             environment: added to the thread count.
             job: instance and limits; the small default if None.
             isolated: no network inside the container.
-            cached: whether a run may take the result of an earlier one.
-            clarify: the names and folders that Clarify's container knows: inputs `config` and
-                `data` are called `analysis_config` and `dataset`, and the only output is
+            cached: whether an execution may reuse the result of an earlier one.
+            clarify: use the names and folders of Clarify's container: inputs `config` and `data`
+                are called `analysis_config` and `dataset`, and the only output is
                 `/opt/ml/processing/output` itself.
 
         Returns:
             The step.
 
         Raises:
-            InputError: if there is no such module, or `config` names what is no section.
+            InputError: if the module does not exist, or `config` names an unknown section.
         """
         settings = self.settings
         job = job or settings.jobs.processing
@@ -214,15 +214,15 @@ class Jobs:
         hyperparameters: Mapping[str, str],
         checkpoints: Uri,
     ) -> TrainingStep:
-        """Makes a training step, isolated from the network; the image's own entrypoint trains.
+        """Creates a training step with network isolation and the image's own entrypoint.
 
         Args:
             name: the step's name.
             role: the fixed-name job role that runs it.
             image: the training image.
-            channels: name -> S3 URI; each lands in `/opt/ml/input/data/<name>`.
+            channels: name -> S3 URI; each is mounted at `/opt/ml/input/data/<name>`.
             hyperparameters: as strings.
-            checkpoints: S3 URI that `/opt/ml/checkpoints` is kept in while the job runs.
+            checkpoints: S3 URI that `/opt/ml/checkpoints` is synchronized with.
 
         Returns:
             The step.
@@ -279,13 +279,13 @@ def _command(step: str, *, module: str | None, script: str | None) -> list[str] 
     if not module:
         return None
     try:
-        known = find_spec(module)
-    except ModuleNotFoundError:  # of a package around it
-        known = None
-    if known is None or "." not in module:
+        spec = find_spec(module)
+    except ModuleNotFoundError:  # a parent package does not exist
+        spec = None
+    if spec is None or "." not in module:
         raise InputError(
-            f"pipelines/: step {step}: there is no module `{module}` in a package: the project's "
-            f"own lie below src/, such as src/acme/steps/{module.rpartition('.')[2]}.py"
+            f"pipelines/: step {step}: there is no module `{module}` in a package; put the "
+            f"project's own below src/, such as src/acme/steps/{module.rpartition('.')[2]}.py"
         )
     return ["python3", "-m", module]
 

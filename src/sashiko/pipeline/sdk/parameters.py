@@ -1,4 +1,4 @@
-"""What an execution is started with: in an account the data's version, the rest has a default."""
+"""The pipeline's parameters: in an account all but the data's version have a default."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ class Parameters:
     """The pipeline's parameters.
 
     Attributes:
-        lake_uri: where the lake lies; its scheme picks the engine.
+        lake_uri: location of the lake; its scheme selects the engine.
         as_of: the version of the table's data.
         registry: which kind of registry.
         tracking_uri: of MLflow.
-        run_manifest_uri: S3 URI of what says which commit the run is of.
+        run_manifest_uri: S3 URI of the run manifest, which names the commit.
     """
 
     lake_uri: ParameterString
@@ -38,19 +38,19 @@ def parameters(settings: Settings, *, run_manifest_uri: str) -> Parameters:
     """Declares the parameters of an environment.
 
     Args:
-        settings: the environment. `local` has no defaults: this machine gives every value.
-        run_manifest_uri: where `sashiko stage` puts the run manifest of the commit at hand.
+        settings: the environment. `local` has no defaults: `sashiko run` passes every value.
+        run_manifest_uri: where `sashiko stage` puts the current commit's run manifest.
     """
     local = settings.tier == "local"
 
-    def declared(name: str, default: str, allowed: list[str] | None = None) -> ParameterString:
+    def declare(name: str, default: str, allowed: list[str] | None = None) -> ParameterString:
         value = None if local else default
         return ParameterString(name, default_value=value, enum_values=allowed)
 
     return Parameters(
-        lake_uri=declared("LakeUri", lake_uri(settings)),
+        lake_uri=declare("LakeUri", lake_uri(settings)),
         as_of=ParameterString("AsOf"),
-        registry=declared("ModelRegistry", "sagemaker", ["mlflow", "sagemaker"]),
-        tracking_uri=declared("MlflowTrackingUri", deploy_time.tracking_uri()),
-        run_manifest_uri=declared("RunManifestUri", run_manifest_uri),
+        registry=declare("ModelRegistry", "sagemaker", ["mlflow", "sagemaker"]),
+        tracking_uri=declare("MlflowTrackingUri", deploy_time.tracking_uri()),
+        run_manifest_uri=declare("RunManifestUri", run_manifest_uri),
     )

@@ -1,4 +1,4 @@
-"""The steps that speak with the model registry and with MLflow."""
+"""The steps that call the model registry and MLflow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from sashiko.pipeline.sdk.jobs import Jobs
 
 @dataclass(frozen=True)
 class Registration:
-    """Makes the steps that reach the registry, and see no row.
+    """Creates the steps that call the registry; none of them reads a row.
 
     Attributes:
-        jobs: makes steps.
+        jobs: creates steps.
         registry: which kind of registry.
         tracking_uri: of MLflow.
-        run_manifest: S3 URI of what the run was started with.
+        run_manifest: S3 URI of the run manifest.
     """
 
     jobs: Jobs
@@ -29,7 +29,7 @@ class Registration:
     run_manifest: Uri
 
     def champion(self) -> ProcessingStep:
-        """ResolveChampion: the version in use, to compare with."""
+        """ResolveChampion: the version in use, for the comparison in Evaluate."""
         group = ["--model-package-group", self._group()]
         return self._step(
             "ResolveChampion",
@@ -40,7 +40,7 @@ class Registration:
         )
 
     def track(self, evidence: Mapping[str, Uri]) -> ProcessingStep:
-        """Track: the run's figures and verdicts, whether or not a gate closes, and the waivers.
+        """Track: logs metrics and verdicts, also of a blocked run, and applies the waivers.
 
         Args:
             evidence: input name -> S3 URI.
@@ -61,7 +61,7 @@ class Registration:
         )  # fmt: skip
 
     def register(self, evidence: Mapping[str, Uri], *, data_uri: Uri) -> ProcessingStep:
-        """Register: a new version of the model package group, with its evidence.
+        """Register: creates a version of the model package group, with its evidence.
 
         Args:
             evidence: input name -> S3 URI.
@@ -112,8 +112,8 @@ class Registration:
             module=module,
             config=config,
             arguments=arguments,
-            # They call AWS themselves; what a container's environment says of the region is not
-            # documented for Processing.
+            # The steps call AWS; SageMaker does not document the region in a Processing
+            # environment.
             environment={
                 "AWS_REGION": self.jobs.settings.region,
                 "MLFLOW_TRACKING_URI": self.tracking_uri,

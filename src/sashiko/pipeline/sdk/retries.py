@@ -1,4 +1,4 @@
-"""When SageMaker starts a step's job again by itself, and how often."""
+"""The retry policies of a step's job."""
 
 from sagemaker.mlops.workflow.retry import (
     RetryPolicy,
@@ -12,28 +12,28 @@ _Step, _Job = StepExceptionTypeEnum, SageMakerJobExceptionTypeEnum
 
 
 def retries() -> list[RetryPolicy]:
-    """Returns a job step's policies: what a second attempt may not meet again.
+    """Returns a job step's policies, for transient faults only.
 
-    A gate that closes, code that fails and a permission that lacks are not tried twice. Every step
-    may run twice: its outputs appear whole or not at all, Track and Register look first for what an
-    attempt before made, and DeviceCheck deletes it first.
+    Closed gates, failing code and missing permissions are not retried. Every step is safe to run
+    twice: outputs are written atomically, Track and Register look for the result of an earlier
+    attempt first, and DeviceCheck deletes it first.
     """
     return [
-        # The call that makes a job failed or was throttled: seconds, then minutes.
+        # The Create call failed or was throttled: wait seconds, then minutes.
         StepRetryPolicy(
             exception_types=[_Step.SERVICE_FAULT, _Step.THROTTLING],
             interval_seconds=5,
             backoff_rate=2.0,
             max_attempts=6,
         ),
-        # No instance is free, in the region or in the account's quota: others' jobs must end.
+        # No instance is free, in the region or in the account's quota, until other jobs end.
         SageMakerJobStepRetryPolicy(
             exception_types=[_Job.CAPACITY_ERROR, _Job.RESOURCE_LIMIT],
             interval_seconds=120,
             backoff_rate=1.5,
             max_attempts=8,
         ),
-        # The machine or the service failed under the job.
+        # The instance or the service failed while the job ran.
         SageMakerJobStepRetryPolicy(
             failure_reason_types=[_Job.INTERNAL_ERROR],
             interval_seconds=30,

@@ -1,11 +1,11 @@
-"""Which point of a sweep is recommended, and which are worth a look.
+"""Selects the recommended point of a sweep, and its Pareto front.
 
-A point will do if, on the validation split, each quality gate passes (but for leads over the linear
-baseline and the champion), each bias gate passes, and each gated bias metric keeps half of the
-distance to its bounds as a margin for new rows (`keeps_margin`). Of those that will do, the one
-with the highest value of the metric that the recipe's threshold is chosen by is recommended; of
-equal ones that of the lower strength, then that of the recipe's own threshold policy, then the one
-with the threshold nearest to 0.5.
+A point is acceptable if, on the validation split, each quality gate passes (without leads over the
+linear baseline and the champion), each bias gate passes, and each gated bias metric keeps half of
+the distance to its bounds as a margin for new rows (`keeps_margin`). The acceptable point with the
+highest value of the metric of the recipe's threshold policy is recommended; of equal ones, that of
+the lower strength, then that of the recipe's own threshold policy, then the one with the threshold
+nearest to 0.5.
 """
 
 import math
@@ -13,14 +13,14 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from sashiko.evaluation.metrics.bias import METRICS
-from sashiko.pipeline.sweep.record import Chosen, Curve, Point
+from sashiko.pipeline.sweep.record import Curve, Point, Recommendation
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
 from sashiko.settings.recipe import Recipe
 
 
 def bounds(gate: BiasGate) -> tuple[float, float]:
-    """Returns a gate's bounds, infinite where it is open."""
+    """Returns a gate's bounds; a missing bound is infinite."""
     return (
         -math.inf if gate.minimum is None else gate.minimum,
         math.inf if gate.maximum is None else gate.maximum,
@@ -28,10 +28,10 @@ def bounds(gate: BiasGate) -> tuple[float, float]:
 
 
 def inner_bounds(gate: BiasGate) -> tuple[float, float]:
-    """Draws a gate's bounds half way towards where the groups do not differ.
+    """Returns a gate's bounds moved half way towards the neutral value of its metric.
 
-    Half way of a ratio is that of its logarithm: from 0.8 to 1 it is 0.894. A bound that lies on
-    the far side of no difference stays where it is.
+    For a ratio this is half of its logarithm: between 0.8 and 1 it is 0.894. A bound beyond the
+    neutral value is unchanged.
     """
     low, high = bounds(gate)
     neutral = METRICS[gate.metric].neutral
@@ -39,13 +39,13 @@ def inner_bounds(gate: BiasGate) -> tuple[float, float]:
 
 
 def keeps_margin(value: float | None, gate: BiasGate) -> bool:
-    """Says whether a gated metric lies in the inner half of the gate's bounds."""
+    """Returns whether a gated metric is within the gate's inner bounds."""
     low, high = inner_bounds(gate)
     return value is not None and low <= value <= high
 
 
 def distance(value: float, metric: str) -> float:
-    """Says how far a metric is from no difference; of a ratio, its logarithm."""
+    """Returns a metric's distance from its neutral value; for a ratio, of its logarithm."""
     neutral = METRICS[metric].neutral
     if not neutral:
         return abs(value)
@@ -58,31 +58,31 @@ def _half_way(bound: float, neutral: float) -> float:
     return neutral * math.sqrt(max(bound, 0.0) / neutral) if neutral else bound / 2
 
 
-_Place = tuple[int, float, float, bool, float, float]
+_SortKey = tuple[int, float, float, bool, float, float]
 
 
 def best(curve: Curve, metric: QualityMetric) -> Point:
-    """Returns the point of a curve that lacks the least; of those the best one."""
-    return min(curve.points, key=lambda point: _place(curve, point, metric))
+    """Returns the best of the points of a curve with the fewest failed checks."""
+    return min(curve.points, key=lambda point: _sort_key(curve, point, metric))
 
 
 def choose(
     curves: Sequence[Curve], recipe: Recipe, *, metric: QualityMetric, command: str
-) -> Chosen | None:
-    """Returns the recommended point, or None if none will do.
+) -> Recommendation | None:
+    """Returns the recommended point, or None if no point is acceptable.
 
     Args:
         curves: one per strength.
-        recipe: as it stands.
-        metric: by which points that will do are ordered.
-        command: runs the pipeline with the recipe as it stands.
+        recipe: the current recipe.
+        metric: orders the acceptable points.
+        command: runs the pipeline with the current recipe.
     """
-    curve = min(curves, key=lambda curve: _place(curve, best(curve, metric), metric))
+    curve = min(curves, key=lambda curve: _sort_key(curve, best(curve, metric), metric))
     point = best(curve, metric)
     if point.lacking:
         return None
     overrides = tuple(_overrides(curve.strength, point, recipe))
-    return Chosen(
+    return Recommendation(
         strength=curve.strength,
         point=point,
         overrides=overrides,
@@ -90,17 +90,19 @@ def choose(
     )
 
 
-def marked(curves: Sequence[Curve], *, check: str, metric: QualityMetric) -> tuple[Curve, ...]:
+def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) -> tuple[Curve, ...]:
     """Marks the Pareto front of all curves: a quality metric against one bias gate's check.
 
     Args:
-        curves: of the sweep.
+        curves: the curves of the sweep.
         check: name of the bias gate's check, which begins with its metric.
-        metric: the higher the better.
+        metric: the quality metric; higher is better.
     """
     front: set[int] = set()
     highest = float("-inf")
-    for _, value, point in sorted(_measured(curves, check, metric), key=lambda at: (at[0], -at[1])):
+    for _, value, point in sorted(
+        _measured_points(curves, check, metric), key=lambda item: (item[0], -item[1])
+    ):
         if value > highest:
             highest = value
             front.add(id(point))
@@ -117,10 +119,10 @@ def marked(curves: Sequence[Curve], *, check: str, metric: QualityMetric) -> tup
     )
 
 
-def _measured(
+def _measured_points(
     curves: Sequence[Curve], check: str, metric: QualityMetric
 ) -> Iterator[tuple[float, float, Point]]:
-    """Yields distance from no difference, quality and the point itself, where both are defined."""
+    """Yields bias distance, quality and the point, for points with both values."""
     for curve in curves:
         for point in curve.points:
             bias, value = point.bias[check].value, point.quality[metric].value
@@ -128,8 +130,8 @@ def _measured(
                 yield distance(bias, check.partition(" ")[0]), value, point
 
 
-def _place(curve: Curve, point: Point, metric: QualityMetric) -> _Place:
-    """Sorts the best first."""
+def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
+    """Returns a key that sorts the best point first."""
     value = point.quality[metric].value
     return (
         len(point.lacking),
@@ -142,7 +144,7 @@ def _place(curve: Curve, point: Point, metric: QualityMetric) -> _Place:
 
 
 def _overrides(strength: float, point: Point, recipe: Recipe) -> Iterator[str]:
-    """Yields what must change in the recipe; a threshold that its own policy gives stays out."""
+    """Yields the recipe's changes; without the threshold if the recipe's own policy gives it."""
     if strength != recipe.reweighing.strength:
         yield f"reweighing.strength={strength:g}"
     if not point.by_policy:

@@ -1,6 +1,6 @@
-"""One model at many thresholds, each judged on the validation split by the recipe's own gates.
+"""Judges one model at many thresholds on the validation split, by the recipe's own gates.
 
-Leads over the linear baseline and the champion are not asked for: a lead under drift cannot be seen
+Leads over the linear baseline and the champion are not judged: a lead under drift is not visible
 before the drift, and a time split puts validation before it.
 """
 
@@ -33,8 +33,8 @@ _BY_THRESHOLD = ("accuracy", "balanced_accuracy", "f1")
 
 
 @dataclass(frozen=True)
-class Unmoved:
-    """What no threshold changes: estimates of the model, and of its lead over the majority."""
+class ThresholdFree:
+    """Estimates without a threshold: of the model, and of its lead over the majority."""
 
     quality: Estimates
     leads: Estimates
@@ -46,24 +46,26 @@ def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) 
     Args:
         validation: its validation rows.
         recipe: gates, threshold policy, replicates and seeds of the bootstraps.
-        strength: that it was trained with.
-        run: that trained it.
+        strength: the reweighing strength of its training.
+        run: id of the run that trained it.
     """
-    unmoved = whatever_the_threshold(validation, recipe)
-    own = decide_threshold(
+    threshold_free = threshold_free_quality(validation, recipe)
+    policy_threshold = decide_threshold(
         recipe.evaluate.threshold, validation.labels, validation.scores
     ).threshold
-    points = [judge(validation, recipe, own, unmoved=unmoved, by_policy=True)]
+    points = [
+        judge(validation, recipe, policy_threshold, threshold_free=threshold_free, by_policy=True)
+    ]
     points += [
-        judge(validation, recipe, threshold, unmoved=unmoved)
+        judge(validation, recipe, threshold, threshold_free=threshold_free)
         for threshold in THRESHOLDS
-        if threshold != own
+        if threshold != policy_threshold
     ]
     points.sort(key=lambda point: point.threshold)
-    return Curve(strength=strength, run=run, quality=unmoved.quality, points=tuple(points))
+    return Curve(strength=strength, run=run, quality=threshold_free.quality, points=tuple(points))
 
 
-def whatever_the_threshold(validation: Validation, recipe: Recipe) -> Unmoved:
+def threshold_free_quality(validation: Validation, recipe: Recipe) -> ThresholdFree:
     """Computes AUC, Brier score and calibration error, and their leads over the majority."""
     labels, scores = validation.labels, validation.scores
     replicates, seed = recipe.evaluate.bootstrap_replicates, recipe.evaluate.seed
@@ -75,7 +77,7 @@ def whatever_the_threshold(validation: Validation, recipe: Recipe) -> Unmoved:
         threshold=MAJORITY_THRESHOLD, other_threshold=MAJORITY_THRESHOLD, replicates=replicates,
         seed=seed,
     )  # fmt: skip
-    return Unmoved(
+    return ThresholdFree(
         quality={name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
         leads={name: item for name, item in leads.items() if name not in _BY_THRESHOLD},
     )
@@ -86,56 +88,58 @@ def judge(
     recipe: Recipe,
     threshold: float,
     *,
-    unmoved: Unmoved,
+    threshold_free: ThresholdFree,
     by_policy: bool = False,
 ) -> Point:
-    """Holds a model at one threshold against the recipe's gates."""
+    """Judges a model at one threshold by the recipe's gates."""
     predicted = validation.scores >= threshold
-    counted = counted_quality(
+    quality = counted_quality(
         confusion(validation.labels, validation.scores, threshold=threshold),
         always_positive=bool(validation.train_labels.mean() >= MAJORITY_THRESHOLD),
         replicates=recipe.evaluate.bootstrap_replicates,
         seed=recipe.evaluate.seed,
     )
-    own, own_leads = _own(validation, recipe, threshold)
-    asked = tuple(gate for gate in recipe.quality.gates if gate.better_than in (None, MAJORITY))
+    own_quality, own_leads = _own_estimates(validation, recipe, threshold)
+    gates = tuple(gate for gate in recipe.quality.gates if gate.better_than in (None, MAJORITY))
     checks = quality_checks(
-        QualitySection.model_construct(gates=asked),
-        {**unmoved.quality, **counted.metrics, **own},
-        {MAJORITY: {**unmoved.leads, **counted.leads, **own_leads}},
+        QualitySection.model_construct(gates=gates),
+        {**threshold_free.quality, **quality.metrics, **own_quality},
+        {MAJORITY: {**threshold_free.leads, **quality.leads, **own_leads}},
         Training(
             train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
         ),
     )
     failed = [check.name for check in checks if not check.passed]
-    against = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
-    bias, near, estimates = {}, [], list(_bias(validation, recipe, predicted))
+    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    bias, near_bounds, estimates = {}, [], list(_bias(validation, recipe, predicted))
     for gate in recipe.bias.gates:
         section = recipe.bias.model_copy(update={"gates": (gate,)})
-        for check in bias_checks(section, estimates, against):
+        for check in bias_checks(section, estimates, mitigation):
             bias[check.name] = Estimate(check.value, check.low, check.high)
             if not check.passed:
                 failed.append(check.name)
             elif not keeps_margin(check.value, gate):
-                near.append(check.name)
+                near_bounds.append(check.name)
     return Point(
         threshold=threshold,
         by_policy=by_policy,
-        quality=dict(counted.metrics),
+        quality=dict(quality.metrics),
         bias=bias,
         failed=tuple(failed),
-        without_margin=tuple(near),
+        without_margin=tuple(near_bounds),
     )
 
 
-def _own(validation: Validation, recipe: Recipe, threshold: float) -> tuple[Estimates, Estimates]:
+def _own_estimates(
+    validation: Validation, recipe: Recipe, threshold: float
+) -> tuple[Estimates, Estimates]:
     """Estimates the project's own metrics, and the leads in them over the majority."""
-    own = own_metrics(recipe.quality)
-    if not own:
+    metrics = own_metrics(recipe.quality)
+    if not metrics:
         return {}, {}
     labels = validation.labels
     return own_estimates(
-        own, labels, validation.scores,
+        metrics, labels, validation.scores,
         majority_scores(validation.train_labels, rows=len(labels)),
         threshold=threshold, other_threshold=MAJORITY_THRESHOLD,
         replicates=recipe.evaluate.bootstrap_replicates, seed=recipe.evaluate.seed,
@@ -143,17 +147,17 @@ def _own(validation: Validation, recipe: Recipe, threshold: float) -> tuple[Esti
 
 
 def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:
-    """Yields the gated metrics of each gated group, as JudgeBias has them."""
-    found = validation.analysed(predicted, recipe.bias)
-    stages: dict[Stage, Analysed] = {"post_training": found}
+    """Yields the gated metrics of each gated group, as JudgeBias computes them."""
+    groups = validation.analysed(predicted, recipe.bias)
+    stages: dict[Stage, Analysed] = {"post_training": groups}
     looks = looks_of(recipe.bias, stages)
     for metric in dict.fromkeys(gate.metric for gate in recipe.bias.gates):
-        for subgroup, stratified in found.subgroups():
+        for subgroup, stratified in groups.subgroups():
             if any(gate_applies(gate, metric, subgroup) for gate in recipe.bias.gates):
-                # Of the same distribution, and many times faster to resample.
+                # One stratum has the same distribution and is many times faster to resample.
                 conditional = METRICS[metric].conditional
                 cells = stratified if conditional else stratified.collapse_strata()
-                measured: dict[str, MetricValue] = {metric: measure(metric, cells)}
+                measures: dict[str, MetricValue] = {metric: measure(metric, cells)}
                 yield from subgroup_estimates(
-                    "post_training", subgroup, measured, counts=cells, looks=looks
+                    "post_training", subgroup, measures, counts=cells, looks=looks
                 )

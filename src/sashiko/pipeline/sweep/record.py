@@ -1,4 +1,4 @@
-"""What a sweep found: `sweep.json`, read by its page, by a run's report and by `--json`."""
+"""The record of a sweep, `sweep.json`, read by its page, by a run's report and by `--json`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +17,14 @@ class Point(Frozen):
     """One model at one threshold, on the validation split.
 
     Attributes:
-        threshold: the score from which on a row is predicted positive.
-        by_policy: whether the recipe's own threshold policy gives it.
+        threshold: the lowest score that is predicted positive.
+        by_policy: whether it is the threshold of the recipe's own policy.
         quality: accuracy, balanced accuracy, F1 -> estimate.
         bias: name of each bias gate's check, such as `DI age=old` -> estimate.
         failed: the checks that failed.
-        without_margin: the bias gates' checks that passed, but too near to their bounds.
-        on_front: whether no other point is as good by the metric that decides and as near to no
-            difference in the first bias gate's, and better in one of the two.
+        without_margin: the bias gates' checks that passed without a margin to their bounds.
+        on_front: whether it is on the Pareto front of the sweep's metric and the first bias gate's
+            metric.
     """
 
     threshold: float
@@ -37,17 +37,17 @@ class Point(Frozen):
 
     @property
     def lacking(self) -> tuple[str, ...]:
-        """What keeps it from being chosen; empty where it will do."""
+        """The reasons against the point; empty if it is acceptable."""
         return (*self.failed, *(f"margin of {check}" for check in self.without_margin))
 
 
 class Curve(Frozen):
-    """One strength: the model that was trained with it, at every threshold.
+    """The model of one strength, at every threshold.
 
     Attributes:
-        strength: of the reweighing.
-        run: id of the run that trained it, or took it from the cache.
-        quality: what no threshold changes: AUC, Brier score, calibration error -> estimate.
+        strength: the reweighing strength.
+        run: id of the run that trained it, or reused it from the cache.
+        quality: metrics without a threshold: AUC, Brier score, calibration error -> estimate.
         points: by ascending threshold.
     """
 
@@ -58,16 +58,16 @@ class Curve(Frozen):
 
     @property
     def by_policy(self) -> Point:
-        """The point of the recipe's own threshold policy."""
+        """The point at the threshold of the recipe's own policy."""
         return next(point for point in self.points if point.by_policy)
 
 
-class Chosen(Frozen):
-    """The point that is recommended.
+class Recommendation(Frozen):
+    """The recommended point.
 
     Attributes:
         strength: `reweighing.strength`.
-        point: of that strength's curve.
+        point: the point on that strength's curve.
         overrides: the recipe's keys that set it, as `--set` takes them.
         command: runs the pipeline with them.
     """
@@ -84,11 +84,11 @@ class Sweep(Frozen):
     Attributes:
         id: sortable by time, as a run's.
         recipe: overrides included.
-        metric: by which the points that will do are ordered.
-        rows: of the validation split.
+        metric: orders the acceptable points.
+        rows: number of rows of the validation split.
         inputs: `validation` and `facets` -> digest of the split and of the facet snapshot.
         curves: by ascending strength.
-        chosen: None where no point will do.
+        chosen: the recommendation; None if no point is acceptable.
     """
 
     id: str
@@ -97,11 +97,11 @@ class Sweep(Frozen):
     rows: int
     inputs: dict[str, str]
     curves: tuple[Curve, ...]
-    chosen: Chosen | None
+    chosen: Recommendation | None
 
     @property
     def present(self) -> Point:
-        """The point that the recipe as it stands would take."""
+        """The point of the current recipe."""
         strength = self.recipe.reweighing.strength
         return next(curve for curve in self.curves if curve.strength == strength).by_policy
 
@@ -122,7 +122,7 @@ def read_sweep(folder: Path) -> Sweep:
     """Reads a sweep.
 
     Raises:
-        InputError: if there is none, or another version wrote it.
+        InputError: if it is missing, or of another version.
     """
     path = folder / SWEEP_FILE
     return validate(Sweep, read_json(path), source=str(path))
@@ -130,5 +130,5 @@ def read_sweep(folder: Path) -> Sweep:
 
 def sweep_folders(home: Path) -> Iterator[Path]:
     """Yields the folders of all sweeps, the newest first."""
-    found = (path.parent for path in (home / SWEEPS).glob(f"*/{SWEEP_FILE}"))
-    yield from sorted(found, reverse=True)
+    folders = (path.parent for path in (home / SWEEPS).glob(f"*/{SWEEP_FILE}"))
+    yield from sorted(folders, reverse=True)

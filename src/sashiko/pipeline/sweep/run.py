@@ -1,4 +1,4 @@
-"""Trains once per strength, as `sashiko run` does, and judges each model at every threshold."""
+"""Trains once per strength, like `sashiko run`, and judges each model at every threshold."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file
 from sashiko.pipeline.runner.record import RunRecord, new_run_id
-from sashiko.pipeline.sweep.choice import choose, marked
+from sashiko.pipeline.sweep.choice import choose, mark_front
 from sashiko.pipeline.sweep.points import curve
 from sashiko.pipeline.sweep.record import Curve, Sweep
 from sashiko.pipeline.sweep.validation import LAST_STEP, read_validation
@@ -20,15 +20,15 @@ from sashiko.settings.recipe import Recipe
 DEFAULT_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
-class EndedEarlyError(Exception):
-    """A run of the sweep did not come to its end.
+class IncompleteRunError(Exception):
+    """A run of the sweep was blocked, failed or interrupted.
 
     Attributes:
-        record: of that run.
+        record: the record of that run.
     """
 
     def __init__(self, record: RunRecord) -> None:
-        """Takes the run."""
+        """Takes the record of the run."""
         super().__init__(record.reason)
         self.record = record
 
@@ -44,51 +44,52 @@ def sweep(
 ) -> Sweep:
     """Sweeps over reweighing strengths and thresholds; nothing is registered or logged.
 
-    What does not depend on the strength is taken from the cache, and so is a strength that has run
-    before. The test split is neither scored nor read here.
+    Steps that do not depend on the strength, and strengths of earlier runs, come from the cache.
+    The test split is neither scored nor read.
 
     Args:
         settings: the local environment.
         recipe: overrides included; its own strength is swept too.
-        strengths: of the reweighing.
+        strengths: the reweighing strengths.
         home: the folder of all local state.
-        from_step: run this step and all after it again, for each strength.
-        command: the command line that runs the recipe as it stands, without a sweep.
+        from_step: run this step and all downstream steps again, for each strength.
+        command: the command line that runs the current recipe, without a sweep.
 
     Raises:
-        EndedEarlyError: if a run was blocked, failed or interrupted.
+        IncompleteRunError: if a run was blocked, failed or interrupted.
         InputError: if the recipe has no bias gate or no facets to reweigh by, or a run is refused.
     """
     _check(recipe, strengths)
     contract = load_contract(contract_file(recipe))
     metric = recipe.evaluate.threshold.metric
-    every = sorted({*strengths, recipe.reweighing.strength})
+    all_strengths = sorted({*strengths, recipe.reweighing.strength})
+    values = ",".join(f"{item:g}" for item in all_strengths)
     curves: list[Curve] = []
-    for number, strength in enumerate(every, start=1):
-        print(f"strength {strength:g} ({number} of {len(every)})", file=sys.stderr)
+    for number, strength in enumerate(all_strengths, start=1):
+        print(f"strength {strength:g} ({number} of {len(all_strengths)})", file=sys.stderr)
         run = run_pipeline(
             settings,
             with_strength(recipe, strength),
             home=home,
             from_step=from_step,
             until=LAST_STEP,
-            command=f"{command} --sweep --strengths {','.join(f'{item:g}' for item in every)}",
+            command=f"{command} --sweep --strengths {values}",
         )
         if run.status != "partial":
-            raise EndedEarlyError(run)
+            raise IncompleteRunError(run)
         validation = read_validation(run, contract, home=home)
         print("judging every threshold", file=sys.stderr)
         curves.append(curve(validation, recipe, strength=strength, run=run.id))
     [check, *_] = curves[0].by_policy.bias
-    found = marked(curves, check=check, metric=metric)
+    marked = mark_front(curves, check=check, metric=metric)
     return Sweep(
         id=new_run_id(home),
         recipe=recipe,
         metric=metric,
         rows=len(validation.labels),
         inputs=validation.inputs,
-        curves=found,
-        chosen=choose(found, recipe, metric=metric, command=command),
+        curves=marked,
+        chosen=choose(marked, recipe, metric=metric, command=command),
     )
 
 
@@ -96,7 +97,7 @@ def with_strength(recipe: Recipe, strength: float) -> Recipe:
     """Returns the recipe with another reweighing strength.
 
     Raises:
-        InputError: if it is outside of what a recipe may say.
+        InputError: if it is outside the range that a recipe allows.
     """
     changed = Layer(f"--strengths {strength:g}", {"reweighing": {"strength": strength}})
     return validate_layers(Recipe, [Layer(recipe.name, recipe.model_dump(mode="json")), changed])
@@ -117,4 +118,4 @@ def _check(recipe: Recipe, strengths: Sequence[float]) -> None:
             f"anything: name what is reweighed by, such as those of the bias gates ({facets})"
         )
     for strength in strengths:
-        with_strength(recipe, strength)  # all are refused before the first one trains
+        with_strength(recipe, strength)  # refuse an invalid one before the first training

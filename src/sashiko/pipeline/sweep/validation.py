@@ -1,7 +1,7 @@
-"""The validation split of one trained model, scored, with the columns that bias is judged by.
+"""The scored validation split of one trained model, with its facets.
 
-Neither Evaluate nor the test split is needed for it: the artifact's own handler scores the
-validation rows here, once, and the scores are kept by what they were made of.
+It needs neither Evaluate nor the test split: the artifact's own handler scores the validation rows
+once, and the scores are cached by the digests of artifact and split.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from sashiko.steps.comparators import ARTIFACT
 from sashiko.steps.facet_join import facets_of
 from sashiko.steps.scored_splits import Split, load_split, score_splits
 
-LAST_STEP = "Compile"  # makes what will be served, and so what is scored here
+LAST_STEP = "Compile"  # creates the served artifact, which is scored here
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 
 
@@ -39,9 +39,9 @@ class Validation:
     Attributes:
         labels: 0 or 1, shape (rows,).
         scores: P(positive), shape (rows,).
-        train_labels: of the train split, by which the majority baseline is made.
-        contract: names the facets and their groups.
-        config: what PostBias is told of it.
+        train_labels: labels of the train split, for the majority baseline.
+        contract: the data contract, with the facets and their groups.
+        config: the analysis configuration of PostBias.
         data: labels and facets of the rows, without predictions.
         inputs: `validation` and `facets` -> digest.
     """
@@ -55,19 +55,19 @@ class Validation:
     inputs: dict[str, str]
 
     def analysed(self, predicted: Bools, section: BiasSection) -> Analysed:
-        """Counts facets and intersections by label and prediction, as JudgeBias does."""
-        words = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
-        column = Column(PREDICTED_LABEL, words, self.data.label.file)
+        """Counts facets and intersections by label and prediction, like JudgeBias."""
+        labels = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
+        column = Column(PREDICTED_LABEL, labels, self.data.label.file)
         data = replace(self.data, predicted=column)
-        counted = group_counts(self.config, data)
-        return analysed(self.contract, section, None, data=data, counted=counted)
+        counts = group_counts(self.config, data)
+        return analysed(self.contract, section, None, data=data, counted=counts)
 
 
 def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:
-    """Reads the validation split of a run that came as far as `LAST_STEP`, and scores it.
+    """Reads and scores the validation split of a run that finished `LAST_STEP`.
 
     Raises:
-        InputError: if an output is gone from the store, a text is refused, or a row has no facet.
+        InputError: if an output is missing, a text is refused, or a row has no facet.
     """
     folder = Store(home / "s3").path(run.step("Prepare").outputs["validation"].uri)
     split = load_split(folder)
@@ -78,18 +78,18 @@ def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Valida
 def with_facets(
     run: RunRecord, contract: Contract, split: Split, scores: Floats, *, folder: Path, home: Path
 ) -> Validation:
-    """Puts a run's facets beside rows of it and a model's scores of them.
+    """Joins a split and its scores with the run's facets.
 
     Args:
-        run: has a facet snapshot, and the train split of the majority baseline.
-        contract: names the facets.
+        run: the run with the facet snapshot and the train split.
+        contract: the data contract.
         split: the rows.
-        scores: P(positive) of each.
-        folder: of the split, for errors.
+        scores: P(positive) of each row.
+        folder: the folder of the split, for errors.
         home: the folder of all local state.
 
     Raises:
-        InputError: if an output is gone from the store, or a row has no facet.
+        InputError: if an output is missing, or a row has no facet.
     """
     store = Store(home / "s3")
     facets_file = store.path(run.step("SnapshotFacets").outputs["data"].uri)
@@ -120,21 +120,21 @@ def with_facets(
 
 
 def _scores(run: RunRecord, split: Split, *, home: Path) -> Floats:
-    """Scores the split with the run's artifact, unless that was done before."""
+    """Returns the scores of the split by the run's artifact, cached if possible."""
     artifact = run.step(LAST_STEP).outputs["artifact"]
-    made_from = {
+    inputs = {
         "artifact": artifact.sha256,
         "validation": run.step("Prepare").outputs["validation"].sha256,
     }
-    path = home / "cache" / "scores" / f"{sha256_bytes(canonical_json(made_from))}.parquet"
+    path = home / "cache" / "scores" / f"{sha256_bytes(canonical_json(inputs))}.parquet"
     if path.is_file():
         try:
-            known = read_columns(path, ["key", "score"])
+            cached = read_columns(path, ["key", "score"])
         except InputError:
-            path.unlink()  # damaged: it is made again
+            path.unlink()  # damaged: score again
         else:
-            if tuple(known["key"].to_pylist()) == split.keys:
-                scores: Floats = known["score"].to_numpy().astype(np.float64)
+            if tuple(cached["key"].to_pylist()) == split.keys:
+                scores: Floats = cached["score"].to_numpy().astype(np.float64)
                 return scores
     archive = Store(home / "s3").path(artifact.uri) / ARTIFACT
     with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:

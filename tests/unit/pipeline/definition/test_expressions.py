@@ -5,11 +5,11 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.expressions import Context, resolve, step_references
 
-DESCRIBED = {"Make": {"Name": "job-1", "Outputs": [{"OutputName": "x", "Uri": "s3://b/x"}]}}
+DESCRIPTIONS = {"Make": {"Name": "job-1", "Outputs": [{"OutputName": "x", "Uri": "s3://b/x"}]}}
 CONTEXT = Context(
     parameters={"Text": "t", "Count": 3, "Share": 0.5, "Flag": True},
     execution={"PipelineExecutionId": "run-1"},
-    describe=DESCRIBED.__getitem__,
+    describe=DESCRIPTIONS.__getitem__,
     read_file=lambda step, file, path: f"{step}/{file}/{path}",
 )
 
@@ -78,5 +78,5 @@ def test_references_are_found_at_any_depth() -> None:
         "a": [{"Std:Join": {"On": "", "Values": [json_get(), get("Steps.Other.Name")]}}],
         "b": get("Parameters.Text"),
     }
-    found = [(ref.step, ref.file) for ref in step_references(value, where="here")]
-    assert found == [("Make", "F"), ("Other", None)]
+    references = [(ref.step, ref.file) for ref in step_references(value, where="here")]
+    assert references == [("Make", "F"), ("Other", None)]

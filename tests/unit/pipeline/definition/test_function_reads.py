@@ -40,23 +40,23 @@ def reads(*steps: dict[str, Any]) -> tuple[FunctionRead, ...]:
 
 
 def test_each_object_is_named_once_with_the_key_of_who_writes_it() -> None:
-    found = reads(
+    objects = reads(
         gate("One", a=joined(output("Make"), "v.json"), b=joined(output("Plain"), "v.json"), n=3),
         gate("Two", a=joined(output("Make"), "v.json"), b="s3://b/fixed.json"),
         job("Make", "key"),
         job("Plain"),
     )
-    assert set(found) == {
+    assert set(objects) == {
         FunctionRead(function="arn", uri="s3://b/runs/*/Make/v.json", key="key"),
         FunctionRead(function="arn", uri="s3://b/runs/*/Plain/v.json", key=""),
         FunctionRead(function="arn", uri="s3://b/fixed.json", key=""),
     }
-    assert len(found) == 3
+    assert len(objects) == 3
 
 
 def test_what_only_a_run_can_know_is_a_star() -> None:
-    (found,) = reads(gate("One", a=joined("s3://b", {"Get": "Parameters.Place"}, "v.json")))
-    assert found.uri == "s3://b/*/v.json"
+    (read,) = reads(gate("One", a=joined("s3://b", {"Get": "Parameters.Place"}, "v.json")))
+    assert read.uri == "s3://b/*/v.json"
 
 
 def test_a_uri_of_two_steps_has_no_one_key() -> None:

@@ -31,13 +31,13 @@ def graph(*steps: dict[str, Any]) -> Any:
 
 
 def test_edges_come_from_references_branches_and_depends_on() -> None:
-    found = graph(
+    dependencies = graph(
         job("Late", "First", after=("Other",)),
         {**job("Other", "First"), "Type": "Lambda", "FunctionArn": "arn", "PropertyFiles": []},
         gate("Gate", [job("Inner", "First")], [job("Else")], reads="First"),
         job("First"),
     )
-    assert found.waits_for == {
+    assert dependencies.waits_for == {
         "Late": ("Other", "First"),
         "Other": ("First",),
         "Gate": ("First",),
@@ -45,13 +45,13 @@ def test_edges_come_from_references_branches_and_depends_on() -> None:
         "Else": ("Gate",),
         "First": (),
     }
-    assert found.order == ("First", "Other", "Gate", "Late", "Inner", "Else")
+    assert dependencies.order == ("First", "Other", "Gate", "Late", "Inner", "Else")
 
 
 def test_downstream_goes_into_branches() -> None:
-    found = graph(job("A"), job("B"), gate("Gate", [job("Inner")], [], reads="A"))
-    assert found.downstream("A") == {"A", "Gate", "Inner"}
-    assert found.downstream("B") == {"B"}
+    dependencies = graph(job("A"), job("B"), gate("Gate", [job("Inner")], [], reads="A"))
+    assert dependencies.downstream("A") == {"A", "Gate", "Inner"}
+    assert dependencies.downstream("B") == {"B"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ SHIPPED = json.loads((ROOT / "tests/golden/complaints.definition.json").read_tex
 EXECUTION = dict.fromkeys(
     ("PipelineExecutionId", "PipelineExecutionArn", "StartDateTime", "PipelineName"), "x"
 )
-GIVEN = {
+PARAMETERS = {
     "LakeUri": "duckdb://x", "AsOf": "x", "ModelRegistry": "mlflow", "MlflowTrackingUri": "x",
     "RunManifestUri": "s3://x/y",
 }  # fmt: skip
@@ -38,9 +38,9 @@ class EveryImage:
 def prepare(value: object) -> None:
     """Does what a run does with a definition before it starts a step."""
     definition = parse_definition(value)
-    known = {parameter.name for parameter in definition.parameters}
-    given = {name: text for name, text in GIVEN.items() if name in known}
-    values = parameter_values(definition.parameters, given)
+    declared = {parameter.name for parameter in definition.parameters}
+    texts = {name: text for name, text in PARAMETERS.items() if name in declared}
+    values = parameter_values(definition.parameters, texts)
     check_supported(
         definition,
         parameters=values,

@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.model import Branch, Returned, parse_definition
+from sashiko.pipeline.definition.model import Branch, OutputParameter, parse_definition
 
 FAIL = {"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}
 GATE = {
@@ -47,8 +47,11 @@ def test_a_lambda_step_names_its_function_and_what_it_returns() -> None:
         "Arguments": {"a": "b"},
         "OutputParameters": [{"OutputName": "word", "OutputType": "String"}],
     }
-    (found,) = parse_definition({"Steps": [step]}).steps
-    assert (found.function, found.returned) == (step["FunctionArn"], (Returned("word", "String"),))
+    (parsed,) = parse_definition({"Steps": [step]}).steps
+    assert (parsed.function, parsed.output_parameters) == (
+        step["FunctionArn"],
+        (OutputParameter("word", "String"),),
+    )
     del step["FunctionArn"]
     with pytest.raises(InputError, match="key `FunctionArn` is missing"):
         parse_definition({"Steps": [step]})

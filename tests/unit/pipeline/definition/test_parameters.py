@@ -10,7 +10,7 @@ def parameter(kind: str, default: object = None, allowed: tuple[object, ...] = (
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "value"),
+    ("kind", "text", "expected"),
     [
         ("String", "7", "7"),
         ("Integer", "7", 7),
@@ -19,10 +19,10 @@ def parameter(kind: str, default: object = None, allowed: tuple[object, ...] = (
         ("Boolean", "True", True),
     ],
 )
-def test_text_becomes_a_value_of_the_type(kind: str, text: str, value: object) -> None:
-    found = parameter_values([parameter(kind)], {"P": text})["P"]
-    assert found == value
-    assert type(found) is type(value)
+def test_text_becomes_a_value_of_the_type(kind: str, text: str, expected: object) -> None:
+    value = parameter_values([parameter(kind)], {"P": text})["P"]
+    assert value == expected
+    assert type(value) is type(expected)
 
 
 def test_the_default_stands_in() -> None:
@@ -30,7 +30,7 @@ def test_the_default_stands_in() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "given", "message"),
+    ("item", "texts", "message"),
     [
         (parameter("String"), {}, "parameter `P` (String) has no value"),
         (parameter("String"), {"P": "x", "Q": "y"}, "no parameter `Q`; it has: P"),
@@ -41,7 +41,7 @@ def test_the_default_stands_in() -> None:
         (parameter("String", "a", ("a", "b")), {"P": "c"}, "'c' is not one of a, b"),
     ],
 )
-def test_what_does_not_fit_is_refused(item: Parameter, given: dict[str, str], message: str) -> None:
+def test_what_does_not_fit_is_refused(item: Parameter, texts: dict[str, str], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        parameter_values([item], given)
+        parameter_values([item], texts)
     assert message in str(caught.value)

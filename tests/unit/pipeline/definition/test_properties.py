@@ -3,7 +3,7 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.properties import describe_job, job_name, look_up
 
-DESCRIBED = {
+DESCRIPTION = {
     "ProcessingOutputConfig": {
         "Outputs": [
             {"OutputName": "a.b", "S3Output": {"S3Uri": "s3://x/a"}},
@@ -26,7 +26,7 @@ DESCRIBED = {
     ],
 )
 def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
-    assert look_up(DESCRIBED, path, where="here") == value
+    assert look_up(DESCRIPTION, path, where="here") == value
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
 )
 def test_a_wrong_path_says_what_there_is(path: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        look_up(DESCRIBED, path, where="here")
+        look_up(DESCRIPTION, path, where="here")
     assert message in str(caught.value)
     assert str(caught.value).startswith("here")
 
@@ -49,11 +49,11 @@ def test_a_wrong_path_says_what_there_is(path: str, message: str) -> None:
 def test_a_training_job_has_its_artifacts_below_its_name() -> None:
     arguments = {"OutputDataConfig": {"S3OutputPath": "s3://x/out/"}}
     name = job_name("run-1", "Train")
-    described = describe_job("Training", name=name, arguments=arguments)
-    assert described["ModelArtifacts"]["S3ModelArtifacts"] == (
+    description = describe_job("Training", name=name, arguments=arguments)
+    assert description["ModelArtifacts"]["S3ModelArtifacts"] == (
         "s3://x/out/pipelines-run-1-Train/output/model.tar.gz"
     )
-    assert described["TrainingJobName"] == "pipelines-run-1-Train"
+    assert description["TrainingJobName"] == "pipelines-run-1-Train"
 
 
 def test_job_names_fit_the_services_limit() -> None:

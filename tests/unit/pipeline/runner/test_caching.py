@@ -163,7 +163,7 @@ def test_results_expire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     cache = StepCache(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr("sashiko.pipeline.runner.cache.now", lambda: now() - timedelta(days=40))
-        cache.keep("key", run="run-1", described={}, outputs={})
+        cache.put("key", run="run-1", described={}, outputs={})
 
     assert cache.find("key", expires="P30D") is None
     assert cache.find("key", expires="P50D") is not None
@@ -216,7 +216,7 @@ def test_a_bit_that_flips_unseen_is_found_before_a_step_reads_it(tiny: Any, stat
 
     assert status_of(record) == {"A": "cached", "B": "failed"}
     assert record.reason.startswith(f"step B: input in is damaged: {file} does not hold what was")
-    assert record.reason.endswith("run again: it is made anew")
+    assert record.reason.endswith("run again to recreate it")
     third = tiny.run(*pair(tiny))
     assert status_of(third) == {"A": "succeeded", "B": "cached"}
     assert tiny.view.notes == ["A: output out of run run-1 was changed: running again"]

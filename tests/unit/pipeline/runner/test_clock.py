@@ -12,17 +12,17 @@ from sashiko.pipeline.runner.record import RunRecord, StepRecord, new_run_id, wr
 class Clock(datetime):
     """Reads a day less every time that it is asked."""
 
-    asked = 0
+    calls = 0
 
     @classmethod
     def now(cls, tz: tzinfo | None = UTC) -> datetime:
-        Clock.asked += 1
-        return datetime(2026, 11, 25, 10, 15, tzinfo=tz) - timedelta(days=Clock.asked)
+        Clock.calls += 1
+        return datetime(2026, 11, 25, 10, 15, tzinfo=tz) - timedelta(days=Clock.calls)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Clock, "asked", 0)
+    monkeypatch.setattr(Clock, "calls", 0)
     monkeypatch.setattr("sashiko.pipeline.runner.record.datetime", Clock)
 
 

@@ -154,9 +154,9 @@ def test_without_a_lock_every_installed_distribution_counts(environment: Environ
 
 
 def test_the_locks_of_this_repository_name_what_is_installed() -> None:
-    kept = {name.partition("-")[0].lower() for name in installed()}
-    assert {"torch", "sagemaker", "duckdb", "typing_extensions"} <= kept
-    assert kept.isdisjoint({"pytest", "ruff", "mypy", "uv", "pip", "sashiko"})
+    names = {name.partition("-")[0].lower() for name in installed()}
+    assert {"torch", "sagemaker", "duckdb", "typing_extensions"} <= names
+    assert names.isdisjoint({"pytest", "ruff", "mypy", "uv", "pip", "sashiko"})
 
 
 def test_what_a_package_bundles_does_not_count(package: Path) -> None:

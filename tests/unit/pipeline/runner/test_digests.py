@@ -20,18 +20,18 @@ def test_digests_are_those_of_the_evidence(tmp_path: Path) -> None:
 
 
 def test_an_unchanged_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, gone = tmp_path / "file", tmp_path / "gone"
+    file, missing = tmp_path / "file", tmp_path / "gone"
     file.write_text("1")
-    gone.write_text("1")
+    missing.write_text("1")
     first = Digests(tmp_path / "memory.json")
-    known = first.file(file)
-    first.file(gone)
-    gone.unlink()
+    digest = first.file(file)
+    first.file(missing)
+    missing.unlink()
     first.save()
     monkeypatch.setattr(module, "sha256_file", lambda _: "read again")
 
     second = Digests(tmp_path / "memory.json")
-    assert second.file(file) == known
+    assert second.file(file) == digest
     assert "gone" not in (tmp_path / "memory.json").read_text()
     os.utime(file, ns=(1, 1))
     assert second.file(file) == "read again"

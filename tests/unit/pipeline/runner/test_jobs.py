@@ -5,7 +5,7 @@ from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.runner.jobs import Image, Job, make_job
 
 
-def made(step: dict[str, Any]) -> Job:
+def job_of(step: dict[str, Any]) -> Job:
     [parsed] = parse_definition({"Steps": [step]}).steps
     return make_job(
         parsed.name,
@@ -19,7 +19,7 @@ def made(step: dict[str, Any]) -> Job:
 def test_a_training_image_is_started_with_the_argument_train(tiny: Any) -> None:
     step = tiny.training("T", "")
     del step["Arguments"]["AlgorithmSpecification"]["ContainerEntrypoint"]
-    assert made(step).command == ("python3", "-m", "trainer", "train")
+    assert job_of(step).command == ("python3", "-m", "trainer", "train")
 
 
 def test_a_training_jobs_own_entrypoint_is_taken_as_it_is(tiny: Any) -> None:
@@ -28,4 +28,4 @@ def test_a_training_jobs_own_entrypoint_is_taken_as_it_is(tiny: Any) -> None:
         "ContainerEntrypoint": ["run"],
         "ContainerArguments": ["--fast"],
     }
-    assert made(step).command == ("run", "--fast")
+    assert job_of(step).command == ("run", "--fast")

@@ -16,7 +16,7 @@ def test_last_lines_skip_blanks_and_end_at_carriage_returns(tmp_path: Path) -> N
 
 def run(processes: Processes, folder: Path, *argv: str) -> tuple[int, list[str]]:
     lines: list[str] = []
-    ended = processes.run(
+    process_exit = processes.run(
         argv,
         environment={"PATH": os.environ["PATH"]},
         folder=folder,
@@ -24,7 +24,7 @@ def run(processes: Processes, folder: Path, *argv: str) -> tuple[int, list[str]]
         on_line=lines.append,
         max_seconds=None,
     )
-    return ended.status, lines
+    return process_exit.status, lines
 
 
 @pytest.mark.parametrize("tells_at_once", [True, False])
@@ -39,10 +39,10 @@ def test_the_last_line_is_told_while_it_runs(
 
 def test_nothing_starts_once_it_is_stopped(tmp_path: Path) -> None:
     processes = Processes(1)
-    processes.start_no_more()
+    processes.stop_launching()
     with pytest.raises(StoppedError):
         run(processes, tmp_path, "true")
-    with pytest.raises(StoppedError), processes.cores(all_of_them=False):
+    with pytest.raises(StoppedError), processes.cores(all_cores=False):
         pass
 
 

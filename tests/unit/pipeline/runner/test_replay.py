@@ -34,10 +34,10 @@ def test_a_job_gives_again_what_it_gave_and_touches_neither_run_nor_store(
     tiny.put("s3://b/raw/x", "1")
     run = tiny.run(tiny.job("A", COPY, inputs={"in": "s3://b/raw"}))
     before = content(tiny.home)
-    found = again(tiny, run, "A", tmp_path / "again")
-    assert set(found) == {"out"}
-    assert (found["out"] / "x").read_text() == "1"
-    assert found["out"].is_relative_to(tmp_path / "again")
+    outputs = again(tiny, run, "A", tmp_path / "again")
+    assert set(outputs) == {"out"}
+    assert (outputs["out"] / "x").read_text() == "1"
+    assert outputs["out"].is_relative_to(tmp_path / "again")
     assert content(tiny.home) == before
 
 
@@ -65,15 +65,15 @@ def test_a_cached_step_reads_the_outputs_of_the_run_that_made_them(
 def test_arguments_follow_the_jobs_own(tiny: Any, tmp_path: Path) -> None:
     tiny.put("s3://b/raw/x", "1")
     run = tiny.run(tiny.job("A", COPY, inputs={"in": "s3://b/raw"}, arguments=["--own"]))
-    found = again(tiny, run, "A", tmp_path / "again", "--more", "m")
-    assert (found["out"] / "x").read_text() == "1--own --more m"
+    outputs = again(tiny, run, "A", tmp_path / "again", "--more", "m")
+    assert (outputs["out"] / "x").read_text() == "1--own --more m"
 
 
 def test_parameters_and_the_executions_id_are_those_of_the_run(tiny: Any, tmp_path: Path) -> None:
     arguments = [{"Get": "Parameters.Word"}, {"Get": "Execution.PipelineExecutionId"}]
     run = tiny.run(
         tiny.job("A", "(OUT / 'out/x').write_text(' '.join(sys.argv[1:]))", arguments=arguments),
-        declared=[{"Name": "Word", "Type": "String"}],
+        declarations=[{"Name": "Word", "Type": "String"}],
         parameters={"Word": "hello"},
     )
     assert (again(tiny, run, "A", tmp_path / "again")["out"] / "x").read_text() == "hello run-1"
@@ -84,8 +84,8 @@ def test_a_job_that_fails_now_says_why(tiny: Any, tmp_path: Path) -> None:
     code = "int((IN / 'in/x').read_text()) or sys.exit('error: nothing to judge')"
     run = tiny.run(tiny.job("A", code, inputs={"in": "s3://b/raw"}))
     tiny.put("s3://b/raw/x", "0")
-    told = r"step A of run run-1 does not succeed again: .*nothing to judge"
-    with pytest.raises(InputError, match=told):
+    message = r"step A of run run-1 does not succeed again: .*nothing to judge"
+    with pytest.raises(InputError, match=message):
         again(tiny, run, "A", tmp_path / "again")
 
 

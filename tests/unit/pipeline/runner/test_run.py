@@ -59,10 +59,10 @@ def test_the_open_gate_lets_through_and_is_asked_each_time(tiny: Any, status_of:
     record = tiny.run(*steps)
     assert status_of(record) == dict.fromkeys(("Judge", "Gate", "Go"), "succeeded")
     assert record.step("Go").start >= record.step("Gate").end
-    asked: list[Any] = []
-    tiny.functions["gate"] = lambda event, _: asked.append(event) or {}
+    calls: list[Any] = []
+    tiny.functions["gate"] = lambda event, _: calls.append(event) or {}
     assert status_of(tiny.run(*steps)) == {"Judge": "cached", "Gate": "succeeded", "Go": "cached"}
-    ((uri,),) = (event.values() for event in asked)
+    ((uri,),) = (event.values() for event in calls)
     assert uri == f"{record.step('Judge').outputs['out'].uri}/result.json"
 
 
@@ -153,7 +153,7 @@ def test_a_last_step_that_is_not_there_is_refused(tiny: Any) -> None:
 
 
 def test_parameters_reach_arguments_and_environment(tiny: Any) -> None:
-    declared = [
+    parameters = [
         {"Name": "Word", "Type": "String"},
         {"Name": "N", "Type": "Integer", "DefaultValue": 3},
     ]
@@ -166,7 +166,7 @@ def test_parameters_reach_arguments_and_environment(tiny: Any) -> None:
         environment={"WORD": {"Get": "Parameters.Word"}},
     )
 
-    record = tiny.run(step, declared=declared, parameters={"Word": "hi"})
+    record = tiny.run(step, declarations=parameters, parameters={"Word": "hi"})
 
     assert (tiny.output(record, "A") / "x").read_text() == "--n 3 tiny hi"
     assert record.parameters == {"Word": "hi", "N": 3}
@@ -223,12 +223,12 @@ seen["name"], seen["argv"] = os.environ["TRAINING_JOB_NAME"], sys.argv[1:]
         assert archive.getnames() == ["config.json", "sub/weights"]
         assert {member.mtime for member in archive.getmembers()} == {0}
     with tarfile.open(tiny.output(record, "Train", "output")) as archive:
-        seen = json.loads(archive.extractfile("seen.json").read())
-    assert seen["hyperparameters"] == {"a": "1"}
-    assert seen["inputdataconfig"]["train"]["TrainingInputMode"] == "File"
-    assert seen["resourceconfig"]["hosts"] == ["algo-1"]
-    assert seen["rows"] == "1,2"
-    assert seen["name"] == "pipelines-run-1-Train"
+        environment = json.loads(archive.extractfile("seen.json").read())
+    assert environment["hyperparameters"] == {"a": "1"}
+    assert environment["inputdataconfig"]["train"]["TrainingInputMode"] == "File"
+    assert environment["resourceconfig"]["hosts"] == ["algo-1"]
+    assert environment["rows"] == "1,2"
+    assert environment["name"] == "pipelines-run-1-Train"
     assert (tiny.output(record, "Use") / "x").read_text() == "['model.tar.gz']\n"
     assert record.step("Use").inputs["model"] == record.step("Train").outputs["model"]
 

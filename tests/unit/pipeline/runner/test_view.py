@@ -7,7 +7,7 @@ from sashiko.pipeline.runner.record import StepRecord, now, stamp
 from sashiko.pipeline.runner.view import LiveView, PlainView, open_view
 
 
-def drawn(view: LiveView, console: Console) -> str:
+def render(view: LiveView, console: Console) -> str:
     with console.capture() as captured:
         console.print(view)
     return captured.get()
@@ -21,12 +21,12 @@ def test_the_table_has_state_time_and_last_line() -> None:
     screen = console()
     view = LiveView(screen)
     view.step(StepRecord(name="Make", type="Processing", status="succeeded", seconds=1.25))
-    began = stamp(now() - timedelta(seconds=90))
-    view.step(StepRecord(name="Train", type="Training", status="running", start=began))
+    start = stamp(now() - timedelta(seconds=90))
+    view.step(StepRecord(name="Train", type="Training", status="running", start=start))
     view.step(StepRecord(name="Old", type="Processing", status="cached", cached_from="run-1"))
     view.line("Train", "epoch 1/2 [bold]loss[/bold] 0.4 \x1b[2J" + "x" * 100)
 
-    make, train, old = drawn(view, screen).splitlines()
+    make, train, old = render(view, screen).splitlines()
     assert make.split() == ["Make", "succeeded", "1.2", "s"]
     assert " 90 s" in train
     assert "epoch 1/2 [bold]loss[/bold] 0.4" in train
@@ -41,7 +41,7 @@ def test_on_a_low_screen_the_steps_that_wait_give_way() -> None:
     for number in range(6):
         view.step(StepRecord(name=f"Wait{number}", type="Processing"))
     view.step(StepRecord(name="Train", type="Training", status="running"))
-    assert [line.split()[0] for line in drawn(view, screen).splitlines()] == ["Train"]
+    assert [line.split()[0] for line in render(view, screen).splitlines()] == ["Train"]
 
 
 def test_plain_text_has_a_line_per_event() -> None:

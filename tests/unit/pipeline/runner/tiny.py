@@ -204,7 +204,7 @@ class Tiny:
         self,
         *steps: dict[str, Any],
         parameters: Mapping[str, str] | None = None,
-        declared: Sequence[dict[str, Any]] = (),
+        declarations: Sequence[dict[str, Any]] = (),
         from_step: str | None = None,
         until: str | None = None,
         cores: int = 2,
@@ -214,7 +214,7 @@ class Tiny:
         self.runs += 1
         self.view = Recorder()
         return run_definition(
-            {"Parameters": list(declared), "Steps": json.loads(json.dumps(steps))},
+            {"Parameters": list(declarations), "Steps": json.loads(json.dumps(steps))},
             home=self.home,
             images={"job": Image(("python3",)), "train": Image(("python3",))},
             functions=self.functions,

@@ -13,7 +13,7 @@ from sashiko.clarify.bias.config import AnalysisConfig
 from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.contract.bias_config import LABEL, analysis_config
 from sashiko.contract.model import Contract
-from sashiko.pipeline.sweep.choice import choose, marked
+from sashiko.pipeline.sweep.choice import choose, mark_front
 from sashiko.pipeline.sweep.points import curve
 from sashiko.pipeline.sweep.record import Curve, Sweep
 from sashiko.pipeline.sweep.validation import Validation
@@ -68,30 +68,30 @@ def validation(*, handicap: float, rows: int = ROWS) -> Validation:
 @cache
 def _curve(handicap: float, recipe_json: str) -> Curve:
     """Makes a curve once for all tests: it takes a second."""
-    used = Recipe.model_validate_json(recipe_json)
-    return curve(validation(handicap=handicap), used, strength=0.0, run="run-0")
+    config = Recipe.model_validate_json(recipe_json)
+    return curve(validation(handicap=handicap), config, strength=0.0, run="run-0")
 
 
-def curves(used: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
+def curves(config: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
     """A curve per handicap, of strengths 0, 1 and so on."""
-    made = [
-        _curve(handicap, used.model_dump_json()).model_copy(
-            update={"strength": float(at), "run": f"run-{at}"}
+    results = [
+        _curve(handicap, config.model_dump_json()).model_copy(
+            update={"strength": float(index), "run": f"run-{index}"}
         )
-        for at, handicap in enumerate(handicaps)
+        for index, handicap in enumerate(handicaps)
     ]
-    return marked(made, check=CHECK, metric="balanced_accuracy")
+    return mark_front(results, check=CHECK, metric="balanced_accuracy")
 
 
-def sweep(used: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
+def sweep(config: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
     """A whole sweep."""
-    found = curves(used, handicaps)
+    all_curves = curves(config, handicaps)
     return Sweep(
         id="20260102-030405-0001",
-        recipe=used,
+        recipe=config,
         metric="balanced_accuracy",
         rows=ROWS,
         inputs={"validation": runs.DIGEST, "facets": runs.DIGEST},
-        curves=found,
-        chosen=choose(found, used, metric="balanced_accuracy", command="sashiko run"),
+        curves=all_curves,
+        chosen=choose(all_curves, config, metric="balanced_accuracy", command="sashiko run"),
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 from sashiko.clarify.bias.config import AnalysisConfig
 from sashiko.clarify.bias.dataset import Column
 from sashiko.contract.bias_config import analysis_config
-from sashiko.pipeline.sweep.points import judge, whatever_the_threshold
+from sashiko.pipeline.sweep.points import judge, threshold_free_quality
 from sashiko.pipeline.sweep.record import Curve
 from sashiko.pipeline.sweep.validation import Validation
 from sashiko.report import sweep_section
@@ -35,8 +35,8 @@ def two(folder: Path, *, handicap: float) -> Validation:
 def test_each_combination_is_judged_with_intervals_that_hold_at_once(tmp_path: Path) -> None:
     rows = two(tmp_path, handicap=0.3)
     gates = [AGE, BOTH | {"judged_by": "bound"}]
-    used = recipe(bias={"gates": gates, "bootstrap_replicates": 2000})
-    point = judge(rows, used, 0.5, unmoved=whatever_the_threshold(rows, used))
+    config = recipe(bias={"gates": gates, "bootstrap_replicates": 2000})
+    point = judge(rows, config, 0.5, threshold_free=threshold_free_quality(rows, config))
     assert list(point.bias) == [
         "DI age=old",
         "DI age=old & sex=f",
@@ -46,25 +46,25 @@ def test_each_combination_is_judged_with_intervals_that_hold_at_once(tmp_path: P
     old, old_f = point.bias["DI age=old"], point.bias["DI age=old & sex=f"]
     assert old_f.value < 0.5
     alone = recipe(bias={"gates": [AGE], "bootstrap_replicates": 2000})
-    plain = judge(rows, alone, 0.5, unmoved=whatever_the_threshold(rows, alone))
+    plain = judge(rows, alone, 0.5, threshold_free=threshold_free_quality(rows, alone))
     assert plain.bias["DI age=old"] == old
 
 
 def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkeypatch) -> None:
-    drawn = {}
+    bounds = {}
     monkeypatch.setattr(
-        sweep_section, "trade_off", lambda _, *, gate, check, metric: drawn.update({check: gate})
+        sweep_section, "trade_off", lambda _, *, gate, check, metric: bounds.update({check: gate})
     )
     rows = two(tmp_path, handicap=0.1)
     gates = [AGE | {"minimum": 0.02}, BOTH]
-    used = recipe(bias={"gates": gates, "bootstrap_replicates": 1000})
-    unmoved = whatever_the_threshold(rows, used)
-    point = judge(rows, used, 0.5, unmoved=unmoved, by_policy=True)
-    one = Curve(strength=1.0, run="run", quality=unmoved.quality, points=(point,))
-    made = sweep(recipe(bias={"gates": [AGE], "bootstrap_replicates": 1000}))
-    changes = {"curves": (one,), "recipe": used}
-    sweep_section.trade_off_figures(made.model_copy(update=changes))
-    assert {check: gate.minimum for check, gate in drawn.items()} == {
+    config = recipe(bias={"gates": gates, "bootstrap_replicates": 1000})
+    threshold_free = threshold_free_quality(rows, config)
+    point = judge(rows, config, 0.5, threshold_free=threshold_free, by_policy=True)
+    curve = Curve(strength=1.0, run="run", quality=threshold_free.quality, points=(point,))
+    result = sweep(recipe(bias={"gates": [AGE], "bootstrap_replicates": 1000}))
+    changes = {"curves": (curve,), "recipe": config}
+    sweep_section.trade_off_figures(result.model_copy(update=changes))
+    assert {check: gate.minimum for check, gate in bounds.items()} == {
         "DI age=old": 0.02,
         "DI age=old & sex=f": 0.01,
         "DI age=old & sex=m": 0.01,

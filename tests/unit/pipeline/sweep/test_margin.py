@@ -12,7 +12,7 @@ def gate(metric: str, **bounds: Any) -> BiasGate:
 
 
 @pytest.mark.parametrize(
-    ("found", "inner"),
+    ("bias_gate", "inner"),
     [
         (gate("DI", minimum=0.8, maximum=1.25), (math.sqrt(0.8), math.sqrt(1.25))),
         (gate("DI", minimum=0.8), (math.sqrt(0.8), math.inf)),
@@ -22,8 +22,8 @@ def gate(metric: str, **bounds: Any) -> BiasGate:
         (gate("GE", maximum=0.3), (-math.inf, 0.15)),
     ],
 )
-def test_a_margin_is_half_of_the_way_to_no_difference(found, inner):
-    assert inner_bounds(found) == pytest.approx(inner)
+def test_a_margin_is_half_of_the_way_to_no_difference(bias_gate, inner):
+    assert inner_bounds(bias_gate) == pytest.approx(inner)
 
 
 def test_what_is_undefined_keeps_no_margin():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sashiko.pipeline.sweep.points import THRESHOLDS, curve, judge, whatever_the_threshold
+from sashiko.pipeline.sweep.points import THRESHOLDS, curve, judge, threshold_free_quality
 from tests.unit import acme
 from tests.unit.pipeline.sweep.sweeps import CHECK, recipe, validation
 
@@ -12,9 +12,9 @@ AUC = {"metric": "auc", "minimum": 0.7, "reason": "to be of use"}
 
 
 def judged(threshold, *, handicap=0.0, rows=2000, **changes):
-    used = recipe(**changes)
-    found = validation(handicap=handicap, rows=rows)
-    return judge(found, used, threshold, unmoved=whatever_the_threshold(found, used))
+    config = recipe(**changes)
+    model = validation(handicap=handicap, rows=rows)
+    return judge(model, config, threshold, threshold_free=threshold_free_quality(model, config))
 
 
 def test_numbers_are_those_of_the_rows():
@@ -75,20 +75,20 @@ def test_quality_gates_count_but_for_leads_that_need_other_models():
 
 
 def test_a_curve_has_every_threshold_and_the_policys_own():
-    used = recipe()
-    found = curve(validation(handicap=0.0), used, strength=1.0, run="run-1")
-    own = found.by_policy
-    assert {point.threshold for point in found.points} == {*THRESHOLDS, own.threshold}
-    best = max(point.quality["balanced_accuracy"].value for point in found.points)
-    assert own.quality["balanced_accuracy"].value == best
+    config = recipe()
+    result = curve(validation(handicap=0.0), config, strength=1.0, run="run-1")
+    policy_point = result.by_policy
+    assert {point.threshold for point in result.points} == {*THRESHOLDS, policy_point.threshold}
+    best = max(point.quality["balanced_accuracy"].value for point in result.points)
+    assert policy_point.quality["balanced_accuracy"].value == best
 
 
 def test_a_fixed_threshold_is_the_policys_own_and_stands_there_once():
-    used = recipe(evaluate={"threshold": {"policy": "fixed", "value": 0.4},
+    config = recipe(evaluate={"threshold": {"policy": "fixed", "value": 0.4},
                             "bootstrap_replicates": 100})  # fmt: skip
-    found = curve(validation(handicap=0.0), used, strength=1.0, run="run-1")
-    assert found.by_policy.threshold == 0.4
-    assert len(found.points) == len(THRESHOLDS)
+    result = curve(validation(handicap=0.0), config, strength=1.0, run="run-1")
+    assert result.by_policy.threshold == 0.4
+    assert len(result.points) == len(THRESHOLDS)
 
 
 def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, monkeypatch):
@@ -96,8 +96,8 @@ def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, mo
     gate = {"metric": "acme.metrics:Cost", "reason": "the budget"}
     lead = gate | {"better_than": "majority"}
     for threshold in (0.5, 0.99):
-        found = judged(threshold, quality={"gates": [gate | {"maximum": 1}, lead | {"margin": -5}]})
-        assert ("acme.metrics:Cost" in found.failed) == (threshold == 0.99)
-        assert "acme.metrics:Cost lead over majority" not in found.failed
-    found = judged(0.5, quality={"gates": [lead | {"margin": 5}]})
-    assert "acme.metrics:Cost lead over majority" in found.failed
+        point = judged(threshold, quality={"gates": [gate | {"maximum": 1}, lead | {"margin": -5}]})
+        assert ("acme.metrics:Cost" in point.failed) == (threshold == 0.99)
+        assert "acme.metrics:Cost lead over majority" not in point.failed
+    point = judged(0.5, quality={"gates": [lead | {"margin": 5}]})
+    assert "acme.metrics:Cost lead over majority" in point.failed

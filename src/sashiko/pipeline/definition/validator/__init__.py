@@ -1,1 +1,1 @@
-"""Judges a definition as SageMaker would, without asking it: from botocore's models of its API."""
+"""Validates a definition offline against botocore's model of SageMaker's API."""

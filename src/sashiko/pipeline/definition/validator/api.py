@@ -1,4 +1,4 @@
-"""SageMaker's API as botocore ships it: what a step's arguments and its properties may be."""
+"""SageMaker's API as botocore ships it: the shapes of a step's arguments and properties."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class JobApi:
     Attributes:
         create: the shape of the step's arguments.
         describe: the shape of the step's properties.
-        name: the argument that Pipelines fills in itself, and takes as a prefix where it is given
-            (the SDK's `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
+        name: the argument that Pipelines sets, with a value in the definition as prefix (the SDK's
+            `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
     """
 
     create: Shape
@@ -35,7 +35,7 @@ def shape(name: str) -> Shape:
 
 @cache
 def job_api(step_type: str) -> JobApi:
-    """Returns the calls behind a type of step that runs a job."""
+    """Returns the API calls of a step type that runs a job."""
     create, describe = _CALLS[step_type]
     return JobApi(
         create=_model().operation_model(create).input_shape,
@@ -54,6 +54,6 @@ _CALLS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 @cache
 def _model() -> ServiceModel:
-    # The bundled model alone: a newer one in ~/.aws/models would judge differently elsewhere.
+    # The bundled model only: results must not depend on a newer one in ~/.aws/models.
     loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     return ServiceModel(loader.load_service_model("sagemaker", "service-2"), "sagemaker")

@@ -1,4 +1,4 @@
-"""A JSON value against a shape of the API: names, types, what is required, and limits."""
+"""Checks a JSON value against a shape of the API: names, types, required members, limits."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -28,18 +28,23 @@ _FIX = "; make it text with Std:Join (`.to_string()` in the SDK)"
 
 
 def check_value(
-    value: Any, shape: Shape, *, where: str, resolve: Resolve, given: frozenset[str] = frozenset()
+    value: Any,
+    shape: Shape,
+    *,
+    where: str,
+    resolve: Resolve,
+    optional: frozenset[str] = frozenset(),
 ) -> Iterator[str | None]:
-    """Judges each single value at and below `value`: yields what is wrong with it, or None.
+    """Yields a problem or None for each single value at and below `value`.
 
     Args:
         value: JSON, with expressions.
-        shape: what it has to be.
-        where: its place, at the beginning of each problem.
-        resolve: returns what an expression stands for, or a stand-in.
-        given: required members that need not be there.
+        shape: the expected shape.
+        where: its path, at the beginning of each problem.
+        resolve: returns the value of an expression, or a stand-in.
+        optional: required members that may be missing.
     """
-    shown = value
+    raw = value
     if is_expression(value):
         try:
             value = resolve(value, where)
@@ -50,24 +55,29 @@ def check_value(
         yield None
     elif not _fits(value, shape):
         expected, _ = _TYPES[shape.type_name]
-        fix = _FIX if shape.type_name == "string" and is_expression(shown) else ""
-        yield f"{where}: expected {expected}, got {_describe(value, shown)}{fix}"
+        fix = _FIX if shape.type_name == "string" and is_expression(raw) else ""
+        yield f"{where}: expected {expected}, got {_describe(value, raw)}{fix}"
     elif shape.type_name == "structure":
-        yield from _members(value, shape, where=where, resolve=resolve, given=given)
+        yield from _members(value, shape, where=where, resolve=resolve, optional=optional)
     else:
         problem = limit_problem(value, shape) if is_known(value) else None
         if problem:
-            yield f"{where}: {problem}{_origin(shown)}"
+            yield f"{where}: {problem}{_origin(raw)}"
         elif shape.type_name not in ("list", "map"):
             yield None
         yield from _items(value, shape, where=where, resolve=resolve)
 
 
 def _members(
-    value: Mapping[str, Any], shape: Shape, *, where: str, resolve: Resolve, given: frozenset[str]
+    value: Mapping[str, Any],
+    shape: Shape,
+    *,
+    where: str,
+    resolve: Resolve,
+    optional: frozenset[str],
 ) -> Iterator[str | None]:
     for name in shape.required_members:
-        if name not in value and name not in given:
+        if name not in value and name not in optional:
             yield f"{where}: key `{name}` is missing"
     for name, item in value.items():
         if name in shape.members:
@@ -94,15 +104,15 @@ def _fits(value: Any, shape: Shape) -> bool:
     return isinstance(value, types) and (types is bool or not isinstance(value, bool))
 
 
-def _describe(value: Any, shown: Any) -> str:
-    """Names a value's type, and the expression that it comes from, in JSON's words."""
-    words = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
-    words |= {list: "a list", dict: "an object", type(None): "null"}
-    word = next(word for kind, word in words.items() if isinstance(value, kind))
-    if is_expression(shown):
-        return f"{word}{_origin(shown)}"
-    return f"{word} ({json.dumps(value)})" if isinstance(value, str | int | float) else word
+def _describe(value: Any, raw: Any) -> str:
+    """Describes a value's JSON type, and the expression that it comes from."""
+    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
+    names |= {list: "a list", dict: "an object", type(None): "null"}
+    name = next(name for kind, name in names.items() if isinstance(value, kind))
+    if is_expression(raw):
+        return f"{name}{_origin(raw)}"
+    return f"{name} ({json.dumps(value)})" if isinstance(value, str | int | float) else name
 
 
-def _origin(shown: Any) -> str:
-    return f", from {json.dumps(shown)}" if is_expression(shown) else ""
+def _origin(raw: Any) -> str:
+    return f", from {json.dumps(raw)}" if is_expression(raw) else ""

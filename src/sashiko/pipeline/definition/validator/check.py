@@ -1,4 +1,4 @@
-"""A whole definition, judged offline: `sashiko definition --check`, and whoever deploys one."""
+"""Validates a whole definition offline, for `sashiko definition --check` and for deployments."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,41 +17,41 @@ from sashiko.pipeline.definition.validator.steps import check_step, known_values
 
 
 @dataclass(frozen=True)
-class Checked:
-    """How much was looked at, and found to be right."""
+class CheckedCounts:
+    """The numbers of steps and arguments that were checked."""
 
     steps: int
     arguments: int
 
 
-def check_definition(value: Any) -> Checked:
-    """Checks a definition against SageMaker's API, references and all; no call is made.
+def check_definition(value: Any) -> CheckedCounts:
+    """Checks a definition, with its references, against SageMaker's API, without a call to AWS.
 
     Args:
         value: the definition's JSON value.
 
     Raises:
-        InputError: one line per problem, each with step, path, what is wrong, and what is allowed
-            or the fix. A definition that cannot be read any further has one line.
+        InputError: one line per problem, each with step, path, problem, and the allowed values or
+            the fix. A definition that cannot be parsed has one line.
     """
     definition = parse_definition(value)
     context = known_values(definition)
-    judged = [
+    outcomes = [
         outcome
         for step in definition.steps
         for outcome in check_step(step, definition, context=context)
     ]
-    # The graph has a problem of its own only where steps wait for each other in a circle.
+    # Of the graph, only a cycle is a new problem: the other ones are those of steps.
     lines = [
         *check_version(value),
         *_check_parameters(definition),
         *_check_experiment(definition, context),
-        *(line for line in judged if line is not None),
+        *(line for line in outcomes if line is not None),
         *problem_of(build_graph, definition),
     ]
     if lines:
         raise InputError("\n".join(dict.fromkeys(lines)))
-    return Checked(steps=len(definition.steps), arguments=len(judged))
+    return CheckedCounts(steps=len(definition.steps), arguments=len(outcomes))
 
 
 def _check_parameters(definition: Definition) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""What SageMaker asks of a job's arguments together, which no shape of its API says.
+"""SageMaker's rules between a job's arguments, which its API's shapes do not contain.
 
-The sources are pages of the SageMaker API Reference and the Developer Guide, below
-https://docs.aws.amazon.com/sagemaker/latest/; each rule names its own.
+Sources are pages of the SageMaker API Reference and the Developer Guide, below
+https://docs.aws.amazon.com/sagemaker/latest/; each rule cites its own.
 """
 
 import re
@@ -17,10 +17,10 @@ from sashiko.pipeline.definition.validator.unknown import Anything, is_known
 
 _DAY = 86_400  # seconds
 # APIReference/API_StoppingCondition: "The default value is 1 day. The maximum value is 28 days."
-_DEFAULT_RUNTIME, _LONGEST_RUNTIME = _DAY, 28 * _DAY
+_DEFAULT_RUNTIME, _MAX_RUNTIME = _DAY, 28 * _DAY
 _PROCESSING = "/opt/ml/processing"
 # APIReference/API_AlgorithmSpecification, `TrainingImage`: registry/repository[:tag] or
-# registry/repository[@digest]; the registry is ECR's but where a training says otherwise.
+# registry/repository[@digest]; the registry is ECR's, unless TrainingImageConfig is set.
 _PART = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 _IMAGE = re.compile(
     rf"\d{{12}}\.dkr\.ecr(?:-fips)?\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/{_PART}(?:/{_PART})*"
@@ -29,46 +29,46 @@ _IMAGE = re.compile(
 
 
 class Arguments:
-    """A job's arguments, with expressions replaced by what is known of them."""
+    """A job's arguments, with expressions replaced by their known values."""
 
     def __init__(self, step: Step, resolve: Resolve) -> None:
-        """Takes a step of a job, and what returns an expression's value."""
+        """Wraps the arguments of a job's step; `resolve` returns an expression's value."""
         self.step = step
         self._resolve = resolve
 
-    def get(self, *path: str, of: Any = None) -> Any:
-        """Returns the value at a path, or None if there is none or only a run can know it.
+    def get(self, *path: str, start: Any = None) -> Any:
+        """Returns the value at a path, or None if it is missing or known at run time only.
 
         Args:
             path: keys.
-            of: where the path begins; the arguments themselves if None.
+            start: where the path begins; the arguments themselves if None.
         """
-        value = self.step.arguments if of is None else of
+        value = self.step.arguments if start is None else start
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
         if is_expression(value):
             try:
                 value = self._resolve(value, "")
-            except InputError:  # it is said of the argument itself
+            except InputError:  # the check of the argument itself reports it
                 return None
         return value if is_known(value) and not isinstance(value, Anything) else None
 
     def each(self, *path: str) -> list[Any]:
-        """Returns the items of the list at a path, none if there is no list."""
+        """Returns the items of the list at a path, none if it is not a list."""
         items = self.get(*path)
         return items if isinstance(items, list) else []
 
-    def where(self, place: str) -> str:
-        """Names a place in the arguments."""
-        return f"step `{self.step.name}`, Arguments.{place}"
+    def where(self, path: str) -> str:
+        """Formats a path in the arguments for a message."""
+        return f"step `{self.step.name}`, Arguments.{path}"
 
 
 def check_job_rules(step: Step, *, resolve: Resolve) -> Iterator[str]:
-    """Yields what is wrong between the arguments of a job.
+    """Yields the problems between the arguments of a job.
 
     Args:
-        step: a Processing or Training step; what is not of the right shape is left to others.
-        resolve: returns what an expression stands for, or a stand-in.
+        step: a Processing or Training step; values of a wrong shape are ignored here.
+        resolve: returns the value of an expression, or a stand-in.
     """
     arguments = Arguments(step, resolve)
     yield from _check_tags(arguments)
@@ -85,61 +85,65 @@ def check_job_rules(step: Step, *, resolve: Resolve) -> Iterator[str]:
 
 def _check_times(arguments: Arguments) -> Iterator[str]:
     """APIReference/API_StoppingCondition, and dg/model-managed-spot-training."""
-    longest = arguments.get("StoppingCondition", "MaxRuntimeInSeconds")
-    wait = arguments.get("StoppingCondition", "MaxWaitTimeInSeconds")
-    given = arguments.get("StoppingCondition") or {}
-    if _is_number(longest) and longest > _LONGEST_RUNTIME:
+    max_runtime = arguments.get("StoppingCondition", "MaxRuntimeInSeconds")
+    max_wait = arguments.get("StoppingCondition", "MaxWaitTimeInSeconds")
+    condition = arguments.get("StoppingCondition") or {}
+    if _is_number(max_runtime) and max_runtime > _MAX_RUNTIME:
         yield (
-            f"{arguments.where('StoppingCondition.MaxRuntimeInSeconds')}: {longest}; a training "
-            f"job runs for at most {_LONGEST_RUNTIME} seconds, which are 28 days"
+            f"{arguments.where('StoppingCondition.MaxRuntimeInSeconds')}: {max_runtime}; a "
+            f"training job runs for at most {_MAX_RUNTIME} seconds, which are 28 days"
         )
     if arguments.get("EnableManagedSpotTraining") is not True:
         return
-    place = arguments.where("StoppingCondition.MaxWaitTimeInSeconds")
-    if "MaxWaitTimeInSeconds" not in given:
+    location = arguments.where("StoppingCondition.MaxWaitTimeInSeconds")
+    if "MaxWaitTimeInSeconds" not in condition:
         yield (
-            f"{place}: is missing, and managed spot training needs it: the seconds in which the "
+            f"{location}: is missing, and managed spot training needs it: the seconds in which the "
             "job must end, the wait for capacity included"
         )
-    least = longest if "MaxRuntimeInSeconds" in given else _DEFAULT_RUNTIME
-    if _is_number(wait) and _is_number(least) and wait < least:
-        default = "" if "MaxRuntimeInSeconds" in given else ", the default of a day"
+    minimum = max_runtime if "MaxRuntimeInSeconds" in condition else _DEFAULT_RUNTIME
+    if _is_number(max_wait) and _is_number(minimum) and max_wait < minimum:
+        default = "" if "MaxRuntimeInSeconds" in condition else ", the default of a day"
         yield (
-            f"{place}: {wait}, less than MaxRuntimeInSeconds ({least}{default}), which it "
+            f"{location}: {max_wait}, less than MaxRuntimeInSeconds ({minimum}{default}), which it "
             "includes; raise it, or lower MaxRuntimeInSeconds"
         )
 
 
 def _check_warm_pool(arguments: Arguments) -> Iterator[str]:
     """dg/train-warm-pools, "Considerations": none with spot instances."""
-    kept = arguments.get("ResourceConfig", "KeepAlivePeriodInSeconds")
-    if _is_number(kept) and kept > 0 and arguments.get("EnableManagedSpotTraining") is True:
+    keep_alive = arguments.get("ResourceConfig", "KeepAlivePeriodInSeconds")
+    if (
+        _is_number(keep_alive)
+        and keep_alive > 0
+        and arguments.get("EnableManagedSpotTraining") is True
+    ):
         yield (
-            f"{arguments.where('ResourceConfig.KeepAlivePeriodInSeconds')}: {kept}, and managed "
-            "spot training has no warm pool; take one of the two away"
+            f"{arguments.where('ResourceConfig.KeepAlivePeriodInSeconds')}: {keep_alive}, and "
+            "managed spot training has no warm pool; remove one of the two"
         )
 
 
-def _check_volume(arguments: Arguments, place: str) -> Iterator[str]:
+def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
     """APIReference/API_ResourceConfig and API_ProcessingClusterConfig, `VolumeKmsKeyId`."""
-    config = arguments.get(*place.split("."))
-    instance = arguments.get("InstanceType", of=config or {})
+    config = arguments.get(*path.split("."))
+    instance = arguments.get("InstanceType", start=config or {})
     if not isinstance(instance, str) or "." not in instance or not has_local_disk(instance):
         return
     if "VolumeKmsKeyId" in config:
         yield (
-            f"{arguments.where(place)}.VolumeKmsKeyId: {instance} has disks of its own, which the "
+            f"{arguments.where(path)}.VolumeKmsKeyId: {instance} has disks of its own, which the "
             "machine encrypts; SageMaker refuses a key for them: take it away"
         )
 
 
-def _check_image(arguments: Arguments, place: str) -> Iterator[str]:
-    image = arguments.get(*place.split("."))
-    # A job may take its image from a private registry in the VPC, where it says so.
+def _check_image(arguments: Arguments, path: str) -> Iterator[str]:
+    image = arguments.get(*path.split("."))
+    # TrainingImageConfig allows an image of a private registry in the VPC.
     elsewhere = arguments.get("AlgorithmSpecification", "TrainingImageConfig")
     if isinstance(image, str) and not _IMAGE.fullmatch(image) and not elsewhere:
         yield (
-            f"{arguments.where(place)}: `{image}` is no image of ECR, such as 111122223333.dkr."
+            f"{arguments.where(path)}: `{image}` is not an ECR image, such as 111122223333.dkr."
             "ecr.us-east-1.amazonaws.com/repository:tag or .../repository@sha256:..."
         )
 
@@ -147,26 +151,27 @@ def _check_image(arguments: Arguments, place: str) -> Iterator[str]:
 def _check_paths(arguments: Arguments) -> Iterator[str]:
     """APIReference/API_ProcessingS3Input, `LocalPath`; outputs are mounted from there too.
 
-    Two with one folder are refused without a word of it: sagemaker-python-sdk #4939, #1950.
+    SageMaker refuses two with one folder without naming the cause: sagemaker-python-sdk #4939,
+    #1950.
     """
     users: dict[str, str] = {}
     inputs = arguments.each("ProcessingInputs")
     outputs = arguments.each("ProcessingOutputConfig", "Outputs")
-    places = [
+    mounts = [
         *(("ProcessingInputs", index, item, "S3Input") for index, item in enumerate(inputs)),
         *(
             ("ProcessingOutputConfig.Outputs", index, item, "S3Output")
             for index, item in enumerate(outputs)
         ),
     ]
-    for list_, index, item, key in places:
-        path = arguments.get(key, "LocalPath", of=item)
+    for list_, index, item, key in mounts:
+        path = arguments.get(key, "LocalPath", start=item)
         if not isinstance(path, str):
             continue
         where = arguments.where(f"{list_}[{index}].{key}.LocalPath")
         folder = path.rstrip("/")
         if not folder.startswith(f"{_PROCESSING}/") or ".." in folder.split("/"):
-            yield f"{where}: `{path}` does not lie below {_PROCESSING}/, as a job's folders must"
+            yield f"{where}: `{path}` is not below {_PROCESSING}/, as a job's folders must be"
         elif folder in users:
             yield f"{where}: `{path}` is the folder of {users[folder]} too; give each its own"
         users[folder] = f"{list_}[{index}]"
@@ -179,7 +184,7 @@ def _check_tags(arguments: Arguments) -> Iterator[str]:
     """
     seen: dict[str, int] = {}
     for index, tag in enumerate(arguments.each("Tags")):
-        key = arguments.get("Key", of=tag)
+        key = arguments.get("Key", start=tag)
         if not isinstance(key, str):
             continue
         where = arguments.where(f"Tags[{index}].Key")

@@ -9,11 +9,11 @@ import regex
 
 from sashiko.pipeline.definition.validator.api import Shape
 
-_FEW = 12  # names that are read at a glance
+_FEW = 12  # the longest list of names in a message
 
 
 def limit_problem(value: Any, shape: Shape) -> str | None:
-    """Says which limit a known value breaks and what is allowed, or returns None.
+    """Returns the limit that a known value breaks and what is allowed, or None.
 
     Args:
         value: of the shape's type.
@@ -30,12 +30,12 @@ def limit_problem(value: Any, shape: Shape) -> str | None:
 
 
 def allowed(value: str, names: Collection[str]) -> str:
-    """Lists the names that are allowed instead of `value`; of many, those that are like it."""
+    """Lists the names that are allowed instead of `value`; of many, the similar ones."""
     if len(names) <= _FEW:
         return f"allowed: {', '.join(names)}"
-    near = get_close_matches(value, names, n=_FEW, cutoff=0.7)
-    if near:
-        return f"allowed among others: {', '.join(near)}"
+    matches = get_close_matches(value, names, n=_FEW, cutoff=0.7)
+    if matches:
+        return f"allowed among others: {', '.join(matches)}"
     return f"allowed: {', '.join(list(names)[:_FEW])} and {len(names) - _FEW} more"
 
 

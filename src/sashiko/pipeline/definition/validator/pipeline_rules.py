@@ -1,7 +1,7 @@
-"""What Pipelines asks of a definition beside its jobs: version, messages, operands.
+"""The rules of SageMaker Pipelines outside the jobs: version, messages, operands.
 
-The sources are pages of the SageMaker Developer Guide and API Reference, below
-https://docs.aws.amazon.com/sagemaker/latest/; each rule names its own.
+Sources are pages of the SageMaker Developer Guide and API Reference, below
+https://docs.aws.amazon.com/sagemaker/latest/; each rule cites its own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,13 +15,13 @@ from sashiko.pipeline.definition.validator.arguments import Resolve
 from sashiko.pipeline.definition.validator.limits import limit_problem
 from sashiko.pipeline.definition.validator.unknown import without_stand_ins
 
-# The only one that there is: dg/build-and-manage-pipeline, "Define a pipeline", links its JSON
-# schema, and the SDK writes it (sagemaker.mlops.workflow.pipeline).
+# The only version: dg/build-and-manage-pipeline, "Define a pipeline", links its JSON schema, and
+# the SDK writes it (sagemaker.mlops.workflow.pipeline).
 VERSION = "2020-12-01"
 
 
 def check_version(value: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what is wrong with the version of a definition's schema.
+    """Yields the problem of the version of a definition's schema.
 
     Args:
         value: the definition's JSON value.
@@ -33,14 +33,14 @@ def check_version(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check_message(step: Step, *, resolve: Resolve) -> Iterator[str]:
-    """Yields what is wrong with the message of a Fail step.
+    """Yields the problems of a Fail step's message.
 
-    What only a run can know is taken as empty: the message is at least as long as the rest.
+    Values of a run count as empty: the message is at least as long as the known part.
     APIReference/API_FailStepMetadata, `ErrorMessage`: at most 3,072 characters.
 
     Args:
         step: a step of any type.
-        resolve: returns what an expression stands for, or a stand-in.
+        resolve: returns the value of an expression, or a stand-in.
     """
     if step.type != "Fail" or "ErrorMessage" not in step.arguments:
         return
@@ -49,21 +49,21 @@ def check_message(step: Step, *, resolve: Resolve) -> Iterator[str]:
     if is_expression(message):
         try:
             message = resolve(message, where)
-        except InputError:  # it is said of the argument itself
+        except InputError:  # the check of the argument itself reports it
             return
     if not isinstance(message, str):
         yield f"{where}: expected text"
     else:
         limit = shape("FailStepMetadata").members["ErrorMessage"]
         if problem := limit_problem(without_stand_ins(message), limit):
-            yield f"{where}: {problem}; shorten it: what a step says at length belongs in its log"
+            yield f"{where}: {problem}; shorten it and put the details in the step's log"
 
 
 def check_operands(step: Step) -> Iterator[str]:
     """Yields the operands of conditions that are lists or objects.
 
     dg/build-and-manage-steps-types, "Condition step": an operand is a primitive, a parameter, a
-    property or an execution variable; `In` alone takes a list, of these.
+    property or an execution variable; only `In` takes a list of these.
 
     Args:
         step: a step of any type.

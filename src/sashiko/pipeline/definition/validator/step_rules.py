@@ -1,9 +1,9 @@
-"""A step's retry policies, and what the API and Lambda say of a Lambda step's function.
+"""The rules for a step's retry policies, and for a Lambda step's function.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_LambdaStepMetadata.html: an ARN of up
 to 256 characters, up to 50 output parameters.
 
-No shape of the API describes retry policies, the developer guide does:
+Retry policies are not in the API's shapes, but in the developer guide:
 https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
 """
 
@@ -16,30 +16,31 @@ import regex
 from sashiko.pipeline.definition.model import Step
 from sashiko.pipeline.definition.validator.limits import allowed
 
-# FunctionArn of Lambda's API, with a version or an alias or without.
+# FunctionArn of Lambda's API, with an optional version or alias.
 _ARN = regex.compile(
     r"arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d:\d{12}"
     r":function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?"
 )
-_LONGEST_ARN = 256
-_MOST_OUTPUTS = 50
+_MAX_ARN_LENGTH = 256
+_MAX_OUTPUTS = 50
 
 
 def check_function(step: Step) -> Iterator[str]:
-    """Yields what is wrong with the function that a Lambda step calls, and with what it returns.
+    """Yields the problems of a Lambda step's function and of its output parameters.
 
     Args:
         step: a Lambda step.
     """
     where = f"step `{step.name}`"
-    if not _ARN.fullmatch(step.function) or len(step.function) > _LONGEST_ARN:
+    if not _ARN.fullmatch(step.function) or len(step.function) > _MAX_ARN_LENGTH:
         yield (
-            f"{where}, FunctionArn: `{step.function}` is no function's ARN; expected "
+            f"{where}, FunctionArn: `{step.function}` is not a function ARN; expected "
             "arn:aws:lambda:<region>:<account>:function:<name>"
         )
-    if len(step.returned) > _MOST_OUTPUTS:
-        yield f"{where}, OutputParameters: {len(step.returned)}; allowed: up to {_MOST_OUTPUTS}"
-    for name, times in Counter(item.name for item in step.returned).items():
+    if len(step.output_parameters) > _MAX_OUTPUTS:
+        count = len(step.output_parameters)
+        yield f"{where}, OutputParameters: {count}; allowed: up to {_MAX_OUTPUTS}"
+    for name, times in Counter(item.name for item in step.output_parameters).items():
         if times > 1:
             yield f"{where}, OutputParameters: two of them are named `{name}`"
     if step.property_files:
@@ -50,7 +51,7 @@ _EXCEPTIONS = (
     "Step.SERVICE_FAULT", "Step.THROTTLING", "SageMaker.JOB_INTERNAL_ERROR",
     "SageMaker.CAPACITY_ERROR", "SageMaker.RESOURCE_LIMIT",
 )  # fmt: skip
-# Key -> the least and the most, which of them are whole numbers; the least wait and rate are ours.
+# Key -> minimum, maximum, whether it is an integer; the minimum interval and rate are ours.
 _NUMBERS: Mapping[str, tuple[float, float, bool]] = {
     "IntervalSeconds": (1, 43_200, True),
     "BackoffRate": (1, float("inf"), False),
@@ -61,7 +62,7 @@ _KEYS = ("ExceptionType", *_NUMBERS)
 
 
 def check_retries(step: Step) -> Iterator[str]:
-    """Yields what is wrong with a step's retry policies.
+    """Yields the problems of a step's retry policies.
 
     Args:
         step: any step; only jobs may have policies.
@@ -69,7 +70,7 @@ def check_retries(step: Step) -> Iterator[str]:
     policies = step.retry_policies
     where = f"step `{step.name}`, RetryPolicies"
     if policies and not step.is_job:
-        yield f"{where}: a {step.type} step runs no job that could be tried again; take them away"
+        yield f"{where}: a {step.type} step runs no job to retry; remove them"
     if not isinstance(policies, list):
         yield f"{where}: expected a list"
         return
@@ -86,11 +87,13 @@ def _check_policy(policy: Any, where: str, seen: set[str]) -> Iterator[str]:
         if key not in _KEYS:
             yield f"{where}: unknown key `{key}`; {allowed(key, _KEYS)}"
     yield from _check_exceptions(policy.get("ExceptionType"), f"{where}.ExceptionType", seen)
-    for key, (least, most, whole) in _NUMBERS.items():
-        if key in policy and not _fits(policy[key], least, most, whole=whole):
-            kind = "a whole number" if whole else "a number"
+    for key, (minimum, maximum, integer) in _NUMBERS.items():
+        if key in policy and not _fits(policy[key], minimum, maximum, integer=integer):
+            kind = "a whole number" if integer else "a number"
             limit = (
-                f"of {least:g} or more" if most == float("inf") else f"from {least:g} to {most:g}"
+                f"of {minimum:g} or more"
+                if maximum == float("inf")
+                else f"from {minimum:g} to {maximum:g}"
             )
             yield f"{where}.{key}: {policy[key]!r}; allowed: {kind} {limit}"
     if ("MaxAttempts" in policy) == ("ExpireAfterMin" in policy):
@@ -109,6 +112,6 @@ def _check_exceptions(names: Any, where: str, seen: set[str]) -> Iterator[str]:
         seen.add(str(name))
 
 
-def _fits(value: Any, least: float, most: float, *, whole: bool) -> bool:
-    kinds = (int,) if whole else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most
+def _fits(value: Any, minimum: float, maximum: float, *, integer: bool) -> bool:
+    kinds = (int,) if integer else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and minimum <= value <= maximum

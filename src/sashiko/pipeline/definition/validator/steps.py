@@ -1,4 +1,4 @@
-"""A step of a definition: its arguments, and what they refer to."""
+"""Checks a step of a definition: its arguments and their references."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,23 +18,23 @@ from sashiko.pipeline.definition.validator.job_rules import check_job_rules
 from sashiko.pipeline.definition.validator.limits import limit_problem
 from sashiko.pipeline.definition.validator.pipeline_rules import check_message, check_operands
 from sashiko.pipeline.definition.validator.step_rules import check_function, check_retries
-from sashiko.pipeline.definition.validator.unknown import described, stand_in
+from sashiko.pipeline.definition.validator.unknown import describe_step, stand_in
 
 # The SDK's ExecutionVariables.
 _EXECUTION = (
     "StartDateTime", "CurrentDateTime", "PipelineName", "PipelineArn", "PipelineExecutionId",
     "PipelineExecutionArn", "TrainingJobName", "ProcessingJobName",
 )  # fmt: skip
-# Pipelines takes the others from PipelineExperimentConfig; the SDK leaves them out.
+# Pipelines takes the other keys from PipelineExperimentConfig; the SDK omits them.
 _EXPERIMENT_KEY = "TrialComponentDisplayName"
 
 
 def known_values(definition: Definition) -> expressions.Context:
-    """Returns what expressions stand for before anything has run: defaults, and stand-ins."""
-    properties = {step.name: described(step) for step in definition.steps if step.is_job}
+    """Returns the values of expressions before a run: defaults, and stand-ins."""
+    properties = {step.name: describe_step(step) for step in definition.steps if step.is_job}
     properties |= {
         step.name: describe_function(
-            {item.name: stand_in(item.type.lower()) for item in step.returned}
+            {item.name: stand_in(item.type.lower()) for item in step.output_parameters}
         )
         for step in definition.steps
         if step.type == "Lambda"
@@ -55,11 +55,11 @@ def known_values(definition: Definition) -> expressions.Context:
 def check_step(
     step: Step, definition: Definition, *, context: expressions.Context
 ) -> Iterator[str | None]:
-    """Yields what is wrong with a step, and None for each argument that is as it has to be.
+    """Yields the problems of a step, and None for each correct argument.
 
     Args:
-        step: one of the definition's.
-        definition: the whole.
+        step: a step of the definition.
+        definition: the definition.
         context: from `known_values`.
     """
 
@@ -81,7 +81,7 @@ def check_step(
 
 
 def problem_of(check: Callable[..., object], *values: Any, **options: Any) -> Iterator[str]:
-    """Yields what a check of those values stops at, if it does."""
+    """Yields the message of a check's InputError, if it raises one."""
     try:
         check(*values, **options)
     except InputError as error:
@@ -90,8 +90,10 @@ def problem_of(check: Callable[..., object], *values: Any, **options: Any) -> It
 
 def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
     api = job_api(step.type)
-    given = frozenset({api.name})
-    yield from check_value(step.arguments, api.create, where=where, resolve=resolve, given=given)
+    optional = frozenset({api.name})
+    yield from check_value(
+        step.arguments, api.create, where=where, resolve=resolve, optional=optional
+    )
     yield from problem_of(check_names, step, step.arguments)
     yield from check_job_rules(step, resolve=resolve)
     experiment = step.arguments.get("ExperimentConfig")
@@ -105,7 +107,7 @@ def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | No
 
 
 def _check_decision(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
-    """Condition, Fail and Lambda: no call of the API, so no shape but the conditions' own."""
+    """Checks a Condition, Fail or Lambda step, which has no shape in the API."""
     if step.type == "Lambda":
         yield from check_function(step)
     if step.type == "Condition":

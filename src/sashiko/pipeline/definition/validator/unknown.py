@@ -1,7 +1,7 @@
-"""Stand-ins for what only an execution can know, of the type that is known already.
+"""Typed stand-ins for values that are known at run time only.
 
-They are text and numbers to `resolve`, so references and functions work on them as on real values;
-text that holds a stand-in is a stand-in too.
+`resolve` treats them as text and numbers, so references and functions work as on real values; text
+that contains a stand-in is a stand-in too.
 """
 
 from collections.abc import Mapping
@@ -47,45 +47,45 @@ def stand_in(kind: str) -> Any:
         case "float" | "double":
             return UnknownFloat()
         case "boolean":
-            return True  # no rule looks at more than its type
+            return True  # rules check its type only
         case _:
             return Anything(_MARK)
 
 
 def without_stand_ins(text: str) -> str:
-    """Returns the part of a text that is known already."""
+    """Returns the known part of a text."""
     return text.replace(_MARK, "")
 
 
 def is_known(value: Any) -> bool:
-    """Says whether a value is the one that an execution will see."""
+    """Returns whether a value contains no stand-in."""
     if isinstance(value, str):
         return _MARK not in value
     return not isinstance(value, UnknownInteger | UnknownFloat)
 
 
-def described(step: Step) -> Mapping[str, Any]:
+def describe_step(step: Step) -> Mapping[str, Any]:
     """Returns every property of the step's type.
 
-    A literal argument is its own property, and lists and maps have the items that the arguments
-    give them; what only a run can know is a stand-in.
+    A literal argument is its own property, and lists and maps have the items of the arguments;
+    values that are known at run time only are stand-ins.
     """
     api = job_api(step.type)
-    given = {key: value for key, value in step.arguments.items() if key != api.name}
-    return {name: _value(item, given.get(name)) for name, item in api.describe.members.items()}
+    arguments = {key: value for key, value in step.arguments.items() if key != api.name}
+    return {name: _value(item, arguments.get(name)) for name, item in api.describe.members.items()}
 
 
-def _value(shape: Shape, given: Any) -> Any:
+def _value(shape: Shape, argument: Any) -> Any:
     match shape.type_name:
         case "structure":
-            inside = given if isinstance(given, Mapping) else {}
+            inside = argument if isinstance(argument, Mapping) else {}
             return {name: _value(item, inside.get(name)) for name, item in shape.members.items()}
         case "list":
-            items = given if isinstance(given, list) else [None]
+            items = argument if isinstance(argument, list) else [None]
             return [_value(shape.member, item) for item in items]
         case "map":
-            inside = given if isinstance(given, Mapping) else {}
+            inside = argument if isinstance(argument, Mapping) else {}
             return {key: _value(shape.value, item) for key, item in inside.items()}
         case kind:
-            # An expression stands for what only a run can know, too.
-            return given if isinstance(given, str | int | float) else stand_in(kind)
+            # An expression is known at run time only, too.
+            return argument if isinstance(argument, str | int | float) else stand_in(kind)
