@@ -21,7 +21,7 @@ from sashiko.pipeline.champion import (
 )
 from sashiko.pipeline.project import HOME, choose_recipe, command_options
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.versions import ApprovalStatus, Desk, ModelVersion
+from sashiko.registry.versions import ApprovalStatus, ModelVersion, ReviewRegistry
 from sashiko.settings.environment import load_deployed, load_settings
 
 app = typer.Typer(
@@ -170,7 +170,7 @@ def invoke(
     typer.echo(invoke_local(text, port=port))
 
 
-def _open(env: str, recipe: str | None, home: Path) -> tuple[Desk, str]:
+def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str]:
     """Opens this machine's registry, or that of an environment's account."""
     settings = load_settings(env)
     group = choose_recipe(settings, recipe).model_package_group
@@ -182,7 +182,7 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[Desk, str]:
 
 
 def _require_one(
-    registry: Desk, number: int, *, group: str, place: tuple[str, str | None, Path]
+    registry: ReviewRegistry, number: int, *, group: str, place: tuple[str, str | None, Path]
 ) -> None:
     """Refuses a number that several groups of this machine have, where no recipe is named.
 

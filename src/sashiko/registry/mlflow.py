@@ -24,7 +24,7 @@ from sashiko.registry.versions import (
 )
 
 SQLITE = "sqlite:///"
-# What sqlite calls a write that found no room: SQLITE_FULL, and SQLITE_IOERR under a quota.
+# sqlite's messages for a full disk: SQLITE_FULL, and SQLITE_IOERR under a quota.
 _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
 _DESCRIPTION = 5000  # characters
@@ -49,14 +49,14 @@ class MlflowRegistry:
         """Returns a group's versions, newest first; none if the group does not exist."""
         if not self._client.search_registered_models(f"name='{group}'"):
             return []
-        # Only the single look-up fills a version's aliases in; the registered model has them all.
+        # The search returns versions without aliases; the registered model has all of them.
         aliases = self._client.get_registered_model(group).aliases
-        found = self._client.search_model_versions(f"name='{group}'")
-        versions = [_to_version(group, item, aliases) for item in found]
+        items = self._client.search_model_versions(f"name='{group}'")
+        versions = [_to_version(group, item, aliases) for item in items]
         return sorted(versions, key=lambda version: version.version, reverse=True)
 
     def champion(self, group: str) -> ModelVersion | None:
-        """Returns the version in use, or None if no version was approved yet."""
+        """Returns the version in use, or None if no version is approved yet."""
         for version in self.versions(group):
             if "champion" in version.aliases:
                 return version
@@ -80,7 +80,7 @@ class MlflowRegistry:
         if sha256_file(path) != version.artifact_sha256:
             raise InputError(
                 f"model {version.group} version {version.version}: {ARTIFACT_FILE} is not the file "
-                f"that was registered (its sha256 differs); {_mended_by(version)}"
+                f"that was registered (its sha256 differs); {_repair_advice(version)}"
             )
         return path
 
@@ -98,17 +98,17 @@ class MlflowRegistry:
     ) -> tuple[ModelVersion, bool]:
         """Registers an artifact as the group's `candidate`, pending approval.
 
-        The artifact is stored before the version is made, so no version ever lacks it. An artifact
+        The artifact is stored before the version is created, so no version lacks it. An artifact
         that is registered already with the same threshold and data is not registered again; its
-        files are stored again if they are damaged, and it gets the alias that a registration which
-        was killed did not come to set.
+        files are stored again if they are damaged, and a missing alias of a killed registration is
+        set.
 
         Args:
-            group: the model package group; made if missing.
-            files: folder with `model.tar.gz` and what belongs to it.
+            group: the model package group; created if missing.
+            files: folder with `model.tar.gz` and its evidence.
             run_id: the MLflow run that holds the artifact.
             threshold: the decision threshold.
-            tags: what is recorded with the version; must hold `execution_id`, `data_sha256` and
+            tags: tags of the version; must have `execution_id`, `data_sha256` and
                 `contract_sha256`.
 
         Returns:
@@ -122,9 +122,9 @@ class MlflowRegistry:
         digest = sha256_file(files / ARTIFACT_FILE)
         tags = recorded(tags, artifact_sha256=digest, threshold=threshold)
         tags[_STATUS] = "PendingManualApproval"
-        if known := already_registered(self.versions(group), tags):
-            return self._mended(known, files, digest), False
-        with no_room(self._uri):
+        if existing := already_registered(self.versions(group), tags):
+            return self._repair(existing, files, digest), False
+        with translate_full_disk(self._uri):
             if not self._client.search_registered_models(f"name='{group}'"):
                 self._client.create_registered_model(group)
             source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
@@ -155,7 +155,7 @@ class MlflowRegistry:
         return self.version(group, number)
 
     def lineage(self, version: ModelVersion) -> list[LineageEdge]:
-        """Returns what a version's tags say that it came from, nearest first."""
+        """Returns the lineage in a version's tags, nearest first."""
         tags = version.tags
         artifact = f"artifact sha256:{version.artifact_sha256}"
         data = f"data sha256:{tags['data_sha256']}"
@@ -166,19 +166,19 @@ class MlflowRegistry:
             LineageEdge(f"contract sha256:{tags['contract_sha256']}", "ContributedTo", data),
         ]
 
-    def _mended(self, known: ModelVersion, files: Path, digest: str) -> ModelVersion:
-        """Completes a version that is there already, if it holds the artifact in `files`."""
-        item = self._client.get_model_version(known.group, str(known.version))
+    def _repair(self, existing: ModelVersion, files: Path, digest: str) -> ModelVersion:
+        """Restores files and alias of an existing version with the artifact in `files`."""
+        item = self._client.get_model_version(existing.group, str(existing.version))
         damaged = is_here(item.source) and not holds(item.source, ARTIFACT_FILE, sha256=digest)
-        with no_room(self._uri):
-            if damaged and known.artifact_sha256 == digest:
+        with translate_full_disk(self._uri):
+            if damaged and existing.artifact_sha256 == digest:
                 self._store(files, item.source, run_id=item.run_id)
-            if known == self.versions(known.group)[0] and "candidate" not in known.aliases:
-                self._client.set_registered_model_alias(known.group, "candidate", item.version)
-        return self.version(known.group, known.version)
+            if existing == self.versions(existing.group)[0] and "candidate" not in existing.aliases:
+                self._client.set_registered_model_alias(existing.group, "candidate", item.version)
+        return self.version(existing.group, existing.version)
 
     def _store(self, files: Path, source: str, *, run_id: str) -> None:
-        """Puts files at a version's source; on this machine they appear all at once."""
+        """Writes files to a version's source; atomically on this machine."""
         if is_here(source):
             put_files(files, source)
         else:
@@ -197,15 +197,15 @@ class MlflowRegistry:
                 )
             )
         except Exception as error:
-            what = "its artifact" if name == ARTIFACT_FILE else name
+            label = "its artifact" if name == ARTIFACT_FILE else name
             raise InputError(
-                f"model {version.group} version {version.version}: {what} cannot be read: "
-                f"{error}; {_mended_by(version)}"
+                f"model {version.group} version {version.version}: {label} cannot be read: "
+                f"{error}; {_repair_advice(version)}"
             ) from error
 
 
-def _mended_by(version: ModelVersion) -> str:
-    """Says what helps: a run stores the artifact again, unless it must read this one first."""
+def _repair_advice(version: ModelVersion) -> str:
+    """Returns the fix: a run stores the artifact again, after a damaged champion is rejected."""
     recipe = f" --recipe {version.tags['recipe']}" if "recipe" in version.tags else ""
     withdrawn = f"`sashiko model reject {version.version}{recipe} --reason damaged`, then "
     return (
@@ -215,13 +215,13 @@ def _mended_by(version: ModelVersion) -> str:
 
 
 def _card(files: Path) -> str | None:
-    """Returns the version's card, as long as a description may be."""
+    """Returns the version's card, truncated to the length of a description."""
     path = files / MARKDOWN_FILE
     return path.read_text(encoding="utf-8")[:_DESCRIPTION] if path.is_file() else None
 
 
 def mlflow_client(tracking_uri: str) -> Any:
-    """Returns an MlflowClient whose database is made if it does not exist.
+    """Returns an MlflowClient; creates its database if it does not exist.
 
     Raises:
         InputError: if MLflow cannot be reached.
@@ -229,7 +229,7 @@ def mlflow_client(tracking_uri: str) -> Any:
     if not tracking_uri:
         raise InputError("MLFLOW_TRACKING_URI is not set: the pipeline's parameter sets it")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # MLflow reports each created run and version to its makers unless it is told not to.
+    # By default MLflow sends telemetry for each created run and version.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -249,22 +249,22 @@ def mlflow_client(tracking_uri: str) -> Any:
 
 
 def _make_database(path: Path, connect: Callable[[str], Any]) -> None:
-    """Makes a database that is missing, beside its place: half of one could never be mended.
+    """Creates a missing database atomically, in a temporary folder.
 
-    MLflow makes its tables one by one, and refuses a database that has only some of them.
+    MLflow creates its tables one by one, and refuses a database that has only some of them.
     """
     if path.exists():
         return
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as scratch:
-        made = Path(scratch, path.name)
-        connect(f"{SQLITE}{made}")
+        database = Path(scratch, path.name)
+        connect(f"{SQLITE}{database}")
         with suppress(FileExistsError):  # another step was faster
-            os.link(made, path)
+            os.link(database, path)
 
 
 @contextmanager
-def no_room(tracking_uri: str) -> Iterator[None]:
-    """Turns what sqlite says on a full disk, through MLflow, into one clear error.
+def translate_full_disk(tracking_uri: str) -> Iterator[None]:
+    """Turns sqlite's errors of a full disk, as raised by MLflow, into one clear error.
 
     Raises:
         InputError: if the database could not grow.
@@ -274,7 +274,7 @@ def no_room(tracking_uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if not any(words in str(error) for words in _NO_ROOM):
+        if not any(text in str(error) for text in _NO_ROOM):
             raise
         raise InputError(
             f"cannot write {tracking_uri}: its disk is full or failing; free some space and run "
@@ -283,9 +283,9 @@ def no_room(tracking_uri: str) -> Iterator[None]:
 
 
 def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:
-    """Returns the id of an experiment, made if missing.
+    """Returns the id of an experiment; creates it if missing.
 
-    With a sqlite URI the artifacts lie beside the database file, so that one folder holds both.
+    With a sqlite URI the artifacts are stored in the folder of the database file.
     """
     experiment = client.get_experiment_by_name(name)
     if experiment:

@@ -1,4 +1,4 @@
-"""What a pipeline run leaves in MLflow: one run per execution, the same figures as its files."""
+"""Logs an execution as one MLflow run, with the metrics of its files."""
 
 import sys
 import time
@@ -9,9 +9,9 @@ from typing import Any
 
 from sashiko.errors import InputError
 from sashiko.evaluation.record import MetricLine
-from sashiko.registry.mlflow import SQLITE, experiment_id, mlflow_client, no_room
+from sashiko.registry.mlflow import SQLITE, experiment_id, mlflow_client, translate_full_disk
 
-# In all, MLflow's import included. In an account it comes before the gate that a run waits for.
+# Total limit, with MLflow's import: in an account, Track delays the gate after it.
 SERVER_SECONDS = 30
 _EXECUTION_TAG = "execution_id"
 _BATCH = 900  # MLflow takes at most 1,000 metrics in one call
@@ -26,21 +26,21 @@ def track_execution(
     metrics: Mapping[str, float],
     curve: Sequence[MetricLine],
 ) -> str | None:
-    """Logs one execution; the same execution is logged once, however often it is resumed.
+    """Logs one execution; a resumed execution is not logged twice.
 
-    A server gets `SERVER_SECONDS` in all, and none of its faults ends the pipeline.
+    A server gets `SERVER_SECONDS` in total, and its faults do not fail the pipeline.
 
     Args:
-        tracking_uri: where MLflow is.
-        experiment: the experiment's name; made if missing.
+        tracking_uri: MLflow's tracking URI.
+        experiment: the experiment's name; created if missing.
         execution_id: the pipeline execution; the run's name.
-        tags: what the run is found by.
+        tags: tags of the run.
         metrics: name -> final value.
         curve: the learning curve.
 
     Returns:
-        The MLflow run's id, or None if MLflow cannot be reached: the figures stay in the step's
-        files, and the pipeline goes on.
+        The MLflow run's id, or None if MLflow cannot be reached: the metrics stay in the step's
+        files, and the pipeline continues.
 
     Raises:
         InputError: if MLflow's database has no room left.
@@ -49,14 +49,14 @@ def track_execution(
     def log() -> str | None:
         try:
             client = mlflow_client(tracking_uri)
-            found = experiment_id(client, experiment, tracking_uri=tracking_uri)
+            id_ = experiment_id(client, experiment, tracking_uri=tracking_uri)
         except InputError as error:
             _say_why_not(error)
             return None
-        with no_room(tracking_uri):
+        with translate_full_disk(tracking_uri):
             return _log(
                 client,
-                found,
+                id_,
                 execution_id=execution_id,
                 tags=tags,
                 points=list(_points(metrics, curve)),
@@ -75,13 +75,13 @@ def _log(
     tags: Mapping[str, str],
     points: Sequence[Any],
 ) -> str:
-    # A run that was killed while it was logged is not FINISHED, and is logged anew.
-    known = client.search_runs(
+    # A run that was killed while it was logged is not FINISHED, and is logged again.
+    runs = client.search_runs(
         [experiment],
         f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'",
     )
-    if known:
-        return str(known[0].info.run_id)
+    if runs:
+        return str(runs[0].info.run_id)
     run = client.create_run(
         experiment, run_name=execution_id, tags={**tags, _EXECUTION_TAG: execution_id}
     )
@@ -92,11 +92,11 @@ def _log(
 
 
 def _within(seconds: float, log: Callable[[], str | None], tracking_uri: str) -> str | None:
-    """Waits so long for a server, and no longer.
+    """Runs `log` in a thread with a time limit.
 
-    MLflow's own settings bound each attempt, not their sum: with packets that are swallowed, eight
-    attempts of 120 s for each address that the name has. A thread cannot be ended, so it is left
-    behind; as a daemon it does not keep the process from ending.
+    MLflow's own settings limit each attempt, not their sum: with dropped packets, eight attempts
+    of 120 s for each address of the host. A thread cannot be killed, so it is abandoned; as a
+    daemon it does not keep the process alive.
     """
     results: Queue[str | None] = Queue()
 

@@ -1,4 +1,4 @@
-"""The files of a registered version, where MLflow keeps them on this machine."""
+"""The files of a registered version in MLflow's local artifact store."""
 
 import shutil
 import tempfile
@@ -13,35 +13,35 @@ _FILE = "file://"
 
 
 def is_here(source: str) -> bool:
-    """Tells whether a version's source URI is a folder of this machine."""
+    """Returns whether a version's source URI is a local folder."""
     return source.startswith(_FILE)
 
 
 def holds(source: str, name: str, *, sha256: str) -> bool:
-    """Tells whether a file at a version's source is there, and is the one of that digest."""
-    path = _place(source) / name
+    """Returns whether a version's source has a file of that digest."""
+    path = _folder(source) / name
     return path.is_file() and sha256_file(path) == sha256
 
 
 def put_files(files: Path, source: str) -> None:
-    """Copies a folder of files to a version's source, in place of what is there, all at once.
+    """Replaces a version's source with a folder of files, atomically.
 
-    MLflow itself copies them one by one, and one that is killed leaves half a file.
+    MLflow copies them one by one, so a killed job would leave a partial file.
 
     Raises:
         InputError: if they cannot be written.
     """
-    place = _place(source)
+    folder = _folder(source)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".tmp-") as scratch:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
             shutil.copytree(files, Path(scratch, "new"))
-            if place.exists():
-                place.rename(Path(scratch, "old"))
-            Path(scratch, "new").rename(place)
+            if folder.exists():
+                folder.rename(Path(scratch, "old"))
+            Path(scratch, "new").rename(folder)
     except OSError as error:
-        raise InputError(f"cannot write {place}: {disk_reason(error)}") from error
+        raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
 
 
-def _place(source: str) -> Path:
+def _folder(source: str) -> Path:
     return Path(url2pathname(urlsplit(source).path))

@@ -1,8 +1,8 @@
-"""Versions of a model package group: what is recorded of each, and what a registry does with them.
+"""Versions of a model package group, and the interfaces of a registry.
 
 Locally the registry is MLflow's (`sashiko.registry.mlflow`), in an account SageMaker's
-(`sashiko.registry.model_packages`). A version's alias `candidate` is the newest one registered,
-`champion` the one that a person approved.
+(`sashiko.registry.model_packages`). The alias `candidate` marks the newest registered version,
+`champion` the newest approved one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ ARTIFACT_FILE = "model.tar.gz"
 _ARTIFACT = "artifact_sha256"
 _EXECUTION = "execution_id"
 _THRESHOLD = "threshold"
-# A version is the same as another if all of these are.
+# Two versions are equal if all of these tags are.
 _SAME = (_ARTIFACT, _THRESHOLD, "data_sha256", "contract_sha256")
 
 
@@ -30,10 +30,10 @@ class ModelVersion:
         version: its number.
         status: SageMaker's approval status.
         artifact_sha256: hex digest of `model.tar.gz`.
-        threshold: probability at or above which the positive label is given.
-        tags: everything else that was recorded: data hash, contract, git SHA, gates, approver.
+        threshold: the lowest probability of the positive label.
+        tags: all other records: data hash, contract, git SHA, gates, approver.
         aliases: `candidate`, `champion`, both or none.
-        arn: of its model package; None in MLflow.
+        arn: ARN of its model package; None in MLflow.
     """
 
     group: str
@@ -48,12 +48,12 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class LineageEdge:
-    """That one thing came from another.
+    """An association between two entities of the lineage.
 
     Attributes:
-        source: what it came from, with its URI or digest.
+        source: the source entity, with its URI or digest.
         kind: SageMaker's type of the association, such as `DerivedFrom`.
-        destination: what came of it.
+        destination: the destination entity.
     """
 
     source: str
@@ -62,20 +62,20 @@ class LineageEdge:
 
 
 class Registry(Protocol):
-    """What is read of a registry."""
+    """A registry to read."""
 
     def versions(self, group: str) -> list[ModelVersion]:
         """Returns a group's versions, newest first."""
 
     def champion(self, group: str) -> ModelVersion | None:
-        """Returns the version in use, or None if no version was approved yet."""
+        """Returns the version in use, or None if no version is approved yet."""
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Copies a version's `model.tar.gz` into `folder` and returns its path."""
 
 
-class Desk(Registry, Protocol):
-    """Where a person looks at versions and decides on them."""
+class ReviewRegistry(Registry, Protocol):
+    """A registry with the review and approval of versions."""
 
     def version(self, group: str, number: int) -> ModelVersion:
         """Returns one version."""
@@ -89,11 +89,11 @@ class Desk(Registry, Protocol):
         """Reads one of the files that were registered with a version."""
 
     def lineage(self, version: ModelVersion) -> list[LineageEdge]:
-        """Returns what a version came from, nearest first."""
+        """Returns a version's lineage, nearest first."""
 
 
 class Registrar(Protocol):
-    """What registers a version."""
+    """A registry to register versions in."""
 
     def register(
         self, group: str, *, files: Path, run_id: str | None, threshold: float, tags: dict[str, str]
@@ -102,19 +102,19 @@ class Registrar(Protocol):
 
 
 def recorded(tags: Mapping[str, str], *, artifact_sha256: str, threshold: float) -> dict[str, str]:
-    """Adds to a new version's tags what the registry itself reads again."""
+    """Adds the registry's own tags to those of a new version."""
     return {**tags, _ARTIFACT: artifact_sha256, _THRESHOLD: repr(threshold)}
 
 
 def figure_text(value: float | None) -> str:
-    """Writes a figure as a version's tags have it."""
+    """Formats a metric for a version's tags."""
     return "undefined" if value is None else f"{value:.4f}"
 
 
 def already_registered(
     versions: Iterable[ModelVersion], tags: Mapping[str, str]
 ) -> ModelVersion | None:
-    """Finds the version that this run made, or the same artifact of the same data and outcome."""
+    """Finds the version of this run, or of the same artifact, data and gate outcomes."""
     for version in versions:
         same_run = version.tags.get(_EXECUTION) == tags[_EXECUTION]
         same_model = all(version.tags.get(key) == tags[key] for key in _SAME)
@@ -124,7 +124,7 @@ def already_registered(
 
 
 def _outcomes(tags: Mapping[str, str]) -> dict[str, str]:
-    """Returns what the gates said: a model that was waived is not one that passed."""
+    """Returns the gates' outcomes: a waived model differs from one that passed."""
     gates = {key: value for key, value in tags.items() if key.startswith("gate.")}
     return {key: value for key, value in gates.items() if not key.endswith(".reason")}
 
@@ -138,7 +138,7 @@ def to_version(
     aliases: tuple[str, ...],
     arn: str | None = None,
 ) -> ModelVersion:
-    """Makes a version of what a registry holds."""
+    """Creates a version from a registry's tags."""
     return ModelVersion(
         group=group,
         version=number,
@@ -155,10 +155,10 @@ def number_in(versions: Iterable[ModelVersion], number: int, *, group: str) -> M
     """Finds a version by its number.
 
     Raises:
-        InputError: if there is no such version; it names those that there are.
+        InputError: if there is no such version, naming the registered ones.
     """
-    known = {version.version: version for version in versions}
-    if number not in known:
-        numbers = ", ".join(map(str, known)) or "none"
+    by_number = {version.version: version for version in versions}
+    if number not in by_number:
+        numbers = ", ".join(map(str, by_number)) or "none"
         raise InputError(f"model {group} has no version {number}; registered: {numbers}")
-    return known[number]
+    return by_number[number]

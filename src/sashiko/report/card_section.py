@@ -4,14 +4,14 @@ from pathlib import Path
 
 from sashiko.core.yaml_models import read_record
 from sashiko.registry.card.content import ModelCard
-from sashiko.registry.card.making import CARD_FILE
 from sashiko.registry.card.markdown import MARKDOWN_FILE
+from sashiko.registry.card.model_card import CARD_FILE
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Fact, Section
 
 
 def card_section(evidence: Evidence) -> Section:
-    """Shows what the card says that the rest of the page does not, and the whole card as text."""
+    """Shows the card's own facts, and the whole card as text."""
     title = "Model card"
     card = evidence.read("Register", "registration", CARD_FILE, lambda p: read_record(ModelCard, p))
     if isinstance(card, Missing):

@@ -23,8 +23,8 @@ from sashiko.evaluation.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.gates.release import gate_tags
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.evaluation.record import DECISION_FILE, METRICS_FILE, read_decision, read_evaluation
-from sashiko.registry.card.making import CARD_FILE, CardSources, model_card
 from sashiko.registry.card.markdown import MARKDOWN_FILE, card_markdown
+from sashiko.registry.card.model_card import CARD_FILE, CardSources, model_card
 from sashiko.registry.model_packages.files import MANIFEST_FILE
 from sashiko.registry.model_packages.registrar import Placement
 from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, figure_text

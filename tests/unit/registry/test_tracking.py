@@ -109,9 +109,9 @@ def test_a_server_that_refuses_half_way_does_not_end_the_run(capsys) -> None:
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         uri = f"http://127.0.0.1:{server.server_port}"
-        found = track_execution(
+        run_id = track_execution(
             uri, experiment="e", execution_id="x", tags={}, metrics={}, curve=()
         )
         server.shutdown()
-    assert found is None
+    assert run_id is None
     assert "not tracked: PERMISSION_DENIED: no CallMlflowAppApi" in capsys.readouterr().err

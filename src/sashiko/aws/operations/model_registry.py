@@ -6,7 +6,7 @@ from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import role_name
 from sashiko.core.aws_calls import Clients
 from sashiko.errors import InputError
-from sashiko.registry.model_packages.clients import told
+from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.model_packages.registry import PackageRegistry
 from sashiko.registry.versions import ApprovalStatus, LineageEdge, ModelVersion
 from sashiko.settings.environment import Settings
@@ -43,7 +43,7 @@ class AccountRegistry(PackageRegistry):
         self.require_approver()
         version = self.version(group, number)
         said = " ".join(f"{by} ({self._caller}): {reason}".split())
-        with told(f"set {version.arn} to {status}"):
+        with translate_errors(f"set {version.arn} to {status}"):
             self._sagemaker.update_model_package(
                 ModelPackageArn=version.arn,
                 ModelApprovalStatus=status,
@@ -69,7 +69,7 @@ class AccountRegistry(PackageRegistry):
         Raises:
             InputError: if SageMaker refuses, or nothing is recorded.
         """
-        with told(f"read the lineage of {version.arn}"):
+        with translate_errors(f"read the lineage of {version.arn}"):
             found = self._sagemaker.list_artifacts(
                 SourceUri=version.arn, ArtifactType="ModelPackage"
             )["ArtifactSummaries"]

@@ -1,1 +1,1 @@
-"""The model card: what a person reads before approving, as JSON and as Markdown."""
+"""The model card for the approval of a version, as JSON and as Markdown."""

@@ -1,9 +1,9 @@
 """A model card's content, by SageMaker's schema of a model package's card.
 
 Source: "Model package model card schema" in the Amazon SageMaker AI Developer Guide (model version
-details), read on 2026-11-25. botocore knows the content as a string only, so these records are the
-check: a card that can be made and read here has the keys, types and lengths that SageMaker asks
-for. Of the schema's metrics, a card of ours holds numbers (`simple_metric`).
+details), read on 2026-11-25. In botocore the content is a plain string, so these records validate
+it: they have the keys, types and lengths that SageMaker requires. Of the schema's metrics, this
+project uses numbers only (`simple_metric`).
 """
 
 from typing import Annotated, Literal
@@ -20,19 +20,19 @@ Text2048 = Annotated[str, Field(max_length=2048)]
 
 
 class _Part(Frozen):
-    """SageMaker's own names of keys begin with `model_`, which pydantic keeps for itself."""
+    """Allows SageMaker's key names that begin with `model_`, which pydantic protects."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class ModelOverview(_Part):
-    """Who made the model."""
+    """The creator of the model."""
 
     model_creator: Text1024
 
 
 class IntendedUses(_Part):
-    """What it is for."""
+    """The intended uses."""
 
     purpose_of_model: Text2048
     intended_uses: Text2048
@@ -42,35 +42,35 @@ class IntendedUses(_Part):
 
 
 class BusinessDetails(_Part):
-    """Whose it is."""
+    """The business problem and its stakeholders."""
 
     business_problem: Text2048
     business_stakeholders: Text2048
 
 
 class HyperParameter(_Part):
-    """A setting of the training."""
+    """A hyperparameter of the training."""
 
     name: Text255
     value: Text255
 
 
 class TrainingJobDetails(_Part):
-    """How it was trained."""
+    """The datasets and hyperparameters of the training job."""
 
     training_datasets: Annotated[tuple[Text1024, ...], Field(max_length=15)]
     user_provided_hyper_parameters: Annotated[tuple[HyperParameter, ...], Field(max_length=100)]
 
 
 class TrainingDetails(_Part):
-    """What it was trained on, and how."""
+    """The training of the model."""
 
     training_observations: Text1024
     training_job_details: TrainingJobDetails
 
 
 class SimpleMetric(_Part):
-    """A number, with its interval in words."""
+    """A number, with its interval as text."""
 
     name: Text255
     type: Literal["number"] = "number"
@@ -79,14 +79,14 @@ class SimpleMetric(_Part):
 
 
 class MetricGroup(_Part):
-    """Numbers that belong together."""
+    """A group of metrics."""
 
     name: Text63
     metric_data: tuple[SimpleMetric, ...]
 
 
 class Evaluation(_Part):
-    """What was measured, on which data."""
+    """An evaluation: its data and metrics."""
 
     name: Text63
     evaluation_observation: Annotated[str, Field(max_length=2096)]
@@ -95,7 +95,7 @@ class Evaluation(_Part):
 
 
 class AdditionalInformation(_Part):
-    """Bias, limits, and what the card rests on."""
+    """Bias, limitations, and the sources of the card."""
 
     ethical_considerations: Text2048
     caveats_and_recommendations: Text2048

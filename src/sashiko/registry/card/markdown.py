@@ -1,4 +1,4 @@
-"""The model card as Markdown, for people."""
+"""The model card as Markdown."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ _ESCAPED = "\\`*_{}[]<>#|"
 
 
 def card_markdown(card: ModelCard) -> str:
-    """Writes a card as Markdown; what others wrote is shown as text, not as markup."""
+    """Formats a card as Markdown; markup in its texts is escaped."""
     return "\n".join([*_uses(card), *_training(card), *_evaluations(card), *_rest(card)]) + "\n"
 
 

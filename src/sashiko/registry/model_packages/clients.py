@@ -1,4 +1,4 @@
-"""Clients of the services that hold a registered model, and what their errors mean to a person."""
+"""Clients of the registry's services, and advice for their errors."""
 
 from functools import partial
 
@@ -7,11 +7,11 @@ from sashiko.core import aws_calls as calls
 _ADVICE: calls.Advice = (
     (
         ("kms:Sign",),
-        "allow this role kms:Sign on the signing key, which the Platform stack makes",
+        "allow this role kms:Sign on the signing key of the Platform stack",
     ),
     (
         ("NotFoundException: Alias", "NotFoundException: Key"),
-        "deploy the Platform stack, which makes the signing key",
+        "deploy the Platform stack, which creates the signing key",
     ),
     (("DisabledException", "KMSInvalidStateException"), "enable the key, or give another one"),
     (
@@ -26,4 +26,4 @@ _ADVICE: calls.Advice = (
 
 
 connect = partial(calls.connect, "the model registry", "sagemaker", "s3", "kms")
-told = partial(calls.translate_errors, advice=_ADVICE)
+translate_errors = partial(calls.translate_errors, advice=_ADVICE)

@@ -1,4 +1,4 @@
-"""A model's files in S3: under a prefix named by their manifest, whose digest a KMS key signs."""
+"""A model's files in S3: the prefix is named by their manifest, which a KMS key signs."""
 
 import base64
 from collections.abc import Mapping
@@ -9,23 +9,23 @@ from urllib.parse import urlsplit
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import canonical_json, read_json, sha256_file
 from sashiko.errors import InputError
-from sashiko.registry.model_packages.clients import told
+from sashiko.registry.model_packages.clients import translate_errors
 
 MANIFEST_FILE = "manifest-sha256.json"
 SIGNATURE_FILE = "manifest-signature.json"
-# Of an ECC_NIST_P256 key, as the Platform stack makes it.
+# For an ECC_NIST_P256 key, as the Platform stack creates it.
 _ALGORITHM = "ECDSA_SHA_256"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles:
-    """What a version consists of, and where it lies.
+    """The files of a version, and their S3 prefix.
 
     Attributes:
-        folder: the files on this machine, their manifest with them.
-        uri: S3 prefix without a final slash: the same files have the same one.
+        folder: the files on this machine, with their manifest.
+        uri: S3 prefix without a final slash; equal files have equal prefixes.
         digests: name -> hex SHA-256, the manifest's content.
-        manifest_sha256: of the manifest itself.
+        manifest_sha256: hex SHA-256 of the manifest.
     """
 
     folder: Path
@@ -33,17 +33,17 @@ class ModelFiles:
     digests: Mapping[str, str]
     manifest_sha256: str
 
-    def at(self, name: str) -> str:
+    def file_uri(self, name: str) -> str:
         """Returns the S3 URI of a file."""
         return f"{self.uri}/{name}"
 
 
-def model_files(folder: Path, *, below: str) -> ModelFiles:
+def model_files(folder: Path, *, prefix: str) -> ModelFiles:
     """Reads a folder's manifest.
 
     Args:
-        folder: holds the manifest and every file that it names.
-        below: S3 URI that the model's prefix lies under.
+        folder: folder with the manifest and every file that it names.
+        prefix: S3 URI above the model's prefix.
 
     Raises:
         InputError: if the manifest is missing.
@@ -52,17 +52,17 @@ def model_files(folder: Path, *, below: str) -> ModelFiles:
     digest = sha256_file(manifest)
     return ModelFiles(
         folder=folder,
-        uri=f"{below}/{digest[:16]}",
+        uri=f"{prefix}/{digest[:16]}",
         digests=read_json(manifest),
         manifest_sha256=digest,
     )
 
 
 def publish(clients: Clients, files: ModelFiles, *, key: str) -> None:
-    """Signs the manifest and puts the files, the manifest and last the signature into S3.
+    """Signs the manifest, and uploads the files, the manifest and last the signature.
 
-    S3 takes a file only with the digest that the manifest names, and a prefix without a signature
-    is of a job that was killed: the same files go to the same place when it is started again.
+    S3 accepts a file only with the digest in the manifest. A prefix without a signature is from a
+    killed job: a retry uploads the same files to the same prefix.
 
     Args:
         clients: of S3 and KMS.
@@ -76,13 +76,13 @@ def publish(clients: Clients, files: ModelFiles, *, key: str) -> None:
     for name, digest in files.digests.items():
         _put(clients, files, name, digest=digest)
     _put(clients, files, MANIFEST_FILE, digest=files.manifest_sha256)
-    place = urlsplit(files.at(SIGNATURE_FILE))
-    with told(f"write {files.at(SIGNATURE_FILE)}"):
-        clients.s3.put_object(Bucket=place.netloc, Key=place.path.lstrip("/"), Body=signature)
+    location = urlsplit(files.file_uri(SIGNATURE_FILE))
+    with translate_errors(f"write {files.file_uri(SIGNATURE_FILE)}"):
+        clients.s3.put_object(Bucket=location.netloc, Key=location.path.lstrip("/"), Body=signature)
 
 
 def _signature(clients: Clients, files: ModelFiles, *, key: str) -> bytes:
-    with told(f"sign the manifest with the key {key}"):
+    with translate_errors(f"sign the manifest with the key {key}"):
         answer = clients.kms.sign(
             KeyId=key,
             Message=bytes.fromhex(files.manifest_sha256),
@@ -100,17 +100,17 @@ def _signature(clients: Clients, files: ModelFiles, *, key: str) -> bytes:
 
 
 def _put(clients: Clients, files: ModelFiles, name: str, *, digest: str) -> None:
-    path, place = files.folder / name, urlsplit(files.at(name))
-    found = sha256_file(path) if path.is_file() else "nothing"
-    if found != digest:
+    path, location = files.folder / name, urlsplit(files.file_uri(name))
+    sha256 = sha256_file(path) if path.is_file() else "nothing"
+    if sha256 != digest:
         raise InputError(
-            f"{name} is not the file that the manifest names: sha256 {found} instead of {digest}; "
+            f"{name} is not the file that the manifest names: sha256 {sha256} instead of {digest}; "
             "run the step again"
         )
-    with told(f"write {files.at(name)}"), path.open("rb") as content:
+    with translate_errors(f"write {files.file_uri(name)}"), path.open("rb") as content:
         clients.s3.put_object(
-            Bucket=place.netloc,
-            Key=place.path.lstrip("/"),
+            Bucket=location.netloc,
+            Key=location.path.lstrip("/"),
             Body=content,
             ChecksumSHA256=base64.b64encode(bytes.fromhex(digest)).decode(),
         )

@@ -1,13 +1,13 @@
-"""Lineage, written explicitly: which data an action made which model of, and which package of that.
+"""Records the SageMaker lineage of a model: data, action, model and model package.
 
-Each entity is looked up before it is made, so a step that is started again adds nothing twice.
+Each entity is looked up before it is created, so a retry adds no duplicates.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sashiko.registry.model_packages.clients import told
+from sashiko.registry.model_packages.clients import translate_errors
 
 Edge = Literal["ContributedTo", "DerivedFrom", "Produced"]
 _ACTION_NAME = 120
@@ -15,14 +15,14 @@ _ACTION_NAME = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a model comes from.
+    """The origin of a model.
 
     Attributes:
         group: the model package group.
-        execution_id: of the pipeline; with the group it names the action.
+        execution_id: the pipeline execution; with the group it names the action.
         git_sha: the commit.
         made_from: S3 URI of the training snapshot, or ARN of the version that this one copies.
-        data_sha256: of its rows.
+        data_sha256: digest of the snapshot's rows.
         model_uri: S3 URI of the artifact.
         model_sha256: its digest.
         manifest_uri: S3 URI of the manifest that names every file.
@@ -42,7 +42,7 @@ class Lineage:
     """SageMaker's lineage of one model."""
 
     def __init__(self, client: Any, origin: Origin) -> None:
-        """Takes boto3's SageMaker client; nothing is called."""
+        """Takes boto3's SageMaker client; makes no call."""
         self._client = client
         self._origin = origin
 
@@ -52,7 +52,7 @@ class Lineage:
         Raises:
             InputError: if SageMaker refuses.
         """
-        with told(f"record the lineage of {self._origin.model_uri}"):
+        with translate_errors(f"record the lineage of {self._origin.model_uri}"):
             data, action, model = self._entities()
             self._associate(data, action, "ContributedTo")
             self._associate(action, model, "Produced")
@@ -64,7 +64,7 @@ class Lineage:
         Raises:
             InputError: if SageMaker refuses.
         """
-        with told(f"record the lineage of {arn}"):
+        with translate_errors(f"record the lineage of {arn}"):
             _, action, model = self._entities()
             package = self._artifact(arn, "ModelPackage", {})
             self._associate(action, package, "Produced")
@@ -80,13 +80,15 @@ class Lineage:
         return data, self._action(), model
 
     def _artifact(self, uri: str, kind: str, properties: Mapping[str, str]) -> str:
-        found = self._client.list_artifacts(SourceUri=uri, ArtifactType=kind)["ArtifactSummaries"]
-        if found:
-            return str(found[0]["ArtifactArn"])
-        made = self._client.create_artifact(
+        artifacts = self._client.list_artifacts(SourceUri=uri, ArtifactType=kind)[
+            "ArtifactSummaries"
+        ]
+        if artifacts:
+            return str(artifacts[0]["ArtifactArn"])
+        response = self._client.create_artifact(
             Source={"SourceUri": uri}, ArtifactType=kind, Properties=dict(properties)
         )
-        return str(made["ArtifactArn"])
+        return str(response["ArtifactArn"])
 
     def _action(self) -> str:
         origin = self._origin
@@ -94,7 +96,7 @@ class Lineage:
         try:
             return str(self._client.describe_action(ActionName=name)["ActionArn"])
         except self._client.exceptions.ResourceNotFound:
-            made = self._client.create_action(
+            response = self._client.create_action(
                 ActionName=name,
                 Source={"SourceUri": origin.manifest_uri},
                 ActionType="ModelRegistration",
@@ -102,7 +104,7 @@ class Lineage:
                 Properties={"execution_id": origin.execution_id},
                 MetadataProperties={"CommitId": origin.git_sha},
             )
-            return str(made["ActionArn"])
+            return str(response["ActionArn"])
 
     def _associate(self, source: str, destination: str, edge: Edge) -> None:
         ends = {"SourceArn": source, "DestinationArn": destination}

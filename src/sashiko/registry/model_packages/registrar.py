@@ -1,4 +1,4 @@
-"""Registering a version: signed files first, then its lineage, then the package, pending."""
+"""Registers a version: signed files first, then its lineage, then the package, pending approval."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import read_json, sha256_bytes
-from sashiko.registry.card.making import CARD_FILE, card_text
-from sashiko.registry.model_packages.clients import told
+from sashiko.registry.card.model_card import CARD_FILE, card_text
+from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.model_packages.files import MANIFEST_FILE, ModelFiles, model_files, publish
 from sashiko.registry.model_packages.lineage import Lineage, Origin
 from sashiko.registry.model_packages.metadata import package_metadata
@@ -23,12 +23,12 @@ _TOKEN = 36  # characters of a client token
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """What a package is made with, beside its files.
+    """The parameters of a package besides its files.
 
     Attributes:
-        models_uri: S3 URI that every model's prefix lies under.
+        models_uri: S3 URI above the prefixes of all models.
         signing_key: alias or ARN of the KMS key that signs manifests.
-        serving_image: URI of the image that the artifact is served in.
+        serving_image: URI of the serving image.
         made_from: S3 URI of the training snapshot, or ARN of the version that is copied.
     """
 
@@ -39,7 +39,7 @@ class Placement:
 
 
 class PackageRegistrar:
-    """Registers versions as pending approval; it approves none."""
+    """Registers versions as pending approval; it does not approve them."""
 
     def __init__(self, clients: Clients, placement: Placement) -> None:
         """Makes no call."""
@@ -52,34 +52,34 @@ class PackageRegistrar:
     ) -> tuple[ModelVersion, bool]:
         """Registers an artifact as the group's newest version, pending approval.
 
-        The package comes after all that it points to, so it never lacks anything, and a step that
-        was killed before leaves no version. Started again, it finds what this run has made.
+        The package is created after everything that it refers to, so a step that is killed before
+        leaves no version. A retry finds the version of this run.
 
         Args:
-            group: the model package group; the Platform stack makes it.
-            files: folder with `model.tar.gz`, its compile lock and what else belongs to it, and the
-                manifest of all.
-            run_id: the MLflow run with the same figures; None if MLflow could not be reached.
+            group: the model package group; the Platform stack creates it.
+            files: folder with `model.tar.gz`, its compile lock, its evidence, and the manifest of
+                all files.
+            run_id: the MLflow run with the same metrics; None if MLflow could not be reached.
             threshold: the decision threshold.
-            tags: what is recorded with the version; must hold `execution_id`, `git_sha`,
-                `data_sha256` and `contract_sha256`.
+            tags: tags of the version; must have `execution_id`, `git_sha`, `data_sha256` and
+                `contract_sha256`.
 
         Returns:
             The version, and whether it is new.
 
         Raises:
-            InputError: if a package takes no such entry of `tags`, or AWS refuses a call.
+            InputError: if a package does not accept an entry of `tags`, or AWS refuses a call.
         """
-        model = model_files(files, below=f"{self._placement.models_uri}/{group}")
+        model = model_files(files, prefix=f"{self._placement.models_uri}/{group}")
         artifact = model.digests[ARTIFACT_FILE]
         tags = recorded(tags, artifact_sha256=artifact, threshold=threshold)
         metadata = package_metadata(tags, model, run_id=run_id)
         lineage = Lineage(self._clients.sagemaker, self._origin(group, model, tags))
-        known = already_registered(self._registry.versions(group), tags)
-        if known:
-            if known.tags["execution_id"] == tags["execution_id"]:
-                lineage.record_package(str(known.arn))  # it may have been killed just before
-            return known, False
+        existing = already_registered(self._registry.versions(group), tags)
+        if existing:
+            if existing.tags["execution_id"] == tags["execution_id"]:
+                lineage.record_package(str(existing.arn))  # a killed attempt may lack it
+            return existing, False
         publish(self._clients, model, key=self._placement.signing_key)
         lineage.record_model()
         arn = self._create(group, model, metadata=metadata, threshold=threshold)
@@ -93,15 +93,15 @@ class PackageRegistrar:
             git_sha=tags["git_sha"],
             made_from=self._placement.made_from,
             data_sha256=tags["data_sha256"],
-            model_uri=model.at(ARTIFACT_FILE),
+            model_uri=model.file_uri(ARTIFACT_FILE),
             model_sha256=model.digests[ARTIFACT_FILE],
-            manifest_uri=model.at(MANIFEST_FILE),
+            manifest_uri=model.file_uri(MANIFEST_FILE),
         )
 
     def _instance_types(self, model: ModelFiles) -> list[str]:
         api = self._clients.sagemaker.meta.service_model
-        known = api.shape_for("ProductionVariantInstanceType").enum
-        return serving_types(read_lock(model.folder).target, known)
+        valid = api.shape_for("ProductionVariantInstanceType").enum
+        return serving_types(read_lock(model.folder).target, valid)
 
     def _create(
         self, group: str, model: ModelFiles, *, metadata: dict[str, str], threshold: float
@@ -110,11 +110,11 @@ class PackageRegistrar:
         card = card_text(read_json(model.folder / CARD_FILE))
         container = {
             "Image": self._placement.serving_image,
-            "ModelDataUrl": model.at(ARTIFACT_FILE),
+            "ModelDataUrl": model.file_uri(ARTIFACT_FILE),
             "Environment": {"SASHIKO_THRESHOLD": repr(threshold)},
         }
-        with told(f"create a model package in the group {group}"):
-            made = self._clients.sagemaker.create_model_package(
+        with translate_errors(f"create a model package in the group {group}"):
+            response = self._clients.sagemaker.create_model_package(
                 ModelPackageGroupName=group,
                 ModelPackageDescription=f"Recipe {metadata['recipe']}, execution {execution}",
                 ModelApprovalStatus="PendingManualApproval",
@@ -129,7 +129,7 @@ class PackageRegistrar:
                 ModelCard={"ModelCardContent": card, "ModelCardStatus": "PendingReview"},
                 MetadataProperties={"CommitId": metadata["git_sha"], "GeneratedBy": execution},
                 CustomerMetadataProperties=metadata,
-                # A call that is repeated because its answer got lost makes no second version.
+                # A call that is retried after a lost response creates no second version.
                 ClientToken=sha256_bytes(f"{group} {execution}".encode())[:_TOKEN],
             )
-        return str(made["ModelPackageArn"])
+        return str(response["ModelPackageArn"])

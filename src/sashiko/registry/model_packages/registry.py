@@ -1,4 +1,4 @@
-"""A model package group as a registry, to read."""
+"""A read-only registry over a model package group."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from sashiko.core.aws_calls import Clients
 from sashiko.core.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.registry.model_packages.clients import told
+from sashiko.registry.model_packages.clients import translate_errors
 from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, number_in, to_version
 
 
 class PackageRegistry:
-    """Reads a group; it writes nothing."""
+    """Reads the versions of a group."""
 
     def __init__(self, clients: Clients) -> None:
         """Makes no call."""
@@ -38,8 +38,8 @@ class PackageRegistry:
         """Returns the newest approved version, or None if none was approved yet.
 
         Raises:
-            InputError: if there is no such group, the role may not read it, or the version was
-                registered by something else than Register.
+            InputError: if there is no such group, the role may not read it, or Register did not
+                create the version.
         """
         arn = next(self._arns(group, ModelApprovalStatus="Approved"), None)
         if arn is None:
@@ -47,8 +47,8 @@ class PackageRegistry:
         version = self._version(arn, aliases=("champion",))
         if not version.artifact_sha256:
             raise InputError(
-                f"{arn} is approved and has no metadata `artifact_sha256`: Register did not make "
-                "it, so nothing says what it rests on; reject it"
+                f"{arn} is approved and has no metadata `artifact_sha256`: Register did not create "
+                "it, so its evidence is unknown; reject it"
             )
         return version
 
@@ -67,9 +67,9 @@ class PackageRegistry:
             InputError: if it is missing, or is not the file that was registered.
         """
         [container] = self._describe(str(version.arn))["InferenceSpecification"]["Containers"]
-        place, path = urlsplit(container["ModelDataUrl"]), folder / ARTIFACT_FILE
-        with told(f"read {container['ModelDataUrl']} of {version.arn}"):
-            self._clients.s3.download_file(place.netloc, place.path.lstrip("/"), str(path))
+        location, path = urlsplit(container["ModelDataUrl"]), folder / ARTIFACT_FILE
+        with translate_errors(f"read {container['ModelDataUrl']} of {version.arn}"):
+            self._clients.s3.download_file(location.netloc, location.path.lstrip("/"), str(path))
         if sha256_file(path) != version.artifact_sha256:
             raise InputError(
                 f"{version.arn}: {container['ModelDataUrl']} is not the file that was registered "
@@ -78,16 +78,18 @@ class PackageRegistry:
         return path
 
     def file(self, version: ModelVersion, name: str) -> bytes:
-        """Reads one of the files that were registered with a version, from beside its manifest.
+        """Reads one of the registered files of a version, from the prefix of its manifest.
 
         Raises:
             InputError: if it is missing, or the role may not read it.
         """
         uri = f"{version.tags['manifest'].rsplit('/', 1)[0]}/{name}"
-        place = urlsplit(uri)
-        with told(f"read {uri} of {version.arn}"):
-            found = self._clients.s3.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
-            return bytes(found["Body"].read())
+        location = urlsplit(uri)
+        with translate_errors(f"read {uri} of {version.arn}"):
+            response = self._clients.s3.get_object(
+                Bucket=location.netloc, Key=location.path.lstrip("/")
+            )
+            return bytes(response["Body"].read())
 
     def _arns(self, group: str, **only: str) -> Iterator[str]:
         pages = self._clients.sagemaker.get_paginator("list_model_packages").paginate(
@@ -97,28 +99,28 @@ class PackageRegistry:
             SortOrder="Descending",
             **only,
         )
-        with told(f"list the versions of the model package group {group}"):
+        with translate_errors(f"list the versions of the model package group {group}"):
             for page in pages:
                 for summary in page["ModelPackageSummaryList"]:
                     yield str(summary["ModelPackageArn"])
 
     def _version(self, arn: str, *, aliases: tuple[str, ...]) -> ModelVersion:
-        found = self._describe(arn)
-        tags = dict(found.get("CustomerMetadataProperties", {}))
-        if said := found.get("ApprovalDescription"):
-            tags["approval.reason"] = said  # it begins with who decided
+        package = self._describe(arn)
+        tags = dict(package.get("CustomerMetadataProperties", {}))
+        if description := package.get("ApprovalDescription"):
+            tags["approval.reason"] = description  # it begins with who decided
         return to_version(
-            found["ModelPackageGroupName"],
-            found["ModelPackageVersion"],
-            status=found["ModelApprovalStatus"],
+            package["ModelPackageGroupName"],
+            package["ModelPackageVersion"],
+            status=package["ModelApprovalStatus"],
             tags=tags,
             aliases=aliases,
             arn=arn,
         )
 
     def _describe(self, arn: str) -> Mapping[str, Any]:
-        with told(f"read the model package {arn}"):
-            found: Mapping[str, Any] = self._clients.sagemaker.describe_model_package(
+        with translate_errors(f"read the model package {arn}"):
+            package: Mapping[str, Any] = self._clients.sagemaker.describe_model_package(
                 ModelPackageName=arn
             )
-        return found
+        return package

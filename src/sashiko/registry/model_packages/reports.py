@@ -1,4 +1,4 @@
-"""The reports that a model package points to: quality, data quality, bias, and what drift is of."""
+"""The reports of a model package: quality, data quality, bias, and drift baselines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _QUALITY = {
 
 
 def model_metrics(files: ModelFiles) -> dict[str, Any]:
-    """Returns `ModelMetrics`: what was measured, and the verdicts as its constraints."""
+    """Returns `ModelMetrics`: the metrics, and the verdicts as their constraints."""
     return _present(
         files,
         _QUALITY
@@ -29,7 +29,7 @@ def model_metrics(files: ModelFiles) -> dict[str, Any]:
 
 
 def drift_baselines(files: ModelFiles) -> dict[str, Any]:
-    """Returns `DriftCheckBaselines`: what later data and predictions are held against."""
+    """Returns `DriftCheckBaselines`: the baselines for later data and predictions."""
     return _present(
         files,
         _QUALITY
@@ -42,18 +42,18 @@ def drift_baselines(files: ModelFiles) -> dict[str, Any]:
     )
 
 
-def _present(files: ModelFiles, wanted: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Leaves out what a run without facets does not have."""
-    found = {
+def _present(files: ModelFiles, specs: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Returns the reports that exist; a run without facets has no bias reports."""
+    entries = {
         kind: {
             key: {
                 "ContentType": "application/json",
                 "ContentDigest": f"sha256:{files.digests[name]}",
-                "S3Uri": files.at(name),
+                "S3Uri": files.file_uri(name),
             }
             for key, name in names.items()
             if name in files.digests
         }
-        for kind, names in wanted.items()
+        for kind, names in specs.items()
     }
-    return {kind: sources for kind, sources in found.items() if sources}
+    return {kind: sources for kind, sources in entries.items() if sources}

@@ -1,4 +1,4 @@
-"""From a registered version back to what it rests on, as its own signed files say."""
+"""Traces a registered version back to its sources, by its own signed files."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +11,14 @@ from sashiko.core.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.registry.model_packages.files import MANIFEST_FILE
-from sashiko.registry.versions import ARTIFACT_FILE, Desk, LineageEdge, ModelVersion
+from sashiko.registry.versions import ARTIFACT_FILE, LineageEdge, ModelVersion, ReviewRegistry
 
 _VERDICT = "verdict.json"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a version rests on.
+    """The sources of a version.
 
     Attributes:
         version: its number, status, approver and tags.
@@ -35,15 +35,15 @@ class Provenance:
     edges: tuple[LineageEdge, ...]
 
 
-def read_provenance(desk: Desk, version: ModelVersion) -> Provenance:
-    """Reads a version's evidence; each file but the artifact is held against the manifest.
+def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenance:
+    """Reads a version's evidence; checks each file but the artifact against the manifest.
 
     Raises:
         InputError: if a file is missing, damaged, or not the one that was registered.
     """
-    files = _record(dict[str, str], desk.file(version, MANIFEST_FILE), name=MANIFEST_FILE)
+    files = _record(dict[str, str], registry.file(version, MANIFEST_FILE), name=MANIFEST_FILE)
     contents = {
-        name: _held(desk.file(version, name), digest, name=name, version=version)
+        name: _verified(registry.file(version, name), digest, name=name, version=version)
         for name, digest in files.items()
         if name != ARTIFACT_FILE
     }
@@ -56,16 +56,16 @@ def read_provenance(desk: Desk, version: ModelVersion) -> Provenance:
             for name, content in sorted(contents.items())
             if name.rsplit("/", 1)[-1] == _VERDICT
         ),
-        edges=tuple(desk.lineage(version)),
+        edges=tuple(registry.lineage(version)),
     )
 
 
-def _held(content: bytes, digest: str, *, name: str, version: ModelVersion) -> bytes:
-    found = sha256_bytes(content)
-    if found != digest:
+def _verified(content: bytes, digest: str, *, name: str, version: ModelVersion) -> bytes:
+    sha256 = sha256_bytes(content)
+    if sha256 != digest:
         raise InputError(
             f"{version.group} version {version.version}: {name} is not the file that was "
-            f"registered: sha256 {found} instead of {digest}; reject this version"
+            f"registered: sha256 {sha256} instead of {digest}; reject this version"
         )
     return content
 

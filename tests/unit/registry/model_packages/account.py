@@ -70,8 +70,8 @@ class Account:
 
     def objects(self) -> set[str]:
         """Names the objects in the bucket."""
-        found = self.clients.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return {item["Key"] for item in found}
+        contents = self.clients.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return {item["Key"] for item in contents}
 
     def body(self, uri: str) -> bytes:
         """Reads an object."""
@@ -109,17 +109,19 @@ class Account:
 
     def _remember(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Adds to the metadata, which moto forgets in an update and SageMaker does not."""
-        found = self.clients.sagemaker.describe_model_package(
+        existing = self.clients.sagemaker.describe_model_package(
             ModelPackageName=params["ModelPackageArn"]
         )
-        before, added = (given.get("CustomerMetadataProperties", {}) for given in (found, params))
+        before, added = (
+            properties.get("CustomerMetadataProperties", {}) for properties in (existing, params)
+        )
         return {**params, "CustomerMetadataProperties": {**before, **added}}
 
     def _lineage(self, operation: str, params: dict[str, Any]) -> dict[str, Any] | None:
         if operation == "ListArtifacts":
-            found = [arn for arn, uri in self.sources.items()
+            arns = [arn for arn, uri in self.sources.items()
                      if uri == params["SourceUri"] and "artifact/" in arn]  # fmt: skip
-            return {"ArtifactSummaries": [{"ArtifactArn": arn} for arn in found]}
+            return {"ArtifactSummaries": [{"ArtifactArn": arn} for arn in arns]}
         if operation == "DescribeAction":
             arn = _arn("action", params["ActionName"])
             uri = self.sources.get(arn)
@@ -127,13 +129,13 @@ class Account:
         if operation == "DescribeArtifact":
             return {"Source": {"SourceUri": self.sources[params["ArtifactArn"]]}}
         if operation == "ListAssociations":
-            known = [
+            edges = [
                 {"SourceArn": edge[0], "AssociationType": edge[2]}
                 for edge in self.edges
                 if params.get("SourceArn", edge[0]) == edge[0]
                 and params["DestinationArn"] == edge[1]
             ]
-            return {"AssociationSummaries": known}
+            return {"AssociationSummaries": edges}
         if operation == "AddAssociation":
             edge = (params["SourceArn"], params["DestinationArn"], params["AssociationType"])
             assert edge not in self.edges
@@ -172,8 +174,8 @@ def furnished(account: Account, *, key: str, where: Mapping[str, Any]) -> Accoun
     """
     clients = account.clients
     clients.s3.create_bucket(Bucket=account.bucket, **where)
-    made = clients.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
-    clients.kms.create_alias(AliasName=key, TargetKeyId=made["KeyMetadata"]["KeyId"])
+    created = clients.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    clients.kms.create_alias(AliasName=key, TargetKeyId=created["KeyMetadata"]["KeyId"])
     clients.sagemaker.create_model_package_group(ModelPackageGroupName=account.group)
     events = clients.sagemaker.meta.events
     events.register("provide-client-params.sagemaker.*", account._record)
@@ -185,11 +187,11 @@ def furnished(account: Account, *, key: str, where: Mapping[str, Any]) -> Accoun
 
 def _answering(account: Account, operation: str) -> Callable[..., Any]:
     def answer(**_: Any) -> Any:
-        found = account._lineage(operation, account.calls[-1][1])
-        if found is None:
+        lineage = account._lineage(operation, account.calls[-1][1])
+        if lineage is None:
             missing = {"Code": "ResourceNotFound", "Message": "no such action"}
             return SimpleNamespace(status_code=400), {"Error": missing, "ResponseMetadata": {}}
-        return SimpleNamespace(status_code=200), found
+        return SimpleNamespace(status_code=200), lineage
 
     return answer
 
@@ -200,7 +202,7 @@ def _arn(kind: str, name: str) -> str:
 
 def _within_limits(operation: str, params: dict[str, Any]) -> None:
     """Holds what is sent against the API's enums, patterns and lengths: boto3 leaves them alone."""
-    wanted = _LINEAGE.get(operation) or f"{operation}Input"
+    shape_name = _LINEAGE.get(operation) or f"{operation}Input"
     checked = {key: value for key, value in params.items() if key != "CustomerMetadataProperties"}
-    problems = check_value(checked, shape(wanted), where=operation, resolve=lambda value: value)
+    problems = check_value(checked, shape(shape_name), where=operation, resolve=lambda value: value)
     assert [problem for problem in problems if problem] == []

@@ -33,7 +33,7 @@ def denied(action: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "told"),
+    ("code", "message", "advice"),
     [
         (
             "AccessDeniedException",
@@ -43,16 +43,16 @@ def denied(action: str) -> str:
         (
             "NotFoundException",
             "Alias arn:aws:kms:eu-west-1:111122223333:alias/x is not found.",
-            "deploy the Platform stack, which makes the signing key",
+            "deploy the Platform stack, which creates the signing key",
         ),
         ("DisabledException", "key is disabled", "enable the key, or give another one"),
     ],
 )
 def test_a_key_that_does_not_sign_leaves_nothing_behind(
-    account: Account, model: Path, code: str, message: str, told: str
+    account: Account, model: Path, code: str, message: str, advice: str
 ) -> None:
     refuse(account.clients.kms, "Sign", code, message)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=advice):
         register(account, model)
     assert account.objects() == set()
     assert account.registry.versions(GROUP) == []

@@ -53,12 +53,12 @@ def test_a_version_waits_for_approval_with_its_image_artifact_and_threshold(
     assert version.aliases == ("candidate",)
     assert str(version.arn).endswith(f"model-package/{GROUP}/1")
     assert version.threshold == 0.4
-    [made] = account.created()
-    [container] = made["InferenceSpecification"]["Containers"]
+    [package] = account.created()
+    [container] = package["InferenceSpecification"]["Containers"]
     assert container["Image"] == PLACEMENT.serving_image
     assert container["Environment"] == {"SASHIKO_THRESHOLD": "0.4"}
     assert account.body(container["ModelDataUrl"]) == b"weights"
-    assert "Tags" not in made  # a version of a group has none
+    assert "Tags" not in package  # a version of a group has none
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_a_package_names_the_instance_types_that_serve_its_target(
     (model / LOCK_FILE).write_text(json.dumps({**LOCK, "target": target}))
     seal(model)
     register(account, model)
-    [made] = account.created()
-    named = made["InferenceSpecification"]["SupportedRealtimeInferenceInstanceTypes"]
+    [package] = account.created()
+    named = package["InferenceSpecification"]["SupportedRealtimeInferenceInstanceTypes"]
     assert some <= set(named)
     assert not none & set(named)
 
@@ -124,8 +124,8 @@ def test_the_package_points_to_quality_bias_and_drift_reports(
     account: Account, model: Path
 ) -> None:
     register(account, model)
-    [made] = account.created()
-    quality, bias = made["ModelMetrics"]["ModelQuality"], made["ModelMetrics"]["Bias"]
+    [package] = account.created()
+    quality, bias = package["ModelMetrics"]["ModelQuality"], package["ModelMetrics"]["Bias"]
     assert json.loads(account.body(quality["Statistics"]["S3Uri"])) == {"file": "metrics.json"}
     assert json.loads(account.body(quality["Constraints"]["S3Uri"]))["gate"] == "model-quality"
     assert {
@@ -135,12 +135,12 @@ def test_the_package_points_to_quality_bias_and_drift_reports(
         "PreTrainingReport": "pre-training-analysis.json",
         "PostTrainingReport": "post-training-analysis.json",
     }
-    drift = made["DriftCheckBaselines"]
+    drift = package["DriftCheckBaselines"]
     assert drift["Bias"]["PostTrainingConstraints"] == bias["PostTrainingReport"]
     assert drift["ModelQuality"]["Statistics"] == quality["Statistics"]
-    found = hashlib.sha256((model / "metrics.json").read_bytes()).hexdigest()
-    assert quality["Statistics"]["ContentDigest"] == f"sha256:{found}"
-    card = made["ModelCard"]["ModelCardContent"]
+    digest = hashlib.sha256((model / "metrics.json").read_bytes()).hexdigest()
+    assert quality["Statistics"]["ContentDigest"] == f"sha256:{digest}"
+    card = package["ModelCard"]["ModelCardContent"]
     assert json.loads(card) == json.loads((model / "model-card.json").read_text())
     assert "\n" not in card
 
@@ -152,9 +152,9 @@ def test_without_facets_the_package_names_no_bias_report(account: Account, model
     seal(model)
     reason = 'no column tells groups: "none" {known}'
     version, _ = register(account, model, **{"gate.bias": "not judged", "gate.bias.reason": reason})
-    [made] = account.created()
-    assert "Bias" not in made["ModelMetrics"]
-    assert "Bias" not in made["DriftCheckBaselines"]
+    [package] = account.created()
+    assert "Bias" not in package["ModelMetrics"]
+    assert "Bias" not in package["DriftCheckBaselines"]
     assert version.tags["gate.bias"] == "not judged"
     assert "gate.bias.reason" not in version.tags
 
@@ -254,7 +254,7 @@ def test_s3_is_told_the_digest_of_each_file(account: Account, model: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("tags", "told"),
+    ("tags", "message"),
     [
         ({"contract": "c" * 257}, r"`contract`: its value has 257 characters.* takes 1 to 256"),
         ({"contract": ""}, r"`contract`: its value has 0 characters"),
@@ -263,9 +263,9 @@ def test_s3_is_told_the_digest_of_each_file(account: Account, model: Path) -> No
     ],
 )
 def test_what_metadata_does_not_take_is_refused_before_anything_is_written(
-    account: Account, model: Path, tags: dict[str, str], told: str
+    account: Account, model: Path, tags: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         register(account, model, **tags)
     assert account.objects() == set()
     assert account.calls == []

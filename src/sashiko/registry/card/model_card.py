@@ -1,6 +1,6 @@
-"""Makes a model card from a run's own files.
+"""Builds a model card from a run's own files.
 
-There is no time in it, so the same files give the same card.
+It has no timestamp, so the same files give the same card.
 """
 
 import json
@@ -40,21 +40,21 @@ _WORST_INTERSECTIONS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class CardSources:
-    """What a card is made of.
+    """The sources of a card.
 
     Attributes:
-        contract: of the data.
-        snapshot: what was learned from.
-        evaluation: the figures of the model's quality.
-        estimates: the bias metrics; none where bias was not judged.
-        explanations: what moves the score; figures and names of columns, no word of a row.
-        verdicts: of every gate.
-        recipe: its name.
-        card: what the recipe says that no file can.
-        train: how it was trained.
-        reweighing: how its rows were weighted.
+        contract: the data contract.
+        snapshot: the manifest of the training snapshot.
+        evaluation: the quality metrics of the model.
+        estimates: the bias metrics; empty if bias was not judged.
+        explanations: attributions by column name, without a word of a row.
+        verdicts: the verdicts of all gates.
+        recipe: the recipe's name.
+        card: the card section of the recipe.
+        train: the training section of the recipe.
+        reweighing: the reweighing section of the recipe.
         git_sha: the commit that the run was started from.
-        bias_not_judged: the recipe's reason; empty where bias was judged.
+        bias_not_judged: the recipe's reason; empty if bias was judged.
     """
 
     contract: Contract
@@ -72,7 +72,7 @@ class CardSources:
 
 
 def model_card(sources: CardSources) -> ModelCard:
-    """Makes the card; texts that are too long for SageMaker are cut."""
+    """Builds the card; texts that are too long for SageMaker are truncated."""
     card, snapshot = sources.card, sources.snapshot
     data = f"{snapshot.table} as of {snapshot.as_of}, sha256 {snapshot.sha256}"
     return ModelCard(
@@ -108,7 +108,7 @@ def model_card(sources: CardSources) -> ModelCard:
 
 
 def card_text(file_content: object) -> str:
-    """Writes a card's JSON value on one line: SageMaker's pattern of it knows no line break.
+    """Formats a card's JSON value on one line: SageMaker's pattern allows no line break.
 
     Raises:
         InputError: if it is not a card by SageMaker's schema.
@@ -161,27 +161,27 @@ def _bias(sources: CardSources) -> str:
 
 
 def _worst_off(estimates: Sequence[BiasEstimate]) -> Iterator[str]:
-    """Names the combination of groups that is worst off in what is predicted."""
-    found = sort_worst_first(estimates, "DI")
-    compared = sum(map(comparable, found))
-    if not found:
+    """Describes the intersection with the worst DI of the predictions."""
+    ranked = sort_worst_first(estimates, "DI")
+    compared = sum(map(comparable, ranked))
+    if not ranked:
         return
-    left = len(found) - compared
-    counted = f"{compared} of {len(found)} combinations of facets' groups can be judged"
-    counted += f", {left} have too few rows or are undefined" if left else ""
+    skipped = len(ranked) - compared
+    coverage = f"{compared} of {len(ranked)} combinations of facets' groups can be judged"
+    coverage += f", {skipped} have too few rows or are undefined" if skipped else ""
     if not compared:
-        yield f"Intersections: {counted}."
+        yield f"Intersections: {coverage}."
         return
-    worst = found[0]
+    worst = ranked[0]
     yield (
-        f"Intersections: {counted}. Worst off by DI: {worst.subgroup} with {worst.value:.4g} "
+        f"Intersections: {coverage}. Worst off by DI: {worst.subgroup} with {worst.value:.4g} "
         f"[{worst.low:.4g}, {worst.high:.4g}], {worst.n_disadvantaged} rows; 95 % hold over "
         f"{worst.looks} looks at once."
     )
 
 
 def _limits(sources: CardSources) -> str:
-    """Begins with the failed checks that somebody answers for."""
+    """Returns the limitations, after the failed checks that are waived."""
     waived = [check for item in sources.verdicts for check in item.waived]
     return "\n".join(
         [*(f"FAILED: {describe(check)}" for check in waived), sources.contract.limitations]
@@ -190,7 +190,7 @@ def _limits(sources: CardSources) -> str:
 
 def _details(sources: CardSources) -> dict[str, str]:
     contract = sources.contract
-    found = {
+    details = {
         "contract": f"{contract.id} {contract.version}",
         "contract_sha256": contract.sha256,
         "data": contract.description,
@@ -200,10 +200,10 @@ def _details(sources: CardSources) -> dict[str, str]:
         "device_check": _device(sources),
         "explanations": " ".join((*sources.explanations.warnings, *sources.explanations.notes)),
     }
-    found |= {
+    details |= {
         f"gate {item.gate}": item.summary for item in sources.verdicts if item.gate != DEVICE_GATE
     }
-    return {key: _cut(text, 1024) for key, text in found.items()}
+    return {key: _cut(text, 1024) for key, text in details.items()}
 
 
 def _device(sources: CardSources) -> str:
@@ -228,9 +228,9 @@ def _groups(sources: CardSources) -> Iterator[MetricGroup]:
         single = [item for item in sources.estimates if not item.is_intersection]
         yield MetricGroup(name="bias", metric_data=tuple(_bias_metrics(single)))
     for metric in (name for names in REPORTED_METRICS.values() for name in names):
-        found = [item for item in sort_worst_first(sources.estimates, metric) if comparable(item)]
-        if found:
-            metrics = tuple(_bias_metrics(found[:_WORST_INTERSECTIONS]))
+        ranked = [item for item in sort_worst_first(sources.estimates, metric) if comparable(item)]
+        if ranked:
+            metrics = tuple(_bias_metrics(ranked[:_WORST_INTERSECTIONS]))
             yield MetricGroup(name=f"worst intersections by {metric}", metric_data=metrics)
 
 
@@ -241,9 +241,9 @@ def _quality(estimates: Estimates) -> Iterator[SimpleMetric]:
 
 def _slices(worst: Sequence[SliceFigures], metric: str) -> Iterator[SimpleMetric]:
     for item in worst:
-        found = item.metrics[metric]
+        estimate = item.metrics[metric]
         name = f"{metric} {item.column}={item.value} ({item.rows} rows)"
-        yield from _metric(name, found.value, low=found.low, high=found.high)
+        yield from _metric(name, estimate.value, low=estimate.low, high=estimate.high)
 
 
 def _bias_metrics(estimates: Sequence[BiasEstimate]) -> Iterator[SimpleMetric]:
@@ -255,7 +255,7 @@ def _bias_metrics(estimates: Sequence[BiasEstimate]) -> Iterator[SimpleMetric]:
 def _metric(
     name: str, value: float | None, *, low: float | None, high: float | None, looks: int = 1
 ) -> Iterator[SimpleMetric]:
-    """Yields a number; what is undefined has none, and the schema no place to say so."""
+    """Yields a metric, or nothing if it is undefined: the schema has no value for that."""
     if value is None:
         return
     at_once = f", over {looks} looks at once" if looks > 1 else ""
@@ -263,5 +263,5 @@ def _metric(
     yield SimpleMetric(name=_cut(name, 255), value=value, notes=notes)
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -12,8 +12,8 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.registry.card.content import ModelOverview
-from sashiko.registry.card.making import CardSources, card_text, model_card
 from sashiko.registry.card.markdown import card_markdown
+from sashiko.registry.card.model_card import CardSources, card_text, model_card
 from sashiko.settings.waiver import Waiver
 from sashiko.steps.register import read_sources
 from tests.unit.steps.register_job import RegisterJob
@@ -79,7 +79,7 @@ def test_an_interval_stands_beside_its_number(card: dict[str, Any]) -> None:
 def test_the_combination_that_is_worst_off_is_named_with_its_number(sources: CardSources) -> None:
     common = {"stage": "post_training", "metric": "DI", "facet": ("age", "sex"), "looks": 3,
               "n_disadvantaged": 120, "n_advantaged": 280}  # fmt: skip
-    crossed = [
+    intersections = [
         BiasEstimate.model_validate({**common, "group": group, "value": value, **ends})
         for group, value, ends in (
             (("old", "m"), 0.9, {"low": 0.8, "high": 1.0}),
@@ -87,11 +87,11 @@ def test_the_combination_that_is_worst_off_is_named_with_its_number(sources: Car
             (("young", "f"), 0.1, {}),
         )
     ]
-    card = model_card(replace(sources, estimates=[*sources.estimates, *crossed]))
-    said = card.additional_information.ethical_considerations
-    assert "2 of 3 combinations of facets' groups can be judged, 1 have too few rows" in said
-    assert "Worst off by DI: age=old & sex=f with 0.6 [0.5, 0.7], 120 rows" in said
-    assert "95 % hold over 3 looks at once" in said
+    card = model_card(replace(sources, estimates=[*sources.estimates, *intersections]))
+    text = card.additional_information.ethical_considerations
+    assert "2 of 3 combinations of facets' groups can be judged, 1 have too few rows" in text
+    assert "Worst off by DI: age=old & sex=f with 0.6 [0.5, 0.7], 120 rows" in text
+    assert "95 % hold over 3 looks at once" in text
     groups = {group.name: group.metric_data for group in card.evaluation_details[0].metric_groups}
     worst = groups["worst intersections by DI"]
     assert [item.name for item in worst] == [
@@ -102,8 +102,8 @@ def test_the_combination_that_is_worst_off_is_named_with_its_number(sources: Car
 
 
 def test_the_card_says_what_moves_the_score_and_no_word_of_a_row(card: dict[str, Any]) -> None:
-    said = card["additional_information"]["custom_details"]["explanations"]
-    assert said == "title moves the score most."
+    text = card["additional_information"]["custom_details"]["explanations"]
+    assert text == "title moves the score most."
     assert "overdue" not in card_text(card)
 
 
@@ -142,8 +142,8 @@ def test_what_no_gate_judged_and_what_barely_passed_stands_beside_the_bias(
     )
     none = Check(name="a=c", passed=True, judged=False, reason="0 rows in the test split")
     verdict = decide(gate="bias", checks=[spans, none], inputs={})
-    said = model_card(replace(sources, verdicts=[verdict])).additional_information
-    assert said.ethical_considerations.startswith(
+    text = model_card(replace(sources, verdicts=[verdict])).additional_information
+    assert text.ethical_considerations.startswith(
         "bias: 1 check passed; by the value alone, as the interval spans the bound: "
         "DI a=b = 0.85 [0.75, 0.95], required >= 0.8; not judged: a=c (0 rows in the test split)"
     )
