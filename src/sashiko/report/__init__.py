@@ -1,4 +1,4 @@
-"""The run's report: one HTML file, made from the files that the run left."""
+"""The report of a run: one HTML file, built from the run's files."""
 
 from sashiko.report.html import write_report
 

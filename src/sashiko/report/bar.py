@@ -10,7 +10,7 @@ _WIDTH, _HEIGHT, _EDGE = 180, 22, 8
 
 
 def range_bar(check: Check) -> Markup | None:
-    """Draws a check, or returns None where it has no number or no bound to hold it against.
+    """Draws a check, or returns None if it has no number or no bound.
 
     The picture repeats the numbers that stand beside it in words, so it has no text of its own.
     """
@@ -18,8 +18,8 @@ def range_bar(check: Check) -> Markup | None:
     if check.value is None or allowed is None:
         return None
     numbers = [check.value, check.low, check.high, *allowed]
-    shown = [number for number in numbers if number is not None and math.isfinite(number)]
-    low, high = min(shown), max(shown)
+    finite = [number for number in numbers if number is not None and math.isfinite(number)]
+    low, high = min(finite), max(finite)
     air = (high - low) * 0.15 or abs(high) * 0.15 or 1.0
     low, high = low - air, high + air
 
@@ -45,17 +45,17 @@ def range_bar(check: Check) -> Markup | None:
         parts.append(
             f'<path class="interval" d="M{x(check.low):.1f} {middle}H{x(check.high):.1f}"/>'
         )
-    at = x(check.value)
+    position = x(check.value)
     if check.passed:
-        parts.append(f'<circle class="value" cx="{at:.1f}" cy="{middle}" r="4.5"/>')
+        parts.append(f'<circle class="value" cx="{position:.1f}" cy="{middle}" r="4.5"/>')
     else:
-        cross = f"M{at - 4.5:.1f} {middle - 4.5}l9 9m0 -9l-9 9"
+        cross = f"M{position - 4.5:.1f} {middle - 4.5}l9 9m0 -9l-9 9"
         parts.append(f'<path class="value crossed" d="{cross}"/>')
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - made of numbers alone
 
 
 def allowed_range(check: Check) -> tuple[float, float] | None:
-    """Returns the range that a check's number must lie in, infinite where it is open."""
+    """Returns the allowed range of a check; a missing bound is infinite."""
     match check.threshold, check.comparison:
         case (float(low), float(high)), "in_range":
             return low, high

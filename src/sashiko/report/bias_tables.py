@@ -1,4 +1,4 @@
-"""The tables of bias metrics: gated ones, intersections with the worst off first, all others."""
+"""The tables of bias metrics: gated ones, intersections from the worst, all others."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ _ORDER = tuple(METRICS)
 
 
 def check_of(estimate: BiasEstimate, checks: Mapping[str, Check]) -> Check | None:
-    """Returns the check that judged an estimate; None where no gate asks for it."""
+    """Returns the check of an estimate; None if no gate judges it."""
     if estimate.stage == "pre_training":
         return None
     return checks.get(f"{estimate.metric} {estimate.subgroup}")
@@ -30,16 +30,22 @@ def check_of(estimate: BiasEstimate, checks: Mapping[str, Check]) -> Check | Non
 def metric_tables(
     estimates: Sequence[BiasEstimate], checks: Mapping[str, Check], *, minimum_group_size: int
 ) -> tuple[Table, ...]:
-    """Lists every metric of every facet's groups once, and of intersections what is gated.
+    """Lists every metric of every facet's groups once, and the gated metrics of intersections.
 
     Args:
         estimates: of labels and predictions.
         checks: the bias gate's, by name.
         minimum_group_size: the recipe's; a smaller group is marked as too few to judge.
     """
-    ordered = sorted(estimates, key=lambda one: (one.facets, one.groups, _rank(one.metric)))
-    gated = [(one, check) for one in ordered if (check := check_of(one, checks))]
-    others = [one for one in ordered if not (one.is_intersection or check_of(one, checks))]
+    ordered = sorted(
+        estimates, key=lambda estimate: (estimate.facets, estimate.groups, _rank(estimate.metric))
+    )
+    gated = [(estimate, check) for estimate in ordered if (check := check_of(estimate, checks))]
+    others = [
+        estimate
+        for estimate in ordered
+        if not (estimate.is_intersection or check_of(estimate, checks))
+    ]
     titles = {
         "post_training": "Bias of the predictions, not gated",
         "pre_training": "Bias of the labels, over the whole snapshot",
@@ -48,7 +54,7 @@ def metric_tables(
         Table(
             title="Gated bias metrics",
             columns=_columns("required", "against its bounds"),
-            rows=tuple(_gated_row(one, check) for one, check in gated),
+            rows=tuple(_gated_row(estimate, check) for estimate, check in gated),
             absent="" if gated else "The recipe gates no bias metric.",
         ),
         *(
@@ -56,14 +62,14 @@ def metric_tables(
                 title=title,
                 columns=_columns("worse off if"),
                 rows=tuple(
-                    _row(one, minimum_group_size=minimum_group_size)
-                    for one in others
-                    if one.stage == stage
+                    _row(estimate, minimum_group_size=minimum_group_size)
+                    for estimate in others
+                    if estimate.stage == stage
                 ),
                 folded=True,
             )
             for stage, title in titles.items()
-            if any(one.stage == stage for one in others)
+            if any(estimate.stage == stage for estimate in others)
         ),
     )
 
@@ -83,7 +89,7 @@ def _columns(*middle: str) -> tuple[Cell, ...]:
 def _gated_row(estimate: BiasEstimate, check: Check) -> Row:
     return Row(
         cells=(
-            *_measured(estimate),
+            *_estimate_cells(estimate),
             Cell(words.required(check)),
             Cell("", bar=range_bar(check)),
             Cell("", mark=words.mark(check)),
@@ -96,10 +102,10 @@ def _row(estimate: BiasEstimate, *, minimum_group_size: int) -> Row:
     outcome = Cell("", mark=Mark("reported"))
     if small_groups_reason(estimate, minimum_group_size):
         outcome = Cell("too few to judge")
-    return Row(cells=(*_measured(estimate), Cell(_worse(estimate.metric)), outcome))
+    return Row(cells=(*_estimate_cells(estimate), Cell(_worse(estimate.metric)), outcome))
 
 
-def _measured(estimate: BiasEstimate) -> tuple[Cell, ...]:
+def _estimate_cells(estimate: BiasEstimate) -> tuple[Cell, ...]:
     value = Cell(f"undefined: {estimate.error}")
     if estimate.value is not None:
         value = words.estimate_cell(estimate)
@@ -113,11 +119,11 @@ def _measured(estimate: BiasEstimate) -> tuple[Cell, ...]:
 
 
 def _worse(metric: str) -> str:
-    """Says on which side of the neutral value the group is worse off."""
-    found = METRICS.get(metric)
-    if found is None or found.worse == "either":
-        return "no side: a distance" if found and found.compares else ""
-    return f"{found.worse} {found.neutral:g}"
+    """Returns the side of the neutral value on which the group is worse off."""
+    metadata = METRICS.get(metric)
+    if metadata is None or metadata.worse == "either":
+        return "no side: a distance" if metadata and metadata.compares else ""
+    return f"{metadata.worse} {metadata.neutral:g}"
 
 
 _WORST = 10
@@ -137,22 +143,26 @@ def intersection_tables(
         checks: the bias gate's, by name.
         minimum_group_size: the recipe's; a smaller combination is too few to judge.
     """
-    found = [one for one in estimates if one.is_intersection]
+    intersections = [estimate for estimate in estimates if estimate.is_intersection]
     tables: list[Table] = []
     for stage, title in _TITLES.items():
-        shown = _shown([one for one in found if one.stage == stage], checks, stage=stage)
-        ordered = sort_worst_first(found, shown[0])
+        columns = _visible_metrics(
+            [estimate for estimate in intersections if estimate.stage == stage], checks, stage=stage
+        )
+        ordered = sort_worst_first(intersections, columns[0])
         if not ordered:
             continue
         rows = tuple(
-            _intersection_row(one, found, checks, shown=shown, least=minimum_group_size)
-            for one in ordered
+            _intersection_row(
+                estimate, intersections, checks, columns=columns, minimum=minimum_group_size
+            )
+            for estimate in ordered
         )
         heads = (
-            Cell("group"), *(Cell(f"{name} [95 % at once]", number=True) for name in shown),
+            Cell("group"), *(Cell(f"{name} [95 % at once]", number=True) for name in columns),
             Cell("rows, group / others", number=True), Cell("outcome"),
         )  # fmt: skip
-        note = _intersection_note(ordered, metric=shown[0], least=minimum_group_size)
+        note = _intersection_note(ordered, metric=columns[0], minimum=minimum_group_size)
         folded = stage == "pre_training"
         first = rows if folded else rows[:_WORST]
         tables.append(Table(title=title, columns=heads, rows=first, note=note, folded=folded))
@@ -161,34 +171,38 @@ def intersection_tables(
     return tuple(tables)
 
 
-def _shown(
-    found: Sequence[BiasEstimate], checks: Mapping[str, Check], *, stage: Stage
+def _visible_metrics(
+    estimates: Sequence[BiasEstimate], checks: Mapping[str, Check], *, stage: Stage
 ) -> tuple[str, ...]:
-    """Names the metrics to show: those that a gate asks for come first and set the order."""
-    gated = [one.metric for one in found if check_of(one, checks)]
+    """Returns the metrics to show: the gated ones first, which set the order."""
+    gated = [estimate.metric for estimate in estimates if check_of(estimate, checks)]
     return tuple(dict.fromkeys((*gated, *REPORTED_METRICS[stage])))
 
 
 def _intersection_row(
-    of: BiasEstimate,
-    found: Sequence[BiasEstimate],
+    estimate: BiasEstimate,
+    estimates: Sequence[BiasEstimate],
     checks: Mapping[str, Check],
     *,
-    shown: Sequence[str],
-    least: int,
+    columns: Sequence[str],
+    minimum: int,
 ) -> Row:
-    same = {one.metric: one for one in found if one.subgroup == of.subgroup}
-    judged = [check for name in shown if name in same and (check := check_of(same[name], checks))]
+    by_metric = {item.metric: item for item in estimates if item.subgroup == estimate.subgroup}
+    judged = [
+        check
+        for name in columns
+        if name in by_metric and (check := check_of(by_metric[name], checks))
+    ]
     failed = [check for check in judged if not check.passed]
-    few = "too few to judge" if small_groups_reason(of, least) else ""
+    few = "too few to judge" if small_groups_reason(estimate, minimum) else ""
     outcome = Cell(few) if few else Cell("", mark=Mark("reported"))
     if judged:
         outcome = Cell("", mark=words.mark((failed or judged)[0]), meaning=few)
     return Row(
         cells=(
-            Cell(of.subgroup),
-            *(_value(same.get(name)) for name in shown),
-            Cell(f"{of.n_disadvantaged:,} / {of.n_advantaged:,}", number=True),
+            Cell(estimate.subgroup),
+            *(_value(by_metric.get(name)) for name in columns),
+            Cell(f"{estimate.n_disadvantaged:,} / {estimate.n_advantaged:,}", number=True),
             outcome,
         ),
         style="failed" if failed else "",
@@ -203,9 +217,9 @@ def _value(estimate: BiasEstimate | None) -> Cell:
     return words.estimate_cell(estimate)
 
 
-def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, least: int) -> str:
-    compared = [one for one in ordered if comparable(one)]
-    few = sum(bool(small_groups_reason(one, least)) for one in ordered)
+def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, minimum: int) -> str:
+    compared = [estimate for estimate in ordered if comparable(estimate)]
+    few = sum(bool(small_groups_reason(estimate, minimum)) for estimate in ordered)
     text = (
         f"Each combination of the facets' groups against all other rows, the worst off by {metric} "
         f"first ({words.MEANINGS[metric]}; worse off {METRICS[metric].worse} "
@@ -217,5 +231,5 @@ def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, least: i
             "looks hold at once, with 95 % confidence: the first may be read as it stands. "
         )
     if few:
-        text += f"{few} of {len(ordered)} have fewer than {least} rows: too few, never fair. "
+        text += f"{few} of {len(ordered)} have fewer than {minimum} rows: too few, never fair. "
     return text + "All other metrics are in JudgeBias's intervals.json."

@@ -1,4 +1,4 @@
-"""The pipeline as it ran: one box a step, with what became of it."""
+"""The graph of the executed pipeline: one box per step, with its state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Node:
 
 
 def state_text(state: State) -> str:
-    """Says a state with its symbol, so that it does not hang on colour."""
+    """Returns a state with its symbol, so that it does not depend on colour."""
     return f"{_SYMBOLS[state]} {state}"
 
 
@@ -70,7 +70,7 @@ def draw(nodes: Sequence[Node], edges: Sequence[tuple[str, str]]) -> Markup:
 
 
 def _box(node: Node, placed: Placed) -> str:
-    x, y = _at(placed.nodes[node.name])
+    x, y = _coordinates(placed.nodes[node.name])
     line = state_text(node.state)
     if node.seconds is not None:
         line += f" · {duration(node.seconds)}"
@@ -87,7 +87,7 @@ def _box(node: Node, placed: Placed) -> str:
 
 def _arrow(points: Sequence[Point]) -> str:
     """Draws one curve through the points, and its head."""
-    (x, y), *rest = (_at(point) for point in points)
+    (x, y), *rest = (_coordinates(point) for point in points)
     y += _BOX_HEIGHT / 2
     path = f"M{x:.1f} {y:.1f}"
     for index, (next_x, next_y) in enumerate(rest):
@@ -103,5 +103,5 @@ def _arrow(points: Sequence[Point]) -> str:
     return f'<path class="arrow" d="{path}"/><path class="head" d="{head}"/>'
 
 
-def _at(point: Point) -> tuple[float, float]:
+def _coordinates(point: Point) -> tuple[float, float]:
     return point.x * _COLUMN, point.row * _ROW + _ROW / 2

@@ -1,4 +1,4 @@
-"""The data: which rows, under which contract, and how they were split."""
+"""The data: rows, contract, and splits."""
 
 from sashiko.contract.columns import Column
 from sashiko.contract.manifest import Manifest
@@ -26,13 +26,13 @@ def data_section(evidence: Evidence) -> Section:
     return Section(
         anchor="data",
         title="Data",
-        statements=_about(evidence.contract),
+        statements=_contract_texts(evidence.contract),
         facts=_contract_facts(evidence.contract),
         tables=(_snapshots(evidence), _splits(evidence), _columns(evidence)),
     )
 
 
-def _about(contract: Contract | Missing) -> tuple[str, ...]:
+def _contract_texts(contract: Contract | Missing) -> tuple[str, ...]:
     return () if isinstance(contract, Missing) else (" ".join(contract.description.split()),)
 
 

@@ -1,4 +1,4 @@
-"""The top of the page: what was decided and why, and what a person can do now."""
+"""The top of the page: the outcome, its reasons, and the next commands."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ _WORDS = {
 
 
 class Registration(BaseModel):
-    """What the report tells of Register's `registration.json`."""
+    """The fields of Register's `registration.json` that the report shows."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,13 +32,13 @@ class Registration(BaseModel):
     status: str
 
 
-def outcome(evidence: Evidence, found: Verdicts) -> Outcome:
-    """Says what came of the run, with the checks that stopped it or the step that broke."""
+def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
+    """Returns the outcome of the run, with the failed checks or the failed step."""
     match evidence.run.status:
         case "registered":
-            return _registered(evidence, found)
+            return _registered(evidence, verdicts)
         case "blocked":
-            return _blocked(evidence, found)
+            return _blocked(evidence, verdicts)
         case "failed":
             return _failed(evidence)
         case "partial":
@@ -46,17 +46,17 @@ def outcome(evidence: Evidence, found: Verdicts) -> Outcome:
     return _interrupted(evidence)
 
 
-def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
-    waived = waived_checks(found)
+def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
+    waived = waived_checks(verdicts)
     kind: OutcomeKind = "waived" if waived else "registered"
-    said = _judgement(evidence, found)
+    judgement = _judgement(evidence, verdicts)
     registration = evidence.read(
         "Register", "registration", "registration.json", lambda p: read_record(Registration, p)
     )
     if isinstance(registration, Missing):
-        return Outcome(kind, _WORDS[kind], said, details=(registration.why,))
+        return Outcome(kind, _WORDS[kind], judgement, details=(registration.why,))
     name = f"{registration.model_package_group} version {registration.version}"
-    known = "" if registration.new else " The same model was registered before, under this number."
+    note = "" if registration.new else " The same model was registered before, under this number."
     waits = registration.status == "PendingManualApproval"
     return Outcome(
         kind=kind,
@@ -64,10 +64,10 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
         # What to try stands under Checks: here somebody has decided not to.
         reasons=tuple(
             replace(check_view(check, gate=verdict.gate), advice="")
-            for verdict in found.values() if isinstance(verdict, Verdict)
+            for verdict in verdicts.values() if isinstance(verdict, Verdict)
             for check in verdict.waived
         ),
-        headline=f"{said} The model is in the registry as {name}.{known}",
+        headline=f"{judgement} The model is in the registry as {name}.{note}",
         details=(
             "It serves nobody until a person approves it." if waits
             else f"When it was registered its status was {registration.status}.",
@@ -77,43 +77,43 @@ def _registered(evidence: Evidence, found: Verdicts) -> Outcome:
     )  # fmt: skip
 
 
-def _judgement(evidence: Evidence, found: Verdicts) -> str:
-    """Says how the gates judged, and never that all passed where one cannot be read."""
-    made = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
-    off = [item.gate for item in found.values() if isinstance(item, Verdict) and not item.judged]
-    lost = len(found) - len(made) - len(off)
-    if lost or not made:
+def _judgement(evidence: Evidence, verdicts: Verdicts) -> str:
+    """Describes the gates' verdicts; an unreadable verdict never counts as passed."""
+    judged = [item for item in verdicts.values() if isinstance(item, Verdict) and item.judged]
+    off = [item.gate for item in verdicts.values() if isinstance(item, Verdict) and not item.judged]
+    lost = len(verdicts) - len(judged) - len(off)
+    if lost or not judged:
         return (
             "The run's record says that the gates let it through; this page cannot bear it out: "
-            f"{lost} of {len(found)} verdicts are not to be found."
+            f"{lost} of {len(verdicts)} verdicts are not to be found."
         )
-    failed = [verdict.gate for verdict in made if not verdict.passed]
+    failed = [verdict.gate for verdict in judged if not verdict.passed]
     if failed:
         return (
             f"The {' and '.join(failed)} gate{'s' if len(failed) > 1 else ''} failed. The model is "
             "registered because each failed check is waived in the recipe."
         )
-    checks = [check for verdict in made for check in verdict.checks]
-    said = f"All {len(made)} gates passed, with {sum(check.judged for check in checks)} checks"
+    checks = [check for verdict in judged for check in verdict.checks]
+    text = f"All {len(judged)} gates passed, with {sum(check.judged for check in checks)} checks"
     if spanning := [check.name for check in checks if check.spans_bound]:
-        said += f"; {', '.join(spanning)} by the value alone, as the interval spans the bound"
+        text += f"; {', '.join(spanning)} by the value alone, as the interval spans the bound"
     left_out = off + [check.name for check in checks if not check.judged]
-    left_out += ["bias"] if bias_notices(evidence, found) else []
-    return f"{said}; not judged: {', '.join(left_out)}." if left_out else f"{said}."
+    left_out += ["bias"] if bias_notices(evidence, verdicts) else []
+    return f"{text}; not judged: {', '.join(left_out)}." if left_out else f"{text}."
 
 
 def _decisions(evidence: Evidence, registration: Registration) -> tuple[str, ...]:
-    """Returns the commands that approve and reject the version, but for what holds already."""
-    chosen = evidence.run.options("--recipe", "--home")
+    """Returns the commands that change the approval of the version."""
+    options = evidence.run.options("--recipe", "--home")
     return tuple(
-        f'sashiko model {verb} {registration.version}{chosen} --by "your name" --reason "why"'
+        f'sashiko model {verb} {registration.version}{options} --by "your name" --reason "why"'
         for verb, status in (("approve", "Approved"), ("reject", "Rejected"))
         if registration.status != status
     )
 
 
-def _blocked(evidence: Evidence, found: Verdicts) -> Outcome:
-    failed = [v for v in found.values() if isinstance(v, Verdict) and not v.passed]
+def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
+    failed = [v for v in verdicts.values() if isinstance(v, Verdict) and not v.passed]
     reasons = tuple(
         check_view(check, gate=verdict.gate)
         for verdict in failed
@@ -156,10 +156,10 @@ def _failed(evidence: Evidence) -> Outcome:
 
 
 def _sentence(text: str) -> str:
-    """Begins with a capital and ends with a full stop."""
+    """Returns a text as a sentence, with a capital and a full stop."""
     text = text.strip()
-    ended = text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
-    return ended[:1].upper() + ended[1:]
+    sentence = text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _partial(evidence: Evidence) -> Outcome:

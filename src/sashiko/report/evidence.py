@@ -1,4 +1,4 @@
-"""What a run left behind, read file by file; whatever is missing says why."""
+"""Reads a run's files one by one; a missing file has a reason."""
 
 import io
 from collections.abc import Callable
@@ -36,14 +36,14 @@ class SourceRecord(Frozen):
 
 @dataclass(frozen=True)
 class Missing:
-    """Stands for a file that is not there, or that cannot be read, with the reason in words."""
+    """A missing or unreadable file, with the reason."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run's folder, and the local store that its steps wrote to.
+    """A run's folder, and the local store with its outputs.
 
     Attributes:
         folder: `<home>/runs/<id>`.
@@ -68,7 +68,7 @@ class Evidence:
         return next((step for step in self.run.steps if step.name == name), None)
 
     def why_not(self, step: str) -> str:
-        """Says why a step left nothing, for a sentence of its own."""
+        """Returns why a step has no output, as a sentence."""
         record = self.step(step)
         if record is None:
             return f"This pipeline has no step {step}."
@@ -82,7 +82,7 @@ class Evidence:
         return f"{step} was not reached: {self.why_ended()}"
 
     def why_ended(self) -> str:
-        """Says in a few words why later steps did not run."""
+        """Returns in a few words why later steps did not run."""
         for step in self.run.steps:
             if step.status in ("blocked", "failed", "interrupted"):
                 return f"the run ended at {step.name} ({step.status})."
@@ -100,11 +100,11 @@ class Evidence:
             The file, or why there is none.
         """
         record = self.step(step)
-        written = record.outputs.get(output) if record else None
-        if written is None:
+        output_record = record.outputs.get(output) if record else None
+        if output_record is None:
             return Missing(self.why_not(step))
         try:
-            folder = self.store.path(written.uri)
+            folder = self.store.path(output_record.uri)
         except InputError as error:
             return Missing(f"{step}'s output {output} cannot be found: {error}")
         # An output is a folder, or one file that is the artifact itself.
@@ -114,13 +114,13 @@ class Evidence:
         return Missing(f"{file} of {step}'s output {output} is no longer in the local store.")
 
     def read(self, step: str, output: str, file: str, reader: Callable[[Path], T]) -> T | Missing:
-        """Reads a file of a step's output by `reader`, which may raise InputError."""
+        """Reads a file of a step's output with `reader`, which may raise InputError."""
         path = self.output(step, output, file)
         return path if isinstance(path, Missing) else attempt(lambda: reader(path))
 
     @cached_property
     def evaluation(self) -> Evaluation | Missing:
-        """What Evaluate measured."""
+        """The metrics of Evaluate."""
         return self.read("Evaluate", "metrics", METRICS_FILE, read_evaluation)
 
     @cached_property
@@ -135,7 +135,7 @@ class Evidence:
 
     @cached_property
     def explanations(self) -> Explanations | Missing:
-        """What Explain found, but for the texts of rows."""
+        """The results of Explain, without texts of rows."""
         return self.read("Explain", "explanations", EXPLANATIONS_FILE, read_explanations)
 
     def manifest(self, step: str) -> Manifest | Missing:
@@ -154,7 +154,7 @@ class Evidence:
 
 
 def read_evidence(folder: Path, home: Path) -> Evidence:
-    """Reads what stands in a run's folder itself.
+    """Reads the files in a run's folder.
 
     Args:
         folder: the run's folder.
@@ -176,7 +176,7 @@ def read_evidence(folder: Path, home: Path) -> Evidence:
 
 
 def attempt(read: Callable[[], T]) -> T | Missing:
-    """Calls `read`; bad input becomes the reason why there is nothing."""
+    """Calls `read`; an InputError becomes a Missing with its message."""
     try:
         return read()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""What further looks at the model say of its explanations: Shapley values, swapped words."""
+"""Further checks of the explanations: Shapley values, swapped words."""
 
 from collections.abc import Iterator
 
@@ -26,9 +26,9 @@ _MOVED = (
 )
 
 
-def cross_check_fact(found: Explanations) -> Fact:
-    """Says how much was cross-checked, or how to have it done."""
-    shapley, name = found.shapley, "cross-check"
+def cross_check_fact(explanations: Explanations) -> Fact:
+    """Returns how much was cross-checked, or how to enable the check."""
+    shapley, name = explanations.shapley, "cross-check"
     if shapley is None:
         return Fact(name, "none by Shapley values: explain.depth: full makes it")
     return Fact(
@@ -38,17 +38,17 @@ def cross_check_fact(found: Explanations) -> Fact:
     )
 
 
-def cross_check(found: Explanations) -> Iterator[Table]:
-    """Shows how alike gradients and Shapley values are, where both are there."""
-    if found.shapley is None or not found.shapley.rows:
+def cross_check(explanations: Explanations) -> Iterator[Table]:
+    """Shows the agreement of gradients and Shapley values, if both exist."""
+    if explanations.shapley is None or not explanations.shapley.rows:
         return
-    check = found.shapley
-    beside = check.agreement, check.itself, check.chance
+    check = explanations.shapley
+    results = check.agreement, check.itself, check.chance
     heads = ("", "gradients and Shapley values", "Shapley values, two halves", "by chance")
     rows = (
-        ("rank correlation of the words", [item.rank for item in beside]),
-        ("strongest word the same", [item.strongest for item in beside]),
-        (f"in common of the {TOP} strongest", [item.top for item in beside]),
+        ("rank correlation of the words", [item.rank for item in results]),
+        ("strongest word the same", [item.strongest for item in results]),
+        (f"in common of the {TOP} strongest", [item.top for item in results]),
     )
     yield Table(
         "Cross-check by Shapley values",
@@ -58,10 +58,10 @@ def cross_check(found: Explanations) -> Iterator[Table]:
     )
 
 
-def swapped_words(found: Explanations) -> Table:
+def swapped_words(explanations: Explanations) -> Table:
     """Shows how far the score moves when words of a facet are swapped."""
     title = "Words of a facet swapped"
-    if not found.swaps:
+    if not explanations.swaps:
         return Table(title, absent="Not judged: the contract's facets name no words (key words).")
     heads = [Cell("facet"), Cell("rows with words", number=True), Cell("scored", number=True)]
     heads += [Cell("others' words minus the group's", number=True)]
@@ -76,17 +76,17 @@ def swapped_words(found: Explanations) -> Table:
             Cell("not judged" if item.largest is None else estimate(item.largest), number=True),
             estimate_cell(item.flips, "not judged"),
         ))
-        for item in found.swaps
+        for item in explanations.swaps
     ]  # fmt: skip
     return Table(title, tuple(heads), tuple(rows), note=_SWAPS)
 
 
 def most_moved(evidence: Evidence) -> tuple[Passage, ...]:
-    """Shows the texts whose scores moved furthest; nothing where no word was swapped."""
-    found = evidence.read("Explain", "texts", SWAPS_FILE, read_swaps)
-    if isinstance(found, Missing) or not found:
+    """Shows the texts with the largest score changes, if words were swapped."""
+    swaps = evidence.read("Explain", "texts", SWAPS_FILE, read_swaps)
+    if isinstance(swaps, Missing) or not swaps:
         return ()
-    return (Passage("Moved furthest by swapped words", note=_MOVED), *map(_moved, found))
+    return (Passage("Moved furthest by swapped words", note=_MOVED), *map(_moved, swaps))
 
 
 def _moved(item: SwappedText) -> Passage:

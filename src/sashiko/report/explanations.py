@@ -1,4 +1,4 @@
-"""Which columns and words move the score, whether that can be relied on, and the worst errors."""
+"""The importance of columns and words, its reliability, and the worst errors."""
 
 from collections.abc import Iterator, Sequence
 
@@ -34,55 +34,62 @@ _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 
 
 def explanations_section(evidence: Evidence) -> Section:
-    """Shows the importance of columns and words, the deletion test, and the surest errors."""
+    """Shows the importance of columns and words, the deletion test, and the worst errors."""
     title = "Explanations"
-    found = evidence.explanations
-    if isinstance(found, Missing):
-        return Section("explanations", title, absent=f"No explanations. {found.why}")
+    explanations = evidence.explanations
+    if isinstance(explanations, Missing):
+        return Section("explanations", title, absent=f"No explanations. {explanations.why}")
     return Section(
         anchor="explanations",
         title=title,
-        warnings=found.warnings,
-        statements=found.notes,
-        facts=_facts(found),
+        warnings=explanations.warnings,
+        statements=explanations.notes,
+        facts=_facts(explanations),
         tables=(
-            _columns(found),
-            *cross_check(found),
-            swapped_words(found),
-            *_words(evidence, tuple(found.predicted)),
+            _columns(explanations),
+            *cross_check(explanations),
+            swapped_words(explanations),
+            *_words(evidence, tuple(explanations.predicted)),
         ),
         figures=(
-            Figure("What moves the score, by column", column_bars(found.columns),
+            Figure("What moves the score, by column", column_bars(explanations.columns),
                    "The line is the 95 % interval over the rows."),
-            _deletion(found),
+            _deletion(explanations),
         ),
-        passages=(*_errors(evidence, tuple(found.predicted)), *most_moved(evidence)),
+        passages=(*_errors(evidence, tuple(explanations.predicted)), *most_moved(evidence)),
     )  # fmt: skip
 
 
-def _facts(found: Explanations) -> tuple[Fact, ...]:
-    split = ", ".join(f"{rows:,} predicted {label}" for label, rows in found.predicted.items())
-    exact = found.convergence
+def _facts(explanations: Explanations) -> tuple[Fact, ...]:
+    split = ", ".join(
+        f"{rows:,} predicted {label}" for label, rows in explanations.predicted.items()
+    )
+    exact = explanations.convergence
     return (
-        Fact("explained", f"{found.rows:,} of {found.test_rows:,} test rows: {split}"),
-        Fact("method", f"integrated gradients, {found.steps} steps, baseline {found.baseline}"),
+        Fact(
+            "explained", f"{explanations.rows:,} of {explanations.test_rows:,} test rows: {split}"
+        ),
+        Fact(
+            "method",
+            f"integrated gradients, {explanations.steps} steps, baseline {explanations.baseline}",
+        ),
         Fact(
             "convergence",
             f"off by {exact.median:.3f} in the median and {exact.largest:.3f} at most, where "
             f"{exact.explained:.2f} is explained (log-odds)",
         ),
-        Fact("cut by the model", f"{found.rows_cut:,} of these rows"),
-        cross_check_fact(found),
+        Fact("cut by the model", f"{explanations.rows_cut:,} of these rows"),
+        cross_check_fact(explanations),
     )
 
 
-def _columns(found: Explanations) -> Table:
-    labels = tuple(found.predicted)
+def _columns(explanations: Explanations) -> Table:
+    labels = tuple(explanations.predicted)
     heads = [Cell("column"), Cell("share", number=True)]
     heads += [Cell(f"where predicted {label}", number=True) for label in labels]
     heads += [Cell("effect (log-odds)", number=True), Cell("rows cut", number=True)]
     rows = []
-    for item in found.columns:
+    for item in explanations.columns:
         shares = (item.share, *(item.by_predicted[label] for label in labels))
         cells = [estimate_cell(share, "no such row") for share in shares]
         effect = Cell(f"{item.mean_absolute:.3f}", number=True)
@@ -91,14 +98,14 @@ def _columns(found: Explanations) -> Table:
 
 
 def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:
-    found = evidence.read("Explain", "texts", WORDS_FILE, read_words)
+    influences = evidence.read("Explain", "texts", WORDS_FILE, read_words)
     heads = (Cell("word"), Cell("column"), Cell("rows", number=True), Cell("effect", number=True))
-    for at, label in reversed(list(enumerate(labels))):
+    for index, label in reversed(list(enumerate(labels))):
         title = f"Words that speak for {label}"
-        if isinstance(found, Missing):
-            yield Table(title, absent=found.why)
+        if isinstance(influences, Missing):
+            yield Table(title, absent=influences.why)
             continue
-        words = found.towards_positive if at else found.towards_negative
+        words = influences.towards_positive if index else influences.towards_negative
         if not words:
             yield Table(title, absent=f"No word of {FEWEST_ROWS} rows or more does.")
             continue
@@ -111,8 +118,8 @@ def _word(item: Word) -> Row:
                 Cell(f"{item.attribution:+.3f}", number=True)))  # fmt: skip
 
 
-def _deletion(found: Explanations) -> Figure:
-    title, test = "Deletion test", found.deletion
+def _deletion(explanations: Explanations) -> Figure:
+    title, test = "Deletion test", explanations.deletion
     if not test.rows:
         return Figure(title, absent="No row has two tokens: there is nothing to remove.")
     return Figure(
@@ -126,17 +133,17 @@ def _deletion(found: Explanations) -> Figure:
 
 def _errors(evidence: Evidence, labels: Sequence[str]) -> tuple[Passage, ...]:
     title = "The surest errors"
-    found = evidence.read("Explain", "texts", ERRORS_FILE, read_errors)
-    if isinstance(found, Missing):
-        return (Passage(title, note=found.why),)
-    if not found:
+    errors = evidence.read("Explain", "texts", ERRORS_FILE, read_errors)
+    if isinstance(errors, Missing):
+        return (Passage(title, note=errors.why),)
+    if not errors:
         return (Passage(title, note="The model makes no error on the test split."),)
     legend = (
         f"Rows that the model is sure of and wrong about. Underlined words speak for {labels[1]}, "
         f"dotted ones for {labels[0]}; those that count most are bold. This part of the page holds "
         "what stands in rows of the test split: handle it as you handle the data."
     )
-    return (Passage(title, note=legend), *map(_passage, found))
+    return (Passage(title, note=legend), *map(_passage, errors))
 
 
 def _passage(item: ExplainedError) -> Passage:
@@ -156,18 +163,18 @@ def _passage(item: ExplainedError) -> Passage:
 
 
 def _parts(feature: FeatureAttributions, text: str, strongest: float) -> Iterator[Part]:
-    """Yields a feature's words, and what stands between them."""
+    """Yields a feature's words, and the text between them."""
     end = 0
     for item in feature.attributions:
-        described, value = item.description, item.attribution[0]
+        description, value = item.description, item.attribution[0]
         size = abs(value) / strongest if strongest else 0.0
-        yield Part(text[end : described.start_idx], column=feature.feature_name)
+        yield Part(text[end : description.start_idx], column=feature.feature_name)
         yield Part(
-            text=described.partial_text,
+            text=description.partial_text,
             column=feature.feature_name,
             side="positive" if value > 0 else "negative",
             level=sum(size >= bound for bound in _LEVELS),
             effect=f"{value:+.2f}",
         )
-        end = described.start_idx + len(described.partial_text)
+        end = description.start_idx + len(description.partial_text)
     yield Part(text[end:], column=feature.feature_name)

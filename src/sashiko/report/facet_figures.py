@@ -1,4 +1,4 @@
-"""Scores and their calibration by group, joined by key on this machine for the page alone."""
+"""Scores and their calibration by group, joined by key on this machine for this page only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ _MOST_GROUPS = 12
 
 @dataclass(frozen=True)
 class FacetScores:
-    """The groups of one facet on the test split, or why they are not known."""
+    """The groups of one facet on the test split, or why they are missing."""
 
     facet: str
     groups: tuple[GroupScores, ...] | Missing
@@ -36,12 +36,12 @@ class FacetScores:
         if isinstance(self.groups, Missing):
             return []
         enough = [group for group in self.groups if len(group.scores) >= rows]
-        kept = {group.name for group in sorted(enough, key=lambda g: -len(g.scores))[:count]}
-        return [group for group in enough if group.name in kept]
+        names = {group.name for group in sorted(enough, key=lambda g: -len(g.scores))[:count]}
+        return [group for group in enough if group.name in names]
 
 
 def scores_by_facet(evidence: Evidence) -> tuple[FacetScores, ...] | Missing:
-    """Joins the predictions with every facet of the contract; says why if that cannot be done."""
+    """Joins the predictions with every facet of the contract, or returns why it cannot."""
     contract = evidence.contract
     predictions = evidence.predictions
     facets = evidence.output("SnapshotFacets", "data", "data.parquet")
@@ -68,24 +68,24 @@ def _groups(
 def score_figures(
     evidence: Evidence, by_facet: tuple[FacetScores, ...] | Missing
 ) -> tuple[Figure, ...]:
-    """Draws the score distribution of every facet; one figure says why if that cannot be done."""
+    """Draws the score distribution of every facet, or one figure with the reason for none."""
     evaluation = evidence.evaluation
     if isinstance(by_facet, Missing):
         return (Figure("Scores by group", absent=f"No plot. {by_facet.why}"),)
     if isinstance(evaluation, Missing):
         return (Figure("Scores by group", absent=f"No plot. {evaluation.why}"),)
-    return tuple(_scores(one, threshold=evaluation.threshold) for one in by_facet)
+    return tuple(_scores(item, threshold=evaluation.threshold) for item in by_facet)
 
 
-def _scores(one: FacetScores, *, threshold: float) -> Figure:
-    title = f"Scores by {one.facet}"
-    if isinstance(one.groups, Missing):
-        return Figure(title, absent=f"No plot. {one.groups.why}")
-    shown = one.largest(_MOST_GROUPS)
+def _scores(facet: FacetScores, *, threshold: float) -> Figure:
+    title = f"Scores by {facet.facet}"
+    if isinstance(facet.groups, Missing):
+        return Figure(title, absent=f"No plot. {facet.groups.why}")
+    groups = facet.largest(_MOST_GROUPS)
     caption = "Every group on one scale; right: the share predicted positive."
-    if len(one.groups) > len(shown):
-        caption += f" The {len(shown)} largest of {len(one.groups)} groups."
-    return Figure(title, facet_scores(one.facet, shown, threshold=threshold), caption)
+    if len(facet.groups) > len(groups):
+        caption += f" The {len(groups)} largest of {len(facet.groups)} groups."
+    return Figure(title, facet_scores(facet.facet, groups, threshold=threshold), caption)
 
 
 def calibration_table(
@@ -102,9 +102,9 @@ def calibration_table(
         return Table(title=title, absent=f"No table. {by_facet.why}")
     rows = [
         row
-        for one in by_facet
-        if not isinstance(one.groups, Missing)
-        for row in calibration_rows(one.facet, one.groups, minimum_group_size=minimum_group_size)
+        for item in by_facet
+        if not isinstance(item.groups, Missing)
+        for row in calibration_rows(item.facet, item.groups, minimum_group_size=minimum_group_size)
     ]
     return Table(
         title=title,
@@ -127,12 +127,12 @@ def calibration_figures(
     if isinstance(by_facet, Missing):
         return ()
     figures = []
-    for one in by_facet:
-        shown = one.largest(MOST_CURVES, rows=minimum_group_size)
-        if shown:
+    for item in by_facet:
+        groups = item.largest(MOST_CURVES, rows=minimum_group_size)
+        if groups:
             caption = "On the diagonal a score is a probability. Bars: 95 % intervals of the share."
-            if not isinstance(one.groups, Missing) and len(one.groups) > len(shown):
-                caption += f" The {len(shown)} largest of {len(one.groups)} groups."
-            picture = calibration_by_group(one.facet, shown)
-            figures.append(Figure(f"Calibration by {one.facet}", picture, caption))
+            if not isinstance(item.groups, Missing) and len(item.groups) > len(groups):
+                caption += f" The {len(groups)} largest of {len(item.groups)} groups."
+            picture = calibration_by_group(item.facet, groups)
+            figures.append(Figure(f"Calibration by {item.facet}", picture, caption))
     return tuple(figures)

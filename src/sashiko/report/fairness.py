@@ -37,7 +37,7 @@ class GroupRates:
         rows: how many.
         positives: of them, rows with the positive label.
         predicted: of them, rows predicted positive.
-        found: rows that are both.
+        true_positives: rows labelled and predicted positive.
     """
 
     facet: str
@@ -45,7 +45,7 @@ class GroupRates:
     rows: int
     positives: int
     predicted: int
-    found: int
+    true_positives: int
 
 
 def read_group_rates(path: Path) -> tuple[GroupRates, ...]:
@@ -66,8 +66,8 @@ def read_group_rates(path: Path) -> tuple[GroupRates, ...]:
                 label, predicted = int(row[LABEL]), int(row[PREDICTED_LABEL])
                 for facet in facets:
                     cell = counts.setdefault((facet, row[facet]), [0, 0, 0, 0])
-                    for at, one in enumerate((1, label, predicted, label * predicted)):
-                        cell[at] += one
+                    for index, weights in enumerate((1, label, predicted, label * predicted)):
+                        cell[index] += weights
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path.name} is not what BiasInput writes: {error!r}") from error
     ordered = sorted(counts, key=lambda pair: (facets.index(pair[0]), pair[1]))
@@ -87,7 +87,7 @@ _HOW_TO_READ = (
 
 
 def fairness_section(evidence: Evidence) -> Section:
-    """Shows the bias metrics with bounds and intervals, and what each group gets."""
+    """Shows the bias metrics with bounds and intervals, and the rates of each group."""
     title = "Fairness"
     if unjudged := bias_not_judged(evidence):
         return Section("fairness", title, absent=unjudged)
@@ -97,25 +97,25 @@ def fairness_section(evidence: Evidence) -> Section:
     verdict = evidence.read("JudgeBias", "verdict", "verdict.json", read_verdict)
     checks = {} if isinstance(verdict, Missing) else {check.name: check for check in verdict.checks}
     recipe = evidence.recipe
-    least = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
-    gated, *others = metric_tables(estimates, checks, minimum_group_size=least)
+    minimum = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
+    gated, *others = metric_tables(estimates, checks, minimum_group_size=minimum)
     by_facet = scores_by_facet(evidence)
-    crossed = intersection_tables(estimates, checks, minimum_group_size=least)
+    intersections = intersection_tables(estimates, checks, minimum_group_size=minimum)
     return Section(
         anchor="fairness",
         title=title,
         statements=(_HOW_TO_READ, _mitigation(evidence)),
         tables=(
             gated,
-            *crossed,
+            *intersections,
             _groups_table(evidence),
-            calibration_table(by_facet, minimum_group_size=least),
+            calibration_table(by_facet, minimum_group_size=minimum),
             *others,
         ),
         figures=(
             *_forests(estimates, checks),
             *disparity_figures(estimates, checks),
-            *calibration_figures(by_facet, minimum_group_size=least),
+            *calibration_figures(by_facet, minimum_group_size=minimum),
             *score_figures(evidence, by_facet),
             *sweep_figures(evidence),
         ),
@@ -123,7 +123,7 @@ def fairness_section(evidence: Evidence) -> Section:
 
 
 def _mitigation(evidence: Evidence) -> str:
-    """Says what training knew of the facets: none of their columns, but perhaps weights."""
+    """Describes the use of facets in training: no columns, at most weights."""
     recipe = evidence.recipe
     if isinstance(recipe, Missing):
         return f"Whether training used a facet is not known: {recipe.why}"
@@ -154,7 +154,9 @@ def _groups_table(evidence: Evidence) -> Table:
 
 
 def _rates_row(rate: GroupRates) -> Row:
-    recall = words.percent(rate.found / rate.positives) if rate.positives else "no positives"
+    recall = (
+        words.percent(rate.true_positives / rate.positives) if rate.positives else "no positives"
+    )
     return Row(
         cells=(
             Cell(rate.facet),
@@ -168,16 +170,18 @@ def _rates_row(rate: GroupRates) -> Row:
 
 
 def _forests(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]) -> tuple[Figure, ...]:
-    """Draws one picture per gated metric, or of DI if none is: each group where it is defined."""
+    """Draws one figure per gated metric, or of DI if there is none, with each defined group."""
     figures = []
-    gated = dict.fromkeys(one.metric for one in estimates if check_of(one, checks))
+    gated = dict.fromkeys(estimate.metric for estimate in estimates if check_of(estimate, checks))
     for metric in gated or ("DI",):
         rows = [
-            (one.value, one, check_of(one, checks))
-            for one in sorted(estimates, key=lambda one: check_of(one, checks) is None)
-            if one.metric == metric
-            and one.value is not None
-            and (check_of(one, checks) or not one.is_intersection)
+            (estimate.value, estimate, check_of(estimate, checks))
+            for estimate in sorted(
+                estimates, key=lambda estimate: check_of(estimate, checks) is None
+            )
+            if estimate.metric == metric
+            and estimate.value is not None
+            and (check_of(estimate, checks) or not estimate.is_intersection)
         ]
         if rows:
             meaning = words.MEANINGS.get(metric, "")

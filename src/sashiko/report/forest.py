@@ -1,4 +1,4 @@
-"""Bias metrics with their intervals and the allowed range, as one picture per metric."""
+"""Forest plots of bias metrics: intervals and allowed range, one figure per metric."""
 
 import math
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
             svg.ratio_axis(axes, _TICKS, low=low, high=high)
         axes.set(xlim=(low, high), ylim=(-0.6, len(rows) - 0.4))
         axes.axvline(neutral, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        for at, row in enumerate(reversed(rows)):
-            _draw(axes, at, row, limits=(low, high))
+        for index, row in enumerate(reversed(rows)):
+            _draw(axes, index, row, limits=(low, high))
         names = [svg.shorten(estimate.subgroup) for _, estimate, _ in reversed(rows)]
         axes.set_yticks(range(len(rows)), names)
         axes.tick_params(axis="y", length=0)
@@ -52,40 +52,42 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
         return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
 
 
-def _draw(axes: "Axes", at: int, row: ForestRow, *, limits: tuple[float, float]) -> None:
+def _draw(axes: "Axes", index: int, row: ForestRow, *, limits: tuple[float, float]) -> None:
     value, estimate, check = row
     allowed = allowed_range(check) if check else None
     if allowed is not None:
         left, right = max(allowed[0], limits[0]), min(allowed[1], limits[1])
-        axes.fill_between([left, right], at - 0.42, at + 0.42, color=svg.ALLOWED, linewidth=0)
+        axes.fill_between([left, right], index - 0.42, index + 0.42, color=svg.ALLOWED, linewidth=0)
         for bound in filter(math.isfinite, allowed):
-            axes.vlines(bound, at - 0.42, at + 0.42, color=svg.INK, linewidth=1)
+            axes.vlines(bound, index - 0.42, index + 0.42, color=svg.INK, linewidth=1)
     if estimate.low is not None and estimate.high is not None:
-        axes.hlines(at, max(estimate.low, limits[0]), estimate.high, color=svg.DARK, linewidth=1.8)
+        axes.hlines(
+            index, max(estimate.low, limits[0]), estimate.high, color=svg.DARK, linewidth=1.8
+        )
     failed = check is not None and not check.passed
-    axes.plot(max(value, limits[0]), at, marker="X" if failed else "o", markersize=9,
+    axes.plot(max(value, limits[0]), index, marker="X" if failed else "o", markersize=9,
               markerfacecolor=svg.DARK if check else "white",
               markeredgecolor="white" if failed else svg.DARK, markeredgewidth=1.2)  # fmt: skip
     axes.annotate(
         f"{round(value, 2) + 0.0:.2f}",  # never a negative zero
-        (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=9.5,
+        (1.01, index), xycoords=("axes fraction", "data"), va="center", fontsize=9.5,
         fontweight="bold" if check else "normal",
     )  # fmt: skip
 
 
 def _limits(rows: Sequence[ForestRow], *, neutral: float) -> tuple[float, float]:
-    """Spans all that is drawn, and some air; for ratios the same air on the logarithmic scale."""
-    shown = [neutral]
+    """Returns limits around all values, with a margin; logarithmic for ratios."""
+    values = [neutral]
     for value, estimate, check in rows:
         allowed = allowed_range(check) if check else None
         parts = (value, estimate.low, estimate.high, *(allowed or ()))
-        shown += [part for part in parts if part is not None and math.isfinite(part)]
+        values += [part for part in parts if part is not None and math.isfinite(part)]
     if neutral:
-        low, high = max(min(shown), _SMALLEST_RATIO), max(shown)
+        low, high = max(min(values), _SMALLEST_RATIO), max(values)
         air = max((high / low) ** 0.08, 1.1)
         return low / air, high * air
-    air = max((max(shown) - min(shown)) * 0.08, 0.02)
-    return min(shown) - air, max(shown) + air
+    air = max((max(values) - min(values)) * 0.08, 0.02)
+    return min(values) - air, max(values) + air
 
 
 def _say(row: ForestRow) -> str:

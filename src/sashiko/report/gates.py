@@ -1,4 +1,4 @@
-"""The gates that judged the run: each with its checks, or why it has none."""
+"""The gates of the run: each with its checks, or why it has none."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ Verdicts = dict[str, Verdict | Missing]
 
 
 def verdicts(evidence: Evidence) -> Verdicts:
-    """Reads the verdict of every step that the definition gives one, in its order.
+    """Reads the verdicts of all steps with an output `verdict`, in the definition's order.
 
     A model gate's is taken with the recipe's waivers, where the run came so far.
 
@@ -37,27 +37,27 @@ def _judges(definition: Definition) -> Iterator[str]:
             yield step.name
 
 
-def _with_waivers(evidence: Evidence, found: Verdict | Missing) -> Verdict | Missing:
-    if isinstance(found, Missing):
-        return found
+def _with_waivers(evidence: Evidence, verdict: Verdict | Missing) -> Verdict | Missing:
+    if isinstance(verdict, Missing):
+        return verdict
     for step in ("DeviceCheck", "Track"):
-        path = f"{found.gate}/verdict.json"
+        path = f"{verdict.gate}/verdict.json"
         waived = evidence.read(step, "verdicts", path, read_verdict)
         if isinstance(waived, Verdict):
             return waived
-    return found
+    return verdict
 
 
-def waived_checks(found: Verdicts) -> tuple[Check, ...]:
-    """Returns the failed checks that somebody answers for."""
-    made = [verdict for verdict in found.values() if isinstance(verdict, Verdict)]
-    return tuple(check for verdict in made for check in verdict.waived)
+def waived_checks(verdicts: Verdicts) -> tuple[Check, ...]:
+    """Returns the failed checks that are waived."""
+    known = [item for item in verdicts.values() if isinstance(item, Verdict)]
+    return tuple(check for item in known for check in item.waived)
 
 
-def gate_views(found: Verdicts) -> tuple[GateView, ...]:
+def gate_views(verdicts: Verdicts) -> tuple[GateView, ...]:
     """Turns verdicts into tables: failed checks first, long lists without one folded."""
     views = []
-    for step, verdict in found.items():
+    for step, verdict in verdicts.items():
         if isinstance(verdict, Missing):
             view = GateView(name=step, step="", mark=None, absent=f"Not judged. {verdict.why}")
         elif not verdict.judged:
@@ -77,19 +77,19 @@ def gate_views(found: Verdicts) -> tuple[GateView, ...]:
 
 
 def bias_not_judged(evidence: Evidence) -> str:
-    """Says why the recipe leaves bias unjudged, or nothing where it is judged."""
+    """Returns why the recipe leaves bias unjudged; empty if it is judged."""
     if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.judged:
         return ""
     return f"Bias not judged: {' '.join(evidence.recipe.bias.reason.split())}"
 
 
-def bias_notices(evidence: Evidence, found: Verdicts) -> tuple[str, ...]:
-    """Says why no bound holds for bias, or nothing where one does."""
+def bias_notices(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
+    """Returns why bias has no bound; empty if it has one."""
     if unjudged := bias_not_judged(evidence):
         return (unjudged,)
     if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.gates:
         return ()
-    judged = [item for item in found.values() if isinstance(item, Verdict) and item.judged]
+    judged = [item for item in verdicts.values() if isinstance(item, Verdict) and item.judged]
     reasons = [
         check.reason for verdict in judged if _only_reports(verdict) for check in verdict.checks
         if check.reason
@@ -103,7 +103,7 @@ def _only_reports(verdict: Verdict) -> bool:
 
 
 def gate_mark(verdict: Verdict) -> Mark:
-    """Says a gate's outcome; one that has no bound only reports."""
+    """Returns a gate's outcome; a gate without a bound only reports."""
     if not verdict.passed:
         return Mark("waived" if verdict.released else "failed")
     if not any(check.judged for check in verdict.checks):

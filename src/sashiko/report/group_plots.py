@@ -34,7 +34,7 @@ class GroupScores:
 
 
 def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float) -> Markup:
-    """Draws the scores of each group of a facet below one another on one scale.
+    """Draws the scores of each group of a facet on one scale, one below the other.
 
     Args:
         facet: the column's name.
@@ -45,14 +45,14 @@ def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float)
     heights = [np.histogram(group.scores, bins=edges)[0] / len(group.scores) for group in groups]
     top = max(float(part.max()) for part in heights)
     with svg.chart(height=110 + 56 * len(groups)) as axes:
-        said = []
+        descriptions = []
         for row, (group, part) in enumerate(zip(groups, heights, strict=True)):
             base = float(len(groups) - 1 - row)
             axes.stairs(part / top * 0.85 + base, edges, baseline=base, fill=True, color="#8fb4d6")
             axes.stairs(part / top * 0.85 + base, edges, baseline=base, color=svg.DARK, linewidth=1)
             selected = float((group.scores >= threshold).mean())
             axes.text(1.02, base + 0.32, f"{selected:.0%}", va="center", fontsize=9.5)
-            said.append(f"{group.name} {selected:.0%} of {len(group.scores):,}")
+            descriptions.append(f"{group.name} {selected:.0%} of {len(group.scores):,}")
         axes.text(
             1.02, len(groups) + 0.15, "at or above", va="center", fontsize=8.5, color=svg.MUTED
         )
@@ -64,7 +64,7 @@ def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float)
         axes.spines["left"].set_visible(False)
         svg.threshold_line(axes, threshold)
         axes.set(xlim=(0, 1), ylim=(-0.05, len(groups) + 0.3), xlabel="score of the model")
-        alt = f"Scores by {facet}; at or above the threshold: {', '.join(said)}."
+        alt = f"Scores by {facet}; at or above the threshold: {', '.join(descriptions)}."
         return svg.to_svg(axes, name=f"facet-{svg.identifier(facet)}", alt=alt)
 
 
@@ -87,23 +87,23 @@ MOST_CURVES = len(_STYLES)
 def calibration_rows(
     facet: str, groups: Sequence[GroupScores], *, minimum_group_size: int
 ) -> tuple[Row, ...]:
-    """Compares scores with labels, a row a group.
+    """Compares scores with labels, one row per group.
 
     Args:
         facet: the column's name.
         groups: each with at least one row.
         minimum_group_size: rows; a smaller group has no error and no interval.
     """
-    return tuple(_row(facet, group, least=minimum_group_size) for group in groups)
+    return tuple(_row(facet, group, minimum=minimum_group_size) for group in groups)
 
 
-def _row(facet: str, group: GroupScores, *, least: int) -> Row:
+def _row(facet: str, group: GroupScores, *, minimum: int) -> Row:
     rows, share = len(group.scores), float(group.labels.mean())
     cells = (
         Cell(facet), Cell(group.name), Cell(f"{rows:,}", number=True),
         Cell(words.estimate(float(group.scores.mean())), number=True),
     )  # fmt: skip
-    if rows < least:
+    if rows < minimum:
         few = Cell("too few to judge")
         return Row((*cells, Cell(words.estimate(share), number=True), few, Cell("")))
     low, high = wilson_interval(share, rows)
@@ -126,7 +126,7 @@ def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
     """
     with svg.chart() as axes:
         axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        said = []
+        descriptions = []
         for (colour, marker), group in zip(_STYLES, groups, strict=False):
             curve = reliability_curve(group.labels, group.scores)
             mean = np.array([part.mean_score for part in curve])
@@ -135,11 +135,13 @@ def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
             axes.vlines(mean, low, high, color=colour, linewidth=0.8)
             axes.plot(mean, share, color=colour, linewidth=0.8, marker=marker, markersize=4.5,
                       label=group.name, clip_on=False)  # fmt: skip
-            said.append(f"{group.name} from {share[0]:.0%} to {share[-1]:.0%}")
+            descriptions.append(f"{group.name} from {share[0]:.0%} to {share[-1]:.0%}")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         axes.set(
             xlim=(0, 1), ylim=(0, 1), xlabel="score of the model", ylabel="share that is positive"
         )
         axes.grid(True)
-        alt = f"Calibration by {facet}: share labelled positive, by score: {'; '.join(said)}."
+        alt = (
+            f"Calibration by {facet}: share labelled positive, by score: {'; '.join(descriptions)}."
+        )
         return svg.to_svg(axes, name=f"group-calibration-{svg.identifier(facet)}", alt=alt)

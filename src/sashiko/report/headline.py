@@ -1,4 +1,4 @@
-"""The figures that decide: those that gates judged, and what a reader must hold beside them."""
+"""The key figures: the gated ones, and the ungated ones to read with them."""
 
 import operator
 from collections.abc import Iterator, Sequence
@@ -21,54 +21,56 @@ _CALIBRATION = "expected_calibration_error"
 _MOST_DISPARITIES = 2
 
 
-def headline_figures(evidence: Evidence, found: Verdicts) -> Table:
-    """Lists the gated figures that the outcome does not name already, and what stands beside them.
+def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
+    """Lists the gated figures that the outcome does not name, and the ungated ones.
 
     Args:
         evidence: the run's.
-        found: the verdicts by step.
+        verdicts: the verdicts by step.
     """
-    gated = tuple(_gated(found))
+    gated = tuple(_gated(verdicts))
     rows = (
         *gated[:_MOST_ROWS],
-        *_other_disparities(evidence, found),
-        *_calibration(evidence, found),
-        *_worst_groups(evidence, found),
-        *_worst_intersection(evidence, found),
+        *_other_disparities(evidence, verdicts),
+        *_calibration(evidence, verdicts),
+        *_worst_groups(evidence, verdicts),
+        *_worst_intersection(evidence, verdicts),
         *_deletion(evidence),
         *price_rows(evidence),
     )
-    left = len(gated) - _MOST_ROWS
+    remaining = len(gated) - _MOST_ROWS
     return Table(
         title="Figures that decide",
         columns=(Cell("figure"), Cell("number [95 %]", number=True), Cell("required"),
                  Cell("outcome")),
         rows=rows,
-        note=f"{left} more gated figures passed; they stand under Checks." if left > 0 else "",
+        note="" if remaining <= 0 else (
+            f"{remaining} more gated figures passed; they are listed under Checks."
+        ),
         absent="" if rows else "No figure: the run did not come to judge a model.",
     )  # fmt: skip
 
 
 def small_groups(evidence: Evidence) -> tuple[str, ...]:
-    """Names the groups that have too few rows for any bias metric of the predictions."""
+    """Returns the groups with too few rows for the bias metrics of the predictions."""
     return tuple(dict.fromkeys(
-        one.subgroup for one in _predicted(evidence)
-        if not one.is_intersection and _too_few(evidence, one)
+        estimate.subgroup for estimate in _predicted(evidence)
+        if not estimate.is_intersection and _too_few(evidence, estimate)
     ))  # fmt: skip
 
 
 def small_intersections(evidence: Evidence) -> str:
     """Counts the combinations of groups that have too few rows; empty if none has."""
     of_all = {
-        one.subgroup: bool(_too_few(evidence, one))
-        for one in _predicted(evidence) if one.is_intersection
+        estimate.subgroup: bool(_too_few(evidence, estimate))
+        for estimate in _predicted(evidence) if estimate.is_intersection
     }  # fmt: skip
     few = sum(of_all.values())
     return f"{few} of {len(of_all)} intersections of facets" if few else ""
 
 
-def _gated(found: Verdicts) -> Iterator[Row]:
-    for verdict in _model_verdicts(found):
+def _gated(verdicts: Verdicts) -> Iterator[Row]:
+    for verdict in _model_verdicts(verdicts):
         for check in verdict.checks:
             # A failed check stands above with its reason and what to try.
             if check.value is None or not check.passed or check.comparison == "none":
@@ -82,31 +84,43 @@ def _gated(found: Verdicts) -> Iterator[Row]:
             ))  # fmt: skip
 
 
-def _other_disparities(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
+def _other_disparities(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
     """Shows the largest differences of rates of the gated groups that no gate bounds.
 
     A model may be level in one metric because it is not in another: equal shares predicted positive
     of groups whose labels differ cost precision in one of them.
     """
-    judged = _judged_names(found)
+    judged = _judged_names(verdicts)
     of_group: dict[str, list[BiasEstimate]] = {}
-    for one in _predicted(evidence):
-        if not _too_few(evidence, one):
-            of_group.setdefault(one.subgroup, []).append(one)
+    for estimate in _predicted(evidence):
+        if not _too_few(evidence, estimate):
+            of_group.setdefault(estimate.subgroup, []).append(estimate)
     others = [
         pair
         for subgroup, estimates in of_group.items()
-        if (gated := [one.metric for one in estimates if f"{one.metric} {subgroup}" in judged])
+        if (
+            gated := [
+                estimate.metric
+                for estimate in estimates
+                if f"{estimate.metric} {subgroup}" in judged
+            ]
+        )
         for pair in largest_rates(estimates, gated=gated)
     ]
-    for value, one in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
-        side = "the group is worse off" if disparity(one, value) > 0 else "the others are worse off"
-        meaning = f"{MEANINGS[one.metric]}; {side}; among the largest without a gate"
-        yield reported_row(f"{one.metric} {one.subgroup}", meaning, estimate_cell(one))
+    for value, estimate in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
+        side = (
+            "the group is worse off"
+            if disparity(estimate, value) > 0
+            else "the others are worse off"
+        )
+        meaning = f"{MEANINGS[estimate.metric]}; {side}; among the largest without a gate"
+        yield reported_row(
+            f"{estimate.metric} {estimate.subgroup}", meaning, estimate_cell(estimate)
+        )
 
 
-def _calibration(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
-    if _CALIBRATION in _judged_names(found):
+def _calibration(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
+    if _CALIBRATION in _judged_names(verdicts):
         return
     read = evidence.evaluation
     if isinstance(read, Missing):
@@ -119,13 +133,14 @@ def _calibration(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
     yield reported_row("calibration error", meaning, estimate_cell(error))
 
 
-def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
-    judged = _judged_names(found)
+def _worst_groups(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
+    judged = _judged_names(verdicts)
     for metric in _GROUP_METRICS:
         groups = [
-            (one.value, one) for one in _predicted(evidence)
-            if one.metric == metric and one.value is not None and not _too_few(evidence, one)
-            and not one.is_intersection and f"{metric} {one.subgroup}" not in judged
+            (estimate.value, estimate) for estimate in _predicted(evidence)
+            if estimate.metric == metric and estimate.value is not None
+            and not _too_few(evidence, estimate) and not estimate.is_intersection
+            and f"{metric} {estimate.subgroup}" not in judged
         ]  # fmt: skip
         if not groups:
             continue
@@ -136,10 +151,14 @@ def _worst_groups(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
         yield reported_row(name, meaning, estimate_cell(worst))
 
 
-def _worst_intersection(evidence: Evidence, found: Verdicts) -> Iterator[Row]:
+def _worst_intersection(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
     metric = _GROUP_METRICS[0]
-    compared = [one for one in sort_worst_first(_predicted(evidence), metric) if comparable(one)]
-    if not compared or f"{metric} {compared[0].subgroup}" in _judged_names(found):
+    compared = [
+        estimate
+        for estimate in sort_worst_first(_predicted(evidence), metric)
+        if comparable(estimate)
+    ]
+    if not compared or f"{metric} {compared[0].subgroup}" in _judged_names(verdicts):
         return
     worst = compared[0]
     meaning = f"the worst of {len(compared)} intersections; 95 % hold over all at once"
@@ -159,23 +178,23 @@ def _deletion(evidence: Evidence) -> Iterator[Row]:
     yield reported_row("deletion test", meaning, estimate_cell(lead))
 
 
-def _model_verdicts(found: Verdicts) -> Iterator[Verdict]:
-    for verdict in found.values():
+def _model_verdicts(verdicts: Verdicts) -> Iterator[Verdict]:
+    for verdict in verdicts.values():
         if isinstance(verdict, Verdict) and verdict.judged and verdict.gate in MODEL_GATES:
             yield verdict
 
 
-def _judged_names(found: Verdicts) -> set[str]:
-    return {check.name for verdict in _model_verdicts(found) for check in verdict.checks
+def _judged_names(verdicts: Verdicts) -> set[str]:
+    return {check.name for verdict in _model_verdicts(verdicts) for check in verdict.checks
             if check.comparison != "none"}  # fmt: skip
 
 
 def _predicted(evidence: Evidence) -> Sequence[BiasEstimate]:
-    found = () if isinstance(evidence.estimates, Missing) else evidence.estimates
-    return [one for one in found if one.stage == "post_training"]
+    estimates = () if isinstance(evidence.estimates, Missing) else evidence.estimates
+    return [estimate for estimate in estimates if estimate.stage == "post_training"]
 
 
 def _too_few(evidence: Evidence, estimate: BiasEstimate) -> str:
     recipe = evidence.recipe
-    least = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
-    return small_groups_reason(estimate, least)
+    minimum = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
+    return small_groups_reason(estimate, minimum)

@@ -1,4 +1,4 @@
-"""Writes a run's report: one HTML file that needs nothing else."""
+"""Writes a run's report: one self-contained HTML file."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -43,22 +43,22 @@ def write_report(run_folder: Path, home: Path) -> Path:
 
 
 def build_page(evidence: Evidence) -> Page:
-    """Gathers all that the report shows."""
-    found = verdicts(evidence)
+    """Builds the view of the whole report."""
+    gate_verdicts = verdicts(evidence)
     recipe = evidence.recipe
     name = evidence.run.pipeline if isinstance(recipe, Missing) else recipe.name
     return Page(
         title=f"Run report: {name}",
         run_id=evidence.run.id,
-        outcome=outcome(evidence, found),
-        summary=summary(evidence, found),
+        outcome=outcome(evidence, gate_verdicts),
+        summary=summary(evidence, gate_verdicts),
         sections=(
             data_section(evidence),
             quality_section(evidence),
             fairness_section(evidence),
             explanations_section(evidence),
         ),
-        gates=gate_views(found),
+        gates=gate_views(gate_verdicts),
         records=(
             card_section(evidence),
             lineage_section(evidence),
@@ -68,7 +68,7 @@ def build_page(evidence: Evidence) -> Page:
 
 
 def render(page: object, *, template: str = "template.html.j2") -> str:
-    """Turns a page's view into HTML; every text is escaped, only the pictures are markup."""
+    """Renders a page's view as HTML; every text is escaped, only figures are markup."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

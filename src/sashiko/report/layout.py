@@ -1,4 +1,4 @@
-"""Places a directed graph in rows from top to bottom, so that arrows mostly point straight down.
+"""Lays out a directed graph in rows from top to bottom, with mostly vertical arrows.
 
 The classic way (Sugiyama, Tagawa and Toda 1981): a row for each node by its longest path, stand-ins
 where an arrow passes a row, an order by the neighbours' mean position, then positions.
@@ -48,18 +48,18 @@ def place(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> Placed:
     Returns:
         The places; the same input gives the same picture.
     """
-    before = _direct(names, edges)
+    predecessors = _direct(names, edges)
     row: dict[str, int] = {}
     for name in names:
-        row[name] = max((row[other] + 1 for other in before[name]), default=0)
+        row[name] = max((row[other] + 1 for other in predecessors[name]), default=0)
     chains = {
         (start, end): (
             start,
-            *(f"{start}>{end}@{at}" for at in range(row[start] + 1, row[end])),
+            *(f"{start}>{end}@{layer}" for layer in range(row[start] + 1, row[end])),
             end,
         )
         for end in names
-        for start in sorted(before[end], key=list(names).index)
+        for start in sorted(predecessors[end], key=list(names).index)
     }
     rows: list[list[str]] = [[] for _ in range(max(row.values(), default=-1) + 1)]
     for name in names:
@@ -82,16 +82,16 @@ def place(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> Placed:
 
 
 def _direct(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
-    """Returns for each node the nodes right before it, without those that others lead to."""
-    every: dict[str, set[str]] = {name: set() for name in names}
+    """Returns each node's direct predecessors, without those implied by others."""
+    successors: dict[str, set[str]] = {name: set() for name in names}
     reach: dict[str, set[str]] = {name: set() for name in names}
     direct = {}
     for start, end in edges:
-        every[end].add(start)
+        successors[end].add(start)
     for name in names:
-        further = set().union(*(reach[other] for other in every[name]))
-        direct[name] = every[name] - further
-        reach[name] = every[name] | further
+        further = set().union(*(reach[other] for other in successors[name]))
+        direct[name] = successors[name] - further
+        reach[name] = successors[name] | further
     return direct
 
 
@@ -103,7 +103,7 @@ def _order(rows: list[list[str]], links: Sequence[tuple[str, str]]) -> None:
         neighbours = above if down else below
         for items in rows if down else reversed(rows):
             place_of = {
-                item: at / max(len(row) - 1, 1) for row in rows for at, item in enumerate(row)
+                item: index / max(len(row) - 1, 1) for row in rows for index, item in enumerate(row)
             }
             means = {
                 item: _mean([place_of[other] for other in neighbours.get(item, [])])
@@ -121,10 +121,10 @@ def _positions(
     width = max((sum(size[item] for item in row) for row in rows), default=1.0)
     x = {}
     for row in rows:
-        at = (width - sum(size[item] for item in row)) / 2
+        offset = (width - sum(size[item] for item in row)) / 2
         for item in row:
-            x[item] = at + size[item] / 2
-            at += size[item]
+            x[item] = offset + size[item] / 2
+            offset += size[item]
     for sweep in range(_MOVES):
         for row in rows if sweep % 2 == 0 else reversed(rows):
             around = [above.get(item, []) + below.get(item, []) for item in row]
@@ -138,7 +138,7 @@ def _positions(
 
 
 def _settle(wish: Sequence[float], sizes: Sequence[float], width: float) -> list[float]:
-    """Gives each item the middle of what pushing from the left and from the right would give."""
+    """Places each item at the mean of the positions of a left and a right push."""
     left = _push(wish, sizes, width)
     mirrored = _push([width - x for x in reversed(wish)], list(reversed(sizes)), width)
     right = [width - x for x in reversed(mirrored)]
@@ -152,9 +152,9 @@ def _push(wish: Sequence[float], sizes: Sequence[float], width: float) -> list[f
         x.append(max(want, edge + size / 2))
         edge = x[-1] + size / 2
     edge = width
-    for at in range(len(x) - 1, -1, -1):
-        x[at] = min(x[at], edge - sizes[at] / 2)
-        edge = x[at] - sizes[at] / 2
+    for index in range(len(x) - 1, -1, -1):
+        x[index] = min(x[index], edge - sizes[index] / 2)
+        edge = x[index] - sizes[index] / 2
     return x
 
 

@@ -1,4 +1,4 @@
-"""What ran, from what, into what: the picture of the steps, and every input and output."""
+"""The lineage of the run: the graph of the steps, and every input and output."""
 
 from datetime import datetime
 from pathlib import Path
@@ -23,18 +23,18 @@ _STATES: dict[str, State] = {
 
 
 def lineage_section(evidence: Evidence) -> Section:
-    """Draws the pipeline as it ran and lists what passed between the steps, with digests."""
+    """Draws the executed pipeline and lists the data between its steps, with digests."""
     counts: dict[str, int] = {}
     for step in evidence.run.steps:
         if step.type in ("Processing", "Training"):
             state = _STATES.get(step.status, "not reached")
             counts[state] = counts.get(state, 0) + 1
-    said = ", ".join(f"{count} {state}" for state, count in counts.items())
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     return Section(
         anchor="lineage",
         title="Lineage",
         statements=(
-            f"Steps of this run: {said}. A cached step's result is that of an earlier run with "
+            f"Steps of this run: {summary}. A cached step's result is that of an earlier run with "
             "the same code, configuration and inputs.",
         ),
         facts=_times(evidence),
@@ -51,7 +51,7 @@ def _times(evidence: Evidence) -> tuple[Fact, ...]:
 
 
 def settings_section(evidence: Evidence) -> Section:
-    """Shows the recipe and the pipeline's parameters as they were used."""
+    """Shows the recipe and the pipeline's parameters of the run."""
     facts = [
         Fact(name, str(value), code=True)
         for name, value in sorted(evidence.run.parameters.items())
@@ -83,11 +83,11 @@ def _picture(evidence: Evidence) -> Figure:
         graph = build_graph(evidence.definition)
     except InputError as error:
         return Figure(title, absent=f"No picture: {error}")
-    shown = {step.name: step for step in evidence.definition.steps if step.type != "Fail"}
-    nodes = [_node(shown[name], evidence) for name in graph.order if name in shown]
+    steps = {step.name: step for step in evidence.definition.steps if step.type != "Fail"}
+    nodes = [_node(steps[name], evidence) for name in graph.order if name in steps]
     edges = [
         (other, name) for name in graph.order for other in graph.waits_for[name]
-        if name in shown and other in shown
+        if name in steps and other in steps
     ]  # fmt: skip
     return Figure(
         title,
@@ -113,7 +113,7 @@ def _steps(evidence: Evidence) -> Table:
     for step in evidence.run.steps:
         if step.type == "Fail" and step.status != "blocked":
             continue
-        what = step.cached_from and f"taken from run {step.cached_from}"
+        note = step.cached_from and f"taken from run {step.cached_from}"
         reason = "a gate closed: see the decision" if step.status == "blocked" else step.reason
         rows.append(
             Row(
@@ -122,7 +122,7 @@ def _steps(evidence: Evidence) -> Table:
                     Cell(step.type),
                     Cell(state_text(_STATES.get(step.status, "not reached"))),
                     Cell("" if step.seconds is None else duration(step.seconds), number=True),
-                    Cell(what or reason),
+                    Cell(note or reason),
                 ),
                 style="failed" if step.status in ("failed", "blocked") else "",
             )

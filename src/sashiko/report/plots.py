@@ -15,7 +15,7 @@ from sashiko.report import svg
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
-    """Draws how often rows of about the same score are positive.
+    """Draws the share of positive rows by score.
 
     Args:
         bins: of about as many rows each, by ascending score; at least one.
@@ -37,8 +37,10 @@ def calibration(bins: Sequence[CalibrationBin]) -> Markup:
             xlim=(0, 1), ylim=(0, 1), xlabel="score of the model", ylabel="share that is positive"
         )
         axes.grid(True)
-        said = "; ".join(f"{at:.2f}: {rate:.0%}" for at, rate in zip(mean, share, strict=True))
-        alt = f"Calibration: share of positives by mean score of {len(bins)} bins: {said}."
+        summary = "; ".join(
+            f"{score:.2f}: {rate:.0%}" for score, rate in zip(mean, share, strict=True)
+        )
+        alt = f"Calibration: share of positives by mean score of {len(bins)} bins: {summary}."
         return svg.to_svg(axes, name="calibration", alt=alt)
 
 
@@ -85,18 +87,18 @@ def score_distribution(
         return svg.to_svg(axes, name="scores", alt=alt)
 
 
-def confusion(counted: Confusion, *, names: tuple[str, str]) -> Markup:
+def confusion(matrix: Confusion, *, names: tuple[str, str]) -> Markup:
     """Draws the confusion matrix, shaded by the share of each true label's rows.
 
     Args:
-        counted: the test split's rows.
+        matrix: the test split's rows.
         names: the negative and the positive label.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     counts = np.array(
-        [[counted.true_negatives, counted.false_positives],
-         [counted.false_negatives, counted.true_positives]]
+        [[matrix.true_negatives, matrix.false_positives],
+         [matrix.false_negatives, matrix.true_positives]]
     )  # fmt: skip
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shades = LinearSegmentedColormap.from_list("shares", ["#f3f6f9", svg.DARK])
@@ -166,20 +168,20 @@ def comparison(
         models: (name, metric -> estimate), the candidate first; four at most have a mark.
     """
     with svg.chart(height=90 + 62 * len(metrics)) as axes:
-        said = []
+        descriptions = []
         for row, metric in enumerate(reversed(list(metrics))):
-            for at, (name, estimates) in enumerate(models[: len(_MARKS)]):
+            for index, (name, estimates) in enumerate(models[: len(_MARKS)]):
                 estimate = estimates[metric]
                 if estimate.value is None:
                     continue
-                shape, colour, size = _MARKS[at]
-                y = row + 0.3 - 0.2 * at
+                shape, colour, size = _MARKS[index]
+                y = row + 0.3 - 0.2 * index
                 if estimate.low is not None and estimate.high is not None:
                     axes.hlines(y, estimate.low, estimate.high, color=svg.DARK, linewidth=1.4)
                 axes.plot(estimate.value, y, shape, markersize=size, markerfacecolor=colour,
                           markeredgecolor=svg.DARK, linestyle="none", clip_on=False,
                           label=name if row == 0 else None)  # fmt: skip
-                said.append(f"{metrics[metric]} of {name} {estimate.value:.3f}")
+                descriptions.append(f"{metrics[metric]} of {name} {estimate.value:.3f}")
         axes.set_yticks(range(len(metrics)), list(metrics.values())[::-1])
         axes.tick_params(axis="y", length=0)
         axes.hlines(
@@ -191,4 +193,4 @@ def comparison(
         axes.figure.legend(
             loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3
         )
-        return svg.to_svg(axes, name="comparison", alt=f"Comparison: {'; '.join(said)}.")
+        return svg.to_svg(axes, name="comparison", alt=f"Comparison: {'; '.join(descriptions)}.")

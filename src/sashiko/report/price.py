@@ -1,4 +1,4 @@
-"""What mitigation cost: this model beside one that the same recipe made without reweighing."""
+"""The cost of mitigation: this model against one of the same recipe without reweighing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class _Judged:
 
 
 def price_rows(evidence: Evidence) -> Iterator[Row]:
-    """Yields what AUC and accuracy lost by reweighing, on the same test rows.
+    """Yields the loss of AUC and accuracy by reweighing, on the same test rows.
 
     It is held against the newest run of the same splits that trained the same model without
     weights; where there is none, the row says how to get one. Nothing is shown of a run that did
@@ -62,7 +62,7 @@ def price_rows(evidence: Evidence) -> Iterator[Row]:
 
 
 def _changes(ours: _Judged, theirs: _Judged) -> Estimates:
-    found = difference(
+    changes = difference(
         ours.predictions.labels,
         ours.predictions.scores,
         theirs.predictions.scores,
@@ -71,11 +71,11 @@ def _changes(ours: _Judged, theirs: _Judged) -> Estimates:
         replicates=ours.evaluation.bootstrap_replicates,
         seed=0,
     )
-    return {metric: found[metric] for metric in _METRICS}
+    return {metric: changes[metric] for metric in _METRICS}
 
 
 def _unmitigated(evidence: Evidence, recipe: Recipe) -> tuple[str, _Judged] | None:
-    """Finds the newest run that differs in the weights alone, and its id."""
+    """Finds the newest run that differs only in the weights, and its id."""
     splits, home = _splits(evidence), evidence.folder.parents[1]
     for folder in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
         other = _same_splits(folder.parent, splits, home=home)
@@ -112,7 +112,7 @@ def _judged(evidence: Evidence) -> _Judged | None:
 
 
 def _model_settings(recipe: Recipe) -> dict[str, Any]:
-    """Returns what a model and its threshold are made by, beside data and weights."""
+    """Returns the settings of a model and its threshold, besides data and weights."""
     return recipe.model_dump(
         mode="json",
         include={"model": True, "text": True, "train": True, "compile": True,

@@ -1,4 +1,4 @@
-"""How good the model is, against what it has to beat."""
+"""The quality of the model against its baselines."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -41,40 +41,40 @@ _SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
 def quality_section(evidence: Evidence) -> Section:
     """Shows the metrics on the test split against baselines and champion, and their plots."""
     title = "Quality"
-    found = evidence.evaluation
-    if isinstance(found, Missing):
-        return Section("quality", title, absent=f"No figures. {found.why}")
-    name = partial(_model_name, found=found)
-    models = {"this model": found.candidate} | {
-        name(other): estimates for other, estimates in found.others.items()
+    evaluation = evidence.evaluation
+    if isinstance(evaluation, Missing):
+        return Section("quality", title, absent=f"No figures. {evaluation.why}")
+    name = partial(_model_name, evaluation=evaluation)
+    models = {"this model": evaluation.candidate} | {
+        name(other): estimates for other, estimates in evaluation.others.items()
     }
     return Section(
         anchor="quality",
         title=title,
-        warnings=worse_warnings(found, name=name, metrics=_METRICS),
-        statements=found.notes,
-        facts=_facts(evidence, found),
+        warnings=worse_warnings(evaluation, name=name, metrics=_METRICS),
+        statements=evaluation.notes,
+        facts=_facts(evidence, evaluation),
         tables=(
-            _table(found, models),
-            lead_table(found, name=name, metrics=_METRICS),
-            *seen_text_tables(found),
-            *slice_tables(found.slices, metrics=_METRICS),
+            _table(evaluation, models),
+            lead_table(evaluation, name=name, metrics=_METRICS),
+            *seen_text_tables(evaluation),
+            *slice_tables(evaluation.slices, metrics=_METRICS),
         ),
         figures=(
-            Figure("Against the others", _comparison(found),
+            Figure("Against the others", _comparison(evaluation),
                    "With 95 % intervals; one that does not show is narrower than its mark."),
-            Figure("Calibration", plots.calibration(found.calibration.curve),
-                   _calibration_caption(found)),
-            _distribution(evidence, found),
-            Figure("Confusion", plots.confusion(found.confusion, names=found.labels),
-                   f"At the decision threshold of {found.threshold:.3f}."),
-            _learning_curve(found),
+            Figure("Calibration", plots.calibration(evaluation.calibration.curve),
+                   _calibration_caption(evaluation)),
+            _distribution(evidence, evaluation),
+            Figure("Confusion", plots.confusion(evaluation.confusion, names=evaluation.labels),
+                   f"At the decision threshold of {evaluation.threshold:.3f}."),
+            _learning_curve(evaluation),
         ),
     )  # fmt: skip
 
 
-def _calibration_caption(found: Evaluation) -> str:
-    chance = found.calibration.error_by_chance
+def _calibration_caption(evaluation: Evaluation) -> str:
+    chance = evaluation.calibration.error_by_chance
     text = (
         "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. On a "
         "plateau scores differ and shares do not: what the model tells apart there says nothing "
@@ -89,55 +89,55 @@ def _calibration_caption(found: Evaluation) -> str:
     )
 
 
-def _temperature(found: Evaluation) -> tuple[Fact, ...]:
-    """Says what temperature scaling did, on the split that it was not fitted on."""
-    fit, before = found.calibration.temperature, found.calibration.before
+def _temperature(evaluation: Evaluation) -> tuple[Fact, ...]:
+    """Describes the effect of temperature scaling on the test split."""
+    fit, before = evaluation.calibration.temperature, evaluation.calibration.before
     if fit is None:
         return ()
     changes = [
         f"{_METRICS[metric]} {words.estimate(old.value)} to {words.estimate(new.value)}"
         for metric, old in before.items()
-        if old.value is not None and (new := found.candidate[metric]).value is not None
+        if old.value is not None and (new := evaluation.candidate[metric]).value is not None
     ]
-    kept = f"; left at 1: {fit.kept}" if fit.kept else ""
-    value = f"{fit.temperature:.3f}, fitted on validation{kept}; on test {', '.join(changes)}"
+    note = f"; left at 1: {fit.kept}" if fit.kept else ""
+    value = f"{fit.temperature:.3f}, fitted on validation{note}; on test {', '.join(changes)}"
     return (Fact("temperature", value),)
 
 
-def _comparison(found: Evaluation) -> Markup:
-    models = [("this model", found.candidate)]
-    models += [(_SHORT.get(name, name), estimates) for name, estimates in found.others.items()]
+def _comparison(evaluation: Evaluation) -> Markup:
+    models = [("this model", evaluation.candidate)]
+    models += [(_SHORT.get(name, name), estimates) for name, estimates in evaluation.others.items()]
     return comparison(_METRICS, models)
 
 
-def _model_name(name: str, *, found: Evaluation) -> str:
-    if name == "champion" and found.champion is not None:
-        return f"champion: version {found.champion.version}"
-    if name == LINEAR and LINEAR_UNMITIGATED in found.others:
+def _model_name(name: str, *, evaluation: Evaluation) -> str:
+    if name == "champion" and evaluation.champion is not None:
+        return f"champion: version {evaluation.champion.version}"
+    if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
         return f"{_OTHERS[LINEAR]}, reweighed as this model is"
     return _OTHERS.get(name, name)
 
 
-def _facts(evidence: Evidence, found: Evaluation) -> tuple[Fact, ...]:
-    test = found.splits["test"]
+def _facts(evidence: Evidence, evaluation: Evaluation) -> tuple[Fact, ...]:
+    test = evaluation.splits["test"]
     decision = evidence.read("Evaluate", "decision", DECISION_FILE, read_decision)
-    how = ""
+    policy = ""
     if not isinstance(decision, Missing):
-        how = ", fixed by the recipe"
+        policy = ", fixed by the recipe"
         if decision.policy == "maximize":
             metric = _METRICS.get(decision.metric, decision.metric)
-            how = f", the best {metric} on validation"
+            policy = f", the best {metric} on validation"
     return (
         Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive"),
-        Fact("decision threshold", f"{found.threshold:.3f}{how}; the same for everybody"),
+        Fact("decision threshold", f"{evaluation.threshold:.3f}{policy}; the same for everybody"),
         *truth_facts(evidence),
-        *_temperature(found),
-        Fact("intervals", f"95 %, from {found.bootstrap_replicates:,} resamples of the rows"),
+        *_temperature(evaluation),
+        Fact("intervals", f"95 %, from {evaluation.bootstrap_replicates:,} resamples of the rows"),
     )
 
 
-def _table(found: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> Table:
-    metrics = _METRICS | {name: name for name in found.candidate if name not in _METRICS}
+def _table(evaluation: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> Table:
+    metrics = _METRICS | {name: name for name in evaluation.candidate if name not in _METRICS}
     heads = [Cell("model"), *(Cell(word, number=True) for word in metrics.values())]
     rows = [
         Row(
@@ -150,28 +150,31 @@ def _table(found: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> T
         for name, estimates in models.items()
     ]
     title = "On the test split"
-    if found.champion is None:
+    if evaluation.champion is None:
         title += " (no champion yet)"
     return Table(title=title, columns=tuple(heads), rows=tuple(rows), note=_MEANINGS)
 
 
-def _distribution(evidence: Evidence, found: Evaluation) -> Figure:
+def _distribution(evidence: Evidence, evaluation: Evaluation) -> Figure:
     title = "Scores by true label"
     predictions = evidence.predictions
     if isinstance(predictions, Missing):
         return Figure(title, absent=f"No plot. {predictions.why}")
     svg = plots.score_distribution(
-        predictions.scores, predictions.labels, threshold=found.threshold, names=found.labels
+        predictions.scores,
+        predictions.labels,
+        threshold=evaluation.threshold,
+        names=evaluation.labels,
     )
     return Figure(title, svg, "The less the two overlap, the better the model tells them apart.")
 
 
-def _learning_curve(found: Evaluation) -> Figure:
+def _learning_curve(evaluation: Evaluation) -> Figure:
     title = "Learning curve"
-    if not found.learning_curve:
+    if not evaluation.learning_curve:
         return Figure(title, absent="No plot. Train logged no loss.")
     return Figure(
         title,
-        plots.learning_curve(found.learning_curve),
+        plots.learning_curve(evaluation.learning_curve),
         "The train loss is weighted and the validation loss is not, so their levels may differ.",
     )

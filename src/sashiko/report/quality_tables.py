@@ -18,23 +18,25 @@ _WORDS: dict[Standing, str] = {
 }
 
 
-def lead_table(found: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]) -> Table:
+def lead_table(
+    evaluation: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]
+) -> Table:
     """Shows the model's lead over each other one, paired by rows.
 
     Args:
-        found: the figures.
+        evaluation: the figures.
         name: of a model -> how the page calls it.
         metrics: metric -> how the page calls it.
     """
-    effect = found.minimum_effect
+    effect = evaluation.minimum_effect
     rows = []
-    for other, leads in found.leads.items():
-        said = {metric: standing(leads[metric], minimum_effect=effect) for metric in _METRICS}
+    for other, leads in evaluation.leads.items():
+        standings = {metric: standing(leads[metric], minimum_effect=effect) for metric in _METRICS}
         cells = (
             replace(words.estimate_cell(leads[metric]), meaning=_WORDS[word])
-            for metric, word in said.items()
+            for metric, word in standings.items()
         )
-        lost = "worse" in said.values()
+        lost = "worse" in standings.values()
         rows.append(Row(cells=(Cell(name(other)), *cells), style="failed" if lost else ""))
     return Table(
         title="This model minus the others, on the same rows",
@@ -50,18 +52,18 @@ def lead_table(found: Evaluation, *, name: Callable[[str], str], metrics: dict[s
 
 
 def worse_warnings(
-    found: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]
+    evaluation: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]
 ) -> tuple[str, ...]:
-    """Says first where a simpler or older model is better on the main metrics."""
-    said = []
-    for other, leads in found.leads.items():
+    """Warns if a simpler or older model is better on the main metrics."""
+    warnings = []
+    for other, leads in evaluation.leads.items():
         lost = [
             metrics[metric] for metric in ("auc", "accuracy")
-            if standing(leads[metric], minimum_effect=found.minimum_effect) == "worse"
+            if standing(leads[metric], minimum_effect=evaluation.minimum_effect) == "worse"
         ]  # fmt: skip
         if lost:
-            said.append(f"This model is worse on {' and '.join(lost)} than {name(other)}.")
-    return tuple(said)
+            warnings.append(f"This model is worse on {' and '.join(lost)} than {name(other)}.")
+    return tuple(warnings)
 
 
 _WORST = 10
@@ -88,7 +90,7 @@ def slice_tables(slices: Slices, *, metrics: dict[str, str]) -> tuple[Table, ...
         f"{chance:.1f} would by chance alone, so take one such slice as a place to look, not as "
         f"found. {small} have too few rows to judge. Sensitive columns are under Fairness."
     )
-    named = [name for name in metrics if name in judged[0].metrics]
+    columns = [name for name in metrics if name in judged[0].metrics]
     return (
         Table(
             title=title,
@@ -98,21 +100,21 @@ def slice_tables(slices: Slices, *, metrics: dict[str, str]) -> tuple[Table, ...
         ),
         Table(
             title="All slices",
-            columns=_heads(named, slices.metric, metrics),
-            rows=_rows(slices.figures, named, slices.metric),
+            columns=_heads(columns, slices.metric, metrics),
+            rows=_rows(slices.figures, columns, slices.metric),
             folded=True,
         ),
     )
 
 
-def _heads(shown: Sequence[str], metric: str, metrics: dict[str, str]) -> tuple[Cell, ...]:
-    numbers = ["rows", "positive", *(metrics[name] for name in shown)]
+def _heads(columns: Sequence[str], metric: str, metrics: dict[str, str]) -> tuple[Cell, ...]:
+    numbers = ["rows", "positive", *(metrics[name] for name in columns)]
     numbers.append(f"{metrics[metric]} minus all")
     return (Cell("slice"), *(Cell(word, number=True) for word in numbers))
 
 
-def _rows(figures: Sequence[SliceFigures], shown: Sequence[str], metric: str) -> tuple[Row, ...]:
-    """Writes a row a slice; those that lie below all rows by their whole interval are marked."""
+def _rows(figures: Sequence[SliceFigures], columns: Sequence[str], metric: str) -> tuple[Row, ...]:
+    """Returns a row per slice; marks those whose whole interval is below all rows."""
     rows = []
     for item in figures:
         apart = item.differences.get(metric)
@@ -121,7 +123,7 @@ def _rows(figures: Sequence[SliceFigures], shown: Sequence[str], metric: str) ->
             Cell(f"{item.column} = {item.value}"),
             Cell(f"{item.rows:,}", number=True),
             Cell(words.percent(item.positives / item.rows), number=True),
-            *(_cell(item.metrics, name) for name in shown),
+            *(_cell(item.metrics, name) for name in columns),
             _cell(item.differences, metric),
         )
         rows.append(Row(cells=cells, style="failed" if below else ""))
@@ -141,16 +143,16 @@ _NOTE = (
 )
 
 
-def seen_text_tables(found: Evaluation) -> tuple[Table, ...]:
-    """Shows model and linear baseline on seen and unseen text; nothing of a run without it."""
-    if not found.seen_text:
+def seen_text_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    """Shows model and linear baseline on seen and unseen text, if the run has them."""
+    if not evaluation.seen_text:
         return ()
     numbers = ("rows", "positive", "AUC of this model", "AUC of linear", "this model minus linear")
     return (
         Table(
             title="Seen and unseen text, on the test split",
             columns=(Cell("text"), *(Cell(number, number=True) for number in numbers)),
-            rows=tuple(_row(item) for item in found.seen_text),
+            rows=tuple(_row(item) for item in evaluation.seen_text),
             note=_NOTE,
         ),
     )

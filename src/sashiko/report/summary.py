@@ -1,4 +1,4 @@
-"""The rest of the first screen: what the model is for, what decides, and what nobody judged."""
+"""The rest of the first screen: intended use, key figures, and unjudged checks."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ from sashiko.report.words import check_view
 _SHORT_DIGEST = 12
 
 
-def summary(evidence: Evidence, found: Verdicts) -> Summary:
-    """Gathers what somebody needs to approve the model or to refuse it."""
+def summary(evidence: Evidence, verdicts: Verdicts) -> Summary:
+    """Builds the summary for the approval of the model."""
     return Summary(
         facts=(*_purpose(evidence), *_origin(evidence)),
-        figures=headline_figures(evidence, found),
-        gates=_gates(found),
-        unjudged=tuple(_unjudged(evidence, found)),
-        spanning=tuple(_spanning(found)),
+        figures=headline_figures(evidence, verdicts),
+        gates=_gates(verdicts),
+        unjudged=tuple(_unjudged(evidence, verdicts)),
+        spanning=tuple(_spanning(verdicts)),
     )
 
 
@@ -52,24 +52,24 @@ def _origin(evidence: Evidence) -> Iterator[Fact]:
 
 def _data(evidence: Evidence) -> str:
     contract = evidence.contract
-    named = f"contract not known: {contract.why}" if isinstance(contract, Missing) else (
+    name = f"contract not known: {contract.why}" if isinstance(contract, Missing) else (
         f"{contract.id}, version {contract.version}"
     )  # fmt: skip
-    found = evidence.manifest("Snapshot")
-    if isinstance(found, Missing):
-        return f"{named}. {found.why}"
+    manifest = evidence.manifest("Snapshot")
+    if isinstance(manifest, Missing):
+        return f"{name}. {manifest.why}"
     return (
-        f"{named}, as of {found.as_of[:_SHORT_DIGEST]}, {found.rows:,} rows, "
-        f"sha256 {found.sha256[:_SHORT_DIGEST]}…"
+        f"{name}, as of {manifest.as_of[:_SHORT_DIGEST]}, {manifest.rows:,} rows, "
+        f"sha256 {manifest.sha256[:_SHORT_DIGEST]}…"
     )
 
 
-def _gates(found: Verdicts) -> Table:
+def _gates(verdicts: Verdicts) -> Table:
     return Table(
         title="Gates",
         columns=(Cell("gate"), Cell("outcome"), Cell("checks")),
-        rows=tuple(_gate(step, verdict) for step, verdict in found.items()),
-        absent="" if found else "No gate is known: nothing was judged.",
+        rows=tuple(_gate(step, verdict) for step, verdict in verdicts.items()),
+        absent="" if verdicts else "No gate is known: nothing was judged.",
     )
 
 
@@ -79,36 +79,36 @@ def _gate(step: str, verdict: Verdict | Missing) -> Row:
         return Row((Cell(name), Cell("", mark=Mark("unjudged")), Cell("none")))
     judged = [check for check in verdict.checks if check.judged]
     failed = sum(not check.passed for check in judged)
-    counted = f"{failed} of {len(judged)} failed" if failed else f"{len(judged)}"
+    count = f"{failed} of {len(judged)} failed" if failed else f"{len(judged)}"
     if verdict.waived:
-        counted += f", {len(verdict.waived)} waived"
-    cells = (Cell(verdict.gate), Cell("", mark=gate_mark(verdict)), Cell(counted))
+        count += f", {len(verdict.waived)} waived"
+    cells = (Cell(verdict.gate), Cell("", mark=gate_mark(verdict)), Cell(count))
     return Row(cells, style="" if verdict.passed else "failed")
 
 
-def _unjudged(evidence: Evidence, found: Verdicts) -> Iterator[str]:
-    """Says what nobody judged, so that silence is not taken for a pass."""
-    if not found:
+def _unjudged(evidence: Evidence, verdicts: Verdicts) -> Iterator[str]:
+    """Yields the unjudged checks, so that they do not read as passed."""
+    if not verdicts:
         yield "The model: no gate is known."
-    for step, verdict in found.items():
+    for step, verdict in verdicts.items():
         if isinstance(verdict, Missing):
             yield verdict.why if step in verdict.why else f"{step}: {verdict.why}"
             continue
         for check in verdict.checks:
             if not check.judged:
-                what = check.name if verdict.judged else "every check"
-                yield f"{verdict.gate}, {what}: {check.reason}"
-    yield from bias_notices(evidence, found)
-    said = {check.name for item in found.values() if isinstance(item, Verdict)
+                subject = check.name if verdict.judged else "every check"
+                yield f"{verdict.gate}, {subject}: {check.reason}"
+    yield from bias_notices(evidence, verdicts)
+    names = {check.name for item in verdicts.values() if isinstance(item, Verdict)
             for check in item.checks if not check.judged}  # fmt: skip
-    few = [name for name in small_groups(evidence) if name not in said]
-    if named := ", ".join(filter(None, [*few, small_intersections(evidence)])):
-        yield f"Too few rows to judge: {named}"
+    few = [name for name in small_groups(evidence) if name not in names]
+    if groups := ", ".join(filter(None, [*few, small_intersections(evidence)])):
+        yield f"Too few rows to judge: {groups}"
 
 
-def _spanning(found: Verdicts) -> Iterator[str]:
-    """Says what passed by its value alone, so that a lucky draw is not taken for a proof."""
-    for verdict in found.values():
+def _spanning(verdicts: Verdicts) -> Iterator[str]:
+    """Yields the checks that passed by value while their interval spans the bound."""
+    for verdict in verdicts.values():
         if isinstance(verdict, Missing):
             continue
         for check in verdict.checks:

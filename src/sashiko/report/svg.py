@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG that can stand many times inside one HTML page."""
+"""Renders matplotlib figures as SVG for use many times in one HTML page."""
 
 import io
 import re
@@ -56,7 +56,7 @@ _ROOT = re.compile(r"<svg\b[^>]*?viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
 
 
 def new_figure(*, width: float, height: float) -> "Figure":
-    """Makes an empty figure, with no window and no global state.
+    """Creates an empty figure, without a window or global state.
 
     Args:
         width: in CSS pixels; the page scales it to the column.
@@ -86,11 +86,11 @@ def axes_of(figure: "Figure") -> "Axes":
     return figure.subplots()
 
 
-def to_svg(drawn: "Figure | Axes", *, name: str, alt: str) -> Markup:
+def to_svg(picture: "Figure | Axes", *, name: str, alt: str) -> Markup:
     """Writes a figure as one `<svg>` element, the same bytes each time.
 
     Args:
-        drawn: a figure, or its only axes.
+        picture: a figure, or its only axes.
         name: unique on the page; ids inside the picture start with it.
         alt: what a reader who cannot see the picture is told.
 
@@ -99,7 +99,7 @@ def to_svg(drawn: "Figure | Axes", *, name: str, alt: str) -> Markup:
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure: Any = getattr(drawn, "figure", None) or drawn
+    figure: Any = getattr(picture, "figure", None) or picture
     # Laid out once by hand: a figure that owns the engine is drawn twice.
     ConstrainedLayoutEngine().execute(figure)
     buffer = io.StringIO()
@@ -129,17 +129,17 @@ def open_svg(*, view_box: str, alt: str, scale: float = 1.0) -> str:
 
 
 def identifier(text: str) -> str:
-    """Turns any text into characters that an id may hold, different for different texts."""
+    """Encodes any text as a unique, valid id."""
     return "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):x}" for c in text)
 
 
 def shorten(text: str, length: int = 28) -> str:
-    """Cuts a text that would take the picture's room."""
+    """Truncates a text that is too long for a figure."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def ratio_axis(axes: "Axes", marks: Sequence[float], *, low: float, high: float) -> None:
-    """Makes the horizontal axis logarithmic, with those marks that lie inside its limits."""
+    """Makes the horizontal axis logarithmic, with the ticks inside its limits."""
     from matplotlib.ticker import NullLocator
 
     ticks = [mark for mark in marks if low <= mark <= high]

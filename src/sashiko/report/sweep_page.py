@@ -1,4 +1,4 @@
-"""Writes a sweep's page: one HTML file that needs nothing else."""
+"""Writes a sweep's page: one self-contained HTML file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ _RULE = (
 
 @dataclass(frozen=True)
 class SweepPage:
-    """What the page shows."""
+    """The view of the page."""
 
     title: str
     sweep_id: str

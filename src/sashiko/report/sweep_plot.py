@@ -41,20 +41,20 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
     """
     name = metric.replace("_", " ")
     with svg.chart(width=_WIDTH, height=_HEIGHT) as axes:
-        shown = [
+        points = [
             point for curve in sweep.curves for point in curve.points
             if point.by_policy or point.on_front or point == best(curve, sweep.metric)
         ]  # fmt: skip
-        low, high = _limits(gate, [_x(point, check) for point in shown])
+        low, high = _limits(gate, [_x(point, check) for point in points])
         if METRICS[gate.metric].neutral:
             svg.ratio_axis(axes, _TICKS, low=low, high=high)
         axes.set_xlim(low, high)
         _bounds(axes, gate, limits=(low, high))
-        for at, curve in enumerate(sweep.curves):
+        for index, curve in enumerate(sweep.curves):
             _line(axes, curve.points, check, metric, label=f"{curve.strength:g}",
-                  style=_LINES[at % len(_LINES)])  # fmt: skip
+                  style=_LINES[index % len(_LINES)])  # fmt: skip
         if metric == sweep.metric:
-            _front(axes, shown, check, metric)
+            _front(axes, points, check, metric)
         _special(axes, sweep.present, check, metric, marker="s", label="recipe as it is")
         if sweep.chosen:
             _special(axes, sweep.chosen.point, check, metric, marker="*", label="recommended")
@@ -63,8 +63,8 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         axes.grid(True)
         axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
                       title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
-        said = "; ".join(_said(sweep, check, metric))
-        alt = f"{name} against {check} on the validation split: {said}."
+        summary = "; ".join(_descriptions(sweep, check, metric))
+        alt = f"{name} against {check} on the validation split: {summary}."
         return svg.to_svg(axes, name=f"sweep-{svg.identifier(check)}-{metric}", alt=alt)
 
 
@@ -78,21 +78,23 @@ def _line(
     style: dict[str, Any],
 ) -> None:
     """Draws a curve, with a mark at every tenth of the threshold."""
-    shown = [(point, _x(point, check), _y(point, metric)) for point in points]
-    drawn = [(x, y) for _, x, y in shown if x is not None and y is not None]
+    coordinates = [(point, _x(point, check), _y(point, metric)) for point in points]
+    defined = [(x, y) for _, x, y in coordinates if x is not None and y is not None]
     marks = [
-        at for at, (point, *_) in enumerate(item for item in shown if None not in item[1:])
+        index
+        for index, (point, *_) in enumerate(item for item in coordinates if None not in item[1:])
         if point.threshold in _MARKED
     ]  # fmt: skip
-    if drawn:
-        axes.plot(*zip(*drawn, strict=True), **style, linewidth=1.5, markersize=5, markevery=marks,
-                  markeredgecolor="white", markeredgewidth=0.6, label=label)  # fmt: skip
+    if defined:
+        axes.plot(*zip(*defined, strict=True), **style, linewidth=1.5, markersize=5,
+                  markevery=marks, markeredgecolor="white", markeredgewidth=0.6,
+                  label=label)  # fmt: skip
 
 
 def _special(
     axes: "Axes", point: Point, check: str, metric: QualityMetric, *, marker: str, label: str
 ) -> None:
-    """Draws a point that stands out, with its intervals both ways."""
+    """Draws a highlighted point, with its intervals on both axes."""
     bias, quality = point.bias[check], point.quality[metric]
     if bias.value is None or quality.value is None:
         return
@@ -107,7 +109,7 @@ def _special(
 
 
 def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> None:
-    """Shades what the gate allows, and marks what keeps the margin by dashed lines."""
+    """Shades the gate's allowed range, and marks its inner bounds with dashed lines."""
     outer, inner = bounds(gate), inner_bounds(gate)
     axes.axvspan(max(outer[0], limits[0]), min(outer[1], limits[1]), color=svg.ALLOWED, linewidth=0)
     for bound in filter(math.isfinite, outer):
@@ -118,49 +120,49 @@ def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> Non
 
 def _front(axes: "Axes", points: Sequence[Point], check: str, metric: QualityMetric) -> None:
     """Rings the points of the Pareto front."""
-    found = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
-    axes.plot(*zip(*found, strict=True), marker="o", linestyle="none", markersize=8,
+    coordinates = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
+    axes.plot(*zip(*coordinates, strict=True), marker="o", linestyle="none", markersize=8,
               markerfacecolor="none", markeredgecolor=svg.MUTED, label="on the front")  # fmt: skip
 
 
 def _limits(gate: BiasGate, values: Sequence[float | None]) -> tuple[float, float]:
-    """Spans the values, the gate's bounds and no difference, and some air."""
+    """Returns limits around the values, the gate's bounds and the neutral value."""
     neutral = METRICS[gate.metric].neutral
-    shown = [neutral, *filter(math.isfinite, bounds(gate)), *(v for v in values if v is not None)]
+    numbers = [neutral, *filter(math.isfinite, bounds(gate)), *(v for v in values if v is not None)]
     if neutral:
-        low, high = max(min(shown), _TICKS[0]), min(max(shown), _TICKS[-1])
+        low, high = max(min(numbers), _TICKS[0]), min(max(numbers), _TICKS[-1])
         air = max((high / low) ** 0.1, 1.1)
         return low / air, high * air
-    air = max((max(shown) - min(shown)) * 0.1, 0.01)
-    return min(shown) - air, max(shown) + air
+    air = max((max(numbers) - min(numbers)) * 0.1, 0.01)
+    return min(numbers) - air, max(numbers) + air
 
 
 def _heights(
     sweep: Sweep, check: str, metric: QualityMetric, *, limits: tuple[float, float]
 ) -> tuple[float, float]:
-    """Spans what lies inside the horizontal limits, but for thresholds near 0 and 1."""
-    found = [0.5]
+    """Returns limits around the visible points, without thresholds near 0 and 1."""
+    heights = [0.5]
     for curve in sweep.curves:
         for point in curve.points:
             x, y = _x(point, check), _y(point, metric)
             inside = x is not None and limits[0] <= x <= limits[1]
             if inside and y is not None and (point.by_policy or 0.1 <= point.threshold <= 0.9):
-                found.append(y)
-    low, high = min(found[1:] or found), max(found[1:] or found)
+                heights.append(y)
+    low, high = min(heights[1:] or heights), max(heights[1:] or heights)
     air = max((high - low) * 0.1, 0.02)
     return low - air, high + air
 
 
-def _said(sweep: Sweep, check: str, metric: QualityMetric) -> list[str]:
-    """Says each strength's point by the recipe's threshold policy, and what is recommended."""
-    said = [
+def _descriptions(sweep: Sweep, check: str, metric: QualityMetric) -> list[str]:
+    """Describes each strength's point of the recipe's threshold policy, and the recommendation."""
+    descriptions = [
         f"strength {curve.strength:g} {_pair(curve.by_policy, check, metric)}"
         for curve in sweep.curves
     ]
     if sweep.chosen is None:
-        return [*said, "no point will do"]
+        return [*descriptions, "no point will do"]
     pair = _pair(sweep.chosen.point, check, metric)
-    return [*said, f"recommended: strength {sweep.chosen.strength:g}, {pair}"]
+    return [*descriptions, f"recommended: strength {sweep.chosen.strength:g}, {pair}"]
 
 
 def _pair(point: Point, check: str, metric: QualityMetric) -> str:

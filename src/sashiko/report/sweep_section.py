@@ -1,4 +1,4 @@
-"""A sweep's figures and tables, for its own page and for the report of a run that it is of."""
+"""A sweep's figures and tables, for its own page and for the report of its run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +24,7 @@ _NUMBERS = ("accuracy", "balanced_accuracy", "f1")
 
 
 def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
-    """Draws accuracy, and the metric that decides, against each bias gate's metric."""
+    """Draws accuracy, and the sweep's metric, against each bias gate's metric."""
     metrics: dict[QualityMetric, None] = {sweep.metric: None, "accuracy": None}
     return tuple(
         Figure(
@@ -38,7 +38,7 @@ def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
 
 
 def strengths_table(sweep: Sweep) -> Table:
-    """Shows of each strength the threshold with the least against it, and the recipe's own."""
+    """Shows the best threshold of each strength, and that of the recipe's own policy."""
     return Table(
         title="Each strength at its best threshold, and at that of the recipe's own policy",
         columns=_columns(sweep),
@@ -49,7 +49,7 @@ def strengths_table(sweep: Sweep) -> Table:
 
 
 def threshold_tables(sweep: Sweep) -> Iterator[Table]:
-    """Yields a folded table of thresholds per strength; all of them stand in `sweep.json`."""
+    """Yields a folded table of thresholds per strength; `sweep.json` has all of them."""
     for curve in sweep.curves:
         yield Table(
             title=f"Strength {curve.strength:g} over the thresholds",
@@ -64,7 +64,7 @@ def threshold_tables(sweep: Sweep) -> Iterator[Table]:
 
 
 def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
-    """Yields each bias gate's check once, with the first gate that it is of."""
+    """Yields each bias gate's check once, with its first gate."""
     # A facet's gate is named by the beginning of what an intersection's is named by.
     gates = sorted(sweep.recipe.bias.gates, key=lambda gate: -len(gate.facets))
     for check in sweep.checks:
@@ -82,7 +82,7 @@ def _columns(sweep: Sweep) -> tuple[Cell, ...]:
 
 
 def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
-    said = outcome(sweep, curve, point)
+    text = outcome(sweep, curve, point)
     threshold = f"{point.threshold:.3g}"
     return Row(
         cells=(
@@ -91,9 +91,9 @@ def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
             *(words.estimate_cell(point.bias[check]) for check in sweep.checks),
             *(words.estimate_cell(point.quality[name]) for name in _NUMBERS),
             words.estimate_cell(curve.quality["auc"]),
-            Cell(f"{said}{' (on the front)' if point.on_front else ''}"),
+            Cell(f"{text}{' (on the front)' if point.on_front else ''}"),
         ),
-        style="ours" if said == "recommended" else "",
+        style="ours" if text == "recommended" else "",
     )
 
 
@@ -106,7 +106,7 @@ _INPUTS = {"validation": ("Prepare", "validation"), "facets": ("SnapshotFacets",
 
 
 def sweep_figures(evidence: Evidence) -> tuple[Figure, ...]:
-    """Draws the newest sweep that differs from the run in strength and threshold alone, if any."""
+    """Draws the newest sweep that differs from the run only in strength and threshold, if any."""
     for folder in sweep_folders(evidence.folder.parents[1]):
         try:
             sweep = read_sweep(folder)
@@ -125,8 +125,8 @@ def _is_of_run(sweep: Sweep, evidence: Evidence) -> bool:
         return False
     for name, (step, output) in _INPUTS.items():
         record = evidence.step(step)
-        written = record.outputs.get(output) if record else None
-        if written is None or written.sha256 != sweep.inputs.get(name):
+        output_record = record.outputs.get(output) if record else None
+        if output_record is None or output_record.sha256 != sweep.inputs.get(name):
             return False
     return _without_the_swept(sweep.recipe) == _without_the_swept(evidence.recipe)
 

@@ -1,4 +1,4 @@
-"""How often the model is right by a truth that is known: where a generator made the data."""
+"""The accuracy of the model by the known truth of generated data."""
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ _COLUMNS = ("label", "truth")
 
 
 def truth_facts(evidence: Evidence) -> tuple[Fact, ...]:
-    """Says the accuracy by the generator's truth; nothing where the data have none.
+    """Describes the accuracy by the generator's truth; empty if the data have none.
 
     The truth is made again here, from the recipe's seed: no file holds it and no step reads it. It
     counts only if the labels that the generator makes again are those of the test rows.
@@ -33,12 +33,14 @@ def truth_facts(evidence: Evidence) -> tuple[Fact, ...]:
     for source in sources:
         truth = _truth(source, predictions) if isinstance(source, GeneratorSource) else None
         if truth is not None:
-            return (Fact("accuracy by the truth", _said(evaluation, predictions, truth)),)
+            return (
+                Fact("accuracy by the truth", _comparison_text(evaluation, predictions, truth)),
+            )
     return ()
 
 
 def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
-    """Returns each test row's truth; None if the generator knows none, or made other rows."""
+    """Returns each test row's truth; None if the generator has none, or has other rows."""
     try:
         generator: Generator = load("generators", source.generator, key="data.sources")
     except InputError:  # the project has it no longer
@@ -49,28 +51,28 @@ def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
     keys = pa.array(predictions.keys, pa.string())
     labels, truth = np.full((2, len(keys)), -1, dtype=np.int64)
     for batch in generator.truth(order):
-        place = pc.index_in(batch["key"], value_set=keys)
-        among = place.is_valid()
-        at = place.filter(among).to_numpy()
-        labels[at], truth[at] = (batch[name].filter(among).to_numpy() for name in _COLUMNS)
+        positions = pc.index_in(batch["key"], value_set=keys)
+        among = positions.is_valid()
+        rows = positions.filter(among).to_numpy()
+        labels[rows], truth[rows] = (batch[name].filter(among).to_numpy() for name in _COLUMNS)
     return truth if (labels == predictions.labels).all() else None
 
 
-def _said(evaluation: Evaluation, predictions: Predictions, truth: Ints) -> str:
-    """Says how many predictions are right by the truth, and how many labels."""
-    found = evaluate_scores(
+def _comparison_text(evaluation: Evaluation, predictions: Predictions, truth: Ints) -> str:
+    """Describes how many predictions and labels are right by the truth."""
+    metrics = evaluate_scores(
         truth,
         predictions.predicted.astype(np.float64),
         threshold=1.0,
         replicates=evaluation.bootstrap_replicates,
         seed=0,
     )["accuracy"]
-    ends = "" if found.low is None or found.high is None else (
-        f" [{percent(found.low)}, {percent(found.high)}]"
+    ends = "" if metrics.low is None or metrics.high is None else (
+        f" [{percent(metrics.low)}, {percent(metrics.high)}]"
     )  # fmt: skip
     agreed = percent(float((truth == predictions.labels).mean()))
     return (
-        f"{percent(found.value or 0.0)}{ends}. The data are synthetic, so a fair decision is known "
-        f"of each row; the labels, with chance and any planted bias in them, agree with it on "
+        f"{percent(metrics.value or 0.0)}{ends}. The data are synthetic, so a fair decision is "
+        "known of each row; the labels, with chance and any planted bias in them, agree with it on "
         f"{agreed}. Neither training nor any gate knows it."
     )

@@ -1,4 +1,4 @@
-"""What the page shows: texts, tables and pictures, with nothing left to work out or to look up."""
+"""The view models of the page: texts, tables and figures, ready to render."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +20,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Mark:
-    """An outcome as a symbol and a word, so that it does not hang on colour."""
+    """An outcome as a symbol and a word, so that it does not depend on colour."""
 
     kind: MarkKind
 
@@ -39,7 +39,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class CheckView:
-    """A check in words: what was measured, what was required, why, and what to try."""
+    """A check: the measured and the required value, the reason, and the advice."""
 
     gate: str
     name: str
@@ -92,7 +92,7 @@ class GateView:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table's cell: text, and its interval or its meaning in words where it has one."""
+    """A table's cell: text, and its interval or meaning if it has one."""
 
     text: str
     interval: str = ""
@@ -135,7 +135,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Part:
-    """A word of a text, or what stands between two.
+    """A word of a text, or the text between two words.
 
     Attributes:
         text: the word.
@@ -154,7 +154,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Passage:
-    """A text in which the words that count are marked; `note` says what it is, or why it is not."""
+    """A text with its important words marked; `note` describes it, or says why it is missing."""
 
     title: str
     note: str
@@ -194,7 +194,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary:
-    """What somebody needs to decide on the model; stands with the outcome on the first screen.
+    """The summary for the approval of the model, on the first screen with the outcome.
 
     Attributes:
         facts: what the model is for, what it was made from, known limits.

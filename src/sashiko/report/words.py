@@ -1,4 +1,4 @@
-"""Numbers, checks and states as a person would say them."""
+"""Formats numbers, checks and states as text."""
 
 import math
 import re
@@ -62,24 +62,24 @@ def percent(share: float) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Writes an interval in square brackets, or nothing where there is none."""
+    """Formats an interval in square brackets; empty without one."""
     return "" if low is None or high is None else f"[{estimate(low)}, {estimate(high)}]"
 
 
-def estimate_cell(of: Estimate | BiasEstimate | None, undefined: str = "undefined") -> Cell:
-    """Writes a metric and its interval into a table's cell, or why there is none."""
-    if of is None or of.value is None:
+def estimate_cell(figure: Estimate | BiasEstimate | None, undefined: str = "undefined") -> Cell:
+    """Returns a cell with a metric and its interval, or why there is none."""
+    if figure is None or figure.value is None:
         return Cell(undefined, number=True)
-    return Cell(estimate(of.value), interval=interval(of.low, of.high), number=True)
+    return Cell(estimate(figure.value), interval=interval(figure.low, figure.high), number=True)
 
 
 def reported_row(name: str, meaning: str, figure: Cell) -> Row:
-    """Writes a row of a figure that no gate bounds: name, figure, required, outcome."""
+    """Returns the row of an ungated figure: name, figure, required, outcome."""
     return Row((Cell(name, meaning=meaning), figure, Cell(""), Cell("", mark=Mark("reported"))))
 
 
 def required(check: Check) -> str:
-    """Says a check's bound in words, or nothing where it has none."""
+    """Formats a check's bound; empty without one."""
     if isinstance(check.threshold, tuple):
         return f"{check.threshold[0]:g} to {check.threshold[1]:g}"
     if check.threshold is None:
@@ -89,7 +89,7 @@ def required(check: Check) -> str:
 
 
 def mark(check: Check) -> Mark:
-    """Says a check's outcome; a number without a bound is only reported."""
+    """Returns a check's outcome; a number without a bound is only reported."""
     if not check.passed:
         return Mark("waived" if check.waiver else "failed")
     if not check.judged:
@@ -101,7 +101,7 @@ def mark(check: Check) -> Mark:
 
 
 def check_view(check: Check, *, gate: str) -> CheckView:
-    """Turns a check into what the page shows."""
+    """Returns the view of a check."""
     return CheckView(
         gate=gate,
         name=check.name,
@@ -117,7 +117,7 @@ def check_view(check: Check, *, gate: str) -> CheckView:
 
 
 def waiver_text(waiver: Waiver) -> str:
-    """Says who answers for a failed check, until when and why."""
+    """Formats a waiver: who answers for the failed check, until when and why."""
     return f"Waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
 
 
@@ -134,7 +134,7 @@ def _meaning(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Says a duration: `0.4 s`, `38 s`, `2 min 5 s`."""
+    """Formats a duration: `0.4 s`, `38 s`, `2 min 5 s`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -142,6 +142,6 @@ def duration(seconds: float) -> str:
 
 
 def inline_code(text: str) -> Markup:
-    """Escapes a text, and sets what stands between backticks in a fixed-width face."""
+    """Escapes a text, and sets text between backticks in a fixed-width font."""
     # The text is escaped first; what is added is fixed.
     return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first

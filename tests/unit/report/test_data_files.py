@@ -43,8 +43,8 @@ def test_groups_are_counted_by_label_and_prediction(tmp_path):
     path = tmp_path / "data.csv"
     path.write_text('label,predicted_label,age\n1,1,"a,b"\n1,0,"a,b"\n0,1,c\n')
     assert read_group_rates(path) == (
-        GroupRates("age", "a,b", rows=2, positives=2, predicted=1, found=1),
-        GroupRates("age", "c", rows=1, positives=0, predicted=1, found=0),
+        GroupRates("age", "a,b", rows=2, positives=2, predicted=1, true_positives=1),
+        GroupRates("age", "c", rows=1, positives=0, predicted=1, true_positives=0),
     )
 
 

@@ -14,13 +14,13 @@ def test_a_device_that_was_not_checked_is_never_said_to_have_passed(tmp_path: Pa
     folder = registered(tmp_path)
     evidence = read_evidence(folder, folder.parents[1])
     off = not_judged(gate="device", reason="it was switched off")
-    found = verdicts(evidence) | {"DeviceCheck": off}
+    results = verdicts(evidence) | {"DeviceCheck": off}
 
-    view = gate_views(found)[-1]
+    view = gate_views(results)[-1]
     assert (view.name, view.mark, view.checks) == ("device", None, ())
     assert view.absent == "Not judged: it was switched off."
-    assert "device, every check: it was switched off" in summary(evidence, found).unjudged
-    headline = outcome(evidence, found).headline
+    assert "device, every check: it was switched off" in summary(evidence, results).unjudged
+    headline = outcome(evidence, results).headline
     assert headline.startswith("All 4 gates passed, with 4 checks; not judged: device.")
 
 
@@ -31,14 +31,14 @@ def test_latency_that_was_not_judged_is_never_said_to_have_passed(tmp_path: Path
         Check(name="agreement", value=1, threshold=0.99, comparison=">=", passed=True),
         Check(name="latency", passed=True, reason="not the device", judged=False),
     ]
-    found = verdicts(evidence) | {"DeviceCheck": decide(gate="device", checks=checks, inputs={})}
+    results = verdicts(evidence) | {"DeviceCheck": decide(gate="device", checks=checks, inputs={})}
 
-    view = gate_views(found)[-1]
+    view = gate_views(results)[-1]
     said = {check.name: check.mark.text for check in view.checks}
     assert said == {"agreement": "✓ passed", "latency": "– not judged"}
-    headline = outcome(evidence, found).headline
+    headline = outcome(evidence, results).headline
     assert headline.startswith("All 5 gates passed, with 5 checks; not judged: latency.")
-    assert "device, latency: not the device" in summary(evidence, found).unjudged
+    assert "device, latency: not the device" in summary(evidence, results).unjudged
 
 
 def test_a_gate_that_could_judge_nothing_is_not_marked_as_passed() -> None:

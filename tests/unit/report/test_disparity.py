@@ -39,14 +39,16 @@ def page(tmp_path_factory):
 
 
 def test_the_first_screen_shows_the_gated_groups_largest_other_differences(page):
-    said = page.text("decision")
-    assert "DAR age=old" in said
-    assert "the group is worse off; among the largest without a gate 0.430 [0.380, 0.480]" in said
-    assert "DRR age=old" in said
-    assert "the others are worse off; among the largest without a gate 0.310" in said
-    assert "AD age=old" not in said, "two are shown"
-    assert "DPPL age=old" not in said, "the same two shares as the gated DI"
-    assert "AD age=oldest" not in said, "too few rows"
+    section = page.text("decision")
+    assert "DAR age=old" in section
+    assert (
+        "the group is worse off; among the largest without a gate 0.430 [0.380, 0.480]" in section
+    )
+    assert "DRR age=old" in section
+    assert "the others are worse off; among the largest without a gate 0.310" in section
+    assert "AD age=old" not in section, "two are shown"
+    assert "DPPL age=old" not in section, "the same two shares as the gated DI"
+    assert "AD age=oldest" not in section, "too few rows"
 
 
 def test_all_metrics_of_a_gated_group_stand_in_one_picture_the_largest_disparity_first(page):
@@ -65,8 +67,8 @@ def test_a_disparity_is_above_0_where_the_group_is_worse_off(metric, value, expe
 
 
 def test_calibration_is_shown_by_group(page):
-    said = page.text("fairness")
-    table = said[said.index("Calibration by group, on the test split") :]
+    section = page.text("fairness")
+    table = section[section.index("Calibration by group, on the test split") :]
     assert "age old 200 0.473 0.400 [0.335, 0.469] 0.178 0.138" in table
     assert any(alt.startswith("Calibration by age:") for alt in pictures(page, "fairness"))
 
@@ -87,6 +89,8 @@ def test_weights_made_of_a_facet_are_never_passed_over(page, tmp_path):
     assert "strength: 0.0" in text
     text = text.replace("facets: []", "facets: [age]").replace("strength: 0.0", "strength: 1.5")
     recipe.write_text(text)
-    said = page_of(folder).text("fairness")
-    assert "a weight per row that is made of age and the label (reweighing, strength 1.5)" in said
-    assert "Training used no facet" not in said
+    section = page_of(folder).text("fairness")
+    assert (
+        "a weight per row that is made of age and the label (reweighing, strength 1.5)" in section
+    )
+    assert "Training used no facet" not in section

@@ -18,13 +18,13 @@ from tests.unit.report.folders import RunFolder
 from tests.unit.report.test_html import HOSTILE, Page, page_of, pictures
 
 
-def run_with(root: Path, found=None, errors=None, swaps=()) -> Path:
+def run_with(root: Path, explained=None, errors=None, swaps=()) -> Path:
     """A blocked run with these explanations: a reader wants them most where a gate closed."""
     run = runs.started(root)
     runs.prepared(run)
     runs.judged(run, impact=0.43)
-    if found is not None:
-        write_explanations(found, run.output("Explain", "explanations"))
+    if explained is not None:
+        write_explanations(explained, run.output("Explain", "explanations"))
     if errors is not None:
         write_lines(errors, run.output("Explain", "texts") / ERRORS_FILE)
     if swaps:

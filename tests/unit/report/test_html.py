@@ -238,9 +238,9 @@ def test_a_reweighed_baseline_is_named_so_and_the_other_one_is_context(tmp_path)
     linear = metrics["others"]["tfidf_logistic_regression"]
     metrics["others"]["tfidf_logistic_regression_unmitigated"] = linear
     write_json(path, metrics)
-    said = page_of(folder).text("quality")
-    assert "than linear: TF-IDF and logistic regression, reweighed as this model is." in said
-    assert "linear, not reweighed: for context, no gate compares with it" in said
+    section = page_of(folder).text("quality")
+    assert "than linear: TF-IDF and logistic regression, reweighed as this model is." in section
+    assert "linear, not reweighed: for context, no gate compares with it" in section
 
 
 def test_seen_and_unseen_text_stand_beside_the_linear_baseline(tmp_path, registered):
@@ -254,16 +254,16 @@ def test_seen_and_unseen_text_stand_beside_the_linear_baseline(tmp_path, registe
     }
     new = few | {"seen": False, "rows": 388, "positives": 97} | models
     write_json(path, read_json(path) | {"seen_text": [few, new]})
-    said = page_of(folder).text("quality")
-    assert "seen: all words in train 12 25.0 % too few to judge" in said
-    assert "unseen: some words are new 388 25.0 % 0.864 [0.850, 0.880] 0.667" in said
+    section = page_of(folder).text("quality")
+    assert "seen: all words in train 12 25.0 % too few to judge" in section
+    assert "unseen: some words are new 388 25.0 % 0.864 [0.850, 0.880] 0.667" in section
     assert "Seen and unseen text" not in registered.html
 
 
 def test_without_a_bias_gate_the_page_says_not_judged(tmp_path, registered):
     page = page_of(runs.blocked(tmp_path, gates=[]))
-    said = "not shown to be good: Bias not judged: the recipe has no bias gate"
-    assert said in page.text("decision")
+    notice = "not shown to be good: Bias not judged: the recipe has no bias gate"
+    assert notice in page.text("decision")
     assert "Bias not judged" not in registered.html
 
 
@@ -272,11 +272,11 @@ def test_a_run_whose_recipe_leaves_bias_unjudged_never_says_passed(tmp_path):
     contract = document()
     custom(contract, "facets")["value"] = []
     page = page_of(runs.unjudged(tmp_path, contract=contract, reason=reason))
-    said = f"Bias not judged: {reason}"
+    notice = f"Bias not judged: {reason}"
     assert "All 2 gates passed, with 2 checks; not judged: bias. The" in page.text("decision")
-    assert page.text("decision").count(said) == 1
-    assert page.html.count(said) == 2  # first screen, fairness
-    assert page.text("fairness") == f"Fairness {said}"
+    assert page.text("decision").count(notice) == 1
+    assert page.html.count(notice) == 2  # first screen, fairness
+    assert page.text("fairness") == f"Fairness {notice}"
     assert "none: bias is not judged" in page.text("data")
     assert "SnapshotFacets" not in page.text("data")
     assert "bias" not in re.findall(r"<h3>([\w-]+) <span class=\"mark passed", page.html)

@@ -56,11 +56,13 @@ def another_run(folder, **changes):
 
 def test_the_newest_run_without_reweighing_says_the_price_on_the_same_rows(mitigated):
     other = another_run(mitigated, strength=0, test="test-1")
-    said = page_of(mitigated).text("decision")
-    assert f"price of reweighing, AUC 0.913 without (run {OTHER}), 0.913 with it" in said
-    start = said.index("price of reweighing, AUC")
+    section = page_of(mitigated).text("decision")
+    assert f"price of reweighing, AUC 0.913 without (run {OTHER}), 0.913 with it" in section
+    start = section.index("price of reweighing, AUC")
     # The interval is that of the difference, of the rows' scores in both runs.
-    assert "on the same rows -0.0" in said[start : said.index("price of reweighing, accuracy")]
+    assert (
+        "on the same rows -0.0" in section[start : section.index("price of reweighing, accuracy")]
+    )
     assert "price of reweighing" not in page_of(other).text("decision")
 
 
@@ -75,11 +77,11 @@ def test_the_newest_run_without_reweighing_says_the_price_on_the_same_rows(mitig
 )
 def test_a_run_that_differs_in_more_than_the_weights_is_no_measure(mitigated, changes):
     another_run(mitigated, **changes)
-    said = page_of(mitigated).text("decision")
+    section = page_of(mitigated).text("decision")
     command = "sashiko run --recipe loans --set train.epochs=2 --set reweighing.strength=0"
     assert (
         f"price of reweighing no run of the same data and settings without it: run {command}"
-        f" , then sashiko runs report {RUN_ID} not known" in said
+        f" , then sashiko runs report {RUN_ID} not known" in section
     )
 
 

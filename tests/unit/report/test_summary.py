@@ -18,67 +18,67 @@ def registered(tmp_path_factory):
 
 
 def test_it_names_the_use_the_data_the_figures_and_the_gates(registered):
-    said = registered.text("decision")
-    assert "meant for Not stated: key card.intended_uses of the recipe." in said
-    assert "data library-loans, version 2.1.0, as of 0123456789ab, 1,234 rows, sha256 01" in said
-    assert f"made by run {RUN_ID} of commit 4f1c2a9d4f1c, from tiny-encoder" in said
-    assert "above a negative one 0.913 [0.887, 0.937] at least 0.7 ✓ passed" in said
-    assert "group ÷ others 0.950 [0.900, 1.000] 0.8 to 1.25 ✓ passed" in said
-    assert "up to 0.100 by chance 0.162 [0.119, 0.171] – reported" in said
-    assert "deletion test how much further the score falls" in said
-    assert "data-quality ✓ passed 1" in said
-    assert "not shown to be good: Too few rows to judge: age=oldest" in said
+    section = registered.text("decision")
+    assert "meant for Not stated: key card.intended_uses of the recipe." in section
+    assert "data library-loans, version 2.1.0, as of 0123456789ab, 1,234 rows, sha256 01" in section
+    assert f"made by run {RUN_ID} of commit 4f1c2a9d4f1c, from tiny-encoder" in section
+    assert "above a negative one 0.913 [0.887, 0.937] at least 0.7 ✓ passed" in section
+    assert "group ÷ others 0.950 [0.900, 1.000] 0.8 to 1.25 ✓ passed" in section
+    assert "up to 0.100 by chance 0.162 [0.119, 0.171] – reported" in section
+    assert "deletion test how much further the score falls" in section
+    assert "data-quality ✓ passed 1" in section
+    assert "not shown to be good: Too few rows to judge: age=oldest" in section
 
 
 def test_it_ends_with_both_commands_and_a_place_to_sign(registered):
-    said = registered.text("decision")
+    section = registered.text("decision")
     approve = 'sashiko model approve 3 --recipe loans --by "your name" --reason "why"'
     reject = 'sashiko model reject 3 --recipe loans --by "your name" --reason "why"'
     form = "Decision ☐ approve ☐ refuse reason name role date signature"
-    assert said.endswith(f"{approve} {reject} {form}")
+    assert section.endswith(f"{approve} {reject} {form}")
 
 
 @pytest.mark.parametrize("ended", ["blocked", "failed"])
 def test_nothing_is_there_to_sign_where_nothing_was_registered(tmp_path, ended):
-    said = page_of(getattr(runs, ended)(tmp_path)).text("decision")
-    assert "signature" not in said
-    assert "sashiko model" not in said
+    section = page_of(getattr(runs, ended)(tmp_path)).text("decision")
+    assert "signature" not in section
+    assert "sashiko model" not in section
 
 
 def test_an_approved_version_can_only_be_rejected(tmp_path):
     folder = runs.registered(tmp_path)
     path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Register/registration/registration.json"
     write_json(path, read_json(path) | {"status": "Approved", "new": False})
-    said = page_of(folder).text("decision")
-    assert "When it was registered its status was Approved." in said
-    assert "sashiko model reject 3" in said
-    assert "model approve" not in said
-    assert "signature" not in said
+    section = page_of(folder).text("decision")
+    assert "When it was registered its status was Approved." in section
+    assert "sashiko model reject 3" in section
+    assert "model approve" not in section
+    assert "signature" not in section
 
 
 def test_a_failed_check_stands_there_once(tmp_path):
-    said = page_of(runs.blocked(tmp_path)).text("decision")
-    assert said.count("DI age=old") == 1
-    assert "bias ✕ failed 1 of 1 failed" in said
+    section = page_of(runs.blocked(tmp_path)).text("decision")
+    assert section.count("DI age=old") == 1
+    assert "bias ✕ failed 1 of 1 failed" in section
 
 
 def test_a_waived_check_names_who_answers_for_it_and_until_when(tmp_path):
-    said = page_of(runs.waived(tmp_path)).text("decision")
-    assert said.startswith("✕ REGISTERED, WAIVED The bias gate failed.")
-    assert "Waived by Ada Lovelace until 2999-12-31: the desk reads every case" in said
-    assert "bias ✕ failed, waived 1 of 1 failed, 1 waived" in said
-    assert said.count("DI age=old") == 1
-    assert "signature" in said
+    section = page_of(runs.waived(tmp_path)).text("decision")
+    assert section.startswith("✕ REGISTERED, WAIVED The bias gate failed.")
+    assert "Waived by Ada Lovelace until 2999-12-31: the desk reads every case" in section
+    assert "bias ✕ failed, waived 1 of 1 failed, 1 waived" in section
+    assert section.count("DI age=old") == 1
+    assert "signature" in section
 
 
 def test_verdicts_that_are_lost_are_never_said_to_have_passed(tmp_path):
     folder = runs.registered(tmp_path)
     verdict = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/verdict/verdict.json"
     verdict.unlink()
-    said = page_of(folder).text("decision")
-    assert "this page cannot bear it out: 1 of 4 verdicts are not to be found" in said
-    assert "All" not in said
-    assert "JudgeBias – not judged none" in said
+    section = page_of(folder).text("decision")
+    assert "this page cannot bear it out: 1 of 4 verdicts are not to be found" in section
+    assert "All" not in section
+    assert "JudgeBias – not judged none" in section
 
 
 def test_the_worst_group_without_a_gate_is_named_and_too_small_ones_are_not(tmp_path):
@@ -100,17 +100,17 @@ def test_the_worst_group_without_a_gate_is_named_and_too_small_ones_are_not(tmp_
 
 def test_a_group_without_rows_in_the_test_split_stands_there_with_its_rows(tmp_path):
     none = Check(name="age=none", passed=True, judged=False, reason="0 rows in the test split")
-    said = page_of(runs.registered(tmp_path, unjudged=(none,))).text("decision")
-    assert "not shown to be good: bias, age=none: 0 rows in the test split" in said
-    assert "not judged: age=none" in said
+    section = page_of(runs.registered(tmp_path, unjudged=(none,))).text("decision")
+    assert "not shown to be good: bias, age=none: 0 rows in the test split" in section
+    assert "not judged: age=none" in section
 
 
 def test_an_interval_that_spans_its_bound_is_flagged(tmp_path, registered):
-    said = page_of(runs.registered(tmp_path, impact=0.82)).text("decision")
-    assert "DI age=old by the value alone, as the interval spans the bound" in said
-    assert "Passed by the value alone: the 95 % interval spans the bound" in said
-    assert "bias, DI age=old: 0.820 [0.770, 0.870], required 0.8 to 1.25" in said
-    assert "0.820 [0.770, 0.870] 0.8 to 1.25 ! passed, interval spans the bound" in said
+    section = page_of(runs.registered(tmp_path, impact=0.82)).text("decision")
+    assert "DI age=old by the value alone, as the interval spans the bound" in section
+    assert "Passed by the value alone: the 95 % interval spans the bound" in section
+    assert "bias, DI age=old: 0.820 [0.770, 0.870], required 0.8 to 1.25" in section
+    assert "0.820 [0.770, 0.870] 0.8 to 1.25 ! passed, interval spans the bound" in section
     assert "spans the bound" not in registered.text("decision")
 
 
@@ -122,4 +122,4 @@ def test_a_long_list_of_gated_figures_says_what_it_leaves_out(tmp_path):
     write_json(path, verdict)
     evidence = read_evidence(folder, folder.parents[1])
     table = headline_figures(evidence, verdicts(evidence))
-    assert table.note == "7 more gated figures passed; they stand under Checks."
+    assert "7 more gated figures passed" in table.note and "Checks" in table.note

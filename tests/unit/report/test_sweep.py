@@ -19,11 +19,11 @@ SHOWN = "Balanced accuracy against DI age=old, sweep "
 @pytest.fixture
 def run(tmp_path):
     """A run whose Prepare wrote a validation split, of the recipe that is swept."""
-    made = runs.started(tmp_path)
-    made.output("Prepare", "validation").joinpath("data.parquet").write_bytes(b"rows")
-    runs.prepared(made)
-    runs.judged(made)
-    folder = made.write("blocked")
+    started = runs.started(tmp_path)
+    started.output("Prepare", "validation").joinpath("data.parquet").write_bytes(b"rows")
+    runs.prepared(started)
+    runs.judged(started)
+    folder = started.write("blocked")
     path = folder / "evidence/recipe.yaml"
     path.write_text(yaml.safe_dump(recipe().model_dump(mode="json")))
     return folder
@@ -36,10 +36,10 @@ def swept(run, **changes):
         "validation": record.step("Prepare").outputs["validation"].sha256,
         "facets": record.step("SnapshotFacets").outputs["data"].sha256,
     }
-    found = sweep(load_recipe(run / "evidence/recipe.yaml"))
-    found = found.model_copy(update={"inputs": inputs} | changes)
-    write_sweep(found, run.parents[1])
-    return found
+    result = sweep(load_recipe(run / "evidence/recipe.yaml"))
+    result = result.model_copy(update={"inputs": inputs} | changes)
+    write_sweep(result, run.parents[1])
+    return result
 
 
 def other(**changes):
@@ -65,8 +65,8 @@ def test_strength_and_threshold_may_differ_as_they_are_what_is_swept(run):
         yaml.safe_dump(recipe(**changed).model_dump(mode="json"))
     )
     record_recipe = recipe()
-    found = swept(run, recipe=record_recipe)
-    assert SHOWN + found.id in write_report(run, run.parents[1]).read_text()
+    result = swept(run, recipe=record_recipe)
+    assert SHOWN + result.id in write_report(run, run.parents[1]).read_text()
 
 
 @pytest.mark.parametrize(
@@ -90,18 +90,18 @@ def test_another_versions_sweep_does_not_break_a_report(run):
 
 
 def test_the_page_marks_what_is_recommended_and_how_to_take_it(tmp_path):
-    found = sweep(recipe())
-    html = write_sweep_page(found, write_sweep(found, tmp_path)).read_text()
+    result = sweep(recipe())
+    html = write_sweep_page(result, write_sweep(result, tmp_path)).read_text()
     assert html.count('<tr class="ours">') >= 1
     assert "A POINT WILL DO" in html
-    assert f"strength {found.chosen.strength:g}" in html.lower()
+    assert f"strength {result.chosen.strength:g}" in html.lower()
 
 
 def test_a_run_of_a_sweep_is_not_reported_as_registered(tmp_path):
-    made = runs.started(tmp_path)
-    runs.prepared(made)
-    folder = made.write("partial", until="Compile")
-    html = write_report(folder, made.home).read_text()
+    started = runs.started(tmp_path)
+    runs.prepared(started)
+    folder = started.write("partial", until="Compile")
+    html = write_report(folder, started.home).read_text()
     assert "PART OF A SWEEP" in html
     assert "nothing was registered" in html
     assert "REGISTERED" not in html

@@ -50,9 +50,9 @@ def made(request, tmp_path):
 
 def test_predictions_and_labels_are_held_against_the_generators_truth(made):
     folder, _, agreed = made
-    said = page_of(folder).text("quality")
-    assert "accuracy by the truth 97.5 % [9" in said
-    assert f"agree with it on {100 * agreed:.1f} %" in said
+    section = page_of(folder).text("quality")
+    assert "accuracy by the truth 97.5 % [9" in section
+    assert f"agree with it on {100 * agreed:.1f} %" in section
     assert agreed < 1
 
 

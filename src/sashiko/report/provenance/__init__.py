@@ -1,1 +1,1 @@
-"""What runs left behind, looked into: compared, checked again, and traced back from a version."""
+"""Compares runs, verifies them again, and traces a version back to its sources."""

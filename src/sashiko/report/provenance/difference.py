@@ -1,4 +1,4 @@
-"""Two runs side by side: settings, data, metrics with their intervals, gates."""
+"""Compares two runs: settings, data, metrics with their intervals, gates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Value = str | Estimate
 
 @dataclass(frozen=True)
 class Line:
-    """One thing of both runs; None where a run has no such thing.
+    """A value of both runs; None if a run does not have it.
 
     Attributes:
         name: what it is.
@@ -35,14 +35,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Part:
-    """The lines of one kind, in the first run's order, then what the second alone has."""
+    """The lines of one kind, in the first run's order, then those of the second run only."""
 
     title: str
     lines: tuple[Line, ...]
 
 
 def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
-    """Puts two runs side by side.
+    """Compares two runs.
 
     Returns:
         The parts `run`, `settings`, `data`, `metrics`, `intersections`, `gates` and their `checks`.
@@ -98,11 +98,11 @@ def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
         yield "contract", f"{evidence.contract.id} {evidence.contract.version}"
         yield "contract sha256", evidence.contract.sha256
     for step in ("Snapshot", "SnapshotFacets"):
-        found = evidence.manifest(step)
-        if not isinstance(found, Missing):
-            yield f"{step} as of", found.as_of
-            yield f"{step} rows", f"{found.rows:,}"
-            yield f"{step} sha256", found.sha256
+        manifest = evidence.manifest(step)
+        if not isinstance(manifest, Missing):
+            yield f"{step} as of", manifest.as_of
+            yield f"{step} rows", f"{manifest.rows:,}"
+            yield f"{step} sha256", manifest.sha256
     evaluation = evidence.evaluation
     if not isinstance(evaluation, Missing):
         for name, split in evaluation.splits.items():
@@ -125,12 +125,12 @@ def _intersections(evidence: Evidence) -> Iterator[tuple[str, Value]]:
 
 
 def _estimates(evidence: Evidence) -> Sequence[BiasEstimate]:
-    found = evidence.estimates
-    return () if isinstance(found, Missing) else found
+    estimates = evidence.estimates
+    return () if isinstance(estimates, Missing) else estimates
 
 
 def _bias(item: BiasEstimate) -> tuple[str, Value]:
-    """An interval over more looks is wider: it is named so, and not held against another kind."""
+    """Names the number of simultaneous intervals, since only equal ones are comparable."""
     name = f"{item.metric} {item.subgroup}" + (f", {item.looks} looks" if item.looks > 1 else "")
     if item.value is None:
         return name, f"undefined: {item.error}"
@@ -149,9 +149,9 @@ def _checks(evidence: Evidence) -> Iterator[tuple[str, Value]]:
     for verdict in verdicts(evidence).values():
         if isinstance(verdict, Verdict):
             for check in verdict.checks:
-                yield f"{verdict.gate}: {check.name}", _said(check)
+                yield f"{verdict.gate}: {check.name}", _format(check)
 
 
-def _said(check: Check) -> str:
-    """Says a check's outcome with its number, so that both can be told apart at a glance."""
+def _format(check: Check) -> str:
+    """Formats a check's outcome with its number."""
     return check.outcome if check.value is None else f"{check.outcome} at {check.value:.4g}"

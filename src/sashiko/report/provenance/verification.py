@@ -1,4 +1,4 @@
-"""Checks a local run again, offline: every hash on record, and every verdict from its inputs."""
+"""Verifies a local run offline: every recorded hash, and every verdict from its inputs."""
 
 import math
 import tempfile
@@ -26,7 +26,7 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked again.
+    """The result of one check.
 
     Attributes:
         subject: what was checked.
@@ -38,7 +38,7 @@ class Finding:
 
 
 def verify(evidence: Evidence, *, registry: MlflowRegistry | None) -> Iterator[Finding]:
-    """Checks a run again, step by step; nothing is written and nothing is downloaded.
+    """Verifies a run step by step, without writing or downloading anything.
 
     Args:
         evidence: the run.
@@ -71,17 +71,17 @@ def _hashes(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _changed(evidence: Evidence, step: StepRecord, digests: Digests) -> Iterator[str]:
-    ways = (("input", step.inputs, digests.data), ("output", step.outputs, digests.written))
+    ways = (("input", step.inputs, digests.data), ("output", step.outputs, digests.output))
     for way, records, digest in ways:
         for name, record in records.items():
             try:
-                found = digest(evidence.store, record.uri)
+                sha256 = digest(evidence.store, record.uri)
             except InputError as error:
                 yield f"{way} {name} cannot be read: {error}"
                 continue
-            if found != record.sha256:
+            if sha256 != record.sha256:
                 yield (
-                    f"{way} {name} ({record.uri}) has sha256 {found}, on record is {record.sha256}"
+                    f"{way} {name} ({record.uri}) has sha256 {sha256}, on record is {record.sha256}"
                 )
 
 
@@ -100,37 +100,42 @@ def _verdicts(evidence: Evidence, definition: Definition) -> Iterator[Finding]:
                     evidence.run, definition, step, store=evidence.store,
                     folder=Path(folder).resolve(), arguments=_stored(evidence, step),
                 )  # fmt: skip
-                found = read_verdict(again["verdict"])
+                replayed = read_verdict(again["verdict"])
                 figures = tuple(_figures(evidence, step, again))
             except InputError as error:
                 yield Finding(subject, str(error))
                 continue
-        yield Finding(f"{subject}: {_outcome(found)}", "; ".join(_differences(verdict, found)))
+        yield Finding(
+            f"{subject}: {_outcome(replayed)}", "; ".join(_differences(verdict, replayed))
+        )
         yield from figures
 
 
 def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterator[Finding]:
-    """Checks the bias metrics beside a verdict: those of intersections are in no check of it."""
+    """Checks the bias metrics of a verdict, including ungated intersections."""
     if "intervals" not in again:
         return
-    found = read_estimates(again["intervals"] / INTERVALS_FILE)
-    subject = f"{step}: {len(found)} bias metrics worked out again"
+    recomputed = read_estimates(again["intervals"] / INTERVALS_FILE)
+    subject = f"{step}: {len(recomputed)} bias metrics worked out again"
     recorded = evidence.read(step, "intervals", INTERVALS_FILE, read_estimates)
     if isinstance(recorded, Missing):
         yield Finding(subject, recorded.why)
         return
-    before, after = _by_name(recorded), _by_name(found)
+    before, after = _by_name(recorded), _by_name(recomputed)
     differing = [
         name for name in dict.fromkeys([*before, *after])
         if name not in before or name not in after or not _alike(before[name], after[name])
     ]  # fmt: skip
-    named = ", ".join(differing[:_MOST_NAMED])
+    names = ", ".join(differing[:_MOST_NAMED])
     more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
-    yield Finding(subject, f"{named}{more} differ from the record" if differing else "")
+    yield Finding(subject, f"{names}{more} differ from the record" if differing else "")
 
 
 def _by_name(estimates: Sequence[BiasEstimate]) -> dict[str, BiasEstimate]:
-    return {f"{one.stage} {one.metric} {one.subgroup}": one for one in estimates}
+    return {
+        f"{estimate.stage} {estimate.metric} {estimate.subgroup}": estimate
+        for estimate in estimates
+    }
 
 
 def _alike(one: BiasEstimate, other: BiasEstimate) -> bool:
@@ -141,7 +146,7 @@ def _alike(one: BiasEstimate, other: BiasEstimate) -> bool:
 
 
 def _stored(evidence: Evidence, step: str) -> tuple[str, ...]:
-    """Has Evaluate judge the stored predictions, whatever a model gives on another machine."""
+    """Makes Evaluate judge the stored predictions, since a model's scores vary by machine."""
     path = evidence.output(step, "predictions", "predictions.parquet")
     return () if isinstance(path, Missing) else ("--predictions", str(path.resolve()))
 
@@ -150,19 +155,19 @@ def _outcome(verdict: Verdict) -> str:
     return f"{verdict.outcome}, {len(verdict.checks)} checks" if verdict.judged else verdict.outcome
 
 
-def _differences(recorded: Verdict, found: Verdict) -> Iterator[str]:
-    if recorded.inputs != found.inputs:
+def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
+    if recorded.inputs != verdict.inputs:
         yield "its inputs have other hashes than on record"
     before = {check.name: check for check in recorded.checks}
-    after = {check.name: check for check in found.checks}
+    after = {check.name: check for check in verdict.checks}
     for name in dict.fromkeys([*before, *after]):
         if name not in before or name not in after:
             where = "on record" if name in before else "found now"
             yield f"check `{name}` is {where} only"
         elif not _same(before[name], after[name]):
-            yield f"check `{name}` is {_said(after[name])}, on record is {_said(before[name])}"
-    if (recorded.passed, recorded.judged) != (found.passed, found.judged):
-        yield f"it is {_outcome(found)}, on record is {_outcome(recorded)}"
+            yield f"check `{name}` is {_format(after[name])}, on record is {_format(before[name])}"
+    if (recorded.passed, recorded.judged) != (verdict.passed, verdict.judged):
+        yield f"it is {_outcome(verdict)}, on record is {_outcome(recorded)}"
 
 
 def _same(one: Check, other: Check) -> bool:
@@ -178,7 +183,7 @@ def _close(one: float | None, other: float | None) -> bool:
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
-def _said(check: Check) -> str:
+def _format(check: Check) -> str:
     return check.outcome if check.value is None else f"{check.outcome} at {check.value:.6g}"
 
 

@@ -65,14 +65,14 @@ def test_changed_data_are_found_by_their_hash_and_by_what_they_are_judged_now(
     assert set(found) == {HASHES, f"{VERDICT}: failed, 1 checks", FIGURES}
     assert found[HASHES].startswith(f"input data ({RAW}) has sha256 ")
     assert judged.record.step("Judge").inputs["data"].sha256 in found[HASHES]
-    told = found[f"{VERDICT}: failed, 1 checks"]
-    assert "check `auc` is failed at 0.5, on record is passed at 0.8" in told
-    assert "it is failed, 1 checks, on record is passed, 1 checks" in told
+    message = found[f"{VERDICT}: failed, 1 checks"]
+    assert "check `auc` is failed at 0.5, on record is passed at 0.8" in message
+    assert "it is failed, 1 checks, on record is passed, 1 checks" in message
     assert found[FIGURES] == "post_training DI age=old & sex=f differ from the record"
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"value": 0.9}, "check `auc` is passed at 0.8, on record is passed at 0.9"),
         ({"low": 0.75}, "check `auc` is passed at 0.8"),
@@ -84,19 +84,19 @@ def test_changed_data_are_found_by_their_hash_and_by_what_they_are_judged_now(
     ],
 )
 def test_a_verdict_that_was_edited_is_found(
-    judged: JudgedRun, change: dict[str, Any], told: str
+    judged: JudgedRun, change: dict[str, Any], message: str
 ) -> None:
     judged.bend("verdict", **change)
     found = problems(judged)
     assert "output verdict (s3://b/runs/" in found[HASHES]
-    assert told in found[f"{VERDICT}: passed, 1 checks"]
+    assert message in found[f"{VERDICT}: passed, 1 checks"]
 
 
 def test_a_verdict_on_other_inputs_is_found(judged: JudgedRun) -> None:
     file = judged.output("verdict")
     file.write_text(file.read_text().replace("0" * 64, "1" * 64))
-    told = problems(judged)[f"{VERDICT}: passed, 1 checks"]
-    assert told == "its inputs have other hashes than on record"
+    message = problems(judged)[f"{VERDICT}: passed, 1 checks"]
+    assert message == "its inputs have other hashes than on record"
 
 
 def test_the_last_places_of_a_number_may_differ_on_another_machine(judged: JudgedRun) -> None:
@@ -123,9 +123,9 @@ def test_many_figures_are_named_by_the_first_and_their_number(judged: JudgedRun)
     (one,) = json.loads(file.read_text())
     others = [{**one, "metric": metric} for metric in ("AD", "DAR", "DCA", "DCR", "DPPL")]
     file.write_text(json.dumps(others))
-    told = problems(judged)[FIGURES]
-    assert told.startswith("post_training AD age=old & sex=f, post_training DAR ")
-    assert told.endswith(" and 3 more differ from the record")
+    message = problems(judged)[FIGURES]
+    assert message.startswith("post_training AD age=old & sex=f, post_training DAR ")
+    assert message.endswith(" and 3 more differ from the record")
 
 
 def test_data_that_are_gone_are_told_and_nothing_can_be_judged_again(judged: JudgedRun) -> None:
@@ -137,9 +137,9 @@ def test_data_that_are_gone_are_told_and_nothing_can_be_judged_again(judged: Jud
 
 def test_a_judge_that_fails_now_is_told_with_its_reason(judged: JudgedRun) -> None:
     judged.tiny.put(f"{RAW}/x", "no number")
-    told = problems(judged)[VERDICT]
-    assert told.startswith(f"step Judge of run {judged.record.id} does not succeed again: ")
-    assert "could not convert string to float" in told
+    message = problems(judged)[VERDICT]
+    assert message.startswith(f"step Judge of run {judged.record.id} does not succeed again: ")
+    assert "could not convert string to float" in message
 
 
 def test_a_run_from_the_cache_is_judged_by_the_data_of_the_run_that_made_it(
