@@ -5,7 +5,7 @@ import pytest
 from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.audit.serving import serving
 from tests.infra.variants import settings_of, synthesized
-from tests.unit.aws.operations.recorded_answers import Refusal, ToldByAws
+from tests.unit.aws.operations.recorded_answers import Refusal, ScriptedAws
 
 NAME = "sashiko-dev-complaint-triage"
 ARN = f"arn:aws:sagemaker:us-east-1:111122223333:endpoint/{NAME}"
@@ -82,7 +82,7 @@ def as_meant(environment):
 
 
 def _found(environment, answers, **change):
-    return list(serving(ToldByAws(answers | change).account(), environment))
+    return list(serving(ScriptedAws(answers | change).account(), environment))
 
 
 def test_what_is_as_meant_is_no_difference(environment, as_meant):

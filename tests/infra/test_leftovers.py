@@ -2,7 +2,7 @@
 
 import pytest
 
-from sashiko.aws.operations.leftovers import NAMED
+from sashiko.aws.operations.leftovers import LOOKUPS
 from tests.infra.variants import resources
 
 # Kept, or with a name, and not in the way of the next deploy: a key has no name and is found by its
@@ -41,9 +41,9 @@ def test_the_doctor_looks_for_each_kind_that_is_kept_or_named(templates, variant
         for resource in template["Resources"].values()
         if resource.get("DeletionPolicy", "").startswith("Retain") or _is_named(resource)
     }
-    assert found - HARMLESS - WITHIN_VPC <= NAMED.keys()
+    assert found - HARMLESS - WITHIN_VPC <= LOOKUPS.keys()
 
 
 def test_each_kind_that_the_doctor_looks_for_is_in_the_templates(templates):
-    for kind in NAMED.keys() - {"AWS::LakeFormation::DataCellsFilter"}:
+    for kind in LOOKUPS.keys() - {"AWS::LakeFormation::DataCellsFilter"}:
         assert any(resources(template, kind) for template in templates("dev").values()), kind

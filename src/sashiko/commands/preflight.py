@@ -1,4 +1,4 @@
-"""`sashiko preflight`: whether the version that the settings name may be served."""
+"""`sashiko preflight`: checks that the version in the settings may be served."""
 
 import sys
 
@@ -38,7 +38,7 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
         scaling=account.client("application-autoscaling"),
     )
     try:
-        with account.told("the preflight"):
+        with account.translate_errors("the preflight"):
             passed = check(clients, expected)
     except RefusedError as refusal:
         print(f"refused: {refusal}", file=sys.stderr)

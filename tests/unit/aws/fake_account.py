@@ -39,12 +39,12 @@ class _Client:
         )
 
         def call(**parameters: Any) -> Any:
-            found = answer(parameters) if callable(answer) else answer
+            response = answer(parameters) if callable(answer) else answer
             with Stubber(client) as stub:
-                if isinstance(found, str):
-                    stub.add_client_error(operation, found)
+                if isinstance(response, str):
+                    stub.add_client_error(operation, response)
                 else:
-                    stub.add_response(operation, dict(found), parameters)
+                    stub.add_response(operation, dict(response), parameters)
                 return getattr(client, operation)(**parameters)
 
         return call

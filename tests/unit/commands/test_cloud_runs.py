@@ -21,48 +21,50 @@ from tests.unit.aws.operations.runs.test_executions import (
     OPEN,
     TRAINED,
     TRAINS,
-    Story,
+    ScriptedExecution,
     step,
 )
 
 RUNNING = ("Executing", [MADE, OPEN, TRAINS])
 REGISTERED = ("Succeeded", [MADE, OPEN, TRAINED, step("Register", "Succeeded", minutes=1)])
 BLOCKED = ("Failed", [MADE, CLOSED])
-Tell = Callable[..., Story]
+Script = Callable[..., ScriptedExecution]
 
 
 @pytest.fixture
-def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     """Lets the command line see an account with one execution, which goes through states."""
 
-    def told(*states: Any) -> Story:
-        story = Story(*states)
+    def script(*states: Any) -> ScriptedExecution:
+        execution = ScriptedExecution(*states)
         item = {
             "PipelineExecutionArn": ARN,
             "StartTime": BEGAN,
             "PipelineExecutionStatus": "Executing",
         }
-        story.aws.answers |= {
+        execution.aws.answers |= {
             "GetCallerIdentity": {"Account": "111122223333", "Arn": "arn:aws:iam::1:user/ada"},
             "ListPipelineExecutions": {"PipelineExecutionSummaries": [item]},
             "StopPipelineExecution": {"PipelineExecutionArn": ARN},
         }
-        monkeypatch.setattr(cloud_runs, "Account", lambda _: story.account)
-        monkeypatch.setattr(cloud_runs, "start", lambda *_, **__: story.execution)
-        monkeypatch.setattr(following.follow, "__kwdefaults__", {"pause": story.pauses.append})
-        return story
+        monkeypatch.setattr(cloud_runs, "Account", lambda _: execution.account)
+        monkeypatch.setattr(cloud_runs, "start", lambda *_, **__: execution.execution)
+        monkeypatch.setattr(following.follow, "__kwdefaults__", {"pause": execution.pauses.append})
+        return execution
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    return told
+    return script
 
 
 def sashiko(*arguments: str) -> Result:
     return CliRunner().invoke(app, [*arguments, "--env", "dev"])
 
 
-def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(tell: Tell) -> None:
-    tell(RUNNING, REGISTERED)
+def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(
+    script: Script,
+) -> None:
+    script(RUNNING, REGISTERED)
     done = sashiko("run")
     assert done.exit_code == 0, done.output
     assert done.stdout == (
@@ -73,38 +75,44 @@ def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(tell: Tell) 
     assert "Train: running" in done.stderr
 
 
-def test_a_run_that_a_gate_blocks_exits_with_3_and_the_gates_words(tell: Tell) -> None:
-    tell(RUNNING, BLOCKED)
+def test_a_run_that_a_gate_blocks_exits_with_3_and_the_gates_words(
+    script: Script,
+) -> None:
+    script(RUNNING, BLOCKED)
     done = sashiko("run")
     assert done.exit_code == 3
     assert "step Gate: model-quality: auc 0.61 below 0.7" in done.stdout
 
 
-def test_a_run_that_fails_exits_with_1(tell: Tell) -> None:
+def test_a_run_that_fails_exits_with_1(script: Script) -> None:
     failed = step("Make", "Failed", minutes=1, FailureReason="ClientError: no such image")
-    tell(("Failed", [failed]))
+    script(("Failed", [failed]))
     done = sashiko("run", "--json")
     assert done.exit_code == 1
     assert json.loads(done.stdout)["steps"][0]["reason"] == "ClientError: no such image"
 
 
-def test_ctrl_c_leaves_the_execution_going_and_says_how_to_follow_and_stop_it(tell: Tell) -> None:
+def test_ctrl_c_leaves_the_execution_going_and_says_how_to_follow_and_stop_it(
+    script: Script,
+) -> None:
     def interrupted() -> Any:
         raise KeyboardInterrupt
 
-    story = tell(RUNNING)
-    story.aws.answers["ListPipelineExecutionSteps"] = lambda _: interrupted()
+    scripted = script(RUNNING)
+    scripted.aws.answers["ListPipelineExecutionSteps"] = lambda _: interrupted()
     done = sashiko("run", "--recipe", "complaints")
     assert done.exit_code == 130
     assert "execution abc123def456 goes on\n" in done.stderr
     for hint in ("follow", "stop"):
         command = f"sashiko runs {hint} --env dev --recipe complaints abc123def456"
         assert command in done.stderr
-    assert story.aws.asked("StopPipelineExecution") == []
+    assert scripted.aws.requests("StopPipelineExecution") == []
 
 
-def test_credentials_that_end_meanwhile_do_not_lose_the_execution(tell: Tell) -> None:
-    tell(RUNNING, Refusal("ExpiredTokenException"))
+def test_credentials_that_end_meanwhile_do_not_lose_the_execution(
+    script: Script,
+) -> None:
+    script(RUNNING, Refusal("ExpiredTokenException"))
     done = sashiko("run")
     assert isinstance(done.exception, InputError)
     assert "log in to that account" in str(done.exception)
@@ -112,30 +120,32 @@ def test_credentials_that_end_meanwhile_do_not_lose_the_execution(tell: Tell) ->
     assert f"sashiko runs follow --env dev --recipe {recipe} abc123def456" in done.stderr
 
 
-def test_following_again_comes_to_the_same_end(tell: Tell) -> None:
-    tell(RUNNING, BLOCKED)
+def test_following_again_comes_to_the_same_end(script: Script) -> None:
+    script(RUNNING, BLOCKED)
     done = sashiko("runs", "follow", "abc")
     assert done.exit_code == 3
     assert "blocked" in done.stdout
 
 
-def test_executions_are_listed_and_shown_as_local_runs_are(tell: Tell) -> None:
-    tell(BLOCKED)
+def test_executions_are_listed_and_shown_as_local_runs_are(
+    script: Script,
+) -> None:
+    script(BLOCKED)
     assert sashiko("runs", "list").stdout == (
         "abc123def456  blocked      2026-11-25 10:00   720 s  sashiko-dev-loans\n"
     )
     shown = sashiko("runs", "show").stdout
     assert "  Make             succeeded    120.0 s\n" in shown
     assert shown.endswith("step Gate: model-quality: auc 0.61 below 0.7\n")
-    (listed,) = json.loads(sashiko("runs", "list", "--json").stdout)
-    assert listed == json.loads(sashiko("runs", "show", "abc123", "--json").stdout)
+    (record,) = json.loads(sashiko("runs", "list", "--json").stdout)
+    assert record == json.loads(sashiko("runs", "show", "abc123", "--json").stdout)
 
 
-def test_a_steps_log_is_that_of_its_job(tell: Tell) -> None:
-    story = tell(RUNNING)
+def test_a_steps_log_is_that_of_its_job(script: Script) -> None:
+    scripted = script(RUNNING)
     stream = {"logStreams": [{"logStreamName": "pipelines-abc-Train-1/algo-1"}]}
     pages = iter([["epoch 1", "epoch 2"], []])
-    story.aws.answers |= {
+    scripted.aws.answers |= {
         "DescribeLogStreams": stream,
         "GetLogEvents": lambda _: {
             "events": [{"message": line} for line in next(pages)],
@@ -143,35 +153,37 @@ def test_a_steps_log_is_that_of_its_job(tell: Tell) -> None:
         },
     }
     assert sashiko("runs", "logs", "Train").stdout == "epoch 1\nepoch 2\n"
-    (first, _) = story.aws.asked("GetLogEvents")
+    (first, _) = scripted.aws.requests("GetLogEvents")
     assert first["logStreamName"] == "pipelines-abc-Train-1/algo-1"
 
 
 @pytest.mark.parametrize(
-    ("step_", "told"),
+    ("step_", "message"),
     [("Gate", "step Gate of execution abc123def456 has no log"), ("Nothing", "has no step `Noth")],
 )
-def test_a_step_without_a_job_has_no_log(tell: Tell, step_: str, told: str) -> None:
-    tell(RUNNING)
+def test_a_step_without_a_job_has_no_log(script: Script, step_: str, message: str) -> None:
+    script(RUNNING)
     done = sashiko("runs", "logs", step_)
     assert isinstance(done.exception, InputError)
-    assert told in str(done.exception)
+    assert message in str(done.exception)
 
 
-def test_an_execution_is_stopped_only_while_it_is_at_work(tell: Tell) -> None:
-    story = tell(RUNNING)
+def test_an_execution_is_stopped_only_while_it_is_at_work(
+    script: Script,
+) -> None:
+    scripted = script(RUNNING)
     assert sashiko("runs", "stop").stdout == "asked execution abc123def456 to stop\n"
-    (request,) = story.aws.asked("StopPipelineExecution")
+    (request,) = scripted.aws.requests("StopPipelineExecution")
     assert request["PipelineExecutionArn"] == ARN
 
-    story = tell(REGISTERED)
+    scripted = script(REGISTERED)
     done = sashiko("runs", "stop")
     assert "is not at work: it is registered" in str(done.exception)
-    assert story.aws.asked("StopPipelineExecution") == []
+    assert scripted.aws.requests("StopPipelineExecution") == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--from", "Train"), "--from Train: a selective execution leaves out the gates"),
         (("--set", "train.epochs=2"), "--set train.epochs=2: an account runs the recipe"),
@@ -179,9 +191,9 @@ def test_an_execution_is_stopped_only_while_it_is_at_work(tell: Tell) -> None:
     ],
 )
 def test_what_an_account_cannot_do_is_refused_before_any_call(
-    tell: Tell, arguments: tuple[str, ...], told: str
+    script: Script, arguments: tuple[str, ...], message: str
 ) -> None:
-    story = tell(REGISTERED)
+    scripted = script(REGISTERED)
     done = sashiko("run", *arguments)
-    assert told in str(done.exception)
-    assert story.aws.calls == []
+    assert message in str(done.exception)
+    assert scripted.aws.calls == []

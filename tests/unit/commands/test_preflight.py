@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from sashiko.aws.resources.account import Account
 from sashiko.cli import app
-from tests.unit.aws.operations.recorded_answers import Refusal, ToldByAws
+from tests.unit.aws.operations.recorded_answers import Refusal, ScriptedAws
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def preflight(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> Result:
-    account = ToldByAws({"DescribeModelPackage": refusal}).account()
+    account = ScriptedAws({"DescribeModelPackage": refusal}).account()
 
     def check(_: Any, expected: Any) -> None:
         sagemaker = account.client("sagemaker")

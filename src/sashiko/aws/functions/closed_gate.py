@@ -1,8 +1,8 @@
-"""A gate that closes: what it says, bounded where it is joined, and found again in a reason.
+"""The error of a closed gate: a message of limited length, and its extraction from a reason.
 
-SageMaker keeps at most 1,024 characters of why a step failed (`FailureReason` of
-PipelineExecutionStep, SageMaker API reference), and documents no wording for what a Lambda function
-raised. So the message begins with a mark, which is looked for in whatever stands around it.
+SageMaker keeps at most 1,024 characters of a step's failure (`FailureReason` of
+PipelineExecutionStep, SageMaker API reference), and documents no format for the error of a Lambda
+function. So the message begins with a marker that is searched in the surrounding text.
 """
 
 import json
@@ -19,20 +19,20 @@ _JSON_TEXT = re.compile(r'"errorMessage":\s*"((?:[^"\\]|\\.)*)')
 
 
 class GateClosedError(Exception):
-    """A gate does not let the run go on.
+    """A gate stops the run.
 
     Attributes:
-        summary: what closes it, in full; the error's own text is bounded.
+        summary: the full reason; the text of the error is limited.
     """
 
     def __init__(self, summaries: Sequence[str]) -> None:
         """Takes the summary of each verdict that closes the gate."""
-        super().__init__(MARK + _joined(summaries, LONGEST - len(MARK)))
+        super().__init__(MARK + _join(summaries, LONGEST - len(MARK)))
         self.summary = "\n".join(summaries)
 
 
 def closing_summary(reason: str) -> str | None:
-    """Returns what a closed gate says in a step's failure reason, or None if no gate closed."""
+    """Returns the summary of a closed gate in a step's failure reason, or None without one."""
     embedded = _JSON_TEXT.search(reason)
     text = reason
     if embedded and MARK in embedded[1]:
@@ -44,25 +44,25 @@ def closing_summary(reason: str) -> str | None:
     return summary.strip() if mark else None
 
 
-def _joined(summaries: Sequence[str], limit: int) -> str:
-    """Joins texts line by line; if all do not fit, the short ones stay whole and the long share."""
+def _join(summaries: Sequence[str], limit: int) -> str:
+    """Joins texts line by line; if they do not fit, the long ones share the room that is left."""
     room = limit - _size("\n") * (len(summaries) - 1)
-    cut: dict[int, str] = {}
-    for at in sorted(range(len(summaries)), key=lambda at: _size(summaries[at])):
-        cut[at] = _shortened(summaries[at], room // (len(summaries) - len(cut)))
-        room -= _size(cut[at])
-    return "\n".join(cut[at] for at in range(len(summaries)))
+    shortened: dict[int, str] = {}
+    for index in sorted(range(len(summaries)), key=lambda index: _size(summaries[index])):
+        shortened[index] = _shorten(summaries[index], room // (len(summaries) - len(shortened)))
+        room -= _size(shortened[index])
+    return "\n".join(shortened[index] for index in range(len(summaries)))
 
 
-def _shortened(text: str, limit: int) -> str:
+def _shorten(text: str, limit: int) -> str:
     if _size(text) <= limit:
         return text
-    kept = text[: max(limit - len(_END), 0)]
-    while kept and _size(kept) > limit - len(_END):
-        kept = kept[:-1]
-    return kept + _END
+    prefix = text[: max(limit - len(_END), 0)]
+    while prefix and _size(prefix) > limit - len(_END):
+        prefix = prefix[:-1]
+    return prefix + _END
 
 
 def _size(text: str) -> int:
-    """Counts the characters of a text inside JSON, where a line's end or an umlaut is several."""
+    """Counts the characters of a text in JSON, where a line end or an umlaut takes several."""
     return len(json.dumps(text)) - 2

@@ -1,7 +1,7 @@
-"""How a function acts as a custom resource: CloudFormation's request in, one answer out.
+"""The protocol of custom resources: CloudFormation's request and its response.
 
-An exception is an answer too: without one CloudFormation waits until its own time is up. Whoever
-answers later, by a build that has ended, returns None and calls `send` then.
+An exception is reported as a failure: without a response CloudFormation waits for its timeout. A
+function that responds later, after a build, returns None and calls `send` then.
 """
 
 import json
@@ -16,7 +16,7 @@ _LONGEST_REASON = 1_000  # CloudFormation takes 4,096 bytes in all
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What CloudFormation asks.
+    """A request of CloudFormation.
 
     Attributes:
         kind: what is done to the resource.
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What CloudFormation is told.
+    """The response to CloudFormation.
 
     Attributes:
         physical_id: what the resource is called; another one than before means that the old one is
@@ -56,7 +56,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The function works and says no; the message says why, and what to do."""
+    """A refusal by a function; the message names the reason and the fix."""
 
 
 def read_request(event: Mapping[str, Any]) -> Request:
@@ -74,7 +74,7 @@ def read_request(event: Mapping[str, Any]) -> Request:
 
 
 def respond(event: Mapping[str, Any], work: Callable[[Request], Answer | None]) -> None:
-    """Has `work` do what an event asks, and answers with what comes of it."""
+    """Calls `work` with the request of an event, and sends its result."""
     request = read_request(event)
     try:
         answer = work(request)
@@ -89,7 +89,7 @@ def respond(event: Mapping[str, Any], work: Callable[[Request], Answer | None]) 
 
 
 def send(request: Request, answer: Answer) -> None:
-    """Puts an answer where CloudFormation waits for it."""
+    """Sends a response to CloudFormation."""
     body = {
         "Status": "FAILED" if answer.failure else "SUCCESS",
         "Reason": (answer.failure or "")[:_LONGEST_REASON],

@@ -1,4 +1,4 @@
-"""How what a device check made goes again: by its job, and hourly by the janitor."""
+"""Removal of a device check's resources, by its job and hourly by the janitor."""
 
 import sys
 import time
@@ -14,9 +14,8 @@ _CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"
 def remove(sagemaker: Any, name: str, *, patience: Callable[[], float], wait: bool = False) -> str:
     """Deletes the endpoint, its configuration and the model of a name, whichever there are.
 
-    Nobody can delete an endpoint that is being created (aws/amazon-sagemaker-examples #3432): it is
-    waited for. Until it is deleted, configuration and model stay: without them it would hang for
-    hours.
+    An endpoint cannot be deleted while it is being created (aws/amazon-sagemaker-examples #3432),
+    so this waits. Configuration and model are deleted last: without them it would hang for hours.
 
     Args:
         sagemaker: the client.
@@ -25,34 +24,34 @@ def remove(sagemaker: Any, name: str, *, patience: Callable[[], float], wait: bo
         wait: until the endpoint is gone, so that its name is free again.
 
     Returns:
-        What could not be deleted and why; empty if nothing is left.
+        The reason why something remains; empty if all is deleted.
     """
-    left = _delete_endpoint(sagemaker, name, patience=patience, wait=wait)
-    if left:
-        return left
-    left = _delete(sagemaker.delete_endpoint_config, EndpointConfigName=name)
-    return left or _delete(sagemaker.delete_model, ModelName=name)
+    reason = _delete_endpoint(sagemaker, name, patience=patience, wait=wait)
+    if reason:
+        return reason
+    reason = _delete(sagemaker.delete_endpoint_config, EndpointConfigName=name)
+    return reason or _delete(sagemaker.delete_model, ModelName=name)
 
 
 def _delete_endpoint(
     sagemaker: Any, name: str, *, patience: Callable[[], float], wait: bool
 ) -> str:
-    start, said, refused = time.monotonic(), "", False
+    start, reported, refused = time.monotonic(), "", False
     while True:
-        left = _delete(sagemaker.delete_endpoint, EndpointName=name)
-        status = _status(sagemaker, name) if left or wait else ""
+        reason = _delete(sagemaker.delete_endpoint, EndpointName=name)
+        status = _status(sagemaker, name) if reason or wait else ""
         if not status or (status == "Deleting" and not wait):
             return ""
-        if left and status not in _CHANGING:
+        if reason and status not in _CHANGING:
             # Twice: it may have come into service between the two calls.
             if refused:
-                return left
+                return reason
             refused = True
         if time.monotonic() - start >= patience():
-            return left or f"it is {status}"
-        if left != said:
+            return reason or f"it is {status}"
+        if reason != reported:
             print(f"{name} is {status} and cannot be deleted yet", file=sys.stderr)
-            said = left
+            reported = reason
         time.sleep(POLL_SECONDS)
 
 
@@ -66,10 +65,10 @@ def _status(sagemaker: Any, name: str) -> str:
         return "unknown"
 
 
-def _delete(call: Any, **what: str) -> str:
-    """Deletes one thing and returns why not, or nothing; what does not exist is deleted."""
+def _delete(call: Any, **parameters: str) -> str:
+    """Deletes a resource, if it exists; returns the reason of a failure, or an empty text."""
     try:
-        call(**what)
+        call(**parameters)
     except ClientError as error:
         if _is_missing(error):
             return ""
@@ -80,5 +79,7 @@ def _delete(call: Any, **what: str) -> str:
 
 
 def _is_missing(error: Any) -> bool:
-    said = error.response.get("Error", {})
-    return "Could not find" in said.get("Message", "") or said.get("Code") == "ResourceNotFound"
+    details = error.response.get("Error", {})
+    return (
+        "Could not find" in details.get("Message", "") or details.get("Code") == "ResourceNotFound"
+    )

@@ -1,4 +1,4 @@
-"""What stacks give our Lambda functions: written at synth, read in Lambda."""
+"""Inputs of the Lambda functions: written at synth, read in Lambda."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -25,7 +25,7 @@ class Properties:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTag(Properties):
-    """An image that is to be there.
+    """An image that must exist.
 
     Attributes:
         repository: its name.
@@ -70,13 +70,13 @@ class LakeAdministrator(Properties):
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedLake(Properties):
-    """`Custom::ClosedLake`: what nobody may see who was granted nothing.
+    """`Custom::ClosedLake`: tables that must be invisible without a grant.
 
     Attributes:
         environment: its name, for messages.
         database: the Glue database.
         tables: names of tables in it, separated by blanks; may be empty.
-        grants: digest of what is granted on them: another one is looked at anew.
+        grants: digest of the grants on them: a change triggers a new check.
     """
 
     environment: str
@@ -92,7 +92,7 @@ class Sweep:
     Attributes:
         prefix: begins their names.
         older_than: seconds; no check lives longer.
-        topic: ARN of the topic that hears of it.
+        topic: ARN of the topic that is notified.
     """
 
     prefix: str

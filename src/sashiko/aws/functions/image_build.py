@@ -1,12 +1,12 @@
-"""Has CodeBuild build an image in a deploy, and tells CloudFormation how that ended.
+"""Builds an image with CodeBuild in a deploy, and reports the result to CloudFormation.
 
-A build takes longer than a function may: the first call starts it and leaves CloudFormation
-waiting; EventBridge calls again when CodeBuild has ended it, be it well, by a failure, its time or
-a person's stop. What counts in the end is whether the tag is there: a tag never moves, and says
-what the image is built from, so a deploy that is tried again builds nothing twice.
+A build takes longer than a function may run: the first call starts it and leaves CloudFormation
+waiting; EventBridge calls again when the build has succeeded, failed, timed out or was stopped. The
+result is whether the tag exists: a tag never moves and is computed from the content, so a repeated
+deploy builds nothing twice.
 
-A build's variables are read by whoever may look at builds, and CloudFormation believes whoever has
-its link: so the request waits there encrypted, for this function alone.
+Every reader of builds can see their variables, and CloudFormation accepts a response from every
+holder of the link: so the build carries the request encrypted for this function.
 """
 
 import base64
@@ -20,14 +20,14 @@ from botocore.exceptions import ClientError
 from sashiko.aws.functions.custom_resource import Answer, Request, read_request, respond, send
 from sashiko.aws.functions.function_input import ImageTag, WantedImage
 
-# Of the build: CloudFormation's request, encrypted; the build itself has no use for it.
+# The build's variable with CloudFormation's encrypted request; the build itself does not use it.
 REQUEST = "CLOUDFORMATION_REQUEST"
-# Of the encryption: the project whose builds wait with it.
+# The key of the encryption context: the CodeBuild project.
 CONTEXT = "build"
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
-    """Takes CloudFormation's requests, and EventBridge's news of a build that has ended."""
+    """Handles CloudFormation's requests, and EventBridge's events of ended builds."""
     if "RequestType" in event:
         respond(event, _start)
     else:
@@ -39,31 +39,33 @@ def _start(request: Request) -> Answer | None:
     # Images go with their repository.
     if request.kind == "Delete" or _is_there(tag):
         return Answer(physical_id=tag.repository)
-    wanted = WantedImage.from_properties(request.properties)
-    own = {
-        "IMAGE": wanted.image,
-        "DOCKERFILE": wanted.dockerfile,
-        "TARGET": wanted.target,
-        "BASE": wanted.base,
-        REQUEST: _sealed(request, wanted),
+    image = WantedImage.from_properties(request.properties)
+    variables = {
+        "IMAGE": image.image,
+        "DOCKERFILE": image.dockerfile,
+        "TARGET": image.target,
+        "BASE": image.base,
+        REQUEST: _encrypt(request, image),
     }
     build = boto3.client("codebuild").start_build(
-        projectName=wanted.project,
+        projectName=image.project,
         environmentVariablesOverride=[
-            {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in own.items()
+            {"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()
         ],
     )["build"]
-    print(f"{wanted.image}: started {build['id']}")
+    print(f"{image.image}: started {build['id']}")
     return None
 
 
 def _finish(build_id: str) -> None:
     (build,) = boto3.client("codebuild").batch_get_builds(ids=[build_id])["builds"]
-    given = {item["name"]: item["value"] for item in build["environment"]["environmentVariables"]}
-    if REQUEST not in given:
-        print(f"{build_id}: a person has started it, and nobody waits")
+    variables = {
+        item["name"]: item["value"] for item in build["environment"]["environmentVariables"]
+    }
+    if REQUEST not in variables:
+        print(f"{build_id}: started by a person, no request is waiting")
         return
-    request = _opened(given[REQUEST], project=build["projectName"])
+    request = _decrypt(variables[REQUEST], project=build["projectName"])
     tag = ImageTag.from_properties(request.properties)
     failure = None if _is_there(tag) else _failure(tag, build)
     send(request, Answer(physical_id=tag.repository, failure=failure))
@@ -82,41 +84,41 @@ def _is_there(tag: ImageTag) -> bool:
 
 
 def _failure(tag: ImageTag, build: Mapping[str, Any]) -> str:
-    said = [
+    messages = [
         context["message"]
         for phase in build.get("phases", ())
         if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"
         for context in phase.get("contexts", ())
         if context.get("message")
     ]
-    words = [
+    parts = [
         f"{tag.image} is not there: its build ended as {build['buildStatus']}",
-        *said[:1],
+        *messages[:1],
         f"its log: {build.get('logs', {}).get('deepLink', build['id'])}",
     ]
-    return "; ".join(words)
+    return "; ".join(parts)
 
 
-def _sealed(request: Request, wanted: WantedImage) -> str:
-    """Encrypts a request for `_opened`.
+def _encrypt(request: Request, image: WantedImage) -> str:
+    """Encrypts a request for `_decrypt`.
 
     KMS takes 4,096 bytes, of which the link alone may be 2,000, and a build some 5,500 characters
     of variables.
     """
-    sealed = boto3.client("kms").encrypt(
-        KeyId=wanted.key,
+    response = boto3.client("kms").encrypt(
+        KeyId=image.key,
         Plaintext=json.dumps(_event(request)).encode(),
-        EncryptionContext={CONTEXT: wanted.project},
+        EncryptionContext={CONTEXT: image.project},
     )
-    return base64.b64encode(sealed["CiphertextBlob"]).decode()
+    return base64.b64encode(response["CiphertextBlob"]).decode()
 
 
-def _opened(sealed: str, *, project: str) -> Request:
-    """Decrypts what `_sealed` has made for a build of the project; another's is an error."""
-    opened = boto3.client("kms").decrypt(
-        CiphertextBlob=base64.b64decode(sealed), EncryptionContext={CONTEXT: project}
+def _decrypt(ciphertext: str, *, project: str) -> Request:
+    """Decrypts the output of `_encrypt` for the project; that of another project is an error."""
+    response = boto3.client("kms").decrypt(
+        CiphertextBlob=base64.b64decode(ciphertext), EncryptionContext={CONTEXT: project}
     )
-    return read_request(json.loads(opened["Plaintext"]))
+    return read_request(json.loads(response["Plaintext"]))
 
 
 def _event(request: Request) -> dict[str, Any]:

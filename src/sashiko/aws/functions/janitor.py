@@ -1,6 +1,6 @@
-"""Deletes what checks on a device left behind: an endpoint costs money for as long as it is there.
+"""Deletes leftovers of device checks: an endpoint costs money while it exists.
 
-A check deletes what it made on any exit; only a kill leaves something. A schedule calls this.
+A check deletes its resources on any exit except a kill. A schedule calls this function.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ _KINDS = {
 
 
 def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
-    """Deletes what is older than any check lives, and tells the topic of it.
+    """Deletes leftovers that are older than any running check, and notifies the topic.
 
     Args:
         event: the keys of `Sweep`.
@@ -32,39 +32,41 @@ def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     """
     sweep, sagemaker = Sweep(**event), boto3.client("sagemaker")
     before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=sweep.older_than)
-    deleted, left = [], {}
+    deleted, remaining = [], {}
     for name in sorted(_leftovers(sagemaker, sweep.prefix, before)):
-        # Nobody waits here: what is still being created is deleted an hour later.
-        why = remove(sagemaker, name, patience=lambda: 0.0)
-        if why:
-            left[name] = why
+        # No waiting: an endpoint that is still being created is deleted an hour later.
+        reason = remove(sagemaker, name, patience=lambda: 0.0)
+        if reason:
+            remaining[name] = reason
         else:
             deleted.append(name)
-    found = {"deleted": deleted, "left": left}
-    if deleted or left:
-        print(json.dumps(found))
+    result = {"deleted": deleted, "left": remaining}
+    if deleted or remaining:
+        print(json.dumps(result))
         boto3.client("sns").publish(
-            TopicArn=sweep.topic, Subject=_SUBJECT, Message=_message(deleted, left)
+            TopicArn=sweep.topic, Subject=_SUBJECT, Message=_message(deleted, remaining)
         )
-    return found
+    return result
 
 
 def _leftovers(sagemaker: Any, prefix: str, before: dt.datetime) -> Iterator[str]:
-    """Yields the names of which everything was made before then; a check may be at work else."""
+    """Yields the names whose resources are all older; younger ones may still be in use."""
     newest: dict[str, dt.datetime] = {}
     for kind, operation in _KINDS.items():
         for page in sagemaker.get_paginator(operation).paginate(NameContains=prefix):
             for item in page[f"{kind}s"]:
-                name, made = item[f"{kind}Name"], item["CreationTime"]
-                newest[name] = max(made, newest.get(name, made))
-    for name, made in newest.items():
-        if name.startswith(prefix) and made < before:
+                name, created = item[f"{kind}Name"], item["CreationTime"]
+                newest[name] = max(created, newest.get(name, created))
+    for name, created in newest.items():
+        if name.startswith(prefix) and created < before:
             yield name
 
 
-def _message(deleted: list[str], left: Mapping[str, str]) -> str:
+def _message(deleted: list[str], remaining: Mapping[str, str]) -> str:
     lines = [f"{name}: deleted" for name in deleted]
-    lines += [f"{name}: NOT deleted, and costs money: {why}" for name, why in left.items()]
+    lines += [
+        f"{name}: NOT deleted, and costs money: {reason}" for name, reason in remaining.items()
+    ]
     return "\n".join(
         [
             "A device check was killed before it deleted its endpoint. Look into the pipeline "

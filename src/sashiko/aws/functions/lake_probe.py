@@ -1,11 +1,11 @@
-"""Refuses a deploy while the lake is open to everybody who may use Glue.
+"""Refuses a deploy while the lake is open to every principal with Glue permissions.
 
-The function's role has IAM's half of reading the catalog and no grant of Lake Formation's. So what
-it sees, `IAM_ALLOWED_PRINCIPALS` or another group of everybody was granted. Lake Formation answers
-all else with `AccessDeniedException: Insufficient Lake Formation permission(s)`, whoever asks
-("Troubleshooting Lake Formation", troubleshooting.html). ListPermissions would tell an
-administrator alone, and anybody else an empty list: "filtered by the permissions of the caller"
-(API_ListPermissions.html).
+The function's role has the IAM permissions to read the catalog and no Lake Formation grant. So a
+visible resource is granted to `IAM_ALLOWED_PRINCIPALS` or another group of all principals. To other
+reads Lake Formation answers `AccessDeniedException: Insufficient Lake Formation permission(s)`
+("Troubleshooting Lake Formation", troubleshooting.html). ListPermissions is no alternative: its
+list is "filtered by the permissions of the caller" (API_ListPermissions.html), so it is only
+complete for an administrator.
 """
 
 import json
@@ -25,7 +25,7 @@ Resource = Mapping[str, Any]
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
-    """Takes CloudFormation's requests."""
+    """Handles CloudFormation's requests."""
     respond(event, _work)
 
 
@@ -35,9 +35,9 @@ def _work(request: Request) -> Answer:
     if request.kind == "Delete":
         return answer
     glue = boto3.client("glue")
-    found = [resource for resource in _resources(lake) if _is_seen(glue, resource)]
-    if found:
-        raise RefusedError(_message(lake, found))
+    visible = [resource for resource in _resources(lake) if _is_seen(glue, resource)]
+    if visible:
+        raise RefusedError(_message(lake, visible))
     return answer
 
 
@@ -58,12 +58,12 @@ def _is_seen(glue: Any, resource: Resource) -> bool:
     return True
 
 
-def _message(lake: ClosedLake, found: list[Resource]) -> str:
-    (first, *others) = found
+def _message(lake: ClosedLake, visible: list[Resource]) -> str:
+    (first, *others) = visible
     ((_, name),) = first.items()
-    more = f" and {len(others)} more" if others else ""
+    suffix = f" and {len(others)} more" if others else ""
     return (
-        f"{'.'.join(name.values())}{more}: open to everybody with rights in Glue, past Lake "
+        f"{'.'.join(name.values())}{suffix}: open to everybody with rights in Glue, past Lake "
         "Formation. If it was there before this deploy, as an administrator of the lake: aws "
         "lakeformation revoke-permissions --permissions ALL --principal "
         f"DataLakePrincipalIdentifier={_EVERYBODY} --resource '{json.dumps(first)}'"

@@ -1,4 +1,4 @@
-"""Makes an administrator of the lake and empties the account's defaults; all else there stays.
+"""Adds an administrator of the lake and empties the account's defaults; other settings stay.
 
 CloudFormation's own type leaves defaults as they are when they are to be emptied
 (aws-cloudformation/cloudformation-coverage-roadmap #2197), and knows no read-only administrators
@@ -24,58 +24,58 @@ Settings = Mapping[str, Any]
 
 
 def handler(event: Mapping[str, Any], _context: object) -> None:
-    """Takes CloudFormation's requests."""
+    """Handles CloudFormation's requests."""
     respond(event, _work)
 
 
 def _work(request: Request) -> Answer:
     formation = boto3.client("lakeformation")
     if request.kind == "Delete":
-        return _leave(formation, str(request.physical_id))
+        return _remove(formation, str(request.physical_id))
     arn = LakeAdministrator.from_properties(request.properties).administrator
     was_there = arn in _admins(_read(formation))
-    _change(formation, lambda found: _joined(found, arn))
+    _change(formation, lambda settings: _with_administrator(settings, arn))
     if request.physical_id and request.physical_id.removesuffix(_ADDED) == arn:
         return Answer(physical_id=request.physical_id)
     return Answer(physical_id=arn if was_there else f"{arn}{_ADDED}")
 
 
-def _leave(formation: Any, physical_id: str) -> Answer:
-    """Takes away the administrator that was added, and no other; the defaults stay empty."""
+def _remove(formation: Any, physical_id: str) -> Answer:
+    """Removes only the administrator that this resource added; the defaults stay empty."""
     arn = physical_id.removesuffix(_ADDED)
     if arn != physical_id:
-        _change(formation, lambda found: _left(found, arn))
+        _change(formation, lambda settings: _without_administrator(settings, arn))
     return Answer(physical_id=physical_id)
 
 
-def _joined(found: Settings, arn: str) -> Settings:
-    admins = list(found.get("DataLakeAdmins", ()))
-    if arn not in _admins(found):
+def _with_administrator(settings: Settings, arn: str) -> Settings:
+    admins = list(settings.get("DataLakeAdmins", ()))
+    if arn not in _admins(settings):
         admins.append({"DataLakePrincipalIdentifier": arn})
-    return {**found, "DataLakeAdmins": admins, **{name: [] for name in _DEFAULTS}}
+    return {**settings, "DataLakeAdmins": admins, **{name: [] for name in _DEFAULTS}}
 
 
-def _left(found: Settings, arn: str) -> Settings:
-    admins = found.get("DataLakeAdmins", ())
+def _without_administrator(settings: Settings, arn: str) -> Settings:
+    admins = settings.get("DataLakeAdmins", ())
     return {
-        **found,
+        **settings,
         "DataLakeAdmins": [a for a in admins if a["DataLakePrincipalIdentifier"] != arn],
     }
 
 
 def _change(formation: Any, change: Callable[[Settings], Settings]) -> None:
-    """Puts changed settings until they are read back as wanted.
+    """Writes changed settings until a read confirms them.
 
-    The API takes no version to write against: what somebody else puts between the read and the
-    write is lost, and what they put after the write may undo it, which the next read shows.
+    The API has no optimistic locking: a concurrent change between read and write is lost, and one
+    after the write may undo this one, which the next read detects.
     """
     for pause in _PAUSES:
         time.sleep(pause)
-        found = _read(formation)
-        wanted = change(found)
-        if _told(wanted) == _told(found):
+        current = _read(formation)
+        desired = change(current)
+        if _without_empty(desired) == _without_empty(current):
             return
-        formation.put_data_lake_settings(DataLakeSettings=wanted)
+        formation.put_data_lake_settings(DataLakeSettings=desired)
     raise RefusedError(
         "the account's data-lake settings were changed by somebody else each time that they were "
         "put: see PutDataLakeSettings in CloudTrail, then deploy again"
@@ -83,12 +83,12 @@ def _change(formation: Any, change: Callable[[Settings], Settings]) -> None:
 
 
 def _read(formation: Any) -> Settings:
-    found: Settings = formation.get_data_lake_settings()["DataLakeSettings"]
-    return found
+    settings: Settings = formation.get_data_lake_settings()["DataLakeSettings"]
+    return settings
 
 
-def _told(settings: Settings) -> Settings:
-    """Leaves out what is empty: the API may or may not name it."""
+def _without_empty(settings: Settings) -> Settings:
+    """Drops empty members: the API may or may not return them."""
     return {name: value for name, value in settings.items() if value}
 
 

@@ -1,6 +1,6 @@
-"""Raw values to typed ones, as `sashiko.data.ingest` types them on a laptop.
+"""Converts raw values to typed ones, with the rules of `sashiko.data.ingest`.
 
-The forms that a text may have are spelt out, because Spark's own casts take far more: `1.9` for an
+The accepted text formats are explicit, because Spark's own casts accept more: `1.9` for an
 integer, `1d` for a number, `2025` for a date. (Arrow also reads `0x1F` as an integer and
 `2025-03-01T12Z` as a time; here such rows go to quarantine.)
 """
@@ -21,7 +21,7 @@ SPARK_TYPES: dict[Kind, str] = {
     "timestamp": "timestamp",
 }
 
-# Types of Parquet columns that hold the wanted values without a loss.
+# Types of Parquet columns that convert without loss.
 _WIDENED: dict[Kind, tuple[str, ...]] = {
     "string": ("varchar", "char"),
     "integer": ("tinyint", "smallint", "int"),
@@ -48,14 +48,19 @@ _FORMS: dict[Kind, str] = {
 }
 
 
-def cleaned(
-    value: Column, found: DataType, column: SpecColumn, *, trim: bool, null_values: tuple[str, ...]
+def clean_value(
+    value: Column,
+    raw_type: DataType,
+    column: SpecColumn,
+    *,
+    trim: bool,
+    null_values: tuple[str, ...],
 ) -> Column:
     """Trims a text and makes it null where it means "missing"; other values pass.
 
     Args:
         value: the raw value.
-        found: its type in the raw files.
+        raw_type: its type in the raw files.
         column: what it shall become.
         trim: cut blanks off texts; off what is not text they are always cut.
         null_values: texts that mean "missing"; where no text is wanted, the empty one always does.
@@ -63,7 +68,7 @@ def cleaned(
     Raises:
         LoadError: if no value of this type can become the column's.
     """
-    kind, name = column.type, found.simpleString().split("(")[0]
+    kind, name = column.type, raw_type.simpleString().split("(")[0]
     if name != "string":
         if name not in (SPARK_TYPES[kind], *_WIDENED[kind]):
             raise LoadError(
@@ -76,18 +81,18 @@ def cleaned(
     return F.when(text.isin(*sorted(missing)), F.lit(None)).otherwise(text) if missing else text
 
 
-def typed(value: Column, found: DataType, column: SpecColumn) -> Column:
+def cast_value(value: Column, raw_type: DataType, column: SpecColumn) -> Column:
     """Casts a cleaned value; null where it has no form of its type. A number NaN is null.
 
     Args:
         value: the cleaned value.
-        found: its type in the raw files.
+        raw_type: its type in the raw files.
         column: says what it becomes, and how its texts are written.
     """
     kind = column.type
-    if found.simpleString() != "string" or kind == "string":
+    if raw_type.simpleString() != "string" or kind == "string":
         return value.cast(SPARK_TYPES[kind])
-    text = value if column.form is None else _rewritten(value, column.form)
+    text = value if column.form is None else _normalize(value, column.form)
     form = text.rlike(_FORMS[kind])
     if kind == "timestamp":
         # Completed to what Spark reads without help: a time, its seconds, its zone.
@@ -97,17 +102,17 @@ def typed(value: Column, found: DataType, column: SpecColumn) -> Column:
     return F.when(form, text.cast(SPARK_TYPES[kind]))
 
 
-def _rewritten(value: Column, form: TextForm) -> Column:
-    """Writes a text the lake's own way; null where it is not written as its column's are."""
+def _normalize(value: Column, form: TextForm) -> Column:
+    """Converts a text to the lake's format; null if it does not match its column's format."""
     text = value
     for pattern, replacement in form.replacements:
         text = F.regexp_replace(text, pattern, replacement.replace("\\", "$"))
     return F.when(value.rlike(form.pattern), text)
 
 
-def misfit(value: Column, as_typed: Column, found: DataType, kind: Kind) -> Column:
-    """Tells whether a value is there that has no form of its column's type."""
-    if found.simpleString() != "string" or kind == "string":
+def misfit(value: Column, as_typed: Column, raw_type: DataType, kind: Kind) -> Column:
+    """Says whether a value exists that does not match its column's type."""
+    if raw_type.simpleString() != "string" or kind == "string":
         return F.lit(False)
-    lost = value.isNotNull() & as_typed.isNull()
-    return lost & ~value.rlike(_NAN) if kind == "number" else lost
+    uncast = value.isNotNull() & as_typed.isNull()
+    return uncast & ~value.rlike(_NAN) if kind == "number" else uncast

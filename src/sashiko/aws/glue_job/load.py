@@ -1,4 +1,4 @@
-"""One load: raw files in, the curated and the quarantined rows of one `as_of` out."""
+"""Loads raw files of one `as_of` into curated and quarantined rows."""
 
 import argparse
 import datetime as dt
@@ -55,17 +55,17 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     for name in ("spec", "raw", "curated", "quarantine", "as-of"):
         parser.add_argument(f"--{name}", required=True)
-    given, _ = parser.parse_known_args(arguments)  # Glue adds arguments of its own
+    options, _ = parser.parse_known_args(arguments)  # Glue adds arguments of its own
     spark = session()
-    spec = read_spec(spark, given.spec)
+    spec = read_spec(spark, options.spec)
     places = Places(
-        raw=given.raw, curated=given.curated, quarantine=given.quarantine, as_of=given.as_of
+        raw=options.raw, curated=options.curated, quarantine=options.quarantine, as_of=options.as_of
     )
     load(spark, spec, places)
 
 
 def session() -> SparkSession:
-    """Returns Glue's Spark session, or a plain one where there is no Glue, set as we need it."""
+    """Returns Glue's Spark session, or a plain one without Glue, with the settings of the job."""
     try:
         from awsglue.context import GlueContext
         from pyspark import SparkContext
@@ -95,8 +95,8 @@ def read_spec(spark: SparkSession, uri: str) -> LoadSpec:
 def load(spark: SparkSession, spec: LoadSpec, places: Places) -> None:
     """Transforms, judges and publishes the rows of one extract.
 
-    What the same `as_of` left before, whole or partial, is replaced. Quarantined rows are written
-    first, so that they can be looked at when the ruleset blocks; the curated rows only once it
+    Existing output of the same `as_of`, complete or partial, is replaced. Quarantined rows are
+    written first, so that they can be inspected when the ruleset fails; curated rows only after it
     passes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Glue Data Quality: the one part of the job that runs nowhere but on Glue."""
+"""Glue Data Quality: the only part of the job that requires Glue."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from sashiko.aws.glue_job.spec import LoadError
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a rule: its text, whether it passed, and why not."""
+    """The result of a rule: its text, whether it passed, and the failure reason."""
 
     rule: str
     passed: bool

@@ -1,4 +1,4 @@
-"""Raw files to raw rows: CSV as `sashiko.data.raw_files` reads it, and Parquet."""
+"""Reads raw files as raw rows: CSV with the rules of `sashiko.data.raw_files`, and Parquet."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,8 +43,10 @@ def read_raw(spark: SparkSession, spec: LoadSpec, folder: str) -> DataFrame:
     files = _files(spark, folder)
     kinds = {name.rsplit(".", 1)[-1].lower() for name in files}
     if kinds not in ({"csv"}, {"parquet"}):
-        found = ", ".join(sorted(kinds)) or "no files"
-        raise LoadError(f"{folder}: expected files that end in .csv or all in .parquet; {found}")
+        extensions = ", ".join(sorted(kinds)) or "no files"
+        raise LoadError(
+            f"{folder}: expected files that end in .csv or all in .parquet; {extensions}"
+        )
     if spec.row_number is not None and len(files) > 1:
         raise LoadError(
             f"{folder}: {len(files)} files, but `{spec.row_number}` numbers the rows of one file; "
@@ -65,8 +67,8 @@ def _files(spark: SparkSession, folder: str) -> list[str]:
     system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     if not system.exists(path):
         return []
-    found = [str(item.getPath()) for item in system.listStatus(path) if item.isFile()]
-    return sorted(name for name in found if not name.rsplit("/", 1)[-1].startswith(("_", ".")))
+    names = [str(item.getPath()) for item in system.listStatus(path) if item.isFile()]
+    return sorted(name for name in names if not name.rsplit("/", 1)[-1].startswith(("_", ".")))
 
 
 def _read_csv(spark: SparkSession, spec: LoadSpec, files: list[str]) -> DataFrame:
@@ -81,11 +83,11 @@ def _read_csv(spark: SparkSession, spec: LoadSpec, files: list[str]) -> DataFram
     texts = [_quoted(name) for name in names]
     no_text = F.contains(F.concat_ws("", *texts), F.lit(_NOT_UTF8))
     unreadable = F.when(no_text, F.coalesce(UNREADABLE, F.concat_ws(",", *texts)))
-    kept = [] if spec.row_number is None else [spec.row_number]
+    row_number = [] if spec.row_number is None else [spec.row_number]
     return rows.select(
         # Spark reads nothing between two commas as null; whether it means "missing" is the spec's.
         *(F.coalesce(text, F.lit("")).alias(name) for text, name in zip(texts, names, strict=True)),
-        *kept,
+        *row_number,
         unreadable.otherwise(F.col(UNREADABLE)).alias(UNREADABLE),
     )
 

@@ -1,4 +1,4 @@
-"""The rules that one row alone can break, as Spark conditions. Nulls break none but `not_null`."""
+"""Rules on single rows as Spark conditions. A null violates only `not_null`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,31 +21,33 @@ def _not_in_set(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Colu
 def _bounds(value: Column, kind: Kind, arguments: Mapping[str, Any]) -> Column:
     if kind in ("date", "timestamp"):
         # A bound may have a time of day where the column has none.
-        return _within(value.cast("timestamp"), arguments, lambda end: F.lit(end).cast("timestamp"))
-    return _within(value, arguments, F.lit)
+        return _in_range(
+            value.cast("timestamp"), arguments, lambda end: F.lit(end).cast("timestamp")
+        )
+    return _in_range(value, arguments, F.lit)
 
 
 def _length(value: Column, _: Kind, arguments: Mapping[str, Any]) -> Column:
-    return _within(F.length(value), arguments, F.lit)
+    return _in_range(F.length(value), arguments, F.lit)
 
 
-def _within(
+def _in_range(
     value: Column, arguments: Mapping[str, Any], literal: Callable[[Any], Column]
 ) -> Column:
     low, high, strict = arguments["low"], arguments["high"], arguments["strict"]
-    kept = F.lit(True)
+    condition = F.lit(True)
     if low is not None:
-        kept &= value > literal(low) if strict else value >= literal(low)
+        condition &= value > literal(low) if strict else value >= literal(low)
     if high is not None:
-        kept &= value < literal(high) if strict else value <= literal(high)
-    return kept
+        condition &= value < literal(high) if strict else value <= literal(high)
+    return condition
 
 
 def _regex(value: Column, _: Kind, arguments: Mapping[str, Any]) -> Column:
     return value.rlike(arguments["pattern"])
 
 
-_KEEPS: Mapping[Check, Callable[[Column, Kind, Mapping[str, Any]], Column]] = {
+_CONDITIONS: Mapping[Check, Callable[[Column, Kind, Mapping[str, Any]], Column]] = {
     "in_set": _in_set,
     "not_in_set": _not_in_set,
     "bounds": _bounds,
@@ -55,7 +57,7 @@ _KEEPS: Mapping[Check, Callable[[Column, Kind, Mapping[str, Any]], Column]] = {
 
 
 def breaks(rule: RowRule, value: Column, is_misfit: Column, kind: Kind) -> Column:
-    """Tells whether a row breaks a rule that is not about uniqueness.
+    """Says whether a row violates a rule other than uniqueness.
 
     Args:
         rule: the rule.
@@ -68,4 +70,4 @@ def breaks(rule: RowRule, value: Column, is_misfit: Column, kind: Kind) -> Colum
         return is_misfit
     if rule.check == "not_null":
         return value.isNull() & ~is_misfit
-    return value.isNotNull() & ~_KEEPS[rule.check](value, kind, rule.arguments)
+    return value.isNotNull() & ~_CONDITIONS[rule.check](value, kind, rule.arguments)

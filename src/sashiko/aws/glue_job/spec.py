@@ -1,4 +1,4 @@
-"""What the job needs to know of a data contract, as plain JSON.
+"""The parts of a data contract that the job needs, as plain JSON.
 
 `sashiko.contract.load_spec` writes it when the stacks are synthesized, so that Glue needs neither
 pydantic nor the contract's reader.

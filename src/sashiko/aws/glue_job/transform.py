@@ -1,4 +1,4 @@
-"""Raw rows to curated ones and to quarantine: the whole transformation, a pure function."""
+"""Splits raw rows into curated and quarantined rows, as a pure function."""
 
 from functools import reduce
 from operator import or_
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - the name that all of Spark's documents use
 
-from sashiko.aws.glue_job.cells import cleaned, misfit, typed
+from sashiko.aws.glue_job.cells import cast_value, clean_value, misfit
 from sashiko.aws.glue_job.row_checks import breaks
 from sashiko.aws.glue_job.spec import LoadError, LoadSpec, RowRule
 
@@ -47,23 +47,23 @@ def transform(raw: DataFrame, spec: LoadSpec) -> Parts:
     """
     _check_columns(raw, spec)
     marked = _mark_duplicates(_mark(raw, spec), spec)
-    fine = F.size(REASONS) == 0
+    valid = F.size(REASONS) == 0
     texts = [F.col(f"{_RAW}.{name}") for name in marked.select(f"{_RAW}.*").columns]
     return Parts(
-        clean=marked.filter(fine).select(*(column.name for column in spec.columns)),
-        quarantined=marked.filter(~fine).select(*texts, REASONS),
+        clean=marked.filter(valid).select(*(column.name for column in spec.columns)),
+        quarantined=marked.filter(~valid).select(*texts, REASONS),
     )
 
 
 def _check_columns(raw: DataFrame, spec: LoadSpec) -> None:
-    wanted = [column.physical_name for column in spec.columns]
-    found = [name for name in raw.columns if name != UNREADABLE]
-    missing = [name for name in wanted if name not in found]
-    extra = [name for name in found if name not in wanted]
+    expected = [column.physical_name for column in spec.columns]
+    actual = [name for name in raw.columns if name != UNREADABLE]
+    missing = [name for name in expected if name not in actual]
+    extra = [name for name in actual if name not in expected]
     if missing:
         raise LoadError(
             f"{spec.table}: column {', '.join(missing)} of the contract is missing; the raw files "
-            f"have {', '.join(found)}. Mend the files, or name the column under `physicalName`"
+            f"have {', '.join(actual)}. Mend the files, or name the column under `physicalName`"
         )
     if extra:
         raise LoadError(
@@ -73,13 +73,13 @@ def _check_columns(raw: DataFrame, spec: LoadSpec) -> None:
 
 
 def _mark(raw: DataFrame, spec: LoadSpec) -> DataFrame:
-    """Adds the raw texts as `_raw`, types the columns, and adds what each row breaks by itself."""
+    """Adds the raw texts as `_raw`, types the columns, and adds the violated rules of each row."""
     types = {column.name: raw.schema[column.physical_name].dataType for column in spec.columns}
     kinds = {column.name: column.type for column in spec.columns}
     texts = [_physical(c.physical_name).cast("string").alias(c.name) for c in spec.columns]
     unreadable = F.col(UNREADABLE) if UNREADABLE in raw.columns else F.lit(None).cast("string")
     values = [
-        cleaned(
+        clean_value(
             _physical(column.physical_name),
             types[column.name],
             column,
@@ -91,18 +91,20 @@ def _mark(raw: DataFrame, spec: LoadSpec) -> DataFrame:
     rows = raw.select(F.struct(*texts, unreadable.alias(UNREADABLE)).alias(_RAW), *values)
     rows = rows.select(
         "*",
-        *(typed(_value(c.name), types[c.name], c).alias(c.name) for c in spec.columns),
+        *(cast_value(_value(c.name), types[c.name], c).alias(c.name) for c in spec.columns),
     )
 
     def broken(rule: RowRule) -> Column:
         (name,) = rule.columns
         kind = kinds[name]
-        lost = misfit(_value(name), F.col(name), types[name], kind)
-        return F.when(breaks(rule, F.col(name), lost, kind), F.lit(rule.name))
+        uncast = misfit(_value(name), F.col(name), types[name], kind)
+        return F.when(breaks(rule, F.col(name), uncast, kind), F.lit(rule.name))
 
-    found = [broken(rule) for rule in spec.rules if rule.check != "unique"]
+    reasons_by_rule = [broken(rule) for rule in spec.rules if rule.check != "unique"]
     no_row = F.col(f"{_RAW}.{UNREADABLE}").isNotNull()
-    reasons = F.when(no_row, F.array(F.lit(_NO_ROW))).otherwise(F.array_compact(F.array(*found)))
+    reasons = F.when(no_row, F.array(F.lit(_NO_ROW))).otherwise(
+        F.array_compact(F.array(*reasons_by_rule))
+    )
     return rows.select(_RAW, *kinds, reasons.alias(REASONS))
 
 
@@ -111,10 +113,10 @@ def _mark_duplicates(rows: DataFrame, spec: LoadSpec) -> DataFrame:
     for rule in spec.rules:
         if rule.check != "unique":
             continue
-        fine = F.size(REASONS) == 0
-        place = F.row_number().over(Window.partitionBy(*rule.columns, fine).orderBy(_RAW))
+        valid = F.size(REASONS) == 0
+        place = F.row_number().over(Window.partitionBy(*rule.columns, valid).orderBy(_RAW))
         filled = reduce(or_, (F.col(name).isNotNull() for name in rule.columns))
-        repeated = F.when(fine & filled & (place > 1), F.array(F.lit(rule.name)))
+        repeated = F.when(valid & filled & (place > 1), F.array(F.lit(rule.name)))
         rows = rows.withColumn(REASONS, F.coalesce(repeated, F.col(REASONS)))
     return rows
 

@@ -1,1 +1,1 @@
-"""What a person asks of an account: is it ready, as deployed, and affordable, and who may read."""
+"""Operations on an account: readiness checks, audit, cost, access, runs, promotion."""

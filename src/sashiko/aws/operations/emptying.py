@@ -1,4 +1,4 @@
-"""Empties an environment that goes: AWS deletes no bucket and no model group with things in it."""
+"""Empties an environment before its destroy: AWS deletes only empty buckets and model groups."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
 _KEYS_A_CALL = 1000
-# Access logs arrive until hours after the access, and an endpoint captures until it is gone: both
-# would fill an emptied bucket again.
+# Access logs arrive hours after the access, and an endpoint captures until it is deleted: both
+# would write to an emptied bucket.
 _CLOSED = "ClosedForDestroy"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a bucket holds.
+    """The number and size of the objects in a bucket.
 
     Attributes:
         bucket: its name.
@@ -33,40 +33,40 @@ class Contents:
 
 
 def contents(settings: Settings, account: Account) -> tuple[Contents, ...]:
-    """Counts what the environment's buckets hold; a bucket that does not exist is left out.
+    """Counts the objects in the environment's buckets, without buckets that do not exist.
 
     Raises:
         InputError: if the account refuses a call.
     """
-    listed = (account.read("s3", "list_buckets") or {}).get("Buckets", [])
-    existing = {item["Name"] for item in listed}
+    buckets = (account.read("s3", "list_buckets") or {}).get("Buckets", [])
+    existing = {item["Name"] for item in buckets}
     names = [bucket_name(settings, bucket) for bucket in get_args(Bucket)]
-    return tuple(_counted(name, account) for name in names if name in existing)
+    return tuple(_count(name, account) for name in names if name in existing)
 
 
-def _counted(bucket: str, account: Account) -> Contents:
+def _count(bucket: str, account: Account) -> Contents:
     sizes = [int(version.get("Size", 0)) for version in _versions(account, bucket)]
     return Contents(bucket=bucket, objects=len(sizes), size=sum(sizes))
 
 
 def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
-    """Deletes every version of every object of a bucket, for good.
+    """Permanently deletes every version of every object of a bucket.
 
     Args:
-        bucket: its name. Its accesses are logged no more, and nothing is written to it any more.
-        account: where it is.
+        bucket: its name. Access logging is turned off, and writes are denied.
+        account: its account.
 
     Yields:
-        how many were deleted, call by call.
+        the number of deleted objects of each call.
 
     Raises:
         InputError: if S3 refuses to list or to delete.
     """
     _close(bucket, account)
     s3, versions = account.client("s3"), _versions(account, bucket)
-    while some := list(islice(versions, _KEYS_A_CALL)):
-        keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in some]
-        with account.told(f"s3:DeleteObjectVersion in {bucket}"):
+    while batch := list(islice(versions, _KEYS_A_CALL)):
+        keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in batch]
+        with account.translate_errors(f"s3:DeleteObjectVersion in {bucket}"):
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
         for refused in answer.get("Errors", []):
             raise InputError(
@@ -77,7 +77,7 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
 
 
 def closed_buckets(settings: Settings, account: Account) -> tuple[str, ...]:
-    """Lists the environment's buckets that were closed for a destroy and are still there.
+    """Lists the environment's buckets that were closed for a destroy and still exist.
 
     Raises:
         InputError: if the account refuses a call.
@@ -87,10 +87,10 @@ def closed_buckets(settings: Settings, account: Account) -> tuple[str, ...]:
 
 
 def reopen(settings: Settings, account: Account) -> Iterator[str]:
-    """Undoes for the environment's buckets what closing them for a destroy did; no data comes back.
+    """Reopens the environment's buckets after an aborted destroy; deleted data is not restored.
 
     Yields:
-        the name of each bucket that takes writes again, and whose accesses are logged again.
+        the name of each bucket that accepts writes and logs accesses again.
 
     Raises:
         InputError: if the account refuses a call.
@@ -101,31 +101,31 @@ def reopen(settings: Settings, account: Account) -> Iterator[str]:
         policy = _policy(account, name)
         if not _is_closed(policy):
             continue
-        kept = [item for item in policy["Statement"] if item.get("Sid") != _CLOSED]
-        with account.told(f"s3:PutBucketPolicy of {name}"):
-            text = json.dumps({**policy, "Statement": kept})
+        statements = [item for item in policy["Statement"] if item.get("Sid") != _CLOSED]
+        with account.translate_errors(f"s3:PutBucketPolicy of {name}"):
+            text = json.dumps({**policy, "Statement": statements})
             account.client("s3").put_bucket_policy(Bucket=name, Policy=text)
         if bucket != "logs":  # as src/sashiko_cdk/lake/private_bucket.py has it
             status = {"LoggingEnabled": {"TargetBucket": logs, "TargetPrefix": f"{bucket}/"}}
-            with account.told(f"s3:PutBucketLogging of {name}"):
+            with account.translate_errors(f"s3:PutBucketLogging of {name}"):
                 account.client("s3").put_bucket_logging(Bucket=name, BucketLoggingStatus=status)
         yield name
 
 
 def packages(settings: Settings, account: Account) -> tuple[str, ...]:
     """Lists the ARNs of the model packages in the environment's groups; errors as `contents`."""
-    ours = f"{prefix(settings)}-"
+    name_prefix = f"{prefix(settings)}-"
     groups = account.pages(
         "sagemaker",
         "list_model_package_groups",
         "ModelPackageGroupSummaryList",
-        NameContains=ours,
+        NameContains=name_prefix,
     )
     names = [group["ModelPackageGroupName"] for group in groups]
     return tuple(
         package["ModelPackageArn"]
         for name in names
-        if name.startswith(ours)
+        if name.startswith(name_prefix)
         for package in account.pages(
             "sagemaker",
             "list_model_packages",
@@ -141,20 +141,20 @@ def unregister(package: str, account: Account) -> None:
     Raises:
         InputError: if SageMaker refuses it.
     """
-    with account.told(f"sagemaker:DeleteModelPackage of {package}"):
+    with account.translate_errors(f"sagemaker:DeleteModelPackage of {package}"):
         account.client("sagemaker").delete_model_package(ModelPackageName=package)
 
 
 def _versions(account: Account, bucket: str) -> Iterator[Mapping[str, Any]]:
     pages = account.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
-    with account.told(f"s3:ListBucketVersions of {bucket}"):
+    with account.translate_errors(f"s3:ListBucketVersions of {bucket}"):
         for page in pages:
             yield from (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
 
 
 def _close(bucket: str, account: Account) -> None:
-    """Ends logging, and refuses whatever is still to be written."""
-    with account.told(f"s3:PutBucketLogging of {bucket}"):
+    """Turns access logging off and denies writes."""
+    with account.translate_errors(f"s3:PutBucketLogging of {bucket}"):
         account.client("s3").put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
     policy = _policy(account, bucket)
     if _is_closed(policy):
@@ -167,14 +167,16 @@ def _close(bucket: str, account: Account) -> None:
         "Resource": f"arn:aws:s3:::{bucket}/*",
     }
     policy["Statement"] = [*policy.get("Statement", []), deny]
-    with account.told(f"s3:PutBucketPolicy of {bucket}"):
+    with account.translate_errors(f"s3:PutBucketPolicy of {bucket}"):
         account.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
 def _policy(account: Account, bucket: str) -> dict[str, Any]:
     absent = ("NoSuchBucket", "NoSuchBucketPolicy")
-    found = account.read("s3", "get_bucket_policy", absent=absent, Bucket=bucket)
-    policy: dict[str, Any] = json.loads(found["Policy"]) if found else {"Version": "2012-10-17"}
+    response = account.read("s3", "get_bucket_policy", absent=absent, Bucket=bucket)
+    policy: dict[str, Any] = (
+        json.loads(response["Policy"]) if response else {"Version": "2012-10-17"}
+    )
     return policy
 
 

@@ -1,4 +1,4 @@
-"""What a version has to be to be served by an environment."""
+"""The properties that a version needs to be served by an environment."""
 
 from sashiko.aws.functions.preflight.bounds import Bound, write_bounds
 from sashiko.aws.functions.preflight.expected import Expected
@@ -11,7 +11,7 @@ from sashiko.settings.serving import ServingBound
 
 
 def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
-    """Says what the version has to be that an environment serves; None where it serves none.
+    """Returns the expected properties of the version an environment serves; None if it serves none.
 
     Raises:
         InputError: if `serving` does not fit the environment or the recipe, or there is no image.
@@ -21,11 +21,11 @@ def expected_version(settings: Settings, recipe: Recipe) -> Expected | None:
 
 
 def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
-    """Says what a version has to be for an environment to serve it.
+    """Returns the properties that a version needs to be served by an environment.
 
     Raises:
-        InputError: if there is no image for the recipe's target, or a bound of the environment is
-            on what no gate of the recipe measures.
+        InputError: if there is no image for the recipe's target, or no gate of the recipe
+            measures what a bound of the environment limits.
     """
     spec = endpoint_spec(settings, recipe.compile.target)
     return Expected(
@@ -53,7 +53,7 @@ def _bounds(settings: Settings, recipe: Recipe) -> list[Bound]:
 
 
 def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound) -> Bound:
-    """Says what a bound is held against: a version is signed with the value of what is gated."""
+    """Returns a bound for the preflight: only the values of gated metrics are signed."""
     gated: set[tuple[str, tuple[str, ...]]] = {
         *((gate.metric, ()) for gate in recipe.quality.gates if not gate.better_than),
         *((gate.metric, gate.facets) for gate in recipe.bias.gates),
@@ -76,7 +76,7 @@ def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound)
 
 
 def _gates(settings: Settings, recipe: Recipe) -> tuple[str, ...]:
-    """Names the gates whose signed verdicts there have to be; of others each has to have passed."""
+    """Returns the gates with mandatory verdicts; any other signed verdict must have passed too."""
     facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
     device = () if settings.device_check == "off" else ("device",)
     return ("data-quality", "model-quality", *facets, *device)

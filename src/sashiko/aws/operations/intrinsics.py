@@ -1,7 +1,7 @@
-"""CloudFormation's intrinsic functions, worked out for one account and region.
+"""Resolves CloudFormation's intrinsic functions for one account and region.
 
-A value that AWS chooses at deploy time, such as a KMS key's id, becomes a stand-in that is equal to
-itself and to nothing else: `<DataLake.LakeKey.Arn>`. An unknown function is an error.
+A value that AWS chooses at deploy time, such as a KMS key's id, becomes a unique placeholder:
+`<DataLake.LakeKey.Arn>`. An unknown function is an error.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from sashiko.errors import InputError
 
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
-# The property that names a resource, and so is what `Ref` returns.
+# The property that holds a resource's name, which `Ref` returns.
 _NAMED = {
     "AWS::Athena::WorkGroup": ("Name",),
     "AWS::Glue::Database": ("DatabaseInput", "Name"),
@@ -24,7 +24,7 @@ _NAMED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What a stack's template may refer to.
+    """The context of a stack's template.
 
     Attributes:
         stack: the stack's name.
@@ -48,7 +48,7 @@ class Scope:
 
 
 def resolve(value: Any, scope: Scope) -> Any:
-    """Returns `value` with each intrinsic function in it worked out.
+    """Returns `value` with each intrinsic function in it resolved.
 
     Raises:
         InputError: if a function is not known, or refers to something that is not in the template.
@@ -100,14 +100,14 @@ def _call(function: str, argument: Any, scope: Scope) -> Any:  # noqa: PLR0911  
 
 
 def _sub(argument: Any, scope: Scope) -> str:
-    text, given = (argument, {}) if isinstance(argument, str) else argument
+    text, variables = (argument, {}) if isinstance(argument, str) else argument
 
     def replace(match: re.Match[str]) -> str:
         name = match[1]
         if name.startswith("!"):
             return f"${{{name[1:]}}}"
-        if name in given:
-            return str(resolve(given[name], scope))
+        if name in variables:
+            return str(resolve(variables[name], scope))
         return str(_call("Fn::GetAtt" if "." in name else "Ref", name, scope))
 
     return _VARIABLE.sub(replace, text)
@@ -160,7 +160,7 @@ def _physical_name(resource: Mapping[str, Any], scope: Scope) -> str:
 
 
 def _resource(logical: str, scope: Scope) -> Mapping[str, Any]:
-    found = scope.template.get("Resources", {}).get(logical)
-    if not isinstance(found, Mapping):
+    resource = scope.template.get("Resources", {}).get(logical)
+    if not isinstance(resource, Mapping):
         raise InputError(f"{scope.file}: nothing is called {logical}, which a reference names")
-    return found
+    return resource

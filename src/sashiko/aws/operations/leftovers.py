@@ -1,6 +1,6 @@
-"""What exists under a name that the templates give, and belongs to no stack of theirs.
+"""Resources with a name from the templates that belong to none of their stacks.
 
-An earlier deploy retained it, or somebody else made it: the next deploy fails on it.
+An earlier deploy retained them, or another team created them: the next deploy fails on them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,13 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """Something that is in the way.
+    """A resource that conflicts with a template.
 
     Attributes:
         type: its CloudFormation type.
-        stack: the name of the stack that wants to make it.
+        stack: the name of the stack that would create it.
         name: its name.
-        foreign: whether it is another account's, or hidden from the caller.
+        foreign: whether it belongs to another account, or is hidden from the caller.
     """
 
     type: str
@@ -32,103 +32,105 @@ class Leftover:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Named:
-    """How to see whether something exists: an operation, and the error that says it does not.
+class _Lookup:
+    """How to look a resource up: an operation, and the error codes for a resource that is missing.
 
     Attributes:
         call: service and operation.
-        given: parameter -> where a template's properties have it.
+        parameters: parameter -> path in a template's properties.
         absent: codes of the error.
-        answer: the answer's member that holds it, where an empty one means that it is not there.
+        answer: the member of the response that is empty if the resource does not exist.
     """
 
     call: tuple[str, str]
-    given: Mapping[str, Path]
+    parameters: Mapping[str, Path]
     absent: tuple[str, ...]
     answer: str
 
 
-def _named(service: str, operation: str, *absent: str, answer: str = "", **given: str) -> _Named:
-    """Puts a line of the table together; what is given is a path of properties."""
-    paths = {name: tuple(path.split(".")) for name, path in given.items()}
-    return _Named(
+def _lookup(
+    service: str, operation: str, *absent: str, answer: str = "", **parameters: str
+) -> _Lookup:
+    """Returns a line of the table; a parameter is a dotted path of properties."""
+    paths = {name: tuple(path.split(".")) for name, path in parameters.items()}
+    return _Lookup(
         call=(service, operation),
-        given=paths,
+        parameters=paths,
         absent=absent or ("EntityNotFoundException",),
         answer=answer,
     )
 
 
-NAMED = {
-    "AWS::Athena::WorkGroup": _named("athena", "get_work_group", "InvalidRequestException",
+LOOKUPS = {
+    "AWS::Athena::WorkGroup": _lookup("athena", "get_work_group", "InvalidRequestException",
                                      answer="WorkGroup", WorkGroup="Name"),
-    "AWS::CodeBuild::Project": _named("codebuild", "list_builds_for_project",
+    "AWS::CodeBuild::Project": _lookup("codebuild", "list_builds_for_project",
                                       "ResourceNotFoundException", projectName="Name"),
-    "AWS::ECR::Repository": _named("ecr", "list_images", "RepositoryNotFoundException",
+    "AWS::ECR::Repository": _lookup("ecr", "list_images", "RepositoryNotFoundException",
                                    repositoryName="RepositoryName"),
-    "AWS::Events::Rule": _named("events", "describe_rule", "ResourceNotFoundException",
+    "AWS::Events::Rule": _lookup("events", "describe_rule", "ResourceNotFoundException",
                                 Name="Name"),
-    "AWS::Glue::DataQualityRuleset": _named("glue", "get_data_quality_ruleset", Name="Name"),
-    "AWS::Glue::Database": _named("glue", "get_database", Name="DatabaseInput.Name"),
-    "AWS::Glue::Job": _named("glue", "get_job", JobName="Name"),
-    "AWS::Glue::SecurityConfiguration": _named("glue", "get_security_configuration", Name="Name"),
-    "AWS::Glue::Table": _named("glue", "get_table", DatabaseName="DatabaseName",
+    "AWS::Glue::DataQualityRuleset": _lookup("glue", "get_data_quality_ruleset", Name="Name"),
+    "AWS::Glue::Database": _lookup("glue", "get_database", Name="DatabaseInput.Name"),
+    "AWS::Glue::Job": _lookup("glue", "get_job", JobName="Name"),
+    "AWS::Glue::SecurityConfiguration": _lookup("glue", "get_security_configuration", Name="Name"),
+    "AWS::Glue::Table": _lookup("glue", "get_table", DatabaseName="DatabaseName",
                                Name="TableInput.Name"),
-    "AWS::IAM::Role": _named("iam", "get_role", "NoSuchEntity", RoleName="RoleName"),
-    "AWS::KMS::Alias": _named("kms", "describe_key", "NotFoundException", KeyId="AliasName"),
-    "AWS::LakeFormation::DataCellsFilter": _named(
+    "AWS::IAM::Role": _lookup("iam", "get_role", "NoSuchEntity", RoleName="RoleName"),
+    "AWS::KMS::Alias": _lookup("kms", "describe_key", "NotFoundException", KeyId="AliasName"),
+    "AWS::LakeFormation::DataCellsFilter": _lookup(
         "lakeformation", "get_data_cells_filter", TableCatalogId="TableCatalogId",
         DatabaseName="DatabaseName", TableName="TableName", Name="Name"),
-    "AWS::LakeFormation::Resource": _named("lakeformation", "describe_resource",
+    "AWS::LakeFormation::Resource": _lookup("lakeformation", "describe_resource",
                                            ResourceArn="ResourceArn"),
-    "AWS::LakeFormation::Tag": _named("lakeformation", "get_lf_tag", TagKey="TagKey"),
-    "AWS::Lambda::Function": _named("lambda", "get_function", "ResourceNotFoundException",
+    "AWS::LakeFormation::Tag": _lookup("lakeformation", "get_lf_tag", TagKey="TagKey"),
+    "AWS::Lambda::Function": _lookup("lambda", "get_function", "ResourceNotFoundException",
                                     FunctionName="FunctionName"),
-    "AWS::Logs::LogGroup": _named("logs", "describe_log_streams", "ResourceNotFoundException",
+    "AWS::Logs::LogGroup": _lookup("logs", "describe_log_streams", "ResourceNotFoundException",
                                   logGroupName="LogGroupName"),
-    "AWS::S3::Bucket": _named("s3", "head_bucket", "404", "NoSuchBucket", Bucket="BucketName"),
-    "AWS::SageMaker::ModelPackageGroup": _named(
+    "AWS::S3::Bucket": _lookup("s3", "head_bucket", "404", "NoSuchBucket", Bucket="BucketName"),
+    "AWS::SageMaker::ModelPackageGroup": _lookup(
         "sagemaker", "describe_model_package_group", "ValidationException",
         ModelPackageGroupName="ModelPackageGroupName"),
-    "AWS::SageMaker::Pipeline": _named("sagemaker", "describe_pipeline", "ResourceNotFound",
+    "AWS::SageMaker::Pipeline": _lookup("sagemaker", "describe_pipeline", "ResourceNotFound",
                                        "ValidationException", PipelineName="PipelineName"),
 }  # fmt: skip
-# Of resources that failed to be made, or are kept, a stack says so in its list.
+# Statuses of resources that a stack lists but does not own.
 _NOT_OWNED = {"CREATE_FAILED", "DELETE_COMPLETE", "DELETE_SKIPPED"}
 
 
 def leftovers(account: Account, templates: Templates) -> Iterator[Leftover]:
-    """Yields what is in the way of the templates, by type and in their order.
+    """Yields the resources that conflict with the templates, by type and in their order.
 
     Raises:
         InputError: as `Account.read` does.
     """
-    owned = set(_owned(account, templates))
-    for kind, named in NAMED.items():
+    owned = set(_owned_resources(account, templates))
+    for kind, lookup in LOOKUPS.items():
         for resource in templates.of_type(kind):
-            given: dict[str, Any] = {
-                name: _at(resource, path) for name, path in named.given.items()
+            parameters: dict[str, Any] = {
+                name: _property(resource, path) for name, path in lookup.parameters.items()
             }
             # Without a fixed name AWS chooses a free one; `<...>` stands for it.
-            if not all(given.values()) or any("<" in value for value in given.values()):
+            if not all(parameters.values()) or any("<" in value for value in parameters.values()):
                 continue
-            name = ".".join(given.values())
+            name = ".".join(parameters.values())
             if {(resource.stack, resource.logical_id), (resource.stack, name)} & owned:
                 continue
-            found = Leftover(type=kind, stack=resource.stack, name=name)
+            leftover = Leftover(type=kind, stack=resource.stack, name=name)
             try:
-                answer = account.read(*named.call, absent=named.absent, **given)
+                answer = account.read(*lookup.call, absent=lookup.absent, **parameters)
             except InputError as error:
                 # A bucket's name is taken in the whole world, and others' buckets are closed.
                 if kind != "AWS::S3::Bucket" or _code(error) != "403":
                     raise
-                yield replace(found, foreign=True)
+                yield replace(leftover, foreign=True)
                 continue
-            if answer is not None and (not named.answer or answer.get(named.answer)):
-                yield found
+            if answer is not None and (not lookup.answer or answer.get(lookup.answer)):
+                yield leftover
 
 
-def _owned(account: Account, templates: Templates) -> Iterator[tuple[str, str]]:
+def _owned_resources(account: Account, templates: Templates) -> Iterator[tuple[str, str]]:
     """Yields each resource of the environment's stacks, by its id and by its name."""
     for stack in templates.stacks:
         for item in account.pages(
@@ -143,7 +145,7 @@ def _owned(account: Account, templates: Templates) -> Iterator[tuple[str, str]]:
                 yield stack, item.get("PhysicalResourceId", "")
 
 
-def _at(resource: Resource, path: Path) -> str:
+def _property(resource: Resource, path: Path) -> str:
     value: Any = resource.properties
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None

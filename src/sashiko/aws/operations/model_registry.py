@@ -1,4 +1,4 @@
-"""An environment's model registry as a person's credentials see it: looking, deciding, lineage."""
+"""An environment's model registry with a person's credentials: versions, decisions, lineage."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ class AccountRegistry(PackageRegistry):
     """The model packages of an environment's account."""
 
     def __init__(self, settings: Settings) -> None:
-        """Looks up who calls.
+        """Looks up the caller.
 
         Raises:
             InputError: without credentials of that account.
@@ -34,7 +34,7 @@ class AccountRegistry(PackageRegistry):
     def decide(
         self, group: str, number: int, *, status: ApprovalStatus, by: str, reason: str
     ) -> ModelVersion:
-        """Records a person's decision, with who called; the newest approved is the champion.
+        """Records a person's decision with the caller; the newest approved version is the champion.
 
         Raises:
             InputError: if the caller is not the approver, there is no such version, or SageMaker
@@ -42,20 +42,20 @@ class AccountRegistry(PackageRegistry):
         """
         self.require_approver()
         version = self.version(group, number)
-        said = " ".join(f"{by} ({self._caller}): {reason}".split())
+        description = " ".join(f"{by} ({self._caller}): {reason}".split())
         with translate_errors(f"set {version.arn} to {status}"):
             self._sagemaker.update_model_package(
                 ModelPackageArn=version.arn,
                 ModelApprovalStatus=status,
-                ApprovalDescription=said[:_DESCRIPTION],
+                ApprovalDescription=description[:_DESCRIPTION],
             )
         return self.version(group, number)
 
     def require_approver(self) -> None:
-        """Holds that the caller acts as the approver: IAM would refuse anybody else too.
+        """Checks that the caller has the approver role; IAM denies the call to other roles as well.
 
         Raises:
-            InputError: if it acts as somebody else.
+            InputError: if the caller has another role.
         """
         if f":assumed-role/{self._approver}/" not in self._caller:
             raise InputError(
@@ -64,18 +64,18 @@ class AccountRegistry(PackageRegistry):
             )
 
     def lineage(self, version: ModelVersion) -> list[LineageEdge]:
-        """Returns what a version came from, nearest first.
+        """Returns the lineage of a version, nearest first.
 
         Raises:
             InputError: if SageMaker refuses, or nothing is recorded.
         """
         with translate_errors(f"read the lineage of {version.arn}"):
-            found = self._sagemaker.list_artifacts(
+            artifacts = self._sagemaker.list_artifacts(
                 SourceUri=version.arn, ArtifactType="ModelPackage"
             )["ArtifactSummaries"]
-            if not found:
+            if not artifacts:
                 raise InputError(f"{version.arn} has no lineage: start its Register step again")
-            return list(self._edges(found[0]["ArtifactArn"]))
+            return list(self._edges(artifacts[0]["ArtifactArn"]))
 
     def _edges(self, start: str) -> Iterator[LineageEdge]:
         seen, waiting, sources = {start}, [start], {start: self._source(start)}
@@ -92,9 +92,9 @@ class AccountRegistry(PackageRegistry):
     def _source(self, arn: str) -> str:
         """Returns the URI that an artifact or an action stands for."""
         kind, name = arn.rsplit(":", 1)[1].split("/", 1)
-        found = (
+        description = (
             self._sagemaker.describe_action(ActionName=name)
             if kind == "action"
             else self._sagemaker.describe_artifact(ArtifactArn=arn)
         )
-        return f"{kind} {found['Source']['SourceUri']}"
+        return f"{kind} {description['Source']['SourceUri']}"

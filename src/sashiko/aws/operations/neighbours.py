@@ -1,4 +1,4 @@
-"""The two environments of a promotion, each as its own file says it."""
+"""The two environments of a promotion, each from its own settings file."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,43 +14,45 @@ def neighbour_settings(
 ) -> Settings | None:
     """Reads the settings of the environment that `promotion` names; None where it names none.
 
-    A grant to another account is meant only where both files say the same of it.
+    A grant to another account requires that both files name each other.
 
     Args:
         settings: the environment whose `promotion` is read.
         side: which of its neighbours.
-        folder: of the files of settings.
+        folder: the folder of the settings files.
 
     Raises:
-        InputError: if the two do not fit each other.
+        InputError: if the two files contradict each other.
     """
-    named = getattr(settings.promotion, side)
-    if named is None:
+    neighbour = getattr(settings.promotion, side)
+    if neighbour is None:
         return None
-    where = f"{file_of('promotion', settings.environment, folder=folder)}: key `promotion.{side}"
+    location = f"{file_of('promotion', settings.environment, folder=folder)}: key `promotion.{side}"
     try:
-        other = load_deployed(named.environment, folder=folder)
+        other = load_deployed(neighbour.environment, folder=folder)
     except InputError as error:
-        raise InputError(f"{where}.environment`: {error}") from error
+        raise InputError(f"{location}.environment`: {error}") from error
     other_file = file_of("account", other.environment, folder=folder)
-    if named.account != other.account:
+    if neighbour.account != other.account:
         raise InputError(
-            f"{where}.account`: {named.account}, but {other_file} says {other.account}; a wrong "
-            "account is a stranger's: set the same one in both"
+            f"{location}.account`: {neighbour.account}, but {other_file} has {other.account}; set "
+            "the same account in both files"
         )
     for key in ("project", "region"):
-        mine, theirs = getattr(settings, key), getattr(other, key)
-        if mine != theirs:
+        own_value, other_value = getattr(settings, key), getattr(other, key)
+        if own_value != other_value:
             raise InputError(
-                f"{where}`: {other.environment} has {key} {theirs}, {settings.environment} has "
-                f"{mine}; versions are promoted within one project and one region"
+                f"{location}`: {other.environment} has {key} {other_value}, "
+                f"{settings.environment} has {own_value}; versions are promoted within one project "
+                "and one region"
             )
-    answers: Side = "target" if side == "source" else "source"
-    back = getattr(other.promotion, answers)
-    if back is None or (back.environment, back.account) != (settings.environment, settings.account):
+    opposite: Side = "target" if side == "source" else "source"
+    counterpart = getattr(other.promotion, opposite)
+    names = (settings.environment, settings.account)
+    if counterpart is None or (counterpart.environment, counterpart.account) != names:
         raise InputError(
-            f"{where}`: {folder / other.environment}.yaml does not name {settings.environment} in "
-            f"turn; set `promotion: {{{answers}: {{environment: {settings.environment}, account: "
-            f'"{settings.account}"}}}}` there, or remove it here'
+            f"{location}`: {folder / other.environment}.yaml does not name "
+            f"{settings.environment} in turn; set `promotion: {{{opposite}: {{environment: "
+            f'{settings.environment}, account: "{settings.account}"}}}}` there, or remove it here'
         )
     return other

@@ -1,7 +1,7 @@
-"""Promotion: an approved version of one environment, registered in another as pending.
+"""Promotion: registers an approved version of one environment in another one, as pending.
 
-What is believed of it is what the source's key signed: nothing is taken from where it only stands
-in SageMaker's metadata, which whoever may approve can change.
+Only facts signed by the source's key are trusted. SageMaker's metadata are not, because every
+approver can change them.
 """
 
 import sys
@@ -43,18 +43,18 @@ from sashiko.settings.recipe import Recipe
 
 _MOST = 256  # characters of a metadata value
 _NOT_ALLOWED = regex.compile(r"[^\p{L}\p{Z}\p{N}_.:/=+\-@]")
-# The version that is made has others of them, or none.
+# The new version has its own values of them, or none.
 _OWN = frozenset({"manifest", "mlflow_run_id", "signature"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """From where to where.
+    """The source and the target of a promotion.
 
     Attributes:
         source: the environment whose version is taken.
         target: the environment that takes it.
-        recipe: whose model package group it is.
+        recipe: the recipe of the model package group.
     """
 
     source: Settings
@@ -62,16 +62,16 @@ class Route:
     recipe: Recipe
 
     def package(self, number: int) -> str:
-        """Returns the ARN of a version of the source; SageMaker writes it in small letters."""
+        """Returns the ARN of a version of the source; SageMaker writes it in lower case."""
         group = endpoint_name(self.source, self.recipe).lower()
         return arn(self.source, "sagemaker", f"model-package/{group}/{number}")
 
     def expected(self, number: int) -> Expected:
-        """Says what the source's version has to be for the target to serve it.
+        """Returns the properties that the source's version needs to be served by the target.
 
         Raises:
-            InputError: if there is no image for the recipe's target, or the two environments would
-                serve it in different ones.
+            InputError: if there is no image for the recipe's target, or the two environments
+                use different ones.
         """
         package = self.package(number)
         source, target = (expected_of(s, self.recipe, package) for s in (self.source, self.target))
@@ -94,19 +94,19 @@ class Route:
 def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
     """Copies an approved version into the target's registry, where it waits for approval.
 
-    Each file is held against the signed manifest before anything is written; the target's key signs
-    the same manifest. Started again after it was killed, it ends with one version.
+    Each file is compared with the signed manifest before anything is written; the target's key
+    signs the same manifest. A call after an aborted one creates no second version.
 
     Args:
-        route: from where to where.
-        number: of the source's version.
+        route: the source and the target.
+        number: the number of the source's version.
 
     Returns:
         The target's version, and whether it is new.
 
     Raises:
         InputError: if the caller is not the target's promoter, the version may not be served, its
-            metadata do not say what its signed files say, or AWS refuses a call.
+            metadata contradict its signed files, or AWS refuses a call.
     """
     account, expected = Account(route.target), route.expected(number)
     _require_promoter(account.check_identity(), route.target)
@@ -117,15 +117,18 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
         kms=kms,
         scaling=account.client("application-autoscaling"),
     )
-    with tempfile.TemporaryDirectory() as name, account.told(f"promoting {route.package(number)}"):
+    with (
+        tempfile.TemporaryDirectory() as name,
+        account.translate_errors(f"promoting {route.package(number)}"),
+    ):
         folder = Path(name)
         try:
             judged = judge(reading, expected)
-            _say(f"{route.package(number)}: approved, judged, signed by {judged.files.signed_by}")
+            _print(f"{route.package(number)}: approved, judged, signed by {judged.files.signed_by}")
             judged.files.save(folder)
         except RefusedError as refusal:
             raise InputError(f"not promoted: {refusal}") from refusal
-        _say(f"{len(judged.files.digests)} files are what the signed manifest names")
+        _print(f"{len(judged.files.digests)} files are what the signed manifest names")
         tags = _tags(folder, judged, source=route.package(number))
         registrar = PackageRegistrar(
             Clients(sagemaker=sagemaker, s3=s3, kms=kms), _placement(route, number)
@@ -159,27 +162,27 @@ def _placement(route: Route, number: int) -> Placement:
 
 
 def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
-    """Returns what the version records: the source's tags, and what the source said of it.
+    """Returns the tags of the new version: those of the source, and the facts about its approval.
 
     Raises:
-        InputError: if a tag is not what the signed files say.
+        InputError: if a tag contradicts the signed files.
     """
     tags = dict(judged.package.get("CustomerMetadataProperties", {}))
     signed = _signed(folder, judged)
     for key, value in tags.items():
-        # A gate that the recipe leaves out has no verdict.
-        known = signed.get(key, "not judged" if key.startswith("gate.") else value)
-        if value != known:
+        # A gate that the recipe does not have has no verdict.
+        signed_value = signed.get(key, "not judged" if key.startswith("gate.") else value)
+        if value != signed_value:
             raise InputError(
                 f"not promoted: the metadata `{key}` of {source} says {value!r}, its signed files "
-                f"{known!r}; reject it and find out who changed it"
+                f"{signed_value!r}; reject it and find out who changed it"
             )
-    kept = {key: value for key, value in tags.items() if key not in _OWN}
-    return {**kept, **signed, **_approval(judged, source=source)}
+    copied = {key: value for key, value in tags.items() if key not in _OWN}
+    return {**copied, **signed, **_approval(judged, source=source)}
 
 
 def _signed(folder: Path, judged: Judged) -> dict[str, str]:
-    """Reads those tags again that stand in signed files."""
+    """Returns the tags that can be read from signed files."""
     snapshot = read_manifest(folder)
     auc = read_evaluation(folder / METRICS_FILE).candidate["auc"].value
     verdicts = [read_verdict(folder / name) for name in judged.files.digests if "verdict." in name]
@@ -199,21 +202,21 @@ def _signed(folder: Path, judged: Judged) -> dict[str, str]:
 
 
 def _approval(judged: Judged, *, source: str) -> dict[str, str]:
-    """Says which version it is a copy of, who approved that and when, and its signature."""
+    """Returns the facts about the source: its ARN, approval, approver, time and signature."""
     package: Mapping[str, Any] = judged.package
     changed = package.get("LastModifiedTime")
-    by = package.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn")
-    found = {
+    approver = package.get("LastModifiedBy", {}).get("IamIdentity", {}).get("Arn")
+    facts = {
         "source.package": source,
         "source.approved_at": changed and f"{changed.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "source.approved_by": by,
+        "source.approved_by": approver,
         "source.approval": package.get("ApprovalDescription"),
         "source.mlflow_run_id": package.get("CustomerMetadataProperties", {}).get("mlflow_run_id"),
         "source.signature": judged.files.signature,
         "source.signed_by": judged.files.signed_by,
     }
-    return {key: _NOT_ALLOWED.sub(" ", str(value))[:_MOST] for key, value in found.items() if value}
+    return {key: _NOT_ALLOWED.sub(" ", str(value))[:_MOST] for key, value in facts.items() if value}
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What `cdk synth` wrote, read as typed records: the resources of an environment's stacks."""
+"""Reads the output of `cdk synth` as typed records: the resources of an environment's stacks."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,13 @@ CDK_OUT = Path("cdk.out")
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource as CloudFormation will make it.
+    """A resource as CloudFormation will create it.
 
     Attributes:
         stack: the name of its stack.
         logical_id: its id in the template.
-        ref: what `Ref` to it gives: its name or ARN, or a stand-in for what AWS chooses.
-        properties: its properties, with every intrinsic function worked out.
+        ref: the result of `Ref`: its name or ARN, or a placeholder for what AWS chooses.
+        properties: its properties, with every intrinsic function resolved.
     """
 
     stack: str
@@ -36,11 +36,11 @@ class Templates:
     """The templates of one environment.
 
     Attributes:
-        account: the account id that they are for.
+        account: the account id.
         region: their region.
         partition: the partition of that region, such as `aws`.
-        stacks: stack name -> what it holds.
-        bootstrap: what `make bootstrap` puts into the account before them.
+        stacks: stack name -> its template.
+        bootstrap: the stacks of `make bootstrap`.
     """
 
     account: str
@@ -53,12 +53,12 @@ class Templates:
         """Yields the resources of a type, such as `AWS::Glue::Table`.
 
         Raises:
-            InputError: if one of them is made on a condition, or uses an unknown function.
+            InputError: if one of them has a condition, or uses an unknown function.
         """
         return _of_type(self.stacks, kind)
 
     def types(self) -> Mapping[str, str]:
-        """Returns each type of resource that a stack or the bootstrap has -> one stack of it."""
+        """Returns each type of resource in a stack or the bootstrap -> one stack that has it."""
         return {
             str(resource.get("Type")): stack
             for stack, scope in (*self.bootstrap.items(), *self.stacks.items())
@@ -66,19 +66,19 @@ class Templates:
         }
 
     def of_bootstrap(self, kind: str) -> Iterator[Resource]:
-        """Yields the resources of a type that the bootstrap made; errors as `of_type`."""
+        """Yields the resources of a type in the bootstrap; errors as `of_type`."""
         return _of_type(self.bootstrap, kind)
 
 
 def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
-    """Reads the stacks of an environment from what `cdk synth` wrote.
+    """Reads the stacks of an environment from the output of `cdk synth`.
 
     Args:
         settings: the environment.
         folder: the cloud assembly.
 
     Raises:
-        InputError: if there is none, it is not readable, or it is another environment's.
+        InputError: if there is none, it is not readable, or it is of another environment.
     """
     fix = f"run `make synth ENV={settings.environment}`"
     file = folder / "manifest.json"
@@ -103,26 +103,26 @@ def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
 
 def _of_type(stacks: Mapping[str, Scope], kind: str) -> Iterator[Resource]:
     for stack, scope in stacks.items():
-        for logical_id, found in scope.template.get("Resources", {}).items():
-            if found.get("Type") != kind:
+        for logical_id, resource in scope.template.get("Resources", {}).items():
+            if resource.get("Type") != kind:
                 continue
-            if "Condition" in found:
+            if "Condition" in resource:
                 raise InputError(
-                    f"{scope.file}: {logical_id} is made on a condition, so that nobody can tell "
+                    f"{scope.file}: {logical_id} has a condition, so the template does not tell "
                     "whether it exists; decide in Python, at synth"
                 )
             yield Resource(
                 stack=stack,
                 logical_id=logical_id,
                 ref=str(resolve({"Ref": logical_id}, scope)),
-                properties=resolve(found.get("Properties", {}), scope),
+                properties=resolve(resource.get("Properties", {}), scope),
             )
 
 
 def _stacks(
     manifest: Mapping[str, Any], folder: Path, settings: Settings, fix: str
 ) -> Iterator[tuple[str, Scope]]:
-    ours = (f"{prefix(settings)}-", f"{settings.project}-bootstrap")
+    name_prefixes = (f"{prefix(settings)}-", f"{settings.project}-bootstrap")
     expected = f"aws://{settings.account}/{settings.region}"
     for artifact_id, artifact in manifest.get("artifacts", {}).items():
         if artifact.get("type") != "aws:cloudformation:stack":
@@ -130,7 +130,7 @@ def _stacks(
         properties = artifact["properties"]
         name = properties.get("stackName", artifact_id)
         environment = artifact.get("environment")
-        if environment != expected or not name.startswith(ours):
+        if environment != expected or not name.startswith(name_prefixes):
             raise InputError(
                 f"{folder} holds {name} for {environment}, not the environment "
                 f"{settings.environment} ({prefix(settings)}, {expected}): {fix}"

@@ -1,4 +1,4 @@
-"""The one place that calls an AWS account."""
+"""The account of an environment: boto3 clients, reads, errors in one form."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,19 +32,19 @@ class NoAnswerError(InputError):
 
 
 class BusyError(NoAnswerError):
-    """AWS answers later: it throttles, is out of order, or cannot be reached for a moment."""
+    """A transient failure: throttling, an outage, or no connection."""
 
 
 class DeniedError(NoAnswerError):
-    """The caller may not ask."""
+    """The caller lacks the permission for the call."""
 
 
 class NoBucketError(NoAnswerError):
-    """The bucket that was asked about is not there."""
+    """The bucket of the call does not exist."""
 
 
 class Account:
-    """The account of an environment, as the caller's credentials see it."""
+    """The account of an environment, accessed with the caller's credentials."""
 
     def __init__(self, settings: Settings) -> None:
         """Makes no call; endpoints and credentials come from the usual AWS variables and files."""
@@ -53,7 +53,7 @@ class Account:
 
     @property
     def number(self) -> str:
-        """The account's number, as the settings say."""
+        """The account id from the settings."""
         return self._settings.account
 
     def client(self, service: str) -> Any:
@@ -73,7 +73,7 @@ class Account:
         operation: str,
         *,
         absent: tuple[str, ...] = (),
-        by: Role | None = None,
+        role: Role | None = None,
         **parameters: Any,
     ) -> Mapping[str, Any] | None:
         """Calls an operation that reads.
@@ -81,39 +81,39 @@ class Account:
         Args:
             service: the service's name in boto3.
             operation: the method's name, such as `get_database`.
-            absent: error codes that only say that the thing is not there.
-            by: the role that may do it, for the message to others.
-            parameters: the operation's own.
+            absent: error codes that mean that the resource does not exist.
+            role: the role that may make the call, for the error message.
+            parameters: the parameters of the operation.
 
         Returns:
-            the response, or None where the thing is not there.
+            the response, or None if the resource does not exist.
 
         Raises:
             InputError: without credentials, without the permission, or without a connection.
         """
         from botocore.exceptions import ClientError
 
-        with self.told(f"{service}:{operation}", by=by):
+        with self.translate_errors(f"{service}:{operation}", role=role):
             try:
-                found: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
+                response: Mapping[str, Any] = getattr(self.client(service), operation)(**parameters)
             except ClientError as error:
                 if error.response["Error"]["Code"] in absent:
                     return None
                 raise
-        return found
+        return response
 
     @contextmanager
-    def told(self, call: str, *, by: Role | None = None) -> Iterator[None]:
-        """Tells what the account says to a call as one message.
+    def translate_errors(self, call: str, *, role: Role | None = None) -> Iterator[None]:
+        """Raises the errors of AWS calls as `InputError` with one message.
 
         Args:
             call: such as `glue:get_database`.
-            by: the role that may do it, for the message to others.
+            role: the role that may make the call, for the error message.
 
         Raises:
             BusyError: if the same call may succeed later.
             DeniedError: without the permission.
-            NoBucketError: if the call is about a bucket that is not there.
+            NoBucketError: if the bucket of the call does not exist.
             NoAnswerError: without credentials, or if the call fails otherwise.
         """
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -124,7 +124,7 @@ class Account:
             raise NoAnswerError(f"no AWS credentials for {self._name}: {_LOGIN}") from error
         except ClientError as error:
             kind = _kind(error.response["Error"]["Code"])
-            raise kind(self._reason(error, call, by)) from error
+            raise kind(self._reason(error, call, role)) from error
         except BotoCoreError as error:
             raise BusyError(
                 f"{call} in {self._name} cannot be reached: {error}; check the network, "
@@ -138,20 +138,20 @@ class Account:
         member: str,
         *,
         absent: tuple[str, ...] = (),
-        by: Role | None = None,
+        role: Role | None = None,
         **parameters: Any,
     ) -> Iterator[Mapping[str, Any]]:
         """Yields the items of every page of a listing; `member` holds them. Errors as `read`."""
         token: dict[str, str] = {}
         while True:
-            page = self.read(service, operation, absent=absent, by=by, **parameters, **token)
+            page = self.read(service, operation, absent=absent, role=role, **parameters, **token)
             yield from (page or {}).get(member, ())
             if not page or not page.get("NextToken"):
                 return
             token = {"NextToken": page["NextToken"]}
 
     def check_identity(self) -> str:
-        """Returns the ARN of who calls.
+        """Returns the ARN of the caller.
 
         Raises:
             InputError: if the credentials are of another account than the environment's.
@@ -169,11 +169,12 @@ class Account:
         settings = self._settings
         return f"{settings.environment} (account {settings.account}, {settings.region})"
 
-    def _reason(self, error: Any, call: str, by: Role | None) -> str:
+    def _reason(self, error: Any, call: str, role: Role | None) -> str:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if code in _DENIED:
-            role = f"the role {role_name(self._settings, by)}" if by else "a role that may do it"
-            return f"{call} is denied in {self._name}: {message}; use {role}"
+            name = role and role_name(self._settings, role)
+            advice = f"use the role {name}" if name else "use a role that may do it"
+            return f"{call} is denied in {self._name}: {message}; {advice}"
         if code in _INVALID:
             return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"
         return f"{call} failed in {self._name}: {code}: {message}"

@@ -1,7 +1,7 @@
-"""What an endpoint of a compile target is made of: machine, image, driver, times, environment.
+"""The specification of an endpoint by compile target: instance, image, driver, timeouts, variables.
 
-The serving stack's endpoint and the pipeline's check on a device are made of the same, and the
-preflight holds a model package against it.
+The serving stack's endpoint and the pipeline's device check use the same specification, and the
+preflight compares a model package with it.
 """
 
 import re
@@ -16,7 +16,7 @@ from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import Target
 
-# Scaling and the retained counts are a variant's, by its name: it never changes.
+# Scaling and retained instance counts refer to the variant by name, so the name never changes.
 VARIANT: Final = "primary"
 # NeuronCores of the instances, two a chip (AWS Neuron documentation, "Inf2 Architecture").
 _NEURON_CORES: Final = {
@@ -25,7 +25,7 @@ _NEURON_CORES: Final = {
     "ml.inf2.24xlarge": 12,
     "ml.inf2.48xlarge": 24,
 }
-# Without it a container met driver 2.10, which loads no artifact of this SDK
+# Without it a container gets driver 2.10, which cannot load an artifact of this SDK
 # (awslabs/llm-hosting-container #156). The GPU image's CUDA is 12.4, which driver 550 has; names
 # and drivers: ProductionVariant.InferenceAmiVersion of SageMaker's API.
 _AMIS: Final = {
@@ -54,7 +54,7 @@ class EndpointSpec:
         startup_timeout: seconds until the container answers.
         cores: NeuronCores of the instance; 0 where the target has none.
         workers: processes in the container. Each owns a NeuronCore of its own; on a CPU or a GPU
-            one uses all there is.
+            one process uses all of it.
     """
 
     target: Target
@@ -74,7 +74,7 @@ class EndpointSpec:
 
 
 def endpoint_spec(settings: Settings, target: Target) -> EndpointSpec:
-    """Says what an environment's endpoint for a target is made of.
+    """Returns the specification of an environment's endpoint for a target.
 
     Args:
         settings: the environment.
@@ -98,13 +98,13 @@ def endpoint_spec(settings: Settings, target: Target) -> EndpointSpec:
 
 
 def endpoint_name(settings: Settings, recipe: Recipe) -> str:
-    """Names the endpoint as the group whose versions it serves; it outlives each of them."""
+    """Returns the endpoint's name: that of its model package group, which outlives each version."""
     return model_package_group_name(settings, recipe.model_package_group)
 
 
-def alarm_name(settings: Settings, about: str) -> str:
-    """Names an alarm of the endpoint; a deployment refers to those that roll it back."""
-    return f"{prefix(settings)}-endpoint-{about}"
+def alarm_name(settings: Settings, subject: str) -> str:
+    """Returns the name of an alarm of the endpoint; a deployment refers to its rollback alarms."""
+    return f"{prefix(settings)}-endpoint-{subject}"
 
 
 def served_package(settings: Settings, recipe: Recipe) -> str | None:
@@ -117,32 +117,32 @@ def served_package(settings: Settings, recipe: Recipe) -> str | None:
     serving = settings.serving
     if not serving.enabled:
         return None
-    where = f"{file_of('serving', settings.environment)}: key `serving"
+    location = f"{file_of('serving', settings.environment)}: key `serving"
     arn, group = serving.model_package_arn, endpoint_name(settings, recipe)
     if arn is None:
         options = f"--env {settings.environment} --recipe {recipe.name}"
         raise InputError(
-            f"{where}.model_package_arn`: nothing to serve; set the ARN of an approved version of "
-            f"{group} (`sashiko model list {options}`), or `enabled: false`"
+            f"{location}.model_package_arn`: nothing to serve; set the ARN of an approved version "
+            f"of {group} (`sashiko model list {options}`), or `enabled: false`"
         )
-    # SageMaker writes a group's name in small letters there.
-    found = _PACKAGE.fullmatch(arn.lower())
-    of = found.groupdict() if found else {}
-    wanted = {"region": settings.region, "account": settings.account, "group": group.lower()}
-    if wrong := [key for key, value in wanted.items() if of.get(key) != value]:
+    # SageMaker writes a group's name in lower case there.
+    match = _PACKAGE.fullmatch(arn.lower())
+    parts = match.groupdict() if match else {}
+    expected = {"region": settings.region, "account": settings.account, "group": group.lower()}
+    if mismatched := [key for key, value in expected.items() if parts.get(key) != value]:
         raise InputError(
-            f"{where}.model_package_arn`: {arn} is of another {' and '.join(wrong)} than this "
-            f"environment serves: arn:aws:sagemaker:{settings.region}:{settings.account}:"
+            f"{location}.model_package_arn`: {arn} is of another {' and '.join(mismatched)} than "
+            f"this environment serves: arn:aws:sagemaker:{settings.region}:{settings.account}:"
             f"model-package/{group}/<version>"
         )
     if settings.tier == "prod" and serving.min_instances < 2:
         raise InputError(
-            f"{where}.min_instances`: {serving.min_instances}; in tier `prod` set 2 or more, since "
-            "one instance that fails is an outage, and one alone has no canary"
+            f"{location}.min_instances`: {serving.min_instances}; in tier `prod` set 2 or more: "
+            "the failure of a single instance is an outage, and an update of one has no canary"
         )
     if serving.max_instances < serving.min_instances:
         raise InputError(
-            f"{where}.max_instances`: {serving.max_instances} is less than `min_instances`, "
+            f"{location}.max_instances`: {serving.max_instances} is less than `min_instances`, "
             f"{serving.min_instances}"
         )
     return arn

@@ -1,9 +1,9 @@
-"""Whether a region has the services that an environment is made of; botocore knows, offline."""
+"""Checks that a region has every service that an environment needs, from botocore's data."""
 
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
 
-# botocore's names of their endpoints.
+# Endpoint prefix in botocore -> name of the service.
 _NEEDED = {
     "athena": "Athena",
     "api.ecr": "ECR",
@@ -17,23 +17,23 @@ _NEEDED = {
 
 def regions() -> tuple[str, ...]:
     """Returns the regions that have all services, in order."""
-    commercial, at = _endpoints()
-    return tuple(sorted(set.intersection(commercial, *at.values())))
+    commercial, by_service = _endpoints()
+    return tuple(sorted(set.intersection(commercial, *by_service.values())))
 
 
 def check_region(settings: Settings) -> None:
-    """Refuses a region that AWS does not have, or that lacks a service.
+    """Checks that a region exists and has every service.
 
     Raises:
-        InputError: naming the file, the key, what lacks, and the regions that have all.
+        InputError: naming the file, the key, the missing services and the regions that have all.
     """
-    commercial, at = _endpoints()
+    commercial, by_service = _endpoints()
     region = settings.region
-    lacking = [name for name, has in at.items() if region not in has]
-    if not lacking:
+    missing = [name for name, available in by_service.items() if region not in available]
+    if not missing:
         return
     known = region in commercial
-    problem = f"{region} has no {', '.join(lacking)}" if known else f"AWS has no region {region}"
+    problem = f"{region} has no {', '.join(missing)}" if known else f"AWS has no region {region}"
     raise InputError(
         f"{file_of('region', settings.environment)}: key `region`: {problem}; "
         f"allowed: {', '.join(regions())}"
@@ -41,10 +41,10 @@ def check_region(settings: Settings) -> None:
 
 
 def _endpoints() -> tuple[set[str], dict[str, set[str]]]:
-    """Returns the commercial regions, and those of each service by its name."""
+    """Returns the commercial regions, and the regions of each service by its name."""
     from botocore.loaders import Loader
 
     commercial = Loader().load_data("endpoints")["partitions"][0]
     services = commercial["services"]
-    at = {name: set(services[endpoint]["endpoints"]) for endpoint, name in _NEEDED.items()}
-    return set(commercial["regions"]), at
+    by_service = {name: set(services[endpoint]["endpoints"]) for endpoint, name in _NEEDED.items()}
+    return set(commercial["regions"]), by_service

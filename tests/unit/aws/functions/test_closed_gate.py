@@ -30,24 +30,24 @@ def test_four_long_summaries_fit_and_none_of_them_is_lost() -> None:
     assert all(len(summary) > 1000 for summary in LONG)
     closed = GateClosedError(LONG)
     reason = f"Step failed: {response(str(closed))}"[:MOST]
-    said = closing_summary(reason)
-    assert said is not None
-    lines = said.splitlines()
+    text = closing_summary(reason)
+    assert text is not None
+    lines = text.splitlines()
     for summary in LONG:
         head, first = summary.splitlines()[:2]
         assert head in lines
         assert first in lines
-    assert said.count("...") == 4
+    assert text.count("...") == 4
     assert closed.summary == "\n".join(LONG)
     assert "requestId" in reason  # so nothing of the message was cut off
 
 
 def test_short_summaries_stay_whole_beside_a_long_one() -> None:
     short = "bias: 1 of 2 checks failed\n- DI gender=female = 0.7, required >= 0.8"
-    said = closing_summary(str(GateClosedError([LONG[0], short])))
-    assert said is not None
-    assert said.endswith(f"...\n{short}")
-    assert len(said) > 500  # the long one has what the short one leaves
+    summary = closing_summary(str(GateClosedError([LONG[0], short])))
+    assert summary is not None
+    assert summary.endswith(f"...\n{short}")
+    assert len(summary) > 500  # the long one has what the short one leaves
     assert closing_summary(str(GateClosedError([short]))) == short
 
 
@@ -60,17 +60,17 @@ def test_short_summaries_stay_whole_beside_a_long_one() -> None:
     ],
 )
 def test_the_message_is_found_whatever_stands_around_it(around: str) -> None:
-    said = closing_summary(around.format(GateClosedError(['a "b"\nc'])))
-    assert said is not None
-    assert said.startswith('a "b"\nc')
+    summary = closing_summary(around.format(GateClosedError(['a "b"\nc'])))
+    assert summary is not None
+    assert summary.startswith('a "b"\nc')
 
 
 @pytest.mark.parametrize("cut", [None, 60, 46, 45, 44])
 def test_the_message_is_found_in_lambdas_own_words(cut: int | None) -> None:
     text = 'a "ü"\nc'
-    said = closing_summary(response(str(GateClosedError([text])))[:cut])
-    assert said is not None
-    assert said == text if cut is None else said.startswith("a ")
+    summary = closing_summary(response(str(GateClosedError([text])))[:cut])
+    assert summary is not None
+    assert summary == text if cut is None else summary.startswith("a ")
 
 
 @pytest.mark.parametrize(

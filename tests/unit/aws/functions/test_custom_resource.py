@@ -10,7 +10,7 @@ from sashiko.aws.functions.custom_resource import Answer, RefusedError, read_req
 
 
 @pytest.fixture
-def box():
+def response_server():
     """Where answers are put: `(url, answers)`; each answer with its content type."""
     answers = []
 
@@ -43,8 +43,8 @@ def event(url, kind="Create", **more):
     }
 
 
-def test_an_answer_names_the_request_and_the_resource(box):
-    url, answers = box
+def test_an_answer_names_the_request_and_the_resource(response_server):
+    url, answers = response_server
 
     respond(event(url), lambda request: Answer(physical_id=request.properties["Name"]))
 
@@ -69,8 +69,8 @@ def test_an_answer_names_the_request_and_the_resource(box):
     ("error", "reason"),
     [(RefusedError("not approved"), "not approved"), (KeyError("x"), "KeyError: 'x'")],
 )
-def test_an_exception_is_answered_at_once(box, error, reason):
-    url, answers = box
+def test_an_exception_is_answered_at_once(response_server, error, reason):
+    url, answers = response_server
 
     def work(request):
         raise error
@@ -84,16 +84,16 @@ def test_an_exception_is_answered_at_once(box, error, reason):
     assert [answer["PhysicalResourceId"] for _, answer in answers] == ["not made", "one"]
 
 
-def test_a_long_reason_fits_into_an_answer(box):
-    url, answers = box
+def test_a_long_reason_fits_into_an_answer(response_server):
+    url, answers = response_server
 
     send(read_request(event(url)), Answer(physical_id="one", failure="x" * 5_000))
 
     assert len(json.dumps(answers[0][1])) < 4_096
 
 
-def test_who_answers_later_says_nothing_now(box):
-    url, answers = box
+def test_who_answers_later_says_nothing_now(response_server):
+    url, answers = response_server
 
     respond(event(url), lambda request: None)
 

@@ -96,9 +96,9 @@ def test_the_handler_reads_from_s3_and_logs_all_that_it_says(
         monkeypatch.setenv(name, "test")
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=BUCKET)
-    long = {"passed": False, "summary": "- a check failed\n" * 100}
-    s3.put_object(Bucket=BUCKET, Key="runs/x/verdict.json", Body=json.dumps(long))
+    long_verdict = {"passed": False, "summary": "- a check failed\n" * 100}
+    s3.put_object(Bucket=BUCKET, Key="runs/x/verdict.json", Body=json.dumps(long_verdict))
     with pytest.raises(GateClosedError) as closed:
         handler({"Validate": f"s3://{BUCKET}/runs/x/verdict.json"}, None)
     assert len(str(closed.value)) < 800
-    assert capsys.readouterr().out == f"{long['summary']}\n"
+    assert capsys.readouterr().out == f"{long_verdict['summary']}\n"

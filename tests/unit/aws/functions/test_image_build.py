@@ -21,9 +21,9 @@ class CodeBuild:
     def __init__(self) -> None:
         self.build: dict[str, Any] = {}
 
-    def start_build(self, **given: Any) -> Any:
-        variables = {"environmentVariables": given["environmentVariablesOverride"]}
-        self.build = {"id": "one", "projectName": given["projectName"], "environment": variables}
+    def start_build(self, **request: Any) -> Any:
+        variables = {"environmentVariables": request["environmentVariablesOverride"]}
+        self.build = {"id": "one", "projectName": request["projectName"], "environment": variables}
         return {"build": self.build}
 
     def batch_get_builds(self, **_: Any) -> Any:
@@ -41,21 +41,19 @@ def codebuild(monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuild]:
         "AWS_DEFAULT_REGION": "eu-west-1",
     }.items():
         monkeypatch.setenv(name, value)
-    found, client = CodeBuild(), boto3.client
-    monkeypatch.setattr(
-        boto3, "client", lambda name: found if name == "codebuild" else client(name)
-    )
+    fake, client = CodeBuild(), boto3.client
+    monkeypatch.setattr(boto3, "client", lambda name: fake if name == "codebuild" else client(name))
     with mock_aws():
         boto3.client("ecr").create_repository(repositoryName="acme-dev/job")
-        yield found
+        yield fake
 
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, Answer]]:
     """What CloudFormation is told."""
-    told: list[tuple[Request, Answer]] = []
-    monkeypatch.setattr(image_build, "send", lambda *both: told.append(both))
-    return told
+    sent: list[tuple[Request, Answer]] = []
+    monkeypatch.setattr(image_build, "send", lambda *both: sent.append(both))
+    return sent
 
 
 def start(key: str) -> None:

@@ -27,8 +27,8 @@ class Account:
         self._sqs = boto3.client("sqs")
         sns = boto3.client("sns")
         self.topic = sns.create_topic(Name="alerts")["TopicArn"]
-        self._queue = self._sqs.create_queue(QueueName="heard")["QueueUrl"]
-        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:heard"
+        self._queue = self._sqs.create_queue(QueueName="published_messages")["QueueUrl"]
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:published_messages"
         sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn)
 
     def host(self, name: str, *, age: int, upto: str = "endpoint") -> None:
@@ -37,10 +37,10 @@ class Account:
         for kind in kinds[: kinds.index(upto) + 1]:
             getattr(self, f"_{kind}")(name)
         backend = sagemaker_backends[ACCOUNT][REGION]
-        made = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
+        created = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
         for things in (backend._models, backend.endpoint_configs, backend.endpoints):
             if name in things:
-                things[name].creation_time = made.strftime("%Y-%m-%d %H:%M:%S")
+                things[name].creation_time = created.strftime("%Y-%m-%d %H:%M:%S")
 
     def names(self) -> set[str]:
         """Everything that there is."""
@@ -55,9 +55,9 @@ class Account:
             | {item["EndpointName"] for item in three}
         )
 
-    def heard(self) -> list[str]:
-        found = self._sqs.receive_message(QueueUrl=self._queue).get("Messages", [])
-        return [json.loads(item["Body"])["Message"] for item in found]
+    def published_messages(self) -> list[str]:
+        messages = self._sqs.receive_message(QueueUrl=self._queue).get("Messages", [])
+        return [json.loads(item["Body"])["Message"] for item in messages]
 
     def clean(self) -> Any:
         event = {"prefix": PREFIX, "older_than": HOUR, "topic": self.topic}
@@ -98,7 +98,7 @@ def test_old_leftovers_go_and_the_topic_hears_of_it(account: Account) -> None:
     account.host(f"{PREFIX}old", age=OLD)
     assert account.clean() == {"deleted": [f"{PREFIX}old"], "left": {}}
     assert account.names() == set()
-    [message] = account.heard()
+    [message] = account.published_messages()
     assert f"{PREFIX}old: deleted" in message
 
 
@@ -120,7 +120,7 @@ def test_a_check_at_work_and_what_others_have_stay_and_nobody_is_told(account: A
         account.host(name, age=age)
     assert account.clean() == {"deleted": [], "left": {}}
     assert account.names() == set(names)
-    assert account.heard() == []
+    assert account.published_messages() == []
 
 
 def test_a_name_that_a_second_attempt_uses_again_is_young(account: Account) -> None:
@@ -145,10 +145,10 @@ def test_what_cannot_be_deleted_is_told_and_the_rest_goes(
         delete(self, name)
 
     monkeypatch.setattr(backend, "delete_endpoint", refuse)
-    found = account.clean()
-    assert found["deleted"] == [f"{PREFIX}two"]
-    assert "in-progress" in found["left"][f"{PREFIX}one"]
+    result = account.clean()
+    assert result["deleted"] == [f"{PREFIX}two"]
+    assert "in-progress" in result["left"][f"{PREFIX}one"]
     # Without its configuration an endpoint in creation would hang for hours.
     assert account.names() == {f"{PREFIX}one"}
-    [message] = account.heard()
+    [message] = account.published_messages()
     assert f"{PREFIX}one: NOT deleted, and costs money" in message

@@ -16,8 +16,8 @@ BY_IAM = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: glue
 class Glue:
     """Shows what is in `seen`, and refuses all else with `words`."""
 
-    def __init__(self, *seen: str, words: str = CLOSED) -> None:
-        self._seen, self._words = seen, words
+    def __init__(self, *seen: str, message: str = CLOSED) -> None:
+        self._seen, self._message = seen, message
 
     def get_database(self, **named: str) -> Any:
         return self._show(named["Name"])
@@ -28,7 +28,7 @@ class Glue:
     def _show(self, name: str) -> Any:
         if name in self._seen:
             return {}
-        error = {"Code": "AccessDeniedException", "Message": self._words}
+        error = {"Code": "AccessDeniedException", "Message": self._message}
         raise ClientError({"Error": error}, "Get")
 
 
@@ -71,27 +71,27 @@ def test_a_lake_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_it_sees_is_named_with_the_command_that_closes_it(
     monkeypatch: pytest.MonkeyPatch, seen: str, resource: str
 ) -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedError) as error:
         look(monkeypatch, Glue(seen))
 
-    said = str(caught.value)
-    assert said.startswith(f"{seen}: open to everybody")
-    assert "DataLakePrincipalIdentifier=IAM_ALLOWED_PRINCIPALS" in said
-    assert f"--resource '{resource}'" in said
-    assert "sashiko doctor --env dev" in said
+    message = str(error.value)
+    assert message.startswith(f"{seen}: open to everybody")
+    assert "DataLakePrincipalIdentifier=IAM_ALLOWED_PRINCIPALS" in message
+    assert f"--resource '{resource}'" in message
+    assert "sashiko doctor --env dev" in message
 
 
 def test_all_that_is_open_fits_into_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(RefusedError) as error:
         look(monkeypatch, Glue("sashiko_dev", "sashiko_dev.census", "sashiko_dev.complaints"))
 
-    assert len(str(caught.value)) <= 1_000
-    assert "sashiko audit --env dev" in str(caught.value)
+    assert len(str(error.value)) <= 1_000
+    assert "sashiko audit --env dev" in str(error.value)
 
 
 def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ClientError, match="not authorized"):
-        look(monkeypatch, Glue(words=BY_IAM))
+        look(monkeypatch, Glue(message=BY_IAM))
 
 
 def test_a_deletion_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

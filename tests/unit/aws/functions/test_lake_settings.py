@@ -39,17 +39,17 @@ class Formation:
     def get_data_lake_settings(self) -> dict[str, Any]:
         return {"DataLakeSettings": dict(self.settings)}
 
-    def put_data_lake_settings(self, **given: dict[str, Any]) -> None:
+    def put_data_lake_settings(self, **request: dict[str, Any]) -> None:
         self.written += 1
-        self.settings = given["DataLakeSettings"] | (self.undo.pop(0) if self.undo else {})
+        self.settings = request["DataLakeSettings"] | (self.undo.pop(0) if self.undo else {})
 
 
 @pytest.fixture
 def formation(monkeypatch: pytest.MonkeyPatch) -> Formation:
-    found = Formation()
-    monkeypatch.setattr(boto3, "client", lambda _: found)
+    fake = Formation()
+    monkeypatch.setattr(boto3, "client", lambda _: fake)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    return found
+    return fake
 
 
 def ask(kind: Any, *, arn: str = OURS, physical_id: str | None = None) -> Answer:
@@ -104,16 +104,16 @@ def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else
     assert formation.settings["CreateDatabaseDefaultPermissions"] == []
 
 
-@pytest.mark.parametrize("kept", [(OURS,), (THEIRS, OURS)])
+@pytest.mark.parametrize("administrators", [(OURS,), (THEIRS, OURS)])
 def test_an_administrator_that_was_there_before_stays(
-    formation: Formation, kept: tuple[str, ...]
+    formation: Formation, administrators: tuple[str, ...]
 ) -> None:
-    formation.settings["DataLakeAdmins"] = principals(*kept)
+    formation.settings["DataLakeAdmins"] = principals(*administrators)
 
-    found = ask("Create").physical_id
-    ask("Delete", physical_id=found)
+    physical_id = ask("Create").physical_id
+    ask("Delete", physical_id=physical_id)
 
-    assert formation.settings["DataLakeAdmins"] == principals(*kept)
+    assert formation.settings["DataLakeAdmins"] == principals(*administrators)
 
 
 def test_a_creation_that_failed_before_it_changed_anything_deletes_nothing(

@@ -28,12 +28,12 @@ Script = Answer | Callable[[Mapping[str, Any]], Answer]
 
 
 @dataclass
-class ToldByAws:
+class ScriptedAws:
     """An account whose every operation answers as `answers` says.
 
     Attributes:
         answers: operation, such as `DescribePipeline` -> answer.
-        calls: what was asked, in order.
+        calls: the requests, in order.
     """
 
     answers: dict[str, Script]
@@ -42,25 +42,25 @@ class ToldByAws:
     def account(self) -> Account:
         return _Scripted(self)
 
-    def asked(self, operation: str) -> list[dict[str, Any]]:
+    def requests(self, operation: str) -> list[dict[str, Any]]:
         return [request for name, request in self.calls if name == operation]
 
     def listen(self, client: Any) -> None:
-        asked: dict[str, Any] = {}
+        parameters: dict[str, Any] = {}
 
         def remember(params: dict[str, Any], model: Any, **_: Any) -> None:
-            asked[model.name] = dict(params)
+            parameters[model.name] = dict(params)
 
         def answer(model: Any, **_: Any) -> tuple[Any, Any]:
-            request = asked[model.name]
+            request = parameters[model.name]
             self.calls.append((model.name, request))
             script = self.answers[model.name]
-            found = script(request) if callable(script) else script
-            if isinstance(found, Refusal):
-                error = {"Error": {"Code": found.code, "Message": found.message}}
-                return SimpleNamespace(status_code=found.status), error
-            validate_parameters(found, model.output_shape)
-            return SimpleNamespace(status_code=200), dict(found)
+            response = script(request) if callable(script) else script
+            if isinstance(response, Refusal):
+                error = {"Error": {"Code": response.code, "Message": response.message}}
+                return SimpleNamespace(status_code=response.status), error
+            validate_parameters(response, model.output_shape)
+            return SimpleNamespace(status_code=200), dict(response)
 
         service = client.meta.service_model.service_id.hyphenize()
         client.meta.events.register(f"before-parameter-build.{service}", remember)
@@ -68,7 +68,7 @@ class ToldByAws:
 
 
 class _Scripted(Account):
-    def __init__(self, script: ToldByAws) -> None:
+    def __init__(self, script: ScriptedAws) -> None:
         super().__init__(SETTINGS)
         self._script = script
 

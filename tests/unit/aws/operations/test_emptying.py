@@ -58,8 +58,10 @@ def make_bucket(account: Account, bucket: str) -> None:
 
 def left_in(account: Account, bucket: str) -> list[str]:
     """The keys of all versions and delete markers."""
-    found = account.client("s3").list_object_versions(Bucket=bucket)
-    return [item["Key"] for kind in ("Versions", "DeleteMarkers") for item in found.get(kind, ())]
+    response = account.client("s3").list_object_versions(Bucket=bucket)
+    return [
+        item["Key"] for kind in ("Versions", "DeleteMarkers") for item in response.get(kind, ())
+    ]
 
 
 def test_nothing_is_left_of_a_bucket_neither_old_versions_nor_delete_markers(
@@ -138,8 +140,12 @@ def test_what_will_go_is_counted_and_a_bucket_that_is_not_there_is_left_out(
     account: Account, raw: str, settings: Settings
 ) -> None:
     make_bucket(account, "of-somebody-else")
-    (found,) = contents(settings, account)
-    assert (found.bucket, found.objects, found.size) == (raw, 4, 3 + 5 + 1)
+    (bucket_contents,) = contents(settings, account)
+    assert (bucket_contents.bucket, bucket_contents.objects, bucket_contents.size) == (
+        raw,
+        4,
+        3 + 5 + 1,
+    )
     assert left_in(account, raw) != []
 
 
@@ -156,8 +162,8 @@ def test_the_environments_registered_models_go_and_no_others(
             sagemaker.create_model_package(
                 ModelPackageGroupName=group, ModelPackageDescription="of a test"
             )
-    found = packages(settings, account)
-    assert [arn.rpartition("model-package/")[2] for arn in found] == [
+    arns = packages(settings, account)
+    assert [arn.rpartition("model-package/")[2] for arn in arns] == [
         "sashiko-dev-loans/1",
         "sashiko-dev-loans/2",
     ]

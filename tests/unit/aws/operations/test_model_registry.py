@@ -101,23 +101,23 @@ def test_versions_are_listed_with_their_arns(account: Account, model: Path, act_
     act_as("data-scientist")
     assert f"no version of {GROUP} is registered yet" in _sashiko("list").stderr
     version, _ = register(account, model)
-    [listed] = json.loads(_sashiko("list", "--json").stdout)
-    assert (listed["arn"], listed["status"]) == (version.arn, "PendingManualApproval")
+    [listing] = json.loads(_sashiko("list", "--json").stdout)
+    assert (listing["arn"], listing["status"]) == (version.arn, "PendingManualApproval")
     assert f"{GROUP} 1 (candidate)  PendingManualApproval" in _sashiko("list").stdout
 
 
 def test_the_lineage_leads_back_to_the_snapshot(account: Account, model: Path, act_as: Any) -> None:
     version, _ = register(account, model)
     act_as("data-scientist")
-    found = json.loads(_sashiko("lineage", "1", "--json").stdout)
-    edges = found["edges"]
+    lineage = json.loads(_sashiko("lineage", "1", "--json").stdout)
+    edges = lineage["edges"]
     assert edges[0]["destination"] == f"artifact {version.arn}"
     sources = {(edge["source"], edge["kind"]) for edge in edges}
     assert (f"artifact {PLACEMENT.made_from}", "DerivedFrom") in sources
     assert (f"action {version.tags['manifest']}", "Produced") in sources
     assert len(edges) == len(account.edges)
-    assert found["snapshot"]["sha256"] == SNAPSHOT["sha256"]
-    assert found["verdicts"][0]["checks"][0]["value"] == CHECK.value
+    assert lineage["snapshot"]["sha256"] == SNAPSHOT["sha256"]
+    assert lineage["verdicts"][0]["checks"][0]["value"] == CHECK.value
 
 
 def test_a_version_is_traced_to_its_approver_gates_and_files(

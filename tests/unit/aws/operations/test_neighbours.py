@@ -46,9 +46,9 @@ def test_a_third_one_may_stand_between_the_two(tmp_path: Path) -> None:
     dev = DEV + TO_PROD.replace("prod", "staging").replace("444455556666", "111122223333")
     folder = _folder(tmp_path, dev=dev, prod=PROD + FROM_DEV.replace("dev", "staging"))
     (folder / "staging.yaml").write_text(staging)
-    found = load_settings("staging", folder=folder)
+    settings = load_settings("staging", folder=folder)
     for side, name in (("source", "dev"), ("target", "prod")):
-        other = neighbour_settings(found, side, folder=folder)
+        other = neighbour_settings(settings, side, folder=folder)
         assert other is not None
         assert other.environment == name
 
@@ -58,8 +58,8 @@ def test_a_third_one_may_stand_between_the_two(tmp_path: Path) -> None:
     [
         (
             {"dev": DEV.replace("111122223333", "999988887777") + TO_PROD},
-            r"prod\.yaml: key `promotion\.source\.account`: 111122223333, but .*dev\.yaml says "
-            "999988887777; a wrong account is a stranger's",
+            r"prod\.yaml: key `promotion\.source\.account`: 111122223333, but .*dev\.yaml has "
+            "999988887777; set the same account",
         ),
         (
             {"dev": "project: acme\n" + DEV + TO_PROD},

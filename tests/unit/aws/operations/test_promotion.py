@@ -38,8 +38,8 @@ from tests.unit.registry.model_packages.account import Killed
 
 @pytest.fixture
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoAccounts]:
-    with two_accounts(monkeypatch, act_as="promoter") as found:
-        yield found
+    with two_accounts(monkeypatch, act_as="promoter") as pair:
+        yield pair
 
 
 @pytest.fixture
@@ -52,9 +52,14 @@ def approved(accounts: TwoAccounts, tmp_path: Path) -> TwoAccounts:
 def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names(
     approved: TwoAccounts,
 ) -> None:
-    made, new = approved.promote()
-    assert (made.group, made.version, new, made.status) == (GROUP, 1, True, "PendingManualApproval")
-    assert str(made.arn).startswith(f"arn:aws:sagemaker:us-east-1:{PROD.account}:model-package/")
+    version, new = approved.promote()
+    assert (version.group, version.version, new, version.status) == (
+        GROUP,
+        1,
+        True,
+        "PendingManualApproval",
+    )
+    assert str(version.arn).startswith(f"arn:aws:sagemaker:us-east-1:{PROD.account}:model-package/")
     dev, prod = approved.folder(approved.dev), approved.folder(approved.prod)
     assert prod == dev.replace("sashiko-dev-", "sashiko-prod-")
     names = {name.removeprefix(dev) for name in approved.dev.objects()}
@@ -68,55 +73,55 @@ def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names
 def test_the_target_serves_it_by_its_own_key_alone_once_it_is_approved(
     approved: TwoAccounts,
 ) -> None:
-    made, _ = approved.promote()
+    version, _ = approved.promote()
     approved.prod.decide(1, "Approved")
-    asked = len(approved.asked)
+    request_count = len(approved.requests)
     clients = approved.prod.clients
     passed = check(
         signed_files.Clients(
             sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=None
         ),
-        expected_of(PROD, RECIPE, str(made.arn)),
+        expected_of(PROD, RECIPE, str(version.arn)),
     )
     assert passed.threshold == "0.43"
-    assert len(approved.asked) == asked
+    assert len(approved.requests) == request_count
 
 
 def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(
     approved: TwoAccounts,
 ) -> None:
-    made, _ = approved.promote()
-    source = {k.removeprefix("source."): v for k, v in made.tags.items() if "source." in k}
+    version, _ = approved.promote()
+    source = {k.removeprefix("source."): v for k, v in version.tags.items() if "source." in k}
     assert source["package"] == ROUTE.package(1)
-    said = "Ada  arn:aws:sts::1:assumed-role/x-approver/ada : better  I think"
-    assert source["approval"] == said
+    approval = "Ada  arn:aws:sts::1:assumed-role/x-approver/ada : better  I think"
+    assert source["approval"] == approval
     assert source["signed_by"].startswith(f"arn:aws:kms:us-east-1:{DEV.account}:key/")
     dev = f"s3://{approved.dev.bucket}/{approved.folder(approved.dev)}/manifest-signature.json"
     assert source["signature"] == json.loads(approved.dev.body(dev))["signature"]
     assert source["mlflow_run_id"] == "r"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", source["approved_at"])
-    assert "mlflow_run_id" not in made.tags
-    assert made.tags["recipe"] == "complaints"
-    assert made.tags["gate.device"] == "passed"
+    assert "mlflow_run_id" not in version.tags
+    assert version.tags["recipe"] == "complaints"
+    assert version.tags["gate.device"] == "passed"
     model = f"s3://{approved.prod.bucket}/{approved.folder(approved.prod)}/model.tar.gz"
     assert (ROUTE.package(1), model, "DerivedFrom") in approved.prod.links()
-    assert (model, made.arn, "DerivedFrom") in approved.prod.links()
+    assert (model, version.arn, "DerivedFrom") in approved.prod.links()
 
 
 def test_of_the_source_it_asks_for_one_version_and_one_signature(approved: TwoAccounts) -> None:
     approved.dev.calls.clear()
     approved.promote()
-    (looked, verified) = approved.asked
-    assert looked == ("DescribeModelPackage", {"ModelPackageName": ROUTE.package(1)})
+    (described, verified) = approved.requests
+    assert described == ("DescribeModelPackage", {"ModelPackageName": ROUTE.package(1)})
     assert verified[0] == "Verify"
     assert verified[1]["KeyId"] == key_alias_arn(DEV, "signing")
     assert {name for name, _ in approved.dev.calls} == {"DescribeModelPackage"}
 
 
 def test_a_second_time_it_finds_the_version(approved: TwoAccounts) -> None:
-    made, _ = approved.promote()
+    version, _ = approved.promote()
     again, new = approved.promote()
-    assert (again.arn, new) == (made.arn, False)
+    assert (again.arn, new) == (version.arn, False)
     assert len(approved.prod.created()) == 1
 
 
@@ -138,11 +143,11 @@ def test_one_that_was_killed_leaves_no_half_version_and_ends_the_next_time(
         approved.promote()
     whole = operation == "AddAssociation"
     assert len(approved.prod.registry.versions(GROUP)) == whole
-    made, new = approved.promote()
-    assert (made.version, new) == (1, not whole)
+    version, new = approved.promote()
+    assert (version.version, new) == (1, not whole)
     assert len(approved.prod.registry.versions(GROUP)) == 1
     model = f"s3://{approved.prod.bucket}/{approved.folder(approved.prod)}/model.tar.gz"
-    assert (model, made.arn, "DerivedFrom") in approved.prod.links()
+    assert (model, version.arn, "DerivedFrom") in approved.prod.links()
 
 
 def _refused(accounts: TwoAccounts, why: str) -> None:
@@ -225,11 +230,11 @@ def test_the_targets_own_bounds_are_held_against_what_the_source_signed(
     approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bounded(settings: Settings, recipe: Recipe, arn: str) -> Expected:
-        found = expected_of(settings, recipe, arn)
-        asked = Bound(
+        expected = expected_of(settings, recipe, arn)
+        bound = Bound(
             gate="bias", metric="DI", facets=("age",), minimum=0.85, maximum=None, judged_by="value"
         )
-        return replace(found, bounds=write_bounds([asked])) if settings is PROD else found
+        return replace(expected, bounds=write_bounds([bound])) if settings is PROD else expected
 
     monkeypatch.setattr(promotion, "expected_of", bounded)
     _refused(approved, r"not promoted: .*/1: DI age=old is 0\.84 .* asks for DI of age at least")
@@ -250,13 +255,13 @@ def test_two_environments_that_serve_in_other_images_are_told_before_anything_is
     approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pinned(settings: Settings, recipe: Recipe, arn: str) -> Expected:
-        found = expected_of(settings, recipe, arn)
-        return replace(found, image="x/y:other") if settings is PROD else found
+        expected = expected_of(settings, recipe, arn)
+        return replace(expected, image="x/y:other") if settings is PROD else expected
 
     monkeypatch.setattr(promotion, "expected_of", pinned)
     with pytest.raises(InputError, match="prod in y:other: a version is compiled for one image"):
         approved.promote()
-    assert approved.asked == []
+    assert approved.requests == []
 
 
 def _sashiko(*arguments: str) -> Result:

@@ -36,15 +36,15 @@ def prod(*bounds: Any) -> Settings:
 @pytest.fixture
 def recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     monkeypatch.chdir(ROOT)
-    found = load_recipe(ROOT / "recipes/complaints.yaml")
-    quality = found.quality.model_copy(
-        update={"gates": (_gate(found.quality.gates[0], metric="auc", minimum=0.7),)}
+    loaded = load_recipe(ROOT / "recipes/complaints.yaml")
+    quality = loaded.quality.model_copy(
+        update={"gates": (_gate(loaded.quality.gates[0], metric="auc", minimum=0.7),)}
     )
-    (bias, *_) = found.bias.gates
+    (bias, *_) = loaded.bias.gates
     crossed = bias.model_copy(update={"metric": "DI", "facet": ("a", "b")})
     alone = bias.model_copy(update={"metric": "DI", "facet": "gender", "minimum": 0.8})
-    gated = found.bias.model_copy(update={"gates": (alone, crossed)})
-    return found.model_copy(update={"quality": quality, "bias": gated})
+    gated = loaded.bias.model_copy(update={"gates": (alone, crossed)})
+    return loaded.model_copy(update={"quality": quality, "bias": gated})
 
 
 def _gate(gate: Any, **change: Any) -> Any:
@@ -57,8 +57,8 @@ def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(recipe: Re
         {"metric": "DI", "facet": ["a", "b"], "minimum": 0.8},
         {"metric": "auc", "minimum": 0.8},
     )
-    found = Bound.read(expected_of(settings, recipe, ARN).bounds)
-    assert [(bound.gate, str(bound), bound.asked()) for bound in found] == [
+    bounds = Bound.read(expected_of(settings, recipe, ARN).bounds)
+    assert [(bound.gate, str(bound), bound.requirement()) for bound in bounds] == [
         ("bias", "DI of gender", "at least 0.85 for the whole interval"),
         ("bias", "DI of a & b", "at least 0.8"),
         ("model-quality", "auc", "at least 0.8"),
@@ -77,16 +77,16 @@ def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(recipe: Re
 def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(
     recipe: Recipe, bound: dict[str, Any]
 ) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         expected_of(prod({"metric": "auc", "minimum": 0.8}, bound), recipe, ARN)
-    assert str(caught.value).startswith(
+    assert str(error.value).startswith(
         "config/prod.yaml: key `serving.bounds.1`: the recipe complaints has no gate on "
     )
-    assert str(caught.value).endswith("bound what it gates: DI of a & b, DI of gender, auc")
+    assert str(error.value).endswith("bound what it gates: DI of a & b, DI of gender, auc")
 
 
 @pytest.mark.parametrize(
-    ("bound", "said"),
+    ("bound", "message"),
     [
         ({"metric": "DI", "facet": "gender"}, "give `minimum`, `maximum`, or both"),
         ({"metric": "DI", "minimum": 0.8}, "`facet` goes with a bias metric"),
@@ -96,9 +96,9 @@ def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(
         ({"metric": "DI", "facet": ["gender"], "minimum": 0.8}, "two different ones or more"),
     ],
 )
-def test_a_mistake_names_file_and_key(bound: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError) as caught:
+def test_a_mistake_names_file_and_key(bound: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as error:
         prod(bound)
-    assert "config/prod.yaml" in str(caught.value)
-    assert "serving.bounds.0" in str(caught.value)
-    assert said in str(caught.value)
+    assert "config/prod.yaml" in str(error.value)
+    assert "serving.bounds.0" in str(error.value)
+    assert message in str(error.value)

@@ -91,7 +91,7 @@ def test_half_a_template_is_refused(tmp_path: Path) -> None:
 def test_a_resource_on_a_condition_is_refused(tmp_path: Path) -> None:
     lake = SmallLake()
     lake.resources["Grantbroker"]["Condition"] = "Sometimes"
-    with pytest.raises(InputError, match="Grantbroker is made on a condition"):
+    with pytest.raises(InputError, match="Grantbroker has a condition"):
         lake.read(tmp_path)
 
 

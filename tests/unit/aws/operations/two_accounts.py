@@ -46,12 +46,12 @@ class TwoAccounts:
     Attributes:
         dev: the source.
         prod: the target, with the clients of its promoter.
-        asked: what the promoter asked of dev's SageMaker and KMS.
+        requests: the requests of the promoter to dev's SageMaker and KMS.
     """
 
     dev: Account
     prod: Account
-    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def promote(self, number: int = 1) -> tuple[ModelVersion, bool]:
         return promotion.promote(ROUTE, number)
@@ -80,21 +80,21 @@ def two_accounts(monkeypatch: pytest.MonkeyPatch, *, act_as: Role) -> Iterator[T
     """Opens the accounts, with credentials of a role of prod's."""
     with mock_aws():
         dev, prod = _account(DEV, "registrar"), _account(PROD, act_as)
-        found = TwoAccounts(dev=dev, prod=prod)
+        accounts = TwoAccounts(dev=dev, prod=prod)
         for service, operation, key in (
             ("sagemaker", "DescribeModelPackage", "ModelPackageName"),
             ("kms", "Verify", "KeyId"),
         ):
             client = getattr(prod.clients, service)
-            asking = _asking(found, getattr(dev.clients, service), operation, key)
+            responder = _responder(accounts, getattr(dev.clients, service), operation, key)
             client.meta.events.register(
-                f"provide-client-params.{service}.{operation}", asking.remember
+                f"provide-client-params.{service}.{operation}", responder.remember
             )
-            client.meta.events.register(f"before-call.{service}.{operation}", asking.answer)
-        opened = _Opened(PROD)
-        opened._clients = {"sts": _session(PROD, act_as).client("sts"), **vars(prod.clients)}
-        monkeypatch.setattr(promotion, "Account", lambda _: opened)
-        yield found
+            client.meta.events.register(f"before-call.{service}.{operation}", responder.answer)
+        target = _TargetAccount(PROD)
+        target._clients = {"sts": _session(PROD, act_as).client("sts"), **vars(prod.clients)}
+        monkeypatch.setattr(promotion, "Account", lambda _: target)
+        yield accounts
 
 
 def evidence(folder: Path, **change: Any) -> Path:
@@ -129,23 +129,23 @@ def register(account: Account, files: Path, *, status: str = "Approved", **tags:
     of_data = {
         "data_sha256": snapshot["sha256"], "contract_sha256": snapshot["contract"]["sha256"],
     }  # fmt: skip
-    made, _ = registrar.register(
+    version, _ = registrar.register(
         account.group, files=files, run_id="r", threshold=0.43, tags=TAGS | of_data | tags
     )
     clients.sagemaker.update_model_package(
-        ModelPackageArn=made.arn,
+        ModelPackageArn=version.arn,
         ModelApprovalStatus=status,
         ApprovalDescription="Ada (arn:aws:sts::1:assumed-role/x-approver/ada): better, I think",
     )
 
 
-class _Opened(account_module.Account):
+class _TargetAccount(account_module.Account):
     """Prod's account with clients that reach dev's too."""
 
 
 @dataclass
-class _Asking:
-    found: TwoAccounts
+class _SourceResponder:
+    accounts: TwoAccounts
     client: Any
     operation: str
     key: str
@@ -157,14 +157,14 @@ class _Asking:
     def answer(self, **_: Any) -> Any:
         if f":{DEV.account}:" not in self.last[self.key]:
             return None
-        self.found.asked.append((self.operation, self.last))
+        self.accounts.requests.append((self.operation, self.last))
         method = {"DescribeModelPackage": "describe_model_package", "Verify": "verify"}
         return SimpleNamespace(status_code=200), getattr(self.client, method[self.operation])(
             **self.last
         )
 
 
-_asking: Callable[..., _Asking] = _Asking
+_responder: Callable[..., _SourceResponder] = _SourceResponder
 
 
 @functools.cache
@@ -177,14 +177,14 @@ def _session(settings: Settings, role: Role) -> boto3.Session:
     """Assumes a role; moto takes the account from its ARN."""
     sts = boto3.client("sts", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
     arn = f"arn:aws:iam::{settings.account}:role/{role_name(settings, role)}"
-    given = sts.assume_role(RoleArn=arn, RoleSessionName="ada")["Credentials"]
+    credentials = sts.assume_role(RoleArn=arn, RoleSessionName="ada")["Credentials"]
     core = botocore.session.get_session()
     core.register_component("data_loader", _loader())
     return boto3.Session(
         botocore_session=core,
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
         region_name=settings.region,
     )
 

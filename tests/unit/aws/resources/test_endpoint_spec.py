@@ -119,6 +119,6 @@ def test_the_endpoint_has_the_name_of_its_group(in_config: Path, recipe: Recipe)
 def test_settings_that_cannot_be_served_say_which_key(
     in_config: Path, recipe: Recipe, environment: str, serving: dict[str, Any], reason: str
 ) -> None:
-    found = settings(in_config, environment, enabled=True, **serving)
+    environment_settings = settings(in_config, environment, enabled=True, **serving)
     with pytest.raises(InputError, match=reason):
-        served_package(found, recipe)
+        served_package(environment_settings, recipe)

@@ -1,7 +1,7 @@
-"""An environment's own bounds, held against the values that a version was signed with.
+"""An environment's own bounds, compared with the signed values of a version.
 
-A recipe's gates decide what is registered, by the account that trains. What may be served is the
-serving environment's to say, and it takes nobody's word for what passed.
+A recipe's gates decide in the training account what is registered. The serving environment decides
+what is served, and checks the signed values itself.
 """
 
 import json
@@ -16,7 +16,7 @@ _AND = " & "
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """What a metric has to be.
+    """A bound on a metric.
 
     Attributes:
         gate: whose signed verdict holds it.
@@ -48,8 +48,8 @@ class Bound:
         parts = re.split(rf"{_AND}(?=\w+=)", subgroup)
         return metric == self.metric and tuple(p.partition("=")[0] for p in parts) == self.facets
 
-    def asked(self) -> str:
-        """Says what it asks for, in words."""
+    def requirement(self) -> str:
+        """Returns the required range in words."""
         low, high = self.minimum, self.maximum
         if low is not None and high is not None:
             limit = f"from {low:g} to {high:g}"
@@ -68,7 +68,7 @@ def write_bounds(bounds: Sequence[Bound]) -> str:
 
 
 def bound_problems(bound: Bound, verdict: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what in a signed verdict does not reach a bound, or is not there to be held.
+    """Yields the checks of a signed verdict that violate a bound, or lack its value.
 
     Args:
         bound: the environment's.
@@ -81,8 +81,8 @@ def bound_problems(bound: Bound, verdict: Mapping[str, Any]) -> Iterator[str]:
         ends = ("low", "high") if bound.judged_by == "bound" else ("value", "value")
         low, high = (check.get(name) for name in ends)
         if low is None or high is None:
-            what = "interval" if bound.judged_by == "bound" else "value"
-            yield f"{check['name']} was signed without {'an' if what == 'interval' else 'a'} {what}"
+            kind = "interval" if bound.judged_by == "bound" else "value"
+            yield f"{check['name']} was signed without {'an' if kind == 'interval' else 'a'} {kind}"
         elif (bound.minimum is not None and low < bound.minimum) or (
             bound.maximum is not None and high > bound.maximum
         ):

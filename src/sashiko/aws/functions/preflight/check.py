@@ -1,4 +1,4 @@
-"""Whether a version may be served: approved, judged, signed, and compiled for what serves it."""
+"""Checks that a version may be served: approved, judged, signed, compiled for its endpoint."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ _FOLDER = re.compile(r"[0-9a-f]{16}")
 class Judged:
     """A version that is approved, judged, signed and compiled for its endpoint.
 
-    Its files have not been read but for those that say so.
+    Only its JSON files have been read.
 
     Attributes:
         package: as SageMaker describes it.
@@ -57,7 +57,7 @@ class Passed:
 def check(
     clients: Clients, expected: Expected, *, in_time: Callable[[], bool] = lambda: True
 ) -> Passed:
-    """Holds a version against what an environment serves; it only reads.
+    """Checks a version against the expectations of an environment; it only reads.
 
     Args:
         clients: of SageMaker, S3, KMS and Application Auto Scaling.
@@ -75,12 +75,12 @@ def check(
         threshold=judged.threshold,
         manifest_sha256=judged.files.manifest_sha256,
         files=len(judged.files.digests),
-        bounds=tuple(f"{bound} {bound.asked()}" for bound in Bound.read(expected.bounds)),
+        bounds=tuple(f"{bound} {bound.requirement()}" for bound in Bound.read(expected.bounds)),
     )
 
 
 def judge(clients: Clients, expected: Expected) -> Judged:
-    """Does what `check` does, short of reading every file and of what serves now.
+    """Makes the checks of `check`, except those of all files and of the current endpoint.
 
     Raises:
         RefusedError: with the reason, if the version may not be served.
@@ -123,7 +123,7 @@ def _check_package(package: Mapping[str, Any], expected: Expected) -> None:
 
 
 def _place_of(container: Mapping[str, Any], expected: Expected) -> str:
-    """Returns where the version's files lie: beside the artifact that SageMaker would load."""
+    """Returns the prefix of the version's files: that of the artifact that SageMaker loads."""
     url = str(container.get("ModelDataUrl"))
     source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri", url)
     below = f"{expected.models_uri}/{expected.model_package_group}/"
@@ -145,12 +145,12 @@ def _check_artifact(files: SignedFiles, expected: Expected) -> None:
 
 
 def _check_gates(files: SignedFiles, expected: Expected) -> None:
-    wanted = {f"{gate}/{_VERDICT}" for gate in expected.gates.split(",")}
+    required = {f"{gate}/{_VERDICT}" for gate in expected.gates.split(",")}
     verdicts = {name for name in files.digests if name.endswith(f"/{_VERDICT}")}
-    for name in sorted(wanted | verdicts):
+    for name in sorted(required | verdicts):
         gate = name.removesuffix(f"/{_VERDICT}")
         verdict = files.json(name)
-        unjudged = name in wanted and verdict.get("judged") is False
+        unjudged = name in required and verdict.get("judged") is False
         if verdict.get("gate") == gate and _is_waived(verdict):
             _check_waivers(verdict, expected)
             continue
@@ -162,9 +162,9 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
 
 
 def _check_bounds(files: SignedFiles, expected: Expected) -> None:
-    """Judges signed values again; a waiver is of the recipe's bound, and moves none of these."""
+    """Compares signed values with the environment's bounds; waivers of the recipe do not apply."""
     problems = [
-        f"{problem}, and this environment asks for {bound} {bound.asked()}"
+        f"{problem}, and this environment asks for {bound} {bound.requirement()}"
         for bound in Bound.read(expected.bounds)
         for problem in bound_problems(bound, files.json(f"{bound.gate}/{_VERDICT}"))
     ]
@@ -176,7 +176,7 @@ def _check_bounds(files: SignedFiles, expected: Expected) -> None:
 
 
 def _is_waived(verdict: Mapping[str, Any]) -> bool:
-    """Says whether somebody answers for every check that failed."""
+    """Says whether every failed check has a waiver."""
     failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
     return bool(failed) and all(check.get("waiver") for check in failed)
 
@@ -213,22 +213,22 @@ def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
     if lock.get("image") != image:
         yield f"its image is {lock.get('image')}, the endpoint's {image}"
     if expected.target == "inf2" and lock.get("target") == "inf2":
-        taken = int(lock.get("cores") or 0) * int(expected.workers)
-        if not 0 < taken <= int(expected.cores):
+        used = int(lock.get("cores") or 0) * int(expected.workers)
+        if not 0 < used <= int(expected.cores):
             yield (
-                f"{expected.workers} processes of it take {taken or 'unknown'} NeuronCores, "
+                f"{expected.workers} processes of it take {used or 'unknown'} NeuronCores, "
                 f"{expected.instance_type} has {expected.cores}"
             )
 
 
 def _check_container(container: Mapping[str, Any], expected: Expected, *, threshold: str) -> None:
-    found = {
+    fields = {
         "image": (container.get("Image"), expected.image),
         "environment": (container.get("Environment"), {_THRESHOLD: threshold}),
         "additional data": (container.get("AdditionalS3DataSource"), None),
     }
-    for what, (has, wanted) in found.items():
-        if has != wanted:
+    for field, (actual, required) in fields.items():
+        if actual != required:
             raise RefusedError(
-                f"{expected.model_package_arn}: its {what} is {has}, the endpoint's {wanted}"
+                f"{expected.model_package_arn}: its {field} is {actual}, the endpoint's {required}"
             )

@@ -1,4 +1,4 @@
-"""What a version has to be to be served by an environment, as its templates say it."""
+"""The properties that a version needs to be served by an environment, from its templates."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from sashiko.aws.functions.function_input import Properties
 
 @dataclass(frozen=True, kw_only=True)
 class Expected(Properties):
-    """What the version is held against; all texts, as a custom resource's properties are.
+    """The expected properties of a version; all strings, as a custom resource's properties are.
 
     Attributes:
         model_package_arn: the version.

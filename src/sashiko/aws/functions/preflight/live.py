@@ -1,7 +1,7 @@
-"""Whether the endpoint that is there can become the wanted one by an update, by SageMaker's rules.
+"""Checks that SageMaker can update the current endpoint to the expected one.
 
 Its guide: "Update endpoints that use auto scaling", and `TrafficRoutingConfig` of its API. An
-update that breaks one is refused half-way through a deploy; here before it, with the way round.
+update that violates a rule fails during a deploy; this check refuses it earlier, with a workaround.
 """
 
 import json
@@ -17,7 +17,7 @@ _CANARY_FROM = 2  # instances: a canary is one, and half of the fleet at most
 
 
 def check_update(sagemaker: Any, scaling: Any, expected: Expected) -> None:
-    """Holds the endpoint that is there, if any, against the one that is wanted; it only reads.
+    """Compares the current endpoint, if any, with the expected one; it only reads.
 
     Args:
         sagemaker: the client.
@@ -36,28 +36,28 @@ def check_update(sagemaker: Any, scaling: Any, expected: Expected) -> None:
             raise
         return
     config = sagemaker.describe_endpoint_config(EndpointConfigName=live["EndpointConfigName"])
-    (variant,), (made,) = live["ProductionVariants"], config["ProductionVariants"]
+    (variant,), (current,) = live["ProductionVariants"], config["ProductionVariants"]
     _check_canary(name, variant, expected)
-    if made["InstanceType"] != expected.instance_type:
+    if current["InstanceType"] != expected.instance_type:
         targets = scaling.describe_scalable_targets(
             ServiceNamespace="sagemaker",
             ResourceIds=[f"endpoint/{name}/variant/{variant['VariantName']}"],
         )["ScalableTargets"]
         if targets:
             raise RefusedError(
-                f"{name} scales on {made['InstanceType']}, and SageMaker changes the instance type "
-                "of no endpoint that scales. In two deploys: first what serves now, with "
-                "`serving.max_instances` as `serving.min_instances`, so that it scales no more; "
-                f"then {expected.instance_type} with the `max_instances` that you want"
+                f"{name} scales on {current['InstanceType']}, and SageMaker cannot change the "
+                "instance type of an endpoint that scales. Deploy twice: first the current version "
+                "with `serving.max_instances` equal to `serving.min_instances`, which turns "
+                f"scaling off; then {expected.instance_type} with the final `max_instances`"
             )
 
 
 def _check_canary(name: str, variant: Any, expected: Expected) -> None:
-    wanted, count = int(expected.min_instances), variant["DesiredInstanceCount"]
-    if wanted >= _CANARY_FROM > count:
-        counts = [{"VariantName": variant["VariantName"], "DesiredInstanceCount": wanted}]
+    minimum, count = int(expected.min_instances), variant["DesiredInstanceCount"]
+    if minimum >= _CANARY_FROM > count:
+        counts = [{"VariantName": variant["VariantName"], "DesiredInstanceCount": minimum}]
         raise RefusedError(
-            f"{name} has {count} instance, and with `serving.min_instances: {wanted}` an update "
+            f"{name} has {count} instance, and with `serving.min_instances: {minimum}` an update "
             "sends a canary ahead, which SageMaker allows in a fleet of two or more. First, and "
             "then deploy again: aws sagemaker update-endpoint-weights-and-capacities "
             f"--endpoint-name {name} --desired-weights-and-capacities "

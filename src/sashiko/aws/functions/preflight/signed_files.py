@@ -1,4 +1,4 @@
-"""A version's files in S3: the signed manifest, and what it names, read as streams."""
+"""A version's files in S3: the signed manifest and its files, read as streams."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ _ADVICE = "reject the version, find out who wrote there, and register it again"
 
 @dataclass(frozen=True, kw_only=True)
 class Clients:
-    """Boto3's clients: all that the check reaches."""
+    """The boto3 clients of the check."""
 
     sagemaker: Any
     s3: Any
@@ -55,7 +55,7 @@ class SignedFiles:
     signed_by: str
 
     def check(self, *, in_time: Callable[[], bool]) -> None:
-        """Reads every file and holds it against its digest.
+        """Reads every file and compares it with its digest.
 
         Args:
             in_time: says whether there is time to go on.
@@ -85,19 +85,19 @@ class SignedFiles:
         (folder / _MANIFEST).write_bytes(self.manifest)
 
     def _chunks(self, name: str) -> Iterator[bytes]:
-        """Streams a file, and holds it at its end against its digest."""
-        found = hashlib.sha256()
+        """Streams a file, and compares its digest at the end."""
+        digest = hashlib.sha256()
         for chunk in _chunks(self.clients, f"{self.uri}/{name}"):
-            found.update(chunk)
+            digest.update(chunk)
             yield chunk
-        if found.hexdigest() != self.digests[name]:
+        if digest.hexdigest() != self.digests[name]:
             raise RefusedError(
                 f"{self.uri}/{name} is not the file that was signed (sha256 "
-                f"{found.hexdigest()}, not {self.digests[name]}); {_ADVICE}"
+                f"{digest.hexdigest()}, not {self.digests[name]}); {_ADVICE}"
             )
 
     def json(self, name: str) -> Any:
-        """Reads a signed JSON file, and holds it against its digest.
+        """Reads a signed JSON file, and compares it with its digest.
 
         Raises:
             RefusedError: if it was not signed, is missing or was changed.

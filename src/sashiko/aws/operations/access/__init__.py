@@ -1,1 +1,1 @@
-"""Who may do what: as the templates say it, and as the account has it."""
+"""Permissions: as the templates grant them, and as the account has them."""

@@ -1,4 +1,4 @@
-"""What must be kept apart beside the lake's columns: objects, the registry, acting as another."""
+"""Separation of duties: access to objects, to the model registry, and to other roles."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ class Objects:
 
 @dataclass(frozen=True, kw_only=True)
 class Duties:
-    """Who does what with models, and who can act as whom.
+    """The roles that register and approve models, and the roles that can act as others.
 
     Attributes:
         registers: the roles that can create a model package.
         approves: the roles that can approve one, or create one that is approved already.
-        assumes: pairs of a role and another that it can assume itself.
-        passes: pairs of a role and another that it can hand to a service's job.
+        assumes: pairs of a role and another one that it can assume.
+        passes: pairs of a role and another one that it can pass to a service's job.
     """
 
     registers: tuple[str, ...]
@@ -37,8 +37,8 @@ class Duties:
 
 
 def object_access(environment: Environment) -> tuple[Objects, ...]:
-    """Works out who reads and writes objects in the environment's buckets, past their policies."""
-    found = (
+    """Returns which roles read and write objects in the environment's buckets."""
+    objects = (
         Objects(
             principal=principal.name,
             bucket=bucket,
@@ -48,11 +48,11 @@ def object_access(environment: Environment) -> tuple[Objects, ...]:
         for bucket in sorted(environment.buckets)
         for principal in environment.principals
     )
-    return tuple(item for item in found if item.reads or item.writes)
+    return tuple(item for item in objects if item.reads or item.writes)
 
 
 def duties(environment: Environment) -> Duties:
-    """Works out who registers, who approves, and who can act as whom."""
+    """Returns the roles that register and approve, and those that can act as others."""
     roles = environment.principals
     return Duties(
         registers=tuple(role.name for role in roles if _registers(role, environment)),
@@ -84,9 +84,9 @@ def _pairs(environment: Environment, action: str) -> Iterator[tuple[str, str]]:
                 continue
             if action == "sts:AssumeRole":
                 trust = [item for item in other.trust if item.effect == "Allow"]
-                named = any(item.is_for(role.arn) for item in trust)
+                trusted = any(item.is_for(role.arn) for item in trust)
                 delegated = any(item.is_for(root) for item in trust)
-                possible = named or (delegated and role.may(action, other.arn))
+                possible = trusted or (delegated and role.may(action, other.arn))
             else:
                 possible = role.may(action, other.arn)
             if possible:

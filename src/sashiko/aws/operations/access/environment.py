@@ -21,7 +21,7 @@ from sashiko.settings.environment import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What decides who may do what in an environment.
+    """The roles, policies and governance of an environment.
 
     Attributes:
         settings: the environment.
@@ -39,13 +39,14 @@ class Environment:
 
     def arn(self, service: str, resource: str) -> str:
         """Returns the ARN of something in the environment's account and region."""
-        of = self.templates
-        return f"arn:{of.partition}:{service}:{of.region}:{of.account}:{resource}"
+        source = self.templates
+        return f"arn:{source.partition}:{service}:{source.region}:{source.account}:{resource}"
 
     def object_paths(self, principal: Principal, action: str, bucket: str) -> tuple[str, ...]:
-        """Returns on which objects of a bucket a role may do something, past the bucket's policy.
+        """Returns the objects of a bucket that a role may access with an action.
 
-        The right to use the bucket's KMS key is not asked for: it can only take access away.
+        The bucket's policy counts. The permission for the bucket's KMS key is not evaluated: it can
+        only reduce access.
 
         Args:
             principal: the role.
@@ -53,32 +54,32 @@ class Environment:
             bucket: the bucket's name.
 
         Returns:
-            patterns of keys, such as `training/*`, none of them within another; `*` for all.
+            patterns of keys, such as `training/*`, none of which covers another; `*` for all.
         """
-        whole = f"arn:{self.templates.partition}:s3:::{bucket}/*"
+        all_objects = f"arn:{self.templates.partition}:s3:::{bucket}/*"
         policy = [item for item in self.buckets.get(bucket, ()) if item.is_for(principal.arn)]
-        found = set()
+        paths = set()
         for statement in (*principal.policy, *policy):
             for pattern in statement.resources or ("*",):
-                if not overlap(pattern, whole):
+                if not overlap(pattern, all_objects):
                     continue
-                resource = pattern if covers(whole, pattern) else whole
+                resource = pattern if covers(all_objects, pattern) else all_objects
                 request = principal.request(action, resource)
                 if (
                     allows([statement], request)
                     and principal.within(request)
                     and not denies(policy, request)
                 ):
-                    found.add(resource.removeprefix(whole[:-1]))
-        wider = (any(one != key and covers(one, key) for one in found) for key in found)
-        return tuple(sorted(key for key, within in zip(found, wider, strict=True) if not within))
+                    paths.add(resource.removeprefix(all_objects[:-1]))
+        wider = (any(other != key and covers(other, key) for other in paths) for key in paths)
+        return tuple(sorted(key for key, within in zip(paths, wider, strict=True) if not within))
 
 
 def read_environment(settings: Settings, *, folder: Path = CDK_OUT) -> Environment:
-    """Reads an environment from what `cdk synth` wrote.
+    """Reads an environment from the output of `cdk synth`.
 
     Raises:
-        InputError: if the templates are missing, another environment's, or not understood.
+        InputError: if the templates are missing, invalid, or of another environment.
     """
     templates = read_templates(settings, folder=folder)
     buckets: dict[str, tuple[Statement, ...]] = {
@@ -86,8 +87,8 @@ def read_environment(settings: Settings, *, folder: Path = CDK_OUT) -> Environme
     }
     for policy in templates.of_type("AWS::S3::BucketPolicy"):
         name = policy.properties["Bucket"]
-        found = statements(policy.properties["PolicyDocument"])
-        buckets[name] = (*buckets.get(name, ()), *found)
+        policy_statements = statements(policy.properties["PolicyDocument"])
+        buckets[name] = (*buckets.get(name, ()), *policy_statements)
     return Environment(
         settings=settings,
         templates=templates,

@@ -1,6 +1,6 @@
-"""How a lake is governed: one record, read from templates or from an account.
+"""The governance of a lake as one record, read from templates or from an account.
 
-Grants are kept as single permissions, in the form in which Lake Formation lists them, so that two
+Grants are stored as single permissions, in the form in which Lake Formation lists them, so that two
 records can be compared as sets.
 """
 
@@ -14,7 +14,7 @@ TableName = tuple[str, str]  # database, table
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Target:
-    """What an LF-Tag is assigned to: a database, one of its tables, or a column of that."""
+    """The target of an LF-Tag: a database, a table or a column."""
 
     database: str
     table: str = ""
@@ -26,7 +26,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Securable:
-    """What a permission is on.
+    """The resource of a permission.
 
     Attributes:
         kind: as the API calls it: Database, Table, TableWithColumns, DataLocation, LFTagPolicy...
@@ -49,13 +49,14 @@ class Securable:
     expression: Expression = frozenset()
 
     def __str__(self) -> str:
-        words = " and ".join(f"{key}={'|'.join(sorted(v))}" for key, v in sorted(self.expression))
-        where = ".".join(part for part in (self.database, self.table, self.name) if part)
-        some = f"({', '.join(sorted(self.columns))})" if self.columns is not None else ""
-        but = f" without {', '.join(sorted(self.excluded))}" if self.excluded else ""
-        return " ".join(part for part in (self.kind, self.resource_type, where, words) if part) + (
-            some + but
+        expression = " and ".join(
+            f"{key}={'|'.join(sorted(v))}" for key, v in sorted(self.expression)
         )
+        path = ".".join(part for part in (self.database, self.table, self.name) if part)
+        columns = f"({', '.join(sorted(self.columns))})" if self.columns is not None else ""
+        exclusion = f" without {', '.join(sorted(self.excluded))}" if self.excluded else ""
+        parts = (self.kind, self.resource_type, path, expression)
+        return " ".join(part for part in parts if part) + columns + exclusion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +65,9 @@ class Grant:
 
     Attributes:
         principal: a role's ARN, or a group such as IAM_ALLOWED_PRINCIPALS.
-        securable: what it is on.
+        securable: the resource.
         permission: such as SELECT.
-        grantable: whether the principal may pass it on; kept as a permission of its own.
+        grantable: whether the principal may grant it to others; a permission of its own.
         condition: an expression that restricts it, empty if none.
     """
 
@@ -98,7 +99,7 @@ class Location:
 
     Attributes:
         role: ARN of the role that Lake Formation reads it with.
-        modes: which of the API's switches are on, such as HybridAccessEnabled.
+        modes: the enabled switches of the API, such as HybridAccessEnabled.
     """
 
     role: str
@@ -111,10 +112,10 @@ class LakeSettings:
 
     Attributes:
         admins: the administrators.
-        database_defaults: who gets anything on a new database.
-        table_defaults: who gets anything on a new table.
-        others: every other member, as the API calls it -> its values; a switch that is on has
-            the value `true`, a parameter is `name=value`.
+        database_defaults: the principals with default permissions on a new database.
+        table_defaults: the principals with default permissions on a new table.
+        others: the API's name of every other member -> its values; an enabled switch has the
+            value `true`, a parameter is `name=value`.
     """
 
     admins: frozenset[str]
@@ -123,9 +124,9 @@ class LakeSettings:
     others: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def lists_all_to(self, caller: str) -> bool:
-        """Says whether a caller is an administrator, if only a reading one.
+        """Says whether a caller is an administrator, or a read-only one.
 
-        To anybody else Lake Formation lists what they were granted, and says of the rest nothing.
+        For other callers Lake Formation lists only their own grants.
 
         Args:
             caller: the ARN that STS gives: of a user, or of a role's session.
@@ -140,20 +141,19 @@ class LakeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Governance:
-    """Everything that decides who reads what in a lake.
+    """The settings, tags, tables and grants that decide who reads what in a lake.
 
     Attributes:
         settings: None where no template sets them.
         tags: LF-Tag key -> its values.
-        assigned: what has LF-Tags of its own -> key -> value.
-        databases: name -> the principals with all on its new tables; None if it does not say.
+        assigned: target with LF-Tags of its own -> key -> value.
+        databases: name -> the principals with all permissions on its new tables; None if unset.
         tables: name -> column -> Glue type, the partition keys last.
         places: name -> where the table's files are, an S3 URI.
-        locations: registered S3 ARN -> how it is registered.
+        locations: registered S3 ARN -> its registration.
         filters: table and filter's name -> the filter.
         grants: every permission.
-        opt_ins: who opted into Lake Formation on what, in hybrid mode: grants of OPT_IN. No
-            template can make one.
+        opt_ins: opt-ins of hybrid mode, as grants of OPT_IN. Templates cannot create them.
     """
 
     settings: LakeSettings | None
@@ -170,7 +170,7 @@ class Governance:
     def tags_of(self, target: Target) -> Mapping[str, str]:
         """Returns a target's LF-Tags: a table inherits its database's, a column its table's.
 
-        What is assigned nearer overrides it, key by key.
+        The tags of the nearest level win, key by key.
         """
         database = self.assigned.get(Target(database=target.database), {})
         table = self.assigned.get(Target(database=target.database, table=target.table), {})

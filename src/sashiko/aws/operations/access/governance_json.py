@@ -1,4 +1,4 @@
-"""Pieces of a lake's governance from JSON: CloudFormation and the API write them the same way."""
+"""Parts of a lake's governance in JSON, in the form that CloudFormation and the API share."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from sashiko.aws.operations.access.governance import (
 
 
 def defaults(permissions: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Lists who gets anything by default."""
+    """Returns the principals with default permissions."""
     return frozenset(
         item["Principal"]["DataLakePrincipalIdentifier"]
         for item in permissions
@@ -30,13 +30,15 @@ _SETTINGS_APART = {
 }
 
 
-def other_settings(found: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
+def other_settings(settings: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
     """Returns the data-lake settings beside administrators and defaults, without empty ones."""
-    words = {key: _words(value) for key, value in found.items() if key not in _SETTINGS_APART}
-    return {key: value for key, value in words.items() if value}
+    values_by_name = {
+        key: _values(value) for key, value in settings.items() if key not in _SETTINGS_APART
+    }
+    return {key: value for key, value in values_by_name.items() if value}
 
 
-def _words(value: Any) -> frozenset[str]:
+def _values(value: Any) -> frozenset[str]:
     if isinstance(value, Mapping):
         return frozenset(f"{key}={item}" for key, item in value.items())
     if isinstance(value, list):
@@ -69,11 +71,11 @@ def filter_key(properties: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def cells_filter(properties: Mapping[str, Any]) -> CellsFilter:
     """Reads a data-cells filter, of a template or of the API."""
-    chosen, excluded = _columns(properties)
+    included, excluded = _columns(properties)
     # The API gives all rows an expression too: TRUE.
-    found = properties.get("RowFilter") or {}
-    rows = "" if "AllRowsWildcard" in found else found.get("FilterExpression", "")
-    return CellsFilter(rows=rows, columns=chosen, excluded=excluded)
+    row_filter = properties.get("RowFilter") or {}
+    rows = "" if "AllRowsWildcard" in row_filter else row_filter.get("FilterExpression", "")
+    return CellsFilter(rows=rows, columns=included, excluded=excluded)
 
 
 def grants(properties: Mapping[str, Any]) -> Iterator[Grant]:
@@ -92,9 +94,11 @@ def grants(properties: Mapping[str, Any]) -> Iterator[Grant]:
 
 
 def _securable(resource: Mapping[str, Any], permission: str) -> Securable:
-    kind, found = next((kind, found) for kind, found in resource.items() if found is not None)
-    database, name = found.get("DatabaseName", ""), found.get("Name", "")
-    table = "*" if "TableWildcard" in found or name == "ALL_TABLES" else name
+    kind, members = next(
+        (kind, members) for kind, members in resource.items() if members is not None
+    )
+    database, name = members.get("DatabaseName", ""), members.get("Name", "")
+    table = "*" if "TableWildcard" in members or name == "ALL_TABLES" else name
     fields: dict[str, Any] = {"name": name}
     match kind:
         case "Database":
@@ -104,20 +108,20 @@ def _securable(resource: Mapping[str, Any], permission: str) -> Securable:
             kind = "TableWithColumns" if permission == "SELECT" else kind
             fields = {"database": database, "table": table}
         case "TableWithColumns":
-            chosen, excluded = _columns(found)
+            included, excluded = _columns(members)
             fields = {"database": database, "table": table}
-            fields |= {"columns": chosen, "excluded": excluded}
+            fields |= {"columns": included, "excluded": excluded}
         case "DataLocation":
-            fields = {"name": found["ResourceArn"]}
+            fields = {"name": members["ResourceArn"]}
         case "DataCellsFilter":
-            fields = {"database": database, "table": found["TableName"], "name": name}
+            fields = {"database": database, "table": members["TableName"], "name": name}
         case "LFTag":
-            fields = {"name": found["TagKey"], "expression": _expression([found])}
+            fields = {"name": members["TagKey"], "expression": _expression([members])}
         case "LFTagPolicy":
-            fields = {"resource_type": found["ResourceType"]}
+            fields = {"resource_type": members["ResourceType"]}
             fields |= {
-                "name": found.get("ExpressionName") or "",
-                "expression": _expression(found.get("Expression") or ()),
+                "name": members.get("ExpressionName") or "",
+                "expression": _expression(members.get("Expression") or ()),
             }
     return Securable(kind=kind, **fields)
 
@@ -126,10 +130,10 @@ def _expression(tags: Iterable[Mapping[str, Any]]) -> Expression:
     return frozenset((tag["TagKey"], frozenset(tag["TagValues"])) for tag in tags)
 
 
-def _columns(found: Mapping[str, Any]) -> tuple[frozenset[str] | None, frozenset[str]]:
-    if found.get("ColumnNames"):
-        return frozenset(found["ColumnNames"]), frozenset()
-    wildcard = found.get("ColumnWildcard") or {}
+def _columns(members: Mapping[str, Any]) -> tuple[frozenset[str] | None, frozenset[str]]:
+    if members.get("ColumnNames"):
+        return frozenset(members["ColumnNames"]), frozenset()
+    wildcard = members.get("ColumnWildcard") or {}
     return None, frozenset(wildcard.get("ExcludedColumnNames") or ())
 
 
@@ -144,7 +148,7 @@ def securable_json(securable: Securable, *, account: str) -> dict[str, Any]:
             everything = on.table == "*"
             body |= {"DatabaseName": on.database}
             body["TableWildcard" if everything else "Name"] = {} if everything else on.table
-            # All columns of all tables is only written as a table.
+            # The API accepts all columns of all tables only as a table.
             kind = "Table" if everything else kind
             body |= _columns_json(on) if kind == "TableWithColumns" else {}
         case "DataLocation":
@@ -180,7 +184,8 @@ def filter_json(key: tuple[str, str, str], cells: CellsFilter, *, account: str) 
     return place | {"RowFilter": rows} | _columns_json(cells)
 
 
-def _columns_json(of: Securable | CellsFilter) -> dict[str, Any]:
-    if of.columns is not None:
-        return {"ColumnNames": sorted(of.columns)}
-    return {"ColumnWildcard": {"ExcludedColumnNames": sorted(of.excluded)} if of.excluded else {}}
+def _columns_json(source: Securable | CellsFilter) -> dict[str, Any]:
+    if source.columns is not None:
+        return {"ColumnNames": sorted(source.columns)}
+    excluded = {"ExcludedColumnNames": sorted(source.excluded)} if source.excluded else {}
+    return {"ColumnWildcard": excluded}

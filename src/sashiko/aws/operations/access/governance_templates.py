@@ -94,10 +94,10 @@ def _assigned(templates: Templates) -> Mapping[Target, Mapping[str, str]]:
 
 
 def _targets(resource: Mapping[str, Any]) -> Iterator[Target]:
-    if found := resource.get("Database"):
-        yield Target(database=found["Name"])
-    if found := resource.get("Table"):
-        yield Target(database=found["DatabaseName"], table=found["Name"])
-    if found := resource.get("TableWithColumns"):
-        for column in found["ColumnNames"]:
-            yield Target(database=found["DatabaseName"], table=found["Name"], column=column)
+    if database := resource.get("Database"):
+        yield Target(database=database["Name"])
+    if table := resource.get("Table"):
+        yield Target(database=table["DatabaseName"], table=table["Name"])
+    if table := resource.get("TableWithColumns"):
+        for column in table["ColumnNames"]:
+            yield Target(database=table["DatabaseName"], table=table["Name"], column=column)

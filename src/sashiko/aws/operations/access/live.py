@@ -1,7 +1,7 @@
-"""Reads from an account how an environment's lake is governed, as far as it is the environment's.
+"""Reads the governance of an environment's lake from its account.
 
-What belongs to somebody else in the same account is left out: other databases, buckets, roles and
-LF-Tags, and tag expressions that name another environment.
+Resources of others in the same account are left out: other databases, buckets, roles and LF-Tags,
+and tag expressions that name another environment.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,29 +61,29 @@ def read_live(account: Account, environment: Environment) -> Governance:
 def read_settings(account: Account) -> LakeSettings:
     """Reads the account's data-lake settings; errors as `Account.read`."""
     response = account.read("lakeformation", "get_data_lake_settings") or {}
-    found = response["DataLakeSettings"]
+    settings = response["DataLakeSettings"]
     return LakeSettings(
         admins=frozenset(
-            admin["DataLakePrincipalIdentifier"] for admin in found.get("DataLakeAdmins", ())
+            admin["DataLakePrincipalIdentifier"] for admin in settings.get("DataLakeAdmins", ())
         ),
-        database_defaults=defaults(found.get("CreateDatabaseDefaultPermissions", ())),
-        table_defaults=defaults(found.get("CreateTableDefaultPermissions", ())),
-        others=other_settings(found),
+        database_defaults=defaults(settings.get("CreateDatabaseDefaultPermissions", ())),
+        table_defaults=defaults(settings.get("CreateTableDefaultPermissions", ())),
+        others=other_settings(settings),
     )
 
 
 def _grants(account: Account, environment: Environment) -> frozenset[Grant]:
-    listed = account.pages("lakeformation", "list_permissions", "PrincipalResourcePermissions")
-    found = (grant for item in listed for grant in grants(item))
-    return frozenset(grant for grant in found if _concerns(grant, environment))
+    items = account.pages("lakeformation", "list_permissions", "PrincipalResourcePermissions")
+    all_grants = (grant for item in items for grant in grants(item))
+    return frozenset(grant for grant in all_grants if _concerns(grant, environment))
 
 
 def _opt_ins(account: Account, environment: Environment) -> frozenset[Grant]:
-    listed = account.pages(
+    items = account.pages(
         "lakeformation", "list_lake_formation_opt_ins", "LakeFormationOptInsInfoList"
     )
-    found = (grant for item in listed for grant in grants({**item, "Permissions": ["OPT_IN"]}))
-    return frozenset(grant for grant in found if _concerns(grant, environment))
+    all_opt_ins = (grant for item in items for grant in grants({**item, "Permissions": ["OPT_IN"]}))
+    return frozenset(grant for grant in all_opt_ins if _concerns(grant, environment))
 
 
 def _tags(account: Account, environment: Environment) -> Mapping[str, frozenset[str]]:
@@ -98,9 +98,9 @@ def _databases(
     account: Account, environment: Environment
 ) -> Iterator[tuple[str, frozenset[str] | None]]:
     for name in environment.governance.databases:
-        found = account.read("glue", "get_database", absent=_ABSENT, Name=name)
-        if found:
-            yield name, defaults(found["Database"].get("CreateTableDefaultPermissions", ()))
+        response = account.read("glue", "get_database", absent=_ABSENT, Name=name)
+        if response:
+            yield name, defaults(response["Database"].get("CreateTableDefaultPermissions", ()))
 
 
 def _tables(
@@ -114,16 +114,16 @@ def _tables(
 def _assigned(
     account: Account, databases: list[str], tables: Mapping[TableName, Mapping[str, str]]
 ) -> Iterator[tuple[Target, Mapping[str, str]]]:
-    """Asks for what is assigned to each itself; what it inherits is another's."""
+    """Yields the tags that are assigned directly, without inherited ones."""
     for database in databases:
-        found = _tags_of(account, {"Database": {"Name": database}})
-        yield Target(database=database), _pairs(found.get("LFTagOnDatabase", ()))
+        response = _tags_of(account, {"Database": {"Name": database}})
+        yield Target(database=database), _pairs(response.get("LFTagOnDatabase", ()))
     for (database, table), names in tables.items():
         place = {"DatabaseName": database, "Name": table}
-        found = _tags_of(account, {"Table": place})
-        yield Target(database=database, table=table), _pairs(found.get("LFTagsOnTable", ()))
-        found = _tags_of(account, {"TableWithColumns": place | {"ColumnNames": list(names)}})
-        for column in found.get("LFTagsOnColumns", ()):
+        response = _tags_of(account, {"Table": place})
+        yield Target(database=database, table=table), _pairs(response.get("LFTagsOnTable", ()))
+        response = _tags_of(account, {"TableWithColumns": place | {"ColumnNames": list(names)}})
+        for column in response.get("LFTagsOnColumns", ()):
             target = Target(database=database, table=table, column=column["Name"])
             yield target, _pairs(column["LFTags"])
 
@@ -157,7 +157,7 @@ def _filters(
 
 
 def _concerns(grant: Grant, environment: Environment) -> bool:
-    """Says whether a grant is on something of the environment, or to one of its roles."""
+    """Says whether a grant is on a resource of the environment, or to one of its roles."""
     on = grant.securable
     return (
         grant.principal in {role.arn for role in environment.principals}
@@ -169,9 +169,11 @@ def _concerns(grant: Grant, environment: Environment) -> bool:
 
 
 def _matches_ours(expression: Mapping[str, frozenset[str]], environment: Environment) -> bool:
-    of = environment.settings
-    ours = any(_is_our_tag(key, environment) for key in expression)
-    return ours and of.environment in expression.get(tag_key(of, "environment"), {of.environment})
+    settings = environment.settings
+    names_project_tag = any(_is_our_tag(key, environment) for key in expression)
+    return names_project_tag and settings.environment in expression.get(
+        tag_key(settings, "environment"), {settings.environment}
+    )
 
 
 def _is_our_tag(key: str, environment: Environment) -> bool:

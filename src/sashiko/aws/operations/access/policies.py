@@ -1,8 +1,8 @@
-"""IAM policies, evaluated as AWS does, and in doubt as if they allowed.
+"""Evaluates IAM policies as AWS does; unknown conditions count as allowing.
 
-A condition whose key is not known here may hold or not: an Allow under it counts, a Deny does not.
-So what is shown as denied is denied, and what is shown as allowed may be narrower in truth. A
-request whose context is complete leaves no such doubt.
+If the value of a condition key is unknown, an Allow with the condition applies and a Deny does not.
+So a denied request is denied in AWS, and an allowed request may still be denied there. A request
+with a complete context has no unknown condition keys.
 """
 
 import functools
@@ -16,13 +16,13 @@ Effect = Literal["Allow", "Deny"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What somebody wants to do.
+    """A request to AWS.
 
     Attributes:
         action: such as `s3:GetObject`.
         resource: an ARN; with a `*`, some resource that it matches.
-        context: what is known of the condition keys.
-        complete: the context is all there is: AWS finds no other key in the request either.
+        context: the known condition keys.
+        complete: whether the request has no other condition keys.
     """
 
     action: str
@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One statement of a policy document, its one-or-many members made many."""
+    """One statement of a policy document, with all members as tuples."""
 
     effect: Effect
     actions: tuple[str, ...]
@@ -45,7 +45,7 @@ class Statement:
     conditions: Mapping[str, Mapping[str, Any]]
 
     def applies(self, request: Request) -> bool:
-        """Says whether the statement is about a request; in doubt an Allow is, a Deny is not."""
+        """Says whether the statement applies; if unknown, an Allow applies and a Deny does not."""
         holds = _conditions_hold(self.conditions, request)
         doubt = self.effect == "Allow"
         return self._names(request) and (doubt if holds is None else holds)
@@ -53,18 +53,20 @@ class Statement:
     def _names(self, request: Request) -> bool:
         action = request.action.lower()
         if self.not_actions:
-            acted = not any(covers(pattern.lower(), action) for pattern in self.not_actions)
+            action_matches = not any(covers(p.lower(), action) for p in self.not_actions)
         else:
-            acted = any(covers(pattern.lower(), action) for pattern in self.actions)
-        # A request for `bucket/*` is about some object: an Allow on any one of them grants it, a
-        # Deny refuses it only if it is on all of them.
+            action_matches = any(covers(p.lower(), action) for p in self.actions)
+        # A request for `bucket/*` stands for some object: an Allow on any object grants it, a Deny
+        # denies it only if it covers all objects.
         inside, outside = (overlap, covers) if self.effect == "Allow" else (covers, overlap)
         if self.not_resources:
-            return acted and not any(outside(p, request.resource) for p in self.not_resources)
-        return acted and any(inside(p, request.resource) for p in self.resources)
+            return action_matches and not any(
+                outside(p, request.resource) for p in self.not_resources
+            )
+        return action_matches and any(inside(p, request.resource) for p in self.resources)
 
     def is_for(self, arn: str) -> bool:
-        """Says whether a resource's policy means this principal by name, or everybody."""
+        """Says whether a resource policy's principals include this one, by name or as everybody."""
         if self.not_principals:
             return not any(covers(pattern, arn) for pattern in self.not_principals)
         return any(covers(pattern, arn) for pattern in self.principals)
@@ -76,29 +78,31 @@ def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
 
 
 def allows(policy: Iterable[Statement], request: Request) -> bool:
-    """Says whether a statement allows the request; a Deny is another question."""
+    """Says whether a statement allows the request, regardless of Deny statements."""
     return any(item.effect == "Allow" and item.applies(request) for item in policy)
 
 
 def denies(policy: Iterable[Statement], request: Request) -> bool:
-    """Says whether a statement denies the request, whatever allows it."""
+    """Says whether a statement denies the request."""
     return any(item.effect == "Deny" and item.applies(request) for item in policy)
 
 
 @functools.cache
-def overlap(one: str, other: str) -> bool:
-    """Says whether some text matches both patterns, of `*` and `?`."""
-    if not one or not other:
-        return set(one + other) <= {"*"}
-    if one[0] == "*":
-        return overlap(one[1:], other) or overlap(one, other[1:])
-    if other[0] == "*":
-        return overlap(other, one)
-    return (one[0] == other[0] or "?" in (one[0], other[0])) and overlap(one[1:], other[1:])
+def overlap(first: str, second: str) -> bool:
+    """Says whether some text matches both patterns (`*` and `?` are wildcards)."""
+    if not first or not second:
+        return set(first + second) <= {"*"}
+    if first[0] == "*":
+        return overlap(first[1:], second) or overlap(first, second[1:])
+    if second[0] == "*":
+        return overlap(second, first)
+    return (first[0] == second[0] or "?" in (first[0], second[0])) and overlap(
+        first[1:], second[1:]
+    )
 
 
 def covers(pattern: str, text: str) -> bool:
-    """Says whether a pattern matches all that `text` stands for."""
+    """Says whether a pattern matches every text that the pattern `text` matches."""
     return _compiled(pattern).fullmatch(text) is not None
 
 
@@ -133,17 +137,17 @@ def _many(value: Any) -> tuple[Any, ...]:
 
 
 def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], request: Request) -> bool | None:
-    """All conditions must hold; None if that hangs on a key that is not known."""
-    found = [
+    """Says whether all conditions hold; None if that depends on an unknown key."""
+    results = [
         _condition_holds(operator, key.lower(), _many(values), request)
         for operator, pairs in conditions.items()
         for key, values in pairs.items()
     ]
-    return False if False in found else (None if None in found else True)
+    return False if False in results else (None if None in results else True)
 
 
 def _condition_holds(
-    operator: str, key: str, wanted: tuple[Any, ...], request: Request
+    operator: str, key: str, values: tuple[Any, ...], request: Request
 ) -> bool | None:
     plain = operator.removesuffix("IfExists")
     negated = "Not" in plain
@@ -153,6 +157,6 @@ def _condition_holds(
     value = request.context.get(key)
     if value is None:
         return (negated or plain != operator) if request.complete else None
-    patterns = [str(item).lower() if kind == "Bool" else str(item) for item in wanted]
+    patterns = [str(item).lower() if kind == "Bool" else str(item) for item in values]
     exact = kind in {"StringEquals", "Bool"}
     return any(value == p if exact else covers(p, value) for p in patterns) != negated

@@ -1,4 +1,4 @@
-"""The roles of an environment and what IAM lets each of them do, from the templates."""
+"""The roles of an environment and their IAM permissions, from the templates."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Principal:
         name: the role's name without the environment's prefix, such as `broker`.
         arn: its ARN.
         policy: every statement of its identity policies.
-        boundary: its permissions boundary; None where the templates do not hold it, as the one
-            of the bootstrap: then nothing is taken to be beyond it.
+        boundary: its permissions boundary; None if the templates do not contain it, such as that
+            of the bootstrap: it then counts as allowing everything.
         trust: who may assume it.
     """
 
@@ -35,7 +35,7 @@ class Principal:
         Args:
             action: such as `glue:GetTable`.
             resource: an ARN; with a `*`, any resource that it matches.
-            context: what is known of condition keys, beside who asks.
+            context: known condition keys beside those of the role.
         """
         request = self.request(action, resource, context)
         return self.within(request) and allows(self.policy, request)
@@ -52,7 +52,7 @@ class Principal:
     ) -> Request:
         """Returns the request that the role would make, over TLS."""
         account = self.arn.split(":")[4]
-        known = {
+        defaults = {
             "aws:principalarn": self.arn,
             "aws:principalaccount": account,
             "aws:resourceaccount": account,
@@ -60,15 +60,15 @@ class Principal:
             "aws:viaawsservice": "false",
             "aws:securetransport": "true",
         }
-        given = {key.lower(): value for key, value in (context or {}).items()}
-        return Request(action=action, resource=resource, context=known | given)
+        overrides = {key.lower(): value for key, value in (context or {}).items()}
+        return Request(action=action, resource=resource, context=defaults | overrides)
 
 
 def read_principals(templates: Templates, settings: Settings) -> tuple[Principal, ...]:
     """Reads the roles, by name.
 
     Raises:
-        InputError: if a role has a policy whose text the templates do not hold.
+        InputError: if a role has a policy whose text is not in the templates.
     """
     managed = {
         resource.ref: statements(resource.properties["PolicyDocument"])
@@ -76,11 +76,11 @@ def read_principals(templates: Templates, settings: Settings) -> tuple[Principal
         for resource in part("AWS::IAM::ManagedPolicy")
     }
     attached = list(_attached(templates))
-    found = [
+    principals = [
         _principal(role, templates, settings, managed, attached)
         for role in templates.of_type("AWS::IAM::Role")
     ]
-    return tuple(sorted(found, key=lambda principal: principal.name))
+    return tuple(sorted(principals, key=lambda principal: principal.name))
 
 
 def role_arn(role: Resource, templates: Templates) -> str:
@@ -90,7 +90,7 @@ def role_arn(role: Resource, templates: Templates) -> str:
 
 
 def _attached(templates: Templates) -> Iterator[tuple[str, tuple[Statement, ...]]]:
-    """Yields role name -> statements for each policy that names the roles it belongs to."""
+    """Yields role name and statements of each policy that is attached by role name."""
     for kind in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy"):
         for resource in templates.of_type(kind):
             for name in resource.properties.get("Roles", ()):
@@ -114,8 +114,8 @@ def _principal(
     for arn in arns:
         if arn not in managed:
             raise InputError(
-                f"{role.stack}: the role {role.ref} has the policy {arn}, whose text no template "
-                "holds, so that nobody can tell what it allows; write its statements out instead"
+                f"{role.stack}: the role {role.ref} has the policy {arn}, whose text is in no "
+                "template, so its permissions are unknown; write its statements out instead"
             )
     inline = [statements(policy["PolicyDocument"]) for policy in properties.get("Policies", ())]
     by_name = [policy for name, policy in attached if name == role.ref]

@@ -1,4 +1,4 @@
-"""Commands that change an account's data-lake settings, of which the API only puts all at once."""
+"""Commands that change an account's data-lake settings; the API only replaces all at once."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ def change_settings(**members: str) -> str:
     """Returns the command that changes some members and leaves the others as they are.
 
     Args:
-        members: the member, as the API calls it -> its new value, by JMESPath from the old ones.
+        members: the API's name of a member -> its new value, as JMESPath on the old settings.
     """
     changed = ", ".join(f"{name}: {value}" for name, value in members.items())
     query = shlex.quote(f"DataLakeSettings | merge(@, {{{changed}}})")
@@ -24,19 +24,19 @@ def change_settings(**members: str) -> str:
 
 
 def add_administrator(arn: str) -> str:
-    """Returns the command that makes somebody an administrator of the lake."""
-    one = _literal([_principal(arn)])
-    return change_settings(DataLakeAdmins=f"[not_null(DataLakeAdmins, `[]`), {one}][]")
+    """Returns the command that adds an administrator of the lake."""
+    administrators = _literal([_principal(arn)])
+    return change_settings(DataLakeAdmins=f"[not_null(DataLakeAdmins, `[]`), {administrators}][]")
 
 
 def drop_administrators(arns: Iterable[str]) -> str:
-    """Returns the command after which some are no administrators of the lake any more."""
-    gone = f"contains({_literal(sorted(arns))}, DataLakePrincipalIdentifier)"
-    return change_settings(DataLakeAdmins=f"DataLakeAdmins[?!{gone}]")
+    """Returns the command that removes administrators of the lake."""
+    removed = f"contains({_literal(sorted(arns))}, DataLakePrincipalIdentifier)"
+    return change_settings(DataLakeAdmins=f"DataLakeAdmins[?!{removed}]")
 
 
 def put_defaults(*kinds: str, principals: Iterable[str] = ()) -> str:
-    """Returns the command that says who gets all on what is new: a `Database`, a `Table`."""
+    """Returns the command that sets default permissions on a new `Database` or `Table`."""
     everything = [
         {"Principal": _principal(name), "Permissions": ["ALL"]} for name in sorted(principals)
     ]
@@ -44,9 +44,9 @@ def put_defaults(*kinds: str, principals: Iterable[str] = ()) -> str:
     return change_settings(**dict.fromkeys(names, _literal(everything)))
 
 
-def put_member(name: str, words: Iterable[str]) -> str:
-    """Returns the command that puts another member, from the form in which `others` has it."""
-    values = sorted(words)
+def put_member(name: str, items: Iterable[str]) -> str:
+    """Returns the command that sets another member, from its form in `LakeSettings.others`."""
+    values = sorted(items)
     value: Any = values
     if name.startswith("Allow"):
         value = bool(values)

@@ -1,4 +1,4 @@
-"""Differences of who may read what: data-cells filters, grants, opt-ins of hybrid mode."""
+"""Differences in read access: data-cells filters, grants, opt-ins of hybrid mode."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ from sashiko.aws.operations.access.governance_json import filter_json, securable
 from sashiko.aws.operations.audit.difference import Difference
 from sashiko.aws.resources.names import exec_role_arn
 
-# What Lake Formation gives whoever makes something, with the right to pass it on.
+# Permissions that Lake Formation grants to the creator of a resource, with grant option.
 _CREATORS = {
     "Database": {"ALL", "ALTER", "CREATE_TABLE", "DESCRIBE", "DROP"},
     "Table": {"ALL", "ALTER", "DELETE", "DESCRIBE", "DROP", "INSERT"},
@@ -21,7 +21,7 @@ _CREATORS = {
 
 
 def access(environment: Environment, live: Governance) -> Iterator[Difference]:
-    """Yields what lets somebody read more, or less, than the templates say."""
+    """Yields the differences that widen or narrow read access."""
     yield from _filters(environment, live)
     yield from _grants(environment, live)
     for grant in _sorted(live.opt_ins - environment.governance.opt_ins):
@@ -36,21 +36,21 @@ def access(environment: Environment, live: Governance) -> Iterator[Difference]:
 def _filters(environment: Environment, live: Governance) -> Iterator[Difference]:
     expected, account = environment.governance, environment.templates.account
     for key in sorted(expected.filters.keys() | live.filters.keys()):
-        wanted, found = expected.filters.get(key), live.filters.get(key)
-        if wanted == found:
+        expected_filter, live_filter = expected.filters.get(key), live.filters.get(key)
+        if expected_filter == live_filter:
             continue
         resource = f"data-cells filter {'.'.join(key)}"
-        if wanted is None:
+        if expected_filter is None:
             name = f"--table-catalog-id {account} --database-name {key[0]} --table-name {key[1]}"
             fix = f"aws lakeformation delete-data-cells-filter {name} --name {key[2]}"
             yield Difference(kind="extra", resource=resource, detail="", fix=fix)
             continue
-        data = shlex.quote(json.dumps(filter_json(key, wanted, account=account)))
-        call = "create" if found is None else "update"
+        data = shlex.quote(json.dumps(filter_json(key, expected_filter, account=account)))
+        call = "create" if live_filter is None else "update"
         yield Difference(
-            kind="missing" if found is None else "differs",
+            kind="missing" if live_filter is None else "differs",
             resource=resource,
-            detail=f"expected {wanted}, found {found or 'none'}",
+            detail=f"expected {expected_filter}, found {live_filter or 'none'}",
             fix=f"aws lakeformation {call}-data-cells-filter --table-data {data}",
         )
 
@@ -60,9 +60,11 @@ def _grants(environment: Environment, live: Governance) -> Iterator[Difference]:
     for grant in _sorted(expected - live.grants):
         fix = _call("grant-permissions", grant, environment)
         yield Difference(kind="missing", resource=_title(grant), detail="", fix=fix)
-    extra = {grant for grant in live.grants - expected if not _is_given(grant, environment, live)}
+    extra = {
+        grant for grant in live.grants - expected if not _is_implicit(grant, environment, live)
+    }
     for grant in _sorted(extra):
-        # Whoever may pass a right on has it, and loses both at once.
+        # A permission with grant option includes the plain one, and both are revoked together.
         if replace(grant, grantable=True) in extra and not grant.grantable:
             continue
         fix = _call("revoke-permissions", grant, environment)
@@ -72,10 +74,10 @@ def _grants(environment: Environment, live: Governance) -> Iterator[Difference]:
         yield Difference(kind="extra", resource=_title(grant), detail="", fix=fix)
 
 
-def _is_given(grant: Grant, environment: Environment, live: Governance) -> bool:
-    """Says whether this is given by itself: to the maker, or to all where IAM alone decides."""
+def _is_implicit(grant: Grant, environment: Environment, live: Governance) -> bool:
+    """Says whether AWS makes this grant itself: to the creator, or to all in `iam_only` mode."""
     on, expected = grant.securable, environment.governance
-    made = {
+    implicit = {
         "Database": on.database in expected.databases,
         "Table": (on.database, on.table) in expected.tables,
         "TableWithColumns": (on.database, on.table) in expected.tables
@@ -83,7 +85,7 @@ def _is_given(grant: Grant, environment: Environment, live: Governance) -> bool:
         and not on.excluded,
         "LFTag": True,
     }
-    if not made.get(on.kind):
+    if not implicit.get(on.kind):
         return False
     if grant.principal == EVERYBODY:
         return environment.settings.lake_formation.mode == "iam_only"
@@ -102,15 +104,15 @@ def _title(grant: Grant) -> str:
 
 def _call(operation: str, grant: Grant, environment: Environment) -> str:
     resource = json.dumps(securable_json(grant.securable, account=environment.templates.account))
-    words = f"--principal DataLakePrincipalIdentifier={grant.principal}"
+    options = f"--principal DataLakePrincipalIdentifier={grant.principal}"
     if operation != "delete-lake-formation-opt-in":
-        words += f" --permissions {grant.permission}"
+        options += f" --permissions {grant.permission}"
     if grant.grantable:
-        words += f" --permissions-with-grant-option {grant.permission}"
+        options += f" --permissions-with-grant-option {grant.permission}"
     if grant.condition:
-        words += f" --condition {shlex.quote(json.dumps({'Expression': grant.condition}))}"
-    return f"aws lakeformation {operation} {words} --resource {shlex.quote(resource)}"
+        options += f" --condition {shlex.quote(json.dumps({'Expression': grant.condition}))}"
+    return f"aws lakeformation {operation} {options} --resource {shlex.quote(resource)}"
 
 
-def _sorted(found: Set[Grant]) -> list[Grant]:
-    return sorted(found, key=_title)
+def _sorted(grants: Set[Grant]) -> list[Grant]:
+    return sorted(grants, key=_title)

@@ -1,4 +1,4 @@
-"""Differences of the alarms that take an endpoint's update back: are they there, do they see?"""
+"""Differences in the rollback alarms of an endpoint: missing ones, and those without data."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,37 +11,37 @@ _FLEET = "EndpointConfigName"
 
 
 def rollback_alarms(account: Account, endpoint: Resource) -> Iterator[Difference]:
-    """Yields the alarms of an endpoint's deployment without which a bad update stays.
+    """Yields the rollback alarms of an endpoint's deployment that are missing or receive no data.
 
     Raises:
         InputError: as `Account.read` does.
     """
     rollback = endpoint.properties["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
     names = [str(item["AlarmName"]) for item in rollback]
-    listed = account.read("cloudwatch", "describe_alarms", AlarmNames=names) or {}
-    there = {item["AlarmName"]: item for item in listed.get("MetricAlarms", ())}
+    response = account.read("cloudwatch", "describe_alarms", AlarmNames=names) or {}
+    alarms = {item["AlarmName"]: item for item in response.get("MetricAlarms", ())}
     for name in sorted(names):
-        if name not in there:
+        if name not in alarms:
             yield Difference(
                 kind="missing",
                 resource=f"alarm {name}",
                 detail="it takes an update back",
                 fix="deploy the Serving stack; where it says no change, destroy and deploy it",
             )
-        elif not _sees(account, there[name]):
+        elif not _receives_data(account, alarms[name]):
             yield Difference(
                 kind="differs",
                 resource=f"alarm {name}",
-                detail=f"it sees no request: SageMaker sends {there[name]['MetricName']} without "
+                detail=f"it sees no request: SageMaker sends {alarms[name]['MetricName']} without "
                 f"the dimension {_FLEET}",
                 fix=f"take {_FLEET} out of src/sashiko_cdk/serving/endpoint_alarms.py and deploy",
             )
 
 
-def _sees(account: Account, alarm: Mapping[str, Any]) -> bool:
-    """An endpoint without requests has no metrics, and the older fleet's have the dimension too."""
+def _receives_data(account: Account, alarm: Mapping[str, Any]) -> bool:
+    """Says whether an alarm's metric exists, or the endpoint had no requests yet."""
     dimensions = [item for item in alarm["Dimensions"] if item["Name"] != _FLEET]
-    found = [
+    dimension_sets = [
         {item["Name"] for item in metric["Dimensions"]}
         for metric in account.pages(
             "cloudwatch",
@@ -52,4 +52,4 @@ def _sees(account: Account, alarm: Mapping[str, Any]) -> bool:
             Dimensions=dimensions,
         )
     ]
-    return not found or any(_FLEET in names for names in found)
+    return not dimension_sets or any(_FLEET in names for names in dimension_sets)

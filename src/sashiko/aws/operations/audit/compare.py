@@ -1,7 +1,7 @@
-"""Compares an account with the templates: the drift that CloudFormation does not see.
+"""Compares an account with the templates: the drift that CloudFormation does not detect.
 
-Lake Formation's types have no drift detection, and a deploy changes nothing that a template has not
-changed: so each difference comes with the call that removes it.
+Lake Formation's types have no drift detection, and a deploy only applies changes of a template, so
+each difference comes with the call that removes it.
 """
 
 from sashiko.aws.operations.access.environment import Environment

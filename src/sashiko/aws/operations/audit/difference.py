@@ -9,14 +9,14 @@ Kind = Literal["missing", "extra", "differs", "note"]
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Something that the account has not as the templates have it.
+    """A resource of the account that differs from the templates.
 
     Attributes:
-        kind: missing in the account, extra in it, or not the same; a note is about what others in
-            the account may have put there: it needs a person's eye.
-        resource: what it is about, in words.
-        detail: what is expected and what was found; empty if `resource` says it all.
-        fix: what to do.
+        kind: missing in the account, extra in it, or different; a note is about a resource that
+            others in the account may have created: a person should check it.
+        resource: the resource, in words.
+        detail: the expected and the actual value; empty if `resource` is enough.
+        fix: the command or step that removes the difference.
     """
 
     kind: Kind

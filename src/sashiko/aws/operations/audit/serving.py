@@ -1,6 +1,6 @@
-"""Differences of the endpoint: what runs, on how many instances, and what is captured of it.
+"""Differences of the endpoint: its configuration, instances and data capture.
 
-SageMaker rolls an update back by itself, and a deploy that waits no longer says that it succeeded.
+SageMaker can roll an update back after the deploy has reported success.
 """
 
 import json
@@ -31,57 +31,57 @@ def serving(account: Account, environment: Environment) -> Iterator[Difference]:
     Raises:
         InputError: as `Account.read` does.
     """
-    wanted = {
+    expected = {
         str(item.properties["EndpointName"]): item
         for item in environment.templates.of_type("AWS::SageMaker::Endpoint")
     }
-    for name, endpoint in wanted.items():
-        found = account.read("sagemaker", "describe_endpoint", absent=_ABSENT, EndpointName=name)
-        if found is None:
+    for name, endpoint in expected.items():
+        live = account.read("sagemaker", "describe_endpoint", absent=_ABSENT, EndpointName=name)
+        if live is None:
             yield Difference(kind="missing", resource=f"endpoint {name}", detail="", fix=_REDEPLOY)
             continue
-        yield from _deployed(endpoint, found, environment)
+        yield from _deployed(endpoint, live, environment)
         yield from rollback_alarms(account, endpoint)
-        yield from _scaled(account, name, found, environment)
-    yield from _extra(account, environment, known=set(wanted))
+        yield from _scaled(account, name, live, environment)
+    yield from _extra(account, environment, known=set(expected))
 
 
 def _deployed(
-    endpoint: Resource, found: Mapping[str, Any], environment: Environment
+    endpoint: Resource, live: Mapping[str, Any], environment: Environment
 ) -> Iterator[Difference]:
-    name, status = found["EndpointName"], found["EndpointStatus"]
-    resource, wanted = f"endpoint {name}", str(endpoint.properties["EndpointConfigName"])
+    name, status = live["EndpointName"], live["EndpointStatus"]
+    resource, expected_config = f"endpoint {name}", str(endpoint.properties["EndpointConfigName"])
     if status != "InService":
         yield Difference(
             kind="differs",
             resource=resource,
-            detail=f"expected InService, found {status}: {found.get('FailureReason', 'no reason')}",
+            detail=f"expected InService, found {status}: {live.get('FailureReason', 'no reason')}",
             fix=f"aws sagemaker describe-endpoint --endpoint-name {name}, and its log group "
             f"/aws/sagemaker/Endpoints/{name}",
         )
-    if found["EndpointConfigName"] != wanted:
-        of = environment.settings
+    if live["EndpointConfigName"] != expected_config:
+        settings = environment.settings
         yield Difference(
             kind="differs",
             resource=f"configuration of {resource}",
-            detail=f"expected {wanted}, found {found['EndpointConfigName']}: SageMaker has rolled "
-            "the update back, or somebody changed it by hand",
+            detail=f"expected {expected_config}, found {live['EndpointConfigName']}: SageMaker has "
+            "rolled the update back, or somebody changed it by hand",
             fix="see which alarm it was (aws cloudwatch describe-alarm-history); then set "
-            f"`serving.model_package_arn` of config/{of.environment}.yaml back and deploy, or: "
-            + _update(name, wanted),
+            f"`serving.model_package_arn` of config/{settings.environment}.yaml back and deploy, "
+            "or: " + _update(name, expected_config),
         )
-        return  # what else differs follows from it
-    yield from _images(resource, found, environment)
-    yield from _captured(resource, wanted, found, environment)
+        return  # the other differences follow from it
+    yield from _images(resource, live, environment)
+    yield from _captured(resource, expected_config, live, environment)
 
 
 def _images(
-    resource: str, found: Mapping[str, Any], environment: Environment
+    resource: str, live: Mapping[str, Any], environment: Environment
 ) -> Iterator[Difference]:
     expected = {str(item.properties["Image"]) for item in _checks(environment)}
     images = {
         image["SpecifiedImage"]
-        for variant in found["ProductionVariants"]
+        for variant in live["ProductionVariants"]
         for image in variant.get("DeployedImages", ())
     }
     for image in sorted(images - expected):
@@ -98,17 +98,17 @@ def _checks(environment: Environment) -> Iterator[Resource]:
 
 
 def _captured(
-    resource: str, config: str, found: Mapping[str, Any], environment: Environment
+    resource: str, config: str, live_endpoint: Mapping[str, Any], environment: Environment
 ) -> Iterator[Difference]:
-    (wanted,) = [
+    (capture_config,) = [
         item.properties.get("DataCaptureConfig")
         for item in environment.templates.of_type("AWS::SageMaker::EndpointConfig")
         if item.properties["EndpointConfigName"] == config
     ]
-    live = found.get("DataCaptureConfig") or {}
-    expected = {shown: (wanted or {}).get(key) for key, shown in _CAPTURE.items()}
-    actual = {shown: live.get(shown) for shown in expected}
-    if wanted:
+    live = live_endpoint.get("DataCaptureConfig") or {}
+    expected = {member: (capture_config or {}).get(key) for key, member in _CAPTURE.items()}
+    actual = {member: live.get(member) for member in expected}
+    if capture_config:
         expected["CaptureStatus"], actual["CaptureStatus"] = "Started", live.get("CaptureStatus")
     if differing := [key for key in expected if expected[key] != actual[key]]:
         yield Difference(
@@ -117,7 +117,7 @@ def _captured(
             detail="; ".join(
                 f"{key}: expected {expected[key]}, found {actual[key]}" for key in differing
             ),
-            fix=_update(found["EndpointName"], config),
+            fix=_update(live_endpoint["EndpointName"], config),
         )
 
 
@@ -130,24 +130,25 @@ def _update(name: str, config: str) -> str:
 
 
 def _scaled(
-    account: Account, name: str, found: Mapping[str, Any], environment: Environment
+    account: Account, name: str, live: Mapping[str, Any], environment: Environment
 ) -> Iterator[Difference]:
     for target in environment.templates.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
-        wanted = target.properties
-        where = {
-            key: str(wanted[key]) for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")
+        properties = target.properties
+        scalable_target = {
+            key: str(properties[key])
+            for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")
         }
-        _, endpoint, _, variant = where["ResourceId"].split("/")
+        _, endpoint, _, variant = scalable_target["ResourceId"].split("/")
         if endpoint != name:
             continue
-        least, most = int(wanted["MinCapacity"]), int(wanted["MaxCapacity"])
+        least, most = int(properties["MinCapacity"]), int(properties["MaxCapacity"])
         command = (
             f"aws application-autoscaling register-scalable-target --service-namespace sagemaker "
-            f"--resource-id {where['ResourceId']} --scalable-dimension "
-            f"{where['ScalableDimension']} --min-capacity {least} --max-capacity {most}"
+            f"--resource-id {scalable_target['ResourceId']} --scalable-dimension "
+            f"{scalable_target['ScalableDimension']} --min-capacity {least} --max-capacity {most}"
         )
-        yield from _limits(account, where, limits=(least, most), fix=command)
-        for item in found["ProductionVariants"]:
+        yield from _limits(account, scalable_target, limits=(least, most), fix=command)
+        for item in live["ProductionVariants"]:
             count = item.get("DesiredInstanceCount", 0)
             one, wanted_count = {"VariantName": variant}, min(max(count, least), most)
             if item["VariantName"] == variant and not least <= count <= most:
@@ -162,26 +163,27 @@ def _scaled(
 
 
 def _limits(
-    account: Account, where: Mapping[str, str], *, limits: tuple[int, int], fix: str
+    account: Account, scalable_target: Mapping[str, str], *, limits: tuple[int, int], fix: str
 ) -> Iterator[Difference]:
     answer = account.read(
         "application-autoscaling",
         "describe_scalable_targets",
-        ServiceNamespace=where["ServiceNamespace"],
-        ResourceIds=[where["ResourceId"]],
-        ScalableDimension=where["ScalableDimension"],
+        ServiceNamespace=scalable_target["ServiceNamespace"],
+        ResourceIds=[scalable_target["ResourceId"]],
+        ScalableDimension=scalable_target["ScalableDimension"],
     )
     targets = (answer or {}).get("ScalableTargets", ())
-    resource = f"scaling of {where['ResourceId']}"
+    resource = f"scaling of {scalable_target['ResourceId']}"
     if not targets:
         yield Difference(kind="missing", resource=resource, detail="", fix=fix)
     for target in targets:
-        found = (target["MinCapacity"], target["MaxCapacity"])
-        if found != limits:
+        live_limits = (target["MinCapacity"], target["MaxCapacity"])
+        if live_limits != limits:
             yield Difference(
                 kind="differs",
                 resource=resource,
-                detail=f"expected {limits[0]} to {limits[1]}, found {found[0]} to {found[1]}",
+                detail=f"expected {limits[0]} to {limits[1]}, "
+                f"found {live_limits[0]} to {live_limits[1]}",
                 fix=fix,
             )
 

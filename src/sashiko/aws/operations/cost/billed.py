@@ -1,4 +1,4 @@
-"""What is billed while nobody uses it, and what is not: an answer for every type of resource."""
+"""Idle charges: which types of resources are billed without use, and how much."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from sashiko.aws.operations.cost.prices import HOURS_A_MONTH, Price, Prices
 from sashiko.aws.operations.templates import Resource, Templates
 
-# Type -> what is billed once it is used.
+# Type -> what is billed by use.
 BY_USE: Mapping[str, str] = {
     "AWS::Athena::WorkGroup": "each query, by the data that it scans",
     "AWS::CodeBuild::Project": "each build, by the minute",
@@ -24,7 +24,7 @@ BY_USE: Mapping[str, str] = {
     "AWS::Scheduler::Schedule": "each start",
     "AWS::StepFunctions::StateMachine": "each step that it takes",
 }
-# Types that cost nothing by themselves: rules, rights, descriptions.
+# Types that are never billed: rules, permissions, descriptions.
 FREE = frozenset(
     {
         "AWS::Budgets::Budget",
@@ -66,7 +66,7 @@ _ALARMS_OF_TARGET_TRACKING = 2  # CloudWatch's own: one to scale out, one to sca
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """Something that is billed by the month while it is there.
+    """A monthly charge of a resource that exists.
 
     Attributes:
         stack: the stack that holds it.
@@ -87,7 +87,7 @@ class Charge:
 
 
 def charges(templates: Templates, prices: Prices) -> Iterator[Charge]:
-    """Yields what an environment's templates cost while nobody uses it.
+    """Yields the charges of an environment that is not used.
 
     Raises:
         InputError: if a price is not known, or a template is not understood.
@@ -98,20 +98,20 @@ def charges(templates: Templates, prices: Prices) -> Iterator[Charge]:
                 yield Charge(stack=resource.stack, what=what, quantity=quantity, price=price)
 
 
-_Found = Iterator[tuple[str, float, Price]]
+_ChargeLines = Iterator[tuple[str, float, Price]]
 
 
-def _vpc_endpoint(resource: Resource, templates: Templates, prices: Prices) -> _Found:
-    given = resource.properties
-    if given.get("VpcEndpointType") != "Interface":
+def _vpc_endpoint(resource: Resource, templates: Templates, prices: Prices) -> _ChargeLines:
+    properties = resource.properties
+    if properties.get("VpcEndpointType") != "Interface":
         return
-    zones, name = len(given["SubnetIds"]), str(given["ServiceName"])
+    zones, name = len(properties["SubnetIds"]), str(properties["ServiceName"])
     name = name.replace(f"{templates.region}.", "").removeprefix("com.amazonaws.")
     what = f"VPC endpoint {name}, {zones} zone{'s' if zones > 1 else ''}"
     yield what, zones * HOURS_A_MONTH, prices.of("interface_endpoint_hour")
 
 
-def _key(resource: Resource, templates: Templates, prices: Prices) -> _Found:
+def _key(resource: Resource, templates: Templates, prices: Prices) -> _ChargeLines:
     names = [
         alias.properties["AliasName"]
         for alias in templates.of_type("AWS::KMS::Alias")
@@ -120,28 +120,28 @@ def _key(resource: Resource, templates: Templates, prices: Prices) -> _Found:
     yield f"KMS key {', '.join(names) or resource.logical_id}", 1, prices.of("kms_key_month")
 
 
-def _alarm(resource: Resource, _: Templates, prices: Prices) -> _Found:
-    given = resource.properties
-    stats = [item["MetricStat"] for item in given.get("Metrics", ()) if "MetricStat" in item]
-    periods = [int(item.get("Period", 60)) for item in stats or [given]]
+def _alarm(resource: Resource, _: Templates, prices: Prices) -> _ChargeLines:
+    properties = resource.properties
+    stats = [item["MetricStat"] for item in properties.get("Metrics", ()) if "MetricStat" in item]
+    periods = [int(item.get("Period", 60)) for item in stats or [properties]]
     fast = min(periods) < 60
     price = prices.of("fast_alarm_metric_month" if fast else "alarm_metric_month")
-    yield f"alarm {given.get('AlarmName', resource.logical_id)}", len(periods), price
+    yield f"alarm {properties.get('AlarmName', resource.logical_id)}", len(periods), price
 
 
-def _dashboard(resource: Resource, _: Templates, prices: Prices) -> _Found:
+def _dashboard(resource: Resource, _: Templates, prices: Prices) -> _ChargeLines:
     name = resource.properties.get("DashboardName", resource.logical_id)
     yield f"dashboard {name}", 1, prices.of("dashboard_month")
 
 
-def _scaling_policy(resource: Resource, _: Templates, prices: Prices) -> _Found:
+def _scaling_policy(resource: Resource, _: Templates, prices: Prices) -> _ChargeLines:
     if resource.properties.get("PolicyType") == "TargetTrackingScaling":
         name = resource.properties.get("PolicyName", resource.logical_id)
         price = prices.of("alarm_metric_month")
         yield f"alarms of the scaling policy {name}", _ALARMS_OF_TARGET_TRACKING, price
 
 
-def _endpoint(resource: Resource, templates: Templates, prices: Prices) -> _Found:
+def _endpoint(resource: Resource, templates: Templates, prices: Prices) -> _ChargeLines:
     name = str(resource.properties.get("EndpointName", resource.logical_id))
     for variant in _variants(resource, templates):
         count, kind = _least(templates, name, variant), variant["InstanceType"]
@@ -152,7 +152,7 @@ def _endpoint(resource: Resource, templates: Templates, prices: Prices) -> _Foun
 
 
 def least_instances(templates: Templates) -> int:
-    """Returns how many instances the endpoints keep when nobody calls; 0 without an endpoint."""
+    """Returns how many instances the idle endpoints keep; 0 without an endpoint."""
     return sum(
         _least(templates, str(endpoint.properties.get("EndpointName")), variant)
         for endpoint in templates.of_type(_ENDPOINT)
@@ -161,16 +161,16 @@ def least_instances(templates: Templates) -> int:
 
 
 def _variants(endpoint: Resource, templates: Templates) -> Iterator[Mapping[str, Any]]:
-    wanted = endpoint.properties["EndpointConfigName"]
+    config_name = endpoint.properties["EndpointConfigName"]
     for config in templates.of_type(_CONFIG):
-        given = config.properties
-        if _is_of(wanted, config) or wanted == given.get("EndpointConfigName"):
-            yield from given.get("ProductionVariants", ())
-            yield from given.get("ShadowProductionVariants", ())
+        properties = config.properties
+        if _is_of(config_name, config) or config_name == properties.get("EndpointConfigName"):
+            yield from properties.get("ProductionVariants", ())
+            yield from properties.get("ShadowProductionVariants", ())
 
 
 def _least(templates: Templates, endpoint: str, variant: Mapping[str, Any]) -> int:
-    """How many instances stay when nobody calls: scaling goes down to its minimum."""
+    """Returns how many instances an idle variant keeps: scaling goes down to its minimum."""
     scaled = f"endpoint/{endpoint}/variant/{variant['VariantName']}"
     for target in templates.of_type(_TARGET):
         if target.properties["ResourceId"] == scaled:
@@ -180,11 +180,11 @@ def _least(templates: Templates, endpoint: str, variant: Mapping[str, Any]) -> i
 
 def _is_of(reference: object, resource: Resource) -> bool:
     """Says whether a reference is to a resource: by `Ref`, or by one of its attributes."""
-    given = f"<{resource.stack}.{resource.logical_id}"
-    return reference == resource.ref or str(reference).startswith((f"{given}.", f"{given}>"))
+    prefix = f"<{resource.stack}.{resource.logical_id}"
+    return reference == resource.ref or str(reference).startswith((f"{prefix}.", f"{prefix}>"))
 
 
-_Rule = Callable[[Resource, Templates, Prices], _Found]
+_Rule = Callable[[Resource, Templates, Prices], _ChargeLines]
 _RULES: Mapping[str, _Rule] = {
     "AWS::ApplicationAutoScaling::ScalingPolicy": _scaling_policy,
     "AWS::CloudWatch::Alarm": _alarm,
@@ -193,5 +193,5 @@ _RULES: Mapping[str, _Rule] = {
     "AWS::KMS::Key": _key,
     _ENDPOINT: _endpoint,
 }
-# Types with a price; the last two are looked at with the endpoint that they belong to.
+# Types with a price; the last two are part of the price of their endpoint.
 PRICED = frozenset({*_RULES, _CONFIG, _TARGET})

@@ -1,4 +1,4 @@
-"""What an environment costs a month while nobody uses it, and whether a change raises that."""
+"""The monthly cost of an idle environment, and whether a change raises it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class IdleCost:
     Attributes:
         charges: line by line.
         instances: the fewest that its endpoint keeps; 1 if it has none.
-        by_use: type of what is billed once it is used -> how it is.
+        by_use: type that is billed by use -> how.
     """
 
     charges: tuple[Charge, ...]
@@ -43,7 +43,7 @@ class IdleCost:
 
 
 def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
-    """Adds up what the templates cost while nobody uses the environment.
+    """Returns the cost of the templates' resources while the environment is idle.
 
     Raises:
         InputError: if a type of resource is not known here, or a price is not.
@@ -55,21 +55,21 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
         if kind not in PRICED | FREE | BY_USE.keys() and not kind.startswith(_CUSTOM)
     }
     if unknown:
-        which = ", ".join(f"{kind} ({stack})" for kind, stack in sorted(unknown.items()))
+        listing = ", ".join(f"{kind} ({stack})" for kind, stack in sorted(unknown.items()))
         raise InputError(
-            f"nobody has said what this costs: {which}; add a rule, or a line with the reason why "
-            "it costs nothing while it is idle, to src/sashiko/aws/operations/cost/billed.py"
+            f"no cost rule for {listing}; add a rule, or a line with the reason why it costs "
+            "nothing while it is idle, to src/sashiko/aws/operations/cost/billed.py"
         )
-    found = sorted(charges(templates, prices), key=lambda charge: (charge.stack, charge.what))
+    all_charges = sorted(charges(templates, prices), key=lambda charge: (charge.stack, charge.what))
     return IdleCost(
-        charges=tuple(found),
+        charges=tuple(all_charges),
         instances=max(1, least_instances(templates)),
         by_use={kind: BY_USE[kind] for kind in sorted(kinds) if kind in BY_USE},
     )
 
 
 def raised(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
-    """Says by what an environment's idle cost rose, if by more than is allowed.
+    """Returns a message if an environment's idle cost rose by more than is allowed.
 
     Args:
         cost: the idle cost now.
@@ -77,28 +77,31 @@ def raised(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
         allowed: US dollars a month that a change may add.
 
     Raises:
-        InputError: if `before` is no such output.
+        InputError: if `before` is not such an output.
     """
     try:
-        was = {str(name): float(usd) for name, usd in before["idle"]["lines"].items()}
+        earlier = {str(name): float(usd) for name, usd in before["idle"]["lines"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError("--against: expected an output of `sashiko cost --json`") from error
-    now = lines(cost)
-    rise = sum(now.values()) - sum(was.values())
+    current = lines(cost)
+    rise = sum(current.values()) - sum(earlier.values())
     if rise <= allowed:
         return None
-    more = {name: now.get(name, 0) - was.get(name, 0) for name in now.keys() | was.keys()}
-    named = [f"{usd:+.2f} {name}" for name, usd in sorted(more.items()) if abs(usd) >= _CENT]
+    changes = {
+        name: current.get(name, 0) - earlier.get(name, 0)
+        for name in current.keys() | earlier.keys()
+    }
+    listing = [f"{usd:+.2f} {name}" for name, usd in sorted(changes.items()) if abs(usd) >= _CENT]
     return (
-        f"idle it costs {rise:.2f} dollars a month more, from {sum(was.values()):.2f} to "
-        f"{sum(now.values()):.2f}; `budget.idle_rise` allows {allowed:g}: {'; '.join(named)}"
+        f"idle it costs {rise:.2f} dollars a month more, from {sum(earlier.values()):.2f} to "
+        f"{sum(current.values()):.2f}; `budget.idle_rise` allows {allowed:g}: {'; '.join(listing)}"
     )
 
 
 def lines(cost: IdleCost) -> Mapping[str, float]:
     """Returns line -> US dollars a month; equal lines are added up."""
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     for charge in cost.charges:
         name = f"{charge.stack}: {charge.what}"
-        found[name] = round(found.get(name, 0) + charge.monthly, 2)
-    return found
+        totals[name] = round(totals.get(name, 0) + charge.monthly, 2)
+    return totals

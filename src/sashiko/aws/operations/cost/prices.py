@@ -1,4 +1,4 @@
-"""What AWS asks for, from a dated file that an environment may lay its own over."""
+"""AWS prices from a dated file, which a file of your own may override."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -43,7 +43,7 @@ class Price(Frozen):
 
 
 class TypicalJob(Frozen):
-    """What a job of a run is taken to be billed for.
+    """The assumed billed time of a job of a run.
 
     Attributes:
         seconds: from its start until it ends, the instance's start-up included.
@@ -55,7 +55,7 @@ class TypicalJob(Frozen):
 
 
 class Speed(Frozen):
-    """How many predictions an instance of an endpoint makes at most.
+    """The maximum throughput of an instance of an endpoint.
 
     Attributes:
         per_second: predictions a second at full load.
@@ -71,13 +71,13 @@ class Speed(Frozen):
 
 
 class PriceFile(Frozen):
-    """A file of prices; one of your own has what it changes.
+    """A file of prices; a file of your own contains only its changes.
 
     Attributes:
-        region: the region that the prices are of.
+        region: the region of the prices.
         prices: name -> price; the name says the unit.
         instances: type of machine, such as `ml.m5.large` or Glue's `G.1X` -> price of an hour.
-        typical_job: how long a job is taken to last.
+        typical_job: the assumed length of a job.
         speeds: SageMaker's instance type -> how fast it serves.
     """
 
@@ -104,7 +104,7 @@ class Prices:
         Raises:
             InputError: if the file has none.
         """
-        return self.prices.get(name) or self._lacking(f"prices.{name}")
+        return self.prices.get(name) or self._raise_missing(f"prices.{name}")
 
     def of_instance(self, kind: str) -> Price:
         """Returns the price of an hour of an instance, such as `ml.m5.large`.
@@ -112,14 +112,14 @@ class Prices:
         Raises:
             InputError: if the file has none.
         """
-        return self.instances.get(kind) or self._lacking(f"instances.{kind}")
+        return self.instances.get(kind) or self._raise_missing(f"instances.{kind}")
 
-    def _lacking(self, key: str) -> NoReturn:
+    def _raise_missing(self, key: str) -> NoReturn:
         raise InputError(
             f"no price is known for `{key}` in {self.region}: give `{key}` its usd, source and "
             "read in a file of your own and pass that as --prices FILE (its keys are those of "
-            f"src/sashiko/aws/operations/cost/{PRICE_FILE.name}); what is not known is not counted "
-            "as nothing"
+            f"src/sashiko/aws/operations/cost/{PRICE_FILE.name}); unknown prices are never "
+            "counted as zero"
         )
 
 
@@ -128,31 +128,31 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
 
     Args:
         settings: the environment.
-        own: a file that is laid over ours where it is of the same region; of ours it leaves the
-            times and speeds alone where it is of another one.
+        own: a file that overrides the default one; for another region only the times and speeds
+            of the default file apply.
 
     Raises:
-        InputError: if a file is wrong, or the prices are another region's.
+        InputError: if a file is invalid, or the prices are of another region.
     """
-    ours = validate(PriceFile, read_yaml(PRICE_FILE), source=PRICE_FILE.name)
-    yours = validate(PriceFile, read_yaml(own), source=str(own)) if own else ours
-    same = yours.region == ours.region
-    if yours.region != settings.region:
+    default = validate(PriceFile, read_yaml(PRICE_FILE), source=PRICE_FILE.name)
+    override = validate(PriceFile, read_yaml(own), source=str(own)) if own else default
+    same_region = override.region == default.region
+    if override.region != settings.region:
         raise InputError(
-            f"the prices are {yours.region}'s, and {settings.environment} is in "
+            f"the prices are {override.region}'s, and {settings.environment} is in "
             f"{settings.region}: pass a file with `region: {settings.region}` and the prices there "
             "as --prices FILE (its keys are those of "
             f"src/sashiko/aws/operations/cost/{PRICE_FILE.name})"
         )
-    typical = yours.typical_job or ours.typical_job
+    typical = override.typical_job or default.typical_job
     if typical is None:
         raise InputError(f"{PRICE_FILE.name}: key `typical_job` is missing")
     return Prices(
-        region=yours.region,
-        prices={**(ours.prices if same else {}), **yours.prices},
-        instances={**(ours.instances if same else {}), **yours.instances},
+        region=override.region,
+        prices={**(default.prices if same_region else {}), **override.prices},
+        instances={**(default.instances if same_region else {}), **override.instances},
         typical_job=typical,
-        speeds={**ours.speeds, **yours.speeds},
+        speeds={**default.speeds, **override.speeds},
     )
 
 

@@ -1,4 +1,4 @@
-"""What using an environment costs: one run of its pipeline, and a million predictions."""
+"""The cost of using an environment: one run of its pipeline, and a million predictions."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -15,20 +15,20 @@ _DEVICE_CHECK = "DeviceCheck"
 # Minutes: the services' own limits where a template sets none.
 _LONGEST_LOAD = 480
 _LONGEST_BUILD = 60
-_USABLE = 0.7  # of an instance's full speed: nearer to it requests wait for each other
+_USABLE = 0.7  # of an instance's full speed: above it, requests queue up
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobCost:
-    """Something that runs and ends: a step's job, a load, the build of an image.
+    """The cost of a job: a step's job, a load, the build of an image.
 
     Attributes:
         name: the step, or the job's own name.
         machines: what it runs on, in words.
-        limit_seconds: the longest that it may run.
-        typical_seconds: what it is taken to be billed for.
+        limit_seconds: its time limit.
+        typical_seconds: its assumed billed time.
         hourly: dollars an hour.
-        prices: what that was worked out with.
+        prices: the prices of `hourly`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class JobCost:
 
     @property
     def typical(self) -> float:
-        """US dollars for the time that it is taken to last."""
+        """US dollars for its assumed time."""
         return self.hourly * self.typical_seconds / _HOUR
 
     @property
@@ -50,7 +50,7 @@ class JobCost:
 
 
 def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> tuple[JobCost, ...]:
-    """Says what each job of a run costs, were none taken from the cache.
+    """Returns the cost of each job of a run without the cache.
 
     Args:
         definition: the pipeline.
@@ -71,20 +71,20 @@ def _step(step: Step, prices: Prices) -> JobCost:
     cluster = _cluster(step)
     kind, count = cluster["InstanceType"], int(cluster["InstanceCount"])
     instance, volume = prices.of_instance(kind), prices.of("volume_gb_month")
-    a_volume = volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
+    volume_hourly = volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
     limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
     return JobCost(
         name=step.name,
         machines=f"{count} x {kind}",
         limit_seconds=limit,
         typical_seconds=min(prices.typical_job.seconds, limit),
-        hourly=count * (instance.usd + a_volume),
+        hourly=count * (instance.usd + volume_hourly),
         prices=(instance, volume),
     )
 
 
 def other_jobs(templates: Templates, prices: Prices) -> tuple[JobCost, ...]:
-    """Says what the loads of the lake cost, and the builds of images that a deploy starts.
+    """Returns the cost of the lake's loads, and of the image builds that a deploy starts.
 
     Raises:
         InputError: if a price is not known.
@@ -94,18 +94,18 @@ def other_jobs(templates: Templates, prices: Prices) -> tuple[JobCost, ...]:
 
 def _loads(templates: Templates, prices: Prices) -> Iterator[JobCost]:
     for job in templates.of_type("AWS::Glue::Job"):
-        given = job.properties
-        count, kind = int(given["NumberOfWorkers"]), str(given["WorkerType"])
-        limit = int(given.get("Timeout", _LONGEST_LOAD)) * _MINUTE
-        yield _other(f"load {given['Name']}", count, kind, limit=limit, prices=prices)
+        properties = job.properties
+        count, kind = int(properties["NumberOfWorkers"]), str(properties["WorkerType"])
+        limit = int(properties.get("Timeout", _LONGEST_LOAD)) * _MINUTE
+        yield _other(f"load {properties['Name']}", count, kind, limit=limit, prices=prices)
 
 
 def _builds(templates: Templates, prices: Prices) -> Iterator[JobCost]:
     for project in templates.of_type("AWS::CodeBuild::Project"):
-        given = project.properties
-        kind = str(given["Environment"]["ComputeType"])
-        limit = given.get("TimeoutInMinutes", _LONGEST_BUILD)
-        name = f"build {given['Name']}"
+        properties = project.properties
+        kind = str(properties["Environment"]["ComputeType"])
+        limit = properties.get("TimeoutInMinutes", _LONGEST_BUILD)
+        name = f"build {properties['Name']}"
         yield _other(name, 1, kind, limit=int(limit) * _MINUTE, prices=prices)
 
 
@@ -123,10 +123,10 @@ def _other(name: str, count: int, kind: str, *, limit: int, prices: Prices) -> J
 
 def _cluster(step: Step) -> Mapping[str, Any]:
     if step.type == "Training":
-        found: Mapping[str, Any] = step.arguments["ResourceConfig"]
+        cluster: Mapping[str, Any] = step.arguments["ResourceConfig"]
     else:
-        found = step.arguments["ProcessingResources"]["ClusterConfig"]
-    return found
+        cluster = step.arguments["ProcessingResources"]["ClusterConfig"]
+    return cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +135,11 @@ class PredictionCost:
 
     Attributes:
         target: what the model is compiled for.
-        instance_type: what serves it.
+        instance_type: the instance type.
         load: predictions a second.
-        instances: how many it takes, with room to spare.
+        instances: the number of instances, with headroom.
         price: of an instance's hour.
-        speed: how fast one is, and where that was read or measured.
+        speed: the throughput of one instance, with its source.
     """
 
     target: str
@@ -163,7 +163,7 @@ class PredictionCost:
 def prediction_costs(
     prices: Prices, *, instance_types: Mapping[str, str], load: float, least: int
 ) -> tuple[PredictionCost, ...]:
-    """Says what a million predictions cost on each target whose speed and price are known.
+    """Returns the cost of a million predictions on each target with a known speed and price.
 
     Args:
         prices: the prices, and how fast an instance is.

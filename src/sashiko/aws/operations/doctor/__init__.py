@@ -1,1 +1,1 @@
-"""What must be so in an account before a deploy, and before a run."""
+"""Checks of an account before a deploy, and before a run."""

@@ -1,4 +1,4 @@
-"""One thing that `sashiko doctor` looked at."""
+"""The result of one check of `sashiko doctor`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from typing import Literal
 
 from sashiko.aws.resources.account import NoAnswerError
 
-# `later`: a step of docs/first-deploy.md that has not been taken yet. `note`: for a person's eye.
-# `unknown`: the caller may not look, or the answer did not come.
+# `later`: a step of docs/first-deploy.md that is still to be done. `note`: a person should read it.
+# `unknown`: the caller lacks the permission, or AWS did not answer.
 Status = Literal["ok", "failed", "later", "note", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         name: what was checked.
-        status: `failed` alone stops a deploy.
+        status: only `failed` stops a deploy.
         detail: what was found.
-        fix: the command that mends it, or in words what does; empty where nothing is to be done.
+        fix: the command or the step that fixes it; empty where there is nothing to do.
     """
 
     name: str
@@ -28,15 +28,15 @@ class Check:
     fix: str = ""
 
 
-def told(name: str, look: Callable[[], Check | Iterable[Check]]) -> Iterator[Check]:
-    """Yields what a look finds, and says so where the account gives no answer.
+def run_check(name: str, check: Callable[[], Check | Iterable[Check]]) -> Iterator[Check]:
+    """Yields the results of a check; one of status `unknown` where the account does not answer.
 
     Args:
-        name: what is asked, for that case.
-        look: makes a check, or several one after the other, with calls of the account.
+        name: the name of the check for that case.
+        check: returns one result, or several; calls the account.
     """
     try:
-        found = look()
-        yield from (found,) if isinstance(found, Check) else found
+        result = check()
+        yield from (result,) if isinstance(result, Check) else result
     except NoAnswerError as error:
         yield Check(name=name, status="unknown", detail=str(error))

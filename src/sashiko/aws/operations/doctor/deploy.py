@@ -1,4 +1,4 @@
-"""What must be so in an account before a deploy; each check reads, and says what to do."""
+"""Checks of an account before a deploy; each one only reads, and names a fix."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,7 +10,7 @@ from sashiko.aws.operations.access.settings_commands import (
     drop_administrators,
     put_defaults,
 )
-from sashiko.aws.operations.doctor.check import Check, told
+from sashiko.aws.operations.doctor.check import Check, run_check
 from sashiko.aws.operations.doctor.endpoints import check_endpoints
 from sashiko.aws.operations.doctor.services import check_trail
 from sashiko.aws.operations.emptying import closed_buckets
@@ -18,30 +18,32 @@ from sashiko.aws.operations.leftovers import Leftover, leftovers
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import QUALIFIER, exec_role_arn, prefix
 
-_BOOTSTRAP_VERSION = 6  # what CDK's templates ask for
-# What `cdk deploy --import-existing-resources` cannot take back: it knows names, not ids.
+_BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
+# Types that `cdk deploy --import-existing-resources` cannot import: it needs names, not ids.
 _BY_ID = {"AWS::KMS::Alias"}
 
 
 def examine(account: Account, environment: Environment) -> Iterator[Check]:
-    """Yields each check as it is made; the first is that the credentials are the account's.
+    """Yields the result of each check; the first one checks the account of the credentials.
 
     Raises:
         InputError: if the account cannot be read, or is another one.
     """
     caller = account.check_identity()
     yield Check(name="credentials", status="ok", detail=caller)
-    yield from told("CDK bootstrap", lambda: _bootstrap(account, environment))
+    yield from run_check("CDK bootstrap", lambda: _bootstrap(account, environment))
     if environment.settings.lake_formation.mode == "enforced":
-        yield from told("Lake Formation", lambda: _lake_formation(account, environment, caller))
-    yield from told("endpoint services", lambda: check_endpoints(account, environment))
-    yield from told("CloudTrail", lambda: check_trail(account, environment.settings))
-    yield from told("closed buckets", lambda: _closed(account, environment))
-    yield from told("names", lambda: _names(account, environment))
+        yield from run_check(
+            "Lake Formation", lambda: _lake_formation(account, environment, caller)
+        )
+    yield from run_check("endpoint services", lambda: check_endpoints(account, environment))
+    yield from run_check("CloudTrail", lambda: check_trail(account, environment.settings))
+    yield from run_check("closed buckets", lambda: _closed(account, environment))
+    yield from run_check("names", lambda: _names(account, environment))
 
 
 def _closed(account: Account, environment: Environment) -> Iterator[Check]:
-    """A destroy that was broken off leaves buckets that refuse every write."""
+    """Yields a failure for buckets that an aborted destroy left closed for writes."""
     if closed := closed_buckets(environment.settings, account):
         yield Check(
             name="closed buckets",
@@ -69,32 +71,32 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
 
 def _bootstrap(account: Account, environment: Environment) -> Check:
     name = f"/cdk-bootstrap/{QUALIFIER}/version"
-    found = account.read("ssm", "get_parameter", absent=("ParameterNotFound",), Name=name)
-    version = int(found["Parameter"]["Value"]) if found else 0
+    response = account.read("ssm", "get_parameter", absent=("ParameterNotFound",), Name=name)
+    version = int(response["Parameter"]["Value"]) if response else 0
     fix = f"make bootstrap ENV={environment.settings.environment}"
     if version >= _BOOTSTRAP_VERSION:
         return Check(name="CDK bootstrap", status="ok", detail=f"{QUALIFIER}, version {version}")
-    detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if found else f"no {name}"
+    detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if response else f"no {name}"
     return Check(name="CDK bootstrap", status="failed", detail=detail, fix=fix)
 
 
 def _administrators(
     account: Account, environment: Environment, settings: LakeSettings
 ) -> Iterator[Check]:
-    listed = ", ".join(sorted(settings.admins)) or "none"
-    yield Check(name="data-lake administrators", status="note", detail=listed)
-    gone = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
-    if gone:
+    administrators = ", ".join(sorted(settings.admins)) or "none"
+    yield Check(name="data-lake administrators", status="note", detail=administrators)
+    deleted = sorted(admin for admin in settings.admins if not _exists(account, environment, admin))
+    if deleted:
         yield Check(
             name="administrators that are gone",
             status="failed",
-            detail=f"{', '.join(gone)}: a deploy ends with `Invalid principal`",
-            fix=drop_administrators(gone),
+            detail=f"{', '.join(deleted)}: a deploy ends with `Invalid principal`",
+            fix=drop_administrators(deleted),
         )
 
 
 def _exists(account: Account, environment: Environment, admin: str) -> bool:
-    """Says whether an administrator is still there; a deleted one is left as a bare id."""
+    """Says whether an administrator still exists; a deleted role is listed as a bare id."""
     kind, _, path = admin.partition(f":{environment.templates.account}:")[2].partition("/")
     if not admin.startswith("arn:"):
         return False
@@ -134,22 +136,22 @@ def _exec_role(environment: Environment, settings: LakeSettings) -> Check:
 
 
 def _tags(account: Account, environment: Environment) -> Iterator[Check]:
-    """Another environment's stack, or a person, makes the LF-Tags that this one uses."""
-    found = {
+    """Checks the LF-Tags that another environment's stack, or a person, has to create."""
+    existing = {
         tag["TagKey"]: frozenset(tag["TagValues"])
         for tag in account.pages("lakeformation", "list_lf_tags", "LFTags")
     }
     for key, values in sorted(_needed(environment).items()):
-        missing = sorted(values - found.get(key, frozenset()))
+        missing = sorted(values - existing.get(key, frozenset()))
         name = f"LF-Tag {key}"
         if not missing:
             yield Check(name=name, status="ok", detail=", ".join(sorted(values)))
             continue
-        words = " ".join(missing)
+        values_text = " ".join(missing)
         call = (
-            f"update-lf-tag --tag-key {key} --tag-values-to-add {words}"
-            if key in found
-            else f"create-lf-tag --tag-key {key} --tag-values {words}"
+            f"update-lf-tag --tag-key {key} --tag-values-to-add {values_text}"
+            if key in existing
+            else f"create-lf-tag --tag-key {key} --tag-values {values_text}"
         )
         yield Check(
             name=name,
@@ -171,10 +173,10 @@ def _needed(environment: Environment) -> Mapping[str, set[str]]:
 
 
 def _names(account: Account, environment: Environment) -> Iterator[Check]:
-    """What an earlier deploy retained has a name that the next one wants to give."""
-    found = list(leftovers(account, environment.templates))
-    foreign = [item.name for item in found if item.foreign]
-    left = [item for item in found if not item.foreign]
+    """Checks for names of the templates that retained resources already have."""
+    all_leftovers = list(leftovers(account, environment.templates))
+    foreign = [item.name for item in all_leftovers if item.foreign]
+    adoptable = [item for item in all_leftovers if not item.foreign]
     if foreign:
         yield Check(
             name="bucket names",
@@ -182,21 +184,25 @@ def _names(account: Account, environment: Environment) -> Iterator[Check]:
             detail=f"{', '.join(foreign)}: another account's, or closed to you",
             fix=f"choose another `project` in config/{environment.settings.environment}.yaml",
         )
-    if left:
-        detail = f"{', '.join(item.name for item in left)} exist and belong to no stack of these"
-        yield Check(name="names", status="failed", detail=detail, fix=_adoption(environment, left))
+    if adoptable:
+        detail = (
+            f"{', '.join(item.name for item in adoptable)} exist and belong to no stack of these"
+        )
+        yield Check(
+            name="names", status="failed", detail=detail, fix=_adoption(environment, adoptable)
+        )
     elif not foreign:
         yield Check(name="names", status="ok", detail="none is taken by what no stack owns")
 
 
-def _adoption(environment: Environment, left: list[Leftover]) -> str:
-    of = environment.settings
-    deploy = f"make deploy ENV={of.environment} ARGS=--import-existing-resources"
-    stacks = sorted({item.stack for item in left if item.type in _BY_ID})
+def _adoption(environment: Environment, adoptable: list[Leftover]) -> str:
+    settings = environment.settings
+    deploy = f"make deploy ENV={settings.environment} ARGS=--import-existing-resources"
+    stacks = sorted({item.stack for item in adoptable if item.type in _BY_ID})
     if not stacks:
         return f"adopt them: {deploy}"
-    ids = [stack.removeprefix(f"{prefix(of)}-") for stack in stacks]
-    imports = [f"npx --no-install cdk import {id_} -c env={of.environment}" for id_ in ids]
+    ids = [stack.removeprefix(f"{prefix(settings)}-") for stack in stacks]
+    imports = [f"npx --no-install cdk import {id_} -c env={settings.environment}" for id_ in ids]
     return (
         "adopt them; first what has an id and no name, or the environment gets new keys while its "
         f'objects need the old ones: {", ".join(imports)} (docs/emulator.md, "After a destroy that '

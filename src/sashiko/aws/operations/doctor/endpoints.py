@@ -1,4 +1,4 @@
-"""Whether the interface endpoints can stand in the environment's zones: not each zone has all."""
+"""Checks that each of the environment's zones supports the interface endpoints."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,23 +19,24 @@ def _without(unknown: Sequence[str], settings: Settings) -> str:
 
 
 def check_endpoints(account: Account, environment: Environment) -> Iterator[Check]:
-    """Asks EC2 in which zones each endpoint service of the templates is.
+    """Asks EC2 for the zones of each endpoint service of the templates.
 
-    A zone's letter is another zone in each account, so no list of ours could say ("Availability
-    Zone IDs for your AWS resources" of the AWS RAM User Guide; DescribeVpcEndpointServices).
+    A zone's letter means a different zone in each account, so a static list cannot help
+    ("Availability Zone IDs for your AWS resources" of the AWS RAM User Guide;
+    DescribeVpcEndpointServices).
     """
     settings = environment.settings
     file = file_of("network", settings.environment)
-    wanted = sorted(
+    services = sorted(
         {
             item.properties["ServiceName"]
             for item in environment.templates.of_type("AWS::EC2::VPCEndpoint")
             if item.properties.get("VpcEndpointType") == "Interface"
         }
     )
-    listed = account.pages("ec2", "describe_vpc_endpoint_services", "ServiceDetails")
-    found = {item["ServiceName"]: set(item["AvailabilityZones"]) for item in listed}
-    if unknown := [name for name in wanted if name not in found]:
+    details = account.pages("ec2", "describe_vpc_endpoint_services", "ServiceDetails")
+    available_zones = {item["ServiceName"]: set(item["AvailabilityZones"]) for item in details}
+    if unknown := [name for name in services if name not in available_zones]:
         yield Check(
             name="endpoint services",
             status="failed",
@@ -45,18 +46,20 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
         )
         return
     zones = {f"{settings.region}{letter}" for letter in settings.network.zones}
-    lacking = {name: gone for name in wanted if (gone := sorted(zones - found[name]))}
-    if not lacking:
-        detail = f"all {len(wanted)} in {', '.join(sorted(zones))}"
+    missing = {
+        name: absent for name in services if (absent := sorted(zones - available_zones[name]))
+    }
+    if not missing:
+        detail = f"all {len(services)} in {', '.join(sorted(zones))}"
         yield Check(name="endpoint services", status="ok", detail=detail)
         return
-    everywhere = set.intersection(*(found[name] for name in wanted))
-    letters = ", ".join(sorted(zone.removeprefix(settings.region) for zone in everywhere))
-    words = "; ".join(f"{name} is not in {', '.join(gone)}" for name, gone in lacking.items())
+    common = set.intersection(*(available_zones[name] for name in services))
+    letters = ", ".join(sorted(zone.removeprefix(settings.region) for zone in common))
+    summary = "; ".join(f"{name} is not in {', '.join(absent)}" for name, absent in missing.items())
     yield Check(
         name="endpoint services",
         status="failed",
-        detail=words,
+        detail=summary,
         fix=f"choose zones that have all of them as `network.zones` in {file}: "
         f"{letters or 'none has; leave one service out'}",
     )

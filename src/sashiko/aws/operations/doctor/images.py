@@ -1,9 +1,9 @@
-"""Whether the images that the pipeline's jobs and the endpoint run in can be had."""
+"""Checks that the images of the pipeline's jobs and of the endpoint can be pulled."""
 
 from collections.abc import Iterator
 from functools import partial
 
-from sashiko.aws.operations.doctor.check import Check, told
+from sashiko.aws.operations.doctor.check import Check, run_check
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.images.job_images import job_images
 from sashiko.aws.resources.images.own_images import (
@@ -16,7 +16,7 @@ from sashiko.settings.environment import Settings
 
 
 def check_images(account: Account, settings: Settings, *, target: str) -> Iterator[Check]:
-    """Asks each registry for each image: AWS's as a job that pulls it would.
+    """Asks the registries for each image; AWS's registries in the way a job pulls it.
 
     Args:
         account: the account.
@@ -27,12 +27,12 @@ def check_images(account: Account, settings: Settings, *, target: str) -> Iterat
     uris = dict.fromkeys(image.uri for image in (*images.of_jobs(), images.serving))
     for uri in uris:
         registry, _, path = uri.partition("/")
-        look = _own if registry.startswith(f"{settings.account}.") else _of_aws
+        check = _check_own if registry.startswith(f"{settings.account}.") else _check_aws
         name = f"image {path}"
-        yield from told(name, partial(look, account, settings, uri=uri, name=name))
+        yield from run_check(name, partial(check, account, settings, uri=uri, name=name))
 
 
-def _own(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
+def _check_own(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
     if is_built(account, uri):
         detail = f"in the registry of {settings.account}"
         return Check(name=name, status="ok", detail=detail)
@@ -43,21 +43,21 @@ def _own(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
     return Check(name=name, status="failed", detail=detail, fix=deploy)
 
 
-def _of_aws(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
-    asked = image_request(uri)
-    registry = asked["registryId"]
-    found = account.read("ecr", "batch_get_image", absent=NO_REPOSITORY, **asked)
-    if found and found.get("images"):
+def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> Check:
+    request = image_request(uri)
+    registry = request["registryId"]
+    response = account.read("ecr", "batch_get_image", absent=NO_REPOSITORY, **request)
+    if response and response.get("images"):
         return Check(name=name, status="ok", detail=f"in the registry of {registry}")
-    look = f"sashiko images --env {settings.environment}"
-    if found is None:
+    advice = f"sashiko images --env {settings.environment}"
+    if response is None:
         detail = f"AWS's registry {registry} shows no such repository to you"
-        return Check(name=name, status="unknown", detail=detail, fix=look)
+        return Check(name=name, status="unknown", detail=detail, fix=advice)
     return Check(
         name=name,
         status="failed",
         detail=f"AWS's registry {registry} has the repository, and not this image",
-        fix=f"{look}, then pin another tag in src/sashiko/aws/resources/images/images.yaml or "
+        fix=f"{advice}, then pin another tag in src/sashiko/aws/resources/images/images.yaml or "
         "another digest "
         f"as `image_digests` in config/{settings.environment}.yaml",
     )

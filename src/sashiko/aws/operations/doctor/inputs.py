@@ -1,4 +1,4 @@
-"""Whether what a run of the pipeline reads and writes is there: inputs, data, MLflow, alerts."""
+"""Checks of what a run of the pipeline needs: staged inputs, data, MLflow, alerts."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _APP_BUSY = ("Creating", "Updating")
 
 
 def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterator[Check]:
-    """Looks for every staged input of the recipe; a prefix is named by what it holds.
+    """Checks that every input of the recipe is staged.
 
     Args:
         account: the account.
@@ -51,22 +51,22 @@ def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterat
 
 
 def check_data(account: Account, settings: Settings, *, table: str) -> Check:
-    """Looks for a load of the table that succeeded: its `--as-of` is what a run is started with."""
+    """Checks for a successful load of the table; a run starts with its `--as-of`."""
     name, job = f"data of {table}", etl_name(settings, table)
     if version := newest_load(account, settings, table):
         return Check(name=name, status="ok", detail=f"newest load that succeeded: {version}")
-    found = account.read(
+    response = account.read(
         "glue", "get_job_runs", absent=("EntityNotFoundException",), JobName=job, MaxResults=50
     )
     load = "load an extract (docs/first-deploy.md)"
-    if found is None:
+    if response is None:
         return Check(
             name=name,
             status="later",
             detail=f"no job {job} yet",
             fix=f"make deploy ENV={settings.environment}, then {load}",
         )
-    newest = max(found.get("JobRuns", ()), key=lambda run: run["StartedOn"], default=None)
+    newest = max(response.get("JobRuns", ()), key=lambda run: run["StartedOn"], default=None)
     if newest and newest["JobRunState"] in ("FAILED", "ERROR", "TIMEOUT"):
         reason = newest.get("ErrorMessage", newest["JobRunState"])
         return Check(
@@ -76,28 +76,28 @@ def check_data(account: Account, settings: Settings, *, table: str) -> Check:
 
 
 def check_tracking(account: Account, settings: Settings) -> Check:
-    """Looks at the MLflow App's state; whether a job in the VPC reaches it only a run shows."""
+    """Checks the MLflow App's state; only a run shows whether a job in the VPC reaches it."""
     name = f"MLflow App {prefix(settings)}"
     deploy = f"make deploy ENV={settings.environment}"
     apps = account.pages("sagemaker", "list_mlflow_apps", "Summaries")
-    own = [app for app in apps if app["Name"] == prefix(settings)]
-    status = own[0]["Status"] if own else ""
+    environment_apps = [app for app in apps if app["Name"] == prefix(settings)]
+    status = environment_apps[0]["Status"] if environment_apps else ""
     if status in _APP_READY:
         detail = f"{status}; whether jobs in the VPC reach it the first run's Track shows"
         return Check(name=name, status="ok", detail=detail)
-    if not own or status in _APP_BUSY:
+    if not environment_apps or status in _APP_BUSY:
         return Check(name=name, status="later", detail=status or "none yet", fix=deploy)
     return Check(name=name, status="failed", detail=status, fix=f"delete it by hand, then {deploy}")
 
 
 def check_alerts(settings: Settings) -> Check:
-    """Says whether anybody hears of the budget and of what fails."""
+    """Checks that alerts of the budget and of failures have a recipient."""
     emails = settings.alerts.emails
     if emails:
         return Check(name="alerts", status="ok", detail=f"to {', '.join(emails)}, once confirmed")
     return Check(
         name="alerts",
         status="note",
-        detail="nobody hears of the budget or of what fails",
+        detail="alerts of the budget and of failures have no recipient",
         fix=f"alerts: {{emails: [you@example.com]}} in config/{settings.environment}.yaml",
     )

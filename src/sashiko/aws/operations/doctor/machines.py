@@ -1,4 +1,4 @@
-"""Whether the account may have the instances that an environment uses, and where they are."""
+"""Checks of quotas and zones for the instances that an environment uses."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,16 +10,17 @@ from sashiko.settings.environment import Settings, file_of
 
 
 def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
-    """Asks EC2 which of the environment's zones have the machines: SageMaker tells nobody."""
+    """Asks EC2 which of the environment's zones have the instances; SageMaker has no API for it."""
     names = [f"{settings.region}{letter}" for letter in settings.network.zones]
     file = file_of("network", settings.environment)
-    found = account.read("ec2", "describe_availability_zones") or {}
-    there = {zone["ZoneName"] for zone in found.get("AvailabilityZones", ())}
-    if lacking := sorted(set(names) - there):
+    response = account.read("ec2", "describe_availability_zones") or {}
+    available = {zone["ZoneName"] for zone in response.get("AvailabilityZones", ())}
+    if missing := sorted(set(names) - available):
         yield Check(
             name="availability zones",
             status="failed",
-            detail=f"the account has no {', '.join(lacking)}; it has {', '.join(sorted(there))}",
+            detail=f"the account has no {', '.join(missing)}; it has "
+            f"{', '.join(sorted(available))}",
             fix=f"choose others as `network.zones` in {file}",
         )
         return
@@ -43,18 +44,18 @@ def _offers(account: Account, kinds: Iterable[str]) -> Mapping[str, set[str]]:
 
 
 def _zones_of(kind: str, offered: set[str], names: Sequence[str], *, file: str) -> Check:
-    name, has = f"{kind} by zone", [zone for zone in names if zone in offered]
+    name, matching = f"{kind} by zone", [zone for zone in names if zone in offered]
     everywhere = ", ".join(sorted(offered)) or "no zone"
-    hint = "by what EC2 offers, which is a hint: SageMaker does not say"
-    if len(has) == len(names):
-        return Check(name=name, status="ok", detail=f"in {', '.join(has)}, {hint}")
-    if has:
-        detail = f"in {', '.join(has)} alone of {', '.join(names)}, {hint}"
+    caveat = "by what EC2 offers, which is a hint: SageMaker does not say"
+    if len(matching) == len(names):
+        return Check(name=name, status="ok", detail=f"in {', '.join(matching)}, {caveat}")
+    if matching:
+        detail = f"in {', '.join(matching)} alone of {', '.join(names)}, {caveat}"
         return Check(name=name, status="note", detail=detail)
     return Check(
         name=name,
         status="failed",
-        detail=f"in none of {', '.join(names)}, {hint}; the region has it in {everywhere}",
+        detail=f"in none of {', '.join(names)}, {caveat}; the region has it in {everywhere}",
         fix=f"add the letter of such a zone to `network.zones` in {file}, or choose another type",
     )
 
@@ -64,9 +65,9 @@ def _ec2(kind: str) -> str:
 
 
 def check_quotas(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
-    """Holds the account's quotas against what is used at once; a new account's are often 0."""
+    """Compares the account's quotas with the concurrent use; in new accounts they are often 0."""
     applied = _quotas(account, "list_service_quotas")
-    # AWS lists some quotas among the defaults alone until they are asked about.
+    # Until they are requested, AWS lists some quotas only among the defaults.
     defaults: Mapping[str, Mapping[str, Any]] = {}
     if any(item.quota not in applied for item in needed):
         defaults = _quotas(account, "list_aws_default_service_quotas")
@@ -75,24 +76,24 @@ def check_quotas(account: Account, settings: Settings, needed: Sequence[Needed])
 
 
 def _quotas(account: Account, operation: str) -> Mapping[str, Mapping[str, Any]]:
-    listed = account.pages(
+    quotas = account.pages(
         "service-quotas", operation, "Quotas", ServiceCode="sagemaker", MaxResults=100
     )
-    return {item["QuotaName"]: item for item in listed}
+    return {item["QuotaName"]: item for item in quotas}
 
 
-def _quota(settings: Settings, item: Needed, found: Mapping[str, Any] | None) -> Check:
+def _quota(settings: Settings, item: Needed, quota: Mapping[str, Any] | None) -> Check:
     name = f"quota: {item.quota}"
-    if found is None:
-        where = f"`{item.key}` in {file_of(item.key.split('.')[0], settings.environment)}"
+    if quota is None:
+        location = f"`{item.key}` in {file_of(item.key.split('.')[0], settings.environment)}"
         return Check(
             name=name,
             status="failed",
             detail=f"SageMaker has no such quota in {settings.region}: it does not offer the type "
             "there for this",
-            fix=f"choose another type as {where}",
+            fix=f"choose another type as {location}",
         )
-    value = float(found["Value"])
+    value = float(quota["Value"])
     if value >= item.count:
         return Check(name=name, status="ok", detail=f"{value:g}, {item.count} at once are used")
     return Check(
@@ -100,6 +101,6 @@ def _quota(settings: Settings, item: Needed, found: Mapping[str, Any] | None) ->
         status="failed",
         detail=f"{value:g}, {item.count} at once are used",
         fix="aws service-quotas request-service-quota-increase --service-code sagemaker "
-        f"--quota-code {found['QuotaCode']} --desired-value {item.count} "
+        f"--quota-code {quota['QuotaCode']} --desired-value {item.count} "
         f"--region {settings.region}",
     )

@@ -1,4 +1,4 @@
-"""How many SageMaker instances of which type an environment uses at once, for which kind of job."""
+"""The SageMaker instances that an environment uses concurrently, by type and kind of job."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Use = Literal["processing job", "training job", "spot training job", "transform 
 
 @dataclass(frozen=True, kw_only=True)
 class Needed:
-    """Instances that are used at the same time.
+    """Instances that are used concurrently.
 
     Attributes:
         instance_type: such as `ml.m5.large`.
@@ -56,7 +56,7 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
 def _hosting(settings: Settings, target: str) -> Iterator[Needed]:
     serving, check = settings.serving, settings.device_check
     kind, key = str(getattr(serving.instance_types, target)), f"serving.instance_types.{target}"
-    # A deployment starts the new fleet beside the old one, which serves until the new one does.
+    # A deployment starts the new fleet beside the old one.
     fleet = max(2 * serving.min_instances, serving.max_instances) if serving.enabled else 0
     if count := fleet + (check == "endpoint"):
         yield Needed(instance_type=kind, use="endpoint", count=count, key=key)
@@ -74,28 +74,29 @@ def _machine(step: Step) -> tuple[str, Use]:
 
 
 def _key(settings: Settings, instance_type: str, only: str) -> str:
-    named = settings.jobs.model_dump()
-    kinds = [only] if only else [kind for kind in named if kind != "training"]
-    found = [kind for kind in kinds if named[kind]["instance_type"] == instance_type]
-    return ", ".join(f"jobs.{kind}.instance_type" for kind in found)
+    jobs = settings.jobs.model_dump()
+    kinds = [only] if only else [kind for kind in jobs if kind != "training"]
+    matches = [kind for kind in kinds if jobs[kind]["instance_type"] == instance_type]
+    return ", ".join(f"jobs.{kind}.instance_type" for kind in matches)
 
 
 def most_at_once(definition: Definition, names: Iterable[str]) -> int:
     """Returns how many of the named steps can run at the same time, at most.
 
-    The largest set of steps of which none waits for another is as large as the fewest chains that
-    hold them all (Dilworth), which are what a largest matching of before and after leaves.
+    By Dilworth's theorem the largest set of independent steps has as many elements as a minimum
+    chain cover, which is the number of steps minus a maximum matching of predecessors to
+    successors.
     """
-    of = sorted(names)
+    steps = sorted(names)
     graph = build_graph(definition)
     matched: dict[str, str] = {}
 
     def extend(step: str, seen: set[str]) -> bool:
-        for after in graph.downstream(step).intersection(of) - seen - {step}:
+        for after in graph.downstream(step).intersection(steps) - seen - {step}:
             seen.add(after)
             if after not in matched or extend(matched[after], seen):
                 matched[after] = step
                 return True
         return False
 
-    return len(of) - sum(extend(step, set()) for step in of)
+    return len(steps) - sum(extend(step, set()) for step in steps)

@@ -1,11 +1,11 @@
-"""What a run of the pipeline needs of the account, from machines to data; each check only reads."""
+"""Checks of what a run of the pipeline needs from the account; each one only reads."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.aws.operations.doctor.check import Check, told
+from sashiko.aws.operations.doctor.check import Check, run_check
 from sashiko.aws.operations.doctor.images import check_images
 from sashiko.aws.operations.doctor.inputs import (
     check_alerts,
@@ -28,7 +28,7 @@ from sashiko.settings.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to run.
+    """The pipeline of the checks.
 
     Attributes:
         recipe: what is fine-tuned.
@@ -44,7 +44,7 @@ class Plan:
 
 
 def plan_of(settings: Settings, *, home: Path) -> Plan:
-    """Works out what the environment's recipe is to run.
+    """Returns the recipe, definition and inputs of the environment's pipeline.
 
     Args:
         settings: the environment.
@@ -64,15 +64,15 @@ def plan_of(settings: Settings, *, home: Path) -> Plan:
 
 
 def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[Check]:
-    """Yields each check as it is made, in the order of docs/first-deploy.md."""
+    """Yields the result of each check, in the order of docs/first-deploy.md."""
     target = plan.recipe.compile.target
     needed = tuple(needed_machines(settings, plan.definition, target=target))
-    yield from told("zones and types", lambda: check_zones(account, settings, needed))
-    yield from told("quotas", lambda: check_quotas(account, settings, needed))
-    yield from told("Clarify", lambda: check_clarify(account, settings))
+    yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
+    yield from run_check("quotas", lambda: check_quotas(account, settings, needed))
+    yield from run_check("Clarify", lambda: check_clarify(account, settings))
     yield check_alerts(settings)
-    yield from told("images", lambda: check_images(account, settings, target=target))
-    yield from told("MLflow App", lambda: check_tracking(account, settings))
-    yield from told("staged inputs", lambda: check_staged(account, settings, plan.staged))
-    yield from told("device checks", lambda: check_forgotten(account, settings))
-    yield from told("data", lambda: check_data(account, settings, table=plan.table))
+    yield from run_check("images", lambda: check_images(account, settings, target=target))
+    yield from run_check("MLflow App", lambda: check_tracking(account, settings))
+    yield from run_check("staged inputs", lambda: check_staged(account, settings, plan.staged))
+    yield from run_check("device checks", lambda: check_forgotten(account, settings))
+    yield from run_check("data", lambda: check_data(account, settings, table=plan.table))

@@ -1,4 +1,4 @@
-"""Services that an account may or may not have, and endpoints that somebody forgot."""
+"""Checks of optional services, and of endpoints that a killed device check left."""
 
 from collections.abc import Iterator
 
@@ -11,9 +11,9 @@ from sashiko.settings.environment import Settings
 
 
 def check_clarify(account: Account, settings: Settings) -> Check:
-    """Says what can be known of Clarify in an account, which is less than one would like.
+    """Checks whether the account can use Clarify; no API says so for an unused account.
 
-    Whether its image comes is among the checks of the images.
+    The checks of the images include its image.
     """
     if settings.bias.backend == "own":
         return Check(name="Clarify", status="ok", detail="not used: `bias.backend` is own")
@@ -34,53 +34,52 @@ def check_clarify(account: Account, settings: Settings) -> Check:
 
 
 def check_trail(account: Account, settings: Settings) -> Check:
-    """Says whether a use of break-glass is heard of: EventBridge hears of calls by a trail alone.
+    """Checks that a use of break-glass raises an alert: EventBridge needs a trail that is logging.
 
     "AWS service events delivered via AWS CloudTrail" of the EventBridge User Guide.
     """
     name = "CloudTrail"
-    found = account.read("cloudtrail", "describe_trails") or {}
-    for trail in found.get("trailList", ()):
+    response = account.read("cloudtrail", "describe_trails") or {}
+    for trail in response.get("trailList", ()):
         status = account.read("cloudtrail", "get_trail_status", Name=trail["TrailARN"]) or {}
         if status.get("IsLogging"):
             return Check(name=name, status="ok", detail=f"{trail['Name']} is logging")
     return Check(
         name=name,
         status="note",
-        detail=f"no trail is logging in {settings.region}: nobody will hear of a use of "
-        "break-glass",
+        detail=f"no trail is logging in {settings.region}: a use of break-glass raises no alert",
         fix="aws cloudtrail create-trail --is-multi-region-trail ..., or your organization's "
         "trail: docs/first-deploy.md",
     )
 
 
 def check_forgotten(account: Account, settings: Settings) -> Iterator[Check]:
-    """Lists endpoints of device checks: a run that was killed may leave one, billed by the hour."""
-    begins = device_check_prefix(settings)
-    found = account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=begins)
-    left = [item for item in found if item["EndpointName"].startswith(begins)]
-    if not left:
+    """Lists endpoints of device checks; a killed run may leave one, billed by the hour."""
+    name_prefix = device_check_prefix(settings)
+    endpoints = account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=name_prefix)
+    remaining = [item for item in endpoints if item["EndpointName"].startswith(name_prefix)]
+    if not remaining:
         yield Check(name="device checks", status="ok", detail="none left an endpoint")
-    for item in left:
+    for item in remaining:
         name = item["EndpointName"]
-        made = item["CreationTime"].strftime("%Y-%m-%d %H:%M")
+        created = item["CreationTime"].strftime("%Y-%m-%d %H:%M")
         yield Check(
             name=f"endpoint {name}",
             status="note",
-            detail=f"{item['EndpointStatus']} since {made}, {_cost(account, settings, name)}: of a "
-            "device check that is at work, or was killed",
+            detail=f"{item['EndpointStatus']} since {created}, "
+            f"{_cost(account, settings, name)}: of a device check that is running, or was killed",
             fix="the janitor deletes what is old enough each hour; unless a run is at DeviceCheck: "
             f"aws sagemaker delete-endpoint --endpoint-name {name} --region {settings.region}",
         )
 
 
 def _cost(account: Account, settings: Settings, endpoint: str) -> str:
-    about = account.read("sagemaker", "describe_endpoint", EndpointName=endpoint) or {}
+    description = account.read("sagemaker", "describe_endpoint", EndpointName=endpoint) or {}
     config = account.read(
         "sagemaker",
         "describe_endpoint_config",
         absent=("ValidationException",),  # deleted already, which stops no bill
-        EndpointConfigName=about["EndpointConfigName"],
+        EndpointConfigName=description["EndpointConfigName"],
     )
     kinds = [str(item["InstanceType"]) for item in (config or {}).get("ProductionVariants", ())]
     if not kinds:

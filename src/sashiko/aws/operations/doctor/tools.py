@@ -1,4 +1,4 @@
-"""Whether the CDK command line that is installed is the one that reads these templates."""
+"""Checks that the installed CDK command line can read the templates."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ _INSTALL = "npm ci"
 
 
 def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
-    """Holds the CDK command line against package.json, and the library against it.
+    """Compares the CDK command line with package.json and with the library.
 
     Args:
         templates: the cloud assembly that the library wrote.
@@ -20,28 +20,28 @@ def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
     name = "CDK command line"
     try:
         pinned = str(read_json(root / "package.json")["devDependencies"]["aws-cdk"])
-        found = str(read_json(root / "node_modules/aws-cdk/package.json")["version"])
+        installed = str(read_json(root / "node_modules/aws-cdk/package.json")["version"])
     except InputError as error:
         yield Check(name=name, status="failed", detail=str(error), fix=_INSTALL)
         return
-    if found != pinned:
-        detail = f"{found} is installed, package.json pins {pinned}"
+    if installed != pinned:
+        detail = f"{installed} is installed, package.json pins {pinned}"
         yield Check(name=name, status="failed", detail=detail, fix=_INSTALL)
         return
-    yield Check(name=name, status="ok", detail=f"{found}, as package.json pins it")
+    yield Check(name=name, status="ok", detail=f"{installed}, as package.json pins it")
     manifest = read_json(templates / "manifest.json")
-    least = str(manifest.get("minimumCliVersion", "0"))
+    minimum = str(manifest.get("minimumCliVersion", "0"))
     schema = f"cloud assembly {manifest.get('version')}"
-    if _numbers(found) < _numbers(least):
+    if _numbers(installed) < _numbers(minimum):
         yield Check(
             name="CDK library and command line",
             status="failed",
-            detail=f"the library writes {schema}, which command line {least} or newer reads; "
-            f"{found} is pinned",
-            fix=f"npm install --save-dev --save-exact aws-cdk@{least}",
+            detail=f"the library writes {schema}, which command line {minimum} or newer reads; "
+            f"{installed} is pinned",
+            fix=f"npm install --save-dev --save-exact aws-cdk@{minimum}",
         )
     else:
-        detail = f"agree: {schema}, read from command line {least} on"
+        detail = f"agree: {schema}, read from command line {minimum} on"
         yield Check(name="CDK library and command line", status="ok", detail=detail)
 
 

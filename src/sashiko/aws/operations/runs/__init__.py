@@ -1,1 +1,1 @@
-"""Runs of the pipeline in an account: what they read, their start, and how they go."""
+"""Runs of the pipeline in an account: staging, start, executions, logs."""

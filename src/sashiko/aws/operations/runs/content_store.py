@@ -1,4 +1,4 @@
-"""What lies in S3 under names of its content: written once, checked by S3, never changed."""
+"""Content-addressed objects in S3: written once, verified by S3, never changed."""
 
 import base64
 from contextlib import ExitStack
@@ -9,12 +9,12 @@ from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import Role
 from sashiko.errors import InputError
 
-# S3's limit of one PUT. What goes up in parts has a checksum of checksums and none of the file,
-# so that nobody could compare it with the one that a recipe names.
+# S3's limit of one PUT. A multipart upload has only a checksum of checksums, which cannot be
+# compared with the SHA-256 of the file in a recipe.
 LARGEST_FILE = 5 * 1024**3
 STAGED_BY: Role = "deployer"
 _ABSENT = ("404", "NoSuchKey")
-# Somebody else wrote the key first, or is writing it now.
+# Another caller wrote the key first, or is writing it now.
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
@@ -25,21 +25,21 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 class ContentStore:
-    """Writes and lists objects whose URI means one content for ever.
+    """Writes and lists objects whose URI identifies their content.
 
-    A bucket's name is the world's: each call says that the bucket has to be the account's own.
+    Bucket names are global, so each call requires that the account owns the bucket.
     """
 
     def __init__(self, account: Account) -> None:
         """Makes no call."""
         self._account = account
 
-    def sizes(self, uri: str, *, by: Role = STAGED_BY) -> dict[str, int]:
-        """Lists what lies below a prefix: name -> bytes.
+    def sizes(self, uri: str, *, role: Role = STAGED_BY) -> dict[str, int]:
+        """Lists the objects below a prefix: name -> bytes.
 
         Args:
             uri: the prefix, without a slash at its end.
-            by: the role that may list it, for the message to others.
+            role: the role that may list it, for the error message.
 
         Raises:
             NoBucketError: if there is no such bucket.
@@ -47,7 +47,7 @@ class ContentStore:
         """
         bucket, key = split_uri(uri)
         prefix = f"{key}/"
-        with self._account.told(f"s3:ListBucket of {uri}", by=by):
+        with self._account.translate_errors(f"s3:ListBucket of {uri}", role=role):
             pages = self._account.client("s3").get_paginator("list_objects_v2")
             return {
                 item["Key"].removeprefix(prefix): item["Size"]
@@ -58,7 +58,7 @@ class ContentStore:
             }
 
     def put(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
-        """Writes an object unless it is there.
+        """Writes an object unless it exists.
 
         Args:
             uri: its S3 URI.
@@ -69,19 +69,19 @@ class ContentStore:
             Whether it was written now.
 
         Raises:
-            InputError: if another content is there, the file is larger than one PUT may be, or the
+            InputError: if the key has other content, the file is larger than one PUT may be, or the
                 caller may not write it.
         """
-        if self._is_there(uri, sha256):
+        if self._exists(uri, sha256):
             return False
         if self.put_new(uri, content, sha256=sha256):
             return True
-        if not self._is_there(uri, sha256):
+        if not self._exists(uri, sha256):
             raise InputError(f"{uri}: somebody else is writing it; run the command again")
         return False
 
     def put_new(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
-        """Writes an object unless its key is taken, whatever is there. Errors as `put`."""
+        """Writes an object unless its key exists, whatever its content. Errors as `put`."""
         from botocore.exceptions import ClientError
 
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
@@ -91,7 +91,10 @@ class ContentStore:
                 "knows no sha256 of more: split the weights into shards"
             )
         bucket, key = split_uri(uri)
-        with ExitStack() as files, self._account.told(f"s3:PutObject {uri}", by=STAGED_BY):
+        with (
+            ExitStack() as files,
+            self._account.translate_errors(f"s3:PutObject {uri}", role=STAGED_BY),
+        ):
             body: Any = content
             if isinstance(content, Path):
                 body = files.enter_context(content.open("rb"))
@@ -111,25 +114,25 @@ class ContentStore:
                 raise
         return True
 
-    def _is_there(self, uri: str, sha256: str) -> bool:
+    def _exists(self, uri: str, sha256: str) -> bool:
         bucket, key = split_uri(uri)
-        found = self._account.read(
+        response = self._account.read(
             "s3",
             "head_object",
             absent=_ABSENT,
-            by=STAGED_BY,
+            role=STAGED_BY,
             Bucket=bucket,
             Key=key,
             ExpectedBucketOwner=self._account.number,
             ChecksumMode="ENABLED",
         )
-        if found is None:
+        if response is None:
             return False
-        if found.get("ChecksumSHA256") != _encoded(sha256):
-            has = found.get("ChecksumSHA256", "none that S3 knows")
+        if response.get("ChecksumSHA256") != _encoded(sha256):
+            actual = response.get("ChecksumSHA256", "none that S3 knows")
             raise InputError(
                 f"{uri} holds another content than its name says: its sha256 should be "
-                f"{_encoded(sha256)} (base64) and is {has}. Find out who wrote it, delete it "
+                f"{_encoded(sha256)} (base64) and is {actual}. Find out who wrote it, delete it "
                 "as an administrator and run the command again"
             )
         return True

@@ -1,16 +1,16 @@
-"""The pipeline as it is deployed, held against this checkout."""
+"""The deployed pipeline, compared with this checkout."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sashiko.aws.operations.runs.executions import NOT_THERE, STARTED_BY
+from sashiko.aws.operations.runs.executions import NOT_FOUND, STARTED_BY
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.deploy_time import stand_ins
 from sashiko.errors import InputError
 
-# Each commit has one of its own: an execution is of the commit that was deployed.
+# Differs for each commit: an execution runs the commit that was deployed.
 _OF_THE_COMMIT = "RunManifestUri"
 
 
@@ -18,28 +18,28 @@ def deployed_definition(account: Account, pipeline: str) -> Any:
     """Returns the definition of a pipeline in the account; None if there is none.
 
     Raises:
-        InputError: if the caller may not look, or it is no JSON.
+        InputError: if the caller lacks the permission, or the definition is not JSON.
     """
-    found = account.read(
+    response = account.read(
         "sagemaker",
         "describe_pipeline",
-        absent=NOT_THERE,
-        by=STARTED_BY,
+        absent=NOT_FOUND,
+        role=STARTED_BY,
         PipelineName=pipeline,
     )
-    if found is None:
+    if response is None:
         return None
     try:
-        return json.loads(found["PipelineDefinition"])
+        return json.loads(response["PipelineDefinition"])
     except ValueError as error:
         raise InputError(f"the definition of pipeline {pipeline} is no JSON: {error}") from error
 
 
 def difference(compiled: Any, deployed: Any) -> str:
-    """Returns the path of the first thing in which two definitions differ; "" if they are one.
+    """Returns the path of the first difference of two definitions; "" if they are equal.
 
-    What stands for a value that CloudFormation alone knows is equal to any text. The commit does
-    not count: an execution is of the one that was deployed.
+    A placeholder of a value that only CloudFormation knows equals any text. The commit does not
+    count: an execution runs the deployed one.
 
     Args:
         compiled: the definition of this checkout.
@@ -83,11 +83,11 @@ def _differences(compiled: Any, deployed: Any, path: str) -> Iterator[str]:
         for index, pair in enumerate(zip(compiled, deployed, strict=False)):
             name = pair[0].get("Name", index) if isinstance(pair[0], Mapping) else index
             yield from _differences(*pair, f"{path}[{name}]")
-    elif not _same(compiled, deployed):
+    elif not _equal(compiled, deployed):
         yield path
 
 
-def _same(compiled: Any, deployed: Any) -> bool:
+def _equal(compiled: Any, deployed: Any) -> bool:
     if isinstance(compiled, str) and isinstance(deployed, str) and (names := stand_ins(compiled)):
         pattern = re.escape(compiled)
         for name in sorted(names, key=len, reverse=True):

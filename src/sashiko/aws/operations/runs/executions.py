@@ -1,4 +1,4 @@
-"""Executions of a pipeline in an account, as the same records that a local run leaves."""
+"""Executions of a pipeline in an account, as the records that local runs have too."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -20,19 +20,19 @@ from sashiko.pipeline.runner.record import RunRecord, StepRecord, now
 from sashiko.settings.environment import Settings
 
 STARTED_BY: Role = "data-scientist"
-# As the API's documents say, and as some of SageMaker's operations answer instead.
-NOT_THERE = ("ResourceNotFound", "ValidationException")
-_LOOKED_THROUGH = 100
+# The documented code, and the one that some of SageMaker's operations return instead.
+NOT_FOUND = ("ResourceNotFound", "ValidationException")
+_SEARCH_LIMIT = 100
 
 
 class Execution:
-    """One execution, as SageMaker tells of it."""
+    """One execution in SageMaker."""
 
     def __init__(self, account: Account, arn: str, *, command: str) -> None:
         """Makes no call.
 
         Args:
-            account: whose it is.
+            account: its account.
             arn: its ARN.
             command: the command line that starts another one, for the record.
         """
@@ -46,17 +46,19 @@ class Execution:
         return self.arn.rpartition("/")[2]
 
     def record(self) -> RunRecord:
-        """Asks SageMaker how far it is.
+        """Reads the current state from SageMaker.
 
         Raises:
-            BusyError: if the same question may be answered later.
-            InputError: if there is no such execution, or the caller may not look at it.
+            BusyError: if the same call may succeed later.
+            InputError: if there is no such execution, or the caller lacks the permission.
         """
-        told = self._read("describe_pipeline_execution")
-        steps = self._steps(running=told["PipelineExecutionStatus"] in ("Executing", "Stopping"))
-        status = run_status(told["PipelineExecutionStatus"], steps)
-        start = told["CreationTime"]
-        end = now() if status == "running" else told["LastModifiedTime"]
+        response = self._read("describe_pipeline_execution")
+        steps = self._steps(
+            running=response["PipelineExecutionStatus"] in ("Executing", "Stopping")
+        )
+        status = run_status(response["PipelineExecutionStatus"], steps)
+        start = response["CreationTime"]
+        end = now() if status == "running" else response["LastModifiedTime"]
         return RunRecord(
             id=self.id,
             pipeline=self.arn.split("/")[1],
@@ -67,28 +69,28 @@ class Execution:
             command=self._command,
             parameters=self._parameters,
             steps=steps,
-            reason=reason_of(status, steps) or told.get("FailureReason", ""),
+            reason=reason_of(status, steps) or response.get("FailureReason", ""),
         )
 
     def stop(self) -> None:
-        """Asks SageMaker to stop it: no step starts any more, and running jobs are stopped."""
+        """Asks SageMaker to stop it: no further step starts, and running jobs are stopped."""
         self._read("stop_pipeline_execution")
 
     def _read(self, operation: str) -> Mapping[str, Any]:
-        found = self._account.read(
-            "sagemaker", operation, by=STARTED_BY, PipelineExecutionArn=self.arn
+        response = self._account.read(
+            "sagemaker", operation, role=STARTED_BY, PipelineExecutionArn=self.arn
         )
-        return found or {}
+        return response or {}
 
     def _pages(self, operation: str, member: str) -> Iterator[Mapping[str, Any]]:
         return self._account.pages(
-            "sagemaker", operation, member, by=STARTED_BY, PipelineExecutionArn=self.arn
+            "sagemaker", operation, member, role=STARTED_BY, PipelineExecutionArn=self.arn
         )
 
     @cached_property
     def _parameters(self) -> dict[str, str | int | float | bool]:
-        found = self._pages("list_pipeline_parameters_for_execution", "PipelineParameters")
-        return {item["Name"]: item["Value"] for item in found}
+        parameters = self._pages("list_pipeline_parameters_for_execution", "PipelineParameters")
+        return {item["Name"]: item["Value"] for item in parameters}
 
     @cached_property
     def _defined(self) -> tuple[Step, ...]:
@@ -96,25 +98,25 @@ class Execution:
         text = self._read("describe_pipeline_definition_for_execution")["PipelineDefinition"]
         try:
             return parse_definition(json.loads(text)).steps
-        except (InputError, ValueError):  # another version's: what SageMaker lists must do
+        except (InputError, ValueError):  # of another version: use SageMaker's list alone
             return ()
 
     def _steps(self, *, running: bool) -> tuple[StepRecord, ...]:
         pages = self._pages("list_pipeline_execution_steps", "PipelineExecutionSteps")
-        # The newest come first; a step that is run again by a retry policy stays one step.
+        # The newest come first; retries of a step stay one step.
         types = {step.name: step.type for step in self._defined}
-        listed = {item["StepName"]: step_record(item, types) for item in reversed(list(pages))}
+        records = {item["StepName"]: step_record(item, types) for item in reversed(list(pages))}
         order = list(types)
-        unknown = [name for name in listed if name not in order]
+        unknown = [name for name in records if name not in order]
         unlisted = {
             step.name: StepRecord(
                 name=step.name,
                 type=step.type,
-                status=unlisted_status(step, listed, running=running),
+                status=unlisted_status(step, records, running=running),
             )
             for step in self._defined
         }
-        return tuple((unlisted | listed)[name] for name in (*order, *unknown))
+        return tuple((unlisted | records)[name] for name in (*order, *unknown))
 
 
 class Executions:
@@ -138,26 +140,26 @@ class Executions:
         """Lists the newest, first the one that was started last.
 
         Raises:
-            InputError: if there is no such pipeline, or the caller may not look.
+            InputError: if there is no such pipeline, or the caller lacks the permission.
         """
-        found = self._account.read(
+        response = self._account.read(
             "sagemaker",
             "list_pipeline_executions",
-            absent=NOT_THERE,
-            by=STARTED_BY,
+            absent=NOT_FOUND,
+            role=STARTED_BY,
             PipelineName=self.pipeline,
             SortBy="CreationTime",
             SortOrder="Descending",
             MaxResults=count,
         )
-        if found is None:
+        if response is None:
             raise InputError(
                 f"there is no pipeline {self.pipeline} in {self._environment}: "
                 f"make deploy ENV={self._environment}"
             )
         return [
             Execution(self._account, item["PipelineExecutionArn"], command=self._command)
-            for item in found["PipelineExecutionSummaries"]
+            for item in response["PipelineExecutionSummaries"]
         ]
 
     def find(self, run: str | None) -> Execution:
@@ -166,7 +168,7 @@ class Executions:
         Raises:
             InputError: if there is none.
         """
-        executions = self.newest(_LOOKED_THROUGH)
+        executions = self.newest(_SEARCH_LIMIT)
         for execution in executions:
             if run is None or execution.id.startswith(run):
                 return execution

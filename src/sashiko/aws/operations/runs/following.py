@@ -1,4 +1,4 @@
-"""Follows an execution to its end, and shows it as a local run is shown."""
+"""Follows an execution to its end, with the view of a local run."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from sashiko.pipeline.runner.view import View
 _SECONDS = 5.0
 _MOST_SECONDS = 60.0
 _SLOWER = 1.5
-_PATIENCE = 15  # questions in a row without an answer: some ten minutes
+_PATIENCE = 15  # consecutive calls without an answer: about ten minutes
 
 
 def follow(
@@ -22,14 +22,14 @@ def follow(
     logs: JobLogs,
     pause: Callable[[float], None] = time.sleep,
 ) -> RunRecord:
-    """Shows what happens in an execution until it has ended.
+    """Shows the progress of an execution until it ends.
 
-    It asks every five seconds, and less often the longer nothing happens, or AWS is busy.
+    It polls every five seconds, and less often while nothing changes or AWS throttles.
 
     Args:
         execution: which one.
-        view: told of each step that changed, and of what running steps last wrote.
-        logs: where those lines come from.
+        view: shows each changed step, and the last log line of running steps.
+        logs: the source of those lines.
         pause: waits for a number of seconds.
 
     Raises:

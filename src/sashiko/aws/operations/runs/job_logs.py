@@ -1,4 +1,4 @@
-"""What the jobs of an execution wrote, from CloudWatch."""
+"""Logs of an execution's jobs, from CloudWatch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -55,22 +55,22 @@ class JobLogs:
             )
         except BusyError:
             return ""
-        except InputError:  # a line is a courtesy: who may not read it is not asked again
+        except InputError:  # the line is optional: without the permission, do not try again
             self._closed = True
             return ""
         events = (page or {}).get("events", [])
         return str(events[-1]["message"]) if events else ""
 
     def _streams(self, kind: str, job: str) -> list[str]:
-        found = self._account.read(
+        response = self._account.read(
             "logs",
             "describe_log_streams",
             absent=("ResourceNotFoundException",),
-            by=STARTED_BY,
+            role=STARTED_BY,
             logGroupName=_GROUPS[kind],
             logStreamNamePrefix=f"{job}/",
         )
-        return [item["logStreamName"] for item in (found or {}).get("logStreams", ())]
+        return [item["logStreamName"] for item in (response or {}).get("logStreams", ())]
 
     def _events(self, kind: str, stream: str) -> Iterator[str]:
         token: dict[str, Any] = {}
@@ -78,7 +78,7 @@ class JobLogs:
             page = self._account.read(
                 "logs",
                 "get_log_events",
-                by=STARTED_BY,
+                role=STARTED_BY,
                 logGroupName=_GROUPS[kind],
                 logStreamName=stream,
                 startFromHead=True,
@@ -86,7 +86,7 @@ class JobLogs:
             )
             assert page is not None  # noqa: S101  # it has no `absent`
             yield from (event["message"] for event in page["events"])
-            # At the end CloudWatch answers with the token that it was asked with.
+            # At the end CloudWatch returns the token of the request.
             if {"nextToken": page["nextForwardToken"]} == token:
                 return
             token = {"nextToken": page["nextForwardToken"]}

@@ -15,7 +15,7 @@ _FORM = "%Y%m%dT%H%M%SZ"
 
 
 def check_as_of(as_of: str, *, option: str) -> None:
-    """Holds that a text is an instant as the lake names its versions.
+    """Checks that a text is an instant in the form of the lake's versions.
 
     Raises:
         InputError: naming the option, if it is not.
@@ -31,32 +31,32 @@ def check_as_of(as_of: str, *, option: str) -> None:
 
 
 def newest_load(
-    account: Account, settings: Settings, table: str, *, by: Role | None = None
+    account: Account, settings: Settings, table: str, *, role: Role | None = None
 ) -> str | None:
-    """Returns the `--as-of` of the load of a table that succeeded last.
+    """Returns the `--as-of` of the last successful load of a table.
 
     Args:
         account: the account.
         settings: the environment.
         table: the table.
-        by: the role that may ask, for the message to others.
+        role: the role that may make the call, for the error message.
 
     Returns:
         None if none succeeded, or there is no job that loads the table yet.
 
     Raises:
-        InputError: if the caller may not ask.
+        InputError: if the caller lacks the permission.
     """
     runs = account.pages(
         "glue",
         "get_job_runs",
         "JobRuns",
         absent=("EntityNotFoundException",),
-        by=by,
+        role=role,
         JobName=etl_name(settings, table),
     )
-    done = [run for run in runs if run["JobRunState"] == "SUCCEEDED" and _as_of(run)]
-    newest = max(done, key=lambda run: run["StartedOn"], default=None)
+    succeeded = [run for run in runs if run["JobRunState"] == "SUCCEEDED" and _as_of(run)]
+    newest = max(succeeded, key=lambda run: run["StartedOn"], default=None)
     return _as_of(newest) if newest else None
 
 

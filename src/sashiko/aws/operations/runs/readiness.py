@@ -1,4 +1,4 @@
-"""What must be there before an execution starts: all that is missing is told at once."""
+"""Checks before an execution starts; reports all problems at once."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def missing(
     deployed: Any,
     account: Account,
 ) -> Iterator[str]:
-    """Yields each thing that keeps the deployed pipeline from running, with what mends it.
+    """Yields each problem that prevents a run of the deployed pipeline, with its fix.
 
     Args:
         settings: the environment.
@@ -51,15 +51,15 @@ def _unstaged(
 ) -> Iterator[str]:
     bucket = re.escape(bucket_name(settings, "artifacts"))
     place = re.compile(rf"s3://{bucket}/(?:code|config|source|weights)/[0-9a-f]{{16}}")
-    wanted = staged.places
+    expected_files = staged.places
     fix = f"sashiko stage --env {settings.environment} --recipe {recipe.name}"
     store = ContentStore(account)
-    for uri in sorted({found for text in texts(deployed) for found in place.findall(text)}):
-        there = store.sizes(uri, by=STARTED_BY)
-        lacking = sorted(set(wanted.get(uri, ())) - set(there))
-        if lacking:
-            yield f"{uri} lacks {', '.join(lacking)}: {fix}"
-        elif not there:  # of another commit: this checkout does not know what belongs there
+    for uri in sorted({match for text in texts(deployed) for match in place.findall(text)}):
+        sizes = store.sizes(uri, role=STARTED_BY)
+        missing_files = sorted(set(expected_files.get(uri, ())) - set(sizes))
+        if missing_files:
+            yield f"{uri} lacks {', '.join(missing_files)}: {fix}"
+        elif not sizes:  # of another commit: its file names are unknown here
             yield f"{uri} is not there: {fix}, in the checkout that was deployed"
 
 
@@ -67,5 +67,5 @@ def _unbuilt(settings: Settings, deployed: Any, account: Account) -> Iterator[st
     registry = rf"{settings.account}\.dkr\.ecr\.{settings.region}\.amazonaws\.com"
     image = re.compile(rf"{registry}/[^:@]+(?::[^:@]+|@sha256:[0-9a-f]{{64}})")
     for uri in sorted({text for text in texts(deployed) if image.fullmatch(text)}):
-        if not is_built(account, uri, by=STARTED_BY):
+        if not is_built(account, uri, role=STARTED_BY):
             yield f"the image {uri} is not built: make deploy ENV={settings.environment}"

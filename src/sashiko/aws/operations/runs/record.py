@@ -1,4 +1,4 @@
-"""What SageMaker says of an execution and its steps, in the words of a run's record."""
+"""Converts SageMaker's descriptions of an execution and its steps to run records."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -57,19 +57,19 @@ def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord
     )
 
 
-def unlisted_status(step: Step, listed: Mapping[str, StepRecord], *, running: bool) -> StepStatus:
-    """Says of a step that SageMaker does not list whether its turn may still come."""
+def unlisted_status(step: Step, records: Mapping[str, StepRecord], *, running: bool) -> StepStatus:
+    """Returns the status of a step that SageMaker does not list."""
     if branch := step.branch:
-        condition = listed.get(branch.condition)
+        condition = records.get(branch.condition)
         if condition and condition.outcome not in (None, branch.taken_if):
             return "skipped"
     return "waiting" if running else "not_run"
 
 
 def run_status(status: str, steps: tuple[StepRecord, ...]) -> RunStatus:
-    """Says what an execution came to, by SageMaker's word for it and by its steps."""
+    """Returns the status of an execution from SageMaker's status and its steps."""
     if status not in _RUN_STATUS and any(step.status == "blocked" for step in steps):
-        # A gate's own step fails the execution; a job that failed beside it is the worse news.
+        # A closed gate fails the execution; a failed job takes precedence over it.
         return "failed" if any(step.status == "failed" for step in steps) else "blocked"
     return _RUN_STATUS.get(status, "failed")
 
@@ -83,5 +83,5 @@ def reason_of(status: RunStatus, steps: tuple[StepRecord, ...]) -> str:
 
 
 def utc(time: datetime) -> str:
-    """Writes a time of AWS's as records have it."""
+    """Formats a time of AWS as records have it."""
     return stamp(time.astimezone(UTC))

@@ -1,7 +1,7 @@
-"""Puts what a run reads into the account: configuration, code, weights; and data to begin with.
+"""Stages the inputs of a run in the account: configuration, code, weights, and seed data.
 
-Each object is written once under a name of its content, and S3 checks its SHA-256 on arrival; so a
-command that was killed, or two at once, end with the same objects.
+Each object is written once under a content-addressed name, and S3 verifies its SHA-256. So an
+aborted command, or two concurrent ones, lead to the same objects.
 """
 
 import sys
@@ -25,7 +25,7 @@ _MARKER = "_SUCCESS"
 
 @dataclass(frozen=True, kw_only=True)
 class StagedPlace:
-    """What lies at one place now.
+    """The objects below one prefix.
 
     Attributes:
         uri: its S3 URI.
@@ -41,10 +41,10 @@ class StagedPlace:
 def stage_inputs(
     staged: Staged, recipe: Recipe, *, account: Account, cache: Path
 ) -> Iterator[StagedPlace]:
-    """Uploads what a recipe's pipeline reads, the small files first.
+    """Uploads the inputs of a recipe's pipeline, small files first.
 
     Args:
-        staged: what that is.
+        staged: the inputs.
         recipe: says where the weights come from.
         account: where to.
         cache: where downloaded weights are kept.
@@ -90,10 +90,10 @@ def stage_seed(
     name = f"{digest[:16]}{data.suffix.lower()}"
     uri = f"s3://{bucket_name(settings, 'raw')}/{table}/as_of={as_of}"
     store = ContentStore(account)
-    others = sorted(set(store.sizes(uri)) - {name, _MARKER})
-    if others:
+    other_files = sorted(set(store.sizes(uri)) - {name, _MARKER})
+    if other_files:
         raise InputError(
-            f"{uri} holds {others[0]} already: an extract is loaded as a whole; give another "
+            f"{uri} holds {other_files[0]} already: an extract is loaded as a whole; give another "
             "instant to --seed-data"
         )
     files: dict[str, bytes | Path] = {name: data, _MARKER: b""}
@@ -102,7 +102,7 @@ def stage_seed(
 
 
 def check_seed(settings: Settings, as_of: str) -> None:
-    """Holds that an environment may be given example data, as of an instant.
+    """Checks that example data may be loaded into an environment, as of an instant.
 
     Raises:
         InputError: if it keeps its data, or `as_of` is no instant.

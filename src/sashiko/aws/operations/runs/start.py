@@ -1,4 +1,4 @@
-"""Starts the deployed pipeline of a recipe, once everything is there."""
+"""Starts the deployed pipeline of a recipe, after all checks pass."""
 
 import json
 import uuid
@@ -39,7 +39,7 @@ def start(
         command: the command line that starts another one, for the record.
 
     Raises:
-        InputError: naming everything that is missing, each with what mends it.
+        InputError: naming each missing prerequisite with its fix.
     """
     pipeline = pipeline_name(settings, recipe.name)
     deploy = f"make deploy ENV={settings.environment}"
@@ -62,21 +62,21 @@ def start(
     )
     if as_of is None:
         table = load_contract(contract_file(recipe)).table
-        as_of = newest_load(account, settings, table, by=STARTED_BY)
+        as_of = newest_load(account, settings, table, role=STARTED_BY)
         if as_of is None:
             problems.append(
                 f"no load of the table has succeeded yet ({etl_name(settings, table)}): load an "
                 "extract (docs/first-deploy.md), or name a version with --as-of"
             )
     if problems or as_of is None:
-        listed = "".join(f"\n  - {problem}" for problem in problems)
-        raise InputError(f"pipeline {pipeline} cannot start:{listed}")
-    with account.told("sagemaker:StartPipelineExecution", by=STARTED_BY):
+        lines = "".join(f"\n  - {problem}" for problem in problems)
+        raise InputError(f"pipeline {pipeline} cannot start:{lines}")
+    with account.translate_errors("sagemaker:StartPipelineExecution", role=STARTED_BY):
         started = account.client("sagemaker").start_pipeline_execution(
             PipelineName=pipeline,
             PipelineExecutionDisplayName=f"as-of-{as_of}",
             PipelineParameters=[{"Name": "AsOf", "Value": as_of}],
-            # A call that is sent again after a lost answer starts no second execution.
+            # A retry after a lost response starts no second execution.
             ClientRequestToken=str(uuid.uuid4()),
         )
     return Execution(account, started["PipelineExecutionArn"], command=command)

@@ -1,7 +1,7 @@
-"""What goes into one of the project's own images, and the tag that follows from it.
+"""The content of the project's own images, and the tag that is computed from it.
 
-A tag that is known before the image is built, and that another content never gets, is what lets the
-stacks name an image without handing a digest from one to the other.
+The tag is known before the image is built and unique to the content, so the stacks can refer to an
+image without passing a digest between them.
 """
 
 import hashlib
@@ -14,17 +14,17 @@ from pathlib import Path
 from sashiko import __version__
 from sashiko.errors import InputError
 
-# The code that runs is the code that is built.
+# The images are built from the repository of the running code.
 ROOT = Path(__file__).parents[5]
 _IGNORED = "**/"
 _COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
 
 
 def content_tag(*, dockerfile: str, target: str, base: str) -> str:
-    """Returns the version and twelve digits of what an image is made of.
+    """Returns the version and twelve digits of a hash of an image's content.
 
-    Files count by path and bytes: not by time, mode or order, so that each checkout of a commit
-    gives the same tag.
+    Only paths and bytes of files count, not times, modes or order: each checkout of a commit gives
+    the same tag.
 
     Args:
         dockerfile: relative to the repository's root.
@@ -32,24 +32,24 @@ def content_tag(*, dockerfile: str, target: str, base: str) -> str:
         base: AWS's image, by name and tag or digest.
 
     Raises:
-        InputError: if the Dockerfile is not there, or copies what is not there.
+        InputError: if the Dockerfile, or a file that it copies, does not exist.
     """
     files = {
         path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (_file(dockerfile), *copied_files(dockerfile))
     }
-    made_of = json.dumps({"base": base, "files": files, "target": target}, sort_keys=True)
-    return f"{__version__}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
+    content = json.dumps({"base": base, "files": files, "target": target}, sort_keys=True)
+    return f"{__version__}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def copied_files(dockerfile: str) -> list[Path]:
-    """Returns the files that a Dockerfile copies, but those that .dockerignore keeps out.
+    """Returns the files that a Dockerfile copies, without those that .dockerignore excludes.
 
     Raises:
         InputError: as `content_tag` does.
     """
     text = _file(dockerfile).read_text()
-    sources = [word for line in _COPY.finditer(text) for word in line["sources"].split()]
+    sources = [source for line in _COPY.finditer(text) for source in line["sources"].split()]
     return sorted({path for source in sources for path in _files(dockerfile, source)})
 
 
@@ -74,10 +74,10 @@ def _files(dockerfile: str, source: str) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        kept_out = [rule.removeprefix(_IGNORED) for rule in ignore_rules() if _IGNORED in rule]
+        excluded = [rule.removeprefix(_IGNORED) for rule in ignore_rules() if _IGNORED in rule]
         for file in path.rglob("*"):
             parts = file.relative_to(ROOT).parts
-            ignored = any(fnmatch(part, rule) for part in parts for rule in kept_out)
+            ignored = any(fnmatch(part, rule) for part in parts for rule in excluded)
             if file.is_file() and not ignored:
                 yield file
     else:

@@ -1,4 +1,4 @@
-"""AWS's images as `images.yaml` pins them: account per region, tag, digest, what is in them."""
+"""AWS's images as `images.yaml` pins them: account per region, tag, digest, contents."""
 
 import datetime as dt
 from functools import cache
@@ -17,10 +17,10 @@ _Account = Annotated[str, Field(pattern=r"^\d{12}$")]
 
 
 class Registry(Frozen):
-    """Whose accounts hold images.
+    """The accounts that hold a group of images.
 
     Attributes:
-        source: where the accounts stand.
+        source: the page that lists the accounts.
         checked: the day on which they were read there.
         accounts: region -> account.
     """
@@ -31,7 +31,7 @@ class Registry(Frozen):
 
 
 class Neuron(Frozen):
-    """What a compiled Neuron artifact is tied to.
+    """The versions that a compiled Neuron artifact depends on.
 
     Attributes:
         sdk: version of the Neuron SDK.
@@ -46,17 +46,17 @@ class PinnedImage(Frozen):
     """One of AWS's images.
 
     Attributes:
-        builds: the project's images that are built from it; none if jobs run it as it is.
+        builds: the project's images that are built from it; none if jobs run it unchanged.
         not_on: families of instance types that it does not run on.
         registry: the name of its registry.
-        regions: where it is; wherever its registry is if None.
+        regions: its regions; those of its registry if None.
         repository: its repository.
         tag: its tag.
         digest: of its manifest, where a public source states it.
         python: its Python, where the source states it.
-        packages: package -> version, as far as code or locks of this repository rely on them.
+        packages: package -> version, for packages that code or locks of this repository need.
         neuron: the Neuron SDK in it, if any.
-        sources: where the above stands.
+        sources: the pages that state the above.
         checked: the day on which it was read there.
     """
 
@@ -78,7 +78,7 @@ class ImageMap(Frozen):
     """All of AWS's images that the project uses.
 
     Attributes:
-        no_digest: what to say of an image that has no digest.
+        no_digest: the message for an image without a digest.
         registries: name -> registry.
         images: name -> image.
     """
@@ -94,9 +94,9 @@ class ImageMap(Frozen):
             if registry is None:
                 known = ", ".join(sorted(self.registries))
                 raise ValueError(f"{name}: no registry `{image.registry}`; known: {known}")
-            if lost := set(image.regions or ()) - set(registry.accounts):
-                lacking = ", ".join(sorted(lost))
-                raise ValueError(f"{name}: {image.registry} has no account in {lacking}")
+            if missing := set(image.regions or ()) - set(registry.accounts):
+                names = ", ".join(sorted(missing))
+                raise ValueError(f"{name}: {image.registry} has no account in {names}")
         return self
 
     def regions(self, name: ImageName) -> dict[str, str]:
@@ -131,8 +131,8 @@ def pinned(name: str) -> tuple[ImageName, PinnedImage]:
     Raises:
         InputError: naming the file and the known images.
     """
-    for known, image in image_map().images.items():
-        if known == name:
-            return known, image
-    known_names = ", ".join(image_map().images)
-    raise InputError(f"{MAP_FILE}: key `images`: no image `{name}`; known: {known_names}")
+    for image_name, image in image_map().images.items():
+        if image_name == name:
+            return image_name, image
+    known = ", ".join(image_map().images)
+    raise InputError(f"{MAP_FILE}: key `images`: no image `{name}`; known: {known}")

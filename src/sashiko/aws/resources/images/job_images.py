@@ -1,11 +1,12 @@
 """The images that the pipeline's jobs run in, and AWS's images that those are built from.
 
-The project's own lie in ECR repositories of the account. `train` and `bias` are the job image with
-another default entrypoint: SageMaker starts a training image with the one argument `train`, and the
-bias image stands in for Clarify's, which is started without any. Nothing is looked up here.
+The project's own images are in ECR repositories of the account. `train` and `bias` are the job
+image with another default entrypoint: SageMaker starts a training image with the single argument
+`train`, and the bias image replaces Clarify's, which is started without arguments. No call is made
+here.
 
-In an account their tags say what they are built from (`image_content`), so that a definition, a
-compile lock and a stack name the very image; on this machine, which builds none, the version.
+In an account the tags are computed from the content (`images.content`), so that a definition, a
+compile lock and a stack refer to the same image. This machine builds none, and uses the version.
 """
 
 from dataclasses import dataclass
@@ -38,9 +39,9 @@ class JobImage:
     """An image's URI and what it runs when a job names no entrypoint.
 
     Attributes:
-        uri: what a job names.
+        uri: the URI in a job request.
         entrypoint: the command.
-        reference: the URI without what differs by account, region and environment.
+        reference: the URI without account, region and environment.
         neuron_sdk: the Neuron SDK in it, if any.
         compiler: the version of its Neuron compiler, if any.
     """
@@ -52,28 +53,28 @@ class JobImage:
 
     @property
     def reference(self) -> str:
-        """Returns name and tag or digest, which are the same in each environment."""
+        """Returns name and tag or digest, which are equal in all environments."""
         return self.uri.rpartition("/")[2]
 
     def lock_environment(self) -> dict[str, str]:
-        """Tells Compile what its lock is to say: a job cannot read its own image's name."""
+        """Returns the variables for the compile lock: a job cannot read its own image's name."""
         neuron = {"NEURON_SDK": self.neuron_sdk, "NEURON_COMPILER": self.compiler}
-        known = {name: version for name, version in neuron.items() if version}
-        return {"SERVING_IMAGE": self.reference, **known}
+        versions = {name: version for name, version in neuron.items() if version}
+        return {"SERVING_IMAGE": self.reference, **versions}
 
 
 @dataclass(frozen=True)
 class JobImages:
-    """The pipeline's images by what they are for.
+    """The pipeline's images by purpose.
 
     Attributes:
         job: most steps.
         train: Train.
         bias: the bias steps; Clarify's own image where the settings say so.
-        compile: Compile: the serving image itself, because a Neuron artifact is tied to its
-            compiler and a GPU's model to its torch. ONNX is tied to neither, and the CPU serving
-            image's torch is too old to write it: the job image does.
-        serving: no job but the endpoint: the compile lock names it.
+        compile: Compile: the serving image, because a Neuron artifact depends on its compiler and
+            a GPU's model on its torch. ONNX depends on neither, and the torch of the CPU serving
+            image is too old to export it: the job image does.
+        serving: the endpoint, not a job; the compile lock records it.
     """
 
     job: JobImage
@@ -89,14 +90,14 @@ class JobImages:
 
 @dataclass(frozen=True)
 class AwsImage:
-    """One of AWS's images as an environment names it.
+    """One of AWS's images in the region of an environment.
 
     Attributes:
         name: its name in the map.
         uri: by digest where one is pinned, else by tag.
         account: AWS's account that holds it in the region.
         digest: the pinned digest, if any.
-        pin: what the map says of it.
+        pin: its entry in the map.
     """
 
     name: ImageName
@@ -112,7 +113,7 @@ class ImageBuild:
 
     Attributes:
         image: the image.
-        uri: what it is pushed as.
+        uri: the URI that it is pushed to.
         dockerfile: relative to the root.
         target: the stage of it.
         base: AWS's image, for the build argument `BASE`.
@@ -131,12 +132,12 @@ class ImageBuild:
 
     @property
     def tag(self) -> str:
-        """Returns the tag, which says what the image is built from."""
+        """Returns the tag, which is computed from the image's content."""
         return self.uri.rpartition(":")[2]
 
 
 def job_images(settings: Settings, target: str) -> JobImages:
-    """Names the images that an environment's jobs run in.
+    """Returns the images that an environment's jobs run in.
 
     Args:
         settings: the environment.
@@ -148,10 +149,10 @@ def job_images(settings: Settings, target: str) -> JobImages:
             Clarify's image is to run on this machine.
     """
     _check_training(settings)
-    job, serving = _own(settings, "job", "job-cpu"), _serving(settings, target)
+    job, serving = _own_image(settings, "job", "job-cpu"), _serving(settings, target)
     return JobImages(
         job=job,
-        train=_own(settings, "train", "job-gpu"),
+        train=_own_image(settings, "train", "job-gpu"),
         bias=_bias(settings),
         compile=job if target == "cpu" else serving,
         serving=serving,
@@ -159,23 +160,23 @@ def job_images(settings: Settings, target: str) -> JobImages:
 
 
 def aws_image(settings: Settings, name: str) -> AwsImage:
-    """Names one of AWS's images in an environment's region.
+    """Returns one of AWS's images in an environment's region.
 
     Raises:
         InputError: if the map lacks the image, or the image the region.
     """
-    known, pin = pinned(name)
-    accounts = image_map().regions(known)
+    image_name, pin = pinned(name)
+    accounts = image_map().regions(image_name)
     account = accounts.get(settings.region)
     if account is None:
         raise InputError(
-            f"{file_of('region', settings.environment)}: key `region`: AWS has no image `{known}` "
-            f"({pin.repository}) in {settings.region}; it has one in {', '.join(sorted(accounts))}"
-            f" ({MAP_FILE})"
+            f"{file_of('region', settings.environment)}: key `region`: AWS has no image "
+            f"`{image_name}` ({pin.repository}) in {settings.region}; it has one in "
+            f"{', '.join(sorted(accounts))} ({MAP_FILE})"
         )
-    digest = settings.image_digests.get(known) or pin.digest
+    digest = settings.image_digests.get(image_name) or pin.digest
     return AwsImage(
-        name=known,
+        name=image_name,
         uri=_uri(account, settings.region, pin.repository, f"@{digest}" if digest else pin.tag),
         account=account,
         digest=digest,
@@ -184,36 +185,36 @@ def aws_image(settings: Settings, name: str) -> AwsImage:
 
 
 def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
-    """Says how the project's images that a recipe needs are built.
+    """Returns the builds of the project's images that a recipe needs.
 
     Args:
         settings: the environment.
         target: what the recipe compiles for.
 
     Raises:
-        InputError: if AWS has a base not in the environment's region.
+        InputError: if a base image is not available in the environment's region.
     """
     images = job_images(settings, target)
     needed = {image.uri for image in (*images.of_jobs(), images.serving)}
     bases = [aws_image(settings, name) for name in ("job-cpu", "job-gpu", f"serving-{target}")]
-    found = [build for base in bases for build in builds_from(settings, base)]
-    return tuple(build for build in found if build.uri in needed)
+    builds = [build for base in bases for build in builds_from(settings, base)]
+    return tuple(build for build in builds if build.uri in needed)
 
 
 def builds_from(settings: Settings, base: AwsImage) -> tuple[ImageBuild, ...]:
-    """Says how the project's images on one base are built."""
-    return tuple(_build(settings, own, base) for own in base.pin.builds)
+    """Returns the builds of the project's images on one base."""
+    return tuple(_build(settings, image, base) for image in base.pin.builds)
 
 
-def _build(settings: Settings, own: OwnImage, base: AwsImage) -> ImageBuild:
-    dockerfile = _DOCKERFILES.get(own, "images/job/Dockerfile")
-    # Without the registry, which differs by region: one content has one tag everywhere.
-    tag = content_tag(dockerfile=dockerfile, target=own, base=base.uri.rpartition("/")[2])
+def _build(settings: Settings, image: OwnImage, base: AwsImage) -> ImageBuild:
+    dockerfile = _DOCKERFILES.get(image, "images/job/Dockerfile")
+    # Without the registry, which differs by region, so that equal content has an equal tag.
+    tag = content_tag(dockerfile=dockerfile, target=image, base=base.uri.rpartition("/")[2])
     return ImageBuild(
-        image=own,
-        uri=_own_uri(settings, own, tag),
+        image=image,
+        uri=_own_uri(settings, image, tag),
         dockerfile=dockerfile,
-        target=own,
+        target=image,
         base=base,
     )
 
@@ -230,7 +231,7 @@ def _check_training(settings: Settings) -> None:
 
 def _bias(settings: Settings) -> JobImage:
     if settings.bias.backend == "own":
-        return _own(settings, "bias", "job-cpu")
+        return _own_image(settings, "bias", "job-cpu")
     if settings.tier == "local":
         raise InputError(
             f"{file_of('bias', settings.environment)}: key `bias.backend`: `clarify` is an image "
@@ -242,7 +243,7 @@ def _bias(settings: Settings) -> JobImage:
 def _serving(settings: Settings, target: str) -> JobImage:
     name, pin = pinned(f"serving-{target}")
     if pin.builds:
-        return _own(settings, "serving", name)
+        return _own_image(settings, "serving", name)
     return JobImage(
         uri=aws_image(settings, name).uri,
         entrypoint=_ENTRYPOINTS["serving"],
@@ -251,7 +252,7 @@ def _serving(settings: Settings, target: str) -> JobImage:
     )
 
 
-def _own(settings: Settings, name: OwnImage, base: ImageName) -> JobImage:
+def _own_image(settings: Settings, name: OwnImage, base: ImageName) -> JobImage:
     if settings.tier == "local":
         uri = _own_uri(settings, name, __version__)
     else:

@@ -1,4 +1,4 @@
-"""Whether an image is in its registry: what ECR is asked, and of the account's own the answer."""
+"""Requests to ECR for an image, and checks of the images in the account's own registry."""
 
 from typing import Any
 
@@ -9,39 +9,41 @@ NO_REPOSITORY = ("RepositoryNotFoundException",)
 
 
 def image_request(uri: str) -> dict[str, Any]:
-    """Returns the parameters that name an image to ECR: registry, repository, tag or digest."""
+    """Returns the parameters of an ECR request: registry, repository, tag or digest."""
     host, _, path = uri.partition("/")
     repository, by_digest, digest = path.partition("@")
-    wanted = {"imageDigest": digest}
+    image_id = {"imageDigest": digest}
     if not by_digest:
         repository, _, tag = path.rpartition(":")
-        wanted = {"imageTag": tag}
+        image_id = {"imageTag": tag}
     return {
         "registryId": host.partition(".")[0],
         "repositoryName": repository,
-        "imageIds": [wanted],
+        "imageIds": [image_id],
     }
 
 
-def is_built(account: Account, uri: str, *, by: Role | None = None) -> bool:
-    """Asks whether an image of the account's own is there.
+def is_built(account: Account, uri: str, *, role: Role | None = None) -> bool:
+    """Checks that an image exists in the account's own registry.
 
     Args:
         account: the account.
         uri: the image, by tag or by digest.
-        by: the role that may ask, for the message to others.
+        role: the role that may make the call, for the error message.
 
     Raises:
-        InputError: if the caller may not ask.
+        InputError: if the caller lacks the permission.
     """
     absent = ("ImageNotFoundException", *NO_REPOSITORY)
-    found = account.read("ecr", "describe_images", absent=absent, by=by, **image_request(uri))
-    return found is not None
+    response = account.read(
+        "ecr", "describe_images", absent=absent, role=role, **image_request(uri)
+    )
+    return response is not None
 
 
 def has_repository(account: Account, uri: str) -> bool:
-    """Asks whether an image of the account's own has its repository. Errors as `is_built`."""
-    asked = image_request(uri)
-    del asked["imageIds"]
-    found = account.read("ecr", "describe_images", absent=NO_REPOSITORY, maxResults=1, **asked)
-    return found is not None
+    """Checks that the repository of an own image exists. Errors as `is_built`."""
+    request = image_request(uri)
+    del request["imageIds"]
+    response = account.read("ecr", "describe_images", absent=NO_REPOSITORY, maxResults=1, **request)
+    return response is not None

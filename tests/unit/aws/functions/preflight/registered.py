@@ -90,9 +90,9 @@ class Version:
 
     @property
     def clients(self) -> Clients:
-        found = self.account.clients
+        clients = self.account.clients
         scaling = boto3.client("application-autoscaling", region_name=REGION)
-        return Clients(sagemaker=found.sagemaker, s3=found.s3, kms=found.kms, scaling=scaling)
+        return Clients(sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=scaling)
 
     def put(self, name: str, content: bytes) -> None:
         """Writes over one of its files."""
@@ -152,9 +152,9 @@ def write_evidence(
 
 def registered(account: Account, evidence: Path, *, status: str = "Approved") -> Version:
     """Registers a folder of evidence and decides on it."""
-    made, _ = account.registrar.register(
+    version, _ = account.registrar.register(
         GROUP, files=evidence, run_id="r", threshold=0.43, tags=TAGS
     )
-    account.decide(made.version, status)
+    account.decide(version.version, status)
     (key,) = [name for name in account.objects() if name.endswith("model.tar.gz")]
-    return Version(account, str(made.arn), key.rpartition("/")[0])
+    return Version(account, str(version.arn), key.rpartition("/")[0])

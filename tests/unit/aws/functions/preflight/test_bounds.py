@@ -13,13 +13,13 @@ from tests.unit.registry.model_packages.account import Account
 
 def bounds(metric: str, *facets: str, **limits: Any) -> str:
     """One bound, as a template carries it."""
-    found = {"minimum": None, "maximum": None, "judged_by": "value", **limits}
+    bound = {"minimum": None, "maximum": None, "judged_by": "value", **limits}
     gate = "bias" if facets else "model-quality"
-    return write_bounds([Bound(gate=gate, metric=metric, facets=facets, **found)])
+    return write_bounds([Bound(gate=gate, metric=metric, facets=facets, **bound)])
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "bounds_text",
     [
         bounds("DI", "age", minimum=0.84),
         bounds("DI", "age", minimum=0.76, maximum=0.93, judged_by="bound"),
@@ -28,13 +28,13 @@ def bounds(metric: str, *facets: str, **limits: Any) -> str:
         bounds("auc", maximum=0.87),
     ],
 )
-def test_a_version_within_the_bounds_passes_and_says_so(version: Version, asked: str) -> None:
-    (said,) = version.check(bounds=asked).bounds
-    assert " at " in said or " from " in said
+def test_a_version_within_the_bounds_passes_and_says_so(version: Version, bounds_text: str) -> None:
+    (message,) = version.check(bounds=bounds_text).bounds
+    assert " at " in message or " from " in message
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("bounds_text", "message"),
     [
         (
             bounds("DI", "age", minimum=0.85),
@@ -51,14 +51,14 @@ def test_a_version_within_the_bounds_passes_and_says_so(version: Version, asked:
     ],
 )
 def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(
-    version: Version, asked: str, said: str
+    version: Version, bounds_text: str, message: str
 ) -> None:
-    with pytest.raises(RefusedError, match=said):
-        version.check(bounds=asked)
+    with pytest.raises(RefusedError, match=message):
+        version.check(bounds=bounds_text)
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("bounds_text", "message"),
     [
         (bounds("DI", "gender", minimum=0.8), "no DI of gender was judged"),
         (bounds("DI", "sex", "age", minimum=0.8), "no DI of sex & age was judged"),
@@ -72,28 +72,28 @@ def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(
     ],
 )
 def test_what_was_not_signed_is_refused_and_never_passed_over(
-    version: Version, asked: str, said: str
+    version: Version, bounds_text: str, message: str
 ) -> None:
-    with pytest.raises(RefusedError) as caught:
-        version.check(bounds=asked)
-    assert said in str(caught.value)
+    with pytest.raises(RefusedError) as error:
+        version.check(bounds=bounds_text)
+    assert message in str(error.value)
 
 
 def test_a_waiver_of_the_recipe_moves_no_bound_of_the_environment(
     account: Account, tmp_path: Path
 ) -> None:
-    made = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
-    assert made.check(allow_waived="true").files
+    model = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
+    assert model.check(allow_waived="true").files
     with pytest.raises(RefusedError, match="no DI of age was judged"):
-        made.check(allow_waived="true", bounds=bounds("DI", "age", minimum=0.8))
+        model.check(allow_waived="true", bounds=bounds("DI", "age", minimum=0.8))
 
 
 def test_bounds_cross_a_template_unchanged() -> None:
-    found = (
+    original = (
         Bound(
             gate="bias", metric="DI", facets=("a", "b"), minimum=0.8, maximum=None,
             judged_by="bound",
         ),
     )  # fmt: skip
-    assert Bound.read(write_bounds(found)) == found
+    assert Bound.read(write_bounds(original)) == original
     assert Bound.read("[]") == ()

@@ -49,8 +49,8 @@ def test_a_gate_that_failed_is_read_from_the_signed_files(
     account: Account, tmp_path: Path, gate: str
 ) -> None:
     failed = registered(account, write_evidence(tmp_path, failed=gate))
-    bent = {f"gate.{gate}": "passed"}
-    failed.update(CustomerMetadataProperties=bent, ModelApprovalStatus="Approved")
+    forged_tags = {f"gate.{gate}": "passed"}
+    failed.update(CustomerMetadataProperties=forged_tags, ModelApprovalStatus="Approved")
     with pytest.raises(RefusedError, match=f"the gate {gate} did not pass: {gate}: said so"):
         failed.check()
 
@@ -58,16 +58,16 @@ def test_a_gate_that_failed_is_read_from_the_signed_files(
 def test_a_waived_model_is_served_only_where_the_environment_allows_it(
     account: Account, tmp_path: Path
 ) -> None:
-    made = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
+    model = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
     with pytest.raises(RefusedError, match=r"`DI` failed and is waived by Ada.*allow_waived"):
-        made.check()
-    assert made.check(allow_waived="true").threshold == "0.43"
+        model.check()
+    assert model.check(allow_waived="true").threshold == "0.43"
 
 
 def test_a_waiver_that_is_over_serves_nowhere(account: Account, tmp_path: Path) -> None:
-    made = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2026-01-31"))
+    model = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2026-01-31"))
     with pytest.raises(RefusedError, match=r"waived by Ada until 2026-01-31, which is over"):
-        made.check(allow_waived="true")
+        model.check(allow_waived="true")
 
 
 def test_a_gate_that_never_judged_is_refused(version: Version) -> None:
@@ -78,10 +78,10 @@ def test_a_gate_that_never_judged_is_refused(version: Version) -> None:
 def test_a_gate_that_was_switched_off_counts_where_the_environment_asks_it_alone(
     account: Account, tmp_path: Path
 ) -> None:
-    made = registered(account, write_evidence(tmp_path, unjudged="device"))
-    assert made.check().files
+    version = registered(account, write_evidence(tmp_path, unjudged="device"))
+    assert version.check().files
     with pytest.raises(RefusedError, match="the gate device did not pass"):
-        made.check(gates="data-quality,model-quality,bias,device")
+        version.check(gates="data-quality,model-quality,bias,device")
 
 
 @pytest.mark.parametrize("name", ["model.tar.gz", "bias/verdict.json", "metrics.json"])
@@ -107,8 +107,8 @@ def test_a_signature_of_another_key_does_not_count(version: Version) -> None:
     """Even where the signature's own file names that key, which would verify it."""
     kms, s3 = version.account.clients.kms, version.account.clients.s3
     other = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
-    found = s3.get_object(Bucket=BUCKET, Key=f"{version.folder}/manifest-signature.json")
-    content = json.loads(found["Body"].read())
+    stored = s3.get_object(Bucket=BUCKET, Key=f"{version.folder}/manifest-signature.json")
+    content = json.loads(stored["Body"].read())
     signed = kms.sign(
         KeyId=other,
         Message=bytes.fromhex(content["manifest_sha256"]),
@@ -201,10 +201,10 @@ def test_a_neuron_artifact_fits_the_cores_that_its_processes_have(
 def test_a_package_that_was_bent_after_its_registration_is_refused(
     version: Version, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str
 ) -> None:
-    found = version.account.clients.sagemaker.describe_model_package(ModelPackageName=version.arn)
-    found["InferenceSpecification"]["Containers"][0] |= change
+    package = version.account.clients.sagemaker.describe_model_package(ModelPackageName=version.arn)
+    package["InferenceSpecification"]["Containers"][0] |= change
     sagemaker = version.account.clients.sagemaker
-    monkeypatch.setattr(sagemaker, "describe_model_package", lambda **_: found)
+    monkeypatch.setattr(sagemaker, "describe_model_package", lambda **_: package)
     with pytest.raises(RefusedError, match=reason):
         version.check()
 

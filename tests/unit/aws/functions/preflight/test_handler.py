@@ -52,12 +52,12 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    found = Listener()
-    thread = Thread(target=found.server.serve_forever, daemon=True)
+    listener = Listener()
+    thread = Thread(target=listener.server.serve_forever, daemon=True)
     thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+    yield listener
+    listener.server.shutdown()
+    listener.server.server_close()
     thread.join()
 
 

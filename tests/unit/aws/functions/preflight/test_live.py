@@ -52,7 +52,7 @@ def test_another_instance_type_of_an_endpoint_that_scales_takes_two_deploys(
     assert version.check(instance_type="ml.c5.2xlarge").files  # it does not scale
     scale()
     assert version.check(instance_type="ml.c5.xlarge").files
-    with pytest.raises(RefusedError, match=r"scales on ml.c5.xlarge, .* In two deploys: first"):
+    with pytest.raises(RefusedError, match=r"scales on ml.c5.xlarge, .*Deploy twice: first"):
         version.check(instance_type="ml.c5.2xlarge")
 
 

@@ -15,16 +15,16 @@ Break = Callable[[SmallLake], None]
 
 def cells(lake: SmallLake, folder: Path) -> dict[tuple[str, str], Cell]:
     environment = lake.read(folder)
-    found = permission_matrix(environment, environment)
-    return {(cell.principal, cell.column): cell for cell in found}
+    matrix = permission_matrix(environment, environment)
+    return {(cell.principal, cell.column): cell for cell in matrix}
 
 
 def reads(lake: SmallLake, folder: Path, role: str) -> dict[str, str]:
     """Column -> access, of what is not denied."""
-    found = cells(lake, folder).items()
+    items = cells(lake, folder).items()
     return {
         column: cell.access
-        for (principal, column), cell in found
+        for (principal, column), cell in items
         if principal == role and cell.access != "denied"
     }
 
@@ -44,11 +44,11 @@ def test_each_reads_what_its_grant_says(tmp_path: Path) -> None:
 
 
 def test_a_filtered_cell_names_its_rows_and_an_allowed_one_its_ground(tmp_path: Path) -> None:
-    found = cells(SmallLake(), tmp_path)
-    assert found["data-scientist", "id"].rows == ("id <> ''",)
-    assert found["data-scientist", "id"].grounds == ("filter",)
-    assert found["broker", "id"].grounds == ("tags",)
-    assert found["etl", "id"].grounds == ("files",)
+    matrix = cells(SmallLake(), tmp_path)
+    assert matrix["data-scientist", "id"].rows == ("id <> ''",)
+    assert matrix["data-scientist", "id"].grounds == ("filter",)
+    assert matrix["broker", "id"].grounds == ("tags",)
+    assert matrix["etl", "id"].grounds == ("files",)
 
 
 def test_a_column_without_a_tag_of_its_own_has_its_tables(tmp_path: Path) -> None:
@@ -144,8 +144,8 @@ def _granted_to_everybody(lake: SmallLake) -> None:
 def test_iam_allowed_principals_opens_every_column(tmp_path: Path, open_up: Break) -> None:
     lake = SmallLake()
     open_up(lake)
-    found = cells(lake, tmp_path)["broker", "name"]
-    assert (found.access, found.grounds) == ("allowed", ("everybody",))
+    cell = cells(lake, tmp_path)["broker", "name"]
+    assert (cell.access, cell.grounds) == ("allowed", ("everybody",))
 
 
 def test_a_stranger_with_a_grant_is_shown(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_stranger_with_a_grant_is_shown(tmp_path: Path) -> None:
 def test_a_grant_on_a_filter_that_nobody_makes_is_an_error(tmp_path: Path) -> None:
     lake = SmallLake()
     del lake.resources["Filter"]
-    with pytest.raises(InputError, match="open-rows, which no template makes"):
+    with pytest.raises(InputError, match="open-rows, which no template has"):
         cells(lake, tmp_path)
 
 

@@ -15,14 +15,14 @@ def test_a_location_with_privileged_access_is_registered_anew(tmp_path: Path) ->
     """No update takes the privilege away."""
     environment = SmallLake().read(tmp_path)
     ((arn, location),) = environment.governance.locations.items()
-    opened = replace(location, modes=frozenset({"WithPrivilegedAccess"}))
-    live = replace(environment.governance, locations={arn: opened})
+    privileged = replace(location, modes=frozenset({"WithPrivilegedAccess"}))
+    live = replace(environment.governance, locations={arn: privileged})
 
-    (found,) = compare(environment, live)
+    (difference,) = compare(environment, live)
 
-    assert found.kind == "differs"
-    assert "WithPrivilegedAccess" in found.detail
-    deregister, register = found.fix.split(" && ")
+    assert difference.kind == "differs"
+    assert "WithPrivilegedAccess" in difference.detail
+    deregister, register = difference.fix.split(" && ")
     assert deregister.startswith("aws lakeformation deregister-resource")
     assert register.startswith("aws lakeformation register-resource")
 
@@ -33,10 +33,10 @@ def test_a_condition_is_part_of_the_command_that_revokes(tmp_path: Path) -> None
     extra = replace(some, condition="context.user == 'me'")
     live = replace(environment.governance, grants=environment.governance.grants | {extra})
 
-    (found,) = compare(environment, live)
+    (difference,) = compare(environment, live)
 
-    assert found.resource.endswith(" if context.user == 'me'")
-    assert "--condition " in found.fix
+    assert difference.resource.endswith(" if context.user == 'me'")
+    assert "--condition " in difference.fix
 
 
 def test_without_lake_formation_everybodys_rights_are_no_difference(tmp_path: Path) -> None:

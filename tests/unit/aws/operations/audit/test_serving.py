@@ -9,7 +9,7 @@ import pytest
 
 from sashiko.aws.operations.audit.difference import Difference
 from sashiko.aws.operations.audit.serving import serving
-from tests.unit.aws.operations.recorded_answers import Refusal, ToldByAws
+from tests.unit.aws.operations.recorded_answers import Refusal, ScriptedAws
 from tests.unit.aws.small_lake import SmallLake
 
 NAME = "sashiko-dev-loans"
@@ -96,7 +96,7 @@ def audit(tmp_path: Path) -> Any:
             "DescribeScalableTargets": scaling(),
             "ListEndpoints": {"Endpoints": []},
         }
-        return list(serving(ToldByAws(answers | changes).account(), environment))
+        return list(serving(ScriptedAws(answers | changes).account(), environment))
 
     return run
 
@@ -106,16 +106,18 @@ def test_what_is_as_meant_is_no_difference(audit: Any) -> None:
 
 
 def test_an_endpoint_that_is_gone_is_missing(audit: Any) -> None:
-    (found,) = audit(DescribeEndpoint=Refusal("ValidationException", "Could not find endpoint"))
-    assert (found.kind, found.resource) == ("missing", f"endpoint {NAME}")
+    (difference,) = audit(
+        DescribeEndpoint=Refusal("ValidationException", "Could not find endpoint")
+    )
+    assert (difference.kind, difference.resource) == ("missing", f"endpoint {NAME}")
 
 
 def test_an_endpoint_that_failed_says_why_and_where_its_log_is(audit: Any) -> None:
     failed = endpoint(EndpointStatus="Failed", FailureReason="no ping")
-    (found,) = audit(DescribeEndpoint=failed)
-    assert (found.kind, found.resource) == ("differs", f"endpoint {NAME}")
-    assert found.detail == "expected InService, found Failed: no ping"
-    assert f"/aws/sagemaker/Endpoints/{NAME}" in found.fix
+    (difference,) = audit(DescribeEndpoint=failed)
+    assert (difference.kind, difference.resource) == ("differs", f"endpoint {NAME}")
+    assert difference.detail == "expected InService, found Failed: no ping"
+    assert f"/aws/sagemaker/Endpoints/{NAME}" in difference.fix
 
 
 def test_an_update_that_sagemaker_took_back_is_found_with_both_ways_on(audit: Any) -> None:
@@ -125,18 +127,25 @@ def test_an_update_that_sagemaker_took_back_is_found_with_both_ways_on(audit: An
         DataCaptureConfig={**capture(), "EnableCapture": False},
         ProductionVariants=[variant(image="elsewhere/serving:0")],
     )
-    (found,) = audit(DescribeEndpoint=older)
-    assert (found.kind, found.resource) == ("differs", f"configuration of endpoint {NAME}")
-    assert found.detail.startswith(f"expected {CONFIG}, found an-older-one: SageMaker has rolled")
-    assert "`serving.model_package_arn` of config/dev.yaml back" in found.fix
-    assert f"update-endpoint --endpoint-name {NAME} --endpoint-config-name {CONFIG}" in found.fix
+    (difference,) = audit(DescribeEndpoint=older)
+    assert (difference.kind, difference.resource) == (
+        "differs",
+        f"configuration of endpoint {NAME}",
+    )
+    assert difference.detail.startswith(
+        f"expected {CONFIG}, found an-older-one: SageMaker has rolled"
+    )
+    assert "`serving.model_package_arn` of config/dev.yaml back" in difference.fix
+    assert (
+        f"update-endpoint --endpoint-name {NAME} --endpoint-config-name {CONFIG}" in difference.fix
+    )
 
 
 def test_an_image_that_nobody_checked_is_found(audit: Any) -> None:
     other = endpoint(ProductionVariants=[variant(image="elsewhere/serving:1")])
-    (found,) = audit(DescribeEndpoint=other)
-    assert found.resource == f"image of endpoint {NAME}"
-    assert found.detail == f"expected {IMAGE}, found elsewhere/serving:1"
+    (difference,) = audit(DescribeEndpoint=other)
+    assert difference.resource == f"image of endpoint {NAME}"
+    assert difference.detail == f"expected {IMAGE}, found elsewhere/serving:1"
 
 
 @pytest.mark.parametrize(
@@ -155,42 +164,45 @@ def test_an_image_that_nobody_checked_is_found(audit: Any) -> None:
 def test_another_capture_is_found_and_the_update_takes_it_anew(
     audit: Any, changes: dict[str, Any], detail: str
 ) -> None:
-    (found,) = audit(DescribeEndpoint=endpoint(DataCaptureConfig=capture(**changes)))
-    assert found.resource == f"capture of endpoint {NAME}"
-    assert detail in found.detail
-    words = shlex.split(found.fix)
-    excluded = json.loads(words[words.index("--exclude-retained-variant-properties") + 1])
+    (difference,) = audit(DescribeEndpoint=endpoint(DataCaptureConfig=capture(**changes)))
+    assert difference.resource == f"capture of endpoint {NAME}"
+    assert detail in difference.detail
+    command = shlex.split(difference.fix)
+    excluded = json.loads(command[command.index("--exclude-retained-variant-properties") + 1])
     assert excluded == [{"VariantPropertyType": "DataCaptureConfig"}]
 
 
 def test_capture_that_was_switched_off_by_hand_is_found(audit: Any) -> None:
     live = endpoint()
     del live["DataCaptureConfig"]
-    (found,) = audit(DescribeEndpoint=live)
-    assert "EnableCapture: expected True, found None" in found.detail
+    (difference,) = audit(DescribeEndpoint=live)
+    assert "EnableCapture: expected True, found None" in difference.detail
 
 
 def test_other_limits_of_scaling_are_found_with_the_command_that_sets_them(audit: Any) -> None:
-    (found,) = audit(DescribeScalableTargets=scaling(MaxCapacity=40))
-    assert (found.kind, found.detail) == ("differs", "expected 2 to 4, found 2 to 40")
-    assert found.fix.startswith("aws application-autoscaling register-scalable-target")
-    assert found.fix.endswith("--min-capacity 2 --max-capacity 4")
+    (difference,) = audit(DescribeScalableTargets=scaling(MaxCapacity=40))
+    assert (difference.kind, difference.detail) == ("differs", "expected 2 to 4, found 2 to 40")
+    assert difference.fix.startswith("aws application-autoscaling register-scalable-target")
+    assert difference.fix.endswith("--min-capacity 2 --max-capacity 4")
 
 
 def test_an_endpoint_that_scales_no_more_is_found(audit: Any) -> None:
-    (found,) = audit(DescribeScalableTargets={"ScalableTargets": []})
-    assert (found.kind, found.resource) == ("missing", f"scaling of {PLACE['ResourceId']}")
+    (difference,) = audit(DescribeScalableTargets={"ScalableTargets": []})
+    assert (difference.kind, difference.resource) == (
+        "missing",
+        f"scaling of {PLACE['ResourceId']}",
+    )
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(1, 2), (9, 4)])
+@pytest.mark.parametrize(("count", "expected"), [(1, 2), (9, 4)])
 def test_instances_outside_the_limits_are_brought_to_the_nearest(
-    audit: Any, count: int, wanted: int
+    audit: Any, count: int, expected: int
 ) -> None:
     live = endpoint(ProductionVariants=[variant(count=count)])
-    (found,) = audit(DescribeEndpoint=live)
-    assert found.detail == f"expected 2 to 4, found {count}"
-    (change,) = json.loads(shlex.split(found.fix)[-1])
-    assert change == {"VariantName": "primary", "DesiredInstanceCount": wanted}
+    (difference,) = audit(DescribeEndpoint=live)
+    assert difference.detail == f"expected 2 to 4, found {count}"
+    (change,) = json.loads(shlex.split(difference.fix)[-1])
+    assert change == {"VariantName": "primary", "DesiredInstanceCount": expected}
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -200,11 +212,11 @@ def test_instances_within_the_limits_are_what_scaling_made_of_them(audit: Any, c
 
 def test_an_endpoint_that_no_template_has_is_found_and_another_projects_is_not(audit: Any) -> None:
     names = [NAME, "sashiko-dev-forgotten", "my-sashiko-dev-one"]
-    listed = [
+    endpoints = [
         {"EndpointName": name, "EndpointArn": f"arn:aws:sagemaker:us-east-1:1:endpoint/{name}",
          "CreationTime": 0, "LastModifiedTime": 0, "EndpointStatus": "InService"}
         for name in names
     ]  # fmt: skip
-    (found,) = audit(ListEndpoints={"Endpoints": listed})
-    assert (found.kind, found.resource) == ("extra", "endpoint sashiko-dev-forgotten")
-    assert found.fix == "aws sagemaker delete-endpoint --endpoint-name sashiko-dev-forgotten"
+    (difference,) = audit(ListEndpoints={"Endpoints": endpoints})
+    assert (difference.kind, difference.resource) == ("extra", "endpoint sashiko-dev-forgotten")
+    assert difference.fix == "aws sagemaker delete-endpoint --endpoint-name sashiko-dev-forgotten"

@@ -28,7 +28,7 @@ def idle(tmp_path: Path, *resources: tuple[str, str, dict[str, Any]]) -> IdleCos
 
 
 def endpoint(count: int = 2, **variant: Any) -> tuple[tuple[str, str, dict[str, Any]], ...]:
-    made = {
+    resources = {
         "VariantName": "primary",
         "InstanceType": "ml.inf2.xlarge",
         "InitialInstanceCount": count,
@@ -36,7 +36,7 @@ def endpoint(count: int = 2, **variant: Any) -> tuple[tuple[str, str, dict[str, 
     }
     config = {"Fn::GetAtt": ["Config", "EndpointConfigName"]}
     return (
-        ("Config", "AWS::SageMaker::EndpointConfig", {"ProductionVariants": [made]}),
+        ("Config", "AWS::SageMaker::EndpointConfig", {"ProductionVariants": [resources]}),
         (
             "Endpoint",
             "AWS::SageMaker::Endpoint",
@@ -47,7 +47,7 @@ def endpoint(count: int = 2, **variant: Any) -> tuple[tuple[str, str, dict[str, 
 
 def test_a_vpc_endpoint_is_billed_in_each_zone_and_a_gateway_is_not(tmp_path: Path) -> None:
     service = "com.amazonaws.us-east-1.athena"
-    found = idle(
+    cost = idle(
         tmp_path,
         (
             "Athena",
@@ -60,18 +60,18 @@ def test_a_vpc_endpoint_is_billed_in_each_zone_and_a_gateway_is_not(tmp_path: Pa
             {"VpcEndpointType": "Gateway", "ServiceName": "com.amazonaws.us-east-1.s3"},
         ),
     )
-    assert lines(found) == {"sashiko-dev-All: VPC endpoint athena, 2 zones": 14.60}
+    assert lines(cost) == {"sashiko-dev-All: VPC endpoint athena, 2 zones": 14.60}
 
 
 def test_a_key_is_called_by_its_alias(tmp_path: Path) -> None:
     target = {"Fn::GetAtt": ["Key", "Arn"]}
-    found = idle(
+    cost = idle(
         tmp_path,
         ("Key", "AWS::KMS::Key", {}),
         ("Alias", "AWS::KMS::Alias", {"AliasName": "alias/a", "TargetKeyId": target}),
         ("KeyTwo", "AWS::KMS::Key", {}),
     )
-    assert lines(found) == {
+    assert lines(cost) == {
         "sashiko-dev-All: KMS key KeyTwo": 1.0,
         "sashiko-dev-All: KMS key alias/a": 1.0,
     }
@@ -97,23 +97,21 @@ def test_a_key_is_called_by_its_alias(tmp_path: Path) -> None:
 def test_an_alarm_is_billed_by_its_metrics(
     tmp_path: Path, properties: dict[str, Any], expected: float
 ) -> None:
-    found = idle(tmp_path, ("Alarm", "AWS::CloudWatch::Alarm", properties))
-    assert found.monthly == pytest.approx(expected)
+    cost = idle(tmp_path, ("Alarm", "AWS::CloudWatch::Alarm", properties))
+    assert cost.monthly == pytest.approx(expected)
 
 
 def test_an_endpoint_costs_each_of_its_instances_all_month(tmp_path: Path) -> None:
-    found = idle(tmp_path, *endpoint(count=2))
-    assert lines(found) == {
-        "sashiko-dev-All: endpoint triage, primary: 2 x ml.inf2.xlarge": 1445.40
-    }
-    assert found.instances == 2
+    cost = idle(tmp_path, *endpoint(count=2))
+    assert lines(cost) == {"sashiko-dev-All: endpoint triage, primary: 2 x ml.inf2.xlarge": 1445.40}
+    assert cost.instances == 2
 
 
 def test_scaling_takes_an_endpoint_down_to_its_minimum_and_brings_two_alarms(
     tmp_path: Path,
 ) -> None:
     target = {"ResourceId": PREDICTIONS, "MinCapacity": 1, "MaxCapacity": 4}
-    found = idle(
+    cost = idle(
         tmp_path,
         *endpoint(count=3),
         ("Target", "AWS::ApplicationAutoScaling::ScalableTarget", target),
@@ -123,7 +121,7 @@ def test_scaling_takes_an_endpoint_down_to_its_minimum_and_brings_two_alarms(
             {"PolicyName": "p", "PolicyType": "TargetTrackingScaling"},
         ),
     )
-    assert found.monthly == pytest.approx(0.99 * 730 + 0.20)
+    assert cost.monthly == pytest.approx(0.99 * 730 + 0.20)
 
 
 def test_a_configuration_that_no_endpoint_uses_costs_nothing(tmp_path: Path) -> None:
@@ -141,15 +139,15 @@ def test_a_type_that_nobody_has_judged_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_is_billed_by_use_is_named(tmp_path: Path) -> None:
-    found = idle(tmp_path, ("Job", "AWS::Glue::Job", {}), ("Role", "AWS::IAM::Role", {}))
-    assert list(found.by_use) == ["AWS::Glue::Job"]
+    cost = idle(tmp_path, ("Job", "AWS::Glue::Job", {}), ("Role", "AWS::IAM::Role", {}))
+    assert list(cost.by_use) == ["AWS::Glue::Job"]
 
 
 def test_a_rise_is_told_line_by_line_once_it_is_more_than_is_allowed(tmp_path: Path) -> None:
     key = ("Key", "AWS::KMS::Key", {})
     before = {"idle": {"lines": dict(lines(idle(tmp_path / "old", key)))}}
-    board = ("Board", "AWS::CloudWatch::Dashboard", {"DashboardName": "b"})
-    now = idle(tmp_path / "new", key, board)
+    dashboard = ("Board", "AWS::CloudWatch::Dashboard", {"DashboardName": "b"})
+    now = idle(tmp_path / "new", key, dashboard)
     assert raised(now, before=before, allowed=3) is None
     problem = raised(now, before=before, allowed=2.99)
     assert problem is not None
@@ -165,8 +163,8 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
 def run(device: str | None) -> dict[str, JobCost]:
     text = (ROOT / "tests/golden/complaints.definition.json").read_text()
     prices = read_prices(SmallLake().settings)
-    found = run_cost(parse_definition(json.loads(text)), prices, device=device)
-    return {job.name: job for job in found}
+    job_costs = run_cost(parse_definition(json.loads(text)), prices, device=device)
+    return {job.name: job for job in job_costs}
 
 
 def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits() -> None:
@@ -216,12 +214,12 @@ def test_predictions_take_as_many_instances_as_leave_room(
     load: float, least: int, instances: int
 ) -> None:
     """An instance is used to 70 % of 5,308 a second."""
-    (found,) = prediction_costs(
+    (cost,) = prediction_costs(
         read_prices(SmallLake().settings),
         instance_types={"inf2": "ml.inf2.xlarge", "cpu": "ml.unknown"},
         load=load,
         least=least,
     )
-    assert found.instances == instances
-    assert found.per_million == pytest.approx(instances * 0.99 / (3600 * load) * 1e6)
-    assert found.floor == pytest.approx(0.99 / (3600 * 5308) * 1e6)
+    assert cost.instances == instances
+    assert cost.per_million == pytest.approx(instances * 0.99 / (3600 * load) * 1e6)
+    assert cost.floor == pytest.approx(0.99 / (3600 * 5308) * 1e6)

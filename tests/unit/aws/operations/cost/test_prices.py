@@ -27,22 +27,22 @@ def own(usd: float = 0.5, read: str = "2026-11-01") -> str:
 
 def test_a_price_of_your_own_replaces_ours_and_leaves_the_rest(tmp_path: Path) -> None:
     ours = read_prices(DEV)
-    found = read_prices(
+    prices = read_prices(
         DEV, own=write(tmp_path, f"region: us-east-1\nprices: {{{KEY}: {own()}}}\n")
     )
-    assert found.of(KEY).usd == 0.5
-    assert found.of("dashboard_month") == ours.of("dashboard_month")
+    assert prices.of(KEY).usd == 0.5
+    assert prices.of("dashboard_month") == ours.of("dashboard_month")
 
 
 def test_prices_of_another_region_stand_alone(tmp_path: Path) -> None:
     """Ours would be wrong there, and nobody would see it."""
     file = write(tmp_path, f"region: eu-west-1\nprices: {{{KEY}: {own()}}}\n")
-    found = read_prices(IRELAND, own=file)
-    assert found.of(KEY).usd == 0.5
+    prices = read_prices(IRELAND, own=file)
+    assert prices.of(KEY).usd == 0.5
     with pytest.raises(InputError, match=r"`prices\.dashboard_month` in eu-west-1"):
-        found.of("dashboard_month")
+        prices.of("dashboard_month")
     with pytest.raises(InputError, match=r"`instances\.ml\.m5\.large`"):
-        found.of_instance("ml.m5.large")
+        prices.of_instance("ml.m5.large")
 
 
 @pytest.mark.parametrize("region", [None, "us-east-1"])

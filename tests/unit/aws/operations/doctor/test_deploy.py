@@ -9,7 +9,7 @@ import pytest
 from sashiko.aws.operations.access.environment import Environment
 from sashiko.aws.operations.doctor.check import Check
 from sashiko.aws.operations.doctor.deploy import examine
-from sashiko.aws.operations.leftovers import NAMED
+from sashiko.aws.operations.leftovers import LOOKUPS
 from sashiko.aws.resources.names import exec_role_arn
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
@@ -31,10 +31,10 @@ Doctor = Callable[..., Mapping[str, Check]]
 def lake(*, admins: list[str] | None = None, **more: Any) -> dict[str, Any]:
     """The data-lake settings of an account."""
     settings = settings_of("dev")
-    listed = [exec_role_arn(settings), f"{ROLE}/admin"] if admins is None else admins
+    administrators = [exec_role_arn(settings), f"{ROLE}/admin"] if admins is None else admins
     return {
         "DataLakeSettings": {
-            "DataLakeAdmins": [{"DataLakePrincipalIdentifier": admin} for admin in listed],
+            "DataLakeAdmins": [{"DataLakePrincipalIdentifier": admin} for admin in administrators],
             **more,
         }
     }
@@ -43,12 +43,12 @@ def lake(*, admins: list[str] | None = None, **more: Any) -> dict[str, Any]:
 def roles(*names: str) -> Answer:
     """IAM's answer where these roles exist and no others."""
 
-    def answer(given: Mapping[str, Any]) -> Mapping[str, Any] | str:
-        name = given["RoleName"]
+    def answer(request: Mapping[str, Any]) -> Mapping[str, Any] | str:
+        name = request["RoleName"]
         if name not in names:
             return "NoSuchEntity"
-        made = {"Path": "/", "RoleId": "A" * 16, "CreateDate": 0, "Arn": f"{ROLE}/{name}"}
-        return {"Role": {"RoleName": name, **made}}
+        role = {"Path": "/", "RoleId": "A" * 16, "CreateDate": 0, "Arn": f"{ROLE}/{name}"}
+        return {"Role": {"RoleName": name, **role}}
 
     return answer
 
@@ -65,7 +65,7 @@ def doctor(tmp_path: Path) -> Doctor:
         settings = settings_of(variant)
         exec_role = exec_role_arn(settings).rpartition("/")[2]
         environment: Environment = SmallLake(settings).read(tmp_path / variant)
-        answers: Answers = {named.call: named.absent[0] for named in NAMED.values()} | {
+        answers: Answers = {lookup.call: lookup.absent[0] for lookup in LOOKUPS.values()} | {
             ("sts", "get_caller_identity"): {"Account": ACCOUNT, "Arn": CALLER, "UserId": "A"},
             ("ssm", "get_parameter"): {"Parameter": {"Value": "30"}},
             ("lakeformation", "get_data_lake_settings"): lake(),
@@ -79,9 +79,9 @@ def doctor(tmp_path: Path) -> Doctor:
         for name, answer in changes.items():
             service, _, operation = name.partition("__")
             answers[service, operation] = answer
-        found = list(examine(FakeAccount(answers, settings), environment))
-        assert found[0] == Check(name="credentials", status="ok", detail=CALLER)
-        return {check.name: check for check in found}
+        checks = list(examine(FakeAccount(answers, settings), environment))
+        assert checks[0] == Check(name="credentials", status="ok", detail=CALLER)
+        return {check.name: check for check in checks}
 
     return run
 
@@ -92,19 +92,19 @@ def failed(checks: Mapping[str, Check]) -> list[str]:
 
 @pytest.mark.parametrize("variant", ["dev", "account_off"])
 def test_an_account_where_all_is_well_stops_no_deploy(doctor: Doctor, variant: str) -> None:
-    found = doctor(variant)
-    assert failed(found) == []
-    assert found["data-lake administrators"].detail == (
+    checks = doctor(variant)
+    assert failed(checks) == []
+    assert checks["data-lake administrators"].detail == (
         f"{ROLE}/admin, {exec_role_arn(settings_of(variant))}"
     )
-    assert found["names"].status == "ok"
+    assert checks["names"].status == "ok"
 
 
 def test_without_lake_formation_its_settings_are_not_asked_for(doctor: Doctor) -> None:
-    found = doctor("iam_only", lakeformation__get_data_lake_settings="AccessDeniedException")
-    assert "Lake Formation" not in found
-    assert "data-lake administrators" not in found
-    assert failed(found) == []
+    checks = doctor("iam_only", lakeformation__get_data_lake_settings="AccessDeniedException")
+    assert "Lake Formation" not in checks
+    assert "data-lake administrators" not in checks
+    assert failed(checks) == []
 
 
 def test_credentials_of_another_account_end_it_before_anything_is_read(doctor: Doctor) -> None:
@@ -123,20 +123,20 @@ def test_credentials_of_another_account_end_it_before_anything_is_read(doctor: D
 def test_a_bootstrap_that_is_missing_or_old_fails(
     doctor: Doctor, parameter: Answer, detail: str
 ) -> None:
-    found = doctor(ssm__get_parameter=parameter)
-    assert failed(found) == ["CDK bootstrap"]
-    assert found["CDK bootstrap"].detail == detail
-    assert found["CDK bootstrap"].fix == "make bootstrap ENV=dev"
+    checks = doctor(ssm__get_parameter=parameter)
+    assert failed(checks) == ["CDK bootstrap"]
+    assert checks["CDK bootstrap"].detail == detail
+    assert checks["CDK bootstrap"].fix == "make bootstrap ENV=dev"
 
 
 def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_it(
     doctor: Doctor,
 ) -> None:
     """A deleted role is listed by its ARN until it is noticed, and by a bare id afterwards."""
-    left = [exec_role_arn(settings_of("dev")), f"{ROLE}/admin", f"{ROLE}/left", "AROAEXAMPLE"]
-    found = doctor(lakeformation__get_data_lake_settings=lake(admins=left))
-    assert failed(found) == ["administrators that are gone"]
-    check = found["administrators that are gone"]
+    admins = [exec_role_arn(settings_of("dev")), f"{ROLE}/admin", f"{ROLE}/left", "AROAEXAMPLE"]
+    checks = doctor(lakeformation__get_data_lake_settings=lake(admins=admins))
+    assert failed(checks) == ["administrators that are gone"]
+    check = checks["administrators that are gone"]
     assert check.detail == f"AROAEXAMPLE, {ROLE}/left: a deploy ends with `Invalid principal`"
     assert f'["AROAEXAMPLE", "{ROLE}/left"]' in check.fix
     assert "put-data-lake-settings" in check.fix
@@ -152,19 +152,19 @@ def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(
     doctor: Doctor,
 ) -> None:
     role, name = exec_role_arn(settings_of("dev")), "CloudFormation's role is an administrator"
-    alone = lake(admins=[f"{ROLE}/admin"])
-    found = doctor("account_off", lakeformation__get_data_lake_settings=alone)
-    assert failed(found) == [name]
-    assert role in found[name].detail
-    assert role in found[name].fix and "put-data-lake-settings" in found[name].fix
+    other_admin = lake(admins=[f"{ROLE}/admin"])
+    checks = doctor("account_off", lakeformation__get_data_lake_settings=other_admin)
+    assert failed(checks) == [name]
+    assert role in checks[name].detail
+    assert role in checks[name].fix and "put-data-lake-settings" in checks[name].fix
     # The account's stack makes it one.
-    assert name not in doctor("dev", lakeformation__get_data_lake_settings=alone)
+    assert name not in doctor("dev", lakeformation__get_data_lake_settings=other_admin)
 
 
 def test_who_may_not_see_everything_is_told_so_first(doctor: Doctor) -> None:
-    hidden = lake(admins=[exec_role_arn(settings_of("dev"))])
-    found = doctor(lakeformation__get_data_lake_settings=hidden)
-    assert found["what Lake Formation shows"].status == "note"
+    without_caller = lake(admins=[exec_role_arn(settings_of("dev"))])
+    checks = doctor(lakeformation__get_data_lake_settings=without_caller)
+    assert checks["what Lake Formation shows"].status == "note"
     assert "what Lake Formation shows" not in doctor()
 
 
@@ -187,43 +187,43 @@ def test_who_may_not_see_everything_is_told_so_first(doctor: Doctor) -> None:
 def test_a_tag_that_another_stack_should_have_made_fails(
     doctor: Doctor, known: Mapping[str, list[str]], detail: str, fix: str
 ) -> None:
-    found = doctor("account_off", lakeformation__list_lf_tags=tags(known))
-    assert failed(found) == ["LF-Tag sashiko-sensitivity"]
-    check = found["LF-Tag sashiko-sensitivity"]
+    checks = doctor("account_off", lakeformation__list_lf_tags=tags(known))
+    assert failed(checks) == ["LF-Tag sashiko-sensitivity"]
+    check = checks["LF-Tag sashiko-sensitivity"]
     assert (check.detail, check.fix) == (detail, fix)
-    assert found["LF-Tag sashiko-environment"].status == "ok"
+    assert checks["LF-Tag sashiko-environment"].status == "ok"
 
 
 def test_defaults_that_open_what_is_new_fail_where_no_stack_of_ours_closes_them(
     doctor: Doctor,
 ) -> None:
-    opened = lake(CreateTableDefaultPermissions=[EVERYBODY])
-    found = doctor("account_off", lakeformation__get_data_lake_settings=opened)
-    assert failed(found) == ["default permissions"]
-    assert "CreateTableDefaultPermissions: `[]`" in found["default permissions"].fix
+    open_defaults = lake(CreateTableDefaultPermissions=[EVERYBODY])
+    checks = doctor("account_off", lakeformation__get_data_lake_settings=open_defaults)
+    assert failed(checks) == ["default permissions"]
+    assert "CreateTableDefaultPermissions: `[]`" in checks["default permissions"].fix
 
 
 def test_a_bucket_name_of_another_account_asks_for_another_project(doctor: Doctor) -> None:
-    found = doctor(s3__head_bucket="403")
-    assert failed(found) == ["bucket names"]
-    assert "sashiko-dev-curated-" in found["bucket names"].detail
-    assert found["bucket names"].fix == "choose another `project` in config/dev.yaml"
+    checks = doctor(s3__head_bucket="403")
+    assert failed(checks) == ["bucket names"]
+    assert "sashiko-dev-curated-" in checks["bucket names"].detail
+    assert checks["bucket names"].fix == "choose another `project` in config/dev.yaml"
 
 
 def test_what_an_earlier_deploy_left_is_to_be_adopted(doctor: Doctor) -> None:
-    found = doctor(s3__head_bucket={})
-    assert failed(found) == ["names"]
-    assert "sashiko-dev-curated-" in found["names"].detail
+    checks = doctor(s3__head_bucket={})
+    assert failed(checks) == ["names"]
+    assert "sashiko-dev-curated-" in checks["names"].detail
     deploy = "make deploy ENV=dev ARGS=--import-existing-resources"
-    assert found["names"].fix == f"adopt them: {deploy}"
+    assert checks["names"].fix == f"adopt them: {deploy}"
 
 
 def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor: Doctor) -> None:
     def owns(status: str) -> Answer:
-        made = {"LastUpdatedTimestamp": 0, "ResourceType": "AWS::S3::Bucket"}
+        common = {"LastUpdatedTimestamp": 0, "ResourceType": "AWS::S3::Bucket"}
         return {
             "StackResourceSummaries": [
-                {"LogicalResourceId": id_, "ResourceStatus": status, **made}
+                {"LogicalResourceId": id_, "ResourceStatus": status, **common}
                 for id_ in ("Curated", "Snapshots")
             ]
         }
@@ -238,7 +238,7 @@ def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor: Doctor) -> None:
 def test_what_the_caller_may_not_see_is_unknown_and_the_rest_is_still_looked_at(
     doctor: Doctor,
 ) -> None:
-    found = doctor(ssm__get_parameter="AccessDeniedException")
-    assert found["CDK bootstrap"].status == "unknown"
-    assert found["names"].status == "ok"
-    assert failed(found) == []
+    checks = doctor(ssm__get_parameter="AccessDeniedException")
+    assert checks["CDK bootstrap"].status == "unknown"
+    assert checks["names"].status == "ok"
+    assert failed(checks) == []

@@ -14,15 +14,15 @@ STS, ATHENA = (f"com.amazonaws.us-east-1.{name}" for name in ("sts", "athena"))
 LISTED = ("ec2", "describe_vpc_endpoint_services")
 
 
-def look(**zones: str) -> Check:
+def check_zones_of(**zones: str) -> Check:
     """Asks for two services, of which EC2 lists those given: name -> letters of their zones."""
     kinds = {STS: "Interface", ATHENA: "Interface", "com.amazonaws.us-east-1.s3": "Gateway"}
-    found = [
+    endpoints = [
         SimpleNamespace(properties={"ServiceName": name, "VpcEndpointType": kind})
         for name, kind in kinds.items()
     ]
     environment: Any = SimpleNamespace(
-        settings=DEV, templates=SimpleNamespace(of_type=lambda _: found)
+        settings=DEV, templates=SimpleNamespace(of_type=lambda _: endpoints)
     )
     details = [
         {
@@ -36,18 +36,18 @@ def look(**zones: str) -> Check:
 
 
 def test_doors_that_stand_in_each_zone_are_well() -> None:
-    assert look(sts="abc", athena="ab").status == "ok"
+    assert check_zones_of(sts="abc", athena="ab").status == "ok"
 
 
 def test_a_zone_that_lacks_a_service_fails_and_the_zones_that_have_all_are_named() -> None:
-    found = look(sts="abcd", athena="bcf")
-    assert found.status == "failed"
-    assert found.detail == f"{ATHENA} is not in us-east-1a"
-    assert found.fix.endswith("`network.zones` in config/dev.yaml: b, c")
+    check = check_zones_of(sts="abcd", athena="bcf")
+    assert check.status == "failed"
+    assert check.detail == f"{ATHENA} is not in us-east-1a"
+    assert check.fix.endswith("`network.zones` in config/dev.yaml: b, c")
 
 
 def test_a_region_where_no_zone_has_all_says_so() -> None:
-    assert "none has; leave one service out" in look(sts="b", athena="c").fix
+    assert "none has; leave one service out" in check_zones_of(sts="b", athena="c").fix
 
 
 def test_without_the_door_to_mlflow_the_fix_is_the_setting() -> None:
@@ -64,9 +64,9 @@ def test_without_the_door_to_mlflow_the_fix_is_the_setting() -> None:
 
 
 def test_a_service_that_the_region_lacks_fails_by_its_name() -> None:
-    found = look(sts="a")
-    assert found.status == "failed"
-    assert ATHENA in found.detail and STS not in found.detail
+    check = check_zones_of(sts="a")
+    assert check.status == "failed"
+    assert ATHENA in check.detail and STS not in check.detail
 
 
 def trail(*, logging: bool) -> Check:

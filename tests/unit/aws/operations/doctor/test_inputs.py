@@ -16,8 +16,8 @@ from sashiko.pipeline.staging import Staged
 from sashiko.steps.sections import Channel
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import FakeAccount
-from tests.unit.aws.operations.doctor.looked import looked
-from tests.unit.aws.operations.recorded_answers import Refusal, ToldByAws
+from tests.unit.aws.operations.doctor.results import results
+from tests.unit.aws.operations.recorded_answers import Refusal, ScriptedAws
 
 DEV, PROD = settings_of("dev"), settings_of("prod")
 NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
@@ -41,27 +41,29 @@ EVERYTHING = {
 }
 
 
-def staged(there: dict[str, set[str]] | Refusal) -> dict[str, Check]:
+def staged(objects: dict[str, set[str]] | Refusal) -> dict[str, Check]:
     """Looks at a bucket that lists one object a page."""
 
-    def listed(asked: Any) -> Any:
-        if isinstance(there, Refusal):
-            return there
-        names = sorted(there[asked["Prefix"].split("/")[0]])
-        page = int(asked.get("ContinuationToken", "0"))
-        items = [{"Key": f"{asked['Prefix']}{name}", "Size": 1} for name in names[page : page + 1]]
+    def list_objects(request: Any) -> Any:
+        if isinstance(objects, Refusal):
+            return objects
+        names = sorted(objects[request["Prefix"].split("/")[0]])
+        page = int(request.get("ContinuationToken", "0"))
+        items = [
+            {"Key": f"{request['Prefix']}{name}", "Size": 1} for name in names[page : page + 1]
+        ]
         more = {"NextContinuationToken": str(page + 1)} if page + 1 < len(names) else {}
         return {"Contents": items, "IsTruncated": bool(more)} | more
 
-    aws = ToldByAws({"ListObjectsV2": listed})
-    found = looked(check_staged(aws.account(), DEV, STAGED))
-    assert {asked["ExpectedBucketOwner"] for asked in aws.asked("ListObjectsV2")} == {DEV.account}
-    return {check.name: check for check in found}
+    aws = ScriptedAws({"ListObjectsV2": list_objects})
+    checks = results(check_staged(aws.account(), DEV, STAGED))
+    assert {call["ExpectedBucketOwner"] for call in aws.requests("ListObjectsV2")} == {DEV.account}
+    return {check.name: check for check in checks}
 
 
 def test_inputs_that_are_all_there_are_well() -> None:
-    found = staged(EVERYTHING)
-    assert [check.status for check in found.values()] == ["ok", "ok"]
+    checks = staged(EVERYTHING)
+    assert [check.status for check in checks.values()] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize(
@@ -72,15 +74,15 @@ def test_inputs_that_are_all_there_are_well() -> None:
     ],
 )
 def test_what_is_not_staged_is_named(folder: str, name: str, detail: str) -> None:
-    found = staged(EVERYTHING | {folder: set()})[name]
-    assert (found.status, found.fix) == ("later", "sashiko stage --env dev")
-    assert detail in found.detail
+    check = staged(EVERYTHING | {folder: set()})[name]
+    assert (check.status, check.fix) == ("later", "sashiko stage --env dev")
+    assert detail in check.detail
 
 
 def test_before_the_deploy_there_is_no_bucket_to_stage_to() -> None:
-    (found,) = staged(Refusal("NoSuchBucket")).values()
-    assert found.status == "later"
-    assert found.fix == "make deploy ENV=dev, then sashiko stage --env dev"
+    (check,) = staged(Refusal("NoSuchBucket")).values()
+    assert check.status == "later"
+    assert check.fix == "make deploy ENV=dev, then sashiko stage --env dev"
 
 
 def load(state: str, days: int, as_of: str = "20261101T000000Z") -> dict[str, Any]:
@@ -108,27 +110,27 @@ def test_data_are_there_once_a_load_succeeded(
     runs: list[dict[str, Any]], status: str, detail: str
 ) -> None:
     account = FakeAccount({("glue", "get_job_runs"): {"JobRuns": runs}})
-    (found,) = looked(check_data(account, DEV, table="complaints"))
-    assert found.status == status
-    assert detail in found.detail
+    (check,) = results(check_data(account, DEV, table="complaints"))
+    assert check.status == status
+    assert detail in check.detail
 
 
 def test_loads_are_read_page_by_page() -> None:
-    def page(asked: Any) -> Any:
-        if asked.get("NextToken") == "2":
+    def page(request: Any) -> Any:
+        if request.get("NextToken") == "2":
             return {"JobRuns": [load("SUCCEEDED", 9, "old")]}
         return {"JobRuns": [load("FAILED", 1)], "NextToken": "2"}
 
-    (found,) = looked(
+    (check,) = results(
         check_data(FakeAccount({("glue", "get_job_runs"): page}), DEV, table="complaints")
     )
-    assert (found.status, found.detail) == ("ok", "newest load that succeeded: old")
+    assert (check.status, check.detail) == ("ok", "newest load that succeeded: old")
 
 
 def test_before_the_deploy_there_is_no_job_that_loads() -> None:
     account = FakeAccount({("glue", "get_job_runs"): "EntityNotFoundException"})
-    (found,) = looked(check_data(account, DEV, table="complaints"))
-    assert (found.status, found.detail) == ("later", "no job sashiko-dev-etl-complaints yet")
+    (check,) = results(check_data(account, DEV, table="complaints"))
+    assert (check.status, check.detail) == ("later", "no job sashiko-dev-etl-complaints yet")
 
 
 @pytest.mark.parametrize(
@@ -146,14 +148,14 @@ def test_the_app_is_looked_at_by_its_state(state: str | None, status: str) -> No
     apps = [{"Name": "somebody-elses", "Status": "CreateFailed"}]
     apps += [{"Name": "sashiko-dev", "Status": state}] if state else []
     account = FakeAccount({("sagemaker", "list_mlflow_apps"): {"Summaries": apps}})
-    (found,) = looked(check_tracking(account, DEV))
-    assert found.status == status
+    (check,) = results(check_tracking(account, DEV))
+    assert check.status == status
 
 
 def test_without_an_address_nobody_hears_of_anything() -> None:
     assert check_alerts(PROD).status == "ok"
-    found = check_alerts(DEV)
-    assert (found.status, found.fix) == (
+    check = check_alerts(DEV)
+    assert (check.status, check.fix) == (
         "note",
         "alerts: {emails: [you@example.com]} in config/dev.yaml",
     )

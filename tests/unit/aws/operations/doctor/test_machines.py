@@ -12,7 +12,7 @@ from sashiko.aws.operations.doctor.needed_machines import Needed
 from sashiko.aws.resources.images.job_images import job_images
 from tests.infra.variants import settings_of
 from tests.unit.aws.fake_account import Answer, FakeAccount
-from tests.unit.aws.operations.doctor.looked import looked
+from tests.unit.aws.operations.doctor.results import results
 
 DEV, PROD = settings_of("dev"), settings_of("prod")
 GPU = Needed(
@@ -27,16 +27,16 @@ BUILT = {"imageDetails": [{"imageTags": ["x"]}]}
 
 
 def quota(value: float, name: str = GPU.quota) -> dict[str, Any]:
-    listed = {"QuotaName": name, "QuotaCode": "L-1A2B3C4D", "Value": value}
-    return {"Quotas": [listed]}
+    item = {"QuotaName": name, "QuotaCode": "L-1A2B3C4D", "Value": value}
+    return {"Quotas": [item]}
 
 
 def quotas(applied: Answer, default: Answer | None = None) -> Check:
     answers: dict[tuple[str, str], Answer] = {("service-quotas", "list_service_quotas"): applied}
     if default is not None:
         answers["service-quotas", "list_aws_default_service_quotas"] = default
-    (found,) = looked(check_quotas(FakeAccount(answers), DEV, [GPU]))
-    return found
+    (check,) = results(check_quotas(FakeAccount(answers), DEV, [GPU]))
+    return check
 
 
 def test_a_quota_that_is_large_enough_is_well() -> None:
@@ -44,19 +44,19 @@ def test_a_quota_that_is_large_enough_is_well() -> None:
 
 
 def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more() -> None:
-    found = quotas(quota(0))
-    assert (found.status, found.name) == ("failed", "quota: ml.g5.xlarge for training job usage")
-    assert found.detail == "0, 2 at once are used"
-    assert found.fix == (
+    check = quotas(quota(0))
+    assert (check.status, check.name) == ("failed", "quota: ml.g5.xlarge for training job usage")
+    assert check.detail == "0, 2 at once are used"
+    assert check.fix == (
         "aws service-quotas request-service-quota-increase --service-code sagemaker "
         "--quota-code L-1A2B3C4D --desired-value 2 --region us-east-1"
     )
 
 
 def test_quotas_are_read_page_by_page() -> None:
-    def page(asked: Any) -> Answer:
-        more = quota(9, "ml.g5.xlarge for spot training job usage") | {"NextToken": "2"}
-        return quota(2) if asked.get("NextToken") == "2" else more
+    def page(request: Any) -> Answer:
+        first_page = quota(9, "ml.g5.xlarge for spot training job usage") | {"NextToken": "2"}
+        return quota(2) if request.get("NextToken") == "2" else first_page
 
     assert quotas(page).status == "ok"
 
@@ -67,23 +67,23 @@ def test_a_quota_that_was_never_applied_has_its_default() -> None:
 
 
 def test_a_type_without_a_quota_is_not_offered_in_the_region() -> None:
-    found = quotas({"Quotas": []}, {"Quotas": []})
-    assert found.status == "failed"
-    assert "does not offer the type" in found.detail
-    assert found.fix == "choose another type as `jobs.training.instance_type` in config/base.yaml"
+    check = quotas({"Quotas": []}, {"Quotas": []})
+    assert check.status == "failed"
+    assert "does not offer the type" in check.detail
+    assert check.fix == "choose another type as `jobs.training.instance_type` in config/base.yaml"
 
 
 def test_what_the_caller_may_not_see_is_unknown_and_never_well() -> None:
-    found = quotas("AccessDeniedException")
-    assert found.status == "unknown"
-    assert "service-quotas:list_service_quotas is denied" in found.detail
+    check = quotas("AccessDeniedException")
+    assert check.status == "unknown"
+    assert "service-quotas:list_service_quotas is denied" in check.detail
 
 
-def zones(offered: Iterable[str], *, there: str = "ab") -> list[Check]:
+def zones(offered: Iterable[str], *, available: str = "ab") -> list[Check]:
     account = FakeAccount(
         {
             ("ec2", "describe_availability_zones"): {
-                "AvailabilityZones": [{"ZoneName": f"us-east-1{letter}"} for letter in there]
+                "AvailabilityZones": [{"ZoneName": f"us-east-1{letter}"} for letter in available]
             },
             ("ec2", "describe_instance_type_offerings"): {
                 "InstanceTypeOfferings": [
@@ -94,7 +94,7 @@ def zones(offered: Iterable[str], *, there: str = "ab") -> list[Check]:
         },
         PROD,
     )
-    return looked(check_zones(account, PROD, [GPU]))
+    return results(check_zones(account, PROD, [GPU]))
 
 
 @pytest.mark.parametrize(
@@ -109,35 +109,35 @@ def zones(offered: Iterable[str], *, there: str = "ab") -> list[Check]:
 def test_a_machine_is_in_all_zones_in_some_or_in_none(
     offered: str, status: str, detail: str
 ) -> None:
-    found = zones(offered)[1]
-    assert (found.name, found.status) == ("ml.g5.xlarge by zone", status)
-    assert detail in found.detail
-    assert ("`network.zones`" in found.fix) == (status == "failed")
+    check = zones(offered)[1]
+    assert (check.name, check.status) == ("ml.g5.xlarge by zone", status)
+    assert detail in check.detail
+    assert ("`network.zones`" in check.fix) == (status == "failed")
 
 
 def test_a_zone_that_the_account_lacks_fails() -> None:
-    (found,) = zones("ab", there="ac")
-    assert found.status == "failed"
-    assert "no us-east-1b; it has us-east-1a, us-east-1c" in found.detail
+    (check,) = zones("ab", available="ac")
+    assert check.status == "failed"
+    assert "no us-east-1b; it has us-east-1a, us-east-1c" in check.detail
 
 
-def unbuilt(asked: Any) -> Any:
-    return "ImageNotFoundException" if "imageIds" in asked else {"imageDetails": []}
+def unbuilt(request: Any) -> Any:
+    return "ImageNotFoundException" if "imageIds" in request else {"imageDetails": []}
 
 
 def images(own: Answer, aws: Answer = PULLED) -> list[Check]:
     account = FakeAccount({("ecr", "describe_images"): own, ("ecr", "batch_get_image"): aws})
-    return looked(check_images(account, DEV, target="inf2"))
+    return results(check_images(account, DEV, target="inf2"))
 
 
 def test_each_image_is_asked_for_once() -> None:
-    found = images(BUILT)
+    checks = images(BUILT)
     uris = {image.uri for image in job_images(DEV, "inf2").of_jobs()}
-    assert {check.status for check in found} == {"ok"}
-    assert {check.name.removeprefix("image ") for check in found} >= {
+    assert {check.status for check in checks} == {"ok"}
+    assert {check.name.removeprefix("image ") for check in checks} >= {
         uri.partition("/")[2] for uri in uris
     }
-    assert len(found) == len({check.name for check in found})
+    assert len(checks) == len({check.name for check in checks})
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_each_image_is_asked_for_once() -> None:
 def test_our_image_that_is_not_there_is_built_by_a_deploy(
     own: Answer, status: str, detail: str
 ) -> None:
-    found = next(check for check in images(own) if "sashiko-dev/job" in check.name)
-    assert (found.status, found.fix) == (status, "make deploy ENV=dev")
-    assert detail in found.detail
+    image_check = next(check for check in images(own) if "sashiko-dev/job" in check.name)
+    assert (image_check.status, image_check.fix) == (status, "make deploy ENV=dev")
+    assert detail in image_check.detail
 
 
 @pytest.mark.parametrize(
@@ -164,5 +164,5 @@ def test_our_image_that_is_not_there_is_built_by_a_deploy(
     ],
 )
 def test_an_image_of_aws_that_does_not_come_is_told(aws: Answer, status: str) -> None:
-    found = [check for check in images(BUILT, aws) if check.status != "ok"]
-    assert [check.status for check in found] == [status]
+    checks = [check for check in images(BUILT, aws) if check.status != "ok"]
+    assert [check.status for check in checks] == [status]

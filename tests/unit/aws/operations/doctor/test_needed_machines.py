@@ -50,10 +50,10 @@ def needed(check: str = "endpoint", **changes: Any) -> dict[str, int]:
 
 
 def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
-    found = needed()
-    assert found["ml.g5.xlarge for training job usage"] == 1
-    assert found["ml.m5.large for processing job usage"] >= 2  # both snapshots at once
-    assert found["ml.inf2.xlarge for endpoint usage"] == 1
+    instances = needed()
+    assert instances["ml.g5.xlarge for training job usage"] == 1
+    assert instances["ml.m5.large for processing job usage"] >= 2  # both snapshots at once
+    assert instances["ml.inf2.xlarge for endpoint usage"] == 1
 
 
 @pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 5), (1, 5, 6)])
@@ -61,8 +61,8 @@ def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
     least: int, most: int, expected: int
 ) -> None:
     """And a run may check another version at the same time."""
-    found = needed(enabled=True, min_instances=least, max_instances=most)
-    assert found["ml.inf2.xlarge for endpoint usage"] == expected
+    instances = needed(enabled=True, min_instances=least, max_instances=most)
+    assert instances["ml.inf2.xlarge for endpoint usage"] == expected
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,5 @@ def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
     ],
 )
 def test_a_check_on_a_device_needs_one_machine_of_its_own(check: str, quota: str | None) -> None:
-    found = {name: count for name, count in needed(check).items() if "inf2" in name}
-    assert found == ({quota: 1} if quota else {})
+    instances = {name: count for name, count in needed(check).items() if "inf2" in name}
+    assert instances == ({quota: 1} if quota else {})

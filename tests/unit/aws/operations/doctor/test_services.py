@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.aws.operations.doctor.check import Check, told
+from sashiko.aws.operations.doctor.check import Check, run_check
 from sashiko.aws.operations.doctor.services import check_clarify, check_forgotten
 from sashiko.settings.environment import Settings
 from tests.infra.variants import settings_of
@@ -19,8 +19,8 @@ def clarify(backend: str, answer: Any) -> Check:
     bias = DEV.bias.model_copy(update={"backend": backend})
     settings = DEV.model_copy(update={"bias": bias})
     account = FakeAccount({MONITORS: answer})
-    (found,) = told("Clarify", lambda: check_clarify(account, settings))
-    return found
+    (check,) = run_check("Clarify", lambda: check_clarify(account, settings))
+    return check
 
 
 def monitor() -> dict[str, Any]:
@@ -48,14 +48,14 @@ def test_clarify_is_not_asked_for_where_our_own_image_judges_bias() -> None:
 def test_whether_an_account_has_clarify_is_unknown_unless_it_used_it(
     answer: Any, status: str
 ) -> None:
-    found = clarify("clarify", answer)
-    assert found.status == status
+    check = clarify("clarify", answer)
+    assert check.status == status
     if answer == {"MonitoringScheduleSummaries": []}:
-        assert found.fix.startswith("bias: {backend: own} in config/dev.yaml")
+        assert check.fix.startswith("bias: {backend: own} in config/dev.yaml")
 
 
 def forgotten(*names: str, settings: Settings = DEV, config: Any = None) -> list[Check]:
-    at = dt.datetime(2026, 11, 25, 9, 30, tzinfo=dt.UTC)
+    created = dt.datetime(2026, 11, 25, 9, 30, tzinfo=dt.UTC)
     arn = "arn:aws:sagemaker:us-east-1:111122223333:endpoint/e"
     account = FakeAccount(
         {
@@ -64,8 +64,8 @@ def forgotten(*names: str, settings: Settings = DEV, config: Any = None) -> list
                     {
                         "EndpointName": name,
                         "EndpointArn": arn,
-                        "CreationTime": at,
-                        "LastModifiedTime": at,
+                        "CreationTime": created,
+                        "LastModifiedTime": created,
                         "EndpointStatus": "InService",
                     }
                     for name in names
@@ -76,43 +76,43 @@ def forgotten(*names: str, settings: Settings = DEV, config: Any = None) -> list
                 "EndpointArn": arn,
                 "EndpointConfigName": "c",
                 "EndpointStatus": "InService",
-                "CreationTime": at,
-                "LastModifiedTime": at,
+                "CreationTime": created,
+                "LastModifiedTime": created,
             },
             ("sagemaker", "describe_endpoint_config"): config
             or {
                 "EndpointConfigName": "c",
                 "EndpointConfigArn": arn.replace("endpoint/", "endpoint-config/"),
-                "CreationTime": at,
+                "CreationTime": created,
                 "ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.inf2.xlarge"}],
             },
         },
         settings,
     )
-    return list(told("device checks", lambda: check_forgotten(account, settings)))
+    return list(run_check("device checks", lambda: check_forgotten(account, settings)))
 
 
 def test_an_endpoint_that_a_device_check_left_is_told_with_what_it_costs() -> None:
-    (found,) = forgotten("sashiko-devicecheck-dev-x1", "my-sashiko-devicecheck-dev-x2")
-    assert found.status == "note"
-    assert "InService since 2026-11-25 09:30, ml.inf2.xlarge, 0.99 dollars an hour" in found.detail
+    (check,) = forgotten("sashiko-devicecheck-dev-x1", "my-sashiko-devicecheck-dev-x2")
+    assert check.status == "note"
+    assert "InService since 2026-11-25 09:30, ml.inf2.xlarge, 0.99 dollars an hour" in check.detail
     assert (
         "aws sagemaker delete-endpoint --endpoint-name sashiko-devicecheck-dev-x1 "
-        "--region us-east-1" in found.fix
+        "--region us-east-1" in check.fix
     )
 
 
 def test_where_no_price_is_known_the_endpoint_is_told_all_the_same() -> None:
-    there = DEV.model_copy(update={"region": "eu-west-1"})
-    (found,) = forgotten("sashiko-devicecheck-dev-x1", settings=there)
-    assert "ml.inf2.xlarge, billed by the hour" in found.detail
+    settings = DEV.model_copy(update={"region": "eu-west-1"})
+    (check,) = forgotten("sashiko-devicecheck-dev-x1", settings=settings)
+    assert "ml.inf2.xlarge, billed by the hour" in check.detail
 
 
 def test_an_endpoint_whose_configuration_is_gone_is_told_too() -> None:
-    (found,) = forgotten("sashiko-devicecheck-dev-x1", config="ValidationException")
-    assert "2026-11-25 09:30, billed by the hour" in found.detail
+    (check,) = forgotten("sashiko-devicecheck-dev-x1", config="ValidationException")
+    assert "2026-11-25 09:30, billed by the hour" in check.detail
 
 
 def test_no_endpoint_is_well() -> None:
-    (found,) = forgotten()
-    assert found.status == "ok"
+    (check,) = forgotten()
+    assert check.status == "ok"

@@ -30,9 +30,9 @@ def checks(
 def test_an_installed_command_line_that_reads_the_templates_is_well(
     tmp_path: Path, least: str
 ) -> None:
-    found = checks(tmp_path, least=least)
-    assert [check.status for check in found] == ["ok", "ok"]
-    assert "cloud assembly 55.0.0" in found[1].detail
+    results = checks(tmp_path, least=least)
+    assert [check.status for check in results] == ["ok", "ok"]
+    assert "cloud assembly 55.0.0" in results[1].detail
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_an_installed_command_line_that_reads_the_templates_is_well(
 def test_another_command_line_than_the_pinned_one_fails(
     tmp_path: Path, installed: str | None, detail: str
 ) -> None:
-    (found,) = checks(tmp_path, installed=installed)
-    assert (found.status, found.fix) == ("failed", "npm ci")
-    assert detail in found.detail
+    (result,) = checks(tmp_path, installed=installed)
+    assert (result.status, result.fix) == ("failed", "npm ci")
+    assert detail in result.detail
 
 
 def test_a_library_that_is_too_new_for_the_command_line_fails(tmp_path: Path) -> None:
-    found = checks(tmp_path, least="2.1200.0")[-1]
-    assert found.status == "failed"
-    assert found.fix == "npm install --save-dev --save-exact aws-cdk@2.1200.0"
+    results = checks(tmp_path, least="2.1200.0")[-1]
+    assert results.status == "failed"
+    assert results.fix == "npm install --save-dev --save-exact aws-cdk@2.1200.0"

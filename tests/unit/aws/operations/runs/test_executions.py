@@ -16,7 +16,7 @@ from sashiko.aws.resources.account import BusyError
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.view import PlainView
-from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ToldByAws
+from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ScriptedAws
 from tests.unit.pipeline.runner.tiny import Recorder
 
 BEGAN = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -62,11 +62,11 @@ FUNCTION = {"Metadata": {"Lambda": {"Arn": "arn", "OutputParameters": []}}}
 OPEN = step("Gate", "Succeeded", minutes=0, **FUNCTION)
 TRAINS = step("Train", "Executing", **job("TrainingJob", "pipelines-abc-Train-1"))
 TRAINED = step("Train", "Succeeded", minutes=9, **job("TrainingJob", "pipelines-abc-Train-1"))
-SAID = str(GateClosedError(["model-quality: auc 0.61 below 0.7"]))
-CLOSED = step("Gate", "Failed", minutes=0, FailureReason=f"ClientError: {SAID}", **FUNCTION)
+REASON = str(GateClosedError(["model-quality: auc 0.61 below 0.7"]))
+CLOSED = step("Gate", "Failed", minutes=0, FailureReason=f"ClientError: {REASON}", **FUNCTION)
 
 
-class Story:
+class ScriptedExecution:
     """An execution that is one state further each time that it is described."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Story:
     ) -> None:
         self._states = list(states)
         self._steps: list[Mapping[str, Any]] = []
-        self.aws = ToldByAws(
+        self.aws = ScriptedAws(
             {
                 "DescribePipelineExecution": self._describe,
                 "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": self._steps},
@@ -122,7 +122,7 @@ def states(record: RunRecord) -> dict[str, str]:
 
 
 def test_an_execution_is_the_record_that_a_local_run_leaves() -> None:
-    record = Story(("Executing", [MADE, OPEN, TRAINS])).execution.record()
+    record = ScriptedExecution(("Executing", [MADE, OPEN, TRAINS])).execution.record()
     assert (record.id, record.pipeline, record.status) == (
         "abc123def456", "sashiko-dev-loans", "running",
     )  # fmt: skip
@@ -139,8 +139,8 @@ def test_an_execution_is_the_record_that_a_local_run_leaves() -> None:
 def test_a_step_from_the_cache_names_the_execution_that_did_the_work() -> None:
     source = ARN.replace("abc123def456", "old")
     cached = step("Make", "Succeeded", CacheHitResult={"SourcePipelineExecutionArn": source})
-    made = Story(("Executing", [cached])).execution.record().step("Make")
-    assert (made.status, made.cached_from) == ("cached", "old")
+    cached_step = ScriptedExecution(("Executing", [cached])).execution.record().step("Make")
+    assert (cached_step.status, cached_step.cached_from) == ("cached", "old")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_step_from_the_cache_names_the_execution_that_did_the_work() -> None:
     ],
 )
 def test_how_it_ended_is_the_exit_status(status: str, steps: Any, expected: Any) -> None:
-    record = Story((status, steps)).execution.record()
+    record = ScriptedExecution((status, steps)).execution.record()
     assert (record.status, record.exit_code, record.reason) == expected
     assert record.seconds == 720
     assert "waiting" not in states(record).values()
@@ -176,29 +176,30 @@ def test_how_it_ended_is_the_exit_status(status: str, steps: Any, expected: Any)
 
 def test_a_failed_job_beside_a_closed_gate_is_a_failure() -> None:
     broken = step("Make", "Failed", minutes=1, FailureReason="AlgorithmError")
-    record = Story(("Failed", [broken, CLOSED])).execution.record()
+    record = ScriptedExecution(("Failed", [broken, CLOSED])).execution.record()
     assert (record.status, record.reason) == ("failed", "step Make: AlgorithmError")
 
 
 def test_a_branch_that_is_not_taken_is_skipped_and_a_fail_step_blocks() -> None:
     choice = step("Choose", "Succeeded", minutes=0, Metadata={"Condition": {"Outcome": "False"}})
-    told = {"Fail": {"ErrorMessage": "too few rows"}}
-    refused = step("Refuse", "Failed", minutes=0, FailureReason="Step failed.", Metadata=told)
-    record = Story(("Failed", [choice, refused]), definition=BRANCHES).execution.record()
+    metadata = {"Fail": {"ErrorMessage": "too few rows"}}
+    refused = step("Refuse", "Failed", minutes=0, FailureReason="Step failed.", Metadata=metadata)
+    scripted = ScriptedExecution(("Failed", [choice, refused]), definition=BRANCHES)
+    record = scripted.execution.record()
     assert states(record) == {"Choose": "succeeded", "Train": "skipped", "Refuse": "blocked"}
     assert record.step("Choose").outcome is False
     assert (record.status, record.reason) == ("blocked", "step Refuse: too few rows")
 
 
 def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
-    story = Story(
+    scripted = ScriptedExecution(
         ("Executing", [MADE]),
         ("Executing", [MADE]),
         ("Executing", [MADE, OPEN, TRAINS]),
         ("Succeeded", [MADE, OPEN, TRAINED, step("Register", "Succeeded", minutes=1)]),
     )
     stream = io.StringIO()
-    record = story.follow(PlainView(stream))
+    record = scripted.follow(PlainView(stream))
     assert record.status == "registered"
     assert stream.getvalue().splitlines() == [
         "Make: succeeded in 120.0 s",
@@ -207,14 +208,14 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
         "Train: succeeded in 540.0 s",
         "Register: succeeded in 60.0 s",
     ]
-    assert story.pauses == [5.0, 7.5, 5.0]  # less often where nothing happens
-    assert story.aws.asked("DescribeLogStreams") == []  # plain lines show none
+    assert scripted.pauses == [5.0, 7.5, 5.0]  # less often where nothing happens
+    assert scripted.aws.requests("DescribeLogStreams") == []  # plain lines show none
 
 
 def test_a_closed_gate_is_told_with_its_reason() -> None:
     stream = io.StringIO()
-    story = Story(("Executing", [MADE]), ("Failed", [MADE, CLOSED]))
-    assert story.follow(PlainView(stream)).exit_code == 3
+    scripted = ScriptedExecution(("Executing", [MADE]), ("Failed", [MADE, CLOSED]))
+    assert scripted.follow(PlainView(stream)).exit_code == 3
     assert "blocked by step Gate: model-quality: auc 0.61 below 0.7" in stream.getvalue()
 
 
@@ -222,52 +223,54 @@ def test_a_closed_gate_is_told_with_its_reason() -> None:
     "refusal", [Refusal("ThrottlingException"), Refusal("ServiceUnavailable", status=503)]
 )
 def test_a_busy_service_is_asked_again_later(refusal: Refusal) -> None:
-    story = Story(
+    scripted = ScriptedExecution(
         ("Executing", [MADE]), refusal, refusal, refusal, ("Succeeded", [MADE, OPEN, TRAINED])
     )
     view = Recorder()
-    assert story.follow(view).status == "registered"
+    assert scripted.follow(view).status == "registered"
     assert len([note for note in view.notes if "asking on" in note]) == 1
-    assert story.pauses == sorted(story.pauses)
-    assert len(story.pauses) == 4
+    assert scripted.pauses == sorted(scripted.pauses)
+    assert len(scripted.pauses) == 4
 
 
 def test_a_service_that_never_answers_ends_the_following() -> None:
-    story = Story(Refusal("ThrottlingException"))
+    scripted = ScriptedExecution(Refusal("ThrottlingException"))
     with pytest.raises(BusyError, match="ThrottlingException"):
-        story.follow(Recorder())
-    assert 300 < sum(story.pauses) < 1200
-    assert max(story.pauses) == 60
+        scripted.follow(Recorder())
+    assert 300 < sum(scripted.pauses) < 1200
+    assert max(scripted.pauses) == 60
 
 
 def test_a_refusal_names_the_role_that_may_look() -> None:
     with pytest.raises(InputError, match="use the role sashiko-dev-data-scientist"):
-        Story(Refusal("AccessDeniedException")).follow(Recorder())
+        ScriptedExecution(Refusal("AccessDeniedException")).follow(Recorder())
 
 
-def _logs(story: Story, **more: Any) -> None:
+def _logs(scripted: ScriptedExecution, **more: Any) -> None:
     streams = {"logStreams": [{"logStreamName": "pipelines-abc-Train-1/algo-1"}]}
     events = {"events": [{"message": "epoch 1"}], "nextForwardToken": "f/1"}
-    story.aws.answers |= {"DescribeLogStreams": streams, "GetLogEvents": events, **more}
+    scripted.aws.answers |= {"DescribeLogStreams": streams, "GetLogEvents": events, **more}
 
 
 def test_a_terminal_shows_what_a_running_step_last_wrote() -> None:
-    story = Story(("Executing", [MADE, OPEN, TRAINS]), ("Succeeded", [MADE, OPEN, TRAINED]))
-    _logs(story)
+    scripted = ScriptedExecution(
+        ("Executing", [MADE, OPEN, TRAINS]), ("Succeeded", [MADE, OPEN, TRAINED])
+    )
+    _logs(scripted)
     view = Recorder()
-    story.follow(view)
+    scripted.follow(view)
     assert view.lines == [("Train", "epoch 1")]
-    (asked,) = story.aws.asked("DescribeLogStreams")
-    assert asked["logGroupName"] == "/aws/sagemaker/TrainingJobs"
-    assert asked["logStreamNamePrefix"] == "pipelines-abc-Train-1/"
+    (request,) = scripted.aws.requests("DescribeLogStreams")
+    assert request["logGroupName"] == "/aws/sagemaker/TrainingJobs"
+    assert request["logStreamNamePrefix"] == "pipelines-abc-Train-1/"
 
 
 def test_who_may_not_read_logs_follows_all_the_same_and_is_not_asked_twice() -> None:
     running = ("Executing", [MADE, OPEN, TRAINS])
-    story = Story(running, running, ("Succeeded", [MADE, OPEN, TRAINED]))
-    _logs(story, DescribeLogStreams=Refusal("AccessDeniedException"))
-    assert story.follow(Recorder()).status == "registered"
-    assert len(story.aws.asked("DescribeLogStreams")) == 1
+    scripted = ScriptedExecution(running, running, ("Succeeded", [MADE, OPEN, TRAINED]))
+    _logs(scripted, DescribeLogStreams=Refusal("AccessDeniedException"))
+    assert scripted.follow(Recorder()).status == "registered"
+    assert len(scripted.aws.requests("DescribeLogStreams")) == 1
 
 
 def test_a_log_is_read_page_by_page_to_its_end() -> None:
@@ -276,22 +279,22 @@ def test_a_log_is_read_page_by_page_to_its_end() -> None:
         "f/1": {"events": [{"message": "three"}], "nextForwardToken": "f/2"},
         "f/2": {"events": [], "nextForwardToken": "f/2"},
     }
-    story = Story(("Executing", []))
-    _logs(story, GetLogEvents=lambda request: pages[request.get("nextToken")])
-    assert [*JobLogs(story.account).lines("Training", "pipelines-abc-Train-1")] == [
+    scripted = ScriptedExecution(("Executing", []))
+    _logs(scripted, GetLogEvents=lambda request: pages[request.get("nextToken")])
+    assert [*JobLogs(scripted.account).lines("Training", "pipelines-abc-Train-1")] == [
         "one", "two", "three",
     ]  # fmt: skip
 
 
-def _listed(*ids: str) -> ToldByAws:
+def _listed(*ids: str) -> ScriptedAws:
     items = [
         {"PipelineExecutionArn": ARN.replace("abc123def456", id_), "StartTime": BEGAN}
         for id_ in ids
     ]
-    return ToldByAws({"ListPipelineExecutions": {"PipelineExecutionSummaries": items}})
+    return ScriptedAws({"ListPipelineExecutions": {"PipelineExecutionSummaries": items}})
 
 
-def _executions(aws: ToldByAws) -> Executions:
+def _executions(aws: ScriptedAws) -> Executions:
     command = "sashiko run --env dev"
     return Executions(SETTINGS, "loans", account=aws.account(), command=command)
 
@@ -300,7 +303,7 @@ def test_an_execution_is_found_by_the_beginning_of_its_id() -> None:
     aws = _listed("new", "older", "oldest")
     assert _executions(aws).find("old").id == "older"
     assert _executions(aws).find(None).id == "new"
-    request = aws.asked("ListPipelineExecutions")[0]
+    request = aws.requests("ListPipelineExecutions")[0]
     assert (request["PipelineName"], request["SortOrder"]) == ("sashiko-dev-loans", "Descending")
     with pytest.raises(InputError, match=r"no execution none of .*the newest are new, older"):
         _executions(aws).find("none")
@@ -309,6 +312,6 @@ def test_an_execution_is_found_by_the_beginning_of_its_id() -> None:
 
 
 def test_a_pipeline_that_is_not_deployed_is_told_with_the_command() -> None:
-    aws = ToldByAws({"ListPipelineExecutions": Refusal("ResourceNotFound")})
+    aws = ScriptedAws({"ListPipelineExecutions": Refusal("ResourceNotFound")})
     with pytest.raises(InputError, match="no pipeline sashiko-dev-loans in dev: make deploy"):
         _executions(aws).newest(3)

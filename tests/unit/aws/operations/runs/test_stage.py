@@ -99,8 +99,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def asked(bench: Bench) -> list[dict[str, Any]]:
-    """What S3 is asked, each request's parameters."""
+def requests(bench: Bench) -> list[dict[str, Any]]:
+    """The parameters of each request to S3."""
     requests: list[dict[str, Any]] = []
     for operation in ("HeadObject", "ListObjectsV2", "PutObject"):
         bench.s3.meta.events.register(
@@ -116,25 +116,27 @@ def _key(uri: str) -> str:
 
 def test_every_input_of_the_pipeline_is_there_with_its_checksum(bench: Bench) -> None:
     places = bench.stage()
-    wanted = {
+    expected = {
         f"{channel.uri}/{name}": content
         for channel in bench.staged.channels
         for name, content in channel.files.items()
     } | {f"{bench.staged.weights_uri}/{name}": content for name, content in WEIGHTS.items()}
-    assert {_key(uri) for uri in wanted} == set(bench.keys())
-    for uri, content in wanted.items():
-        found = bench.s3.get_object(Bucket=BUCKET, Key=_key(uri), ChecksumMode="ENABLED")
-        assert found["Body"].read() == content
+    assert {_key(uri) for uri in expected} == set(bench.keys())
+    for uri, content in expected.items():
+        stored = bench.s3.get_object(Bucket=BUCKET, Key=_key(uri), ChecksumMode="ENABLED")
+        assert stored["Body"].read() == content
         checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
-        assert found["ChecksumSHA256"] == checksum
-    assert {f"{place.uri}/{name}" for place in places for name in place.uploaded} == set(wanted)
+        assert stored["ChecksumSHA256"] == checksum
+    assert {f"{place.uri}/{name}" for place in places for name in place.uploaded} == set(expected)
 
 
-def test_only_the_accounts_own_buckets_will_do(bench: Bench, asked: list[dict[str, Any]]) -> None:
+def test_only_the_accounts_own_buckets_will_do(
+    bench: Bench, requests: list[dict[str, Any]]
+) -> None:
     bench.stage()
     bench.seed()
-    assert {request.get("ExpectedBucketOwner") for request in asked} == {SETTINGS.account}
-    assert {"Body", "ChecksumMode", "Prefix"} <= {name for request in asked for name in request}
+    assert {request.get("ExpectedBucketOwner") for request in requests} == {SETTINGS.account}
+    assert {"Body", "ChecksumMode", "Prefix"} <= {name for request in requests for name in request}
 
 
 def test_a_second_time_writes_nothing(bench: Bench) -> None:
@@ -147,10 +149,10 @@ def test_a_second_time_writes_nothing(bench: Bench) -> None:
 def test_a_killed_command_takes_up_where_it_stopped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put, left = ContentStore.put, iter(range(3))
+    put, remaining = ContentStore.put, iter(range(3))
 
     def dies(self: ContentStore, *arguments: Any, **named: Any) -> bool:
-        if next(left, None) is None:
+        if next(remaining, None) is None:
             raise KeyboardInterrupt
         return put(self, *arguments, **named)
 
@@ -218,9 +220,9 @@ def test_who_loses_a_race_finds_what_the_other_wrote(
     """The object appears between the look and the write."""
     store, uri, content = ContentStore(bench.account), f"s3://{BUCKET}/code/x/a.py", b"code"
     digest = sha256_bytes(content)
-    look, first = ContentStore._is_there, iter([False])
+    look, first = ContentStore._exists, iter([False])
     monkeypatch.setattr(
-        ContentStore, "_is_there", lambda self, *place: next(first, look(self, *place))
+        ContentStore, "_exists", lambda self, *place: next(first, look(self, *place))
     )
     bench.s3.put_object(Bucket=BUCKET, Key="code/x/a.py", Body=content, ChecksumAlgorithm="SHA256")
     before = bench.keys()
@@ -270,7 +272,7 @@ def test_seed_data_are_an_extract_whose_marker_comes_last(
 ) -> None:
     put, order = bench.s3.put_object, []
     monkeypatch.setattr(
-        bench.s3, "put_object", lambda **given: (order.append(given["Key"]), put(**given))
+        bench.s3, "put_object", lambda **request: (order.append(request["Key"]), put(**request))
     )
     place = bench.seed()
     folder = f"loans/as_of={AS_OF}"

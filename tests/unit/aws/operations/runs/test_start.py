@@ -18,7 +18,7 @@ from sashiko.pipeline.compiled import CompiledPipeline
 from sashiko.pipeline.staging import staged_inputs
 from sashiko.settings.recipe import load_recipe
 from sashiko.steps.sections import Channel
-from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ToldByAws
+from tests.unit.aws.operations.recorded_answers import SETTINGS, Refusal, ScriptedAws
 
 AS_OF = "20261125T104500Z"
 RECIPE = load_recipe(Path("recipes/complaints.yaml"))
@@ -65,7 +65,7 @@ class Cloud:
         self.images = set(IMAGES)
         self.definition: Any = deployed()
         self.loads = [self.load(AS_OF, hour=2), self.load("20250101T000000Z", hour=1)]
-        self.aws = ToldByAws(
+        self.aws = ScriptedAws(
             {
                 "DescribePipeline": lambda _: {"PipelineDefinition": json.dumps(self.definition)},
                 "ListObjectsV2": self._list,
@@ -82,11 +82,11 @@ class Cloud:
 
     def _list(self, request: Mapping[str, Any]) -> Any:
         start_ = f"s3://{request['Bucket']}/"
-        found = {uri.removeprefix(start_): size for uri, size in self.objects.items()}
+        sizes = {uri.removeprefix(start_): size for uri, size in self.objects.items()}
         return {
             "Contents": [
                 {"Key": key, "Size": size}
-                for key, size in found.items()
+                for key, size in sizes.items()
                 if key.startswith(request["Prefix"])
             ]
         }
@@ -118,23 +118,23 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
 def test_it_starts_with_the_data_that_were_loaded_last(cloud: Cloud) -> None:
     cloud.loads += [cloud.load("20270101T000000Z", hour=3, state="FAILED")]
     assert cloud.start().arn == ARN
-    (request,) = cloud.aws.asked("StartPipelineExecution")
+    (request,) = cloud.aws.requests("StartPipelineExecution")
     assert request["PipelineName"] == "sashiko-dev-complaints"
     assert request["PipelineParameters"] == [{"Name": "AsOf", "Value": AS_OF}]
     assert request["PipelineExecutionDisplayName"] == f"as-of-{AS_OF}"
-    (asked,) = cloud.aws.asked("GetJobRuns")
-    assert asked["JobName"] == "sashiko-dev-etl-complaints"
+    (job_runs_request,) = cloud.aws.requests("GetJobRuns")
+    assert job_runs_request["JobName"] == "sashiko-dev-etl-complaints"
 
 
 def test_a_version_that_is_named_is_taken(cloud: Cloud) -> None:
     cloud.start("20250101T000000Z")
-    (request,) = cloud.aws.asked("StartPipelineExecution")
+    (request,) = cloud.aws.requests("StartPipelineExecution")
     assert request["PipelineParameters"][0]["Value"] == "20250101T000000Z"
 
 
 def test_the_images_of_aws_are_not_looked_for(cloud: Cloud) -> None:
     cloud.start()
-    assert {item["repositoryName"] for item in cloud.aws.asked("DescribeImages")} == {
+    assert {item["repositoryName"] for item in cloud.aws.requests("DescribeImages")} == {
         "sashiko-dev/job",
         "sashiko-dev/train",
     }
@@ -192,15 +192,15 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "told"), FAULTS)
-def test_nothing_starts_while_something_is_missing(cloud: Cloud, fault: Any, told: str) -> None:
+@pytest.mark.parametrize(("fault", "message"), FAULTS)
+def test_nothing_starts_while_something_is_missing(cloud: Cloud, fault: Any, message: str) -> None:
     fault(cloud)
     with pytest.raises(InputError) as error:
         cloud.start()
     assert str(error.value).startswith("pipeline sashiko-dev-complaints cannot start:\n  - ")
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert str(error.value).count("\n  - ") == 1
-    assert cloud.aws.asked("StartPipelineExecution") == []
+    assert cloud.aws.requests("StartPipelineExecution") == []
 
 
 def test_all_that_is_missing_is_told_at_once(cloud: Cloud) -> None:
@@ -210,8 +210,8 @@ def test_all_that_is_missing_is_told_at_once(cloud: Cloud) -> None:
     cloud.images.clear()
     with pytest.raises(InputError) as error:
         cloud.start()
-    for told in ("lacks text.py", "is not built", "differ first in", "no load of the table"):
-        assert told in str(error.value)
+    for message in ("lacks text.py", "is not built", "differ first in", "no load of the table"):
+        assert message in str(error.value)
     assert str(error.value).count("\n  - ") == 5
 
 
@@ -234,7 +234,7 @@ def test_another_commit_of_the_same_pipeline_is_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         (("Steps", 0, "Key"), "", ".Steps[Make].Key"),
         (("Steps", 0, "Image"), "other", ".Steps[Make].Image"),
@@ -242,13 +242,13 @@ def test_another_commit_of_the_same_pipeline_is_the_same() -> None:
         (("Parameters", 0, "DefaultValue"), "x", ".Parameters[AsOf].DefaultValue"),
     ],
 )
-def test_where_two_definitions_differ_is_told(path: Any, value: Any, told: str) -> None:
+def test_where_two_definitions_differ_is_told(path: Any, value: Any, message: str) -> None:
     other = copy.deepcopy(deployed())
     place: Any = other
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    assert difference(compiled(), other) == told
+    assert difference(compiled(), other) == message
 
 
 def test_a_step_more_or_less_is_told() -> None:

@@ -30,7 +30,7 @@ TARGETS = get_args(CompileSection.model_fields["target"].annotation) or ("cpu",)
 DIGEST = f"sha256:{'a' * 64}"
 
 
-def at(region):
+def in_region(region):
     return SETTINGS.model_copy(update={"region": region})
 
 
@@ -108,19 +108,19 @@ def test_the_families_that_an_image_does_not_run_on_are_sagemakers():
 @pytest.mark.parametrize("region", regions())
 def test_the_job_images_can_be_built_in_every_region_that_a_deploy_accepts(region):
     for name in ("job-cpu", "job-gpu"):
-        assert f".dkr.ecr.{region}.amazonaws.com/pytorch:" in aws_image(at(region), name).uri
+        assert f".dkr.ecr.{region}.amazonaws.com/pytorch:" in aws_image(in_region(region), name).uri
 
 
 @pytest.mark.parametrize("name", ["serving-cpu", "serving-gpu", "serving-inf2", "clarify"])
 def test_a_region_without_the_image_is_an_error_that_names_those_with_it(name):
     having = image_map().regions(name)
-    lacking = sorted(set(regions()) - set(having))
-    assert lacking
-    for region in lacking:
-        with pytest.raises(InputError) as caught:
-            aws_image(at(region), name)
+    missing = sorted(set(regions()) - set(having))
+    assert missing
+    for region in missing:
+        with pytest.raises(InputError) as error:
+            aws_image(in_region(region), name)
         for part in ("config/", "key `region`", name, region, *having):
-            assert part in str(caught.value)
+            assert part in str(error.value)
 
 
 def test_an_image_that_the_map_lacks_is_an_error_that_names_the_known_ones():
@@ -146,10 +146,10 @@ def test_a_mistake_in_the_map_names_file_and_key(tmp_path, old, new, says):
     text = MAP_FILE.read_text()
     assert old in text
     (tmp_path / "map.yaml").write_text(text.replace(old, new, 1))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         read_image_map(tmp_path / "map.yaml")
-    assert "map.yaml" in str(caught.value)
-    assert says in str(caught.value)
+    assert "map.yaml" in str(error.value)
+    assert says in str(error.value)
 
 
 # --- digests -------------------------------------------------------------------------------------
@@ -229,14 +229,14 @@ def test_neuron_packages_of_the_map_are_those_that_the_code_was_written_against(
 def test_an_instance_type_that_the_training_image_does_not_run_on_is_refused(instance):
     training = SETTINGS.jobs.training.model_copy(update={"instance_type": instance})
     jobs = SETTINGS.jobs.model_copy(update={"training": training})
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         job_images(SETTINGS.model_copy(update={"jobs": jobs}), "cpu")
     for part in ("config/", "`jobs.training.instance_type`", instance, "ml.g5.xlarge"):
-        assert part in str(caught.value)
+        assert part in str(error.value)
 
 
 def test_clarify_stands_in_for_the_bias_image_in_an_account_and_not_here():
-    chosen = SETTINGS.model_copy(update={"bias": BiasSection(backend="clarify")})
-    assert job_images(chosen, "cpu").bias.uri == aws_image(SETTINGS, "clarify").uri
+    settings = SETTINGS.model_copy(update={"bias": BiasSection(backend="clarify")})
+    assert job_images(settings, "cpu").bias.uri == aws_image(SETTINGS, "clarify").uri
     with pytest.raises(InputError, match=r"key `bias.backend`: `clarify` is an image of AWS"):
-        job_images(chosen.model_copy(update={"tier": "local"}), "cpu")
+        job_images(settings.model_copy(update={"tier": "local"}), "cpu")
