@@ -1,7 +1,7 @@
 """The `sashiko` command: results on stdout, progress and errors on stderr.
 
 Exit status: 0 done (for `run`: registered), 1 error, 2 wrong usage, 3 blocked by a gate,
-4 a check found something (audit, cost, doctor, preflight), 130 interrupted.
+4 a check failed (audit, cost, doctor, preflight), 130 interrupted.
 """
 
 import sys
@@ -24,7 +24,7 @@ app = typer.Typer(
 
 @app.callback()
 def sashiko() -> None:
-    """Has no option of its own."""
+    """The root command has no options."""
 
 
 def main() -> None:

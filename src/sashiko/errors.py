@@ -1,4 +1,4 @@
-"""The one error type that a person is meant to read."""
+"""The error type for messages to users."""
 
 import errno
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _FIXES: Mapping[int | None, str] = MappingProxyType(
 
 
 class InputError(Exception):
-    """Something outside the code is wrong: a file, a key, a row, a machine.
+    """An error outside the code: in a file, a key, a row, or the machine.
 
     The message names the file, the key or column, and what to do. Entry points print it as one
     line and exit with 1; any other exception is an internal fault and keeps its traceback.
@@ -22,11 +22,11 @@ class InputError(Exception):
 
 
 def is_full(error: OSError) -> bool:
-    """Says whether a disk, a quota or a size limit left no room."""
+    """Says whether a disk, a quota or a size limit is exhausted."""
     return error.errno in _FULL
 
 
 def disk_reason(error: OSError) -> str:
-    """Says what the system says of a file, and what helps: room, or the right to write."""
+    """Returns the system's message with a fix: free space, or write permission."""
     fix = "; free some space and run again" if is_full(error) else _FIXES.get(error.errno, "")
     return f"{error.strerror or error}{fix}"

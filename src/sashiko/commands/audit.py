@@ -1,4 +1,4 @@
-"""`sashiko audit`: where the account is not as the templates say."""
+"""`sashiko audit`: differences between the account and the templates."""
 
 import json
 import sys
@@ -49,7 +49,7 @@ def audit(
             if item.detail:
                 typer.echo(f"         {item.detail}")
             typer.echo(f"         {'if unwanted' if item.kind == 'note' else 'fix'}: {item.fix}")
-        counted = f"{len(drift) or 'no'} difference{'s' * (len(drift) != 1)}"
-        typer.echo(counted + (f", {notes} note{'s' * (notes != 1)}" if notes else ""))
+        summary = f"{len(drift) or 'no'} difference{'s' * (len(drift) != 1)}"
+        typer.echo(summary + (f", {notes} note{'s' * (notes != 1)}" if notes else ""))
     if drift:
         raise typer.Exit(FOUND)

@@ -66,26 +66,26 @@ def bias(
             "--recipe, --predicted-label and --probability-threshold are about predictions: give "
             "--predictions too"
         )
-    known = load_contract(contract)
+    data_contract = load_contract(contract)
     refuse_unreviewed([contract])
-    used = _recipe(recipe)
-    section = used.bias if used else BiasSection()
-    told = None
+    judging_recipe = _recipe(recipe)
+    section = judging_recipe.bias if judging_recipe else BiasSection()
+    source = None
     if predictions:
-        told = Predictions(predictions, predicted_label, probability_threshold)
-    found = analyse_file(known, data, told, section=section)
+        source = Predictions(predictions, predicted_label, probability_threshold)
+    analysis = analyse_file(data_contract, data, source, section=section)
     verdict = None
-    if used and predictions:
+    if judging_recipe and predictions:
         inputs = {"data": data, "predictions": predictions}
-        verdict = file_verdict(found, known, used, inputs=inputs)
+        verdict = file_verdict(analysis, data_contract, judging_recipe, inputs=inputs)
     if json_:
-        value = analysis_json(found.analysis)
-        value["intervals"] = [estimate.model_dump(mode="json") for estimate in found.estimates]
+        value = analysis_json(analysis.analysis)
+        value["intervals"] = [estimate.model_dump(mode="json") for estimate in analysis.estimates]
         if verdict:
             value["verdict"] = verdict.model_dump(mode="json", by_alias=True)
         typer.echo(json.dumps(value, indent=2))
     else:
-        for line in text(found, minimum_group_size=section.minimum_group_size):
+        for line in text(analysis, minimum_group_size=section.minimum_group_size):
             typer.echo(line)
         if verdict:
             typer.echo(verdict.summary)

@@ -1,4 +1,4 @@
-"""What `sashiko bias` works out, and how it puts it for a person to read."""
+"""The analysis of `sashiko bias`, and its text output."""
 
 import sys
 from collections.abc import Iterator
@@ -50,42 +50,42 @@ class FileAnalysis:
 
 
 def analyse_file(
-    contract: Contract, data_file: Path, told: Predictions | None, *, section: BiasSection
+    contract: Contract, data_file: Path, predictions: Predictions | None, *, section: BiasSection
 ) -> FileAnalysis:
     """Analyses a file by all facets of its contract.
 
     Args:
         contract: the data's.
         data_file: a file or a folder.
-        told: the predictions, if there are any.
+        predictions: the predictions, if there are any.
         section: replicates and seed of the intervals.
 
     Raises:
         InputError: as `file_dataset` does.
     """
     section = _feasible(section, contract)
-    config = file_config(contract, predicted=told is not None)
-    data = file_dataset(contract, data_file, told)
-    counted = group_counts(config, data)
-    analysis = analyse(config, counted)
+    config = file_config(contract, predicted=predictions is not None)
+    data = file_dataset(contract, data_file, predictions)
+    counts = group_counts(config, data)
+    analysis = analyse(config, counts)
     results: dict[Stage, StageResult | None] = {
         "pre_training": analysis.pre_training_bias_metrics,
         "post_training": analysis.post_training_bias_metrics,
     }
     stages = {
-        stage: analysed(contract, section, result, data=data, counted=counted)
+        stage: analysed(contract, section, result, data=data, counted=counts)
         for stage, result in results.items()
         if result
     }
-    found = estimates(section, stages)
-    return FileAnalysis(analysis, tuple(found))
+    bias_estimates = estimates(section, stages)
+    return FileAnalysis(analysis, tuple(bias_estimates))
 
 
 def _feasible(section: BiasSection, contract: Contract) -> BiasSection:
-    """Leaves out intersections that are too many; a recipe that asks for them is refused before."""
+    """Drops intersections with too many combinations; a recipe with them is refused earlier."""
     gated = [gate.facets for gate in section.gates]
-    crossed = intersections(contract, depth=section.intersection_depth, gated=gated)
-    count = combination_count(contract, crossed)
+    combinations = intersections(contract, depth=section.intersection_depth, gated=gated)
+    count = combination_count(contract, combinations)
     if count <= MOST_COMBINATIONS:
         return section
     print(
@@ -97,12 +97,12 @@ def _feasible(section: BiasSection, contract: Contract) -> BiasSection:
 
 
 def file_verdict(
-    found: FileAnalysis, contract: Contract, recipe: Recipe, *, inputs: dict[str, Path]
+    analysis: FileAnalysis, contract: Contract, recipe: Recipe, *, inputs: dict[str, Path]
 ) -> Verdict:
     """Judges the predictions by a recipe's gates.
 
     Args:
-        found: the analysis.
+        analysis: the analysis.
         contract: the data's.
         recipe: whose gates judge.
         inputs: name -> file or folder that was read.
@@ -111,17 +111,17 @@ def file_verdict(
         InputError: if a gate is on no facet of the contract.
     """
     check_gates(recipe.bias, contract)
-    against = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
     return decide(
         gate="bias",
-        checks=bias_checks(recipe.bias, found.estimates, against),
+        checks=bias_checks(recipe.bias, analysis.estimates, mitigation),
         inputs={name: sha256_tree(path) for name, path in inputs.items()},
     )
 
 
-def text(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
-    """Yields the lines that a person reads: by group and metric, then the intersections."""
-    single = [estimate for estimate in found.estimates if not estimate.is_intersection]
+def text(analysis: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
+    """Yields the lines of the text output: by group and metric, then the intersections."""
+    single = [estimate for estimate in analysis.estimates if not estimate.is_intersection]
     for group in dict.fromkeys(estimate.subgroup for estimate in single):
         of_group = [item for item in single if item.subgroup == group]
         first = of_group[0]
@@ -134,13 +134,13 @@ def text(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
                 yield f"  {title}"
                 yield from (f"    {_line(item)}" for item in rows)
         yield ""
-    yield from _intersections(found, minimum_group_size=minimum_group_size)
+    yield from _intersections(analysis, minimum_group_size=minimum_group_size)
 
 
-def _intersections(found: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
+def _intersections(analysis: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
     for stage, title in _TITLES:
         for metric in REPORTED_METRICS[stage]:
-            rows = sort_worst_first(found.estimates, metric)
+            rows = sort_worst_first(analysis.estimates, metric)
             if not rows:
                 continue
             yield f"intersections {title}, the worst off by {metric} first"

@@ -27,7 +27,7 @@ def file_config(contract: Contract, *, predicted: bool) -> AnalysisConfig:
             f"contract `{contract.id}` has no facets, so there is no group to compare; name a "
             "sensitive column under `facets`"
         )
-    told = {"predicted_label": PREDICTED_LABEL} if predicted else {}
+    label_option = {"predicted_label": PREDICTED_LABEL} if predicted else {}
     stages = ["pre_training_bias", *(["post_training_bias"] if predicted else [])]
     return AnalysisConfig.model_validate(
         {
@@ -36,18 +36,18 @@ def file_config(contract: Contract, *, predicted: bool) -> AnalysisConfig:
             "label_values_or_threshold": [contract.label.positive],
             "facet": analysis_config(contract, kind="post")["facet"],
             "methods": {stage: {"methods": "all"} for stage in stages},
-            **told,
+            **label_option,
         }
     )
 
 
-def file_dataset(contract: Contract, data: Path, told: Predictions | None) -> Dataset:
+def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | None) -> Dataset:
     """Reads label, facets and group variable of a file or folder, and joins the predictions.
 
     Args:
         contract: names the columns; the file may have its names or the physical ones.
         data: CSV, Parquet or JSON Lines.
-        told: the predictions, if there are any; the rows that have one are analysed.
+        prediction_file: the predictions, if there are any; the rows that have one are analysed.
 
     Raises:
         InputError: if a file cannot be read or lacks a column, a label is none of the contract, a
@@ -56,19 +56,23 @@ def file_dataset(contract: Contract, data: Path, told: Predictions | None) -> Da
     facets = [facet.column for facet in contract.facets]
     group = contract.group_variable
     needed = [contract.label.column, *facets, *([] if group is None else [group])]
-    rows = contract_rows(data, contract, needed if told is None else [contract.key, *needed])
+    rows = contract_rows(
+        data, contract, needed if prediction_file is None else [contract.key, *needed]
+    )
     _check_labels(rows, contract, source=data)
     predicted = None
-    if told is not None:
-        predictions = read_predictions(told, contract)
+    if prediction_file is not None:
+        predictions = read_predictions(prediction_file, contract)
         keys = unique_keys(rows, contract.key, source=data)
-        asked = unique_keys(predictions, contract.key, source=told.path)
-        rows = rows.take(positions(asked, keys, source=told.path, among_source=data))
-        _check_same(rows, predictions, contract, source=told.path, among_source=data)
-        predicted = Column(PREDICTED_LABEL, predictions[PREDICTED_LABEL], told.path)
+        predicted_keys = unique_keys(predictions, contract.key, source=prediction_file.path)
+        rows = rows.take(
+            positions(predicted_keys, keys, source=prediction_file.path, among_source=data)
+        )
+        _check_same(rows, predictions, contract, source=prediction_file.path, among_source=data)
+        predicted = Column(PREDICTED_LABEL, predictions[PREDICTED_LABEL], prediction_file.path)
         print(
-            f"{len(asked):,} of the {len(keys):,} rows of {data} have a prediction: these are "
-            "analysed",
+            f"{len(predicted_keys):,} of the {len(keys):,} rows of {data} have a prediction: these "
+            "are analysed",
             file=sys.stderr,
         )
     return Dataset(
@@ -82,25 +86,25 @@ def file_dataset(contract: Contract, data: Path, told: Predictions | None) -> Da
 
 def _check_labels(rows: pa.Table, contract: Contract, *, source: Path) -> None:
     labels = rows[contract.label.column]
-    known = [contract.label.positive, contract.label.negative]
-    strange = labels.filter(pc.invert(pc.is_in(labels, pa.array(known))))
-    if len(strange):
+    allowed = [contract.label.positive, contract.label.negative]
+    invalid = labels.filter(pc.invert(pc.is_in(labels, pa.array(allowed))))
+    if len(invalid):
         raise InputError(
-            f"{source}: column `{contract.label.column}` has {len(strange)} labels of "
-            f"{len(labels)}, such as {strange[0].as_py()!r}, that are not of the contract: "
-            f"{' or '.join(known)}"
+            f"{source}: column `{contract.label.column}` has {len(invalid)} labels of "
+            f"{len(labels)}, such as {invalid[0].as_py()!r}, that are not of the contract: "
+            f"{' or '.join(allowed)}"
         )
 
 
 def _check_same(
     rows: pa.Table, predictions: pa.Table, contract: Contract, *, source: Path, among_source: Path
 ) -> None:
-    """Holds the labels that a run saw against those of the data."""
+    """Compares the labels of a run's file with those of the data."""
     if SEEN not in predictions.column_names:
         return
-    differ = pc.sum(pc.not_equal(predictions[SEEN], rows[contract.label.column])).as_py()
-    if differ:
+    mismatches = pc.sum(pc.not_equal(predictions[SEEN], rows[contract.label.column])).as_py()
+    if mismatches:
         raise InputError(
-            f"{source}: {differ} labels of {len(rows)} differ from column "
+            f"{source}: {mismatches} labels of {len(rows)} differ from column "
             f"`{contract.label.column}` of {among_source}; both must be of the same data"
         )

@@ -28,7 +28,7 @@ class Predictions:
     Attributes:
         path: CSV, Parquet or JSON Lines with the key and a prediction for each row to be judged.
         column: the predictions' column; `predicted_label` or `predicted` if None.
-        threshold: they are probabilities of the positive label, which count above it.
+        threshold: set if they are probabilities of the positive label; positive above it.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Predictions:
     threshold: float | None = None
 
 
-def read_predictions(told: Predictions, contract: Contract) -> pa.Table:
+def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     """Reads predictions.
 
     A run's own file holds the labels that it saw and a column `split`; of it the rows of the test
@@ -49,7 +49,7 @@ def read_predictions(told: Predictions, contract: Contract) -> pa.Table:
     Raises:
         InputError: if the file cannot be read or lacks a column, or a prediction is no label.
     """
-    path, column = told.path, told.column
+    path, column = source.path, source.column
     batches = [json_batch(path)] if is_json_lines(path) else raw_batches(path)
     table = pa.Table.from_batches(batches)
     from_a_run = set(table.column_names) >= _RUN_COLUMNS
@@ -64,7 +64,7 @@ def read_predictions(told: Predictions, contract: Contract) -> pa.Table:
     if texts.null_count or pc.any(pc.is_in(texts, pa.array(["nan", "NaN"]))).as_py():
         raise InputError(f"{path}: column `{name}` has empty values; a row needs a prediction")
     raw = Column(name, texts, path)
-    labels = decided(raw, told.threshold)
+    labels = decided(raw, source.threshold)
     coded = from_a_run or labels is not raw
     columns = {
         contract.key: table[key].cast(pa.string()),
@@ -89,17 +89,19 @@ def _column(table: pa.Table, path: Path, names: Sequence[str]) -> str:
 def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArray:
     """Turns predictions into the contract's labels; 1 is the positive one where they are coded."""
     label = contract.label
-    own = {} if coded else {label.positive: label.positive, label.negative: label.negative}
-    words = {}
+    contract_labels = (
+        {} if coded else {label.positive: label.positive, label.negative: label.negative}
+    )
+    mapping = {}
     for text in pc.unique(column.values).to_pylist():
-        if text in own:
-            words[text] = own[text]
+        if text in contract_labels:
+            mapping[text] = contract_labels[text]
         elif same(text, 1) or same(text, 0):
-            words[text] = label.positive if same(text, 1) else label.negative
+            mapping[text] = label.positive if same(text, 1) else label.negative
         else:
             raise InputError(
                 f"{column.file}: column `{column.name}` has {text!r}, which is neither a label of "
                 f"the contract ({label.positive}, {label.negative}) nor 1 or 0"
             )
-    places = pc.index_in(column.values, value_set=pa.array(list(words), pa.string()))
-    return pc.take(pa.array(list(words.values()), pa.string()), places)
+    places = pc.index_in(column.values, value_set=pa.array(list(mapping), pa.string()))
+    return pc.take(pa.array(list(mapping.values()), pa.string()), places)

@@ -57,13 +57,13 @@ def json_batch(file: Path) -> pa.RecordBatch:
     """
     columns: dict[str, list[str | None]] = {}
     rows = 0
-    for where, record in json_records(file):
+    for location, record in json_records(file):
         if not isinstance(record, dict):
-            raise InputError(f"{where}: expected a record of columns and values")
+            raise InputError(f"{location}: expected a record of columns and values")
         for name in record:
             columns.setdefault(name, [None] * rows)
         for name, cells in columns.items():
-            cells.append(json_cell(record.get(name), where))
+            cells.append(json_cell(record.get(name), location))
         rows += 1
     if not rows:
         raise InputError(f"{file} is empty, so there is nothing to judge")

@@ -1,4 +1,4 @@
-"""What `sashiko run` and `sashiko runs ...` do where `--env` is an account's."""
+"""`sashiko run` and `sashiko runs ...` for an environment with an account."""
 
 import json
 import shlex
@@ -26,15 +26,15 @@ from sashiko.settings.environment import Settings
 def run_in_account(
     settings: Settings, *, recipe: str | None, as_of: str | None, home: Path, json_: bool
 ) -> None:
-    """Starts the deployed pipeline, follows it, and exits as a local run does."""
+    """Starts the deployed pipeline, follows it, and exits with the status of a local run."""
     if as_of is not None:
         check_as_of(as_of, option="--as-of")
-    chosen = use_recipe(settings, recipe)
+    recipe_config = use_recipe(settings, recipe)
     account = Account(settings)
     account.check_identity()
     execution = start(
         settings,
-        chosen,
+        recipe_config,
         account=account,
         home=home,
         as_of=as_of,
@@ -47,8 +47,8 @@ def run_in_account(
 def follow_execution(
     settings: Settings, execution: Execution, *, recipe: str | None, account: Account, json_: bool
 ) -> None:
-    """Shows an execution to its end; Ctrl-C leaves it going."""
-    with _left_going(settings, execution, recipe), open_view() as view:
+    """Follows an execution to its end; Ctrl-C does not stop it."""
+    with _print_hint_on_exit(settings, execution, recipe), open_view() as view:
         record = follow(execution, view=view, logs=JobLogs(account))
     if json_:
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2))
@@ -66,20 +66,24 @@ def executions(settings: Settings, recipe: str | None) -> tuple[Executions, Acco
     return Executions(settings, name, account=account, command=command), account
 
 
-def step_log(found: Executions, account: Account, *, step: str, run: str | None) -> Iterator[str]:
-    """Yields what a step's job wrote; a step from the cache has the log of who did the work."""
-    record = found.find(run).record()
-    taken = record.step(step)
-    if not taken.job and taken.cached_from:
-        taken = found.find(taken.cached_from).record().step(step)
-    if not taken.job:
-        raise InputError(f"step {step} of execution {record.id} has no log: it is {taken.status}")
-    yield from JobLogs(account).lines(taken.type, taken.job)
+def step_log(history: Executions, account: Account, *, step: str, run: str | None) -> Iterator[str]:
+    """Yields the log of a step's job; for a cached step, that of the original execution."""
+    record = history.find(run).record()
+    step_record = record.step(step)
+    if not step_record.job and step_record.cached_from:
+        step_record = history.find(step_record.cached_from).record().step(step)
+    if not step_record.job:
+        raise InputError(
+            f"step {step} of execution {record.id} has no log: it is {step_record.status}"
+        )
+    yield from JobLogs(account).lines(step_record.type, step_record.job)
 
 
 @contextmanager
-def _left_going(settings: Settings, execution: Execution, recipe: str | None) -> Iterator[None]:
-    """Whoever stops following is told how to go on, and how to stop the execution itself."""
+def _print_hint_on_exit(
+    settings: Settings, execution: Execution, recipe: str | None
+) -> Iterator[None]:
+    """Prints how to follow again and how to stop the execution, if following is interrupted."""
     again = _command("runs follow", settings, recipe, execution.id)
     stop = _command("runs stop", settings, recipe, execution.id)
     hint = f"follow it again: {again}\nstop it: {stop}"
@@ -102,6 +106,6 @@ def _summary(record: RunRecord, settings: Settings, recipe: str | None) -> str:
     return "\n".join(lines)
 
 
-def _command(words: str, settings: Settings, recipe: str | None, *more: str) -> str:
+def _command(command: str, settings: Settings, recipe: str | None, *arguments: str) -> str:
     options = command_options(recipe=recipe or settings.recipe, env=settings.environment)
-    return f"sashiko {words}{options}{''.join(f' {shlex.quote(word)}' for word in more)}"
+    return f"sashiko {command}{options}{''.join(f' {shlex.quote(text)}' for text in arguments)}"

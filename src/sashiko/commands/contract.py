@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sashiko.contract.dqdl import Unmapped
 
 app = typer.Typer(help="Data contracts: init, check.", no_args_is_help=True)
-_NAMED = 3  # rules
-# A shell takes `;` and `|` for its own.
+_LISTED_RULES = 3  # rules
+# `;` and `|` are special characters in a shell.
 _DELIMITERS: Mapping[str, Delimiter] = {"comma": ",", "semicolon": ";", "bar": "|", "tab": "\t"}
 _DECIMALS: Mapping[str, Literal[".", ","]] = {"point": ".", "comma": ","}
 
@@ -63,8 +63,8 @@ def init(
     from sashiko.data.draft.naming import project_name
     from sashiko.data.draft.write import refuse_existing, source_path, write_draft
 
-    chosen = project_name(data) if name is None else name
-    refuse_existing(chosen)
+    draft_name = project_name(data) if name is None else name
+    refuse_existing(draft_name)
     stated = Stated(
         delimiter=None if delimiter is None else _DELIMITERS[delimiter],
         encoding=encoding,
@@ -73,7 +73,7 @@ def init(
     )
     draft = make_draft(
         data,
-        name=chosen,
+        name=draft_name,
         source=source_path(data),
         label=label,
         facets=tuple(facet or ()),
@@ -85,7 +85,7 @@ def init(
         typer.echo(describe_lines(path, review_lines(path)))
     print(
         "Read each line, correct it, and remove its `# review` comment; then: "
-        f"sashiko run --recipe {chosen}",
+        f"sashiko run --recipe {draft_name}",
         file=sys.stderr,
     )
 
@@ -102,14 +102,14 @@ def check(
     contract = load_contract(file)
     suite = expectation_suite(contract, "all")
     ruleset = dqdl_ruleset(contract)
-    left = _left_to_review(file)
+    unreviewed = _unreviewed_lines(file)
     if json_:
-        more = {
+        extra = {
             "dqdl": ruleset.text,
             "not_in_dqdl": {item.rule: item.reason for item in ruleset.unmapped},
-            "unreviewed": {str(path): lines for path, lines in left.items()},
+            "unreviewed": {str(path): lines for path, lines in unreviewed.items()},
         }
-        typer.echo(json.dumps(contract.model_dump(mode="json") | more, indent=2))
+        typer.echo(json.dumps(contract.model_dump(mode="json") | extra, indent=2))
         return
     typer.echo(f"{file}: valid; {contract.id} {contract.version}, table {contract.table}")
     for column in contract.columns:
@@ -119,23 +119,25 @@ def check(
     )
     for line in _not_in_dqdl(ruleset.unmapped):
         typer.echo(f"  {line}")
-    for path, lines in left.items():
+    for path, lines in unreviewed.items():
         typer.echo(describe_lines(path, lines))
 
 
 def _not_in_dqdl(unmapped: Sequence["Unmapped"]) -> Iterator[str]:
-    """Says once for all rules with one reason why they are not in DQDL; `--json` names each."""
+    """Yields a line for all rules with the same reason not to be in DQDL; `--json` names each."""
     rules: dict[str, list[str]] = {}
     for item in unmapped:
         rules.setdefault(item.reason, []).append(item.rule)
     for reason, names in rules.items():
-        more = len(names) - _NAMED
-        named = ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        remaining = len(names) - _LISTED_RULES
+        listing = ", ".join(names[:_LISTED_RULES]) + (
+            f" and {remaining} more" if remaining > 0 else ""
+        )
         count = "1 rule" if len(names) == 1 else f"{len(names)} rules"
-        yield f"not in DQDL, {count} ({named}): {reason}"
+        yield f"not in DQDL, {count} ({listing}): {reason}"
 
 
-def _left_to_review(contract: Path) -> dict[Path, tuple[int, ...]]:
+def _unreviewed_lines(contract: Path) -> dict[Path, tuple[int, ...]]:
     """Finds the marks of `init` in a contract, and in the recipe of the same name."""
     recipe = Path("recipes") / f"{contract.name.removesuffix('.odcs.yaml')}.yaml"
     files = [contract, *([recipe] if recipe.is_file() else [])]

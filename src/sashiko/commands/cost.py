@@ -48,23 +48,23 @@ def cost(
     discounts. Exit status: 4 if the idle cost rose over --against by more than `budget.idle_rise`.
     """
     settings = load_deployed(env)
-    found = _costs(settings, templates=templates, prices=prices, load=load, home=home)
+    costs = _costs(settings, templates=templates, prices=prices, load=load, home=home)
     if json_:
-        typer.echo(json.dumps(as_json(found), indent=2))
+        typer.echo(json.dumps(as_json(costs), indent=2))
     else:
-        for line in text(found):
+        for line in text(costs):
             typer.echo(line)
-    for line in _warnings(found, today=dt.datetime.now(dt.UTC).date()):
+    for line in _warnings(costs, today=dt.datetime.now(dt.UTC).date()):
         print(f"warning: {line}", file=sys.stderr)
     if against:
-        problem = raised(found.idle, before=read_json(against), allowed=settings.budget.idle_rise)
+        problem = raised(costs.idle, before=read_json(against), allowed=settings.budget.idle_rise)
         if problem:
             print(f"error: {problem}", file=sys.stderr)
             raise typer.Exit(FOUND)
 
 
 def as_json(costs: Costs) -> Mapping[str, object]:
-    """Returns everything that the command knows, as plain JSON values."""
+    """Returns all results as plain JSON values."""
     return {
         "environment": costs.settings.environment,
         "region": costs.prices.region,
@@ -107,22 +107,22 @@ def _costs(
 ) -> Costs:
     from sashiko.pipeline.compiled import compile_pipeline
 
-    known = read_prices(settings, own=prices)
+    region_prices = read_prices(settings, own=prices)
     stacks = read_templates(settings, folder=templates)
-    idle = idle_cost(stacks, known)
+    idle = idle_cost(stacks, region_prices)
     recipe = use_recipe(settings, None)
     definition = compile_pipeline(settings, recipe, home=home).definition
     instance_types = settings.serving.instance_types.model_dump()
     device = None if settings.device_check == "off" else instance_types[recipe.compile.target]
     return Costs(
         settings=settings,
-        prices=known,
+        prices=region_prices,
         idle=idle,
-        run=run_cost(parse_definition(json.loads(definition)), known, device=device),
-        others=other_jobs(stacks, known),
+        run=run_cost(parse_definition(json.loads(definition)), region_prices, device=device),
+        others=other_jobs(stacks, region_prices),
         load=load,
         predictions=prediction_costs(
-            known,
+            region_prices,
             instance_types=instance_types,
             load=load,
             least=max(settings.serving.min_instances, idle.instances),
@@ -132,14 +132,15 @@ def _costs(
 
 def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
     used = used_prices(costs)
-    if old := stale(used, today=today):
+    if stale_prices := stale(used, today=today):
         yield (
-            f"{len(old)} of {len(used)} prices are older than 180 days, the oldest of "
-            f"{old[0].read} ({old[0].source}); look them up and pass your own as --prices FILE"
+            f"{len(stale_prices)} of {len(used)} prices are older than 180 days, the oldest of "
+            f"{stale_prices[0].read} ({stale_prices[0].source}); look them up and pass your own as "
+            "--prices FILE"
         )
-    if weak := sum(price.weak for price in used):
+    if weak_count := sum(price.weak for price in used):
         yield (
-            f"{weak} prices are not AWS's own word (`weak` in "
+            f"{weak_count} prices are not AWS's own word (`weak` in "
             "src/sashiko/aws/operations/cost/prices.yaml)"
         )
     budget = costs.settings.budget.amount

@@ -1,4 +1,4 @@
-"""How `sashiko cost` puts what it found for a person to read."""
+"""The text output of `sashiko cost`."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from sashiko.settings.environment import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Everything that the command knows.
+    """All results of the command.
 
     Attributes:
         settings: the environment.
-        prices: what it was worked out with.
+        prices: the prices used.
         idle: a month, unused.
         run: job by job.
         others: loads and builds.
         load: predictions a second.
-        predictions: target by target, as far as they are known.
+        predictions: the targets with known prices.
     """
 
     settings: Settings
@@ -33,7 +33,7 @@ class Costs:
 
 
 def used_prices(costs: Costs) -> list[Price]:
-    """Returns each price that a figure was worked out with, the oldest first."""
+    """Returns each price that was used, the oldest first."""
     of_charges = [charge.price for charge in costs.idle.charges]
     of_jobs = [price for job in (*costs.run, *costs.others) for price in job.prices]
     used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
@@ -41,9 +41,12 @@ def used_prices(costs: Costs) -> list[Price]:
 
 
 def text(costs: Costs) -> Iterator[str]:
-    """Yields the lines that a person reads."""
-    of = costs.settings
-    yield f"{of.environment}: account {of.account}, {of.region}; US dollars, on demand"
+    """Yields the lines of the text output."""
+    settings = costs.settings
+    yield (
+        f"{settings.environment}: account {settings.account}, {settings.region}; US dollars, "
+        "on demand"
+    )
     for part in (_idle, _run, _predictions):
         yield ""
         yield from part(costs)
@@ -52,7 +55,7 @@ def text(costs: Costs) -> Iterator[str]:
 def _idle(costs: Costs) -> Iterator[str]:
     yield "idle, a month:"
     rows = [(name, f"{usd:.2f}") for name, usd in lines(costs.idle).items()]
-    yield from _aligned([*rows, ("all of it", f"{costs.idle.monthly:.2f}")])
+    yield from _align([*rows, ("all of it", f"{costs.idle.monthly:.2f}")])
     yield "not in it, as it is billed by use:"
     for kind, how in costs.idle.by_use.items():
         yield f"  {kind}: {how}"
@@ -61,10 +64,12 @@ def _idle(costs: Costs) -> Iterator[str]:
 def _run(costs: Costs) -> Iterator[str]:
     assumed = costs.prices.typical_job
     yield f"one run of {costs.settings.recipe}, about and at most:"
-    typical, most = (sum(getattr(job, name) for job in costs.run) for name in ("typical", "most"))
-    yield from _aligned([*map(_row, costs.run), ("all of it", f"{typical:.2f}", f"{most:.2f}")])
+    typical, maximum = (
+        sum(getattr(job, name) for job in costs.run) for name in ("typical", "most")
+    )
+    yield from _align([*map(_row, costs.run), ("all of it", f"{typical:.2f}", f"{maximum:.2f}")])
     yield "one load, and one build of images where a deploy changes them:"
-    yield from _aligned(map(_row, costs.others))
+    yield from _align(map(_row, costs.others))
     yield f"about: {assumed.seconds} s each ({assumed.source})"
     yield "at most: each until its own limit, nothing from the cache, nothing on spot"
 
@@ -74,20 +79,20 @@ def _row(job: JobCost) -> tuple[str, ...]:
 
 
 def _predictions(costs: Costs) -> Iterator[str]:
-    known = {item.target: item for item in costs.predictions}
+    by_target = {item.target: item for item in costs.predictions}
     load = f"{costs.load:g} a second"
     yield f"a million predictions, at {load} all month and at an instance's full speed:"
-    yield from _aligned(
+    yield from _align(
         (
             f"{name}: {item.instances} x {item.instance_type}",
             _usd(item.per_million),
             _usd(item.floor),
         )
-        for name, item in known.items()
+        for name, item in by_target.items()
     )
     for target, kind in costs.settings.serving.instance_types.model_dump().items():
-        if target in known:
-            speed = known[target].speed
+        if target in by_target:
+            speed = by_target[target].speed
             yield f"{target}: {speed.per_second:g} a second, {speed.what} ({speed.source})"
         else:
             yield (
@@ -100,7 +105,7 @@ def _usd(amount: float) -> str:
     return f"{amount:.2f}" if amount >= 1 else f"{amount:.3f}"
 
 
-def _aligned(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+def _align(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     rows = list(rows)
     width = max((len(row[0]) for row in rows), default=0)
     for name, *figures in rows:

@@ -1,4 +1,4 @@
-"""`sashiko data ...`: make synthetic rows, check a file against a contract."""
+"""`sashiko data ...`: generate synthetic rows, check a file against a contract."""
 
 import json
 from pathlib import Path
@@ -50,8 +50,8 @@ def check(
 
     if not file.is_file():
         raise InputError(f"{file} does not exist")
-    chosen = contract or contract_file(choose_recipe(load_settings(env), recipe))
-    verdict = check_file(file, load_contract(chosen))
+    contract_path = contract or contract_file(choose_recipe(load_settings(env), recipe))
+    verdict = check_file(file, load_contract(contract_path))
     if json_:
         typer.echo(json.dumps(verdict.model_dump(mode="json", by_alias=True), indent=2))
     else:

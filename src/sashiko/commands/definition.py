@@ -1,4 +1,4 @@
-"""`sashiko definition`: the pipeline as SageMaker gets it, and whether SageMaker would take it."""
+"""`sashiko definition`: prints the pipeline's definition, and validates it offline."""
 
 import json
 from typing import Annotated
@@ -26,8 +26,8 @@ def definition(
     from sashiko.pipeline.compiled import compile_pipeline
 
     settings = load_settings(env)
-    chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
-    text = compile_pipeline(settings, chosen, home=home).definition
+    recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    text = compile_pipeline(settings, recipe_config, home=home).definition
     if not check:
         typer.echo(text, nl=False)
         return

@@ -1,4 +1,4 @@
-"""`sashiko doctor`: whether an account is ready for a deploy, and for a run."""
+"""`sashiko doctor`: checks an account before a deploy, and before a run."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`sashiko empty`: what a destroy stops at, so `make destroy` runs it first."""
+"""`sashiko empty`: deletes what would block a destroy; `make destroy` runs it first."""
 
 import sys
 from typing import Annotated

@@ -19,20 +19,20 @@ def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
     with the regions that have it.
     """
     settings = load_deployed(env)
-    found, lacking = _found(settings)
+    available, unavailable = _find_images(settings)
     if json_:
-        typer.echo(json.dumps(_as_json(settings, found, lacking), indent=2))
+        typer.echo(json.dumps(_as_json(settings, available, unavailable), indent=2))
         return
-    for image in found:
+    for image in available:
         builds = ", ".join(build.uri.rpartition("/")[2] for build in builds_from(settings, image))
         typer.echo(f"{image.name}: {image.uri}")
         typer.echo(f"  {f'builds {builds}' if builds else 'used as it is'}")
         typer.echo(f"  source: {image.pin.sources[0]}, {image.pin.checked}")
         if image.digest is None:
             typer.echo(f"  no digest; look it up: {digest_command(settings, image)}")
-    for problem in lacking:
+    for problem in unavailable:
         typer.echo(f"not here: {problem}")
-    if any(image.digest is None for image in found):
+    if any(image.digest is None for image in available):
         typer.echo(f"\n{image_map().no_digest}")
 
 
@@ -45,17 +45,19 @@ def digest_command(settings: Settings, image: AwsImage) -> str:
     )
 
 
-def _found(settings: Settings) -> tuple[list[AwsImage], list[str]]:
-    found, lacking = [], []
+def _find_images(settings: Settings) -> tuple[list[AwsImage], list[str]]:
+    available, unavailable = [], []
     for name in image_map().images:
         try:
-            found.append(aws_image(settings, name))
+            available.append(aws_image(settings, name))
         except InputError as error:
-            lacking.append(str(error))
-    return found, lacking
+            unavailable.append(str(error))
+    return available, unavailable
 
 
-def _as_json(settings: Settings, found: list[AwsImage], lacking: list[str]) -> Mapping[str, object]:
+def _as_json(
+    settings: Settings, available: list[AwsImage], unavailable: list[str]
+) -> Mapping[str, object]:
     return {
         "images": [
             {
@@ -65,7 +67,7 @@ def _as_json(settings: Settings, found: list[AwsImage], lacking: list[str]) -> M
                 "look_up": None if image.digest else digest_command(settings, image),
                 **image.pin.model_dump(mode="json", include={"sources", "checked"}),
             }
-            for image in found
+            for image in available
         ],
         "builds": [
             {
@@ -75,8 +77,8 @@ def _as_json(settings: Settings, found: list[AwsImage], lacking: list[str]) -> M
                 "target": build.target,
                 "base": build.base.uri,
             }
-            for image in found
+            for image in available
             for build in builds_from(settings, image)
         ],
-        "lacking": lacking,
+        "lacking": unavailable,
     }

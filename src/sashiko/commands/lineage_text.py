@@ -9,9 +9,9 @@ from sashiko.registry.versions import ModelVersion
 from sashiko.report.provenance.trace import Provenance
 
 
-def lineage_text(found: Provenance) -> str:
-    """Writes a version and what it rests on, a block each."""
-    version, snapshot = found.version, found.snapshot
+def lineage_text(provenance: Provenance) -> str:
+    """Returns a version and its provenance as text, one block each."""
+    version, snapshot = provenance.version, provenance.snapshot
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     blocks = {
         f"{version.group} {version.version}{aliases}": (version.status, *_decision(version)),
@@ -26,12 +26,12 @@ def lineage_text(found: Provenance) -> str:
             f"recipe {version.tags['recipe']}",
             f"execution {version.tags['execution_id']}",
         ),
-        "gates": tuple(line for verdict in found.verdicts for line in _gate(verdict)),
+        "gates": tuple(line for verdict in provenance.verdicts for line in _gate(verdict)),
         "files, by their sha256": tuple(
-            f"{digest}  {name}" for name, digest in sorted(found.files.items())
+            f"{digest}  {name}" for name, digest in sorted(provenance.files.items())
         ),
         "lineage, nearest first": tuple(
-            f"{edge.source}  {edge.kind}  {edge.destination}" for edge in found.edges
+            f"{edge.source}  {edge.kind}  {edge.destination}" for edge in provenance.edges
         ),
     }
     return "\n".join(
@@ -41,15 +41,15 @@ def lineage_text(found: Provenance) -> str:
     )
 
 
-def lineage_json(found: Provenance) -> str:
-    """Writes the same as JSON."""
-    return TypeAdapter(Provenance).dump_json(found, indent=2, by_alias=True).decode()
+def lineage_json(provenance: Provenance) -> str:
+    """Returns the same as JSON."""
+    return TypeAdapter(Provenance).dump_json(provenance, indent=2, by_alias=True).decode()
 
 
 def _decision(version: ModelVersion) -> Iterator[str]:
-    by, reason = (version.tags.get(f"approval.{key}") for key in ("by", "reason"))
-    if by or reason:
-        yield f"decided by {': '.join(text for text in (by, reason) if text)}"
+    approver, reason = (version.tags.get(f"approval.{key}") for key in ("by", "reason"))
+    if approver or reason:
+        yield f"decided by {': '.join(text for text in (approver, reason) if text)}"
     elif version.status == "PendingManualApproval":
         yield "nobody has decided yet"
 

@@ -1,4 +1,4 @@
-"""What `sashiko run` does on this machine: it runs, writes the report, and says what came of it."""
+"""`sashiko run` on this machine: the run, its report and its summary."""
 
 import sys
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from sashiko.settings.recipe import Recipe
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         record: the run, step by step.
         report: the HTML report; None if it could not be written.
-        summary: what a person reads on stdout.
+        summary: the text for stdout.
     """
 
     record: RunRecord
@@ -55,7 +55,7 @@ def run_locally(
 
 
 def _report(folder: Path, home: Path) -> Path | None:
-    """Writes the report; a run keeps its outcome even where the report cannot be written."""
+    """Writes the report; a failure to write it does not change the outcome of the run."""
     from sashiko.report import write_report
 
     print("writing the report", file=sys.stderr)
@@ -69,7 +69,7 @@ def _report(folder: Path, home: Path) -> Path | None:
 
 
 def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
-    """Says in a few lines what came of the run and what to do next."""
+    """Returns the outcome of the run and the next step in a few lines."""
     lines = [f"{record.status}: run {record.id}"]
     if record.status == "registered":
         lines += [*_registered_waived(record, store), _registered(record, store)]
@@ -82,13 +82,13 @@ def _summary(record: RunRecord, store: Store, report: Path | None) -> str:
 
 
 def _registered_waived(record: RunRecord, store: Store) -> list[str]:
-    """Names the failed checks that the recipe waives, before anything that sounds like success."""
+    """Returns the failed checks that the recipe waives, which the summary lists first."""
     verdicts = _verdicts(record, store)
     return [f"FAILED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
 
 
 def _caveats(record: RunRecord, store: Store) -> Iterator[str]:
-    """Says what no gate judged, and what passed although its interval spans the bound."""
+    """Yields checks that were not judged, and passed ones whose interval spans the bound."""
     for verdict in _verdicts(record, store):
         for check in verdict.checks:
             if not check.judged:
@@ -101,11 +101,11 @@ def _caveats(record: RunRecord, store: Store) -> Iterator[str]:
 
 
 def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:
-    """Yields the gates' verdicts, as far as the run came."""
+    """Yields the gates' verdicts up to the last step of the run."""
     for step in ("DeviceCheck", "Track"):
-        done = next((one for one in record.steps if one.name == step), None)
-        if done is not None and "verdicts" in done.outputs:
-            for file in walk_files(store.path(done.outputs["verdicts"].uri)):
+        step_record = next((item for item in record.steps if item.name == step), None)
+        if step_record is not None and "verdicts" in step_record.outputs:
+            for file in walk_files(store.path(step_record.outputs["verdicts"].uri)):
                 yield read_verdict(file)
             return
 

@@ -1,4 +1,4 @@
-"""`sashiko model ...`: look at registered versions, decide on them, serve and call them."""
+"""`sashiko model ...`: list registered versions, approve or reject, serve and invoke them."""
 
 import getpass
 import json
@@ -112,17 +112,17 @@ def promote(
             f"{to} takes versions from nowhere: set `promotion.source` in config/{to}.yaml and "
             "`promotion.target` in the other environment's, and deploy both"
         )
-    chosen = choose_recipe(target, recipe)
-    group = model_package_group_name(source, chosen.model_package_group)
+    recipe_config = choose_recipe(target, recipe)
+    group = model_package_group_name(source, recipe_config.model_package_group)
     print(f"promoting {group} {version} of {source.environment} to {to}", file=sys.stderr)
-    made, new = copy(Route(source=source, target=target, recipe=chosen), version)
-    typer.echo(made.arn)
+    promoted, new = copy(Route(source=source, target=target, recipe=recipe_config), version)
+    typer.echo(promoted.arn)
     state = "was made of it" if new else "is it already"
-    print(f"{made.group} {made.version} {state}: {made.status}", file=sys.stderr)
+    print(f"{promoted.group} {promoted.version} {state}: {promoted.status}", file=sys.stderr)
     options = command_options(recipe=recipe or target.recipe, env=to)
     print(
-        f"next: as the approver, sashiko model approve {made.version}{options} --reason ...; "
-        f"then in config/{to}.yaml, serving: {{enabled: true, model_package_arn: {made.arn}}}",
+        f"next: as the approver, sashiko model approve {promoted.version}{options} --reason ...; "
+        f"then in config/{to}.yaml, serving: {{enabled: true, model_package_arn: {promoted.arn}}}",
         file=sys.stderr,
     )
 
@@ -144,8 +144,8 @@ def lineage(
 
     registry, group = _open(env, recipe, home)
     _require_one(registry, version, group=group, place=(env, recipe, home))
-    found = read_provenance(registry, registry.version(group, version))
-    typer.echo(lineage_json(found) if json_ else lineage_text(found))
+    provenance = read_provenance(registry, registry.version(group, version))
+    typer.echo(lineage_json(provenance) if json_ else lineage_text(provenance))
 
 
 @app.command()
@@ -156,8 +156,8 @@ def serve(
     from sashiko.serving.server import serve_artifact
 
     settings = load_settings(env)
-    chosen = choose_recipe(settings, recipe)
-    with champion_artifact(chosen, name=recipe, home=home) as (artifact, threshold):
+    recipe_config = choose_recipe(settings, recipe)
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, threshold):
         serve_artifact(artifact, threshold=threshold, port=port)
 
 
@@ -184,7 +184,7 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str
 def _require_one(
     registry: ReviewRegistry, number: int, *, group: str, place: tuple[str, str | None, Path]
 ) -> None:
-    """Refuses a number that several groups of this machine have, where no recipe is named.
+    """Refuses an ambiguous number: several groups of this machine have it, and no recipe is named.
 
     An account's environment has one recipe, that of its settings.
     """
@@ -212,8 +212,8 @@ def _decide(
     registry.decide(group, number, status=status, by=by, reason=reason)
     typer.echo(f"{group} {number}: {status} by {by}: {reason}")
     champion = registry.champion(group)
-    which = f"version {champion.version}, the newest approved one" if champion else "none"
-    print(f"{group}: the champion is {which}", file=sys.stderr)
+    description = f"version {champion.version}, the newest approved one" if champion else "none"
+    print(f"{group}: the champion is {description}", file=sys.stderr)
 
 
 def _evidence(version: ModelVersion) -> str:

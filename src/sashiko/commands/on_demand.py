@@ -1,4 +1,4 @@
-"""The group of all commands: each one's module is imported when the command is asked for."""
+"""The group of all commands: a command's module is imported when the command runs."""
 
 import ast
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from typer.main import get_command
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
-# Command -> the module beside this one that has it: as a function of that name, or as an `app`.
+# Command -> module in this package with a function of that name, or with an `app`.
 _MODULES: Mapping[str, str] = MappingProxyType(
     {
         "run": "run",
@@ -40,10 +40,10 @@ _APP = "app"
 
 
 class OnDemand(TyperGroup):
-    """Imports the module of the command that is run, and none to list the commands."""
+    """Imports only the module of the command that runs; listing commands imports none."""
 
     def __init__(self, **options: Any) -> None:
-        """Knows the commands by name."""
+        """Registers the commands by name."""
         super().__init__(**options | {"commands": [TyperCommand(name) for name in _MODULES]})
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":  # noqa: ARG002  # click's
@@ -51,24 +51,24 @@ class OnDemand(TyperGroup):
         if cmd_name not in _MODULES:
             return None
         module = import_module(f"sashiko.commands.{_MODULES[cmd_name]}")
-        around = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        wrapper = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         if hasattr(module, _APP):
-            around.add_typer(getattr(module, _APP), name=cmd_name)
-            group = get_command(around)
+            wrapper.add_typer(getattr(module, _APP), name=cmd_name)
+            group = get_command(wrapper)
             return group.commands[cmd_name] if isinstance(group, TyperGroup) else None
-        around.command(cmd_name)(getattr(module, cmd_name))
-        return get_command(around)
+        wrapper.command(cmd_name)(getattr(module, cmd_name))
+        return get_command(wrapper)
 
     def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:
-        """Writes the list of commands, each with what its source says of it."""
-        listed = TyperGroup(
+        """Writes the list of commands with the help from their sources."""
+        listing = TyperGroup(
             name=self.name,
             commands=[TyperCommand(name, help=_help(name)) for name in _MODULES],
             params=self.params,
             help=self.help,
             rich_markup_mode=self.rich_markup_mode,
         )
-        listed.format_help(ctx, formatter)
+        listing.format_help(ctx, formatter)
 
 
 def _help(command: str) -> str:

@@ -1,4 +1,4 @@
-"""Options that several commands share, so that each reads the same everywhere."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated

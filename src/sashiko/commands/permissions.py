@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _STYLES = {"allowed": "green", "files": "magenta", "filtered": "yellow", "-": "dim"}
-_PLAIN_WIDTH = 200  # a file or a pipe has no width; nothing is to be cut off
+_PLAIN_WIDTH = 200  # a file or a pipe has no width; nothing must be truncated
 
 
 def permissions(
@@ -49,7 +49,7 @@ def permissions(
 
 
 def as_json(environment: Environment) -> Mapping[str, object]:
-    """Returns everything that the command knows, as plain JSON values."""
+    """Returns all results as plain JSON values."""
     return {
         "environment": environment.settings.environment,
         "account": environment.templates.account,
@@ -72,12 +72,14 @@ def text(environment: Environment) -> str:
 
 def _print(environment: Environment, console: "Console") -> None:
     cells = permission_matrix(environment, environment)
-    of = environment.templates
-    head = f"{environment.settings.environment}: account {of.account}, {of.region}"
+    templates = environment.templates
+    head = f"{environment.settings.environment}: account {templates.account}, {templates.region}"
     console.print(f"{head}\n", markup=False, highlight=False)
     readers = _names(cell.principal for cell in cells if cell.access != "denied")
-    for name, found in groupby(cells_by_table(cells), key=lambda cell: (cell.database, cell.table)):
-        console.print(_lake_table(environment, ".".join(name), [*found], readers))
+    for name, table_cells in groupby(
+        cells_by_table(cells), key=lambda cell: (cell.database, cell.table)
+    ):
+        console.print(_lake_table(environment, ".".join(name), [*table_cells], readers))
     for line in _notes(environment, cells, readers):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print()
@@ -87,7 +89,7 @@ def _print(environment: Environment, console: "Console") -> None:
 
 
 def cells_by_table(cells: Iterable[Cell]) -> list[Cell]:
-    """Puts the cells of a table together, its columns in their own order."""
+    """Sorts the cells by table, and keeps the order of columns."""
     return sorted(cells, key=lambda cell: (cell.database, cell.table))
 
 
@@ -98,15 +100,15 @@ def _lake_table(
     key = tag_key(environment.settings, "sensitivity")
     for column in _in_order(cell.column for cell in cells):
         row = {cell.principal: cell for cell in cells if cell.column == column}
-        one = next(iter(row.values()))
-        target = Target(database=one.database, table=one.table, column=column)
+        first_cell = next(iter(row.values()))
+        target = Target(database=first_cell.database, table=first_cell.table, column=column)
         tag = environment.governance.tags_of(target).get(key, "-")
-        words = [_word(row[reader]) for reader in readers]
-        table.add_row(column, tag, *(f"[{_STYLES[word]}]{word}[/]" for word in words))
+        labels = [_access_label(row[reader]) for reader in readers]
+        table.add_row(column, tag, *(f"[{_STYLES[label]}]{label}[/]" for label in labels))
     return table
 
 
-def _word(cell: Cell) -> str:
+def _access_label(cell: Cell) -> str:
     if cell.access == "denied":
         return "-"
     return "files" if "files" in cell.grounds else cell.access
@@ -122,8 +124,8 @@ def _notes(environment: Environment, cells: Iterable[Cell], readers: list[str]) 
         yield f"filtered: {principal} reads of {database}.{table} the rows where {rows}"
     if environment.settings.lake_formation.mode == "iam_only":
         yield "iam_only: whoever reads a table's files reads all of its columns and rows"
-    others = [role.name for role in environment.principals if role.name not in readers]
-    yield f"no column: {', '.join(others) or 'nobody'}"
+    non_readers = [role.name for role in environment.principals if role.name not in readers]
+    yield f"no column: {', '.join(non_readers) or 'nobody'}"
 
 
 def _objects_table(environment: Environment) -> "Table":
@@ -135,12 +137,12 @@ def _objects_table(environment: Environment) -> "Table":
 
 
 def _duty_lines(environment: Environment) -> Iterable[str]:
-    found = duties(environment)
-    yield f"registers models: {', '.join(found.registers) or 'nobody'}"
-    yield f"approves models: {', '.join(found.approves) or 'nobody'}"
-    for title, pairs in (("assumes", found.assumes), ("starts jobs as", found.passes)):
-        for role, others in groupby(pairs, key=lambda pair: pair[0]):
-            yield f"{role} {title}: {', '.join(other for _, other in others)}"
+    separation = duties(environment)
+    yield f"registers models: {', '.join(separation.registers) or 'nobody'}"
+    yield f"approves models: {', '.join(separation.approves) or 'nobody'}"
+    for title, pairs in (("assumes", separation.assumes), ("starts jobs as", separation.passes)):
+        for role, role_pairs in groupby(pairs, key=lambda pair: pair[0]):
+            yield f"{role} {title}: {', '.join(other for _, other in role_pairs)}"
     admins = ", ".join(sorted(_admins(environment))) or "none in these templates"
     yield f"data-lake administrators, who can grant themselves anything: {admins}"
 

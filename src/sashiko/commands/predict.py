@@ -24,7 +24,7 @@ def predict(
     from sashiko.pipeline.champion import champion_artifact
     from sashiko.serving.predict import predict_file
 
-    chosen = use_recipe(load_settings(env), recipe)
-    contract = load_contract(contract_file(chosen))
-    with champion_artifact(chosen, name=recipe, home=home) as (artifact, threshold):
+    recipe_config = use_recipe(load_settings(env), recipe)
+    contract = load_contract(contract_file(recipe_config))
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, threshold):
         predict_file(artifact, threshold=threshold, contract=contract, path=file, out=out)

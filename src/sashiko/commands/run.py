@@ -96,12 +96,12 @@ def _run_here(
 ) -> None:
     from sashiko.commands.local_runs import run_locally
 
-    chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
     try:
         with _stopped_by_sigterm():
             result = run_locally(
                 settings,
-                chosen,
+                recipe_config,
                 home=home,
                 from_step=from_,
                 command=_again(recipe or settings.recipe, set_, home),
@@ -118,9 +118,9 @@ def _run_here(
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM end what comes before and after the steps, with its children, as Ctrl-C does.
+    """Handles SIGTERM as Ctrl-C before and after the steps, including child processes.
 
-    While steps are at work, the runner takes both signals itself.
+    While steps run, the runner handles both signals.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -134,7 +134,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 def _refuse_local_options(from_: str | None, overrides: list[str] | None) -> None:
-    """An account runs what was deployed, and every run passes its gates."""
+    """Refuses options of local runs: an account runs the deployed pipeline with all its gates."""
     if from_ is not None:
         raise InputError(
             f"--from {from_}: a selective execution leaves out the gates before the step; start a "
@@ -148,7 +148,7 @@ def _refuse_local_options(from_: str | None, overrides: list[str] | None) -> Non
 
 
 def _again(recipe: str, overrides: list[str] | None, home: Path) -> str:
-    """Puts together the command line that runs the same thing again."""
+    """Returns the command line that repeats the run."""
     parts = ["sashiko", "run", "--recipe", recipe]
     for override in overrides or ():
         parts += ["--set", override]
@@ -164,10 +164,12 @@ def clean(home: Home = HOME) -> None:
     if not home.is_dir():
         print(f"{home} is not there: nothing to forget", file=sys.stderr)
         return
-    known = {"s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock"}
+    known_names = {"s3", "runs", "sweeps", "cache", "lake", "mlartifacts", "run.lock"}
     names = sorted(path.name for path in home.iterdir())
-    ours = ("mlflow.db", ".tmp-")  # the second is what a killed run was writing
-    unknown = [name for name in names if name not in known and not name.startswith(ours)]
+    state_prefixes = ("mlflow.db", ".tmp-")  # `.tmp-`: unfinished files of a killed run
+    unknown = [
+        name for name in names if name not in known_names and not name.startswith(state_prefixes)
+    ]
     if unknown:
         raise InputError(f"{home} holds what no run made ({', '.join(unknown)}): remove it by hand")
     with run_lock(home, "clean"):
@@ -176,9 +178,9 @@ def clean(home: Home = HOME) -> None:
 
 
 def _remove(home: Path) -> None:
-    """Removes the registry first: were it killed, no version would be left without its artifact.
+    """Removes the registry first, so that an interruption leaves no version without its artifact.
 
-    The lock goes last, so that no run begins in what is half removed.
+    The lock is removed last, so that no run starts in a partly removed folder.
     """
     order = {"mlflow.db": 0, "run.lock": 2}
     for path in sorted(home.iterdir(), key=lambda path: (order.get(path.name, 1), path.name)):
@@ -186,5 +188,5 @@ def _remove(home: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-    with suppress(OSError):  # a run that waited for it may have begun already
+    with suppress(OSError):  # a run that waited for the lock may have started already
         home.rmdir()

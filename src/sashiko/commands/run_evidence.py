@@ -16,7 +16,7 @@ from sashiko.report.evidence import read_evidence
 from sashiko.report.provenance.difference import Line, Part, Value, compare
 from sashiko.report.provenance.verification import Finding, verify
 
-# Of these there are many and hardly any changes: what is equal is counted, not listed.
+# Parts with many lines and few changes: equal lines are counted, not listed.
 _ONLY_DIFFERING = ("settings", "data", "intersections", "checks")
 _WIDEST = 44
 
@@ -25,7 +25,7 @@ def diff(left: Path, right: Path, *, home: Path, json_: bool) -> None:
     """Prints two runs' folders side by side.
 
     Raises:
-        InputError: if one of them is no run's folder.
+        InputError: if one of them is not the folder of a run.
     """
     parts = compare(read_evidence(left, home), read_evidence(right, home))
     if json_:
@@ -78,11 +78,11 @@ def _text(value: Value | None) -> str:
 
 
 def verify_run(folder: Path, *, home: Path, json_: bool) -> None:
-    """Prints a line per thing that was checked, as it is checked.
+    """Prints a line for each check.
 
     Raises:
-        InputError: if the folder is no run's.
-        Exit: with 4 if something is not as on record.
+        InputError: if the folder is not that of a run.
+        Exit: with 4 if something differs from the record.
     """
     evidence = read_evidence(folder, home)
     database = (home / "mlflow.db").is_file()

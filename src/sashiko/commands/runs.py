@@ -1,4 +1,4 @@
-"""`sashiko runs ...`: what earlier runs did, on this machine or in an environment's account."""
+"""`sashiko runs ...`: earlier runs, on this machine or in an environment's account."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ app = typer.Typer(
 RunId = Annotated[
     str | None, typer.Argument(help="A run's id, or its beginning; default: the newest.")
 ]
-_SHOWN = 10  # executions of an account: each is asked for by itself
+_LISTED_EXECUTIONS = 10  # executions of an account: each one takes several calls
 
 
 @app.command("list")
@@ -34,8 +34,8 @@ def list_(
     if settings := _account(env):
         from sashiko.commands.cloud_runs import executions
 
-        found, _ = executions(settings, recipe)
-        _print_list([execution.record() for execution in found.newest(_SHOWN)], json_)
+        history, _ = executions(settings, recipe)
+        _print_list([execution.record() for execution in history.newest(_LISTED_EXECUTIONS)], json_)
         return
     _print_list(list(_readable(home)), json_)
 
@@ -64,7 +64,7 @@ def show(
 @app.command()
 def logs(
     step: Annotated[str, typer.Argument(help="A step's name.")],
-    of: Annotated[
+    run_argument: Annotated[
         str | None,
         typer.Argument(metavar="run", help="A run's id, or its beginning; default: the newest."),
     ] = None,
@@ -77,11 +77,15 @@ def logs(
 
     Step and run may stand in either order.
     """
-    if of is not None and run is not None:
-        raise InputError(f"the run is named twice, as {of} and as --run {run}; name it once")
-    if of is not None and of[:1].isupper() and not step[:1].isupper():  # as all steps' names are
-        step, of = of, step
-    run = of if run is None else run
+    if run_argument is not None and run is not None:
+        raise InputError(
+            f"the run is named twice, as {run_argument} and as --run {run}; name it once"
+        )
+    if (
+        run_argument is not None and run_argument[:1].isupper() and not step[:1].isupper()
+    ):  # as all steps' names are
+        step, run_argument = run_argument, step
+    run = run_argument if run is None else run
     if settings := _account(env):
         from sashiko.commands.cloud_runs import executions, step_log
 
@@ -127,8 +131,8 @@ def follow(
     from sashiko.commands.cloud_runs import executions, follow_execution
 
     settings = load_deployed(env)
-    found, account = executions(settings, recipe)
-    follow_execution(settings, found.find(run), recipe=recipe, account=account, json_=json_)
+    history, account = executions(settings, recipe)
+    follow_execution(settings, history.find(run), recipe=recipe, account=account, json_=json_)
 
 
 @app.command()
@@ -206,20 +210,20 @@ def _find(home: Path, run: str | None) -> Path:
     if not folders:
         raise InputError(f"no run below {home} yet: sashiko run --recipe NAME")
     if run is None:
-        found = [folder for folder in folders if _is_whole(folder)]
-        if not found:
+        matches = [folder for folder in folders if _is_complete(folder)]
+        if not matches:
             raise InputError(f"no run below {home} went to the end: name one of `runs list`")
-        return found[0]
-    found = [folder for folder in folders if folder.name.startswith(run)]
-    if not found:
-        known = ", ".join(folder.name for folder in folders[:5])
-        raise InputError(f"no run {run}; the newest are {known}")
-    return found[0]
+        return matches[0]
+    matches = [folder for folder in folders if folder.name.startswith(run)]
+    if not matches:
+        newest = ", ".join(folder.name for folder in folders[:5])
+        raise InputError(f"no run {run}; the newest are {newest}")
+    return matches[0]
 
 
-def _is_whole(folder: Path) -> bool:
-    """Says whether a run was to go to the end; a sweep's end early, and are asked for by name."""
+def _is_complete(folder: Path) -> bool:
+    """Says whether a run was to run all steps; the runs of a sweep end early."""
     try:
         return not read_run(folder).until
-    except InputError:  # whoever reads it says what is wrong
+    except InputError:  # reading it later reports the error
         return True

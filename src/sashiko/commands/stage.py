@@ -1,4 +1,4 @@
-"""`sashiko stage`: what a run in an account reads, put there once."""
+"""`sashiko stage`: uploads the inputs of a run in an account."""
 
 import json
 from dataclasses import asdict
@@ -39,17 +39,19 @@ def stage(
     settings = load_deployed(env)
     if seed_data is not None:
         check_seed(settings, seed_data)
-    chosen = use_recipe(settings, recipe)
+    recipe_config = use_recipe(settings, recipe)
     account = Account(settings)
     account.check_identity()
-    pipeline = compile_pipeline(settings, chosen, home=home)
-    staged = staged_inputs(settings, chosen, pipeline.channels)
+    pipeline = compile_pipeline(settings, recipe_config, home=home)
+    staged = staged_inputs(settings, recipe_config, pipeline.channels)
     cache = home / "cache"
-    places = list(stage_inputs(staged, chosen, account=account, cache=cache))
+    places = list(stage_inputs(staged, recipe_config, account=account, cache=cache))
     if seed_data is not None:
-        table = load_contract(contract_file(chosen)).table
+        table = load_contract(contract_file(recipe_config)).table
         places.append(
-            stage_seed(settings, chosen, table=table, as_of=seed_data, account=account, cache=cache)
+            stage_seed(
+                settings, recipe_config, table=table, as_of=seed_data, account=account, cache=cache
+            )
         )
     if json_:
         typer.echo(json.dumps([asdict(place) for place in places], indent=2))

@@ -31,17 +31,17 @@ def run_sweep(
 
     Args:
         settings: of the environment, which must be this machine.
-        strengths: numbers with commas between; the default ones if None.
+        strengths: comma-separated numbers; the default ones if None.
         recipe: its name.
         from_: run this step and all after it again.
         set_: overrides of the recipe.
         as_of: refused.
         home: the folder of all local state.
-        command: runs the recipe as it stands.
+        command: the command line that runs the recipe unchanged.
         json_: print the record.
 
     Raises:
-        InputError: if an option does not go with a sweep, or the sweep cannot be made.
+        InputError: if an option is not valid for a sweep, or the sweep fails.
     """
     from sashiko.pipeline.sweep.run import DEFAULT_STRENGTHS, IncompleteRunError, sweep
     from sashiko.report.sweep_page import write_sweep_page
@@ -53,11 +53,11 @@ def run_sweep(
         )
     if as_of is not None:
         raise InputError("--as-of: the local lake has one version of the data; leave it out")
-    chosen = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
+    recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
     try:
-        found = sweep(
+        result = sweep(
             settings,
-            chosen,
+            recipe_config,
             strengths=DEFAULT_STRENGTHS if strengths is None else _numbers(strengths),
             home=home,
             from_step=from_,
@@ -70,12 +70,12 @@ def run_sweep(
         record = ended.record
         print(f"no sweep: {record.status}: run {record.id}: {record.reason}", file=sys.stderr)
         raise typer.Exit(record.exit_code) from None
-    page = write_sweep_page(found, write_sweep(found, home))
+    page = write_sweep_page(result, write_sweep(result, home))
     if json_:
-        typer.echo(json.dumps(found.model_dump(mode="json"), indent=2))
+        typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:
-        typer.echo(_text(found, page))
-    raise typer.Exit(0 if found.chosen else BLOCKED)
+        typer.echo(_text(result, page))
+    raise typer.Exit(0 if result.chosen else BLOCKED)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -101,14 +101,14 @@ def _text(sweep: Sweep, page: Path) -> str:
                 outcome(sweep, curve, point),
             )
         )
-    lines = [*_aligned(rows), "", headline(sweep), *choice_lines(sweep)]
+    lines = [*_align(rows), "", headline(sweep), *choice_lines(sweep)]
     if sweep.chosen:
         lines.append(f"  {sweep.chosen.command}")
     return "\n".join([*lines, f"report: {page}"])
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows

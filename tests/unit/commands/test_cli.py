@@ -38,14 +38,14 @@ def test_help_lists_every_command():
 
 
 def test_the_list_says_of_each_command_what_the_command_says_of_itself():
-    listed = " ".join(sashiko("--help", COLUMNS="400").stdout.split())
+    listing = " ".join(sashiko("--help", COLUMNS="400").stdout.split())
     group = typer.main.get_command(app)
     with typer.Context(group) as context:
         commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
     assert len(commands) > 10
     for name, command in commands.items():
         first = " ".join(command.help.split("\n\n")[0].split())
-        assert f"{name} {first}" in listed
+        assert f"{name} {first}" in listing
 
 
 def test_the_list_of_commands_imports_none():
@@ -122,14 +122,14 @@ def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command):
 
 
 def test_images_says_what_to_build_from_and_how_to_look_a_digest_up():
-    found = json.loads(sashiko("images", "--env", "dev", "--json").stdout)
-    bases = {image["uri"] for image in found["images"]}
-    builds = {build["image"]: build for build in found["builds"]}
+    output = json.loads(sashiko("images", "--env", "dev", "--json").stdout)
+    bases = {image["uri"] for image in output["images"]}
+    builds = {build["image"]: build for build in output["builds"]}
     assert {"job", "train", "bias"} <= set(builds)
     for build in builds.values():
         assert build["base"] in bases
         assert (ROOT / build["dockerfile"]).is_file()
-    for image in found["images"]:
+    for image in output["images"]:
         assert image["digest"] or image["look_up"].startswith("aws ecr describe-images ")
 
 
@@ -152,19 +152,19 @@ def test_looking_at_models_before_the_first_run_makes_nothing(tmp_path):
 def test_contract_check_prints_json_on_request():
     done = sashiko("contract", "check", "contracts/census.odcs.yaml", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["table"]
-    assert 'IsComplete "row_id"' in told["dqdl"]
-    assert "never what they are" in told["not_in_dqdl"]["loan: type string"]
+    output = json.loads(done.stdout)
+    assert output["table"]
+    assert 'IsComplete "row_id"' in output["dqdl"]
+    assert "never what they are" in output["not_in_dqdl"]["loan: type string"]
 
 
 def test_contract_check_lists_what_dqdl_cannot_say():
     done = sashiko("contract", "check", "contracts/census.odcs.yaml")
     assert "50 expectations, 36 of them in DQDL too" in done.stdout
     assert done.stdout.count("ColumnDataType tells") == 1
-    [told] = [line for line in done.stdout.splitlines() if "not in DQDL" in line]
-    assert told.startswith("  not in DQDL, 14 rules (row_id: type integer, age: type integer, ")
-    assert " and 11 more): ColumnDataType tells what values can be cast to" in told
+    [message] = [line for line in done.stdout.splitlines() if "not in DQDL" in line]
+    assert message.startswith("  not in DQDL, 14 rules (row_id: type integer, age: type integer, ")
+    assert " and 11 more): ColumnDataType tells what values can be cast to" in message
 
 
 @pytest.mark.parametrize("order", [("Train", "2026"), ("2026", "Train"), ("Train", "--run=2026")])

@@ -31,8 +31,8 @@ def test_what_was_not_judged_and_what_spans_its_bound_stands_beside_the_outcome(
         reason="the device gate closed",
         steps=(StepRecord(name=step, type="Processing", status="succeeded", outputs=outputs),),
     )  # fmt: skip
-    said = _summary(record, store, None).splitlines()
-    assert said[1:] == [
+    lines = _summary(record, store, None).splitlines()
+    assert lines[1:] == [
         "the device gate closed",
         "passed by its value alone, the interval spans the bound: bias: DI age=old = 0.85 "
         "[0.75, 0.95], required >= 0.8",

@@ -94,9 +94,9 @@ def test_a_number_that_two_groups_have_is_refused_with_the_choices(
     before = statuses(registry)
     done = act()
     assert isinstance(done.exception, InputError)
-    said = str(done.exception)
-    assert "several groups have a version 1: add " in said
-    assert f"`--recipe loans` for {LOANS} or `--recipe claims` for {CLAIMS}" in said
+    message = str(done.exception)
+    assert "several groups have a version 1: add " in message
+    assert f"`--recipe loans` for {LOANS} or `--recipe claims` for {CLAIMS}" in message
     assert statuses(registry) == before
 
 
@@ -131,9 +131,9 @@ def test_what_is_served_is_said_and_what_else_could_be(
     decision("approve", 2, "--recipe", "claims")
     loans = load_recipe(Path("recipes/loans.yaml"))
     with champion_artifact(loans, name=None, home=Path(".sashiko")):
-        said = capsys.readouterr().err
-    assert f"{LOANS} version 3, the champion of the default recipe loans" in said
-    assert f"{CLAIMS} by --recipe claims" in said
+        output = capsys.readouterr().err
+    assert f"{LOANS} version 3, the champion of the default recipe loans" in output
+    assert f"{CLAIMS} by --recipe claims" in output
     with champion_artifact(loans, name="loans", home=Path(".sashiko")):
         assert capsys.readouterr().err == f"{LOANS} version 3, the champion\n"
 
@@ -148,10 +148,10 @@ def test_without_a_champion_the_commands_name_recipe_and_home(
         champion_artifact(loans, name=None, home=home),
     ):
         pass
-    said = str(refusal.value)
-    assert f"`sashiko model list --recipe loans --home {home}`" in said
-    assert f"`sashiko model approve VERSION --recipe loans --home {home} --reason ...`" in said
-    assert f"these have one: {CLAIMS} by --recipe claims" in said
+    message = str(refusal.value)
+    assert f"`sashiko model list --recipe loans --home {home}`" in message
+    assert f"`sashiko model approve VERSION --recipe loans --home {home} --reason ...`" in message
+    assert f"these have one: {CLAIMS} by --recipe claims" in message
 
 
 def test_before_the_first_run_the_command_names_the_recipe(
@@ -168,7 +168,7 @@ def test_a_default_recipe_that_is_gone_names_the_file_that_a_fork_edits(
     shutil.copytree(project / "recipes", tmp_path / "recipes")
     (tmp_path / "recipes/loans.yaml").unlink()
     monkeypatch.chdir(tmp_path)
-    said = str(sashiko("run").exception)
-    assert "there is no recipe recipes/loans.yaml; known: broken, claims" in said
-    assert "set `recipe` in config/local.yaml" in said
+    message = str(sashiko("run").exception)
+    assert "there is no recipe recipes/loans.yaml; known: broken, claims" in message
+    assert "set `recipe` in config/local.yaml" in message
     assert "set `recipe`" not in str(sashiko("run", "--recipe", "loans").exception)

@@ -23,9 +23,9 @@ def test_sigterm_ends_a_run_that_prepares_and_its_children(
 
     wait = subprocess.Popen.communicate
 
-    def stopped_while_it_waits(child: Any, *given: Any, **named: Any) -> Any:
+    def stopped_while_it_waits(child: Any, *arguments: Any, **named: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
-        return wait(child, *given, **named)
+        return wait(child, *arguments, **named)
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(subprocess.Popen, "communicate", stopped_while_it_waits)
