@@ -49,8 +49,8 @@ def add_stacks(app: App, deployment: Deployment) -> None:
                     app, deployment, recipe=recipe, expected=version, network=network, lake=lake
                 )
             )
-    for before, after in pairwise(stacks):
-        after.add_stack_dependency(before)
+    for dependency, dependent in pairwise(stacks):
+        dependent.add_stack_dependency(dependency)
 
 
 def main() -> None:
@@ -67,12 +67,11 @@ def main() -> None:
     try:
         app.synth()
     except RuntimeError as error:
-        # What was found stands on stderr already, resource by resource.
+        # The findings are on stderr already, resource by resource.
         if "ValidationFailed" not in str(error):
             raise
-        if (
-            not report
-        ):  # else whether a finding is a failure is for `sashiko_cdk.security_report` to say
+        # In a report, `sashiko_cdk.security_report` decides whether a finding is a failure.
+        if not report:
             raise InputError("the templates break a rule: see the findings above") from error
     folder = Path(app.outdir)
     templates = read_templates(settings, folder=folder)

@@ -1,9 +1,9 @@
-"""Deploys what must be in an account before `cdk bootstrap`: `make bootstrap` runs it.
+"""The app of the policies that an account needs before `cdk bootstrap`; `make bootstrap` runs it.
 
-It deploys this app with the caller's own credentials, then runs the stock `cdk bootstrap` with
-these policies in place of AdministratorAccess. They are an account's and a region's, and serve all
-environments of the project there: so their templates are written first, each with an endpoint,
-which comes by a setting long after the bootstrap.
+`make bootstrap` deploys this app with the caller's own credentials, then runs the stock
+`cdk bootstrap` with these policies in place of AdministratorAccess. They serve all environments of
+the project in an account and region: so those are synthesized first, each with an endpoint, which
+a setting adds long after the bootstrap.
 """
 
 import sys
@@ -44,7 +44,7 @@ def environments_of(settings: Settings) -> Iterator[Settings]:
 
 
 def templates_of(settings: Settings) -> Templates:
-    """Synthesizes an environment with an endpoint, where its settings are enough for one.
+    """Synthesizes an environment, with an endpoint if its settings allow one.
 
     Raises:
         InputError: if a setting, a contract or the recipe is wrong.
@@ -59,12 +59,12 @@ def templates_of(settings: Settings) -> Templates:
 
 
 def _with_endpoint(settings: Settings, recipe: Recipe) -> Settings:
-    """Returns settings that serve some version, by endpoints that scale."""
+    """Returns settings that serve a placeholder version, by an endpoint that scales."""
     serving = settings.serving
-    some = arn(settings, "sagemaker", f"model-package/{endpoint_name(settings, recipe)}/1")
+    placeholder = arn(settings, "sagemaker", f"model-package/{endpoint_name(settings, recipe)}/1")
     changes = {
         "enabled": True,
-        "model_package_arn": serving.model_package_arn or some,
+        "model_package_arn": serving.model_package_arn or placeholder,
         "max_instances": max(serving.max_instances, serving.min_instances + 1),
     }
     return settings.model_copy(update={"serving": serving.model_copy(update=changes)})
@@ -78,8 +78,8 @@ def _synthesized(deployment: Deployment) -> Templates:
         return read_templates(deployment.settings, folder=Path(folder))
 
 
-def _leave_out(what: str, error: InputError) -> None:
-    print(f"note: {what} is left out of what CloudFormation may do: {error}", file=sys.stderr)
+def _leave_out(subject: str, error: InputError) -> None:
+    print(f"note: {subject} is left out of what CloudFormation may do: {error}", file=sys.stderr)
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
             "deploys may change who assumes the roles that read data",
             file=sys.stderr,
         )
-    templates = [templates_of(each) for each in environments_of(settings)]
+    templates = [templates_of(environment) for environment in environments_of(settings)]
     add_policies(app, settings, templates, trust_open=trust == "open")
     add_rules(app, retains=False)
     app.synth()

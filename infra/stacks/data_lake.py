@@ -1,4 +1,4 @@
-"""The lake: buckets and keys, the Glue tables, the ways in and out of them."""
+"""The lake: buckets, keys, Glue tables, ETL jobs and Athena workgroups."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast, get_args
@@ -41,19 +41,19 @@ _ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)
 _CHECKPOINTS = Duration.days(30)  # more than the 28 days that a training may run
 _READ = ("s3:GetObject*",)
-# Whoever else wants to read the lake's objects asks Lake Formation, which acts as the first.
+# Other readers of the lake's objects go through Lake Formation, which acts as the first role.
 _OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
 
 
 class DataLake(EnvironmentStack):
-    """What holds data. Governance says who reads it.
+    """The stateful resources of the lake. Governance grants access to the data.
 
     Attributes:
         key_arns: domain -> ARN of its KMS key, of those that other stacks encrypt with.
     """
 
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
-        """Makes the lake of the contracts, and lets the jobs of the pipelines work in it."""
+        """Makes the lake of the contracts, and grants the pipelines' jobs access."""
         settings, contracts = deployment.settings, deployment.contracts
         super().__init__(
             scope,
@@ -84,8 +84,8 @@ class DataLake(EnvironmentStack):
         ArtifactAccess(
             self, "Artifacts", settings=settings, pipelines=deployment.pipelines, key=self._ml_key
         )
-        self._catalog(contracts, first=buckets[0], after=(*buckets, access))
-        self._workgroups(after=buckets)
+        self._catalog(contracts, first=buckets[0], dependencies=(*buckets, access))
+        self._workgroups(dependencies=buckets)
         EtlJobs(
             self,
             "Etl",
@@ -104,7 +104,7 @@ class DataLake(EnvironmentStack):
         )
 
     def _buckets(self) -> tuple[PrivateBucket, ...]:
-        """Makes the buckets; a deny in their policies holds whatever IAM allows elsewhere."""
+        """Makes the buckets; a deny in their policies overrides what IAM allows."""
         logs = self._bucket("logs", expiring=[_expires("", _ACCESS_LOGS)])
         raw = self._bucket("raw", key=self._lake_key, logs=logs)
         _tell_event_bridge(raw)
@@ -121,24 +121,26 @@ class DataLake(EnvironmentStack):
                 for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
             ],
         )
-        snapshots.only("broker", actions=["s3:PutObject"], below="training/")
-        snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="facets/")
-        snapshots.only("bias-evaluator", "break-glass", actions=_READ, below="facets/")
-        snapshots.only("bias-evaluator", actions=["s3:PutObject"], below="weights/")
-        snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, below="weights/")
+        snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
+        snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="facets/")
+        snapshots.only("bias-evaluator", "break-glass", actions=_READ, prefix="facets/")
+        snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
+        snapshots.only(
+            "bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/"
+        )
         artifacts = self._bucket(
             "artifacts",
             key=self._ml_key,
             logs=logs,
-            # A finished training removes its own; those of one that was given up go by themselves.
+            # A finished training deletes its checkpoints; those of an abandoned one expire.
             expiring=[_expires(RESULTS, _SCRATCH), _expires("checkpoints/", _CHECKPOINTS)],
         )
-        # A version in the registry points there: its files are who registered them's, and stay.
-        artifacts.only(*registering(self.settings), actions=["s3:PutObject"], below=f"{MODELS}/")
+        # A version in the registry points there: only the roles that register may write its files.
+        artifacts.only(*registering(self.settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
         share_models(artifacts, self._ml_key, settings=self.settings)
         for keys in STAGED:
-            artifacts.only("deployer", actions=["s3:PutObject"], below=keys.removesuffix("*"))
-            artifacts.write_once(below=keys.removesuffix("*"))
+            artifacts.only("deployer", actions=["s3:PutObject"], prefix=keys.removesuffix("*"))
+            artifacts.write_once(prefix=keys.removesuffix("*"))
         Capture(
             self, "Capture", settings=self.settings, logs=logs, removal_policy=self.removal_policy
         )
@@ -167,7 +169,7 @@ class DataLake(EnvironmentStack):
             )
 
     def _by_iam(self) -> tuple[Role, ...]:
-        """Without Lake Formation a query reads with the rights of its own role."""
+        """Returns the readers by IAM: without Lake Formation a query reads with its own role."""
         enforced = self.settings.lake_formation.mode == "enforced"
         return () if enforced else ("broker", "bias-evaluator")
 
@@ -191,7 +193,11 @@ class DataLake(EnvironmentStack):
         )
 
     def _catalog(
-        self, contracts: Sequence[Contract], *, first: PrivateBucket, after: Sequence[Construct]
+        self,
+        contracts: Sequence[Contract],
+        *,
+        first: PrivateBucket,
+        dependencies: Sequence[Construct],
     ) -> None:
         lake = LakeTables(
             self,
@@ -210,19 +216,19 @@ class DataLake(EnvironmentStack):
             )
             last: Construct = ClosedLakeCheck(self, settings=self.settings, tables=())
             last.node.add_dependency(probe, lake.database)
-            # The others log to it, so none is there yet that a refused deploy would have to delete.
+            # The other buckets log to it, so a refused deploy has no buckets to delete.
             first.node.add_dependency(last)
             for name, table in lake.tables.items():
                 location = GovernedLocation(
                     self, f"Location-{name}", settings=self.settings, table=name
                 )
                 # Lake Formation's changes come one after the other: see Governance.
-                location.node.add_dependency(*after, last)
+                location.node.add_dependency(*dependencies, last)
                 last = location.location
                 table.add_resource_dependency(location.location)
 
-    def _workgroups(self, *, after: Sequence[Construct]) -> None:
-        # One a view, below the view's folder: what a query returns is as sensitive as its view.
+    def _workgroups(self, *, dependencies: Sequence[Construct]) -> None:
+        # One per view, below the view's folder: query results are as sensitive as the view.
         snapshots = [
             QueryWorkgroup(
                 self,
@@ -246,7 +252,7 @@ class DataLake(EnvironmentStack):
             key=self._ml_key,
         )
         for workgroup in (*snapshots, exploration):
-            workgroup.node.add_dependency(*after)
+            workgroup.node.add_dependency(*dependencies)
 
     def _security_configuration(self) -> glue.CfnSecurityConfiguration:
         """Encrypts what Glue jobs write: data, bookmarks and logs."""
@@ -264,7 +270,7 @@ class DataLake(EnvironmentStack):
                 )
             ],
         )
-        # Glue cannot change one: another content needs another name, or it "already exists".
+        # Glue cannot update one: changed content needs a new name, or it "already exists".
         id_ = content_id(self, "GlueSecurity", encryption)
         name = f"{prefix(self.settings)}-{id_.removeprefix('GlueSecurity')}"
         return config(self, id_, name=name, encryption_configuration=encryption)
@@ -282,5 +288,5 @@ def _tell_event_bridge(bucket: s3.Bucket) -> None:
     )
 
 
-def _expires(folder: str, after: Duration) -> s3.LifecycleRule:
-    return s3.LifecycleRule(prefix=folder or None, expiration=after)
+def _expires(folder: str, age: Duration) -> s3.LifecycleRule:
+    return s3.LifecycleRule(prefix=folder or None, expiration=age)

@@ -1,4 +1,4 @@
-"""Who may read what of the lake: LF-Tags on the data, grants to the personas."""
+"""Access to the lake's data: LF-Tags on the data, grants to the personas."""
 
 from constructs import Construct
 
@@ -29,12 +29,11 @@ from sashiko_cdk.stack import EnvironmentStack
 
 
 class Governance(EnvironmentStack):
-    """Tags and grants. No resource here is ever changed: another content is another resource.
+    """Tags and grants. No resource here is ever updated: changed content is a new resource.
 
-    First the look whether the lake is closed, then tags, then grants, all one after the other:
-    Lake Formation refuses two changes of a thing at once, and of several grants at once
-    CloudFormation takes some for failed that are there
-    (aws-cloudformation/cloudformation-coverage-roadmap #2500).
+    First the check that the lake is closed, then tags, then grants, all one after the other: Lake
+    Formation refuses concurrent changes of a resource, and CloudFormation reports some concurrent
+    grants as failed that exist (aws-cloudformation/cloudformation-coverage-roadmap #2500).
     """
 
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
@@ -72,12 +71,12 @@ class Governance(EnvironmentStack):
             return grant.permission, resource
         if isinstance(grant, ColumnGrant):
             return "SELECT", columns_of(self.settings, grant.table, [grant.column])
-        made = DataFilter(self, settings=self.settings, grant=grant)
-        self._chain(made)
-        return "SELECT", filtered(self.settings, grant.table, made.name)
+        data_filter = DataFilter(self, settings=self.settings, grant=grant)
+        self._chain(data_filter)
+        return "SELECT", filtered(self.settings, grant.table, data_filter.name)
 
     def _grant(self, role: Role, permission: str, resource: Resource) -> None:
-        made = LakeFormationGrant(
+        permission_grant = LakeFormationGrant(
             self,
             f"{role}-",
             settings=self.settings,
@@ -85,9 +84,9 @@ class Governance(EnvironmentStack):
             permission=permission,
             resource=resource,
         )
-        self._chain(made)
+        self._chain(permission_grant)
 
-    def _chain(self, made: Construct) -> None:
-        """Puts a change after the last one."""
-        made.node.add_dependency(self._last)
-        self._last = made
+    def _chain(self, construct: Construct) -> None:
+        """Makes a construct depend on the last one."""
+        construct.node.add_dependency(self._last)
+        self._last = construct

@@ -1,4 +1,4 @@
-"""Who acts in an environment: the roles of people and jobs, and what none of them may ever do."""
+"""The roles of people and jobs in an environment, and what they are denied."""
 
 from typing import get_args
 
@@ -57,7 +57,7 @@ class Identity(EnvironmentStack):
             allowed += container_basics(self.settings)
         if role in FUNCTIONS:
             allowed += writing_logs(self.settings, function_log_group(self.settings, role))
-        made = iam.Role(
+        iam_role = iam.Role(
             self,
             role.title().replace("-", ""),
             role_name=role_name(self.settings, role),
@@ -72,12 +72,12 @@ class Identity(EnvironmentStack):
                 )
             },
         )
-        made.apply_removal_policy(self.removal_policy)
-        explain(made, allowed)
+        iam_role.apply_removal_policy(self.removal_policy)
+        explain(iam_role, allowed)
         if role in FUNCTIONS:
-            acknowledge(made, {"confused-deputy": SAME_ACCOUNT})
+            acknowledge(iam_role, {"confused-deputy": SAME_ACCOUNT})
         acknowledge(
-            made,
+            iam_role,
             {
                 "NIST-IAMNoInlinePolicy": "What a role must never do is part of it: a managed "
                 "policy can be detached from it, or attached to another."
@@ -85,7 +85,7 @@ class Identity(EnvironmentStack):
         )
 
     def _denied(self, role: Role) -> list[iam.PolicyStatement]:
-        """Returns what `role` must never do, whatever a later stack attaches to it."""
+        """Returns the denials of `role`, which hold whatever a later stack attaches to it."""
         denied = [
             iam.PolicyStatement(
                 sid="Never", effect=iam.Effect.DENY, actions=list(NEVER[role]), resources=["*"]
@@ -116,11 +116,11 @@ class Identity(EnvironmentStack):
             return iam.CompositePrincipal(
                 service(self.settings, "lakeformation"), service(self.settings, "glue")
             )
-        ours = prefix(self.settings)
+        name_prefix = prefix(self.settings)
         others: dict[Role, tuple[str, str]] = {
-            **dict.fromkeys(FLOWS, ("states", f"stateMachine:{ours}-*")),
-            "etl": ("glue", f"job/{ours}-*"),
-            "event-router": ("events", f"rule/{ours}-*"),
+            **dict.fromkeys(FLOWS, ("states", f"stateMachine:{name_prefix}-*")),
+            "etl": ("glue", f"job/{name_prefix}-*"),
+            "event-router": ("events", f"rule/{name_prefix}-*"),
             "image-build": ("codebuild", f"project/{image_build_name(self.settings)}"),
         }
         return service(self.settings, *others.get(role, ("sagemaker", "*")))

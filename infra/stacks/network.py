@@ -104,7 +104,7 @@ class Network(EnvironmentStack):
 
 
 def _https(
-    what: str,
+    description: str,
     *,
     destination_security_group_id: str | None = None,
     destination_prefix_list_id: str | None = None,
@@ -113,21 +113,21 @@ def _https(
         ip_protocol="tcp",
         from_port=443,
         to_port=443,
-        description=what,
+        description=description,
         destination_security_group_id=destination_security_group_id,
         destination_prefix_list_id=destination_prefix_list_id,
     )
 
 
 def _s3_prefix_list(settings: Settings) -> str:
-    """Returns what a security group calls S3; CloudFormation cannot look it up, and nor may we."""
+    """Returns S3's prefix list from the settings; CloudFormation and synth cannot look it up."""
     region = settings.region
-    found = settings.network.s3_prefix_lists.get(region)
-    if found is None:
+    prefix_list = settings.network.s3_prefix_lists.get(region)
+    if prefix_list is None:
         raise InputError(
             f"config/{settings.environment}.yaml: key `network.s3_prefix_lists`: no entry for "
             f"{region}; add `{region}: pl-...`, which `aws ec2 describe-managed-prefix-lists "
             f"--region {region} --filters Name=prefix-list-name,Values=com.amazonaws.{region}.s3` "
             "prints"
         )
-    return found
+    return prefix_list

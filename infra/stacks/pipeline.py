@@ -69,10 +69,10 @@ class Pipeline(EnvironmentStack):
             removal_policy=self.removal_policy,
         )
         for compiled in pipelines:
-            made = CompiledPipeline(
+            pipeline = CompiledPipeline(
                 self, compiled.recipe, settings=settings, compiled=compiled, values=values
             )
-            made.node.add_dependency(gatekeeper)
+            pipeline.node.add_dependency(gatekeeper)
         self._events(deployment.contracts, deployment.recipes, logs_key=logs_key)
 
     def _events(
@@ -108,7 +108,7 @@ class Pipeline(EnvironmentStack):
 
 
 def _table(settings: Settings, recipe: Recipe, tables: Sequence[str]) -> str:
-    """Returns the table that a recipe's pipeline trains on: its load starts it."""
+    """Returns the table that a recipe's pipeline trains on; a load of it starts the pipeline."""
     file = contract_file(recipe)
     table = load_contract(file).table
     if table not in tables:
@@ -123,7 +123,7 @@ def _table(settings: Settings, recipe: Recipe, tables: Sequence[str]) -> str:
 def _values(
     settings: Settings, *, network: Network, lake: DataLake, platform: Platform
 ) -> Mapping[str, str]:
-    """Returns stand-in -> what it stands for: what is made once and stays, read by name."""
+    """Returns stand-in -> its value at deploy time: subnets, keys, security group, MLflow App."""
     subnets = zip(deploy_time.subnet_ids(settings), network.subnet_ids, strict=True)
     keys = {deploy_time.key_arn(domain): arn for domain, arn in lake.key_arns.items()}
     return {

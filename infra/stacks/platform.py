@@ -41,13 +41,13 @@ class Platform(EnvironmentStack):
             self, "Images", settings=settings, recipes=recipes, key=key, removal_policy=keep
         )
         targets = [recipe.compile.target for recipe in recipes]
-        found = [build for target in targets for build in image_builds(settings, target)]
+        builds = [build for target in targets for build in image_builds(settings, target)]
         ImageBuilds(
             self,
             "Builds",
             settings=settings,
             # Two recipes of one target need each image once.
-            builds=[*{build.uri: build for build in found}.values()],
+            builds=[*{build.uri: build for build in builds}.values()],
             repositories=repositories.repositories,
             key=key,
             removal_policy=keep,

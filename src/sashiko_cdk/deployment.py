@@ -1,4 +1,4 @@
-"""What an environment is deployed from: its settings, and what they name."""
+"""The inputs of a deployment: an environment's settings, and what they name."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What every stack is made from.
+    """The inputs of every stack.
 
     Attributes:
         settings: the environment.

@@ -1,4 +1,4 @@
-"""What an app is made of: settings, the contracts and the recipe they name, what is compiled."""
+"""The inputs of an app: settings, the contracts and the recipe they name, compiled pipelines."""
 
 import json
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ def cloud_settings(environment: str) -> Settings:
     """Reads the settings of an environment that has an account.
 
     Raises:
-        InputError: if there is no such environment, its region lacks a service, the environment
-            that it is to promote from or to says otherwise, or another one makes what an account
-            has once.
+        InputError: if there is no such environment, its region lacks a service, the settings of
+            the promotion's source or target disagree, or another environment already makes the
+            resources that an account has once.
     """
     settings = load_deployed(environment)
     check_region(settings)
@@ -51,8 +51,8 @@ def _check_account_stack(settings: Settings) -> None:
             raise InputError(
                 f"{file_of('lake_formation', settings.environment)}: key "
                 f"`lake_formation.account_stack`: {file_of('lake_formation', name)} has it too, in "
-                f"the same account ({settings.account}) and region, and what it makes an account "
-                "has once: set `false` in one of them"
+                f"the same account ({settings.account}) and region; an account can have one such "
+                "stack: set `false` in one of them"
             )
 
 
@@ -60,26 +60,26 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
     """Reads the contracts that the settings name, each the only one of its table.
 
     Raises:
-        InputError: if one is missing or not valid, two describe one table, or the lake cannot hold
-            what one says.
+        InputError: if one is missing or not valid, two describe one table, or the lake does not
+            support one.
     """
-    where = f"{file_of('contracts', settings.environment)}: key `contracts`"
+    key = f"{file_of('contracts', settings.environment)}: key `contracts`"
     contracts: dict[str, tuple[Path, Contract]] = {}
     for name in settings.contracts:
         file = Path("contracts") / f"{name}.odcs.yaml"
         if not file.is_file():
-            there = sorted(
+            names = sorted(
                 f.name.removesuffix(".odcs.yaml") for f in file.parent.glob("*.odcs.yaml")
             )
             raise InputError(
-                f"{where}: {file} does not exist; in config/{settings.environment}.yaml name those "
-                f"that belong in the lake, such as `contracts: [{', '.join(there)}]`"
+                f"{key}: {file} does not exist; in config/{settings.environment}.yaml name those "
+                f"that belong in the lake, such as `contracts: [{', '.join(names)}]`"
             )
         contract = load_contract(file)
         if contract.table in contracts:
             other = contracts[contract.table][0]
             raise InputError(
-                f"{where}: {other} and {file} describe the same table `{contract.table}`: "
+                f"{key}: {other} and {file} describe the same table `{contract.table}`: "
                 "name one of them, or change `physicalName` in the other"
             )
         contracts[contract.table] = (file, contract)
@@ -101,15 +101,15 @@ def read_recipes(settings: Settings) -> tuple[Recipe, ...]:
 def compile_pipelines(
     settings: Settings, recipes: Sequence[Recipe], *, home: Path = HOME
 ) -> tuple[Compiled, ...]:
-    """Compiles the pipelines of recipes and judges each by SageMaker's API; no call is made.
+    """Compiles the pipelines of recipes and validates each against SageMaker's API, offline.
 
     Args:
         settings: the environment.
         recipes: what is trained.
-        home: keeps what was compiled before.
+        home: the folder of the compilation cache.
 
     Raises:
-        InputError: if one cannot be compiled, or SageMaker would not take it.
+        InputError: if one cannot be compiled, or SageMaker would reject it.
     """
     commit = source()
     compiled = []

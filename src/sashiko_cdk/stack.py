@@ -1,4 +1,4 @@
-"""What every stack of an environment has in common."""
+"""The base class of an environment's stacks."""
 
 from aws_cdk import DefaultStackSynthesizer, Environment, RemovalPolicy, Stack, Tags
 from constructs import Construct
@@ -24,9 +24,9 @@ class EnvironmentStack(Stack):
         Args:
             scope: the app.
             part: what it holds, such as `Identity`; the construct's id.
-            deployment: the environment, and what it is made from.
+            deployment: the environment and its inputs.
             stateful: whether losing it loses data or breaks other stacks.
-            description: what a person reads in the console.
+            description: the text in the console.
         """
         settings = deployment.settings
         super().__init__(
@@ -44,15 +44,15 @@ class EnvironmentStack(Stack):
 
     @property
     def availability_zones(self) -> list[str]:
-        """The zones as CloudFormation knows them: naming them here would take a look-up."""
+        """The zones by letter, so that synth needs no look-up in the account."""
         return [f"{self.region}{letter}" for letter in self.settings.network.zones]
 
     @property
     def removal_policy(self) -> RemovalPolicy:
-        """What becomes of a stateful resource when its stack is destroyed.
+        """The removal policy of stateful resources.
 
-        Where it is kept, the rollback of the very operation that made it still deletes it: it is
-        empty then, and its name would be in the way of the next try. What was adopted is kept.
+        A retained resource is still deleted by the rollback of the operation that created it: it is
+        empty then, and its name would block the next attempt. An adopted resource is retained.
         """
         keep = self.settings.on_destroy == "retain"
         return RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else RemovalPolicy.DESTROY

@@ -43,7 +43,7 @@ def mortgages(*columns: str, persona: str = "data-scientist") -> Change:
 
 
 def synthesized_with(
-    folder: Path, complaints: Change, *, variant: str = "dev", backwards: bool = False
+    folder: Path, complaints: Change, *, variant: str = "dev", reverse: bool = False
 ) -> dict[str, Document]:
     """Stack id -> template of an environment whose contract of complaints is changed.
 
@@ -53,13 +53,13 @@ def synthesized_with(
         variant: of `variants.py`.
         backwards: the settings name the contracts in the other order.
     """
-    assembly = assembled_with(folder, complaints, variant=variant, backwards=backwards)
-    made = assembly.glob("*.template.json")
-    return {f.name.removesuffix(".template.json"): json.loads(f.read_text()) for f in made}
+    assembly = assembled_with(folder, complaints, variant=variant, reverse=reverse)
+    templates = assembly.glob("*.template.json")
+    return {f.name.removesuffix(".template.json"): json.loads(f.read_text()) for f in templates}
 
 
 def assembled_with(
-    folder: Path, complaints: Change, *, variant: str = "dev", backwards: bool = False
+    folder: Path, complaints: Change, *, variant: str = "dev", reverse: bool = False
 ) -> Path:
     """The cloud assembly of such an environment."""
     from infra.app import add_stacks
@@ -72,7 +72,7 @@ def assembled_with(
         document = changed(name, complaints if name == "complaints" else lambda _: None)
         path.write_text(yaml.safe_dump(document, sort_keys=False))
         contracts.append(load_contract(path))
-    if backwards:
+    if reverse:
         contracts.reverse()
     app = new_app()
     add_stacks(app, deployment_of(settings, contracts=tuple(contracts)))

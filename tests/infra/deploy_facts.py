@@ -186,8 +186,8 @@ ARNS: Mapping[str, Mapping[str, str]] = {
 def takes(action: str) -> tuple[str, ...] | None:
     """Returns the kinds of resources that an action is asked on; None if IAM has no such action."""
     service, _, name = action.partition(":")
-    found = _authorization().get(service, {}).get("Actions", {})
-    action_facts = found.get(name.lower())
+    actions = _authorization().get(service, {}).get("Actions", {})
+    action_facts = actions.get(name.lower())
     return None if action_facts is None else tuple(action_facts.get("Resources", ()))
 
 

@@ -37,7 +37,7 @@ _STACK_OUTPUT = re.compile(r'"Fn::GetStackOutput": \{"StackName": "([^"]+)"')
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RequiredAction:
     """An action that a handler needs for a resource.
 
     Attributes:
@@ -66,10 +66,10 @@ def types_of(variant: str) -> set[str]:
 
 
 @functools.cache
-def asked(variant: str) -> tuple[Asked, ...]:
+def required_actions(variant: str) -> tuple[RequiredAction, ...]:
     """What all handlers of all resources of a variant need, and what the templates look up."""
-    found = templates_in(variant)
-    return (*_handlers(variant), _version(found), *_outputs(found))
+    templates = templates_in(variant)
+    return (*_handlers(variant), _version(templates), *_outputs(templates))
 
 
 @functools.cache
@@ -82,8 +82,8 @@ def settings(variant: str) -> Any:
 def templates_in(variant: str) -> Templates:
     """The templates of one of `EVERY`."""
     if variant != FILTERED:
-        found: Templates = assembly_of(variant)
-        return found
+        templates: Templates = assembly_of(variant)
+        return templates
     with tempfile.TemporaryDirectory() as folder:
         return read_templates(settings(variant), folder=assembled_with(Path(folder), mortgages()))
 
@@ -93,14 +93,14 @@ def _of_type(variant: str, kind: str) -> tuple[Resource, ...]:
     return tuple(templates_in(variant).of_type(kind))
 
 
-def _handlers(variant: str) -> Iterator[Asked]:
+def _handlers(variant: str) -> Iterator[RequiredAction]:
     for kind, verbs in HANDLERS.items():
         for resource in _of_type(variant, kind):
             for verb, actions in verbs.items():
                 for action in (*actions, *(more for a in actions for more in DEPENDENT.get(a, ()))):
                     if action == "iam:PassRole" and not _passes(kind, resource):
                         continue
-                    yield Asked(
+                    yield RequiredAction(
                         kind=kind,
                         resource=f"{resource.stack}.{resource.logical_id}",
                         action=action,
@@ -114,26 +114,28 @@ def _passes(kind: str, resource: Resource) -> bool:
     return kind in PASSED_TO and (kind != "AWS::Events::Rule" or bool(_router(resource)))
 
 
-def _version(templates: Templates) -> Asked:
+def _version(templates: Templates) -> RequiredAction:
     """CloudFormation looks the parameter `BootstrapVersion` up that CDK puts into each template."""
     for stack in templates.stacks.values():
         parameter = stack.template["Parameters"]["BootstrapVersion"]
         assert parameter["Default"] == f"/cdk-bootstrap/{QUALIFIER}/version"
     arn = f"arn:aws:ssm:{templates.region}:{templates.account}:parameter{parameter['Default']}"
     request = Request(action="ssm:GetParameters", resource=arn, complete=True)
-    return Asked(
+    return RequiredAction(
         kind="parameter", resource="BootstrapVersion", action=request.action, requests=(request,)
     )
 
 
-def _outputs(templates: Templates) -> Iterator[Asked]:
+def _outputs(templates: Templates) -> Iterator[RequiredAction]:
     """CloudFormation describes each stack that another one's template takes an output of."""
     for name, stack in templates.stacks.items():
         for producer in sorted(set(_STACK_OUTPUT.findall(json.dumps(stack.template)))):
             here = f"{templates.region}:{templates.account}"
             arn = f"arn:aws:cloudformation:{here}:stack/{producer}/some"
             request = Request(action="cloudformation:DescribeStacks", resource=arn, complete=True)
-            yield Asked(kind="output", resource=name, action=request.action, requests=(request,))
+            yield RequiredAction(
+                kind="output", resource=name, action=request.action, requests=(request,)
+            )
 
 
 def _requests(
@@ -151,9 +153,9 @@ def _requests(
     }
     if action.partition(":")[0] in WITHOUT_REGION:
         context["aws:requestedregion"] = "of-another-region"
-    made = verb == "create" and action in WITHOUT_ID.get(kind, ())
-    when = "request" if made else "resource"
-    if verb != "create" or made or not action.startswith("kms:"):
+    created = verb == "create" and action in WITHOUT_ID.get(kind, ())
+    when = "request" if created else "resource"
+    if verb != "create" or created or not action.startswith("kms:"):
         tags = _tags(variant, resource)
         context |= {f"aws:{when}tag/{key.lower()}": value for key, value in tags}
     # Else the key was made seconds ago, and KMS may take five minutes until its tag counts.
@@ -178,7 +180,7 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
                     resource,
                     here=here,
                     region=templates.region,
-                    called=_called(variant, resource),
+                    called=_called_function(variant, resource),
                     account=templates.account,
                     database=_database(variant),
                     attached=(resource.properties.get("Roles") or ["sashiko-any"])[0],
@@ -193,13 +195,13 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
             yield _role_arns(variant).get(arn, arn)
 
 
-def _called(variant: str, resource: Resource) -> str:
+def _called_function(variant: str, resource: Resource) -> str:
     """The name of the function that a permission or a custom resource is about."""
-    given = {resource.properties.get(key) for key in ("FunctionName", "ServiceToken")}
+    references = {resource.properties.get(key) for key in ("FunctionName", "ServiceToken")}
     for function in _of_type(variant, "AWS::Lambda::Function"):
         place, name = f"{function.stack}.{function.logical_id}", function.properties["FunctionName"]
         by_name = arn_of(settings(variant), "lambda", f"function:{name}")
-        if given & {function.ref, f"<{place}>", f"<{place}.Arn>", by_name}:
+        if references & {function.ref, f"<{place}>", f"<{place}.Arn>", by_name}:
             return str(name)
     return ""
 
@@ -236,8 +238,8 @@ def _package(resource: Resource) -> str:
 @functools.cache
 def _queue(variant: str) -> str:
     """The one queue's name; a queue's policy refers to it by an id that AWS makes."""
-    found = _of_type(variant, "AWS::SQS::Queue")
-    return str(found[0].properties["QueueName"]) if found else ""
+    queues = _of_type(variant, "AWS::SQS::Queue")
+    return str(queues[0].properties["QueueName"]) if queues else ""
 
 
 def _router(rule: Resource) -> str:

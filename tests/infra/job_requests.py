@@ -36,7 +36,7 @@ def context(job: Json) -> Context:
     cluster = job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
     output = job.get("OutputDataConfig") or job["ProcessingOutputConfig"]
     vpc = network.get("VpcConfig", {})
-    found = {
+    keys = {
         "VpcSubnets": vpc.get("Subnets"),
         "VpcSecurityGroupIds": vpc.get("SecurityGroupIds"),
         "VolumeKmsKey": cluster.get("VolumeKmsKeyId"),
@@ -45,7 +45,7 @@ def context(job: Json) -> Context:
         "InstanceTypes": cluster.get("InstanceType"),
         "MaxRuntimeInSeconds": job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds"),
     }
-    return {f"sagemaker:{key}": _texts(value) for key, value in found.items() if value is not None}
+    return {f"sagemaker:{key}": _texts(value) for key, value in keys.items() if value is not None}
 
 
 def _texts(value: Any) -> list[str]:
@@ -65,23 +65,23 @@ def denials(document: Json, job: Json) -> set[str]:
         if statement["Effect"] == "Deny"
         and action(job) in statement["Action"]
         and all(
-            _holds(operator, wanted, context(job).get(key))
+            _holds(operator, operand, context(job).get(key))
             for operator, pairs in statement.get("Condition", {}).items()
-            for key, wanted in pairs.items()
+            for key, operand in pairs.items()
         )
     }
 
 
-def _holds(operator: str, wanted: Any, found: list[str] | None) -> bool:
-    words = [str(item) for item in (wanted if isinstance(wanted, list) else [wanted])]
+def _holds(operator: str, operand: Any, values: list[str] | None) -> bool:
+    words = [str(item) for item in (operand if isinstance(operand, list) else [operand])]
     if operator == "Null":
-        return (found is None) == (words == ["true"])
-    quantifier, _, plain = operator.rpartition(":")
-    if found is None:
+        return (values is None) == (words == ["true"])
+    quantifier, _, name = operator.rpartition(":")
+    if values is None:
         # A negated operator holds of a key that is not there; with ForAnyValue nothing holds.
-        return not quantifier and "Not" in plain
-    compare = _OPERATORS[plain]
-    return any(compare(value, words) for value in found)
+        return not quantifier and "Not" in name
+    compare = _OPERATORS[name]
+    return any(compare(value, words) for value in values)
 
 
 _OPERATORS: Mapping[str, Any] = {

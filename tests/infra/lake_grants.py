@@ -35,10 +35,10 @@ def tags_of(template: Template, column: Column) -> dict[str, str]:
         for place in _places(properties["Resource"]):
             for tag in properties["LFTags"]:
                 own.setdefault(place, {})[tag["TagKey"]] = tag["TagValues"][0]
-    found: dict[str, str] = {}
+    tags: dict[str, str] = {}
     for place in column.places():
-        found |= own.get(place, {})
-    return found
+        tags |= own.get(place, {})
+    return tags
 
 
 def readers(grants: Template, tags: Template, column: Column) -> dict[str, str]:
@@ -49,20 +49,20 @@ def readers(grants: Template, tags: Template, column: Column) -> dict[str, str]:
         tags: the template that tags the column, as in one account both of them do.
         column: the column.
     """
-    found: dict[str, str] = {}
-    carried = tags_of(tags, column)
+    roles: dict[str, str] = {}
+    column_tags = tags_of(tags, column)
     for grant in granted(grants):
         if grant["Permissions"] == ["SELECT"]:
-            how = _matches(grants, grant["Resource"], column, carried)
-            if how:
-                found[role_of(grant)] = how
-    return found
+            way = _matches(grants, grant["Resource"], column, column_tags)
+            if way:
+                roles[role_of(grant)] = way
+    return roles
 
 
 def granted(template: Template) -> list[dict[str, Any]]:
     """The properties of every grant."""
-    found = resources(template, "AWS::LakeFormation::PrincipalPermissions")
-    return [grant["Properties"] for grant in found.values()]
+    grants = resources(template, "AWS::LakeFormation::PrincipalPermissions")
+    return [grant["Properties"] for grant in grants.values()]
 
 
 def role_of(grant: dict[str, Any]) -> str:
@@ -80,18 +80,18 @@ def _places(resource: dict[str, Any]) -> list[Place]:
 
 
 def _matches(
-    template: Template, resource: dict[str, Any], column: Column, carried: dict[str, str]
+    template: Template, resource: dict[str, Any], column: Column, column_tags: dict[str, str]
 ) -> str | None:
     if "LFTagPolicy" in resource:
         expression = resource["LFTagPolicy"]["Expression"]
-        if all(carried.get(item["TagKey"]) in item["TagValues"] for item in expression):
+        if all(column_tags.get(item["TagKey"]) in item["TagValues"] for item in expression):
             return "tags"
     elif "DataCellsFilter" in resource:
         name = resource["DataCellsFilter"]["Name"]
         filters = resources(template, "AWS::LakeFormation::DataCellsFilter").values()
-        (shown,) = [f["Properties"] for f in filters if f["Properties"]["Name"] == name]
-        place = (shown["DatabaseName"], shown["TableName"])
-        if place == (column.database, column.table) and column.name in shown["ColumnNames"]:
+        (data_filter,) = [f["Properties"] for f in filters if f["Properties"]["Name"] == name]
+        place = (data_filter["DatabaseName"], data_filter["TableName"])
+        if place == (column.database, column.table) and column.name in data_filter["ColumnNames"]:
             return "filter"
     elif column.places()[-1] in _places(resource) or column.places()[-2] in _places(resource):
         return "name"
@@ -100,6 +100,6 @@ def _matches(
 
 def policy_text(template: Any, role: str) -> str:
     """The policies that one stack attaches to a role of dev, as one text."""
-    found = resources(template, "AWS::IAM::ManagedPolicy").values()
-    mine = [p for p in found if p["Properties"].get("Roles") == [f"sashiko-dev-{role}"]]
-    return json.dumps([policy["Properties"]["PolicyDocument"] for policy in mine])
+    policies = resources(template, "AWS::IAM::ManagedPolicy").values()
+    attached = [p for p in policies if p["Properties"].get("Roles") == [f"sashiko-dev-{role}"]]
+    return json.dumps([policy["Properties"]["PolicyDocument"] for policy in attached])

@@ -49,17 +49,17 @@ def _ways_of_training(environment: Environment) -> Iterator[str]:
     for item in object_access(environment):
         if item.principal == "training" and item.bucket in lake:
             yield item.bucket
-    found = duties(environment)
-    for role, other in (*found.assumes, *found.passes):
+    roles = duties(environment)
+    for role, other in (*roles.assumes, *roles.passes):
         if role == "training":
             yield other
 
 
 def registering_and_approving(environment: Environment) -> set[str]:
-    found = duties(environment)
-    return set(found.registers) & set(found.approves)
+    roles = duties(environment)
+    return set(roles.registers) & set(roles.approves)
 
 
-def reading_elsewhere(who: Environment, lake: Environment) -> set[str]:
+def reading_elsewhere(readers: Environment, lake: Environment) -> set[str]:
     """Who of one environment reads a column of another one's lake, in the same account."""
-    return {cell.principal for cell in permission_matrix(who, lake) if cell.access != "denied"}
+    return {cell.principal for cell in permission_matrix(readers, lake) if cell.access != "denied"}

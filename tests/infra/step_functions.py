@@ -27,7 +27,7 @@ Answer = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class Outcome:
     """How an execution ended."""
 
     status: str
@@ -50,7 +50,7 @@ class Account:
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name=REGION)
 
-    def run(self, definition: Mapping[str, Any], event: Mapping[str, Any]) -> Ended:
+    def run(self, definition: Mapping[str, Any], event: Mapping[str, Any]) -> Outcome:
         """Executes a definition on an event, without waiting where it waits."""
         text = json.dumps(definition).replace('"Seconds": 300', '"Seconds": 0')
         text = text.replace('"IntervalSeconds": 5', '"IntervalSeconds": 1')
@@ -60,10 +60,12 @@ class Account:
         )["stateMachineArn"]
         execution = machines.start_execution(stateMachineArn=arn, input=json.dumps(event))
         for _ in range(6000):
-            found = machines.describe_execution(executionArn=execution["executionArn"])
-            if found["status"] != "RUNNING":
-                return Ended(
-                    status=found["status"], error=found.get("error"), cause=found.get("cause")
+            description = machines.describe_execution(executionArn=execution["executionArn"])
+            if description["status"] != "RUNNING":
+                return Outcome(
+                    status=description["status"],
+                    error=description.get("error"),
+                    cause=description.get("cause"),
                 )
             time.sleep(0.05)
         raise TimeoutError(f"{name} is still running")
@@ -72,29 +74,29 @@ class Account:
 @contextmanager
 def account() -> Iterator[Account]:
     """An empty account."""
-    made = Account()
+    fake = Account()
     call = BaseClient._make_api_call
 
-    def answered(client: BaseClient, operation: str, arguments: Mapping[str, Any]) -> Any:
-        if operation not in made.answers:
+    def respond(client: BaseClient, operation: str, arguments: Mapping[str, Any]) -> Any:
+        if operation not in fake.answers:
             return call(client, operation, arguments)
         shape = client.meta.service_model.operation_model(operation).input_shape
-        found = ParamValidator().validate(arguments, shape)
-        assert not found.has_errors(), found.generate_report()
-        made.calls.append((operation, arguments))
-        return made.answers[operation](arguments)
+        validation = ParamValidator().validate(arguments, shape)
+        assert not validation.has_errors(), validation.generate_report()
+        fake.calls.append((operation, arguments))
+        return fake.answers[operation](arguments)
 
     with (
         mock.patch.dict(
             "os.environ", {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         ),
-        mock.patch.object(BaseClient, "_make_api_call", answered),
+        mock.patch.object(BaseClient, "_make_api_call", respond),
         mock.patch.object(bridge, "_eval_jsonata", lambda text: Jsonata(text).evaluate(None)),
         mock.patch.object(states, "encode_jsonata_variable_declarations", _declared),
         mock.patch.object(variable_store, "encode_jsonata_variable_declarations", _declared),
         mock_aws(config={"stepfunctions": {"execute_state_machine": True}}),
     ):
-        yield made
+        yield fake
 
 
 def _declared(bindings: Mapping[str, Any]) -> str:

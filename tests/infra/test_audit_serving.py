@@ -81,47 +81,52 @@ def as_meant(environment):
     }
 
 
-def _found(environment, answers, **change):
+def _differences(environment, answers, **change):
     return list(serving(ScriptedAws(answers | change).account(), environment))
 
 
 def test_what_is_as_meant_is_no_difference(environment, as_meant):
-    assert _found(environment, as_meant) == []
+    assert _differences(environment, as_meant) == []
 
 
 def test_an_endpoint_that_is_gone_is_the_one_difference(environment, as_meant):
     gone = Refusal("ValidationException", f'Could not find endpoint "{ARN}".')
-    (found,) = _found(environment, as_meant, DescribeEndpoint=gone)
-    assert (found.kind, found.resource) == ("missing", f"endpoint {NAME}")
-    assert "deploy the Serving stack" in found.fix
+    (difference,) = _differences(environment, as_meant, DescribeEndpoint=gone)
+    assert (difference.kind, difference.resource) == ("missing", f"endpoint {NAME}")
+    assert "deploy the Serving stack" in difference.fix
 
 
 def test_an_image_that_nobody_checked_is_found(environment, as_meant):
     variant = as_meant["DescribeEndpoint"]["ProductionVariants"][0]
     other = {**variant, "DeployedImages": [{"SpecifiedImage": "elsewhere/serving:1"}]}
-    live = {**as_meant["DescribeEndpoint"], "ProductionVariants": [other]}
-    (found,) = _found(environment, as_meant, DescribeEndpoint=live)
-    assert (found.kind, found.resource) == ("differs", f"image of endpoint {NAME}")
-    assert "found elsewhere/serving:1" in found.detail
+    description = {**as_meant["DescribeEndpoint"], "ProductionVariants": [other]}
+    (difference,) = _differences(environment, as_meant, DescribeEndpoint=description)
+    assert (difference.kind, difference.resource) == ("differs", f"image of endpoint {NAME}")
+    assert "found elsewhere/serving:1" in difference.detail
 
 
 def test_an_update_without_one_of_its_alarms_is_not_taken_back(environment, as_meant):
     first, *rest = as_meant["DescribeAlarms"]["MetricAlarms"]
-    (found,) = _found(environment, as_meant, DescribeAlarms={"MetricAlarms": rest})
-    assert (found.kind, found.resource) == ("missing", f"alarm {first['AlarmName']}")
+    (difference,) = _differences(environment, as_meant, DescribeAlarms={"MetricAlarms": rest})
+    assert (difference.kind, difference.resource) == ("missing", f"alarm {first['AlarmName']}")
 
 
 def test_an_alarm_whose_metric_nobody_sends_is_found_once_there_were_requests(
     environment, as_meant
 ):
     """SageMaker's guide shows the latency by a fleet, and of errors it only says so."""
-    both = [{"Name": "EndpointName", "Value": NAME}, {"Name": "VariantName", "Value": "primary"}]
-    fleet = [*both, {"Name": "EndpointConfigName", "Value": "an older one"}]
+    dimensions = [
+        {"Name": "EndpointName", "Value": NAME},
+        {"Name": "VariantName", "Value": "primary"},
+    ]
+    fleet = [*dimensions, {"Name": "EndpointConfigName", "Value": "an older one"}]
 
-    def listed(request):
+    def list_metrics(request):
         latency = request["MetricName"] == "ModelLatency"
-        return {"Metrics": [{"Dimensions": both}, *([{"Dimensions": fleet}] if latency else [])]}
+        return {
+            "Metrics": [{"Dimensions": dimensions}, *([{"Dimensions": fleet}] if latency else [])]
+        }
 
-    (found,) = _found(environment, as_meant, ListMetrics=listed)
-    assert found.kind == "differs" and "-5xx-" in found.resource
-    assert "sends Invocation5XXErrors without the dimension EndpointConfigName" in found.detail
+    (difference,) = _differences(environment, as_meant, ListMetrics=list_metrics)
+    assert difference.kind == "differs" and "-5xx-" in difference.resource
+    assert "sends Invocation5XXErrors without the dimension EndpointConfigName" in difference.detail

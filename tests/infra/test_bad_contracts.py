@@ -41,7 +41,7 @@ def _table(key, value):
     return lambda document: table_of(document).update({key: value})
 
 
-def _called(new):
+def _renamed(new):
     """Renames the column `channel`."""
 
     def change(document):
@@ -62,7 +62,7 @@ FILE = r"contracts/complaints\.odcs\.yaml: .*"
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (_column("channel", "logicalType", "time"), r"column `channel`: .*`logicalType`.*'string'"),
         (_column("channel", "classification", "secret"), r"column `channel`: .*'none'.*'pii'"),
@@ -75,15 +75,15 @@ FILE = r"contracts/complaints\.odcs\.yaml: .*"
             r"key `physicalName`: .*lower-case .*rename it",
         ),
         (_table("physicalName", "quarantine"), r"table `quarantine`: .*another `physicalName`"),
-        (_called("as_of"), r"column `as_of`: .* rename the column"),
+        (_renamed("as_of"), r"column `as_of`: .* rename the column"),
         (lambda d: d.update(domain="Customer Service"), r"key `domain`: .* lower-case"),
         (_row_filter(filter="produkt = 'x'"), r"key `filter`: no column `produkt`; the columns"),
         (_row_filter(columns=["compliant_id"]), r"key `rowFilters`: .*no column `compliant_id`"),
         (_row_filter(columns=["customer_name"]), r"`customer_name` is pii; .*remove it"),
     ],
 )
-def test_it_stops_synth_with_file_key_and_what_to_do(synth, change, told):
-    with pytest.raises(InputError, match=FILE + told) as caught:
+def test_it_stops_synth_with_file_key_and_what_to_do(synth, change, message):
+    with pytest.raises(InputError, match=FILE + message) as caught:
         synth(change)
     assert len(str(caught.value).splitlines()) == 1
 

@@ -22,8 +22,8 @@ def policies():
 
 def allowed(policies):
     """Every statement of what is not the cap."""
-    given = [document for name, document in policies.items() if "-execution-" in name]
-    return [item for document in given for item in document["Statement"]]
+    execution_policies = [document for name, document in policies.items() if "-execution-" in name]
+    return [item for document in execution_policies for item in document["Statement"]]
 
 
 def test_the_stock_bootstrap_is_given_all_policies(policies):
@@ -34,9 +34,9 @@ def test_the_stock_bootstrap_is_given_all_policies(policies):
     assert place == "aws://111122223333/us-east-1"
     option, _, arns = execution.partition("=")
     assert option == "--cloudformation-execution-policies"
-    given = {arn.removeprefix("arn:aws:iam::111122223333:policy/") for arn in arns.split(",")}
-    assert given | {cap.partition("=")[2], BOUNDARY} == set(policies)
-    assert len(given) <= 10  # what a role takes
+    names = {arn.removeprefix("arn:aws:iam::111122223333:policy/") for arn in arns.split(",")}
+    assert names | {cap.partition("=")[2], BOUNDARY} == set(policies)
+    assert len(names) <= 10  # what a role takes
 
 
 def test_each_fits_into_a_managed_policy(policies):

@@ -45,24 +45,24 @@ def cost(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
 def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = cost(tmp_path, monkeypatch, "--load", "2")
-    assert done.exit_code == 0
-    assert "sashiko-dev-Network: VPC endpoint athena, 1 zone" in done.stdout
-    assert "Train: 1 x ml.g5.xlarge" in done.stdout
-    assert "at 2 a second all month" in done.stdout
-    assert "inf2: 1 x ml.inf2.xlarge    137.50" in done.stdout
-    assert "prices are older than 180 days" in done.stderr
+    process = cost(tmp_path, monkeypatch, "--load", "2")
+    assert process.exit_code == 0
+    assert "sashiko-dev-Network: VPC endpoint athena, 1 zone" in process.stdout
+    assert "Train: 1 x ml.g5.xlarge" in process.stdout
+    assert "at 2 a second all month" in process.stdout
+    assert "inf2: 1 x ml.inf2.xlarge    137.50" in process.stdout
+    assert "prices are older than 180 days" in process.stderr
 
-    found = json.loads(cost(tmp_path, monkeypatch, "--json").stdout)
-    assert found["idle"]["monthly"] == pytest.approx(sum(found["idle"]["lines"].values()))
-    assert found["run"]["typical"] < found["run"]["at_most"]
+    costs = json.loads(cost(tmp_path, monkeypatch, "--json").stdout)
+    assert costs["idle"]["monthly"] == pytest.approx(sum(costs["idle"]["lines"].values()))
+    assert costs["run"]["typical"] < costs["run"]["at_most"]
 
-    lines = found["idle"]["lines"]
+    lines = costs["idle"]["lines"]
     del lines["sashiko-dev-Network: VPC endpoint athena, 1 zone"]
-    (tmp_path / "before.json").write_text(json.dumps(found))
-    risen = cost(tmp_path, monkeypatch, "--against", "before.json")
-    assert risen.exit_code == 4
-    assert "+7.30 sashiko-dev-Network: VPC endpoint athena, 1 zone" in risen.stderr
+    (tmp_path / "before.json").write_text(json.dumps(costs))
+    comparison = cost(tmp_path, monkeypatch, "--against", "before.json")
+    assert comparison.exit_code == 4
+    assert "+7.30 sashiko-dev-Network: VPC endpoint athena, 1 zone" in comparison.stderr
 
 
 def test_an_idle_cost_above_the_budget_is_told(
@@ -71,5 +71,5 @@ def test_an_idle_cost_above_the_budget_is_told(
     own = {"usd": 100, "source": "a bill", "read": "2026-11-01"}
     prices = {"region": "us-east-1", "prices": {"kms_key_month": own}}
     (tmp_path / "own.yaml").write_text(json.dumps(prices))
-    done = cost(tmp_path, monkeypatch, "--prices", "own.yaml")
-    assert "more than `budget.amount` in config/ (200)" in done.stderr
+    process = cost(tmp_path, monkeypatch, "--prices", "own.yaml")
+    assert "more than `budget.amount` in config/ (200)" in process.stderr

@@ -20,10 +20,10 @@ def test_no_value_crosses_stacks_by_export(templates, variant):
 
 def test_a_table_is_what_its_contract_says(templates):
     tables = some(templates("dev")["DataLake"], "AWS::Glue::Table").values()
-    found = {t["Properties"]["TableInput"]["Name"]: t["Properties"]["TableInput"] for t in tables}
+    inputs = {t["Properties"]["TableInput"]["Name"]: t["Properties"]["TableInput"] for t in tables}
     contracts = {contract.table: contract for contract in contracts_of(settings_of("dev"))}
-    assert set(found) == set(contracts)
-    for name, table in found.items():
+    assert set(inputs) == set(contracts)
+    for name, table in inputs.items():
         columns = table["StorageDescriptor"]["Columns"]
         assert [c["Name"] for c in columns] == [c.name for c in contracts[name].columns]
         assert all(c["Type"] and c["Comment"] for c in columns)
@@ -34,12 +34,12 @@ def test_a_query_must_name_its_load_and_no_crawler_finds_partitions(templates):
     lake = templates("dev")["DataLake"]
     assert not resources(lake, "AWS::Glue::Crawler")
     for table in some(lake, "AWS::Glue::Table").values():
-        given = table["Properties"]["TableInput"]
-        parameters = given["Parameters"]
+        table_input = table["Properties"]["TableInput"]
+        parameters = table_input["Parameters"]
         assert parameters["projection.enabled"] == "true"
         assert parameters["projection.as_of.type"] == "injected"
-        location = given["StorageDescriptor"]["Location"]
-        assert location == f"s3://sashiko-dev-curated-111122223333-us-east-1/{given['Name']}/"
+        location = table_input["StorageDescriptor"]["Location"]
+        assert location == f"s3://sashiko-dev-curated-111122223333-us-east-1/{table_input['Name']}/"
         assert parameters["storage.location.template"] == f"{location}as_of=${{as_of}}/"
 
 
@@ -47,11 +47,11 @@ def test_a_query_must_name_its_load_and_no_crawler_finds_partitions(templates):
 def test_tables_are_parquet_and_never_iceberg(templates):
     """An update of an Iceberg table strips its metadata."""
     for table in some(templates("dev")["DataLake"], "AWS::Glue::Table").values():
-        given = table["Properties"]["TableInput"]
+        table_input = table["Properties"]["TableInput"]
         assert "OpenTableFormatInput" not in table["Properties"]
-        assert "iceberg" not in json.dumps(given).lower()
-        storage = given["StorageDescriptor"]
-        assert given["Parameters"]["classification"] == "parquet"
+        assert "iceberg" not in json.dumps(table_input).lower()
+        storage = table_input["StorageDescriptor"]
+        assert table_input["Parameters"]["classification"] == "parquet"
         assert "parquet" in storage["InputFormat"] and "parquet" in storage["OutputFormat"]
         assert "parquet" in storage["SerdeInfo"]["SerializationLibrary"]
 
@@ -70,16 +70,16 @@ def test_nobody_gets_a_new_table_by_default(templates):
         return database["Properties"]["DatabaseInput"]["CreateTableDefaultPermissions"]
 
     assert defaults("dev") == defaults("account_off") == []
-    (everybody,) = defaults("iam_only")
-    assert everybody["Principal"]["DataLakePrincipalIdentifier"] == "IAM_ALLOWED_PRINCIPALS"
+    (privilege,) = defaults("iam_only")
+    assert privilege["Principal"]["DataLakePrincipalIdentifier"] == "IAM_ALLOWED_PRINCIPALS"
 
 
 def test_only_tables_are_registered_and_with_our_own_role(templates):
-    found = resources(templates("dev")["DataLake"], "AWS::LakeFormation::Resource").values()
+    locations = resources(templates("dev")["DataLake"], "AWS::LakeFormation::Resource").values()
     bucket = "arn:aws:s3:::sashiko-dev-curated-111122223333-us-east-1"
-    arns = {location["Properties"]["ResourceArn"] for location in found}
+    arns = {location["Properties"]["ResourceArn"] for location in locations}
     assert arns == {f"{bucket}/complaints", f"{bucket}/census"}
-    for location in found:
+    for location in locations:
         properties = location["Properties"]
         assert properties["UseServiceLinkedRole"] is False
         assert properties["HybridAccessEnabled"] is False

@@ -39,9 +39,9 @@ def role() -> Principal:
     return next(principal for principal in dev.principals if principal.name == "device-check")
 
 
-def with_check(how: str) -> Settings:
+def with_check(mode: str) -> Settings:
     settings: Settings = settings_of("dev")
-    return settings.model_copy(update={"device_check": how})
+    return settings.model_copy(update={"device_check": mode})
 
 
 def model_places(settings: Settings) -> Places:
@@ -58,22 +58,22 @@ def creates(action: str, request: dict[str, str]) -> bool:
         if action in str(item.statement.to_statement_json()["Action"])
     ]
     return all(
-        _holds(operator, request.get(key), wanted)
+        _holds(operator, request.get(key), operand)
         for operator, pairs in statement["Condition"].items()
-        for key, wanted in pairs.items()
+        for key, operand in pairs.items()
     )
 
 
-def _holds(operator: str, value: str | None, wanted: Any) -> bool:
+def _holds(operator: str, value: str | None, operand: Any) -> bool:
     if operator == "Null":
-        return (value is None) == (wanted == "true")
+        return (value is None) == (operand == "true")
     if operator == "ForAllValues:StringEquals":
-        return value is None or value in wanted  # true of no values at all
+        return value is None or value in operand  # true of no values at all
     return (
         value is not None
         and {
-            "Bool": value == wanted,
-            "ArnLike": covers(str(wanted), value),
+            "Bool": value == operand,
+            "ArnLike": covers(str(operand), value),
         }[operator]
     )
 
@@ -109,10 +109,12 @@ def test_it_touches_nothing_that_is_served_and_passes_one_role(role: Principal) 
 
 
 def test_another_way_takes_other_rights_and_off_takes_none() -> None:
-    endpoint, transform, off = (with_check(how) for how in ("endpoint", "transform", "off"))
+    endpoint, transform, off = (with_check(mode) for mode in ("endpoint", "transform", "off"))
     assert device_permissions(off) == []
     assert "device-check" not in interfaces(off)["sagemaker.api"].callers
-    doors: dict[str, Any] = {how: interfaces(with_check(how)) for how in ("endpoint", "transform")}
+    doors: dict[str, Any] = {
+        mode: interfaces(with_check(mode)) for mode in ("endpoint", "transform")
+    }
     assert "sagemaker.runtime" in doors["endpoint"]
     assert "sagemaker.runtime" not in doors["transform"]
     batch = set(device_actions(transform)) - set(device_actions(endpoint))

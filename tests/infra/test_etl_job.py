@@ -82,15 +82,17 @@ def test_the_package_is_the_glue_jobs_code_and_nothing_else(jobs):
         "sashiko/aws/glue_job/load.py",
         "sashiko/aws/glue_job/transform.py",
     } < files
-    around = {"sashiko/__init__.py", "sashiko/aws/__init__.py"}
-    assert all(f in around or f.startswith("sashiko/aws/glue_job/") for f in files)
+    parents = {"sashiko/__init__.py", "sashiko/aws/__init__.py"}
+    assert all(f in parents or f.startswith("sashiko/aws/glue_job/") for f in files)
     assert all(f.endswith(".py") for f in files)
 
 
 def test_the_role_may_read_every_file_that_a_job_names(lake, jobs):
     policies = some(lake, "AWS::IAM::ManagedPolicy").values()
-    mine = [p["Properties"] for p in policies if p["Properties"]["Roles"] == ["sashiko-dev-etl"]]
-    allowed = json.dumps([policy["PolicyDocument"] for policy in mine])
+    attached = [
+        p["Properties"] for p in policies if p["Properties"]["Roles"] == ["sashiko-dev-etl"]
+    ]
+    allowed = json.dumps([policy["PolicyDocument"] for policy in attached])
     for job in jobs.values():
         arguments = job["DefaultArguments"]
         uris = (

@@ -19,10 +19,10 @@ MARKER = "complaints/as_of=20261125T104500Z/_SUCCESS"
 
 
 def _rules(template):
-    found = some(template, "AWS::Events::Rule").values()
+    rules = some(template, "AWS::Events::Rule").values()
     return {
         rule["Properties"]["Name"].removeprefix("sashiko-dev-"): rule["Properties"]
-        for rule in found
+        for rule in rules
     }
 
 
@@ -109,7 +109,7 @@ def test_break_glass_is_heard_of_though_cloudtrail_takes_the_call_for_a_read(rul
 @pytest.mark.control("SQS.1")
 def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
     template = templates_of("dev")["Pipeline"]
-    ((queue, made),) = resources(template, "AWS::SQS::Queue").items()
+    ((queue, resource),) = resources(template, "AWS::SQS::Queue").items()
     (policy,) = resources(template, "AWS::SQS::QueuePolicy").values()
     alarms = {
         alarm["Properties"]["AlarmName"]: alarm["Properties"]
@@ -120,8 +120,8 @@ def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
         (target,) = rule["Targets"]
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue, "Arn"]}}
         assert target["RoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-event-router"
-    assert made["Properties"]["SqsManagedSseEnabled"] is True
-    assert made["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert resource["Properties"]["SqsManagedSseEnabled"] is True
+    assert resource["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
     (sends,) = [
         item
         for item in policy["Properties"]["PolicyDocument"]["Statement"]
@@ -187,8 +187,8 @@ def test_the_roles_start_exactly_their_job_and_pipeline():
     from sashiko.aws.operations.access.environment import read_environment
     from tests.infra.variants import synthesized
 
-    found = read_environment(settings_of("dev"), folder=synthesized("dev"))
-    roles = {principal.name: principal for principal in found.principals}
+    environment = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    roles = {principal.name: principal for principal in environment.principals}
     jobs = "arn:aws:glue:us-east-1:111122223333:job/sashiko-dev-etl-"
     pipelines = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-"
     machines = "arn:aws:states:us-east-1:111122223333:stateMachine:sashiko-dev-"
@@ -209,12 +209,12 @@ def test_the_roles_start_exactly_their_job_and_pipeline():
 
 def test_the_raw_bucket_tells_eventbridge_without_a_function():
     template = templates_of("dev")["DataLake"]
-    telling = [
+    notifying = [
         bucket["Properties"]["BucketName"]
         for bucket in resources(template, "AWS::S3::Bucket").values()
         if "NotificationConfiguration" in bucket["Properties"]
     ]
-    assert telling == ["sashiko-dev-raw-111122223333-us-east-1"]
+    assert notifying == ["sashiko-dev-raw-111122223333-us-east-1"]
     functions = resources(template, "AWS::Lambda::Function").values()
     assert [f["Properties"]["FunctionName"] for f in functions] == ["sashiko-dev-lake-probe"]
     assert not resources(template, "Custom::S3BucketNotifications")

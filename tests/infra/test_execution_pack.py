@@ -40,11 +40,11 @@ def test_merging_allows_nothing_that_was_not_asked_for():
         need("s3:PutBucketTagging", "b-*"),
         need("s3:DeleteBucket", "b-*", **TAGGED),
     ]
-    asked = {(n.action, n.limit.resource, json.dumps(n.limit.conditions)) for n in needs}
+    expected = {(n.action, n.limit.resource, json.dumps(n.limit.conditions)) for n in needs}
 
     for order in itertools.permutations(needs):
         statements = merged(order)
-        assert triples(statements) == asked
+        assert triples(statements) == expected
         assert len(statements) == 2  # the actions of both buckets, and what the tag limits
         assert statements == merged(needs)
 
@@ -71,10 +71,12 @@ def test_what_does_not_fit_is_an_error_that_says_so():
 def test_a_property_takes_the_actions_that_are_for_it_alone():
     types = resource_types()
     bucket = {action for _, action in types.actions("AWS::S3::Bucket", {"BucketName": "b"})}
-    crossed = {action for _, action in types.actions("AWS::S3::Bucket", {"CorsConfiguration": {}})}
+    with_cors = {
+        action for _, action in types.actions("AWS::S3::Bucket", {"CorsConfiguration": {}})
+    }
 
-    assert crossed - bucket == {"s3:PutBucketCORS"}
-    assert "s3:PutObject" not in crossed
+    assert with_cors - bucket == {"s3:PutBucketCORS"}
+    assert "s3:PutObject" not in with_cors
 
 
 def test_a_type_without_facts_is_an_error_with_the_command():

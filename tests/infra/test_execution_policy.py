@@ -33,8 +33,8 @@ from tests.infra.deploy_facts import (
 from tests.infra.deploy_requests import (
     EVERY,
     FILTERED,
-    Asked,
-    asked,
+    RequiredAction,
+    required_actions,
     settings,
     templates_in,
     types_of,
@@ -56,16 +56,16 @@ Policy = tuple[Statement, ...]
 def policies_of(settings: Any, *templates: Any, trust_open: bool = True) -> tuple[Policy, Policy]:
     """What CloudFormation's role is given by `make bootstrap TRUST=open`, and its cap."""
     template = bootstrapped(settings, *templates, trust_open=trust_open)
-    given: Policy = ()
+    allowed: Policy = ()
     cap: Policy = ()
     for resource in template["Resources"].values():
-        found = statements(resource["Properties"]["PolicyDocument"])
+        document = statements(resource["Properties"]["PolicyDocument"])
         name = resource["Properties"]["ManagedPolicyName"]
         if "-cap-" in name:
-            cap += found
+            cap += document
         elif "-execution-" in name:
-            given += found
-    return given, cap
+            allowed += document
+    return allowed, cap
 
 
 @functools.cache
@@ -74,34 +74,36 @@ def policies(*variants: str) -> tuple[Policy, Policy]:
     return policies_of(settings(variants[0]), *map(templates_in, variants))
 
 
-def excuse(item: Asked) -> str | None:
+def exemption(item: RequiredAction) -> str | None:
     """The pattern of the facts' `unused` that excuses an action, if one does."""
-    excused = (
+    patterns = (
         pattern
         for group in UNUSED.get(item.kind, [])
         if not item.properties & {*group.get("unless", ())}
         for pattern in group["actions"]
     )
-    return next((pattern for pattern in excused if covers(pattern, item.action)), None)
+    return next((pattern for pattern in patterns if covers(pattern, item.action)), None)
 
 
-def needed(variant: str) -> list[Asked]:
-    return [i for i in asked(variant) if i.action not in NOT_IN_IAM and excuse(i) is None]
+def needed(variant: str) -> list[RequiredAction]:
+    return [
+        i for i in required_actions(variant) if i.action not in NOT_IN_IAM and exemption(i) is None
+    ]
 
 
-def refused(items: Iterable[Asked], given: Policy, cap: Policy) -> set[str]:
+def denied_actions(items: Iterable[RequiredAction], allowed: Policy, cap: Policy) -> set[str]:
     return {
         f"{item.action} of {item.kind}, such as {item.resource}"
         for item in items
         if not item.requests
-        or any(not allows(given, one) or denies(cap, one) for one in item.requests)
+        or any(not allows(allowed, one) or denies(cap, one) for one in item.requests)
     }
 
 
 @pytest.mark.parametrize("variant", EVERY)
 def test_cloudformation_may_do_what_each_resource_takes(variant: str) -> None:
     """By the policies that are made of its own templates alone."""
-    assert refused(needed(variant), *policies(variant)) == set()
+    assert denied_actions(needed(variant), *policies(variant)) == set()
 
 
 @pytest.mark.parametrize("variant", ["dev", "prod"])
@@ -109,11 +111,11 @@ def test_a_deploy_changes_no_trust_of_a_role_that_reads_data_unless_the_bootstra
     variant: str,
 ) -> None:
     """Nor by deleting the role: the name would be free for one with another trust."""
-    given, cap = policies_of(settings(variant), templates_in(variant), trust_open=False)
-    stopped = refused(needed(variant), given, cap)
+    allowed, cap = policies_of(settings(variant), templates_in(variant), trust_open=False)
+    denied = denied_actions(needed(variant), allowed, cap)
     names = {role.title().replace("-", "") for role in GUARDED}
 
-    assert stopped == {
+    assert denied == {
         f"{action} of AWS::IAM::Role, such as {item.resource}"
         for item in needed(variant)
         if item.kind == "AWS::IAM::Role" and _construct(item.resource) in names
@@ -135,8 +137,8 @@ def test_whoever_reads_data_is_guarded() -> None:
         )
     ]
     data += [("lakeformation:GetDataAccess", "*"), ("lakeformation:PutDataLakeSettings", "*")]
-    found = {role.name for role in dev.principals if any(role.may(*what) for what in data)}
-    assert found and found <= set(GUARDED)
+    data_readers = {role.name for role in dev.principals if any(role.may(*what) for what in data)}
+    assert data_readers and data_readers <= set(GUARDED)
 
 
 def _construct(resource: str) -> str:
@@ -151,8 +153,8 @@ def test_every_type_says_what_it_takes() -> None:
 
 def test_no_excuse_outlives_its_need() -> None:
     """Each is for what a handler asks and the policy or the cap refuses."""
-    excused = [(v, i, excuse(i)) for v in EVERY for i in asked(v) if excuse(i)]
-    used = {(i.kind, pattern) for v, i, pattern in excused if refused([i], *policies(v))}
+    exemptions = [(v, i, exemption(i)) for v in EVERY for i in required_actions(v) if exemption(i)]
+    used = {(i.kind, pattern) for v, i, pattern in exemptions if denied_actions([i], *policies(v))}
     assert {(k, p) for k, groups in UNUSED.items() for g in groups for p in g["actions"]} == used
 
 
@@ -165,18 +167,20 @@ def test_the_facts_say_of_each_action_what_iam_says() -> None:
 
 def test_nothing_is_allowed_that_no_resource_takes() -> None:
     """Every action and every ARN of every statement is what some resource of ours needs."""
-    given, _ = policies(FILTERED, "serving")
-    idle = {(n, word) for n, item in enumerate(given) for word in (*item.actions, *item.resources)}
+    allowed, _ = policies(FILTERED, "serving")
+    unused = {
+        (n, word) for n, item in enumerate(allowed) for word in (*item.actions, *item.resources)
+    }
     items = (*needed(FILTERED), *needed("serving"))
     for request in _distinct(r for item in items for r in item.requests):
-        for number, statement in enumerate(given):
+        for number, statement in enumerate(allowed):
             if statement.applies(request):
                 actions = {
                     p for p in statement.actions if covers(p.lower(), request.action.lower())
                 }
                 arns = {p for p in statement.resources if covers(p, request.resource)}
-                idle -= {(number, word) for word in actions | arns}
-    assert {word for _, word in idle} == set()
+                unused -= {(number, word) for word in actions | arns}
+    assert {word for _, word in unused} == set()
 
 
 def _distinct(requests: Iterable[Request]) -> Iterable[Request]:
@@ -194,11 +198,11 @@ def test_another_projects_resources_are_out_of_reach() -> None:
     app = new_app()
     add_stacks(app, deployment_of(other))
     assembly = read_templates(other, folder=Path(app.synth().directory))
-    given, cap = policies_of(other, assembly)
+    allowed, cap = policies_of(other, assembly)
     # SageMaker's own log groups are the account's.
-    ours = [i for i in needed("serving") if "JobLogs" not in i.resource]
-    reached = {i.action for i in ours if not refused([i], given, cap)}
-    assert {action for action in reached if not _without_names(action)} == set()
+    items = [i for i in needed("serving") if "JobLogs" not in i.resource]
+    reachable = {i.action for i in items if not denied_actions([i], allowed, cap)}
+    assert {action for action in reachable if not _without_names(action)} == set()
 
 
 def _without_names(action: str) -> bool:
@@ -238,20 +242,20 @@ def _without_names(action: str) -> bool:
 
 
 def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> None:
-    given, _ = policies("dev", "serving")
+    allowed, _ = policies("dev", "serving")
     items = (*needed("dev"), *needed("serving"))
     passing = [i for i in items if i.action == "iam:PassRole"]
     assert {item.kind for item in passing} == set(PASSED_TO)
     for item in passing:
         (request,) = item.requests
         assert PASSED_TO[item.kind] in _trusted(request.resource)
-        elsewhere = Request(
+        other = Request(
             action=request.action,
             resource=request.resource,
             context={**request.context, "iam:passedtoservice": "ecs-tasks.amazonaws.com"},
             complete=True,
         )
-        assert not allows(given, elsewhere)
+        assert not allows(allowed, other)
 
 
 @pytest.mark.parametrize("variant", EVERY)
@@ -266,7 +270,7 @@ def test_each_type_is_known_that_hands_a_role_to_a_service(variant: str) -> None
 
 
 def test_a_service_is_handed_the_roles_that_templates_give_it_and_no_other() -> None:
-    given, _ = policies("dev", "serving")
+    allowed, _ = policies("dev", "serving")
     for name in ("break-glass", "approver", "deployer", "lake-settings"):
         for service in {*PASSED_TO.values()} - (
             {"lambda.amazonaws.com"} if name == "lake-settings" else set()
@@ -277,7 +281,7 @@ def test_a_service_is_handed_the_roles_that_templates_give_it_and_no_other() -> 
                 context={"iam:passedtoservice": service},
                 complete=True,
             )
-            assert not allows(given, passed), (name, service)
+            assert not allows(allowed, passed), (name, service)
 
 
 def _trusted(arn: str) -> set[str]:
@@ -298,8 +302,8 @@ def test_the_stock_bootstrap_gives_the_role_these_policies_and_no_other() -> Non
     file = ROOT / "node_modules/aws-cdk/lib/api/bootstrap/bootstrap-template.yaml"
     template = yaml.safe_load(file.read_text())
     role = template["Resources"]["CloudFormationExecutionRole"]["Properties"]
-    given = role["ManagedPolicyArns"]["Fn::If"]
-    assert given[:2] == [
+    policy_arns = role["ManagedPolicyArns"]["Fn::If"]
+    assert policy_arns[:2] == [
         "HasCloudFormationExecutionPolicies",
         {"Ref": "CloudFormationExecutionPolicies"},
     ]

@@ -29,8 +29,8 @@ JOB = "sashiko-dev-etl-complaints"
 
 @pytest.fixture
 def aws():
-    with account() as made:
-        yield made
+    with account() as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def test_a_marker_starts_the_load_of_its_extract(aws, glue, load, key):
     ],
 )
 def test_a_marker_in_another_place_starts_nothing_and_fails(aws, glue, load, key):
-    ended = aws.run(load, object_created(key))
+    outcome = aws.run(load, object_created(key))
 
-    assert (ended.status, ended.error) == ("FAILED", "NotAnExtract")
-    assert key in ended.cause and "complaints, census" in ended.cause
+    assert (outcome.status, outcome.error) == ("FAILED", "NotAnExtract")
+    assert key in outcome.cause and "complaints, census" in outcome.cause
     assert (_loads(glue), _loads(glue, "census")) == ([], [])
 
 
@@ -117,28 +117,28 @@ def test_a_load_starts_the_pipeline_on_its_version_by_a_token(aws, glue):
     aws.answers["StartPipelineExecution"] = lambda _: {}
 
     for _ in range(2):
-        ended = aws.run(training_flow("sashiko-dev-complaints"), job_ended("SUCCEEDED", run=run))
-        assert ended.status == "SUCCEEDED"
+        outcome = aws.run(training_flow("sashiko-dev-complaints"), job_ended("SUCCEEDED", run=run))
+        assert outcome.status == "SUCCEEDED"
 
-    started, again = (arguments for _, arguments in aws.calls)
-    assert again == started
-    assert started["PipelineName"] == "sashiko-dev-complaints"
-    assert started["PipelineParameters"] == [{"Name": "AsOf", "Value": "20261125T104500Z"}]
-    assert started["ClientRequestToken"] == run
+    first, second = (arguments for _, arguments in aws.calls)
+    assert second == first
+    assert first["PipelineName"] == "sashiko-dev-complaints"
+    assert first["PipelineParameters"] == [{"Name": "AsOf", "Value": "20261125T104500Z"}]
+    assert first["ClientRequestToken"] == run
 
 
 @pytest.fixture
-def told(aws):
+def notice(aws):
     """Runs the notifier on an event; returns subject and message."""
     aws.client("sns").create_topic(Name="sashiko-dev-alerts")
     aws.answers["Publish"] = lambda _: {"MessageId": "some"}
 
     def tell(event):
-        ended = aws.run(notice_flow(settings_of("dev"), topic=TOPIC), event)
-        assert ended.status == "SUCCEEDED", ended
-        (said,) = [arguments for operation, arguments in aws.calls if operation == "Publish"]
-        assert said["TopicArn"] == TOPIC
-        return said["Subject"], said["Message"]
+        outcome = aws.run(notice_flow(settings_of("dev"), topic=TOPIC), event)
+        assert outcome.status == "SUCCEEDED", outcome
+        (message,) = [arguments for operation, arguments in aws.calls if operation == "Publish"]
+        assert message["TopicArn"] == TOPIC
+        return message["Subject"], message["Message"]
 
     return tell
 
@@ -148,18 +148,18 @@ def steps(aws):
     """Sets the steps of the execution that SageMaker tells of: name -> why it failed."""
 
     def set_steps(failed):
-        found = [{"StepName": "Snapshot", "StepStatus": "Succeeded"}]
-        found += [
+        steps = [{"StepName": "Snapshot", "StepStatus": "Succeeded"}]
+        steps += [
             {"StepName": name, "StepStatus": "Failed", **({"FailureReason": why} if why else {})}
             for name, why in failed.items()
         ]
-        aws.answers["ListPipelineExecutionSteps"] = lambda _: {"PipelineExecutionSteps": found}
+        aws.answers["ListPipelineExecutionSteps"] = lambda _: {"PipelineExecutionSteps": steps}
 
     return set_steps
 
 
-def test_a_failed_load_says_why_and_how_to_load_again(told):
-    subject, message = told(job_ended("TIMEOUT"))
+def test_a_failed_load_says_why_and_how_to_load_again(notice):
+    subject, message = notice(job_ended("TIMEOUT"))
 
     assert subject == f"sashiko-dev: ETL job {JOB} TIMEOUT"
     assert 'rule "RowCount > 0" failed' in message
@@ -175,11 +175,11 @@ def test_a_failed_load_says_why_and_how_to_load_again(told):
     ],
     ids=["alone", "after a word", "in Lambda's answer"],
 )
-def test_a_closed_gate_is_told_as_such_with_its_reason(told, steps, around):
+def test_a_closed_gate_is_told_as_such_with_its_reason(notice, steps, around):
     closed = str(GateClosedError(["auc 0.71 is below 0.80;\ntry more epochs"]))
     steps({"ModelGate": around(closed)})
 
-    subject, message = told(execution_ended("Failed"))
+    subject, message = notice(execution_ended("Failed"))
 
     assert subject == "sashiko-dev: gate ModelGate closed in sashiko-dev-complaints"
     assert "nothing was registered" in message
@@ -187,29 +187,29 @@ def test_a_closed_gate_is_told_as_such_with_its_reason(told, steps, around):
     assert "sashiko runs show p4jn9xou8a8s --env dev" in message
 
 
-def test_a_failed_pipeline_names_each_step_that_failed(told, steps):
+def test_a_failed_pipeline_names_each_step_that_failed(notice, steps):
     steps({"Train": "AlgorithmError: exit code 1", "DataGate": "AccessDenied", "Track": None})
 
-    subject, message = told(execution_ended("Failed"))
+    subject, message = notice(execution_ended("Failed"))
 
     assert subject == "sashiko-dev: pipeline failed in sashiko-dev-complaints"
     assert "Train: AlgorithmError: exit code 1\nDataGate: AccessDenied\nTrack: \n\n" in message
     assert "gate " not in message
 
 
-def test_a_stopped_pipeline_is_told_without_a_failed_step(told, steps):
+def test_a_stopped_pipeline_is_told_without_a_failed_step(notice, steps):
     steps({})
 
-    subject, message = told(execution_ended("Stopped"))
+    subject, message = notice(execution_ended("Stopped"))
 
     assert subject == "sashiko-dev: pipeline stopped in sashiko-dev-complaints"
     assert "sashiko runs show p4jn9xou8a8s --env dev" in message
 
 
-def test_a_model_that_waits_says_how_to_decide(aws, told):
+def test_a_model_that_waits_says_how_to_decide(aws, notice):
     aws.answers["DescribeModelPackage"] = lambda _: {}
 
-    subject, message = told(package_changed("PendingManualApproval"))
+    subject, message = notice(package_changed("PendingManualApproval"))
 
     assert subject == "sashiko-dev: version 2 of sashiko-dev-complaint-triage waits for approval"
     place = f"--env dev --recipe {settings_of('dev').recipe}"
@@ -218,28 +218,28 @@ def test_a_model_that_waits_says_how_to_decide(aws, told):
 
 
 @pytest.mark.parametrize("status", ["Approved", "Rejected"])
-def test_a_decision_says_who_made_it_and_why(aws, told, status):
-    who = "arn:aws:sts::111122223333:assumed-role/sashiko-dev-approver/ada"
+def test_a_decision_says_who_made_it_and_why(aws, notice, status):
+    approver = "arn:aws:sts::111122223333:assumed-role/sashiko-dev-approver/ada"
     aws.answers["DescribeModelPackage"] = lambda _: {
         "ApprovalDescription": "reviewed with the desk",
-        "LastModifiedBy": {"IamIdentity": {"Arn": who}},
+        "LastModifiedBy": {"IamIdentity": {"Arn": approver}},
     }
 
-    subject, message = told(package_changed(status))
+    subject, message = notice(package_changed(status))
 
     assert subject.endswith(f"complaint-triage {status.lower()}")
-    assert f"by {who} at 2026-11-25T12:00:00Z. reviewed with the desk" in message
+    assert f"by {approver} at 2026-11-25T12:00:00Z. reviewed with the desk" in message
     assert "model-package/sashiko-dev-complaint-triage/2" in message
     assert ("To serve it" in message) == (status == "Approved")
 
 
-def test_a_decision_of_nobody_known_is_told_too(aws, told):
+def test_a_decision_of_nobody_known_is_told_too(aws, notice):
     aws.answers["DescribeModelPackage"] = lambda _: {}
-    assert "approved by somebody at" in told(package_changed("Approved"))[1]
+    assert "approved by somebody at" in notice(package_changed("Approved"))[1]
 
 
-def test_a_trigger_that_failed_says_how_to_look_and_repeat(told):
-    subject, message = told(machine_ended("TIMED_OUT"))
+def test_a_trigger_that_failed_says_how_to_look_and_repeat(notice):
+    subject, message = notice(machine_ended("TIMED_OUT"))
 
     assert subject == "sashiko-dev: trigger sashiko-dev-start-etl TIMED_OUT"
     execution = "arn:aws:states:us-east-1:111122223333:execution:sashiko-dev-start-etl:some-id"
@@ -247,15 +247,15 @@ def test_a_trigger_that_failed_says_how_to_look_and_repeat(told):
     assert f"redrive-execution --execution-arn {execution}" in message
 
 
-def test_a_use_of_break_glass_says_who_and_what_to_do(told):
-    subject, message = told(role_assumed())
+def test_a_use_of_break_glass_says_who_and_what_to_do(notice):
+    subject, message = notice(role_assumed())
 
     assert subject == "sashiko-dev: break-glass: ada assumed sashiko-dev-break-glass"
-    who = "arn:aws:iam::111122223333:user/ada"
-    assert message.startswith(f"{who} assumed arn:aws:iam::111122223333:role/sashiko-dev-break-gl")
+    user = "arn:aws:iam::111122223333:user/ada"
+    assert message.startswith(f"{user} assumed arn:aws:iam::111122223333:role/sashiko-dev-break-gl")
     assert "at 2026-11-25T12:00:00Z from 192.0.2.1" in message
     assert "Revoke active sessions" in message
 
 
-def test_a_refused_use_of_break_glass_is_told_as_such(told):
-    assert "ada was refused" in told(role_assumed(errorCode="AccessDenied"))[0]
+def test_a_refused_use_of_break_glass_is_told_as_such(notice):
+    assert "ada was refused" in notice(role_assumed(errorCode="AccessDenied"))[0]

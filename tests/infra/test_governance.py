@@ -25,16 +25,16 @@ def _columns():
 def test_each_column_is_read_by_whom_its_classification_lets_and_by_nobody_else(templates):
     governance = templates("dev")["Governance"]
     for table, column in _columns():
-        found = readers(governance, governance, Column("sashiko_dev", table, column.name))
-        assert set(found) == READS[column.classification], (table, column.name)
-        assert set(found.values()) <= {"tags"}
+        roles = readers(governance, governance, Column("sashiko_dev", table, column.name))
+        assert set(roles) == READS[column.classification], (table, column.name)
+        assert set(roles.values()) <= {"tags"}
 
 
 def test_the_load_that_a_row_came_with_is_read_by_every_reader(templates):
     governance = templates("dev")["Governance"]
     for table in ("complaints", "census"):
-        found = readers(governance, governance, Column("sashiko_dev", table, AS_OF))
-        assert set(found) == READS["none"]
+        roles = readers(governance, governance, Column("sashiko_dev", table, AS_OF))
+        assert set(roles) == READS["none"]
 
 
 @pytest.mark.control("tag-environment")
@@ -67,17 +67,17 @@ def test_a_reader_with_a_row_filter_reads_that_table_through_it_alone(tmp_path):
     governance = synthesized_with(tmp_path, mortgages("complaint_id", "product"))["Governance"]
     person = "sashiko-dev-data-scientist"
 
-    def how(table, name):
+    def ways(table, name):
         return readers(governance, governance, Column("sashiko_dev", table, name)).get(person)
 
-    assert {name: how("complaints", name) for name in ("complaint_id", "product", AS_OF)} == {
+    assert {name: ways("complaints", name) for name in ("complaint_id", "product", AS_OF)} == {
         "complaint_id": "filter",
         "product": "filter",
         AS_OF: "filter",
     }
-    assert how("complaints", "complaint_text") is None
-    assert how("complaints", "customer_gender") is None
-    assert (how("census", "education"), how("census", "gender")) == ("name", None)
+    assert ways("complaints", "complaint_text") is None
+    assert ways("complaints", "customer_gender") is None
+    assert (ways("census", "education"), ways("census", "gender")) == ("name", None)
     policies = [
         grant
         for grant in granted(governance)
@@ -90,8 +90,8 @@ def test_a_reader_with_a_row_filter_reads_that_table_through_it_alone(tmp_path):
 
 def test_a_row_filter_keeps_the_contracts_condition(tmp_path):
     governance = synthesized_with(tmp_path, mortgages())["Governance"]
-    (made,) = resources(governance, "AWS::LakeFormation::DataCellsFilter").values()
-    assert made["Properties"]["RowFilter"] == {"FilterExpression": "product = 'Mortgage'"}
+    (data_filter,) = resources(governance, "AWS::LakeFormation::DataCellsFilter").values()
+    assert data_filter["Properties"]["RowFilter"] == {"FilterExpression": "product = 'Mortgage'"}
 
 
 def test_each_grant_is_one_permission_of_one_principal_on_one_kind_of_resource(templates):
@@ -99,16 +99,16 @@ def test_each_grant_is_one_permission_of_one_principal_on_one_kind_of_resource(t
     for grant in grants:
         assert len(grant["Permissions"]) == len(grant["Resource"]) == 1
         assert grant["PermissionsWithGrantOption"] == []
-    told = Counter(
+    counts = Counter(
         (role_of(grant), *grant["Permissions"], str(grant["Resource"])) for grant in grants
     )
-    assert set(told.values()) == {1}
+    assert set(counts.values()) == {1}
 
 
 def test_each_association_is_one_value_of_one_key_on_one_kind_of_resource(templates):
-    found = some(templates("dev")["Governance"], "AWS::LakeFormation::TagAssociation")
+    associations = some(templates("dev")["Governance"], "AWS::LakeFormation::TagAssociation")
     pairs = Counter()
-    for association in found.values():
+    for association in associations.values():
         (tag,) = association["Properties"]["LFTags"]
         assert len(tag["TagValues"]) == len(association["Properties"]["Resource"]) == 1
         pairs[tag["TagKey"], str(association["Properties"]["Resource"])] += 1
@@ -116,9 +116,9 @@ def test_each_association_is_one_value_of_one_key_on_one_kind_of_resource(templa
 
 
 def test_another_order_of_the_contracts_changes_no_resource(templates, tmp_path):
-    backwards = synthesized_with(tmp_path, lambda _: None, backwards=True)["Governance"]
+    reordered = synthesized_with(tmp_path, lambda _: None, reverse=True)["Governance"]
     before = templates("dev")["Governance"]["Resources"]
-    assert {k: v["Properties"] for k, v in backwards["Resources"].items()} == {
+    assert {k: v["Properties"] for k, v in reordered["Resources"].items()} == {
         k: v["Properties"] for k, v in before.items()
     }
 
@@ -151,16 +151,16 @@ def test_what_becomes_pii_loses_its_tag_and_touches_nothing_else(templates, tmp_
 
 
 def test_another_row_filter_is_another_resource_under_another_name(tmp_path):
-    made = []
+    filters_by_row = []
     for columns in (("complaint_id", "product"), ("complaint_id", "product", "channel")):
         folder = tmp_path / str(len(columns))
         folder.mkdir()
-        made.append(synthesized_with(folder, mortgages(*columns))["Governance"])
-    names = [resources(t, "AWS::LakeFormation::DataCellsFilter") for t in made]
+        filters_by_row.append(synthesized_with(folder, mortgages(*columns))["Governance"])
+    names = [resources(t, "AWS::LakeFormation::DataCellsFilter") for t in filters_by_row]
     assert names[0].keys().isdisjoint(names[1])
-    filters = [next(iter(found.values()))["Properties"]["Name"] for found in names]
+    filters = [next(iter(data_filters.values()))["Properties"]["Name"] for data_filters in names]
     assert filters[0] != filters[1]
-    changed = set(made[0]["Resources"]) ^ set(made[1]["Resources"])
+    changed = set(filters_by_row[0]["Resources"]) ^ set(filters_by_row[1]["Resources"])
     assert len(changed) == 6  # filter, grant and the look before them; twice
 
 
@@ -180,9 +180,9 @@ CHANGES = ("PrincipalPermissions", "DataCellsFilter", "Resource", "Tag", "TagAss
 
 def test_changes_of_the_lake_come_one_after_the_other(tmp_path):
     """Lake Formation refuses two at once, and CloudFormation takes for failed what it granted."""
-    made = synthesized_with(tmp_path, mortgages())
+    stacks = synthesized_with(tmp_path, mortgages())
     for stack in ("LakeFormationAccount", "DataLake", "Governance"):
-        template = made[stack]
+        template = stacks[stack]
         ids = {
             logical
             for kind in CHANGES
@@ -197,9 +197,9 @@ def test_changes_of_the_lake_come_one_after_the_other(tmp_path):
 def test_nothing_is_tagged_or_granted_before_the_lake_is_found_closed(templates):
     for stack, tables in (("DataLake", ""), ("Governance", "census complaints")):
         template = templates("dev")[stack]
-        ((check, found),) = resources(template, "Custom::ClosedLake").items()
-        assert found["Properties"]["Database"] == "sashiko_dev"
-        assert found["Properties"]["Tables"] == tables
+        ((check, resource),) = resources(template, "Custom::ClosedLake").items()
+        assert resource["Properties"]["Database"] == "sashiko_dev"
+        assert resource["Properties"]["Tables"] == tables
         for kind in CHANGES:
             for logical in resources(template, f"AWS::LakeFormation::{kind}"):
                 assert check in all_before(template, logical), logical
@@ -233,9 +233,9 @@ def test_who_looks_whether_the_lake_is_open_is_granted_nothing(templates):
 
 
 def test_the_etl_may_change_and_fill_its_tables_but_not_read_or_drop_them(templates):
-    mine = [g for g in granted(templates("dev")["Governance"]) if role_of(g).endswith("-etl")]
-    told = {(*grant["Permissions"], *grant["Resource"]) for grant in mine}
-    assert told == {
+    grants = [g for g in granted(templates("dev")["Governance"]) if role_of(g).endswith("-etl")]
+    permissions = {(*grant["Permissions"], *grant["Resource"]) for grant in grants}
+    assert permissions == {
         ("DESCRIBE", "Database"),
         ("ALTER", "Table"),
         ("DESCRIBE", "Table"),
@@ -245,8 +245,8 @@ def test_the_etl_may_change_and_fill_its_tables_but_not_read_or_drop_them(templa
 
 
 def test_under_iam_only_nothing_of_lake_formation_is_left(templates):
-    made = templates("iam_only")
-    assert set(made) >= {"Identity", "DataLake"}
-    assert not {"Governance", "LakeFormationAccount"} & set(made)
-    kinds = {r["Type"] for template in made.values() for r in template["Resources"].values()}
+    stacks = templates("iam_only")
+    assert set(stacks) >= {"Identity", "DataLake"}
+    assert not {"Governance", "LakeFormationAccount"} & set(stacks)
+    kinds = {r["Type"] for template in stacks.values() for r in template["Resources"].values()}
     assert not [kind for kind in kinds if kind.startswith("AWS::LakeFormation")]

@@ -18,10 +18,10 @@ PEOPLE = {
 @pytest.fixture(scope="session")
 def roles(templates):
     """Role -> its properties, in dev."""
-    found = some(templates("dev")["Identity"], "AWS::IAM::Role").values()
+    resources = some(templates("dev")["Identity"], "AWS::IAM::Role").values()
     return {
         role["Properties"]["RoleName"].removeprefix("sashiko-dev-"): role["Properties"]
-        for role in found
+        for role in resources
     }
 
 
@@ -67,10 +67,10 @@ def test_people_come_from_the_account_with_a_second_factor(roles, role):
     single_sign_on = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/*"
     # Where its use is to be heard of, STS is asked in this region.
     home = {"aws:RequestedRegion": "us-east-1"}
-    more = {"StringEquals": home} if role == "break-glass" else {}
+    region = {"StringEquals": home} if role == "break-glass" else {}
     assert [item["Condition"] for item in statements] == [
-        {"Bool": {"aws:MultiFactorAuthPresent": "true"}, **more},
-        {"ArnLike": {"aws:PrincipalArn": single_sign_on}, **more},
+        {"Bool": {"aws:MultiFactorAuthPresent": "true"}, **region},
+        {"ArnLike": {"aws:PrincipalArn": single_sign_on}, **region},
     ]
 
 
@@ -167,13 +167,13 @@ def test_who_needs_no_lake_is_denied_it(roles, role):
 
 
 def _closed(templates, variant, role):
-    found = some(templates(variant)["Identity"], "AWS::IAM::Role").values()
-    (made,) = [
-        item["Properties"] for item in found if item["Properties"]["RoleName"].endswith(f"-{role}")
+    roles = some(templates(variant)["Identity"], "AWS::IAM::Role").values()
+    (properties,) = [
+        item["Properties"] for item in roles if item["Properties"]["RoleName"].endswith(f"-{role}")
     ]
     return {
         arn.removeprefix("arn:aws:s3:::sashiko-dev-").partition("-")[0]
-        for item in _statements(made, "Deny")
+        for item in _statements(properties, "Deny")
         if "s3:GetObject" in _list(item["Action"])
         for arn in _list(item["Resource"])
     }
@@ -194,12 +194,12 @@ def test_without_lake_formation_the_broker_reads_what_athena_reads(templates):
 def boundary():
     """The policy that caps the roles, as `make bootstrap` makes it."""
     template = json.loads((synthesized("dev") / "bootstrap/Bootstrap.template.json").read_text())
-    (found,) = [
+    (policy,) = [
         policy["Properties"]["PolicyDocument"]
         for policy in resources(template, "AWS::IAM::ManagedPolicy").values()
         if "-boundary-" in policy["Properties"]["ManagedPolicyName"]
     ]
-    return found
+    return policy
 
 
 def _allowing(templates):
@@ -279,10 +279,10 @@ def test_inline_policies_are_within_awss_limit(roles):
 
 def test_who_deploys_may_stay_as_long_as_the_first_deploy_takes(templates):
     """Four images, each built for 50 minutes at most; an hour is what a role has without a word."""
-    found = {
+    durations = {
         role["Properties"]["RoleName"]: role["Properties"].get("MaxSessionDuration", 3600)
         for role in templates("dev")["Identity"]["Resources"].values()
         if role["Type"] == "AWS::IAM::Role"
     }
-    assert found.pop("sashiko-dev-deployer") >= 4 * 50 * 60
-    assert set(found.values()) == {3600}
+    assert durations.pop("sashiko-dev-deployer") >= 4 * 50 * 60
+    assert set(durations.values()) == {3600}

@@ -21,8 +21,8 @@ def platform(templates):
 
 @pytest.fixture(scope="session")
 def project(platform):
-    (found,) = resources(platform, "AWS::CodeBuild::Project").values()
-    return found["Properties"]
+    (resource,) = resources(platform, "AWS::CodeBuild::Project").values()
+    return resource["Properties"]
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +33,10 @@ def principals():
 
 
 def test_each_image_is_asked_for_by_the_tag_of_its_content(platform):
-    asked = {r["Properties"]["Image"] for r in resources(platform, "Custom::ImageBuild").values()}
-    assert asked == {build.uri for build in image_builds(settings_of("dev"), "cpu")}
+    requested = {
+        r["Properties"]["Image"] for r in resources(platform, "Custom::ImageBuild").values()
+    }
+    assert requested == {build.uri for build in image_builds(settings_of("dev"), "cpu")}
 
 
 def test_an_image_comes_after_its_repository_and_after_whoever_tells_of_its_end(platform):
@@ -43,8 +45,8 @@ def test_an_image_comes_after_its_repository_and_after_whoever_tells_of_its_end(
         for name, item in some(platform, "AWS::ECR::Repository").items()
     }
     kinds = ("AWS::CodeBuild::Project", "AWS::Events::Rule", "AWS::Lambda::Permission")
-    found = {name for kind in kinds for name in resources(platform, kind)}
-    tells = {name for name in found if name.startswith("Builds")}
+    names = {name for kind in kinds for name in resources(platform, kind)}
+    tells = {name for name in names if name.startswith("Builds")}
     assert len(tells) == len(kinds)
     for name, item in some(platform, "Custom::ImageBuild").items():
         before = all_before(platform, name)
@@ -62,10 +64,10 @@ def test_the_source_is_what_the_dockerfiles_copy_and_nothing_else(project):
     folder = synthesized("dev")
     key = project["Source"]["Location"].rpartition("/")[2].removesuffix(".zip")
     asset = folder / f"asset.{key}"
-    found = {path.relative_to(asset).as_posix() for path in asset.rglob("*") if path.is_file()}
+    packed = {path.relative_to(asset).as_posix() for path in asset.rglob("*") if path.is_file()}
     files = {build.dockerfile for build in image_builds(settings_of("dev"), "cpu")}
     copied = {path.relative_to(ROOT).as_posix() for file in files for path in copied_files(file)}
-    assert found == files | copied
+    assert packed == files | copied
 
 
 def test_a_build_ends_before_cloudformation_stops_waiting(platform, project):
@@ -76,8 +78,8 @@ def test_a_build_ends_before_cloudformation_stops_waiting(platform, project):
 
 def test_each_way_that_a_build_ends_is_told(platform):
     rules = resources(platform, "AWS::Events::Rule").values()
-    found = {item["Properties"].get("Name"): item["Properties"] for item in rules}
-    detail = found["sashiko-dev-image-build-ended"]["EventPattern"]["detail"]
+    by_name = {item["Properties"].get("Name"): item["Properties"] for item in rules}
+    detail = by_name["sashiko-dev-image-build-ended"]["EventPattern"]["detail"]
     # https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html
     ends = {"FAILED", "FAULT", "STOPPED", "SUCCEEDED", "TIMED_OUT"}
     assert set(detail["build-status"]) == ends
@@ -94,12 +96,12 @@ def test_the_build_pulls_by_the_base_that_it_is_given_and_pushes_its_tag(project
 
 @pytest.mark.control("AC-6")
 def test_a_build_pushes_to_the_own_repositories_alone(principals):
-    build, ours = principals["image-build"], "arn:aws:ecr:us-east-1:111122223333:repository"
+    build, own = principals["image-build"], "arn:aws:ecr:us-east-1:111122223333:repository"
     aws = "arn:aws:ecr:us-east-1:763104351884:repository/pytorch"
-    assert build.may("ecr:PutImage", f"{ours}/sashiko-dev/job")
+    assert build.may("ecr:PutImage", f"{own}/sashiko-dev/job")
     assert build.may("ecr:BatchGetImage", aws)
-    for elsewhere in (aws, f"{ours}/sashiko-prod/job", f"{ours}/others"):
-        assert not build.may("ecr:PutImage", elsewhere)
+    for other in (aws, f"{own}/sashiko-prod/job", f"{own}/others"):
+        assert not build.may("ecr:PutImage", other)
     for action in ("s3:PutObject", "sagemaker:CreateModelPackage", "iam:PassRole", "kms:Sign"):
         assert not build.may(action, "*")
 

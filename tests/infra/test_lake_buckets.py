@@ -16,8 +16,8 @@ def _bucket_of(properties):
 
 
 def _buckets(template):
-    found = resources(template, "AWS::S3::Bucket")
-    return {_bucket_of(b["Properties"]): (logical, b) for logical, b in found.items()}
+    buckets = resources(template, "AWS::S3::Bucket")
+    return {_bucket_of(b["Properties"]): (logical, b) for logical, b in buckets.items()}
 
 
 def _statements(template, bucket):
@@ -34,17 +34,19 @@ def _let_through(template, bucket, action, below=""):
     arn = {"Fn::Join": ["", [{"Fn::GetAtt": [logical, "Arn"]}, f"/{below}*"]]}
     allowed = None
     for statement in _statements(template, bucket):
-        actions = _many(statement["Action"])
+        actions = _as_list(statement["Action"])
         exceptions = statement.get("Condition", {}).get("ArnNotEquals")
-        if statement["Effect"] == "Deny" and exceptions and arn in _many(statement["Resource"]):
+        if statement["Effect"] == "Deny" and exceptions and arn in _as_list(statement["Resource"]):
             assert statement["Principal"] == {"AWS": "*"}
             if any(action.startswith(denied.rstrip("*")) for denied in actions):
-                names = {item.split("role/")[1] for item in _many(exceptions["aws:PrincipalArn"])}
+                names = {
+                    item.split("role/")[1] for item in _as_list(exceptions["aws:PrincipalArn"])
+                }
                 allowed = names if allowed is None else allowed & names
     return allowed
 
 
-def _many(value):
+def _as_list(value):
     return value if isinstance(value, list) else [value]
 
 
@@ -108,16 +110,16 @@ def test_the_key_policies_name_the_account_and_services_and_no_role(templates):
         for statement in key["Properties"]["KeyPolicy"]["Statement"]:
             if statement["Effect"] == "Deny":  # lets nobody in
                 continue
-            ((kind, who),) = statement["Principal"].items()
+            ((kind, name),) = statement["Principal"].items()
             if kind == "Service":
-                assert who == "logs.us-east-1.amazonaws.com"
+                assert name == "logs.us-east-1.amazonaws.com"
                 context = statement["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
                 place = "arn:aws:logs:us-east-1:111122223333:log-group:"
                 assert all(item.startswith(place) for item in context)
             else:
                 assert kind == "AWS"
-                assert json.dumps(who).count("111122223333:root") == 1
-                assert "role/" not in json.dumps(who)
+                assert json.dumps(name).count("111122223333:root") == 1
+                assert "role/" not in json.dumps(name)
 
 
 @pytest.mark.control("S3.5", "S3.8", "S3.9", "S3.12", "S3.13", "S3.14", "S3.17")

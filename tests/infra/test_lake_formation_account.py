@@ -12,17 +12,17 @@ ACCOUNT = "LakeFormationAccount"
 
 @pytest.mark.control("settings-by-function")
 def test_the_settings_name_the_deploying_role_and_no_other(templates):
-    (found,) = resources(templates("dev")[ACCOUNT], "Custom::DataLakeSettings").values()
+    (resource,) = resources(templates("dev")[ACCOUNT], "Custom::DataLakeSettings").values()
     name = "cdk-sashiko-cfn-exec-role-111122223333-us-east-1"
-    assert found["Properties"]["Administrator"] == f"arn:aws:iam::111122223333:role/{name}"
+    assert resource["Properties"]["Administrator"] == f"arn:aws:iam::111122223333:role/{name}"
 
 
 def test_one_role_alone_may_put_the_settings_and_not_the_deploying_one(templates):
     """CloudFormation's own handler would ignore emptied defaults: nothing of ours is to use it."""
     action = "lakeformation:PutDataLakeSettings"
     for variant, names in (("dev", ["lake-settings"]), ("account_off", []), ("iam_only", [])):
-        found = read_environment(settings_of(variant), folder=synthesized(variant))
-        assert [role.name for role in found.principals if role.may(action, "*")] == names
+        environment = read_environment(settings_of(variant), folder=synthesized(variant))
+        assert [role.name for role in environment.principals if role.may(action, "*")] == names
     kinds = {r["Type"] for t in templates("dev").values() for r in t["Resources"].values()}
     assert "AWS::LakeFormation::DataLakeSettings" not in kinds
 
@@ -58,9 +58,9 @@ def test_an_environment_makes_them_only_where_its_settings_say_so(templates):
     assert "Governance" in templates("account_off")
 
 
-@pytest.mark.parametrize(("account", "refused"), [("111122223333", True), ("777788889999", False)])
+@pytest.mark.parametrize(("account", "is_error"), [("111122223333", True), ("777788889999", False)])
 def test_two_environments_of_an_account_do_not_both_make_them(
-    tmp_path, monkeypatch, account, refused
+    tmp_path, monkeypatch, account, is_error
 ):
     from sashiko_cdk.inputs import cloud_settings
 
@@ -69,7 +69,7 @@ def test_two_environments_of_an_account_do_not_both_make_them(
     copied = (tmp_path / "config/dev.yaml").read_text().replace("111122223333", account)
     (tmp_path / "config/staging.yaml").write_text(copied)
     monkeypatch.chdir(tmp_path)
-    if not refused:
+    if not is_error:
         assert cloud_settings("staging").account == account
         return
     with pytest.raises(InputError) as error:

@@ -35,13 +35,13 @@ def _is_named(resource):
 
 @pytest.mark.parametrize("variant", ["dev", "prod", "iam_only"])
 def test_the_doctor_looks_for_each_kind_that_is_kept_or_named(templates, variant):
-    found = {
+    kinds = {
         resource["Type"]
         for template in templates(variant).values()
         for resource in template["Resources"].values()
         if resource.get("DeletionPolicy", "").startswith("Retain") or _is_named(resource)
     }
-    assert found - HARMLESS - WITHIN_VPC <= LOOKUPS.keys()
+    assert kinds - HARMLESS - WITHIN_VPC <= LOOKUPS.keys()
 
 
 def test_each_kind_that_the_doctor_looks_for_is_in_the_templates(templates):

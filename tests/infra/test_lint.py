@@ -17,10 +17,10 @@ def _findings(*files):
     from cfnlint.api import ManualArgs, lint_file
 
     options = ManualArgs(include_checks=["I"], regions=["us-east-1"])
-    found = [item for file in files for item in lint_file(Path(file), config=options)]
+    findings = [item for file in files for item in lint_file(Path(file), config=options)]
     return [
         (item.rule.id, item.message)
-        for item in found
+        for item in findings
         if item.rule.id[0] == "E" or item.rule.id in IAM
     ]
 
@@ -60,8 +60,8 @@ def test_templates_and_policies_are_clean(variant, tmp_path):
 
 
 def test_the_bootstrap_policies_are_clean(tmp_path):
-    made = bootstrapped(settings_of("dev"), assembly_of("dev"), assembly_of("serving"))
-    (tmp_path / "Bootstrap.template.json").write_text(json.dumps(made))
+    templates = bootstrapped(settings_of("dev"), assembly_of("dev"), assembly_of("serving"))
+    (tmp_path / "Bootstrap.template.json").write_text(json.dumps(templates))
     findings = _findings(tmp_path / "Bootstrap.template.json")
     # CloudFormation's handler reads a ruleset's tags; the reference lists none for rulesets.
     assert {message.partition("' requires")[0] for _, message in findings} == {

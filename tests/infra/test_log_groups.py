@@ -15,27 +15,27 @@ def _groups(key):
         for statement in key["Properties"]["KeyPolicy"]["Statement"]
         if "logs." in json.dumps(statement["Principal"])
         for condition in statement["Condition"].values()
-        for pattern in _many(condition["kms:EncryptionContext:aws:logs:arn"])
+        for pattern in _as_list(condition["kms:EncryptionContext:aws:logs:arn"])
     ]
 
 
-def _many(value):
+def _as_list(value):
     return value if isinstance(value, list) else [value]
 
 
 def _key(templates, template, reference):
     """The key that a reference means, in this stack or by another one's output."""
     if "Fn::GetStackOutput" in reference:
-        asked = reference["Fn::GetStackOutput"]
-        template = templates[asked["StackName"].rpartition("-")[2]]
-        reference = template["Outputs"][asked["OutputName"]]["Value"]
+        output = reference["Fn::GetStackOutput"]
+        template = templates[output["StackName"].rpartition("-")[2]]
+        reference = template["Outputs"][output["OutputName"]]["Value"]
     return template["Resources"][reference["Fn::GetAtt"][0]]
 
 
 @pytest.mark.parametrize("variant", ["dev", "serving", "serving_prod"])
 def test_its_key_lets_each_log_group_be_encrypted(templates, variant):
     stacks = templates(variant)
-    found = [
+    groups = [
         (group["Properties"]["LogGroupName"], group["Properties"]["KmsKeyId"], template)
         for template in stacks.values()
         for group in resources(template, "AWS::Logs::LogGroup").values()
@@ -43,17 +43,17 @@ def test_its_key_lets_each_log_group_be_encrypted(templates, variant):
         if not group["Properties"]["LogGroupName"].endswith("/functions/lake-settings")
     ]
 
-    assert len(found) > 5
-    refused = [
+    assert len(groups) > 5
+    denied = [
         name
-        for name, reference, template in found
+        for name, reference, template in groups
         if not any(
             fnmatchcase(f"arn:aws:logs:us-east-1:{account}:log-group:{name}", pattern)
             for account in ("111122223333", "444455556666")
             for pattern in _groups(_key(stacks, template, reference))
         )
     ]
-    assert refused == []
+    assert denied == []
 
 
 @pytest.mark.parametrize("variant", ["dev", "prod"])
@@ -67,13 +67,13 @@ def test_logs_may_do_with_each_key_what_it_does(templates, variant):
         "ReEncryptFrom",
         "ReEncryptTo",
     }
-    found = [
+    statements = [
         statement["Action"]
         for template in templates(variant).values()
         for key in resources(template, "AWS::KMS::Key").values()
         for statement in key["Properties"]["KeyPolicy"]["Statement"]
         if "logs." in json.dumps(statement["Principal"])
     ]
-    assert len(found) >= 4
-    for actions in found:
+    assert len(statements) >= 4
+    for actions in statements:
         assert {f"kms:{name}" for name in needed} <= set(actions)

@@ -37,9 +37,9 @@ def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
         door["Properties"]["ServiceName"].partition(".us-east-1.")[2]: door
         for door in resources(network, "AWS::EC2::VPCEndpoint").values()
     }
-    wanted = interfaces(settings_of("dev"))
-    assert set(doors) == {*wanted, "s3"}
-    for service, use in wanted.items():
+    uses = interfaces(settings_of("dev"))
+    assert set(doors) == {*uses, "s3"}
+    for service, use in uses.items():
         (statement,) = doors[service]["Properties"]["PolicyDocument"]["Statement"]
         condition = statement["Condition"]
         callers = condition["ArnEquals"]["aws:PrincipalArn"]
@@ -65,20 +65,20 @@ def test_the_way_to_the_mlflow_app_is_a_setting():
 def test_each_caller_may_do_something_behind_its_door():
     dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
     roles = {role.name: role for role in dev.principals}
-    wanted = interfaces(settings_of("dev"))
-    doors = wanted.keys() - {"sts"}  # who one is needs no permission
+    uses = interfaces(settings_of("dev"))
+    doors = uses.keys() - {"sts"}  # who one is needs no permission
     idle = [
         (service, caller)
         for service in sorted(doors)
-        for caller in wanted[service].callers
-        if not any(roles[caller].may(action, "*") for action in wanted[service].actions)
+        for caller in uses[service].callers
+        if not any(roles[caller].may(action, "*") for action in uses[service].actions)
     ]
     assert idle == []
     unused = [
         action
         for service in sorted(doors)
-        for action in wanted[service].actions
-        if not any(roles[caller].may(action, "*") for caller in wanted[service].callers)
+        for action in uses[service].actions
+        if not any(roles[caller].may(action, "*") for caller in uses[service].callers)
     ]
     assert unused == []
 

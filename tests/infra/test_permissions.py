@@ -36,30 +36,30 @@ def classes(variant: str) -> never.Classes:
 @pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off"])
 @pytest.mark.control("AC-4", "AC-5")
 def test_what_must_never_be_is_not(variant: str) -> None:
-    found = environment(variant)
-    assert never.ml_reading_pii(found, classes(variant)) == set()
-    assert never.others_reading_sensitive(found, classes(variant)) == set()
-    assert never.ways_of_training_to_the_lake(found) == set()
-    assert never.registering_and_approving(found) == set()
+    principals = environment(variant)
+    assert never.ml_reading_pii(principals, classes(variant)) == set()
+    assert never.others_reading_sensitive(principals, classes(variant)) == set()
+    assert never.ways_of_training_to_the_lake(principals) == set()
+    assert never.registering_and_approving(principals) == set()
 
 
 def test_without_lake_formation_the_two_snapshot_roles_read_whole_files_and_nobody_else() -> None:
     """What `docs/first-deploy.md` says of `iam_only`: no column is protected from them."""
-    found = environment("iam_only")
-    assert never.ml_reading_pii(found, classes("iam_only")) == {"broker", "bias-evaluator"}
-    assert never.others_reading_sensitive(found, classes("iam_only")) == {"broker"}
-    assert never.ways_of_training_to_the_lake(found) == set()
-    assert never.registering_and_approving(found) == set()
+    principals = environment("iam_only")
+    assert never.ml_reading_pii(principals, classes("iam_only")) == {"broker", "bias-evaluator"}
+    assert never.others_reading_sensitive(principals, classes("iam_only")) == {"broker"}
+    assert never.ways_of_training_to_the_lake(principals) == set()
+    assert never.registering_and_approving(principals) == set()
 
 
 @pytest.mark.parametrize("variant", ENVIRONMENTS)
 def test_the_bias_evaluator_does_see_sensitive_columns_and_the_broker_what_it_needs(
     variant: str,
 ) -> None:
-    found = environment(variant)
-    assert "bias-evaluator" in never.readers(found, classes(variant), "sensitive")
-    assert "broker" in never.readers(found, classes(variant), "none")
-    cells = permission_matrix(found, found)
+    principals = environment(variant)
+    assert "bias-evaluator" in never.readers(principals, classes(variant), "sensitive")
+    assert "broker" in never.readers(principals, classes(variant), "none")
+    cells = permission_matrix(principals, principals)
     assert {cell.table for cell in cells} == {"census", "complaints"}
 
 
@@ -69,7 +69,9 @@ def test_no_dev_role_reads_a_column_of_prod_in_the_same_account() -> None:
     Prod's tables stand in dev's account here, and IAM is left out: the tags alone must do it.
     """
     dev, prod = environment("dev"), environment("prod")
-    free = tuple(replace(role, policy=never.ANYTHING, boundary=None) for role in dev.principals)
-    who = replace(dev, principals=free)
-    assert never.reading_elsewhere(who, dev) >= {"broker", "bias-evaluator"}
-    assert never.reading_elsewhere(who, prod) == set()
+    unlimited = tuple(
+        replace(role, policy=never.ANYTHING, boundary=None) for role in dev.principals
+    )
+    readers = replace(dev, principals=unlimited)
+    assert never.reading_elsewhere(readers, dev) >= {"broker", "bias-evaluator"}
+    assert never.reading_elsewhere(readers, prod) == set()

@@ -23,8 +23,8 @@ Templates = Callable[[str], dict[str, Json]]
 
 def pipeline(templates: Templates, variant: str = "dev") -> Json:
     """The properties of a variant's pipeline."""
-    (found,) = resources(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline").values()
-    return dict(found["Properties"])
+    (resource,) = resources(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline").values()
+    return dict(resource["Properties"])
 
 
 def deployed(templates: Templates, variant: str = "dev") -> Json:
@@ -84,10 +84,10 @@ def test_the_body_is_the_compiled_definition_with_references_in_it(
 def test_the_pipeline_runs_as_its_role_under_a_known_name_and_says_its_commit(
     templates: Templates,
 ) -> None:
-    found = pipeline(templates)
-    assert found["PipelineName"] == "sashiko-dev-complaints"
-    assert found["RoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-pipeline"
-    tags = {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+    properties = pipeline(templates)
+    assert properties["PipelineName"] == "sashiko-dev-complaints"
+    assert properties["RoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-pipeline"
+    tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
     assert tags.keys() == {"project", "environment", "git-commit"}
     assert re.fullmatch(r"([0-9a-f]{40}|unknown)(-dirty)?", tags["git-commit"])
 
@@ -105,8 +105,8 @@ def _built(**changes: Any) -> Json:
         Stack(app, "S"), "P", settings=settings_of("dev"), compiled=compiled, values={}
     )
     (stack,) = app.synth().stacks
-    (found,) = resources(stack.template, "AWS::SageMaker::Pipeline").values()
-    return dict(found["Properties"]["PipelineDefinition"])
+    (resource,) = resources(stack.template, "AWS::SageMaker::Pipeline").values()
+    return dict(resource["Properties"]["PipelineDefinition"])
 
 
 def test_a_body_of_more_than_200_kb_fails_synth() -> None:
@@ -128,8 +128,8 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
 
     (compiled,) = pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
     definition = json.dumps(compiled.definition).replace("ml.g5.xlarge", "ml.g5.xlage")
-    wrong = CompiledPipeline(definition=definition, channels=())
-    monkeypatch.setattr(inputs, "compile_pipeline", lambda *_, **__: wrong)
+    invalid = CompiledPipeline(definition=definition, channels=())
+    monkeypatch.setattr(inputs, "compile_pipeline", lambda *_, **__: invalid)
     with pytest.raises(InputError, match=r"step `Train`, .*InstanceType: `ml.g5.xlage` is not"):
         pipelines_of(settings_of("dev"), recipes_of(settings_of("dev")))
 
@@ -222,28 +222,28 @@ def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Env
         for name, item in templates("dev")["DataLake"]["Outputs"].items()
     }
     principals = {principal.name: principal for principal in dev.principals}
-    found = jobs_of(deployed(templates))
+    jobs = jobs_of(deployed(templates))
     under = {
         name: keys[(job.get("ProcessingOutputConfig") or job["OutputDataConfig"])["KmsKeyId"]]
-        for name, job in found.items()
+        for name, job in jobs.items()
     }
-    refused = []
-    for name, job in found.items():
+    denied = []
+    for name, job in jobs.items():
         role = principals[job["RoleArn"].rpartition("-dev-")[2]]
-        asked = [("kms:GenerateDataKey", under[name]), ("kms:Encrypt", under[name])]
+        needed = [("kms:GenerateDataKey", under[name]), ("kms:Encrypt", under[name])]
         if (
             volume := job.get("ProcessingResources", {})
             .get("ClusterConfig", {})
             .get("VolumeKmsKeyId")
         ):
-            asked.append(("kms:CreateGrant", keys[volume]))
+            needed.append(("kms:CreateGrant", keys[volume]))
             granted = {"kms:GrantIsForAWSResource": "true"}
             assert principals["pipeline"].may("kms:CreateGrant", keys[volume], granted)
         read = set(re.findall(r"Steps\.(\w+)\.", json.dumps(job)))
-        asked += [("kms:Decrypt", under[step]) for step in read]
+        needed += [("kms:Decrypt", under[step]) for step in read]
         context = {"kms:GrantIsForAWSResource": "true"}
-        refused += [(name, *one) for one in asked if not role.may(*one, context)]
-    assert refused == []
+        denied += [(name, *one) for one in needed if not role.may(*one, context)]
+    assert denied == []
 
 
 @pytest.mark.control("AC-6")

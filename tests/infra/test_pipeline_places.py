@@ -51,8 +51,8 @@ def place(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
 
 
 def _outputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> dict[str, str]:
-    found = job.get("ProcessingOutputConfig", {"Outputs": []})["Outputs"]
-    outputs = {item["OutputName"]: place(item["S3Output"]["S3Uri"], jobs) for item in found}
+    items = job.get("ProcessingOutputConfig", {"Outputs": []})["Outputs"]
+    outputs = {item["OutputName"]: place(item["S3Output"]["S3Uri"], jobs) for item in items}
     if "OutputDataConfig" in job:
         outputs["model"] = place(job["OutputDataConfig"]["S3OutputPath"], jobs)
         outputs["checkpoints"] = place(job["CheckpointConfig"]["S3Uri"], jobs)
@@ -62,9 +62,9 @@ def _outputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> dict[str, 
 def _inputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> list[str]:
     channels = [item["DataSource"]["S3DataSource"] for item in job.get("InputDataConfig", [])]
     staged = [item["S3Input"] for item in job.get("ProcessingInputs", [])]
-    found = [place(item["S3Uri"], jobs) for item in (*channels, *staged)]
+    places = [place(item["S3Uri"], jobs) for item in (*channels, *staged)]
     # A job that was interrupted reads what it wrote.
-    return [*found, *(uri for name, uri in _outputs(job, jobs).items() if name == "checkpoints")]
+    return [*places, *(uri for name, uri in _outputs(job, jobs).items() if name == "checkpoints")]
 
 
 def _places(jobs: dict[str, dict[str, Any]], bucket: str, *, read: bool) -> list[Place]:
@@ -92,7 +92,7 @@ def test_each_job_may_use_the_objects_that_it_names(
 ) -> None:
     bucket = bucket_name(dev.settings, name)
     places = _places(jobs, bucket, read=read)
-    refused = [
+    denied = [
         (step, role, key)
         for step, role, key in places
         if not any(
@@ -100,7 +100,7 @@ def test_each_job_may_use_the_objects_that_it_names(
             for pattern in _allowed(dev, role, ACTIONS[read], bucket)
         )
     ]
-    assert refused == []
+    assert denied == []
     assert {step for step, _, _ in places} >= USING[name][read]
 
 
@@ -168,11 +168,11 @@ def test_the_registrar_alone_writes_what_a_version_points_to(dev: Environment) -
 def test_no_role_reads_the_rows_that_were_explained(dev: Environment) -> None:
     """They are personal data: a team that wants them in an account says who reads them."""
     place = "runs/an-execution/Explain/texts/errors.jsonl"
-    assert _who(dev, "s3:PutObject", place) == {"training"}
-    assert _who(dev, "s3:GetObject", place) == set()
+    assert _principals(dev, "s3:PutObject", place) == {"training"}
+    assert _principals(dev, "s3:GetObject", place) == set()
 
 
-def _who(dev: Environment, action: str, place: str) -> set[str]:
+def _principals(dev: Environment, action: str, place: str) -> set[str]:
     return {
         role.name
         for role in dev.principals
@@ -184,13 +184,13 @@ def test_each_job_may_pull_its_image_and_no_other(
     dev: Environment, jobs: dict[str, dict[str, Any]]
 ) -> None:
     principals = {principal.name: principal for principal in dev.principals}
-    named = job_images(dev.settings, "cpu")
-    images = {image.uri for image in (*named.of_jobs(), named.serving)}
+    job_set = job_images(dev.settings, "cpu")
+    images = {image.uri for image in (*job_set.of_jobs(), job_set.serving)}
     used: dict[str, set[str]] = {}
     for job in jobs.values():
         role = job["RoleArn"].rpartition("-dev-")[2]
-        where = job.get("AppSpecification", {}).get("ImageUri")
-        used.setdefault(role, set()).add(where or job["AlgorithmSpecification"]["TrainingImage"])
+        uri = job.get("AppSpecification", {}).get("ImageUri")
+        used.setdefault(role, set()).add(uri or job["AlgorithmSpecification"]["TrainingImage"])
     pulls = {
         role: {uri for uri in images if principals[role].may("ecr:BatchGetImage", repository(uri))}
         for role in used

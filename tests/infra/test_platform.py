@@ -17,8 +17,8 @@ def platform(templates):
 
 
 def _only(template, kind):
-    (found,) = resources(template, kind).values()
-    return found
+    (resource,) = resources(template, kind).values()
+    return resource
 
 
 def _key(template, policy):
@@ -39,8 +39,8 @@ def principals():
 
 @pytest.mark.control("ECR.1, ECR.2")
 def test_a_tag_never_moves_and_what_is_pushed_is_scanned(platform):
-    found = some(platform("prod"), "AWS::ECR::Repository")
-    properties = {r["Properties"]["RepositoryName"]: r["Properties"] for r in found.values()}
+    repositories = some(platform("prod"), "AWS::ECR::Repository")
+    properties = {r["Properties"]["RepositoryName"]: r["Properties"] for r in repositories.values()}
     key, _ = _key(platform("prod"), "AlertsOfBudgets")
 
     assert "sashiko-prod/job" in properties
@@ -56,15 +56,15 @@ def test_a_tag_never_moves_and_what_is_pushed_is_scanned(platform):
 
 
 def test_images_go_with_dev_and_stay_with_prod(platform):
-    found = {
+    policies = {
         variant: [
             (item["DeletionPolicy"], item["Properties"].get("EmptyOnDelete", False))
             for item in resources(platform(variant), "AWS::ECR::Repository").values()
         ]
         for variant in ("dev", "prod")
     }
-    assert {*found["dev"]} == {("Delete", True)}
-    assert {*found["prod"]} == {("RetainExceptOnCreate", False)}
+    assert {*policies["dev"]} == {("Delete", True)}
+    assert {*policies["prod"]} == {("RetainExceptOnCreate", False)}
 
 
 def test_no_value_crosses_the_stacks_by_an_export(templates):
@@ -167,16 +167,16 @@ def test_budgets_of_this_account_alone_publish_and_the_named_people_hear(platfor
 
 
 def test_the_accounts_environment_keeps_the_logs_of_jobs_for_a_year(platform):
-    found = some(platform("prod"), "AWS::Logs::LogGroup").values()
-    every = {item["Properties"]["LogGroupName"]: item["Properties"] for item in found}
+    items = some(platform("prod"), "AWS::Logs::LogGroup").values()
+    every = {item["Properties"]["LogGroupName"]: item["Properties"] for item in items}
     key, statement = _key(platform("prod"), "LogsOfJobs")
     groups = {name: group for name, group in every.items() if name.startswith("/aws/sagemaker/")}
 
     assert set(groups) == {"/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"}
     assert {item["RetentionInDays"] for item in every.values()} == {365}
     assert all(item["KmsKeyId"] == {"Fn::GetAtt": [key, "Arn"]} for item in every.values())
-    named = statement["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"]
-    assert {arn.partition("log-group:")[2] for arn in named} == set(groups)
+    arns = statement["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"]
+    assert {arn.partition("log-group:")[2] for arn in arns} == set(groups)
     others = some(platform("account_off"), "AWS::Logs::LogGroup").values()
     assert not {item["Properties"]["LogGroupName"] for item in others} & set(groups)
 
@@ -186,7 +186,7 @@ def test_alarms_and_the_notifier_alone_write_to_the_topic_too(platform, principa
     policy = _only(platform("prod"), "AWS::SNS::TopicPolicy")["Properties"]["PolicyDocument"]
     allowed = {s["Sid"]: s for s in policy["Statement"] if s["Effect"] == "Allow"}
     _, statement = _key(platform("prod"), "AlertsOfAlarms")
-    ours = {
+    own_alarms = {
         "StringEquals": {"aws:SourceAccount": "444455556666"},
         "ArnLike": {
             "aws:SourceArn": "arn:aws:cloudwatch:us-east-1:444455556666:alarm:sashiko-prod-*"
@@ -196,7 +196,7 @@ def test_alarms_and_the_notifier_alone_write_to_the_topic_too(platform, principa
     assert set(allowed) == {"AlertsOfBudgets", "AlertsOfAlarms"}
     for item in (allowed["AlertsOfAlarms"], statement):
         assert item["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
-        assert item["Condition"] == ours
+        assert item["Condition"] == own_alarms
     assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
     assert [n for n, role in principals.items() if role.may("sns:Publish", "*")] == [
         "janitor",

@@ -45,8 +45,8 @@ def prod() -> Environment:
 
 
 def _role(environment: Environment, name: str) -> Principal:
-    (found,) = (role for role in environment.principals if role.name == name)
-    return found
+    (role,) = (role for role in environment.principals if role.name == name)
+    return role
 
 
 def _policies(variant: str) -> Iterator[tuple[Statement, ...]]:
@@ -76,10 +76,10 @@ def _arns(document: dict[str, Any]) -> Any:
     return joined
 
 
-def _joined(found: dict[str, Any]) -> Any:
-    if set(found) == {"Fn::Join"} and all(isinstance(part, str) for part in found["Fn::Join"][1]):
-        return found["Fn::Join"][0].join(found["Fn::Join"][1])
-    return found
+def _joined(value: dict[str, Any]) -> Any:
+    if set(value) == {"Fn::Join"} and all(isinstance(part, str) for part in value["Fn::Join"][1]):
+        return value["Fn::Join"][0].join(value["Fn::Join"][1])
+    return value
 
 
 def _lets_in(role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
@@ -96,9 +96,9 @@ def _lets_in(role: str, action: str, resource: str, context: Mapping[str, str]) 
         complete=True,
     )
     for policy in _policies("serving"):
-        named = [i for i in policy if i.is_for("arn:aws:iam::444455556666:root")]
-        everybody = [item for item in policy if "*" in item.principals]
-        if allows(named, request) and not denies(everybody, request):
+        account = [i for i in policy if i.is_for("arn:aws:iam::444455556666:root")]
+        public = [item for item in policy if "*" in item.principals]
+        if allows(account, request) and not denies(public, request):
             return True
     return False
 

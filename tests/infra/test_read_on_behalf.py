@@ -67,25 +67,25 @@ def option(job: Json, name: str) -> Any:
 
 def read_places(definition: Json, jobs: dict[str, Json]) -> list[tuple[str, str]]:
     """Role and URI of all that is read, as the definition has it; unknown parts are `*`."""
-    found = [
+    places = [
         (role_of(step["FunctionArn"]), place(value, jobs))
         for step in lambda_steps(definition)
         for value in step["Arguments"].values()
     ]
-    found += [
+    places += [
         ("pipeline", f"s3://{ARTIFACTS}/runs/*/{step}/{path}")
         for step, path in property_files(definition, definition)
     ]
-    found += [
+    places += [
         (role_of(option(job, "--role")), place(data, jobs))
         for job in jobs.values()
         if (data := option(job, "--model-data"))
     ]
-    return found
+    return places
 
 
-def keys(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(role, uri.removeprefix(f"s3://{ARTIFACTS}/")) for role, uri in found]
+def keys(places: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(role, uri.removeprefix(f"s3://{ARTIFACTS}/")) for role, uri in places]
 
 
 def principal(dev: Environment, name: str) -> Principal:
@@ -100,16 +100,16 @@ def allowed(dev: Environment, role: str, bucket: str) -> tuple[str, ...]:
 def test_each_of_them_may_read_what_the_definition_has_it_read(
     dev: Environment, definition: Json, jobs: dict[str, Json]
 ) -> None:
-    found = read_places(definition, jobs)
-    assert all(uri.startswith(f"s3://{ARTIFACTS}/") for _, uri in found)
-    refused = [
+    places = read_places(definition, jobs)
+    assert all(uri.startswith(f"s3://{ARTIFACTS}/") for _, uri in places)
+    denied = [
         (role, key)
-        for role, key in keys(found)
+        for role, key in keys(places)
         if not any(covers(pattern, key) for pattern in allowed(dev, role, ARTIFACTS))
     ]
-    assert refused == []
+    assert denied == []
     # So that the question was asked: each gate reads something, and a model is made.
-    assert {role for role, _ in found} == {"gatekeeper", "inference"}
+    assert {role for role, _ in places} == {"gatekeeper", "inference"}
     assert all(step["Arguments"] for step in lambda_steps(definition))
     assert len(lambda_steps(definition)) == 3
 
@@ -118,20 +118,21 @@ def test_each_of_them_may_read_what_the_definition_has_it_read(
 def test_none_of_them_may_read_anything_else(
     dev: Environment, definition: Json, jobs: dict[str, Json]
 ) -> None:
-    wanted = keys(read_places(definition, jobs))
+    expected = keys(read_places(definition, jobs))
     idle = {
         (role, pattern)
         for role in READERS
         for bucket in dev.buckets
         for pattern in allowed(dev, role, bucket)
         if not (
-            bucket == ARTIFACTS and any(one == role and covers(pattern, key) for one, key in wanted)
+            bucket == ARTIFACTS
+            and any(one == role and covers(pattern, key) for one, key in expected)
         )
     }
     assert idle == set(BESIDE)
     # A verdict alone: what lies beside it in a step's outputs is not to be read.
     assert set(allowed(dev, "gatekeeper", ARTIFACTS)) == {
-        key for role, key in wanted if role == "gatekeeper"
+        key for role, key in expected if role == "gatekeeper"
     }
 
 
@@ -139,17 +140,17 @@ def test_none_of_them_may_read_anything_else(
 def test_the_pipeline_calls_the_functions_that_its_steps_name_and_no_other(
     dev: Environment, definition: Json
 ) -> None:
-    named = {step["FunctionArn"] for step in lambda_steps(definition)}
+    arns = {step["FunctionArn"] for step in lambda_steps(definition)}
     callable_ = {
         resource
         for statement in principal(dev, "pipeline").policy
         if statement.effect == "Allow" and "lambda:InvokeFunction" in statement.actions
         for resource in statement.resources
     }
-    assert callable_ == named
-    made = dev.templates.of_type("AWS::Lambda::Function")
-    assert {arn.rpartition(":")[2] for arn in named} <= {
-        function.properties["FunctionName"] for function in made
+    assert callable_ == arns
+    functions = dev.templates.of_type("AWS::Lambda::Function")
+    assert {arn.rpartition(":")[2] for arn in arns} <= {
+        function.properties["FunctionName"] for function in functions
     }
 
 

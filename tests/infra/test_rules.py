@@ -31,12 +31,12 @@ def _policy(**change):
     return _resource("S3::BucketPolicy", Bucket="b", PolicyDocument=document)
 
 
-def _tag_grant(*tags, permission="SELECT", who=WHO["DataLakePrincipalIdentifier"]):
+def _tag_grant(*tags, permission="SELECT", principal=WHO["DataLakePrincipalIdentifier"]):
     expression = [{"TagKey": key, "TagValues": values} for key, values in tags]
     policy = {"CatalogId": "111122223333", "ResourceType": "TABLE", "Expression": expression}
     return _resource(
         "LakeFormation::PrincipalPermissions",
-        Principal={"DataLakePrincipalIdentifier": who},
+        Principal={"DataLakePrincipalIdentifier": principal},
         Resource={"LFTagPolicy": policy},
         Permissions=[permission],
         PermissionsWithGrantOption=[],
@@ -44,14 +44,14 @@ def _tag_grant(*tags, permission="SELECT", who=WHO["DataLakePrincipalIdentifier"
 
 
 def _filter_grant():
-    shown = {
+    data_filter = {
         "DatabaseName": "sashiko_dev", "TableName": "loans", "Name": "f",
         "TableCatalogId": "111122223333",
     }  # fmt: skip
     return _resource(
         "LakeFormation::PrincipalPermissions",
         Principal=WHO,
-        Resource={"DataCellsFilter": shown},
+        Resource={"DataCellsFilter": data_filter},
         Permissions=["SELECT"],
         PermissionsWithGrantOption=[],
     )
@@ -129,7 +129,7 @@ app.synth()
 
 def _synth(folder, resources, reasons=None):
     (folder / "given.json").write_text(json.dumps({"Resources": resources}))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", SYNTH, str(folder)],
         input=json.dumps(reasons or {}),
         cwd=ROOT,
@@ -139,13 +139,13 @@ def _synth(folder, resources, reasons=None):
         check=False,
     )
     report = json.loads((folder / "validation-report.json").read_text())
-    found = {
-        (violation["ruleName"], where["constructPath"].removeprefix("Stack/T/"))
+    findings = {
+        (violation["ruleName"], construct["constructPath"].removeprefix("Stack/T/"))
         for plugin in report["pluginReports"]
         for violation in plugin["violations"]
-        for where in violation["violatingConstructs"]
+        for construct in violation["violatingConstructs"]
     }
-    return done, found
+    return process, findings
 
 
 def _id(rule):
@@ -180,12 +180,12 @@ ALSO = {
 }
 
 
-def _proving(rule):
+def _marked(rule):
     id_ = rule.removeprefix("AwsSolutions-").partition("[")[0]
     return pytest.param(rule, marks=pytest.mark.control(id_, *ALSO.get(id_, [])))
 
 
-@pytest.mark.parametrize("rule", [_proving(rule) for rule in BROKEN])
+@pytest.mark.parametrize("rule", [_marked(rule) for rule in BROKEN])
 def test_each_rule_finds_its_example(broken, rule):
     assert (rule, _id(rule)) in broken[1]
 
@@ -193,11 +193,11 @@ def test_each_rule_finds_its_example(broken, rule):
 def test_an_acknowledgement_excuses_the_one_resource_it_is_on(tmp_path):
     policies = {"One": BROKEN["public"], "Two": BROKEN["public"]}
 
-    process, found = _synth(tmp_path, policies, {"One": {"public": "as a test"}})
+    process, findings = _synth(tmp_path, policies, {"One": {"public": "as a test"}})
 
     assert process.returncode != 0
-    assert ("public", "Two") in found
-    assert ("public", "One") not in found
+    assert ("public", "Two") in findings
+    assert ("public", "One") not in findings
 
 
 def _association(resource, **tags):
@@ -217,9 +217,9 @@ def _association(resource, **tags):
         (_tag_grant(("sashiko-sensitivity", ["pii"]), BOTH[1]), True),  # inherited
         (_tag_grant(*BOTH, permission="SUPER"), True),
         (_tag_grant(*BOTH, permission="DESCRIBE"), False),
-        (_tag_grant(*BOTH, who="arn:aws:iam::111122223333:role/sashiko-dev-broker"), False),
-        (_tag_grant(*BOTH, who="IAM_ALLOWED_PRINCIPALS"), True),
-        (_tag_grant(*BOTH, who="111122223333:IAMPrincipals"), True),
+        (_tag_grant(*BOTH, principal="arn:aws:iam::111122223333:role/sashiko-dev-broker"), False),
+        (_tag_grant(*BOTH, principal="IAM_ALLOWED_PRINCIPALS"), True),
+        (_tag_grant(*BOTH, principal="111122223333:IAMPrincipals"), True),
     ],
 )
 def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant, undoes, tmp_path):
@@ -231,10 +231,10 @@ def test_a_row_filter_stands_beside_tag_grants_that_do_not_match_its_table(grant
         "Table": _association({"Table": DATA}, sensitivity="pii"),
         "Column": _association({"TableWithColumns": column}, sensitivity="none"),
     }
-    assert _found("row-filter", template, tmp_path) == (["Grant"] if undoes else [])
+    assert _broken_by("row-filter", template, tmp_path) == (["Grant"] if undoes else [])
 
 
-def _found(name, template, folder):
+def _broken_by(name, template, folder):
     """Logical ids of what a rule of Lake Formation finds, without a synth."""
     from sashiko_cdk.security_rules.lake_formation import RULES
     from sashiko_cdk.security_rules.template import read_resources
@@ -245,7 +245,7 @@ def _found(name, template, folder):
 
 
 @pytest.mark.parametrize(
-    ("tagged", "environments", "found"),
+    ("tagged", "environments", "expected"),
     [
         ("dev", [["dev"]], []),
         ("dev", [["prod"]], ["Grant"]),
@@ -256,23 +256,23 @@ def _found(name, template, folder):
         (None, [["dev", "prod"]], ["Grant"]),
     ],
 )
-def test_a_grant_by_tags_names_its_own_environment_alone(tagged, environments, found, tmp_path):
+def test_a_grant_by_tags_names_its_own_environment_alone(tagged, environments, expected, tmp_path):
     tags = [("sashiko-environment", values) for values in environments]
     template = {"Grant": _tag_grant(BOTH[0], *tags)}
     if tagged:
         database = {"Database": {"Name": "sashiko_dev"}}
         template["Database"] = _association(database, environment=tagged)
-    assert _found("tag-environment", template, tmp_path) == found
+    assert _broken_by("tag-environment", template, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
-    ("properties", "found"),
+    ("properties", "expected"),
     [
         ({"TableInput": {"Parameters": {"classification": "parquet"}}}, []),
         ({"TableInput": {"Parameters": {"table_type": "iceberg"}}}, ["Table"]),
         ({"OpenTableFormatInput": {"IcebergInput": {"MetadataOperation": "CREATE"}}}, ["Table"]),
     ],
 )
-def test_a_table_whose_metadata_an_update_would_strip_is_found(properties, found, tmp_path):
+def test_a_table_whose_metadata_an_update_would_strip_is_found(properties, expected, tmp_path):
     table = _resource("Glue::Table", **properties)
-    assert _found("broken-type", {"Table": table}, tmp_path) == found
+    assert _broken_by("broken-type", {"Table": table}, tmp_path) == expected

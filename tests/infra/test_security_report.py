@@ -79,21 +79,21 @@ def _report(folder, checkov):
 
 
 def test_what_nobody_explained_is_open(report):
-    done, folder = report(
+    process, folder = report(
         violations=[_violation("Raw")],
         suppressed=[_violation("Curated", reason="It is made again from raw.")],
         failed=[_check("Logs12", result="FAILED")],
     )
 
-    assert done.returncode == 4
-    opened, explained = done.stdout.split("## Explained")
-    assert "2 open, 1 explained" in opened
-    assert "Lake/Raw" in opened and "Lake/Logs" in opened and "CP-9a" in opened
-    assert "Lake/Curated" not in opened
+    assert process.returncode == 4
+    open_part, explained = process.stdout.split("## Explained")
+    assert "2 open, 1 explained" in open_part
+    assert "Lake/Raw" in open_part and "Lake/Logs" in open_part and "CP-9a" in open_part
+    assert "Lake/Curated" not in open_part
     assert "It is made again from raw.\n  - Lake/Curated" in explained
-    assert (folder / "report.md").read_text().strip() == done.stdout.strip()
-    found = json.loads((folder / "report.json").read_text())
-    assert {(item["resource"], item["reason"] is None) for item in found} == {
+    assert (folder / "report.md").read_text().strip() == process.stdout.strip()
+    findings = json.loads((folder / "report.json").read_text())
+    assert {(item["resource"], item["reason"] is None) for item in findings} == {
         ("Lake/Raw", True),
         ("Lake/Curated", False),
         ("Lake/Logs", True),
@@ -101,43 +101,43 @@ def test_what_nobody_explained_is_open(report):
 
 
 def test_a_finding_in_the_bootstraps_policies_is_open_too(report):
-    done, _ = report(caps=[_violation("Cap")])
+    process, _ = report(caps=[_violation("Cap")])
 
-    assert done.returncode == 4
-    assert "Lake/Cap" in done.stdout.split("## Explained")[0]
+    assert process.returncode == 4
+    assert "Lake/Cap" in process.stdout.split("## Explained")[0]
 
 
 def test_what_is_explained_is_no_failure(report):
     why = "It is where access is logged."
-    done, _ = report(skipped=[_check("Logs12", result="SKIPPED", suppress_comment=why)])
+    process, _ = report(skipped=[_check("Logs12", result="SKIPPED", suppress_comment=why)])
 
-    assert done.returncode == 0
-    assert f"{why}\n  - Lake/Logs" in done.stdout.split("## Explained")[1]
+    assert process.returncode == 0
+    assert f"{why}\n  - Lake/Logs" in process.stdout.split("## Explained")[1]
 
 
 def test_a_template_that_checkov_cannot_read_is_an_error(report):
-    done, _ = report(unread=["Lake.template.json"])
+    process, _ = report(unread=["Lake.template.json"])
 
-    assert done.returncode == 1
-    assert "error: checkov could not read Lake.template.json" in done.stderr
+    assert process.returncode == 1
+    assert "error: checkov could not read Lake.template.json" in process.stderr
 
 
 def test_checkov_gets_nobodys_key_and_its_failure_is_an_error(report):
-    done, _ = report(status=2)
+    process, _ = report(status=2)
 
-    assert done.returncode == 1
-    assert "ended with status 2" in done.stderr
-    assert "CKV_SKIP_PACKAGE_UPDATE_CHECK" in done.stderr
-    assert "BC_API_KEY" not in done.stderr, "it would send the templates to its platform"
+    assert process.returncode == 1
+    assert "ended with status 2" in process.stderr
+    assert "CKV_SKIP_PACKAGE_UPDATE_CHECK" in process.stderr
+    assert "BC_API_KEY" not in process.stderr, "it would send the templates to its platform"
 
 
 def test_without_checkov_the_message_says_how_to_get_it(report, tmp_path):
     _, folder = report()
 
-    done = _report(folder, tmp_path / "nowhere/checkov")
+    process = _report(folder, tmp_path / "nowhere/checkov")
 
-    assert done.returncode == 1
-    assert "`make security-report` installs it" in done.stderr
+    assert process.returncode == 1
+    assert "`make security-report` installs it" in process.stderr
 
 
 @pytest.mark.parametrize("variant", ["iam_only", "prod"])
@@ -170,10 +170,10 @@ infra.app.main()
 """
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_the_nist_pack_reports_and_stops_no_synth(asked, tmp_path):
-    context = {"env": "dev"} | ({"security-report": "true"} if asked else {})
-    done = subprocess.run(
+@pytest.mark.parametrize("report_mode", [True, False])
+def test_the_nist_pack_reports_and_stops_no_synth(report_mode, tmp_path):
+    context = {"env": "dev"} | ({"security-report": "true"} if report_mode else {})
+    process = subprocess.run(
         [sys.executable, "-c", BARE],
         cwd=ROOT,
         env=os.environ
@@ -184,11 +184,11 @@ def test_the_nist_pack_reports_and_stops_no_synth(asked, tmp_path):
         check=False,
     )
 
-    found = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
-    frameworks = {plugin["pluginName"] for plugin in found if plugin["violations"]}
-    assert (done.returncode == 0) is asked, done.stderr
+    reports = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
+    frameworks = {plugin["pluginName"] for plugin in reports if plugin["violations"]}
+    assert (process.returncode == 0) is report_mode, process.stderr
     assert frameworks - {"CloudFormation Validate"} == {"AwsSolutions", "sashiko"} | (
-        {NIST} if asked else set()
+        {NIST} if report_mode else set()
     )
 
 

@@ -31,13 +31,13 @@ def serving(templates):
 
 
 def _only(template, kind):
-    (found,) = resources(template, kind).values()
-    return found["Properties"]
+    (resource,) = resources(template, kind).values()
+    return resource["Properties"]
 
 
 def _alarms(template):
-    found = some(template, ALARM).values()
-    return {item["Properties"]["AlarmName"].rpartition("endpoint-")[2]: item for item in found}
+    alarms = some(template, ALARM).values()
+    return {item["Properties"]["AlarmName"].rpartition("endpoint-")[2]: item for item in alarms}
 
 
 def test_there_is_no_endpoint_until_somebody_says_so(templates):
@@ -94,9 +94,9 @@ def test_errors_and_latency_of_the_new_fleet_alone_take_an_update_back(serving):
     digest, rollback, alarms = config[-12:], _rollback(template), _alarms(template)
 
     assert set(rollback) == {f"5xx-{digest}", f"p99-latency-{digest}"}
-    told = {"5xx", "p99-latency", "4xx", "idle", "memory", "disk"}
-    assert set(alarms) - set(rollback) == told
-    errors, latency = (rollback[f"{about}-{digest}"] for about in ("5xx", "p99-latency"))
+    notifying = {"5xx", "p99-latency", "4xx", "idle", "memory", "disk"}
+    assert set(alarms) - set(rollback) == notifying
+    errors, latency = (rollback[f"{kind}-{digest}"] for kind in ("5xx", "p99-latency"))
     assert (errors["MetricName"], errors["Statistic"]) == ("Invocation5XXErrors", "Average")
     assert (latency["MetricName"], latency["ExtendedStatistic"]) == ("ModelLatency", "p99")
     for item in rollback.values():
@@ -105,7 +105,7 @@ def test_errors_and_latency_of_the_new_fleet_alone_take_an_update_back(serving):
         assert names["EndpointConfigName"] == config
         # A fleet that gets no request yet has no metrics.
         assert item["TreatMissingData"] == "notBreaching"
-    for name in told:
+    for name in notifying:
         dimensions = alarms[name]["Properties"]["Dimensions"]
         assert [each["Name"] for each in dimensions] == ["EndpointName", "VariantName"]
     assert rollback[f"p99-latency-{digest}"]["Threshold"] == 500_000  # microseconds
@@ -123,8 +123,8 @@ def test_another_configuration_has_other_alarms_which_are_there_before_it_serves
 
 
 def _of_fleets(template):
-    found = resources(template, ALARM)
-    return {name: item for name, item in found.items() if "EndpointConfigName" in json.dumps(item)}
+    alarms = resources(template, ALARM)
+    return {name: item for name, item in alarms.items() if "EndpointConfigName" in json.dumps(item)}
 
 
 def test_an_endpoint_without_metrics_is_an_idle_one(serving):
@@ -177,12 +177,12 @@ def test_an_endpoint_of_an_accelerator_pins_its_driver_and_has_time_to_load(targ
 
 
 def _statement(policy, action):
-    (found,) = [
+    (statement,) = [
         item
         for item in policy["Statement"]
         if item["Effect"] == "Deny" and action in (item["Action"], *item["Action"])
     ]
-    return found["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    return statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
 
 
 def test_what_is_captured_only_the_endpoint_writes_and_no_role_reads(templates):

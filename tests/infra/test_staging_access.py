@@ -25,8 +25,8 @@ def _allowed(environment: Environment, role: str, action: str, bucket: str) -> t
 
 
 def _role(environment: Environment, name: str) -> Principal:
-    (found,) = (role for role in environment.principals if role.name == name)
-    return found
+    (role,) = (role for role in environment.principals if role.name == name)
+    return role
 
 
 def _handed_everything(environment: Environment, name: str) -> Principal:
@@ -78,14 +78,14 @@ def test_what_is_staged_is_the_deployers_to_write_and_only_once(
     key = f"arn:aws:s3:::{ARTIFACTS}/{folder}/0123/file"
     policy = dev.buckets[ARTIFACTS]
 
-    def refused(role: str) -> bool:
+    def denied(role: str) -> bool:
         arn = dev.settings.role_arn(role)
-        about = [item for item in policy if item.is_for(arn)]
+        statements = [item for item in policy if item.is_for(arn)]
         context = {"aws:principalarn": arn, "aws:securetransport": "true"}
-        return denies(about, Request(action="s3:PutObject", resource=key, context=context))
+        return denies(statements, Request(action="s3:PutObject", resource=key, context=context))
 
-    assert refused("training")
-    assert not refused("deployer")
+    assert denied("training")
+    assert not denied("deployer")
     (once,) = (
         item
         for item in policy

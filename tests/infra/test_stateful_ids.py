@@ -11,17 +11,17 @@ from tests.golden import rewrite
 @pytest.mark.control("retain")
 def test_stateful_resources_keep_their_logical_ids(environment):
     file = rewrite.ROOT / f"tests/golden/stateful_ids.{environment}.json"
-    golden, found = json.loads(file.read_text()), rewrite.stateful_ids(environment)
+    golden, current = json.loads(file.read_text()), rewrite.stateful_ids(environment)
 
-    lost = {
+    missing = {
         f"{stack}/{logical_id} ({kind})"
         for stack, kinds in golden.items()
         for logical_id, kind in kinds.items()
-        if found.get(stack, {}).get(logical_id) != kind
+        if current.get(stack, {}).get(logical_id) != kind
     }
-    assert not lost, (
-        f"CloudFormation would delete these and make others: {sorted(lost)}. Where data is "
+    assert not missing, (
+        f"CloudFormation would delete these and make others: {sorted(missing)}. Where data is "
         "retained it stays behind, unmanaged, and its fixed name refuses the new one; where it is "
         "not, it is lost. Keep the construct's path, or plan the move and say so in CHANGELOG.md."
     )
-    assert found == golden, "new stateful resources: run `make golden` and commit the file"
+    assert current == golden, "new stateful resources: run `make golden` and commit the file"

@@ -32,20 +32,20 @@ def _copy(folder):
 
 def _off_line():
     """Begins a command in a network of its own, with nothing in it, where the kernel lets us."""
-    alone = ["unshare", "--map-root-user", "--net"]
-    allowed = shutil.which("unshare") and subprocess.run([*alone, "true"], check=False)
-    return alone if allowed and allowed.returncode == 0 else []
+    command = ["unshare", "--map-root-user", "--net"]
+    allowed = shutil.which("unshare") and subprocess.run([*command, "true"], check=False)
+    return command if allowed and allowed.returncode == 0 else []
 
 
-def _synth(folder, *, environment="dev", alone=(), **variables):
+def _synth(folder, *, environment="dev", command_prefix=(), **variables):
     """Synthesizes without credentials; every proxy leads nowhere."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     return subprocess.run(
-        [*alone, sys.executable, "-m", "infra.app"],
+        [*command_prefix, sys.executable, "-m", "infra.app"],
         cwd=folder,
-        env=ours
+        env=environ
         | proxies
         | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": str(folder / "out")}
         | {"CDK_CONTEXT_JSON": json.dumps(context | {"env": environment})}
@@ -62,14 +62,14 @@ def test_the_same_commit_gives_the_same_bytes(project, tmp_path):
         os.utime(file, (1_000_000_000, 1_000_000_000))
 
     first = _synth(project, TZ="UTC", PYTHONHASHSEED="1")
-    elsewhere = {"TZ": "Asia/Tokyo", "PYTHONHASHSEED": "2", "AWS_REGION": "eu-west-1"}
-    second = _synth(other, alone=_off_line(), **elsewhere)
+    other_place = {"TZ": "Asia/Tokyo", "PYTHONHASHSEED": "2", "AWS_REGION": "eu-west-1"}
+    second = _synth(other, command_prefix=_off_line(), **other_place)
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     written = {file.name: file.read_bytes() for file in (project / "out").glob("*.template.json")}
-    again = {file.name: file.read_bytes() for file in (other / "out").glob("*.template.json")}
+    rewritten = {file.name: file.read_bytes() for file in (other / "out").glob("*.template.json")}
     assert len(written) >= 2
-    assert written == again
+    assert written == rewritten
 
 
 def _edit(folder, file, old, new):
@@ -83,7 +83,7 @@ def _region(folder, region):
     _edit(folder, "config/base.yaml", "region: us-east-1", f"region: {region}")
 
 
-def _twice(folder):
+def _account_stack_twice(folder):
     shutil.copy(folder / "contracts/census.odcs.yaml", folder / "contracts/again.odcs.yaml")
     _edit(folder, "config/base.yaml", "[complaints, census]", "[census, again]")
 
@@ -118,7 +118,7 @@ BAD = {
         ],
     ),
     "one table twice": (
-        _twice,
+        _account_stack_twice,
         [
             "config/base.yaml: key `contracts`",
             "census.odcs.yaml",
@@ -165,8 +165,8 @@ def test_a_region_without_a_service_is_refused(project):
     process = _synth(project, HOME=str(project))
 
     assert process.returncode == 1
-    told = "error: config/base.yaml: key `region`: us-east-1 has no Lake Formation; allowed: "
-    assert process.stderr.startswith(told)
+    message = "error: config/base.yaml: key `region`: us-east-1 has no Lake Formation; allowed: "
+    assert process.stderr.startswith(message)
     assert "Traceback" not in process.stderr
 
 

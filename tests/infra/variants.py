@@ -157,23 +157,23 @@ def templates_of(variant: str) -> dict[str, dict[str, Any]]:
 
 def resources(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """Logical id -> resource, of one type."""
-    found = template["Resources"].items()
-    return {logical: resource for logical, resource in found if resource["Type"] == kind}
+    items = template["Resources"].items()
+    return {logical: resource for logical, resource in items if resource["Type"] == kind}
 
 
 def some(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """The same of which there has to be one: what is asserted of each of none always holds."""
-    found = resources(template, kind)
-    assert found, f"the template has no {kind}"
-    return found
+    matches = resources(template, kind)
+    assert matches, f"the template has no {kind}"
+    return matches
 
 
 def all_before(template: dict[str, Any], logical: str) -> set[str]:
     """All resources that must be there before `logical`."""
-    found: set[str] = set()
-    todo = [logical]
-    while todo:
-        needed = template["Resources"][todo.pop()].get("DependsOn", [])
-        todo += [name for name in needed if name not in found]
-        found.update(needed)
-    return found
+    dependencies: set[str] = set()
+    queue = [logical]
+    while queue:
+        needed = template["Resources"][queue.pop()].get("DependsOn", [])
+        queue += [name for name in needed if name not in dependencies]
+        dependencies.update(needed)
+    return dependencies

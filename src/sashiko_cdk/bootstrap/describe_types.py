@@ -1,12 +1,12 @@
-"""Writes down what CloudFormation needs for a type of resource; a person reads it and commits it.
+"""Records the permissions that CloudFormation needs for a resource type, for review and commit.
 
     .venv/bin/python -m sashiko_cdk.bootstrap.describe_types AWS::SSM::Parameter  # of yours
     .venv/bin/python -m sashiko_cdk.bootstrap.describe_types  # all again
 
-Sources, both as the installed cfn-lint (requirements/dev.txt) carries them, so that no account and
-no network is needed: the handlers of CloudFormation's registry ("Resource type schema" of the
-CloudFormation CLI User Guide; `aws cloudformation describe-type` prints the same), and IAM's
-Service Authorization Reference, which says on which ARNs an action is asked.
+Both sources come with the installed cfn-lint (requirements/dev.txt), so no account and no network
+is needed: the handlers of CloudFormation's registry ("Resource type schema" of the CloudFormation
+CLI User Guide; `aws cloudformation describe-type` prints the same), and IAM's Service Authorization
+Reference, which lists the resource types of each action.
 """
 
 import sys
@@ -56,24 +56,24 @@ def refresh(file: Path, *, new: Sequence[str] = ()) -> None:
     Raises:
         InputError: if cfn-lint is not installed, or a type has no handlers.
     """
-    known = read_types(file) if file.is_file() else ResourceTypes(types={})
+    current = read_types(file) if file.is_file() else ResourceTypes(types={})
     types = {
         kind: facts.model_copy(update={"handlers": _handlers(kind)})
         if facts.source == "registry"
         else facts
-        for kind, facts in known.types.items()
+        for kind, facts in current.types.items()
     }
     types |= {kind: _proposal(kind) for kind in new if kind not in types}
     names = {a for facts in types.values() for some in facts.handlers.values() for a in some}
-    names |= {more for name in names for more in known.dependent.get(name, ())}
-    found = {name: _resources(name) for name in names}
+    names |= {more for name in names for more in current.dependent.get(name, ())}
+    resources = {name: _resources(name) for name in names}
     _write(
         file,
-        known.model_copy(
+        current.model_copy(
             update={
                 "types": types,
-                "without_arn": tuple(sorted(name for name, on in found.items() if on == ())),
-                "not_in_iam": tuple(sorted(name for name, on in found.items() if on is None)),
+                "without_arn": tuple(sorted(name for name, on in resources.items() if on == ())),
+                "not_in_iam": tuple(sorted(name for name, on in resources.items() if on is None)),
             }
         ),
     )
@@ -82,16 +82,16 @@ def refresh(file: Path, *, new: Sequence[str] = ()) -> None:
 def _handlers(kind: str) -> dict[str, tuple[str, ...]]:
     """Returns verb -> actions as the registry has them, the services' names in small letters."""
     schema = _schema(kind)
-    found = {verb: schema.get("handlers", {}).get(verb, {}) for verb in _VERBS}
-    found["tagging"] = schema.get("tagging") or {}
+    parts = {verb: schema.get("handlers", {}).get(verb, {}) for verb in _VERBS}
+    parts["tagging"] = schema.get("tagging") or {}
     handlers = {
         verb: tuple(sorted({_small(name) for name in part["permissions"]}))
-        for verb, part in found.items()
+        for verb, part in parts.items()
         if part.get("permissions")
     }
     if not handlers:
         raise InputError(
-            f"{kind}: the registry has no handlers of it; write its facts by hand, as those of "
+            f"{kind}: the registry has no handlers for it; write its facts by hand, as those of "
             f"AWS::CodeBuild::Project in {FILE.name}, with `source: documentation`"
         )
     return handlers
@@ -117,14 +117,14 @@ def _proposal(kind: str) -> ResourceType:
 
 
 def _service(kind: str, actions: set[str]) -> str:
-    """Returns the prefix of a type's own actions: most of its handlers' calls are its service's."""
+    """Returns the service prefix of a type: the one that most of its handlers' actions have."""
     services = [name.partition(":")[0] for name in sorted(actions)]
-    named = kind.split("::")[1].lower()
-    return named if named in services else max(services, key=services.count)
+    own = kind.split("::")[1].lower()
+    return own if own in services else max(services, key=services.count)
 
 
 def _arns(kind: str, service: str, actions: set[str]) -> tuple[str, ...]:
-    """Returns the ARNs of the kind of resource that most of the actions are about."""
+    """Returns the ARN formats of the resource type that most of the actions have."""
     kinds = [name for action in sorted(actions) for name in _resources(action) or ()]
     if not kinds:
         return ("*",)
@@ -142,7 +142,7 @@ def _arns(kind: str, service: str, actions: set[str]) -> tuple[str, ...]:
 
 
 def _resources(action: str) -> tuple[str, ...] | None:
-    """Returns the kinds of resources that IAM asks an action on; None if it has no such action."""
+    """Returns the resource types of an action in IAM; None if IAM has no such action."""
     service, _, name = action.partition(":")
     facts = _authorization().get(service, {}).get("Actions", {}).get(name.lower())
     return None if facts is None else tuple(facts.get("Resources", ()))
@@ -158,9 +158,11 @@ def _schema(kind: str) -> Mapping[str, Any]:
 
     schemas = PROVIDER_SCHEMA_MANAGER.get_resource_types("us-east-1")
     if kind not in schemas:
-        raise InputError(f"{kind}: no type of CloudFormation's registry has that name")
-    found: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
-    return found
+        raise InputError(f"{kind}: CloudFormation's registry has no type of that name")
+    schema: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(
+        "us-east-1", kind
+    ).schema
+    return schema
 
 
 def _authorization() -> Any:
@@ -173,13 +175,13 @@ def _authorization() -> Any:
 def _write(file: Path, facts: ResourceTypes) -> None:
     from cfnlint.version import __version__
 
-    found = facts.model_dump(mode="json", exclude_defaults=True)
-    text = yaml.safe_dump(found, sort_keys=False, width=100, default_flow_style=None)
+    document = facts.model_dump(mode="json", exclude_defaults=True)
+    text = yaml.safe_dump(document, sort_keys=False, width=100, default_flow_style=None)
     file.write_text(_HEADER.format(version=f"cfn-lint {__version__}") + text, encoding="utf-8")
 
 
 def main() -> None:
-    """Adds the types given as arguments; without one refreshes what is known."""
+    """Adds the types given as arguments; without arguments refreshes the known types."""
     try:
         new = sys.argv[1:]
         for file in (OWN,) if new else (FILE, OWN):

@@ -1,4 +1,4 @@
-"""What CloudFormation may never do in the account, whatever its policies allow."""
+"""The boundary of CloudFormation's role, which limits it whatever its policies allow."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from sashiko_cdk.identity.role_table import GUARDED
 
 
 def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.PolicyStatement]:
-    """Returns the permissions boundary of CloudFormation's role: no data, no way around the cap.
+    """Returns the permissions boundary of CloudFormation's role: no data, no change of the cap.
 
     Args:
         settings: the project, its account and region.
-        trust_open: whether a deploy may change who assumes the roles that are guarded, and delete
-            them: for the deploy that is to, and no other.
+        trust_open: whether a deploy may delete guarded roles and change who assumes them; only
+            for the one deploy that needs it.
     """
     own = f"arn:aws:iam::{settings.account}:policy/cdk-{QUALIFIER}-*"
     return [
@@ -29,7 +29,7 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
                 "s3:PutObject*",
             ],
         ),
-        # But code, which Lambda reads as whoever makes a function.
+        # Except code, which Lambda reads as the caller of CreateFunction.
         iam.PolicyStatement(
             sid="NoObjectsButCode",
             effect=iam.Effect.DENY,
@@ -75,11 +75,10 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
 
 
 def _trust_stays(settings: Settings) -> iam.PolicyStatement:
-    """Denies a new trust for a guarded role, also by way of deleting the role and making it anew.
+    """Denies a new trust policy for a guarded role, also by deleting and recreating the role.
 
-    IAM has no condition on what a trust policy says ("Actions, resources, and condition keys for
-    IAM" of the Service Authorization Reference), so all changes are denied, and a name that is
-    taken can't be created again.
+    IAM has no condition key for the content of a trust policy ("Actions, resources, and condition
+    keys for IAM" of the Service Authorization Reference), so all changes are denied.
     """
     roles = f"arn:aws:iam::{settings.account}:role/{settings.project}-*"
     return iam.PolicyStatement(

@@ -1,7 +1,7 @@
-"""Under which conditions CloudFormation may do what it may, beyond the names of the ARNs.
+"""The conditions on CloudFormation's permissions, beyond the names in the ARNs.
 
-Each is for what an ARN alone leaves open: whose key it is, with which boundary a role is made, for
-whom a service asks.
+Each limits what an ARN cannot: whose key it is, which boundary a role gets, for which service a
+call is made.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ _ON_ALIAS: Final = frozenset({"kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateA
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """Where an action is allowed, and on which conditions.
+    """The resource and the conditions on which an action is allowed.
 
     Attributes:
         resource: the ARN.
@@ -65,7 +65,7 @@ def special(settings: Settings, kind: str, action: str) -> list[Limit] | None:
         action: the action.
     """
     if action in ("s3:GetObject", "s3:GetObjectVersion"):
-        # The one bucket that the cap leaves open: Lambda reads code as whoever makes a function.
+        # The one bucket that the cap allows: Lambda reads code as the caller of CreateFunction.
         why = "The bootstrap's bucket names code by its hash. It holds no data."
         return [Limit(resource=f"{assets_bucket(settings)}/*", why=why)]
     if not action.startswith("kms:"):
@@ -91,7 +91,7 @@ def special(settings: Settings, kind: str, action: str) -> list[Limit] | None:
 
 
 def conditions_of(settings: Settings, action: str) -> Conditions:
-    """Returns the conditions of an action that hold whatever type it is for."""
+    """Returns the conditions of an action that hold for every resource type."""
     if action in _WITH_BOUNDARY:
         return with_boundary(settings, "ArnEquals")
     # A VPC's parts have no names.
@@ -99,14 +99,14 @@ def conditions_of(settings: Settings, action: str) -> Conditions:
 
 
 def without_arn(settings: Settings, action: str) -> Limit:
-    """Returns the limit of an action that IAM asks on no ARN."""
+    """Returns the limit of an action without resource-level permissions."""
     regional = action.startswith(("ec2:", "logs:"))
     conditions = _in_region(settings) if regional else {}
     return Limit(resource="*", conditions=conditions, why=_NO_ARN)
 
 
 def by_tag(settings: Settings, verb: str, action: str, resource: str) -> list[Limit]:
-    """Returns the limits of an action on what AWS makes up an id for: the project's tag."""
+    """Returns the limits of an action on a resource with a generated id: the project's tag."""
     name = action.partition(":")[2]
     limits = []
     if verb == "create" and name.startswith(("AddTags", "Create", "TagResource")):
@@ -121,7 +121,7 @@ def _in_region(settings: Settings) -> Conditions:
 
 
 def _own_keys(settings: Settings, action: str, keys: str) -> list[Limit]:
-    """KMS may take five minutes until the tag of a new key counts."""
+    """Limits actions on keys; the tag of a new key may take five minutes to count in KMS."""
     if action == "kms:ListAliases":
         return [without_arn(settings, action)]
     limits = []

@@ -21,18 +21,20 @@ def pack(statements: Sequence[tuple[Sequence[str], Sequence[Limit]]]) -> dict[st
     Raises:
         InputError: if they do not fit.
     """
-    made = [_allowed(actions, limits) for actions, limits in statements]
-    sizes = [len(json.dumps(item.statement.to_json(), separators=(",", ":"))) + 1 for item in made]
-    total, before, number = sum(sizes), 0, 0
+    allowed = [_allowed(actions, limits) for actions, limits in statements]
+    sizes = [
+        len(json.dumps(item.statement.to_json(), separators=(",", ":"))) + 1 for item in allowed
+    ]
+    total, packed, number = sum(sizes), 0, 0
     parts: dict[str, list[Allowed]] = {part: [] for part in PARTS}
     filled = dict.fromkeys(PARTS, _AROUND)
-    for item, size in zip(made, sizes, strict=True):
-        # By its middle, and none left out: a policy without a statement is none.
-        share = (before + size // 2) * len(PARTS) // total
-        number = min(share, number + 1) if before else 0
+    for item, size in zip(allowed, sizes, strict=True):
+        # By its middle; no part is skipped, since a policy without statements is not valid.
+        share = (packed + size // 2) * len(PARTS) // total
+        number = min(share, number + 1) if packed else 0
         parts[PARTS[number]].append(item)
         filled[PARTS[number]] += size
-        before += size
+        packed += size
     if full := [part for part, size in filled.items() if size > _CHARACTERS]:
         raise InputError(
             f"what CloudFormation needs has {total} characters and does not fit into "

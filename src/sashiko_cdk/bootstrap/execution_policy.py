@@ -1,9 +1,8 @@
-"""What CloudFormation may do in the account, derived from the templates that it deploys.
+"""CloudFormation's permissions in the account, derived from the templates that it deploys.
 
-For each resource the actions of its handlers, on the ARNs that IAM asks for
-(`resource_types.yaml`), as far as names say which they are: what is the environment's begins
-with the project's prefix, and a policy is an account's, for all environments there.
-`tests/infra/test_execution_policy.py` works out by itself what each resource takes.
+Each resource needs the actions of its handlers on the ARNs of `resource_types.yaml`, limited to
+names that begin with the project's prefix: one policy serves all environments of an account.
+`tests/infra/test_execution_policy.py` computes the needs of each resource independently.
 """
 
 import json
@@ -33,21 +32,21 @@ _PLACE = re.compile(r"\{([\w.]+)\}")
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """An action that a deploy takes, and where."""
+    """An action that a deploy needs, and its limit."""
 
     action: str
     limit: Limit
 
 
 def execution_needs(settings: Settings, templates: Iterable[Templates]) -> Iterator[Need]:
-    """Yields what CloudFormation needs for the environments of an account.
+    """Yields the permissions that CloudFormation needs for the environments of an account.
 
     Args:
         settings: the project, its account and region.
         templates: of each environment there.
 
     Raises:
-        InputError: if nothing says what it needs for a type of resource.
+        InputError: if the permissions for a resource type are unknown.
     """
     yield _bootstrap_version(settings)
     types = resource_types()
@@ -58,7 +57,7 @@ def execution_needs(settings: Settings, templates: Iterable[Templates]) -> Itera
             for resource in environment.of_type(kind):
                 yield from _needs(settings, types, kind, resource, roles)
         if any("Fn::GetStackOutput" in json.dumps(s.template) for s in environment.stacks.values()):
-            # It asks as the role that deploys.
+            # CloudFormation reads the output with the execution role.
             stacks = arn(settings, "cloudformation", f"stack/{settings.project}-*")
             yield Need(action="cloudformation:DescribeStacks", limit=Limit(resource=stacks))
 
@@ -81,8 +80,8 @@ def _needs(
     for verb, action in types.actions(kind, resource.properties):
         if action == "iam:PassRole":
             limits = [roles[name] for name in sorted(_texts(resource.properties)) if name in roles]
-        elif (found := special(settings, kind, action)) is not None:
-            limits = found
+        elif (exceptions := special(settings, kind, action)) is not None:
+            limits = exceptions
         elif action in types.without_arn:
             limits = [without_arn(settings, action)]
         else:
@@ -97,8 +96,8 @@ def _on_arns(
     patterns = facts.arns_of(action)
     if patterns is None:
         raise InputError(
-            f"{resource.stack}.{resource.logical_id}: nothing says on which ARN {action} is asked; "
-            f"add it to the `arns` of its type in {OWN}, or to `unused` with the reason"
+            f"{resource.stack}.{resource.logical_id}: the ARN for {action} is unknown; add it to "
+            f"the `arns` of its type in {OWN}, or add the action to `unused` with the reason"
         )
     why = facts.wildcards or NAMED
     for pattern in patterns:
@@ -110,7 +109,7 @@ def _on_arns(
 
 
 def _filled(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> str:
-    known = {
+    values = {
         "here": f"{settings.region}:{settings.account}",
         "account": settings.account,
         "region": settings.region,
@@ -119,7 +118,7 @@ def _filled(settings: Settings, pattern: str, properties: Mapping[str, Any]) -> 
         "id": "*",
     }
     filled = _PLACE.sub(
-        lambda found: known.get(found[1]) or _beginning(settings, _value(properties, found[1])),
+        lambda match: values.get(match[1]) or _beginning(settings, _value(properties, match[1])),
         pattern,
     )
     # The ARN of a parameter `/a/b` is `parameter/a/b`.
@@ -134,23 +133,23 @@ def _value(properties: Mapping[str, Any], path: str) -> Any:
 
 
 def _beginning(settings: Settings, name: Any) -> str:
-    """Returns the pattern of a name: up to the project's prefix, which an environment follows.
+    """Returns the pattern of a name: up to the project's prefix, before the environment's name.
 
-    Where there is no name CloudFormation makes one that begins with the stack's, which begins with
-    the project's. A name without the project in it is the account's: it counts as it stands.
+    Where there is no name, CloudFormation generates one that begins with the stack's name, which
+    begins with the project's. A name without the project's belongs to the account and stays as is.
     """
-    ours = f"{settings.project}-"
+    project_prefix = f"{settings.project}-"
     if not isinstance(name, str) or name.startswith("<"):
-        return f"{ours}*"
-    before, found, _ = name.partition(ours)
-    return f"{before}{ours}*" if found else name
+        return f"{project_prefix}*"
+    start, separator, _ = name.partition(project_prefix)
+    return f"{start}{project_prefix}*" if separator else name
 
 
 def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
-    """Returns what a template may say for a role -> where and to whom that role is passed.
+    """Returns a role as templates write it -> the limit for passing the role.
 
-    The same role of each environment is meant: another environment of the account has no other
-    roles. The services are those that the role trusts.
+    The pattern covers the same role of each environment: all environments of the account have the
+    same roles. The services are those that the role trusts.
     """
     roles = {}
     for role in templates.of_type("AWS::IAM::Role"):
@@ -169,9 +168,9 @@ def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
 
 
 def _made_up(settings: Settings, role: Resource) -> str:
-    """Returns a pattern of the name that CloudFormation makes: stack, logical id, some letters.
+    """Returns a pattern of the name that CloudFormation generates: stack, logical id, suffix.
 
-    It cuts what is longer than a role's name may be, and no page of AWS's says where.
+    It shortens a name that is too long for a role, and AWS does not document where.
     """
     name = f"{role.stack}-{role.logical_id}-"
     return f"{name}*" if len(name) <= _LONGEST_ROLE - _LETTERS else f"{settings.project}-*"
@@ -201,10 +200,10 @@ def _bootstrap_version(settings: Settings) -> Need:
 
 
 def merged(needs: Iterable[Need]) -> list[tuple[Sequence[str], Sequence[Limit]]]:
-    """Returns actions and where they are allowed: one statement each, in an order of its own.
+    """Returns the actions and limits of each statement, in a fixed order.
 
-    What has the same conditions goes together: first the actions on one ARN, then the ARNs of the
-    same actions, so that nothing is allowed anywhere that was not asked for.
+    Needs with the same conditions are merged: first the actions on one ARN, then the ARNs of the
+    same actions, so the result allows nothing beyond the needs.
     """
     actions: dict[str, set[str]] = {}
     limits: dict[str, dict[str, Limit]] = {}
@@ -212,9 +211,9 @@ def merged(needs: Iterable[Need]) -> list[tuple[Sequence[str], Sequence[Limit]]]
         key = json.dumps([need.limit.conditions, need.limit.resource], sort_keys=True)
         actions.setdefault(key, set()).add(need.action)
         limits.setdefault(key, {})[need.limit.why] = need.limit
-    together: dict[str, list[Limit]] = {}
+    groups: dict[str, list[Limit]] = {}
     for key in sorted(actions):
         conditions = json.loads(key)[0]
         same = json.dumps([sorted(actions[key]), conditions], sort_keys=True)
-        together.setdefault(same, []).extend(limits[key][why] for why in sorted(limits[key]))
-    return [(json.loads(same)[0], found) for same, found in sorted(together.items())]
+        groups.setdefault(same, []).extend(limits[key][why] for why in sorted(limits[key]))
+    return [(json.loads(same)[0], group) for same, group in sorted(groups.items())]

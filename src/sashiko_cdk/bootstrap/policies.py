@@ -1,4 +1,4 @@
-"""What must be in an account before `cdk bootstrap`: what limits CloudFormation and every role."""
+"""The policies that an account needs before `cdk bootstrap`: limits of CloudFormation and roles."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def add_policies(
         trust_open: as of `execution_cap`.
 
     Raises:
-        InputError: if nothing says what CloudFormation needs for a resource, or it needs too much.
+        InputError: if the permissions for a resource type are unknown, or all are too large.
     """
     stack = Stack(
         app,
@@ -58,13 +58,13 @@ def add_policies(
         statements=execution_cap(settings, trust_open=trust_open),
     )
     Boundary(stack, "Boundary", settings=settings)
-    findings = [*(f"IAM5[{what}::*]" for what in ("Action", "Resource")), *CAP_FINDINGS]
+    findings = [*(f"IAM5[{element}::*]" for element in ("Action", "Resource")), *CAP_FINDINGS]
     findings.append("NIST-IAMPolicyNoStatementsWithAdminAccess")
     acknowledge(cap, dict.fromkeys(findings, CAPS_ALONE))
 
 
 def _explain_alarms(policy: iam.ManagedPolicy, allowed: Sequence[Allowed]) -> None:
-    """Says to checkov why alarms are written under no name."""
+    """Tells checkov why the statement for alarms names none."""
     for item in allowed:
         if "cloudwatch:PutMetricAlarm" in item.statement.actions and item.statement.resources == [
             "*"
@@ -75,13 +75,13 @@ def _explain_alarms(policy: iam.ManagedPolicy, allowed: Sequence[Allowed]) -> No
 def write_policies(
     settings: Settings, templates: Sequence[Templates], folder: Path, *, report: bool = False
 ) -> None:
-    """Synthesizes the stack of the policies, for those who read what limits the roles.
+    """Synthesizes the stack of the policies, for review of the roles' limits.
 
     Args:
         settings: the project, its account and region.
         templates: as of `add_policies`.
-        folder: where it goes.
-        report: whether the security report is to read what the checks find in it.
+        folder: the output folder.
+        report: whether findings are left to the security report.
 
     Raises:
         InputError: as `add_policies`.
@@ -92,7 +92,7 @@ def write_policies(
         add_rules(app, retains=False, nist=True)
     try:
         app.synth()
-    except RuntimeError as error:  # a finding is the report's to tell
+    except RuntimeError as error:  # the report lists the findings
         if not report or "ValidationFailed" not in str(error):
             raise
 

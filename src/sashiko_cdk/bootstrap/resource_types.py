@@ -1,6 +1,6 @@
-"""What CloudFormation needs to make a resource, by type: the facts of `resource_types.yaml`.
+"""The permissions that CloudFormation needs by resource type: the facts of `resource_types.yaml`.
 
-A team's own types stand in `infra/stacks/resource_types.yaml`. Both are written by
+A team's own types are in `infra/stacks/resource_types.yaml`. Both are written by
 `python -m sashiko_cdk.bootstrap.describe_types`.
 """
 
@@ -28,12 +28,12 @@ class _Record(BaseModel):
 
 
 class Unused(_Record):
-    """Actions of handlers that no resource of ours needs.
+    """Actions of handlers that this project's resources do not need.
 
     Attributes:
         why: the reason.
         actions: patterns of actions.
-        unless: properties of a resource that needs them after all.
+        unless: a resource with one of these properties needs them.
     """
 
     why: str
@@ -41,7 +41,7 @@ class Unused(_Record):
     unless: tuple[str, ...] = ()
 
     def leaves_out(self, action: str, properties: Mapping[str, Any]) -> bool:
-        """Says whether a resource with these properties does without an action."""
+        """Returns whether a resource with these properties does not need an action."""
         needed = any(name in properties for name in self.unless)
         return not needed and any(covers(pattern, action) for pattern in self.actions)
 
@@ -52,9 +52,9 @@ class ResourceType(_Record):
     Attributes:
         source: `registry`, CloudFormation's; `documentation` where that has no handlers.
         handlers: verb -> the actions that CloudFormation's handler calls for it.
-        arns: pattern of actions -> the ARNs that IAM asks for; the first that fits counts.
+        arns: pattern of actions -> the ARNs in IAM; the first match counts.
         wildcards: why an ARN has a `*` that is not the end of a name.
-        unused: what handlers may do and need not here.
+        unused: actions of the handlers that are not needed here.
     """
 
     source: str
@@ -64,7 +64,7 @@ class ResourceType(_Record):
     unused: tuple[Unused, ...] = ()
 
     def arns_of(self, action: str) -> tuple[str, ...] | None:
-        """Returns the ARNs that an action is asked on; None if none is known."""
+        """Returns the ARNs of an action; None if none is known."""
         return next((arns for pattern, arns in self.arns.items() if covers(pattern, action)), None)
 
 
@@ -73,8 +73,8 @@ class ResourceTypes(_Record):
 
     Attributes:
         types: type -> its facts.
-        dependent: action -> what AWS asks for beside it.
-        without_arn: actions that IAM asks for on no ARN.
+        dependent: action -> its dependent actions.
+        without_arn: actions without resource-level permissions.
         not_in_iam: names of the registry that IAM does not have.
     """
 
@@ -93,15 +93,14 @@ class ResourceTypes(_Record):
             return ResourceType(source="documentation", handlers=_CUSTOM, arns=_FUNCTIONS)
         if kind not in self.types:
             raise InputError(
-                f"{FILE.name}: nothing says what CloudFormation needs for {kind}; run "
-                f"`.venv/bin/python -m sashiko_cdk.bootstrap.describe_types {kind}`, read what it "
-                f"writes to {OWN}, "
-                "and commit it"
+                f"{FILE.name}: no entry for {kind}; run "
+                f"`.venv/bin/python -m sashiko_cdk.bootstrap.describe_types {kind}`, review what "
+                f"it writes to {OWN}, and commit it"
             )
         return self.types[kind]
 
     def actions(self, kind: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Yields verb and action of all that a resource needs.
+        """Yields verb and action of each permission that a resource needs.
 
         Raises:
             InputError: as `of`.
@@ -120,14 +119,14 @@ def resource_types() -> ResourceTypes:
     """Reads the facts of the project's types and of the team's own.
 
     Raises:
-        InputError: if a file is not what it should be.
+        InputError: if a file is not valid.
     """
-    found = [read_types(file) for file in (FILE, OWN) if file.is_file()]
+    files = [read_types(file) for file in (FILE, OWN) if file.is_file()]
     return ResourceTypes(
-        types={kind: facts for one in found for kind, facts in one.types.items()},
-        dependent={name: more for one in found for name, more in one.dependent.items()},
-        without_arn=_all(one.without_arn for one in found),
-        not_in_iam=_all(one.not_in_iam for one in found),
+        types={kind: facts for one in files for kind, facts in one.types.items()},
+        dependent={name: more for one in files for name, more in one.dependent.items()},
+        without_arn=_all(one.without_arn for one in files),
+        not_in_iam=_all(one.not_in_iam for one in files),
     )
 
 
@@ -135,7 +134,7 @@ def read_types(file: Path) -> ResourceTypes:
     """Reads one file of facts.
 
     Raises:
-        InputError: if it is not what it should be.
+        InputError: if it is not valid.
     """
     try:
         return ResourceTypes.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))

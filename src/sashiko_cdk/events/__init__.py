@@ -1,1 +1,1 @@
-"""What starts by itself, and who hears of what."""
+"""Event rules, state machines and notifications."""

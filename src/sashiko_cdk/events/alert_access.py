@@ -1,4 +1,4 @@
-"""Who else writes to the topic of alerts: CloudWatch's alarms, the notifier and the janitor."""
+"""Access to the alerts topic for CloudWatch's alarms, the notifier and the janitor."""
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -14,9 +14,9 @@ from sashiko_cdk.identity.role_policy import RolePolicy
 class AlertAccess(Construct):
     """Lets the environment's alarms, its notifier and its janitor use the topic and its key.
 
-    EventBridge itself may not: a key's policy cannot tell its rules from another account's, since
-    it names neither account nor rule when it writes to an encrypted topic (SNS Developer Guide,
-    "Key management"). It hands events to the notifier, which is a role.
+    EventBridge has no access: it sends neither account nor rule when it writes to an encrypted
+    topic (SNS Developer Guide, "Key management"), so a key policy cannot distinguish another
+    account's rules. It hands events to the notifier, which has a role.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class AlertAccess(Construct):
         """Adds to the policies of `topic` and `key`, and to the roles."""
         super().__init__(scope, id)
         place = f"arn:aws:cloudwatch:{settings.region}:{settings.account}"
-        ours = {
+        own_alarms = {
             "StringEquals": {"aws:SourceAccount": settings.account},
             "ArnLike": {"aws:SourceArn": f"{place}:alarm:{prefix(settings)}-*"},
         }
@@ -36,7 +36,7 @@ class AlertAccess(Construct):
                 principals=[cloudwatch],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],
-                conditions=ours,
+                conditions=own_alarms,
             )
         )
         use = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -46,7 +46,7 @@ class AlertAccess(Construct):
                 principals=[cloudwatch],
                 actions=use,
                 resources=["*"],  # of a key's policy: the key itself
-                conditions=ours,
+                conditions=own_alarms,
             )
         )
         publishers: tuple[Role, ...] = ("janitor", "notifier")

@@ -1,4 +1,4 @@
-"""What all rules and state machines share: a log, a queue for the undelivered, alarms."""
+"""Shared by all rules and state machines: a log, a dead-letter queue, alarms."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -28,11 +28,11 @@ _OWN_KEY: Final = (
 
 
 class EventFlows(Construct):
-    """So that no event is lost without a word.
+    """The log, the dead-letter queue and the alarms, so that no event is lost silently.
 
     Attributes:
         log: of all state machines.
-        undelivered: the queue of what EventBridge could not hand over, kept for two weeks.
+        undelivered: the dead-letter queue of EventBridge's rules; it keeps events for two weeks.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class EventFlows(Construct):
         dimensions: dict[str, str],
         statistic: str = "Sum",
     ) -> None:
-        """Alarms when `metric` is not zero within five minutes; the topic of alerts hears of it."""
+        """Makes an alarm that notifies the alerts topic if `metric` is not zero in five minutes."""
         topic = alerts_topic_arn(self._settings)
         dimension = cloudwatch.CfnAlarm.DimensionProperty
         cloudwatch.CfnAlarm(
@@ -131,7 +131,7 @@ class EventFlows(Construct):
         )
 
     def route(self, machines: Sequence[StateMachine]) -> None:
-        """Lets EventBridge start these machines and no other."""
+        """Lets EventBridge start these machines only."""
         RolePolicy(
             self,
             "Router",

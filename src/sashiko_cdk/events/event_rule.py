@@ -1,4 +1,4 @@
-"""A rule of EventBridge that hands what it matches to a state machine."""
+"""A rule of EventBridge that starts a state machine."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from sashiko_cdk.events.state_machine import StateMachine
 
 
 class EventRule(Construct):
-    """A rule on the default bus. What it cannot deliver in a day of retries goes to a queue."""
+    """A rule on the default bus. Events that fail for a day of retries go to a queue."""
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class EventRule(Construct):
             id: the construct's id.
             settings: the environment.
             name: its name behind the environment's prefix.
-            description: which event it is about; a person reads it in the console.
-            pattern: of the events.
-            target: who gets them.
-            undelivered: where an event goes that the target could not be given.
-            with_reads: whether calls count that CloudTrail takes for reads, such as AssumeRole
+            description: the event, as text for the console.
+            pattern: the event pattern.
+            target: the state machine.
+            undelivered: the dead-letter queue.
+            with_reads: whether read-only management events match, such as AssumeRole
                 (eb-service-event-cloudtrail-management.html of the EventBridge User Guide).
         """
         super().__init__(scope, id)

@@ -1,4 +1,4 @@
-"""A rule of EventBridge that calls one of our functions."""
+"""A rule of EventBridge that calls a function of this project."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from sashiko.settings.environment import Settings
 
 
 class FunctionRule(Construct):
-    """A rule on the default bus, and its permission to call the function; no other rule has it."""
+    """A rule on the default bus, and its own permission to call the function."""
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class FunctionRule(Construct):
             id: the construct's id.
             settings: the environment.
             name: the rule's name.
-            description: when it calls; a person reads it in the console.
+            description: when it calls, as text for the console.
             function: what it calls.
             pattern: of the events that it calls on; None where it has a schedule.
             schedule: when it calls, such as `rate(1 hour)`; None where it has a pattern.
-            event: what the function is given; None for the event itself.
+            event: the input of the function; None for the event itself.
         """
         super().__init__(scope, id)
         rule = events.CfnRule(

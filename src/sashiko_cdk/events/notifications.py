@@ -1,4 +1,4 @@
-"""Who hears what: failures, closed gates, models that wait or are decided on, break-glass."""
+"""Notifications: failures, closed gates, pending and decided model versions, break-glass."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ _VERSIONS = "A version's number is in its ARN; they are those of this environmen
 
 
 class Notifications(Construct):
-    """A rule an event, and one state machine that words and publishes them all.
+    """A rule for each event, and one state machine that writes and publishes the messages.
 
     Attributes:
         machine: the state machine.
@@ -50,7 +50,7 @@ class Notifications(Construct):
             flows: log, queue and alarms.
             tables: those of the lake.
             recipes: one a pipeline.
-            triggers: the machines whose failure somebody must hear of.
+            triggers: the machines whose failures are notified.
         """
         super().__init__(scope, id)
         self._settings = settings

@@ -1,4 +1,4 @@
-"""Construct ids from what is inside: for resources that CloudFormation can only replace."""
+"""Construct ids from a content hash, for resources that CloudFormation can only replace."""
 
 import hashlib
 import json
@@ -10,14 +10,14 @@ from constructs import Construct
 def content_id(scope: Construct, word: str, *content: object) -> str:
     """Returns `word` and a digest of `content`.
 
-    A create-only resource under such an id is never replaced: another content is another resource,
-    and what stays the same is left alone wherever it stands in the code.
+    A create-only resource under such an id is never replaced: changed content is a new resource,
+    and unchanged content keeps its id wherever the code moves.
 
     Args:
         scope: where the construct goes.
-        word: tells people what it is.
+        word: a readable start of the id.
         content: all properties of the resource, CDK's property objects or plain values.
     """
-    plain = Stack.of(scope).resolve(list(content))
-    text = json.dumps(plain, sort_keys=True)
+    resolved = Stack.of(scope).resolve(list(content))
+    text = json.dumps(resolved, sort_keys=True)
     return f"{word}{hashlib.sha256(text.encode()).hexdigest()[:12]}"

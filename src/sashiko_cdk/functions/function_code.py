@@ -1,4 +1,4 @@
-"""The code of a Lambda function: a module of the package, and what it imports of the package."""
+"""The code of a Lambda function: a module of the package, and its imports from the package."""
 
 import ast
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 import sashiko
 
 _SOURCE = Path(sashiko.__file__).parents[1]
-# Lambda's runtime brings these and nothing else.
-_BROUGHT = sys.stdlib_module_names | {"boto3", "botocore"}
+# The modules of Lambda's runtime.
+_RUNTIME = sys.stdlib_module_names | {"boto3", "botocore"}
 
 
 def write_code(module: str, folder: Path) -> None:
@@ -30,25 +30,25 @@ def write_code(module: str, folder: Path) -> None:
 
 
 def _files(module: str) -> set[Path]:
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        # `from package import name`: the name may be no module.
-        if path is None or path in found:
+        # `from package import name`: the name may be a function or class.
+        if path is None or path in files:
             continue
-        found.add(path)
+        files.add(path)
         waiting.append(name.rpartition(".")[0])
         for imported in _imports(path):
             if imported.partition(".")[0] == sashiko.__name__:
                 waiting.append(imported)
-            elif imported.partition(".")[0] not in _BROUGHT:
+            elif imported.partition(".")[0] not in _RUNTIME:
                 raise ValueError(
                     f"{path}: a Lambda function can't import `{imported}`; it has the standard "
                     "library and boto3"
                 )
-    return found
+    return files
 
 
 def _file(name: str) -> Path | None:

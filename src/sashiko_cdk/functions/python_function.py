@@ -46,12 +46,12 @@ _WHY = {
 class PythonFunction(Construct):
     """The function of a role, and its log group.
 
-    It has the role's name, and no environment variables: what it is to work on comes in its event,
-    so there is nothing that a key would have to close. The role's permissions are Identity's own:
-    a policy of the stack that calls the function might not count yet when it is called.
+    It has the role's name and no environment variables: its input comes in the event, so there is
+    nothing to encrypt with a key. The Identity stack grants the role's permissions: a policy of the
+    calling stack might not be in effect yet when the function runs.
 
     Attributes:
-        function: the function. Whoever calls it in a deploy depends on this whole construct.
+        function: the function. A resource that calls it in a deploy depends on this construct.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class PythonFunction(Construct):
             scope: the stack.
             id: the construct's id.
             settings: the environment.
-            role: who it acts as; one of `FUNCTIONS` in `src/sashiko_cdk/identity/role_table.py`.
+            role: its execution role, one of `FUNCTIONS` in `sashiko_cdk/identity/role_table.py`.
             module: where its `handler(event, context)` is, such as `sashiko.aws.functions.x`.
-            description: what it is for; a person reads it in the console.
-            timeout: when Lambda ends it; 15 minutes at most.
+            description: its purpose, shown in the console.
+            timeout: Lambda's timeout; 15 minutes at most.
             memory: in MB; its share of a CPU grows with it.
-            key: encrypts its log; None where no key can be there yet.
-            removal_policy: what becomes of the log when the stack is destroyed.
+            key: encrypts its log; None if no key exists yet.
+            removal_policy: of the log.
         """
         super().__init__(scope, id)
         group = logs.LogGroup(

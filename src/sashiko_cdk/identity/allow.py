@@ -1,4 +1,4 @@
-"""One thing that a role may do, with the reason for each wildcard in it."""
+"""A policy statement, with the reason for each wildcard in it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 @dataclass(frozen=True, kw_only=True)
 class Allowed:
-    """A statement, and finding -> reason of the wildcards that it cannot do without."""
+    """A statement, and finding -> reason for each wildcard that it needs."""
 
     statement: iam.PolicyStatement
     wildcards: Mapping[str, str]
@@ -31,24 +31,24 @@ def allow(
         actions: such as `s3:GetObject`.
         resources: ARNs.
         conditions: operator -> key -> value.
-        why: why the wildcards in actions and resources are needed; a reviewer reads it. Without
-            it a wildcard fails synth.
+        why: the reason for the wildcards in actions and resources, for a reviewer. A wildcard
+            without a reason fails synth.
     """
-    found = [f"Action::{action}" for action in actions if "*" in action]
-    found += [f"Resource::{resource}" for resource in resources if "*" in resource]
+    findings = [f"Action::{action}" for action in actions if "*" in action]
+    findings += [f"Resource::{resource}" for resource in resources if "*" in resource]
     return Allowed(
         statement=iam.PolicyStatement(
             actions=list(actions), resources=list(resources), conditions=conditions
         ),
-        wildcards={f"IAM5[{finding}]": why for finding in found} if why else {},
+        wildcards={f"IAM5[{finding}]": why for finding in findings} if why else {},
     )
 
 
 def explain(construct: IConstruct, allowed: Iterable[Allowed]) -> None:
-    """Acknowledges on `construct`, which carries the statements, the wildcards they explain."""
+    """Acknowledges the explained wildcards on `construct`, which carries the statements."""
     reasons: dict[str, list[str]] = {}
     for item in allowed:
         for finding, why in item.wildcards.items():
-            # Two statements with one wildcard: a reviewer reads why of each.
+            # Two statements may have the same wildcard: the reviewer reads both reasons.
             reasons.setdefault(finding, []).append(why)
     acknowledge(construct, {finding: " ".join(whys) for finding, whys in reasons.items()})

@@ -1,4 +1,4 @@
-"""What each role may do in the artifacts bucket: what its jobs read and write, and no more."""
+"""Permissions of each role on the artifacts bucket: only what its jobs read and write."""
 
 from collections.abc import Sequence
 
@@ -71,7 +71,7 @@ class ArtifactAccess(Construct):
         ]
 
     def _listing(self, places: Places) -> list[Allowed]:
-        # An input's prefix has no slash at its end, so that a pattern of its objects is none of it.
+        # An input's prefix has no trailing slash: the pattern of its objects does not match it.
         keys = sorted({*places.reads, *places.writes, *places.lists})
         if not keys:
             return []
@@ -88,15 +88,15 @@ class ArtifactAccess(Construct):
     def _encryption(self, role: Role, places: Places) -> list[Allowed]:
         actions = ["kms:Decrypt", "kms:GenerateDataKey"] if places.writes else ["kms:Decrypt"]
         used = places.reads or places.writes
-        opening = [allow(actions, [self._key.key_arn])] if used else []
+        key_use = [allow(actions, [self._key.key_arn])] if used else []
         if role not in (*JOB_ROLES, "pipeline"):
-            return opening
-        # SageMaker asks it of the role of a job whose output it encrypts.
+            return key_use
+        # SageMaker needs it of the job's role to encrypt the job's output.
         encrypting = ["kms:Encrypt"] if role in JOB_ROLES else []
         return [
-            *opening,
+            *key_use,
             allow(["kms:DescribeKey", *encrypting], [self._key.key_arn]),
-            # The volume of a job's instance is opened by a grant, which SageMaker makes.
+            # SageMaker decrypts the volume of a job's instance by a grant that it creates.
             allow(
                 ["kms:CreateGrant"],
                 [self._key.key_arn],

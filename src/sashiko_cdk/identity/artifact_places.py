@@ -1,4 +1,4 @@
-"""Where each role reads and writes in the artifacts bucket, as the pipelines' definitions say."""
+"""Where each role reads and writes in the artifacts bucket, from the pipeline definitions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -22,7 +22,7 @@ class Places:
         reads: what a role may read.
         writes: what it may write.
         deletes: what it may delete.
-        lists: what it may look for, and neither read nor write.
+        lists: what it may list, but neither read nor write.
     """
 
     reads: tuple[str, ...] = ()
@@ -40,11 +40,11 @@ class Places:
         )
 
 
-# What no definition names.
+# Places that the definitions do not name.
 _BESIDE: Mapping[Role, Places] = {
     # Before a run: is all of it staged?
     "data-scientist": Places(lists=STAGED),
-    # It reads back what it staged, to hold its checksum against its name.
+    # It reads back what it staged, to compare its checksum with its name.
     "deployer": Places(reads=STAGED, writes=STAGED),
     # The version that the serving stack serves.
     "inference": Places(reads=(_MODELS,)),
@@ -53,10 +53,10 @@ _BESIDE: Mapping[Role, Places] = {
         writes=(f"{MLFLOW_FOLDER}/*",),
         deletes=(f"{MLFLOW_FOLDER}/*",),
     ),
-    # It reads nothing: its gates are a function's, whose reads follow from the definition too.
+    # It reads nothing: the gatekeeper function evaluates its gates and has its own permissions.
     "pipeline": Places(),
     "preflight": Places(reads=(_MODELS,)),
-    # The signed files of a version, which Register is told to put there.
+    # The signed files of a version, which the Register step writes.
     "registrar": Places(writes=(_MODELS,)),
     # The approved version, which the registry names.
     "registry-reader": Places(reads=(_MODELS,)),
@@ -66,9 +66,9 @@ _BESIDE: Mapping[Role, Places] = {
 def artifact_places(settings: Settings, definitions: Sequence[Definition]) -> Mapping[Role, Places]:
     """Returns where each role reads and writes.
 
-    What is staged is allowed by folder: a deploy must not shut out an execution that goes on with
-    the files of the definition before. A step's output is allowed by output, in any execution, and
-    by step where a role has all of them: a managed policy has 6,144 characters ("IAM and AWS STS
+    Staged files are allowed by folder: an execution of the previous definition still needs its
+    files after a deploy. Outputs of a step are allowed one by one, in any execution, and by step
+    where a role has all of them: a managed policy is limited to 6,144 characters ("IAM and AWS STS
     quotas", IAM User Guide).
 
     Args:
@@ -81,24 +81,24 @@ def artifact_places(settings: Settings, definitions: Sequence[Definition]) -> Ma
     bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
     jobs = [job for definition in definitions for job in job_objects(definition)]
     outputs = sorted({key for job in jobs for key in _keys(job.writes, bucket)})
-    found: dict[Role, Places] = {role: Places() for role in JOB_ROLES}
+    places: dict[Role, Places] = {role: Places() for role in JOB_ROLES}
     for role in JOB_ROLES:
         own = [job for job in jobs if job.role == settings.role_arn(role)]
         reads = {_pattern(key, outputs) for job in own for key in _keys(job.reads, bucket)}
         writes = {_pattern(key, outputs) for job in own for key in _keys(job.writes, bucket)}
-        found[role] = Places(reads=_by_step(reads, outputs), writes=_by_step(writes, outputs))
-    beside = dict(_BESIDE)
+        places[role] = Places(reads=_by_step(reads, outputs), writes=_by_step(writes, outputs))
+    others = dict(_BESIDE)
     if settings.promotion.source:
-        beside["promoter"] = Places(writes=(_MODELS,))
-    for role, places in (*beside.items(), *_model_of_device_check(settings, jobs, outputs)):
-        found[role] = found.get(role, Places()) | places
-    return dict(sorted(found.items()))
+        others["promoter"] = Places(writes=(_MODELS,))
+    for role, extra in (*others.items(), *_model_of_device_check(settings, jobs, outputs)):
+        places[role] = places.get(role, Places()) | extra
+    return dict(sorted(places.items()))
 
 
 def _model_of_device_check(
     settings: Settings, jobs: Iterable[JobObjects], outputs: Sequence[str]
 ) -> Iterator[tuple[Role, Places]]:
-    """Yields what DeviceCheck tells SageMaker to do in the name of the model that it makes.
+    """Yields what SageMaker does for DeviceCheck with the role of the model.
 
     SageMaker reads the artifact, and a batch job's rows and answers, with the model's role
     ("CreateModel", SageMaker API Reference); the check reads the answers.
@@ -121,7 +121,7 @@ def _keys(uris: Iterable[str], bucket: str) -> Iterator[str]:
 
 
 def _pattern(key: str, outputs: Sequence[str]) -> str:
-    """Returns the objects that an input or output means: a staged folder, an output, a prefix."""
+    """Returns the pattern of an input or output: a staged folder, an output or a prefix."""
     for folder in STAGED:
         if key.startswith(folder.removesuffix("*")):
             return folder
@@ -135,10 +135,10 @@ def _inside(key: str, outputs: Sequence[str]) -> Iterator[str]:
 
 
 def _by_step(patterns: set[str], outputs: Sequence[str]) -> tuple[str, ...]:
-    """Says in one pattern that all of a step's outputs are meant, where there are several."""
+    """Replaces the patterns of all outputs of a step, where it has several, by one."""
     shorter = set(patterns)
     for step in {output.rpartition("/")[0] for output in outputs}:
-        whole = {f"{output}/*" for output in outputs if output.rpartition("/")[0] == step}
-        if len(whole) > 1 and whole <= patterns:
-            shorter = shorter - whole | {f"{step}/*"}
+        complete = {f"{output}/*" for output in outputs if output.rpartition("/")[0] == step}
+        if len(complete) > 1 and complete <= patterns:
+            shorter = shorter - complete | {f"{step}/*"}
     return tuple(sorted(shorter))

@@ -1,7 +1,7 @@
-"""What no role of the project may ever do, whatever a policy grants it.
+"""The permissions boundary: what no role of the project may do, whatever a policy grants it.
 
-`make bootstrap` makes it, with the caller's own credentials: what CloudFormation could change would
-bind nobody who deploys.
+`make bootstrap` creates it with the caller's own credentials: a boundary that CloudFormation could
+change would not limit whoever deploys.
 """
 
 from typing import Final
@@ -13,8 +13,8 @@ from sashiko.aws.resources.names import QUALIFIER, bootstrap_policy_arn, bootstr
 from sashiko.settings.environment import Settings
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
-# What the roles work with. A policy that allows something else has no effect without a line here,
-# and a test says which; so no later policy starts an instance, or makes a function or a user.
+# The services that the roles use. A policy that allows another action has no effect without a line
+# here, and a test names it: so no later policy can start an instance or create a function or user.
 _WORK = [
     "application-autoscaling:DescribeScalableTargets",
     "athena:*",
@@ -103,7 +103,7 @@ CAPS_ALONE: Final = (
     "A boundary caps and never grants: what a role may do is the intersection with its own "
     "policies, which name actions and resources."
 )
-# What the reports say of a policy that allows much: they take a boundary for one that grants.
+# Findings of the security reports, which read a boundary as a policy that grants.
 CAP_FINDINGS: Final = (
     "CKV_AWS_107",
     "CKV_AWS_108",
@@ -112,12 +112,12 @@ CAP_FINDINGS: Final = (
     "CKV_AWS_111",
     "NIST-IAMPolicyNoStatementsWithFullAccess",
 )
-# Services without a region of their own, so that the region's deny does not shut them.
+# Services without a region: the deny of other regions must not block them.
 _GLOBAL = ["iam:*", "sts:*"]
 
 
 def boundary_of(scope: Construct, settings: Settings) -> iam.IManagedPolicy:
-    """Refers to the boundary, for a role."""
+    """Returns a reference to the boundary, for a role."""
     arn = bootstrap_policy_arn(settings, "boundary")
     return iam.ManagedPolicy.from_managed_policy_arn(scope, "Boundary", arn)
 

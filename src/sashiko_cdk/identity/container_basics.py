@@ -1,14 +1,14 @@
-"""What every SageMaker container needs of its role: logs, metrics, and an address in the VPC."""
+"""The permissions that every SageMaker container needs: logs, metrics, network interfaces."""
 
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 
 
 def container_basics(settings: Settings) -> list[Allowed]:
-    """Returns the permissions that jobs and endpoints in a VPC need, and nothing about data."""
+    """Returns the permissions of jobs and endpoints in a VPC, without any on data."""
     region, account = settings.region, settings.account
     ec2 = f"arn:aws:ec2:{region}:{account}"
-    ours = {
+    own_network = {
         "StringEquals": {
             "aws:ResourceTag/project": settings.project,
             "aws:ResourceTag/environment": settings.environment,
@@ -42,7 +42,7 @@ def container_basics(settings: Settings) -> list[Allowed]:
         allow(
             ["ec2:CreateNetworkInterface"],
             [f"{ec2}:security-group/*", f"{ec2}:subnet/*"],
-            conditions=ours,
+            conditions=own_network,
             why="Network comes after Identity; the condition on tags means its subnets and groups.",
         ),
         allow(

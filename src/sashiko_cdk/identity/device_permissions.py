@@ -1,4 +1,4 @@
-"""What the check on a device may make in SageMaker, and its janitor delete, and nobody else's."""
+"""Permissions of the device check, and of the janitor that deletes what the check leaves."""
 
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ _BATCH = (
 
 
 def device_actions(settings: Settings) -> tuple[str, ...]:
-    """Returns the actions of SageMaker's API, without its runtime, that a check uses."""
+    """Returns the SageMaker API actions, without the runtime's, that a check uses."""
     if settings.device_check == "off":
         return ()
     verbs = {
@@ -27,18 +27,18 @@ def device_actions(settings: Settings) -> tuple[str, ...]:
     }
     batch = settings.device_check == "transform"
     if batch:
-        # What an earlier check by an endpoint left is deleted as well.
+        # An earlier check by an endpoint may have left an endpoint and its configuration.
         verbs |= {"EndpointConfig": ("Delete",), "Endpoint": ("Delete", "Describe")}
     actions = [f"sagemaker:{verb}{kind}" for kind, each in verbs.items() for verb in each]
     return (*actions, "sagemaker:AddTags", *(_BATCH if batch else ()))
 
 
 def device_permissions(settings: Settings) -> list[Allowed]:
-    """Returns what the role of the check may do by itself.
+    """Returns the own permissions of the check's role.
 
-    A condition of an Allow fails where the request lacks its key: a model must say that it is
-    isolated and where in the VPC, a configuration which instances and which key. The condition keys
-    are those that the service authorization reference lists for each action.
+    A condition of an Allow fails when the request lacks its key: so a model must state network
+    isolation and its VPC, and a configuration its instance types and KMS key. The service
+    authorization reference lists these condition keys for each action.
     """
     if settings.device_check == "off":
         return []
@@ -72,7 +72,7 @@ def device_permissions(settings: Settings) -> list[Allowed]:
 
 
 def janitor_permissions(settings: Settings) -> list[Allowed]:
-    """Returns what the janitor may do by itself: it deletes what a check has made."""
+    """Returns the own permissions of the janitor, which deletes the resources of checks."""
     listing = [f"sagemaker:List{kind}s" for kind in _HOSTED]
     return [
         allow(listing, ["*"], why="SageMaker lists what an account has, or nothing."),

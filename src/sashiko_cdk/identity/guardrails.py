@@ -12,11 +12,11 @@ _LOCAL_DISK = [f"ml.{family}.*" for family in LOCAL_DISK]
 
 
 def guardrails(settings: Settings) -> list[iam.PolicyStatement]:
-    """Returns the denials that bind whoever creates jobs of an environment.
+    """Returns the denials for whoever creates jobs of an environment.
 
-    `Bool` does not match a request that lacks its key, so a `Null` stands beside it: a job that
-    does not say is denied like one that says no. The condition keys are those that the service
-    authorization reference lists for the two actions.
+    `Bool` does not match a request that lacks its key, so each has a `Null` beside it: an unset
+    value is denied like `false`. The service authorization reference lists these condition keys
+    for the two actions.
     """
     jobs = settings.jobs
     types = sorted({job.instance_type for job in (jobs.processing, jobs.scoring, jobs.training)})

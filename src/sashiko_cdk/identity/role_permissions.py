@@ -1,7 +1,7 @@
-"""What each role may do by itself, as far as no later stack's resources are in it.
+"""The own permissions of each role: those that name no resource of a later stack.
 
-What is about buckets, keys, tables, the pipeline's data or an endpoint is attached by the stack
-that makes them (`RolePolicy`).
+The stacks that make buckets, keys, tables, pipelines and endpoints attach the permissions on them
+(`RolePolicy`).
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ def own_permissions(settings: Settings, role: Role) -> list[Allowed]:
     return _OWN[role](settings) if role in _OWN else []
 
 
-def _ours(settings: Settings, *kinds: str) -> list[str]:
+def _own_arns(settings: Settings, *kinds: str) -> list[str]:
     """Returns SageMaker's resources of these kinds that bear the environment's prefix."""
     place = f"arn:aws:sagemaker:{settings.region}:{settings.account}"
     return [f"{place}:{kind}/{prefix(settings)}-*" for kind in kinds]
@@ -73,7 +73,7 @@ def _registry(settings: Settings) -> list[Allowed]:
                 "sagemaker:DescribeModelPackageGroup",
                 "sagemaker:ListModelPackages",
             ],
-            _ours(settings, "model-package-group", "model-package"),
+            _own_arns(settings, "model-package-group", "model-package"),
             why=_NAMED,
         )
     ]
@@ -84,7 +84,7 @@ def _preflight(settings: Settings) -> list[Allowed]:
         *_registry(settings),
         allow(
             ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
-            _ours(settings, "endpoint", "endpoint-config"),
+            _own_arns(settings, "endpoint", "endpoint-config"),
             why=_NAMED,
         ),
         allow(
@@ -97,7 +97,7 @@ def _preflight(settings: Settings) -> list[Allowed]:
 
 def _approver(settings: Settings) -> list[Allowed]:
     decided = {"StringEquals": {_STATUS: ["Approved", "Rejected"]}}
-    packages = _ours(settings, "model-package")
+    packages = _own_arns(settings, "model-package")
     return [
         *_registry(settings),
         *_reading_lineage(settings),
@@ -107,10 +107,10 @@ def _approver(settings: Settings) -> list[Allowed]:
 
 def _registrar(settings: Settings) -> list[Allowed]:
     pending = {"StringEquals": {_STATUS: "PendingManualApproval"}}
-    both = _ours(settings, "model-package-group", "model-package")
+    groups_and_versions = _own_arns(settings, "model-package-group", "model-package")
     return [
         *_registry(settings),
-        allow(REGISTER, both, conditions=pending, why=_NAMED),
+        allow(REGISTER, groups_and_versions, conditions=pending, why=_NAMED),
         *_telling_lineage(settings),
     ]
 
@@ -128,7 +128,7 @@ def _artifacts(settings: Settings) -> str:
 
 def _telling_lineage(settings: Settings) -> list[Allowed]:
     """Lets a registration say where the model comes from; nobody deletes what was said."""
-    actions = _ours(settings, "action")
+    actions = _own_arns(settings, "action")
     return [
         allow(["sagemaker:CreateAction", "sagemaker:DescribeAction"], actions, why=_NAMED),
         allow(
@@ -142,7 +142,7 @@ def _telling_lineage(settings: Settings) -> list[Allowed]:
 
 def _reading_lineage(settings: Settings) -> list[Allowed]:
     return [
-        allow(["sagemaker:DescribeAction"], _ours(settings, "action"), why=_NAMED),
+        allow(["sagemaker:DescribeAction"], _own_arns(settings, "action"), why=_NAMED),
         allow(["sagemaker:DescribeArtifact"], [_artifacts(settings)], why=_MADE_UP),
         _listing_lineage(),
     ]
@@ -170,7 +170,7 @@ def _data_scientist(settings: Settings) -> list[Allowed]:
                 "sagemaker:StartPipelineExecution",
                 "sagemaker:StopPipelineExecution",
             ],
-            _ours(settings, "pipeline"),
+            _own_arns(settings, "pipeline"),
             why=_NAMED,
         ),
         # Before a run: which version of the data is the newest, and whether the images are there.
@@ -221,7 +221,7 @@ def _endpoint_deployer(settings: Settings) -> list[Allowed]:
         *_registry(settings),
         allow(
             [f"sagemaker:Describe{kind}" for kind in ("Model", "EndpointConfig", "Endpoint")],
-            _ours(settings, "model", "endpoint-config", "endpoint"),
+            _own_arns(settings, "model", "endpoint-config", "endpoint"),
             why=_NAMED,
         ),
     ]

@@ -1,4 +1,4 @@
-"""What the deployer reads: what it staged itself, to hold checksums against names, and no data."""
+"""The deployer reads only what it staged itself, to verify checksums, and no data."""
 
 from aws_cdk import aws_iam as iam
 
@@ -8,9 +8,9 @@ from sashiko_cdk.identity.role_table import STAGED
 
 
 def staging_limits(settings: Settings) -> list[iam.PolicyStatement]:
-    """Returns the denials that bind the deployer, whatever a later policy allows it.
+    """Returns the denials for the deployer, whatever a later policy allows it.
 
-    S3 decrypts under the name of the bucket, as the buckets have bucket keys; a request without
+    The buckets have bucket keys, so the encryption context is the bucket's ARN. A request without
     that context is denied too.
     """
     bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"

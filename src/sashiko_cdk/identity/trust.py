@@ -8,10 +8,10 @@ from sashiko.settings.environment import Settings
 def service(
     settings: Settings, name: str, source: str = "*", *, owner: str | None = None
 ) -> iam.IPrincipal:
-    """Trusts a service that acts for this account and region, and for nobody else.
+    """Trusts a service that acts for this account and region only.
 
-    Without the two conditions another account could have the service use the role for it: the
-    confused deputy.
+    Without the two conditions another account could make the service use the role: the confused
+    deputy problem.
 
     Args:
         settings: the environment.
@@ -44,16 +44,16 @@ def function(settings: Settings) -> iam.IPrincipal:
 
 
 def people(settings: Settings, *, at_home: bool = False) -> iam.IPrincipal:
-    """Trusts the account's own principals that came with a second factor.
+    """Trusts the account's own principals that signed in with MFA.
 
-    Whom that means is up to the account: a principal also needs `sts:AssumeRole` on the role. A
-    session of IAM Identity Center says nothing of a factor: there the identity provider asks for
-    it, so its roles, which nobody else can make below that path, are trusted by their name.
+    The account decides who they are: a principal also needs `sts:AssumeRole` on the role. A session
+    of IAM Identity Center has no MFA key, because the identity provider asks for it. Its roles are
+    trusted by their path, below which nobody else can create roles.
 
     Args:
         settings: the environment.
-        at_home: whether STS is to be asked in the environment's region alone: the use of a role is
-            an event of the region whose STS was asked, and a rule hears its own region's events.
+        at_home: whether only the STS endpoint of the environment's region is allowed: CloudTrail
+            records the use of a role in the region of the endpoint, where the event rule is.
     """
     signed_in = f"arn:aws:iam::{settings.account}:role/aws-reserved/sso.amazonaws.com/*"
     conditions = (

@@ -1,4 +1,4 @@
-"""The check that the lake is closed: in the deploy itself, before anybody is granted anything."""
+"""The check, during the deploy and before any grant, that the lake is closed."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from sashiko_cdk.functions.python_function import PythonFunction
 
 
 class LakeProbe(PythonFunction):
-    """The function that looks; its role is granted nothing in the lake."""
+    """The function of the check; its role has no grants in the lake."""
 
     def __init__(
         self,
@@ -40,15 +40,15 @@ class LakeProbe(PythonFunction):
 
 
 class ClosedLakeCheck(CustomResource):
-    """Fails the stack while everybody sees the database, or one of the tables.
+    """Fails the stack while every principal sees the database, or one of the tables.
 
-    It has an id of its content, so that new tables and new grants are looked at anew.
+    Its id is a content id, so that new tables and new grants are checked again.
     """
 
     def __init__(
         self, scope: Construct, *, settings: Settings, tables: Sequence[str], grants: str = ""
     ) -> None:
-        """Looks at the database and at `tables`; `grants` says what is granted after it."""
+        """Checks the database and `tables`; `grants` identifies the grants that follow."""
         properties = ClosedLake(
             environment=settings.environment,
             database=database_name(settings),
@@ -59,7 +59,7 @@ class ClosedLakeCheck(CustomResource):
             scope,
             content_id(scope, "Closed", properties),
             resource_type="Custom::ClosedLake",
-            # By its name, not as an export: another stack's check outlives a change of it.
+            # By name, not as an export: an export could not change while another stack imports it.
             service_token=arn(settings, "lambda", f"function:{role_name(settings, 'lake-probe')}"),
             service_timeout=Duration.minutes(6),
             properties=properties,

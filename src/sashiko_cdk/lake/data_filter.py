@@ -10,7 +10,7 @@ from sashiko_cdk.functions.content_id import content_id
 
 
 class DataFilter(lf.CfnDataCellsFilter):
-    """A filter whose name changes with its content: the new one is made before the old one goes."""
+    """A filter with a content id: a change creates the new one before it deletes the old one."""
 
     def __init__(self, scope: Construct, *, settings: Settings, grant: FilterGrant) -> None:
         """Makes the filter that `grant` is on."""

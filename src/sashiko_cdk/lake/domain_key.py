@@ -1,4 +1,4 @@
-"""One KMS key per domain of data; who may use it is for IAM in the account to say."""
+"""One KMS key per data domain; the account's IAM policies control its use."""
 
 from typing import Final
 
@@ -26,8 +26,8 @@ FOR_LOGS: Final = (
 class DomainKey(kms.Key):
     """A rotating key with a fixed alias.
 
-    Its policy names the account and services, no role: roles come and go with other stacks, and a
-    key that named them could be neither made before them nor kept after them.
+    Its policy names the account and services, not roles: other stacks create and delete the roles,
+    and a key that named them could not be created before them or retained after them.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class DomainKey(kms.Key):
             enable_key_rotation=True,
             removal_policy=removal_policy,
         )
-        # The name tells a person which key a kept bucket needs, once the stack is gone.
+        # The alias shows which key a retained bucket needs after the stack is deleted.
         self.add_alias(key_alias(settings, domain)).apply_removal_policy(removal_policy)
         if domain == "logs":
             self.add_to_resource_policy(_log_groups(settings))

@@ -37,10 +37,10 @@ _WORKERS = 2  # a driver and an executor; Glue's least
 class EtlJobs(Construct):
     """A job and a ruleset per table.
 
-    A run names its extract: `--as-of`. The ruleset that a job blocks on lies in its spec, beside
-    the rest of what the contract says, so that nobody loosens it in the console; Glue's own is the
-    same text, for people. It names no target table: Glue Data Quality finds no partition of a table
-    whose partitions are projected.
+    A run names its extract: `--as-of`. A job evaluates the ruleset of its spec, which holds the
+    contract's content, so that nobody can weaken it in the console; the Glue ruleset is the same
+    text, for people. It has no target table: Glue Data Quality finds no partitions of a table with
+    partition projection.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class EtlJobs(Construct):
         return f"/aws-glue/{prefix(self._settings)}-etl"
 
     def _attach(self, assets: Sequence[Asset], folders: Sequence[str]) -> None:
-        """Lets the role read its code and write its log; the lake itself is `LakeAccess`'s."""
+        """Lets the role read its code and write its log; `LakeAccess` grants the lake itself."""
         curated = f"arn:aws:s3:::{bucket_name(self._settings, 'curated')}"
         # Glue's file system looks for each folder on the way as an object of its name, and marks it
         # by an empty one beside it.

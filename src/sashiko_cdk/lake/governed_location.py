@@ -1,4 +1,4 @@
-"""Where a table's data lie, put under Lake Formation's control."""
+"""The registration of a table's location in Lake Formation."""
 
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
@@ -10,14 +10,14 @@ from sashiko_cdk.lake.lake_formation_grant import table_location_arn
 class GovernedLocation(Construct):
     """A registered location.
 
-    Registered with a role of ours that may use the lake's key: the service-linked role may not.
-    Each table has its own, so that what lies beside the tables is registered with nobody.
+    It is registered with an own role that may use the lake's key: the service-linked role may not.
+    Each table has its own location, so that data beside the tables is not registered.
     CloudFormation may make a table that points to it without a grant: an administrator of the lake
     has "data location permissions everywhere in the data lake" (implicit-permissions.html of the
     Lake Formation Developer Guide), and a creator of a database or table all rights to it.
 
     Attributes:
-        location: what a table there must wait for.
+        location: the resource that the table depends on.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, table: str) -> None:

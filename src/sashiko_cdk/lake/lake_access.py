@@ -1,4 +1,4 @@
-"""What the roles that work with the lake may do in S3, Athena, Glue and KMS."""
+"""Permissions of the lake's roles in S3, Athena, Glue and KMS."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObjec
 
 
 class LakeAccess(Construct):
-    """The roles' policies: IAM's half of what Lake Formation grants, and the ways around it."""
+    """The roles' policies: IAM's part of access through Lake Formation, and direct access."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class LakeAccess(Construct):
             *self._objects("snapshots", [f"{view}/"], (*_READ, *_WRITE)),
             *self._objects("snapshots", [f"{view}/scratch/"], ["s3:DeleteObject"]),
             _key(self._snapshots_key, writes=True),
-            # SageMaker asks them of the role of a job whose output it encrypts.
+            # SageMaker needs them of the job's role to encrypt the job's output.
             allow(["kms:DescribeKey", "kms:Encrypt"], [self._snapshots_key.key_arn]),
         ]
         # Without Lake Formation a query reads with the role's own rights.
@@ -124,25 +124,25 @@ class LakeAccess(Construct):
         ]
 
     def _seeding(self) -> list[Allowed]:
-        """Where data may be thrown away `sashiko stage --seed-data` puts an example there."""
+        """Lets `sashiko stage --seed-data` write example data, where data may be deleted."""
         return [
             *self._objects("raw", self._folders, ["s3:PutObject"]),
             allow(["kms:GenerateDataKey"], [self._lake_key.key_arn]),
         ]
 
     def _verdicts(self) -> Allowed:
-        """Opens what lies under the snapshots' key in the artifacts bucket: verdicts, manifests.
+        """Allows decrypting verdicts and manifests in the artifacts bucket, by the snapshots' key.
 
         A job has one key for all its outputs, and a snapshot or a validation writes rows too.
         """
         bucket = f"arn:aws:s3:::{bucket_name(self._settings, 'artifacts')}"
-        # With a bucket key S3 names the bucket to KMS, without one the object.
-        named = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
-        through = {"kms:ViaService": f"s3.{self._settings.region}.amazonaws.com"}
+        # The encryption context is the bucket's ARN with a bucket key, else the object's.
+        context = {"kms:EncryptionContext:aws:s3:arn": [bucket, f"{bucket}/*"]}
+        via_s3 = {"kms:ViaService": f"s3.{self._settings.region}.amazonaws.com"}
         return allow(
             ["kms:Decrypt"],
             [self._snapshots_key.key_arn],
-            conditions={"StringLike": named, "StringEquals": through},
+            conditions={"StringLike": context, "StringEquals": via_s3},
         )
 
     def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
@@ -203,8 +203,8 @@ class LakeAccess(Construct):
         self, bucket: Bucket, folders: Sequence[str], actions: Sequence[str]
     ) -> list[Allowed]:
         arn = f"arn:aws:s3:::{bucket_name(self._settings, bucket)}"
-        # Athena lists the uploads that it writes by; a listing of uploads knows no `s3:prefix`
-        # (Service Authorization Reference of S3), so it shows keys of the whole bucket.
+        # Athena lists its multipart uploads; that action has no condition key `s3:prefix` (Service
+        # Authorization Reference of S3), so the listing shows keys of the whole bucket.
         uploads = (
             [allow(["s3:ListBucketMultipartUploads"], [arn])] if "s3:PutObject" in actions else []
         )

@@ -15,10 +15,10 @@ Resource = lf.CfnPrincipalPermissions.ResourceProperty
 
 
 class LakeFormationGrant(lf.CfnPrincipalPermissions):
-    """A grant, never with the right to pass it on.
+    """A grant, never with the grant option.
 
-    One permission each: CloudFormation replaces a changed grant by granting the new and then
-    revoking the old, which takes away whatever both of them name.
+    It has one permission: CloudFormation replaces a changed grant by granting the new and then
+    revoking the old, which also revokes permissions that both of them name.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class LakeFormationGrant(lf.CfnPrincipalPermissions):
 
         Args:
             scope: the stack.
-            word: tells people whose grant it is; part of the id.
+            word: the readable part of the id.
             settings: the environment.
             principal: ARN of the role.
             permission: such as `SELECT`.
@@ -62,7 +62,7 @@ def the_database(settings: Settings) -> Resource:
 
 
 def one_table(settings: Settings, table: str) -> Resource:
-    """One table, with no word about its columns: for permissions other than SELECT."""
+    """One table without columns: for permissions other than SELECT."""
     return Resource(
         table=_Grant.TableResourceProperty(
             catalog_id=settings.account, database_name=database_name(settings), name=table
@@ -95,7 +95,7 @@ def filtered(settings: Settings, table: str, filter_name: str) -> Resource:
 
 
 def tagged(settings: Settings, resource_type: str, expression: Expression) -> Resource:
-    """Whatever in the catalog carries, of each tag, one of the values."""
+    """The catalog's resources that have one of the values of each tag."""
     return Resource(
         lf_tag_policy=_Grant.LFTagPolicyResourceProperty(
             catalog_id=settings.account,
@@ -118,5 +118,5 @@ def location_of(settings: Settings, table: str) -> Resource:
 
 
 def table_location_arn(settings: Settings, table: str) -> str:
-    """Names the part of the curated bucket that holds a table, as Lake Formation registers it."""
+    """Returns the ARN of a table's location in the curated bucket, as it is registered."""
     return f"arn:aws:s3:::{bucket_name(settings, 'curated')}/{table}"

@@ -1,4 +1,4 @@
-"""An account's data-lake settings, by a function: CloudFormation's own type cannot empty them."""
+"""An account's data-lake settings, set by a function: CloudFormation's type cannot empty them."""
 
 from aws_cdk import CustomResource, Duration, RemovalPolicy
 from constructs import Construct
@@ -10,13 +10,13 @@ from sashiko_cdk.functions.python_function import PythonFunction
 
 
 class LakeSettings(Construct):
-    """Makes CloudFormation an administrator beside those there, and empties the defaults.
+    """Adds CloudFormation to the administrators, and empties the default permissions.
 
-    What the stack's own rollback deletes takes the administrator away again if it was none before;
-    a destroyed stack leaves the settings: other environments of the account deploy by them.
+    The rollback of the stack's creation removes the administrator if it was none before. A
+    destroyed stack leaves the settings, because other environments of the account need them.
 
     Attributes:
-        resource: what waits for the settings depends on it.
+        resource: the custom resource, for dependencies.
     """
 
     def __init__(

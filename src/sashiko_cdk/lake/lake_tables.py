@@ -37,7 +37,7 @@ class LakeTables(Construct):
             self,
             "Database",
             catalog_id=settings.account,
-            # Named twice, as the tables are: by this name CloudFormation takes a kept one back.
+            # Named twice, as the tables are: CloudFormation imports a retained one by this name.
             database_name=database_name(settings),
             database_input=glue.CfnDatabase.DatabaseInputProperty(
                 name=database_name(settings),
@@ -47,23 +47,25 @@ class LakeTables(Construct):
         )
         self.database.apply_removal_policy(removal_policy)
         self.tables = {table.name: self._table(table) for table in tables}
-        for made in self.tables.values():
-            made.apply_removal_policy(removal_policy)
+        for glue_table in self.tables.values():
+            glue_table.apply_removal_policy(removal_policy)
 
     def _defaults(self) -> list[glue.CfnDatabase.PrincipalPrivilegesProperty]:
-        """Nobody gets a new table by default; without Lake Formation IAM alone decides."""
+        """Grants nothing on new tables by default; without Lake Formation, IAM alone decides."""
         if self._settings.lake_formation.mode == "enforced":
             return []
-        everybody = glue.CfnDatabase.DataLakePrincipalProperty(
+        all_iam_principals = glue.CfnDatabase.DataLakePrincipalProperty(
             data_lake_principal_identifier="IAM_ALLOWED_PRINCIPALS"
         )
         return [
-            glue.CfnDatabase.PrincipalPrivilegesProperty(principal=everybody, permissions=["ALL"])
+            glue.CfnDatabase.PrincipalPrivilegesProperty(
+                principal=all_iam_principals, permissions=["ALL"]
+            )
         ]
 
     def _table(self, table: GlueTable) -> glue.CfnTable:
         location = f"s3://{bucket_name(self._settings, 'curated')}/{table.name}/"
-        made = glue.CfnTable(
+        glue_table = glue.CfnTable(
             self,
             f"Table-{table.name}",
             catalog_id=self._settings.account,
@@ -86,8 +88,8 @@ class LakeTables(Construct):
                 ),
             ),
         )
-        made.add_resource_dependency(self.database)
-        return made
+        glue_table.add_resource_dependency(self.database)
+        return glue_table
 
 
 def _column(column: GlueColumn) -> glue.CfnTable.ColumnProperty:

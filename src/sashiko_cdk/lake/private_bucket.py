@@ -1,4 +1,4 @@
-"""A bucket that nobody outside the account sees, and the statements that keep its readers few."""
+"""A private bucket, and the bucket policy statements that limit who reads and writes it."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ class PrivateBucket(s3.Bucket):
             removal_policy: what becomes of it when the stack is destroyed.
             key: of its domain; None for S3's own key.
             logs: where each access is logged; None for the bucket of the logs itself.
-            expiring: what is deleted after a time, beside old versions and broken uploads.
+            expiring: lifecycle rules beside those of old versions and incomplete uploads.
         """
         super().__init__(
             scope,
@@ -76,21 +76,21 @@ class PrivateBucket(s3.Bucket):
             },
         )
         if self.policy:
-            # A bucket that outlived its policy would be open to whatever IAM allows.
+            # A bucket without its policy would be open to any principal that IAM allows.
             self.policy.apply_removal_policy(removal_policy)
 
-    def only(self, *roles: Role, actions: Sequence[str], below: str = "") -> None:
+    def only(self, *roles: Role, actions: Sequence[str], prefix: str = "") -> None:
         """Denies `actions` on the objects below a prefix to everybody but `roles`.
 
-        An IAM policy elsewhere cannot undo it: a deny wins. Services that act by themselves have no
-        role and are denied too.
+        An explicit deny overrides every IAM policy. Services that act as themselves have no role
+        and are denied too.
         """
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=list(actions),
-                resources=[self.arn_for_objects(f"{below}*")],
+                resources=[self.arn_for_objects(f"{prefix}*")],
                 conditions={
                     "ArnNotEquals": {
                         "aws:PrincipalArn": [self._settings.role_arn(role) for role in roles]
@@ -99,14 +99,14 @@ class PrivateBucket(s3.Bucket):
             )
         )
 
-    def write_once(self, *, below: str) -> None:
-        """Denies everybody to write below a prefix but where nothing is: `If-None-Match: *`."""
+    def write_once(self, *, prefix: str) -> None:
+        """Denies overwriting objects below a prefix: writes need `If-None-Match: *`."""
         self.add_to_resource_policy(
             iam.PolicyStatement(
                 effect=iam.Effect.DENY,
                 principals=[iam.AnyPrincipal()],
                 actions=["s3:PutObject"],
-                resources=[self.arn_for_objects(f"{below}*")],
+                resources=[self.arn_for_objects(f"{prefix}*")],
                 conditions={"Null": {"s3:if-none-match": "true"}},
             )
         )

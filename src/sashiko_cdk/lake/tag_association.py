@@ -12,12 +12,12 @@ _Association = lf.CfnTagAssociation
 
 
 class TagAssociation(lf.CfnTagAssociation):
-    """One key with one value on a database, a table or a column: never two in one resource."""
+    """One key with one value on one database, table or column."""
 
     def __init__(
         self, scope: Construct, word: str, *, settings: Settings, tag: TagAssignment
     ) -> None:
-        """Assigns `tag`; `word` is the part of the id that tells people what carries it."""
+        """Assigns `tag`; `word` is the readable part of the id."""
         pair = _Association.LFTagPairProperty(
             catalog_id=settings.account,
             tag_key=tag_key(settings, tag.kind),

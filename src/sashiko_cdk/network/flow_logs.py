@@ -1,4 +1,4 @@
-"""What goes through the VPC, written down: an encrypted log of accepted and rejected flows."""
+"""The VPC's flow logs: an encrypted log of accepted and rejected flows."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_ec2 as ec2

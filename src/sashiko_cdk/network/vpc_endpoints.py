@@ -1,7 +1,7 @@
-"""Who calls which AWS service from inside the VPC: the endpoints and their policies follow from it.
+"""The VPC endpoints and their policies, from a table of who calls which service in the VPC.
 
-S3 and Athena call KMS for what they encrypt, and Lake Formation, on their side; from inside the VPC
-a signature alone is asked of KMS.
+S3 and Athena call KMS and Lake Formation on the service side; from inside the VPC, KMS is called
+for signatures only.
 """
 
 from collections.abc import Mapping
@@ -102,38 +102,38 @@ _INTERFACES: Mapping[str, Use] = {
 }
 
 
-# AWS documents an endpoint service for tracking servers, whose host is another one than an App's
+# AWS documents an endpoint service for tracking servers, which have another host than an App
 # ("Connecting to an MLflow tracking server through an Interface VPC Endpoint" in the SageMaker AI
-# Developer Guide; sagemaker-mlflow 0.5.0 calls mlflow.sagemaker.<region>.app.aws). Of Apps no page
-# names any, so which one it is is a setting.
+# Developer Guide; sagemaker-mlflow 0.5.0 calls mlflow.sagemaker.<region>.app.aws). AWS documents
+# none for Apps, so the service is a setting.
 _MLFLOW = "experiments"
 
 
 def interfaces(settings: Settings) -> Mapping[str, Use]:
-    """Returns the services that somebody in the VPC calls -> their use.
+    """Returns service -> its use, of the services that are called from the VPC.
 
-    A check on a device calls SageMaker; its runtime only where it asks an endpoint.
+    A device check calls SageMaker, and its runtime only for a check by an endpoint.
     """
-    found = dict(_INTERFACES)
+    uses = dict(_INTERFACES)
     if settings.network.mlflow_service:
-        found[_MLFLOW] = Use(
+        uses[_MLFLOW] = Use(
             callers=("registrar",),
             actions=("sagemaker:CallMlflowAppApi",),
             service=settings.network.mlflow_service,
         )
     if settings.device_check != "off":
-        api = found["sagemaker.api"]
-        found["sagemaker.api"] = Use(
+        api = uses["sagemaker.api"]
+        uses["sagemaker.api"] = Use(
             callers=("device-check", *api.callers),
             actions=tuple(sorted({*api.actions, *device_actions(settings)})),
         )
     if settings.device_check == "endpoint":
-        found["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
-    return dict(sorted(found.items()))
+        uses["sagemaker.runtime"] = Use(callers=("device-check",), actions=(INVOKE,))
+    return dict(sorted(uses.items()))
 
 
 class VpcEndpoints(Construct):
-    """The VPC's doors to AWS: one for each service that somebody in it calls."""
+    """The VPC's endpoints: one for each service that is called from it."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class VpcEndpoints(Construct):
             scope: the stack.
             id: the construct's id.
             settings: the environment.
-            vpc: where they stand.
+            vpc: their VPC.
             group: their security group.
         """
         super().__init__(scope, id)
@@ -165,7 +165,7 @@ class VpcEndpoints(Construct):
                 private_dns_enabled=True,
                 subnet_ids=subnets,
                 security_group_ids=[group.security_group_id],
-                policy_document=iam.PolicyDocument(statements=[_through(settings, use)]),
+                policy_document=iam.PolicyDocument(statements=[_endpoint_statement(settings, use)]),
                 tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{name}")],
             )
             why = (
@@ -176,7 +176,7 @@ class VpcEndpoints(Construct):
         self._s3(settings, vpc)
 
     def _s3(self, settings: Settings, vpc: ec2.Vpc) -> None:
-        ours = f"arn:aws:s3:::{prefix(settings)}-*"
+        own_buckets = f"arn:aws:s3:::{prefix(settings)}-*"
         layers = f"arn:aws:s3:::prod-{settings.region}-starport-layer-bucket/*"
         use = Use(
             callers=CONTAINERS,
@@ -202,14 +202,14 @@ class VpcEndpoints(Construct):
             vpc_endpoint_type="Gateway",
             route_table_ids=[subnet.route_table.route_table_id for subnet in vpc.isolated_subnets],
             policy_document=iam.PolicyDocument(
-                statements=[_through(settings, use, resources=[ours]), pull]
+                statements=[_endpoint_statement(settings, use, resources=[own_buckets]), pull]
             ),
         )
         acknowledge(
             endpoint,
             {
-                f"wildcard[Resource::{ours}]": "The environment's own buckets, whose names begin "
-                "so; which of them each role may use its own policy names.",
+                f"wildcard[Resource::{own_buckets}]": "The environment's own buckets, whose names "
+                "begin so; which of them each role may use its own policy names.",
                 f"wildcard[Resource::{layers}]": "ECR's own bucket: image layers have no names.",
                 "public": "ECR fetches layers from its bucket by presigned URLs, which are not "
                 "signed by this account's roles; the statement names that bucket alone.",
@@ -217,7 +217,7 @@ class VpcEndpoints(Construct):
         )
 
 
-def _through(
+def _endpoint_statement(
     settings: Settings, use: Use, *, resources: list[str] | None = None
 ) -> iam.PolicyStatement:
     callers = [settings.role_arn(role) for role in use.callers]

@@ -14,7 +14,7 @@ from sashiko.aws.resources.names import pipeline_name
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
-# A template may have 1 MB in all, and change sets and diffs of a larger body help nobody.
+# A template is limited to 1 MB, and nobody can review change sets and diffs of a larger body.
 LARGEST_BODY: Final = 200_000
 
 
@@ -24,7 +24,7 @@ class Compiled:
 
     Attributes:
         recipe: the recipe's name.
-        definition: the definition's JSON value, with stand-ins for what a deploy alone knows.
+        definition: the definition's JSON value, with stand-ins for values known at deploy time.
         commit: what it was compiled from, for the tag.
     """
 
@@ -75,17 +75,17 @@ def _body(compiled: Compiled, values: Mapping[str, str]) -> str:
     if size > LARGEST_BODY:
         raise InputError(
             f"recipe {compiled.recipe}: its pipeline's definition has {size:,} bytes, more than "
-            f"{LARGEST_BODY:,}: make `pipelines/` say less in arguments and environments, and put "
-            "what is long into a step's configuration file"
+            f"{LARGEST_BODY:,}: shorten arguments and environments in `pipelines/`, and move long "
+            "values into a step's configuration file"
         )
-    wanted = stand_ins(body)
-    if left := [stand_in for stand_in in wanted if stand_in not in values]:
+    used = stand_ins(body)
+    if missing := [stand_in for stand_in in used if stand_in not in values]:
         raise InputError(
-            f"recipe {compiled.recipe}: its pipeline's definition holds {', '.join(left)}, for "
+            f"recipe {compiled.recipe}: its pipeline's definition holds {', '.join(missing)}, for "
             "which infra/stacks/pipeline.py has no value"
         )
     body = body.replace("${", "${!")  # CloudFormation's escape
-    names = {stand_in: stand_in.replace("-", "") for stand_in in wanted}
+    names = {stand_in: stand_in.replace("-", "") for stand_in in used}
     for stand_in, name in names.items():
         body = body.replace(f'"{stand_in}"', f'"${{{name}}}"')
     return Fn.sub(body, {name: values[stand_in] for stand_in, name in names.items()})

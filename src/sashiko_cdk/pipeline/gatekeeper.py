@@ -1,4 +1,4 @@
-"""The function that is the pipelines' gates: it reads the verdicts that they name, and no more."""
+"""The function that evaluates the pipelines' gates: it only reads the verdicts that they name."""
 
 from collections.abc import Mapping, Sequence
 
@@ -74,19 +74,19 @@ def _statements(
             if read.function == function_arn(settings, "gatekeeper"):
                 objects.setdefault(read.key, set()).add(read.uri.removeprefix("s3://"))
     arns = sorted(f"arn:aws:s3:::{name}" for names in objects.values() for name in names)
-    opening = [
-        _opening(settings, values.get(key, key), {name.split("/")[0] for name in objects[key]})
+    decryption = [
+        _decryption(settings, values.get(key, key), {name.split("/")[0] for name in objects[key]})
         for key in sorted(objects)
         if key
     ]
-    return [allow(["s3:GetObject"], arns, why=_EXECUTIONS), *opening]
+    return [allow(["s3:GetObject"], arns, why=_EXECUTIONS), *decryption]
 
 
-def _opening(settings: Settings, key: str, buckets: set[str]) -> Allowed:
-    """Opens objects of some buckets through S3, and nothing else that lies under their key."""
+def _decryption(settings: Settings, key: str, buckets: set[str]) -> Allowed:
+    """Allows decrypting objects of some buckets through S3, and nothing else under their key."""
     arns = [f"arn:aws:s3:::{bucket}" for bucket in sorted(buckets)]
-    # With a bucket key S3 names the bucket to KMS, without one the object.
-    named = {"kms:EncryptionContext:aws:s3:arn": [*arns, *(f"{arn}/*" for arn in arns)]}
-    through = {"kms:ViaService": f"s3.{settings.region}.amazonaws.com"}
-    conditions = {"StringLike": named, "StringEquals": through}
+    # The encryption context is the bucket's ARN with a bucket key, else the object's.
+    context = {"kms:EncryptionContext:aws:s3:arn": [*arns, *(f"{arn}/*" for arn in arns)]}
+    via_s3 = {"kms:ViaService": f"s3.{settings.region}.amazonaws.com"}
+    conditions = {"StringLike": context, "StringEquals": via_s3}
     return allow(["kms:Decrypt"], [key], conditions=conditions)

@@ -1,4 +1,4 @@
-"""The janitor of checks on a device: hourly, as an endpoint that nobody deletes costs money."""
+"""The janitor of device checks: it runs hourly, since a leftover endpoint costs money."""
 
 from dataclasses import asdict
 
@@ -12,12 +12,12 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.events.function_rule import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
 
-# SageMaker kills a stopped job after two minutes; the rest is for clocks.
+# SageMaker kills a stopped job after two minutes; the rest allows for clock skew.
 _MARGIN_SECONDS = 600
 
 
 class Janitor(Construct):
-    """A function that deletes what checks have left, and the rule that calls it."""
+    """A function that deletes the leftovers of checks, and the rule that calls it."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Janitor(Construct):
             removal_policy: what becomes of the log when the stack is destroyed.
         """
         super().__init__(scope, id)
-        made = PythonFunction(
+        janitor = PythonFunction(
             self,
             "Function",
             settings=settings,
@@ -59,7 +59,7 @@ class Janitor(Construct):
             settings=settings,
             name=f"{prefix(settings)}-janitor",
             description="Has leftovers of device checks deleted",
-            function=made.function,
+            function=janitor.function,
             schedule="rate(1 hour)",
             event=asdict(sweep),
         )

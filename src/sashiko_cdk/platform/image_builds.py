@@ -1,4 +1,4 @@
-"""The build of the environment's own images, in a deploy and by AWS: nobody needs Docker."""
+"""The build of the environment's own images by CodeBuild, during a deploy: no local Docker."""
 
 import hashlib
 import json
@@ -26,13 +26,13 @@ from sashiko_cdk.platform.image_permissions import waiting_for_builds
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
-# CloudFormation waits for an hour at most; a build that waits and works shorter ends before that.
+# CloudFormation waits for an hour at most: queue and build must end before that.
 _QUEUED_MINUTES: Final = 5
 _BUILD_MINUTES: Final = 50
 _WAIT_SECONDS: Final = 3_600
 _ENDED: Final = ["SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"]
 _LOGIN = "aws ecr get-login-password | docker login --username AWS --password-stdin"
-# Of all files, by name: what `_digest` computes.
+# The same digest as `_digest`: of all files, by name.
 _DIGEST = (
     "find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1"
 )
@@ -58,7 +58,7 @@ _WHY_NO_KEY = (
 
 
 def pinning(source: Path) -> str:
-    """Returns the command that fails where the files are not those of `source`, a folder."""
+    """Returns the command that fails unless the files are those of the folder `source`."""
     return (
         f'test "$({_DIGEST})" = {_digest(source)} || '
         '{ echo "The source is not the one that was deployed: see who wrote it to the bucket of '
@@ -76,10 +76,10 @@ def _digest(source: Path) -> str:
 
 
 class ImageBuilds(Construct):
-    """A CodeBuild project, and a custom resource for each image that is to be there.
+    """A CodeBuild project, and a custom resource for each image.
 
-    The image's tag says what it is built from: another content is another tag, and that is what
-    makes CloudFormation ask for a build. No digest crosses to another stack.
+    The image's tag is a hash of its source: changed content is a new tag, which makes
+    CloudFormation request a build. No digest is passed to another stack.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class ImageBuilds(Construct):
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes the project and has it build what is not there.
+        """Makes the project, and builds the missing images.
 
         Args:
             scope: the Platform stack.
             id: the construct's id.
             settings: the environment.
             builds: the images, in the order in which they are built.
-            repositories: name -> repository, which has to be there before its image.
+            repositories: name -> repository, a dependency of its images.
             key: encrypts the logs, and CloudFormation's requests while builds run.
             removal_policy: what becomes of the logs when the stack is destroyed.
         """
@@ -134,9 +134,9 @@ class ImageBuilds(Construct):
             description="Encrypts what CloudFormation asked for, while a build runs",
             statements=waiting_for_builds(settings, key.key_arn),
         )
-        # By the time that the function is there, IAM knows of it.
+        # The policy must be in effect when the function is called.
         starter.node.add_dependency(waits)
-        news = FunctionRule(
+        ended_rule = FunctionRule(
             self,
             "Ended",
             settings=settings,
@@ -149,12 +149,12 @@ class ImageBuilds(Construct):
                 "detail": {"build-status": _ENDED, "project-name": [image_build_name(settings)]},
             },
         )
-        # One after the other: a new account may run a single build at a time.
-        before: list[Construct] = [starter, news]
+        # In sequence: a new account may run one build at a time.
+        dependencies: list[Construct] = [starter, ended_rule]
         for build in builds:
             image = self._image(build, project, starter.function, key)
-            image.node.add_dependency(repositories[build.repository], *before)
-            before = [image]
+            image.node.add_dependency(repositories[build.repository], *dependencies)
+            dependencies = [image]
 
     def _project(self, log: logs.ILogGroup) -> codebuild.CfnProject:
         source = Asset(
@@ -164,8 +164,8 @@ class ImageBuilds(Construct):
             exclude=ignore_rules(),
             ignore_mode=IgnoreMode.DOCKER,
         )
-        # The bucket's key names a hash, and nothing holds the object to it: who may publish may
-        # overwrite. What is built is what the template was made of.
+        # The object's key has a hash that nothing verifies: whoever may publish assets may
+        # overwrite it. The build verifies that its source is the one of the template.
         pinned = {
             **_COMMANDS,
             "phases": {
@@ -195,7 +195,7 @@ class ImageBuilds(Construct):
                 compute_type="BUILD_GENERAL1_MEDIUM",  # 128 GB of disk: the CUDA image is large
                 privileged_mode=True,
                 environment_variables=[
-                    # SageMaker wants a plain manifest, not an index of one and its provenance.
+                    # SageMaker needs a plain manifest, not an index with provenance.
                     codebuild.CfnProject.EnvironmentVariableProperty(
                         name="BUILDX_NO_DEFAULT_ATTESTATIONS", value="1"
                     )

@@ -1,4 +1,4 @@
-"""What the build of images takes: of CodeBuild's role, and of the function that starts it."""
+"""The permissions to build images: of CodeBuild's role, and of the function that starts builds."""
 
 from typing import get_args
 
@@ -16,7 +16,7 @@ _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloa
 
 
 def starting_builds(settings: Settings) -> list[Allowed]:
-    """Returns what the function does: it looks for an image and has it built."""
+    """Returns the permissions of the function: it looks for an image and starts its build."""
     project = f"project/{image_build_name(settings)}"
     return [
         allow(
@@ -28,7 +28,7 @@ def starting_builds(settings: Settings) -> list[Allowed]:
 
 
 def waiting_for_builds(settings: Settings, key_arn: str) -> list[Allowed]:
-    """Returns what keeps CloudFormation's request from whoever may look at builds."""
+    """Returns the permissions to encrypt CloudFormation's request, which readers of builds see."""
     return [
         allow(
             ["kms:Decrypt", "kms:Encrypt"],
@@ -41,7 +41,7 @@ def waiting_for_builds(settings: Settings, key_arn: str) -> list[Allowed]:
 
 
 def building_images(settings: Settings) -> list[Allowed]:
-    """Returns what a build does: it reads its source, pulls AWS's image, pushes ours."""
+    """Returns the permissions of a build: it reads its source, pulls bases and pushes images."""
     assets = assets_bucket(settings)
     return [
         *writing_logs(settings, image_build_log_group(settings)),
@@ -71,7 +71,7 @@ def building_images(settings: Settings) -> list[Allowed]:
 
 
 def writing_logs(settings: Settings, group: str) -> list[Allowed]:
-    """Returns what it takes to write into a log group of the environment."""
+    """Returns the permissions to write to a log group of the environment."""
     return [
         allow(
             ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -87,12 +87,12 @@ def _own(settings: Settings) -> list[str]:
 
 
 def _bases(settings: Settings) -> list[str]:
-    """Returns AWS's repositories that the own images are built from, in the region."""
-    found = image_map()
+    """Returns AWS's repositories of the base images in the region."""
+    images = image_map()
     return sorted(
         {
             f"arn:aws:ecr:{settings.region}:{accounts[settings.region]}:repository/{pin.repository}"
-            for name, pin in found.images.items()
-            if pin.builds and settings.region in (accounts := found.regions(name))
+            for name, pin in images.images.items()
+            if pin.builds and settings.region in (accounts := images.regions(name))
         }
     )

@@ -1,4 +1,4 @@
-"""Where the environment's container images lie, and which role may pull which of them."""
+"""The ECR repositories of the environment's images, and which role may pull which image."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _UNTAGGED = Duration.days(14)
 
 
 def _runs(images: JobImages) -> Mapping[Role, tuple[JobImage, ...]]:
-    """Says in which images the jobs and endpoints of a role run."""
+    """Returns the images of each role's jobs and endpoints."""
     return {
         "bias-evaluator": (images.bias, images.job),
         "broker": (images.job,),
@@ -36,9 +36,9 @@ def _runs(images: JobImages) -> Mapping[Role, tuple[JobImage, ...]]:
 
 
 class ImageRepositories(Construct):
-    """A repository for each image of the environment's own, and the roles' right to pull.
+    """A repository for each of the environment's own images, and the roles' permission to pull.
 
-    A tag never moves, so that a name means the same bytes; what is pushed is scanned.
+    Tags are immutable, so a name always means the same image; images are scanned on push.
 
     Attributes:
         repositories: name -> repository.
@@ -60,15 +60,15 @@ class ImageRepositories(Construct):
             scope: the Platform stack.
             id: the construct's id.
             settings: the environment.
-            recipes: what is trained; what it compiles for says which image serves.
-            key: encrypts the images; who pulls needs no permission on it.
-            removal_policy: what becomes of them, and of their images, when the stack is destroyed.
+            recipes: what is trained; their compile targets select the serving images.
+            key: encrypts the images; a pull needs no permission on it.
+            removal_policy: of the repositories and their images.
         """
         super().__init__(scope, id)
         sets = [job_images(settings, recipe.compile.target) for recipe in recipes]
-        named = [image for images in sets for image in (*images.of_jobs(), images.serving)]
-        found = [_URI.match(image.uri) for image in named]
-        own = sorted({uri["name"] for uri in found if uri and uri["account"] == settings.account})
+        used = [image for images in sets for image in (*images.of_jobs(), images.serving)]
+        uris = [_URI.match(image.uri) for image in used]
+        own = sorted({uri["name"] for uri in uris if uri and uri["account"] == settings.account})
         self.repositories = {
             name: ecr.Repository(
                 self,
@@ -86,7 +86,7 @@ class ImageRepositories(Construct):
                         tag_status=ecr.TagStatus.UNTAGGED,
                         max_image_age=_UNTAGGED,
                     ),
-                    # Many: an endpoint that scales out pulls the image that it was made with.
+                    # Many: an endpoint that scales out pulls the image that it was created with.
                     ecr.LifecycleRule(
                         description=f"The newest {_KEPT_IMAGES}",
                         max_image_count=_KEPT_IMAGES,
@@ -129,6 +129,6 @@ def _arn(image: JobImage) -> str:
     uri = _URI.match(image.uri)
     if uri is None:
         raise ValueError(
-            f"{image.uri} is no image of ECR: see src/sashiko/aws/resources/images/job_images.py"
+            f"{image.uri} is not an ECR image: see src/sashiko/aws/resources/images/job_images.py"
         )
     return f"arn:aws:ecr:{uri['region']}:{uri['account']}:repository/{uri['name']}"

@@ -7,13 +7,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-# SageMaker names them, once an account and region; without them a job makes its own, which keeps
-# everything forever.
+# SageMaker fixes their names per account and region; a job creates a missing group without
+# retention.
 JOB_LOG_GROUPS: Final = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs")
 
 
 class JobLogs(Construct):
-    """SageMaker's own log groups: one environment of an account makes them."""
+    """SageMaker's log groups, made by one environment of an account."""
 
     def __init__(
         self, scope: Construct, id: str, *, key: kms.IKey, removal_policy: RemovalPolicy

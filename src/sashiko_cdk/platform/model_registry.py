@@ -13,7 +13,7 @@ from sashiko_cdk.platform.promotion import group_policy
 
 
 class ModelRegistry(Construct):
-    """A group for each recipe's models; who registers and who approves stands in Identity."""
+    """A group for each recipe's models; Identity defines who registers and who approves."""
 
     def __init__(
         self,

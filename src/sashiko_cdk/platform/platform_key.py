@@ -20,7 +20,7 @@ class PlatformKey(DomainKey):
         super().__init__(
             scope, id, settings=settings, domain="platform", removal_policy=removal_policy
         )
-        ours = prefix(settings)
+        name_prefix = prefix(settings)
         groups = f"arn:aws:logs:{settings.region}:{settings.account}:log-group"
         self.add_to_resource_policy(
             iam.PolicyStatement(
@@ -44,7 +44,7 @@ class PlatformKey(DomainKey):
                 actions=list(FOR_LOGS),
                 resources=["*"],
                 conditions={
-                    "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"{groups}:/{ours}/*"}
+                    "ArnLike": {"kms:EncryptionContext:aws:logs:arn": f"{groups}:/{name_prefix}/*"}
                 },
             )
         )

@@ -1,7 +1,7 @@
-"""What lets one role of another environment read registered models, and no more, and that role.
+"""The policies by which another environment's promoter reads registered models, and that role.
 
-Each statement names the other account and asks for the role in a condition: a policy that names a
-role fails to deploy before the role is there. In one account the same statements do no harm.
+Each statement names the other account and has the role in a condition: a policy with a role as
+principal fails to deploy before the role exists. In one account the statements are harmless.
 """
 
 from typing import Any
@@ -52,7 +52,7 @@ def share_models(bucket: PrivateBucket, key: kms.IKey, *, settings: Settings) ->
             principals=[promoter],
             actions=["kms:Decrypt"],
             resources=["*"],  # of a key's policy: the key itself
-            conditions=_opening(settings),
+            conditions=_via_s3(settings),
         )
     )
     if bucket.policy:
@@ -99,7 +99,7 @@ def group_policy(settings: Settings, group: str) -> dict[str, Any] | None:
 
 
 def reading_source(settings: Settings) -> list[Allowed]:
-    """Returns what the promoter may do in the environment that versions are taken from."""
+    """Returns the promoter's permissions in the source environment of versions."""
     if settings.promotion.source is None:
         return []
     source = neighbour(settings, settings.promotion.source)
@@ -119,7 +119,7 @@ def reading_source(settings: Settings) -> list[Allowed]:
         allow(
             ["kms:Decrypt"],
             keys,
-            conditions=_opening(source),
+            conditions=_via_s3(source),
             why=f"{another}names the bucket that S3 decrypts for.",
         ),
         allow(
@@ -145,8 +145,8 @@ def _as_promoter(target: Settings) -> dict[str, Any]:
     return {"ArnEquals": {"aws:PrincipalArn": target.role_arn("promoter")}}
 
 
-def _opening(source: Settings) -> dict[str, Any]:
-    """S3 decrypts under the name of the bucket, as it has a bucket key."""
+def _via_s3(source: Settings) -> dict[str, Any]:
+    """Limits decryption to S3 and the bucket, whose bucket key sets the encryption context."""
     return {
         "StringEquals": {
             "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{bucket_name(source, 'artifacts')}",

@@ -90,10 +90,10 @@ class Spending(Construct):
 
 def _tagged(settings: Settings) -> dict[str, Any]:
     """Narrows a budget to what carries both tags of the environment."""
-    wanted = {"project": settings.project, "environment": settings.environment}
+    tags = {"project": settings.project, "environment": settings.environment}
     expression = _Budget.ExpressionProperty
-    both = [
+    filters = [
         expression(tags=_Budget.TagValuesProperty(key=key, values=[value]))
-        for key, value in wanted.items()
+        for key, value in tags.items()
     ]
-    return {"filter_expression": expression(and_=both), "metrics": ["UnblendedCost"]}
+    return {"filter_expression": expression(and_=filters), "metrics": ["UnblendedCost"]}

@@ -1,8 +1,8 @@
-"""`make security-report`: what the security checks say about an environment's templates.
+"""`make security-report`: the findings of the security checks in an environment's templates.
 
-It reads what `cdk synth -c security-report=true` wrote, and has checkov read it. The page goes to
-stdout, and beside the templates with the same as JSON. The bootstrap's policies are among them.
-Exit status: 0 each finding is explained, 4 some are open, 1 an error.
+It reads the output of `cdk synth -c security-report=true` and runs checkov on it. The page goes to
+stdout, and as Markdown and JSON beside the templates. It covers the bootstrap's policies too.
+Exit status: 0 if each finding is explained, 4 if some are open, 1 for an error.
 """
 
 import argparse
@@ -24,22 +24,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sashiko_cdk.security_report")
     parser.add_argument("folder", type=Path, help="the synthesized templates, named as their env")
     parser.add_argument("--checkov", type=Path, required=True, help="checkov's executable")
-    given = parser.parse_args()
-    folders = [given.folder, given.folder / "bootstrap"]
+    arguments = parser.parse_args()
+    folders = [arguments.folder, arguments.folder / "bootstrap"]
     reports = [synth_findings(folder) for folder in folders]
     frameworks = list(dict.fromkeys(name for names, _ in reports for name in names))
-    findings = [item for _, found in reports for item in found]
+    findings = [item for _, reported in reports for item in reported]
     templates = sorted(file for folder in folders for file in folder.glob("*.template.json"))
     print(f"checkov reads {len(templates)} templates", file=sys.stderr)
-    findings += checkov_findings(templates, command=given.checkov)
-    text = page(given.folder.name, [*frameworks, FRAMEWORK], findings)
-    file = given.folder / "report.md"
+    findings += checkov_findings(templates, command=arguments.checkov)
+    text = page(arguments.folder.name, [*frameworks, FRAMEWORK], findings)
+    file = arguments.folder / "report.md"
     write_bytes(file, text.encode())
     write_json(file.with_suffix(".json"), [asdict(item) for item in findings])
     print(text)
-    opened = sum(item.is_open for item in findings)
-    print(f"open findings: {opened}; the report: {file}", file=sys.stderr)
-    return _OPEN if opened else 0
+    open_count = sum(item.is_open for item in findings)
+    print(f"open findings: {open_count}; the report: {file}", file=sys.stderr)
+    return _OPEN if open_count else 0
 
 
 if __name__ == "__main__":

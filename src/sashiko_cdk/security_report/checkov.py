@@ -1,4 +1,4 @@
-"""checkov over templates: a process of its own, in an environment of its own, without a network."""
+"""Runs checkov on templates, as a process in its own environment without a network."""
 
 import json
 import os
@@ -28,16 +28,18 @@ def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFi
         raise InputError(f"{command} does not exist: `make security-report` installs it")
     files = [f"--file={template}" for template in templates]
     options = ("--framework=cloudformation", "--skip-download", "--soft-fail", "--output=json")
-    done = subprocess.run(
+    process = subprocess.run(
         [command, *files, *options],
-        env=_alone(templates[0].parent),
+        env=_environment(templates[0].parent),
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise InputError(f"{command} ended with status {done.returncode}: {done.stderr.strip()}")
-    results = json.loads(done.stdout)["results"]
+    if process.returncode:
+        raise InputError(
+            f"{command} ended with status {process.returncode}: {process.stderr.strip()}"
+        )
+    results = json.loads(process.stdout)["results"]
     if unread := results["parsing_errors"]:
         raise InputError(f"checkov could not read {', '.join(unread)}: run cfn-lint on it")
     paths = {template.name: _paths(template) for template in templates}
@@ -46,8 +48,11 @@ def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFi
     ]
 
 
-def _alone(home: Path) -> Mapping[str, str]:
-    """No key of its platform, to which it would send the templates, and nobody's settings."""
+def _environment(home: Path) -> Mapping[str, str]:
+    """Returns an environment without user settings and without a key of checkov's platform.
+
+    With a key it would upload the templates.
+    """
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -57,7 +62,7 @@ def _alone(home: Path) -> Mapping[str, str]:
 
 
 def _paths(template: Path) -> Mapping[str, str]:
-    """Logical id -> the construct's path, which the CDK's command line writes beside it."""
+    """Returns logical id -> the construct's path, from the metadata of the CDK CLI."""
     resources = read_json(template)["Resources"]
     return {
         logical_id: resource.get("Metadata", {}).get("aws:cdk:path", logical_id)

@@ -1,4 +1,4 @@
-"""What a check found, whichever it was."""
+"""A finding, of any of the checks."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ class ReportedFinding:
 
     Attributes:
         framework: whose rule it is, such as `NIST.800.53.R5`.
-        rule: the rule's id, as it is acknowledged but for the framework's name and the detail.
-        detail: what exactly, where a resource can break the rule in several ways.
+        rule: the id of the acknowledgement, without the framework's name and the detail.
+        detail: which one, if a resource can break the rule in several ways.
         resource: the construct's path.
         description: what the rule says, with the ids of the controls behind it.
-        reason: why it stands; None if nobody said so.
+        reason: the explanation; None without one.
     """
 
     framework: str
@@ -25,5 +25,5 @@ class ReportedFinding:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody explained it."""
+        """Whether it has no explanation."""
         return self.reason is None

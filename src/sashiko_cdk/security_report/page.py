@@ -11,27 +11,27 @@ _HEAD = ("framework", "rule", "open", "explained", "resources")
 
 
 def page(environment: str, frameworks: Sequence[str], findings: Sequence[ReportedFinding]) -> str:
-    """Writes the report in Markdown that reads well as plain text too.
+    """Writes the report in Markdown that is readable as plain text too.
 
     Args:
         environment: such as `dev`.
-        frameworks: what was asked, in the order of the page.
-        findings: what they found.
+        frameworks: the checks, in the order of the page.
+        findings: their findings.
     """
     ordered = sorted(findings, key=lambda item: (frameworks.index(item.framework), _key(item)))
-    opened = [item for item in ordered if item.is_open]
+    open_items = [item for item in ordered if item.is_open]
     explained = [item for item in ordered if not item.is_open]
     return "\n".join(
         [
             f"# Security report: {environment}",
             "",
-            f"Findings: {len(opened)} open, {len(explained)} explained.",
+            f"Findings: {len(open_items)} open, {len(explained)} explained.",
             "",
             *_table(_rows(frameworks, ordered)),
             "",
             "## Open",
             "",
-            *(_rules(opened) if opened else ["Nothing.", ""]),
+            *(_rules(open_items) if open_items else ["Nothing.", ""]),
             "## Explained",
             "",
             *_rules(explained),
@@ -50,16 +50,16 @@ def _rule(item: ReportedFinding) -> tuple[str, str]:
 def _rows(
     frameworks: Sequence[str], findings: Sequence[ReportedFinding]
 ) -> Iterator[tuple[str, ...]]:
-    found = dict(_grouped(findings, _rule))
+    by_rule = dict(_grouped(findings, _rule))
     for framework in frameworks:
-        rules = [rule for rule in found if rule[0] == framework]
+        rules = [rule for rule in by_rule if rule[0] == framework]
         if not rules:
             yield framework, "no finding", "0", "0", "0"
         for rule in rules:
-            items = found[rule]
-            opened = sum(item.is_open for item in items)
+            items = by_rule[rule]
+            open_count = sum(item.is_open for item in items)
             resources = {item.resource for item in items}
-            yield (*rule, str(opened), str(len(items) - opened), str(len(resources)))
+            yield (*rule, str(open_count), str(len(items) - open_count), str(len(resources)))
 
 
 def _table(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
@@ -78,16 +78,16 @@ def _rules(findings: Sequence[ReportedFinding]) -> Iterator[str]:
         yield ""
         yield items[0].description
         yield ""
-        for reason, meant in _grouped(items, lambda item: item.reason):
+        for reason, group in _grouped(items, lambda item: item.reason):
             yield f"- {reason or 'Fix it, or say at the resource why it stands (`acknowledge`):'}"
-            for resource, details in _grouped(meant, lambda item: item.resource):
-                named = ", ".join(f"`{item.detail}`" for item in details if item.detail)
-                yield f"  - {resource}{named and ': '}{named}"
+            for resource, details in _grouped(group, lambda item: item.resource):
+                names = ", ".join(f"`{item.detail}`" for item in details if item.detail)
+                yield f"  - {resource}{names and ': '}{names}"
         yield ""
 
 
 def _grouped(
     findings: Sequence[ReportedFinding], key: Callable[[ReportedFinding], _K]
 ) -> Iterator[tuple[_K, list[ReportedFinding]]]:
-    """Groups what is sorted."""
+    """Groups sorted findings."""
     return ((value, [*items]) for value, items in groupby(findings, key=key))

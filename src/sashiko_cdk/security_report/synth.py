@@ -1,4 +1,4 @@
-"""What synth found: CDK's own check, cdk-nag's packs and our rules, from one file of its own."""
+"""The findings of synth: CDK's own check, cdk-nag's packs and this project's rules."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,17 +12,17 @@ def synth_findings(folder: Path) -> tuple[list[str], list[ReportedFinding]]:
     """Reads CDK's validation report.
 
     Args:
-        folder: what `cdk synth -c security-report=true` wrote.
+        folder: the output of `cdk synth -c security-report=true`.
 
     Returns:
-        The frameworks that were asked, and what they found.
+        The frameworks, and their findings.
 
     Raises:
         InputError: if there is no report.
     """
     plugins = read_json(folder / "validation-report.json")["pluginReports"]
-    found = [finding for plugin in plugins for finding in _of(plugin)]
-    return [plugin["pluginName"] for plugin in plugins], found
+    findings = [finding for plugin in plugins for finding in _of(plugin)]
+    return [plugin["pluginName"] for plugin in plugins], findings
 
 
 def _of(plugin: Any) -> Iterator[ReportedFinding]:

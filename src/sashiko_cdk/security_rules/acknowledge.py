@@ -1,4 +1,4 @@
-"""A finding that is meant: on the one resource it is about, with the reason."""
+"""Acknowledges a finding on one resource, with the reason."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -12,14 +12,14 @@ _CHECKOV = "CKV"
 
 
 def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
-    """Says why findings on one resource stand.
+    """Acknowledges findings on one resource, with the reason for each.
 
     Args:
         construct: the resource, or the construct whose main resource it is.
         reasons: id of the finding -> the reason. cdk-nag's ids begin with a capital, and need no
-            pack (`IAM5[Resource::*]`, `S1`); ours do not (`wildcard[Action::s3:*]`);
-            those of CDK's own check are written whole (`CloudFormation-Validate::W3010`). Only
-            `make security-report` asks the NIST pack (`NIST-S3DefaultEncryptionKMS`) and checkov
+            pack (`IAM5[Resource::*]`, `S1`); this project's do not (`wildcard[Action::s3:*]`);
+            those of CDK's own check are written in full (`CloudFormation-Validate::W3010`). Only
+            `make security-report` runs the NIST pack (`NIST-S3DefaultEncryptionKMS`) and checkov
             (`CKV_AWS_18`).
     """
     resource = construct if CfnResource.is_cfn_resource(construct) else construct.node.default_child
@@ -38,10 +38,10 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
 
 
 def _skip(resource: CfnResource, reasons: Mapping[str, str]) -> None:
-    """Explains a finding in checkov's own way: it reads templates."""
-    before = (resource.get_metadata("checkov") or {}).get("skip", [])
+    """Explains a finding in the template's metadata, where checkov reads it."""
+    existing = (resource.get_metadata("checkov") or {}).get("skip", [])
     skipped = [{"id": id_, "comment": reason} for id_, reason in reasons.items()]
-    resource.add_metadata("checkov", {"skip": [*before, *skipped]})
+    resource.add_metadata("checkov", {"skip": [*existing, *skipped]})
 
 
 def _full(id_: str) -> str:

@@ -1,12 +1,12 @@
-"""Rules of roles and of the policies that resources carry."""
+"""Rules of roles and of resource policies."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from sashiko_cdk.security_rules.rule import Finding, Rule
-from sashiko_cdk.security_rules.template import Resource, Statement, at, statements, text
+from sashiko_cdk.security_rules.template import Resource, Statement, statements, text, values_at
 
-# Policies that a resource carries, and inline ones that cdk-nag's IAM5 does not read.
+# Resource policies, and inline ones that cdk-nag's IAM5 does not read.
 _DOCUMENTS = {
     "AWS::EC2::VPCEndpoint": "PolicyDocument",
     "AWS::ECR::Repository": "RepositoryPolicyText",
@@ -17,7 +17,7 @@ _DOCUMENTS = {
     "AWS::SNS::TopicPolicy": "PolicyDocument",
     "AWS::SQS::QueuePolicy": "PolicyDocument",
 }
-# Any of them ties a call through a service, or by anybody, to this account or its network.
+# Any of them limits a call by a service or any principal to this account or its network.
 _TIES = {
     "aws:sourceaccount",
     "aws:sourcearn",
@@ -36,7 +36,7 @@ _BROAD = ("FullAccess", "AdministratorAccess", "PowerUserAccess", "AWSGlueServic
 def _allowed(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Statement]]:
     for resource in resources:
         key = _DOCUMENTS.get(resource.kind)
-        for document in at(resource.properties, key) if key else []:
+        for document in values_at(resource.properties, key) if key else []:
             for statement in statements(document):
                 if statement.allows:
                     yield resource, f"Properties/{key}", statement
@@ -44,24 +44,24 @@ def _allowed(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Sta
 
 def _wildcards(resources: Sequence[Resource]) -> Iterator[Finding]:
     for resource, where, statement in _allowed(resources):
-        found = [f"Action::{action}" for action in statement.actions if "*" in action]
-        found += [f"Resource::{arn}" for arn in statement.resources if "*" in arn]
+        details = [f"Action::{action}" for action in statement.actions if "*" in action]
+        details += [f"Resource::{arn}" for arn in statement.resources if "*" in arn]
         if resource.kind == "AWS::KMS::Key":
-            # A key's policy is about that key alone, and "kms:*" for the account's root is how it
-            # hands the decision to IAM.
-            delegates = all(who.endswith(":root") for _, who in statement.principals)
-            found = [
+            # The resource of a key policy is its key, and "kms:*" for the account's root delegates
+            # access to IAM.
+            delegates = all(name.endswith(":root") for _, name in statement.principals)
+            details = [
                 detail
-                for detail in found
+                for detail in details
                 if detail != "Resource::*" and not (delegates and detail == "Action::kms:*")
             ]
-        for detail in found:
+        for detail in details:
             yield Finding(resource=resource, where=where, detail=detail)
 
 
 def _public(resources: Sequence[Resource]) -> Iterator[Finding]:
     for resource, where, statement in _allowed(resources):
-        anybody = any(who == "*" for _, who in statement.principals)
+        anybody = any(name == "*" for _, name in statement.principals)
         if anybody and not statement.conditions & _TIES:
             yield Finding(resource=resource, where=where)
 
@@ -93,7 +93,7 @@ def _without_boundary(resources: Sequence[Resource]) -> Iterator[Finding]:
 
 def _full_access(resources: Sequence[Resource]) -> Iterator[Finding]:
     for resource in resources:
-        for arn in map(text, at(resource.properties, "ManagedPolicyArns.*")):
+        for arn in map(text, values_at(resource.properties, "ManagedPolicyArns.*")):
             if any(word in arn for word in _BROAD):
                 yield Finding(resource=resource, where="Properties/ManagedPolicyArns")
 

@@ -1,10 +1,10 @@
-"""Rules of Lake Formation: its permissions add up, and its settings belong to the account."""
+"""Rules of Lake Formation: its permissions are additive, and its settings are account-wide."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sashiko_cdk.security_rules.rule import Finding, Rule
-from sashiko_cdk.security_rules.template import Resource, at, text
+from sashiko_cdk.security_rules.template import Resource, text, values_at
 
 _GRANT = "AWS::LakeFormation::PrincipalPermissions"
 _TAGGING = "AWS::LakeFormation::TagAssociation"
@@ -22,21 +22,23 @@ def _readers(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Map
     """Yields grants that let their principal read: (grant, principal, what it is on)."""
     for grant in resources:
         if grant.kind == _GRANT and _READS & set(grant.properties.get("Permissions", [])):
-            who = text(at(grant.properties, "Principal.DataLakePrincipalIdentifier")[0])
-            yield grant, who, grant.properties["Resource"]
+            principal = text(
+                values_at(grant.properties, "Principal.DataLakePrincipalIdentifier")[0]
+            )
+            yield grant, principal, grant.properties["Resource"]
 
 
 def _filter_undone(resources: Sequence[Resource]) -> Iterator[Finding]:
     """Finds grants by which a principal reads more of a table than its row filter shows."""
     tags = _tags(resources)
     filtered = {
-        (who, _name(on["DataCellsFilter"], name="TableName"))
-        for _, who, on in _readers(resources)
+        (reader, _name(on["DataCellsFilter"], name="TableName"))
+        for _, reader, on in _readers(resources)
         if "DataCellsFilter" in on
     }
-    for grant, who, on in _readers(resources):
-        everybody = who.endswith(_ANYBODY)
-        tables = [table for principal, table in filtered if everybody or principal == who]
+    for grant, reader, on in _readers(resources):
+        any_principal = reader.endswith(_ANYBODY)
+        tables = [table for principal, table in filtered if any_principal or principal == reader]
         if any(_reaches(on, table, tags) for table in tables):
             yield Finding(resource=grant, where="Properties/Resource")
 
@@ -52,10 +54,10 @@ def _reaches(on: Mapping[str, Any], table: Table, tags: Mapping[Table, list[Tags
         text(item["TagKey"]): set(map(text, item["TagValues"]))
         for item in on["LFTagPolicy"]["Expression"]
     }
-    # A table whose tags no template says may have any.
+    # A table without tags in the templates may have any tag.
     return any(
-        all(carried.get(key, frozenset()) & values for key, values in expression.items())
-        for carried in tags.get(table, [])
+        all(assigned.get(key, frozenset()) & values for key, values in expression.items())
+        for assigned in tags.get(table, [])
     ) or (table not in tags)
 
 
@@ -79,30 +81,31 @@ def _tags(resources: Sequence[Resource]) -> dict[Table, list[Tags]]:
             tables.setdefault(table, {})
             for column in map(text, on["TableWithColumns"]["ColumnNames"]):
                 columns.setdefault((table, column), {}).update(tags)
-    whole = {table: databases.get(table[0], {}) | own for table, own in tables.items()}
+    table_tags = {table: databases.get(table[0], {}) | own for table, own in tables.items()}
     return {
         table: [inherited, *(inherited | own for (of, _), own in columns.items() if of == table)]
-        for table, inherited in whole.items()
+        for table, inherited in table_tags.items()
     }
 
 
 def _environment_missing(resources: Sequence[Resource]) -> Iterator[Finding]:
-    """Finds expressions that match another environment's tables, by tag or for want of one."""
-    ours = _environments(resources)
+    """Finds expressions that match other environments' tables: a wrong environment tag, or none."""
+    own = _environments(resources)
     for grant in resources:
-        for policy in at(grant.properties, "Resource.LFTagPolicy") if grant.kind == _GRANT else []:
-            named = list(_environment_tags(policy.get("Expression", ())))
-            if len(named) != 1 or len(named[0]) != 1 or not named[0] <= (ours or named[0]):
+        policies = values_at(grant.properties, "Resource.LFTagPolicy")
+        for policy in policies if grant.kind == _GRANT else []:
+            values = list(_environment_tags(policy.get("Expression", ())))
+            if len(values) != 1 or len(values[0]) != 1 or not values[0] <= (own or values[0]):
                 yield Finding(resource=grant, where="Properties/Resource/LFTagPolicy/Expression")
 
 
 def _environments(resources: Sequence[Resource]) -> frozenset[str]:
     """Returns the environment of the databases that the templates tag."""
-    found: set[str] = set()
+    environments: set[str] = set()
     for item in (item for item in resources if item.kind == _TAGGING):
         if "Database" in item.properties["Resource"]:
-            found.update(*_environment_tags(item.properties["LFTags"]))
-    return frozenset(found)
+            environments.update(*_environment_tags(item.properties["LFTags"]))
+    return frozenset(environments)
 
 
 def _environment_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[frozenset[str]]:
@@ -120,8 +123,10 @@ def _broken_types(resources: Sequence[Resource]) -> Iterator[Finding]:
 
 
 def _is_iceberg(properties: Mapping[str, Any]) -> bool:
-    declared = [str(value) for value in at(properties, "TableInput.Parameters.table_type")]
-    return bool(at(properties, "OpenTableFormatInput")) or "ICEBERG" in map(str.upper, declared)
+    declared = [str(value) for value in values_at(properties, "TableInput.Parameters.table_type")]
+    return bool(values_at(properties, "OpenTableFormatInput")) or "ICEBERG" in map(
+        str.upper, declared
+    )
 
 
 def _settings_by_cloudformation(resources: Sequence[Resource]) -> Iterator[Finding]:

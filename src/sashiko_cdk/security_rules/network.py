@@ -1,9 +1,9 @@
-"""Rules of the network, and of what runs in it."""
+"""Rules of the network and of models in it."""
 
 from collections.abc import Iterator, Sequence
 
 from sashiko_cdk.security_rules.rule import Finding, Rule
-from sashiko_cdk.security_rules.template import Resource, at, text
+from sashiko_cdk.security_rules.template import Resource, text, values_at
 
 _WAYS_OUT = frozenset(
     {
@@ -28,13 +28,13 @@ def _open_groups(resources: Sequence[Resource]) -> Iterator[Finding]:
     for item in resources:
         if not item.kind.startswith("AWS::EC2::SecurityGroup"):
             continue
-        rules = [item.properties, *at(item.properties, "SecurityGroupEgress.*")]
-        rules += at(item.properties, "SecurityGroupIngress.*")
+        rules = [item.properties, *values_at(item.properties, "SecurityGroupEgress.*")]
+        rules += values_at(item.properties, "SecurityGroupIngress.*")
         for rule in rules:
-            ranges = at(rule, "CidrIp") + at(rule, "CidrIpv6")
+            ranges = values_at(rule, "CidrIp") + values_at(rule, "CidrIpv6")
             if _EVERYWHERE & set(map(text, ranges)):
                 yield Finding(resource=item, where="Properties")
-        # Without a rule of its own a group may send anything anywhere.
+        # Without an egress rule, a group allows all outbound traffic.
         if item.kind == "AWS::EC2::SecurityGroup" and "SecurityGroupEgress" not in item.properties:
             yield Finding(resource=item, where="Properties/SecurityGroupEgress")
 

@@ -1,4 +1,4 @@
-"""The rules as a plugin of `cdk synth`: a finding that nobody acknowledged fails it."""
+"""The rules as a plugin of `cdk synth`: an unacknowledged finding fails it."""
 
 import jsii
 from aws_cdk import (
@@ -21,12 +21,12 @@ RULES = (*iam.RULES, *stores.RULES, *lake_formation.RULES, *network.RULES, *serv
 
 
 def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:
-    """Has `app.synth()` fail on findings of cdk-nag's AwsSolutions pack and of our own rules.
+    """Makes `app.synth()` fail on findings of cdk-nag's AwsSolutions pack and of our own rules.
 
     Args:
         app: the app.
-        retains: whether the environment keeps what it holds when a stack is destroyed.
-        nist: whether cdk-nag's NIST 800-53 R5 pack is asked too.
+        retains: whether the environment retains its data when a stack is destroyed.
+        nist: whether cdk-nag's NIST 800-53 R5 pack runs too.
     """
     rules = (*RULES, stores.RETAIN) if retains else RULES
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), _Plugin(rules))
@@ -53,9 +53,9 @@ class _Plugin:
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
         resources = read_resources(context.template_paths)
-        found = [(rule, finding) for rule in self._rules for finding in rule.check(resources)]
+        findings = [(rule, finding) for rule in self._rules for finding in rule.check(resources)]
         return PolicyValidationPluginReport(
-            success=not found, violations=[_violation(*pair) for pair in found]
+            success=not findings, violations=[_violation(*pair) for pair in findings]
         )
 
 

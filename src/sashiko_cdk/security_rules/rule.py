@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""Rules and findings."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Finding:
     Attributes:
         resource: the resource.
         where: the property, such as `Properties/KmsKeyId`.
-        detail: what exactly, where one resource can break the rule in several ways; it is part of
-            the id by which the finding is acknowledged.
+        detail: which one, if a resource can break the rule in several ways; it is part of the id
+            of the acknowledgement.
     """
 
     resource: Resource
@@ -27,10 +27,10 @@ class Rule:
     """A rule over all templates of an app.
 
     Attributes:
-        name: by which findings are acknowledged.
-        description: what must hold.
-        fix: what to do about a finding.
-        check: finds what breaks it.
+        name: the id of acknowledgements.
+        description: what is wrong with a resource that breaks it.
+        fix: how to resolve a finding.
+        check: finds the resources that break it.
     """
 
     name: str

@@ -1,27 +1,27 @@
-"""Rules of endpoints: what they keep of requests, and how an update of one goes wrong."""
+"""Rules of endpoints: data capture, rollback of updates, fixed images."""
 
 from collections.abc import Iterator, Sequence
 
 from sashiko_cdk.security_rules.rule import Finding, Rule
-from sashiko_cdk.security_rules.template import Resource, at, text
+from sashiko_cdk.security_rules.template import Resource, text, values_at
 
 
 def _open_captures(resources: Sequence[Resource]) -> Iterator[Finding]:
     for item in resources:
         if item.kind != "AWS::SageMaker::EndpointConfig":
             continue
-        for capture in at(item.properties, "DataCaptureConfig"):
+        for capture in values_at(item.properties, "DataCaptureConfig"):
             key = text(capture.get("KmsKeyId", ""))
             if not key or key.startswith("alias/aws/"):
                 yield Finding(resource=item, where="Properties/DataCaptureConfig/KmsKeyId")
 
 
-def _without_a_way_back(resources: Sequence[Resource]) -> Iterator[Finding]:
+def _without_rollback(resources: Sequence[Resource]) -> Iterator[Finding]:
     for item in resources:
         if item.kind != "AWS::SageMaker::Endpoint":
             continue
-        where = "DeploymentConfig.AutoRollbackConfiguration.Alarms.*"
-        if not at(item.properties, where):
+        alarms = "DeploymentConfig.AutoRollbackConfiguration.Alarms.*"
+        if not values_at(item.properties, alarms):
             yield Finding(resource=item, where="Properties/DeploymentConfig")
         if item.properties.get("RetainAllVariantProperties") is not True:
             yield Finding(resource=item, where="Properties/RetainAllVariantProperties")
@@ -31,11 +31,13 @@ def _moving_images(resources: Sequence[Resource]) -> Iterator[Finding]:
     for item in resources:
         if item.kind != "AWS::SageMaker::Model":
             continue
-        containers = at(item.properties, "PrimaryContainer") + at(item.properties, "Containers.*")
+        containers = values_at(item.properties, "PrimaryContainer") + values_at(
+            item.properties, "Containers.*"
+        )
         for container in containers:
             image = text(container.get("Image", "")).rpartition("/")[2]
-            named = ":" in image and not image.endswith(":latest")
-            if "ModelPackageName" not in container and not named:
+            fixed_tag = ":" in image and not image.endswith(":latest")
+            if "ModelPackageName" not in container and not fixed_tag:
                 yield Finding(resource=item, where="Properties/PrimaryContainer")
 
 
@@ -52,7 +54,7 @@ RULES = (
         description="An update of an endpoint is not taken back by an alarm, or resets the count "
         "that scaling has made of it.",
         fix="Set AutoRollbackConfiguration, and RetainAllVariantProperties to true.",
-        check=_without_a_way_back,
+        check=_without_rollback,
     ),
     Rule(
         name="model-source",

@@ -1,9 +1,9 @@
-"""Rules of what keeps data: keys, and what becomes of the data when a stack goes."""
+"""Rules of data stores: encryption keys, public access and retention."""
 
 from collections.abc import Iterator, Sequence
 
 from sashiko_cdk.security_rules.rule import Finding, Rule
-from sashiko_cdk.security_rules.template import Resource, at, text
+from sashiko_cdk.security_rules.template import Resource, text, values_at
 
 # Where each store names its KMS key.
 _KEYS = {
@@ -46,7 +46,7 @@ _KEPT = frozenset({"Retain", "RetainExceptOnCreate"})
 def _unencrypted(resources: Sequence[Resource]) -> Iterator[Finding]:
     for resource in resources:
         for path in _KEYS.get(resource.kind, []):
-            keys = [text(key) for key in at(resource.properties, path)]
+            keys = [text(key) for key in values_at(resource.properties, path)]
             if not keys or any(key.startswith("alias/aws/") for key in keys):
                 where = "Properties/" + path.replace(".*", "").replace(".", "/")
                 yield Finding(resource=resource, where=where)
@@ -85,7 +85,7 @@ RULES = (
         check=_publishable,
     ),
 )
-# Only where the environment keeps what it holds.
+# Only for environments that retain their data.
 RETAIN = Rule(
     name="retain",
     description="A stateful resource would be lost with its stack, or when it is replaced.",

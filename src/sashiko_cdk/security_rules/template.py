@@ -1,4 +1,4 @@
-"""Synthesized templates as the rules see them."""
+"""Synthesized templates, as the rules read them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,15 +63,15 @@ def read_resources(paths: Sequence[str]) -> list[Resource]:
     ]
 
 
-def at(value: Any, path: str) -> list[Any]:
-    """Returns what stands at a dotted path, `*` being every item of a list; [] where it lacks."""
-    found = [value]
+def values_at(value: Any, path: str) -> list[Any]:
+    """Returns the values at a dotted path; `*` is every item of a list; [] if it is missing."""
+    values = [value]
     for part in path.split("."):
         if part == "*":
-            found = [item for value in found if isinstance(value, list) for item in value]
+            values = [item for value in values if isinstance(value, list) for item in value]
         else:
-            found = [v[part] for v in found if isinstance(v, Mapping) and part in v]
-    return found
+            values = [v[part] for v in values if isinstance(v, Mapping) and part in v]
+    return values
 
 
 def text(value: Any) -> str:
@@ -90,11 +90,11 @@ def text(value: Any) -> str:
 
 def statements(document: Any) -> Iterator[Statement]:
     """Reads the statements of a policy document."""
-    for raw in _listed(at(document, "Statement")):
+    for raw in _flatten(values_at(document, "Statement")):
         yield Statement(
             allows=raw.get("Effect") == "Allow",
-            actions=tuple(map(str, _listed(at(raw, "Action")))),
-            resources=tuple(map(text, _listed(at(raw, "Resource")))),
+            actions=tuple(map(str, _flatten(values_at(raw, "Action")))),
+            resources=tuple(map(text, _flatten(values_at(raw, "Resource")))),
             principals=tuple(_principals(raw.get("Principal", {}))),
             conditions=frozenset(
                 key.lower() for keys in raw.get("Condition", {}).values() for key in keys
@@ -106,9 +106,9 @@ def _principals(principal: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(principal, Mapping):
         yield ("AWS", str(principal))
         return
-    for kind, who in principal.items():
-        yield from ((kind, text(one)) for one in _listed([who]))
+    for kind, names in principal.items():
+        yield from ((kind, text(one)) for one in _flatten([names]))
 
 
-def _listed(values: Sequence[Any]) -> list[Any]:
+def _flatten(values: Sequence[Any]) -> list[Any]:
     return [item for v in values for item in (v if isinstance(v, list) else [v])]

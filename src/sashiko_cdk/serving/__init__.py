@@ -1,1 +1,1 @@
-"""Endpoints: what they run, how they scale and are watched, and the check before an update."""
+"""Endpoints: models, configurations, scaling, alarms, and the check before an update."""

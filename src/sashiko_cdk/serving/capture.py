@@ -1,4 +1,4 @@
-"""Where an endpoint keeps a share of its requests and answers, which are personal data."""
+"""The store of captured requests and answers of an endpoint, which are personal data."""
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -14,10 +14,10 @@ from sashiko_cdk.lake.private_bucket import PrivateBucket
 
 
 class Capture(Construct):
-    """A bucket and a key of their own, open to the endpoint's writing alone.
+    """A bucket and a key that only the endpoint may write with.
 
-    Both stay when the endpoint goes. No role may read: who has to is given the permission by a
-    change of the templates, and the two denies let the emergency's role through alone.
+    Both outlive the endpoint. No role may read: a reader needs a change of the templates, and the
+    two denies except the break-glass role only.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Capture(Construct):
             scope: the DataLake stack.
             id: the construct's id.
             settings: the environment.
-            logs: where each access is logged.
+            logs: the bucket of the access logs.
             removal_policy: what becomes of them when the stack is destroyed.
         """
         super().__init__(scope, id)
@@ -68,7 +68,7 @@ class Capture(Construct):
             key=key,
             logs=logs,
             expiring=[
-                # A deletion leaves the version behind, which would stay as long as elsewhere.
+                # Deletion leaves a noncurrent version, which other buckets keep for longer.
                 s3.LifecycleRule(
                     expiration=Duration.seconds(settings.serving.capture.retention),
                     noncurrent_version_expiration=Duration.days(1),
@@ -92,7 +92,7 @@ class Capture(Construct):
                     "there.",
                 ),
                 allow(["s3:GetBucketLocation"], [arn]),
-                # A file of several parts is encrypted by reading its key again.
+                # A multipart upload decrypts its data key for each part.
                 allow(
                     ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"],
                     [key.key_arn],

@@ -1,4 +1,4 @@
-"""What is watched of an endpoint: two alarms take an update back, the others tell people."""
+"""The alarms of an endpoint: two roll an update back, the others notify people."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,21 +22,21 @@ _MINUTES: Mapping[str, Any] = {"period": 60, "evaluation_periods": 3, "datapoint
 class EndpointAlarms(Construct):
     """The alarms; a deployment names those that roll it back.
 
-    Those see the new fleet alone, by its configuration's name: an old fleet that fails must not
-    take back the update that mends it (SageMaker's guide, "Auto-Rollback Configuration and
-    Monitoring"). Each configuration has its own two, which CloudFormation makes before the update
-    and deletes after it. The same two of the whole endpoint stay: after a rollback by SageMaker an
-    older configuration serves, and only they see it.
+    These monitor only the new fleet, by the name of its configuration: a failing old fleet must not
+    roll back the update that fixes it (SageMaker's guide, "Auto-Rollback Configuration and
+    Monitoring"). Each configuration has its own two, which CloudFormation creates before the update
+    and deletes after it. The same two exist for the whole endpoint: after a rollback by SageMaker
+    an older configuration serves, and only they monitor it.
 
-    Neither a silent endpoint nor a caller's mistake takes an update back: a fleet that gets no
-    request yet has no metrics, and 4XX is the caller's. It is so because the artifact's handler
-    answers 500 to each fault: by itself the toolkit makes a 400 of it
+    Neither missing requests nor a client error rolls an update back: a fleet without requests has
+    no metrics, and 4XX is the client's error. This relies on the artifact's handler, which answers
+    500 to each server fault, where the toolkit would answer 400
     (`serving/container/inference.py`).
-    SageMaker counts what the model returned (its guide, "Amazon SageMaker AI metrics in Amazon
+    SageMaker counts the model's responses (its guide, "Amazon SageMaker AI metrics in Amazon
     CloudWatch").
 
     Attributes:
-        rollback: names of the two that take an update back.
+        rollback: names of the two that roll an update back.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class EndpointAlarms(Construct):
         ]
         self._notifying()
 
-    def _errors(self, about: str, consequence: str, dimensions: Mapping[str, str]) -> str:
+    def _errors(self, kind: str, consequence: str, dimensions: Mapping[str, str]) -> str:
         return self._alarm(
-            about,
+            kind,
             f"Share of requests that the model failed at{consequence}",
             dimensions=dimensions,
             metric_name="Invocation5XXErrors",
@@ -65,9 +65,9 @@ class EndpointAlarms(Construct):
             **_MINUTES,
         )
 
-    def _latency(self, about: str, consequence: str, dimensions: Mapping[str, str]) -> str:
+    def _latency(self, kind: str, consequence: str, dimensions: Mapping[str, str]) -> str:
         return self._alarm(
-            about,
+            kind,
             f"Microseconds in the model, 99th percentile{consequence}",
             dimensions=dimensions,
             metric_name="ModelLatency",
@@ -104,10 +104,10 @@ class EndpointAlarms(Construct):
             datapoints_to_alarm=_HOURS_IDLE,
             treat_missing_data="breaching",  # without requests there are no metrics of them
         )
-        for about, metric in {"memory": "MemoryUtilization", "disk": "DiskUtilization"}.items():
+        for kind, metric in {"memory": "MemoryUtilization", "disk": "DiskUtilization"}.items():
             self._alarm(
-                about,
-                f"Percent of the instances' {about} in use",
+                kind,
+                f"Percent of the instances' {kind} in use",
                 metric_name=metric,
                 namespace=_INSTANCES,
                 statistic="Maximum",
@@ -117,15 +117,15 @@ class EndpointAlarms(Construct):
 
     def _alarm(
         self,
-        about: str,
+        kind: str,
         description: str,
         *,
         dimensions: Mapping[str, str] | None = None,
         **properties: Any,
     ) -> str:
         topic = alerts_topic_arn(self._settings)
-        name = alarm_name(self._settings, about)
-        given = {
+        name = alarm_name(self._settings, kind)
+        values = {
             "namespace": _INVOCATIONS,
             "comparison_operator": "GreaterThanThreshold",
             "treat_missing_data": "notBreaching",
@@ -133,7 +133,7 @@ class EndpointAlarms(Construct):
         }
         cloudwatch.CfnAlarm(
             self,
-            about,
+            kind,
             alarm_name=name,
             alarm_description=description,
             dimensions=[
@@ -142,6 +142,6 @@ class EndpointAlarms(Construct):
             ],
             alarm_actions=[topic],
             ok_actions=[topic],
-            **given,
+            **values,
         )
         return name

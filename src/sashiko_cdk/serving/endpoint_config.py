@@ -1,4 +1,4 @@
-"""What an endpoint runs: one variant, its machine and driver, and what is captured of it."""
+"""The endpoint configuration: one variant, its instances and driver, and data capture."""
 
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -13,10 +13,10 @@ _Config = sagemaker.CfnEndpointConfig
 
 
 class EndpointConfig(Construct):
-    """A configuration under the name of its content: each change is another one.
+    """A configuration named by a content id: each change is a new configuration.
 
     Attributes:
-        name: known at synth, since the metrics of a fleet carry it.
+        name: known at synth, since it is a dimension of the fleet's metrics.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""An endpoint at a glance."""
+"""The dashboard of an endpoint."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ _UTILIZATION = {
 
 
 class EndpointDashboard(Construct):
-    """Requests, errors, latency, and how full the instances are."""
+    """Requests, errors, latency and utilization of the instances."""
 
     def __init__(
         self, scope: Construct, id: str, *, settings: Settings, endpoint: str, target: str

@@ -1,4 +1,4 @@
-"""How an endpoint scales: by requests an instance and minute, between two counts."""
+"""The scaling of an endpoint by requests per instance and minute, between two counts."""
 
 from typing import Final
 
@@ -9,19 +9,19 @@ from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.settings.environment import Settings
 
 _DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
-# Seconds. An instance takes minutes to load a model: a second one asked for meanwhile is too many.
+# Seconds. An instance takes minutes to load a model: scaling out again meanwhile is too much.
 _OUT = 300
 _IN = 600
 
 
 class EndpointScaling(Construct):
-    """Target tracking on the variant, whose name never changes: so an update keeps it.
+    """Target tracking on the variant. The variant's name never changes, so an update keeps it.
 
-    Application Auto Scaling acts as its service-linked role, which it makes on its first use.
+    Application Auto Scaling uses its service-linked role, which it creates on first use.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, endpoint: str) -> None:
-        """Registers the variant of `endpoint`, which must be there."""
+        """Registers the variant of `endpoint`, which must exist."""
         super().__init__(scope, id)
         serving = settings.serving
         target = scaling.CfnScalableTarget(

@@ -1,4 +1,4 @@
-"""The endpoint: how an update of it goes, and what takes one back."""
+"""The endpoint: how it is updated, and which alarms roll an update back."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _LONGEST_UPDATE = 4 * 3600
 
 
 class ModelEndpoint(Construct):
-    """An endpoint under a name that stays, on a configuration that each change replaces.
+    """An endpoint with a fixed name, on a configuration that each change replaces.
 
     Attributes:
         endpoint: the resource.
@@ -41,7 +41,7 @@ class ModelEndpoint(Construct):
             settings: the environment.
             name: of the endpoint.
             config: what it runs.
-            rollback_alarms: names of the alarms that take an update back.
+            rollback_alarms: names of the alarms that roll an update back.
         """
         super().__init__(scope, id)
         self.endpoint = _Endpoint(
@@ -59,8 +59,8 @@ class ModelEndpoint(Construct):
                     maximum_execution_timeout_in_seconds=_LONGEST_UPDATE,
                 ),
             ),
-            # Else each update sets the count back to the configuration's, whatever scaling had
-            # made of it. It would keep the old capture too, and with it its key and its place.
+            # Otherwise each update resets the instance count from scaling to the configuration's.
+            # Data capture is excluded, so that an update can change its key and destination.
             retain_all_variant_properties=True,
             exclude_retained_variant_properties=[
                 _Endpoint.VariantPropertyProperty(variant_property_type="DataCaptureConfig")
@@ -70,7 +70,7 @@ class ModelEndpoint(Construct):
 
 
 def _routing(instances: int) -> sagemaker.CfnEndpoint.TrafficRoutingConfigProperty:
-    """A canary is one instance, and may be half of the fleet at most."""
+    """Returns a canary of one instance; a canary may be half of the fleet at most."""
     if instances < 2:
         return _Endpoint.TrafficRoutingConfigProperty(
             type="ALL_AT_ONCE", wait_interval_in_seconds=_WATCHED

@@ -1,4 +1,4 @@
-"""The check of the version that is to be served: in the deploy itself, before anything changes."""
+"""The check of the version to serve, during the deploy and before anything changes."""
 
 from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
@@ -9,16 +9,16 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.functions.python_function import PythonFunction
 
-_READS_FOR = Duration.minutes(15)  # the most that a function may
+_READS_FOR = Duration.minutes(15)  # Lambda's maximum
 _WAITS_FOR = Duration.minutes(16)
-_MEMORY = 1024  # MB; a larger share of a CPU comes with it, and a digest is a CPU's work
+_MEMORY = 1024  # MB; the share of a CPU grows with it, and digests are CPU-bound
 
 
 class Preflight(Construct):
     """A custom resource that model, configuration and endpoint depend on.
 
-    It has an id of its content: a change is a new one, which is checked, and a rollback deletes
-    that and asks nothing. An update in place would be asked again on the way back, and could leave
+    Its id is a content id: a change creates a new resource, which runs the check, and a rollback
+    only deletes it. An update in place would run the check again in the rollback, and could leave
     the stack in UPDATE_ROLLBACK_FAILED.
 
     Attributes:
@@ -41,7 +41,7 @@ class Preflight(Construct):
             scope: the Serving stack.
             id: the construct's id.
             settings: the environment.
-            expected: what the version is held against.
+            expected: what the version must match.
             key: encrypts the function's log.
             removal_policy: what becomes of the log when the stack is destroyed.
         """

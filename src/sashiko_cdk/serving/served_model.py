@@ -1,4 +1,4 @@
-"""The version that is served, as SageMaker's Model."""
+"""The served version, as a SageMaker Model."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from sashiko_cdk.functions.content_id import content_id
 
 
 class ServedModel(Construct):
-    """A model package under the role `inference`: in the VPC, and without any connection.
+    """A model package with the role `inference`, in the VPC and with network isolation.
 
-    SageMaker changes no model: another content is another one, under another name.
+    SageMaker models are immutable: changed content is a new model with a new name.
 
     Attributes:
         model: the resource.

@@ -15,10 +15,9 @@ _PATIENCE_S: Final = 12 * 3600
 def load_flow(settings: Settings, tables: Sequence[str]) -> dict[str, Any]:
     """Returns the flow that S3's event starts.
 
-    EventBridge delivers an event at least once, and Glue knows no token that makes a second start
-    the same run: so a run of the same extract that began after the marker was written is the one
-    that is wanted. A job has one run at a time: two flows that look at the same moment cannot both
-    start one, and the second looks again.
+    EventBridge delivers an event at least once, and StartJobRun has no idempotency token: so the
+    flow first looks for a run of the same extract that started after the marker was written. A job
+    has one concurrent run: of two flows that start it at once, the second waits and looks again.
 
     Args:
         settings: the environment.
@@ -30,12 +29,12 @@ def load_flow(settings: Settings, tables: Sequence[str]) -> dict[str, Any]:
     return flow(
         "Starts the ETL job of the extract that a _SUCCESS marker completes",
         start="Read",
-        # Longer than an ETL job may run (EtlJobs): a wait that has no end is an error to hear of.
+        # Longer than an ETL job may run (EtlJobs): an endless wait must fail and notify.
         TimeoutSeconds=_PATIENCE_S,
         states={
             "Read": {
                 "Type": "Pass",
-                # The key may come as S3's other notifications have it, with %3D for `=`.
+                # The key may be URL-encoded as in S3's other notifications, with %3D for `=`.
                 "Assign": {
                     "key": expression("$decodeUrlComponent($states.input.detail.object.key)"),
                     "since": expression("$states.input.time"),

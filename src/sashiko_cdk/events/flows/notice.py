@@ -1,4 +1,4 @@
-"""An event that somebody must hear of -> a message that says what happened and what to do."""
+"""The flow that turns an event into a message: what happened and what to do."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ _LINE_END = r"\n"  # as JSON writes it
 def notice_flow(settings: Settings, *, topic: str) -> dict[str, Any]:
     """Returns the flow that writes a message per event and publishes it.
 
-    EventBridge could publish by itself, but neither with a subject nor what no event holds: why a
-    pipeline failed, and who approved. A closed gate ends its execution as failed: it is one event
-    here, and one message, which names the gate.
+    EventBridge could publish directly, but without a subject and without what no event contains:
+    why a pipeline failed, and who approved. A closed gate ends its execution as failed: this is one
+    event and one message, which names the gate.
 
     Args:
         settings: the environment.
@@ -73,17 +73,19 @@ def notice_flow(settings: Settings, *, topic: str) -> dict[str, Any]:
     )
 
 
-def _when(condition: str, then: str) -> State:
-    return {"Condition": expression(condition), "Next": then}
+def _when(condition: str, next_state: str) -> State:
+    return {"Condition": expression(condition), "Next": next_state}
 
 
-def _said(settings: Settings, subject: tuple[str, ...], message: tuple[str, ...]) -> dict[str, str]:
+def _notice(
+    settings: Settings, subject: tuple[str, ...], message: tuple[str, ...]
+) -> dict[str, str]:
     return {"subject": text(literal(f"{prefix(settings)}: "), *subject), "message": text(*message)}
 
 
 def _load(settings: Settings) -> dict[str, str]:
     job, run, state = (f"{_DETAIL}.{name}" for name in ("jobName", "jobRunId", "state"))
-    return _said(
+    return _notice(
         settings,
         (literal("ETL job "), job, literal(" "), state),
         (
@@ -100,7 +102,7 @@ def _load(settings: Settings) -> dict[str, str]:
 def _trigger(settings: Settings) -> dict[str, str]:
     status, arn = f"{_DETAIL}.status", f"{_DETAIL}.executionArn"
     machine = f"$split({_DETAIL}.stateMachineArn, ':')[-1]"
-    return _said(
+    return _notice(
         settings,
         (literal("trigger "), machine, literal(" "), status),
         (
@@ -115,14 +117,14 @@ def _trigger(settings: Settings) -> dict[str, str]:
 
 
 def _break_glass(settings: Settings) -> dict[str, str]:
-    who, role = f"{_DETAIL}.userIdentity.arn", f"{_DETAIL}.requestParameters.roleArn"
-    refused = f"$exists({_DETAIL}.errorCode)"
-    did = f"({refused} ? {literal('was refused ')} : {literal('assumed ')})"
-    return _said(
+    principal, role = f"{_DETAIL}.userIdentity.arn", f"{_DETAIL}.requestParameters.roleArn"
+    denied = f"$exists({_DETAIL}.errorCode)"
+    verb = f"({denied} ? {literal('was refused ')} : {literal('assumed ')})"
+    return _notice(
         settings,
-        (literal("break-glass: "), _LAST.format(who), literal(" "), did, _LAST.format(role)),
+        (literal("break-glass: "), _LAST.format(principal), literal(" "), verb, _LAST.format(role)),
         (
-            *(who, literal(" "), did, role, literal(" at "), f"{_DETAIL}.eventTime"),
+            *(principal, literal(" "), verb, role, literal(" at "), f"{_DETAIL}.eventTime"),
             *(literal(" from "), f"{_DETAIL}.sourceIPAddress", literal(".")),
             *(_BLANK, literal("The role reads the lake's objects past Lake Formation. If nobody ")),
             literal("knows why: end its sessions (IAM, the role, `Revoke active sessions`), then "),
@@ -135,24 +137,24 @@ def _execution(settings: Settings, env: str) -> dict[str, str]:
     steps = "$states.result.PipelineExecutionSteps"
     failed = f"{steps}[StepStatus = 'Failed']"
     gate = f"{failed}[$contains(FailureReason, {literal(MARK)})].StepName"
-    # What Lambda puts after the message, where SageMaker quotes Lambda's answer as it is.
-    said = f"$substringAfter(FailureReason, {literal(MARK)})"
+    # SageMaker quotes Lambda's response, which continues after the message.
+    reason = f"$substringAfter(FailureReason, {literal(MARK)})"
     words = (
-        f"$replace($substringBefore({said}, {literal(_AFTER)}), "
+        f"$replace($substringBefore({reason}, {literal(_AFTER)}), "
         f"{literal(_LINE_END)}, {literal(chr(10))})"
     )
     id_ = _LAST.format(f"{_DETAIL}.pipelineExecutionArn")
     pipeline = _LAST.format(f"{_DETAIL}.pipelineArn")
     state = f"$lowercase({_DETAIL}.currentPipelineExecutionStatus)"
-    what = (
+    outcome = (
         f"($exists({gate}) ? {literal('gate ')} & {gate} & {literal(' closed')}"
         f" : {literal('pipeline ')} & {state})"
     )
-    return _said(
+    return _notice(
         settings,
-        (what, literal(" in "), pipeline),
+        (outcome, literal(" in "), pipeline),
         (
-            *(literal("Execution "), id_, literal(" of "), pipeline, literal(": "), what),
+            *(literal("Execution "), id_, literal(" of "), pipeline, literal(": "), outcome),
             f"($exists({gate}) ? {literal('; nothing was registered.')} : {literal('.')})",
             *(_BLANK,),
             f"$join({failed}.(StepName & ': ' & {words}), '\\n')",
@@ -164,9 +166,9 @@ def _execution(settings: Settings, env: str) -> dict[str, str]:
 def _package(settings: Settings, env: str) -> dict[str, str]:
     group, version = f"{_DETAIL}.ModelPackageGroupName", f"$string({_DETAIL}.ModelPackageVersion)"
     status, arn = f"{_DETAIL}.ModelApprovalStatus", f"{_DETAIL}.ModelPackageArn"
-    who = "$states.result.LastModifiedBy.IamIdentity.Arn"
+    person = "$states.result.LastModifiedBy.IamIdentity.Arn"
     decided = (
-        f"{literal(' by ')} & ({who} ? {who} : {literal('somebody')}) & {literal(' at ')} & "
+        f"{literal(' by ')} & ({person} ? {person} : {literal('somebody')}) & {literal(' at ')} & "
         f"$string({_DETAIL}.LastModifiedTime) & {literal('. ')} & "
         "$states.result.ApprovalDescription"
     )
@@ -182,7 +184,7 @@ def _package(settings: Settings, env: str) -> dict[str, str]:
     )
     pending, approved = (f"{status} = '{is_}'" for is_ in ("PendingManualApproval", "Approved"))
     state = f"({pending} ? {literal('waits for approval')} : $lowercase({status}))"
-    return _said(
+    return _notice(
         settings,
         (literal("version "), version, literal(" of "), group, literal(" "), state),
         (

@@ -1,4 +1,4 @@
-"""A loaded version of a table -> an execution of the pipeline that trains on it."""
+"""The flow that starts the training pipeline on a loaded version of its table."""
 
 from typing import Any
 
@@ -8,8 +8,9 @@ from sashiko_cdk.events.flows.language import call, expression, flow
 def training_flow(pipeline: str) -> dict[str, Any]:
     """Returns the flow that the success of an ETL job starts.
 
-    The job run's id is the token of the execution: however often the event comes, SageMaker starts
-    one. The event does not say which extract was loaded, so the run is asked.
+    The id of the job run is the execution's idempotency token: SageMaker starts one execution
+    however often the event is delivered. The event does not name the extract, so the flow reads it
+    from the job run.
 
     Args:
         pipeline: the pipeline's name.
