@@ -48,16 +48,16 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
-        print(json.dumps(timed(options.contender, options.file)))
+        print(json.dumps(time_contender(options.contender, options.file)))
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.parquet"
         pq.write_table(make_rows(options.rows, seed=options.seed), file)
-        found = {name: run(name, file) for name in options.run}
+        timings = {name: run(name, file) for name in options.run}
     print(f"{options.rows:,} rows\n\n| | measured | CPU | ratio of CPU | peak |")
     print("|---|---|---|---|---|")
-    base = found[options.run[0]]["cpu"]
-    for name, figures in found.items():
+    base = timings[options.run[0]]["cpu"]
+    for name, figures in timings.items():
         print(
             f"| {CONTENDERS[name]} | {figures['seconds']:.2f} s | {figures['cpu']:.2f} s "
             f"| {figures['cpu'] / base:.1f} | {figures['peak_gb']:.2f} GB |"
@@ -82,31 +82,31 @@ def run(contender: str, file: Path) -> dict[str, float]:
     """Runs a contender in a process of its own."""
     command = [sys.executable, "-m", "verification.benchmarks.bias_metrics", "--file", str(file)]
     threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "ARROW_NUM_THREADS": "2"}
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, "--contender", contender],
         env=os.environ | threads,
         capture_output=True,
         text=True,
         check=True,
     )
-    figures: dict[str, float] = json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(process.stdout)
     return figures
 
 
-def timed(contender: str, file: Path) -> dict[str, float]:
+def time_contender(contender: str, file: Path) -> dict[str, float]:
     """Times a contender, with its imports done."""
     if contender == "fairlearn":
         import fairlearn.metrics  # noqa: F401 - its import is not what is timed
     rows = None if contender == "step" else pq.read_table(file)
-    start, worked = time.perf_counter(), time.process_time()
+    start, cpu_start = time.perf_counter(), time.process_time()
     if rows is None:
         bias_step(file)
     elif contender == "fairlearn":
         frames(rows)
     else:
-        found = pair_tables(rows) if contender == "intersections" else tables(rows).values()
-        metrics(found, with_intervals=contender != "ours")
-    seconds, cpu = time.perf_counter() - start, time.process_time() - worked
+        bias_tables = pair_tables(rows) if contender == "intersections" else tables(rows).values()
+        metrics(bias_tables, with_intervals=contender != "ours")
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     return {"seconds": seconds, "cpu": cpu, "peak_gb": peak}
 

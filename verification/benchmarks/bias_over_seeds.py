@@ -38,33 +38,33 @@ def main() -> None:
     for strength in arguments.strengths or (0.0, recipe.reweighing.strength):
         for seed in arguments.seeds:
             overrides = [f"reweighing.strength={strength}", f"train.seed={seed}"]
-            done = run(arguments.recipe, overrides=overrides, home=arguments.home)
-            print(f"|{strength:g}|{seed}|{describe(done, gate)}|", flush=True)
+            result = run(arguments.recipe, overrides=overrides, home=arguments.home)
+            print(f"|{strength:g}|{seed}|{describe(result, gate)}|", flush=True)
 
 
-def describe(done: Run, gate: BiasGate) -> str:
+def describe(result: Run, gate: BiasGate) -> str:
     """Writes what a run found on the test split as the rest of a table's line."""
-    evaluation = read_evaluation(done.output("Evaluate", "metrics") / METRICS_FILE)
-    estimates = read_estimates(done.output("JudgeBias", "intervals") / INTERVALS_FILE)
-    judged = next(
+    evaluation = read_evaluation(result.output("Evaluate", "metrics") / METRICS_FILE)
+    estimates = read_estimates(result.output("JudgeBias", "intervals") / INTERVALS_FILE)
+    metric = next(
         item for item in estimates if (item.metric, item.facet) == (gate.metric, gate.facet)
     )
-    bias = Estimate(judged.value, judged.low, judged.high)
+    bias = Estimate(metric.value, metric.low, metric.high)
     candidate, linear = evaluation.candidate, evaluation.others["tfidf_logistic_regression"]
     return "|".join(
         (
             f"{evaluation.threshold:.3f}",
-            shown(bias),
-            shown(candidate["auc"]),
+            format_estimate(bias),
+            format_estimate(candidate["auc"]),
             f"{candidate['accuracy'].value:.3f}",
-            shown(evaluation.leads["majority"]["accuracy"]),
+            format_estimate(evaluation.leads["majority"]["accuracy"]),
             f"{linear['auc'].value:.3f}",
-            done.record.status,
+            result.record.status,
         )
     )
 
 
-def shown(estimate: Estimate) -> str:
+def format_estimate(estimate: Estimate) -> str:
     """Writes a value with its interval."""
     if estimate.value is None:
         return "undefined"

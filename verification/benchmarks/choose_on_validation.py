@@ -58,7 +58,7 @@ FIXED = {f"fixed {value:g}": ThresholdSection(policy="fixed", value=value) for v
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """One seed's model at one threshold, on the validation split.
 
     Attributes:
@@ -79,7 +79,7 @@ class Setting:
 
     strength: float
     policy: str
-    by_seed: Sequence[Judged]
+    by_seed: Sequence[Evaluated]
     gate: BiasGate
 
     @property
@@ -133,29 +133,29 @@ def main() -> None:
         "|balanced accuracy|will do|\n" + "|---" * 8 + "|",
         flush=True,
     )
-    every: list[Setting] = []
+    settings: list[Setting] = []
     for strength in sorted(arguments.strengths):
         by_seed = []
         for seed in arguments.seeds:
             overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
             trained = load_recipe(path, overrides=overrides)
             validation = scored(trained, linear=linear, home=arguments.home)
-            by_seed.append(judged(validation, trained, MAXIMIZED | FIXED))
+            by_seed.append(evaluate_setting(validation, trained, MAXIMIZED | FIXED))
         of_strength = [
             Setting(strength, policy, [one[policy] for one in by_seed], gate)
             for policy in by_seed[0]
         ]
-        every += of_strength
-        for setting in shown(of_strength):
+        settings += of_strength
+        for setting in unique_settings(of_strength):
             print(row(setting), flush=True)
-    best = min(every, key=lambda setting: setting.place)
+    best = min(settings, key=lambda setting: setting.place)
     if best.lacking:
-        print(f"\nNone of {len(every)} will do.")
+        print(f"\nNone of {len(settings)} will do.")
         return
-    count = sum(not setting.lacking for setting in every)
+    count = sum(not setting.lacking for setting in settings)
     print(
-        f"\nTaken, of {count} of {len(every)} that will do: strength {best.strength:g}, threshold "
-        f"policy {best.policy}."
+        f"\nTaken, of {count} of {len(settings)} that will do: strength {best.strength:g}, "
+        f"threshold policy {best.policy}."
     )
 
 
@@ -194,20 +194,20 @@ def linear_model(recipe: Recipe, *, split: str, home: Path) -> Validation:
     return with_facets(run, contract, rows, scores, folder=folder[split], home=home)
 
 
-def judged(
+def evaluate_setting(
     validation: Validation, recipe: Recipe, policies: Mapping[str, ThresholdSection]
-) -> dict[str, Judged]:
-    """Holds a model's validation scores against the gates, by policy."""
-    threshold_free = threshold_free_quality(validation, recipe)
+) -> dict[str, Evaluated]:
+    """Evaluates a model's validation scores against the gates, by policy."""
+    fixed_metrics = threshold_free_quality(validation, recipe)
     by_policy = {}
     for policy, section in policies.items():
         threshold = decide_threshold(section, validation.labels, validation.scores).threshold
-        point = judge(validation, recipe, threshold, threshold_free=threshold_free)
+        point = judge(validation, recipe, threshold, threshold_free=fixed_metrics)
         [bias, *_] = point.bias.values()
-        by_policy[policy] = Judged(
+        by_policy[policy] = Evaluated(
             threshold=threshold,
             bias=math.nan if bias.value is None else bias.value,
-            auc=threshold_free.quality["auc"].value or 0.0,
+            auc=fixed_metrics.quality["auc"].value or 0.0,
             accuracy=point.quality["accuracy"].value or 0.0,
             balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
             failed=point.failed,
@@ -215,7 +215,7 @@ def judged(
     return by_policy
 
 
-def shown(settings: Sequence[Setting]) -> Iterator[Setting]:
+def unique_settings(settings: Sequence[Setting]) -> Iterator[Setting]:
     """Yields each maximised metric's setting, and of the fixed thresholds the best one."""
     yield from (setting for setting in settings if setting.policy in MAXIMIZED)
     fixed = (setting for setting in settings if setting.policy not in MAXIMIZED)

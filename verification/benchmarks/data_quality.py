@@ -56,17 +56,17 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
-        print(json.dumps(timed(options.contender, options.file)))
+        print(json.dumps(time_contender(options.contender, options.file)))
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.parquet"
         write_rows(file, options.rows)
-        found = {name: _best(name, file, options.repeat) for name in options.run}
-    if len({json.dumps(figures.pop("checks")) for figures in found.values()}) > 1:
+        timings = {name: _best(name, file, options.repeat) for name in options.run}
+    if len({json.dumps(figures.pop("checks")) for figures in timings.values()}) > 1:
         sys.exit("error: the contenders do not say the same")
-    print(_table(options.rows, found, repeat=options.repeat))
+    print(_table(options.rows, timings, repeat=options.repeat))
     if options.plot:
-        options.plot.write_text(f"{_picture(options.rows, found)}\n")
+        options.plot.write_text(f"{_picture(options.rows, timings)}\n")
 
 
 def write_rows(file: Path, rows: int) -> None:
@@ -86,8 +86,8 @@ def _orders(start: int, stop: int, schema: pa.Schema) -> pa.RecordBatch:
     generator = np.random.default_rng([0, start])
     size = stop - start
     numbers = np.arange(start, stop)
-    again = generator.integers(0, size, 5)
-    numbers[again] = numbers[(again * 7) % size]
+    duplicates = generator.integers(0, size, 5)
+    numbers[duplicates] = numbers[(duplicates * 7) % size]
     keys = pa.array(np.char.mod("C%010d", numbers))
     amounts = np.round(generator.gamma(2.0, 40.0, size), 2)
     amounts[generator.integers(0, size, 5)] = -1
@@ -98,21 +98,21 @@ def _orders(start: int, stop: int, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def timed(contender: str, file: Path) -> dict[str, object]:
+def time_contender(contender: str, file: Path) -> dict[str, object]:
     """Times a contender, with its imports done."""
     import great_expectations  # noqa: F401 - its import is not what is timed
 
     import sashiko.contract.merged_metrics  # noqa: F401 - as above
 
     contract = load_contract(_CONTRACT)
-    start, worked = time.perf_counter(), time.process_time()
+    start, cpu_start = time.perf_counter(), time.process_time()
     if contender == "ours":
         checks = run_checks(parquet_stream(file), contract, "all")
     else:
         checks = plain_checks(pd.read_parquet(file), contract)
     return {
         "seconds": time.perf_counter() - start,
-        "cpu": time.process_time() - worked,
+        "cpu": time.process_time() - cpu_start,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
         "checks": [check.model_dump(mode="json") for check in checks],
     }
@@ -145,19 +145,19 @@ def _best(contender: str, file: Path, repeat: int) -> dict[str, object]:
     runs = []
     for number in range(repeat):
         print(f"{contender}, run {number + 1} of {repeat}", file=sys.stderr)
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, "--contender", contender],
             env=os.environ | threads,
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
-        runs.append(json.loads(done.stdout))
+        runs.append(json.loads(process.stdout))
     return min(runs, key=lambda run: float(run["seconds"]))
 
 
-def _table(rows: int, found: dict[str, dict[str, object]], *, repeat: int) -> str:
-    base = found.get("plain", next(iter(found.values())))
+def _table(rows: int, timings: dict[str, dict[str, object]], *, repeat: int) -> str:
+    base = timings.get("plain", next(iter(timings.values())))
     rules = len(expectations(load_contract(_CONTRACT), "all"))
     lines = [
         f"On {machine()}, the best of {repeat} runs. {rows:,} rows, {rules} expectations; verdict, "
@@ -165,7 +165,7 @@ def _table(rows: int, found: dict[str, dict[str, object]], *, repeat: int) -> st
         "| | measured | ratio | CPU | peak |",
         "|---|---|---|---|---|",
     ]
-    for name, figures in found.items():
+    for name, figures in timings.items():
         lines.append(
             f"| {CONTENDERS[name]} | {figures['seconds']:.2f} s "
             f"| {float(figures['seconds']) / float(base['seconds']):.2f} "
@@ -174,14 +174,14 @@ def _table(rows: int, found: dict[str, dict[str, object]], *, repeat: int) -> st
     return "\n".join(lines)
 
 
-def _picture(rows: int, found: dict[str, dict[str, object]]) -> str:
-    seconds = {CONTENDERS[name]: float(figures["seconds"]) for name, figures in found.items()}
-    said = "; ".join(f"{label}: {value:.1f} s" for label, value in seconds.items())
+def _picture(rows: int, timings: dict[str, dict[str, object]]) -> str:
+    seconds = {CONTENDERS[name]: float(figures["seconds"]) for name, figures in timings.items()}
+    values = "; ".join(f"{label}: {value:.1f} s" for label, value in seconds.items())
     return seconds_as_bars(
         seconds,
         ours=frozenset({CONTENDERS["ours"]}),
         name="data-quality",
-        alt=f"Seconds for ten expectations on {rows:,} rows. {said}.",
+        alt=f"Seconds for ten expectations on {rows:,} rows. {values}.",
     )
 
 

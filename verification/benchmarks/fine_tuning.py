@@ -75,13 +75,13 @@ def main() -> None:
     options = parser.parse_args()
     if not _PEER.exists():
         parser.error("Trainer has an environment of its own: run `make .venv-trainer/.done` first")
-    done = run(options.recipe, overrides=[], home=options.home)
+    result = run(options.recipe, overrides=[], home=options.home)
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as folder:
-        labels = link_data(done, Path(folder))
+        labels = link_data(result, Path(folder))
         settings = load_recipe(
             Path("recipes") / f"{options.recipe}.yaml", overrides=tuple(options.overrides)
         ).hyperparameters
-        jobs = contenders(settings, done, folder=Path(folder), every=options.every)
+        jobs = contenders(settings, result, folder=Path(folder), every=options.every)
         curves = {
             name: train(name, job, labels=labels, threads=options.threads)
             for name, job in jobs.items()
@@ -94,21 +94,23 @@ def main() -> None:
     sys.exit(0 if all(ratio >= _PROMISED for ratio in ratios(curves, targets)) else 1)
 
 
-def link_data(done: Run, folder: Path) -> npt.NDArray[np.int64]:
+def link_data(result: Run, folder: Path) -> npt.NDArray[np.int64]:
     """Puts Prepare's splits where a job has them.
 
     Returns:
         The labels of the validation rows.
     """
     for name in ("train", "validation", "meta"):
-        (folder / name).symlink_to(done.output("Prepare", name).resolve())
+        (folder / name).symlink_to(result.output("Prepare", name).resolve())
     table = pq.read_table(folder / "validation" / "data.parquet", columns=["label"])
     return np.asarray(table["label"], dtype=np.int64)
 
 
-def contenders(settings: Hyperparameters, done: Run, *, folder: Path, every: int) -> dict[str, Job]:
+def contenders(
+    settings: Hyperparameters, result: Run, *, folder: Path, every: int
+) -> dict[str, Job]:
     """Returns what each contender trains."""
-    model = Store(done.home / "s3").path(done.record.step("Train").inputs["model"].uri)
+    model = Store(result.home / "s3").path(result.record.step("Train").inputs["model"].uri)
     job = Job(
         data=str(folder),
         model=str(model.resolve()),
@@ -142,17 +144,17 @@ def train(name: str, job: Job, *, labels: npt.NDArray[np.int64], threads: int) -
     file = Path(job.output).with_suffix(".json")
     job.write(file)
     python, module = (_PEER, "trainer") if name != _OURS else (sys.executable, "ours")
-    done = subprocess.run(
+    process = subprocess.run(
         [str(python), "-m", f"verification.benchmarks.fine_tuning_{module}", str(file)],
         env=os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"},
         stdout=sys.stderr,
         check=False,
     )
-    if done.returncode:
-        sys.exit(f"error: {name} ended with status {done.returncode}")
-    with np.load(job.output) as found:
-        auc = np.array([roc_auc_score(labels, margins) for margins in found["margins"]])
-        return Curve(found["rows"], found["seconds"], auc)
+    if process.returncode:
+        sys.exit(f"error: {name} ended with status {process.returncode}")
+    with np.load(job.output) as arrays:
+        auc = np.array([roc_auc_score(labels, margins) for margins in arrays["margins"]])
+        return Curve(arrays["rows"], arrays["seconds"], auc)
 
 
 def epoch_ends(curve: Curve) -> list[float]:
@@ -176,9 +178,9 @@ def print_table(curves: dict[str, Curve], targets: Sequence[float]) -> None:
         times = [curve.seconds_to(auc) for auc in targets]
         cells = ["never" if time is None else f"{time:.1f}" for time in times]
         print(f"| {name} | {' | '.join(cells)} | {curve.seconds[-1]:.1f} | {curve.auc[-1]:.3f} |")
-    found = [f"**{ratio:.1f}**" for ratio in ratios(curves, targets)]
-    whole = curves[_DEFAULTS].seconds[-1] / curves[_OURS].seconds[-1]
-    print(f"| Trainer's defaults : ours | {' | '.join(found)} | {whole:.1f} | |")
+    ratio_cells = [f"**{ratio:.1f}**" for ratio in ratios(curves, targets)]
+    total_ratio = curves[_DEFAULTS].seconds[-1] / curves[_OURS].seconds[-1]
+    print(f"| Trainer's defaults : ours | {' | '.join(ratio_cells)} | {total_ratio:.1f} | |")
 
 
 def picture(curves: dict[str, Curve], targets: Sequence[float]) -> Markup:
@@ -199,8 +201,8 @@ def picture(curves: dict[str, Curve], targets: Sequence[float]) -> Markup:
         axes.set_xlim(left=0)
         axes.grid(True)
         axes.legend(loc="lower right")
-        said = ", ".join(f"{ratio:.1f}" for ratio in ratios(curves, targets))
-        alt = f"Validation AUC by seconds of training. Ours is there {said} times faster."
+        values = ", ".join(f"{ratio:.1f}" for ratio in ratios(curves, targets))
+        alt = f"Validation AUC by seconds of training. Ours is there {values} times faster."
         return to_svg(figure, name="fine-tuning", alt=alt)
 
 

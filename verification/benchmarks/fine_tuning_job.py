@@ -1,4 +1,4 @@
-"""What `fine_tuning` asks of each contender, and what it gets: imports numpy alone."""
+"""The input and output of each contender of `fine_tuning`; imports only numpy."""
 
 import json
 import time
@@ -54,7 +54,7 @@ class Watch:
     def __init__(self) -> None:
         self._seconds = 0.0
         self._since = time.perf_counter()
-        self._found: list[tuple[int, float, Margins]] = []
+        self._evaluations: list[tuple[int, float, Margins]] = []
 
     def evaluate(self, rows: int, margins: Callable[[], Margins]) -> None:
         """Takes the time, then the logits; evaluating the same model again does nothing.
@@ -64,11 +64,11 @@ class Watch:
             margins: gives the validation rows' logits, positive minus negative, in their order.
         """
         self._seconds += time.perf_counter() - self._since
-        if not self._found or self._found[-1][0] != rows:
-            self._found.append((rows, self._seconds, margins()))
+        if not self._evaluations or self._evaluations[-1][0] != rows:
+            self._evaluations.append((rows, self._seconds, margins()))
         self._since = time.perf_counter()
 
     def write(self, path: str) -> None:
         """Writes `rows`, `seconds` and `margins`, one of each per evaluation."""
-        rows, seconds, margins = zip(*self._found, strict=True)
+        rows, seconds, margins = zip(*self._evaluations, strict=True)
         np.savez(path, rows=rows, seconds=seconds, margins=np.stack(margins))

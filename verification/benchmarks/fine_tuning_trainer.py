@@ -48,7 +48,7 @@ class Evaluating(TrainerCallback):
         self._watch.evaluate(rows, lambda: self._margins(parts["model"]))
 
     def _margins(self, model: Any) -> Margins:
-        found = np.empty(len(self._validation))
+        margins = np.empty(len(self._validation))
         order = np.argsort([len(row["input_ids"]) for row in self._validation], kind="stable")
         model.eval()
         for start in range(0, len(order), _SCORED_AT_ONCE):
@@ -57,9 +57,9 @@ class Evaluating(TrainerCallback):
             batch.pop("labels")
             with torch.inference_mode():
                 logits = model(**batch).logits.double().cpu().numpy()
-            found[rows] = logits[:, 1] - logits[:, 0]
+            margins[rows] = logits[:, 1] - logits[:, 0]
         model.train()
-        return found
+        return margins
 
 
 def main() -> None:
@@ -103,9 +103,9 @@ def main() -> None:
 
 def _tokenised(table: Any, tokenizer: Any, job: Job) -> list[dict[str, Any]]:
     texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
-    found = tokenizer(texts, truncation=True, max_length=job.hyperparameters["max_length"])
-    columns = zip(*found.values(), labels, strict=True)
-    return [dict(zip((*found.keys(), "labels"), row, strict=True)) for row in columns]
+    encoded = tokenizer(texts, truncation=True, max_length=job.hyperparameters["max_length"])
+    columns = zip(*encoded.values(), labels, strict=True)
+    return [dict(zip((*encoded.keys(), "labels"), row, strict=True)) for row in columns]
 
 
 if __name__ == "__main__":

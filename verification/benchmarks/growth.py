@@ -114,10 +114,10 @@ def main() -> None:
     print_table(sizes)
     if options.plot:
         options.plot.write_text(f"{picture(sizes)}\n")
-    found = list(faults(sizes))
-    for fault in found:
+    problems = list(faults(sizes))
+    for fault in problems:
         print(f"error: {fault}", file=sys.stderr)
-    sys.exit(1 if found else 0)
+    sys.exit(1 if problems else 0)
 
 
 def measure(recipe: str, *, scale: int, home: Path) -> Size:
@@ -128,27 +128,30 @@ def measure(recipe: str, *, scale: int, home: Path) -> Size:
         sys.exit(
             f"error: recipes/{recipe}.yaml: data.sources has no generator, whose rows can grow"
         )
-    more = source.model_copy(update={"rows": source.rows * scale})
+    scaled = source.model_copy(update={"rows": source.rows * scale})
     command = [SASHIKO, "run", "--recipe", recipe, "--home", str(home)]
-    command += ["--set", f"data.sources=[{more.model_dump_json()}]"]
+    command += ["--set", f"data.sources=[{scaled.model_dump_json()}]"]
     if data.train_rows is not None:
         command += ["--set", f"data.train_rows={data.train_rows * scale}"]
-    print(f"{more.rows:,} rows ...", file=sys.stderr)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process, Memory(process.pid) as at:
+    print(f"{scaled.rows:,} rows ...", file=sys.stderr)
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL) as process,
+        Memory(process.pid) as memory,
+    ):
         status = process.wait()
     if status not in (0, 3):
         sys.exit(f"error: sashiko run ended with status {status}")
     record = read_run(max((home / "runs").iterdir()))
     jobs = [step for step in record.steps if step.type in ("Processing", "Training")]
     seconds = {step.name: step.seconds for step in jobs if step.seconds}
-    return Size(more.rows, seconds, at.peaks)
+    return Size(scaled.rows, seconds, memory.peaks)
 
 
 def growth(sizes: Sequence[Size], step: str, *, of: str) -> float:
     """Returns the exponent of a step's time or memory between the two greatest sizes."""
     one, two = sizes[-2:]
-    more = getattr(two, of)[step] / getattr(one, of)[step]
-    return math.log(more) / math.log(two.rows / one.rows)
+    ratio = getattr(two, of)[step] / getattr(one, of)[step]
+    return math.log(ratio) / math.log(two.rows / one.rows)
 
 
 def steps(sizes: Sequence[Size]) -> list[str]:
@@ -211,22 +214,22 @@ def picture(sizes: Sequence[Size]) -> Markup:
             axes.grid(True)
             low, high = axes.get_ylim()
             last = {step: getattr(sizes[-1], of)[step] for step in measured}
-            for step, height in _spread(last, apart=(high / low) ** (1 / 32)):
+            for step, height in _spread(last, gap=(high / low) ** (1 / 32)):
                 axes.annotate(step, (rows[-1], height), xytext=(6, 0), fontsize=7.5,
                               textcoords="offset points", va="center")  # fmt: skip
-        said = "; ".join(
+        exponents = "; ".join(
             f"{step} {growth(sizes, step, of='seconds'):.2f} and "
             f"{growth(sizes, step, of='megabytes'):.2f}"
             for step in measured
         )
-        return to_svg(figure, name="growth", alt=f"Growth exponents, time and memory: {said}.")
+        return to_svg(figure, name="growth", alt=f"Growth exponents, time and memory: {exponents}.")
 
 
-def _spread(heights: dict[str, float], *, apart: float) -> Iterator[tuple[str, float]]:
+def _spread(heights: dict[str, float], *, gap: float) -> Iterator[tuple[str, float]]:
     """Yields where each name stands on a logarithmic axis, a ratio apart from the next."""
     least = 0.0
     for name, height in sorted(heights.items(), key=lambda item: item[1]):
-        least = max(height, least * apart)
+        least = max(height, least * gap)
         yield name, least
 
 

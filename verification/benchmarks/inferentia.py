@@ -39,21 +39,21 @@ class Span:
 
 def tables() -> str:
     """Writes the page's computed tables as Markdown."""
-    prices, kinds = _known()
+    prices, kinds = _prices_and_kinds()
     parts = (_costs(prices, kinds), _cheapest(prices, kinds), _instances(prices, kinds))
     return "\n".join("\n".join(part) + "\n" for part in parts)
 
 
 def picture() -> Markup:
     """Draws the cost of a million predictions against the load, a line for each target."""
-    prices, kinds = _known()
+    prices, kinds = _prices_and_kinds()
     ends = [span.most for span in spans(prices, kinds)[:-1]]
     with styled():
         figure = new_figure(width=720, height=380)
         figure.set_facecolor("white")
         axes = axes_of(figure)
         for target, kind in kinds.items():
-            costs = [_at(prices, {target: kind}, load)[0].per_million for load in _DRAWN]
+            costs = [_costs_at(prices, {target: kind}, load)[0].per_million for load in _DRAWN]
             name = f"{_NAMES[target]}, {kind.removeprefix('ml.')}"
             axes.plot(_DRAWN, costs, label=name, **_LINES[target])
         for end in ends:
@@ -69,8 +69,8 @@ def picture() -> Markup:
         axes.yaxis.set_major_formatter(lambda value, _: f"${value:,g}")
         axes.grid(True)
         axes.legend(loc="lower left")
-        said = _say(spans(prices, kinds))
-        return to_svg(figure, name="cost", alt=f"Cost of a million predictions by load. {said}.")
+        values = _describe(spans(prices, kinds))
+        return to_svg(figure, name="cost", alt=f"Cost of a million predictions by load. {values}.")
 
 
 def spans(prices: Prices, kinds: dict[str, str]) -> list[Span]:
@@ -79,22 +79,22 @@ def spans(prices: Prices, kinds: dict[str, str]) -> list[Span]:
     Returns:
         Spans that follow each other from 0 to the greatest load of the picture.
     """
-    found: list[Span] = []
+    result: list[Span] = []
     for load in range(1, _MOST + 1):
-        best = min(_at(prices, kinds, load), key=lambda cost: cost.per_million).target
-        if found and found[-1].target == best:
-            found[-1] = Span(best, found[-1].above, load)
+        best = min(_costs_at(prices, kinds, load), key=lambda cost: cost.per_million).target
+        if result and result[-1].target == best:
+            result[-1] = Span(best, result[-1].above, load)
         else:
-            found.append(Span(best, load - 1, load))
-    return found
+            result.append(Span(best, load - 1, load))
+    return result
 
 
-def _known() -> tuple[Prices, dict[str, str]]:
+def _prices_and_kinds() -> tuple[Prices, dict[str, str]]:
     settings = load_settings("local")
     return read_prices(settings), settings.serving.instance_types.model_dump()
 
 
-def _at(prices: Prices, kinds: dict[str, str], load: float) -> Sequence[PredictionCost]:
+def _costs_at(prices: Prices, kinds: dict[str, str], load: float) -> Sequence[PredictionCost]:
     return prediction_costs(prices, instance_types=kinds, load=load, least=1)
 
 
@@ -102,10 +102,10 @@ def _costs(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
     yield "| predictions a second | " + " | ".join(_NAMES[target] for target in kinds) + " |"
     yield "|---" * (len(kinds) + 1) + "|"
     for load in _LOADS:
-        costs = _at(prices, kinds, load)
+        costs = _costs_at(prices, kinds, load)
         least = min(cost.per_million for cost in costs)
         yield f"| {load:,g} | " + " | ".join(_cell(cost, least) for cost in costs) + " |"
-    floors = [f"{_usd(cost.floor)}" for cost in _at(prices, kinds, 1)]
+    floors = [f"{_usd(cost.floor)}" for cost in _costs_at(prices, kinds, 1)]
     yield "| one instance, at its full speed | " + " | ".join(floors) + " |"
 
 
@@ -119,18 +119,18 @@ def _cheapest(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:
     yield "| where you may choose | cheapest, by predictions a second |"
     yield "|---|---|"
     for among in (kinds, without):
-        said = _say(spans(prices, among))
-        yield f"| {', '.join(_NAMES[target] for target in among)} | {said} |"
+        values = _describe(spans(prices, among))
+        yield f"| {', '.join(_NAMES[target] for target in among)} | {values} |"
 
 
-def _say(found: Sequence[Span]) -> str:
-    if len(found) == 1:
-        return f"{_NAMES[found[0].target]} up to {found[0].most:,}, the most that was looked at"
-    first, *between, last = found
-    said = [f"{_NAMES[first.target]} up to {first.most:,}"]
+def _describe(spans: Sequence[Span]) -> str:
+    if len(spans) == 1:
+        return f"{_NAMES[spans[0].target]} up to {spans[0].most:,}, the most that was looked at"
+    first, *between, last = spans
+    parts = [f"{_NAMES[first.target]} up to {first.most:,}"]
     if between:
-        said.append(f"then the one or the other up to {last.above:,}, as instances fill")
-    return "; ".join([*said, f"{_NAMES[last.target]} from {last.above + 1:,} on"])
+        parts.append(f"then the one or the other up to {last.above:,}, as instances fill")
+    return "; ".join([*parts, f"{_NAMES[last.target]} from {last.above + 1:,} on"])
 
 
 def _instances(prices: Prices, kinds: dict[str, str]) -> Iterator[str]:

@@ -39,7 +39,7 @@ _THRESHOLD = 0.9  # of a score on the normal scale
 
 @dataclass
 class Tally:
-    """How intervals of one metric at one size fared.
+    """Coverage counts of one metric at one size.
 
     Attributes:
         samples: splits that were drawn.
@@ -49,24 +49,24 @@ class Tally:
 
     samples: int = 0
     shown: int = 0
-    held: int = 0
+    covered: int = 0
 
     def add(self, ends: Interval | None, true: float) -> None:
         """Counts one split."""
         self.samples += 1
         if ends is not None:
             self.shown += 1
-            self.held += ends.low <= true <= ends.high
+            self.covered += ends.low <= true <= ends.high
 
     def __str__(self) -> str:
         """Writes the coverage of those shown, and how many of all are, where some are not."""
         if not self.shown:
             return "none"
-        shown = self.shown / self.samples
-        if shown < _FEW:
-            return f"({shown:.0%} shown)"
-        held = f"{self.held / self.shown:.1%}"
-        return held if self.shown == self.samples else f"{held} ({shown:.0%} shown)"
+        share = self.shown / self.samples
+        if share < _FEW:
+            return f"({share:.0%} shown)"
+        coverage = f"{self.covered / self.shown:.1%}"
+        return coverage if self.shown == self.samples else f"{coverage} ({share:.0%} shown)"
 
 
 @dataclass
@@ -128,9 +128,9 @@ def bias_coverage(
         for number in range(samples):
             cells = generator.multinomial(rows * _OF_ALL, rates.ravel()).reshape(rates.shape)
             counts = Counts(cells, truth.positive)
-            found = intervals(_BIAS, counts, replicates=replicates, seed=number)
+            estimates = intervals(_BIAS, counts, replicates=replicates, seed=number)
             for name, value in true.items():
-                table.tally(name, rows).add(found.get(name), value)
+                table.tally(name, rows).add(estimates.get(name), value)
     return table
 
 
@@ -149,40 +149,48 @@ def _bias_rates(positive: tuple[float, float]) -> Floats:
 def quality_coverage(labels: str, *, samples: int, replicates: int, seed: int) -> Table:
     """Covers metrics of a model, and its lead over another one."""
     (rate, _) = _POSITIVE[labels]
-    ours, theirs = (_true_quality(rate, apart) for apart in (_SEPARATION, _OTHER_SEPARATION))
-    at = float(_on_scale(np.array(_THRESHOLD)))
+    ours, theirs = (
+        _true_quality(rate, separation) for separation in (_SEPARATION, _OTHER_SEPARATION)
+    )
+    threshold = float(_on_scale(np.array(_THRESHOLD)))
     generator, table = np.random.default_rng(seed), Table(_SPLIT_ROWS)
     for rows in _SPLIT_ROWS:
         for number in range(samples):
             drawn, own, other = _scores(generator, rows, rate)
             if not 0 < drawn.sum() < rows:
                 continue
-            found = evaluate_scores(drawn, own, threshold=at, replicates=replicates, seed=number)
+            quality = evaluate_scores(
+                drawn, own, threshold=threshold, replicates=replicates, seed=number
+            )
             leads = difference(
                 drawn,
                 own,
                 other,
-                threshold=at,
-                other_threshold=at,
+                threshold=threshold,
+                other_threshold=threshold,
                 replicates=replicates,
                 seed=number,
             )
             for name, true in ours.items():
-                table.tally(name, rows).add(_ends(found[name]), true)
+                table.tally(name, rows).add(_ends(quality[name]), true)
                 table.tally(f"lead in {name}", rows).add(_ends(leads[name]), true - theirs[name])
     return table
 
 
-def _ends(found: Estimate) -> Interval | None:
-    return None if found.low is None or found.high is None else Interval(found.low, found.high)
+def _ends(estimate: Estimate) -> Interval | None:
+    return (
+        None
+        if estimate.low is None or estimate.high is None
+        else Interval(estimate.low, estimate.high)
+    )
 
 
-def _true_quality(rate: float, apart: float) -> Mapping[str, float]:
+def _true_quality(rate: float, separation: float) -> Mapping[str, float]:
     normal = NormalDist()
-    recall, specificity = normal.cdf(apart - _THRESHOLD), normal.cdf(_THRESHOLD)
+    recall, specificity = normal.cdf(separation - _THRESHOLD), normal.cdf(_THRESHOLD)
     positives, mistaken = rate * recall, (1 - rate) * (1 - specificity)
     return {
-        "auc": normal.cdf(apart / math.sqrt(2)),
+        "auc": normal.cdf(separation / math.sqrt(2)),
         "accuracy": positives + (1 - rate) * specificity,
         "balanced_accuracy": (recall + specificity) / 2,
         "f1": 2 * positives / (positives + mistaken + rate),

@@ -14,7 +14,7 @@ from sashiko.evaluation.metrics.quality import difference
 from sashiko.pipeline.sweep.points import judge, threshold_free_quality
 from sashiko.settings.recipe import load_recipe
 from sashiko.steps.baselines import MAJORITY_THRESHOLD, majority_scores
-from verification.benchmarks.bias_over_seeds import shown
+from verification.benchmarks.bias_over_seeds import format_estimate
 from verification.benchmarks.choose_on_validation import linear_model
 from verification.benchmarks.runs import machine
 
@@ -34,15 +34,15 @@ def main() -> None:
         overrides=(f"reweighing.strength={arguments.strength}",),
     )
     rows = linear_model(recipe, split="test", home=arguments.home)
-    threshold_free = threshold_free_quality(rows, recipe)
-    point = judge(rows, recipe, arguments.threshold, threshold_free=threshold_free)
+    fixed_metrics = threshold_free_quality(rows, recipe)
+    point = judge(rows, recipe, arguments.threshold, threshold_free=fixed_metrics)
     lead = difference(
         rows.labels, rows.scores, majority_scores(rows.train_labels, rows=len(rows.labels)),
         threshold=arguments.threshold, other_threshold=MAJORITY_THRESHOLD,
         replicates=recipe.evaluate.bootstrap_replicates, seed=recipe.evaluate.seed,
     )  # fmt: skip
     figures = {
-        "AUC": threshold_free.quality["auc"],
+        "AUC": fixed_metrics.quality["auc"],
         "accuracy": point.quality["accuracy"],
         "accuracy lead over majority": lead["accuracy"],
         "balanced accuracy": point.quality["balanced_accuracy"],
@@ -50,8 +50,8 @@ def main() -> None:
     }
     print(f"`{recipe.name}`, the linear model, test split, {machine()}\n")
     print("|figure|test [95 %]|\n|---|---|")
-    for name, found in figures.items():
-        print(f"|{name}|{shown(found)}|")
+    for name, values in figures.items():
+        print(f"|{name}|{format_estimate(values)}|")
     print(f"\nGates: {', '.join(point.failed) + ' failed' if point.failed else 'all passed'}.")
 
 

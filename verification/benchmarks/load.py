@@ -1,4 +1,4 @@
-"""The local server at twice what it can serve: what it sheds, and what memory it takes.
+"""The local server at twice its capacity: the requests that it rejects, and its memory.
 
     python -m verification.benchmarks.load
 
@@ -27,7 +27,7 @@ from sashiko.pipeline.project import HOME
 from sashiko.serving.artifact import JSON
 from sashiko.serving.server import HOST
 from verification.benchmarks.runs import machine, run
-from verification.benchmarks.serving import served
+from verification.benchmarks.serving import running_server
 
 _CLIENTS = 8
 _PING_SECONDS = 0.1
@@ -72,7 +72,7 @@ class _Connections:
             self._idle.append((time.monotonic(), (reader, writer)))
             return int(head.split()[1])
 
-    def _kept(self) -> _Streams | None:
+    def _reuse(self) -> _Streams | None:
         """Takes the connection that was used last; the server ends who asks nothing for 5 s."""
         while self._idle:
             since, streams = self._idle.pop()
@@ -165,10 +165,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    done = run(options.recipe, overrides=[], home=options.home)
-    texts = pq.read_table(done.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
+    result = run(options.recipe, overrides=[], home=options.home)
+    texts = pq.read_table(result.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
     bodies = [json.dumps({"inputs": [text]}).encode() for text in texts]
-    with served(done.output("Compile", "artifact") / "model.tar.gz") as (port, process):
+    with running_server(result.output("Compile", "artifact") / "model.tar.gz") as (port, process):
         most = asyncio.run(capacity(port, bodies, seconds=10))
         print(f"{most:.0f} requests a second can be served", file=sys.stderr)
         load = asyncio.run(offer(port, process, bodies, rate=2 * most, seconds=options.seconds))

@@ -1,4 +1,4 @@
-"""What a pipeline costs beside its steps: ten trivial ones by our runner, Metaflow and ZenML.
+"""The overhead of a pipeline: ten trivial steps by our runner, Metaflow and ZenML.
 
     make .venv-metaflow/.done .venv-zenml/.done
     python -m verification.benchmarks.orchestration --plot docs/images/orchestration.svg
@@ -54,20 +54,20 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="timed runs of each; default: 5")
     parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
     arguments = parser.parse_args()
-    contenders = (_ours(), _metaflow(), _zenml())
+    contenders = (_sashiko(), _metaflow(), _zenml())
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name:
         fresh, cached = _measure(contenders, Path(name), repeat=arguments.repeat)
     print(f"On {machine()}; the median of {arguments.repeat} runs, and the least and the most.\n")
     print("| ten steps | their processes | s | all cached, s |\n|---|---|---|---|")
     for item in contenders:
-        again = _cell(cached[item.name]) if item.cached else "no cache"
-        print(f"| {item.name} | {item.processes} | {_cell(fresh[item.name])} | {again} |")
+        cached_cell = _cell(cached[item.name]) if item.cached else "no cache"
+        print(f"| {item.name} | {item.processes} | {_cell(fresh[item.name])} | {cached_cell} |")
     print(f"\n{_judge(fresh, cached)}")
     if arguments.plot:
         arguments.plot.write_text(f"{_picture(fresh, cached)}\n")
 
 
-def _ours() -> Contender:
+def _sashiko() -> Contender:
     def command(home: Path) -> list[str]:
         return [sys.executable, "-m", "verification.benchmarks.ten_steps.ours", str(home)]
 
@@ -126,13 +126,14 @@ def _measure(
 
 def _seconds(command: list[str], folder: Path) -> float:
     start = time.monotonic()
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=folder, env=_environment(folder), capture_output=True, text=True, check=False
     )
     seconds = time.monotonic() - start
-    if done.returncode != 0 or f"result={RESULT}\n" not in done.stdout:
+    if process.returncode != 0 or f"result={RESULT}\n" not in process.stdout:
         sys.exit(
-            f"error: {' '.join(command)} did not run its ten steps\n{done.stdout}{done.stderr}"
+            f"error: {' '.join(command)} did not run its ten steps\n"
+            f"{process.stdout}{process.stderr}"
         )
     return seconds
 
@@ -153,24 +154,24 @@ def _cell(seconds: list[float]) -> str:
 
 
 def _judge(fresh: Mapping[str, list[float]], cached: Mapping[str, list[float]]) -> str:
-    ours, again = median(fresh[_OURS]), median(cached[_OURS])
+    fresh_median, cached_median = median(fresh[_OURS]), median(cached[_OURS])
     better = min((_METAFLOW, _ZENML), key=lambda name: median(fresh[name]))
-    share = ours / median(fresh[better])
-    kept = share <= _PROMISED_SHARE and again < _PROMISED_CACHED
+    share = fresh_median / median(fresh[better])
+    is_kept = share <= _PROMISED_SHARE and cached_median < _PROMISED_CACHED
     return (
         f"Ours takes {share:.2f} of {better}'s time, the better peer's (promised: a third at "
-        f"most), and {again:.2f} s where all is cached (promised: less than "
-        f"{_PROMISED_CACHED:.0f} s): {'kept' if kept else '**not kept**'}."
+        f"most), and {cached_median:.2f} s where all is cached (promised: less than "
+        f"{_PROMISED_CACHED:.0f} s): {'kept' if is_kept else '**not kept**'}."
     )
 
 
 def _picture(fresh: Mapping[str, list[float]], cached: Mapping[str, list[float]]) -> str:
     seconds = {name: median(values) for name, values in fresh.items()}
     seconds |= {f"{name}, all cached": median(values) for name, values in cached.items() if values}
-    said = "; ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
-    ours = frozenset(name for name in seconds if name.startswith(_OURS))
-    alt = f"Ten trivial steps, the whole command: {said}."
-    return str(seconds_as_bars(seconds, ours=ours, name="orchestration", alt=alt))
+    summary = "; ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+    own = frozenset(name for name in seconds if name.startswith(_OURS))
+    alt = f"Ten trivial steps, the whole command: {summary}."
+    return str(seconds_as_bars(seconds, ours=own, name="orchestration", alt=alt))
 
 
 if __name__ == "__main__":

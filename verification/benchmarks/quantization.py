@@ -25,7 +25,7 @@ from sashiko.report.svg import DARK, LIGHT
 from sashiko.settings.recipe import load_recipe
 from verification.benchmarks.bias_over_seeds import describe
 from verification.benchmarks.runs import Run, machine, run
-from verification.benchmarks.serving import one_text_each, served
+from verification.benchmarks.serving import one_text_each, running_server
 from verification.benchmarks.serving_turns import ask_in_turns, picture, table
 
 _FLOAT32, _INT8 = "float32", "int8"
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
     options = parser.parse_args()
     gate = load_recipe(Path("recipes") / f"{options.recipe}.yaml").bias.gates[0]
-    found = {
+    results = {
         seed: {
             kind: run(
                 options.recipe,
@@ -62,31 +62,32 @@ def main() -> None:
     print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
     print(f"| seed | artifact | threshold | {gate.metric} [95 %] | AUC [95 %] | accuracy "
           "| lead over majority [95 %] | linear AUC | status |\n" + "|---" * 9 + "|")  # fmt: skip
-    for seed, runs in found.items():
-        for kind, done in runs.items():
-            print(f"| {seed} | {kind} | {' | '.join(describe(done, gate).split('|'))} |")
+    for seed, runs in results.items():
+        for kind, result in runs.items():
+            print(f"| {seed} | {kind} | {' | '.join(describe(result, gate).split('|'))} |")
     print()
-    print("\n".join(_apart(found)))
+    print("\n".join(_differences(results)))
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    archives = {kind: _archive(done) for kind, done in found[options.seeds[0]].items()}
-    bodies = one_text_each(_texts(found[options.seeds[0]][_INT8]), count=_REQUESTS)
+    archives = {kind: _archive(result) for kind, result in results[options.seeds[0]].items()}
+    bodies = one_text_each(_texts(results[options.seeds[0]][_INT8]), count=_REQUESTS)
     with ExitStack() as stack:
         ports = {
-            kind: stack.enter_context(served(archive))[0] for kind, archive in archives.items()
+            kind: stack.enter_context(running_server(archive))[0]
+            for kind, archive in archives.items()
         }
-        timed = ask_in_turns(ports, bodies)
+        timings = ask_in_turns(ports, bodies)
     print()
-    print("\n".join(table(timed, by=_FLOAT32)))
+    print("\n".join(table(timings, by=_FLOAT32)))
     if options.plot:
-        drawn = picture(timed, colours={_FLOAT32: LIGHT, _INT8: DARK}, name="int8")
+        drawn = picture(timings, colours={_FLOAT32: LIGHT, _INT8: DARK}, name="int8")
         options.plot.write_text(f"{drawn}\n")
 
 
-def _apart(found: Mapping[int, Runs]) -> Iterator[str]:
+def _differences(results: Mapping[int, Runs]) -> Iterator[str]:
     """Yields a table of how far the two kinds' scores and labels of the test split are apart."""
     yield "| seed | rows | probability: mean, median, largest difference | other label | MB |"
     yield "|---|---|---|---|---|"
-    for seed, runs in found.items():
+    for seed, runs in results.items():
         one, two = (_test_predictions(runs[kind]) for kind in _OVERRIDES)
         if one["key"] != two["key"]:
             raise ValueError("the two runs scored other rows")
@@ -100,22 +101,22 @@ def _apart(found: Mapping[int, Runs]) -> Iterator[str]:
             f"| {difference.mean():.4f}, {np.median(difference):.4f}, {difference.max():.4f} "
             f"| {other:.2%} | {sizes} |"
         )
-    floats = [_test_predictions(runs[_FLOAT32])["score"].to_numpy() for runs in found.values()]
+    floats = [_test_predictions(runs[_FLOAT32])["score"].to_numpy() for runs in results.values()]
     if seeds := [np.abs(a - b).mean() for a, b in itertools.combinations(floats, 2)]:
         yield f"\nThe float32 models of two seeds are at least {min(seeds):.4f} apart in the mean."
 
 
-def _test_predictions(done: Run) -> pa.Table:
-    file = done.output("Evaluate", "predictions") / "predictions.parquet"
+def _test_predictions(result: Run) -> pa.Table:
+    file = result.output("Evaluate", "predictions") / "predictions.parquet"
     return pq.read_table(file, filters=pc.field("split") == "test")
 
 
-def _archive(done: Run) -> Path:
-    return done.output("Compile", "artifact") / "model.tar.gz"
+def _archive(result: Run) -> Path:
+    return result.output("Compile", "artifact") / "model.tar.gz"
 
 
-def _texts(done: Run) -> Sequence[str]:
-    texts: list[str] = pq.read_table(done.output("Prepare", "test") / "data.parquet")[
+def _texts(result: Run) -> Sequence[str]:
+    texts: list[str] = pq.read_table(result.output("Prepare", "test") / "data.parquet")[
         "text"
     ].to_pylist()
     return texts

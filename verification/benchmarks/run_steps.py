@@ -24,7 +24,7 @@ _SAMPLE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedStep:
     """A run: its record, the seconds of the whole command, and the peak memory in MB."""
 
     record: RunRecord
@@ -48,7 +48,7 @@ def main() -> None:
     print(f"| peak memory, MB | {first.peak_mb:.0f} | {second.peak_mb:.0f} |")
 
 
-def run(recipe: str, *, home: Path) -> Timed:
+def run(recipe: str, *, home: Path) -> TimedStep:
     """Runs the command and watches its memory."""
     start = time.monotonic()
     process = subprocess.Popen(
@@ -61,7 +61,7 @@ def run(recipe: str, *, home: Path) -> Timed:
     if status not in (0, 3):
         sys.exit(f"error: sashiko run ended with status {status}")
     folder = max((home / "runs").iterdir())
-    return Timed(record=read_run(folder), seconds=time.monotonic() - start, peak_mb=peak[0])
+    return TimedStep(record=read_run(folder), seconds=time.monotonic() - start, peak_mb=peak[0])
 
 
 def _watch(pid: int, peak: list[float]) -> None:
@@ -75,8 +75,8 @@ def _watch(pid: int, peak: list[float]) -> None:
         time.sleep(_SAMPLE_SECONDS)
 
 
-def _seconds(timed: Timed, name: str) -> str:
-    step = timed.record.step(name)
+def _seconds(steps: TimedStep, name: str) -> str:
+    step = steps.record.step(name)
     if step.status == "cached":
         return "cached"
     return "-" if step.seconds is None else f"{step.seconds:.1f}"

@@ -36,10 +36,10 @@ def run(recipe: str, *, overrides: list[str], home: Path) -> Run:
     command = [SASHIKO, "run", "--recipe", recipe, "--home", str(home), "--json"]
     for override in overrides:
         command += ["--set", override]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode not in (0, 3):
-        sys.exit(f"error: {' '.join(command)} ended with status {done.returncode}")
-    return Run(read_run(home / "runs" / json.loads(done.stdout)["id"]), home)
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if process.returncode not in (0, 3):
+        sys.exit(f"error: {' '.join(command)} ended with status {process.returncode}")
+    return Run(read_run(home / "runs" / json.loads(process.stdout)["id"]), home)
 
 
 def machine() -> str:

@@ -60,9 +60,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    done = run(options.recipe, overrides=[], home=options.home)
-    texts = pq.read_table(done.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
-    archive = done.output("Compile", "artifact") / "model.tar.gz"
+    result = run(options.recipe, overrides=[], home=options.home)
+    texts = pq.read_table(result.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
+    archive = result.output("Compile", "artifact") / "model.tar.gz"
     print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
     _table("texts a request", by_texts(archive, texts))
     print()
@@ -85,7 +85,7 @@ def by_texts(archive: Path, texts: Sequence[str]) -> Iterator[tuple[int, Round]]
 def by_clients(archive: Path, texts: Sequence[str]) -> Iterator[tuple[int, Round]]:
     """Yields how many clients ask at once, and the fastest round of the local server."""
     bodies = one_text_each(texts, count=_REQUESTS)
-    with served(archive) as (port, _):
+    with running_server(archive) as (port, _):
         for clients in _CLIENTS:
             rounds = [ask_at_once(port, bodies, clients=clients) for _ in range(_ROUNDS)]
             yield clients, max(rounds, key=lambda item: item.per_second)
@@ -113,7 +113,7 @@ def one_text_each(texts: Sequence[str], *, count: int) -> list[bytes]:
 
 def ask_at_once(port: int, bodies: Sequence[bytes], *, clients: int) -> Round:
     """Lets each client ask its share of the requests, one after the other."""
-    found: list[Round] = []
+    rounds: list[Round] = []
 
     def client(share: Sequence[bytes]) -> None:
         connection = http.client.HTTPConnection(HOST, port)
@@ -121,27 +121,27 @@ def ask_at_once(port: int, bodies: Sequence[bytes], *, clients: int) -> Round:
         def ask(body: bytes) -> None:
             connection.request("POST", "/invocations", body, {"Content-Type": JSON})
             answer = connection.getresponse()
-            said = answer.read()
+            body_text = answer.read()
             if answer.status != http.client.OK:
-                raise RuntimeError(f"the server said {answer.status}: {said!r}")
+                raise RuntimeError(f"the server said {answer.status}: {body_text!r}")
 
-        found.append(_ask_all(ask, share, texts=1))
+        rounds.append(_ask_all(ask, share, texts=1))
         connection.close()
 
-    asking = [threading.Thread(target=client, args=(bodies[i::clients],)) for i in range(clients)]
+    threads = [threading.Thread(target=client, args=(bodies[i::clients],)) for i in range(clients)]
     start = time.perf_counter()
-    for thread in asking:
+    for thread in threads:
         thread.start()
-    for thread in asking:
+    for thread in threads:
         thread.join()
-    seconds = tuple(second for item in found for second in item.seconds)
+    seconds = tuple(second for item in rounds for second in item.seconds)
     if len(seconds) != len(bodies):
         sys.exit("error: a client failed")
     return Round(per_second=len(bodies) / (time.perf_counter() - start), seconds=seconds)
 
 
 @contextmanager
-def served(archive: Path) -> Iterator[tuple[int, int]]:
+def running_server(archive: Path) -> Iterator[tuple[int, int]]:
     """Runs the local server in a process of its own, and gives its port and process id."""
     command = [sys.executable, "-c", _SERVER, str(archive)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:

@@ -33,8 +33,8 @@ class PlainOnnx:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
-        about = json.loads((folder / "serving.json").read_text())
-        self._pad = about["pad_id"]
+        serving_settings = json.loads((folder / "serving.json").read_text())
+        self._pad = serving_settings["pad_id"]
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -42,7 +42,7 @@ class PlainOnnx:
             bucket["length"]: onnxruntime.InferenceSession(
                 str(folder / bucket["graph"]), options, providers=["CPUExecutionProvider"]
             )
-            for bucket in about["buckets"]
+            for bucket in serving_settings["buckets"]
             if bucket["batch"] == 1
         }
 
@@ -85,12 +85,12 @@ class Peer:
         return json.dumps([{"score": self._score(text)} for text in json.loads(body)["inputs"]])
 
 
-class Watched:
+class WatchedArtifact:
     """Our artifact's handler; answers with the seconds that the runtime took for its graph."""
 
-    def __init__(self, artifact: Artifact, taken: list[float]) -> None:
+    def __init__(self, artifact: Artifact, seconds: list[float]) -> None:
         """Takes the artifact, and where each of its sessions' runs notes its seconds."""
-        self._artifact, self._taken = artifact, taken
+        self._artifact, self._taken = artifact, seconds
 
     def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
         """Answers a request of one text with seconds in place of its score."""
@@ -103,7 +103,7 @@ def watch_sessions() -> list[float]:
     """Has every session that is opened from now on note what a run takes, in seconds."""
     import onnxruntime
 
-    taken: list[float] = []
+    seconds: list[float] = []
 
     class Session(onnxruntime.InferenceSession):  # type: ignore[misc]  # it is Any to mypy
         def run(self, *arguments: Any, **options: Any) -> Any:
@@ -111,10 +111,10 @@ def watch_sessions() -> list[float]:
             try:
                 return super().run(*arguments, **options)
             finally:
-                taken.append(time.perf_counter() - start)
+                seconds.append(time.perf_counter() - start)
 
     onnxruntime.InferenceSession = Session
-    return taken
+    return seconds
 
 
 def main() -> None:
@@ -122,9 +122,9 @@ def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     with listen(0) as listener:
         if name in (OURS, WATCHED):
-            taken = watch_sessions() if name == WATCHED else []
+            seconds = watch_sessions() if name == WATCHED else []
             with open_artifact(folder / "model.tar.gz", threshold=0.5) as artifact:
-                serve(artifact if name == OURS else Watched(artifact, taken), listener)
+                serve(artifact if name == OURS else WatchedArtifact(artifact, seconds), listener)
         else:
             score = hugging_face(folder) if name == HUGGING_FACE else PlainOnnx(folder).score
             serve(Peer(score), listener)

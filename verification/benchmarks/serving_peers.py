@@ -38,7 +38,7 @@ from sashiko.serving.server import HOST
 from verification.benchmarks.runs import machine, run
 from verification.benchmarks.serving import one_text_each
 from verification.benchmarks.serving_contenders import HUGGING_FACE, ONNX_RUNTIME, OURS, WATCHED
-from verification.benchmarks.serving_turns import Found, ask_in_turns, picture, table
+from verification.benchmarks.serving_turns import RoundsByClients, ask_in_turns, picture, table
 
 _REQUESTS = 320  # a round
 _ALONE = 400  # requests of a single client
@@ -54,23 +54,23 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="write the picture here, as SVG")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    done = run(options.recipe, overrides=[], home=options.home)
-    texts = pq.read_table(done.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
+    result = run(options.recipe, overrides=[], home=options.home)
+    texts = pq.read_table(result.output("Prepare", "test") / "data.parquet")["text"].to_pylist()
     with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as name:
         folders = _unpacked(
-            done.output("Compile", "artifact") / "model.tar.gz",
-            done.output("Train", "model"),
+            result.output("Compile", "artifact") / "model.tar.gz",
+            result.output("Train", "model"),
             Path(name),
         )
-        found, added = measure(folders, texts)
+        rounds, added = measure(folders, texts)
     print(f"`{options.recipe}` on {machine()}, {options.threads} threads.\n")
-    print("\n".join(table(found, by=OURS)))
+    print("\n".join(table(rounds, by=OURS)))
     print(f"\nBeside the graph, one request takes us {added * 1e3:.2f} ms (median of {_ALONE}).")
     if options.plot:
-        options.plot.write_text(f"{picture(found, colours=_COLOURS, name='serving')}\n")
+        options.plot.write_text(f"{picture(rounds, colours=_COLOURS, name='serving')}\n")
 
 
-def measure(folders: Mapping[str, Path], texts: Sequence[str]) -> tuple[Found, float]:
+def measure(folders: Mapping[str, Path], texts: Sequence[str]) -> tuple[RoundsByClients, float]:
     """Asks all of them.
 
     Args:
@@ -83,25 +83,26 @@ def measure(folders: Mapping[str, Path], texts: Sequence[str]) -> tuple[Found, f
     bodies = one_text_each(texts, count=_REQUESTS)
     with ExitStack() as stack:
         ports = {
-            name: stack.enter_context(_served(name, folder)) for name, folder in folders.items()
+            name: stack.enter_context(_running_server(name, folder))
+            for name, folder in folders.items()
         }
         _agree(ports, bodies)
-        found = ask_in_turns(ports, bodies)
-    with _served(WATCHED, folders[OURS]) as port:
-        return found, _added(port, texts)
+        rounds = ask_in_turns(ports, bodies)
+    with _running_server(WATCHED, folders[OURS]) as port:
+        return rounds, _added(port, texts)
 
 
 def _unpacked(artifact: Path, trained: Path, folder: Path) -> dict[str, Path]:
-    ours, theirs = folder / "artifact", folder / "trained"
-    for archive, target in ((artifact, ours), (trained, theirs)):
+    artifact_folder, trained_folder = folder / "artifact", folder / "trained"
+    for archive, target in ((artifact, artifact_folder), (trained, trained_folder)):
         target.mkdir()
         unpack(archive, target)
-    (ours / "model.tar.gz").symlink_to(artifact.resolve())
-    return {OURS: ours, ONNX_RUNTIME: ours, HUGGING_FACE: theirs}
+    (artifact_folder / "model.tar.gz").symlink_to(artifact.resolve())
+    return {OURS: artifact_folder, ONNX_RUNTIME: artifact_folder, HUGGING_FACE: trained_folder}
 
 
 @contextmanager
-def _served(name: str, folder: Path) -> Iterator[int]:
+def _running_server(name: str, folder: Path) -> Iterator[int]:
     """Runs a server in a process of its own, and gives its port once the model is loaded."""
     command = [
         sys.executable,
@@ -125,22 +126,22 @@ def _served(name: str, folder: Path) -> Iterator[int]:
 def _ask(connection: http.client.HTTPConnection, body: bytes) -> float:
     connection.request("POST", "/invocations", body, {"Content-Type": JSON})
     answer = connection.getresponse()
-    said = answer.read()
+    body_text = answer.read()
     if answer.status != http.client.OK:
-        sys.exit(f"error: the server said {answer.status}: {said!r}")
-    return float(json.loads(said)[0]["score"])
+        sys.exit(f"error: the server said {answer.status}: {body_text!r}")
+    return float(json.loads(body_text)[0]["score"])
 
 
 def _agree(ports: Mapping[str, int], bodies: Sequence[bytes]) -> None:
-    """Holds that all score alike: else it would not be the same work."""
+    """Asserts that all have the same scores: otherwise the work would differ."""
     scores = []
     for port in ports.values():
         connection = http.client.HTTPConnection(HOST, port)
         scores.append([_ask(connection, body) for body in bodies[:50]])
         connection.close()
-    apart = np.ptp(np.array(scores), axis=0).max()
-    if apart > 1e-3:
-        sys.exit(f"error: the scores differ by up to {apart:.4f}")
+    spread = np.ptp(np.array(scores), axis=0).max()
+    if spread > 1e-3:
+        sys.exit(f"error: the scores differ by up to {spread:.4f}")
 
 
 def _added(port: int, texts: Sequence[str]) -> float:

@@ -33,21 +33,21 @@ def main() -> None:
     generator = np.random.default_rng(options.seed)
     rates = rates_of(generator)
     truth = pairs(np.rint(rates * _SCALE).astype(np.int64))
-    held = {(name, looks): 0 for name in _METRICS for looks in (1, len(truth))}
+    covered = {(name, looks): 0 for name in _METRICS for looks in (1, len(truth))}
     for _ in range(options.samples):
         drawn = generator.multinomial(options.rows, rates.ravel()).reshape(rates.shape)
-        found = pairs(drawn)
-        for name, looks in held:
-            held[name, looks] += all(
+        estimates = pairs(drawn)
+        for name, looks in covered:
+            covered[name, looks] += all(
                 holds(name, one, true, looks=looks, replicates=options.replicates)
-                for one, true in zip(found, truth, strict=True)
+                for one, true in zip(estimates, truth, strict=True)
             )
     smallest = min(one.n_disadvantaged for one in truth) * options.rows // _SCALE
     print(f"{len(truth)} combinations, the smallest of about {smallest} of {options.rows:,} rows\n")
     print("| metric | all hold at once, each of one look | widened over all |\n|---|---|---|")
     for name in _METRICS:
-        plain, wide = (held[name, looks] / options.samples for looks in (1, len(truth)))
-        print(f"| {name} | {plain:.1%} | {wide:.1%} |")
+        single, wide = (covered[name, looks] / options.samples for looks in (1, len(truth)))
+        print(f"| {name} | {single:.1%} | {wide:.1%} |")
 
 
 def rates_of(generator: np.random.Generator) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
@@ -68,13 +68,13 @@ def rates_of(generator: np.random.Generator) -> "np.ndarray[tuple[int, ...], np.
 
 def pairs(cells: Ints) -> list[Counts]:
     """Sets every combination of two facets' groups against the rest."""
-    found = []
-    for kept in combinations(range(len(_SIZES)), 2):
-        (left,) = set(range(len(_SIZES))) - set(kept)
-        crossed = cells.sum(axis=left).reshape(1, -1, 2, 2)
+    differences = []
+    for pair in combinations(range(len(_SIZES)), 2):
+        (other,) = set(range(len(_SIZES))) - set(pair)
+        crossed = cells.sum(axis=other).reshape(1, -1, 2, 2)
         table = FacetTable(crossed, np.array([False, True]), missing=0, stratified=False)
-        found += [table.one_vs_rest(one) for one in np.eye(crossed.shape[1], dtype=bool)]
-    return found
+        differences += [table.one_vs_rest(one) for one in np.eye(crossed.shape[1], dtype=bool)]
+    return differences
 
 
 def holds(name: str, counts: Counts, truth: Counts, *, looks: int, replicates: int) -> bool:

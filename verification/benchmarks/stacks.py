@@ -31,23 +31,23 @@ def main() -> None:
     print(f"On {machine()}.\n\n| what | s | promised, s |\n|---|---|---|", flush=True)
     for environment in _ENVIRONMENTS:
         _synth(environment)
-    again = [_synth(environment) for environment in _ENVIRONMENTS]
-    for environment, seconds in zip(_ENVIRONMENTS, again, strict=True):
+    repeated = [_synth(environment) for environment in _ENVIRONMENTS]
+    for environment, seconds in zip(_ENVIRONMENTS, repeated, strict=True):
         _row(f"`cdk synth -c env={environment}`", seconds, _ONE_SYNTH)
-    _row("all environments", sum(again), _ALL_SYNTHS)
+    _row("all environments", sum(repeated), _ALL_SYNTHS)
     pytest = [sys.executable, "-m", "pytest", "-q", "--dist", "loadfile"]
-    _row("tests/infra", _timed([*pytest, "-n", "auto", "tests/infra"]), _INFRA_TESTS)
+    _row("tests/infra", _time_command([*pytest, "-n", "auto", "tests/infra"]), _INFRA_TESTS)
     life = [*pytest, "-n", "0", "verification/deploy/test_life_cycle.py"]
-    _row("verification/deploy/test_life_cycle.py", _timed(life), _LIFE_CYCLE)
+    _row("verification/deploy/test_life_cycle.py", _time_command(life), _LIFE_CYCLE)
 
 
 def _synth(environment: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = ["npx", "--no-install", "cdk", "synth", "-q", "--output", folder]
-        return _timed([*command, "-c", f"env={environment}"])
+        return _time_command([*command, "-c", f"env={environment}"])
 
 
-def _timed(command: Sequence[str]) -> float:
+def _time_command(command: Sequence[str]) -> float:
     start = time.monotonic()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | _QUIET)
     return time.monotonic() - start

@@ -51,8 +51,8 @@ def main() -> None:
         starts.append(start)
         print(f"| {start.what} | {start.seconds:.2f} | {start.loads} |", flush=True)
     help_ = next(start for start in starts if "--help" in start.what).seconds
-    kept = "kept" if help_ <= _PROMISED_HELP else "**not kept**"
-    print(f"\n`sashiko --help` was promised within {_PROMISED_HELP:.1f} s: {kept}.")
+    verdict = "kept" if help_ <= _PROMISED_HELP else "**not kept**"
+    print(f"\n`sashiko --help` was promised within {_PROMISED_HELP:.1f} s: {verdict}.")
     if arguments.plot:
         arguments.plot.write_text(f"{_picture(starts)}\n")
 
@@ -65,18 +65,18 @@ def _starts(repeat: int) -> Iterator[Start]:
     for step in _steps():
         code = f"import sashiko.steps.{step}"
         yield Start(f"the step `{step}`", _seconds([*python, code], repeat), _loads(code))
-    built, kept, loads = [], [], ""
+    built, second, loads = [], [], ""
     for _ in range(repeat):
         with tempfile.TemporaryDirectory(prefix="sashiko-benchmark-") as home:
             command = [SASHIKO, "definition", "--home", home]
             built.append(_seconds(command, 1))
-            kept.append(_seconds(command, 1))
+            second.append(_seconds(command, 1))
             loads = _loads(
                 f"from sashiko.cli import app; app({command[1:]}, standalone_mode=False)"
             )
     elsewhere = "and, in a process of its own, sagemaker, boto3"
     yield Start("`sashiko definition`, built", median(built), f"{loads}; {elsewhere}")
-    yield Start("`sashiko definition`, kept", median(kept), loads)
+    yield Start("`sashiko definition`, kept", median(second), loads)
 
 
 def _steps() -> Sequence[str]:
@@ -86,26 +86,28 @@ def _steps() -> Sequence[str]:
 
 def _seconds(command: Sequence[str], repeat: int) -> float:
     """Runs a command once for the file cache, and then against the watch."""
-    taken = []
+    times = []
     for _ in range(repeat + (repeat > 1)):
         start = time.monotonic()
         subprocess.run(command, check=True, capture_output=True)
-        taken.append(time.monotonic() - start)
-    return median(taken[-repeat:])
+        times.append(time.monotonic() - start)
+    return median(times[-repeat:])
 
 
 def _loads(code: str) -> str:
     """Runs code and names the heavy packages among the modules that it has loaded."""
     code = f"{code}\nimport sys\nprint('\\n' + ' '.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    modules = done.stdout.rstrip().rpartition("\n")[2].split()
+    process = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    modules = process.stdout.rstrip().rpartition("\n")[2].split()
     return ", ".join(name for name in _HEAVY if name in modules)
 
 
 def _picture(starts: Sequence[Start]) -> str:
     seconds = {start.what.replace("`", ""): start.seconds for start in starts}
-    said = "; ".join(f"{what} {value:.2f} s" for what, value in seconds.items())
-    alt = f"How long starts take: {said}."
+    values = "; ".join(f"{what} {value:.2f} s" for what, value in seconds.items())
+    alt = f"How long starts take: {values}."
     return str(seconds_as_bars(seconds, ours=frozenset(seconds), name="start-up", alt=alt))
 
 

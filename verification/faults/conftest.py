@@ -45,24 +45,24 @@ class Undisturbed:
 class Short:
     """The short pipeline in a home of its own."""
 
-    def __init__(self, home: Path, empty: Path, *, registers: bool = True, more: str = "") -> None:
-        """Copies `empty` into `home`, which may be an empty folder; `more` is code of Count."""
+    def __init__(self, home: Path, empty: Path, *, registers: bool = True, code: str = "") -> None:
+        """Copies `empty` into `home`, which may be an empty folder; `code` is code of Count."""
         shutil.copytree(empty, home, dirs_exist_ok=True)
         self.home = home
-        given = {"dies": DIES, "definition": definition(home, registers=registers, more=more)}
-        self._given = home.with_name(f"{home.name}.json")
-        self._given.write_text(json.dumps(given))
+        arguments = {"dies": DIES, "definition": definition(home, registers=registers, code=code)}
+        self._arguments_file = home.with_name(f"{home.name}.json")
+        self._arguments_file.write_text(json.dumps(arguments))
 
     @property
     def command(self) -> tuple[str | Path, ...]:
         """What runs it."""
-        return python(DRIVE, self.home, self._given)
+        return python(DRIVE, self.home, self._arguments_file)
 
     def run(self, kill: Kill | None = None, *, clock: str = "") -> Run:
         """Runs it, and has it killed, or under a clock that goes `back`."""
         if kill and kill.change:
             dies(self.home, kill.name).write_text(str(kill.change))
-        done = run(
+        result = run(
             (*self.command, *filter(None, [clock])),
             home=self.home,
             folder=self.home.parent,
@@ -70,7 +70,7 @@ class Short:
         )
         for name in ("runner", *DEADLY):
             dies(self.home, name).unlink(missing_ok=True)
-        return done
+        return result
 
 
 @pytest.fixture(scope="session")
@@ -104,20 +104,20 @@ def unregistered(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Undis
 
 def _undisturbed(folder: Path, empty: Path, *, registers: bool) -> Undisturbed:
     short = Short(folder / "home", empty, registers=registers)
-    done = short.run()
-    assert done.status == 0, done.err
-    run_id = done.out.strip()
-    found = picture(short.home, run_id)
-    complete(short.home, found, run_id, versions_made=registers)
+    result = short.run()
+    assert result.status == 0, result.err
+    run_id = result.out.strip()
+    reference = picture(short.home, run_id)
+    complete(short.home, reference, run_id, versions_made=registers)
     logs = [short.home / f"runs/{run_id}/logs/{step}.log" for step in DEADLY]
     changes = {log.stem: _changes(log.read_text()) for log in logs if log.is_file()}
     return Undisturbed(
         empty=empty,
-        picture=found,
-        seconds=done.seconds,
+        picture=reference,
+        seconds=result.seconds,
         bytes=sum(path.stat().st_size for path in walk_files(short.home))
         - sum(path.stat().st_size for path in walk_files(empty)),
-        changes={"runner": _changes(done.err), **changes},
+        changes={"runner": _changes(result.err), **changes},
     )
 
 

@@ -18,7 +18,7 @@ from sashiko.pipeline.runner.run import run_definition
 from sashiko.pipeline.runner.view import PlainView
 
 
-class Back(datetime):
+class ClockSetBack(datetime):
     """A clock that goes back."""
 
     days = itertools.count(1)
@@ -29,13 +29,13 @@ class Back(datetime):
 
 
 if sys.argv[3:] == ["back"]:
-    record.datetime = Back
-home, given = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
-exec(given["dies"])  # noqa: S102 - what the steps do too
+    record.datetime = ClockSetBack
+home, arguments = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+exec(arguments["dies"])  # noqa: S102 - what the steps do too
 die_at(home.with_name(f"{home.name}-runner-dies"), home)  # type: ignore[name-defined] # noqa: F821
 try:
     done = run_definition(
-        given["definition"],
+        arguments["definition"],
         home=home,
         images={"job": Image(("python3",)), "train": Image(("python3",))},
         functions={"gate": gatekeeper.judge},

@@ -12,10 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-Who = Literal[
+Victim = Literal[
     "runner", "step", "runner and steps", "runner, about to write", "step, about to write"
 ]
-KINDS: tuple[Who, ...] = (
+KINDS: tuple[Victim, ...] = (
     "runner",
     "step",
     "runner and steps",
@@ -37,7 +37,7 @@ class Kill:
         change: is killed before its n-th change of a file.
     """
 
-    who: Who
+    who: Victim
     seconds: float = 0.0
     name: str = ""
     change: int = 0
@@ -54,7 +54,7 @@ class Run:
     seconds: float
 
 
-def draw(random: Random, who: Who, *, seconds: float, changes: Mapping[str, int]) -> Kill:
+def draw(random: Random, who: Victim, *, seconds: float, changes: Mapping[str, int]) -> Kill:
     """Draws a moment, uniformly.
 
     Args:
@@ -94,9 +94,9 @@ def run(command: Sequence[str | Path], *, home: Path, folder: Path, kill: Kill |
 def at_work(home: Path, *, patience: float = 60) -> list[int]:
     """Returns the processes that work in a home folder, a moment after a kill."""
     deadline = time.monotonic() + patience
-    while (found := sorted(_working_in(home))) and time.monotonic() < deadline:
+    while (pids := sorted(_working_in(home))) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-    return found
+    return pids
 
 
 def steps_at_work(home: Path) -> list[int]:
@@ -112,9 +112,9 @@ def python(*arguments: str | Path) -> tuple[str | Path, ...]:
 def _strike(process: "subprocess.Popen[str]", home: Path, kill: Kill) -> bool:
     _until(process, lambda: False, time.monotonic() + kill.seconds)
     if kill.who == "step":
-        found: list[int] = []
-        _until(process, lambda: bool(found.extend(steps_at_work(home)) or found), None)
-        return any(_kill(pid) for pid in found[:1])
+        pids: list[int] = []
+        _until(process, lambda: bool(pids.extend(steps_at_work(home)) or pids), None)
+        return any(_kill(pid) for pid in pids[:1])
     if process.poll() is not None:
         return False
     steps = steps_at_work(home) if kill.who == "runner and steps" else []
@@ -151,8 +151,8 @@ def _working_in(home: Path, variable: str = "") -> Iterator[int]:
         if int(folder.name) == os.getpid():
             continue
         with suppress(OSError):  # it has ended, or is not ours to read
-            about = (folder / "environ").read_bytes()
+            description = (folder / "environ").read_bytes()
             if not variable:
-                about += (folder / "cmdline").read_bytes()
-            if f"{variable}{home}".encode() in about:
+                description += (folder / "cmdline").read_bytes()
+            if f"{variable}{home}".encode() in description:
                 yield int(folder.name)

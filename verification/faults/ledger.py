@@ -1,4 +1,4 @@
-"""How many faults of which kind there were, and that nothing was lost."""
+"""Counts the faults by kind, after each of which nothing was lost."""
 
 import json
 import os
@@ -28,18 +28,18 @@ class Ledger:
 
     def keep(self) -> None:
         """Writes the results in place of earlier ones of the same kinds, and the page."""
-        known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
-        kept = [row for row in known if (row["pipeline"], row["fault"]) not in self._counts]
-        about = {
+        earlier = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
+        others = [row for row in earlier if (row["pipeline"], row["fault"]) not in self._counts]
+        machine = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
             f"Python {platform.python_version()}",
             "seed": self._seed,
         }
         rows = [
-            {"pipeline": pipeline, "fault": fault, "number": number} | about
+            {"pipeline": pipeline, "fault": fault, "number": number} | machine
             for (pipeline, fault), number in self._counts.items()
         ]
-        rows = sorted(kept + rows, key=lambda row: (row["pipeline"] != "short", row["fault"]))
+        rows = sorted(others + rows, key=lambda row: (row["pipeline"] != "short", row["fault"]))
         write_bytes(RESULTS, canonical_json(rows))
         write_bytes(PAGE, faults_page().encode())

@@ -72,15 +72,15 @@ def _visible(home: Path) -> dict[str, tuple[str, str]]:
 
     Checkpoints are left out, which change while a training goes on.
     """
-    found = {}
+    visible = {}
     for folder in ("s3", "mlartifacts"):
         for path in walk_files(home / folder):
             parts = path.relative_to(home).parts
             on_its_way = any(part.startswith(_HALF) for part in parts)
             if not on_its_way and "checkpoints" not in parts:
                 name = "/".join(parts)
-                found[name] = (_same(name), _digest(path))
-    return found
+                visible[name] = (_same(name), _digest(path))
+    return visible
 
 
 def whole_checkpoints(home: Path) -> list[Path]:
@@ -111,7 +111,7 @@ def versions(home: Path) -> list[Version]:
             return [_version(connection, *row) for row in rows]
 
 
-def sound(home: Path, undisturbed: Picture) -> None:
+def check_store(home: Path, undisturbed: Picture) -> None:
     """Holds what must hold of a home after any fault, before anything has been mended.
 
     Args:
@@ -119,22 +119,24 @@ def sound(home: Path, undisturbed: Picture) -> None:
         undisturbed: what it would hold if nothing had gone wrong.
     """
     visible = _visible(home)
-    strange = set(visible.values()) - undisturbed.files
-    assert strange == set(), "half-written, or not what an undisturbed run writes"
+    unknown = set(visible.values()) - undisturbed.files
+    assert unknown == set(), "half-written, or not what an undisturbed run writes"
     _folders_are_whole(visible, undisturbed)
     assert whole_checkpoints(home) == []
     _records_are_whole(home)
-    found = versions(home)
-    assert len({version.execution for version in found}) == len(found), "two versions of one run"
-    assert len({version.artifact for version in found}) == len(found), "a version twice"
-    for version in found:
+    registered = versions(home)
+    assert len({version.execution for version in registered}) == len(registered), (
+        "two versions of one run"
+    )
+    assert len({version.artifact for version in registered}) == len(registered), "a version twice"
+    for version in registered:
         artifact = version.folder / "model.tar.gz"
         assert artifact.is_file(), f"version {version.number} has no artifact"
         assert sha256_file(artifact) == version.artifact
 
 
 def complete(home: Path, undisturbed: Picture, run: str, *, versions_made: int = 1) -> None:
-    """Holds that a run which followed faults came to what an undisturbed one comes to.
+    """Asserts that a run after faults has the same result as an undisturbed one.
 
     Args:
         home: the folder.
@@ -142,7 +144,7 @@ def complete(home: Path, undisturbed: Picture, run: str, *, versions_made: int =
         run: its id.
         versions_made: how many versions there are: one at most, for one set of data and code.
     """
-    sound(home, undisturbed)
+    check_store(home, undisturbed)
     assert undisturbed.files - set(_visible(home).values()) == set(), "lost"
     record = read_run(home / "runs" / run)
     assert record.status == "registered"
@@ -157,14 +159,14 @@ def complete(home: Path, undisturbed: Picture, run: str, *, versions_made: int =
 
 
 def _folders_are_whole(visible: dict[str, tuple[str, str]], undisturbed: Picture) -> None:
-    found: dict[str, set[tuple[str, str]]] = {}
+    contents: dict[str, set[tuple[str, str]]] = {}
     for path, entry in visible.items():
         for folder in map(str, PurePosixPath(path).parents):
             if _same(folder) in undisturbed.folders:
-                found.setdefault(folder, set()).add(entry)
-    for folder, entries in found.items():
-        whole = {file for file in undisturbed.files if file[0].startswith(f"{_same(folder)}/")}
-        assert entries == whole, f"{folder} is half-written"
+                contents.setdefault(folder, set()).add(entry)
+    for folder, entries in contents.items():
+        expected = {file for file in undisturbed.files if file[0].startswith(f"{_same(folder)}/")}
+        assert entries == expected, f"{folder} is half-written"
 
 
 def _records_are_whole(home: Path) -> None:

@@ -82,13 +82,13 @@ write_json(OUT / "out/registration.json", {"version": version.version, "new": ne
 """
 
 
-def definition(home: Path, *, registers: bool, more: str) -> dict[str, Any]:
+def definition(home: Path, *, registers: bool, code: str) -> dict[str, Any]:
     """Returns the definition of the short pipeline.
 
     Args:
         home: the folder that it runs in.
         registers: whether it does: MLflow takes most of the time.
-        more: code that Count begins with.
+        code: code that Count begins with.
     """
     tiny = Tiny(home)
 
@@ -114,7 +114,7 @@ def definition(home: Path, *, registers: bool, more: str) -> dict[str, Any]:
     steps = [
         tiny.job("Split", deadly("Split", _SPLIT), inputs={"raw": RAW}),
         tiny.job("Upper", _step(_UPPER), inputs={"in": tiny.uri("Split")}),
-        tiny.job("Count", _step(more + _COUNT), inputs={"in": tiny.uri("Split")}),
+        tiny.job("Count", _step(code + _COUNT), inputs={"in": tiny.uri("Split")}),
         tiny.gate("Gate", "Count"),
         *({**step, "DependsOn": ["Gate"]} for step in (training, register)[: 1 + registers]),
     ]

@@ -1,4 +1,4 @@
-"""What a disk or a person spoils between two runs, memory that runs out, a clock put back."""
+"""Files damaged between two runs, out of memory, a clock set back."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 from verification.faults.conftest import Short, Undisturbed
 from verification.faults.ledger import Ledger
-from verification.faults.picture import complete, sound
+from verification.faults.picture import check_store, complete
 
 _NO_MEMORY = """
 limit = pathlib.Path({file!r})
@@ -75,14 +75,14 @@ def test_a_damaged_result_is_said_and_made_again(
     damaged = sorted(short.home.glob(damage.what))
     for file in damaged:
         damage.damage(file)
-    again = short.run()
-    assert again.status == 0, again.err
-    assert damage.message in again.err
-    assert "Traceback" not in again.err
+    rerun = short.run()
+    assert rerun.status == 0, rerun.err
+    assert damage.message in rerun.err
+    assert "Traceback" not in rerun.err
     for file in damaged:  # what an earlier run wrote stays as it is: nothing refers to it now
         if "s3" in file.parts:
             shutil.rmtree(file.parent)
-    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+    complete(short.home, unregistered.picture, rerun.out.strip(), versions_made=0)
     ledger.add("short", damage.kind)
 
 
@@ -96,15 +96,15 @@ def test_a_bit_that_flips_unseen_in_an_input_ends_the_run_and_the_next_mends_it(
     for entry in short.home.glob("cache/steps/*.json"):  # so that Train reads it again
         if "-Train" in entry.read_text():
             entry.unlink()
-    done = short.run()
-    assert done.status == 1
-    assert f"input rows is damaged: {file} does not hold what was written" in done.err
-    assert "Traceback" not in done.err
-    again = short.run()
-    assert again.status == 0, again.err
-    assert "output out of run" in again.err
+    failed = short.run()
+    assert failed.status == 1
+    assert f"input rows is damaged: {file} does not hold what was written" in failed.err
+    assert "Traceback" not in failed.err
+    rerun = short.run()
+    assert rerun.status == 0, rerun.err
+    assert "output out of run" in rerun.err
     shutil.rmtree(file.parent)
-    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+    complete(short.home, unregistered.picture, rerun.out.strip(), versions_made=0)
     ledger.add("short", "flipped bit in an input")
 
 
@@ -116,9 +116,9 @@ def test_a_registered_model_that_is_truncated_is_stored_again(
     assert short.run().status == 0
     [artifact] = short.home.glob("mlartifacts/*/artifacts/model/model.tar.gz")
     cut(artifact)
-    again = short.run()
-    assert again.status == 0, again.err
-    complete(short.home, undisturbed.picture, again.out.strip())
+    rerun = short.run()
+    assert rerun.status == 0, rerun.err
+    complete(short.home, undisturbed.picture, rerun.out.strip())
     ledger.add("short", "truncated model file")
 
 
@@ -135,15 +135,15 @@ def test_a_step_that_runs_out_of_memory(
 ) -> None:
     memory = tmp_path / "memory"
     memory.touch()
-    more = _NO_MEMORY.format(file=str(memory), fault=_FAULTS[fault])
-    short = Short(tmp_path / "home", unregistered.empty, registers=False, more=more)
-    done = short.run()
-    assert done.status == 1
-    assert f"step Count failed: {words}" in done.err
-    sound(short.home, unregistered.picture)
-    again = short.run()
-    assert again.status == 0, again.err
-    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+    code = _NO_MEMORY.format(file=str(memory), fault=_FAULTS[fault])
+    short = Short(tmp_path / "home", unregistered.empty, registers=False, code=code)
+    failed = short.run()
+    assert failed.status == 1
+    assert f"step Count failed: {words}" in failed.err
+    check_store(short.home, unregistered.picture)
+    rerun = short.run()
+    assert rerun.status == 0, rerun.err
+    complete(short.home, unregistered.picture, rerun.out.strip(), versions_made=0)
     ledger.add("short", "step killed for memory")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from verification.faults.conftest import FULL, Short, Undisturbed
 from verification.faults.ledger import Ledger
-from verification.faults.picture import complete, sound
+from verification.faults.picture import check_store, complete
 
 _DISK_BYTES = 24_000_000
 
@@ -17,9 +17,9 @@ _DISK_BYTES = 24_000_000
 @contextmanager
 def mounted(place: Path, *options: str) -> Iterator[None]:
     """Mounts something at a folder; where that is not allowed, the test is left out."""
-    done = subprocess.run(["mount", *options, str(place)], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mounting needs root: {done.stderr.decode().strip()}")
+    process = subprocess.run(["mount", *options, str(place)], capture_output=True, check=False)
+    if process.returncode:
+        pytest.skip(f"mounting needs root: {process.stderr.decode().strip()}")
     try:
         yield
     finally:
@@ -35,7 +35,7 @@ def read_only(place: Path) -> Iterator[None]:
 
 
 def one_message(text: str, *words: str) -> None:
-    """Holds that an ending says all of the words and is no internal fault."""
+    """Asserts that the message has all of the words and is not an internal fault."""
     assert "Traceback" not in text
     for word in words:
         assert word in text, text
@@ -52,14 +52,14 @@ def test_a_full_disk(
         short = Short(home, unregistered.empty, registers=False)
         ballast = home / "s3/ballast"
         fill(ballast, leave=int(share * unregistered.bytes))
-        done = short.run()
-        assert done.status == 1, done.err
-        one_message(done.err, "No space left on device; free some space and run again")
+        failed = short.run()
+        assert failed.status == 1, failed.err
+        one_message(failed.err, "No space left on device; free some space and run again")
         ballast.unlink()
-        sound(home, unregistered.picture)
-        again = short.run()
-        assert again.status == 0, again.err
-        complete(home, unregistered.picture, again.out.strip(), versions_made=0)
+        check_store(home, unregistered.picture)
+        rerun = short.run()
+        assert rerun.status == 0, rerun.err
+        complete(home, unregistered.picture, rerun.out.strip(), versions_made=0)
     ledger.add("short", "disk full")
 
 
@@ -74,14 +74,14 @@ def test_a_full_disk_while_a_version_is_registered(
         short = Short(home, undisturbed.empty)
         ballast = home / "s3/ballast"
         fill(ballast, leave=700_000)
-        done = short.run()
-        assert done.status == 1, done.err
-        one_message(done.err, "free some space and run again")
+        failed = short.run()
+        assert failed.status == 1, failed.err
+        one_message(failed.err, "free some space and run again")
         ballast.unlink()
-        sound(home, undisturbed.picture)
-        again = short.run()
-        assert again.status == 0, again.err
-        complete(home, undisturbed.picture, again.out.strip())
+        check_store(home, undisturbed.picture)
+        rerun = short.run()
+        assert rerun.status == 0, rerun.err
+        complete(home, undisturbed.picture, rerun.out.strip())
     ledger.add("short", "disk full")
 
 
@@ -91,14 +91,14 @@ def test_a_store_that_may_only_be_read(
 ) -> None:
     short = Short(tmp_path / "home", unregistered.empty, registers=False)
     with read_only(short.home / part):
-        done = short.run()
-        assert done.status == 1, done.err
+        failed = short.run()
+        assert failed.status == 1, failed.err
         words = "Read-only file system; mount it for writing, or name a folder on another disk"
-        one_message(done.err, "cannot write", words)
-        sound(short.home, unregistered.picture)
-    again = short.run()
-    assert again.status == 0, again.err
-    complete(short.home, unregistered.picture, again.out.strip(), versions_made=0)
+        one_message(failed.err, "cannot write", words)
+        check_store(short.home, unregistered.picture)
+    rerun = short.run()
+    assert rerun.status == 0, rerun.err
+    complete(short.home, unregistered.picture, rerun.out.strip(), versions_made=0)
     ledger.add("short", "read-only store")
 
 

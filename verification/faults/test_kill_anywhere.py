@@ -11,7 +11,7 @@ import pytest
 from verification.faults.conftest import FULL, SEED, Short, Undisturbed
 from verification.faults.kills import KINDS, at_work, draw
 from verification.faults.ledger import Ledger
-from verification.faults.picture import complete, sound
+from verification.faults.picture import check_store, complete
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
 CHAINS = 21 if FULL else 2
@@ -31,16 +31,16 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same(
     hits: list[str] = []
     for who in itertools.islice(itertools.cycle(kinds), 4 * KILLS):
         kill = draw(random, who, seconds=undisturbed.seconds, changes=undisturbed.changes)
-        done = short.run(kill)
-        if not done.hit:
-            assert done.status == 0, f"{kill}: {done.err}"
+        result = short.run(kill)
+        if not result.hit:
+            assert result.status == 0, f"{kill}: {result.err}"
             continue
-        assert done.status == (1 if who.startswith("step") else -signal.SIGKILL), (
-            f"{kill}: {done.err}"
+        assert result.status == (1 if who.startswith("step") else -signal.SIGKILL), (
+            f"{kill}: {result.err}"
         )
-        assert "Traceback" not in done.err, f"{kill}: {done.err}"
+        assert "Traceback" not in result.err, f"{kill}: {result.err}"
         assert at_work(short.home) == [], kill
-        sound(short.home, undisturbed.picture)
+        check_store(short.home, undisturbed.picture)
         hits.append(who)
         if len(hits) == KILLS:
             break

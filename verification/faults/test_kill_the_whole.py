@@ -1,4 +1,4 @@
-"""The same of the whole pipeline, by `sashiko run`: it takes minutes."""
+"""Kill -9 of the whole pipeline, by `sashiko run`: it takes minutes."""
 
 import os
 import shutil
@@ -10,14 +10,14 @@ import pytest
 
 from tests.e2e.project import bucket
 from verification.faults.conftest import FULL, SEED
-from verification.faults.kills import Kill, Run, Who, at_work, draw, python, run
+from verification.faults.kills import Kill, Run, Victim, at_work, draw, python, run
 from verification.faults.ledger import Ledger
-from verification.faults.picture import complete, picture, sound
+from verification.faults.picture import check_store, complete, picture
 
 RECIPE = os.environ.get("FAULTS_RECIPE", "complaints")
 ROOT = Path(__file__).parents[2]
 KILLS = 10
-_WHO: tuple[Who, ...] = ("runner", "step", "runner and steps")
+_WHO: tuple[Victim, ...] = ("runner", "step", "runner and steps")
 # Nobody tells a build of the definition, which ends by itself, that its run was killed.
 _PATIENCE_SECONDS = 60.0
 
@@ -40,9 +40,9 @@ def new_home(home: Path) -> Path:
     return home
 
 
-def run_of(done: Run) -> str:
+def run_of(result: Run) -> str:
     """Takes a run's id out of what it says."""
-    return done.out.partition("registered: run ")[2].split()[0]
+    return result.out.partition("registered: run ")[2].split()[0]
 
 
 def test_the_whole_pipeline_that_is_killed_again_and_again_comes_to_the_same(
@@ -50,28 +50,28 @@ def test_the_whole_pipeline_that_is_killed_again_and_again_comes_to_the_same(
 ) -> None:
     first = whole_run(undisturbed := new_home(tmp_path / "undisturbed"))
     assert first.status == 0, first.err
-    wanted = picture(undisturbed, run_of(first))
-    complete(undisturbed, wanted, run_of(first))
+    expected = picture(undisturbed, run_of(first))
+    complete(undisturbed, expected, run_of(first))
 
     random = Random(f"{SEED}-{RECIPE}")  # noqa: S311 - to be repeated, not to be secret
     home, hits, homes = new_home(tmp_path / "home-0"), [], 0
     while len(hits) < KILLS:
         # What was done is not done again, so that a resumed run takes ever less.
         kill = draw(random, _WHO[len(hits) % 3], seconds=first.seconds / 2, changes={})
-        done = whole_run(home, kill)
-        if not done.hit:
-            assert done.status == 0, f"{kill}: {done.err}"
-            complete(home, wanted, run_of(done))
+        result = whole_run(home, kill)
+        if not result.hit:
+            assert result.status == 0, f"{kill}: {result.err}"
+            complete(home, expected, run_of(result))
             homes += 1
             home = new_home(tmp_path / f"home-{homes}")
             continue
         status = 1 if kill.who == "step" else -signal.SIGKILL
-        assert done.status == status, f"{kill}: {done.err}"
+        assert result.status == status, f"{kill}: {result.err}"
         assert at_work(home, patience=_PATIENCE_SECONDS) == [], kill
-        sound(home, wanted)
+        check_store(home, expected)
         hits.append(kill.who)
     last = whole_run(home)
     assert last.status == 0, f"after {hits}: {last.err}"
-    complete(home, wanted, run_of(last))
+    complete(home, expected, run_of(last))
     for who in hits:
         ledger.add(RECIPE, f"kill -9: {who}")

@@ -14,7 +14,7 @@ from sashiko.pipeline.runner.record import read_run
 from verification.faults.conftest import Short, Undisturbed
 from verification.faults.kills import at_work, python
 from verification.faults.ledger import Ledger
-from verification.faults.picture import complete, sound
+from verification.faults.picture import check_store, complete
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 # Count says that it is at work, and works for as long as a file stands beside the home; it has a
@@ -33,13 +33,13 @@ if hold.exists():
 _STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
-class Held(Short):
+class HeldRun(Short):
     """A pipeline whose step Count waits until it is let go."""
 
     def __init__(self, home: Path, empty: Path, *, stubborn: bool = False) -> None:
         self.hold = home.with_name("hold")
-        more = _WAITS.format(hold=str(self.hold), stubborn=_STUBBORN if stubborn else "")
-        super().__init__(home, empty, registers=False, more=more)
+        code = _WAITS.format(hold=str(self.hold), stubborn=_STUBBORN if stubborn else "")
+        super().__init__(home, empty, registers=False, more=code)
 
     @contextmanager
     def held(self) -> Iterator["subprocess.Popen[str]"]:
@@ -58,8 +58,8 @@ class Held(Short):
                 process.kill()
 
 
-def ends_as_interrupted(held: Held, done: tuple[str, str], status: int | None) -> None:
-    """Holds that a run says so itself, in words and in its record."""
+def ends_as_interrupted(held: HeldRun, done: tuple[str, str], status: int | None) -> None:
+    """Asserts that a run reports the interruption, in its message and in its record."""
     assert status == 130, done[1]
     assert "the same command takes up where it left off" in done[1]
     assert "Traceback" not in done[1]
@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped(
     signals: tuple[signal.Signals, ...],
     stubborn: bool,
 ) -> None:
-    held = Held(tmp_path / "home", unregistered.empty, stubborn=stubborn)
+    held = HeldRun(tmp_path / "home", unregistered.empty, stubborn=stubborn)
     with held.held() as process:
         assert len(at_work(held.home, patience=0)) >= 3  # the run, the step and its child
         for number in signals:
@@ -94,10 +94,10 @@ def test_a_run_that_is_stopped(
         done = process.communicate(timeout=300)
         ends_as_interrupted(held, done, process.returncode)
     assert at_work(held.home) == []
-    sound(held.home, unregistered.picture)
-    again = held.run()
-    assert again.status == 0, again.err
-    complete(held.home, unregistered.picture, again.out.strip(), versions_made=0)
+    check_store(held.home, unregistered.picture)
+    rerun = held.run()
+    assert rerun.status == 0, rerun.err
+    complete(held.home, unregistered.picture, rerun.out.strip(), versions_made=0)
     name = "Ctrl-C" if signals[0] == signal.SIGINT else signals[0].name
     ledger.add("short", f"{name}, twice" if len(signals) > 1 else name)
 
@@ -105,16 +105,16 @@ def test_a_run_that_is_stopped(
 def test_another_run_and_clean_are_refused_while_one_is_at_work(
     tmp_path: Path, unregistered: Undisturbed, ledger: Ledger
 ) -> None:
-    held = Held(tmp_path / "home", unregistered.empty)
+    held = HeldRun(tmp_path / "home", unregistered.empty)
     clean = python("-c", "from sashiko.cli import main; main()", "clean", "--home", held.home)
     with held.held() as process:
         for command in (held.command, clean):
-            refused = subprocess.run(
+            second = subprocess.run(
                 list(map(str, command)), capture_output=True, text=True, check=False
             )
-            assert refused.returncode == 1
-            assert f"(process {process.pid}) is at work here; wait for it" in refused.stderr
-            assert "Traceback" not in refused.stderr
+            assert second.returncode == 1
+            assert f"(process {process.pid}) is at work here; wait for it" in second.stderr
+            assert "Traceback" not in second.stderr
         held.hold.unlink()
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err

@@ -1,4 +1,4 @@
-"""Feeds the two parsers of foreign bytes what a fuzzer that watches their branches makes up.
+"""Runs a coverage-guided fuzzer on the two parsers of untrusted bytes.
 
 Progress goes to stderr, one line for each parser to stdout. Exit status: 0 nothing was found, 1
 something was, and its input is kept; 130 interrupted. Both add to build/fuzz/<parser>/corpus.
@@ -32,7 +32,7 @@ _LIMITS = ("-timeout=20", "-rss_limit_mb=1024", "-print_final_stats=1")
 
 @dataclass
 class Round:
-    """How far a fuzzer got.
+    """The result of a fuzzer.
 
     Attributes:
         executions: of the parser.
@@ -44,7 +44,7 @@ class Round:
     executions: int = 0
     edges: int = 0
     features: int = 0
-    found: Path | None = None
+    finding: Path | None = None
 
 
 def main() -> int:
@@ -92,7 +92,7 @@ def fuzz(name: str, *, seconds: int) -> int:
     memory = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="sashiko-fuzz-", dir=memory) as folder:
         command = _command(name, Path(folder), seconds=seconds)
-        done = Round()
+        result = Round()
         with subprocess.Popen(
             command,
             stdout=subprocess.PIPE,  # atheris' words of an exception; libFuzzer's come on stderr
@@ -103,17 +103,20 @@ def fuzz(name: str, *, seconds: int) -> int:
             env={**os.environ, "TMPDIR": str(Path(folder, SCRATCH))},
         ) as process:
             try:
-                _follow(name, process.stdout or (), done)
+                _follow(name, process.stdout or (), result)
                 status = process.wait()
             finally:
                 process.kill()
-    took = time.monotonic() - started
+    elapsed = time.monotonic() - started
     says = (
-        f"{name}: {done.executions:,} executions in {took:.0f} s, {done.edges} branches, "
-        f"{done.features} features; "
+        f"{name}: {result.executions:,} executions in {elapsed:.0f} s, {result.edges} branches, "
+        f"{result.features} features; "
     )
-    if done.found:
-        print(f'{says}found {done.found}; try it: make fuzz ARGS="{name} --replay {done.found}"')
+    if result.finding:
+        print(
+            f"{says}found {result.finding}; "
+            f'try it: make fuzz ARGS="{name} --replay {result.finding}"'
+        )
     elif status != 0:
         print(f"{says}the fuzzer ended with status {status}; the log says why: {_log(name)}")
     else:
@@ -122,10 +125,10 @@ def fuzz(name: str, *, seconds: int) -> int:
 
 
 def _command(name: str, folder: Path, *, seconds: int) -> list[str]:
-    parser, kept = _PARSERS[name], KEPT / name
+    parser, corpus = _PARSERS[name], KEPT / name
     seeds, scratch, words = folder / "seeds", folder / SCRATCH, folder / "words"
-    for made in (kept / "corpus", seeds, scratch):
-        made.mkdir(parents=True, exist_ok=True)
+    for directory in (corpus / "corpus", seeds, scratch):
+        directory.mkdir(parents=True, exist_ok=True)
     for seed, content in parser.seeds().items():
         (seeds / seed.replace(" ", "-")).write_bytes(content)
     lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in parser.WORDS)
@@ -133,13 +136,13 @@ def _command(name: str, folder: Path, *, seconds: int) -> list[str]:
     return [
         sys.executable, "-m", "verification.fuzz.target", name, str(scratch),
         f"-max_total_time={seconds}", f"-max_len={parser.LONGEST}", f"-dict={words}",
-        f"-artifact_prefix={kept}/", *_LIMITS, str(kept / "corpus"), str(seeds),
+        f"-artifact_prefix={corpus}/", *_LIMITS, str(corpus / "corpus"), str(seeds),
     ]  # fmt: skip
 
 
-def _follow(name: str, lines: Iterator[str], done: Round) -> None:
-    """Keeps the fuzzer's words in its log, and tells of them what a person needs."""
-    told = time.monotonic()
+def _follow(name: str, lines: Iterator[str], result: Round) -> None:
+    """Writes the fuzzer's output to its log, and prints a summary."""
+    last_report = time.monotonic()
     finding = False
     with _log(name).open("w") as log:
         for line in lines:
@@ -147,17 +150,17 @@ def _follow(name: str, lines: Iterator[str], done: Round) -> None:
             log.flush()
             finding = finding or bool(_FINDING.search(line))
             if status := _STATUS.match(line):
-                done.executions, done.edges, done.features = map(int, status.groups())
-                if time.monotonic() - told > _EVERY:
-                    told = time.monotonic()
+                result.executions, result.edges, result.features = map(int, status.groups())
+                if time.monotonic() - last_report > _EVERY:
+                    last_report = time.monotonic()
                     print(
-                        f"{name}: {done.executions:,} executions, {done.features} features",
+                        f"{name}: {result.executions:,} executions, {result.features} features",
                         file=sys.stderr,
                     )
             elif line.startswith("stat::number_of_executed_units"):
-                done.executions = int(line.split()[-1])
+                result.executions = int(line.split()[-1])
             elif written := _WRITTEN.search(line):
-                done.found = Path(written[1])
+                result.finding = Path(written[1])
             elif finding:
                 print(line, end="", file=sys.stderr)
 

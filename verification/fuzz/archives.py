@@ -56,7 +56,7 @@ _NAMES = (
 
 
 def check(data: bytes, scratch: Path) -> None:
-    """Unpacks, inspects and reads an archive, and holds what must hold of any.
+    """Unpacks, inspects and reads an archive, and asserts the invariants.
 
     Args:
         data: a tar, or a tar.gz.
@@ -70,32 +70,32 @@ def check(data: bytes, scratch: Path) -> None:
         place = Path(name, "a", "b")
         place.mkdir(parents=True)
         archive, folder = place / "model.tar.gz", place / "unpacked"
-        packed = data if data.startswith(_GZIP) else gzip.compress(data, 1, mtime=0)
-        archive.write_bytes(packed)
+        compressed = data if data.startswith(_GZIP) else gzip.compress(data, 1, mtime=0)
+        archive.write_bytes(compressed)
         folder.mkdir()
         reason = _refusal(lambda: unpack(archive, folder), archive)
-        found = _files(folder)
+        files = _files(folder)
         assert _around(Path(name), folder) == ["a", "a/b", "a/b/model.tar.gz"]
-        assert archive.read_bytes() == packed
-        most = _BLOWN_UP * len(packed) if data is packed else len(data)
-        assert sum(len(content) for content in found.values()) <= most
-        _agrees(archive, found, refused=reason is not None)
+        assert archive.read_bytes() == compressed
+        most = _BLOWN_UP * len(compressed) if data is compressed else len(data)
+        assert sum(len(content) for content in files.values()) <= most
+        _agrees(archive, files, refused=reason is not None)
 
 
-def _agrees(archive: Path, found: dict[str, bytes], *, refused: bool) -> None:
-    """Holds that all who read an archive see the same files in it."""
-    expected = {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+def _agrees(archive: Path, files: dict[str, bytes], *, refused: bool) -> None:
+    """Asserts that all readers of an archive see the same files in it."""
+    expected = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     reason = _refusal(lambda: inspect_artifact(archive, expected=expected), archive)
     assert reason is None or refused or "is a pickle" in reason
-    assert reason is not None or not (refused or any(map(_is_pickle, found.values())))
+    assert reason is not None or not (refused or any(map(_is_pickle, files.values())))
     changed = {**expected, "serving.json": "0" * 64}
     assert _refusal(lambda: inspect_artifact(archive, expected=changed), archive)
     try:
-        read = read_files(archive, found, at_most=LONGEST * _BLOWN_UP)
+        read = read_files(archive, files, at_most=LONGEST * _BLOWN_UP)
     except ArchiveError as error:
         assert refused, error
     else:
-        assert refused or read == found
+        assert refused or read == files
 
 
 class _ImportedError(Exception):
@@ -137,19 +137,19 @@ def _refusal(read: Callable[[], None], archive: Path) -> str | None:
 
 def _files(folder: Path) -> dict[str, bytes]:
     """Reads what lies below a folder, which may be plain files and folders alone."""
-    found = {}
+    contents = {}
     for above, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(above, name)
             name.encode()
-            about = path.lstat()
-            assert stat.S_ISDIR(about.st_mode) or (
-                stat.S_ISREG(about.st_mode) and about.st_nlink == 1
+            status = path.lstat()
+            assert stat.S_ISDIR(status.st_mode) or (
+                stat.S_ISREG(status.st_mode) and status.st_nlink == 1
             ), f"{path} is no plain file"
-            assert not about.st_mode & 0o7000, f"{path} has mode {about.st_mode:o}"
+            assert not status.st_mode & 0o7000, f"{path} has mode {status.st_mode:o}"
             if name in files:
-                found[path.relative_to(folder).as_posix()] = path.read_bytes()
-    return found
+                contents[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return contents
 
 
 def _around(scratch: Path, folder: Path) -> list[str]:
@@ -165,31 +165,31 @@ def seeds() -> dict[str, bytes]:
     """Archives as Compile, Python and GNU tar write them, each way that a member can be refused."""
     packed = _packed()
     small = tar_of(member("serving.json", b'{"target": "cpu"}'), member("weights.bin", bytes(999)))
-    found = {
+    inputs = {
         "packed.gz": packed,
         "packed": gzip.decompress(packed).rstrip(b"\0") + bytes(2 * _BLOCK),
         "small.gz": gzip.compress(small, 9, mtime=0),
     }
     formats = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
     for name, kind in formats.items():
-        found[name] = tar_of(
+        inputs[name] = tar_of(
             member("serving.json", b"{}"), member("code", kind=tarfile.DIRTYPE),
             member("code/a.py", b"a = 1\n", mtime=1.5), member("a" * 90 + "/weights", b"w"),
             kind=kind,
         )  # fmt: skip
     long = "/".join(["long" * 20] * 3)
-    found["gnu-long"] = tar_of(member(long, b"w"), kind=tarfile.GNU_FORMAT)
-    found["pax-long"] = tar_of(member(long, b"\xe9"), kind=tarfile.PAX_FORMAT)
+    inputs["gnu-long"] = tar_of(member(long, b"w"), kind=tarfile.GNU_FORMAT)
+    inputs["pax-long"] = tar_of(member(long, b"\xe9"), kind=tarfile.PAX_FORMAT)
     records = {"path": "other", "size": "1", "comment": "x"}
-    found["pax-path"] = tar_of(member("a", b"w", pax_headers=records), kind=tarfile.PAX_FORMAT)
+    inputs["pax-path"] = tar_of(member("a", b"w", pax_headers=records), kind=tarfile.PAX_FORMAT)
     for kind in _KINDS:
         odd = member("odd", kind=bytes([kind]), linkname="/etc/passwd", mode=0o6777)
-        found[f"kind-{kind}"] = tar_of(member("a", b"a"), odd)
+        inputs[f"kind-{kind}"] = tar_of(member("a", b"a"), odd)
     for number, name in enumerate(_NAMES):
-        found[f"name-{number}"] = tar_of(member("serving.json", b"{}"), member(name, b"x"))
+        inputs[f"name-{number}"] = tar_of(member("serving.json", b"{}"), member(name, b"x"))
     for number, content in enumerate((*_PICKLES, _zipped())):
-        found[f"content-{number}"] = tar_of(member("weights.bin", content))
-    return found
+        inputs[f"content-{number}"] = tar_of(member("weights.bin", content))
+    return inputs
 
 
 def tar_of(
@@ -213,24 +213,26 @@ def member(
     return info, content
 
 
-def bent(data: bytes, *, change: Callable[[bytes], bytes], seed: int) -> bytes:
-    """Changes an archive by bytes, by blocks or by a header's fields, and mends the checksums."""
+def mutate(data: bytes, *, change: Callable[[bytes], bytes], seed: int) -> bytes:
+    """Changes an archive by bytes, by blocks or by a header's fields, and fixes the checksums."""
     chance = random.Random(seed)  # noqa: S311 - it is no secret
     if data.startswith(_GZIP):
         return change(data)
-    blocks = [data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)] or [b""]
-    at = chance.randrange(len(blocks))
+    blocks = [data[position : position + _BLOCK] for position in range(0, len(data), _BLOCK)] or [
+        b""
+    ]
+    position = chance.randrange(len(blocks))
     way = chance.randrange(6)
     if way == 0:
-        blocks.insert(chance.randrange(len(blocks) + 1), blocks[at])
+        blocks.insert(chance.randrange(len(blocks) + 1), blocks[position])
     elif way == 1:
-        del blocks[at]
-    elif way == 2 and len(blocks[at]) == _BLOCK:
-        blocks[at] = _with_other_field(blocks[at], chance)
+        del blocks[position]
+    elif way == 2 and len(blocks[position]) == _BLOCK:
+        blocks[position] = _with_other_field(blocks[position], chance)
     else:
         data = change(data)
-        blocks = [data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK)]
-    return b"".join(_mended(block) if chance.random() < 0.95 else block for block in blocks)
+        blocks = [data[position : position + _BLOCK] for position in range(0, len(data), _BLOCK)]
+    return b"".join(_fix_checksum(block) if chance.random() < 0.95 else block for block in blocks)
 
 
 def _with_other_field(block: bytes, chance: random.Random) -> bytes:
@@ -248,7 +250,7 @@ def _with_other_field(block: bytes, chance: random.Random) -> bytes:
     return block[:start] + value.ljust(end - start, b"\0") + block[end:]
 
 
-def _mended(block: bytes) -> bytes:
+def _fix_checksum(block: bytes) -> bytes:
     """Puts the right checksum into a block that has one; another looks unlike a header."""
     if len(block) != _BLOCK or not block.strip(b"\0") or block[148:154].strip(b"01234567"):
         return block

@@ -37,13 +37,13 @@ _LONGEST_MESSAGE = 1000
 
 
 def check(data: bytes, _: Path | None = None) -> None:
-    """Answers a request twice, and holds what must hold of any.
+    """Answers a request twice, and asserts the invariants.
 
     Raises:
         AssertionError: something else came of it. Any other error is a finding as well.
     """
-    content_type, _, rest = data.partition(b"\n")
-    accept, _, body = rest.partition(b"\n")
+    content_type, _, body_part = data.partition(b"\n")
+    accept, _, body = body_part.partition(b"\n")
     # HTTP's headers are Latin-1 to a server.
     headers = content_type.decode("latin-1"), accept.decode("latin-1") or None
     answer = _answer(body, *headers)
@@ -99,39 +99,39 @@ def seeds() -> dict[str, bytes]:
         "many": json.dumps({"inputs": ["a"] * (payload.MAX_ROWS + 1)}).encode(),
         "digits": b'{"inputs": [{"tone": ' + b"9" * 5000 + b', "note": 1}]}',
     }
-    found = {name: b"application/json\n*/*\n" + body for name, body in bodies.items()}
-    found["charset"] = b"Application/JSON; charset=utf-8\n\n" + bodies["texts"]
-    found["other type"] = b"text/csv\n*/*\nbad"
-    found["other answer"] = b"application/json\ntext/csv;q=0.5, image/*\n" + bodies["texts"]
-    return found
+    inputs = {name: b"application/json\n*/*\n" + body for name, body in bodies.items()}
+    inputs["charset"] = b"Application/JSON; charset=utf-8\n\n" + bodies["texts"]
+    inputs["other type"] = b"text/csv\n*/*\nbad"
+    inputs["other answer"] = b"application/json\ntext/csv;q=0.5, image/*\n" + bodies["texts"]
+    return inputs
 
 
-def bent(data: bytes, *, change: Callable[[bytes], bytes], seed: int) -> bytes:
+def mutate(data: bytes, *, change: Callable[[bytes], bytes], seed: int) -> bytes:
     """Changes a request by bytes, or its JSON by one value."""
     chance = random.Random(seed)  # noqa: S311 - it is no secret
     head, _, body = data.rpartition(b"\n")
     if chance.random() < _BY_BYTES:
         return change(data)
     try:
-        value = _bent(json.loads(body), chance)
+        value = _mutate_value(json.loads(body), chance)
     except (ValueError, RecursionError):
         return change(data)
     letters = json.dumps(value, ensure_ascii=chance.random() < _BY_BYTES)
     return head + b"\n" + letters.encode(errors="surrogatepass")
 
 
-def _bent(value: Any, chance: random.Random) -> Any:
+def _mutate_value(value: Any, chance: random.Random) -> Any:
     """The value with one within it replaced, removed or repeated."""
     if not isinstance(value, list | dict) or not value or chance.random() < _AT_THIS_LEVEL:
         return chance.choice(_ODD)
     items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
-    at = chance.randrange(len(items))
-    key, child = items[at]
+    position = chance.randrange(len(items))
+    key, child = items[position]
     way = chance.randrange(8)
     if way == 0:
-        del items[at]
+        del items[position]
     elif way == 1:
         items.append((chance.choice(_KEYS), child))
     else:
-        items[at] = (key, _bent(child, chance))
+        items[position] = (key, _mutate_value(child, chance))
     return dict(items) if isinstance(value, dict) else [item for _, item in items]

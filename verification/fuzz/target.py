@@ -33,10 +33,10 @@ def main() -> None:
     sys.addaudithook(_guard(scratch))
     parser = archives if name == archives.NAME else requests
 
-    def bent(data: bytes, most: int, seed: int) -> bytes:
-        return parser.bent(data, change=lambda part: atheris.Mutate(part, most), seed=seed)[:most]
+    def mutate(data: bytes, most: int, seed: int) -> bytes:
+        return parser.mutate(data, change=lambda part: atheris.Mutate(part, most), seed=seed)[:most]
 
-    atheris.Setup([name, *flags], lambda data: parser.check(data, scratch), custom_mutator=bent)
+    atheris.Setup([name, *flags], lambda data: parser.check(data, scratch), custom_mutator=mutate)
     atheris.Fuzz()
 
 

@@ -1,4 +1,4 @@
-"""What the fuzzer begins with, tried without it, on any machine; and what it says of a finding."""
+"""The fuzzer's seeds, run without the fuzzer on any machine; and its report of a finding."""
 
 import sys
 
@@ -25,7 +25,7 @@ def test_a_seed(tmp_path, name) -> None:
 def test_a_seed_that_was_bent(tmp_path, name) -> None:
     parser, data = SEEDS[name]
     for seed in range(20):
-        odd = parser.bent(data, change=lambda part: part[: len(part) // 2], seed=seed)
+        odd = parser.mutate(data, change=lambda part: part[: len(part) // 2], seed=seed)
         parser.check(odd[: parser.LONGEST], tmp_path)
 
 
@@ -44,11 +44,11 @@ stat::number_of_executed_units: 2345
     fake = "import sys; sys.stderr.write(sys.argv[1]); sys.exit(77)"
     monkeypatch.setattr(command, "_command", lambda *_, **__: [sys.executable, "-c", fake, says])
     assert command.fuzz("requests", seconds=1) == 1
-    told = capsys.readouterr()
-    assert "2,345 executions" in told.out
-    assert "81 branches, 172 features" in told.out
-    assert f'make fuzz ARGS="requests --replay {crash}"' in told.out
-    assert "AssertionError: too long" in told.err
+    output = capsys.readouterr()
+    assert "2,345 executions" in output.out
+    assert "81 branches, 172 features" in output.out
+    assert f'make fuzz ARGS="requests --replay {crash}"' in output.out
+    assert "AssertionError: too long" in output.err
 
 
 def test_an_input_is_tried_again(tmp_path, monkeypatch, capsys) -> None:

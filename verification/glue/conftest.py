@@ -13,8 +13,8 @@ def _java_version() -> int | None:
     java = shutil.which("java", path=f"{os.environ.get('JAVA_HOME', '')}/bin:{os.environ['PATH']}")
     if java is None:
         return None
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    number = told.split('"')[1] if '"' in told else "0"
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    number = output.split('"')[1] if '"' in output else "0"
     return int(number.split(".")[0])
 
 
@@ -22,9 +22,9 @@ def _java_version() -> int | None:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     version = _java_version()
     if version is None or not 8 <= version <= 17:
-        found = "no Java" if version is None else f"Java {version}"
+        java_text = "no Java" if version is None else f"Java {version}"
         pytest.fail(
-            f"Spark 3.5 needs Java 17, found {found}: apt-get install openjdk-17-jre-headless, "
+            f"Spark 3.5 needs Java 17, found {java_text}: apt-get install openjdk-17-jre-headless, "
             "or set JAVA_HOME",
             pytrace=False,
         )

@@ -23,31 +23,31 @@ FINE = {
 
 
 def dirty_document() -> dict[str, Any]:
-    bent = document()
-    said = {"description": "Said.", "classification": "none"}
-    table_of(bent)["properties"] += [
-        {"name": "due", "logicalType": "date", **said},
-        {"name": "lost", "logicalType": "boolean", **said},
+    changed = document()
+    described = {"description": "Said.", "classification": "none"}
+    table_of(changed)["properties"] += [
+        {"name": "due", "logicalType": "date", **described},
+        {"name": "lost", "logicalType": "boolean", **described},
     ]
-    column_of(bent, "loan_id")["unique"] = True
-    column_of(bent, "lent_at")["logicalTypeOptions"] = {"minimum": "2025-01-01"}
-    column_of(bent, "due")["logicalTypeOptions"] = {"exclusiveMaximum": "2026-01-01"}
-    column_of(bent, "pages")["logicalTypeOptions"] = {"minimum": 1, "maximum": 900}
-    column_of(bent, "price")["logicalTypeOptions"] = {"exclusiveMinimum": 0}
-    column_of(bent, "price")["quality"] = [
+    column_of(changed, "loan_id")["unique"] = True
+    column_of(changed, "lent_at")["logicalTypeOptions"] = {"minimum": "2025-01-01"}
+    column_of(changed, "due")["logicalTypeOptions"] = {"exclusiveMaximum": "2026-01-01"}
+    column_of(changed, "pages")["logicalTypeOptions"] = {"minimum": 1, "maximum": 900}
+    column_of(changed, "price")["logicalTypeOptions"] = {"exclusiveMinimum": 0}
+    column_of(changed, "price")["quality"] = [
         {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [99.5]}}
     ]
-    column_of(bent, "title")["logicalTypeOptions"] = {"minLength": 2, "maxLength": 6}
-    table_of(bent)["quality"] += [
+    column_of(changed, "title")["logicalTypeOptions"] = {"minLength": 2, "maxLength": 6}
+    table_of(changed)["quality"] += [
         {"metric": "duplicateValues", "mustBe": 0,
          "arguments": {"properties": ["lent_at", "reader"]}},
     ]  # fmt: skip
-    return bent
+    return changed
 
 
-def spec_of(bent: dict[str, Any], folder: Path) -> LoadSpec:
+def spec_of(contract: dict[str, Any], folder: Path) -> LoadSpec:
     """The spec as the job gets it: through its JSON."""
-    return parse_spec(load_spec(contract_of(bent, folder)).to_json())
+    return parse_spec(load_spec(contract_of(contract, folder)).to_json())
 
 
 def line(**changes: str) -> str:

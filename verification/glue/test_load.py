@@ -1,4 +1,4 @@
-"""A whole load: what it leaves behind, when it runs again, and when the ruleset blocks."""
+"""A whole load: its output, a repeated run, and a ruleset that blocks."""
 
 import subprocess
 import sys
@@ -43,19 +43,19 @@ def extract(places: Places) -> str:
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """Puts a judge in the place of Glue's; it notes how many rows it was shown."""
 
     def judge(*outcomes: Outcome) -> list[int]:
-        shown: list[int] = []
+        row_counts: list[int] = []
 
         def evaluate(rows: Any, ruleset: str) -> tuple[Outcome, ...]:
             assert ruleset.startswith("Rules = [")
-            shown.append(rows.count())
+            row_counts.append(rows.count())
             return outcomes
 
         monkeypatch.setattr(load_module, "evaluate", evaluate)
-        return shown
+        return row_counts
 
     return judge
 
@@ -76,10 +76,10 @@ def _rows(folder: str) -> list[dict[str, Any]]:
 
 
 def test_each_row_ends_in_curated_or_in_quarantine(
-    spark: SparkSession, spec: LoadSpec, places: Places, judged: Any,
+    spark: SparkSession, spec: LoadSpec, places: Places, evaluations: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    shown = judged(PASSED)
+    row_counts = evaluations(PASSED)
     write_csv(Path(extract(places), "one.csv"), *LINES)
     write_csv(Path(extract(places), "two.csv"), *DIRTY)
     load(spark, spec, places)
@@ -89,16 +89,16 @@ def test_each_row_ends_in_curated_or_in_quarantine(
         "Emma": ["pages: type integer"],
         "A longer copy": ["title: at most 6 characters"],
     }
-    assert shown == [8]
+    assert row_counts == [8]
     assert "10 rows read, 8 clean, 2 quarantined" in capsys.readouterr().err
     schema = pq.read_schema(next(Path(places.curated).rglob("*.parquet")))
     assert str(schema.field("lent_at").type) == "timestamp[us, tz=UTC]"
 
 
 def test_the_same_extract_twice_leaves_the_same_files_and_nothing_partial(
-    spark: SparkSession, spec: LoadSpec, places: Places, judged: Any
+    spark: SparkSession, spec: LoadSpec, places: Places, evaluations: Any
 ) -> None:
-    judged(PASSED)
+    evaluations(PASSED)
     raw = write_csv(Path(extract(places), "loans.csv"), *LINES, *DIRTY)
     load(spark, spec, places)
     first = _written(places.curated), _written(places.quarantine)
@@ -111,17 +111,17 @@ def test_the_same_extract_twice_leaves_the_same_files_and_nothing_partial(
 
 
 def test_a_ruleset_that_fails_or_says_nothing_blocks(
-    spark: SparkSession, spec: LoadSpec, places: Places, judged: Any
+    spark: SparkSession, spec: LoadSpec, places: Places, evaluations: Any
 ) -> None:
     write_csv(Path(extract(places), "loans.csv"), *LINES, *DIRTY)
-    for outcomes, told in (
+    for outcomes, message in (
         ((PASSED, FAILED), "1 of 2 rules failed; nothing is published\n  RowCount >= 30: Value: 8"),
         ((), "0 of 0 rules failed"),
     ):
-        judged(*outcomes)
-        with pytest.raises(LoadError) as caught:
+        evaluations(*outcomes)
+        with pytest.raises(LoadError) as raised:
             load(spark, spec, places)
-        assert told in str(caught.value)
+        assert message in str(raised.value)
         assert not Path(places.curated).exists()
         assert len(_rows(places.quarantine)) == 2
 
@@ -136,9 +136,9 @@ def test_rows_that_nobody_can_judge_are_not_published(
 
 
 def test_a_later_extract_is_not_taken_for_this_one(
-    spark: SparkSession, spec: LoadSpec, places: Places, judged: Any
+    spark: SparkSession, spec: LoadSpec, places: Places, evaluations: Any
 ) -> None:
-    judged(PASSED)
+    evaluations(PASSED)
     write_csv(Path(extract(places), "loans.csv"), *LINES)
     write_csv(Path(places.raw, "loans", "as_of=20261126T000000Z", "loans.csv"), *DIRTY)
     load(spark, spec, places)
@@ -149,11 +149,11 @@ def test_a_later_extract_is_not_taken_for_this_one(
 def test_a_lost_row_stops_the_load_before_anything_is_written(
     spark: SparkSession, spec: LoadSpec, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def careless(raw: Any, spec: LoadSpec) -> Parts:
+    def lossy_split(raw: Any, spec: LoadSpec) -> Parts:
         clean, quarantined = transform(raw, spec)
         return Parts(clean=clean.limit(7), quarantined=quarantined)
 
-    monkeypatch.setattr(load_module, "transform", careless)
+    monkeypatch.setattr(load_module, "transform", lossy_split)
     write_csv(Path(extract(places), "loans.csv"), *LINES)
     with pytest.raises(LoadError, match=r"rows were lost or doubled: \(8, 7, 0\)"):
         load(spark, spec, places)
@@ -177,13 +177,13 @@ def test_raw_files_that_cannot_be_one_table_are_told(
     write_csv(Path(extract(places), "b.csv"), *DIRTY, header=swapped)
     with pytest.raises(LoadError, match=r"b\.csv: its header is loan_id,lent_at.*reader,title"):
         load(spark, spec, places)
-    bent = dirty_document()
-    column_of(bent, "loan_id")["logicalType"] = "integer"
-    bent["schema"][0]["customProperties"].append(
+    contract = dirty_document()
+    column_of(contract, "loan_id")["logicalType"] = "integer"
+    contract["schema"][0]["customProperties"].append(
         {"property": "ingest", "value": {"row_number": "loan_id"}}
     )
     with pytest.raises(LoadError, match="2 files, but `loan_id` numbers the rows of one file"):
-        load(spark, spec_of(bent, tmp_path), places)
+        load(spark, spec_of(contract, tmp_path), places)
     Path(extract(places), "notes.txt").touch()
     with pytest.raises(LoadError, match=r"files that end in \.csv or all in \.parquet; csv, txt"):
         load(spark, spec, places)
@@ -256,9 +256,9 @@ def test_the_script_runs_on_its_package_and_pyspark_alone(tmp_path: Path) -> Non
         "    print(sys.modules['sashiko'].__file__)\n"
         "print('loaded:', *({'boto3', 'pandas', 'pyarrow', 'pydantic', 'yaml'} & {*sys.modules}))\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert "--as-of" in done.stdout
-    assert str(package) in done.stdout
-    assert done.stdout.splitlines()[-1].strip() == "loaded:"
+    assert "--as-of" in process.stdout
+    assert str(package) in process.stdout
+    assert process.stdout.splitlines()[-1].strip() == "loaded:"

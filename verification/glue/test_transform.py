@@ -1,4 +1,4 @@
-"""What becomes of a row, held against what the local lake makes of it."""
+"""The transform of a row, compared with the local lake's."""
 
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> LoadSpec:
 
 
 @pytest.fixture(scope="module")
-def found(
+def split_rows(
     spark: SparkSession, spec: LoadSpec, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """Loan id -> its row: clean ones typed, others as text with `_reasons`."""
@@ -87,26 +87,26 @@ def found(
 
 @pytest.mark.parametrize("name", DIRTY)
 def test_a_row_that_breaks_a_rule_is_quarantined_with_the_reason(
-    name: str, found: dict[str, Any]
+    name: str, split_rows: dict[str, Any]
 ) -> None:
     changes, reasons = DIRTY[name]
-    assert found[name][REASONS] == reasons
+    assert split_rows[name][REASONS] == reasons
     for column, value in changes.items():
-        assert (found[name][column] or "") == value
+        assert (split_rows[name][column] or "") == value
 
 
 @pytest.mark.parametrize("name", ["short", "long", "latin"])
-def test_a_line_that_is_no_row_is_quarantined(name: str, found: dict[str, Any]) -> None:
-    (reason,) = found[name][REASONS]
+def test_a_line_that_is_no_row_is_quarantined(name: str, split_rows: dict[str, Any]) -> None:
+    (reason,) = split_rows[name][REASONS]
     assert reason.startswith("row: not UTF-8 text, or not as many values")
-    assert name in found[name]["_unreadable"]
+    assert name in split_rows[name]["_unreadable"]
 
 
-def test_gaps_that_the_contract_allows_are_nulls(found: dict[str, Any]) -> None:
-    row = found["gaps"]
+def test_gaps_that_the_contract_allows_are_nulls(split_rows: dict[str, Any]) -> None:
+    row = split_rows["gaps"]
     assert REASONS not in row
     assert [row[name] for name in ("pages", "price", "reader", "due", "lost")] == [None] * 5
-    assert found["quoted"]["title"] == 'a,"\n'
+    assert split_rows["quoted"]["title"] == 'a,"\n'
 
 
 def _duplicates(spark: SparkSession, spec: LoadSpec, folder: Path, *lines: str) -> Any:
@@ -127,10 +127,10 @@ def test_of_rows_with_one_key_the_same_one_stays_in_whatever_order_they_come(
         line(loan_id="c", title="Faust", reader=""),
         line(loan_id="d", title="Momo", reader=""),
     ]
-    forth = _duplicates(spark, spec, tmp_path / "forth", *lines)
-    back = _duplicates(spark, spec, tmp_path / "back", *reversed(lines))
-    assert forth == back
-    clean, quarantined = forth
+    in_order = _duplicates(spark, spec, tmp_path / "forth", *lines)
+    reverse = _duplicates(spark, spec, tmp_path / "back", *reversed(lines))
+    assert in_order == reverse
+    clean, quarantined = in_order
     assert clean == [("a", "Dune"), ("c", "Faust")]
     assert quarantined == [
         ("A", ["title: at least 2 characters"]),
@@ -198,12 +198,12 @@ FORMS = {
 def test_a_text_is_a_value_here_if_it_is_one_on_a_laptop(
     column: str, spark: SparkSession, tmp_path: Path
 ) -> None:
-    bent = document()
-    said = {"description": "Said.", "classification": "none"}
+    contract = document()
+    described = {"description": "Said.", "classification": "none"}
     for name, kind in (("due", "date"), ("lost", "boolean")):
-        table_of(bent)["properties"].append({"name": name, "logicalType": kind, **said})
-    column_of(bent, "pages").pop("logicalTypeOptions")
-    spec = spec_of(bent, tmp_path)
+        table_of(contract)["properties"].append({"name": name, "logicalType": kind, **described})
+    column_of(contract, "pages").pop("logicalTypeOptions")
+    spec = spec_of(contract, tmp_path)
     lines = [
         line(**{"loan_id": str(index), column: f'"{text}"'})
         for index, text in enumerate(FORMS[column])
@@ -213,15 +213,17 @@ def test_a_text_is_a_value_here_if_it_is_one_on_a_laptop(
     clean = parts.clean.selectExpr("loan_id", f"cast({column} as string) as text")
     here = {int(row.loan_id): row.text for row in clean.collect()}
 
-    kind = ARROW_TYPES[contract_of(bent, tmp_path).column(column).logical_type]
+    kind = ARROW_TYPES[contract_of(contract, tmp_path).column(column).logical_type]
     for index, text in enumerate(FORMS[column]):
         try:
-            (there,) = cast_values(pa.array([text.strip()]), kind).to_pylist()
+            (local_value,) = cast_values(pa.array([text.strip()]), kind).to_pylist()
         except pa.ArrowException:
             assert index not in here, text
             continue
-        (spelt,) = spark.sql("select cast(:value as string)", args={"value": there}).first()
-        assert here[index] == spelt, text
+        (formatted,) = spark.sql(
+            "select cast(:value as string)", args={"value": local_value}
+        ).first()
+        assert here[index] == formatted, text
 
 
 GERMAN = {"delimiter": ";", "encoding": "windows-1252", "decimal": ",", "thousands": "."}
@@ -237,20 +239,20 @@ GERMAN_FORMS = {
 def test_a_file_is_read_as_the_contract_says_that_it_is_written(
     column: str, spark: SparkSession, tmp_path: Path
 ) -> None:
-    bent = dirty_document()
-    bent["schema"][0]["properties"] = [
+    changed = dirty_document()
+    changed["schema"][0]["properties"] = [
         {key: value for key, value in item.items() if key not in ("logicalTypeOptions", "quality")}
-        for item in bent["schema"][0]["properties"]
+        for item in changed["schema"][0]["properties"]
     ]
-    column_of(bent, "due")["logicalTypeOptions"] = {"format": "d.M.yyyy"}
-    column_of(bent, "lent_at")["logicalTypeOptions"] = {"format": "dd.MM.yy HH:mm"}
-    table_of(bent)["customProperties"].append({"property": "ingest", "value": GERMAN})
-    contract, spec = contract_of(bent, tmp_path), spec_of(bent, tmp_path)
-    fine = {"title": "Füße", "lent_at": "01.03.25 12:00", "due": "20.3.2025", "price": "9,5"}
+    column_of(changed, "due")["logicalTypeOptions"] = {"format": "d.M.yyyy"}
+    column_of(changed, "lent_at")["logicalTypeOptions"] = {"format": "dd.MM.yy HH:mm"}
+    table_of(changed)["customProperties"].append({"property": "ingest", "value": GERMAN})
+    contract, spec = contract_of(changed, tmp_path), spec_of(changed, tmp_path)
+    valid = {"title": "Füße", "lent_at": "01.03.25 12:00", "due": "20.3.2025", "price": "9,5"}
     header = HEADER.replace(",", ";")
     files = []
     for index, text in enumerate(GERMAN_FORMS[column]):
-        values = FINE | fine | {"loan_id": str(index), column: text, "reader": f"{index}@x"}
+        values = FINE | valid | {"loan_id": str(index), column: text, "reader": f"{index}@x"}
         file = tmp_path / str(index) / "loans.csv"
         file.parent.mkdir()
         file.write_bytes(f"{header}\n{';'.join(values.values())}\n".encode("windows-1252"))
@@ -259,7 +261,7 @@ def test_a_file_is_read_as_the_contract_says_that_it_is_written(
     raw.parent.mkdir()
     lines = [file.read_bytes().splitlines()[1] for file in files]
     raw.write_bytes(b"\n".join([header.encode(), *lines, b""]))
-    there = {
+    local_rows = {
         row["loan_id"]: row
         for row in _arrow(transform(read_raw(spark, spec, str(raw.parent)), spec).clean, contract)
         .to_pylist()
@@ -268,20 +270,20 @@ def test_a_file_is_read_as_the_contract_says_that_it_is_written(
         try:
             (here,) = _read(file, contract).to_pylist()
         except InputError:
-            assert str(index) not in there, GERMAN_FORMS[column][index]
+            assert str(index) not in local_rows, GERMAN_FORMS[column][index]
             continue
-        assert there[str(index)] == here
+        assert local_rows[str(index)] == here
         assert here["title"] == "Füße"
-    assert 0 < len(there) < len(files)
+    assert 0 < len(local_rows) < len(files)
 
 
 def test_a_file_of_another_encoding_keeps_its_letters_and_line_breaks(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    bent = dirty_document()
+    changed = dirty_document()
     ingest = {"delimiter": "\t", "encoding": "utf-16"}
-    table_of(bent)["customProperties"].append({"property": "ingest", "value": ingest})
-    contract, spec = contract_of(bent, tmp_path), spec_of(bent, tmp_path)
+    table_of(changed)["customProperties"].append({"property": "ingest", "value": ingest})
+    contract, spec = contract_of(changed, tmp_path), spec_of(changed, tmp_path)
     file = tmp_path / "raw/loans.csv"
     file.parent.mkdir()
     text = "\n".join([HEADER, line(title='"Tür\n2"'), ""]).replace(",", "\t")

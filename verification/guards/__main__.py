@@ -1,4 +1,4 @@
-"""Breaks each guard of docs/pitfalls*.md in a copy, and demands that the row's tests fail.
+"""Breaks each guard of docs/pitfalls*.md in a copy, and checks that the row's tests fail.
 
 Progress goes to stderr, a line for each mutation to stdout. Exit status: 0 every mutation was
 caught, 1 one was not, or a test fails without any; 2 the table does not fit the pages or the code.
@@ -26,7 +26,7 @@ _SHORT = 6
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutation.
+    """The result of a mutation.
 
     Attributes:
         guard: the mutation.
@@ -71,20 +71,20 @@ def main() -> int:
 
 
 def choose(guards: Sequence[Guard], names: Sequence[str]) -> Sequence[Guard]:
-    """Returns the guards of the rows and pages that were asked for.
+    """Returns the guards of the requested rows and pages.
 
     Raises:
         InputError: if there is none of a name.
     """
     chosen = [item for item in guards if {item.row.number, item.row.page} & set(names)]
-    known = {name for item in guards for name in (item.row.number, item.row.page)}
-    if unknown := [name for name in names if name not in known]:
+    valid = {name for item in guards for name in (item.row.number, item.row.page)}
+    if unknown := [name for name in names if name not in valid]:
         raise InputError(f"no row or page {unknown[0]} has a mutation")
     return chosen if names else guards
 
 
 def sample(guards: Sequence[Guard], *, commit: str) -> Sequence[Guard]:
-    """Returns a few of the quick ones: others with another commit, the same with the same."""
+    """Returns a few of the quick guards, selected by the commit."""
 
     def order(guard: Guard) -> str:
         mutation = guard.mutation
@@ -100,15 +100,15 @@ def try_all(guards: Sequence[Guard], copies: Sequence[Path]) -> int:
     tests = sorted({test for guard in guards for test in guard.tests})
     print(f"{len(tests)} tests of {len(guards)} mutations, without any", file=sys.stderr)
     try:
-        found = run_tests(copies[0], tests, processes=len(copies))
+        outcomes = run_tests(copies[0], tests, processes=len(copies))
     except TrialError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if bad := [f"{test}: {outcome}" for test, outcome in found.items() if outcome != "passed"]:
+    if bad := [f"{test}: {outcome}" for test, outcome in outcomes.items() if outcome != "passed"]:
         print("error: without a mutation, too:\n" + "\n".join(bad), file=sys.stderr)
         return 1
     survived = 0
-    for number, result in enumerate(_tried(guards, copies), start=1):
+    for number, result in enumerate(_results(guards, copies), start=1):
         print(f"{number} of {len(guards)}: {result.guard.row.name}", file=sys.stderr)
         print(result, flush=True)
         if "\n" in result.problem:
@@ -118,7 +118,7 @@ def try_all(guards: Sequence[Guard], copies: Sequence[Path]) -> int:
     return 1 if survived else 0
 
 
-def _tried(guards: Sequence[Guard], copies: Sequence[Path]) -> Iterator[Result]:
+def _results(guards: Sequence[Guard], copies: Sequence[Path]) -> Iterator[Result]:
     free: queue.SimpleQueue[Path] = queue.SimpleQueue()
     for copy in copies:
         free.put(copy)
@@ -139,9 +139,9 @@ def try_one(guard: Guard, copy: Path) -> Result:
     started = time.monotonic()
     with mutated(copy, guard.mutation):
         try:
-            found = run_tests(copy, guard.tests)
+            outcomes = run_tests(copy, guard.tests)
             others = [
-                f"{test}: {outcome}" for test, outcome in found.items() if outcome != "failed"
+                f"{test}: {outcome}" for test, outcome in outcomes.items() if outcome != "failed"
             ]
             problem = ", ".join(others)
         except TrialError as error:

@@ -1,4 +1,4 @@
-"""The rows of the pages of pitfalls, and the tests that each names."""
+"""The rows of the pitfalls pages, and the tests that each names."""
 
 import re
 from collections.abc import Iterator

@@ -51,7 +51,7 @@ class Guard:
 
 
 def read_table(path: Path = TABLE) -> tuple[Guard, ...]:
-    """Reads the table and holds it against the pages and the code.
+    """Reads the table and checks it against the pages and the code.
 
     Raises:
         InputError: names every row without an entry, every entry without a row, every test that

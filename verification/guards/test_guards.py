@@ -1,4 +1,4 @@
-"""The table of mutations fits pages and code, and what tries them believes no test too easily."""
+"""The table of mutations matches pages and code, and a mutation counts only if its tests fail."""
 
 from pathlib import Path
 
@@ -34,8 +34,8 @@ def test_has_a_fixture(broken):
 
 
 def mutation(**changes: object) -> Mutation:
-    given = {"file": "tests/sums.py", "there": "one + other", "put": "one - other"}
-    return Mutation.model_validate({**given, "caught_by": ["test_adds"], **changes})
+    fields = {"file": "tests/sums.py", "there": "one + other", "put": "one - other"}
+    return Mutation.model_validate({**fields, "caught_by": ["test_adds"], **changes})
 
 
 def guard(**changes: object) -> Guard:
@@ -59,7 +59,7 @@ def test_each_row_of_the_pages_has_a_mutation_of_what_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("pitfalls: {}\npitfalls-ml: {}\n", "pitfalls 1 has no entry; one without a test that"),
         ('pitfalls: {"99": []}\n', "docs/pitfalls.md has no row 99"),
@@ -78,11 +78,11 @@ def test_each_row_of_the_pages_has_a_mutation_of_what_is_there() -> None:
         ),
     ],
 )
-def test_a_table_that_does_not_fit_says_where(tmp_path: Path, text: str, told: str) -> None:
+def test_a_table_that_does_not_fit_says_where(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "table.yaml").write_text(text)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as raised:
         read_table(tmp_path / "table.yaml")
-    assert told in str(caught.value)
+    assert message in str(raised.value)
 
 
 def test_a_mutation_is_there_for_a_while_and_its_bytecode_goes_with_it(copy: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_fails_in_one_of_its_cases_has_caught_it(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"caught_by": ["test_never_looks"]}, "tests/test_sum.py::test_never_looks: passed"),
         ({"put": "one +"}, "pytest ended with status"),  # it does not compile: no test ran
@@ -106,9 +106,9 @@ def test_what_fails_in_one_of_its_cases_has_caught_it(copy: Path) -> None:
     ],
 )
 def test_what_fails_for_another_reason_or_not_at_all_has_not(
-    copy: Path, changes: dict[str, object], told: str
+    copy: Path, changes: dict[str, object], message: str
 ) -> None:
-    assert told in command.try_one(guard(**changes), copy).problem
+    assert message in command.try_one(guard(**changes), copy).problem
 
 
 def test_a_fixture_that_breaks_is_no_assertion_that_fails(copy: Path) -> None:
@@ -125,14 +125,14 @@ def test_a_test_that_is_not_there_is_no_outcome(copy: Path) -> None:
 def test_a_survivor_is_an_exit_status_and_a_line(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caught, survivor = guard(), guard(caught_by=["test_never_looks"])
-    assert command.try_all([caught], [copy]) == 0
-    assert command.try_all([caught, survivor], [copy]) == 1
-    shown = capsys.readouterr()
-    first, second, third = shown.out.splitlines()
+    detected, survivor = guard(), guard(caught_by=["test_never_looks"])
+    assert command.try_all([detected], [copy]) == 0
+    assert command.try_all([detected, survivor], [copy]) == 1
+    output = capsys.readouterr()
+    first, second, third = output.out.splitlines()
     assert "caught" in first and "caught" in second
     assert "SURVIVED" in third and "test_never_looks: passed" in third
-    assert "1 of 2 mutations caught" in shown.err
+    assert "1 of 2 mutations caught" in output.err
 
 
 def test_tests_that_fail_by_themselves_prove_nothing(
@@ -140,15 +140,15 @@ def test_tests_that_fail_by_themselves_prove_nothing(
 ) -> None:
     (copy / "tests/sums.py").write_text(CODE.replace("+", "*"))
     assert command.try_all([guard(there="one * other")], [copy]) == 1
-    shown = capsys.readouterr()
-    assert "tests/test_sum.py::test_adds: failed" in shown.err
-    assert shown.out == ""
+    output = capsys.readouterr()
+    assert "tests/test_sum.py::test_adds: failed" in output.err
+    assert output.out == ""
 
 
 def test_the_short_form_takes_others_with_another_commit_and_never_a_slow_one() -> None:
     guards = read_table()
-    one, again, other = (command.sample(guards, commit=commit) for commit in ("a", "a", "b"))
-    assert one == again
+    one, repeated, other = (command.sample(guards, commit=commit) for commit in ("a", "a", "b"))
+    assert one == repeated
     assert one != other
     assert not any(item.mutation.slow for item in (*one, *other))
 

@@ -14,7 +14,7 @@ _INSTALLED = ("node_modules", ".venv-serving")
 
 
 def copy_tree(root: Path, folder: Path) -> None:
-    """Copies the files that git knows or would add, into a repository of their own."""
+    """Copies the tracked and untracked, not ignored files into a new repository."""
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         if (root / name).is_file():

@@ -1,4 +1,4 @@
-"""Runs tests in a copy of the repository, and says which of them failed."""
+"""Runs tests in a copy of the repository, and reports which of them failed."""
 
 import os
 import subprocess
@@ -53,18 +53,18 @@ def run_tests(folder: Path, tests: Sequence[str], *, processes: int = 1) -> Mapp
         if ended.returncode not in _FINISHED or not report.is_file():
             last = "\n".join((ended.stdout + ended.stderr).splitlines()[-15:])
             raise TrialError(f"pytest ended with status {ended.returncode}:\n{last}")
-        found = _outcomes(report)
-    return {test: _worst(found.get(test, [])) for test in tests}
+        outcomes = _outcomes(report)
+    return {test: _worst(outcomes.get(test, [])) for test in tests}
 
 
 def _environment(folder: Path) -> dict[str, str]:
     """The installed package is the checkout's: the copy's comes before it."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    return kept | {"PYTHONPATH": str(folder / "src")}
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    return environ | {"PYTHONPATH": str(folder / "src")}
 
 
 def _outcomes(report: Path) -> dict[str, list[Outcome]]:
-    found: dict[str, list[Outcome]] = {}
+    outcomes: dict[str, list[Outcome]] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest has written it just now
         test = f"{case.attrib['classname'].replace('.', '/')}.py::{case.attrib['name']}"
         kinds = {child.tag for child in case}
@@ -75,8 +75,8 @@ def _outcomes(report: Path) -> dict[str, list[Outcome]]:
             outcome = "error"
         elif "skipped" in kinds:
             outcome = "skipped"
-        found.setdefault(test.partition("[")[0], []).append(outcome)
-    return found
+        outcomes.setdefault(test.partition("[")[0], []).append(outcome)
+    return outcomes
 
 
 def _worst(outcomes: Sequence[Outcome]) -> Outcome:

@@ -1,4 +1,4 @@
-"""What this project is made of, and what is known against it: `make sbom`, `make audit`.
+"""The bill of materials and the vulnerability audit: `make sbom`, `make audit`.
 
 Repository code, never installed.
 """

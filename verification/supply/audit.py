@@ -31,7 +31,7 @@ NOT_RUN = 5  # neither a pass nor a finding
 
 
 class Accepted(Frozen):
-    """A vulnerability that somebody lives with, until a day."""
+    """An accepted vulnerability, with an expiry date."""
 
     id: str = Field(min_length=4, description="OSV's id, or an alias such as CVE-2026-1234")
     package: str
@@ -55,12 +55,12 @@ def main() -> int:
     )
     parser.add_argument("--service", default=SERVICE, help="OSV's address, or a mirror's")
     parser.add_argument("--locks", type=Path, default=Path(), help="the repository's root")
-    given = parser.parse_args()
-    locks = read_locks(given.locks)
-    accepted = read_accepted(given.locks / PYTHON_LOCKS / "accepted.yaml")
-    print(f"asking {given.service} about {len(locks)} packages", file=sys.stderr)
+    arguments = parser.parse_args()
+    locks = read_locks(arguments.locks)
+    accepted = read_accepted(arguments.locks / PYTHON_LOCKS / "accepted.yaml")
+    print(f"asking {arguments.service} about {len(locks)} packages", file=sys.stderr)
     try:
-        found = vulnerabilities(list(locks), service=given.service)
+        reported = vulnerabilities(list(locks), service=arguments.service)
     except CouldNotRunError as reason:
         print(
             f"the audit could not run: {reason}\nNothing is known of the {len(locks)} packages. "
@@ -69,16 +69,17 @@ def main() -> int:
         )
         return NOT_RUN
     today = dt.datetime.now(dt.UTC).date()
-    opened = [item for item in found if acceptance(item, accepted, today=today) is None]
-    for item in found:
+    open_items = [item for item in reported if acceptance(item, accepted, today=today) is None]
+    for item in reported:
         print(described(item, locks[item.package], acceptance(item, accepted, today=today)))
-    for left in unused(accepted, found):
-        print(f"{left.package}: {left.id} is accepted and not found any more: remove it")
+    for entry in unused(accepted, reported):
+        print(f"{entry.package}: {entry.id} is accepted and not found any more: remove it")
     print(
-        f"{len(locks)} packages: {len(opened)} open findings, {len(found) - len(opened)} accepted",
+        f"{len(locks)} packages: {len(open_items)} open findings, "
+        f"{len(reported) - len(open_items)} accepted",
         file=sys.stderr,
     )
-    return FOUND if opened else 0
+    return FOUND if open_items else 0
 
 
 def read_locks(root: Path) -> dict[Package, tuple[str, ...]]:
@@ -95,19 +96,19 @@ def read_locks(root: Path) -> dict[Package, tuple[str, ...]]:
         raise InputError(
             f"{root / PYTHON_LOCKS}: no locks; run the command in the repository's root"
         )
-    found: dict[Package, tuple[str, ...]] = {}
+    packages: dict[Package, tuple[str, ...]] = {}
     for file in files:
         for package in read_python_lock(file):
             # Two locks may list different files of one version.
-            plain = Package(ecosystem="PyPI", name=package.name, version=package.version)
-            found[plain] = (*found.get(plain, ()), file.stem)
+            pinned = Package(ecosystem="PyPI", name=package.name, version=package.version)
+            packages[pinned] = (*packages.get(pinned, ()), file.stem)
     for package in read_npm_lock(root / NPM_LOCK):
-        found[package] = (NPM_LOCK.name,)
-    return found
+        packages[package] = (NPM_LOCK.name,)
+    return packages
 
 
 def read_accepted(path: Path) -> tuple[Accepted, ...]:
-    """Reads what is accepted.
+    """Reads the accepted vulnerabilities.
 
     Raises:
         InputError: if the file is missing, or an entry lacks a reason, an owner or a last day.
@@ -118,22 +119,22 @@ def read_accepted(path: Path) -> tuple[Accepted, ...]:
 def acceptance(
     item: Vulnerability, accepted: Sequence[Accepted], *, today: dt.date
 ) -> Accepted | None:
-    """Returns what accepts a vulnerability on a day, if anything does."""
+    """Returns the entry that accepts a vulnerability on a day, if there is one."""
     return next((one for one in accepted if _is_of(one, item) and today <= one.expires), None)
 
 
-def unused(accepted: Sequence[Accepted], found: Sequence[Vulnerability]) -> list[Accepted]:
-    """Returns what is accepted and was not found."""
-    return [one for one in accepted if not any(_is_of(one, item) for item in found)]
+def unused(accepted: Sequence[Accepted], reported: Sequence[Vulnerability]) -> list[Accepted]:
+    """Returns the accepted entries that match no finding."""
+    return [one for one in accepted if not any(_is_of(one, item) for item in reported)]
 
 
 def described(item: Vulnerability, locks: Sequence[str], by: Accepted | None) -> str:
     """Returns a finding's line."""
     fixed = f"; fixed in {', '.join(item.fixed)}" if item.fixed else "; no fixed version is known"
-    left = f"; accepted until {by.expires} by {by.owner}: {by.reason}" if by else ""
+    note = f"; accepted until {by.expires} by {by.owner}: {by.reason}" if by else ""
     return (
         f"{item.package.name} {item.package.version} ({', '.join(locks)}): "
-        f"{', '.join(item.ids)}: {item.summary}{fixed}{left}"
+        f"{', '.join(item.ids)}: {item.summary}{fixed}{note}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The locks, read: which packages, in which version, with which hashes."""
+"""Reads the locks: packages with versions and hashes."""
 
 import base64
 import json
@@ -66,13 +66,13 @@ def _pins(path: Path, text: str) -> Iterator[Package]:
     for line in text.replace("\\\n", " ").splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        found = _PINNED.match(line)
-        if found is None:
+        match = _PINNED.match(line)
+        if match is None:
             raise InputError(f"{path}: `{line.strip()}` pins no package: run `make lock`")
         yield Package(
             ecosystem="PyPI",
-            name=normalised(found["name"]),
-            version=found["version"],
+            name=normalised(match["name"]),
+            version=match["version"],
             digests=tuple(sorted(_HASH.findall(line))),
         )
 

@@ -19,7 +19,7 @@ _SECONDS = 30
 
 
 class CouldNotRunError(Exception):
-    """The service gave no answer to rely on; the text says why. Nothing is known then."""
+    """The service gave no reliable answer; the text says why. The audit has no result then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Vulnerability:
 def vulnerabilities(
     packages: Sequence[Package], *, service: str = SERVICE
 ) -> tuple[Vulnerability, ...]:
-    """Asks for every known vulnerability of some packages, in their order.
+    """Yields every known vulnerability of some packages, in their order.
 
     Args:
         packages: names and versions leave this machine, and nothing else does.
@@ -56,9 +56,9 @@ def vulnerabilities(
         raise InputError(f"--service {service}: expected an address such as {SERVICE}")
     try:
         return tuple(
-            found
+            vulnerability
             for start in range(0, len(packages), _AT_ONCE)
-            for found in _some(packages[start : start + _AT_ONCE], service.rstrip("/"))
+            for vulnerability in _some(packages[start : start + _AT_ONCE], service.rstrip("/"))
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise CouldNotRunError(f"{service} gave an answer that is not OSV's: {error!r}") from error
@@ -66,20 +66,20 @@ def vulnerabilities(
 
 def _some(packages: Sequence[Package], service: str) -> Iterator[Vulnerability]:
     ids: list[list[str]] = [[] for _ in packages]
-    asked: list[tuple[int, dict[str, Any]]] = [
+    queries: list[tuple[int, dict[str, Any]]] = [
         (place, _query(package)) for place, package in enumerate(packages)
     ]
-    while asked:
-        body = {"queries": [query for _, query in asked]}
+    while queries:
+        body = {"queries": [query for _, query in queries]}
         results = _fetch(f"{service}/v1/querybatch", body)["results"]
-        if len(results) != len(asked):
-            raise CouldNotRunError(f"{service} answered {len(results)} of {len(asked)} questions")
+        if len(results) != len(queries):
+            raise CouldNotRunError(f"{service} answered {len(results)} of {len(queries)} questions")
         following = []
-        for (place, query), result in zip(asked, results, strict=True):
+        for (place, query), result in zip(queries, results, strict=True):
             ids[place] += [item["id"] for item in result.get("vulns", ())]
             if token := result.get("next_page_token"):
                 following.append((place, {**query, "page_token": token}))
-        asked = following
+        queries = following
     for package, own in zip(packages, ids, strict=True):
         yield from _described(package, sorted(set(own)), service)
 

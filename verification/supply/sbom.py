@@ -45,7 +45,7 @@ _LONGEST_LICENCE = 60  # a field with more holds the licence's text
 
 
 def main() -> None:
-    """Writes the bill of materials and prints where it lies."""
+    """Writes the bill of materials and prints its path."""
     parser = argparse.ArgumentParser(
         prog="python -m verification.supply.sbom",
         description=__doc__,
@@ -60,12 +60,12 @@ def main() -> None:
 
 
 def bill_of_materials() -> Bom:
-    """Collects the components, and which needs which."""
+    """Collects the components and their dependencies."""
     needed = read_python_lock(PYTHON_LOCKS / "run.txt") + _torch()
     deploying = read_python_lock(PYTHON_LOCKS / "infra.txt") + read_npm_lock(NPM_LOCK)
-    known = {package.name for package in needed}
+    names = {package.name for package in needed}
     libraries = {
-        package.name: _library(package, optional=package.name not in known)
+        package.name: _library(package, optional=package.name not in names)
         for package in sorted({*needed, *deploying}, key=lambda package: package.purl)
     }
     bom = Bom(components=[*libraries.values(), *materials()])
@@ -99,14 +99,14 @@ def _torch() -> tuple[Package, ...]:
     """Returns torch, which has no hash (SECURITY.md), and what its build alone brings."""
     (torch,) = read_python_lock(PYTHON_LOCKS / "torch.txt")
     locked = {package.name for package in read_python_lock(PYTHON_LOCKS / "run.txt")}
-    beside = {
-        name: found
+    extra = {
+        name: distribution
         for name in _requirements(torch.name)
-        if name not in locked and (found := _installed(name)) is not None
+        if name not in locked and (distribution := _installed(name)) is not None
     }
     return torch, *(
-        Package(ecosystem="PyPI", name=name, version=found.version)
-        for name, found in beside.items()
+        Package(ecosystem="PyPI", name=name, version=distribution.version)
+        for name, distribution in extra.items()
     )
 
 
@@ -134,25 +134,25 @@ def _library(package: Package, *, optional: bool) -> Component:
 
 def _licences(name: str) -> Iterator[str]:
     """Yields what an installed package says: one SPDX expression, or what older ones have."""
-    found = _installed(name)
-    if found is None:
+    distribution = _installed(name)
+    if distribution is None:
         return
-    if expression := found.metadata.get_all("License-Expression"):
+    if expression := distribution.metadata.get_all("License-Expression"):
         yield from expression
         return
-    classifiers: Iterable[str] = found.metadata.get_all("Classifier") or ()
-    named = [
+    classifiers: Iterable[str] = distribution.metadata.get_all("Classifier") or ()
+    names = [
         text.removeprefix(_LICENCE_CLASSIFIER)
         for text in classifiers
         if text.startswith(_LICENCE_CLASSIFIER)
     ]
-    text = "".join(found.metadata.get_all("License") or ()).strip()
-    yield from named or ([text] if 0 < len(text) <= _LONGEST_LICENCE else [])
+    text = "".join(distribution.metadata.get_all("License") or ()).strip()
+    yield from names or ([text] if 0 < len(text) <= _LONGEST_LICENCE else [])
 
 
 def _requirements(name: str) -> Iterator[str]:
-    found = _installed(name)
-    for line in (found.requires if found else None) or ():
+    distribution = _installed(name)
+    for line in (distribution.requires if distribution else None) or ():
         if "extra ==" not in line and (match := _REQUIREMENT.match(line)):
             yield normalised(match[0])
 

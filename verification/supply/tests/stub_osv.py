@@ -22,23 +22,25 @@ class StubOsv:
     advisories: dict[str, dict[str, Any]] = field(default_factory=dict)
     page: int = 10
     broken: tuple[int, bytes] | None = None
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    queries: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
 
-    def know(self, name: str, package: str, version: str, *, fixed: str = "", **more: Any) -> None:
+    def know(
+        self, name: str, package: str, version: str, *, fixed: str = "", **details: Any
+    ) -> None:
         events = [{"introduced": "0"}, *([{"fixed": fixed}] if fixed else [])]
         affected = {
             "package": {"name": package, "ecosystem": "PyPI"},
             "ranges": [{"type": "ECOSYSTEM", "events": events}],
             "versions": [version],
         }
-        self.advisories[name] = {"id": name, "affected": [affected], **more}
+        self.advisories[name] = {"id": name, "affected": [affected], **details}
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
         if self.broken:
             return self.broken
         if path == "/v1/querybatch":
-            self.asked += body["queries"]
+            self.queries += body["queries"]
             return 200, json.dumps({"results": [self._batch(q) for q in body["queries"]]}).encode()
         advisory = self.advisories.get(path.removeprefix("/v1/vulns/"))
         return (200, json.dumps(advisory).encode()) if advisory else (404, b"{}")
@@ -51,10 +53,10 @@ class StubOsv:
             if affected["package"] == query["package"] and query["version"] in affected["versions"]
         ]
         start = int(query.get("page_token", 0))
-        found: dict[str, Any] = {"vulns": ids[start : start + self.page]} if ids else {}
+        result: dict[str, Any] = {"vulns": ids[start : start + self.page]} if ids else {}
         if start + self.page < len(ids):
-            found["next_page_token"] = str(start + self.page)
-        return found
+            result["next_page_token"] = str(start + self.page)
+        return result
 
 
 @contextmanager

@@ -52,17 +52,19 @@ def test_each_package_of_each_lock_is_asked_for_once(
     root: Path, osv: StubOsv, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(root, osv.url, monkeypatch) == 0
-    asked = {(q["package"]["ecosystem"], q["package"]["name"], q["version"]) for q in osv.asked}
-    assert asked == {
+    packages = {
+        (q["package"]["ecosystem"], q["package"]["name"], q["version"]) for q in osv.queries
+    }
+    assert packages == {
         ("PyPI", "safe-tensors", "0.5"),
         ("PyPI", "numpy", "2.0"),
         ("PyPI", "torch", "2.9.0"),
         ("npm", "aws-cdk", "2.1.0"),
     }
-    assert len(osv.asked) == 4
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "4 packages: 0 open findings" in shown.err
+    assert len(osv.queries) == 4
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "4 packages: 0 open findings" in output.err
 
 
 def test_a_finding_says_what_where_and_what_helps(
@@ -91,7 +93,7 @@ def test_findings_on_later_pages_are_read_too(
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "told"),
+    ("status", "body", "message"),
     [
         (503, b"", "HTTP 503"),
         (200, b"<html>a proxy's page</html>", "Expecting value"),
@@ -108,16 +110,16 @@ def test_a_service_that_gives_no_sense_is_no_pass_and_no_finding(
     capsys: pytest.CaptureFixture[str],
     status: int,
     body: bytes,
-    told: str,
+    message: str,
 ) -> None:
     osv.broken = (status, body)
     assert run(root, osv.url, monkeypatch) == 5
-    shown = capsys.readouterr()
-    assert "the audit could not run: " in shown.err
-    assert told in shown.err
-    assert "Nothing is known of the 4 packages" in shown.err
-    assert "open findings" not in shown.err
-    assert shown.out == ""
+    output = capsys.readouterr()
+    assert "the audit could not run: " in output.err
+    assert message in output.err
+    assert "Nothing is known of the 4 packages" in output.err
+    assert "open findings" not in output.err
+    assert output.out == ""
 
 
 def test_no_service_at_all_is_told(
@@ -127,8 +129,8 @@ def test_no_service_at_all_is_told(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert run(root, f"http://127.0.0.1:{port}", monkeypatch) == 5
-    assert "could not run: " in (told := capsys.readouterr().err)
-    assert "Connection refused" in told
+    assert "could not run: " in (output := capsys.readouterr().err)
+    assert "Connection refused" in output
 
 
 @pytest.mark.parametrize(
@@ -152,18 +154,18 @@ def test_what_is_accepted_passes_until_its_day(
     )
     accept(root, entry)
     assert run(root, osv.url, monkeypatch) == status
-    shown = capsys.readouterr().out
-    assert "GHSA-1" in shown
-    assert says in shown
-    assert ("accepted" in shown) == (status == 0)
+    output = capsys.readouterr().out
+    assert "GHSA-1" in output
+    assert says in output
+    assert ("accepted" in output) == (status == 0)
 
 
 def test_what_is_accepted_in_one_package_is_open_in_another_and_what_is_gone_is_told(
     root: Path, osv: StubOsv, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     osv.know("GHSA-1", "torch", "2.9.0")
-    who = f"owner: Ann, expires: {TOMORROW}"
-    accept(root, f"id: GHSA-1, package: numpy, reason: no file is read here, {who}")
+    owner = f"owner: Ann, expires: {TOMORROW}"
+    accept(root, f"id: GHSA-1, package: numpy, reason: no file is read here, {owner}")
     assert run(root, osv.url, monkeypatch) == 4
     assert "numpy: GHSA-1 is accepted and not found any more: remove it" in capsys.readouterr().out
 

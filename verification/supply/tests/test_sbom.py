@@ -28,9 +28,9 @@ def test_everything_that_run_installs_is_in_it_with_the_hashes_of_its_lock(
     components: dict[str, dict[str, Any]],
 ) -> None:
     for package in read_python_lock(ROOT / "requirements/run.txt"):
-        found = components[package.purl]
-        assert (found["type"], found["scope"]) == ("library", "required")
-        (source,) = found["externalReferences"]
+        component = components[package.purl]
+        assert (component["type"], component["scope"]) == ("library", "required")
+        (source,) = component["externalReferences"]
         assert {item["content"] for item in source["hashes"]} == set(package.digests) != set()
     assert any(ref.startswith("pkg:pypi/torch@") for ref in components)
 
@@ -68,7 +68,9 @@ def test_each_recipes_model_and_data_are_in_it_with_the_digests_of_their_downloa
 
 def test_it_says_which_library_needs_which(text: str) -> None:
     needs = {item["ref"]: item.get("dependsOn", []) for item in json.loads(text)["dependencies"]}
-    (pandas,) = (found for ref, found in needs.items() if ref.startswith("pkg:pypi/pandas@"))
+    (pandas,) = (
+        libraries for ref, libraries in needs.items() if ref.startswith("pkg:pypi/pandas@")
+    )
     assert any(ref.startswith("pkg:pypi/numpy@") for ref in pandas)
 
 
