@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sashiko.clarify.explain.attribution import Explained
+from sashiko.clarify.explain.attribution import ExplainedModel
 from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.errors import InputError
 from sashiko.serving.artifact import open_artifact
@@ -93,7 +93,7 @@ def _serve(folder: Path) -> None:
     EagerBackend(folder, device="cpu")
 
 
-LOADERS = {"train": _train, "compile": _compile, "explain": Explained, "serve": _serve}
+LOADERS = {"train": _train, "compile": _compile, "explain": ExplainedModel, "serve": _serve}
 
 
 @pytest.fixture(params=LOADERS)

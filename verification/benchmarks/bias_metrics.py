@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sashiko.clarify.bias.config import AnalysisConfig
-from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.counting import count_groups
 from sashiko.clarify.bias.dataset import read_dataset
 from sashiko.evaluation.metrics.bias import METRICS, intervals, measure
 from sashiko.evaluation.metrics.counts import FacetTable, tabulate
@@ -124,7 +124,7 @@ def bias_step(file: Path) -> None:
             "methods": methods,
         }
     )
-    analyse(config, group_counts(config, read_dataset(config, file.parent)))
+    analyse(config, count_groups(config, read_dataset(config, file.parent)))
 
 
 def tables(rows: pa.Table) -> dict[str, FacetTable]:

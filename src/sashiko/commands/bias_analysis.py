@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.clarify.bias.analysis import Analysis, StageResult
-from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.counting import count_groups
 from sashiko.commands.bias_file import file_config, file_dataset
 from sashiko.commands.bias_predictions import Predictions
 from sashiko.contract.intersections import MOST_COMBINATIONS, combination_count, intersections
@@ -27,7 +27,7 @@ from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.bias import analyse
-from sashiko.steps.bias_estimates import analysed, estimates
+from sashiko.steps.bias_estimates import analyse_stage, estimate_bias
 from sashiko.steps.judge_bias import check_gates
 
 _TITLES: tuple[tuple[Stage, str], ...] = (
@@ -66,18 +66,18 @@ def analyse_file(
     section = _feasible(section, contract)
     config = file_config(contract, predicted=predictions is not None)
     data = file_dataset(contract, data_file, predictions)
-    counts = group_counts(config, data)
+    counts = count_groups(config, data)
     analysis = analyse(config, counts)
     results: dict[Stage, StageResult | None] = {
         "pre_training": analysis.pre_training_bias_metrics,
         "post_training": analysis.post_training_bias_metrics,
     }
     stages = {
-        stage: analysed(contract, section, result, data=data, counted=counts)
+        stage: analyse_stage(contract, section, result, data=data, group_counts=counts)
         for stage, result in results.items()
         if result
     }
-    bias_estimates = estimates(section, stages)
+    bias_estimates = estimate_bias(section, stages)
     return FileAnalysis(analysis, tuple(bias_estimates))
 
 

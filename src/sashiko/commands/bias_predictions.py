@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from sashiko.clarify.bias.criteria import same
 from sashiko.clarify.bias.dataset import Column
-from sashiko.clarify.bias.probabilities import decided
+from sashiko.clarify.bias.probabilities import apply_threshold
 from sashiko.commands.bias_rows import as_text, is_json_lines, json_batch
 from sashiko.contract.bias_config import PREDICTED_LABEL
 from sashiko.contract.model import Contract
@@ -64,7 +64,7 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     if texts.null_count or pc.any(pc.is_in(texts, pa.array(["nan", "NaN"]))).as_py():
         raise InputError(f"{path}: column `{name}` has empty values; a row needs a prediction")
     raw = Column(name, texts, path)
-    labels = decided(raw, source.threshold)
+    labels = apply_threshold(raw, source.threshold)
     coded = from_a_run or labels is not raw
     columns = {
         contract.key: table[key].cast(pa.string()),

@@ -1,4 +1,4 @@
-"""The models that a fine-tuned one has to beat."""
+"""Baseline models to compare the fine-tuned model with."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ MAJORITY_THRESHOLD = 0.5
 def majority_scores(train_labels: Ints, *, rows: int) -> Floats:
     """Gives every row the positive rate of the train split.
 
-    At a threshold of 0.5 that predicts the more frequent label.
+    At a threshold of 0.5 this predicts the more frequent label.
     """
     return np.full(rows, train_labels.mean())
 
@@ -36,11 +36,11 @@ def linear_scores(
     """Fits TF-IDF of words and word pairs with logistic regression, and scores texts.
 
     Args:
-        train_texts: the train split's.
+        train_texts: texts of the train split.
         train_labels: 0 or 1, one per text.
-        texts: to score.
-        weights: what each row counts in the regression's loss; 1 if None.
-        seed: of the regression.
+        texts: texts to score.
+        weights: sample weights of the train rows; 1 if None.
+        seed: seed of the regression.
 
     Returns:
         P(positive) of each of `texts`, float64.
@@ -63,7 +63,7 @@ def linear_scores(
 
 
 def word_features() -> Callable[[str], list[str]]:
-    """Returns what turns a text into the words and pairs of adjacent words that are counted."""
+    """Returns the analyzer that splits a text into words and pairs of adjacent words."""
     analyse: Callable[[str], list[str]] = _vectorizer().build_analyzer()
     return analyse
 

@@ -3,8 +3,8 @@
     python -m sashiko.steps.bias
 
 Reads Clarify's `analysis_config.json` from input `config` and every file of input `data`; writes
-Clarify's `analysis.json` into the output folder itself. It judges nothing: thresholds and
-intervals are JudgeBias's, so that with Clarify's own image in this place nothing else changes.
+Clarify's `analysis.json` into the output folder itself. Thresholds
+and intervals are left to JudgeBias, so that Clarify's own image can replace this step.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sashiko.clarify.bias.analysis import (
     write_analysis,
 )
 from sashiko.clarify.bias.config import AnalysisConfig, read_config
-from sashiko.clarify.bias.counting import Counted, group_counts
+from sashiko.clarify.bias.counting import GroupCounts, count_groups
 from sashiko.clarify.bias.dataset import read_dataset
 from sashiko.clarify.bias.flips import description
 from sashiko.core.job_folders import opt_ml, processing_input
@@ -37,15 +37,15 @@ def main() -> None:
     config = read_config(processing_input("config"))
     data = read_dataset(config, processing_input("data"))
     print(f"{data.rows:,} rows, {len(data.facets)} facets", file=sys.stderr)
-    write_analysis(analyse(config, group_counts(config, data)), opt_ml() / "processing" / "output")
+    write_analysis(analyse(config, count_groups(config, data)), opt_ml() / "processing" / "output")
     print(f"wrote {ANALYSIS_FILE}", file=sys.stderr)
 
 
-def analyse(config: AnalysisConfig, counted: Counted) -> Analysis:
-    """Computes the metrics that the configuration asks for.
+def analyse(config: AnalysisConfig, group_counts: GroupCounts) -> Analysis:
+    """Computes the configured metrics.
 
     Returns:
-        What `analysis.json` holds; an undefined metric has no value and its reason in `error`.
+        The content of `analysis.json`; an undefined metric has no value, and `error` says why.
     """
 
     def result(stage: Stage) -> StageResult | None:
@@ -53,22 +53,22 @@ def analyse(config: AnalysisConfig, counted: Counted) -> Analysis:
         if not names:
             return None
         return StageResult(
-            label=counted.label,
-            label_value_or_threshold=counted.outcomes.name,
+            label=group_counts.label,
+            label_value_or_threshold=group_counts.outcomes.name,
             facets={
                 facet: tuple(
                     GroupResult(
                         value_or_threshold=group,
                         metrics=tuple(
-                            _flipped(counted.flips[facet][group], counts)
+                            _flip_test_result(group_counts.flips[facet][group], counts)
                             if name == flip_test.NAME
-                            else _measured(name, counts)
+                            else _metric_result(name, counts)
                             for name in names
                         ),
                     )
                     for group, counts in groups.items()
                 )
-                for facet, groups in counted.facets.items()
+                for facet, groups in group_counts.facets.items()
             },
         )
 
@@ -79,17 +79,17 @@ def analyse(config: AnalysisConfig, counted: Counted) -> Analysis:
     )
 
 
-def _measured(name: str, counts: Counts) -> MetricResult:
-    measured = measure(name, counts)
+def _metric_result(name: str, counts: Counts) -> MetricResult:
+    metric = measure(name, counts)
     return MetricResult(
         name=name,
         description=METRICS[name].description,
-        value=measured.value,
-        error=measured.error or None,
+        value=metric.value,
+        error=metric.error or None,
     )
 
 
-def _flipped(test: FlipTest, counts: Counts) -> MetricResult:
+def _flip_test_result(test: FlipTest, counts: Counts) -> MetricResult:
     rows = counts.n_advantaged + counts.n_disadvantaged
     return MetricResult(
         name=flip_test.NAME,

@@ -1,11 +1,11 @@
-"""An `analysis.json` and the counts of its data become estimates: value, interval, group sizes."""
+"""Turns an `analysis.json` and the counts of its data into estimates with intervals."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sashiko.clarify.bias.analysis import MetricResult, StageResult
-from sashiko.clarify.bias.counting import Counted
+from sashiko.clarify.bias.counting import GroupCounts
 from sashiko.clarify.bias.dataset import Dataset
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
@@ -19,17 +19,17 @@ from sashiko.steps.intersections import Intersection, count_intersections
 
 STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}
 _TOLERANCE = 1e-6
-# Clarify's library leaves out a label that one of the groups lacks; the definition does not.
+# Clarify's library ignores a label that one of the groups lacks, contrary to the definition.
 _WHOLE_DISTRIBUTION = frozenset({"JS", "LP", "TVD", "KS"})
 
 
 @dataclass(frozen=True)
-class Analysed:
-    """The labels or the predictions of some rows.
+class StageAnalysis:
+    """The analysis of one stage: labels or predictions.
 
     Attributes:
-        result: what an `analysis.json` has of them.
-        facets: facet -> group -> its rows and everyone else's.
+        result: the stage's part of `analysis.json`.
+        facets: facet -> group -> counts of the group and of all other rows.
         intersections: the combinations of groups.
     """
 
@@ -42,160 +42,170 @@ class Analysed:
         for facet, groups in self.facets.items():
             for name, counts in groups.items():
                 yield Subgroup(facet=facet, group=name), counts
-        yield from ((one.subgroup, one.counts) for one in self.intersections)
+        yield from (
+            (intersection.subgroup, intersection.counts) for intersection in self.intersections
+        )
 
 
-def analysed(
+def analyse_stage(
     contract: Contract,
     section: BiasSection,
     result: StageResult | None,
     *,
     data: Dataset,
-    counted: Counted,
-) -> Analysed:
-    """Counts what an analysis does not: the intersections. Nothing of the rows is kept.
+    group_counts: GroupCounts,
+) -> StageAnalysis:
+    """Adds the intersections of facets to an analysis.
 
     Args:
         contract: names the facets and their groups.
-        section: how many facets are combined, and what its gates name.
-        result: what an `analysis.json` has of the rows.
+        section: how many facets are combined, and the gates.
+        result: the stage's part of `analysis.json`.
         data: the rows.
-        counted: what was counted of them, facet by facet.
+        group_counts: their counts by facet.
     """
-    crossed = count_intersections(contract, section, data=data, counted=counted)
-    return Analysed(result, counted.facets, crossed)
+    intersections = count_intersections(contract, section, data=data, group_counts=group_counts)
+    return StageAnalysis(result, group_counts.facets, intersections)
 
 
-def estimates(section: BiasSection, stages: Mapping[Stage, Analysed]) -> Iterator[BiasEstimate]:
-    """Yields each stage's metrics by facet, as the analysis has them, then by intersection.
+def estimate_bias(
+    section: BiasSection, stages: Mapping[Stage, StageAnalysis]
+) -> Iterator[BiasEstimate]:
+    """Yields each stage's metrics by facet, from the analysis, then by intersection.
 
     Args:
         section: the recipe's gates, replicates, seed and smallest group.
-        stages: what was analysed.
+        stages: the analysed stages.
 
     Raises:
-        InputError: if an analysis lacks its stage, or is of other groups, or of other data.
+        InputError: if an analysis lacks its stage, or has other groups or other data.
     """
     looks = looks_of(section, stages)
-    for stage, one in stages.items():
-        yield from _by_facet(stage, one, looks=looks)
-        yield from _by_intersection(stage, one.intersections, looks=looks)
+    for stage, analysis in stages.items():
+        yield from _by_facet(stage, analysis, looks=looks)
+        yield from _by_intersection(stage, analysis.intersections, looks=looks)
 
 
-def looks_of(section: BiasSection, stages: Mapping[Stage, Analysed]) -> SimultaneousIntervals:
-    """Counts what is looked at, which is how wide the intervals must be.
+def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> SimultaneousIntervals:
+    """Counts the comparisons, which determine the width of the intervals.
 
     Args:
         section: the recipe's gates and its smallest group.
-        stages: what was analysed.
+        stages: the analysed stages.
     """
-    judged: list[Subgroup] = []
+    subgroups: list[Subgroup] = []
     if "post_training" in stages:
-        judged = [subgroup for subgroup, _ in stages["post_training"].subgroups()]
-    enough = {
-        stage: sum(_enough(one.counts, section) for one in of.intersections)
-        for stage, of in stages.items()
+        subgroups = [subgroup for subgroup, _ in stages["post_training"].subgroups()]
+    large_enough = {
+        stage: sum(
+            _is_large_enough(intersection.counts, section)
+            for intersection in analysis.intersections
+        )
+        for stage, analysis in stages.items()
     }
     return SimultaneousIntervals(
-        section, bound=count_bound_comparisons(section, judged), intersections=enough
+        section, bound=count_bound_comparisons(section, subgroups), intersections=large_enough
     )
 
 
 def _by_facet(
-    stage: Stage, analysed: Analysed, *, looks: SimultaneousIntervals
+    stage: Stage, analysis: StageAnalysis, *, looks: SimultaneousIntervals
 ) -> Iterator[BiasEstimate]:
-    step, result = STEPS[stage], analysed.result
+    step, result = STEPS[stage], analysis.result
     if result is None:
         raise InputError(f"{step}'s analysis.json has no {stage}_bias_metrics")
     for facet, groups in sorted(result.facets.items()):
         for group in groups:
             name = group.value_or_threshold
-            counts = analysed.facets.get(facet, {}).get(name)
+            counts = analysis.facets.get(facet, {}).get(name)
             if counts is None:
                 raise InputError(
-                    f"{step}'s analysis.json has group {facet}={name}, which is no disadvantaged "
-                    "group of the contract; both must come from the same run"
+                    f"{step}'s analysis.json has group {facet}={name}, which the contract does not "
+                    "list as disadvantaged; both must come from the same run"
                 )
-            found = {
-                metric.name: _found(
+            measures = {
+                metric.name: _checked_measure(
                     metric, counts, source=f"{step}'s analysis.json", of=(facet, name)
                 )
                 for metric in group.metrics
             }
             subgroup = Subgroup(facet=facet, group=name)
-            yield from subgroup_estimates(stage, subgroup, found, counts=counts, looks=looks)
+            yield from subgroup_estimates(stage, subgroup, measures, counts=counts, looks=looks)
 
 
 def _by_intersection(
-    stage: Stage, crossed: Sequence[Intersection], *, looks: SimultaneousIntervals
+    stage: Stage, intersections: Sequence[Intersection], *, looks: SimultaneousIntervals
 ) -> Iterator[BiasEstimate]:
     names = [name for name in stage_metrics(stage) if METRICS[name].compares]
-    for one in crossed:
-        found = {name: measure(name, one.counts) for name in names}
-        yield from subgroup_estimates(stage, one.subgroup, found, counts=one.counts, looks=looks)
+    for intersection in intersections:
+        measures = {name: measure(name, intersection.counts) for name in names}
+        yield from subgroup_estimates(
+            stage, intersection.subgroup, measures, counts=intersection.counts, looks=looks
+        )
 
 
 def subgroup_estimates(
     stage: Stage,
     subgroup: Subgroup,
-    found: Mapping[str, MetricValue],
+    measures: Mapping[str, MetricValue],
     *,
     counts: Counts,
     looks: SimultaneousIntervals,
 ) -> Iterator[BiasEstimate]:
-    """Yields metrics of one group with their intervals; none where too few rows would mislead.
+    """Yields metrics of one group with their intervals; small groups have no intervals.
 
-    Below some 100 rows a group a 95 % bootstrap interval covers the truth less often than it says,
-    so a group that is too small to judge has values and no intervals
+    Below about 100 rows per group, a 95 % bootstrap interval has less than its nominal coverage
     (`verification.benchmarks.interval_coverage`).
 
     Args:
-        stage: of the labels or of the predictions.
+        stage: labels or predictions.
         subgroup: the group.
-        found: metric -> its value.
-        counts: of the group and of everyone else.
-        looks: what must hold at once, with replicates and seed of the bootstrap.
+        measures: metric -> its value.
+        counts: counts of the group and of all other rows.
+        looks: the simultaneous comparisons, with replicates and seed of the bootstrap.
     """
     section = looks.section
-    over = {name: looks.over(stage, name, subgroup) for name in found}
-    enough = _enough(counts, section)
-    ends = intervals(
-        [name for name in found if name in METRICS and enough],
+    looks_by_metric = {name: looks.over(stage, name, subgroup) for name in measures}
+    large_enough = _is_large_enough(counts, section)
+    bounds = intervals(
+        [name for name in measures if name in METRICS and large_enough],
         counts,
         replicates=section.bootstrap_replicates,
         seed=section.seed,
-        looks=over,
+        looks=looks_by_metric,
     )
-    for name, measured in found.items():
+    for name, point in measures.items():
         yield BiasEstimate(
             **dict(subgroup),
             stage=stage,
             metric=name,
-            value=measured.value,
-            low=ends[name].low if name in ends else None,
-            high=ends[name].high if name in ends else None,
-            looks=over[name],
-            error=measured.error,
+            value=point.value,
+            low=bounds[name].low if name in bounds else None,
+            high=bounds[name].high if name in bounds else None,
+            looks=looks_by_metric[name],
+            error=point.error,
             n_disadvantaged=counts.n_disadvantaged,
             n_advantaged=counts.n_advantaged,
         )
 
 
-def _enough(counts: Counts, section: BiasSection) -> bool:
+def _is_large_enough(counts: Counts, section: BiasSection) -> bool:
     return min(counts.n_disadvantaged, counts.n_advantaged) >= section.minimum_group_size
 
 
-def _found(
+def _checked_measure(
     metric: MetricResult, counts: Counts, *, source: str, of: tuple[str, str]
 ) -> MetricValue:
-    """Takes the analysis's value, held against our own formula where there is one."""
+    """Returns the analysis's value, checked against our own formula where there is one."""
     # Clarify writes an infinity for x / 0, which is undefined here.
     value = metric.value if isinstance(metric.value, float) else None
     if metric.name not in METRICS:
-        reason = metric.error or f"the analysis has no number but {metric.value or 'nothing'}"
+        reason = (
+            metric.error or f"the analysis has {metric.value or 'nothing'} in place of a number"
+        )
         return MetricValue(value, "" if value is not None else reason)
     own = measure(metric.name, counts)
-    if own.value is None or _defined_otherwise(metric.name, counts):
+    if own.value is None or _differs_by_definition(metric.name, counts):
         return own
     if value is None or not math.isclose(value, own.value, abs_tol=_TOLERANCE):
         raise InputError(
@@ -205,6 +215,6 @@ def _found(
     return MetricValue(value)
 
 
-def _defined_otherwise(metric: str, counts: Counts) -> bool:
+def _differs_by_definition(metric: str, counts: Counts) -> bool:
     lacks_a_label = not counts.cells.sum(axis=(0, 3)).all()
     return metric in _WHOLE_DISTRIBUTION and lacks_a_label

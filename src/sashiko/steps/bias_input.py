@@ -1,11 +1,11 @@
-"""BiasInput: predictions, labels and facets of the test split in one CSV, and nothing else.
+"""BiasInput: writes predictions, labels and facets of the test split to one CSV.
 
     python -m sashiko.steps.bias_input
 
 Inputs `config` (contract), `predictions` (Evaluate's) and `facets` (the facet snapshot); output
 `data`: `data.csv` with header label, predicted_label, the contract's facets and, where the contract
-has one, group_variable, ordered by key. Neither key nor text is in it: what judges bias needs no
-more than this. Output `meta`: `snapshots.json`, the digest of the facets.
+has one, group_variable, ordered by key. It holds neither key nor text,
+which the bias steps do not need. Output `meta`: `snapshots.json`, the digest of the facets.
 """
 
 import argparse

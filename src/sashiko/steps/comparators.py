@@ -1,4 +1,4 @@
-"""The models that a candidate is held against: baselines and the champion."""
+"""The models that a candidate is compared with: baselines and the champion."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +26,19 @@ ARTIFACT = "model.tar.gz"
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A model's scores of the test split, and the threshold that goes with them."""
+class ModelScores:
+    """A model's scores of the test split, and its decision threshold."""
 
     scores: Floats
     threshold: float
 
 
-class _Resolved(Frozen):
+class _ChampionFile(Frozen):
     champion: ChampionRecord | None
 
 
 def decide_threshold(section: ThresholdSection, labels: Ints, scores: Floats) -> Decision:
-    """Chooses the decision threshold by the recipe's policy, on the validation split."""
+    """Chooses the decision threshold on the validation split by the recipe's policy."""
     threshold = (
         section.value
         if section.value is not None
@@ -53,22 +53,22 @@ def decide_threshold(section: ThresholdSection, labels: Ints, scores: Floats) ->
     )
 
 
-def majority_baseline(train: Split, test: Split) -> Scored:
-    """Answers every row with the train split's more frequent label."""
-    return Scored(majority_scores(train.labels, rows=len(test.keys)), MAJORITY_THRESHOLD)
+def majority_baseline(train: Split, test: Split) -> ModelScores:
+    """Predicts the train split's more frequent label for every row."""
+    return ModelScores(majority_scores(train.labels, rows=len(test.keys)), MAJORITY_THRESHOLD)
 
 
 def linear_baselines(
     section: EvaluateSection, train: Split, validation: Split, test: Split, *, weights: Floats
-) -> dict[str, Scored]:
-    """Fits the linear baseline as the candidate was: with its weights, threshold by its policy.
+) -> dict[str, ModelScores]:
+    """Fits the linear baseline with the candidate's weights and threshold policy.
 
     Args:
         section: threshold policy and seed.
-        train: it is fitted on.
-        validation: its threshold is chosen on.
-        test: it scores.
-        weights: of the train rows, as Train had them.
+        train: the split to fit on.
+        validation: the split to choose the threshold on.
+        test: the split to score.
+        weights: the train rows' weights, as Train used them.
 
     Returns:
         `LINEAR`; and where the weights differ, `LINEAR_UNMITIGATED`, fitted without them.
@@ -87,28 +87,28 @@ def linear_baselines(
 
 def _linear(
     section: EvaluateSection, train: Split, validation: Split, test: Split, *, weights: Floats
-) -> Scored:
+) -> ModelScores:
     texts = validation.texts + test.texts
     scores = linear_scores(train.texts, train.labels, texts, weights=weights, seed=section.seed)
     on_validation, on_test = np.split(scores, [len(validation.texts)])
     decision = decide_threshold(section.threshold, validation.labels, on_validation)
-    return Scored(on_test, decision.threshold)
+    return ModelScores(on_test, decision.threshold)
 
 
 def read_champion(folder: Path) -> ChampionRecord | None:
-    """Reads what ResolveChampion found; None if no version is approved yet.
+    """Reads ResolveChampion's output; None if no version is approved yet.
 
     Raises:
-        InputError: if the record is damaged, or the artifact beside it is another one.
+        InputError: if the record is damaged, or the artifact does not match it.
     """
     path = folder / "champion.json"
-    champion = validate(_Resolved, read_json(path), source=str(path)).champion
+    champion = validate(_ChampionFile, read_json(path), source=str(path)).champion
     if champion is None:
         return None
-    found = sha256_file(folder / ARTIFACT)
-    if found != champion.sha256:
+    digest = sha256_file(folder / ARTIFACT)
+    if digest != champion.sha256:
         raise InputError(
-            f"{folder / ARTIFACT} has sha256 {found}, the registry says {champion.sha256}: the "
+            f"{folder / ARTIFACT} has sha256 {digest}, the registry says {champion.sha256}: the "
             "champion's artifact was changed; reject that version"
         )
     return champion
@@ -120,32 +120,31 @@ def champion_model(
     test: Split,
     *,
     labels: tuple[str, str],
-    candidate: Scored,
+    candidate: ModelScores,
     candidate_sha256: str,
     template: str,
-) -> Scored:
-    """Scores the test split with the champion; the same artifact is not scored twice.
+) -> ModelScores:
+    """Scores the test split with the champion, unless it is the candidate's artifact.
 
     Raises:
-        InputError: if the champion has other labels, reads texts of another template, or refuses
-            a text.
+        InputError: if the champion has other labels or another template, or rejects a text.
     """
     if champion.sha256 == candidate_sha256:
-        return Scored(candidate.scores, champion.threshold)
-    with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as loaded:
-        _require_labels(loaded, labels, version=champion.version)
-        if loaded.template != template:
+        return ModelScores(candidate.scores, champion.threshold)
+    with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as artifact:
+        _require_labels(artifact, labels, version=champion.version)
+        if artifact.template != template:
             raise InputError(
                 f"champion version {champion.version} reads texts of another template, so the two "
                 "cannot be compared on the same rows: give the recipe another "
                 "`model_package_group`, or reject that champion"
             )
-        (scores,) = score_splits(loaded, [test], name="champion")
-    return Scored(scores, champion.threshold)
+        (scores,) = score_splits(artifact, [test], name="champion")
+    return ModelScores(scores, champion.threshold)
 
 
 def _require_labels(champion: Artifact, labels: tuple[str, str], *, version: int) -> None:
-    """Checks that two models answer the same question."""
+    """Checks that the champion has the candidate's labels."""
     if champion.labels != labels:
         raise InputError(
             f"champion version {version} has the labels {', '.join(champion.labels)}, the "

@@ -1,4 +1,4 @@
-"""DeviceCheck: the artifact answers as the model that was judged, on what it will be served on.
+"""DeviceCheck: compares the artifact's answers on the serving device with Evaluate's.
 
     python -m sashiko.steps.device_check --backend endpoint --name x-devicecheck-dev-abc ...
 
@@ -29,24 +29,24 @@ from sashiko.evaluation.record import DECISION_FILE, read_decision
 from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.artifact import RequestRefusedError, open_artifact
 from sashiko.settings.recipe import DeviceSection
-from sashiko.steps.device.asking import (
+from sashiko.steps.device.endpoint import endpoint
+from sashiko.steps.device.gate import device_checks, failed_check
+from sashiko.steps.device.hosting import Hosting, connect
+from sashiko.steps.device.invocation import (
     DeviceFailedError,
-    Measured,
-    compared,
+    Measurement,
+    compare,
     measure,
     read_answers,
     requests,
 )
-from sashiko.steps.device.endpoint import endpoint
-from sashiko.steps.device.gate import device_checks, failed_check
-from sashiko.steps.device.hosting import Hosting, connect
-from sashiko.steps.device.sample import Sample, about_artifact, draw_sample
+from sashiko.steps.device.sample import Sample, draw_sample, read_serving_config
 from sashiko.steps.device.transform import Scratch, transform
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section, read_waivers
 
 _BACKENDS = ("endpoint", "transform", "local", "off")
-_JUDGED = ("artifact", "decision", "predictions", "test")
+_JUDGED_INPUTS = ("artifact", "decision", "predictions", "test")
 _OFF = (
     "`device_check: off` in the environment's settings, so nobody knows how the artifact answers "
     "on the instance that serves it"
@@ -61,40 +61,44 @@ _JSON = "application/json"
 
 
 def check(options: argparse.Namespace) -> Verdict:
-    """Asks the device, and judges what it answers.
+    """Sends the sample to the device and judges the answers.
 
     Raises:
         InputError: if an input is missing or damaged, or AWS refuses a call.
     """
     section = read_section(DeviceSection, "device")
     archive = processing_input("artifact") / ARTIFACT_FILE
-    about = about_artifact(archive)
+    serving_config = read_serving_config(archive)
     sample = draw_sample(
         section,
         test=processing_input("test"),
         predictions=processing_input("predictions") / "predictions.parquet",
-        labels=about.labels,
+        labels=serving_config.labels,
     )
-    # One row more than fits: a full batch, and a padded one.
-    rows = about.largest_batch + 1
+    # One row more than the largest batch, for a full batch and a padded one.
+    rows = serving_config.largest_batch + 1
     threshold = read_decision(processing_input("decision") / DECISION_FILE).threshold
     try:
-        measured = _measured(options, sample, archive=archive, threshold=threshold, rows=rows)
+        measurement = _measure(options, sample, archive=archive, threshold=threshold, rows=rows)
     except DeviceFailedError as error:
         checks = [failed_check(str(error))]
     else:
-        told = _LATENCY_NOT_JUDGED[options.backend]
-        checks = device_checks(section, measured, latency_not_judged=told)
-    where = Check(name="checked on", passed=True, reason=_place(options, target=about.target))
-    judged = {name: sha256_tree(processing_input(name)) for name in _JUDGED}
-    return decide(gate=DEVICE_GATE, checks=[where, *checks], inputs=judged)
+        latency_reason = _LATENCY_NOT_JUDGED[options.backend]
+        checks = device_checks(section, measurement, latency_not_judged=latency_reason)
+    location = Check(
+        name="checked on",
+        passed=True,
+        reason=_describe_location(options, target=serving_config.target),
+    )
+    inputs = {name: sha256_tree(processing_input(name)) for name in _JUDGED_INPUTS}
+    return decide(gate=DEVICE_GATE, checks=[location, *checks], inputs=inputs)
 
 
-def _measured(
+def _measure(
     options: argparse.Namespace, sample: Sample, *, archive: Path, threshold: float, rows: int
-) -> Measured:
+) -> Measurement:
     if options.backend == "local":
-        return _locally(sample, archive, threshold=threshold, rows=rows)
+        return _measure_locally(sample, archive, threshold=threshold, rows=rows)
     hosting, clients = _hosting(options, threshold), connect()
     with stop_on_signals() as stop:
         if options.backend == "endpoint":
@@ -103,10 +107,10 @@ def _measured(
         scratch = Scratch(uri=options.scratch, key=options.output_key)
         bodies = list(requests(sample.texts, rows=rows))
         answers = transform(clients, hosting, bodies, scratch=scratch, stop=stop)
-        return compared(sample, [read_answers(answers, expected=len(sample.texts))])
+        return compare(sample, [read_answers(answers, expected=len(sample.texts))])
 
 
-def _locally(sample: Sample, archive: Path, *, threshold: float, rows: int) -> Measured:
+def _measure_locally(sample: Sample, archive: Path, *, threshold: float, rows: int) -> Measurement:
     with open_artifact(archive, threshold=threshold, on_cpu=True) as artifact:
 
         def invoke(body: bytes) -> bytes:
@@ -115,14 +119,14 @@ def _locally(sample: Sample, archive: Path, *, threshold: float, rows: int) -> M
             except RequestRefusedError as error:
                 raise DeviceFailedError(f"the handler refused a request: {error}") from error
 
-        measured = measure(invoke, sample, batch_rows=rows)
-    # It differs from run to run, and a verdict must not.
-    print(f"p50 {measured.p50_ms:.1f} ms, p99 {measured.p99_ms:.1f} ms here", file=sys.stderr)
-    return measured
+        measurement = measure(invoke, sample, batch_rows=rows)
+    # Latency is not in the verdict, because a verdict must be reproducible.
+    print(f"p50 {measurement.p50_ms:.1f} ms, p99 {measurement.p99_ms:.1f} ms here", file=sys.stderr)
+    return measurement
 
 
 def _hosting(options: argparse.Namespace, threshold: float) -> Hosting:
-    settings = dict(word.split("=", 1) for word in options.setting)
+    settings = dict(pair.split("=", 1) for pair in options.setting)
     return Hosting(
         name=f"{options.name}-{options.execution_id}",
         image=options.image,
@@ -136,22 +140,28 @@ def _hosting(options: argparse.Namespace, threshold: float) -> Hosting:
         subnets=tuple(options.subnet),
         security_group=options.security_group,
         volume_key=options.volume_key or None,
-        tags=dict(word.split("=", 1) for word in options.tag),
+        tags=dict(pair.split("=", 1) for pair in options.tag),
     )
 
 
-def _place(options: argparse.Namespace, *, target: str) -> str:
+def _describe_location(options: argparse.Namespace, *, target: str) -> str:
     if options.backend == "local":
-        eager = f", and the model that it was compiled from for {target}, as no {target} is here"
-        own = "this machine's CPU: the artifact's own handler"
-        return own if target == "cpu" else own + eager
-    how = {"endpoint": "an endpoint", "transform": "a batch transform job"}[options.backend]
+        eager_note = (
+            f", and the model that it was compiled from for {target}, as no {target} is here"
+        )
+        handler_note = "this machine's CPU: the artifact's own handler"
+        return handler_note if target == "cpu" else handler_note + eager_note
+    backend_name = {"endpoint": "an endpoint", "transform": "a batch transform job"}[
+        options.backend
+    ]
     driver = f", {options.inference_ami}" if options.inference_ami else ""
-    pinned = driver if options.backend == "endpoint" else ""
-    return f"{how} with {options.instance_type}{pinned}, {options.image.rpartition('/')[2]}"
+    ami_note = driver if options.backend == "endpoint" else ""
+    return (
+        f"{backend_name} with {options.instance_type}{ami_note}, {options.image.rpartition('/')[2]}"
+    )
 
 
-def _options(words: Sequence[str]) -> argparse.Namespace:
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", required=True, choices=_BACKENDS, help="what answers")
     parser.add_argument("--name", help="begins the name of all that is made")
@@ -170,7 +180,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--output-key", help="ARN of the key of a batch job's files")
     parser.add_argument("--scratch", help="S3 URI for a batch job's files")
     parser.add_argument("--tag", action="append", default=[], help="name=value")
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
 def main() -> None:
@@ -179,10 +189,10 @@ def main() -> None:
     verdict = (
         not_judged(gate=DEVICE_GATE, reason=_OFF) if options.backend == "off" else check(options)
     )
-    before = processing_input("verdicts")
-    if not before.is_dir():
-        raise InputError(f"{before} does not exist: Track writes the verdicts so far")
-    shutil.copytree(before, processing_output("verdicts"), dirs_exist_ok=True)
+    earlier_verdicts = processing_input("verdicts")
+    if not earlier_verdicts.is_dir():
+        raise InputError(f"{earlier_verdicts} does not exist: Track writes the verdicts so far")
+    shutil.copytree(earlier_verdicts, processing_output("verdicts"), dirs_exist_ok=True)
     waived = waive(verdict, read_waivers(), on=today())
     write_verdict(waived, processing_output("verdicts") / verdict.gate)
     write_release([waived], processing_output("release"))

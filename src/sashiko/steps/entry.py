@@ -1,4 +1,4 @@
-"""What every step's `__main__` does: run, and end with one clear error on bad input."""
+"""Runs a step's `main` and reports bad input as one error."""
 
 import sys
 import traceback
@@ -14,8 +14,8 @@ def run_step(main: Callable[[], None]) -> None:
     """Runs a step's `main` and exits.
 
     Bad input, a full disk, or too little memory prints one line on stderr and leaves it in
-    `<OPT_ML>/output/failure`, where SageMaker looks for a job's failure reason; the exit status is
-    then 1. An internal fault keeps its traceback.
+    `<OPT_ML>/output/failure`, from which SageMaker reads a job's failure reason; the exit status is
+    then 1. An internal error keeps its traceback.
     """
     try:
         main()
@@ -36,7 +36,7 @@ def run_step(main: Callable[[], None]) -> None:
 def _fail(reason: str) -> NoReturn:
     print(f"error: {reason}", file=sys.stderr)
     failure = opt_ml() / "output" / "failure"
-    with suppress(OSError):  # on a full disk the message on stderr is all there is
+    with suppress(OSError):  # on a full disk there is only the message on stderr
         failure.parent.mkdir(parents=True, exist_ok=True)
         failure.write_text(f"{reason}\n")
     sys.exit(1)

@@ -1,14 +1,13 @@
-"""Evaluate: scores the artifact that will be served, and judges it. It never sees a facet.
+"""Evaluate: scores the artifact that will be served, and judges it without reading facets.
 
-An artifact for an accelerator is scored by the model that it was compiled from.
+For an artifact compiled for an accelerator, the uncompiled model is scored.
 
     python -m sashiko.steps.evaluate
 
-Reads Compile's artifact, Prepare's splits and slices, Train's output, the weights that Train had
-and ResolveChampion's champion. The weights are for the linear baseline, which gets the candidate's
-mitigation; they are as sensitive as the facets (`steps.weights`), and no output holds one. Writes
-the predictions, every figure of the model's quality, the decision threshold, and
-the verdict of the gate `model-quality`.
+Reads Compile's artifact, Prepare's splits and slices, Train's output, Train's weights and
+ResolveChampion's champion. The linear baseline is fitted with the same weights; they are as
+sensitive as the facets (`steps.weights`), and no output contains them. Writes the predictions, the
+quality metrics, the decision threshold, and the verdict of the gate `model-quality`.
 """
 
 import argparse
@@ -34,7 +33,7 @@ from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
     ARTIFACT,
-    Scored,
+    ModelScores,
     champion_model,
     decide_threshold,
     linear_baselines,
@@ -42,7 +41,7 @@ from sashiko.steps.comparators import (
     read_champion,
 )
 from sashiko.steps.entry import run_step
-from sashiko.steps.figures import About, Scores, evaluate
+from sashiko.steps.figures import EvaluationContext, EvaluationInputs, evaluate
 from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import read_slices
@@ -61,31 +60,31 @@ def main() -> None:
         type=Path,
         help="an earlier `predictions.parquet`, to be judged again",
     )
-    stored = parser.parse_args().predictions
+    stored_predictions = parser.parse_args().predictions
     section = read_section(EvaluateSection, "evaluate")
     quality = read_section(QualitySection, "quality")
     own = own_metrics(quality)
     splits = {name: load_split(processing_input(name)) for name in SPLITS}
     train, validation, test = (splits[name] for name in SPLITS)
     slices = read_slices(processing_input("slices"), keys=test.keys)
-    trained = read_training(processing_input("training-output") / "output.tar.gz")
+    train_output = read_training(processing_input("training-output") / "output.tar.gz")
 
     archive = processing_input("artifact") / ARTIFACT
-    # No Neuron device or GPU is here: of an artifact for one, DeviceCheck bounds the difference.
+    # There is no Neuron device or GPU here; DeviceCheck bounds the difference on the device.
     with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
         labels, template = artifact.labels, artifact.template
         validation_scores, test_scores = (
-            read_scores(stored, {"validation": validation, "test": test})
-            if stored
+            read_scores(stored_predictions, {"validation": validation, "test": test})
+            if stored_predictions
             else score_splits(artifact, [validation, test], name="candidate")
         )
     decision = decide_threshold(section.threshold, validation.labels, validation_scores)
-    candidate = Scored(test_scores, decision.threshold)
+    candidate = ModelScores(test_scores, decision.threshold)
 
     print("fitting the baselines", file=sys.stderr)
     others = {
         MAJORITY: majority_baseline(train, test),
-        **linear_baselines(section, train, validation, test, weights=weights_of(train)),
+        **linear_baselines(section, train, validation, test, weights=read_train_weights(train)),
     }
     champion = read_champion(processing_input("champion"))
     if champion is not None:
@@ -98,11 +97,22 @@ def main() -> None:
     print("computing metrics and intervals", file=sys.stderr)
     evaluation = evaluate(
         section,
-        Scores(splits=splits, slices=slices, candidate=candidate, validation=validation_scores,
-               others=others, own=own),
-        About(labels=labels, decision=decision, champion=champion, curve=trained.curve,
-              temperature=trained.temperature),
-    )  # fmt: skip
+        EvaluationInputs(
+            splits=splits,
+            slices=slices,
+            candidate=candidate,
+            validation=validation_scores,
+            others=others,
+            own=own,
+        ),
+        EvaluationContext(
+            labels=labels,
+            decision=decision,
+            champion=champion,
+            curve=train_output.curve,
+            temperature=train_output.temperature,
+        ),
+    )
     verdict = decide(
         gate=_GATE,
         checks=quality_checks(quality, evaluation.candidate, evaluation.leads, _training()),
@@ -111,7 +121,7 @@ def main() -> None:
             for name in ("artifact", "champion", "slices", *SPLITS, "weights")
             if name != "weights" or processing_input(name).exists()
         }
-        | trained.made_of(),
+        | train_output.snapshot_digests(),
     )
     write_predictions(
         processing_output("predictions") / "predictions.parquet",
@@ -133,18 +143,18 @@ def _training() -> Training:
     )
 
 
-def weights_of(train: Split) -> Floats:
-    """Reads what each train row counted for Train: 1 where the recipe does not judge bias.
+def read_train_weights(train: Split) -> Floats:
+    """Reads Train's weight of each train row; 1 where the recipe does not judge bias.
 
     Raises:
-        InputError: if the weights are of other rows, or one is not a positive number.
+        InputError: if the weights have other keys, or one is not a positive number.
     """
     keys = pa.chunked_array([pa.array(train.keys, pa.string())])
     return read_weights(processing_input("weights"), keys).astype(np.float64)
 
 
 def write_predictions(
-    path: Path, scored: Mapping[str, tuple[Split, Floats]], *, threshold: float
+    path: Path, scored_splits: Mapping[str, tuple[Split, Floats]], *, threshold: float
 ) -> None:
     """Writes key, split, label, score and prediction of each row."""
     tables = [
@@ -157,7 +167,7 @@ def write_predictions(
                 "predicted": pa.array((scores >= threshold).astype(np.int64)),
             }
         )
-        for name, (split, scores) in scored.items()
+        for name, (split, scores) in scored_splits.items()
     ]
     write_table(path, pa.concat_tables(tables))
 

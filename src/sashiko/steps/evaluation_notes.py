@@ -1,4 +1,4 @@
-"""What a reader of the metrics must not miss, in plain words."""
+"""Notes on the evaluation, in sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,7 +20,7 @@ _METRICS = {
 }
 _FEW_ROWS = 3000
 _POOR_CALIBRATION = 0.1
-_BY_CHANCE = 0.025  # of intervals with 95 % lie below where there is no difference
+_BY_CHANCE = 0.025  # share of 95 % intervals below zero if there is no difference
 
 
 def plain_notes(
@@ -35,16 +35,16 @@ def plain_notes(
     decision: Decision,
     test_rows: int,
 ) -> tuple[str, ...]:
-    """Says in sentences how the candidate stands against the others, and what limits the figures.
+    """Describes how the candidate compares with the other models, and the figures' limits.
 
     Args:
         leads: name of a baseline or `champion` -> metric -> the candidate's lead on the test split.
         reweighed: whether candidate and linear baseline were trained with weights that differ.
-        minimum_effect: the least lead that is called better.
+        minimum_effect: the smallest lead that counts as better.
         candidate: its metrics on the test split.
-        calibration: what temperature scaling did to them, and what chance shows.
+        calibration: metrics before temperature scaling, and the calibration error by chance.
         slices: the candidate on parts of the test split.
-        seen_text: candidate and linear baseline by whether train has the text's words.
+        seen_text: candidate and linear baseline by whether train contains the text's words.
         decision: the threshold.
         test_rows: of the test split.
     """
@@ -60,9 +60,9 @@ def plain_notes(
             f"The threshold {decision.threshold:.3f} maximises {_METRICS[decision.metric]} on the "
             "validation split; the test split had no part in it."
         )
-    notes += _of_calibration(candidate["expected_calibration_error"], calibration)
-    notes += _of_slices(slices)
-    notes += _of_seen_text(seen_text)
+    notes += _calibration_notes(candidate["expected_calibration_error"], calibration)
+    notes += _slice_notes(slices)
+    notes += _seen_text_notes(seen_text)
     if test_rows < _FEW_ROWS:
         notes.append(f"The test split has {test_rows:,} rows only: the intervals are wide.")
     return tuple(notes)
@@ -75,36 +75,40 @@ def _name(model: str, *, reweighed: bool) -> str:
 
 
 def _compare(other: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
-    word = _METRICS[metric]
+    metric_name = _METRICS[metric]
     if lead.value is None or lead.low is None or lead.high is None:
-        return f"On {word} the fine-tuned model and {other} cannot be compared on this test split."
-    by = f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]"
-    said = {
+        compared = f"the fine-tuned model and {other} cannot be compared on this test split"
+        return f"On {metric_name} {compared}."
+    interval = f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]"
+    phrase = {
         "better": "is better than",
         "no worse": f"is no worse (within {minimum_effect:g}) and not shown to be better than",
         "worse": "is worse than",
         "not shown to be better": "is not shown to be better than",
     }[standing(lead, minimum_effect=minimum_effect)]
-    return f"On {word} the fine-tuned model {said} {other}: {by}."
+    return f"On {metric_name} the fine-tuned model {phrase} {other}: {interval}."
 
 
-def _of_calibration(error: Estimate, found: Calibration) -> Iterator[str]:
+def _calibration_notes(error: Estimate, calibration: Calibration) -> Iterator[str]:
     if error.value is None:
         return
-    fit = found.temperature
+    fit = calibration.temperature
     if fit is not None and fit.kept:
         yield f"Temperature scaling left the scores as they are: {fit.kept}."
     elif fit is not None:
-        before = found.before["expected_calibration_error"].value
+        before = calibration.before["expected_calibration_error"].value
         yield (
             f"Logits are divided by {fit.temperature:.3f}, fitted on the validation split; on the "
             f"test split the calibration error was {before:.3f} before and is {error.value:.3f} "
             "after."
         )
-    if found.error_by_chance.high is not None and error.value <= found.error_by_chance.high:
+    if (
+        calibration.error_by_chance.high is not None
+        and error.value <= calibration.error_by_chance.high
+    ):
         yield (
             f"The calibration error of {error.value:.3f} is no more than chance makes of perfectly "
-            f"calibrated scores on these rows (up to {found.error_by_chance.high:.3f})."
+            f"calibrated scores on these rows (up to {calibration.error_by_chance.high:.3f})."
         )
     elif error.value > _POOR_CALIBRATION:
         yield (
@@ -114,34 +118,35 @@ def _of_calibration(error: Estimate, found: Calibration) -> Iterator[str]:
         )
 
 
-def _of_seen_text(figures: Sequence[SeenTextFigures]) -> Iterator[str]:
+def _seen_text_notes(figures: Sequence[SeenTextFigures]) -> Iterator[str]:
     rows = sum(item.rows for item in figures)
     for item in figures:
-        ours, theirs = item.candidate.get("auc"), item.linear.get("auc")
+        candidate_auc, linear_auc = item.candidate.get("auc"), item.linear.get("auc")
         lead = item.lead.get("auc")
-        if ours is None or theirs is None or lead is None or lead.value is None:
+        if candidate_auc is None or linear_auc is None or lead is None or lead.value is None:
             continue
-        what = (
+        description = (
             "have only words and pairs of adjacent words that train has"
             if item.seen
             else "have a word, or a pair of adjacent words, that no train row has"
         )
         yield (
-            f"{100 * item.rows / rows:.0f} % of the test rows {what}: AUC {ours.value:.3f} there, "
-            f"{theirs.value:.3f} of the linear baseline, {lead.value:+.3f} "
-            f"[{lead.low:+.3f}, {lead.high:+.3f}] apart."
+            f"{100 * item.rows / rows:.0f} % of the test rows {description}: AUC "
+            f"{candidate_auc.value:.3f} there, {linear_auc.value:.3f} of the linear baseline, "
+            f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}] apart."
         )
 
 
-def _of_slices(slices: Slices) -> Iterator[str]:
+def _slice_notes(slices: Slices) -> Iterator[str]:
     judged = slices.judged
     if not judged:
         return
-    worst, word = judged[0], _METRICS[slices.metric]
-    value, apart = worst.metrics[slices.metric].value, worst.differences[slices.metric]
+    worst, metric_name = judged[0], _METRICS[slices.metric]
+    value, difference = worst.metrics[slices.metric].value, worst.differences[slices.metric]
     yield (
-        f"Worst of {len(judged)} slices by {word}: {worst.column} = {worst.value}, {value:.3f} on "
-        f"{worst.rows:,} rows, {apart.value:+.3f} [{apart.low:+.3f}, {apart.high:+.3f}] against "
-        f"all rows. {len(slices.worse)} of the {len(judged)} lie below by their whole interval; "
+        f"Worst of {len(judged)} slices by {metric_name}: {worst.column} = {worst.value}, "
+        f"{value:.3f} on {worst.rows:,} rows, {difference.value:+.3f} "
+        f"[{difference.low:+.3f}, {difference.high:+.3f}] against all rows. "
+        f"{len(slices.worse)} of the {len(judged)} lie below by their whole interval; "
         f"about {_BY_CHANCE * len(judged):.1f} would by chance, as each is another look."
     )

@@ -1,4 +1,4 @@
-"""Which rows are explained, and their texts with each column kept apart."""
+"""Selects the rows to explain, and reads their texts by column."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,52 +32,56 @@ class Effort:
     """How much is explained.
 
     Attributes:
-        rows: drawn from the test split.
-        steps: of the integral.
-        errors: of each kind.
-        shapley_rows: of them, that are cross-checked by Shapley values.
-        looked: rows of the test split in which words of facets are looked for.
-        swapped: of them, how many are scored with these words swapped, for each facet.
+        rows: number of rows sampled from the test split.
+        steps: steps of the integral.
+        errors: number of errors of each kind.
+        shapley_rows: sampled rows to cross-check by Shapley values.
+        swap_candidates: rows of the test split to search for words of facets.
+        swap_rows: rows among them to score with swapped words, per facet.
     """
 
     rows: int
     steps: int
     errors: int
     shapley_rows: int
-    looked: int
-    swapped: int
+    swap_candidates: int
+    swap_rows: int
 
 
-# The default leaves room below 30 s on two cores, with the shipped encoder and all imports. Shapley
-# values have none there: one complaint's take 550 evaluations, the whole deletion test 680.
+# The default stays below 30 s on two cores, with the shipped encoder and all imports. It excludes
+# Shapley values: one complaint takes 550 evaluations, the whole deletion test 680.
 EFFORT: Mapping[Depth, Effort] = MappingProxyType(
     {
-        "default": Effort(rows=40, steps=20, errors=3, shapley_rows=0, looked=1000, swapped=100),
-        "full": Effort(rows=512, steps=50, errors=10, shapley_rows=40, looked=20_000, swapped=2000),
+        "default": Effort(
+            rows=40, steps=20, errors=3, shapley_rows=0, swap_candidates=1000, swap_rows=100
+        ),
+        "full": Effort(
+            rows=512, steps=50, errors=10, shapley_rows=40, swap_candidates=20_000, swap_rows=2000
+        ),
     }
 )
-SHAPLEY_PAIRS = 4  # of orders of a text's words, in each of two halves
+SHAPLEY_PAIRS = 4  # pairs of permutations of a text's words, in each of two halves
 
 
 @dataclass(frozen=True)
-class Chosen:
+class RowSelection:
     """The rows to explain, in the order of the test split.
 
     Attributes:
         table: their predictions; key, label, score, predicted.
-        drawn: positions of those that stand for the split; the others are errors alone.
+        sample: positions of the random sample; the other rows are errors only.
         errors: positions of the most confident errors.
         test_rows: rows of the whole split.
-        threshold: from which score on a row is predicted positive.
-        looked: keys of the rows in which words of facets are looked for, in the order of the draw.
+        threshold: lowest score that is predicted positive.
+        swap_candidates: keys of the rows to search for words of facets, in the order of the draw.
     """
 
     table: pa.Table
-    drawn: list[int]
+    sample: list[int]
     errors: list[int]
     test_rows: int
     threshold: float
-    looked: pa.ChunkedArray
+    swap_candidates: pa.ChunkedArray
 
     @property
     def predicted(self) -> Bools:
@@ -86,8 +90,8 @@ class Chosen:
         return predicted
 
 
-def choose(effort: Effort) -> Chosen:
-    """Draws rows of the test split, and picks the errors that the model is surest of.
+def select_rows(effort: Effort) -> RowSelection:
+    """Samples rows of the test split, and selects the most confident errors.
 
     Raises:
         InputError: if the predictions are missing, damaged, or have no test row.
@@ -99,27 +103,29 @@ def choose(effort: Effort) -> Chosen:
     if not table.num_rows:
         raise InputError(f"{path} has no row of the test split; run Evaluate again")
     generator = np.random.default_rng(SEED)
-    drawn = generator.choice(table.num_rows, min(effort.rows, table.num_rows), replace=False)
+    sampled = generator.choice(table.num_rows, min(effort.rows, table.num_rows), replace=False)
     errors = confident_errors(
         table["label"].to_pylist(),
         table["predicted"].to_pylist(),
         table["score"].to_pylist(),
         most=effort.errors,
     )
-    looked = generator.choice(table.num_rows, min(effort.looked, table.num_rows), replace=False)
-    every = sorted({*drawn.tolist(), *errors})
-    return Chosen(
-        table=table.take(pa.array(every, pa.int64())),
-        drawn=[every.index(row) for row in sorted(drawn.tolist())],
-        errors=[every.index(row) for row in errors],
+    candidates = generator.choice(
+        table.num_rows, min(effort.swap_candidates, table.num_rows), replace=False
+    )
+    indices = sorted({*sampled.tolist(), *errors})
+    return RowSelection(
+        table=table.take(pa.array(indices, pa.int64())),
+        sample=[indices.index(row) for row in sorted(sampled.tolist())],
+        errors=[indices.index(row) for row in errors],
         test_rows=table.num_rows,
         threshold=threshold,
-        looked=table["key"].take(pa.array(looked)),
+        swap_candidates=table["key"].take(pa.array(candidates)),
     )
 
 
 def _threshold(table: pa.Table) -> float:
-    """Finds the threshold by what it did: it lies between the two labels' scores."""
+    """Infers the threshold: the midpoint between the scores of the two predicted labels."""
     scores, positive = table["score"].to_numpy(), table["predicted"].to_numpy() == 1
     return float((scores[~positive].max(initial=0.0) + scores[positive].min(initial=1.0)) / 2)
 
@@ -127,30 +133,30 @@ def _threshold(table: pa.Table) -> float:
 def read_pieces(
     keys: pa.ChunkedArray, contract: Contract, text: TextSection
 ) -> tuple[tuple[Piece, ...], ...]:
-    """Fills the template again, and keeps apart what came from which column.
+    """Fills the template again and returns the pieces by column.
 
     Args:
-        keys: of the rows.
-        contract: of the snapshot.
+        keys: keys of the rows.
+        contract: the snapshot's contract.
         text: the recipe's template.
 
     Raises:
-        InputError: if a key is not in the snapshot or the test split, or the two differ.
+        InputError: if a key is not in the snapshot or the test split, or their texts differ.
     """
     predictions = processing_input("predictions") / "predictions.parquet"
 
-    def of_keys(table: pa.Table, column: str, source: Path) -> pa.Table:
-        among = table[column].cast(pa.string())
-        return table.take(positions(keys, among, source=predictions, among_source=source))
+    def take_keys(table: pa.Table, column: str, source: Path) -> pa.Table:
+        table_keys = table[column].cast(pa.string())
+        return table.take(positions(keys, table_keys, source=predictions, among_source=source))
 
     split = processing_input("test") / "data.parquet"
-    texts = of_keys(read_split(split.parent), "key", split)["text"].to_pylist()
+    texts = take_keys(read_split(split.parent), "key", split)["text"].to_pylist()
     source = processing_input("data") / "data.parquet"
     needed = dict.fromkeys((contract.key, *columns(text.template)))
-    values = of_keys(read_columns(source, tuple(needed)), contract.key, source).to_pylist()
+    values = take_keys(read_columns(source, tuple(needed)), contract.key, source).to_pylist()
     pieces = tuple(tuple(filled(text.template, row, text.missing)) for row in values)
-    for key, row, known in zip(keys.to_pylist(), pieces, texts, strict=True):
-        if "".join(part for _, part in row) != known:
+    for key, row, expected in zip(keys.to_pylist(), pieces, texts, strict=True):
+        if "".join(part for _, part in row) != expected:
             raise InputError(
                 f"{split}: the text of key {key!r} is not what the recipe's text.template makes of "
                 f"{source}; both must come from the same run of Prepare"

@@ -1,4 +1,4 @@
-"""Rows and their facets, joined by key in a scratch database: memory does not grow with them."""
+"""Joins rows with their facets by key in a scratch database, with bounded memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def facets_of(
     rows: pa.Table, contract: Contract, *, source: Path, facets_file: Path
 ) -> dict[str, pa.ChunkedArray]:
-    """Finds the facets of rows, and their group variable where the contract has one.
+    """Returns the facets of rows, and their group variable if the contract has one.
 
     Args:
         rows: with columns key and label (0 or 1).
         contract: the data contract.
-        source: the file that the rows are from.
+        source: the rows' file, for errors.
         facets_file: the facet snapshot.
 
     Returns:
@@ -39,12 +39,12 @@ def facets_of(
         join = FacetJoin(database, contract, source=source, facets_file=facets_file)
         join.add(rows.append_column("place", pa.array(np.arange(rows.num_rows))))
         join.run()
-        found = pa.Table.from_batches(join.facets(order="place"))
-    return dict(zip(join.names, found.columns, strict=True))
+        facets = pa.Table.from_batches(join.facets(order="place"))
+    return dict(zip(join.names, facets.columns, strict=True))
 
 
 class FacetJoin:
-    """Rows with a key and a label, and their facets, which SQL calls `f0`, `f1` and so on.
+    """Rows with a key and a label, and their facets; the SQL columns are `f0`, `f1` and so on.
 
     Attributes:
         names: name of a facet, or `group_variable` -> its column of the snapshot.
@@ -58,12 +58,12 @@ class FacetJoin:
         source: Path,
         facets_file: Path,
     ) -> None:
-        """Begins without rows.
+        """Starts without rows.
 
         Args:
             connection: an empty database.
             contract: the data contract.
-            source: the file that the rows are from, for errors.
+            source: the rows' file, for errors.
             facets_file: the facet snapshot.
         """
         self._connection = connection
@@ -75,33 +75,35 @@ class FacetJoin:
             self.names[GROUP_VARIABLE] = contract.group_variable
 
     def add(self, rows: pa.Table) -> None:
-        """Appends rows: key, label (0 or 1) and whatever is asked back."""
+        """Appends rows: key, label (0 or 1) and any columns to return later."""
         insert(self._connection, "rows", rows)
 
     def run(self) -> int:
-        """Joins, once all rows are there, and returns how many there are.
+        """Joins all added rows and returns their number.
 
         Raises:
-            InputError: if a key is doubled or has no facets, a facet is empty, or the two sides
-                differ in a label, so that they are not of the same data.
+            InputError: if a key is duplicated or has no facets, a facet is empty, or the labels of
+                the two sides differ.
         """
         columns = [self._contract.key, self._contract.label.column, *self.names.values()]
         for batch in stream_columns(self._facets_file, columns):
             texts = [column.cast(pa.string()) for column in batch.columns]
-            insert(self._connection, "facets", pa.table(texts, ["key", "said", *self._facets()]))
-        ((rows,),) = self._all("SELECT count(*) FROM rows")
+            insert(
+                self._connection, "facets", pa.table(texts, ["key", "label_text", *self._facets()])
+            )
+        ((rows,),) = self._query("SELECT count(*) FROM rows")
         self._check_keys(rows)
-        self._all("CREATE TABLE joined AS FROM rows JOIN facets USING (key)")
+        self._query("CREATE TABLE joined AS FROM rows JOIN facets USING (key)")
         self._check_labels()
         self._check_facets(rows)
         return int(rows)
 
     def facets(self, *integers: str, order: str) -> Iterator[pa.RecordBatch]:
-        """Yields columns of the rows, as int64, and the facets behind them, as strings.
+        """Yields columns of the rows, as int64, followed by the facets, as strings.
 
         Args:
-            integers: which columns of the rows.
-            order: the column of the rows that orders them.
+            integers: columns of the rows.
+            order: the column to order by.
         """
         columns = [*integers, *self._facets()]
         kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
@@ -118,37 +120,38 @@ class FacetJoin:
             ("facets", self._contract.key, self._facets_file),
         ):
             check_keys(self._connection, table, column=column, source=source)
-        ((lost, example),) = self._all(
+        ((missing, example),) = self._query(
             "SELECT count(*), min(key) FROM rows ANTI JOIN facets USING (key)"
         )
-        if lost:
+        if missing:
             raise missing_keys_error(
-                lost, rows, example, source=self._source, among_source=self._facets_file
+                missing, rows, example, source=self._source, among_source=self._facets_file
             )
 
     def _check_labels(self) -> None:
         label = self._contract.label
-        ((differ, example),) = self._all(
+        ((mismatches, example),) = self._query(
             "SELECT count(*), min(key) FROM joined "
-            "WHERE coalesce((said = $1) <> (label = 1), true)",
+            "WHERE coalesce((label_text = $1) <> (label = 1), true)",
             label.positive,
         )
-        if differ:
+        if mismatches:
             raise InputError(
-                f"{self._source}: {differ} labels, such as that of key {example!r}, differ from "
-                f"column `{label.column}` of {self._facets_file}; both must come from the same "
-                "snapshot"
+                f"{self._source}: {mismatches} labels, such as that of key {example!r}, differ "
+                f"from column `{label.column}` of {self._facets_file}; both must come from the "
+                "same snapshot"
             )
 
     def _check_facets(self, rows: int) -> None:
         for name, column in zip(self._facets(), self.names.values(), strict=True):
-            ((empty,),) = self._all(f"SELECT count(*) FROM joined WHERE coalesce({name}, '') = ''")  # noqa: S608 - the code's own name
+            sql = f"SELECT count(*) FROM joined WHERE coalesce({name}, '') = ''"  # noqa: S608 - the code's own name
+            ((empty,),) = self._query(sql)
             if empty:
                 raise empty_facet_error(column, empty, rows, source=self._facets_file)
 
     def _facets(self) -> list[str]:
         return [f"f{place}" for place in range(len(self.names))]
 
-    def _all(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
-        return found
+    def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        return rows

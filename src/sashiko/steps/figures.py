@@ -1,4 +1,4 @@
-"""Every figure of a model's quality, from scores alone."""
+"""Computes all quality metrics from scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from sashiko.evaluation.record import (
 )
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
-from sashiko.steps.comparators import Scored
+from sashiko.steps.comparators import ModelScores
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.seen_text import seen_in_train, seen_text_figures
@@ -33,37 +33,37 @@ _CALIBRATION = ("expected_calibration_error", "brier_score")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
-    """What is measured.
+class EvaluationInputs:
+    """The scores and rows to evaluate.
 
     Attributes:
         splits: train, validation and test.
         slices: of the test split.
         candidate: its scores of the test split, and the decision threshold.
         validation: its scores of the validation split.
-        others: `majority`, `tfidf_logistic_regression` and perhaps
+        others: `majority`, `tfidf_logistic_regression` and optionally
             `tfidf_logistic_regression_unmitigated` and `champion` on the test split.
         own: the project's metrics that gates name, measured beside the engine's.
     """
 
     splits: Mapping[str, Split]
     slices: Sequence[Slice]
-    candidate: Scored
+    candidate: ModelScores
     validation: Floats
-    others: Mapping[str, Scored]
+    others: Mapping[str, ModelScores]
     own: OwnMetrics
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """What is told beside the figures.
+class EvaluationContext:
+    """Facts that are reported with the metrics.
 
     Attributes:
         labels: the negative and the positive one.
-        decision: how the threshold came about.
-        champion: which version that is.
+        decision: the threshold and how it was chosen.
+        champion: the champion's version.
         curve: Train's metrics.
-        temperature: what Train fitted, where the recipe asks for it.
+        temperature: Train's fitted temperature, if the recipe requests one.
     """
 
     labels: tuple[str, str]
@@ -73,40 +73,42 @@ class About:
     temperature: TemperatureFit | None
 
 
-def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluation:
-    """Computes every figure; all intervals of a split rest on the same resamples."""
-    test, validation = found.splits["test"], found.splits["validation"]
-    candidate, others, own = found.candidate, found.others, found.own
+def evaluate(
+    section: EvaluateSection, inputs: EvaluationInputs, context: EvaluationContext
+) -> Evaluation:
+    """Computes all metrics; the intervals of a split use the same bootstrap resamples."""
+    test, validation = inputs.splits["test"], inputs.splits["validation"]
+    candidate, others, own = inputs.candidate, inputs.others, inputs.own
     on_test = _metrics(section, test.labels, candidate, own)
-    # A lead over a model without the candidate's mitigation would be the mitigation's price too.
+    # A lead over a model without the candidate's mitigation would include the mitigation's cost.
     leads = {
         name: _lead(section, test.labels, candidate, other, own)
         for name, other in others.items()
         if name != LINEAR_UNMITIGATED
     }
-    calibration = _calibration(section, test.labels, candidate, about.temperature)
-    slices = slice_figures(section, test.labels, candidate, found.slices)
-    seen = seen_in_train(found.splits["train"].texts, test.texts)
+    calibration = _calibration(section, test.labels, candidate, context.temperature)
+    slices = slice_figures(section, test.labels, candidate, inputs.slices)
+    seen = seen_in_train(inputs.splits["train"].texts, test.texts)
     seen_text = seen_text_figures(section, test.labels, seen, candidate, others[LINEAR])
     return Evaluation(
-        splits={name: split.count for name, split in found.splits.items()},
-        labels=about.labels,
+        splits={name: split.count for name, split in inputs.splits.items()},
+        labels=context.labels,
         threshold=candidate.threshold,
         bootstrap_replicates=section.bootstrap_replicates,
         candidate=on_test,
         validation=_metrics(
-            section, validation.labels, Scored(found.validation, candidate.threshold), own
+            section, validation.labels, ModelScores(inputs.validation, candidate.threshold), own
         ),
         others={name: _metrics(section, test.labels, other, own) for name, other in others.items()},
         thresholds={name: other.threshold for name, other in others.items()},
         leads=leads,
         minimum_effect=section.minimum_effect,
-        champion=about.champion,
+        champion=context.champion,
         confusion=confusion(test.labels, candidate.scores, threshold=candidate.threshold),
         calibration=calibration,
         slices=slices,
         seen_text=seen_text,
-        learning_curve=about.curve,
+        learning_curve=context.curve,
         notes=plain_notes(
             leads=leads,
             reweighed=LINEAR_UNMITIGATED in others,
@@ -115,13 +117,15 @@ def evaluate(section: EvaluateSection, found: Scores, about: About) -> Evaluatio
             calibration=calibration,
             slices=slices,
             seen_text=seen_text,
-            decision=about.decision,
+            decision=context.decision,
             test_rows=len(test.keys),
         ),
     )
 
 
-def _metrics(section: EvaluateSection, labels: Ints, model: Scored, own: OwnMetrics) -> Estimates:
+def _metrics(
+    section: EvaluateSection, labels: Ints, model: ModelScores, own: OwnMetrics
+) -> Estimates:
     return evaluate_scores(
         labels,
         model.scores,
@@ -133,7 +137,11 @@ def _metrics(section: EvaluateSection, labels: Ints, model: Scored, own: OwnMetr
 
 
 def _lead(
-    section: EvaluateSection, labels: Ints, candidate: Scored, other: Scored, own: OwnMetrics
+    section: EvaluateSection,
+    labels: Ints,
+    candidate: ModelScores,
+    other: ModelScores,
+    own: OwnMetrics,
 ) -> Estimates:
     return difference(
         labels,
@@ -148,12 +156,12 @@ def _lead(
 
 
 def _calibration(
-    section: EvaluateSection, labels: Ints, candidate: Scored, fit: TemperatureFit | None
+    section: EvaluateSection, labels: Ints, candidate: ModelScores, fit: TemperatureFit | None
 ) -> Calibration:
     before: Estimates = {}
     if fit is not None:
         scores = without_temperature(candidate.scores, fit.temperature)
-        unscaled = _metrics(section, labels, Scored(scores, candidate.threshold), {})
+        unscaled = _metrics(section, labels, ModelScores(scores, candidate.threshold), {})
         before = {name: unscaled[name] for name in _CALIBRATION}
     return Calibration(
         curve=tuple(reliability_curve(labels, candidate.scores)),

@@ -1,4 +1,4 @@
-"""Counts the rows of every combination of facets' groups, which Clarify knows nothing of."""
+"""Counts the rows of intersections of facets' groups, which Clarify does not support."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.bias.counting import Counted
+from sashiko.clarify.bias.counting import GroupCounts
 from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.contract.intersections import FacetGroup, facet_groups, intersections
 from sashiko.contract.model import Contract
@@ -16,7 +16,7 @@ from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
 from sashiko.settings.bias import BiasSection
 
-_STRANGE = FacetGroup("not in the contract", (), disadvantaged=False)
+_UNKNOWN_GROUP = FacetGroup("not in the contract", (), disadvantaged=False)
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Intersection:
     """A combination of groups, such as `gender=Female & age_band=60+`.
 
     Attributes:
-        subgroup: which.
-        counts: its rows, and everyone else's.
+        subgroup: the combination.
+        counts: counts of its rows and of all other rows.
     """
 
     subgroup: Subgroup
@@ -33,78 +33,82 @@ class Intersection:
 
 
 @dataclass(frozen=True)
-class _Coded:
+class _FacetCodes:
     groups: tuple[FacetGroup, ...]
     codes: Ints
 
 
 def count_intersections(
-    contract: Contract, section: BiasSection, *, data: Dataset, counted: Counted
+    contract: Contract, section: BiasSection, *, data: Dataset, group_counts: GroupCounts
 ) -> tuple[Intersection, ...]:
-    """Counts each combination of groups against everyone else, one pass over the rows per set.
+    """Counts each combination of groups against all other rows, in one pass per facet set.
 
-    Combinations without a row are counted too, so that a gate finds them too few. Rows that lack
-    one of the facets are of no group.
+    Combinations without rows are included, so that a gate reports them as too small. Rows that lack
+    one of the facets belong to no combination.
 
     Args:
         contract: names the facets and their groups.
-        section: how many facets are combined, and what its gates name.
+        section: how many facets are combined, and the gates.
         data: the rows.
-        counted: what was counted of these rows facet by facet.
+        group_counts: their counts by facet.
     """
     gated = [gate.facets for gate in section.gates]
     sets = intersections(contract, depth=section.intersection_depth, gated=gated)
     used = {facet for facets in sets for facet in facets}
-    coded = {
-        column.name: _coded(column, facet_groups(contract, facet.column))
+    facet_codes = {
+        column.name: _encode(column, facet_groups(contract, facet.column))
         for facet, column in zip(contract.facets, data.facets, strict=True)
         if facet.column in used
     }
     return tuple(
-        found
+        intersection
         for facets in sets
-        for found in _crossed(facets, coded=coded, counted=counted, counts=data.counts)
+        for intersection in _count_combinations(
+            facets, facet_codes=facet_codes, group_counts=group_counts, counts=data.counts
+        )
     )
 
 
-def _coded(column: Column, groups: tuple[FacetGroup, ...]) -> _Coded:
-    """Numbers the rows by their group, -1 for none."""
+def _encode(column: Column, groups: tuple[FacetGroup, ...]) -> _FacetCodes:
+    """Returns the index of each row's group, -1 for none."""
     numbers = {value: place for place, group in enumerate(groups) for value in group.values}
     values = pa.array(numbers, pa.string())
-    found = pc.index_in(column.values, value_set=values)
-    strange = pc.and_(pc.is_null(found), pc.is_valid(column.values))
-    if pc.any(strange).as_py():
-        groups = (*groups, _STRANGE)
-    places = np.append(np.array(list(numbers.values()), np.int8), np.array([-1], np.int8))
-    codes = places[np.asarray(pc.fill_null(found, len(numbers)))]
-    codes[np.asarray(strange)] = len(groups) - 1
-    return _Coded(groups, codes)
+    indices = pc.index_in(column.values, value_set=values)
+    unknown = pc.and_(pc.is_null(indices), pc.is_valid(column.values))
+    if pc.any(unknown).as_py():
+        groups = (*groups, _UNKNOWN_GROUP)
+    group_codes = np.append(np.array(list(numbers.values()), np.int8), np.array([-1], np.int8))
+    codes = group_codes[np.asarray(pc.fill_null(indices, len(numbers)))]
+    codes[np.asarray(unknown)] = len(groups) - 1
+    return _FacetCodes(groups, codes)
 
 
-def _crossed(
+def _count_combinations(
     facets: tuple[str, ...],
     *,
-    coded: dict[str, _Coded],
-    counted: Counted,
+    facet_codes: dict[str, _FacetCodes],
+    group_counts: GroupCounts,
     counts: Ints | None,
 ) -> list[Intersection]:
-    codes, known = np.zeros(1, np.int64), np.ones(1, np.bool_)
+    codes, complete = np.zeros(1, np.int64), np.ones(1, np.bool_)
     for facet in facets:
-        codes = codes * len(coded[facet].groups) + coded[facet].codes
-        known = known & (coded[facet].codes >= 0)
-    combinations = list(product(*(coded[facet].groups for facet in facets)))
+        codes = codes * len(facet_codes[facet].groups) + facet_codes[facet].codes
+        complete = complete & (facet_codes[facet].codes >= 0)
+    combinations = list(product(*(facet_codes[facet].groups for facet in facets)))
     table = tabulate(
-        np.where(known, codes, -1),
-        counted.outcomes.labels,
-        counted.outcomes.predicted,
+        np.where(complete, codes, -1),
+        group_counts.outcomes.labels,
+        group_counts.outcomes.predicted,
         values=len(combinations),
-        positive=counted.outcomes.positive,
-        strata=counted.strata,
+        positive=group_counts.outcomes.positive,
+        strata=group_counts.strata,
         counts=counts,
     )
     return [
-        Intersection(_subgroup(facets, groups), table.one_vs_rest(_only(place, len(combinations))))
-        for place, groups in enumerate(combinations)
+        Intersection(
+            _subgroup(facets, groups), table.one_vs_rest(_one_hot(index, len(combinations)))
+        )
+        for index, groups in enumerate(combinations)
     ]
 
 
@@ -116,6 +120,6 @@ def _subgroup(facets: tuple[str, ...], groups: tuple[FacetGroup, ...]) -> Subgro
     )
 
 
-def _only(place: int, size: int) -> Bools:
-    mask: Bools = np.arange(size) == place
+def _one_hot(index: int, size: int) -> Bools:
+    mask: Bools = np.arange(size) == index
     return mask

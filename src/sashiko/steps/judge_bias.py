@@ -1,17 +1,17 @@
-"""JudgeBias: holds the bias of the predictions against the recipe's bounds.
+"""JudgeBias: compares the bias of the predictions with the recipe's bounds.
 
     python -m sashiko.steps.judge_bias
 
 Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-analysis` and
-`post-analysis` (`analysis.json` of the two bias steps), and the rows that these are of: `facets`
-(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, which says what that was made
-of. Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
-facet and group of both analyses, which lie beside it for the registry, and of the intersections of
-facets).
+`post-analysis` (`analysis.json` of the two bias steps), and the analysed rows: `facets`
+(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests.
+Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
+facet and group of both analyses, and the intersections of facets; the analyses are copied beside
+it).
 
-Values come from `analysis.json`, whoever wrote it, and intervals from the counts of the rows. Where
-our own formula on the rows gives another value, the two are not of the same data and the step ends
-with an error. Clarify knows no intersections: theirs are our own values, whoever made the analyses.
+Values come from `analysis.json`, and intervals from the counts of the rows. If our own formula on
+the rows gives another value, the two are of different data and the step fails. Clarify does not
+support intersections, so their values always come from our own formula.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Literal
 
 from sashiko.clarify.bias.analysis import StageResult, read_analysis
 from sashiko.clarify.bias.config import AnalysisConfig
-from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.counting import count_groups
 from sashiko.clarify.bias.dataset import read_dataset
 from sashiko.contract.bias_config import analysis_config
 from sashiko.contract.manifest import read_snapshots
@@ -42,7 +42,7 @@ from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import ReweighingSection
-from sashiko.steps.bias_estimates import Analysed, analysed, estimates
+from sashiko.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.unjudged_groups import GroupRows, group_rows, unjudged_groups
@@ -62,26 +62,29 @@ def main() -> None:
         reweighing=read_section(ReweighingSection, "reweighing"),
         threshold=read_section(EvaluateSection, "evaluate").threshold,
     )
-    found, known, tested = read_and_estimate(contract, section)
-    write_estimates(found, processing_output("intervals"))
+    bias_estimates, snapshot_rows, test_rows = read_and_estimate(contract, section)
+    write_estimates(bias_estimates, processing_output("intervals"))
     for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
         shutil.copyfile(
             processing_input(name) / "analysis.json", processing_output("intervals") / file
         )
-    checks = bias_checks(section, found, recipe)
-    if checks:  # none at all fails: a group that is not judged is no check
-        checks += unjudged_groups(contract, section, known=known, tested=tested)
+    checks = bias_checks(section, bias_estimates, recipe)
+    if checks:  # no checks fail the gate; unjudged groups must not prevent that
+        checks += unjudged_groups(
+            contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
+        )
     verdict = decide(
         gate="bias",
         checks=checks,
-        inputs={name: sha256_tree(processing_input(name)) for name in _INPUTS} | _made_of(),
+        inputs={name: sha256_tree(processing_input(name)) for name in _INPUTS}
+        | _snapshot_digests(),
     )
     write_verdict(verdict, processing_output("verdict"))
     print(verdict.summary, file=sys.stderr)
 
 
-def _made_of() -> dict[str, str]:
-    """Names the facets that were read here, and those that BiasInput joined, which may be older."""
+def _snapshot_digests() -> dict[str, str]:
+    """Returns the digests of this step's facets and of BiasInput's, which may be older."""
     joined = read_snapshots(processing_input("data-meta")).facets
     return {
         "facets-snapshot": sha256_file(processing_input("facets") / "data.parquet"),
@@ -90,18 +93,18 @@ def _made_of() -> dict[str, str]:
 
 
 def check_gates(section: BiasSection, contract: Contract) -> None:
-    """Refuses a gate on what is not a facet of the contract.
+    """Checks that every gate names a facet of the contract.
 
     Raises:
-        InputError: naming the key of the recipe and the contract's facets.
+        InputError: names the recipe's key and the contract's facets.
     """
-    known = [facet.column for facet in contract.facets]
+    facets = [facet.column for facet in contract.facets]
     for number, gate in enumerate(section.gates):
         for facet in gate.facets:
-            if facet not in known:
+            if facet not in facets:
                 raise InputError(
                     f"recipe key bias.gates.{number}.facet: `{facet}` is not a facet of the "
-                    f"contract, whose facets are {', '.join(known)}"
+                    f"contract, whose facets are {', '.join(facets)}"
                 )
 
 
@@ -111,18 +114,18 @@ def read_and_estimate(
     """Reads both analyses and their rows.
 
     Returns:
-        The metrics of the labels, then those of the predictions, of each the facets' first, then
-        the intersections'; the rows of each group in the facet snapshot, and in the test split.
+        The metrics of the labels, then of the predictions, each by facet and then by
+        intersection; the rows of each group in the facet snapshot, and in the test split.
 
     Raises:
-        InputError: if an analysis and its rows do not fit together.
+        InputError: if an analysis does not match its rows.
     """
     labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics
     predictions = read_analysis(processing_input("post-analysis")).post_training_bias_metrics
-    pre, known = _count(labels, contract, section, kind="pre")
-    post, tested = _count(predictions, contract, section, kind="post")
-    stages: dict[Stage, Analysed] = {"pre_training": pre, "post_training": post}
-    return list(estimates(section, stages)), known, tested
+    pre, snapshot_rows = _count(labels, contract, section, kind="pre")
+    post, test_rows = _count(predictions, contract, section, kind="post")
+    stages: dict[Stage, StageAnalysis] = {"pre_training": pre, "post_training": post}
+    return list(estimate_bias(section, stages)), snapshot_rows, test_rows
 
 
 def _count(
@@ -131,13 +134,13 @@ def _count(
     section: BiasSection,
     *,
     kind: Literal["pre", "post"],
-) -> tuple[Analysed, GroupRows]:
-    """Counts the rows as the bias step did, which has the same configuration."""
+) -> tuple[StageAnalysis, GroupRows]:
+    """Counts the rows with the bias step's configuration."""
     config = AnalysisConfig.model_validate(analysis_config(contract, kind=kind))
     data = read_dataset(config, processing_input(_ROWS[kind]))
-    counted = group_counts(config, data)
-    found = analysed(contract, section, result, data=data, counted=counted)
-    return found, group_rows(data)
+    group_counts = count_groups(config, data)
+    analysis = analyse_stage(contract, section, result, data=data, group_counts=group_counts)
+    return analysis, group_rows(data)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Prepare: the governed training view becomes three splits of (key, text, label).
+"""Prepare: splits the governed training view into train, validation and test.
 
     python -m sashiko.steps.prepare
 
-Inputs `config` (contract, data, text) and `data` (the snapshot, or what a step before made of it);
-outputs `train`, `validation`, `test` (each `data.parquet`), `slices` (the test rows' columns, by
-which Evaluate looks at parts of them) and `meta` (`split.json`, and `snapshots.json`: the
-snapshot's digest).
+Inputs `config` (contract, data, text) and `data` (the snapshot, or a transformation of it);
+outputs `train`, `validation`, `test` (each `data.parquet` with key, text and label), `slices` (the
+test rows' columns, by which Evaluate slices them) and `meta` (`split.json`, and
+`snapshots.json`: the snapshot's digest).
 """
 
 import argparse
@@ -53,23 +53,23 @@ def main() -> None:
                 rows.select(slice_columns(contract)),
             )
         table.check()
-        kept = table.keep(train_rows=data.train_rows)
+        retained = table.keep(train_rows=data.train_rows)
         for name in SPLITS:
-            check_learnable(name, kept.splits.get(name), contract)
+            check_learnable(name, retained.splits.get(name), contract)
         for name in SPLITS:
             file = processing_output(name) / "data.parquet"
-            written = write_batches(file, table.rows(name), schema=SCHEMA)
-            print(f"{name}: {written:,} rows", file=sys.stderr)
-        schema, tested = table.slices("test")
-        write_batches(processing_output("slices") / "data.parquet", tested, schema=schema)
+            row_count = write_batches(file, table.rows(name), schema=SCHEMA)
+            print(f"{name}: {row_count:,} rows", file=sys.stderr)
+        schema, test_slices = table.slices("test")
+        write_batches(processing_output("slices") / "data.parquet", test_slices, schema=schema)
 
     meta = SplitMeta(
         kind=contract.split.kind,
         labels=(contract.label.negative, contract.label.positive),
         columns=columns,
-        splits=dict(kept.splits),
-        removed_repeats=kept.removed_repeats,
-        removed_over_limit=kept.removed_over_limit,
+        splits=dict(retained.splits),
+        removed_repeats=retained.removed_repeats,
+        removed_over_limit=retained.removed_over_limit,
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
     write_snapshots(training_snapshot(source.parent), processing_output("meta"))
@@ -78,7 +78,7 @@ def main() -> None:
 def split_rows(
     rows: pa.Table, contract: Contract, *, columns: Sequence[str], text: TextSection
 ) -> pa.Table:
-    """Returns key, text, label, digest of the text and split of some rows."""
+    """Returns key, text, label, text digest and split of each row."""
     texts = assemble_texts(rows, columns, text)
     digests = text_digests(texts)
     return pa.table(
@@ -93,10 +93,10 @@ def split_rows(
 
 
 def check_times(source: Path, contract: Contract) -> None:
-    """Refuses nulls in the column by which a time split cuts.
+    """Checks that the column of a time split has no nulls.
 
     Raises:
-        InputError: with how many there are.
+        InputError: names the column and the number of nulls.
     """
     if not isinstance(contract.split, TimeSplit):
         return
@@ -105,33 +105,33 @@ def check_times(source: Path, contract: Contract) -> None:
     if nulls:
         raise InputError(
             f"column `{column}` is null in {nulls} rows: a time split needs a time in every row; "
-            "make the column required in the contract and mend the data"
+            "make the column required in the contract and correct the data"
         )
 
 
 def assign(table: pa.Table, digests: Sequence[bytes], contract: Contract) -> Splits:
-    """Assigns every row to a split, as the contract says."""
+    """Assigns every row to a split by the contract."""
     if isinstance(contract.split, TimeSplit):
         return by_time(table[contract.split.column], contract.split)
     return by_text(digests, contract.split)
 
 
 def check_learnable(name: str, split: SplitSummary | None, contract: Contract) -> None:
-    """Refuses a split that nothing can be learned from or measured on.
+    """Checks that a split has rows of both labels.
 
     Raises:
         InputError: if it is empty or has one label only.
     """
     label = contract.label
     if split is None:
-        found = "is empty"
+        problem = "is empty"
     elif split.positive_rate in (0, 1):
         only = label.positive if split.positive_rate else label.negative
-        found = f"has {split.rows} rows, all with label {only!r}"
+        problem = f"has {split.rows} rows, all with label {only!r}"
     else:
         return
     raise InputError(
-        f"the {name} split {found}: move the bounds of the contract's {contract.split.kind} "
+        f"the {name} split {problem}: move the bounds of the contract's {contract.split.kind} "
         "split, raise data.train_rows, or load more data"
     )
 

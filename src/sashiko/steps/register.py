@@ -1,4 +1,4 @@
-"""Register: a version that waits for approval, with the evidence that it rests on."""
+"""Register: registers a model version pending approval, with its evidence."""
 
 import argparse
 import shutil
@@ -42,7 +42,7 @@ _BIAS_EVIDENCE = "intervals"
 
 
 def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
-    """Reads what the run says of the model.
+    """Reads the run's evidence for the model card.
 
     Raises:
         InputError: if a file is missing or damaged.
@@ -66,14 +66,14 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
 
 
 def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
-    """Holds that the artifact is the one that Compile made and the gates judged.
+    """Checks that the artifact is the one that Compile wrote and the gates judged.
 
     Args:
-        lock: what Compile wrote of it.
-        verdicts: of every gate.
+        lock: the compile lock.
+        verdicts: verdicts of all gates.
 
     Raises:
-        InputError: if it was changed, or holds a pickle.
+        InputError: if it was changed, or contains a pickle.
     """
     folder = processing_input("artifact")
     archive = folder / ARTIFACT_FILE
@@ -83,19 +83,19 @@ def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
             f"{archive} is not the archive that the compile lock names (its sha256 differs): it "
             "was packed again after Compile; run the pipeline again"
         )
-    found = sha256_tree(folder)
+    digest = sha256_tree(folder)
     for verdict in verdicts:
-        if verdict.inputs.get("artifact", found) != found:
+        if verdict.inputs.get("artifact", digest) != digest:
             raise InputError(
                 f"gate {verdict.gate} judged another artifact (sha256 {verdict.inputs['artifact']})"
-                f" than this one ({found}); run the pipeline again"
+                f" than this one ({digest}); run the pipeline again"
             )
 
 
 def gather(folder: Path, sources: CardSources) -> None:
-    """Copies artifact and evidence into `folder`, with the card and a manifest of every digest."""
-    judged = () if sources.bias_not_judged else (_BIAS_EVIDENCE,)
-    for name in (*_EVIDENCE, *judged):
+    """Copies artifact and evidence to `folder` and adds the card and a manifest of digests."""
+    bias_evidence = () if sources.bias_not_judged else (_BIAS_EVIDENCE,)
+    for name in (*_EVIDENCE, *bias_evidence):
         shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
     card = model_card(sources)
     write_json(folder / CARD_FILE, card.model_dump(mode="json", exclude_none=True))
@@ -107,7 +107,7 @@ def gather(folder: Path, sources: CardSources) -> None:
 
 
 def version_tags(execution_id: str, sources: CardSources, lock: CompileLock) -> dict[str, str]:
-    """Collects what is recorded with a version: data, contract, code, artifact, gates, main figure.
+    """Returns a version's tags: data, contract, code, artifact, gates and main metric.
 
     Raises:
         InputError: if a gate failed and was not waived.
@@ -132,7 +132,7 @@ def version_tags(execution_id: str, sources: CardSources, lock: CompileLock) -> 
 
 
 def registration(version: ModelVersion, *, new: bool) -> dict[str, object]:
-    """Says what the registry holds now, as the run's own record."""
+    """Returns the run's record of the registered version."""
     return {
         "model_package_group": version.group,
         "version": version.version,

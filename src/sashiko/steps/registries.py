@@ -1,4 +1,4 @@
-"""Which registry a step speaks with: the pipeline's parameter `ModelRegistry` names it."""
+"""Opens the registry that the pipeline's parameter `ModelRegistry` names."""
 
 import os
 
@@ -25,8 +25,8 @@ def open_registrar(kind: str, placement: Placement) -> Registrar:
     """Opens a registry to register a version.
 
     Args:
-        kind: which.
-        placement: what a model package is made with; MLflow's versions need none of it.
+        kind: `mlflow` or `sagemaker`.
+        placement: settings of a model package; unused for MLflow.
 
     Raises:
         InputError: if it is unknown or unreachable.

@@ -1,4 +1,4 @@
-"""ResolveChampion: fetches the newest approved artifact, or says that there is none yet."""
+"""ResolveChampion: downloads the newest approved artifact, if there is one."""
 
 import argparse
 import shutil

@@ -1,4 +1,4 @@
-"""Splits as Evaluate reads them, and an artifact's scores of them."""
+"""Reads splits and scores them with an artifact."""
 
 import sys
 import time
@@ -22,8 +22,8 @@ class Split:
     """A split's rows, in the order of their keys.
 
     Attributes:
-        keys: of each row.
-        texts: of each row.
+        keys: one per row.
+        texts: one per row.
         labels: int64, 1 for positive.
     """
 
@@ -62,31 +62,31 @@ def read_scores(path: Path, splits: Mapping[str, Split]) -> list[Floats]:
         P(positive) of each row, float64, one array per split.
 
     Raises:
-        InputError: if the file is damaged, or is of other rows.
+        InputError: if the file is damaged, or has other rows.
     """
     table = read_columns(path, ["key", "split", "score"])
-    found = []
+    scores = []
     for name, split in splits.items():
         rows = table.filter(pc.equal(table["split"], name))
         if tuple(rows["key"].to_pylist()) != split.keys:
             raise InputError(f"{path} does not hold the rows of the {name} split, in their order")
-        found.append(rows["score"].to_numpy().astype(np.float64))
-    return found
+        scores.append(rows["score"].to_numpy().astype(np.float64))
+    return scores
 
 
 def score_splits(artifact: Artifact, splits: Sequence[Split], *, name: str) -> list[Floats]:
-    """Scores splits with an artifact's own handler; a text that occurs twice is scored once.
+    """Scores splits with an artifact's own handler; each distinct text is scored once.
 
     Args:
         artifact: the model.
         splits: what to score.
-        name: what the model is called in progress and errors.
+        name: the model's name in progress messages and errors.
 
     Returns:
         P(positive) of each row, float64, one array per split.
 
     Raises:
-        InputError: if the handler refuses a text; it names the row's key.
+        InputError: if the handler rejects a text; names the row's key.
     """
     unique = list(dict.fromkeys(text for split in splits for text in split.texts))
     start = time.monotonic()
@@ -96,7 +96,7 @@ def score_splits(artifact: Artifact, splits: Sequence[Split], *, name: str) -> l
         print(f"{name}: scored {done:,} of {len(unique):,} texts, {speed:,.0f}/s", file=sys.stderr)
 
     try:
-        answers = artifact.predict(unique, on_progress=report)
+        predictions = artifact.predict(unique, on_progress=report)
     except RequestRefusedError as error:
         text = unique[error.position or 0]
         key = next(
@@ -109,5 +109,7 @@ def score_splits(artifact: Artifact, splits: Sequence[Split], *, name: str) -> l
             f"the {name} refuses the row with key {key}: {error.reason}; or compile for longer "
             "texts (`compile.sequence_lengths`), or set `text.truncate: true`"
         ) from error
-    score_of = {text: answer.score for text, answer in zip(unique, answers, strict=True)}
+    score_of = {
+        text: prediction.score for text, prediction in zip(unique, predictions, strict=True)
+    }
     return [np.array([score_of[text] for text in split.texts]) for split in splits]

@@ -1,7 +1,7 @@
-"""A step's configuration channel: its files of contract and recipe, written and read.
+"""Writes and reads a step's configuration channel: contract and recipe sections.
 
-A step gets the contract and the recipe sections that its line in `pipelines/` names, nothing else.
-The channel's S3 prefix is named by the files' digest, so the same URI always means the same bytes.
+A step gets only the contract and the recipe sections that its line in `pipelines/` names. The
+channel's S3 prefix contains the files' digest, so a URI always refers to the same bytes.
 """
 
 import base64
@@ -24,7 +24,7 @@ from sashiko.settings.waiver import Waiver
 M = TypeVar("M", bound=BaseModel)
 _CONTRACT = "contract"
 _CONTRACT_FILE = "contract.odcs.yaml"
-# In JSON as Base64, for content that is no UTF-8.
+# Base64 in JSON, since content may not be UTF-8.
 _Content = Annotated[
     bytes,
     BeforeValidator(lambda value: base64.b64decode(value) if isinstance(value, str) else value),
@@ -33,10 +33,10 @@ _Content = Annotated[
 
 
 class Channel(Frozen):
-    """A set of files and the S3 prefix that a job reads them from.
+    """Files and the S3 prefix from which a job reads them.
 
     Attributes:
-        uri: the prefix, without a slash at its end.
+        uri: the prefix, without a trailing slash.
         files: name -> content.
     """
 
@@ -49,11 +49,11 @@ class _Waivers(Frozen):
 
 
 def make_channel(bucket: str, folder: str, files: Mapping[str, bytes]) -> Channel:
-    """Names the place of a set of files by what is in them.
+    """Returns a channel whose URI contains the digest of its files.
 
     Args:
         bucket: the artifacts bucket.
-        folder: of the bucket, such as `config`; who writes there is decided by folder.
+        folder: the bucket's folder, such as `config`; write access is granted by folder.
         files: name -> content.
     """
     digests = {name: sha256_bytes(content) for name, content in files.items()}
@@ -84,8 +84,8 @@ def config_files(
             files[f"{section}.json"] = canonical_json(value)
         else:
             raise InputError(
-                f"pipelines/: step {step}: `config` names `{section}`, which is no section of a "
-                f"recipe; there is: {', '.join(sorted(Recipe.model_fields))}"
+                f"pipelines/: step {step}: `config` names `{section}`, which is not a section of "
+                f"a recipe; available: {', '.join(sorted(Recipe.model_fields))}"
             )
     return files
 
@@ -120,12 +120,10 @@ def read_contract() -> Contract:
 
 
 def _file(name: str, section: str) -> Path:
-    """Finds a file of the channel; an error names the line of the pipeline that leaves it out."""
+    """Returns a file of the channel; an error names the pipeline step that omits it."""
     path = processing_input("config") / name
     if path.is_file():
         return path
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     step = f'the step with `module="{spec.name}"`' if spec else "the step"
-    raise InputError(
-        f'{path} is not there: in pipelines/ add "{section}" to `config` of {step}, which reads it'
-    )
+    raise InputError(f'{path} does not exist: in pipelines/ add "{section}" to `config` of {step}')

@@ -1,4 +1,4 @@
-"""How the candidate and the linear baseline do on texts whose words train has, and on others."""
+"""Evaluates the candidate and the linear baseline on seen and unseen text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,36 +10,36 @@ from sashiko.evaluation.metrics.quality import difference, evaluate_scores
 from sashiko.evaluation.record import SeenTextFigures
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import word_features
-from sashiko.steps.comparators import Scored
+from sashiko.steps.comparators import ModelScores
 
 
 def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
-    """Says of each text whether train has all of it.
+    """Returns for each text whether all of its words occur in train.
 
     Args:
-        train_texts: the train split's.
-        texts: to look at.
+        train_texts: texts of the train split.
+        texts: texts to check.
 
     Returns:
         Shape (texts,): True where each word and each pair of adjacent words, as the linear baseline
         counts them, occurs in some train text.
     """
     features = word_features()
-    known = {feature for text in set(train_texts) for feature in features(text)}
-    return np.array([known.issuperset(features(text)) for text in texts], dtype=bool)
+    train_features = {feature for text in set(train_texts) for feature in features(text)}
+    return np.array([train_features.issuperset(features(text)) for text in texts], dtype=bool)
 
 
 def seen_text_figures(
-    section: EvaluateSection, labels: Ints, seen: Bools, candidate: Scored, linear: Scored
+    section: EvaluateSection, labels: Ints, seen: Bools, candidate: ModelScores, linear: ModelScores
 ) -> tuple[SeenTextFigures, SeenTextFigures]:
-    """Measures both models on the test rows that train has all words of, and on the rest.
+    """Evaluates both models on the test rows whose words are all in train, and on the rest.
 
     Args:
-        section: the least rows that are judged, as of a slice, and the bootstrap.
-        labels: of the test split.
+        section: the minimum rows, as for a slice, and the bootstrap.
+        labels: labels of the test split.
         seen: `seen_in_train` of its texts.
-        candidate: its scores of it, and the decision threshold.
-        linear: the same of the linear baseline.
+        candidate: the candidate's scores and threshold.
+        linear: the linear baseline's scores and threshold.
 
     Returns:
         The seen rows' figures and the others'.
@@ -54,27 +54,36 @@ def _figures(
     section: EvaluateSection,
     labels: Ints,
     rows: Bools,
-    candidate: Scored,
-    linear: Scored,
+    candidate: ModelScores,
+    linear: ModelScores,
     *,
     seen: bool,
 ) -> SeenTextFigures:
-    found = labels[rows]
-    counted = SeenTextFigures(
-        seen=seen, rows=len(found), positives=int(found.sum()), candidate={}, linear={}, lead={}
+    selected = labels[rows]
+    counts = SeenTextFigures(
+        seen=seen,
+        rows=len(selected),
+        positives=int(selected.sum()),
+        candidate={},
+        linear={},
+        lead={},
     )
-    if len(found) < section.slices.minimum_rows or len(np.unique(found)) < 2:
-        return counted
+    if len(selected) < section.slices.minimum_rows or len(np.unique(selected)) < 2:
+        return counts
     sampling: Any = {"replicates": section.bootstrap_replicates, "seed": section.seed}
-    ours, theirs = candidate.scores[rows], linear.scores[rows]
-    return counted.model_copy(
+    candidate_scores, linear_scores = candidate.scores[rows], linear.scores[rows]
+    return counts.model_copy(
         update={
-            "candidate": evaluate_scores(found, ours, threshold=candidate.threshold, **sampling),
-            "linear": evaluate_scores(found, theirs, threshold=linear.threshold, **sampling),
+            "candidate": evaluate_scores(
+                selected, candidate_scores, threshold=candidate.threshold, **sampling
+            ),
+            "linear": evaluate_scores(
+                selected, linear_scores, threshold=linear.threshold, **sampling
+            ),
             "lead": difference(
-                found,
-                ours,
-                theirs,
+                selected,
+                candidate_scores,
+                linear_scores,
                 threshold=candidate.threshold,
                 other_threshold=linear.threshold,
                 **sampling,

@@ -1,4 +1,4 @@
-"""How the candidate does on each slice of the test split."""
+"""Evaluates the candidate on each slice of the test split."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,22 @@ from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.slices import SliceEstimates, slice_estimates
 from sashiko.evaluation.record import SliceFigures, Slices
 from sashiko.settings.quality import EvaluateSection
-from sashiko.steps.comparators import Scored
+from sashiko.steps.comparators import ModelScores
 from sashiko.steps.slicing import Slice
 
 _TOO_FEW = SliceEstimates(metrics={}, differences={})
 
 
 def slice_figures(
-    section: EvaluateSection, labels: Ints, candidate: Scored, slices: Sequence[Slice]
+    section: EvaluateSection, labels: Ints, candidate: ModelScores, slices: Sequence[Slice]
 ) -> Slices:
-    """Measures each slice that has enough rows, and orders them, the worst first.
+    """Evaluates each slice with enough rows; returns the worst slices first.
 
     Args:
-        section: the metric and the least rows, and the bootstrap.
-        labels: of the test split.
-        candidate: its scores of it, and the decision threshold.
-        slices: of it.
+        section: the metric, the minimum rows and the bootstrap.
+        labels: labels of the test split.
+        candidate: the candidate's scores and threshold.
+        slices: slices of the test split.
     """
     metric, minimum = section.slices.metric, section.slices.minimum_rows
     small = [item for item in slices if item.rows.sum() < minimum]
@@ -34,8 +34,8 @@ def slice_figures(
         replicates=section.bootstrap_replicates,
         seed=section.seed,
     )
-    found = [*zip(large, estimates, strict=True), *((item, _TOO_FEW) for item in small)]
-    figures = [_figures(item, labels, estimates) for item, estimates in found]
+    pairs = [*zip(large, estimates, strict=True), *((item, _TOO_FEW) for item in small)]
+    figures = [_figures(item, labels, estimates) for item, estimates in pairs]
     return Slices(
         metric=metric,
         minimum_rows=minimum,
@@ -43,20 +43,20 @@ def slice_figures(
     )
 
 
-def _figures(item: Slice, labels: Ints, found: SliceEstimates) -> SliceFigures:
+def _figures(item: Slice, labels: Ints, estimates: SliceEstimates) -> SliceFigures:
     return SliceFigures(
         column=item.column,
         value=item.value,
         rows=int(item.rows.sum()),
         positives=int(labels[item.rows].sum()),
-        metrics=found.metrics,
-        differences=found.differences,
+        metrics=estimates.metrics,
+        differences=estimates.differences,
     )
 
 
 def _worst_first(figure: SliceFigures, metric: str) -> tuple[bool, float, int]:
-    """Orders by the difference; without one, or its interval, last and the largest slice first."""
-    found = figure.differences.get(metric)
-    if found is None or found.value is None or found.high is None:
+    """Sorts by difference; slices without an interval come last, the largest first."""
+    difference = figure.differences.get(metric)
+    if difference is None or difference.value is None or difference.high is None:
         return (True, 0.0, -figure.rows)
-    return (False, found.value, -figure.rows)
+    return (False, difference.value, -figure.rows)

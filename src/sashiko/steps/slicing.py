@@ -1,4 +1,4 @@
-"""Cuts the test rows into slices: each column's values, bands or periods hold every row."""
+"""Divides the test rows into slices by each column's values, bands or periods."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 
 _MISSING = "missing"
-_MOST_VALUES = 30  # of a column of words; rarer ones are taken together
-_MOST_NUMBERS = 6  # distinct ones that are still looked at one by one
+_MOST_VALUES = 30  # of a categorical column; rarer values are combined
+_MOST_NUMBERS = 6  # distinct numbers that get a slice each
 _MOST_PERIODS = 12
 _BANDS = 4
 _PERIODS = ("%Y-%m", "quarter", "%Y")
@@ -25,8 +25,8 @@ class Slice:
     """Some rows of the test split.
 
     Attributes:
-        column: by which they were picked.
-        value: what it is in them: a value, a band, a period.
+        column: the column that defines the slice.
+        value: its value, band or period.
         rows: True for each row of the slice, shape (rows,).
     """
 
@@ -36,11 +36,11 @@ class Slice:
 
 
 def read_slices(folder: Path, *, keys: Sequence[str]) -> list[Slice]:
-    """Reads the columns that Prepare wrote of the test rows, and cuts the rows by them.
+    """Reads the test rows' columns that Prepare wrote, and slices the rows by them.
 
     Args:
         folder: Prepare's output `slices`.
-        keys: of the test rows, in their order.
+        keys: keys of the test rows, in order.
 
     Raises:
         InputError: if the file is missing, damaged, or of other rows.
@@ -48,28 +48,28 @@ def read_slices(folder: Path, *, keys: Sequence[str]) -> list[Slice]:
     path = folder / "data.parquet"
     table = read_columns(path, open_parquet(path).schema_arrow.names)
     if "key" not in table.column_names or table["key"].to_pylist() != list(keys):
-        raise InputError(f"{path} is not of the rows of the test split: run Prepare again")
+        raise InputError(f"{path} does not match the rows of the test split: run Prepare again")
     return slices_of(table.drop_columns("key"))
 
 
 def slices_of(table: pa.Table) -> list[Slice]:
-    """Cuts rows by each of their columns.
+    """Slices rows by each of their columns.
 
-    Words and booleans are cut by value (of more than 30 values the rarer ones together), numbers
-    into four bands of about as many rows, dates by month, or by quarter or year where there are
-    more than 12 of them, and free text (mostly different values) into four bands of its length.
-    A column with one slice is left out, as that would be all rows.
+    Categories and booleans are sliced by value (beyond 30 values the rarer ones are combined),
+    numbers into four bands of similar size, dates by month, or by quarter or year if there are
+    more than 12 periods, and free text (mostly distinct values) into four bands of length. A
+    column with one slice is omitted, since it would hold all rows.
 
     Args:
-        table: the rows; columns of types that no contract has are ignored.
+        table: the rows; columns of unsupported types are ignored.
     """
-    found = []
+    slices = []
     for name in table.column_names:
         column = table[name].combine_chunks()
         parts = [Slice(name, value, rows) for value, rows in _parts(column)]
         if len(parts) > 1:
-            found += parts
-    return found
+            slices += parts
+    return slices
 
 
 def _parts(column: pa.Array) -> Iterator[tuple[str, Bools]]:
@@ -92,13 +92,13 @@ def _parts(column: pa.Array) -> Iterator[tuple[str, Bools]]:
 
 
 def _is_free_text(column: pa.Array) -> bool:
-    """Says whether values hardly come back, so that none of them picks many rows."""
+    """Returns whether values rarely repeat, so that no value selects many rows."""
     distinct: int = pc.count_distinct(column).as_py()
     return distinct > max(_MOST_VALUES, len(column) / 4)
 
 
 def _values(column: pa.Array) -> Iterator[tuple[str, Bools]]:
-    """Cuts by value, in the values' order; the rarest are together, at the end."""
+    """Slices by value in sorted order; the rarest values are combined at the end."""
     counts = {
         item["values"]: item["counts"] for item in column.drop_null().value_counts().to_pylist()
     }
@@ -112,36 +112,36 @@ def _values(column: pa.Array) -> Iterator[tuple[str, Bools]]:
         yield f"{rest} rarer values", other
 
 
-def _numbers(numbers: Floats, known: Bools) -> Iterator[tuple[str, Bools]]:
-    distinct = np.unique(numbers[known])
+def _numbers(numbers: Floats, valid: Bools) -> Iterator[tuple[str, Bools]]:
+    distinct = np.unique(numbers[valid])
     if len(distinct) > _MOST_NUMBERS:
-        yield from _bands(numbers, known)
+        yield from _bands(numbers, valid)
         return
     for value in distinct:
         yield f"{value:g}", numbers == value
 
 
-def _bands(numbers: Floats, known: Bools, *, unit: str = "") -> Iterator[tuple[str, Bools]]:
-    """Cuts at the quartiles; equal numbers stay together, so a band may be missing."""
+def _bands(numbers: Floats, valid: Bools, *, unit: str = "") -> Iterator[tuple[str, Bools]]:
+    """Slices at the quartiles; equal numbers stay together, so there may be fewer bands."""
     inner = np.linspace(0, 1, _BANDS + 1)[1:-1]
-    edges = np.unique(np.quantile(numbers[known], inner, method="lower"))
+    edges = np.unique(np.quantile(numbers[valid], inner, method="lower"))
     band: Ints = np.searchsorted(edges, numbers, side="left").astype(np.int64)
-    for index in np.unique(band[known]):
-        rows = known & (band == index)
+    for index in np.unique(band[valid]):
+        rows = valid & (band == index)
         low, high = numbers[rows].min(), numbers[rows].max()
         yield (f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}") + unit, rows
 
 
 def _periods(column: pa.Array) -> pa.Array:
-    """Names each date's month, or its quarter or year where there are too many of them."""
-    # As a time without zone, which is UTC's: a slim image has no zones to look UTC up in.
+    """Returns each date's month, or its quarter or year if there are too many periods."""
+    # As a naive UTC time, because a slim image has no time zone database.
     column = column.cast(pa.timestamp("us"))
     for period in _PERIODS:
         if period == "quarter":
             year = pc.year(column).cast(pa.string())
-            named = pc.binary_join_element_wise(year, pc.quarter(column).cast(pa.string()), " Q")
+            labels = pc.binary_join_element_wise(year, pc.quarter(column).cast(pa.string()), " Q")
         else:
-            named = pc.strftime(column, format=period)
-        if pc.count_distinct(named).as_py() <= _MOST_PERIODS:
+            labels = pc.strftime(column, format=period)
+        if pc.count_distinct(labels).as_py() <= _MOST_PERIODS:
             break
-    return named
+    return labels

@@ -1,4 +1,4 @@
-"""Snapshot and SnapshotFacets: the contract's governed SELECT, as of one version of the lake.
+"""Snapshot and SnapshotFacets: run the contract's governed SELECT on one version of the lake.
 
 `python -m sashiko.steps.snapshot --view training --lake-uri duckdb:///path/to/lake --as-of HASH`
 `python -m sashiko.steps.snapshot --view facets --lake-uri athena://workgroup/database --as-of LOAD`
@@ -50,41 +50,41 @@ def main() -> None:
         data_file=processing_output("data") / "data.parquet",
     )
     if arguments.view == "facets":
-        _same_keys(manifest, read_manifest(processing_input("training-manifest")))
+        _check_same_keys(manifest, read_manifest(processing_input("training-manifest")))
     write_json(processing_output("manifest") / MANIFEST_FILE, manifest.model_dump(mode="json"))
-    shown = ", ".join(column.name for column in manifest.columns)
-    print(f"{manifest.rows:,} rows: {shown}", file=sys.stderr)
+    column_names = ", ".join(column.name for column in manifest.columns)
+    print(f"{manifest.rows:,} rows: {column_names}", file=sys.stderr)
 
 
 def take_snapshot(
     contract: Contract, view: View, *, lake: Lake, as_of: str, data_file: Path
 ) -> Manifest:
-    """Writes the rows of a view, ordered by key, in memory that does not grow with them.
+    """Writes the rows of a view, ordered by key, with bounded memory.
 
     Args:
         contract: the data contract.
         view: `training` or `facets`.
         lake: holds the table.
-        as_of: the version that is read.
+        as_of: the version to read.
         data_file: the Parquet file to write.
 
     Returns:
         The snapshot's manifest.
 
     Raises:
-        InputError: if the table does not fit the contract, cannot be read, or has no version
+        InputError: if the table does not match the contract, cannot be read, or has no version
             `as_of`.
     """
     schema = arrow_schema(contract, view)
     digest = hashlib.sha256()
 
-    def watched(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def hash_keys(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             digest.update(_key_bytes(batch.column(contract.key)))
             yield batch
 
     with lake.rows(contract, view, as_of=as_of) as batches:
-        rows = write_batches(data_file, watched(batches), schema=schema)
+        rows = write_batches(data_file, hash_keys(batches), schema=schema)
     return Manifest(
         rows=rows,
         sha256=sha256_file(data_file),
@@ -99,12 +99,12 @@ def take_snapshot(
 
 
 def _key_bytes(keys: pa.Array) -> bytes:
-    """Writes each key behind its length, so that no two lists of keys give the same bytes."""
+    """Encodes keys with their lengths, so that different lists never give the same bytes."""
     texts = keys.cast(pa.string()).to_pylist()
     return "".join("-" if text is None else f"{len(text)}:{text}" for text in texts).encode()
 
 
-def _same_keys(facets: Manifest, training: Manifest) -> None:
+def _check_same_keys(facets: Manifest, training: Manifest) -> None:
     if facets.keys_sha256 != training.keys_sha256 or facets.as_of != training.as_of:
         raise InputError(
             f"the facet snapshot ({facets.rows:,} rows, as of {facets.as_of[:12]}) and the "

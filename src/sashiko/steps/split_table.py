@@ -1,4 +1,4 @@
-"""The rows on their way into the splits, in a scratch database: memory does not grow with them."""
+"""Deduplicates and limits the splits' rows in a scratch database, with bounded memory."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ SCHEMA = pa.schema({"key": pa.string(), "text": pa.string(), "label": pa.int64()
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is left in the splits.
+class RetainedRows:
+    """The rows that remain in the splits.
 
     Attributes:
         splits: split name -> its summary; a split without rows has none.
-        removed_repeats: later split -> rows removed since an earlier one has their text.
+        removed_repeats: later split -> rows removed because an earlier split has their text.
         removed_over_limit: rows removed from train by the limit.
     """
 
@@ -38,17 +38,17 @@ class Kept:
 class SplitTable:
     """Rows with key, text, label, digest of the text, split, and the columns of the slices.
 
-    In SQL the latter are `s0`, `s1` and so on: a contract may call them anything.
+    In SQL the slices' columns are `s0`, `s1` and so on, since a contract may use any name.
     """
 
     def __init__(
         self, connection: "DuckDBPyConnection", contract: Contract, *, source: Path
     ) -> None:
-        """Begins without rows.
+        """Starts without rows.
 
         Args:
             connection: an empty database.
-            contract: names the key, and what the label may be.
+            contract: defines the key and the labels.
             source: the snapshot, for errors.
         """
         self._connection = connection
@@ -61,7 +61,7 @@ class SplitTable:
 
         Args:
             rows: key, text, label (all strings), digest (32 bytes) and split (index of `SPLITS`).
-            slices: of the same rows, the columns by which a model may be sliced.
+            slices: the columns of the same rows by which a model may be sliced.
         """
         self._slices = slices.schema.remove_metadata()
         for place, column in enumerate(slices.columns):
@@ -69,36 +69,36 @@ class SplitTable:
         insert(self._connection, "rows", rows)
 
     def check(self) -> None:
-        """Refuses keys that are null or double, and labels that the contract does not have.
+        """Checks that keys are unique and not null, and that labels are the contract's.
 
         Raises:
-            InputError: with how many there are, and some of them.
+            InputError: names the number of bad rows and examples.
         """
         check_keys(self._connection, "rows", column=self._contract.key, source=self._source)
         label = self._contract.label
-        unseen = self._run(
+        unknown = self._run(
             "SELECT label, count(*) FROM rows WHERE label IS NULL OR label NOT IN ($1, $2) "
             "GROUP BY label ORDER BY count(*) DESC, label LIMIT 5",
             label.negative,
             label.positive,
         )
-        if unseen:
-            found = ", ".join(f"{value!r} in {count} rows" for value, count in unseen)
+        if unknown:
+            labels = ", ".join(f"{value!r} in {count} rows" for value, count in unknown)
             raise InputError(
-                f"{self._source}: label column `{label.column}` has {found}; the contract's label "
-                f"is {label.negative!r} or {label.positive!r}: mend the data or the contract"
+                f"{self._source}: label column `{label.column}` has {labels}; the contract's label "
+                f"is {label.negative!r} or {label.positive!r}: correct the data or the contract"
             )
 
-    def keep(self, *, train_rows: int | None) -> Kept:
+    def keep(self, *, train_rows: int | None) -> RetainedRows:
         """Decides which rows stay.
 
-        A row of a later split goes if an earlier split has its text: what a model has seen in
-        training, or a threshold was chosen on, tells nothing about new texts. The earlier row
-        stays: in time it comes first, and train is not made smaller by what follows.
+        A row of a later split is removed if an earlier split has its text: a text that was used
+        for training or for the threshold cannot measure quality on new texts. The row in the
+        earlier split stays, so that later data never shrinks train.
 
-        Of train at most `train_rows` rows stay, those with the lowest SHA-256 of their key: the
-        first rows would be the oldest, or those of one branch; a hash is a fair sample, and a row
-        stays in it when others come or go.
+        At most `train_rows` rows of train stay, those with the lowest SHA-256 of their key. A hash
+        gives an unbiased sample that is stable when other rows are added or removed; the first
+        rows would be the oldest, or those of one branch.
         """
         self._run(
             "CREATE TABLE owners AS SELECT digest, min(split) AS split FROM rows GROUP BY digest"
@@ -117,18 +117,18 @@ class SplitTable:
             )
             self._run("DELETE FROM kept WHERE key IN (SELECT key FROM spare)")
         self._check_disjoint()
-        return Kept(
+        return RetainedRows(
             splits=self._summaries(),
             removed_repeats={name: before[name] - after[name] for name in SPLITS[1:]},
             removed_over_limit=after["train"] - self._count("kept")["train"],
         )
 
     def rows(self, split: str) -> Iterator[pa.RecordBatch]:
-        """Yields the rows that a split keeps, of type `SCHEMA`, ordered by key."""
+        """Yields a split's remaining rows, of type `SCHEMA`, ordered by key."""
         return self._stream("key, text, positive::BIGINT", split, SCHEMA)
 
     def slices(self, split: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """Returns the columns of the slices and the key behind them, of the same rows."""
+        """Returns schema and rows of the slices' columns, followed by the key."""
         schema = pa.schema([*self._slices, SCHEMA.field("key")])
         columns = [f"s{place}" for place in range(len(self._slices))]
         return schema, self._stream(", ".join([*columns, "key"]), split, schema)
@@ -143,21 +143,21 @@ class SplitTable:
         )
 
     def _check_disjoint(self) -> None:
-        """Asserts that no text is in two splits: else the fault is this module's."""
+        """Asserts that no text is in two splits."""
         shared = self._run(
             "SELECT min(split), max(split) FROM kept GROUP BY digest "
             "HAVING min(split) < max(split) LIMIT 1"
         )
         if shared:
-            one, other = (SPLITS[index] for index in shared[0])
-            raise AssertionError(f"one text is in both {one} and {other}")
+            first, second = (SPLITS[index] for index in shared[0])
+            raise AssertionError(f"one text is in both {first} and {second}")
 
     def _count(self, table: str) -> dict[str, int]:
-        found = dict(self._run(f"SELECT split, count(*) FROM {table} GROUP BY split"))  # noqa: S608 - one of two names
-        return {name: found.get(index, 0) for index, name in enumerate(SPLITS)}
+        counts = dict(self._run(f"SELECT split, count(*) FROM {table} GROUP BY split"))  # noqa: S608 - one of two names
+        return {name: counts.get(index, 0) for index, name in enumerate(SPLITS)}
 
     def _summaries(self) -> dict[str, SplitSummary]:
-        found = self._run(
+        groups = self._run(
             "SELECT split, sum(n), sum(p), count(*), sum(n) FILTER (p > 0 AND p < n) FROM ("
             "SELECT split, digest, count(*) AS n, count(*) FILTER (positive) AS p "
             "FROM kept GROUP BY split, digest) GROUP BY split"
@@ -169,9 +169,9 @@ class SplitTable:
                 repeated_rows=int(rows) - texts,
                 contradicting_rows=int(contradicting or 0),
             )
-            for split, rows, positive, texts, contradicting in found
+            for split, rows, positive, texts, contradicting in groups
         }
 
     def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
-        return found
+        rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        return rows

@@ -1,4 +1,4 @@
-"""Which split a row belongs to: by its time, or by a hash of its text; never by its key."""
+"""Assigns rows to splits by time or by a hash of the text, never by key."""
 
 import datetime as dt
 import hashlib
@@ -21,7 +21,7 @@ def text_digests(texts: Sequence[str]) -> list[bytes]:
 
 
 def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
-    """Assigns rows by their text, so that equal texts always stay together.
+    """Assigns rows by their text, so that equal texts are in one split.
 
     The first 8 bytes of SHA-256(salt + digest), read as a fraction of 2^64, are uniform in [0, 1):
     train takes the lowest part, test the highest.
@@ -31,7 +31,7 @@ def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
         split: its salt, and the shares of validation and test.
 
     Returns:
-        Per row an index of `SPLITS`.
+        An index into `SPLITS` per row.
     """
     salt = split.salt.encode()
     salted = (hashlib.sha256(salt + digest).digest()[:8] for digest in digests)
@@ -42,7 +42,7 @@ def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
 
 
 def by_time(times: pa.ChunkedArray, split: TimeSplit) -> Splits:
-    """Assigns rows by their time: earlier ones train, later ones test.
+    """Assigns rows by time: the earliest to train, the latest to test.
 
     Args:
         times: dates or timestamps without nulls; those without a time zone are UTC.

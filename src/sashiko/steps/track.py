@@ -1,4 +1,4 @@
-"""Track: logs what was measured to MLflow, for runs that a gate will block too.
+"""Track: logs a run's metrics to MLflow, including runs that a gate will block.
 
 Train and Evaluate have no network in the cloud, so they write figures and this step logs them.
 """
@@ -36,20 +36,20 @@ _WITHOUT_FACETS = ("data", "quality")
 
 
 def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Flattens the figures of the test split, each with its ends `.low` and `.high`.
+    """Flattens the metrics of the test split, each with its bounds `.low` and `.high`.
 
     Returns:
         `<model>.<metric>`, `lead_over.<model>.<metric>`, `before_temperature.<metric>` and
-        `slice.<column>.<value>.<metric>`, the last of the metric that slices are ordered by; and
+        `slice.<column>.<value>.<metric>`, the last for the metric that slices are ordered by; and
         `calibration_error_by_chance`, `temperature`, `threshold`.
     """
-    found = evaluation.calibration
+    calibration = evaluation.calibration
     metric = evaluation.slices.metric
     groups = {"candidate": evaluation.candidate, **evaluation.others}
     groups |= {f"lead_over.{model}": leads for model, leads in evaluation.leads.items()}
-    groups["before_temperature"] = found.before
+    groups["before_temperature"] = calibration.before
     groups |= {
-        f"slice.{item.column}.{_allowed(item.value)}": {metric: item.metrics[metric]}
+        f"slice.{item.column}.{_metric_name(item.value)}": {metric: item.metrics[metric]}
         for item in evaluation.slices.judged
     }
     parts = {
@@ -62,8 +62,8 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
             (".high", estimate.high),
         )
     }
-    parts["calibration_error_by_chance"] = found.error_by_chance.value
-    parts["temperature"] = found.temperature.temperature if found.temperature else None
+    parts["calibration_error_by_chance"] = calibration.error_by_chance.value
+    parts["temperature"] = calibration.temperature.temperature if calibration.temperature else None
     parts["threshold"] = evaluation.threshold
     return {key: value for key, value in parts.items() if value is not None}
 
@@ -71,7 +71,7 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
 def bias_metrics() -> dict[str, float]:
     """Reads the bias metrics that have a value: `bias.<metric>.<facet>.<group>` -> value.
 
-    Of an intersection those that are told everywhere, as `bias.DI.<facet> and <facet>.<groups>`.
+    Intersections have only the reported metrics, as `bias.DI.<facet> and <facet>.<groups>`.
     """
     estimates = read_estimates(processing_input("intervals") / INTERVALS_FILE)
     return {
@@ -83,25 +83,25 @@ def bias_metrics() -> dict[str, float]:
 
 
 def _bias_name(item: BiasEstimate) -> str:
-    facets, groups = " and ".join(item.facets), _allowed(" and ".join(item.groups))
+    facets, groups = " and ".join(item.facets), _metric_name(" and ".join(item.groups))
     return f"bias.{item.metric}.{facets}.{groups}"[:_LONGEST_NAME]
 
 
-def explanation_metrics(found: Explanations) -> dict[str, float]:
+def explanation_metrics(explanations: Explanations) -> dict[str, float]:
     """Flattens the explanations: each column's share, and the figures of their tests."""
-    shares = {_allowed(column.name): column.share.value for column in found.columns}
+    shares = {_metric_name(column.name): column.share.value for column in explanations.columns}
     values = {f"explain.share.{name}": share for name, share in shares.items()}
-    values["explain.deletion_lead"] = found.deletion.lead.value
-    if found.shapley is not None:
-        values["explain.shapley_rank_correlation"] = found.shapley.agreement.rank.value
-        values["explain.shapley_top_in_common"] = found.shapley.agreement.top.value
-    for swap in found.swaps:
+    values["explain.deletion_lead"] = explanations.deletion.lead.value
+    if explanations.shapley is not None:
+        values["explain.shapley_rank_correlation"] = explanations.shapley.agreement.rank.value
+        values["explain.shapley_top_in_common"] = explanations.shapley.agreement.top.value
+    for swap in explanations.swaps:
         values[f"explain.swap_lead.{swap.facet}"] = swap.lead.value
         values[f"explain.swap_flips.{swap.facet}"] = swap.flips.value
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _allowed(text: str) -> str:
+def _metric_name(text: str) -> str:
     """MLflow allows letters, digits and `_-. :/` in a metric's name."""
     return "".join(char if char.isalnum() or char in "_-. " else "_" for char in text)
 
@@ -109,10 +109,9 @@ def _allowed(text: str) -> str:
 def main() -> None:
     """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached.
 
-    The output `verdicts` gathers every gate's verdict, the recipe's waivers beside what failed:
-    DeviceCheck adds its own, for Register, which may have ten inputs. For the same reason
-    `tracking` holds Explain's figures and the facet snapshot's manifest too. ModelGate reads
-    `release`.
+    The output `verdicts` holds every gate's verdict with the recipe's waivers; DeviceCheck adds its
+    own. `tracking` also holds Explain's figures and the facet snapshot's manifest. They share
+    an output because Register may have at most ten inputs. ModelGate reads `release`.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
@@ -122,12 +121,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
-    unjudged = arguments.bias_not_judged
-    names = _WITHOUT_FACETS if unjudged else _GATES
+    bias_not_judged = arguments.bias_not_judged
+    names = _WITHOUT_FACETS if bias_not_judged else _GATES
     verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in names]
-    waivers, day = read_waivers(), today()
+    waivers, date = read_waivers(), today()
     verdicts = [
-        waive(verdict, waivers, on=day) if verdict.gate in MODEL_GATES else verdict
+        waive(verdict, waivers, on=date) if verdict.gate in MODEL_GATES else verdict
         for verdict in verdicts
     ]
     for verdict in verdicts:
@@ -139,10 +138,10 @@ def main() -> None:
     explanations = read_explanations(processing_input("explanations") / EXPLANATIONS_FILE)
     write_explanations(explanations, processing_output("tracking"))
     write_snapshots(read_snapshots(processing_input("explanations")), processing_output("tracking"))
-    if not unjudged:
+    if not bias_not_judged:
         facets = read_manifest(processing_input("facets-manifest"))
-        place = processing_output("tracking") / MANIFEST_FILE
-        write_json(place, facets.model_dump(mode="json"))
+        manifest_file = processing_output("tracking") / MANIFEST_FILE
+        write_json(manifest_file, facets.model_dump(mode="json"))
     source = read_json(processing_input("run-manifest") / "source.json")
     run_id = track_execution(
         os.environ.get("MLFLOW_TRACKING_URI", ""),
@@ -151,11 +150,11 @@ def main() -> None:
         tags={
             "recipe": arguments.recipe,
             "git_sha": source["git_sha"],
-            **gate_tags(verdicts, bias_not_judged=unjudged),
+            **gate_tags(verdicts, bias_not_judged=bias_not_judged),
         },
         metrics=quality_metrics(evaluation)
         | explanation_metrics(explanations)
-        | ({} if unjudged else bias_metrics()),
+        | ({} if bias_not_judged else bias_metrics()),
         curve=evaluation.learning_curve,
     )
     write_json(processing_output("tracking") / "tracking.json", {"mlflow_run_id": run_id})

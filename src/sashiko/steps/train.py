@@ -1,13 +1,12 @@
-"""Train: fine-tunes the recipe's encoder on the prepared text, without any facet.
+"""Train: fine-tunes the recipe's encoder on the prepared text; reads no facets.
 
     python -m sashiko.steps.train
 
 A SageMaker training job: channels `train`, `validation`, `weights`, `model` and `meta`;
 hyperparameters as strings; the model goes to `/opt/ml/model`, `metrics.jsonl`, `snapshots.json`
-(what data it is of) and, where the recipe asks for it, the fitted `temperature.json` to
-`/opt/ml/output/data`. Killed at any time, it
-resumes from `/opt/ml/checkpoints` and ends with the same bytes; a checkpoint is removed once the
-training is complete.
+(the digests of its data) and, if the recipe requests it, the fitted `temperature.json` go to
+`/opt/ml/output/data`. After a kill it resumes from `/opt/ml/checkpoints` and produces the same
+bytes; checkpoints are removed once the training is complete.
 """
 
 import argparse
@@ -66,11 +65,11 @@ def main() -> None:
     device = best_device()
     bf16 = uses_bf16(settings.precision, device)
     tokenizer = load_tokenizer(training_channel("model"))
-    tokenised = partial(
+    tokenise_rows = partial(
         tokenise, tokenizer=tokenizer, max_length=settings.max_length, truncate=settings.truncate
     )
-    train = tokenised(train_rows, source="train", weights=weights)
-    validation = tokenised(validation_rows, source="validation")
+    train = tokenise_rows(train_rows, source="train", weights=weights)
+    validation = tokenise_rows(validation_rows, source="validation")
     model = load_classifier(
         training_channel("model"),
         labels=meta.labels,
@@ -102,9 +101,9 @@ def main() -> None:
             sys.exit(128 + stopped.signal)
 
     if settings.calibration == "temperature":
-        # In float32, as the artifact will compute, whatever the training did.
-        found = margins(model, validation, pad=tokenizer.pad_token_id)
-        fit = scale_to_validation(model, validation.labels, found)
+        # In float32 like the artifact, also after bf16 training.
+        validation_margins = margins(model, validation, pad=tokenizer.pad_token_id)
+        fit = scale_to_validation(model, validation.labels, validation_margins)
         write_temperature(fit, output_data_dir())
         say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
     save_model(model, tokenizer, model_dir())
@@ -114,10 +113,10 @@ def main() -> None:
 
 
 def used_snapshots() -> Snapshots:
-    """Reads what the channels were made of; without weights no facet has a part in it.
+    """Reads the digests of the channels' data; the facets' digest only if there are weights.
 
     Raises:
-        InputError: if a channel does not say it.
+        InputError: if a channel has no digest.
     """
     weights = training_channel("weights")
     return Snapshots(
@@ -127,10 +126,9 @@ def used_snapshots() -> Snapshots:
 
 
 def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
-    """Digests all that the result depends on: settings, channels, code, libraries, machine.
+    """Returns a digest of settings, channels, code, libraries and machine.
 
-    A checkpoint of another fingerprint is not resumed. How often checkpoints are written does not
-    count.
+    A checkpoint with another fingerprint is not resumed. The checkpoint interval is excluded.
     """
     import torch
     import transformers

@@ -1,4 +1,4 @@
-"""Groups of a facet that the test split has too few rows of: nothing is known of how they fare."""
+"""Reports groups of a facet with too few test rows to judge."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,60 +20,60 @@ GroupRows = Mapping[str, Mapping[str, int]]
 
 
 def group_rows(data: Dataset) -> GroupRows:
-    """Counts the rows of each value of each facet; a row without a value is of none."""
-    found = {}
+    """Counts the rows of each value of each facet; rows without a value are ignored."""
+    counts = {}
     for column in data.facets:
         texts = distinct(column.values)
         places = pc.index_in(column.values, value_set=pa.array(texts, pa.string()))
-        known = np.asarray(pc.is_valid(places))
-        weights = None if data.counts is None else data.counts[known]
+        valid = np.asarray(pc.is_valid(places))
+        weights = None if data.counts is None else data.counts[valid]
         rows = np.bincount(np.asarray(places.drop_null()), weights, minlength=len(texts))
-        found[column.name] = {text: int(rows[place]) for place, text in enumerate(texts)}
-    return found
+        counts[column.name] = {text: int(rows[place]) for place, text in enumerate(texts)}
+    return counts
 
 
 def unjudged_groups(
-    contract: Contract, section: BiasSection, *, known: GroupRows, tested: GroupRows
+    contract: Contract, section: BiasSection, *, snapshot_rows: GroupRows, test_rows: GroupRows
 ) -> Iterator[Check]:
-    """Yields a check that judges nothing for each group that has too few rows in the test split.
+    """Yields an unjudged check for each group with too few rows in the test split.
 
-    A group is a value that the contract allows or that the data hold, in whatever split. One that a
-    gate judges by itself fails that gate; one that the contract joins with others is judged with
-    them, and named here for itself.
+    A group is a value that the contract allows or that occurs in any split. A group with its own
+    gate is omitted, because it fails that gate; a group that the contract joins with others is
+    judged with them, and is reported here separately.
 
     Args:
-        contract: names the facets and their values.
+        contract: lists the facets and their values.
         section: the recipe's gates and its smallest group.
-        known: of the facet snapshot, which has the rows of every split.
-        tested: of the test split.
+        snapshot_rows: rows by group in the facet snapshot, which has all splits.
+        test_rows: rows by group in the test split.
     """
     gated = {gate.facet for gate in section.gates}
     for facet in contract.facets:
         allowed = [str(value) for value in contract.column(facet.column).allowed_values]
-        rows = Counter(tested.get(facet.column, {}))
-        few = sorted(
+        rows = Counter(test_rows.get(facet.column, {}))
+        small = sorted(
             (rows[value], value)
-            for value in {*allowed, *known.get(facet.column, {})}
+            for value in {*allowed, *snapshot_rows.get(facet.column, {})}
             if rows[value] < section.minimum_group_size
             and not (facet.column in gated and facet.disadvantaged == (value,))
         )
-        for count, value in few[:_MOST_NAMED]:
-            total = known.get(facet.column, {}).get(value, 0)
-            joined = value in facet.disadvantaged and len(facet.disadvantaged) > 1
+        for count, value in small[:_MOST_NAMED]:
+            total = snapshot_rows.get(facet.column, {}).get(value, 0)
+            is_joined = value in facet.disadvantaged and len(facet.disadvantaged) > 1
             yield Check(
                 name=f"{facet.column}={value}",
                 passed=True,
                 judged=False,
                 reason=f"{_count(count)} in the test split, {total:,} in all the data; "
                 f"at least {section.minimum_group_size} are needed to judge it"
-                + (f" but as part of {','.join(facet.disadvantaged)}" if joined else ""),
+                + (f" but as part of {','.join(facet.disadvantaged)}" if is_joined else ""),
             )
-        if left := few[_MOST_NAMED:]:
+        if rest := small[_MOST_NAMED:]:
             yield Check(
-                name=f"{len(left)} more groups of {facet.column}",
+                name=f"{len(rest)} more groups of {facet.column}",
                 passed=True,
                 judged=False,
-                reason=f"{left[0][0]} to {_count(left[-1][0])} each in the test split; "
+                reason=f"{rest[0][0]} to {_count(rest[-1][0])} each in the test split; "
                 f"at least {section.minimum_group_size} are needed to judge one",
             )
 

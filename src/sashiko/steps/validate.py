@@ -1,4 +1,4 @@
-"""Validate and ValidateFacets: the contract's suite on a snapshot, ending in a verdict.
+"""Validate and ValidateFacets: run the contract's checks on a snapshot and write a verdict.
 
 `python -m sashiko.steps.validate --view training`
 
@@ -45,23 +45,23 @@ def main() -> None:
 def validate_snapshot(
     contract: Contract, view: View, *, data_file: Path, manifest_folder: Path, docs: Path
 ) -> Verdict:
-    """Judges a snapshot.
+    """Checks a snapshot against the contract.
 
     Args:
         contract: the data contract.
         view: `training` or `facets`.
         data_file: the snapshot.
-        manifest_folder: where its manifest lies.
-        docs: the folder of the Data Docs.
+        manifest_folder: the folder of its manifest.
+        docs: the folder for the Data Docs.
 
     Returns:
-        The verdict; it holds no time, the Data Docs do.
+        The verdict; unlike the Data Docs it contains no time.
 
     Raises:
         InputError: if data, manifest and contract do not belong together.
     """
     manifest = read_manifest(manifest_folder)
-    _belong_together(manifest, contract, view, data_file=data_file)
+    _check_snapshot(manifest, contract, view, data_file=data_file)
     print(f"checking {manifest.rows:,} rows", file=sys.stderr)
     return decide(
         gate=_GATES[view],
@@ -74,9 +74,7 @@ def validate_snapshot(
     )
 
 
-def _belong_together(
-    manifest: Manifest, contract: Contract, view: View, *, data_file: Path
-) -> None:
+def _check_snapshot(manifest: Manifest, contract: Contract, view: View, *, data_file: Path) -> None:
     open_parquet(data_file).close()
     if manifest.view != view:
         raise InputError(f"{data_file}: is a {manifest.view} snapshot, not a {view} snapshot")

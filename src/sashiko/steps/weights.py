@@ -1,4 +1,4 @@
-"""Weights: reweighing weights of the training rows, so that Train needs no facet.
+"""Weights: computes reweighing weights of the training rows, so that Train reads no facets.
 
     python -m sashiko.steps.weights
 
@@ -6,11 +6,10 @@ Inputs `config` (contract, reweighing), `facets` (the facet snapshot) and `train
 split); output `weights`: `weights.parquet` with key: string and weight: float64, ordered by key,
 and `snapshots.json`, the digest of the facets.
 
-What the weights give away: a weight is a function of (group, label) alone, so there are only as
-many different weights as there are such pairs. Whoever holds a row's weight and its label can read
-its group off them. Without a name on the groups they can still be told apart, and a few known
-people name them. The weights are therefore as sensitive as the facets: a channel of its own, never
-logged, and never kept in an artifact. With strength 0 every weight is 1 and says nothing.
+The weights reveal the groups: a weight is a function of (group, label), so a row's weight and label
+identify its group. Even without group names the groups can be distinguished, and a few known people
+suffice to name them. The weights are therefore as sensitive as the facets: they have their own
+channel and are never logged or stored in an artifact. With strength 0 every weight is 1.
 """
 
 import argparse
@@ -47,12 +46,12 @@ def main() -> None:
     train = read_columns(train_file, ["key", "label"]).sort_by("key")
     facets = read_columns(facets_file, [contract.key, *section.facets])
     keys = unique_keys(train, "key", source=train_file)
-    known = unique_keys(facets, contract.key, source=facets_file)
-    rows = positions(keys, known, source=train_file, among_source=facets_file)
+    facet_keys = unique_keys(facets, contract.key, source=facets_file)
+    rows = positions(keys, facet_keys, source=train_file, among_source=facets_file)
 
-    matched = facets.take(rows)
+    train_facets = facets.take(rows)
     groups = joint_groups(
-        [facet_values(matched, facet, source=facets_file) for facet in section.facets],
+        [facet_values(train_facets, facet, source=facets_file) for facet in section.facets],
         rows=len(keys),
     )
     labels = np.asarray(train["label"])
@@ -66,31 +65,31 @@ def main() -> None:
 
 
 def check_facets(section: ReweighingSection, contract: Contract) -> None:
-    """Refuses facets that the contract does not have, and a strength without facets.
+    """Checks that the facets are the contract's, and that a strength has facets.
 
     Raises:
-        InputError: naming the key of the recipe and the contract's facets.
+        InputError: names the recipe's key and the contract's facets.
     """
-    known = [facet.column for facet in contract.facets]
-    unknown = [facet for facet in section.facets if facet not in known]
+    available = [facet.column for facet in contract.facets]
+    unknown = [facet for facet in section.facets if facet not in available]
     if unknown:
         raise InputError(
             f"recipe key reweighing.facets: `{'`, `'.join(unknown)}` is not a facet of the "
-            f"contract, whose facets are {', '.join(known)}"
+            f"contract, whose facets are {', '.join(available)}"
         )
     if section.strength and not section.facets:
         raise InputError(
             f"recipe key reweighing.strength is {section.strength:g}, but reweighing.facets is "
-            f"empty; name at least one of {', '.join(known)}, or set the strength to 0"
+            f"empty; name at least one of {', '.join(available)}, or set the strength to 0"
         )
 
 
 def joint_groups(facets: Sequence[pa.ChunkedArray], *, rows: int) -> Ints:
-    """Numbers the rows' joint groups from 0: rows have one number if they agree in every facet.
+    """Returns each row's joint group; rows are in one group if all their facets are equal.
 
     Args:
         facets: the facets' values, strings without nulls.
-        rows: how many rows there are; without facets they are all of one group.
+        rows: number of rows; without facets all are in one group.
 
     Returns:
         int64 of shape (rows,).

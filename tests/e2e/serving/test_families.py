@@ -10,7 +10,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from sashiko.clarify.explain.attribution import Explained
+from sashiko.clarify.explain.attribution import ExplainedModel
 from sashiko.clarify.explain.tokens import read_tokens
 from sashiko.errors import InputError
 from sashiko.serving.artifact import open_artifact
@@ -75,7 +75,7 @@ def test_a_familys_encoder_is_trained_compiled_served_and_explained(
     assert np.ptp(expected) > 1e-3, "the sample must tell a wrong model from a right one"
     _is_partly_frozen(tmp_path / "encoder", folder, layers=int(layers))
 
-    model = Explained(folder)
+    model = ExplainedModel(folder)
     pieces = [((None, text),) for text in _TEXTS]
     rows = read_tokens(pieces, model.tokenizer, max_length=32, truncate=False)
     for score, row, found in zip(expected, rows, model.attribute(rows, steps=64), strict=True):

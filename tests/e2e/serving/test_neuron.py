@@ -20,7 +20,7 @@ from payload import BadRequestError
 from sashiko.errors import InputError
 from sashiko.evaluation.record import ChampionRecord
 from sashiko.serving.artifact import open_artifact
-from sashiko.steps.comparators import Scored, champion_model
+from sashiko.steps.comparators import ModelScores, champion_model
 from sashiko.steps.scored_splits import Split
 from tests.e2e.serving import neuron_image
 from tests.e2e.serving.compile_job import TEXTS, eager_scores, job
@@ -218,7 +218,7 @@ def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, t
         test,
         labels=("no", "yes"),
         template="{first} {second}",
-        candidate=Scored(np.zeros(4), 0.5),
+        candidate=ModelScores(np.zeros(4), 0.5),
         candidate_sha256="b",
     )
     assert found.scores == pytest.approx(eager_scores(model), abs=1e-5)

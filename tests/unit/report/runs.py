@@ -34,7 +34,7 @@ from sashiko.evaluation.record import (
 from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.waiver import Waiver
-from sashiko.steps.comparators import Scored
+from sashiko.steps.comparators import ModelScores
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import slices_of
 from tests.unit.clarify.explain.records import error, explanations, words
@@ -269,7 +269,7 @@ def _evaluated(
                 temperature=None,
                 before={},
             ),
-            slices=slice_figures(section, truth, Scored(scores, 0.5), slices_of(pa.table({
+            slices=slice_figures(section, truth, ModelScores(scores, 0.5), slices_of(pa.table({
                 "branch": ["east", "west"] * (ROWS // 2), "pages": list(range(ROWS)),
                 "shelf": ["rare"] * 20 + ["common"] * (ROWS - 20),
             }))),

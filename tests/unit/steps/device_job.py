@@ -71,15 +71,15 @@ class DeviceJob:
         return read_verdict(self.root / "processing" / "output" / "verdict")
 
     def check(self, name: str) -> Check:
-        [found] = [check for check in self.verdict.checks if check.name == name]
-        return found
+        [verdicts] = [check for check in self.verdict.checks if check.name == name]
+        return verdicts
 
     @property
     def handed_on(self) -> dict[str, bool]:
         """Gate -> whether it passed, of the verdicts for Register."""
         folder = self.root / "processing" / "output" / "verdicts"
-        found = [read_verdict(path) for path in sorted(folder.iterdir())]
-        return {verdict.gate: verdict.passed for verdict in found}
+        verdicts = [read_verdict(path) for path in sorted(folder.iterdir())]
+        return {verdict.gate: verdict.passed for verdict in verdicts}
 
     def section(self, **changes: Any) -> None:
         """Writes the recipe's bounds; a laptop under load is no slow device."""

@@ -69,14 +69,14 @@ class RegisterJob:
             inputs = READ[verdict.gate]
             if verdict.gate == "model-quality":
                 inputs = inputs | {"artifact": artifact}
-            found = verdict.model_copy(update={"inputs": inputs})
-            write_verdict(found, self.input("verdicts") / verdict.gate)
+            updated = verdict.model_copy(update={"inputs": inputs})
+            write_verdict(updated, self.input("verdicts") / verdict.gate)
 
     def read(self, gate: str, **inputs: str | None) -> None:
         """Lets a verdict name other data, or none."""
         verdict = read_verdict(self.input("verdicts") / gate)
-        found = {**verdict.inputs, **{name.replace("_", "-"): at for name, at in inputs.items()}}
-        changed = {name: digest for name, digest in found.items() if digest is not None}
+        updated = {**verdict.inputs, **{name.replace("_", "-"): at for name, at in inputs.items()}}
+        changed = {name: digest for name, digest in updated.items() if digest is not None}
         write_verdict(verdict.model_copy(update={"inputs": changed}), self.input("verdicts") / gate)
 
     @property
@@ -105,8 +105,8 @@ class RegisterJob:
                 path.relative_to(self._parts).as_posix(): sha256_file(path)
                 for path in walk_files(self._parts)
             }
-            found = {"artifact": digests, "artifact_sha256": sha256_file(self.archive)}
-            write_json(self.input("lock") / "compile-lock.json", LOCK | found)
+            updated = {"artifact": digests, "artifact_sha256": sha256_file(self.archive)}
+            write_json(self.input("lock") / "compile-lock.json", LOCK | updated)
 
     def _copy(self, file: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)

@@ -110,26 +110,26 @@ LINES = GUIDE | {
 
 def test_all_pre_training_metrics_of_the_guides_data_in_both_formats(job: Job) -> None:
     of_csv = analyse(job, GUIDE, data_csv=csv_text())
-    found = metrics(of_csv, "pre")
-    assert list(found) == PRE
-    assert found["CI"]["value"] == pytest.approx((1 - 3) / 4)  # three rows have Gender 0
-    assert found["DPL"]["value"] == pytest.approx(1 - 1 / 3)
-    assert found["CDDL"]["value"] is None
-    assert "group variable" in found["CDDL"]["error"]
+    results = metrics(of_csv, "pre")
+    assert list(results) == PRE
+    assert results["CI"]["value"] == pytest.approx((1 - 3) / 4)  # three rows have Gender 0
+    assert results["DPL"]["value"] == pytest.approx(1 - 1 / 3)
+    assert results["CDDL"]["value"] is None
+    assert "group variable" in results["CDDL"]["error"]
     (job.folder("data") / "data.csv").unlink()
     assert analyse(job, LINES, data_jsonl=lines()) == of_csv
 
 
 def test_all_metrics_once_the_predictions_are_there(job: Job) -> None:
     """The guide's predictor answers a label and its probability; here a column has them."""
-    told = [(*row, label) for row, label in zip(ROWS, [0, 1, 1, 0], strict=True)]
+    labelled_rows = [(*row, label) for row, label in zip(ROWS, [0, 1, 1, 0], strict=True)]
     config = GUIDE | {"methods": BOTH, "predicted_label": "told"}
-    of_csv = analyse(job, config, data_csv=csv_text(told, (*NAMES, "told")))
+    of_csv = analyse(job, config, data_csv=csv_text(labelled_rows, (*NAMES, "told")))
     assert list(metrics(of_csv, "pre")) == PRE
-    found = metrics(of_csv, "post")
-    assert [name for name in found if name in POST] == POST
-    assert found["DI"]["value"] == pytest.approx((1 / 3) / 1)
-    assert found["AD"]["value"] == 0
+    results = metrics(of_csv, "post")
+    assert [name for name in results if name in POST] == POST
+    assert results["DI"]["value"] == pytest.approx((1 / 3) / 1)
+    assert results["AD"]["value"] == 0
     (job.folder("data") / "data.csv").unlink()
 
     in_lines = LINES | {
@@ -191,8 +191,8 @@ def test_a_regression_with_a_threshold_on_label_and_facet(job: Job) -> None:
     stage = analysis["pre_training_bias_metrics"]
     assert stage["label_value_or_threshold"] == "(0.5, 0.9]"
     assert stage["facets"]["share"][0]["value_or_threshold"] == "(0.5, 0.8]"
-    found = metrics(analysis, "pre", "share")
-    assert (found["CI"]["value"], found["DPL"]["value"]) == (0, 0)
+    results = metrics(analysis, "pre", "share")
+    assert (results["CI"]["value"], results["DPL"]["value"]) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -126,22 +126,22 @@ def test_an_endpoint_is_made_as_the_serving_stack_makes_it_asked_and_deleted(
     run(monkeypatch, "endpoint")
     assert job.verdict.passed
     assert account.leftovers == []
-    model = account.made("CreateModel")
+    model = account.request_of("CreateModel")
     assert model["EnableNetworkIsolation"] is True
     assert model["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
     assert model["PrimaryContainer"]["Environment"] == {
         "NEURON_RT_NUM_CORES": "1",
         "SASHIKO_THRESHOLD": "0.9",
     }
-    config = account.made("CreateEndpointConfig")
+    config = account.request_of("CreateEndpointConfig")
     [variant] = config["ProductionVariants"]
     assert variant["InferenceAmiVersion"] == "al2-ami-sagemaker-inference-neuron-2"
     assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
     assert config["KmsKeyId"].startswith("arn:aws:kms:")
     assert "DataCaptureConfig" not in config
-    for made in (model, config, account.made("CreateEndpoint")):
-        assert {item["Key"] for item in made["Tags"]} == {"project", "environment"}
-        assert NAME in made.values()
+    for request in (model, config, account.request_of("CreateEndpoint")):
+        assert {item["Key"] for item in request["Tags"]} == {"project", "environment"}
+        assert NAME in request.values()
     assert job.check("p99 latency, ms").value > 0
     # 40 rows in requests of one more than the largest compiled batch, and twice each alone.
     assert account.names.count("InvokeEndpoint") == 8 + 40 + 40
@@ -184,8 +184,8 @@ def test_scores_that_are_no_numbers_are_blocked(
     good = account.respond
     account.respond = lambda body: _without_numbers(good(body))
     run(monkeypatch, "endpoint")
-    found = job.check(DIFFERENCE)
-    assert (found.value, found.passed) == (None, False)
+    failed = job.check(DIFFERENCE)
+    assert (failed.value, failed.passed) == (None, False)
 
 
 def _without_numbers(content: bytes) -> bytes:
@@ -285,10 +285,10 @@ def test_a_job_that_is_stopped_deletes_what_it_made(
     moment = account.described if when == "creating" else account.invoked
     assert moment.wait(300)
     process.send_signal(number)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 128 + number, said
-    assert account.leftovers == [], said
-    assert "Traceback" not in said
+    _, message = process.communicate(timeout=300)
+    assert process.returncode == 128 + number, message
+    assert account.leftovers == [], message
+    assert "Traceback" not in message
     assert not (job.root / "processing/output/verdict/verdict.json").exists()
 
 
@@ -298,12 +298,12 @@ def test_a_batch_job_judges_answers_and_says_what_it_cannot_judge(
     run(monkeypatch, "transform")
     assert job.verdict.passed
     assert (job.check(AGREEMENT).value, job.check(DIFFERENCE).passed) == (1.0, True)
-    said = job.check("latency").reason
-    assert "Neuron driver cannot be pinned" in said
+    message = job.check("latency").reason
+    assert "Neuron driver cannot be pinned" in message
     assert "al2-ami" not in job.check("checked on").reason
-    asked = account.made("CreateTransformJob")
-    assert asked["TransformResources"]["InstanceType"] == "ml.inf2.xlarge"
-    assert asked["TransformOutput"]["KmsKeyId"].startswith("arn:aws:kms:")
+    job_request = account.request_of("CreateTransformJob")
+    assert job_request["TransformResources"]["InstanceType"] == "ml.inf2.xlarge"
+    assert job_request["TransformOutput"]["KmsKeyId"].startswith("arn:aws:kms:")
     assert account.leftovers == []
 
 

@@ -54,44 +54,50 @@ def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) 
     assert expected_score("bad") < decision.threshold < expected_score("awful")
     assert (decision.policy, decision.metric) == ("maximize", "balanced_accuracy")
     validation = [row for row in rows if row["split"] == "validation"]
-    found = [np.mean([r["predicted"] == r["label"] for r in validation if r["label"] == label])
+    evaluation = [np.mean([r["predicted"] == r["label"] for r in validation if r["label"] == label])
              for label in (0, 1)]  # fmt: skip
-    assert decision.validation_value == pytest.approx(np.mean(found))
+    assert decision.validation_value == pytest.approx(np.mean(evaluation))
 
 
 def test_stored_predictions_are_judged_in_place_of_the_models(root, monkeypatch) -> None:
     evaluate_job.lay_out(root)
     _, _, verdict = run(root)
     path = root / "processing" / "output" / "predictions" / "predictions.parquet"
-    kept = path.rename(root / "kept.parquet")
-    monkeypatch.setattr(sys, "argv", ["evaluate", "--predictions", str(kept)])
+    remaining = path.rename(root / "kept.parquet")
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--predictions", str(remaining)])
     assert run(root)[2] == verdict
-    table = pq.read_table(kept)
+    table = pq.read_table(remaining)
     worse = pa.array(1 - table["score"].to_numpy())
-    pq.write_table(table.set_column(table.column_names.index("score"), "score", worse), kept)
+    pq.write_table(table.set_column(table.column_names.index("score"), "score", worse), remaining)
     assert not run(root)[2].passed
-    pq.write_table(table.slice(1), kept)
+    pq.write_table(table.slice(1), remaining)
     with pytest.raises(InputError, match="does not hold the rows of the validation split"):
         run(root)
 
 
 def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
     evaluate_job.lay_out(root)
-    found, _, verdict = run(root)
-    assert found.candidate["accuracy"].value == pytest.approx(0.65)
-    assert found.candidate["auc"].low < found.candidate["auc"].value < found.candidate["auc"].high
-    assert found.others["majority"]["auc"].value == 0.5
-    assert set(found.others) == set(found.leads) == {"majority", "tfidf_logistic_regression"}
-    assert found.leads["majority"]["auc"].low > 0
-    assert found.splits["test"].rows == 120
-    assert found.splits["train"].positives == 20
-    counts = found.confusion
-    assert counts.true_positives + counts.false_negatives == found.splits["test"].positives
-    assert [line.step for line in found.learning_curve] == [1]
+    evaluation, _, verdict = run(root)
+    assert evaluation.candidate["accuracy"].value == pytest.approx(0.65)
+    assert (
+        evaluation.candidate["auc"].low
+        < evaluation.candidate["auc"].value
+        < evaluation.candidate["auc"].high
+    )
+    assert evaluation.others["majority"]["auc"].value == 0.5
+    assert (
+        set(evaluation.others) == set(evaluation.leads) == {"majority", "tfidf_logistic_regression"}
+    )
+    assert evaluation.leads["majority"]["auc"].low > 0
+    assert evaluation.splits["test"].rows == 120
+    assert evaluation.splits["train"].positives == 20
+    counts = evaluation.confusion
+    assert counts.true_positives + counts.false_negatives == evaluation.splits["test"].positives
+    assert [line.step for line in evaluation.learning_curve] == [1]
     assert verdict.gate == "model-quality"
     assert verdict.passed
     assert [check.name for check in verdict.checks] == ["auc", "no champion yet"]
-    assert any("No champion yet" in note for note in found.notes)
+    assert any("No champion yet" in note for note in evaluation.notes)
     assert verdict.inputs["training-snapshot"] == "d" * 64
     assert "facets-snapshot" not in verdict.inputs
 
@@ -101,24 +107,24 @@ def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
     plain = run(root)[0].others[LINEAR]
     # Only what is labelled against its word counts, so that the baseline learns the opposite.
     evaluate_job.write_weights(inputs, flipped=1000)
-    found, _, verdict = run(root)
+    evaluation, _, verdict = run(root)
     assert plain["auc"].value > 0.9
-    assert found.others[LINEAR]["auc"].value < 0.5
-    assert found.others[LINEAR_UNMITIGATED] == plain
-    assert set(found.leads) == {"majority", LINEAR}
-    lead = found.candidate["auc"].value - found.others[LINEAR]["auc"].value
-    assert found.leads[LINEAR]["auc"].value == pytest.approx(lead)
+    assert evaluation.others[LINEAR]["auc"].value < 0.5
+    assert evaluation.others[LINEAR_UNMITIGATED] == plain
+    assert set(evaluation.leads) == {"majority", LINEAR}
+    lead = evaluation.candidate["auc"].value - evaluation.others[LINEAR]["auc"].value
+    assert evaluation.leads[LINEAR]["auc"].value == pytest.approx(lead)
     assert "weights" in verdict.inputs
-    assert any("logistic regression, reweighed alike): +" in note for note in found.notes)
+    assert any("logistic regression, reweighed alike): +" in note for note in evaluation.notes)
 
 
 def test_weights_that_are_all_alike_leave_one_linear_baseline(root) -> None:
     inputs = evaluate_job.lay_out(root)
     plain = run(root)[0]
     evaluate_job.write_weights(inputs, flipped=1)
-    found = run(root)[0]
-    assert found == plain
-    assert not any("reweighed" in note for note in found.notes)
+    evaluation = run(root)[0]
+    assert evaluation == plain
+    assert not any("reweighed" in note for note in evaluation.notes)
 
 
 def test_weights_of_other_rows_are_refused(root) -> None:
@@ -142,17 +148,19 @@ def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root
     train = pq.read_table(inputs / "train" / "data.parquet")
     train = train.set_column(1, "text", pa.array([text.upper() for text in seen]))
     pq.write_table(train, inputs / "train" / "data.parquet")
-    found = run(root)[0]
-    known, new = found.seen_text
-    assert [(item.seen, item.rows) for item in found.seen_text] == [(True, 40), (False, 80)]
-    assert known.positives + new.positives == found.splits["test"].positives
+    evaluation = run(root)[0]
+    seen_rows, new = evaluation.seen_text
+    assert [(item.seen, item.rows) for item in evaluation.seen_text] == [(True, 40), (False, 80)]
+    assert seen_rows.positives + new.positives == evaluation.splits["test"].positives
     labels = np.array([row["label"] for row in predictions(root) if row["split"] == "test"])
     scores = np.array([row["score"] for row in predictions(root) if row["split"] == "test"])
     expected = evaluate_scores(labels[40:], scores[40:], threshold=0.5, replicates=1, seed=0)
     assert new.candidate["auc"].value == expected["auc"].value
     lead = new.candidate["auc"].value - new.linear["auc"].value
     assert new.lead["auc"].value == pytest.approx(lead)
-    (note,) = (n for n in found.notes if n.startswith("67 % of the test rows have a word, or a"))
+    (note,) = (
+        n for n in evaluation.notes if n.startswith("67 % of the test rows have a word, or a")
+    )
     assert f"AUC {expected['auc'].value:.3f} there, {new.linear['auc'].value:.3f}" in note
 
 
@@ -163,10 +171,10 @@ def test_a_word_that_is_known_in_another_place_only_is_an_unseen_pair() -> None:
 
 def test_too_few_seen_rows_are_counted_and_not_judged(root) -> None:
     evaluate_job.lay_out(root, slices={"minimum_rows": 200})
-    found = run(root)[0]
-    assert sum(item.rows for item in found.seen_text) == 120
-    assert all(not item.candidate and not item.lead for item in found.seen_text)
-    assert not any("of the test rows have" in note for note in found.notes)
+    evaluation = run(root)[0]
+    assert sum(item.rows for item in evaluation.seen_text) == 120
+    assert all(not item.candidate and not item.lead for item in evaluation.seen_text)
+    assert not any("of the test rows have" in note for note in evaluation.notes)
 
 
 def test_a_second_run_writes_the_same_bytes(root, tmp_path_factory, monkeypatch) -> None:
@@ -207,11 +215,11 @@ def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp
     upside_down = dict.fromkeys(("awful", "bad"), -1.0) | {"fine": 1.0, "good": 1.0}
     archive = build_artifact(tmp_path / "weak", words=upside_down)
     evaluate_job.lay_out(root, artifact=archive)
-    found, _, verdict = run(root)
+    evaluation, _, verdict = run(root)
     assert not verdict.passed
     assert verdict.summary.startswith("model-quality: 1 of 2 checks failed")
-    assert found.candidate["auc"].value < 0.3
-    note = next(note for note in found.notes if note.startswith("On AUC"))
+    assert evaluation.candidate["auc"].value < 0.3
+    note = next(note for note in evaluation.notes if note.startswith("On AUC"))
     assert "is worse than always answering with the more frequent label" in note
 
 
@@ -224,20 +232,22 @@ def test_a_better_champion_closes_the_gate(root, tmp_path) -> None:
     evaluate_job.lay_out(root, artifact=weak)
     strong = build_artifact(tmp_path / "strong")
     evaluate_job.champion(root, record_of(strong), strong)
-    found, _, verdict = run(root)
-    assert found.champion.version == 3
-    assert found.leads["champion"]["auc"].high < 0
+    evaluation, _, verdict = run(root)
+    assert evaluation.champion.version == 3
+    assert evaluation.leads["champion"]["auc"].high < 0
     assert "auc lead over champion" in verdict.summary
-    assert any("On AUC the fine-tuned model is worse than the champion" in n for n in found.notes)
+    assert any(
+        "On AUC the fine-tuned model is worse than the champion" in n for n in evaluation.notes
+    )
 
 
 def test_the_champion_itself_is_not_scored_again_but_keeps_its_threshold(root, capsys) -> None:
     inputs = evaluate_job.lay_out(root)
     archive = inputs / "artifact" / "model.tar.gz"
     evaluate_job.champion(root, record_of(archive, threshold=0.999), archive)
-    found, _, _ = run(root)
-    assert found.leads["champion"]["auc"].value == 0
-    assert found.others["champion"]["f1"].value == 0
+    evaluation, _, _ = run(root)
+    assert evaluation.leads["champion"]["auc"].value == 0
+    assert evaluation.others["champion"]["f1"].value == 0
     assert "champion: scored" not in capsys.readouterr().err
 
 
@@ -247,19 +257,19 @@ def test_identical_models_are_not_shown_to_be_better_and_no_worse(root) -> None:
     evaluate_job.champion(root, record_of(archive), archive)
     _, decision, _ = run(root)
     evaluate_job.champion(root, record_of(archive, threshold=decision.threshold), archive)
-    found, _, verdict = run(root)
-    (note,) = (n for n in found.notes if n.startswith("On AUC") and "the champion" in n)
+    evaluation, _, verdict = run(root)
+    (note,) = (n for n in evaluation.notes if n.startswith("On AUC") and "the champion" in n)
     assert "is no worse (within 0.005) and not shown to be better than the champion" in note
-    lead = found.leads["champion"]["accuracy"]
+    lead = evaluation.leads["champion"]["accuracy"]
     assert (lead.value, lead.low, lead.high) == (0, 0, 0)
     assert verdict.passed
 
 
 def test_a_lead_below_the_minimum_effect_is_not_called_better(root, capsys) -> None:
     evaluate_job.lay_out(root, minimum_effect=0.9)
-    found, _, _ = run(root)
-    assert found.leads["majority"]["auc"].low > 0
-    (note,) = (n for n in found.notes if n.startswith("On AUC") and "frequent label" in n)
+    evaluation, _, _ = run(root)
+    assert evaluation.leads["majority"]["auc"].low > 0
+    (note,) = (n for n in evaluation.notes if n.startswith("On AUC") and "frequent label" in n)
     assert "no worse (within 0.9) and not shown to be better" in note
     assert note in capsys.readouterr().err
 
@@ -293,16 +303,16 @@ def label_of(row: int) -> int:
 def test_the_slices_of_another_split_are_refused(root) -> None:
     inputs = evaluate_job.lay_out(root)
     evaluate_job.write_slices(inputs / "slices" / "data.parquet", first=1, desk=["a", "b"] * 60)
-    with pytest.raises(InputError, match="not of the rows of the test split"):
+    with pytest.raises(InputError, match="run Prepare again"):
         evaluate.main()
 
 
 def test_a_temperature_is_told_with_the_calibration_before_and_after(root) -> None:
     fit = {"temperature": 3.0, "validation_loss_before": 0.9, "validation_loss_after": 0.6}
     evaluate_job.lay_out(root, temperature=fit)
-    found, _, _ = run(root)
-    before, after = found.calibration.before, found.candidate
-    assert found.calibration.temperature.temperature == 3
+    evaluation, _, _ = run(root)
+    before, after = evaluation.calibration.before, evaluation.candidate
+    assert evaluation.calibration.temperature.temperature == 3
     # The artifact's scores are the scaled ones: without it they are three times as sure.
     test = [row for row in predictions(root) if row["split"] == "test"]
     labels, scores = (np.array([row[name] for row in test]) for name in ("label", "score"))
@@ -312,17 +322,17 @@ def test_a_temperature_is_told_with_the_calibration_before_and_after(root) -> No
     assert before[error].value == pytest.approx(unscaled[error].value)
     assert before["brier_score"].value == pytest.approx(unscaled["brier_score"].value)
     assert before[error].value != pytest.approx(after[error].value)
-    (note,) = (n for n in found.notes if n.startswith("Logits are divided by 3.000"))
+    (note,) = (n for n in evaluation.notes if n.startswith("Logits are divided by 3.000"))
     assert f"was {before[error].value:.3f} before and is {after[error].value:.3f} after" in note
 
 
 def test_without_a_temperature_there_is_no_before(root) -> None:
     evaluate_job.lay_out(root)
-    found, _, _ = run(root)
-    assert found.calibration.temperature is None
-    assert found.calibration.before == {}
-    assert found.calibration.error_by_chance.value > 0
-    assert sum(item.rows for item in found.calibration.curve) == 120
+    evaluation, _, _ = run(root)
+    assert evaluation.calibration.temperature is None
+    assert evaluation.calibration.before == {}
+    assert evaluation.calibration.error_by_chance.value > 0
+    assert sum(item.rows for item in evaluation.calibration.curve) == 120
 
 
 def test_a_champion_that_was_changed_or_answers_otherwise_is_refused(root, tmp_path) -> None:
@@ -364,27 +374,27 @@ def test_a_gate_on_the_projects_own_metric_blocks_with_its_interval(
             {"metric": cost, "better_than": "majority", "reason": "cheaper than no model"},
         ],
     )
-    found, _, verdict = run(root)
+    evaluation, _, verdict = run(root)
     rows = [row for row in predictions(root) if row["split"] == "test"]
     errors = [row["label"] - row["predicted"] for row in rows]
     costs = [5 if error == 1 else -error for error in errors]
-    assert found.candidate[cost].value == pytest.approx(np.mean(costs))
+    assert evaluation.candidate[cost].value == pytest.approx(np.mean(costs))
     # The mean of independent rows: its interval is known.
     half = 1.96 * np.std(costs) / np.sqrt(len(costs))
-    assert found.candidate[cost].low == pytest.approx(np.mean(costs) - half, rel=0.15)
-    assert found.candidate[cost].high == pytest.approx(np.mean(costs) + half, rel=0.15)
+    assert evaluation.candidate[cost].low == pytest.approx(np.mean(costs) - half, rel=0.15)
+    assert evaluation.candidate[cost].high == pytest.approx(np.mean(costs) + half, rel=0.15)
     bounded, best, lead = verdict.checks
     assert not verdict.passed
     assert (bounded.name, bounded.passed, bounded.threshold) == (cost, False, 0.2)
     assert bounded.try_
-    assert (best.name, best.passed) == (top, found.candidate[top].value >= 0.5)
+    assert (best.name, best.passed) == (top, evaluation.candidate[top].value >= 0.5)
     # Lower is better, so that a lead is what the other one costs more.
-    other = found.others["majority"][cost].value - found.candidate[cost].value
+    other = evaluation.others["majority"][cost].value - evaluation.candidate[cost].value
     assert lead.value == pytest.approx(other)
-    assert found.leads["majority"][top].value == pytest.approx(
-        found.candidate[top].value - found.others["majority"][top].value
+    assert evaluation.leads["majority"][top].value == pytest.approx(
+        evaluation.candidate[top].value - evaluation.others["majority"][top].value
     )
-    assert found.candidate["auc"] == run_without_own(root).candidate["auc"]
+    assert evaluation.candidate["auc"] == run_without_own(root).candidate["auc"]
 
 
 def run_without_own(root):

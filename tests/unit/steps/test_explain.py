@@ -37,14 +37,14 @@ def outputs(job):
 
 def test_it_writes_figures_apart_from_what_stands_in_rows(job) -> None:
     explain.main()
-    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
-    assert (found.rows, found.test_rows, found.baseline) == (40, 60, "[MASK]")
-    assert found.columns[0].name == "note"
-    assert found.deletion.faithful
-    assert found.warnings == ()
-    assert found.largest_difference < 1e-5
-    assert found.shapley is None
-    assert sum(found.predicted.values()) == 40
+    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert (explanations.rows, explanations.test_rows, explanations.baseline) == (40, 60, "[MASK]")
+    assert explanations.columns[0].name == "note"
+    assert explanations.deletion.faithful
+    assert explanations.warnings == ()
+    assert explanations.largest_difference < 1e-5
+    assert explanations.shapley is None
+    assert sum(explanations.predicted.values()) == 40
 
     words = read_words(outputs(job) / "texts" / "words.json")
     assert words.towards_positive[0].word == TELLING
@@ -66,12 +66,12 @@ def test_it_says_which_snapshot_it_read(job) -> None:
 def test_analysis_json_is_in_clarifys_schema(job) -> None:
     explain.main()
     analysis = json.loads((outputs(job) / "explanations" / "analysis.json").read_text())
-    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
     label = analysis["explanations"]["kernel_shap"]["label0"]
     assert label["global_shap_values"] == {
-        column.name: column.mean_absolute for column in found.columns
+        column.name: column.mean_absolute for column in explanations.columns
     }
-    assert label["expected_value"] == found.expected_value
+    assert label["expected_value"] == explanations.expected_value
     assert analysis["attribution_method"] == "integrated_gradients"
 
 
@@ -114,18 +114,18 @@ def test_in_full_depth_shapley_values_say_what_the_gradients_say(
     monkeypatch.setattr(explain, "SHAPLEY_PAIRS", 1)
     job = lay_out(tmp_path, model, depth="full")
     explain.main()
-    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
-    assert (found.rows, found.shapley.rows) == (60, 40)
-    assert found.shapley.outcome == "agree"
-    assert found.shapley.agreement.strongest.value > 0.8
-    assert found.shapley.largest_delta < 0.001
-    assert any("Shapley values bear the attributions out" in note for note in found.notes)
+    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert (explanations.rows, explanations.shapley.rows) == (60, 40)
+    assert explanations.shapley.outcome == "agree"
+    assert explanations.shapley.agreement.strongest.value > 0.8
+    assert explanations.shapley.largest_delta < 0.001
+    assert any("Shapley values bear the attributions out" in note for note in explanations.notes)
 
 
 def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:
     explain.main()
-    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
-    [swap] = found.swaps
+    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    [swap] = explanations.swaps
     assert (swap.facet, swap.group, swap.looked) == ("age", ("old",), 60)
     assert 20 < swap.rows == swap.with_words < 60
     assert swap.lead.low > 0.3
@@ -137,7 +137,7 @@ def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:
     [text] = [row["text"] for row in texts if row["key"] == first.key]
     assert "".join(part for part, _ in first.parts) == text
     assert {("desk", TELLING), (TELLING, "desk")} & {tuple(part) for part in first.parts}
-    assert any("P(yes) changes by +" in note for note in found.notes)
+    assert any("P(yes) changes by +" in note for note in explanations.notes)
 
 
 def test_a_contract_that_names_no_words_has_nothing_swapped(job) -> None:
@@ -146,8 +146,8 @@ def test_a_contract_that_names_no_words_has_nothing_swapped(job) -> None:
     del custom(contract, "facets")["value"][0]["words"]
     path.write_text(yaml.safe_dump(contract))
     explain.main()
-    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
-    assert found.swaps == ()
+    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert explanations.swaps == ()
     assert read_swaps(outputs(job) / "texts" / "swaps.jsonl") == ()
 
 
@@ -171,11 +171,11 @@ def test_rows_that_the_model_does_not_read_to_the_end_are_counted(
     monkeypatch.setattr(sys, "argv", ["explain"])
     job = lay_out(tmp_path, model, length=10)
     explain.main()
-    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
-    cut = {column.name: column.rows_cut for column in found.columns}
-    assert 0 < found.rows_cut == cut["note"] <= found.rows
+    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    cut = {column.name: column.rows_cut for column in explanations.columns}
+    assert 0 < explanations.rows_cut == cut["note"] <= explanations.rows
     assert cut["title"] == 0
-    assert any(f"note in {found.rows_cut}" in note for note in found.notes)
+    assert any(f"note in {explanations.rows_cut}" in note for note in explanations.notes)
 
 
 def test_a_model_that_was_not_judged_is_refused(tmp_path, model, monkeypatch) -> None:
@@ -190,8 +190,8 @@ def moved(job, count: int) -> None:
     """Moves the scores of some rows by 0.07, as rounding might, and says that it was rounded."""
     table = pq.read_table(job / "predictions" / "predictions.parquet").to_pydict()
     scores = [
-        score + (0.07 if score < 0.5 else -0.07) * (at < count)
-        for at, score in enumerate(table["score"])
+        score + (0.07 if score < 0.5 else -0.07) * (index < count)
+        for index, score in enumerate(table["score"])
     ]
     write(job / "predictions", table | {"score": scores}, name="predictions")
 
@@ -205,9 +205,9 @@ def test_an_artifact_that_was_rounded_is_told_apart_from_the_model(job) -> None:
         explain.main()
     (job / "config" / "compile.json").write_text(json.dumps(INT8))
     explain.main()
-    found = read_explanations(outputs(job) / "explanations" / "explanations.json")
-    assert found.largest_difference == pytest.approx(0.07, abs=1e-5)
-    assert any("up to 0.070 away" in note for note in found.notes)
+    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    assert explanations.largest_difference == pytest.approx(0.07, abs=1e-5)
+    assert any("up to 0.070 away" in note for note in explanations.notes)
 
 
 def test_another_model_is_refused_beside_a_rounded_artifact_too(job) -> None:
@@ -226,7 +226,7 @@ def test_a_snapshot_of_another_run_is_refused(job) -> None:
 
 def test_a_key_that_the_snapshot_lacks_is_refused(job) -> None:
     table = pq.read_table(job / "data" / "data.parquet").to_pydict()
-    write(job / "data", table | {"loan_id": [f"M{at:03}" for at in range(60)]})
+    write(job / "data", table | {"loan_id": [f"M{index:03}" for index in range(60)]})
     with pytest.raises(InputError, match="both must be of the same data"):
         explain.main()
 

@@ -39,7 +39,7 @@ def test_what_no_facet_shows_alone_is_found_where_they_meet(crossed: CrossedJob)
 
 def test_every_metric_agrees_with_the_table_worked_by_hand(crossed: CrossedJob) -> None:
     crossed.judge(gates=[gate("age")])
-    found = crossed.estimates()
+    estimates = crossed.estimates()
     expected = {
         "CI": (300 - 100) / 400,
         "DPL": 150 / 300 - 40 / 100,
@@ -56,14 +56,14 @@ def test_every_metric_agrees_with_the_table_worked_by_hand(crossed: CrossedJob) 
         "TE": 30 / 10 - 50 / 80,
     }
     for name, value in expected.items():
-        row = found[name, "old & f"]
+        row = estimates[name, "old & f"]
         assert row["value"] == pytest.approx(value), name
         assert row["low"] < value < row["high"], name
         assert (row["facet"], row["group"]) == (BOTH, ["old", "f"])
         assert (row["n_disadvantaged"], row["n_advantaged"]) == (100, 300)
         assert row["looks"] == 4
-    assert "no group variable" in found["CDDPL", "old & f"]["error"]
-    assert ("GE", "old & f") not in found
+    assert "no group variable" in estimates["CDDPL", "old & f"]["error"]
+    assert ("GE", "old & f") not in estimates
 
 
 def test_clarifys_files_know_nothing_of_them(crossed: CrossedJob) -> None:
@@ -83,12 +83,12 @@ def test_a_combination_of_few_rows_is_too_few_to_judge_and_has_no_interval(
     reasons = {check.name: check.reason for check in verdict.checks if not check.passed}
     assert "40 rows of age=old & sex=f, at least 100" in reasons["DI age=old & sex=f"]
     assert "0 rows of age=young & sex=f, at least 100" in reasons["DI age=young & sex=f"]
-    found = crossed.estimates()
-    assert found["DI", "old & f"]["value"] is not None
-    assert found["DI", "old & f"]["low"] is None
-    assert found["DI", "young & f"]["error"] == "the disadvantaged group has no rows"
+    estimates = crossed.estimates()
+    assert estimates["DI", "old & f"]["value"] is not None
+    assert estimates["DI", "old & f"]["low"] is None
+    assert estimates["DI", "young & f"]["error"] == "the disadvantaged group has no rows"
     # the two that are left are all that is looked at
-    assert found["DI", "old & m"]["looks"] == 2
+    assert estimates["DI", "old & m"]["looks"] == 2
 
 
 def test_an_undefined_metric_of_a_combination_blocks_with_its_reason(crossed: CrossedJob) -> None:
@@ -144,13 +144,13 @@ def test_what_is_judged_by_the_bound_holds_at_once_over_all_that_is_judged_so(
     names: list[str | list[str]] = ["age", "sex", BOTH]
     gates = [gate(facet, judged_by="bound", **wide) for facet in names]
     verdict = crossed.judge(gates=gates)
-    found = crossed.estimates()
+    estimates = crossed.estimates()
     for name in ("old", "f", "old & f", "old & m", "young & f"):
-        assert found["DI", name]["looks"] == 5
-    assert found["DI", "young & m"]["looks"] == 4
-    assert found["DI", "old"]["low"] < plain["low"]
-    assert found["DI", "old"]["high"] > plain["high"]
-    assert "looks" not in found["RD", "old"]
+        assert estimates["DI", name]["looks"] == 5
+    assert estimates["DI", "young & m"]["looks"] == 4
+    assert estimates["DI", "old"]["low"] < plain["low"]
+    assert estimates["DI", "old"]["high"] > plain["high"]
+    assert "looks" not in estimates["RD", "old"]
     assert "judged by the whole interval; the interval holds over 5 looks at once" in (
         verdict.checks[0].reason
     )

@@ -133,21 +133,26 @@ def test_a_model_that_says_no_to_all_is_blocked(job: Job, analyse, judge) -> Non
 
 def test_every_metric_of_both_analyses_is_in_the_intervals(job: Job, judge) -> None:
     judge(FAIR)
-    found = {(row["stage"], row["metric"]): row for row in job.json("intervals/intervals.json")}
-    assert set(found) == {
+    rows_by_metric = {
+        (row["stage"], row["metric"]): row for row in job.json("intervals/intervals.json")
+    }
+    assert set(rows_by_metric) == {
         (stage, name)
         for stage in ("pre_training", "post_training")
         for name in stage_metrics(stage)
     }
     folder = job.root / "processing" / "output" / "intervals"
     for name in ("pre", "post"):
-        kept = (folder / f"{name}-training-analysis.json").read_bytes()
-        assert kept == (job.folder(f"{name}-analysis") / "analysis.json").read_bytes()
-    of_predictions, of_labels = found["post_training", "RD"], found["pre_training", "DPL"]
+        stored = (folder / f"{name}-training-analysis.json").read_bytes()
+        assert stored == (job.folder(f"{name}-analysis") / "analysis.json").read_bytes()
+    of_predictions, of_labels = (
+        rows_by_metric["post_training", "RD"],
+        rows_by_metric["pre_training", "DPL"],
+    )
     assert (of_predictions["n_disadvantaged"], of_predictions["n_advantaged"]) == (200, 200)
     assert (of_labels["n_disadvantaged"], of_labels["n_advantaged"]) == (300, 500)
     assert of_labels["value"] == pytest.approx(150 / 500 - 60 / 300)
-    for row in found.values():
+    for row in rows_by_metric.values():
         if row["metric"] in ("CDDL", "CDDPL"):
             assert "no group variable" in row["error"]
         else:
@@ -187,7 +192,7 @@ def test_an_analysis_of_another_group_than_the_contracts_is_refused(
 ) -> None:
     post = analyse(FAIR)
     post["post_training_bias_metrics"]["facets"]["age"][0]["value_or_threshold"] = "young"
-    with pytest.raises(InputError, match="age=young, which is no disadvantaged group"):
+    with pytest.raises(InputError, match="age=young, which the contract does not list"):
         judge(FAIR, post)
 
 
@@ -225,11 +230,11 @@ def test_a_label_that_a_group_lacks_counts_although_clarify_leaves_it_out(
             metric["name"], metric["value"]
         )
     judge(FAIR, labels=labels, pre=theirs)
-    found = {row["metric"]: row for row in job.json("intervals/intervals.json")}
-    assert found["LP"]["value"] == pytest.approx(0.5**0.5)
-    assert found["TVD"]["value"] == pytest.approx(0.5)
-    assert found["KL"]["value"] is None
-    assert "KL is infinite" in found["KL"]["error"]
+    rows_by_metric = {row["metric"]: row for row in job.json("intervals/intervals.json")}
+    assert rows_by_metric["LP"]["value"] == pytest.approx(0.5**0.5)
+    assert rows_by_metric["TVD"]["value"] == pytest.approx(0.5)
+    assert rows_by_metric["KL"]["value"] is None
+    assert "KL is infinite" in rows_by_metric["KL"]["error"]
 
 
 def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monkeypatch) -> None:
@@ -249,7 +254,7 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
     csv += "".join(f"{','.join(map(str, row))}\n" for row in rows)
     labels, _, ages, branches = (list(column) for column in zip(*rows, strict=True))
     late = ["yes" if label else "no" for label in labels]
-    facets = facet_rows([f"L{at}" for at in range(150)], ages, late)
+    facets = facet_rows([f"L{index}" for index in range(150)], ages, late)
     facets = facets.append_column("branch", [branches])
 
     last = Job(tmp_path / "judge", monkeypatch)
@@ -269,10 +274,14 @@ def test_a_group_variable_gives_the_conditional_disparities(tmp_path: Path, monk
     last.parquet("facets", facets)
     last.text("data", csv)
     last.run(judge_bias)
-    found = {row["metric"]: row for row in last.json("intervals/intervals.json")}
-    assert found["CDDL"]["value"] == pytest.approx((100 * 0.25 + 50 / 6) / 150)
+    rows_by_metric = {row["metric"]: row for row in last.json("intervals/intervals.json")}
+    assert rows_by_metric["CDDL"]["value"] == pytest.approx((100 * 0.25 + 50 / 6) / 150)
     for name in ("CDDL", "CDDPL"):
-        assert found[name]["low"] < found[name]["value"] < found[name]["high"]
+        assert (
+            rows_by_metric[name]["low"]
+            < rows_by_metric[name]["value"]
+            < rows_by_metric[name]["high"]
+        )
 
 
 def test_equal_input_gives_equal_bytes(job: Job, analyse, judge) -> None:
@@ -286,24 +295,24 @@ def test_equal_input_gives_equal_bytes(job: Job, analyse, judge) -> None:
 
 
 def _more(csv: str, group: str, count: int) -> str:
-    return csv + "".join(f"{at % 2},{at % 2},{group}\n" for at in range(count))
+    return csv + "".join(f"{index % 2},{index % 2},{group}\n" for index in range(count))
 
 
 def _with(group: str, count: int) -> pa.Table:
-    more = facet_rows([f"M{at}" for at in range(count)], [group] * count, ["no"] * count)
+    more = facet_rows([f"M{index}" for index in range(count)], [group] * count, ["no"] * count)
     return pa.concat_tables([FACETS, more])
 
 
-@pytest.mark.parametrize(("tested", "said"), [(0, "0 rows"), (1, "1 row"), (99, "99 rows")])
+@pytest.mark.parametrize(("tested", "message"), [(0, "0 rows"), (1, "1 row"), (99, "99 rows")])
 def test_a_group_with_few_rows_in_the_test_split_is_named_as_not_judged(
-    judge, tested: int, said: str
+    judge, tested: int, message: str
 ) -> None:
     verdict = judge(_more(FAIR, "unborn", tested), labels=_with("unborn", 120))
     gated, group = verdict.checks
     assert (gated.name, verdict.passed) == ("DI age=old", True)
     assert (group.name, group.passed, group.judged) == ("age=unborn", True, False)
     assert group.reason == (
-        f"{said} in the test split, 120 in all the data; at least 100 are needed to judge it"
+        f"{message} in the test split, 120 in all the data; at least 100 are needed to judge it"
     )
     assert "not judged: age=unborn" in verdict.summary
 
@@ -325,8 +334,8 @@ def test_a_group_that_the_contract_allows_and_no_row_has_is_named(
 
 
 def test_of_many_small_groups_some_are_named_and_the_rest_counted(judge) -> None:
-    labels = pa.concat_tables([FACETS, *(_with(f"g{at:02}", 1)[-1:] for at in range(13))])
-    keys = [f"L{at}" for at in range(labels.num_rows)]
+    labels = pa.concat_tables([FACETS, *(_with(f"g{index:02}", 1)[-1:] for index in range(13))])
+    keys = [f"L{index}" for index in range(labels.num_rows)]
     labels = labels.set_column(0, "loan_id", pa.array(keys))
     unjudged = [check for check in judge(FAIR, labels=labels).checks if not check.judged]
     assert len(unjudged) == 11

@@ -20,9 +20,9 @@ from tests.unit.steps.register_job import RegisterJob, pickled
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisterJob:
-    made = RegisterJob(tmp_path)
-    monkeypatch.setenv("OPT_ML", str(made.root))
-    return made
+    register_job = RegisterJob(tmp_path)
+    monkeypatch.setenv("OPT_ML", str(register_job.root))
+    return register_job
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ OTHER = "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("place", "message"),
     [
         ("data-quality data", "Validate judged 000000000000, the training snapshot is"),
         ("data-quality-facets data", "ValidateFacets judged 000000000000, the facets snapshot is"),
@@ -106,11 +106,11 @@ OTHER = "0" * 64
     ],
 )
 def test_evidence_of_other_data_is_not_registered(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch, place: str, said: str
+    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch, place: str, message: str
 ) -> None:
     gate, name = place.split()
     job.read(gate, **{name: OTHER})
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         _register(monkeypatch)
     assert "load them as a new version, and start the pipeline with it" in str(caught.value)
     job.read(gate, **{name: None})
@@ -166,8 +166,8 @@ def test_the_signed_files_are_the_runs_own(
         "model-quality/verdict.json", "bias/verdict.json",
     }  # fmt: skip
     assert named["metrics.json"] == sha256_file(job.input("metrics") / "metrics.json")
-    [made] = account.created()
-    card = json.loads(made["ModelCard"]["ModelCardContent"])
+    [package] = account.created()
+    card = json.loads(package["ModelCard"]["ModelCardContent"])
     metrics = json.loads((job.input("metrics") / "metrics.json").read_text())
     groups = {item["name"]: item for item in card["evaluation_details"][0]["metric_groups"]}
     shown = {item["name"]: item["value"] for item in groups["candidate"]["metric_data"]}
@@ -213,11 +213,11 @@ def test_a_device_that_was_not_checked_is_recorded_as_that(
     reason = "`device_check: off` in the environment's settings"
     write_verdict(not_judged(gate="device", reason=reason), job.input("verdicts") / "device")
     _register(monkeypatch)
-    [made] = account.created()
-    card = json.loads(made["ModelCard"]["ModelCardContent"])
-    said = card["additional_information"]["custom_details"]["device_check"]
-    assert said == f"Device not checked: {reason}"
-    assert made["CustomerMetadataProperties"]["gate.device"] == "not judged"
+    [package] = account.created()
+    card = json.loads(package["ModelCard"]["ModelCardContent"])
+    message = card["additional_information"]["custom_details"]["device_check"]
+    assert message == f"Device not checked: {reason}"
+    assert package["CustomerMetadataProperties"]["gate.device"] == "not judged"
     [version] = account.registry.versions(GROUP)
     signed = json.loads(account.body(version.tags["manifest"]))
     assert "device/verdict.json" in signed
@@ -230,11 +230,11 @@ def test_a_device_that_answered_is_in_the_card(
     verdict = decide(gate="device", checks=[where], inputs={})
     write_verdict(verdict, job.input("verdicts") / "device")
     _register(monkeypatch)
-    [made] = account.created()
-    card = json.loads(made["ModelCard"]["ModelCardContent"])
-    said = card["additional_information"]["custom_details"]["device_check"]
-    assert said == "device: 1 check passed; checked on an endpoint with ml.inf2.xlarge"
-    assert made["CustomerMetadataProperties"]["gate.device"] == "passed"
+    [package] = account.created()
+    card = json.loads(package["ModelCard"]["ModelCardContent"])
+    message = card["additional_information"]["custom_details"]["device_check"]
+    assert message == "device: 1 check passed; checked on an endpoint with ml.inf2.xlarge"
+    assert package["CustomerMetadataProperties"]["gate.device"] == "passed"
 
 
 def test_where_bias_is_not_judged_the_card_says_why(
@@ -245,17 +245,17 @@ def test_where_bias_is_not_judged_the_card_says_why(
     job.input("intervals").rmdir()
     (job.input("verdicts") / "bias" / "verdict.json").unlink()
     _register(monkeypatch, '--bias-not-judged=no column "tells" {groups}')
-    [made] = account.created()
-    card = json.loads(made["ModelCard"]["ModelCardContent"])
-    said = card["additional_information"]["ethical_considerations"]
-    assert said == 'Bias not judged: no column "tells" {groups}'
-    assert made["CustomerMetadataProperties"]["gate.bias"] == "not judged"
+    [package] = account.created()
+    card = json.loads(package["ModelCard"]["ModelCardContent"])
+    message = card["additional_information"]["ethical_considerations"]
+    assert message == 'Bias not judged: no column "tells" {groups}'
+    assert package["CustomerMetadataProperties"]["gate.bias"] == "not judged"
 
 
 def _refused(
-    account: Account, monkeypatch: pytest.MonkeyPatch, job: RegisterJob, told: str
+    account: Account, monkeypatch: pytest.MonkeyPatch, job: RegisterJob, expected: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=expected):
         _register(monkeypatch)
     assert account.objects() == set()
     assert account.created() == []
@@ -276,7 +276,7 @@ def test_a_pickle_in_the_artifact_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "expected"),
     [
         ({"model.onnx": b"other"}, "model.onnx has sha256 .*, the compile lock says"),
         ({"model.onnx": b"graph", "b.py": b""}, "b.py is not in the compile lock"),
@@ -288,11 +288,11 @@ def test_an_artifact_that_compile_did_not_write_is_refused(
     account: Account,
     monkeypatch: pytest.MonkeyPatch,
     files: dict[str, bytes],
-    told: str,
+    expected: str,
 ) -> None:
     job.pack({"model.onnx": b"graph"})
     job.pack(files, lock=False)
-    _refused(account, monkeypatch, job, told)
+    _refused(account, monkeypatch, job, expected)
 
 
 def test_an_artifact_that_was_packed_again_is_refused(

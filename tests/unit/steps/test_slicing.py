@@ -21,10 +21,10 @@ def test_words_and_booleans_are_cut_by_value_and_nulls_are_a_slice_of_their_own(
 
 def test_of_many_values_the_rarer_ones_are_taken_together() -> None:
     words = [f"w{n:02}" for n in range(30) for _ in range(9)] + ["x"] * 2 + ["y"] * 3
-    found = cut(words)
-    assert len(found) == 31
-    assert found["w07"] == 9
-    assert found["2 rarer values"] == 5
+    slices = cut(words)
+    assert len(slices) == 31
+    assert slices["w07"] == 9
+    assert slices["2 rarer values"] == 5
 
 
 def test_numbers_are_cut_into_bands_of_about_as_many_rows_unless_there_are_few() -> None:
@@ -74,5 +74,5 @@ def test_the_slices_of_a_column_hold_every_row_once() -> None:
 def test_columns_of_other_rows_are_refused(tmp_path) -> None:
     pq.write_table(pa.table({"desk": ["a", "b"], "key": ["1", "2"]}), tmp_path / "data.parquet")
     assert len(read_slices(tmp_path, keys=["1", "2"])) == 2
-    with pytest.raises(InputError, match="not of the rows of the test split"):
+    with pytest.raises(InputError, match="run Prepare again"):
         read_slices(tmp_path, keys=["2", "1"])

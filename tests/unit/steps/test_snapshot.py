@@ -135,7 +135,7 @@ def _bend(lake: Path, contract: Contract, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ("missing", r"data.parquet: column `title` is missing; the contract `library-loans` asks"),
         ("extra", r"data.parquet: column `shoe_size` is not in the contract `library-loans`"),
@@ -147,16 +147,16 @@ def _bend(lake: Path, contract: Contract, how: str) -> None:
     ],
 )
 def test_a_lake_that_does_not_fit_its_contract_is_told_by_file_and_column(
-    how: str, told: str, lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+    how: str, message: str, lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _bend(lake, contract, how)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         _run(lake, monkeypatch)
     assert list((lake.parent / "processing" / "output").rglob("*.*")) == []
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "message"),
     [
         ("lake", "expected duckdb://"),
         ("duckdb://", "exp"),
@@ -166,9 +166,9 @@ def test_a_lake_that_does_not_fit_its_contract_is_told_by_file_and_column(
     ],
 )
 def test_a_lake_that_no_engine_reads_is_refused_by_name(
-    uri: str, told: str, contract: Contract, monkeypatch: pytest.MonkeyPatch
+    uri: str, message: str, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--view", "training", "--lake-uri", uri, "--as-of", "0"]
     monkeypatch.setattr(sys, "argv", ["snapshot", *arguments])
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         snapshot.main()

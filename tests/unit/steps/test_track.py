@@ -19,13 +19,13 @@ def test_leads_slices_and_calibration_are_logged_under_names_that_mlflow_takes(t
     run = started(tmp_path)
     prepared(run)
     judged(run)
-    found = read_evaluation(run.output("Evaluate", "metrics") / "metrics.json")
-    logged = quality_metrics(found)
+    evaluation = read_evaluation(run.output("Evaluate", "metrics") / "metrics.json")
+    logged = quality_metrics(evaluation)
     assert all(_ALLOWED.fullmatch(name) for name in logged)
-    assert logged["candidate.brier_score"] == found.candidate["brier_score"].value
-    lead = found.leads["tfidf_logistic_regression"]["auc"]
+    assert logged["candidate.brier_score"] == evaluation.candidate["brier_score"].value
+    lead = evaluation.leads["tfidf_logistic_regression"]["auc"]
     assert logged["lead_over.tfidf_logistic_regression.auc.low"] == lead.low
-    assert logged["calibration_error_by_chance"] == found.calibration.error_by_chance.value
+    assert logged["calibration_error_by_chance"] == evaluation.calibration.error_by_chance.value
     assert 0 < logged["slice.branch.west.balanced_accuracy"] < 1
     assert not any(name.startswith("slice.shelf.rare") for name in logged)
     assert "temperature" not in logged
@@ -89,9 +89,9 @@ def job(tmp_path, monkeypatch):
 
 def test_register_is_told_of_both_snapshots_and_of_what_explain_read(job) -> None:
     track.main()
-    told = job / "output" / "tracking"
-    assert read_manifest(told) == read_manifest(job / "input" / "facets-manifest")
-    assert read_snapshots(told) == Snapshots(training=DIGEST)
+    tracking = job / "output" / "tracking"
+    assert read_manifest(tracking) == read_manifest(job / "input" / "facets-manifest")
+    assert read_snapshots(tracking) == Snapshots(training=DIGEST)
 
 
 def test_explanations_that_do_not_say_what_they_are_of_are_refused(job) -> None:

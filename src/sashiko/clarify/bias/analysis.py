@@ -1,4 +1,4 @@
-"""Clarify's `analysis.json`: written by our bias step, and read whoever wrote it.
+"""Reads and writes Clarify's `analysis.json`.
 
 Source of the schema: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
 """
@@ -15,20 +15,20 @@ from sashiko.core.yaml_models import validate
 ANALYSIS_FILE = "analysis.json"
 
 
-class _Lenient(BaseModel):
-    """Clarify may write more keys than we know; they are none of our business."""
+class _ClarifyModel(BaseModel):
+    """Ignores keys that this package does not use; Clarify may write more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class MetricResult(_Lenient):
+class MetricResult(_ClarifyModel):
     """A metric of one group.
 
     Attributes:
         name: its abbreviation.
         description: its full name.
         value: the number; None where it is undefined; Clarify writes infinities as words.
-        error: why it is undefined; None where it is not.
+        error: why the value is undefined; None if it is defined.
     """
 
     name: str
@@ -37,7 +37,7 @@ class MetricResult(_Lenient):
     error: str | None = None
 
 
-class GroupResult(_Lenient):
+class GroupResult(_ClarifyModel):
     """The metrics of one group of a facet against everyone else.
 
     Attributes:
@@ -49,7 +49,7 @@ class GroupResult(_Lenient):
     metrics: tuple[MetricResult, ...]
 
 
-class StageResult(_Lenient):
+class StageResult(_ClarifyModel):
     """Bias of the labels or of the predictions.
 
     Attributes:
@@ -63,7 +63,7 @@ class StageResult(_Lenient):
     facets: dict[str, tuple[GroupResult, ...]]
 
 
-class Analysis(_Lenient):
+class Analysis(_ClarifyModel):
     """The whole file."""
 
     version: str = "1.0"
@@ -72,12 +72,12 @@ class Analysis(_Lenient):
 
 
 def joined(values: Iterable[object]) -> str:
-    """Names a group as Clarify does: its values, joined by commas."""
+    """Formats a group's name as Clarify does: its values joined by commas."""
     return ",".join(str(value) for value in values)
 
 
 def analysis_json(analysis: Analysis) -> dict[str, Any]:
-    """Returns what the file holds; keys without a value are left out, except a metric's `value`."""
+    """Returns the file's content without empty keys, except a metric's `value`."""
     value = analysis.model_dump(mode="json", exclude_none=True)
     for stage in ("pre_training_bias_metrics", "post_training_bias_metrics"):
         for groups in value.get(stage, {}).get("facets", {}).values():

@@ -1,6 +1,6 @@
 """Clarify's `analysis_config.json`: the part that the bias step supports.
 
-A key or a metric that is not below is refused by name; nothing is ignored in silence.
+Unsupported keys and metrics are errors; none is ignored silently.
 Source of the keys: "Analysis Configuration Files" in the Amazon SageMaker AI Developer Guide, and
 `sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`.
 """
@@ -23,9 +23,9 @@ PARQUET: Literal["application/x-parquet"] = "application/x-parquet"
 
 
 def _reference(value: Any) -> Any:
-    named = isinstance(value, str) and value
-    numbered = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if not named and not numbered:
+    is_name = isinstance(value, str) and value
+    is_index = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not is_name and not is_index:
         raise ValueError("expected a column's name, or its zero-based index")
     return value
 
@@ -37,8 +37,8 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _listed(value: Any) -> Any:
-    """A threshold may stand alone, as the guide writes it."""
+def _as_list(value: Any) -> Any:
+    """Accepts a single value in place of a list, as the guide does."""
     return [value] if isinstance(value, str | int | float) else value
 
 
@@ -48,14 +48,14 @@ def _lower(value: Any) -> Any:
 
 Reference = Annotated[int | str, BeforeValidator(_reference)]
 Value = Annotated[int | float | str, BeforeValidator(_value)]
-Values = Annotated[tuple[Value, ...], BeforeValidator(_listed)]
+Values = Annotated[tuple[Value, ...], BeforeValidator(_as_list)]
 
 
 class FacetConfig(Frozen):
     """A sensitive column and its disadvantaged group: values, a threshold or a range.
 
-    Without values each value of the column is the disadvantaged group in turn, and all others
-    together are the advantaged one. `criteria.criterion` says what is a value and what a threshold.
+    Without values, each value of the column is compared with all other rows in turn.
+    `criteria.criterion` decides between value and threshold.
     """
 
     name_or_index: Reference
@@ -83,8 +83,8 @@ class AnalysisConfig(Frozen):
         joinsource_name_or_index: the key by which data sets are joined; without it by row.
         group_variable: the column on which CDDL and CDDPL condition.
         excluded_columns: columns of the data set that are no features of the model.
-        methods: what is computed.
-        predictor: how Clarify would ask a model; not asked, since the predictions are there.
+        methods: the metrics to compute.
+        predictor: Clarify's model endpoint; unused, since predictions are given.
     """
 
     version: Literal["1.0"] = "1.0"
@@ -111,7 +111,7 @@ class AnalysisConfig(Frozen):
     predictor: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _keys_agree(self) -> "AnalysisConfig":
+    def _check_keys(self) -> "AnalysisConfig":
         problem = next(_problems(self), None)
         if problem:
             raise ValueError(problem)
@@ -119,7 +119,7 @@ class AnalysisConfig(Frozen):
 
     @property
     def predictions(self) -> Reference | None:
-        """The predictions' column, by Clarify's default name if need be; None if there are none."""
+        """The predictions' column, or Clarify's default name; None without predictions."""
         if self.predicted_label is None and self.predicted_label_dataset_uri is not None:
             return "predicted_label"
         return self.predicted_label
@@ -129,16 +129,16 @@ def read_config(folder: Path) -> AnalysisConfig:
     """Reads `analysis_config.json` from a folder.
 
     Raises:
-        InputError: naming the file, the key, and what is supported.
+        InputError: names the file, the key and the supported values.
     """
     path = folder / CONFIG_FILE
     return validate(AnalysisConfig, read_json(path), source=str(path))
 
 
 def _problems(config: AnalysisConfig) -> Iterator[str]:
-    """Yields what keys say against each other."""
+    """Yields contradictions between keys."""
     yield from _missing_predictions(config)
-    yield from _misplaced(config)
+    yield from _misplaced_keys(config)
     for key in ("headers", "facet_headers", "predicted_label_headers"):
         names = getattr(config, key) or ()
         if len(set(names)) < len(names):
@@ -151,16 +151,16 @@ def _problems(config: AnalysisConfig) -> Iterator[str]:
 def _missing_predictions(config: AnalysisConfig) -> Iterator[str]:
     if config.predictions is not None:
         return
-    how = "name the predictions' column in `predicted_label`"
+    advice = "name the predictions' column in `predicted_label`"
     if config.predictor is not None:
-        yield f"predictor: this step asks no model; {how} and leave `predictor` out"
+        yield f"predictor: this step does not call a model; {advice} and leave `predictor` out"
     if config.methods.post_training_bias:
-        yield f"methods.post_training_bias needs predictions; {how}"
+        yield f"methods.post_training_bias needs predictions; {advice}"
     if config.probability_threshold is not None:
-        yield f"probability_threshold: there are no predictions; {how}"
+        yield f"probability_threshold: there are no predictions; {advice}"
 
 
-def _misplaced(config: AnalysisConfig) -> Iterator[str]:
+def _misplaced_keys(config: AnalysisConfig) -> Iterator[str]:
     """Yields keys that have no meaning in this format or without another key."""
     kind = config.dataset_type
     for name in ("facet", "predicted_label"):
@@ -177,5 +177,5 @@ def _misplaced(config: AnalysisConfig) -> Iterator[str]:
         return
     for name in ("label", "predicted_label"):
         if isinstance(getattr(config, name), int):
-            what = "a column's name" if kind == PARQUET else "a JMESPath"
-            yield f"{name}: must be {what} where `dataset_type` is {kind}"
+            expected = "a column's name" if kind == PARQUET else "a JMESPath"
+            yield f"{name}: must be {expected} where `dataset_type` is {kind}"

@@ -22,15 +22,15 @@ _MOST_STRATA = 1000
 
 
 @dataclass(frozen=True)
-class Counted:
+class GroupCounts:
     """The counts of a whole analysis.
 
     Attributes:
         label: the label's column.
         outcomes: each row's label and prediction, and which labels are the positive ones.
-        strata: number of each row's value of the group variable, shape (rows,); None without one.
-        facets: facet -> group, likewise named -> its rows and everyone else's.
-        flips: facet -> group -> its flip test; nothing where none is asked for.
+        strata: index of each row's group-variable value, shape (rows,); None without one.
+        facets: facet -> group -> counts of the group and of all other rows.
+        flips: facet -> group -> flip test; empty if it was not requested.
     """
 
     label: str
@@ -40,59 +40,59 @@ class Counted:
     flips: Mapping[str, Mapping[str, FlipTest]]
 
 
-def group_counts(config: AnalysisConfig, data: Dataset) -> Counted:
+def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
     """Counts each group that the configuration compares with everyone else.
 
-    A facet's group is the one that the configuration names, or each value's in turn where it names
-    none. Rows without a value are of no group: they are counted as missing.
+    A facet's group is the one in the configuration, or else each value in turn. Rows without a
+    value belong to no group and are counted as missing.
 
     Raises:
-        InputError: as `outcomes` does, and if a column has too many values to be a category, or a
-            number may be a value or a threshold.
+        InputError: as `outcomes` does; if a column has too many values for a category; or if a
+            number is ambiguous between value and threshold.
     """
-    found = outcomes(config, data)
+    row_outcomes = outcomes(config, data)
     strata = None if data.group is None else _codes(data.group, most=_MOST_STRATA)
-    flipped = flip_test.NAME in config.methods.names("post_training")
+    has_flip_test = flip_test.NAME in config.methods.names("post_training")
     facets, flips = {}, {}
     for index, (facet, column) in enumerate(zip(config.facet, data.facets, strict=True)):
         codes, groups = _groups(facet, column, key=f"facet.{index}.value_or_threshold")
         table = tabulate(
             codes,
-            found.labels,
-            found.predicted,
+            row_outcomes.labels,
+            row_outcomes.predicted,
             values=max(2, len(groups)),
-            positive=found.positive,
+            positive=row_outcomes.positive,
             strata=strata,
             counts=data.counts,
         )
         facets[column.name] = {name: table.one_vs_rest(mask) for name, mask in groups.items()}
-        if flipped and found.predicted is not None:
+        if has_flip_test and row_outcomes.predicted is not None:
             flips[column.name] = {
-                name: flip(data.features, codes, mask, found.predicted)
+                name: flip(data.features, codes, mask, row_outcomes.predicted)
                 for name, mask in groups.items()
             }
-    return Counted(data.label.name, found, strata, facets, flips)
+    return GroupCounts(data.label.name, row_outcomes, strata, facets, flips)
 
 
 def _groups(facet: FacetConfig, column: Column, *, key: str) -> tuple[Ints, dict[str, Bools]]:
-    """Numbers the rows by their value, -1 for none, and says which numbers each group has."""
+    """Returns each row's value code, -1 for none, and a mask of codes per group."""
     if facet.value_or_threshold:
-        named = criterion(column.values, facet.value_or_threshold, key=key)
-        codes = named.holds(column.values).astype(np.int64)
+        rule = criterion(column.values, facet.value_or_threshold, key=key)
+        codes = rule.holds(column.values).astype(np.int64)
         codes[np.asarray(pc.is_null(column.values))] = -1
-        return codes, {named.name: np.array([False, True])}
+        return codes, {rule.name: np.array([False, True])}
     texts = distinct(column.values)
-    groups = {text: np.arange(len(texts)) == place for place, text in enumerate(texts)}
+    groups = {text: np.arange(len(texts)) == index for index, text in enumerate(texts)}
     return _codes(column, most=MOST_GROUPS), groups
 
 
 def _codes(column: Column, *, most: int) -> Ints:
-    """Numbers the rows by their value in sorted order; -1 for none."""
+    """Returns each row's value code in sorted order; -1 for none."""
     texts = distinct(column.values)
     if len(texts) > most:
         raise InputError(
             f"{column.file}: column `{column.name}` has {len(texts)} values, too many for a group "
             f"each (at most {most}); name values or a threshold, or group them into bands first"
         )
-    places = pc.index_in(column.values, value_set=pa.array(texts, pa.string()))
-    return np.asarray(pc.fill_null(places, -1), dtype=np.int64)
+    indices = pc.index_in(column.values, value_set=pa.array(texts, pa.string()))
+    return np.asarray(pc.fill_null(indices, -1), dtype=np.int64)

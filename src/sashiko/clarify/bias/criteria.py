@@ -1,7 +1,7 @@
-"""What a configuration means by its values: values of a category, a threshold, or a range.
+"""Interprets configured values as categories, a threshold, or a range.
 
-Clarify guesses by the share of distinct values, so that the same configuration can mean another
-group on more rows. Here numbers as they are written and as they occur decide:
+Clarify decides by the share of distinct values, so one configuration can select another group
+when rows are added. These rules do not depend on the number of rows:
 
 - a text is a value;
 - where the number given, or a number of the column, has a fraction, one number is a threshold
@@ -28,13 +28,13 @@ _MOST_CODES = 10
 
 @dataclass(frozen=True)
 class Criterion:
-    """Which rows are meant.
+    """A condition that selects rows.
 
     Attributes:
         name: as Clarify writes it: values joined by commas, or an interval such as `(40, 90]`.
-        values: the texts that count; None where a threshold or range decides.
-        low: a number must be more than this.
-        high: and at most this.
+        values: the accepted values; None for a threshold or a range.
+        low: exclusive lower bound of a number.
+        high: inclusive upper bound.
     """
 
     name: str
@@ -43,53 +43,55 @@ class Criterion:
     high: float = np.inf
 
     def holds(self, column: pa.ChunkedArray) -> Bools:
-        """Says for each row of a column of strings whether it is meant; null is not.
+        """Returns which rows of a column of strings match; null does not match.
 
         Returns:
             Shape (rows,).
 
         Raises:
-            InputError: if a threshold or a range is held against texts.
+            InputError: if a threshold or a range is applied to texts.
         """
         if self.values is not None:
-            found = [text for text in distinct(column) if self.has(text)]
-            return np.asarray(pc.is_in(column, pa.array(found, pa.string())), dtype=np.bool_)
+            matches = [text for text in distinct(column) if self.has(text)]
+            return np.asarray(pc.is_in(column, pa.array(matches, pa.string())), dtype=np.bool_)
         numbers = as_numbers(column)
         if numbers is None:
             raise InputError(f"{self.name} is of numbers, but the column holds texts")
         return np.asarray((numbers > self.low) & (numbers <= self.high))
 
     def has(self, text: str) -> bool:
-        """Says whether a text is one of the values."""
+        """Returns whether a text is one of the values."""
         return any(same(text, value) for value in self.values or ())
 
 
-def criterion(column: pa.ChunkedArray, given: Sequence[Value], *, key: str) -> Criterion:
-    """Decides what a configuration's values mean in a column.
+def criterion(column: pa.ChunkedArray, configured: Sequence[Value], *, key: str) -> Criterion:
+    """Interprets configured values for a column.
 
     Args:
         column: strings.
-        given: the values, at least one.
+        configured: the values, at least one.
         key: the configuration's key, for errors.
 
     Raises:
-        InputError: if one whole number may be a value or a threshold, or a range is upside down.
+        InputError: if one whole number may be a value or a threshold, or a range is reversed.
     """
-    values = Criterion(name=",".join(str(value) for value in given), values=tuple(given))
-    bounds = [float(value) for value in given if not isinstance(value, str)]
-    numbers = as_numbers(column.drop_null()) if len(bounds) == len(given) <= 2 else None
+    values = Criterion(name=",".join(str(value) for value in configured), values=tuple(configured))
+    bounds = [float(value) for value in configured if not isinstance(value, str)]
+    numbers = as_numbers(column.drop_null()) if len(bounds) == len(configured) <= 2 else None
     if numbers is None or not len(numbers):
         return values
-    whole = not _fractions(np.array(bounds)) and not _fractions(numbers)
-    if whole and (len(bounds) > 1 or not _is_threshold(distinct(column), given[0], key=key)):
+    whole_numbers = not _fractions(np.array(bounds)) and not _fractions(numbers)
+    if whole_numbers and (
+        len(bounds) > 1 or not _is_threshold(distinct(column), configured[0], key=key)
+    ):
         return values
     low, high = bounds if len(bounds) == 2 else (bounds[0], max(bounds[0], numbers.max()))
     if low > high:
         raise InputError(
-            f"analysis configuration: `{key}`: the range {low:g} to {high:g} is upside down; give "
+            f"analysis configuration: `{key}`: the range {low:g} to {high:g} is reversed; give "
             "the lower bound first"
         )
-    name = f"({low:.0f}, {high:.0f}]" if whole else f"({float(low)}, {float(high)}]"
+    name = f"({low:.0f}, {high:.0f}]" if whole_numbers else f"({float(low)}, {float(high)}]"
     return Criterion(name=name, low=low, high=high)
 
 
@@ -99,7 +101,7 @@ def distinct(column: pa.ChunkedArray) -> list[str]:
 
 
 def same(text: str, value: Value) -> bool:
-    """Says whether a value of the data is a value of the configuration; 1 is `1` and `1.0`."""
+    """Returns whether a value of the data equals a configured one; 1 equals `1` and `1.0`."""
     if text == str(value):
         return True
     if isinstance(value, str):
@@ -109,7 +111,7 @@ def same(text: str, value: Value) -> bool:
 
 
 def as_number(text: str) -> float | None:
-    """Returns the number that a text is; None if it is none."""
+    """Parses a number; None if the text is not one."""
     try:
         return float(text)
     except ValueError:
@@ -120,7 +122,7 @@ def as_numbers(column: pa.ChunkedArray) -> Floats | None:
     """Returns a column of strings as numbers, shape (rows,), NaN for null.
 
     Returns:
-        None if a text is no finite number.
+        None if a text is not a finite number.
     """
     try:
         numbers = pc.cast(column, pa.float64())
@@ -133,11 +135,11 @@ def _fractions(numbers: Floats) -> bool:
     return bool((numbers != np.floor(numbers)).any())
 
 
-def _is_threshold(found: Sequence[str], value: Value, *, key: str) -> bool:
-    if _MOST_CODES < len(found) <= MOST_GROUPS:
+def _is_threshold(texts: Sequence[str], value: Value, *, key: str) -> bool:
+    if _MOST_CODES < len(texts) <= MOST_GROUPS:
         raise InputError(
-            f"analysis configuration: `{key}`: {value} may be one of the column's {len(found)} "
+            f"analysis configuration: `{key}`: {value} may be one of the column's {len(texts)} "
             f'values or a threshold; write "{value}" for the value, {float(value):.0f}.5 for all '
             "numbers above it"
         )
-    return len(found) > MOST_GROUPS
+    return len(texts) > MOST_GROUPS

@@ -1,4 +1,4 @@
-"""CSV files of a data set: with a header row, or with names that the configuration gives."""
+"""Opens CSV files, with a header row or with configured column names."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ def open_csv(file: Path, *, headers: Sequence[str] | None, used: Sequence[Refere
     """Opens a CSV in UTF-8, with or without a byte order mark, with line ends of any kind.
 
     As in Clarify, `headers` names the columns of a CSV without a header row. A first row that
-    equals `headers` is a header too, and one that shares names with it but differs is refused,
-    since counting it as data would be silent. Without `headers` the first row is the header,
+    equals `headers` is a header too; one that shares some names with it is an error, because it
+    would otherwise be counted as data. Without `headers` the first row is the header,
     except where every column in use is named by its index and the first row holds a number: then
     it is data, and the columns are called `column_0` and so on.
 
@@ -81,7 +81,7 @@ def _first_row(file: Path) -> list[str]:
             f"{file} is not a CSV in UTF-8: {error}; save it again as UTF-8"
         ) from error
     if row is None:
-        raise InputError(f"{file} is empty, so there is nothing to judge")
+        raise InputError(f"{file} is empty")
     return row
 
 
@@ -97,7 +97,7 @@ def _header_rows(first: Sequence[str], headers: Sequence[str], file: Path) -> in
 
 
 def _check_header(table: pa.Table, file: Path) -> None:
-    """Refuses rows that repeat the header, and a first row of data that was taken for one."""
+    """Rejects rows that repeat the header, and data mistaken for a header."""
     for name in table.column_names:
         if pc.any(pc.equal(table[name], name)).as_py():
             raise InputError(

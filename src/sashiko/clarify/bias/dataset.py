@@ -1,4 +1,4 @@
-"""Reads what a bias analysis needs of its data sets: columns of text, whole, joined, checked."""
+"""Reads the columns that a bias analysis needs, joins its data sets and checks them."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import pyarrow as pa
 from sashiko.clarify.bias.config import CSV, JSON_LINES, AnalysisConfig, Reference
 from sashiko.clarify.bias.csv_file import open_csv
 from sashiko.clarify.bias.json_lines import open_json_lines
-from sashiko.clarify.bias.parts import FACET, FEATURE, JOIN, Part, joined, read_part
+from sashiko.clarify.bias.parts import FACET, FEATURE, JOIN, Part, join_parts, read_part
 from sashiko.clarify.bias.tables import Table, open_parquet_file
 from sashiko.clarify.bias.uris import files_at
 from sashiko.core.files import walk_files
@@ -21,11 +21,11 @@ from sashiko.evaluation.metrics.arrays import Ints
 
 @dataclass(frozen=True)
 class Column:
-    """A column by the name that results call it.
+    """A column of the data set.
 
     Attributes:
         name: its name in the data.
-        values: strings, as many as there are rows; only a facet's and a feature's may be null.
+        values: strings, one per row; only facets and features may be null.
         file: the first file that it was read from, named in errors.
     """
 
@@ -36,14 +36,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What is analysed; all columns have the same rows, each of which may stand for several.
+    """The data to analyse; all columns have the same rows, each of which may stand for several.
 
     Attributes:
         label: the observed label.
-        predicted: the predicted label or its probability; None where nothing is predicted.
+        predicted: the predicted label or its probability; None without predictions.
         facets: in the configuration's order.
         group: the group variable, if there is one.
-        features: all other columns but the excluded ones; none where no flip test is asked for.
+        features: the remaining columns, if the flip test is requested.
         counts: how many rows of the data each row stands for, shape (rows,); None for one each.
     """
 
@@ -64,12 +64,12 @@ def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
     """Reads label, predictions, facets and group variable from every file, in the names' order.
 
     Args:
-        config: which columns, where, and the format.
-        folder: where the data set is, unless `dataset_uri` says otherwise.
+        config: the columns, their location and the format.
+        folder: the data set, unless `dataset_uri` is set.
 
     Raises:
-        InputError: if there is no file or row, a file is damaged or not UTF-8, a column is missing,
-            doubled or, where it is no facet's, has empty values, or data sets do not join.
+        InputError: if there is no file or row, a file is damaged or not UTF-8, a column is missing
+            or duplicated, a column other than a facet has empty values, or data sets do not join.
     """
     with tempfile.TemporaryDirectory() as scratch:
         return _read(config, folder, scratch=Path(scratch))
@@ -78,11 +78,13 @@ def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
 def _read(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Dataset:
     main = _main(config, folder, scratch=scratch / "dataset")
     columns = {key: Column(main.names[key], main.rows[key], main.files[0]) for key in main.names}
-    for name, wanted in (("facet", _facets(config)), ("predicted_label", _predictions(config))):
-        part = _separate(config, name, wanted, scratch=scratch / name)
+    for name, references in (("facet", _facets(config)), ("predicted_label", _predictions(config))):
+        part = _separate(config, name, references, scratch=scratch / name)
         if part:
-            rows = joined(main, part, every_row=name == "predicted_label")
-            columns |= {key: Column(part.names[key], rows[key], part.files[0]) for key in wanted}
+            rows = join_parts(main, part, every_row=name == "predicted_label")
+            columns |= {
+                key: Column(part.names[key], rows[key], part.files[0]) for key in references
+            }
     return Dataset(
         label=columns["label"],
         predicted=columns.get("predicted_label"),
@@ -99,46 +101,48 @@ def _main(config: AnalysisConfig, folder: Path, *, scratch: Path) -> Part:
         files = files_at(config.dataset_uri, key="dataset_uri", scratch=scratch)
     if not files:
         raise InputError(f"{folder} has no data file; the step before must write one")
-    wanted: dict[str, Reference] = {"label": config.label}
+    references: dict[str, Reference] = {"label": config.label}
     if config.predicted_label_dataset_uri is None:
-        wanted |= _predictions(config)
+        references |= _predictions(config)
     if config.facet_dataset_uri is None:
-        wanted |= _facets(config)
+        references |= _facets(config)
     if config.group_variable is not None:
-        wanted["group_variable"] = config.group_variable
+        references["group_variable"] = config.group_variable
     if config.joinsource_name_or_index is not None:
-        wanted[JOIN] = config.joinsource_name_or_index
-    used = [*wanted.values(), *config.excluded_columns]
+        references[JOIN] = config.joinsource_name_or_index
+    used = [*references.values(), *config.excluded_columns]
     tables = [_open(config, file, used=used) for file in files]
     for table in tables:
         for reference in config.excluded_columns:
             table.name(reference, key="excluded_columns")
     if config.dataset_type == JSON_LINES:
-        outcomes = [key for key in ("label", "predicted_label") if key in wanted]
+        outcomes = [key for key in ("label", "predicted_label") if key in references]
         first = len(tables[0].names) - len(outcomes)
-        wanted |= {key: first + place for place, key in enumerate(outcomes)}
+        references |= {key: first + index for index, key in enumerate(outcomes)}
     if flip_test.NAME in config.methods.names("post_training"):
-        known = [*wanted.values(), *config.excluded_columns]
-        taken = {tables[0].name(reference, key="features") for reference in known}
-        wanted |= {f"{FEATURE}{name}": name for name in tables[0].names if name not in taken}
-    # Rows that are joined, or whose features are compared, are told apart.
-    alone = config.facet_dataset_uri is None and config.predicted_label_dataset_uri is None
-    told = any(key == JOIN or key.startswith(FEATURE) for key in wanted)
-    return read_part(tables, wanted, grouped=alone and not told)
+        assigned = [*references.values(), *config.excluded_columns]
+        assigned_names = {tables[0].name(reference, key="features") for reference in assigned}
+        references |= {
+            f"{FEATURE}{name}": name for name in tables[0].names if name not in assigned_names
+        }
+    # Equal rows stay separate where rows are joined or features are compared.
+    single_dataset = config.facet_dataset_uri is None and config.predicted_label_dataset_uri is None
+    distinguishes_rows = any(key == JOIN or key.startswith(FEATURE) for key in references)
+    return read_part(tables, references, grouped=single_dataset and not distinguishes_rows)
 
 
 def _separate(
-    config: AnalysisConfig, name: str, wanted: Mapping[str, Reference], *, scratch: Path
+    config: AnalysisConfig, name: str, references: Mapping[str, Reference], *, scratch: Path
 ) -> Part | None:
     """Reads the data set of the facets or of the predictions, where there is one."""
     uri, headers = getattr(config, f"{name}_dataset_uri"), getattr(config, f"{name}_headers")
     if uri is None:
         return None
     if config.joinsource_name_or_index is not None:
-        wanted = {**wanted, JOIN: config.joinsource_name_or_index}
-    used = list(wanted.values())
+        references = {**references, JOIN: config.joinsource_name_or_index}
+    used = list(references.values())
     files = files_at(uri, key=f"{name}_dataset_uri", scratch=scratch)
-    return read_part([open_csv(file, headers=headers, used=used) for file in files], wanted)
+    return read_part([open_csv(file, headers=headers, used=used) for file in files], references)
 
 
 def _open(config: AnalysisConfig, file: Path, *, used: Sequence[Reference]) -> Table:

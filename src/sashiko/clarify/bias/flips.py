@@ -1,4 +1,4 @@
-"""The flip test of a data set's rows: its features are the columns that are nothing else."""
+"""The flip test of a data set's rows, over the columns with no other role."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ _SEED = 0
 
 
 def flip(features: Sequence[Column], codes: Ints, group: Bools, predicted: Bools) -> FlipTest:
-    """Makes the flip test of a group against everyone else.
+    """Runs the flip test of a group against all other rows.
 
     Args:
-        features: of the rows; an undefined test names one that is no number.
+        features: of the rows; the test is undefined if one is not numeric.
         codes: number of the row's facet value; -1 where it has none; shape (rows,).
         group: which of these numbers are the group's, shape (values,).
         predicted: whether a row is predicted positive, shape (rows,).
     """
     missing = int(np.count_nonzero(codes < 0))
     if missing:
-        of = f"{missing} of {len(codes)} rows"
-        return FlipTest(None, 0, f"{of} have no value of the facet: they are of no group")
+        share = f"{missing} of {len(codes)} rows"
+        return FlipTest(None, 0, f"{share} have no value of the facet")
     columns = []
     for column in features:
         numbers = as_numbers(column.values)
@@ -41,7 +41,7 @@ def flip(features: Sequence[Column], codes: Ints, group: Bools, predicted: Bools
 
 
 def description(test: FlipTest, *, rows: int) -> str:
-    """Names the metric, and the sample where it is of one."""
+    """Describes the metric and, where rows were sampled, the sample."""
     if test.value is None or test.rows == rows:
         return DESCRIPTION
     return f"{DESCRIPTION}, on a sample of {test.rows:,} of {rows:,} rows"

@@ -1,6 +1,6 @@
 """JSON Lines files of a data set, in SageMaker's dense format: a record's features are one list.
 
-JMESPath expressions say where a line has its features, its label and its predicted label.
+JMESPath expressions locate the features, the label and the predicted label of a line.
 Source: "Input Data Compatibility", JSON Lines, in the Amazon SageMaker AI Developer Guide.
 """
 
@@ -30,59 +30,66 @@ def open_json_lines(
         outcomes: (key of the configuration, JMESPath) of the label and the predicted label.
 
     Raises:
-        InputError: if an expression is not JMESPath, or a line is no JSON, or holds other features
-            than the lines before it.
+        InputError: if an expression is not JMESPath, or a line is not JSON or has another number
+            of features than the lines before it.
     """
-    search = _expression("features", features)
-    searches = [_expression(key, expression) for key, expression in outcomes]
+    search = _compile("features", features)
+    searches = [_compile(key, expression) for key, expression in outcomes]
     rows: list[list[str | None]] = []
     width = 0
-    for where, record in json_records(file):
+    for location, record in json_records(file):
         try:
-            found, others = search(record), [search_one(record) for search_one in searches]
+            feature_values, outcome_values = (
+                search(record),
+                [search_one(record) for search_one in searches],
+            )
         except JMESPathError as error:
-            raise InputError(f"{where}: {one_line(error)}") from error
-        if not isinstance(found, list):
-            raise InputError(f"{where}: `features` ({features}) gives no list but {found!r}")
-        width = width if rows else len(found)
-        if len(found) != width:
-            raise InputError(f"{where}: {len(found)} features, but {width} in the lines before")
-        rows.append([json_cell(value, where) for value in (*found, *others)])
+            raise InputError(f"{location}: {one_line(error)}") from error
+        if not isinstance(feature_values, list):
+            raise InputError(
+                f"{location}: `features` ({features}) must select a list, got {feature_values!r}"
+            )
+        width = width if rows else len(feature_values)
+        if len(feature_values) != width:
+            raise InputError(
+                f"{location}: {len(feature_values)} features, but {width} in the lines before"
+            )
+        rows.append([json_cell(value, location) for value in (*feature_values, *outcome_values)])
     if not rows:
-        raise InputError(f"{file} is empty, so there is nothing to judge")
+        raise InputError(f"{file} is empty")
     names = _names(file, headers, width=width, outcomes=[path for _, path in outcomes])
     columns = [list(column) for column in zip(*rows, strict=True)]
 
-    def read(wanted: Sequence[str]) -> Iterator[pa.Table]:
-        places = [names.index(name) for name in wanted]
-        yield pa.table([pa.array(columns[place], pa.string()) for place in places], list(wanted))
+    def read(selected: Sequence[str]) -> Iterator[pa.Table]:
+        indices = [names.index(name) for name in selected]
+        yield pa.table([pa.array(columns[index], pa.string()) for index in indices], list(selected))
 
     return Table(file, names, read)
 
 
 def json_records(file: Path) -> Iterator[tuple[str, Any]]:
-    """Yields where each line is, for errors, and its value; empty lines are skipped.
+    """Yields each line's location, for errors, and its value; empty lines are skipped.
 
     Raises:
-        InputError: if the file is not UTF-8, or a line no JSON.
+        InputError: if the file is not UTF-8, or a line is not JSON.
     """
     try:
         with file.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield f"{file}: line {number}", _parsed(line, f"{file}: line {number}")
+                    yield f"{file}: line {number}", _parse(line, f"{file}: line {number}")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not JSON Lines in UTF-8: {error}") from error
 
 
-def _parsed(line: str, where: str) -> Any:
+def _parse(line: str, location: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not JSON: {error}") from error
+        raise InputError(f"{location} is not JSON: {error}") from error
 
 
-def _expression(key: str, expression: str) -> Any:
+def _compile(key: str, expression: str) -> Any:
     try:
         return jmespath.compile(expression).search
     except JMESPathError as error:
@@ -91,7 +98,7 @@ def _expression(key: str, expression: str) -> Any:
         ) from error
 
 
-def json_cell(value: Any, where: str) -> str | None:
+def json_cell(value: Any, location: str) -> str | None:
     """Returns a value of a record as text.
 
     Raises:
@@ -101,7 +108,9 @@ def json_cell(value: Any, where: str) -> str | None:
         return value
     if isinstance(value, int | float):
         return json.dumps(value)
-    raise InputError(f"{where}: {json.dumps(value)} is a list or record; a cell is text or number")
+    raise InputError(
+        f"{location}: {json.dumps(value)} is a list or record; a cell is text or number"
+    )
 
 
 def _names(

@@ -17,7 +17,7 @@ from sashiko.clarify.bias.criteria import (
     distinct,
 )
 from sashiko.clarify.bias.dataset import Column, Dataset
-from sashiko.clarify.bias.probabilities import decided
+from sashiko.clarify.bias.probabilities import apply_threshold
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 
@@ -26,14 +26,14 @@ _LABEL_VALUES = "label_values_or_threshold"
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What happened to each row, and what was predicted.
+    """The label and the prediction of each row.
 
     Attributes:
         name: the positive label as Clarify writes it: values joined by commas, or an interval.
         positive: which of the labels, in sorted order, are the positive one, shape (labels,); where
             a threshold decides there are two.
-        labels: each row's place among them, shape (rows,).
-        predicted: whether it is predicted positive, shape (rows,); None where nothing is predicted.
+        labels: index of each row's label among them, shape (rows,).
+        predicted: whether it is predicted positive, shape (rows,); None without predictions.
     """
 
     name: str
@@ -43,33 +43,33 @@ class Outcomes:
 
 
 def outcomes(config: AnalysisConfig, data: Dataset) -> Outcomes:
-    """Sorts labels and predictions.
+    """Classifies labels and predictions as positive or negative.
 
     Raises:
-        InputError: if no label is positive, labels or predictions are no categories, a prediction
-            is a label that never occurs, or a probability is outside 0 to 1.
+        InputError: if no label is positive, labels or predictions have too many values, a
+            prediction is not one of the labels, or a probability is outside 0 to 1.
     """
     column = data.label.values
     positive = criterion(column, config.label_values_or_threshold, key=_LABEL_VALUES)
     if positive.values is None:
-        return _of_numbers(config, data, positive)
-    found = _categories(data.label)
-    if not any(positive.has(text) for text in found):
+        return _numeric_outcomes(config, data, positive)
+    categories = _categories(data.label)
+    if not any(positive.has(text) for text in categories):
         raise InputError(
             f"{data.label.file}: no row of column `{data.label.name}` has {positive.name} "
-            f"(`{_LABEL_VALUES}`); its values are {', '.join(found)}"
+            f"(`{_LABEL_VALUES}`); its values are {', '.join(categories)}"
         )
-    places = pc.index_in(column, value_set=pa.array(found, pa.string()))
+    indices = pc.index_in(column, value_set=pa.array(categories, pa.string()))
     return Outcomes(
         name=positive.name,
-        positive=np.array([positive.has(text) for text in found]),
-        labels=np.asarray(places, dtype=np.int64),
-        predicted=_predicted(config, data, found=found, positive=positive),
+        positive=np.array([positive.has(text) for text in categories]),
+        labels=np.asarray(indices, dtype=np.int64),
+        predicted=_predicted(config, data, categories=categories, positive=positive),
     )
 
 
-def _of_numbers(config: AnalysisConfig, data: Dataset, positive: Criterion) -> Outcomes:
-    """Makes two categories of labels that are numbers, and of predictions of the same kind."""
+def _numeric_outcomes(config: AnalysisConfig, data: Dataset, positive: Criterion) -> Outcomes:
+    """Binarises numeric labels and predictions by the threshold or range."""
     labels = positive.holds(data.label.values)
     if not labels.any():
         raise InputError(
@@ -94,25 +94,27 @@ def _of_numbers(config: AnalysisConfig, data: Dataset, positive: Criterion) -> O
 
 
 def _predicted(
-    config: AnalysisConfig, data: Dataset, *, found: Sequence[str], positive: Criterion
+    config: AnalysisConfig, data: Dataset, *, categories: Sequence[str], positive: Criterion
 ) -> Bools | None:
-    """Says which predictions are positive, where 1.0 is the label `1`."""
+    """Returns which predictions are positive; 1.0 equals the label `1`."""
     if data.predicted is None:
         return None
-    column = decided(data.predicted, config.probability_threshold, counts=data.counts)
-    chosen, strange = [], []
+    column = apply_threshold(data.predicted, config.probability_threshold, counts=data.counts)
+    positive_texts, unknown = [], []
     for text in _categories(column):
-        equal = [name for name in found if _equal(name, text)]
-        if positive.has(text) or any(positive.has(name) for name in equal):
-            chosen.append(text)
-        elif not equal:
-            strange.append(text)
-    if strange:
+        matches = [name for name in categories if _equal(name, text)]
+        if positive.has(text) or any(positive.has(name) for name in matches):
+            positive_texts.append(text)
+        elif not matches:
+            unknown.append(text)
+    if unknown:
         raise InputError(
-            f"{column.file}: column `{column.name}` has {', '.join(strange)}, which column "
+            f"{column.file}: column `{column.name}` has {', '.join(unknown)}, which column "
             f"`{data.label.name}` never has; both must use the same values"
         )
-    return np.asarray(pc.is_in(column.values, pa.array(chosen, pa.string())), dtype=np.bool_)
+    return np.asarray(
+        pc.is_in(column.values, pa.array(positive_texts, pa.string())), dtype=np.bool_
+    )
 
 
 def _equal(one: str, other: str) -> bool:
@@ -120,10 +122,10 @@ def _equal(one: str, other: str) -> bool:
 
 
 def _categories(column: Column) -> list[str]:
-    found = distinct(column.values)
-    if len(found) > MOST_GROUPS:
+    values = distinct(column.values)
+    if len(values) > MOST_GROUPS:
         raise InputError(
-            f"{column.file}: column `{column.name}` has {len(found)} values, too many for "
+            f"{column.file}: column `{column.name}` has {len(values)} values, too many for "
             f"a category (at most {MOST_GROUPS}); give a threshold, or group them into bands first"
         )
-    return found
+    return values

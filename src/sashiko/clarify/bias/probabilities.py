@@ -1,4 +1,4 @@
-"""Predictions that are probabilities: above a threshold the label is 1, else 0, as in Clarify."""
+"""Turns predicted probabilities into labels as Clarify does: 1 above the threshold, else 0."""
 
 import sys
 from dataclasses import replace
@@ -14,20 +14,22 @@ from sashiko.evaluation.metrics.arrays import Ints
 _DEFAULT_THRESHOLD = 0.5
 
 
-def decided(column: Column, threshold: float | None, *, counts: Ints | None = None) -> Column:
-    """Makes labels of probabilities.
+def apply_threshold(
+    column: Column, threshold: float | None, *, counts: Ints | None = None
+) -> Column:
+    """Turns probabilities into labels.
 
     Args:
         column: predictions, without nulls.
         threshold: `probability_threshold`. Without it, numbers with a fraction are probabilities
-            with Clarify's default threshold, 0.5, which is said on stderr.
-        counts: how many rows of the data each stands for; None for one each.
+            with Clarify's default threshold, 0.5, which is reported on stderr.
+        counts: how many rows each value stands for; None if each stands for one.
 
     Returns:
         Labels `1` and `0`; the column itself where it holds no probabilities.
 
     Raises:
-        InputError: if there is a threshold for texts, or a probability outside 0 to 1.
+        InputError: if a threshold is applied to texts, or a probability is outside 0 to 1.
     """
     scores = as_numbers(column.values)
     if threshold is None:
@@ -41,7 +43,7 @@ def decided(column: Column, threshold: float | None, *, counts: Ints | None = No
         )
     if scores is None:
         raise InputError(
-            f"{column.file}: column `{column.name}` holds texts and no probabilities; leave "
+            f"{column.file}: column `{column.name}` holds texts, not probabilities; leave "
             "`probability_threshold` out"
         )
     outside = (scores < 0) | (scores > 1)
@@ -49,7 +51,7 @@ def decided(column: Column, threshold: float | None, *, counts: Ints | None = No
         rows = np.ones(len(scores), dtype=np.int64) if counts is None else counts
         raise InputError(
             f"{column.file}: column `{column.name}` has {rows[outside].sum()} values of "
-            f"{rows.sum()} outside 0 to 1, which are no probabilities"
+            f"{rows.sum()} outside 0 to 1"
         )
     labels = pa.array(np.where(scores > threshold, "1", "0"), pa.string())
     return replace(column, values=pa.chunked_array([labels]))

@@ -1,4 +1,4 @@
-"""Opens the files of a data set, whatever their format: the columns' names first, then some."""
+"""Opens files of a data set: first the column names, then the selected columns."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Table:
     """One file of a data set.
 
     Attributes:
-        file: what an error names.
+        file: its path, for errors.
         names: the columns, in the file's order.
         read: columns' names -> those columns, in that order, as strings, some rows at a time.
     """
@@ -49,7 +49,7 @@ class Table:
 
 
 def placeholder_names(count: int) -> tuple[str, ...]:
-    """Names columns that have no names as Clarify does: `column_0`, `column_1` and so on."""
+    """Returns Clarify's default column names: `column_0`, `column_1` and so on."""
     return tuple(f"column_{index}" for index in range(count))
 
 
@@ -72,20 +72,20 @@ def as_text(table: pa.Table, file: Path) -> pa.Table:
 
 
 def one_line(error: Exception) -> str:
-    """Returns an error's message without its line ends."""
+    """Returns an error's message on one line."""
     return " ".join(str(error).split())
 
 
 def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:
-    """Opens a Parquet file, whose columns have names of their own.
+    """Opens a Parquet file.
 
     Raises:
-        InputError: if it is damaged, or `headers` are others than its names.
+        InputError: if it is damaged, or `headers` differ from its column names.
     """
     source = open_parquet(file)
     names = tuple(source.schema_arrow.names)
     if headers is not None and tuple(headers) != names:
-        raise InputError(f"{file} has columns {', '.join(names)}, but `headers` are others")
+        raise InputError(f"{file} has columns {', '.join(names)}, but `headers` differ")
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for rows in stream_columns(file, columns):

@@ -1,4 +1,4 @@
-"""Where the files behind an S3 URI of the analysis configuration are on this machine."""
+"""Resolves S3 URIs of the analysis configuration to local files."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,28 +14,27 @@ _CONTAINER = PurePosixPath("/opt/ml")
 def files_at(uri: str, *, key: str, scratch: Path) -> list[Path]:
     """Returns the files at a URI, in the order of their names.
 
-    Clarify's container downloads them. So does this one where it has a network; in one without, or
-    on a laptop, the files are those of the processing input that SageMaker, or the runner, staged
-    from the same URI. A path of this machine is taken as it is.
+    A URI that SageMaker or the local runner staged as a processing input resolves to that input.
+    Other URIs are downloaded, which needs a network. A local path is used unchanged.
 
     Args:
         uri: an S3 object, an S3 prefix (all objects below it), or a path.
         key: the configuration's key, for errors.
-        scratch: an empty folder for what is downloaded.
+        scratch: an empty folder for downloads.
 
     Raises:
         InputError: if there is no file, or S3 refuses.
     """
-    place = _staged(uri) if uri.startswith("s3://") else Path(uri)
-    if place is None:
-        place = _downloaded(uri, key=key, scratch=scratch)
-    files = [place] if place.is_file() else list(walk_files(place))
+    path = _staged_path(uri) if uri.startswith("s3://") else Path(uri)
+    if path is None:
+        path = _download(uri, key=key, scratch=scratch)
+    files = [path] if path.is_file() else list(walk_files(path))
     if not files:
         raise InputError(f"analysis configuration: `{key}`: there is no file at {uri}")
     return files
 
 
-def _staged(uri: str) -> Path | None:
+def _staged_path(uri: str) -> Path | None:
     for source, folder in _inputs():
         if uri.rstrip("/") == source.rstrip("/"):
             return folder
@@ -52,11 +51,11 @@ def _inputs() -> Iterator[tuple[str, Path]]:
     for item in config.get("ProcessingInputs") or ():
         source = item.get("S3Input")
         if source:
-            below = PurePosixPath(source["LocalPath"]).relative_to(_CONTAINER)
-            yield source["S3Uri"], opt_ml() / below
+            relative = PurePosixPath(source["LocalPath"]).relative_to(_CONTAINER)
+            yield source["S3Uri"], opt_ml() / relative
 
 
-def _downloaded(uri: str, *, key: str, scratch: Path) -> Path:
+def _download(uri: str, *, key: str, scratch: Path) -> Path:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -65,14 +64,16 @@ def _downloaded(uri: str, *, key: str, scratch: Path) -> Path:
     try:
         client = boto3.client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=name)
-        listed = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        found = [one for one in listed if not one.endswith("/")]  # without markers of folders
+        all_keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        object_keys = [
+            object_key for object_key in all_keys if not object_key.endswith("/")
+        ]  # without markers of folders
         prefix = f"{name.rstrip('/')}/" if name else ""
-        below = [one for one in found if one.startswith(prefix)]
-        for number, one in enumerate([name] if name in found else below):
-            # Numbered, so that no key leads out of the folder, and in the order of the keys.
-            target = scratch / f"{number:06}-{PurePosixPath(one).name}"
-            client.download_file(bucket, one, str(target))
+        matching_keys = [object_key for object_key in object_keys if object_key.startswith(prefix)]
+        for number, object_key in enumerate([name] if name in object_keys else matching_keys):
+            # Numbered in key order, so that no key can escape the folder.
+            target = scratch / f"{number:06}-{PurePosixPath(object_key).name}"
+            client.download_file(bucket, object_key, str(target))
     except (BotoCoreError, ClientError) as error:
         raise InputError(
             f"analysis configuration: `{key}`: cannot read {uri}: {error}; let the job's role read "

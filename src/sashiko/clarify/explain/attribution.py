@@ -1,8 +1,8 @@
 """Integrated gradients on the word embeddings of a classifier.
 
-Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic Attribution for Deep Networks (ICML 2017). What
-is explained is the log-odds of the positive label: where a probability is near 0 or 1 it hardly
-moves, and its gradients say little.
+Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic Attribution for Deep Networks (ICML 2017). The
+attributions are of the positive label's log-odds, because gradients of a probability vanish near
+0 and 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     import torch
 
 _ROWS = 16
-_PASSES = 64  # rows times steps that go through the model at once
+_PASSES = 64  # rows times steps in one forward pass
 
 
 @dataclass(frozen=True)
-class Attributed:
-    """What each token of a row adds to the log-odds of the positive label.
+class RowAttribution:
+    """Contribution of each token of a row to the log-odds of the positive label.
 
     Attributes:
         tokens: of each token, shape (tokens,); 0 for the special ones.
         score: the log-odds of the row.
-        baseline: those of its baseline; the tokens add up to the difference of the two.
+        baseline: the log-odds of its baseline; the tokens sum to the difference of the two.
     """
 
     tokens: Floats
@@ -42,16 +42,16 @@ class Attributed:
 
     @property
     def delta(self) -> float:
-        """How far the tokens are from adding up."""
+        """The convergence delta: the tokens' sum less the difference of the log-odds."""
         return float(self.tokens.sum()) - (self.score - self.baseline)
 
 
-class Explained:
-    """A classifier with two labels, made ready to be explained.
+class ExplainedModel:
+    """A binary classifier whose predictions are explained.
 
     Attributes:
-        tokenizer: its own.
-        baseline: the token that stands for nothing said.
+        tokenizer: the model's tokenizer.
+        baseline: the token that replaces each word in the baseline.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Explained:
             folder: config.json, model.safetensors and the tokenizer.
 
         Raises:
-            InputError: if it is none, or has neither a mask nor a padding token.
+            InputError: if it cannot be loaded, or has no padding token.
         """
         from sashiko.serving.container.classifier import (  # imports torch
             CompileError,
@@ -74,62 +74,62 @@ class Explained:
         except (CompileError, OSError) as error:
             raise InputError(f"the model cannot be loaded: {error}") from error
         self._model: Any = model.requires_grad_(False).to(best_device())
-        # In pre-training a mask stood for any word; padding has never been attended to.
+        # The mask token occurs in pre-training; padding is never attended to.
         self.baseline = self.tokenizer.mask_token or self.tokenizer.pad_token
         if self.baseline is None or self.tokenizer.pad_token_id is None:
-            raise InputError("the model's tokenizer has no padding token: batches cannot be made")
+            raise InputError("the model's tokenizer has no padding token: batches cannot be padded")
 
-    def attribute(self, rows: Sequence[Row], *, steps: int) -> tuple[Attributed, ...]:
+    def attribute(self, rows: Sequence[Row], *, steps: int) -> tuple[RowAttribution, ...]:
         """Attributes each row's score to its tokens.
 
         Args:
             rows: at least one.
-            steps: points between baseline and text, by Gauss and Legendre's rule.
+            steps: Gauss-Legendre points between baseline and text.
         """
         import torch
         from captum.attr import LayerIntegratedGradients
 
         method = LayerIntegratedGradients(self._log_odds, self._model.get_input_embeddings())
-        found: dict[int, Attributed] = {}
-        for chosen in _batches([len(row.ids) for row in rows], _ROWS):
-            part = [rows[index] for index in chosen]
+        attributions: dict[int, RowAttribution] = {}
+        for batch in _batches([len(row.ids) for row in rows], _ROWS):
+            part = [rows[index] for index in batch]
             ids, mask = self._pad([row.ids for row in part])
-            nothing, _ = self._pad([self._blanked(row) for row in part])
+            baseline_ids, _ = self._pad([self._baseline_ids(row) for row in part])
             gradients = method.attribute(
                 ids,
-                baselines=nothing,
+                baselines=baseline_ids,
                 additional_forward_args=(mask,),
                 n_steps=steps,
                 internal_batch_size=_PASSES,
             )
             with torch.inference_mode():
-                scores, baselines = self._log_odds(ids, mask), self._log_odds(nothing, mask)
+                scores, baselines = self._log_odds(ids, mask), self._log_odds(baseline_ids, mask)
             tokens = gradients.sum(-1).double().cpu().numpy()
-            for at, index in enumerate(chosen):
-                found[index] = Attributed(
-                    tokens=tokens[at, : len(part[at].ids)],
-                    score=float(scores[at]),
-                    baseline=float(baselines[at]),
+            for position, index in enumerate(batch):
+                attributions[index] = RowAttribution(
+                    tokens=tokens[position, : len(part[position].ids)],
+                    score=float(scores[position]),
+                    baseline=float(baselines[position]),
                 )
-        return tuple(found[index] for index in range(len(rows)))
+        return tuple(attributions[index] for index in range(len(rows)))
 
     def shapley(self, row: Row, *, pairs: int, generator: np.random.Generator) -> Floats:
         """Attributes a row's score to its words by their Shapley values.
 
         Args:
             row: with at least one word.
-            pairs: of an order of the words and its reverse; `pairs * 2 * words` texts are scored.
-            generator: draws the orders.
+            pairs: permutations, each with its reverse; `pairs * 2 * words` texts are scored.
+            generator: draws the permutations.
 
         Returns:
-            What each word adds to the log-odds, float64, shape (words,).
+            Contribution of each word to the log-odds, float64, shape (words,).
         """
         ids, mask = self._pad([row.ids])
-        nothing, _ = self._pad([self._blanked(row)])
+        baseline_ids, _ = self._pad([self._baseline_ids(row)])
         return shapley_values(
             lambda texts: self._log_odds(texts, mask.expand_as(texts)),
             ids=ids,
-            baseline=nothing,
+            baseline=baseline_ids,
             words=row.word_tokens,
             pairs=pairs,
             generator=generator,
@@ -149,22 +149,22 @@ class Explained:
         """
         import torch
 
-        found = np.empty(len(texts))
+        scores = np.empty(len(texts))
         done = 0
-        for chosen in _batches([len(ids) for ids in texts], _PASSES):
-            ids, mask = self._pad([texts[index] for index in chosen])
+        for batch in _batches([len(ids) for ids in texts], _PASSES):
+            ids, mask = self._pad([texts[index] for index in batch])
             with torch.inference_mode():
-                found[chosen] = self._log_odds(ids, mask).double().sigmoid().cpu().numpy()
-            done += len(chosen)
+                scores[batch] = self._log_odds(ids, mask).double().sigmoid().cpu().numpy()
+            done += len(batch)
             on_progress(done)
-        return found
+        return scores
 
     def _log_odds(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits.float()
         return logits[:, 1] - logits[:, 0]
 
-    def _blanked(self, row: Row) -> Ints:
-        """Returns the ids of a text that says nothing: special tokens are kept."""
+    def _baseline_ids(self, row: Row) -> Ints:
+        """Returns the ids of the baseline text; special tokens are kept."""
         blank = self.tokenizer.convert_tokens_to_ids(self.baseline)
         return np.where(row.pieces_of < 0, row.ids, blank)
 
@@ -174,14 +174,14 @@ class Explained:
         shape = (len(rows), max(len(row) for row in rows))
         ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
         mask = np.zeros(shape, dtype=np.int64)
-        for at, row in enumerate(rows):
-            ids[at, : len(row)] = row
-            mask[at, : len(row)] = 1
+        for position, row in enumerate(rows):
+            ids[position, : len(row)] = row
+            mask[position, : len(row)] = 1
         device = self._model.device
         return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 def _batches(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Cuts rows into batches of about the same length, so that little is padded."""
+    """Groups rows of similar length into batches, to reduce padding."""
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,4 +1,4 @@
-"""Do two methods agree on a text's words, more than by chance and as far as noise allows?
+"""Checks whether two attribution methods agree beyond chance.
 
 The measures are S. Krishna et al., The Disagreement Problem in Explainable Machine Learning (TMLR
 2024): rank correlation and feature agreement.
@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from sashiko.clarify.explain.attribution import Attributed
+from sashiko.clarify.explain.attribution import RowAttribution
 from sashiko.clarify.explain.check_records import SMALLEST, TOP, Agreement, ShapleyCheck
 from sashiko.clarify.explain.importance import mean_estimate
 from sashiko.clarify.explain.tokens import Row
@@ -23,7 +23,7 @@ Pair = tuple[Floats, Floats]  # effects of one text's words by two methods
 
 def shapley_check(
     rows: Sequence[Row],
-    found: Sequence[Attributed],
+    attributions: Sequence[RowAttribution],
     *,
     values: Callable[[Row, np.random.Generator], Floats],
     pairs: int,
@@ -31,34 +31,36 @@ def shapley_check(
     seed: int,
     on_progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> ShapleyCheck:
-    """Holds the gradients of some rows against Shapley values of the same words.
+    """Compares integrated gradients with Shapley values of the same words.
 
     Args:
         rows: the explained rows.
-        found: their attributions.
-        values: samples a row's Shapley values by half of the orders; shape (words,).
-        pairs: of orders that two such calls try.
-        most: rows to compare, drawn by chance from those with more than three words.
-        seed: of the rows, the orders and the shuffles.
-        on_progress: called with the number of rows done so far, and that of all.
+        attributions: their attributions.
+        values: samples a row's Shapley values with half of the permutations; shape (words,).
+        pairs: permutations that two such calls use.
+        most: number of rows to compare, sampled from those with more than three words.
+        seed: of the sample, the permutations and the shuffles.
+        on_progress: called with the number of finished rows and of all rows.
     """
     generator = np.random.default_rng(seed)
-    able = [index for index, row in enumerate(rows) if len(row.word_tokens) > TOP]
-    chosen = sorted(generator.permutation(able)[:most].tolist())
+    eligible = [index for index, row in enumerate(rows) if len(row.word_tokens) > TOP]
+    sample = sorted(generator.permutation(eligible)[:most].tolist())
     gradients, halves, deltas = [], [], []
-    for done, index in enumerate(chosen, start=1):
-        row, item = rows[index], found[index]
+    for done, index in enumerate(sample, start=1):
+        row, attribution = rows[index], attributions[index]
         half = values(row, generator), values(row, generator)
-        gradients.append(np.array([item.tokens[tokens].sum() for tokens in row.word_tokens]))
+        gradients.append(np.array([attribution.tokens[tokens].sum() for tokens in row.word_tokens]))
         halves.append(half)
-        deltas.append(abs(float(np.mean(half, axis=0).sum()) - (item.score - item.baseline)))
-        on_progress(done, len(chosen))
+        deltas.append(
+            abs(float(np.mean(half, axis=0).sum()) - (attribution.score - attribution.baseline))
+        )
+        on_progress(done, len(sample))
     shapley = [(one + other) / 2 for one, other in halves]
     compared = list(zip(gradients, shapley, strict=True))
     agreement, itself = _agreement(compared), _agreement(halves)
-    chance = _by_chance(compared, generator)
+    chance = _chance_agreement(compared, generator)
     return ShapleyCheck(
-        rows=len(chosen),
+        rows=len(sample),
         pairs=pairs,
         largest_delta=max(deltas, default=0.0),
         agreement=agreement,
@@ -77,8 +79,8 @@ def _outcome(
     return "agree" if agree else "disagree"
 
 
-def _above(found: Estimate, bound: float) -> bool:
-    return found.low is not None and found.low > bound
+def _above(statistic: Estimate, bound: float) -> bool:
+    return statistic.low is not None and statistic.low > bound
 
 
 def _agreement(texts: Sequence[Pair]) -> Agreement:
@@ -86,7 +88,7 @@ def _agreement(texts: Sequence[Pair]) -> Agreement:
     return Agreement(rank=rank, strongest=strongest, top=top)
 
 
-def _by_chance(texts: Sequence[Pair], generator: np.random.Generator) -> Agreement:
+def _chance_agreement(texts: Sequence[Pair], generator: np.random.Generator) -> Agreement:
     texts = [pair for pair in texts if all(np.ptp(side) > 0 for side in pair)]
     draws: Floats = np.array([
         _measures([(generator.permutation(one), other) for one, other in texts]).mean(axis=0)
@@ -101,11 +103,11 @@ def _by_chance(texts: Sequence[Pair], generator: np.random.Generator) -> Agreeme
 
 def _measures(texts: Sequence[Pair]) -> Floats:
     """Measures each text; shape (texts, 3): rank correlation, same strongest word, same top."""
-    found = [
+    measures = [
         (rank_correlation(one, other), _shared(one, other, 1), _shared(one, other, TOP))
         for one, other in texts
     ]
-    return np.array(found, dtype=np.float64).reshape(-1, 3)
+    return np.array(measures, dtype=np.float64).reshape(-1, 3)
 
 
 def rank_correlation(one: Floats, other: Floats) -> float:
@@ -122,9 +124,9 @@ def rank_correlation(one: Floats, other: Floats) -> float:
 
 
 def _ranks(values: Floats) -> Floats:
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Floats = np.cumsum(counts) - (counts - 1) / 2
-    return ranks[which]
+    return ranks[inverse]
 
 
 def _shared(one: Floats, other: Floats, count: int) -> float:

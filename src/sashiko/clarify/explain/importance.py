@@ -1,4 +1,4 @@
-"""From tokens to columns and words: what moves the score in all, and how sure that is."""
+"""Aggregates token attributions by column and by word."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sashiko.clarify.explain.attribution import Attributed
+from sashiko.clarify.explain.attribution import RowAttribution
 from sashiko.clarify.explain.record import FEWEST_ROWS, TEMPLATE, ColumnImportance, Word, Words
 from sashiko.clarify.explain.tokens import Row
 from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
@@ -22,10 +22,10 @@ class Span:
     """A word in a row.
 
     Attributes:
-        piece: which of the row's pieces it stands in.
+        piece: index of the row's piece that holds it.
         start: its first character in the text.
-        end: the character behind it.
-        attribution: the sum of its tokens'.
+        end: the character after it.
+        attribution: the sum over its tokens.
     """
 
     piece: int
@@ -35,64 +35,78 @@ class Span:
 
 
 def column_importance(
-    rows: Sequence[Row], found: Sequence[Attributed], *, predicted: Bools, labels: tuple[str, str]
+    rows: Sequence[Row],
+    attributions: Sequence[RowAttribution],
+    *,
+    predicted: Bools,
+    labels: tuple[str, str],
 ) -> tuple[ColumnImportance, ...]:
-    """Adds up tokens by column.
+    """Sums token attributions by column.
 
-    A column adds to a row's score the sum of its tokens; its share is the size of that sum among
-    those of all columns. Sizes of single tokens are not added: what cancels out in a column does
-    not move the score, and would count the more the longer a text is.
+    A column's share of a row is the absolute value of its sum, relative to those of all columns.
+    Absolute values of single tokens are not summed: tokens that cancel out do not move the score,
+    and would weigh more in longer texts.
 
     Args:
         rows: the explained rows.
-        found: their attributions.
+        attributions: their attributions.
         predicted: whether each is predicted positive.
         labels: the negative and the positive one.
 
     Returns:
-        Every column of the template by falling share; `(template)` for its own words.
+        The template's columns by descending share; `(template)` for its own words.
     """
     names = _names(rows)
-    added = np.array([_by_column(row, item, names) for row, item in zip(rows, found, strict=True)])
+    added = np.array(
+        [
+            _by_column(row, attribution, names)
+            for row, attribution in zip(rows, attributions, strict=True)
+        ]
+    )
     sizes = np.abs(added)
     shares = ratio(sizes, np.broadcast_to(sizes.sum(axis=1, keepdims=True), sizes.shape))
     columns = [
         ColumnImportance(
             name=name,
-            share=mean_estimate(shares[:, at]),
+            share=mean_estimate(shares[:, index]),
             by_predicted={
-                label: mean_estimate(shares[predicted == bool(value), at])
+                label: mean_estimate(shares[predicted == bool(value), index])
                 for value, label in enumerate(labels)
             },
-            mean_absolute=float(sizes[:, at].mean()),
+            mean_absolute=float(sizes[:, index].mean()),
             rows_cut=sum(name in row.cut for row in rows),
         )
-        for at, name in enumerate(names)
+        for index, name in enumerate(names)
     ]
     return tuple(sorted(columns, key=lambda column: -(column.share.value or 0.0)))
 
 
 def mean_estimate(values: Floats) -> Estimate:
-    """Returns the mean of rows with its bootstrap interval; NaN are left out, none is undefined."""
-    known = values[~np.isnan(values)]
-    if not len(known):
+    """Returns the mean with its bootstrap interval, ignoring NaN; undefined without values."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
         return Estimate(value=None, low=None, high=None)
-    weights = resampled_weights(len(known), replicates=REPLICATES, seed=_SEED)
-    means = np.concatenate([block @ known / len(known) for block in weights])
-    return estimate(float(known.mean()), means)
+    weights = resampled_weights(len(defined), replicates=REPLICATES, seed=_SEED)
+    means = np.concatenate([block @ defined / len(defined) for block in weights])
+    return estimate(float(defined.mean()), means)
 
 
-def top_words(rows: Sequence[Row], found: Sequence[Attributed]) -> Words:
-    """Returns the words that move the score most, of those that at least five rows have."""
+def top_words(rows: Sequence[Row], attributions: Sequence[RowAttribution]) -> Words:
+    """Returns the words with the largest mean effect among those in at least five rows."""
     sums: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for number, (row, item) in enumerate(zip(rows, found, strict=True)):
-        for span in word_spans(row, item):
+    for number, (row, attribution) in enumerate(zip(rows, attributions, strict=True)):
+        for span in word_spans(row, attribution):
             name = (row.text[span.start : span.end].casefold(), row.column(span.piece))
             sums[name][number] = sums[name].get(number, 0.0) + span.attribution
     words = [
-        Word(word=word, column=column, rows=len(of), attribution=float(np.mean(list(of.values()))))
-        for (word, column), of in sorted(sums.items())
-        if len(of) >= FEWEST_ROWS and any(character.isalnum() for character in word)
+        Word(
+            word=word,
+            column=column,
+            rows=len(by_row),
+            attribution=float(np.mean(list(by_row.values()))),
+        )
+        for (word, column), by_row in sorted(sums.items())
+        if len(by_row) >= FEWEST_ROWS and any(character.isalnum() for character in word)
     ]
     rising = sorted(words, key=lambda word: word.attribution)
     return Words(
@@ -101,25 +115,25 @@ def top_words(rows: Sequence[Row], found: Sequence[Attributed]) -> Words:
     )
 
 
-def word_spans(row: Row, item: Attributed) -> Iterator[Span]:
-    """Yields the words of a row, in their order; one that goes over two pieces counts as two."""
+def word_spans(row: Row, attribution: RowAttribution) -> Iterator[Span]:
+    """Yields the words of a row in order; a word across two pieces counts as two."""
     for tokens in row.word_tokens:
         yield Span(
             piece=int(row.pieces_of[tokens[0]]),
             start=int(row.starts[tokens[0]]),
             end=int(row.ends[tokens[-1]]),
-            attribution=float(item.tokens[tokens].sum()),
+            attribution=float(attribution.tokens[tokens].sum()),
         )
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
     """Names the columns in the order of the template, its own words last."""
-    found = dict.fromkeys(column or TEMPLATE for column, _ in rows[0].pieces)
-    return sorted(found, key=lambda name: name == TEMPLATE)
+    names = dict.fromkeys(column or TEMPLATE for column, _ in rows[0].pieces)
+    return sorted(names, key=lambda name: name == TEMPLATE)
 
 
-def _by_column(row: Row, item: Attributed, names: Sequence[str]) -> Floats:
+def _by_column(row: Row, attribution: RowAttribution, names: Sequence[str]) -> Floats:
     added = np.zeros(len(names))
-    for at in row.content:
-        added[names.index(row.column(int(row.pieces_of[at])))] += item.tokens[at]
+    for position in row.content:
+        added[names.index(row.column(int(row.pieces_of[position])))] += attribution.tokens[position]
     return added

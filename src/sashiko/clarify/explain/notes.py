@@ -1,23 +1,23 @@
-"""What a reader of the explanations must not miss, in plain words."""
+"""Warnings and notes about the explanations."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sashiko.clarify.explain.attribution import Attributed
+from sashiko.clarify.explain.attribution import RowAttribution
 from sashiko.clarify.explain.check_records import SMALLEST, FacetSwap, ShapleyCheck
 from sashiko.clarify.explain.record import ColumnImportance, Convergence, DeletionTest
 from sashiko.evaluation.metrics.uncertainty import Estimate
 
-# Of what is explained: beyond it, single words are in doubt.
+# Share of the explained log-odds; a larger error makes single words unreliable.
 _COARSE = 0.1
-NEAR = 0.01  # probabilities that are no further apart count as one model's
+NEAR = 0.01  # largest difference of probabilities between copies of one model
 
 
-def convergence(found: Sequence[Attributed]) -> Convergence:
-    """Measures how far the attributions are from adding up."""
-    deltas = [abs(item.delta) for item in found]
-    explained = [abs(item.score - item.baseline) for item in found]
+def convergence(attributions: Sequence[RowAttribution]) -> Convergence:
+    """Measures how far the attributions are from their required sum."""
+    deltas = [abs(attribution.delta) for attribution in attributions]
+    explained = [abs(attribution.score - attribution.baseline) for attribution in attributions]
     return Convergence(
         median=float(np.median(deltas)),
         largest=max(deltas),
@@ -28,29 +28,29 @@ def convergence(found: Sequence[Attributed]) -> Convergence:
 def warnings(
     deletion: DeletionTest, exact: Convergence, shapley: ShapleyCheck | None
 ) -> tuple[str, ...]:
-    """Says why the explanations should not be relied on; nothing where they may be."""
-    said = []
+    """Returns reasons not to rely on the explanations; empty if there are none."""
+    messages = []
     if not deletion.faithful:
-        said.append(
+        messages.append(
             "The deletion test failed: removing the words that should matter most moves the score "
             "no further, beyond doubt, than removing random ones. Do not rely on these "
             "explanations."
         )
     if exact.median > _COARSE * exact.explained:
-        said.append(
+        messages.append(
             f"The attributions are coarse: in half of the rows they miss the score by more than "
             f"{exact.median:.2f} of log-odds, where {exact.explained:.2f} is explained. Set "
             "explain.depth: full."
         )
     if shapley is not None and shapley.outcome == "disagree":
-        said.append(
+        messages.append(
             "Shapley values contradict the attributions: of the three words that move a text most "
             f"the two have {_points(shapley.agreement.top)} in common, over {shapley.rows:,} "
             f"texts, which is not beyond doubt above {SMALLEST} and chance; two halves of the "
             f"Shapley values have {_points(shapley.itself.top)}. Do not rely on the effects of "
             "single words."
         )
-    return tuple(said)
+    return tuple(messages)
 
 
 def notes(
@@ -61,29 +61,31 @@ def notes(
     rows: int,
     rows_cut: int,
 ) -> tuple[str, ...]:
-    """Says in sentences what moves the score, how sure that is, and what was not read."""
+    """Describes the main column, the deletion test, the cross-check and truncated rows."""
     first = columns[0]
-    said = [f"{first.name} moves the score most: {_percent(first.share)} of what all columns do."]
+    sentences = [
+        f"{first.name} moves the score most: {_percent(first.share)} of what all columns do."
+    ]
     lead = deletion.lead
     if deletion.faithful and lead.value is not None:
-        said.append(
+        sentences.append(
             "The deletion test passed: without the tokens that speak most for a prediction its "
             f"probability falls by {_points(lead)} more than without as many random ones, over "
             f"{deletion.rows:,} rows."
         )
     if shapley is not None and shapley.outcome != "disagree":
-        said.append(_shapley(shapley))
+        sentences.append(_shapley_note(shapley))
     if rows_cut:
-        named = [f"{item.name} in {item.rows_cut:,}" for item in columns if item.rows_cut]
-        said.append(
-            f"{rows_cut:,} of {rows:,} rows are longer than the model reads: {', '.join(named)}. "
-            "What was cut off is not explained, as it moves nothing."
+        cut_columns = [f"{item.name} in {item.rows_cut:,}" for item in columns if item.rows_cut]
+        sentences.append(
+            f"{rows_cut:,} of {rows:,} rows are longer than the model reads: "
+            f"{', '.join(cut_columns)}. What was cut off is not explained, as it moves nothing."
         )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def served_notes(largest_difference: float) -> Iterator[str]:
-    """Says how far an int8 artifact is from the model that is explained."""
+    """Describes the difference between an int8 artifact and the explained model."""
     if largest_difference > NEAR:
         yield (
             "The trained model is explained. The artifact that is served multiplies integers: its "
@@ -92,7 +94,7 @@ def served_notes(largest_difference: float) -> Iterator[str]:
 
 
 def swap_notes(swaps: Sequence[FacetSwap], *, positive: str) -> Iterator[str]:
-    """Says of each facet how far its words move the score, or that no row has any."""
+    """Describes how far each facet's words move the score."""
     for item in swaps:
         group = f"{item.facet}={'/'.join(item.group)}"
         if not item.rows:
@@ -108,24 +110,24 @@ def swap_notes(swaps: Sequence[FacetSwap], *, positive: str) -> Iterator[str]:
         )
 
 
-def _signed(found: Estimate) -> str:
-    if found.value is None or found.low is None or found.high is None:
+def _signed(estimate: Estimate) -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
         return "an unknown amount"
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
-def _shapley(found: ShapleyCheck) -> str:
-    if not found.rows:
+def _shapley_note(check: ShapleyCheck) -> str:
+    if not check.rows:
         return "No text has the four words that a cross-check by Shapley values takes."
-    if found.outcome == "undecided":
+    if check.outcome == "undecided":
         return (
             "Shapley values could not be held against the attributions: of the three words that "
-            f"move a text most two halves of them have {_points(found.itself.top)} in common, so "
+            f"move a text most two halves of them have {_points(check.itself.top)} in common, so "
             "they are noise themselves."
         )
     return (
         "Shapley values bear the attributions out: of the three words that move a text most the "
-        f"two have {_points(found.agreement.top)} in common, over {found.rows:,} texts."
+        f"two have {_points(check.agreement.top)} in common, over {check.rows:,} texts."
     )
 
 
@@ -135,5 +137,5 @@ def _percent(share: Estimate) -> str:
     return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
 
 
-def _points(found: Estimate) -> str:
-    return "an unknown amount" if found.value is None or found.low is None else found.text
+def _points(estimate: Estimate) -> str:
+    return "an unknown amount" if estimate.value is None or estimate.low is None else estimate.text

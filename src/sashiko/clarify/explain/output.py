@@ -1,9 +1,9 @@
-"""What Explain writes as Clarify would: `analysis.json`, and rows as lines of text attributions."""
+"""Writes explanations in Clarify's formats: `analysis.json` and text attributions."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.clarify.explain.attribution import Attributed
+from sashiko.clarify.explain.attribution import RowAttribution
 from sashiko.clarify.explain.importance import word_spans
 from sashiko.clarify.explain.record import (
     TEMPLATE,
@@ -18,17 +18,16 @@ from sashiko.core.files import write_json
 ANALYSIS_FILE = "analysis.json"
 
 
-def write_analysis(found: Explanations, folder: Path) -> None:
+def write_analysis(explanations: Explanations, folder: Path) -> None:
     """Writes `analysis.json` in the schema that Clarify's readers know.
 
-    The key `kernel_shap` is the schema's: its readers look for no other. The values are integrated
-    gradients, which are the Aumann-Shapley values of the model along the line from the baseline;
-    `attribution_method` says so.
+    The schema requires the key `kernel_shap`. The values are integrated gradients, which are the
+    Aumann-Shapley values along the line from the baseline; `attribution_method` records this.
 
     Source: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
     """
-    values = {column.name: column.mean_absolute for column in found.columns}
-    label = {"global_shap_values": values, "expected_value": found.expected_value}
+    values = {column.name: column.mean_absolute for column in explanations.columns}
+    label = {"global_shap_values": values, "expected_value": explanations.expected_value}
     write_json(
         folder / ANALYSIS_FILE,
         {
@@ -39,29 +38,29 @@ def write_analysis(found: Explanations, folder: Path) -> None:
     )
 
 
-def features(row: Row, item: Attributed) -> tuple[FeatureAttributions, ...]:
-    """Writes a row's words as Clarify writes those of text features, each piece a feature."""
+def features(row: Row, attribution: RowAttribution) -> tuple[FeatureAttributions, ...]:
+    """Converts a row's words to Clarify's text attributions, each piece a feature."""
     starts = [0]
     for _, text in row.pieces:
         starts.append(starts[-1] + len(text))
     parts: list[list[PartAttribution]] = [[] for _ in row.pieces]
-    for span in word_spans(row, item):
-        described = PartDescription(
+    for span in word_spans(row, attribution):
+        description = PartDescription(
             partial_text=row.text[span.start : span.end], start_idx=span.start - starts[span.piece]
         )
         parts[span.piece].append(
-            PartAttribution(attribution=(span.attribution,), description=described)
+            PartAttribution(attribution=(span.attribution,), description=description)
         )
     return tuple(
-        FeatureAttributions(feature_name=column or TEMPLATE, attributions=tuple(own))
-        for (column, _), own in zip(row.pieces, parts, strict=True)
+        FeatureAttributions(feature_name=column or TEMPLATE, attributions=tuple(attributions))
+        for (column, _), attributions in zip(row.pieces, parts, strict=True)
     )
 
 
 def confident_errors(
     labels: Sequence[int], predicted: Sequence[int], scores: Sequence[float], *, most: int
 ) -> tuple[int, ...]:
-    """Returns the rows that are wrong by the most: false positives, then false negatives.
+    """Returns the most confident errors: false positives, then false negatives.
 
     Args:
         labels: 1 for positive.

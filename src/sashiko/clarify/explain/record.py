@@ -1,8 +1,7 @@
-"""What Explain found, as files.
+"""Files that Explain writes.
 
-`explanations.json` holds figures and names of columns, and goes wherever a run's figures go.
-`errors.jsonl`, `swaps.jsonl` and `words.json` hold what stands in rows: they lie in an output of
-their own.
+`explanations.json` holds figures and column names only. `errors.jsonl`, `swaps.jsonl` and
+`words.json` hold texts of rows, and are written to a separate output.
 """
 
 import json
@@ -23,9 +22,9 @@ EXPLANATIONS_FILE = "explanations.json"
 ERRORS_FILE = "errors.jsonl"
 SWAPS_FILE = "swaps.jsonl"
 WORDS_FILE = "words.json"
-# What the template says by itself, beside the columns; no column can be called so.
+# Stands for the template's own words; not a valid column name.
 TEMPLATE = "(template)"
-# A word of fewer rows says more about them than about the model, and may be somebody's name.
+# A word in fewer rows describes those rows rather than the model, and may be a person's name.
 FEWEST_ROWS = 5
 
 
@@ -62,10 +61,10 @@ class DeletionPoint(Frozen):
 
 
 class DeletionTest(Frozen):
-    """Whether the attributions are about what the model does.
+    """Whether the attributions are faithful to the model.
 
     Attributes:
-        rows: how many it was tried on; a row of one token cannot tell the two apart.
+        rows: number of tested rows; a row of one token cannot be tested.
         draws: random removals per row and share.
         points: by share.
         lead: by how much more the score falls by the top tokens, mean over the shares, paired by
@@ -103,18 +102,18 @@ class Explanations(Frozen):
         test_rows: rows of the test split.
         predicted: predicted label -> how many of `rows` were predicted so.
         steps: between baseline and text, at which gradients were taken.
-        baseline: the token that stands for "nothing said".
+        baseline: the token that replaces each word in the baseline.
         expected_value: the mean score of the baselines, in log-odds.
         largest_difference: between the probabilities of the model that is explained and those that
             were judged.
-        rows_cut: of `rows`, those too long for the model.
+        rows_cut: rows among `rows` that are too long for the model.
         convergence: how exact the attributions are.
         columns: by falling share.
         deletion: how faithful they are.
-        shapley: whether another method says the same; None where it was not asked.
+        shapley: the cross-check by Shapley values; None if it was not run.
         swaps: of each facet whose words the contract names.
-        warnings: what a reader must not miss, in plain words.
-        notes: what else there is to say.
+        warnings: reasons not to rely on the explanations.
+        notes: a summary in sentences.
     """
 
     depth: Literal["default", "full"]
@@ -181,7 +180,7 @@ class FeatureAttributions(Frozen):
 
 
 class ExplainedError(Frozen):
-    """A row that the model is sure of and wrong about: Clarify's line, and what it is about.
+    """A confident error: Clarify's line, with the row's key, labels and texts.
 
     Attributes:
         key: the row's.
@@ -202,9 +201,9 @@ class ExplainedError(Frozen):
     explanations: tuple[FeatureAttributions, ...]
 
 
-def write_explanations(found: Explanations, folder: Path) -> None:
+def write_explanations(explanations: Explanations, folder: Path) -> None:
     """Writes `explanations.json`."""
-    write_json(folder / EXPLANATIONS_FILE, found.model_dump(mode="json"))
+    write_json(folder / EXPLANATIONS_FILE, explanations.model_dump(mode="json"))
 
 
 read_explanations = partial(read_record, Explanations)
@@ -228,7 +227,7 @@ def read_lines(model: type[R], path: Path) -> tuple[R, ...]:
     """Reads JSON Lines.
 
     Raises:
-        InputError: if a line is something else.
+        InputError: if a line does not fit the model.
     """
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,9 +1,9 @@
-"""Shapley values of a text's words: a second opinion on the integrated gradients.
+"""Shapley values of a text's words, as a cross-check of the integrated gradients.
 
-A word is there or masked, all its tokens at once, as in the baseline of the gradients: so both
-methods share out the same difference of log-odds. The values are sampled by orders of the words,
-each with its reverse, which is exact for a model in which words act alone or by twos; in each order
-the words add up to the whole difference.
+A word is present or masked with all its tokens, as in the gradients' baseline, so both methods
+attribute the same difference of log-odds. The values are sampled by permutations, each with its
+reverse, which is exact for a model with no interactions beyond pairs of words. In each permutation
+the words sum to the whole difference.
 
 Sources: E. Strumbelj, I. Kononenko, Explaining prediction models and individual predictions with
 feature contributions (KAIS 2014); R. Mitchell et al., Sampling permutations for Shapley value
@@ -20,7 +20,7 @@ from sashiko.evaluation.metrics.arrays import Floats
 if TYPE_CHECKING:
     import torch
 
-_PASSES = 64  # texts that go through the model at once
+_PASSES = 64  # texts in one forward pass
 
 
 def shapley_values(
@@ -32,18 +32,18 @@ def shapley_values(
     pairs: int,
     generator: np.random.Generator,
 ) -> Floats:
-    """Shares the score of a text out among its words, in `pairs * 2 * words` evaluations and one.
+    """Attributes a text's score to its words, in `pairs * 2 * words + 1` evaluations.
 
     Args:
         score: of token ids, shape (texts, tokens): one number each.
         ids: of the text, shape (1, tokens).
-        baseline: of the text that says nothing, likewise.
+        baseline: ids of the baseline text, same shape.
         words: positions of each word's tokens; all others are the same in text and baseline.
-        pairs: of an order of the words and its reverse.
-        generator: draws the orders.
+        pairs: permutations of the words, each with its reverse.
+        generator: draws the permutations.
 
     Returns:
-        What each word adds to the score, float64, shape (words,).
+        Contribution of each word to the score, float64, shape (words,).
     """
     import torch
     from captum.attr import ShapleyValueSampling
@@ -53,14 +53,14 @@ def shapley_values(
         owners[0, tokens] = number
     method = ShapleyValueSampling(score)
     method.permutation_generator = lambda count, pairs: _orders(count, pairs, generator)
-    found = method.attribute(
+    attributions = method.attribute(
         ids,
         baselines=baseline,
         feature_mask=owners,
         n_samples=pairs,
         perturbations_per_eval=_PASSES,
     )
-    values: Floats = found[0, [tokens[0] for tokens in words]].double().cpu().numpy()
+    values: Floats = attributions[0, [tokens[0] for tokens in words]].double().cpu().numpy()
     return values
 
 

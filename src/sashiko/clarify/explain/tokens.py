@@ -1,4 +1,4 @@
-"""Texts as the model reads them: each token knows which column it came from."""
+"""Tokenised rows, with the column that each token comes from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ Piece = tuple[str | None, str]  # column, or None for the template's own words; 
 
 @dataclass(frozen=True)
 class Row:
-    """A row's text and its tokens, as far as the model reads them.
+    """A row's text and its tokens, up to the model's maximum length.
 
     Attributes:
         pieces: the text in parts, in its order.
         ids: of each token, special ones included.
         starts: character at which each token starts in the text.
-        ends: character behind each token; a special token has no characters.
-        pieces_of: which of `pieces` each token stands in; -1 for a special token.
-        words: number of the word that each token is part of; -1 for a special token.
-        cut: the columns of which the model does not read all.
+        ends: character after each token; a special token has no characters.
+        pieces_of: index into `pieces` of each token; -1 for a special token.
+        words: index of each token's word; -1 for a special token.
+        cut: the truncated columns.
     """
 
     pieces: tuple[Piece, ...]
@@ -42,19 +42,21 @@ class Row:
 
     @property
     def content(self) -> Ints:
-        """Positions of the tokens that stand for text."""
+        """Positions of the tokens that are not special."""
         return np.flatnonzero(self.pieces_of >= 0)
 
     @property
     def word_tokens(self) -> list[list[int]]:
-        """Positions of the tokens of each word; one that goes over two pieces counts as two."""
-        found: dict[tuple[int, int], list[int]] = {}
-        for at in self.content.tolist():
-            found.setdefault((int(self.words[at]), int(self.pieces_of[at])), []).append(at)
-        return list(found.values())
+        """Positions of the tokens of each word; a word across two pieces counts as two."""
+        positions: dict[tuple[int, int], list[int]] = {}
+        for position in self.content.tolist():
+            positions.setdefault(
+                (int(self.words[position]), int(self.pieces_of[position])), []
+            ).append(position)
+        return list(positions.values())
 
     def column(self, piece: int) -> str:
-        """Names a piece's column, or the template."""
+        """Returns a piece's column, or the template."""
         return self.pieces[piece][0] or TEMPLATE
 
 
@@ -65,7 +67,7 @@ def read_tokens(
 
     Args:
         rows: the pieces of each text.
-        tokenizer: a fast tokenizer of `transformers`: it tells where each token stands.
+        tokenizer: a fast tokenizer of `transformers`, which returns character offsets.
         max_length: the longest row in tokens, special tokens included.
         truncate: cut longer rows instead of refusing them.
 
@@ -79,7 +81,7 @@ def read_tokens(
             f"a text has {max(lengths)} tokens, more than the {max_length} of the longest "
             "compile.sequence_lengths: raise it, or set text.truncate: true"
         )
-    read = tokenizer(
+    encoding = tokenizer(
         texts,
         truncation=True,
         max_length=max_length,
@@ -87,15 +89,15 @@ def read_tokens(
         return_special_tokens_mask=True,
     )
     return tuple(
-        _row(pieces, read, index, is_cut=lengths[index] > max_length)
+        _row(pieces, encoding, index, is_cut=lengths[index] > max_length)
         for index, pieces in enumerate(rows)
     )
 
 
-def _row(pieces: tuple[Piece, ...], read: Any, index: int, *, is_cut: bool) -> Row:
-    offsets = np.array(read["offset_mapping"][index], dtype=np.int64)
-    special = np.array(read["special_tokens_mask"][index], dtype=np.bool_)
-    words = [-1 if word is None else word for word in read.word_ids(index)]
+def _row(pieces: tuple[Piece, ...], encoding: Any, index: int, *, is_cut: bool) -> Row:
+    offsets = np.array(encoding["offset_mapping"][index], dtype=np.int64)
+    special = np.array(encoding["special_tokens_mask"][index], dtype=np.bool_)
+    words = [-1 if word is None else word for word in encoding.word_ids(index)]
     starts, ends = offsets[:, 0], offsets[:, 1]
     sizes = [len(text) for _, text in pieces]
     owners = np.repeat(np.arange(len(pieces)), sizes)
@@ -103,23 +105,25 @@ def _row(pieces: tuple[Piece, ...], read: Any, index: int, *, is_cut: bool) -> R
         -1 if skip else _owner(owners, start, end)
         for skip, start, end in zip(special, starts, ends, strict=True)
     ]
-    read_to = int(ends.max(initial=0)) if is_cut else len(owners)
-    lost = [piece for piece, end in zip(pieces, np.cumsum(sizes), strict=True) if end > read_to]
+    read_end = int(ends.max(initial=0)) if is_cut else len(owners)
+    truncated = [
+        piece for piece, end in zip(pieces, np.cumsum(sizes), strict=True) if end > read_end
+    ]
     return Row(
         pieces=pieces,
-        ids=np.array(read["input_ids"][index], dtype=np.int64),
+        ids=np.array(encoding["input_ids"][index], dtype=np.int64),
         starts=starts,
         ends=ends,
         pieces_of=np.array(pieces_of, dtype=np.int64),
         words=np.array(words, dtype=np.int64),
-        cut=tuple(dict.fromkeys(column or TEMPLATE for column, text in lost if text)),
+        cut=tuple(dict.fromkeys(column or TEMPLATE for column, text in truncated if text)),
     )
 
 
 def _owner(owners: Ints, start: int, end: int) -> int:
-    """Returns the piece with most of a token's characters, the earlier one of two with as many.
+    """Returns the piece with most of a token's characters, the earlier one in a tie.
 
-    A token without characters, as some tokenizers put before a text, belongs to what follows it.
+    A token without characters, which some tokenizers prepend, belongs to the following piece.
     """
     if end <= start:
         return int(owners[min(start, len(owners) - 1)])

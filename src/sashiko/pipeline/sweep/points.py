@@ -25,7 +25,7 @@ from sashiko.pipeline.sweep.validation import Validation
 from sashiko.settings.quality import QualitySection
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.baselines import MAJORITY, MAJORITY_THRESHOLD, majority_scores
-from sashiko.steps.bias_estimates import Analysed, looks_of, subgroup_estimates
+from sashiko.steps.bias_estimates import StageAnalysis, looks_of, subgroup_estimates
 from sashiko.steps.comparators import decide_threshold
 
 THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
@@ -149,7 +149,7 @@ def _own_estimates(
 def _bias(validation: Validation, recipe: Recipe, predicted: Bools) -> Iterator[BiasEstimate]:
     """Yields the gated metrics of each gated group, as JudgeBias computes them."""
     groups = validation.analysed(predicted, recipe.bias)
-    stages: dict[Stage, Analysed] = {"post_training": groups}
+    stages: dict[Stage, StageAnalysis] = {"post_training": groups}
     looks = looks_of(recipe.bias, stages)
     for metric in dict.fromkeys(gate.metric for gate in recipe.bias.gates):
         for subgroup, stratified in groups.subgroups():

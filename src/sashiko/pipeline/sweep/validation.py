@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from sashiko.clarify.bias.config import AnalysisConfig
-from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.counting import count_groups
 from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.contract.bias_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL, analysis_config
 from sashiko.contract.model import Contract
@@ -23,7 +23,7 @@ from sashiko.pipeline.runner.record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.serving.artifact import open_artifact
 from sashiko.settings.bias import BiasSection
-from sashiko.steps.bias_estimates import Analysed, analysed
+from sashiko.steps.bias_estimates import StageAnalysis, analyse_stage
 from sashiko.steps.comparators import ARTIFACT
 from sashiko.steps.facet_join import facets_of
 from sashiko.steps.scored_splits import Split, load_split, score_splits
@@ -54,13 +54,13 @@ class Validation:
     data: Dataset
     inputs: dict[str, str]
 
-    def analysed(self, predicted: Bools, section: BiasSection) -> Analysed:
+    def analysed(self, predicted: Bools, section: BiasSection) -> StageAnalysis:
         """Counts facets and intersections by label and prediction, like JudgeBias."""
         labels = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
         column = Column(PREDICTED_LABEL, labels, self.data.label.file)
         data = replace(self.data, predicted=column)
-        counts = group_counts(self.config, data)
-        return analysed(self.contract, section, None, data=data, counted=counts)
+        counts = count_groups(self.config, data)
+        return analyse_stage(self.contract, section, None, data=data, group_counts=counts)
 
 
 def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:

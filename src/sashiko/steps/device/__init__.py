@@ -1,1 +1,1 @@
-"""The served artifact held against the model that was judged, on an endpoint or right here."""
+"""Compares the served artifact with the evaluated model, on an endpoint or on this machine."""

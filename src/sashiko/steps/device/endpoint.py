@@ -1,4 +1,4 @@
-"""A short-lived endpoint: made, asked, and deleted whatever happens in between."""
+"""A temporary endpoint that is deleted even on failure."""
 
 import sys
 import time
@@ -10,55 +10,55 @@ from sashiko.aws.functions.device_removal import POLL_SECONDS, remove
 from sashiko.core.aws_calls import Clients
 from sashiko.core.stopping import Stop
 from sashiko.errors import InputError
-from sashiko.steps.device.asking import DeviceFailedError, Invoke
-from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, told
+from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, translate_errors
+from sashiko.steps.device.invocation import DeviceFailedError, Invoke
 
 _JSON = "application/json"
-# What SageMaker may take to find an instance, beside the two timeouts.
+# Time for SageMaker to provision an instance, in addition to the two timeouts.
 _PROVISIONING_SECONDS = 900
-# SageMaker's words for an instance that it has not got: nobody's model is at fault.
+# In SageMaker's reason for missing capacity, which is not a fault of the model.
 _NO_INSTANCE = ("capacity", "ResourceLimitExceeded", "provision")
 
 
 @contextmanager
 def endpoint(clients: Clients, hosting: Hosting, *, stop: Stop) -> Iterator[Invoke]:
-    """Holds an endpoint in service for as long as the context lasts.
+    """Keeps an endpoint in service within the context.
 
-    Whatever ends it (an error, a signal, success), endpoint, configuration and model are deleted by
-    their name, so that a call whose answer was lost counts too. What an earlier attempt left under
-    the name is deleted first. Only a kill leaves something behind: for the janitor.
+    On exit (success, error or signal) endpoint, configuration and model are deleted by name, which
+    covers calls whose response was lost. Leftovers of an earlier attempt are deleted first. After a
+    kill the janitor deletes them.
 
     Args:
-        clients: of SageMaker.
-        hosting: what it serves.
-        stop: whether the job was told to stop.
+        clients: SageMaker clients.
+        hosting: the model to serve.
+        stop: whether the job was asked to stop.
 
     Yields:
-        What sends a request's body to it and returns the response's.
+        A function that sends a request's body and returns the response's.
 
     Raises:
-        InputError: if AWS refuses a call, has no instance, or something is left at the end.
-        DeviceFailedError: if the container does not come into service, or fails at a request.
+        InputError: if AWS refuses a call, has no instance, or a resource cannot be deleted.
+        DeviceFailedError: if the container does not start, or fails on a request.
     """
-    left = remove(clients.sagemaker, hosting.name, patience=patience(stop), wait=True)
-    if left:
-        raise InputError(_left(hosting.name, left))
+    leftover = remove(clients.sagemaker, hosting.name, patience=patience(stop), wait=True)
+    if leftover:
+        raise InputError(_leftover_message(hosting.name, leftover))
     stop.exit_if_requested()
     try:
         create(clients.sagemaker, hosting)
         _wait(clients.sagemaker, hosting, stop)
-        yield _invoking(clients.runtime, hosting.name, stop)
+        yield _invoker(clients.runtime, hosting.name, stop)
     finally:
         print(f"deleting {hosting.name}", file=sys.stderr)
-        left = remove(clients.sagemaker, hosting.name, patience=patience(stop))
-        if left:
-            print(_left(hosting.name, left), file=sys.stderr)
-    if left:
-        raise InputError(_left(hosting.name, left))
+        leftover = remove(clients.sagemaker, hosting.name, patience=patience(stop))
+        if leftover:
+            print(_leftover_message(hosting.name, leftover), file=sys.stderr)
+    if leftover:
+        raise InputError(_leftover_message(hosting.name, leftover))
 
 
 def create(sagemaker: Any, hosting: Hosting) -> None:
-    """Asks for model, configuration and endpoint.
+    """Creates model, configuration and endpoint.
 
     Raises:
         InputError: if SageMaker refuses one of them.
@@ -76,14 +76,14 @@ def create(sagemaker: Any, hosting: Hosting) -> None:
     }
     if hosting.inference_ami:
         variant["InferenceAmiVersion"] = hosting.inference_ami
-    key = {"KmsKeyId": hosting.volume_key} if hosting.volume_key else {}
-    with told(f"create the endpoint configuration {name}"):
+    kms = {"KmsKeyId": hosting.volume_key} if hosting.volume_key else {}
+    with translate_errors(f"create the endpoint configuration {name}"):
         sagemaker.create_endpoint_config(
-            EndpointConfigName=name, ProductionVariants=[variant], Tags=hosting.tag_list(), **key
+            EndpointConfigName=name, ProductionVariants=[variant], Tags=hosting.tag_list(), **kms
         )
-        # CreateEndpoint may not see what was just made; AWS advises to read it first.
+        # CreateEndpoint may not see a new configuration yet; AWS advises to read it first.
         sagemaker.describe_endpoint_config(EndpointConfigName=name)
-    with told(f"create the endpoint {name}"):
+    with translate_errors(f"create the endpoint {name}"):
         sagemaker.create_endpoint(
             EndpointName=name, EndpointConfigName=name, Tags=hosting.tag_list()
         )
@@ -91,29 +91,29 @@ def create(sagemaker: Any, hosting: Hosting) -> None:
 
 def _wait(sagemaker: Any, hosting: Hosting, stop: Stop) -> None:
     start = time.monotonic()
-    longest = _PROVISIONING_SECONDS + hosting.startup_timeout + hosting.download_timeout
-    shown = -1
+    timeout = _PROVISIONING_SECONDS + hosting.startup_timeout + hosting.download_timeout
+    reported_minutes = -1
     while True:
-        with told(f"read the endpoint {hosting.name}"):
-            found = sagemaker.describe_endpoint(EndpointName=hosting.name)
-        status, passed = found["EndpointStatus"], time.monotonic() - start
+        with translate_errors(f"read the endpoint {hosting.name}"):
+            description = sagemaker.describe_endpoint(EndpointName=hosting.name)
+        status, elapsed = description["EndpointStatus"], time.monotonic() - start
         if status == "InService":
-            print(f"{hosting.name}: in service after {passed:.0f} s", file=sys.stderr)
+            print(f"{hosting.name}: in service after {elapsed:.0f} s", file=sys.stderr)
             return
         if status == "Failed":
-            _explain(str(found.get("FailureReason", "SageMaker gives no reason")))
-        if passed > longest:
+            _raise_failure(str(description.get("FailureReason", "SageMaker gives no reason")))
+        if elapsed > timeout:
             raise InputError(
-                f"endpoint {hosting.name} is {status} after {passed / 60:.0f} minutes; look into "
+                f"endpoint {hosting.name} is {status} after {elapsed / 60:.0f} minutes; look into "
                 "its log group, and run the pipeline again"
             )
-        if int(passed // 60) > shown:
-            shown = int(passed // 60)
-            print(f"{hosting.name}: {status} for {shown} min", file=sys.stderr)
+        if int(elapsed // 60) > reported_minutes:
+            reported_minutes = int(elapsed // 60)
+            print(f"{hosting.name}: {status} for {reported_minutes} min", file=sys.stderr)
         pause(stop, POLL_SECONDS)
 
 
-def _explain(reason: str) -> None:
+def _raise_failure(reason: str) -> None:
     if any(word in reason for word in _NO_INSTANCE):
         raise InputError(
             f"SageMaker had no instance for the device check: {reason}; run the pipeline again, or "
@@ -122,24 +122,24 @@ def _explain(reason: str) -> None:
     raise DeviceFailedError(f"the endpoint did not come into service: {reason}")
 
 
-def _invoking(runtime: Any, name: str, stop: Stop) -> Invoke:
+def _invoker(runtime: Any, name: str, stop: Stop) -> Invoke:
     def invoke(body: bytes) -> bytes:
         stop.exit_if_requested()
-        with told(f"ask the endpoint {name}"):
+        with translate_errors(f"ask the endpoint {name}"):
             try:
-                answer = runtime.invoke_endpoint(
+                response = runtime.invoke_endpoint(
                     EndpointName=name, ContentType=_JSON, Accept=_JSON, Body=body
                 )
-                return bytes(answer["Body"].read())
+                return bytes(response["Body"].read())
             except runtime.exceptions.ModelError as error:
-                said = error.response.get("OriginalMessage") or str(error)
-                raise DeviceFailedError(f"the model failed at a request: {said}") from error
+                message = error.response.get("OriginalMessage") or str(error)
+                raise DeviceFailedError(f"the model failed at a request: {message}") from error
 
     return invoke
 
 
-def _left(name: str, why: str) -> str:
+def _leftover_message(name: str, reason: str) -> str:
     return (
-        f"{name} could not be deleted and costs money until it is: {why}; the janitor tries again "
-        f"each hour, or: aws sagemaker delete-endpoint --endpoint-name {name}"
+        f"{name} could not be deleted and costs money until it is: {reason}; the janitor tries "
+        f"again each hour, or: aws sagemaker delete-endpoint --endpoint-name {name}"
     )

@@ -1,8 +1,8 @@
-"""The device gate: what was measured on the device and a recipe's bounds become checks."""
+"""The device gate: checks of the device's measurement against the recipe's bounds."""
 
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.settings.recipe import DeviceSection
-from sashiko.steps.device.asking import Measured
+from sashiko.steps.device.invocation import Measurement
 
 _CAUSES = (
     "look into the endpoint's log group, which outlives it: a Neuron SDK that the driver of "
@@ -20,35 +20,35 @@ _SLOW = (
 
 
 def device_checks(
-    section: DeviceSection, measured: Measured, *, latency_not_judged: str
+    section: DeviceSection, measurement: Measurement, *, latency_not_judged: str
 ) -> list[Check]:
-    """Judges what was measured.
+    """Compares a measurement with the recipe's bounds.
 
     Args:
         section: the recipe's bounds.
-        measured: on the device.
-        latency_not_judged: why latency says nothing here; empty where it is judged.
+        measurement: on the device.
+        latency_not_judged: why latency is not judged; empty if it is.
 
     Returns:
         Agreement, largest difference and latency, in this order.
     """
-    different = measured.largest_difference
+    difference = measurement.largest_difference
     checks = [
         Check(
             name="agreement of labels",
-            value=measured.agreement,
+            value=measurement.agreement,
             threshold=section.minimum_agreement,
             comparison=">=",
-            passed=measured.agreement >= section.minimum_agreement,
-            reason=f"{measured.answers:,} answers about {measured.rows:,} rows of the test split "
-            "against those of the model that was judged",
-            try_=_NUMBERS if measured.agreement < section.minimum_agreement else "",
+            passed=measurement.agreement >= section.minimum_agreement,
+            reason=f"{measurement.answers:,} answers about {measurement.rows:,} rows of the test "
+            "split against those of the model that was judged",
+            try_=_NUMBERS if measurement.agreement < section.minimum_agreement else "",
         ),
         _at_most(
             "largest difference of a score",
-            different,
+            difference,
             section.maximum_difference,
-            reason="over the same answers" if different is not None else "a score was no number",
+            reason="over the same answers" if difference is not None else "a score was no number",
             advice=_NUMBERS,
         ),
     ]
@@ -58,25 +58,26 @@ def device_checks(
         ]  # fmt: skip
     reason = "requests of one row, one after the other, as a job in the VPC sees them"
     bounds = (
-        ("p50 latency, ms", measured.p50_ms, section.maximum_p50_ms),
-        ("p99 latency, ms", measured.p99_ms, section.maximum_p99_ms),
+        ("p50 latency, ms", measurement.p50_ms, section.maximum_p50_ms),
+        ("p99 latency, ms", measurement.p99_ms, section.maximum_p99_ms),
     )
     return checks + [
-        _at_most(name, value, most, reason=reason, advice=_SLOW) for name, value, most in bounds
+        _at_most(name, value, maximum, reason=reason, advice=_SLOW)
+        for name, value, maximum in bounds
     ]
 
 
 def failed_check(reason: str) -> Check:
-    """Makes the check of a device that did not answer as it must."""
+    """Returns the failed check of a device that did not answer."""
     return Check(name="answers on the device", passed=False, reason=reason, try_=_CAUSES)
 
 
-def _at_most(name: str, value: float | None, most: float, *, reason: str, advice: str) -> Check:
-    passed = value is not None and value <= most
+def _at_most(name: str, value: float | None, maximum: float, *, reason: str, advice: str) -> Check:
+    passed = value is not None and value <= maximum
     return Check(
         name=name,
         value=value,
-        threshold=most,
+        threshold=maximum,
         comparison="<=",
         passed=passed,
         reason=reason,

@@ -1,4 +1,4 @@
-"""A model in SageMaker for as long as a check takes: what it is made of, and how it goes again."""
+"""The temporary SageMaker model of a device check: settings, creation and waiting."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -26,23 +26,23 @@ _ADVICE: calls.Advice = (
 
 @dataclass(frozen=True, kw_only=True)
 class Hosting:
-    """What the serving stack would serve, and where.
+    """The settings that the serving stack would use.
 
     Attributes:
-        name: of everything that is made for the check.
+        name: name of all resources of the check.
         image: the serving image.
         model_data: S3 URI of the artifact.
-        environment: the container's variables.
-        role: ARN of the role that the container has.
-        instance_type: what it runs on.
+        environment: the container's environment variables.
+        role: ARN of the container's execution role.
+        instance_type: type of the instance.
         inference_ami: version of the instance's image, which holds the Neuron driver; SageMaker's
             default if None.
         startup_timeout: seconds that the container may take to load the model.
         download_timeout: seconds that the download of the artifact may take.
         subnets: of the VPC.
         security_group: in the VPC.
-        volume_key: ARN of the key of the instance's volume; None where it has a disk of its own.
-        tags: on all that is made.
+        volume_key: ARN of the key of the instance's volume; None for instances with local disks.
+        tags: tags of all resources.
     """
 
     name: str
@@ -60,26 +60,26 @@ class Hosting:
     tags: Mapping[str, str]
 
     def tag_list(self) -> list[dict[str, str]]:
-        """Returns the tags as SageMaker takes them."""
+        """Returns the tags in SageMaker's format."""
         return [{"Key": key, "Value": value} for key, value in self.tags.items()]
 
 
 def connect() -> calls.Clients:
-    """Makes the clients of the region `AWS_REGION`; none is called.
+    """Creates clients for the region `AWS_REGION`, without calling AWS.
 
     Raises:
         InputError: if the variable is not set.
     """
     from botocore.config import Config
 
-    of_what = "the device check"
-    # A request that is asked again would count as a slow one. SageMaker gives a model 60 s.
-    once = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=70)
-    runtime = calls.job_session(of_what).client("sagemaker-runtime", config=once)
-    return replace(calls.connect(of_what, "sagemaker", "s3"), runtime=runtime)
+    purpose = "the device check"
+    # A retry would count as a slow request. SageMaker's limit for a response is 60 s.
+    no_retries = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=70)
+    runtime = calls.job_session(purpose).client("sagemaker-runtime", config=no_retries)
+    return replace(calls.connect(purpose, "sagemaker", "s3"), runtime=runtime)
 
 
-told = partial(calls.translate_errors, advice=_ADVICE)
+translate_errors = partial(calls.translate_errors, advice=_ADVICE)
 
 
 def create_model(sagemaker: Any, hosting: Hosting) -> None:
@@ -88,7 +88,7 @@ def create_model(sagemaker: Any, hosting: Hosting) -> None:
     Raises:
         InputError: if SageMaker refuses it.
     """
-    with told(f"create the model {hosting.name}"):
+    with translate_errors(f"create the model {hosting.name}"):
         sagemaker.create_model(
             ModelName=hosting.name,
             ExecutionRoleArn=hosting.role,
@@ -107,14 +107,14 @@ def create_model(sagemaker: Any, hosting: Hosting) -> None:
 
 
 def pause(stop: Stop, seconds: float) -> None:
-    """Waits, unless the job was told to stop: then it exits."""
+    """Waits; exits if the job was asked to stop."""
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
+    while (remaining := end - time.monotonic()) > 0:
         stop.exit_if_requested()
-        time.sleep(min(left, 1.0))
+        time.sleep(min(remaining, 1.0))
     stop.exit_if_requested()
 
 
 def patience(stop: Stop) -> Callable[[], float]:
-    """Returns how many seconds a deletion may wait: few once the job is told to stop."""
+    """Returns a function for the seconds a deletion may wait, fewer once the job must stop."""
     return lambda: _SETTLING_SECONDS if stop.signal is None else _STOPPED_SECONDS

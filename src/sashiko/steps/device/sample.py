@@ -1,4 +1,4 @@
-"""What the device is asked: a seeded sample of the test split, with the answers it must give."""
+"""A seeded sample of the test split, with the expected answers."""
 
 import json
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from sashiko.serving.container.tar_reader import read_files
 from sashiko.settings.recipe import DeviceSection
 from sashiko.training.examples import read_split
 
-_ABOUT = "serving.json"
+_CONFIG_FILE = "serving.json"
 _LARGEST_FILE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Rows, and what Evaluate found for each.
+    """Rows with Evaluate's scores and labels.
 
     Attributes:
         texts: n texts.
-        scores: float64, n; P(positive) of the model that was judged.
+        scores: float64, n; P(positive) of the evaluated model.
         labels: n labels at the decision threshold.
     """
 
@@ -41,11 +41,11 @@ class _Bucket(BaseModel):
     batch: int
 
 
-class About(BaseModel):
-    """What the artifact says of itself.
+class ServingConfig(BaseModel):
+    """The artifact's `serving.json`.
 
     Attributes:
-        target: what it is compiled for.
+        target: the device it is compiled for.
         labels: the negative and the positive label.
         buckets: the shapes that it was compiled for.
     """
@@ -58,34 +58,34 @@ class About(BaseModel):
 
     @property
     def largest_batch(self) -> int:
-        """The most rows that it was compiled for at once."""
+        """The largest batch that it was compiled for."""
         return max(bucket.batch for bucket in self.buckets)
 
 
-def about_artifact(archive: Path) -> About:
-    """Reads an artifact's `serving.json`; nothing of it is unpacked or run.
+def read_serving_config(archive: Path) -> ServingConfig:
+    """Reads an artifact's `serving.json` without unpacking or running the artifact.
 
     Raises:
-        InputError: if the archive is missing, damaged, or no artifact of this project.
+        InputError: if the archive is missing, damaged, or not an artifact of this project.
     """
     try:
-        found = read_files(archive, (_ABOUT,), at_most=_LARGEST_FILE)
-        value = json.loads(found[_ABOUT])
+        files = read_files(archive, (_CONFIG_FILE,), at_most=_LARGEST_FILE)
+        value = json.loads(files[_CONFIG_FILE])
     except KeyError as error:
-        raise InputError(f"{archive} holds no readable {_ABOUT}: it has none") from error
+        raise InputError(f"{archive} holds no readable {_CONFIG_FILE}: it has none") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{archive} holds no readable {_ABOUT}: {error}") from error
-    return validate(About, value, source=f"{archive}: {_ABOUT}")
+        raise InputError(f"{archive} holds no readable {_CONFIG_FILE}: {error}") from error
+    return validate(ServingConfig, value, source=f"{archive}: {_CONFIG_FILE}")
 
 
 def draw_sample(
     section: DeviceSection, *, test: Path, predictions: Path, labels: tuple[str, str]
 ) -> Sample:
-    """Draws rows of the test split; the same seed draws the same rows.
+    """Samples rows of the test split, reproducibly by seed.
 
     Args:
-        section: how many, and the seed.
-        test: folder of the split that Prepare wrote.
+        section: sample size and seed.
+        test: folder of Prepare's test split.
         predictions: Evaluate's `predictions.parquet`.
         labels: the negative and the positive label.
 
@@ -93,29 +93,29 @@ def draw_sample(
         InputError: if a file is missing or damaged, or Evaluate scored other rows.
     """
     split = read_split(test)
-    found = read_columns(predictions, ("key", "split", "score", "predicted"))
-    found = found.filter(pc.equal(found["split"], "test"))
-    judged = {
+    table = read_columns(predictions, ("key", "split", "score", "predicted"))
+    table = table.filter(pc.equal(table["split"], "test"))
+    scored = {
         key: (score, predicted)
         for key, score, predicted in zip(
-            found["key"].to_pylist(),
-            found["score"].to_pylist(),
-            found["predicted"].to_pylist(),
+            table["key"].to_pylist(),
+            table["score"].to_pylist(),
+            table["predicted"].to_pylist(),
             strict=True,
         )
     }
     size = min(section.rows, split.num_rows)
     generator = np.random.default_rng(section.seed)
-    drawn = split.take(np.sort(generator.choice(split.num_rows, size=size, replace=False)))
-    keys = drawn["key"].to_pylist()
-    unscored = [key for key in keys if key not in judged]
+    sampled = split.take(np.sort(generator.choice(split.num_rows, size=size, replace=False)))
+    keys = sampled["key"].to_pylist()
+    unscored = [key for key in keys if key not in scored]
     if unscored:
         raise InputError(
             f"{predictions.name} has no score of the test row with key {unscored[0]}: Evaluate "
             "judged another split; run the pipeline again"
         )
     return Sample(
-        texts=tuple(drawn["text"].to_pylist()),
-        scores=np.array([judged[key][0] for key in keys], dtype=np.float64),
-        labels=tuple(labels[judged[key][1]] for key in keys),
+        texts=tuple(sampled["text"].to_pylist()),
+        scores=np.array([scored[key][0] for key in keys], dtype=np.float64),
+        labels=tuple(labels[scored[key][1]] for key in keys),
     )

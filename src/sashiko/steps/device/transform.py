@@ -1,4 +1,4 @@
-"""A batch job in place of an endpoint: the same image and instance, without driver and latency."""
+"""A batch transform job in place of an endpoint: no driver version, no latency."""
 
 import secrets
 import sys
@@ -12,8 +12,8 @@ from sashiko.aws.functions.device_removal import POLL_SECONDS, remove
 from sashiko.core.aws_calls import Clients
 from sashiko.core.stopping import Stop
 from sashiko.errors import InputError
-from sashiko.steps.device.asking import DeviceFailedError
-from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, told
+from sashiko.steps.device.hosting import Hosting, create_model, patience, pause, translate_errors
+from sashiko.steps.device.invocation import DeviceFailedError
 
 _JSON = "application/json"
 _ENDED = ("Completed", "Failed", "Stopped")
@@ -21,7 +21,7 @@ _ENDED = ("Completed", "Failed", "Stopped")
 
 @dataclass(frozen=True, kw_only=True)
 class Scratch:
-    """Where a batch job reads requests and writes responses.
+    """The S3 location of a batch job's requests and responses.
 
     Attributes:
         uri: S3 prefix of this execution, without a slash at its end.
@@ -35,55 +35,59 @@ class Scratch:
 def transform(
     clients: Clients, hosting: Hosting, bodies: Sequence[bytes], *, scratch: Scratch, stop: Stop
 ) -> list[bytes]:
-    """Sends requests through a batch job and returns the responses, in their order.
+    """Sends requests through a batch job and returns the responses in order.
 
-    The model is deleted whatever happens, and a job that still runs is stopped. What lies in S3
-    goes when the bucket's lifecycle takes the execution's other files.
+    On exit the model is deleted and a running job is stopped. The bucket's lifecycle rule expires
+    the files in S3 with the execution's other files.
 
     Args:
-        clients: of SageMaker and S3.
-        hosting: what is asked. Its `inference_ami` and timeouts are an endpoint's alone.
-        bodies: of the requests.
-        scratch: where they lie.
-        stop: whether this job was told to stop.
+        clients: SageMaker and S3 clients.
+        hosting: the model. Its `inference_ami` and timeouts apply to endpoints only.
+        bodies: bodies of the requests.
+        scratch: the location of requests and responses.
+        stop: whether this job was asked to stop.
 
     Raises:
         InputError: if AWS refuses a call.
         DeviceFailedError: if the batch job fails.
     """
     names = [f"request-{number:05}.json" for number in range(len(bodies))]
-    # A job's name stays taken for good, so that a second attempt needs another one.
+    # A job's name cannot be reused, so each attempt needs a new one.
     job = f"{hosting.name}-{secrets.token_hex(3)}"
-    left = remove(clients.sagemaker, hosting.name, patience=patience(stop))
-    if left:
-        raise InputError(f"cannot delete the model {hosting.name} of an attempt before: {left}")
-    place = f"{scratch.uri}/{job}"
+    leftover = remove(clients.sagemaker, hosting.name, patience=patience(stop))
+    if leftover:
+        raise InputError(
+            f"cannot delete the model {hosting.name} of an earlier attempt: {leftover}"
+        )
+    location = f"{scratch.uri}/{job}"
     for name, body in zip(names, bodies, strict=True):
-        _put(clients.s3, f"{place}/input/{name}", body)
+        _put(clients.s3, f"{location}/input/{name}", body)
     try:
         create_model(clients.sagemaker, hosting)
-        with _running(clients.sagemaker, hosting, job=job, place=place, key=scratch.key):
+        with _running(clients.sagemaker, hosting, job=job, location=location, key=scratch.key):
             _wait(clients.sagemaker, job, stop)
-        return [_get(clients.s3, f"{place}/output/{name}.out") for name in names]
+        return [_get(clients.s3, f"{location}/output/{name}.out") for name in names]
     finally:
-        left = remove(clients.sagemaker, hosting.name, patience=patience(stop))
-        if left:
-            print(f"the model {hosting.name} could not be deleted: {left}", file=sys.stderr)
+        leftover = remove(clients.sagemaker, hosting.name, patience=patience(stop))
+        if leftover:
+            print(f"the model {hosting.name} could not be deleted: {leftover}", file=sys.stderr)
 
 
 @contextmanager
-def _running(sagemaker: Any, hosting: Hosting, *, job: str, place: str, key: str) -> Iterator[None]:
+def _running(
+    sagemaker: Any, hosting: Hosting, *, job: str, location: str, key: str
+) -> Iterator[None]:
     print(f"starting the transform job {job} on {hosting.instance_type}", file=sys.stderr)
     resources: dict[str, Any] = {"InstanceType": hosting.instance_type, "InstanceCount": 1}
     if hosting.volume_key:
         resources["VolumeKmsKeyId"] = hosting.volume_key
-    source = {"S3DataType": "S3Prefix", "S3Uri": f"{place}/input/"}
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"{location}/input/"}
     try:
-        with told(f"start the transform job {job}"):
+        with translate_errors(f"start the transform job {job}"):
             sagemaker.create_transform_job(
                 TransformJobName=job,
                 ModelName=hosting.name,
-                # A file is a request: the handler takes many rows in one.
+                # Each file is one request with many rows.
                 BatchStrategy="SingleRecord",
                 TransformInput={
                     "DataSource": {"S3DataSource": source},
@@ -91,7 +95,7 @@ def _running(sagemaker: Any, hosting: Hosting, *, job: str, place: str, key: str
                     "SplitType": "None",
                 },
                 TransformOutput={
-                    "S3OutputPath": f"{place}/output",
+                    "S3OutputPath": f"{location}/output",
                     "Accept": _JSON,
                     "KmsKeyId": key,
                 },
@@ -104,28 +108,28 @@ def _running(sagemaker: Any, hosting: Hosting, *, job: str, place: str, key: str
 
 
 def _wait(sagemaker: Any, job: str, stop: Stop) -> None:
-    shown = ""
+    reported_status = ""
     while True:
-        found = _describe(sagemaker, job)
-        status = found["TransformJobStatus"]
-        if status != shown:
+        description = _describe(sagemaker, job)
+        status = description["TransformJobStatus"]
+        if status != reported_status:
             print(f"{job}: {status}", file=sys.stderr)
-            shown = status
+            reported_status = status
         if status == "Completed":
             return
         if status in _ENDED:
-            reason = found.get("FailureReason", "SageMaker gives no reason")
+            reason = description.get("FailureReason", "SageMaker gives no reason")
             raise DeviceFailedError(f"the transform job ended as {status}: {reason}")
         pause(stop, POLL_SECONDS)
 
 
 def _describe(sagemaker: Any, job: str) -> Any:
-    with told(f"read the transform job {job}"):
+    with translate_errors(f"read the transform job {job}"):
         return sagemaker.describe_transform_job(TransformJobName=job)
 
 
 def _stop(sagemaker: Any, job: str) -> None:
-    """Stops a job that has not ended; one that was never made, or has ended, is none to stop."""
+    """Stops a job that has not ended, if it exists."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -137,13 +141,13 @@ def _stop(sagemaker: Any, job: str) -> None:
 
 
 def _put(s3: Any, uri: str, body: bytes) -> None:
-    place = urlsplit(uri)
-    with told(f"write {uri}"):
-        s3.put_object(Bucket=place.netloc, Key=place.path.lstrip("/"), Body=body)
+    location = urlsplit(uri)
+    with translate_errors(f"write {uri}"):
+        s3.put_object(Bucket=location.netloc, Key=location.path.lstrip("/"), Body=body)
 
 
 def _get(s3: Any, uri: str) -> bytes:
-    place = urlsplit(uri)
-    with told(f"read {uri}"):
-        answer = s3.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
-        return bytes(answer["Body"].read())
+    location = urlsplit(uri)
+    with translate_errors(f"read {uri}"):
+        response = s3.get_object(Bucket=location.netloc, Key=location.path.lstrip("/"))
+        return bytes(response["Body"].read())

@@ -123,9 +123,9 @@ def test_a_threshold_may_stand_alone_as_the_guide_writes_it() -> None:
     ("config", "message"),
     [
         # The guide's examples beyond bias, and those that ask a model.
-        (GUIDE | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: this step asks no model"),
-        (LINES | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: this step asks no model"),
-        (GUIDE | {"predictor": ENDPOINT}, "predictor: this step asks no model"),
+        (GUIDE | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
+        (LINES | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
+        (GUIDE | {"predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
         (GUIDE | {"methods": {"shap": SHAP}}, "unknown key `methods.shap`; allowed: post_train"),
         (GUIDE | {"methods": {"pdp": PDP}}, "unknown key `methods.pdp`"),
         (PREDICTED | {"methods": BOTH | {"shap": SHAP}}, "unknown key `methods.shap`"),

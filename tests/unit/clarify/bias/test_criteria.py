@@ -10,18 +10,18 @@ AGES = [str(age) for age in range(18, 90)]
 CODES = ["0", "1", "2", "0"]
 
 
-def chosen(texts: Sequence[str | None], *given: object) -> list[str | None]:
+def chosen(texts: Sequence[str | None], *configured: object) -> list[str | None]:
     column = pa.chunked_array([pa.array(texts, pa.string())])
-    mask = criterion(column, given, key="k").holds(column)
+    mask = criterion(column, configured, key="k").holds(column)
     return [text for text, is_chosen in zip(texts, mask, strict=True) if is_chosen]
 
 
-def named(texts: Sequence[str | None], *given: object) -> str:
-    return criterion(pa.chunked_array([pa.array(texts, pa.string())]), given, key="k").name
+def named(texts: Sequence[str | None], *configured: object) -> str:
+    return criterion(pa.chunked_array([pa.array(texts, pa.string())]), configured, key="k").name
 
 
 @pytest.mark.parametrize(
-    ("texts", "given", "expected", "name"),
+    ("texts", "configured", "expected", "name"),
     [
         pytest.param(["a", "b", "a"], ["a"], ["a", "a"], "a", id="a text"),
         pytest.param(["a", "b", "c"], ["a", "c"], ["a", "c"], "a,c", id="texts"),
@@ -48,9 +48,9 @@ def named(texts: Sequence[str | None], *given: object) -> str:
         pytest.param(["1", "x"], [1], ["1"], "1", id="a number among texts is a value"),
     ],
 )
-def test_what_values_of_a_configuration_mean(texts, given, expected, name: str) -> None:
-    assert chosen(texts, *given) == expected
-    assert named(texts, *given) == name
+def test_what_values_of_a_configuration_mean(texts, configured, expected, name: str) -> None:
+    assert chosen(texts, *configured) == expected
+    assert named(texts, *configured) == name
 
 
 @pytest.mark.parametrize("count", [11, 50])
@@ -68,5 +68,5 @@ def test_more_rows_of_the_same_values_mean_the_same(count: int = 1000) -> None:
 
 
 def test_a_range_upside_down_is_refused() -> None:
-    with pytest.raises(InputError, match=r"`k`: the range 0\.9 to 0\.1 is upside down"):
+    with pytest.raises(InputError, match=r"`k`: the range 0\.9 to 0\.1 is reversed"):
         chosen(["0.5"], 0.9, 0.1)

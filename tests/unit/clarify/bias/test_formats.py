@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.clarify.bias.config import AnalysisConfig, FacetConfig
-from sashiko.clarify.bias.counting import group_counts
+from sashiko.clarify.bias.counting import count_groups
 from sashiko.clarify.bias.dataset import read_dataset
 from sashiko.errors import InputError
 from tests.unit.clarify.bias.configs import GUIDE, NAMES, ROWS, csv_text, folder_of, read, texts
@@ -97,7 +97,7 @@ def test_json_lines_hold_predictions_beside_the_label(tmp_path: Path) -> None:
         ("", "is empty"),
         (LINES + "{", r"a\.jsonl: line 5 is not JSON"),
         (LINES + "[" * 100_000, r"line 5 is not JSON"),
-        (LINES + '{"Label": 1}\n', "line 5: `features` .Features. gives no list but None"),
+        (LINES + '{"Label": 1}\n', "line 5: `features` .Features. must select a list"),
         (LINES + '{"Features": [1], "Label": 1}\n', "line 5: 1 features, but 4"),
         ('{"Features": [[1], 2, 3, 4], "Label": 1}\n', r"line 1: \[1\] is a list or record"),
         ('{"Features": [1], "Label": 1}\n', "1 features and 1 labels, but `headers` has 5 names"),
@@ -147,7 +147,7 @@ def test_files_are_read_in_order_and_must_agree(tmp_path: Path) -> None:
     assert texts(read(GUIDE, folder)) == EXPECTED
     folder_of(folder, c_csv="Gender,Age,Target,Income,Occupation\n0,1,1,1,1\n")
     assert texts(read(GUIDE, folder))["Target"] == [*EXPECTED["Target"], "1"]
-    with pytest.raises(InputError, match=r"c\.csv and .*a\.csv call the same columns differently"):
+    with pytest.raises(InputError, match=r"c\.csv and .*a\.csv have different names"):
         read(BY_INDEX, folder)
 
 
@@ -158,8 +158,11 @@ def test_files_are_read_in_order_and_must_agree(tmp_path: Path) -> None:
         ({"label": 5}, "`label` is column 5, but the columns are 0 to 4"),
         ({"excluded_columns": ["Nothing"]}, r"lacks column `Nothing` .*\(`excluded_columns`\)"),
         ({"group_variable": 9}, "`group_variable` is column 9"),
-        ({"facet": [{"name_or_index": "Target"}]}, "each of these must be a column of its own"),
-        ({"facet": [{"name_or_index": 2}, {"name_or_index": "Gender"}]}, "a column of its own"),
+        ({"facet": [{"name_or_index": "Target"}]}, "must be different columns"),
+        (
+            {"facet": [{"name_or_index": 2}, {"name_or_index": "Gender"}]},
+            "must be different columns",
+        ),
     ],
 )
 def test_a_column_that_is_not_there_is_named_with_its_key(tmp_path, change, message) -> None:
@@ -194,7 +197,7 @@ def test_a_file_of_many_pieces_counts_each_row_once(tmp_path: Path, kind: str) -
         pq.write_table(table, tmp_path / "data/a.parquet")
     types = {"csv": "text/csv", "parquet": "application/x-parquet"}
     config = AnalysisConfig.model_validate(GUIDE | {"dataset_type": types[kind]})
-    counts = group_counts(config, read_dataset(config, tmp_path / "data")).facets["Gender"]["0"]
+    counts = count_groups(config, read_dataset(config, tmp_path / "data")).facets["Gender"]["0"]
     assert (counts.n_disadvantaged, counts.n_advantaged, counts.missing) == (39_999, 40_000, 1)
     assert counts.cells[0, :, :, 0].tolist() == [[20_000, 20_000], [0, 39_999]]
     empty = config.model_copy(update={"label": "Gender", "facet": (FacetConfig(name_or_index=0),)})

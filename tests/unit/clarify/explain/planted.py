@@ -114,9 +114,9 @@ def lay_out(
 
     write(inputs / "data", {"loan_id": keys, "title": titles, "note": texts})
     write(inputs / "test", {"key": keys, "text": whole, "label": labels})
-    found = list(scores) or scored(model, whole, length=length)
-    columns = {"key": keys, "split": ["test"] * 60, "label": labels, "score": found}
-    columns["predicted"] = [int(score >= 0.5) for score in found]
+    predicted_scores = list(scores) or scored(model, whole, length=length)
+    columns = {"key": keys, "split": ["test"] * 60, "label": labels, "score": predicted_scores}
+    columns["predicted"] = [int(score >= 0.5) for score in predicted_scores]
     write(inputs / "predictions", columns, name="predictions")
     (inputs / "model").mkdir()
     with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:

@@ -34,7 +34,7 @@ def explanations(labels: tuple[str, str] = ("no", "yes"), **changes: Any) -> Exp
         for name, share, cut in (("title", 0.9, 4), (TEMPLATE, 0.1, 0))
     ]  # fmt: skip
     points = (DeletionPoint(removed=0.1, top=about(0.3), random=about(0.06)),)
-    found = Explanations(
+    record = Explanations(
         depth="default",
         rows=40,
         test_rows=400,
@@ -50,7 +50,7 @@ def explanations(labels: tuple[str, str] = ("no", "yes"), **changes: Any) -> Exp
         warnings=(),
         notes=("title moves the score most.",),
     )
-    return found.model_copy(update=changes)
+    return record.model_copy(update=changes)
 
 
 def shapley(**changes: Any) -> ShapleyCheck:
@@ -59,20 +59,20 @@ def shapley(**changes: Any) -> ShapleyCheck:
     def alike(rank: float) -> Agreement:
         return Agreement(rank=about(rank), strongest=UNDEFINED, top=about(rank / 2))
 
-    found = ShapleyCheck(
+    record = ShapleyCheck(
         rows=40, pairs=8, largest_delta=0.0004, agreement=alike(0.7), itself=alike(0.9),
         chance=alike(0.0), outcome="agree",
     )  # fmt: skip
-    return found.model_copy(update=changes)
+    return record.model_copy(update=changes)
 
 
 def swap(**changes: Any) -> FacetSwap:
     """Words of a facet that cost the group a little."""
-    found = FacetSwap(
+    record = FacetSwap(
         facet="age", group=("old", "older"), looked=400, with_words=120, rows=100, one_sided=90,
         lead=about(0.2), size=about(0.25), largest=0.41, flips=about(0.1),
     )  # fmt: skip
-    return found.model_copy(update=changes)
+    return record.model_copy(update=changes)
 
 
 def swapped_text() -> SwappedText:
@@ -91,7 +91,7 @@ def error(
     label: str = "no", predicted: str = "yes", text: tuple[str, ...] = ("The", "lost", "book")
 ) -> ExplainedError:
     """A false positive; the second word speaks most for it, and the third a little against it."""
-    starts = [sum(len(word) + 1 for word in text[:at]) for at in range(len(text))]
+    starts = [sum(len(word) + 1 for word in text[:index]) for index in range(len(text))]
     parts = tuple(
         PartAttribution(attribution=(value,),
                         description=PartDescription(partial_text=word, start_idx=start))

@@ -29,9 +29,9 @@ def swapped(text, column="note"):
     ],
 )
 def test_whole_words_change_places_both_ways_and_keep_their_case(text, after, side) -> None:
-    found = swapped(text)
-    assert (found.before, found.after) == (f"she said: {text}", f"she said: {after}")
-    assert found.side == side
+    record = swapped(text)
+    assert (record.before, record.after) == (f"she said: {text}", f"she said: {after}")
+    assert record.side == side
 
 
 @pytest.mark.parametrize("text", ["the shepherd hers", "", "mother in law", "s\u0307he"])
@@ -46,51 +46,53 @@ def scored(texts):
 
 
 def check(*texts, most=100, threshold=0.5, worst=1):
-    rows = [(f"L{at}", ((None, "she said: "), ("note", text))) for at, text in enumerate(texts)]
+    rows = [
+        (f"L{index}", ((None, "she said: "), ("note", text))) for index, text in enumerate(texts)
+    ]
     return swap_check(
         FACET, rows, probabilities=scored, threshold=threshold, most=most, worst=worst
     )
 
 
 def test_the_lead_says_what_the_groups_words_cost_whichever_stand_in_the_text() -> None:
-    found, rows = check("she pays", "he pays", "it pays", "he pays well", "his pay")
-    assert (found.looked, found.with_words, found.rows, found.one_sided) == (5, 4, 4, 4)
-    assert found.lead.value == pytest.approx(0.15)
-    assert found.size.value == pytest.approx(0.15)
-    assert found.largest == pytest.approx(0.2)
-    assert found.flips.value == 0.75
+    record, rows = check("she pays", "he pays", "it pays", "he pays well", "his pay")
+    assert (record.looked, record.with_words, record.rows, record.one_sided) == (5, 4, 4, 4)
+    assert record.lead.value == pytest.approx(0.15)
+    assert record.size.value == pytest.approx(0.15)
+    assert record.largest == pytest.approx(0.2)
+    assert record.flips.value == 0.75
     [row] = rows
     assert (row.key, row.score, row.swapped_score) == ("L0", pytest.approx(0.4), 0.6)
     assert row.parts[1:] == (("she", "he"), (" pays", None))
-    [said] = swap_notes([found], positive="yes")
-    assert "those of gender=female, P(yes) changes by +0.150" in said
-    assert "75%" in said
-    assert "over 4 texts" in said
+    [message] = swap_notes([record], positive="yes")
+    assert "those of gender=female, P(yes) changes by +0.150" in message
+    assert "75%" in message
+    assert "over 4 texts" in message
 
 
 def test_texts_of_both_groups_have_no_direction() -> None:
-    found, _ = check("she told him", "he told her")
-    assert (found.rows, found.one_sided, found.lead.value) == (2, 0, None)
-    assert found.size.value == pytest.approx(0.2)
+    record, _ = check("she told him", "he told her")
+    assert (record.rows, record.one_sided, record.lead.value) == (2, 0, None)
+    assert record.size.value == pytest.approx(0.2)
 
 
 def test_decisions_change_at_the_threshold_alone() -> None:
-    found, _ = check(*["she pays"] * 50, threshold=0.3)
-    assert (found.largest, found.flips.value) == (pytest.approx(0.2), 0)
-    assert 0.05 < found.flips.high < 0.1  # of fifty rows without a change one may still come
+    record, _ = check(*["she pays"] * 50, threshold=0.3)
+    assert (record.largest, record.flips.value) == (pytest.approx(0.2), 0)
+    assert 0.05 < record.flips.high < 0.1  # of fifty rows without a change one may still come
 
 
 def test_no_more_rows_are_scored_than_asked_for() -> None:
-    found, rows = check("it pays", "she pays", "he pays", "she", most=2, worst=5)
-    assert (found.with_words, found.rows) == (3, 2)
+    record, rows = check("it pays", "she pays", "he pays", "she", most=2, worst=5)
+    assert (record.with_words, record.rows) == (3, 2)
     assert [row.key for row in rows] == ["L1", "L2"]
 
 
 def test_a_text_without_words_is_not_judged_and_said_to_be_so() -> None:
-    found, rows = check("it pays", "they pay")
-    assert (found.rows, found.largest, rows) == (0, None, ())
-    assert (found.size.value, found.flips.value, found.lead.value) == (None, None, None)
-    [said] = swap_notes([found], positive="yes")
-    assert said == (
+    record, rows = check("it pays", "they pay")
+    assert (record.rows, record.largest, rows) == (0, None, ())
+    assert (record.size.value, record.flips.value, record.lead.value) == (None, None, None)
+    [message] = swap_notes([record], positive="yes")
+    assert message == (
         "Counterfactual check: none of 2 rows has a word of gender in its text: not judged."
     )

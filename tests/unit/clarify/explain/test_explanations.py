@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sashiko.clarify.explain.attribution import Attributed, Explained
+from sashiko.clarify.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.clarify.explain.deletion import deletion_test
 from sashiko.clarify.explain.importance import (
     column_importance,
@@ -23,21 +23,21 @@ STEPS = 100  # a tiny model is steep
 
 @pytest.fixture(scope="module")
 def model(planted):
-    return Explained(planted)
+    return ExplainedModel(planted)
 
 
 @pytest.fixture(scope="module")
 def rows(model):
     texts, _ = notes(30, seed=7)
     pieces = [
-        tuple(filled(TEXT, {"title": TITLES[at % 2], "note": text}, "unknown"))
-        for at, text in enumerate(texts)
+        tuple(filled(TEXT, {"title": TITLES[index % 2], "note": text}, "unknown"))
+        for index, text in enumerate(texts)
     ]
     return read_tokens(pieces, model.tokenizer, max_length=32, truncate=False)
 
 
 @pytest.fixture(scope="module")
-def found(model, rows):
+def attributions(model, rows):
     return model.attribute(rows, steps=STEPS)
 
 
@@ -46,73 +46,77 @@ def predicted(model, rows):
     return model.probabilities([row.ids for row in rows]) >= 0.5
 
 
-def test_the_planted_word_gets_the_most(rows, found) -> None:
-    telling = [at for at, row in enumerate(rows) if TELLING in row.text]
+def test_the_planted_word_gets_the_most(rows, attributions) -> None:
+    telling = [index for index, row in enumerate(rows) if TELLING in row.text]
     assert 8 < len(telling) < 22
-    for at in telling:
-        strongest = max(word_spans(rows[at], found[at]), key=lambda span: span.attribution)
-        assert rows[at].text[strongest.start : strongest.end] == TELLING
+    for index in telling:
+        strongest = max(
+            word_spans(rows[index], attributions[index]), key=lambda span: span.attribution
+        )
+        assert rows[index].text[strongest.start : strongest.end] == TELLING
 
 
-def test_its_column_moves_the_score_most(rows, found, predicted) -> None:
-    first, *others = column_importance(rows, found, predicted=predicted, labels=("no", "yes"))
+def test_its_column_moves_the_score_most(rows, attributions, predicted) -> None:
+    first, *others = column_importance(
+        rows, attributions, predicted=predicted, labels=("no", "yes")
+    )
     assert (first.name, first.by_predicted.keys()) == ("note", {"no", "yes"})
     assert first.share.low > 0.5
     assert {item.name for item in others} == {"title", TEMPLATE}
     assert sum(item.share.value for item in (first, *others)) == pytest.approx(1)
 
 
-def test_a_tokens_parts_add_up_to_the_difference_of_the_scores(rows, found) -> None:
-    exact = convergence(found)
+def test_a_tokens_parts_add_up_to_the_difference_of_the_scores(rows, attributions) -> None:
+    exact = convergence(attributions)
     assert exact.largest < 0.01
     assert exact.explained > 0.1
-    for row, item in zip(rows, found, strict=True):
+    for row, item in zip(rows, attributions, strict=True):
         assert item.tokens[row.pieces_of < 0].tolist() == [0, 0]
         assert len(item.tokens) == len(row.ids)
 
 
-def test_a_row_gets_the_same_however_it_is_batched(model, rows, found) -> None:
+def test_a_row_gets_the_same_however_it_is_batched(model, rows, attributions) -> None:
     [alone] = model.attribute(rows[3:4], steps=STEPS)
-    assert alone.tokens == pytest.approx(found[3].tokens, abs=1e-4)
+    assert alone.tokens == pytest.approx(attributions[3].tokens, abs=1e-4)
 
 
-def test_the_words_of_both_sides_are_those_of_several_rows(rows, found) -> None:
-    words = top_words(rows, found)
+def test_the_words_of_both_sides_are_those_of_several_rows(rows, attributions) -> None:
+    words = top_words(rows, attributions)
     assert words.towards_positive[0].word == TELLING
     assert words.towards_positive[0].column == "note"
     assert all(word.rows >= 5 for word in (*words.towards_positive, *words.towards_negative))
     assert all(word.attribution < 0 for word in words.towards_negative)
-    assert top_words(rows[:4], found[:4]).towards_positive == ()
+    assert top_words(rows[:4], attributions[:4]).towards_positive == ()
 
 
 def test_the_deletion_test_passes_for_what_the_model_looks_at(
-    model, rows, found, predicted
+    model, rows, attributions, predicted
 ) -> None:
     test = deletion_test(
-        rows, found, predicted=predicted, probabilities=model.probabilities, seed=0
+        rows, attributions, predicted=predicted, probabilities=model.probabilities, seed=0
     )
     assert test.faithful
     assert test.lead.low > 0
     assert test.rows == len(rows)
     assert all(point.top.value > point.random.value for point in test.points)
-    assert warnings(test, convergence(found), None) == ()
+    assert warnings(test, convergence(attributions), None) == ()
 
 
 def test_the_deletion_test_fails_for_attributions_of_other_words(
-    model, rows, found, predicted
+    model, rows, attributions, predicted
 ) -> None:
     random = np.random.default_rng(0)
     shuffled = []
-    for row, item in zip(rows, found, strict=True):
+    for row, item in zip(rows, attributions, strict=True):
         tokens = item.tokens.copy()
         tokens[row.content] = random.permutation(tokens[row.content])
-        shuffled.append(Attributed(tokens=tokens, score=item.score, baseline=item.baseline))
+        shuffled.append(RowAttribution(tokens=tokens, score=item.score, baseline=item.baseline))
     test = deletion_test(
         rows, shuffled, predicted=predicted, probabilities=model.probabilities, seed=0
     )
     assert not test.faithful
-    [said] = warnings(test, convergence(found), None)
-    assert "The deletion test failed" in said
+    [message] = warnings(test, convergence(attributions), None)
+    assert "The deletion test failed" in message
 
 
 @pytest.mark.parametrize("positive", [True, False])
@@ -124,7 +128,7 @@ def test_what_speaks_for_the_predicted_label_is_removed_whichever_it_is(positive
               pieces_of=place * 0, words=place, cut=())  # fmt: skip
     test = deletion_test(
         [row],
-        [Attributed(tokens=weights, score=float(weights.sum()), baseline=0.0)],
+        [RowAttribution(tokens=weights, score=float(weights.sum()), baseline=0.0)],
         predicted=np.array([positive]),
         probabilities=lambda texts: np.array([1 / (1 + np.exp(-weights[ids].sum()))
                                               for ids in texts]),
@@ -134,9 +138,9 @@ def test_what_speaks_for_the_predicted_label_is_removed_whichever_it_is(positive
     assert test.lead.value > 0.3
 
 
-def test_a_model_that_hardly_moves_is_explained_by_no_word(rows, found, predicted) -> None:
+def test_a_model_that_hardly_moves_is_explained_by_no_word(rows, attributions, predicted) -> None:
     test = deletion_test(
-        rows, found, predicted=predicted, seed=0,
+        rows, attributions, predicted=predicted, seed=0,
         probabilities=lambda texts: np.array([0.5 + 1e-6 * (17 in ids) for ids in texts]),
     )  # fmt: skip
     assert not test.faithful
@@ -144,22 +148,22 @@ def test_a_model_that_hardly_moves_is_explained_by_no_word(rows, found, predicte
 
 def test_rows_of_one_token_cannot_be_tested(model) -> None:
     rows = read_tokens([(("note", "desk"),)], model.tokenizer, max_length=32, truncate=False)
-    found = model.attribute(rows, steps=2)
+    attributions = model.attribute(rows, steps=2)
     test = deletion_test(
-        rows, found, predicted=np.array([True]), probabilities=model.probabilities, seed=0
+        rows, attributions, predicted=np.array([True]), probabilities=model.probabilities, seed=0
     )
     assert (test.rows, test.faithful, test.lead.value) == (0, False, None)
 
 
-def test_coarse_attributions_are_told(found, rows, predicted, model) -> None:
-    coarse = [Attributed(tokens=item.tokens, score=item.score + 2, baseline=item.baseline)
-              for item in found]  # fmt: skip
+def test_coarse_attributions_are_told(attributions, rows, predicted, model) -> None:
+    coarse = [RowAttribution(tokens=item.tokens, score=item.score + 2, baseline=item.baseline)
+              for item in attributions]  # fmt: skip
     test = deletion_test(
-        rows, found, predicted=predicted, probabilities=model.probabilities, seed=0
+        rows, attributions, predicted=predicted, probabilities=model.probabilities, seed=0
     )
-    [said] = warnings(test, convergence(coarse), None)
-    assert "The attributions are coarse" in said
-    assert "explain.depth: full" in said
+    [message] = warnings(test, convergence(coarse), None)
+    assert "The attributions are coarse" in message
+    assert "explain.depth: full" in message
 
 
 def test_what_no_row_has_is_undefined_and_not_nothing() -> None:

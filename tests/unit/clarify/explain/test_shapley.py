@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from sashiko.clarify.explain.attribution import Attributed, Explained
+from sashiko.clarify.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.clarify.explain.cross_check import rank_correlation, shapley_check
 from sashiko.clarify.explain.notes import notes, warnings
 from sashiko.clarify.explain.shapley import shapley_values
@@ -50,8 +50,8 @@ def sampled(score, pairs, seed=0):
 def enumerated(score):
     """Shapley's formula, over all sets of words."""
 
-    def of(chosen):
-        tokens = [token for word in chosen for token in WORDS[word]]
+    def of(words):
+        tokens = [token for word in words for token in WORDS[word]]
         text = BLANK.clone()
         text[0, tokens] = IDS[0, tokens]
         return float(score(text))
@@ -61,8 +61,8 @@ def enumerated(score):
         others = [other for other in range(count) if other != word]
         values.append(sum(
             factorial(size) * factorial(count - size - 1) / factorial(count)
-            * (of((*chosen, word)) - of(chosen))
-            for size in range(count) for chosen in combinations(others, size)
+            * (of((*words, word)) - of(words))
+            for size in range(count) for words in combinations(others, size)
         ))  # fmt: skip
     return values
 
@@ -94,15 +94,15 @@ def test_the_values_add_up_to_the_difference_of_the_scores(pairs) -> None:
 
 
 def test_a_real_model_gives_its_telling_word_the_most(planted) -> None:
-    model = Explained(planted)
+    model = ExplainedModel(planted)
     [row] = read_tokens(
         [(("note", f"the desk was {TELLING} and very"),)],
         model.tokenizer, max_length=32, truncate=False,
     )  # fmt: skip
-    found = model.shapley(row, pairs=20, generator=np.random.default_rng(0))
+    attributions = model.shapley(row, pairs=20, generator=np.random.default_rng(0))
     [scored] = model.attribute([row], steps=2)
-    assert found.argmax() == 3
-    assert found.sum() == pytest.approx(scored.score - scored.baseline, abs=1e-4)
+    assert attributions.argmax() == 3
+    assert attributions.sum() == pytest.approx(scored.score - scored.baseline, abs=1e-4)
 
 
 @pytest.mark.parametrize("other", [[1, 2, 2, 5, 4], [5, -1, 3, 3, 3]])
@@ -132,12 +132,12 @@ def attributed(row, values):
     tokens = np.zeros(len(row.ids))
     for word, value in zip(row.word_tokens, values, strict=True):
         tokens[word] = value / len(word)
-    return Attributed(tokens=tokens, score=float(np.sum(values)), baseline=0.0)
+    return RowAttribution(tokens=tokens, score=float(np.sum(values)), baseline=0.0)
 
 
-def checked(rows, found, *, noise=0.0, most=20):
+def checked(rows, attributions, *, noise=0.0, most=20):
     return shapley_check(
-        rows, found, pairs=8, most=most, seed=0,
+        rows, attributions, pairs=8, most=most, seed=0,
         values=lambda row, generator: truth_of(row)
         + noise * generator.normal(size=len(row.word_tokens)),
     )  # fmt: skip
@@ -151,17 +151,19 @@ def test_methods_that_say_the_same_agree(rows) -> None:
     assert check.chance.rank.high < check.agreement.rank.low
     assert check.chance.top.value == pytest.approx(3 / 7, abs=0.05)
     assert check.largest_delta < 1
-    [*_, said] = notes(explanations().columns, explanations().deletion, check, rows=20, rows_cut=0)
-    assert "bear the attributions out" in said
+    [*_, message] = notes(
+        explanations().columns, explanations().deletion, check, rows=20, rows_cut=0
+    )
+    assert "bear the attributions out" in message
 
 
 def test_gradients_of_other_words_are_contradicted(rows) -> None:
-    found = [attributed(row, np.roll(truth_of(row), 3)) for row in rows]
-    check = checked(rows, found)
+    attributions = [attributed(row, np.roll(truth_of(row), 3)) for row in rows]
+    check = checked(rows, attributions)
     assert check.outcome == "disagree"
-    [said] = warnings(explanations().deletion, explanations().convergence, check)
-    assert "Shapley values contradict the attributions" in said
-    assert "Do not rely on the effects of single words" in said
+    [message] = warnings(explanations().deletion, explanations().convergence, check)
+    assert "Shapley values contradict the attributions" in message
+    assert "Do not rely on the effects of single words" in message
 
 
 def test_the_order_of_words_that_move_nothing_contradicts_nobody(rows) -> None:
@@ -172,8 +174,8 @@ def test_the_order_of_words_that_move_nothing_contradicts_nobody(rows) -> None:
         return small + np.eye(len(row.word_tokens))[:3].T @ [3, -2, 1]
 
     random = np.random.default_rng(1)
-    found = [attributed(row, few(row, random)) for row in rows]
-    check = shapley_check(rows, found, values=few, pairs=8, most=20, seed=0)
+    attributions = [attributed(row, few(row, random)) for row in rows]
+    check = shapley_check(rows, attributions, values=few, pairs=8, most=20, seed=0)
     assert check.outcome == "agree"
     assert check.agreement.rank.value < 0.9
 
@@ -182,14 +184,19 @@ def test_noise_contradicts_nobody(rows) -> None:
     check = checked(rows, [attributed(row, truth_of(row)) for row in rows], noise=50)
     assert check.outcome == "undecided"
     assert warnings(explanations().deletion, explanations().convergence, check) == ()
-    [*_, said] = notes(explanations().columns, explanations().deletion, check, rows=20, rows_cut=0)
-    assert "they are noise themselves" in said
+    [*_, message] = notes(
+        explanations().columns, explanations().deletion, check, rows=20, rows_cut=0
+    )
+    assert "they are noise themselves" in message
 
 
 def test_values_that_do_not_add_up_are_told(rows) -> None:
-    found = [attributed(row, truth_of(row)) for row in rows]
-    off = [Attributed(tokens=item.tokens, score=item.score + 1, baseline=0.0) for item in found]
-    assert checked(rows, found).largest_delta < 1e-9
+    attributions = [attributed(row, truth_of(row)) for row in rows]
+    off = [
+        RowAttribution(tokens=item.tokens, score=item.score + 1, baseline=0.0)
+        for item in attributions
+    ]
+    assert checked(rows, attributions).largest_delta < 1e-9
     assert checked(rows, off).largest_delta == pytest.approx(1)
 
 
@@ -199,5 +206,7 @@ def test_texts_of_three_words_are_not_compared() -> None:
     )
     check = checked(rows, [attributed(row, truth_of(row)) for row in rows])
     assert (check.rows, check.outcome, check.agreement.rank.value) == (0, "undecided", None)
-    [*_, said] = notes(explanations().columns, explanations().deletion, check, rows=1, rows_cut=0)
-    assert "No text has the four words" in said
+    [*_, message] = notes(
+        explanations().columns, explanations().deletion, check, rows=1, rows_cut=0
+    )
+    assert "No text has the four words" in message

@@ -18,8 +18,8 @@ def rows_of(*pieces, length=64, truncate=True):
 def columns_of(row):
     """The text of each token and its column."""
     return [
-        (row.text[row.starts[at] : row.ends[at]], row.column(int(row.pieces_of[at])))
-        for at in row.content
+        (row.text[row.starts[index] : row.ends[index]], row.column(int(row.pieces_of[index])))
+        for index in row.content
     ]
 
 
@@ -37,14 +37,17 @@ def test_pieces_make_the_text_that_the_model_reads() -> None:
 )
 def test_what_stands_before_moves_no_token_to_another_column(title) -> None:
     [row] = rows_of(((None, "about "), ("title", title), (None, ": "), ("note", "the bankrupt")))
-    found = columns_of(row)
-    assert [part for part in found if part[1] == "note"] == [
+    columns = columns_of(row)
+    assert [part for part in columns if part[1] == "note"] == [
         ("the", "note"), ("bank", "note"), ("rupt", "note")
     ]  # fmt: skip
-    assert [part for part in found if part[1] == TEMPLATE] == [("about", TEMPLATE), (":", TEMPLATE)]
-    told = "".join(text for text, column in found if column == "title")
-    assert bool(told) == bool(title)
-    assert set(told) <= set(title)
+    assert [part for part in columns if part[1] == TEMPLATE] == [
+        ("about", TEMPLATE),
+        (":", TEMPLATE),
+    ]
+    title_text = "".join(text for text, column in columns if column == "title")
+    assert bool(title_text) == bool(title)
+    assert set(title_text) <= set(title)
 
 
 def test_a_token_over_two_columns_belongs_to_the_one_with_more_of_it() -> None:
@@ -59,7 +62,7 @@ def test_special_tokens_belong_to_no_column() -> None:
 
 def test_what_is_cut_off_is_counted_by_column() -> None:
     long = ((None, "about "), ("title", "card"), (None, ": "), ("note", "the desk was very"))
-    whole, part, gone, empty = rows_of(
+    whole, part, removed, empty = rows_of(
         ((None, "about "), ("title", "card"), (None, ": "), ("note", "")),
         long,
         (("title", "the desk was my letter"), (None, ": "), ("note", "desk")),
@@ -69,7 +72,7 @@ def test_what_is_cut_off_is_counted_by_column() -> None:
     assert whole.cut == ()
     assert part.cut == ("note",)
     assert len(part.ids) == 6
-    assert gone.cut == ("title", TEMPLATE, "note")
+    assert removed.cut == ("title", TEMPLATE, "note")
     assert empty.cut == ("title",)
 
 

@@ -67,63 +67,67 @@ class FakeAccount:
         """The operations that were called, in their order."""
         return [name for name, _ in self.calls]
 
-    def made(self, operation: str) -> dict[str, Any]:
+    def request_of(self, operation: str) -> dict[str, Any]:
         """The parameters of the only call of an operation."""
-        [found] = [parameters for name, parameters in self.calls if name == operation]
-        return found
+        [description] = [parameters for name, parameters in self.calls if name == operation]
+        return description
 
     def call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         self.calls.append((operation, parameters))
         if operation in self.refuse:
             raise RefusedError(*self.refuse[operation])
         if operation.startswith("Create"):
-            wanted = shape(f"{operation}{'Request' if 'Transform' in operation else 'Input'}")
-            problems = check_value(parameters, wanted, where=operation, resolve=lambda v, _: v)
+            request_shape = shape(
+                f"{operation}{'Request' if 'Transform' in operation else 'Input'}"
+            )
+            problems = check_value(
+                parameters, request_shape, where=operation, resolve=lambda v, _: v
+            )
             assert [problem for problem in problems if problem] == []
-        found: dict[str, Any] | None = getattr(self, f"_{operation}")(parameters)
-        return found or {}
+        description: dict[str, Any] | None = getattr(self, f"_{operation}")(parameters)
+        return description or {}
 
-    def _CreateModel(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _new(self.models, asked["ModelName"])
-        self.models[asked["ModelName"]] = asked
+    def _CreateModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _new(self.models, request["ModelName"])
+        self.models[request["ModelName"]] = request
         return {"ModelArn": "arn:aws:sagemaker:eu-west-1:111122223333:model/m"}
 
-    def _CreateEndpointConfig(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.models, "model", asked["ProductionVariants"][0]["ModelName"])
-        _new(self.configs, asked["EndpointConfigName"])
-        self.configs[asked["EndpointConfigName"]] = asked
+    def _CreateEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.models, "model", request["ProductionVariants"][0]["ModelName"])
+        _new(self.configs, request["EndpointConfigName"])
+        self.configs[request["EndpointConfigName"]] = request
         return {"EndpointConfigArn": "arn:aws:sagemaker:eu-west-1:111122223333:endpoint-config/c"}
 
-    def _CreateEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.configs, "endpoint configuration", asked["EndpointConfigName"])
-        _new(self.endpoints, asked["EndpointName"])
-        self.endpoints[asked["EndpointName"]] = "Creating"
+    def _CreateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.configs, "endpoint configuration", request["EndpointConfigName"])
+        _new(self.endpoints, request["EndpointName"])
+        self.endpoints[request["EndpointName"]] = "Creating"
         self._left = self.polls
         return {"EndpointArn": "arn:aws:sagemaker:eu-west-1:111122223333:endpoint/e"}
 
-    def _CreateTransformJob(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.models, "model", asked["ModelName"])
-        self.jobs[asked["TransformJobName"]] = "InProgress"
+    def _CreateTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.models, "model", request["ModelName"])
+        self.jobs[request["TransformJobName"]] = "InProgress"
         self._left = self.polls
         return {"TransformJobArn": "arn:aws:sagemaker:eu-west-1:111122223333:transform-job/t"}
 
-    def _DescribeEndpointConfig(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.configs, "endpoint configuration", asked["EndpointConfigName"])
+    def _DescribeEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        _known(self.configs, "endpoint configuration", request["EndpointConfigName"])
         return {}
 
-    def _DescribeEndpoint(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        name = asked["EndpointName"]
+    def _DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        name = request["EndpointName"]
         _known(self.endpoints, "endpoint", name)
         if self.endpoints[name] == "Creating" and self._due():
             self.endpoints[name] = "Failed" if self.failure else "InService"
         self.described.set()
-        found = {"EndpointStatus": self.endpoints[name], "FailureReason": self.failure}
+        description = {"EndpointStatus": self.endpoints[name], "FailureReason": self.failure}
         if self.endpoints[name] == "Deleting":
             del self.endpoints[name]
-        return found
+        return description
 
-    def _DescribeTransformJob(self, asked: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        name = asked["TransformJobName"]
+    def _DescribeTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        name = request["TransformJobName"]
         _known(self.jobs, "transform job", name)
         if self.jobs[name] == "InProgress" and self._due():
             self.jobs[name] = "Failed" if self.failure else "Completed"
@@ -132,37 +136,37 @@ class FakeAccount:
         self.described.set()
         return {"TransformJobStatus": self.jobs[name], "FailureReason": self.failure}
 
-    def _StopTransformJob(self, asked: dict[str, Any]) -> None:  # noqa: N802
-        self.jobs[asked["TransformJobName"]] = "Stopped"
+    def _StopTransformJob(self, request: dict[str, Any]) -> None:  # noqa: N802
+        self.jobs[request["TransformJobName"]] = "Stopped"
 
-    def _DeleteEndpoint(self, asked: dict[str, Any]) -> None:  # noqa: N802
-        name = asked["EndpointName"]
+    def _DeleteEndpoint(self, request: dict[str, Any]) -> None:  # noqa: N802
+        name = request["EndpointName"]
         _known(self.endpoints, "endpoint", name)
         if self.endpoints[name] in ("Creating", "Deleting"):
             raise RefusedError("ValidationException", "Cannot update in-progress endpoint.")
         # With the last of its kind gone at once, so that a test need not poll.
         del self.endpoints[name]
 
-    def _DeleteEndpointConfig(self, asked: dict[str, Any]) -> None:  # noqa: N802
-        name = asked["EndpointConfigName"]
+    def _DeleteEndpointConfig(self, request: dict[str, Any]) -> None:  # noqa: N802
+        name = request["EndpointConfigName"]
         _known(self.configs, "endpoint configuration", name)
         assert self.endpoints.get(name) != "Creating", "an endpoint without it hangs for hours"
         del self.configs[name]
 
-    def _DeleteModel(self, asked: dict[str, Any]) -> None:  # noqa: N802
-        _known(self.models, "model", asked["ModelName"])
-        del self.models[asked["ModelName"]]
+    def _DeleteModel(self, request: dict[str, Any]) -> None:  # noqa: N802
+        _known(self.models, "model", request["ModelName"])
+        del self.models[request["ModelName"]]
 
     def _due(self) -> bool:
         self._left -= 1
         return self._left == 0
 
     def _transform(self) -> None:
-        asked = self.made("CreateTransformJob")
-        source = asked["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        request = self.request_of("CreateTransformJob")
+        source = request["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
         start, out = (
             f"/{uri.removeprefix('s3://')}"
-            for uri in (source, asked["TransformOutput"]["S3OutputPath"])
+            for uri in (source, request["TransformOutput"]["S3OutputPath"])
         )
         for path in [path for path in self.objects if path.startswith(start)]:
             name = path.removeprefix(start)
@@ -200,8 +204,8 @@ def listening(account: FakeAccount) -> Iterator[FakeAccount]:
                     account.invoked.set()
                     self._answer(200, content)
             except RefusedError as error:
-                said = {"__type": error.code, "message": str(error), "Message": str(error)}
-                self._answer(400, json.dumps(said).encode(), error=error.code)
+                error_body = {"__type": error.code, "message": str(error), "Message": str(error)}
+                self._answer(400, json.dumps(error_body).encode(), error=error.code)
 
         def do_PUT(self) -> None:
             account.objects[self.path] = _unchunked(self._body())

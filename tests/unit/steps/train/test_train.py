@@ -81,9 +81,9 @@ def _margins(root: Path) -> np.ndarray:
     channels = root / "input" / "data"
     tokenizer = load_tokenizer(channels / "model")
     rows = read_split(channels / "validation")
-    found = tokenise(rows, tokenizer, source="validation", max_length=32, truncate=False)
+    examples = tokenise(rows, tokenizer, source="validation", max_length=32, truncate=False)
     with torch.no_grad():
-        return margins(model, found, pad=tokenizer.pad_token_id)
+        return margins(model, examples, pad=tokenizer.pad_token_id)
 
 
 def test_temperature_scaling_is_part_of_the_saved_weights_and_of_no_other_layer(
@@ -142,8 +142,8 @@ def test_a_model_says_which_snapshots_it_is_of(job: Job, run: Train) -> None:
     save_weights(weighed / "input" / "data" / "weights", [1.0] * TRAIN_ROWS)
     for root in (plain, weighed):
         run(root)
-    found = [read_snapshots(root / "output" / "data") for root in (plain, weighed)]
-    assert found == [
+    examples = [read_snapshots(root / "output" / "data") for root in (plain, weighed)]
+    assert examples == [
         Snapshots(training=TRAINING),
         Snapshots(training=TRAINING, facets=FACETS),
     ]
@@ -209,8 +209,8 @@ def test_weights_that_lack_part_of_the_encoder_are_refused(
     for path in encoder.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     tensors = load_file(encoder / "model.safetensors")
-    kept = {name: value for name, value in tensors.items() if "layer.1.output" not in name}
-    save_file(kept, folder / "model.safetensors")
+    unchanged = {name: value for name, value in tensors.items() if "layer.1.output" not in name}
+    save_file(unchanged, folder / "model.safetensors")
     (root / "input" / "data" / "model").unlink()
     (root / "input" / "data" / "model").symlink_to(folder)
     with pytest.raises(InputError, match=r"the weights lack 4 tensors .*encoder\.layer\.1\.output"):

@@ -150,9 +150,9 @@ def test_the_furthest_checkpoint_that_can_be_read_is_taken(
     capsys.readouterr()
     monkeypatch.setenv("TRAINING_JOB_NAME", "three")
     run(shared)
-    told = capsys.readouterr().err
-    assert "ignoring a damaged checkpoint" in told
-    assert "resuming after step 4" in told
+    stderr = capsys.readouterr().err
+    assert "ignoring a damaged checkpoint" in stderr
+    assert "resuming after step 4" in stderr
     assert set((shared / "checkpoints").iterdir()) == {second, other}
 
 

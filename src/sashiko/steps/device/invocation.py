@@ -1,4 +1,4 @@
-"""Requests and answers, the same for an endpoint, a batch job and a handler on this machine."""
+"""Requests to and answers of an endpoint, a batch job or a local handler."""
 
 import json
 import math
@@ -12,24 +12,24 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sashiko.steps.device.sample import Sample
 
-# The body of a request in, the body of its response out.
+# Maps the body of a request to the body of its response.
 Invoke = Callable[[bytes], bytes]
 _REPORT_EVERY = 100
 
 
 class DeviceFailedError(Exception):
-    """The device does not answer as it must; the message says what it did, and the gate fails."""
+    """The device failed or gave an invalid answer; the gate fails with this message."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """How the device's answers compare with those of the model that was judged.
+class Measurement:
+    """The device's answers compared with those of the evaluated model.
 
     Attributes:
-        rows: how many rows were compared.
-        answers: how many answers: each row is asked in a full request, and alone.
-        agreement: share of the answers whose label is the same.
-        largest_difference: of a probability; None if a score was no number.
+        rows: number of compared rows.
+        answers: number of answers: each row is sent in a full request, and alone.
+        agreement: share of the answers with the same label.
+        largest_difference: of a probability; None if a score was not a number.
         p50_ms: median latency of a request with one row, milliseconds; None if not measured.
         p99_ms: its 99th percentile.
     """
@@ -43,7 +43,7 @@ class Measured:
 
 
 class Answer(BaseModel):
-    """What the device says of one row."""
+    """The device's answer for one row."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -64,49 +64,49 @@ def read_answers(bodies: Sequence[bytes], *, expected: int) -> tuple[Answer, ...
     """Reads the bodies of the responses, in the order of the requests.
 
     Raises:
-        DeviceFailedError: if they are not one label and score for each row.
+        DeviceFailedError: if they are not one label and score per row.
     """
     try:
         answers = tuple(answer for body in bodies for answer in _ANSWERS.validate_json(body))
     except ValidationError as error:
-        said = error.errors()[0]
+        first_error = error.errors()[0]
         raise DeviceFailedError(
-            f"an answer is not a list of labels and scores: {said['msg']}"
+            f"an answer is not a list of labels and scores: {first_error['msg']}"
         ) from error
     if len(answers) != expected:
         raise DeviceFailedError(f"{expected} rows were sent and {len(answers)} answers came back")
     return answers
 
 
-def measure(invoke: Invoke, sample: Sample, *, batch_rows: int) -> Measured:
-    """Asks for the sample in requests of many rows, and twice alone; the last time counts.
+def measure(invoke: Invoke, sample: Sample, *, batch_rows: int) -> Measurement:
+    """Sends the sample in batches, then twice row by row; the last pass measures latency.
 
-    What only some shapes get wrong shows: requests of one row more than the largest compiled batch
-    run a full batch and a padded one. The first time alone warms up each compiled length.
+    Requests of one row more than the largest compiled batch run a full batch and a padded one. The
+    first pass of single rows warms up each compiled length.
 
     Args:
-        invoke: the device.
-        sample: what it is asked.
+        invoke: calls the device.
+        sample: rows to send.
         batch_rows: rows of the larger requests.
 
     Raises:
-        DeviceFailedError: if the device does not answer as it must.
+        DeviceFailedError: if the device fails or gives an invalid answer.
     """
-    many, _ = _asked(invoke, sample, rows=batch_rows)
-    warm, _ = _asked(invoke, sample, rows=1)
-    alone, seconds = _asked(invoke, sample, rows=1)
+    batched, _ = _invoke_all(invoke, sample, rows=batch_rows)
+    warm_up, _ = _invoke_all(invoke, sample, rows=1)
+    single, seconds = _invoke_all(invoke, sample, rows=1)
     p50, p99 = np.percentile(np.array(seconds) * 1000, [50, 99])
-    return compared(sample, (many, warm, alone), p50_ms=float(p50), p99_ms=float(p99))
+    return compare(sample, (batched, warm_up, single), p50_ms=float(p50), p99_ms=float(p99))
 
 
-def compared(
+def compare(
     sample: Sample,
     passes: Sequence[Sequence[Answer]],
     *,
     p50_ms: float | None = None,
     p99_ms: float | None = None,
-) -> Measured:
-    """Compares answers with what Evaluate found.
+) -> Measurement:
+    """Compares answers with Evaluate's predictions.
 
     Args:
         sample: n rows.
@@ -120,18 +120,20 @@ def compared(
         for answer, label in zip(answers, sample.labels, strict=True)
     ]
     scores = np.array([[answer.score for answer in answers] for answers in passes])
-    worst = float(np.abs(scores - sample.scores).max())
-    return Measured(
+    largest = float(np.abs(scores - sample.scores).max())
+    return Measurement(
         rows=len(sample.texts),
         answers=len(equal),
         agreement=sum(equal) / len(equal),
-        largest_difference=worst if math.isfinite(worst) else None,
+        largest_difference=largest if math.isfinite(largest) else None,
         p50_ms=p50_ms,
         p99_ms=p99_ms,
     )
 
 
-def _asked(invoke: Invoke, sample: Sample, *, rows: int) -> tuple[tuple[Answer, ...], list[float]]:
+def _invoke_all(
+    invoke: Invoke, sample: Sample, *, rows: int
+) -> tuple[tuple[Answer, ...], list[float]]:
     bodies, seconds = [], []
     for number, body in enumerate(requests(sample.texts, rows=rows), 1):
         start = time.perf_counter()
