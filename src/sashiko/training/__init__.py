@@ -1,1 +1,1 @@
-"""The parts of the Train step: examples, model, loop, checkpoints, and what makes it repeatable."""
+"""The parts of the Train step: examples, model, loop, checkpoints and reproducibility."""

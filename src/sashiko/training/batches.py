@@ -1,4 +1,4 @@
-"""Batches of rows of similar length, in an order that depends on seed and epoch alone."""
+"""Batches of rows of similar length, in an order that depends only on seed and epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ def epoch_batches(
     """Returns the row numbers of each batch of one epoch.
 
     Rows are shuffled, cut into pools of 50 batches, sorted by length within each pool, and the
-    batches are shuffled again: little padding, and no order by length. It depends on the
-    arguments alone, so a resumed run finds the same batches.
+    batches are shuffled again: little padding, and no order by length. The result
+    depends only on the arguments, so a resumed run gets the same batches.
 
     Args:
         lengths: tokens per row.

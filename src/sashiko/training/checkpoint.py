@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file that appears whole or not at all, and resumes bit for bit."""
+"""Checkpoints: atomic safetensors files that resume a training bit for bit."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ _SUFFIX = ".safetensors"
 
 
 class Position(Frozen):
-    """Where a training is. The learning rate and the batches follow from the step alone.
+    """The progress of a training. Learning rate and batches depend only on the step.
 
     Attributes:
         step: optimiser steps done.
@@ -31,12 +31,12 @@ class Position(Frozen):
 
 
 class CheckpointStore:
-    """The newest checkpoint of one training job, beside those that others left.
+    """The checkpoint of one training job, stored beside those of other jobs.
 
-    SageMaker puts what lies in S3 into a job's folder when it starts, and does in S3 what the job
-    does in its folder afterwards, deleting included ("Checkpoints in Amazon SageMaker AI",
-    Developer Guide). So each job writes a file of its own: two at once do not replace each other's,
-    and a job that is started in place of another goes on from the furthest of them.
+    SageMaker copies checkpoints from S3 to a job's folder at the start and mirrors later changes,
+    including deletions, to S3 ("Checkpoints in Amazon SageMaker AI", Developer Guide). Each job
+    therefore writes its own file: concurrent jobs do not overwrite each other's, and a replacement
+    job resumes from the most advanced one.
 
     A checkpoint holds the trainable parameters, the optimiser's state, torch's random state and the
     position; the position and the fingerprint are JSON in the file's header.
@@ -47,12 +47,12 @@ class CheckpointStore:
 
         Args:
             folder: SageMaker's checkpoint folder.
-            fingerprint: digest of all that the training depends on; a checkpoint with another
-                one is not resumed.
+            fingerprint: digest of everything the training depends on; a checkpoint with
+                another one is not resumed.
             job: the training job's name, which names its file.
         """
         self._path = folder / f"{job}{_SUFFIX}"
-        self._before: tuple[Path, ...] = ()
+        self._earlier: tuple[Path, ...] = ()
         self._fingerprint = fingerprint
 
     def save(self, position: Position, model: Any, optimiser: "torch.optim.Optimizer") -> None:
@@ -67,18 +67,18 @@ class CheckpointStore:
         write_bytes(self._path, save(_tensors(model, optimiser), metadata=header))
 
     def load(self, model: Any, optimiser: "torch.optim.Optimizer") -> Position:
-        """Puts model, optimiser and random state back to the furthest checkpoint that is ours.
+        """Restores model, optimiser and random state from the most advanced matching checkpoint.
 
         Returns:
-            The position to go on from: step 0 if there is no checkpoint but such as belong to other
-            data or settings or are damaged, which are ignored with a message.
+            The position to resume from; step 0 without a matching checkpoint. Checkpoints of other
+            data or settings and damaged ones are ignored with a message.
         """
         folder = self._path.parent
         remove_half_written(folder)
-        found = [(self._position(path), path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
-        ours = [(position, path) for position, path in found if position is not None]
-        self._before = tuple(path for _, path in ours)
-        for position, path in sorted(ours, key=lambda item: item[0].step, reverse=True):
+        positions = [(self._position(path), path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+        resumable = [(position, path) for position, path in positions if position is not None]
+        self._earlier = tuple(path for _, path in resumable)
+        for position, path in sorted(resumable, key=lambda item: item[0].step, reverse=True):
             if tensors := _read(path):
                 _restore(tensors, model, optimiser)
                 _say(f"resuming after step {position.step}")
@@ -86,15 +86,15 @@ class CheckpointStore:
         return Position()
 
     def remove(self) -> None:
-        """Removes its checkpoint, and those of equal trainings before it, once it is complete.
+        """Removes the checkpoints of this training once it is complete.
 
-        Where another job of these still runs, it writes its own again at its next checkpoint.
+        A concurrent job of the same training writes its own again at its next checkpoint.
         """
-        for path in (self._path, *self._before):
+        for path in (self._path, *self._earlier):
             path.unlink(missing_ok=True)
 
     def _position(self, path: Path) -> Position | None:
-        """Reads how far a checkpoint is; None if it is not ours, or damaged."""
+        """Reads a checkpoint's position; None if it does not match, or is damaged."""
         from safetensors import SafetensorError, safe_open
 
         try:

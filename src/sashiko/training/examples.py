@@ -1,4 +1,4 @@
-"""The channels' rows, tokenised once for all epochs."""
+"""Reads the channels' rows and tokenises them once for all epochs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from sashiko.errors import InputError
 
 @dataclass(frozen=True)
 class Examples:
-    """Tokenised rows, end to end in one array.
+    """Tokenised rows, concatenated in one array.
 
     Attributes:
         tokens: int32, all rows' token ids one after the other.
         offsets: int64, n + 1; row i has `tokens[offsets[i]:offsets[i + 1]]`.
         labels: int64, n; 1 is the positive class.
-        weights: float32, n; what a row counts in the loss.
+        weights: float32, n; the row's weight in the loss.
     """
 
     tokens: npt.NDArray[np.int32]
@@ -62,15 +62,15 @@ def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]
     path = folder / "weights.parquet"
     table = read_columns(path, ("key", "weight"))
     by_key = dict(zip(table["key"].to_pylist(), table["weight"].to_pylist(), strict=True))
-    wanted = keys.to_pylist()
-    absent = [key for key in wanted if key not in by_key]
-    if absent or len(wanted) != table.num_rows:
+    train_keys = keys.to_pylist()
+    missing = [key for key in train_keys if key not in by_key]
+    if missing or len(train_keys) != table.num_rows:
         raise InputError(
-            f"{path} and the train split differ: {len(absent)} of {len(wanted)} train keys have no "
-            f"weight and {len(by_key.keys() - set(wanted))} weights no train key; make both from "
-            "the same Prepare output"
+            f"{path} and the train split differ: {len(missing)} of {len(train_keys)} train "
+            f"keys have no weight and {len(by_key.keys() - set(train_keys))} weights no train key; "
+            "make both from the same Prepare output"
         )
-    weights = np.array([by_key[key] for key in wanted], dtype=np.float32)
+    weights = np.array([by_key[key] for key in train_keys], dtype=np.float32)
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise InputError(f"{path}: column `weight` has values that are not positive numbers")
     return weights

@@ -1,4 +1,4 @@
-"""The training loop: resumable at every step, and nothing in it depends on the clock."""
+"""The training loop: resumable at every step and independent of the clock."""
 
 import sys
 import time
@@ -26,8 +26,8 @@ _LINE_EVERY_STEPS = 10
 _MAX_GRADIENT_NORM = 1.0
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: a person or the machine asked for it
-    """Training was asked to stop and has saved a checkpoint. `signal` asked for it."""
+class Stopped(Exception):  # noqa: N818 - a requested stop is not an error
+    """Training stopped on signal `signal` after saving a checkpoint."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by signal {number}")
@@ -36,17 +36,17 @@ class Stopped(Exception):  # noqa: N818 - not an error: a person or the machine 
 
 @dataclass
 class Loop:
-    """One training, from wherever its checkpoint is to the end.
+    """One training run, resumed from its checkpoint.
 
     Attributes:
         model: a sequence classification model, on its device.
-        train: what it learns from.
-        validation: what it is scored on after each epoch.
+        train: the training rows.
+        validation: the rows to score after each epoch.
         pad: the padding token's id.
         hyperparameters: epochs, batch size, learning rate and the rest.
         bf16: run matrix products in bfloat16.
-        store: where checkpoints go.
-        stop: says whether to stop.
+        store: stores checkpoints.
+        stop: whether to stop.
     """
 
     model: Any
@@ -76,12 +76,12 @@ class Loop:
         for rows in self._batches(start.step):
             position = self._after_epoch(position, optimiser)
             loss = self._step(rows, position.step, optimiser)
-            position = self._noted(position, loss)
+            position = self._record_step(position, loss)
             if position.step % self.hyperparameters.checkpoint_every_steps == 0:
                 self.store.save(position, self.model, optimiser)
             if position.step % _LINE_EVERY_STEPS == 0:
                 self._report(position, since=start.step)
-            self._leave_if_asked(position, optimiser)
+            self._stop_if_requested(position, optimiser)
         return self._after_epoch(position, optimiser).lines
 
     @property
@@ -119,8 +119,8 @@ class Loop:
         losses = cross_entropy(logits.float(), batch.labels, reduction="none")
         loss = (losses * batch.weights).sum() / batch.weights.sum()
         torch.autograd.backward(loss)
-        trained = [p for group in optimiser.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(trained, _MAX_GRADIENT_NORM)
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRADIENT_NORM)
         for group in optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
         optimiser.step()
@@ -136,8 +136,8 @@ class Loop:
             warmup_ratio=self.hyperparameters.warmup_ratio,
         )
 
-    def _noted(self, position: Position, loss: float) -> Position:
-        """Counts a step; every tenth one, but for an epoch's last, becomes a metric line."""
+    def _record_step(self, position: Position, loss: float) -> Position:
+        """Adds a step; every tenth one, except an epoch's last, adds a metric line."""
         step = position.step + 1
         position = Position(step=step, losses=(*position.losses, loss), lines=position.lines)
         if step % _LINE_EVERY_STEPS or step % self._steps_per_epoch == 0:
@@ -164,15 +164,15 @@ class Loop:
             self.validation,
             pad=self.pad,
             autocast=self._autocast,
-            after_batch=lambda: self._leave_if_asked(position, optimiser),
+            after_batch=lambda: self._stop_if_requested(position, optimiser),
         )
-        scored = self._with_line(position, validation_loss=loss, validation_auc=auc)
-        line = scored.lines[-1]
+        updated = self._with_line(position, validation_loss=loss, validation_auc=auc)
+        line = updated.lines[-1]
         _say(
             f"epoch {line.epoch}/{self.hyperparameters.epochs} done, loss {line.train_loss:.3f}, "
             f"validation loss {loss:.3f}, AUC {auc:.3f}"
         )
-        return scored
+        return updated
 
     def _autocast(self) -> AbstractContextManager[None]:
         import torch
@@ -180,7 +180,7 @@ class Loop:
         device = self.model.device.type
         return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16)
 
-    def _leave_if_asked(self, position: Position, optimiser: "torch.optim.Optimizer") -> None:
+    def _stop_if_requested(self, position: Position, optimiser: "torch.optim.Optimizer") -> None:
         if self.stop.signal is not None:
             self.store.save(position, self.model, optimiser)
             _say(
@@ -190,12 +190,12 @@ class Loop:
 
     def _report(self, position: Position, *, since: int) -> None:
         seconds = time.monotonic() - self._started
-        left = seconds / (position.step - since) * (self._steps - position.step)
+        remaining = seconds / (position.step - since) * (self._steps - position.step)
         loss = position.losses[-1] if position.losses else position.lines[-1].train_loss
         _say(
             f"epoch {-(-position.step // self._steps_per_epoch)}/{self.hyperparameters.epochs} "
             f"step {position.step}/{self._steps} loss {loss:.3f} "
-            f"{self._tokens / seconds:,.0f} tok/s, {left:.0f} s left"
+            f"{self._tokens / seconds:,.0f} tok/s, {remaining:.0f} s left"
         )
 
 

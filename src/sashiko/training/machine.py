@@ -1,4 +1,4 @@
-"""What the machine has, and what makes its results repeatable."""
+"""Hardware capabilities, and settings for reproducible results."""
 
 import os
 from typing import TYPE_CHECKING
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def repeatable(*, seed: int) -> None:
-    """Seeds torch, pins its threads to `OMP_NUM_THREADS` and refuses kernels that vary.
+    """Seeds torch, pins its threads to `OMP_NUM_THREADS` and disables nondeterministic kernels.
 
     For a seed, a machine and a thread count, training then gives the same bytes.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only so
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
     # OpenMP's threads spin while they wait for each other; when another process holds a core, a
     # step then takes up to ten times as long. Both variables are read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

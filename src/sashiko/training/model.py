@@ -1,4 +1,4 @@
-"""The encoder with its new classification head: loaded from a folder, frozen in part, saved."""
+"""Loads, partly freezes and saves the encoder with its new classification head."""
 
 import shutil
 import tempfile
@@ -10,7 +10,7 @@ from sashiko.settings.recipe import Hyperparameters
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Loads the folder's fast tokenizer; nothing is looked up elsewhere.
+    """Loads the folder's fast tokenizer, from local files only.
 
     Raises:
         InputError: if the folder has no `tokenizer.json`, or names code to run.
@@ -57,7 +57,7 @@ def load_classifier(
 
     from sashiko.serving.container.classifier import longest_input
 
-    logging.set_verbosity_error()  # its report on the new head reads like a fault
+    logging.set_verbosity_error()  # its report on the new head looks like an error
     logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     config.id2label = dict(enumerate(labels))
@@ -105,9 +105,11 @@ def freeze(model: Any, *, layers: int) -> None:
     """
     blocks = _blocks(model)
     if layers > len(blocks):
-        has = f"has {len(blocks)} layers" if blocks else "has no layers with weights of their own"
+        problem = (
+            f"has {len(blocks)} layers" if blocks else "has no layers with weights of their own"
+        )
         raise InputError(
-            f"train.frozen_layers is {layers}, model type `{model.config.model_type}` {has}: "
+            f"train.frozen_layers is {layers}, model type `{model.config.model_type}` {problem}: "
             f"set it to at most {len(blocks)}"
         )
     embeddings = [
@@ -158,15 +160,15 @@ def _refuse_code(folder: Path) -> None:
 
 
 def _check_pretrained(model: Any, missing: set[str], folder: Path) -> None:
-    """Refuses an encoder that was left partly random: only the head (and pooler) may be new."""
+    """Checks that only the head and pooler are newly initialised."""
     prefix = f"{model.base_model_prefix}."
-    lost = sorted(
+    uninitialised = sorted(
         name for name in missing if name.startswith(prefix) and ".pooler." not in f".{name}"
     )
-    if lost:
+    if uninitialised:
         raise InputError(
-            f"{folder}: the weights lack {len(lost)} tensors that config.json asks for, such as "
-            f"{lost[0]}: the folder's files do not belong together"
+            f"{folder}: the weights lack {len(uninitialised)} tensors that config.json asks for, "
+            f"such as {uninitialised[0]}: the folder's files do not belong together"
         )
 
 

@@ -34,10 +34,12 @@ def score(
     Returns:
         The mean unweighted loss, and the area under the ROC curve.
     """
-    found = margins(model, examples, pad=pad, autocast=autocast, after_batch=after_batch)
-    losses = np.logaddexp(0, np.where(examples.labels == 1, -found, found))
-    once = np.ones((1, len(found)))
-    auc = Scored.of(examples.labels, _probabilities(found), threshold=0.5).metrics(once)["auc"]
+    logit_margins = margins(model, examples, pad=pad, autocast=autocast, after_batch=after_batch)
+    losses = np.logaddexp(0, np.where(examples.labels == 1, -logit_margins, logit_margins))
+    once = np.ones((1, len(logit_margins)))
+    auc = Scored.of(examples.labels, _probabilities(logit_margins), threshold=0.5).metrics(once)[
+        "auc"
+    ]
     return float(losses.mean()), float(auc[0])
 
 
@@ -56,16 +58,16 @@ def margins(
     import torch
 
     model.eval()
-    found = np.empty(len(examples.labels))
+    values = np.empty(len(examples.labels))
     for rows in ordered_batches(examples.lengths, batch_size=_ROWS):
         batch = collate(examples, rows, pad=pad, device=model.device)
         with torch.inference_mode(), autocast():
             logits = model(**batch.inputs).logits.double()
-        found[rows] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
+        values[rows] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
         after_batch()
-    return found
+    return values
 
 
-def _probabilities(found: Floats) -> Floats:
-    scores: Floats = np.exp(-np.logaddexp(0, -found))
+def _probabilities(logit_margins: Floats) -> Floats:
+    scores: Floats = np.exp(-np.logaddexp(0, -logit_margins))
     return scores

@@ -26,13 +26,13 @@ def scale_to_validation(model: Any, labels: Ints, margins: Floats) -> Temperatur
     Raises:
         InputError: if the model's logits do not come out of one linear layer.
     """
-    found = fit_temperature(labels, margins)
-    divide_logits(model, found.value)
+    fit = fit_temperature(labels, margins)
+    divide_logits(model, fit.value)
     return TemperatureFit(
-        temperature=found.value,
-        validation_loss_before=found.loss_before,
-        validation_loss_after=found.loss_after,
-        kept=found.kept,
+        temperature=fit.value,
+        validation_loss_before=fit.loss_before,
+        validation_loss_after=fit.loss_after,
+        kept=fit.kept,
     )
 
 

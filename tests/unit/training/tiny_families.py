@@ -39,7 +39,9 @@ def save_encoder(folder: Path, family: str, *, layers: int = 2) -> None:
     special = _ROBERTA if "roberta" in family else _BERT
     words = [*special.values(), *_WORDS]
     made = Tokenizer(
-        models.WordLevel({word: at for at, word in enumerate(words)}, unk_token=special["unk"])
+        models.WordLevel(
+            {word: index for index, word in enumerate(words)}, unk_token=special["unk"]
+        )
     )
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [(special[name], words.index(special[name])) for name in ("cls", "sep")]
@@ -48,8 +50,8 @@ def save_encoder(folder: Path, family: str, *, layers: int = 2) -> None:
     )
     names = {f"{name}_token": token for name, token in special.items()}
     transformers.PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
-    given = FAMILIES[family] if family == "distilbert" else _SIZES | FAMILIES[family]
-    config = transformers.AutoConfig.for_model(family, **given)
+    settings = FAMILIES[family] if family == "distilbert" else _SIZES | FAMILIES[family]
+    config = transformers.AutoConfig.for_model(family, **settings)
     config.num_hidden_layers = layers
     with torch.random.fork_rng():
         torch.manual_seed(0)
