@@ -57,6 +57,7 @@ def identities(prod: Emulator, template: dict[str, Any]) -> dict[str, dict[str, 
     return found
 
 
+@pytest.mark.slow
 def test_what_stayed_is_taken_back(prod: Emulator, folder: Path) -> None:
     said = prod.cdk("destroy", "--all", "--force", folder=folder, status=1)
     assert "TerminationProtection is enabled" in said

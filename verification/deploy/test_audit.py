@@ -82,6 +82,7 @@ def lake(closed: Governed, tmp_path_factory: pytest.TempPathFactory) -> Governed
     return found
 
 
+@pytest.mark.slow
 def test_an_open_account_stops_the_deploy_before_anything_is_granted(opened: Governed) -> None:
     """Pitfall 4: a new database of an account that nobody closed is everybody's."""
     assert [check.name for check in opened.failed()] == ["default permissions"]
@@ -95,6 +96,7 @@ def test_an_open_account_stops_the_deploy_before_anything_is_granted(opened: Gov
     assert grants == []  # the database went with the rollback
 
 
+@pytest.mark.slow
 def test_an_open_account_is_closed_by_the_commands_that_are_printed(closed: Governed) -> None:
     """Pitfall 4: what IAM_ALLOWED_PRINCIPALS has keeps it when the defaults are emptied."""
     assert closed.audit() == []
@@ -265,6 +267,7 @@ def test_the_command_prints_each_difference_and_ends_with_4(lake: Governed) -> N
     assert command().endswith("\nno differences\n")
 
 
+@pytest.mark.slow
 def test_a_destroyed_environment_is_deployed_again_as_the_doctor_says(lake: Governed) -> None:
     """The LF-Tags outlive every environment; it comes last, as it takes the lake away."""
     command = partial(lake.emulator.sashiko, folder=lake.folder)

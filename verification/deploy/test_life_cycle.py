@@ -13,6 +13,7 @@ from sashiko.aws.operations.access.live import read_live
 from sashiko.aws.operations.audit.compare import Difference, compare
 from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
+from sashiko_cdk.bootstrap.execution_pack import PARTS
 from tests.infra.variants import settings_of
 from verification.deploy import changes
 from verification.deploy.assembly import bootstrap, synthesize
@@ -138,12 +139,8 @@ def test_cloudformations_role_has_the_projects_policies_alone_and_the_cap(dev: E
     name = f"cdk-sashiko-cfn-exec-role-{ACCOUNT}-{REGION}"
     iam = dev.client("iam")
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-    parts = (
-        "identities", "functions", "stores", "lake", "network", "platform", "serving", "pipeline",
-        "events",
-    )  # fmt: skip
     assert {item["PolicyName"] for item in attached} == {
-        f"cdk-sashiko-execution-{part}-{REGION}" for part in parts
+        f"cdk-sashiko-{part}-{REGION}" for part in PARTS
     }
     boundary = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]
     cap = f"arn:aws:iam::{ACCOUNT}:policy/cdk-sashiko-cap-{REGION}"
