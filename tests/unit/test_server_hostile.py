@@ -168,7 +168,8 @@ def test_bodies_that_are_too_large_together_are_refused_and_memory_stays(quick) 
     for _ in range(3):
         statuses = {status for status, _, _ in ask_at_once(port, [large] * 16)}
         assert statuses <= {400, 503}
-    assert _peak_megabytes(pid) - before < 60
+    # Sixteen bodies are 94 MB.
+    assert _peak_megabytes(pid) - before < 80
     assert ask(port)[0] == 200
 
 

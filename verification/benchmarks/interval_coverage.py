@@ -44,7 +44,7 @@ class Tally:
     Attributes:
         samples: splits that were drawn.
         shown: those with an interval.
-        held: those whose interval holds the true value.
+        covered: those whose interval holds the true value.
     """
 
     samples: int = 0
