@@ -22,7 +22,7 @@ from tests.project_root import project_root as samples
 
 NUMBER = re.compile(r"\d{6,}")
 PAGE = "docs/change.md"
-BEFORE = '    rows = output_uri(snapshot, "data")  # what is learned from, and explained\n'
+BEFORE = '    rows = output_uri(snapshot, "data")\n'
 LISTED = "        prepare, pre_bias, weights,"
 
 
