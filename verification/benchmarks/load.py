@@ -64,7 +64,7 @@ class _Connections:
     async def ask(self, request: bytes) -> int:
         """Sends a request and reads its answer; returns the status."""
         async with self._free:
-            reader, writer = self._kept() or await asyncio.open_connection(HOST, self._port)
+            reader, writer = self._reuse() or await asyncio.open_connection(HOST, self._port)
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = head.split("content-length: ")[1].split("\r\n")[0]

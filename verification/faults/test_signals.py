@@ -39,7 +39,7 @@ class HeldRun(Short):
     def __init__(self, home: Path, empty: Path, *, stubborn: bool = False) -> None:
         self.hold = home.with_name("hold")
         code = _WAITS.format(hold=str(self.hold), stubborn=_STUBBORN if stubborn else "")
-        super().__init__(home, empty, registers=False, more=code)
+        super().__init__(home, empty, registers=False, code=code)
 
     @contextmanager
     def held(self) -> Iterator["subprocess.Popen[str]"]:
