@@ -35,7 +35,7 @@ _STANDARD_TERMS = {
     "`allowed_values.": "`enum.",
     "`text_columns": "`textColumns",
     "`row_filters": "`rowFilters",
-    "`table`: a name": "`physicalName`: a name",
+    "key `table`: expected lower-case": "key `physicalName`: expected lower-case",
 }
 
 
