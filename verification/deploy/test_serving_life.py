@@ -296,7 +296,7 @@ def check_another_machine(account: Emulator, arn: str, new: Any) -> None:
     )
     wanted = served.synthesize(new("larger"), arn, instance_types=larger)
     said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=wanted, status=1)
-    assert "scales on ml.inf2.xlarge, and SageMaker changes the instance type of no" in said
+    assert "scales on ml.inf2.xlarge, and SageMaker cannot change the" in said
 
     deploy(account, served.synthesize(new("still"), arn, max_instances=1))
     assert count(account) == 3
