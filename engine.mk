@@ -1,0 +1,134 @@
+# The engine in this checkout: installed from its source, with all that proves it. A project that `sashiko new` makes has
+# another file in this place (template/engine.mk).
+LOCKS := requirements
+FAULTS ?= full
+ROWS ?=
+LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-package torch --no-emit-find-links --no-header
+# For images/*/Dockerfile: their Python and C library, and the versions that `make run` has.
+IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_64-manylinux_2_34 --generate-hashes --no-emit-find-links --no-header \
+  -c requirements/run.txt
+
+.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy check notebook golden lock docs sbom audit wheel
+
+# torch comes last, from a file of its own, with the dependencies that its build asks for.
+define install
+	@echo "installing requirements/$(1).txt" >&2
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --no-deps -r requirements/$(1).txt
+	@$(UV) pip install -q --python $(BIN)/python -r requirements/torch.txt
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+endef
+
+test: $(BIN)/.dev $(VENV)-serving/.done ## run the tests, the fast ones first
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/unit tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e $(ARGS)
+
+test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
+	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
+	$(BIN)/python -m pytest verification/glue $(ARGS)
+
+test-slow: $(BIN)/.dev ## run the tests that `make test` leaves out: a fork's own tests, memory, two whole runs of a drafted data set
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/e2e $(ARGS)
+
+# The results page counts the faults of one process.
+test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)
+	FAULTS=$(FAULTS) $(BIN)/python -m pytest $(if $(filter short,$(FAULTS)),-n 2 --dist loadfile) verification/faults $(ARGS)
+
+# SECONDS of a shell that exports it is how long that runs, so only make's own counts.
+fuzz: $(VENV)-fuzz/.done ## let a fuzzer make up archives and requests, a minute each (SECONDS=600; ARGS="requests", ARGS="archives --replay FILE")
+	@PYTHONPATH=src $(VENV)-fuzz/bin/python -m verification.fuzz --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60) $(ARGS)
+
+test-guards: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## break each guard of docs/pitfalls*.md in a copy, and see that its tests fail (ROWS="C6 pitfalls"; ARGS="--short")
+	@$(BIN)/python -m verification.guards $(ROWS) $(ARGS)
+
+test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
+	$(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
+
+test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
+	$(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
+
+check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd src/sashiko/serving/container && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache/serving --python-version 3.10 \
+	  --strict --allow-untyped-calls --explicit-package-bases --ignore-missing-imports --follow-imports=silent --config-file= \
+	  $$(ls *.py | grep -v __init__)
+	$(BIN)/lint-imports
+
+notebook: $(BIN)/.dev ## execute notebooks/explore_run.ipynb on the newest run, into .sashiko/runs/explore_run.ipynb
+	$(BIN)/jupyter execute --output ../.sashiko/runs/explore_run.ipynb notebooks/explore_run.ipynb
+
+golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
+	$(BIN)/python tests/golden/rewrite.py
+
+docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/security-controls.md and the pipeline's graph in docs/architecture.md
+	$(BIN)/python -m docs.generate
+
+sbom: $(BIN)/.dev ## write build/sbom.cdx.json: what is installed and downloaded, with hashes and licences (CycloneDX)
+	@$(BIN)/python -m verification.supply.sbom $(ARGS)
+
+audit: $(BIN)/.run ## ask OSV what is known against the packages of every lock; says so where it could not run
+	@$(BIN)/python -m verification.supply.audit $(ARGS)
+
+wheel: $(BIN)/.run ## build dist/sashiko-<version>-py3-none-any.whl, which `sashiko new` and `sashiko upgrade` take
+	@$(BIN)/python -m sashiko.scaffold dist
+
+lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offers a CPU torch)
+	$(LOCK) requirements/run.in -o requirements/run.txt
+	$(LOCK) requirements/infra.in -c requirements/run.txt -o requirements/infra.txt
+	$(LOCK) requirements/dev.in -c requirements/infra.txt -c requirements/run.txt -o requirements/dev.txt
+	$(LOCK) requirements/test.in -c requirements/dev.txt -o requirements/test.txt
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/copier.in -o requirements/copier.txt
+	$(IMAGE_LOCK) --override requirements/job.override.in requirements/job.in -o requirements/job.txt
+	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging requirements/serving-cpu.in -o requirements/serving-cpu.txt
+	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/fuzz.in -o requirements/fuzz.txt
+	for peer in metaflow zenml; do \
+	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
+	done
+	$(LOCK) requirements/benchmarks/trainer.in -c requirements/run.txt -o requirements/benchmarks/trainer.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
+
+$(BIN)/.run: requirements/run.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
+	$(call install,run)
+
+$(BIN)/.dev: requirements/dev.txt requirements/torch.txt pyproject.toml $(BIN)/.uv
+	$(call install,dev)
+	@touch $(BIN)/.run $(BIN)/.infra
+
+# The serving image's own toolkit, under the image's Python where there is one.
+$(VENV)-serving/.done: requirements/serving.txt $(BIN)/.uv
+	@for p in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python python3.11 python3; do \
+	  if $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 10), (3, 11)))' 2>/dev/null; then python=$$p; break; fi; \
+	done; \
+	if [ -z "$${python:-}" ]; then echo "error: Python 3.10 or 3.11 was not found for $(VENV)-serving" >&2; exit 1; fi; \
+	echo "setting up $(VENV)-serving with $$($$python --version)" >&2; \
+	$$python -m venv $(VENV)-serving
+	@$(UV) pip install -q --python $(VENV)-serving/bin/python --require-hashes --no-deps -r requirements/serving.txt
+	@touch $@
+
+# `make fuzz` alone needs it, and there are wheels for few machines; its source needs a whole LLVM.
+$(VENV)-fuzz/.done: requirements/fuzz.txt $(BIN)/.uv
+	@echo "installing requirements/fuzz.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-fuzz
+	@$(UV) pip install -q --python $(VENV)-fuzz/bin/python --require-hashes --no-deps --no-build -r requirements/fuzz.txt || { \
+	  echo "error: atheris could not be installed; it comes for Linux on x86-64 alone. 'make test' tries the fuzzer's seeds and findings anywhere" >&2; exit 1; }
+	@touch $@
+
+# Whom `verification.benchmarks.orchestration` compares the runner with, each in an environment of its own.
+$(VENV)-metaflow/.done $(VENV)-zenml/.done: $(VENV)-%/.done: requirements/benchmarks/%.txt $(BIN)/.uv
+	@echo "installing requirements/benchmarks/$*.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-$*
+	@$(UV) pip install -q --python $(VENV)-$*/bin/python --require-hashes --no-deps -r requirements/benchmarks/$*.txt
+	@touch $@
+
+# Whom `verification.benchmarks.fine_tuning` compares Train with, with torch as `make run` has it.
+$(VENV)-trainer/.done: requirements/benchmarks/trainer.txt requirements/torch.txt $(BIN)/.uv
+	@echo "installing requirements/benchmarks/trainer.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-trainer
+	@$(UV) pip install -q --python $(VENV)-trainer/bin/python --require-hashes --no-deps -r requirements/benchmarks/trainer.txt
+	@$(UV) pip install -q --python $(VENV)-trainer/bin/python -r requirements/torch.txt
+	@touch $@
+

@@ -1,1 +1,0 @@
-"""What stacks are made of, one construct a file."""
