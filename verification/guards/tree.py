@@ -19,7 +19,7 @@ def copy_tree(root: Path, folder: Path) -> None:
     for name in filter(None, listed.split("\0")):
         if (root / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / name, folder / name)
+            shutil.copy(root / name, folder / name, follow_symlinks=False)
     _git(folder, "init", "--quiet")
     _git(folder, "add", "--all")
     _git(folder, "commit", "--quiet", "--message", "A copy")

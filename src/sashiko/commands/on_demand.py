@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Command -> module in this package with a function of that name, or with an `app`.
 _MODULES: Mapping[str, str] = MappingProxyType(
     {
+        "new": "new",
+        "upgrade": "upgrade",
         "run": "run",
         "predict": "predict",
         "bias": "bias",

@@ -1,0 +1,1 @@
+"""Makes projects that depend on the engine, and upgrades them."""

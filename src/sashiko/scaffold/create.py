@@ -1,0 +1,103 @@
+"""Makes a project: `sashiko new`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from sashiko.errors import InputError
+from sashiko.scaffold.template import extract_template, run_copier
+from sashiko.scaffold.wheel import Wheel, pin
+
+ANSWERS = Path(".copier-answers.yml")
+
+
+def create_project(
+    folder: Path,
+    *,
+    wheel: Wheel,
+    answers: Mapping[str, str],
+    facets: Sequence[str],
+    defaults: bool,
+) -> None:
+    """Writes a project's files; on failure, nothing is left.
+
+    Args:
+        folder: the project's, which is new or empty.
+        wheel: the engine, whose template is rendered.
+        answers: to the template's questions; a `data_file` is copied into `data/`.
+        facets: columns of that file by which bias is judged.
+        defaults: whether the other questions take their defaults and are not asked.
+
+    Raises:
+        InputError: if the folder has files, an answer is not valid, or no contract can be drafted
+            for the data file.
+    """
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is there already, and not empty: name another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        template = extract_template(wheel, Path(scratch))
+        # Of the same name, which is the default of the project's.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sashiko-new-") as temporary:
+            project = Path(temporary) / folder.name
+            run_copier("copy", template, project, answers=answers, defaults=defaults)
+            replies = read_answers(project)
+            pin(project, wheel, vendor=replies["engine_source"] == "vendor")
+            if replies["data_file"]:
+                _draft(project, replies, facets=facets)
+            if folder.exists():
+                folder.rmdir()
+            project.rename(folder)
+
+
+def read_answers(project: Path) -> dict[str, str]:
+    """Returns a project's answers to the template's questions.
+
+    Raises:
+        InputError: if the file is missing or not a mapping.
+    """
+    file = project / ANSWERS
+    if not file.is_file():
+        raise InputError(
+            f"{file} does not exist: run the command in the root of a project of `sashiko new`"
+        )
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected keys and values; restore it from git")
+    return {str(key): str(value) for key, value in content.items()}
+
+
+def _draft(project: Path, answers: Mapping[str, str], *, facets: Sequence[str]) -> None:
+    """Copies the data file into `data/`, and drafts its contract and recipe."""
+    source = Path(answers["data_file"]).expanduser()
+    if not source.is_file():
+        raise InputError(f"data_file: {source} does not exist")
+    copy = project / "data" / source.name
+    copy.parent.mkdir()
+    shutil.copyfile(source, copy)
+    file = project / ANSWERS
+    # No path of this machine: the others who clone the project have it elsewhere.
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content["data_file"] = f"data/{source.name}"
+    comment = file.read_text(encoding="utf-8").partition("\n")[0]
+    text = yaml.safe_dump(content, allow_unicode=True)
+    file.write_text(f"{comment}\n{text}", encoding="utf-8")
+    command = [sys.executable, "-c", "from sashiko.cli import main; main()", "contract", "init"]
+    options = [f"--label={answers['label']}", f"--name={answers['dataset']}"]
+    options += [f"--facet={facet}" for facet in facets]
+    completed = subprocess.run(
+        [*command, f"data/{source.name}", *options],
+        cwd=project,
+        env=os.environ,
+        stdout=sys.stderr,
+        check=False,
+    )
+    if completed.returncode:
+        raise InputError("no contract could be drafted for the data file: see above")

@@ -1,0 +1,146 @@
+"""The template in the engine's wheel, and copier, which renders it."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import sashiko
+from sashiko.core.engine_files import checkout, lock_file
+from sashiko.errors import InputError
+from sashiko.scaffold.wheel import Wheel, build_wheel, installed_wheel, open_wheel
+
+_PREFIX = "sashiko/project/"
+_TOOLS = Path(".sashiko/tools/copier")
+
+
+def engine_wheel(folder: Path) -> Wheel:
+    """Returns the wheel of the engine that runs: built in a checkout, else the installed one.
+
+    Args:
+        folder: where a built wheel is put.
+
+    Raises:
+        InputError: if it cannot be built, or the file that was installed is gone.
+    """
+    try:
+        if root := checkout():
+            return build_wheel(root, folder)
+    except RuntimeError as error:
+        raise InputError(str(error)) from error
+    path = installed_wheel()
+    if path is None:
+        raise InputError(
+            "the wheel that the engine was installed from is not on this machine: name it with "
+            "--engine (`pip download --no-deps sashiko` gets it from an index)"
+        )
+    return read_wheel(path)
+
+
+def read_wheel(path: Path) -> Wheel:
+    """Opens a wheel of the engine.
+
+    Raises:
+        InputError: if the file is not one.
+    """
+    try:
+        return open_wheel(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def extract_template(wheel: Wheel, folder: Path) -> Path:
+    """Unpacks a wheel's template, with the modes of its files.
+
+    Returns:
+        The template's root, with `copier.yml`.
+
+    Raises:
+        InputError: if the wheel has none.
+    """
+    with zipfile.ZipFile(wheel.path) as archive:
+        entries = [entry for entry in archive.infolist() if entry.filename.startswith(_PREFIX)]
+        for entry in entries:
+            mode = entry.external_attr >> 16
+            Path(archive.extract(entry, folder)).chmod((mode & 0o777) | 0o600)
+    if not entries:
+        raise InputError(f"{wheel.path} has no template: was it built in the repository's root?")
+    return folder / _PREFIX
+
+
+def installed_template() -> Path | None:
+    """Returns the template of the engine that runs; a checkout has it only in a wheel."""
+    folder = Path(sashiko.__file__).parent / "project"
+    return folder if folder.is_dir() else None
+
+
+def run_copier(
+    command: str, *arguments: str | Path, answers: Mapping[str, str], defaults: bool
+) -> None:
+    """Runs a command of copier.
+
+    It is a program in an environment of its own, as a library that it needs is licensed under
+    the GPL; its lock is `locks/copier.txt`.
+
+    Args:
+        command: `copy` or `update`.
+        arguments: of the command.
+        answers: to questions that are not asked then.
+        defaults: take the defaults of the other questions, and ask nothing.
+
+    Raises:
+        InputError: if copier fails, with its reason.
+    """
+    data = [f"--data={key}={value}" for key, value in answers.items()]
+    options = ["--trust", "--quiet", "--skip-tasks", *(["--defaults"] if defaults else [])]
+    completed = subprocess.run(
+        [_copier(), command, *options, *data, *map(str, arguments)],
+        stdout=sys.stderr,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if completed.returncode:
+        # An answer that is not valid is an exception of copier's, whose last line has the reason.
+        reason = (completed.stderr.strip() or "it was interrupted").splitlines()[-1]
+        raise InputError(f"copier {command}: {reason.removeprefix('ValueError: ')}")
+
+
+def _copier() -> str:
+    """Returns the program, which is installed on first use."""
+    beside = Path(sys.executable).with_name("copier")
+    if beside.is_file():
+        return str(beside)
+    program = _TOOLS.absolute() / "bin" / "copier"
+    if not program.is_file():
+        print("installing copier", file=sys.stderr)
+        uv = str(Path(sys.executable).with_name("uv"))
+        python = str(_TOOLS / "bin" / "python")
+        _install([uv, "venv", "-q", "--clear", "--python", sys.executable, str(_TOOLS)])
+        _install(
+            [
+                uv,
+                "pip",
+                "install",
+                "-q",
+                "--python",
+                python,
+                "--require-hashes",
+                "-r",
+                str(lock_file("copier")),
+            ]
+        )
+    return str(program)
+
+
+def _install(command: Sequence[str]) -> None:
+    try:
+        completed = subprocess.run(command, check=False, stdout=sys.stderr, env=dict(os.environ))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{command[0]} is not there: install copier beside {sys.executable}, or on PATH"
+        ) from error
+    if completed.returncode:
+        raise InputError(f"copier could not be installed ({' '.join(command)}): see above")

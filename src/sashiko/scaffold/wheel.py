@@ -1,0 +1,135 @@
+"""The engine's wheel, which a project pins by its hash.
+
+It imports nothing of the engine: copier runs it as a script, in the new project's folder, where the
+engine is not installed.
+
+    python3 src/sashiko/scaffold/wheel.py vendor|index
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+_DISTRIBUTION = "sashiko"
+ENGINE_PIN = Path("requirements/engine.txt")
+_SUFFIX = "-py3-none-any.whl"
+# The earliest time that a zip can hold: a wheel of the same files has the same bytes.
+_EPOCH = "315532800"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A built wheel of the engine.
+
+    Attributes:
+        path: the file.
+        version: of the engine.
+        sha256: of the file, in hexadecimal digits.
+    """
+
+    path: Path
+    version: str
+    sha256: str
+
+
+def open_wheel(path: Path) -> Wheel:
+    """Reads a wheel's version from its name, and its digest.
+
+    Raises:
+        ValueError: if the file is not a wheel of the engine.
+    """
+    name = path.name
+    if not path.is_file() or not (name.startswith(f"{_DISTRIBUTION}-") and name.endswith(_SUFFIX)):
+        raise ValueError(f"{path}: expected a file {_DISTRIBUTION}-<version>{_SUFFIX}")
+    version = name.removeprefix(f"{_DISTRIBUTION}-").removesuffix(_SUFFIX)
+    return Wheel(path, version, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def build_wheel(checkout: Path, folder: Path) -> Wheel:
+    """Builds the wheel of a checkout.
+
+    Args:
+        checkout: the engine's repository.
+        folder: where the wheel is put.
+
+    Raises:
+        RuntimeError: if pip fails, with its last lines.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        # In a folder of its own: what an earlier build left behind would be packed too.
+        config = Path(scratch) / "build.cfg"
+        config.write_text(f"[build]\nbuild_base={scratch}/build\n[egg_info]\negg_base={scratch}\n")
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
+        if find_spec("setuptools"):
+            command.append("--no-build-isolation")
+        environment = os.environ | {
+            "DIST_EXTRA_CONFIG": str(config),
+            "SOURCE_DATE_EPOCH": _EPOCH,
+        }
+        target = Path(scratch) / "wheel"
+        completed = subprocess.run(
+            [*command, "--no-deps", "--wheel-dir", str(target), str(checkout)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if completed.returncode:
+            lines = "\n".join(completed.stderr.strip().splitlines()[-5:])
+            raise RuntimeError(f"the wheel of {checkout} could not be built:\n{lines}")
+        built = next(target.glob(f"*{_SUFFIX}"))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / built.name).write_bytes(built.read_bytes())
+        return open_wheel(folder / built.name)
+
+
+def installed_wheel() -> Path | None:
+    """Returns the wheel that the engine was installed from, if it is still there.
+
+    Installers record it in `direct_url.json` ("Recording the Direct URL Origin of installed
+    distributions", packaging.python.org).
+    """
+    try:
+        record = distribution(_DISTRIBUTION).read_text("direct_url.json") or ""
+    except PackageNotFoundError:
+        return None
+    import json
+
+    url = urlparse(json.loads(record or "{}").get("url", ""))
+    path = Path(unquote(url.path))
+    return path if url.scheme == "file" and path.is_file() else None
+
+
+def pin(project: Path, wheel: Wheel, *, vendor: bool) -> None:
+    """Makes a project use a wheel: writes `requirements/engine.txt`, and puts it into `vendor/`.
+
+    Args:
+        project: its folder.
+        wheel: the engine.
+        vendor: whether the project holds the wheel; else an index has it.
+    """
+    folder = project / "vendor"
+    for old in folder.glob(f"{_DISTRIBUTION}-*{_SUFFIX}"):
+        old.unlink()
+    requirement = f"{_DISTRIBUTION}=={wheel.version}"
+    if vendor:
+        folder.mkdir(exist_ok=True)
+        (folder / wheel.path.name).write_bytes(wheel.path.read_bytes())
+        requirement = f"./vendor/{wheel.path.name}"
+    file = project / ENGINE_PIN
+    comments = [line for line in file.read_text().splitlines() if line.startswith("#")]
+    lines = [*comments, f"{requirement} --hash=sha256:{wheel.sha256}"]
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        built = build_wheel(Path(__file__).parents[3], Path(temporary))
+        pin(Path.cwd(), built, vendor=sys.argv[1:] == ["vendor"])

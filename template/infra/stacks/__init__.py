@@ -1,0 +1,1 @@
+../../../infra/stacks/__init__.py

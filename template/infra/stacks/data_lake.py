@@ -1,0 +1,1 @@
+../../../infra/stacks/data_lake.py

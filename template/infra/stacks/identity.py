@@ -1,0 +1,1 @@
+../../../infra/stacks/identity.py

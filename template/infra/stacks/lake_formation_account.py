@@ -1,0 +1,1 @@
+../../../infra/stacks/lake_formation_account.py

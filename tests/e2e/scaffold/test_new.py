@@ -1,0 +1,199 @@
+"""`sashiko new`: a small project that depends on the engine, and holds what a team owns."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sashiko.scaffold.create import read_answers
+from tests.e2e.retouren import make_retouren
+from tests.e2e.scaffold.projects import Project, new
+from tests.project_root import REPOSITORY
+
+STRANGE_NAME = "Retouren März.csv"
+
+
+def test_it_is_small(made: Project) -> None:
+    texts = {name: text for name, text in made.files().items() if not name.endswith(".whl")}
+    assert len(made.files()) <= 60
+    assert sum(text.count(b"\n") for text in texts.values()) <= 3000
+
+
+def test_its_files_are_this_repositorys(made: Project) -> None:
+    """But for those that a project alone has, and the names and accounts in settings."""
+    same = [
+        name
+        for name, content in made.files().items()
+        if (REPOSITORY / name).is_file() and (REPOSITORY / name).read_bytes() == content
+    ]
+    for name in ("Makefile", "cdk.json", "contracts/complaints.odcs.yaml", "infra/app.py"):
+        assert name in same
+    stacks = {path.name for path in (REPOSITORY / "infra/stacks").glob("*.py")}
+    assert {Path(name).name for name in same if name.startswith("infra/stacks/")} == stacks
+
+
+def test_the_engine_is_pinned_by_the_hash_of_the_wheel_in_vendor(
+    made: Project, wheel: Path
+) -> None:
+    pinned = (made.root / "requirements/engine.txt").read_text()
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert f"./vendor/{wheel.name} --hash=sha256:{digest}\n" in pinned
+    assert (made.root / "vendor" / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+def test_the_wheel_has_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:
+    again = subprocess.run(
+        [sys.executable, "-m", "sashiko.scaffold", str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(again.stdout.strip()).read_bytes() == wheel.read_bytes()
+
+
+def test_its_name_is_the_folders_and_no_other_name_is_left(made: Project) -> None:
+    settings = yaml.safe_load((made.root / "config/base.yaml").read_text())
+    assert settings["project"] == "loan-triage"
+    assert settings["contracts"] == ["complaints"]
+    assert (made.root / "src/loan_triage/steps/text_lengths.py").is_file()
+    for name, content in made.files().items():
+        if not name.endswith(".whl"):
+            assert b"{{" not in content.replace(b"${{", b""), name
+            assert str(REPOSITORY).encode() not in content, name
+
+
+def test_answers_are_written_where_they_belong(tmp_path: Path, wheel: Path) -> None:
+    answers = {
+        "project": "acme", "package": "acme_ml", "dev_account": "222222222222",
+        "prod_account": "333333333333", "region": "eu-central-1", "engine_source": "index",
+    }  # fmt: skip
+    options = [f"--answer={key}={value}" for key, value in answers.items()]
+    done = new(tmp_path / "folder", "--defaults", *options, wheel=wheel)
+    assert done.returncode == 0, done.stderr
+    root = tmp_path / "folder"
+    assert "project: acme\nregion: eu-central-1\n" in (root / "config/base.yaml").read_text()
+    assert 'account: "222222222222"' in (root / "config/dev.yaml").read_text()
+    assert 'account: "333333333333"' in (root / "config/prod.yaml").read_text()
+    assert '"acme_ml.steps.text_lengths"' in (root / "pipelines/finetune.py").read_text()
+    assert re.search(r"^sashiko==\S+ --hash", (root / "requirements/engine.txt").read_text(), re.M)
+    assert not (root / "vendor").exists()
+    assert "vendor" not in (root / "images/job/Dockerfile").read_text()
+    assert answers.items() <= read_answers(root).items()
+
+
+def test_the_definition_has_the_projects_own_step(made: Project) -> None:
+    built = made.sashiko("definition")
+    assert built.returncode == 0, built.stderr
+    (step,) = [s for s in json.loads(built.stdout)["Steps"] if s["Name"] == "TextLengths"]
+    entry = step["Arguments"]["AppSpecification"]["ContainerEntrypoint"]
+    assert entry == ["python3", "-m", "loan_triage.steps.text_lengths"]
+
+
+@pytest.mark.parametrize("image", ["job", "serving"])
+def test_an_images_tag_covers_the_engine_and_the_package(made: Project, image: str) -> None:
+    code = "from sashiko.aws.resources.images.content import copied_files as c; print(*c({!r}))"
+    copied = made.python("-c", code.format(f"images/{image}/Dockerfile"))
+    files = set(copied.stdout.split())
+    wheels = {name for name in files if name.startswith("vendor/sashiko-")}
+    assert len(wheels) == 1, copied.stderr
+    assert "requirements/engine.txt" in files
+    assert ("src/loan_triage/steps/text_lengths.py" in files) is (image == "job")
+
+
+def test_lint_finds_nothing(made: Project) -> None:
+    for command in (("check",), ("format", "--check")):
+        done = made.python("-m", "ruff", *command, "--no-cache", ".")
+        assert done.returncode == 0, done.stdout
+
+
+def test_its_own_tests_pass(made: Project) -> None:
+    done = made.python("-m", "pytest", "-p", "no:cacheprovider", "tests")
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def german(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Project:
+    """A project of a team's own file."""
+    folder = tmp_path_factory.mktemp("own")
+    make_retouren(folder / STRANGE_NAME)
+    options = ("--data", folder / STRANGE_NAME, "--label", "Erstattet", "--facet", "Geschlecht")
+    done = new(folder / "retouren", "--defaults", *options, wheel=wheel)
+    assert done.returncode == 0, done.stderr
+    return Project(folder / "retouren")
+
+
+def test_a_file_of_ones_own_takes_the_samples_place(german: Project) -> None:
+    contracts = [path.name for path in (german.root / "contracts").iterdir()]
+    assert contracts == ["retouren-marz.odcs.yaml"]
+    settings = yaml.safe_load((german.root / "config/base.yaml").read_text())
+    assert settings["recipe"] == "retouren-marz"
+    assert settings["contracts"] == ["retouren-marz"]
+    assert read_answers(german.root)["data_file"] == f"data/{STRANGE_NAME}"
+    assert "Geschlecht" in (german.root / "contracts/retouren-marz.odcs.yaml").read_text()
+    assert german.git("init", "--quiet") is not None
+    assert german.git("check-ignore", f"data/{STRANGE_NAME}")
+
+
+def test_a_draft_waits_for_its_review_and_then_its_definition_is_valid(german: Project) -> None:
+    done = german.sashiko("definition", "--check")
+    assert done.returncode == 1
+    assert "# review" in done.stderr
+    for path in german.root.glob("*/retouren-marz.*"):
+        path.write_text(re.sub(r"  # review: .*", "", path.read_text()))
+    done = german.sashiko("definition", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--defaults", "--answer=region=Frankfurt"), "eu-central-1"),
+        (("--defaults", "--answer=project=Acme_1"), "lower-case letters"),
+        (("--defaults", "--answer=dev_account=1"), "twelve digits"),
+        (("--defaults", "--answer=package=infra"), "that name is taken"),
+        (("--defaults", "--answer=acme"), "--answer acme: expected KEY=VALUE"),
+        (("--defaults", "--data=gone.csv", "--label=x"), "gone.csv does not exist"),
+        (("--defaults", "--data=gone.csv"), "--data and --label go together"),
+        ((), "there is no terminal to ask in: add --defaults"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_and_nothing_is_left(
+    tmp_path: Path, wheel: Path, options: tuple[str, ...], message: str
+) -> None:
+    done = new(tmp_path / "project", *options, wheel=wheel)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_label_that_the_file_lacks_leaves_nothing(tmp_path: Path, wheel: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,refund\nlong enough,yes\nother text,no\n")
+    options = ("--defaults", "--data", tmp_path / "rows.csv", "--label", "refunds")
+    done = new(tmp_path / "project", *options, wheel=wheel)
+    assert done.returncode == 1
+    assert "refunds" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_a_folder_with_files_is_left_alone(tmp_path: Path, wheel: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/mine.txt").write_text("mine")
+    done = new(tmp_path / "project", "--defaults", wheel=wheel)
+    assert done.returncode == 1
+    assert "not empty" in done.stderr
+    assert [path.name for path in (tmp_path / "project").iterdir()] == ["mine.txt"]
+
+
+def test_what_is_no_wheel_of_the_engine_is_named(tmp_path: Path) -> None:
+    (tmp_path / "other-1.0-py3-none-any.whl").write_bytes(b"")
+    done = new(tmp_path / "project", "--defaults", wheel=tmp_path / "other-1.0-py3-none-any.whl")
+    assert done.returncode == 1
+    assert "expected a file sashiko-<version>-py3-none-any.whl" in done.stderr
