@@ -11,7 +11,7 @@ from sashiko.aws.operations.access.environment import read_environment
 from sashiko.aws.operations.access.policies import Request, allows, denies
 from sashiko.aws.resources.images.content import copied_files
 from sashiko.aws.resources.images.job_images import image_builds
-from tests.infra.variants import ROOT, all_before, resources, settings_of, some, synthesized
+from tests.infra.variants import all_before, resources, settings_of, some, synthesized
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +66,7 @@ def test_the_source_is_what_the_dockerfiles_copy_and_nothing_else(project):
     asset = folder / f"asset.{key}"
     packed = {path.relative_to(asset).as_posix() for path in asset.rglob("*") if path.is_file()}
     files = {build.dockerfile for build in image_builds(settings_of("dev"), "cpu")}
-    copied = {path.relative_to(ROOT).as_posix() for file in files for path in copied_files(file)}
+    copied = {path.as_posix() for file in files for path in copied_files(file)}
     assert packed == files | copied
 
 

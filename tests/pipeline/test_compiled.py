@@ -15,7 +15,8 @@ from sashiko.pipeline.project import open_recipe
 from sashiko.settings.environment import Settings, load_settings
 from tests.golden.rewrite import ROOT
 
-PARTS = ("config", "contracts", "pipelines", "recipes", "requirements", "src")
+PARTS = ("config", "contracts", "images", "pipelines", "recipes", "requirements", "src")
+FILES = (".dockerignore", "LICENSE", "README.md", "pyproject.toml")
 RECIPE = Path("recipes/complaints.yaml")
 # Says what a build has loaded and opened, by means that are not those of the code under test.
 WITNESS = """
@@ -44,6 +45,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("compiled")
     for part in PARTS:
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, root / name)
     with pytest.MonkeyPatch.context() as patch:
         _enter(root, patch)
         _definition()

@@ -95,7 +95,7 @@ def test_the_bases_torch_is_the_one_that_make_run_tests():
 
 
 def test_the_bases_python_is_the_one_of_their_locks_and_dockerfile():
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "engine.mk").read_text()
     images = re.search(r"^IMAGE_LOCK := .*--python-version (\S+)", makefile, re.M)[1]
     assert {image_map().images[n].python for n in ("job-cpu", "job-gpu", "serving-cpu")} == {images}
     assert f"/opt/sashiko/lib/python{images}/" in (ROOT / "images/job/Dockerfile").read_text()

@@ -5,8 +5,10 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-# The locks that `make run` installs; torch's own requirements are in its metadata only.
-_LOCKS = (Path("requirements/run.txt"), Path("requirements/torch.txt"))
+from sashiko.core.engine_files import lock_file
+
+# What a project installs beside the engine.
+_PROJECT_LOCK = Path("requirements/project.txt")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _METADATA = ".dist-info"
 
@@ -23,15 +25,13 @@ def source_folders() -> tuple[Path, ...]:
 def installed() -> tuple[str, ...]:
     """Returns the metadata folder, whose name has the version, of each distribution in the lock.
 
-    The lock is `requirements/run.txt` and torch with its requirements. No step may import other
-    distributions (tests, CDK), so they change no result. If the locks are not in the working
-    folder, every installed distribution counts. Only the environment's site-packages are searched:
-    setuptools adds its bundled packages to `sys.path`.
+    The lock is the engine's `run.txt`, torch with its requirements, and the project's own
+    packages. No step may import other distributions (tests, CDK), so they change no result. Only
+    the environment's site-packages are searched: setuptools adds its bundled packages to
+    `sys.path`.
     """
     distributions = {_canonical(path.name.partition("-")[0]): path for path in _distributions()}
-    if all(lock.is_file() for lock in _LOCKS):
-        distributions = {name: distributions[name] for name in _locked_names(distributions)}
-    return tuple(sorted(path.name for path in distributions.values()))
+    return tuple(sorted(distributions[name].name for name in _locked_names(distributions)))
 
 
 def _distributions() -> Iterator[Path]:
@@ -41,8 +41,11 @@ def _distributions() -> Iterator[Path]:
 
 def _locked_names(distributions: Mapping[str, Path]) -> set[str]:
     """Returns the names of installed distributions in the locks, and of torch's requirements."""
-    pinned = {name for lock in _LOCKS for name in _names(lock.read_text(encoding="utf-8"))}
-    pending = list(_names(_LOCKS[-1].read_text(encoding="utf-8")))
+    torch = lock_file("torch")
+    locks = [path for path in (lock_file("run"), torch, _PROJECT_LOCK) if path.is_file()]
+    pinned = {name for lock in locks for name in _names(lock.read_text(encoding="utf-8"))}
+    # torch's own requirements are in its metadata only.
+    pending = list(_names(torch.read_text(encoding="utf-8")))
     names: set[str] = set()
     while pending:
         name = pending.pop()

@@ -15,7 +15,7 @@ from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
 
 from sashiko.aws.functions.function_input import WantedImage
-from sashiko.aws.resources.images.content import ROOT, ignore_rules
+from sashiko.aws.resources.images.content import ignore_rules
 from sashiko.aws.resources.images.job_images import ImageBuild
 from sashiko.aws.resources.names import image_build_log_group, image_build_name
 from sashiko.settings.environment import Settings
@@ -160,7 +160,7 @@ class ImageBuilds(Construct):
         source = Asset(
             self,
             "Source",
-            path=str(ROOT),
+            path=str(Path.cwd()),
             exclude=ignore_rules(),
             ignore_mode=IgnoreMode.DOCKER,
         )

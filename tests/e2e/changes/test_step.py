@@ -148,7 +148,7 @@ def test_the_module_redacts_real_rows_and_says_whose_they_are(
 def test_the_job_image_installs_the_step(project: Project) -> None:
     code = "from sashiko.aws.resources.images.content import copied_files as c; print(*c({!r}))"
     copied = project.run("-c", code.format("images/job/Dockerfile"))
-    assert str(project.root / "src/acme/steps/redact.py") in copied.stdout.split(), copied.stderr
+    assert "src/acme/steps/redact.py" in copied.stdout.split(), copied.stderr
     installed = read_configuration(project.root / "pyproject.toml")["tool"]["setuptools"]
     assert {"acme.steps", "sashiko.steps"} <= set(installed["packages"])
 

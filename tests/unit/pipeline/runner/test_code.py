@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sashiko.pipeline import dependencies
 from sashiko.pipeline.dependencies import installed
 from sashiko.pipeline.runner.code import CodeDigests
 
@@ -97,10 +98,13 @@ def test_a_script_of_the_job_adds_nothing(package: Path) -> None:
 
 
 class Environment:
-    """A folder of installed distributions, and the run's locks in the working folder."""
+    """A folder of installed distributions, and the engine's and a project's locks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        lines = "# a comment", "here==1.0 \\", "    --hash=sha256:00", "of.the_lock==1.0"
+        (folder.parent / "run.txt").write_text("\n".join(lines))
+        (folder.parent / "torch.txt").write_text("torch==2.0\n")
         self.install("here", "1.0")
         required = "Requires-Dist: of-torch (>=1)\nRequires-Dist: xt; extra == 'x'"
         self.install("torch", "2.0", required)
@@ -114,23 +118,21 @@ class Environment:
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n{metadata}\n")
 
-    def lock(self) -> None:
+    def lock_of_project(self, name: str) -> None:
         Path("requirements").mkdir()
-        lines = "# a comment", "here==1.0 \\", "    --hash=sha256:00", "of.the_lock==1.0"
-        Path("requirements/run.txt").write_text("\n".join(lines))
-        Path("requirements/torch.txt").write_text("torch==2.0\n")
+        Path("requirements/project.txt").write_text(f"{name}==1.0\n")
 
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     folder = tmp_path / "site-packages"
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(folder))
+    monkeypatch.setattr(dependencies, "lock_file", lambda name: tmp_path / f"{name}.txt")
     monkeypatch.chdir(tmp_path)
     return Environment(folder)
 
 
 def test_what_no_step_may_import_does_not_count(environment: Environment) -> None:
-    environment.lock()
     before = digest("/opt/ml/code/x.py")
     environment.install("pytest", "9.0")  # as `make test` does
     environment.install("xt", "1.0")
@@ -141,15 +143,16 @@ def test_what_no_step_may_import_does_not_count(environment: Environment) -> Non
 def test_another_version_of_a_package_of_the_runs_lock_counts(
     environment: Environment, name: str
 ) -> None:
-    environment.lock()
     before = digest("/opt/ml/code/x.py")
     environment.install(name, "1.1")
     assert digest("/opt/ml/code/x.py") != before
 
 
-def test_without_a_lock_every_installed_distribution_counts(environment: Environment) -> None:
+def test_a_package_of_the_projects_own_lock_counts(environment: Environment) -> None:
+    environment.install("of_project", "1.0")
+    environment.lock_of_project("of-project")
     before = digest("/opt/ml/code/x.py")
-    environment.install("newpackage", "1.0")
+    environment.install("of_project", "1.1")
     assert digest("/opt/ml/code/x.py") != before
 
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from sashiko import __version__
 from sashiko.errors import InputError
 
-# The images are built from the repository of the running code.
-ROOT = Path(__file__).parents[5]
 _IGNORED = "**/"
 _COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
 
@@ -27,7 +25,7 @@ def content_tag(*, dockerfile: str, target: str, base: str) -> str:
     the same tag.
 
     Args:
-        dockerfile: relative to the repository's root.
+        dockerfile: relative to the working folder, the project's root.
         target: the stage that is built.
         base: AWS's image, by name and tag or digest.
 
@@ -35,7 +33,7 @@ def content_tag(*, dockerfile: str, target: str, base: str) -> str:
         InputError: if the Dockerfile, or a file that it copies, does not exist.
     """
     files = {
-        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (_file(dockerfile), *copied_files(dockerfile))
     }
     content = json.dumps({"base": base, "files": files, "target": target}, sort_keys=True)
@@ -60,25 +58,27 @@ def ignore_rules() -> list[str]:
 
 
 def _file(name: str) -> Path:
-    path = ROOT / name
+    path = Path(name)
     if not path.is_file():
         raise InputError(
-            f"{name} is not in {ROOT}: the images of an environment with an account are named by "
-            "what they are built from; run this in a checkout of the repository"
+            f"{name} is not in {Path.cwd()}: the images of an environment with an account are "
+            "named by what they are built from; run this in the project's root"
         )
     return path
 
 
 def _files(dockerfile: str, source: str) -> Iterator[Path]:
-    path = ROOT / source
+    path = Path(source)
     if path.is_file():
         yield path
     elif path.is_dir():
         excluded = [rule.removeprefix(_IGNORED) for rule in ignore_rules() if _IGNORED in rule]
         for file in path.rglob("*"):
-            parts = file.relative_to(ROOT).parts
+            parts = file.parts
             ignored = any(fnmatch(part, rule) for part in parts for rule in excluded)
             if file.is_file() and not ignored:
                 yield file
     else:
-        raise InputError(f"{dockerfile}: COPY {source}: there is no such file or folder in {ROOT}")
+        raise InputError(
+            f"{dockerfile}: COPY {source}: there is no such file or folder in {Path.cwd()}"
+        )

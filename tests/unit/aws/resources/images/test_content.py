@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.aws.resources.images import content as image_content
+from sashiko import __version__
 from sashiko.aws.resources.images.content import content_tag, copied_files
 from sashiko.aws.resources.images.job_images import image_builds, job_images
 from sashiko.errors import InputError
@@ -29,7 +29,7 @@ def checkout(tmp_path, monkeypatch):
     for name in (*names, "pyproject.toml", "README.md", "LICENSE"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    monkeypatch.setattr(image_content, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -84,12 +84,12 @@ def test_a_checkout_that_lacks_a_file_is_an_error_that_names_it(checkout):
     with pytest.raises(InputError, match="images/job/Dockerfile: COPY LICENSE: there is no such"):
         tags()
     (checkout / JOB).unlink()
-    with pytest.raises(InputError, match=r"images/job/Dockerfile is not in .*a checkout of the"):
+    with pytest.raises(InputError, match=r"images/job/Dockerfile is not in .*the project's root"):
         tags()
 
 
 def test_the_code_that_runs_is_in_the_job_image():
-    assert ROOT / "src/sashiko/aws/resources/images/content.py" in copied_files(JOB)
+    assert Path("src/sashiko/aws/resources/images/content.py") in copied_files(JOB)
 
 
 def test_one_content_has_one_tag_in_each_region_and_project():
@@ -111,7 +111,7 @@ def test_jobs_name_what_is_built_and_this_machine_the_version():
     named = {images.job.uri, images.train.uri, images.bias.uri, images.serving.uri}
     assert named == {build.uri for build in image_builds(SETTINGS, "cpu")}
     local = job_images(load_settings("local", folder=ROOT / "config"), "cpu")
-    assert local.job.uri.rpartition(":")[2] == image_content.__version__
+    assert local.job.uri.rpartition(":")[2] == __version__
 
 
 def test_no_image_is_built_that_no_job_runs_in():
