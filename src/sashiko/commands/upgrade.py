@@ -1,0 +1,54 @@
+"""`sashiko upgrade`: moves a project to a later version of the engine."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sashiko.core.exit_status import FAILED
+from sashiko.errors import InputError
+
+
+def upgrade(
+    to: Annotated[
+        str,
+        typer.Argument(help="A wheel's file, or a version that pip downloads from your index."),
+    ],
+) -> None:
+    """Pin a later engine, and merge what its template changed into the project's files.
+
+    Conflicts are marked in the files and named; the exit status is 1 then. What stands in files
+    that the template does not have, or did not change, stays.
+    """
+    from sashiko.scaffold.template import read_wheel
+    from sashiko.scaffold.upgrade import upgrade_project
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(to) if to.endswith(".whl") else _download(to, Path(scratch))
+        result = upgrade_project(Path.cwd(), wheel=read_wheel(path))
+    for name in result.written:
+        typer.echo(f"{'conflict' if name in result.conflicts else 'changed '}  {name}")
+    for name in result.deleted:
+        typer.echo(f"deleted   {name}")
+    if result.conflicts:
+        print(
+            f"error: {len(result.conflicts)} of the files have conflicts between your changes and "
+            "the template's: edit the marked lines, then make check test",
+            file=sys.stderr,
+        )
+        raise typer.Exit(FAILED)
+    print("next: read docs/changelog.md, then make check test", file=sys.stderr)
+
+
+def _download(version: str, folder: Path) -> Path:
+    """Downloads the engine's wheel with pip, whose settings name the index."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
+    completed = subprocess.run(
+        [*command, str(folder), f"sashiko=={version}"], stdout=sys.stderr, check=False
+    )
+    if completed.returncode:
+        raise InputError(f"pip could not download sashiko=={version}: see above")
+    return next(folder.glob("*.whl"))
