@@ -13,7 +13,6 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -21,6 +20,7 @@ _DISTRIBUTION = "sashiko"
 ENGINE_PIN = Path("requirements/engine.txt")
 _SUFFIX = "-py3-none-any.whl"
 # The earliest time that a zip can hold: a wheel of the same files has the same bytes.
+_SETUPTOOLS = 80  # major version: `requires` in pyproject.toml
 _EPOCH = "315532800"
 
 
@@ -67,7 +67,7 @@ def build_wheel(checkout: Path, folder: Path) -> Wheel:
         config = Path(scratch) / "build.cfg"
         config.write_text(f"[build]\nbuild_base={scratch}/build\n[egg_info]\negg_base={scratch}\n")
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-        if find_spec("setuptools"):
+        if _has_setuptools():
             command.append("--no-build-isolation")
         environment = os.environ | {
             "DIST_EXTRA_CONFIG": str(config),
@@ -82,12 +82,20 @@ def build_wheel(checkout: Path, folder: Path) -> Wheel:
             check=False,
         )
         if completed.returncode:
-            lines = "\n".join(completed.stderr.strip().splitlines()[-5:])
+            lines = "\n".join(completed.stderr.strip().splitlines()[-20:])
             raise RuntimeError(f"the wheel of {checkout} could not be built:\n{lines}")
         built = next(target.glob(f"*{_SUFFIX}"))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / built.name).write_bytes(built.read_bytes())
         return open_wheel(folder / built.name)
+
+
+def _has_setuptools() -> bool:
+    """Returns whether the one that pyproject.toml requires is here; else pip downloads it."""
+    try:
+        return int(distribution("setuptools").version.partition(".")[0]) >= _SETUPTOOLS
+    except PackageNotFoundError:
+        return False
 
 
 def installed_wheel() -> Path | None:
