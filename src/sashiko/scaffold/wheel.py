@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlparse
 _DISTRIBUTION = "sashiko"
 ENGINE_PIN = Path("requirements/engine.txt")
 _SUFFIX = "-py3-none-any.whl"
-# The earliest time that a zip can hold: a wheel of the same files has the same bytes.
 _SETUPTOOLS = 80  # major version: `requires` in pyproject.toml
+# The earliest time that a zip can hold: a wheel of the same files has the same bytes.
 _EPOCH = "315532800"
 
 
