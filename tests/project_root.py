@@ -15,6 +15,10 @@ import yaml
 REPOSITORY = Path(__file__).parents[1]
 SAMPLES = REPOSITORY / "tests" / "samples"
 _FOLDERS = ("config", "contracts", "recipes")
+# What the images of an environment with an account are made of, and named by.
+IMAGES = (
+    ".dockerignore", "LICENSE", "README.md", "images", "pyproject.toml", "requirements", "src",
+)  # fmt: skip
 _LEFT_OUT = (*_FOLDERS, ".git", ".sashiko", "cdk.out")
 
 

@@ -20,8 +20,11 @@ from sashiko.core.files import canonical_json
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
 
+# Neither a package's module nor on the path where this file runs as a script.
+_PROJECT = runpy.run_path(str(Path(__file__).parents[1] / "project_root.py"))
+IMAGES = _PROJECT["IMAGES"]
 if __name__ == "__main__":  # tests are there already
-    os.chdir(runpy.run_path(str(Path(__file__).parents[1] / "project_root.py"))["project_root"]())
+    os.chdir(_PROJECT["project_root"]())
 ROOT = Path.cwd()
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -58,7 +61,7 @@ def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("contracts", "recipes"):
+        for part in ("contracts", "recipes", *IMAGES):
             (folder / part).symlink_to(ROOT / part)
         (folder / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", folder / "config/base.yaml")
@@ -90,7 +93,7 @@ def stateful_ids(environment: str) -> dict[str, dict[str, str]]:
     from sashiko_cdk.security_rules.stores import STATEFUL
 
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("contracts", "pipelines", "recipes"):
+        for name in ("contracts", "pipelines", "recipes", *IMAGES):
             (Path(folder) / name).symlink_to(ROOT / name)
         (Path(folder) / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", Path(folder) / "config/base.yaml")

@@ -9,6 +9,7 @@ from aws_cdk import App
 from sashiko.errors import InputError
 from tests.infra.contracts import changed, column_of, mortgages, set_custom, table_of
 from tests.infra.variants import ROOT
+from tests.project_root import IMAGES
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def synth(tmp_path, monkeypatch):
     from infra.app import main
 
     def run(change, settings="", environment="dev"):
-        (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+        for name in ("recipes", *IMAGES):
+            (tmp_path / name).symlink_to(ROOT / name)
         (tmp_path / "contracts").mkdir()
         (tmp_path / "config").mkdir()
         shutil.copy(ROOT / "config/base.yaml", tmp_path / "config")

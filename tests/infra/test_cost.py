@@ -12,6 +12,7 @@ from sashiko.aws.operations.cost.prices import read_prices
 from sashiko.aws.operations.templates import read_templates
 from sashiko.cli import app
 from tests.infra.variants import ROOT, settings_of, synthesized, write_config
+from tests.project_root import IMAGES
 
 
 @pytest.mark.parametrize("variant", ["dev", "prod", "serving", "serving_prod"])
@@ -33,7 +34,7 @@ def cost(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
     """The command in a fork's folder, on the templates of `dev`."""
     (folder / "config").mkdir(exist_ok=True)
     write_config(folder / "config", "dev")
-    for name in ("contracts", "pipelines", "recipes"):
+    for name in ("contracts", "pipelines", "recipes", *IMAGES):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     monkeypatch.chdir(folder)

@@ -16,6 +16,7 @@ from sashiko.aws.operations.doctor.deploy import examine
 from sashiko.aws.resources.account import Account
 from sashiko.aws.resources.names import database_name
 from tests.infra.variants import settings_of
+from tests.project_root import IMAGES
 from verification.deploy import aws_command
 from verification.deploy.process import ROOT, Emulator
 
@@ -49,7 +50,8 @@ class Governed:
 
     def put_repository(self) -> None:
         """Puts what a run is made of beside the templates, as it is in a repository."""
-        for name in ("contracts", "node_modules", "package.json", "pipelines", "recipes"):
+        own = ("contracts", "node_modules", "package.json", "pipelines", "recipes")
+        for name in (*own, *IMAGES):
             (self.folder / name).symlink_to(ROOT / name)
 
     def audit(self) -> list[Difference]:

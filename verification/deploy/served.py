@@ -19,6 +19,7 @@ from tests.infra.variants import (
     settings_of,
     write_config,
 )
+from tests.project_root import IMAGES
 from tests.unit.aws.functions.preflight.registered import TAGS, write_evidence
 from verification.deploy.process import ROOT, Emulator
 
@@ -43,7 +44,7 @@ def write_repository(root: Path, arn: str) -> None:
     write_config(root / "config", "iam_only")
     with (root / "config/dev.yaml").open("a") as file:
         file.write(f"recipe: complaints-{TARGET}\n{SERVING.format(arn=arn, least=1)}")
-    for name in ("recipes", "contracts"):
+    for name in ("recipes", "contracts", *IMAGES):
         (root / name).symlink_to(ROOT / name)
 
 

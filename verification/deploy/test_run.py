@@ -16,6 +16,7 @@ from sashiko.aws.resources.names import bucket_name, etl_name
 from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import deployment_of, new_app, settings_of, write_config
+from tests.project_root import IMAGES
 from verification.deploy.assembly import bootstrap, written
 from verification.deploy.parts import ACCOUNT
 from verification.deploy.process import ROOT, Emulator, running
@@ -81,7 +82,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     (folder / "config").mkdir()
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     write_config(folder / "config", "dev")
-    for name in ("contracts", "pipelines"):
+    for name in ("contracts", "pipelines", *IMAGES):
         (folder / name).symlink_to(ROOT / name)
     files = {name: sha256_bytes(content) for name, content in WEIGHTS.items()}
     for recipe in (folder / "recipes").rglob("*.yaml"):
