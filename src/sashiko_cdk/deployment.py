@@ -11,21 +11,13 @@ from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The inputs of every stack.
+    """The inputs of every stack."""
 
-    Attributes:
-        settings: the environment.
-        environments: names of all that have an account.
-        contracts: of the lake's tables.
-        recipes: what the environment's pipelines train.
-        pipelines: the pipelines of these recipes, compiled.
-    """
-
-    settings: Settings
-    environments: tuple[str, ...]
-    contracts: tuple[Contract, ...]
-    recipes: tuple[Recipe, ...]
-    pipelines: tuple[Compiled, ...]
+    settings: Settings  # the environment
+    environments: tuple[str, ...]  # names of all that have an account
+    contracts: tuple[Contract, ...]  # of the lake's tables
+    recipes: tuple[Recipe, ...]  # what the environment's pipelines train
+    pipelines: tuple[Compiled, ...]  # the pipelines of these recipes, compiled
 
 
 def read_deployment(settings: Settings) -> Deployment:

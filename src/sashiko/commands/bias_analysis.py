@@ -38,15 +38,10 @@ _TITLES: tuple[tuple[Stage, str], ...] = (
 
 @dataclass(frozen=True)
 class FileAnalysis:
-    """The bias of a file.
+    """The bias of a file."""
 
-    Attributes:
-        analysis: what Clarify's `analysis.json` holds.
-        estimates: the same metrics with intervals and group sizes.
-    """
-
-    analysis: Analysis
-    estimates: tuple[BiasEstimate, ...]
+    analysis: Analysis  # what Clarify's `analysis.json` holds
+    estimates: tuple[BiasEstimate, ...]  # the same metrics with intervals and group sizes
 
 
 def analyse_file(

@@ -23,16 +23,11 @@ _RUN_COLUMNS = {"key", "split", "label", "predicted"}
 
 @dataclass(frozen=True)
 class Predictions:
-    """A file of predictions.
+    """A file of predictions."""
 
-    Attributes:
-        path: CSV, Parquet or JSON Lines with the key and a prediction for each row to be judged.
-        column: the predictions' column; `predicted_label` or `predicted` if None.
-        threshold: set if they are probabilities of the positive label; positive above it.
-    """
-
-    path: Path
-    column: str | None = None
+    path: Path  # CSV, Parquet or JSON Lines with the key and a prediction for each row to be judged
+    column: str | None = None  # the predictions' column; `predicted_label` or `predicted` if None
+    # Set if they are probabilities of the positive label; positive above it.
     threshold: float | None = None
 
 

@@ -11,25 +11,15 @@ from sashiko.settings.environment import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """All results of the command.
+    """All results of the command."""
 
-    Attributes:
-        settings: the environment.
-        prices: the prices used.
-        idle: a month, unused.
-        run: job by job.
-        others: loads and builds.
-        load: predictions a second.
-        predictions: the targets with known prices.
-    """
-
-    settings: Settings
-    prices: Prices
-    idle: IdleCost
-    run: tuple[JobCost, ...]
-    others: tuple[JobCost, ...]
-    load: float
-    predictions: tuple[PredictionCost, ...]
+    settings: Settings  # the environment
+    prices: Prices  # the prices used
+    idle: IdleCost  # a month, unused
+    run: tuple[JobCost, ...]  # job by job
+    others: tuple[JobCost, ...]  # loads and builds
+    load: float  # predictions a second
+    predictions: tuple[PredictionCost, ...]  # the targets with known prices
 
 
 def used_prices(costs: Costs) -> list[Price]:

@@ -17,17 +17,11 @@ from sashiko.settings.recipe import Recipe
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run.
+    """The result of a run."""
 
-    Attributes:
-        record: the run, step by step.
-        report: the HTML report; None if it could not be written.
-        summary: the text for stdout.
-    """
-
-    record: RunRecord
-    report: Path | None
-    summary: str
+    record: RunRecord  # the run, step by step
+    report: Path | None  # the HTML report; None if it could not be written
+    summary: str  # the text for stdout
 
 
 def run_locally(

@@ -38,29 +38,19 @@ Scalar = bool | int | float | str
 
 
 class QualityRule(Frozen):
-    """One ODCS library rule, which compares `metric` with `value` by `operator`.
+    """One ODCS library rule, which compares `metric` with `value` by `operator`."""
 
-    Attributes:
-        metric: ODCS's metric.
-        operator: ODCS's comparison.
-        value: a count, a percentage if `percent`, or a (low, high) pair for the two `Between`s.
-        percent: whether the rule's unit is `percent`.
-        valid_values: `arguments.validValues` of `invalidValues`.
-        pattern: `arguments.pattern` of `invalidValues`.
-        missing_values: `arguments.missingValues` of `missingValues`; None stands for null.
-        properties: `arguments.properties` of a table's `duplicateValues`.
-        description: the purpose of the rule.
-    """
-
-    metric: Metric
-    operator: Operator
+    metric: Metric  # ODCS's metric
+    operator: Operator  # ODCS's comparison
+    # A count, a percentage if `percent`, or a (low, high) pair for the two `Between`s.
     value: float | tuple[float, float]
-    percent: bool = False
-    valid_values: tuple[Scalar, ...] = ()
-    pattern: str | None = None
+    percent: bool = False  # whether the rule's unit is `percent`
+    valid_values: tuple[Scalar, ...] = ()  # `arguments.validValues` of `invalidValues`
+    pattern: str | None = None  # `arguments.pattern` of `invalidValues`
+    # `arguments.missingValues` of `missingValues`; None stands for null.
     missing_values: tuple[Scalar | None, ...] = ()
-    properties: tuple[str, ...] = ()
-    description: str = ""
+    properties: tuple[str, ...] = ()  # `arguments.properties` of a table's `duplicateValues`
+    description: str = ""  # the purpose of the rule
 
 
 class Options(Frozen):
@@ -81,34 +71,21 @@ class Options(Frozen):
 
 
 class Column(Frozen):
-    """One column.
+    """One column."""
 
-    Attributes:
-        name: its name in the lake and downstream.
-        physical_name: its name in the raw file.
-        logical_type: ODCS's type; see `derive.ARROW_TYPES`.
-        description: its meaning.
-        classification: `none` may be used in training; `sensitive` only for bias metrics; `pii` is
-            not readable by any machine-learning role.
-        required: no nulls.
-        unique: no duplicates.
-        primary_key: whether it is the key of the table.
-        allowed_values: its allowed values; empty for any.
-        options: bounds and lengths.
-        quality: the column's further rules.
-    """
-
-    name: LakeName
-    physical_name: str
-    logical_type: LogicalType
-    description: str = Field(min_length=1)
+    name: LakeName  # its name in the lake and downstream
+    physical_name: str  # its name in the raw file
+    logical_type: LogicalType  # ODCS's type; see `derive.ARROW_TYPES`
+    description: str = Field(min_length=1)  # its meaning
+    # `none` may be used in training; `sensitive` only for bias metrics; `pii` is not readable by
+    # any machine-learning role.
     classification: Classification
-    required: bool = False
-    unique: bool = False
-    primary_key: bool = False
-    allowed_values: tuple[Scalar, ...] = ()
-    options: Options = Options()
-    quality: tuple[QualityRule, ...] = ()
+    required: bool = False  # no nulls
+    unique: bool = False  # no duplicates
+    primary_key: bool = False  # whether it is the key of the table
+    allowed_values: tuple[Scalar, ...] = ()  # its allowed values; empty for any
+    options: Options = Options()  # bounds and lengths
+    quality: tuple[QualityRule, ...] = ()  # the column's further rules
 
 
 class Label(Frozen):
@@ -131,16 +108,11 @@ FacetWord = Annotated[str, AfterValidator(_check_whole_words)]
 
 
 class Facet(Frozen):
-    """A sensitive column for bias metrics, with its disadvantaged group.
+    """A sensitive column for bias metrics, with its disadvantaged group."""
 
-    Attributes:
-        column: its name.
-        disadvantaged: the values of the disadvantaged group.
-        words: (word, other word) pairs that distinguish the groups in texts: the first refers to
-            the disadvantaged group, the second to all others. Case is ignored; of several pairs
-            with the same word the first is used.
-    """
-
-    column: str
-    disadvantaged: tuple[str, ...] = Field(min_length=1)
+    column: str  # its name
+    disadvantaged: tuple[str, ...] = Field(min_length=1)  # the values of the disadvantaged group
+    # (word, other word) pairs that distinguish the groups in texts: the first refers to the
+    # disadvantaged group, the second to all others. Case is ignored; of several pairs with the same
+    # word the first is used.
     words: tuple[tuple[FacetWord, FacetWord], ...] = ()

@@ -10,28 +10,18 @@ from sashiko.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class DqdlRule:
-    """A rule of the ruleset.
+    """A rule of the ruleset."""
 
-    Attributes:
-        name: the equivalent expectation, such as `complaint_id: unique`.
-        text: the rule in DQDL.
-    """
-
-    name: str
-    text: str
+    name: str  # the equivalent expectation, such as `complaint_id: unique`
+    text: str  # the rule in DQDL
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unmapped:
-    """An expectation without an equivalent in DQDL.
+    """An expectation without an equivalent in DQDL."""
 
-    Attributes:
-        rule: the expectation's name.
-        reason: why DQDL cannot express it, and what checks it instead.
-    """
-
-    rule: str
-    reason: str
+    rule: str  # the expectation's name
+    reason: str  # why DQDL cannot express it, and what checks it instead
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,15 +36,10 @@ class NotInDqdlError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class RuleArguments:
-    """Column and arguments of an expectation.
+    """Column and arguments of an expectation."""
 
-    Attributes:
-        column: the column; None for the table as a whole.
-        arguments: the expectation's arguments.
-    """
-
-    column: Column | None
-    arguments: Mapping[str, Any]
+    column: Column | None  # the column; None for the table as a whole
+    arguments: Mapping[str, Any]  # the expectation's arguments
 
     @property
     def name(self) -> str:

@@ -21,21 +21,13 @@ _POSITION = "position"
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """Duplicates in a column, or in several combined. A NaN counts as null.
+    """Duplicates in a column, or in several combined. A NaN counts as null."""
 
-    Attributes:
-        filled: rows in which at least one of the columns is not null; the others are ignored.
-        distinct: the number of distinct values in these rows.
-        rows: the number of these rows whose value occurs more than once.
-        first: the first such rows: the columns, under their own names.
-        positions: of `first` in the table, from 0.
-    """
-
-    filled: int
-    distinct: int
-    rows: int
-    first: pa.Table
-    positions: tuple[int, ...]
+    filled: int  # rows in which at least one of the columns is not null; the others are ignored
+    distinct: int  # the number of distinct values in these rows
+    rows: int  # the number of these rows whose value occurs more than once
+    first: pa.Table  # the first such rows: the columns, under their own names
+    positions: tuple[int, ...]  # of `first` in the table, from 0
 
 
 def find_duplicates(stream: TableStream, columns: Sequence[str], *, examples: int) -> Duplicates:

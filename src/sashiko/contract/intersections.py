@@ -14,17 +14,11 @@ MOST_COMBINATIONS = 300
 
 @dataclass(frozen=True)
 class FacetGroup:
-    """A group of a facet, for intersections.
+    """A group of a facet, for intersections."""
 
-    Attributes:
-        name: its values, joined by commas.
-        values: in the facet's column.
-        disadvantaged: whether it is the disadvantaged group.
-    """
-
-    name: str
-    values: tuple[str, ...]
-    disadvantaged: bool
+    name: str  # its values, joined by commas
+    values: tuple[str, ...]  # in the facet's column
+    disadvantaged: bool  # whether it is the disadvantaged group
 
 
 def facet_groups(contract: Contract, facet: str) -> tuple[FacetGroup, ...]:

@@ -31,29 +31,17 @@ class ContractVersion(Frozen):
 
 
 class Manifest(Frozen):
-    """The description of a snapshot.
+    """The description of a snapshot."""
 
-    Attributes:
-        rows: its number of rows.
-        sha256: of `data.parquet`.
-        keys_sha256: of its keys in order; two snapshots with equal digests have the same rows in
-            the same order.
-        contract: the version of its contract.
-        view: `training` or `facets`.
-        table: the lake's table.
-        query: the governed SELECT.
-        as_of: the version of the lake's data.
-        columns: its columns.
-    """
-
-    rows: int
-    sha256: str
+    rows: int  # its number of rows
+    sha256: str  # of `data.parquet`
+    # Of its keys in order; two snapshots with equal digests have the same rows in the same order.
     keys_sha256: str
     contract: ContractVersion
-    view: View
-    table: str
-    query: str
-    as_of: str
+    view: View  # `training` or `facets`
+    table: str  # the lake's table
+    query: str  # the governed SELECT
+    as_of: str  # the version of the lake's data
     columns: tuple[ColumnType, ...]
 
 
@@ -72,14 +60,10 @@ class Snapshots(Frozen):
 
     Pipelines reuses an earlier result by its inputs' URIs, not by their content, so each result
     records its inputs, and Register compares them with the run's own manifests.
-
-    Attributes:
-        training: of the training snapshot; None if unused.
-        facets: of the facet snapshot; None if unused.
     """
 
-    training: str | None = None
-    facets: str | None = None
+    training: str | None = None  # of the training snapshot; None if unused
+    facets: str | None = None  # of the facet snapshot; None if unused
 
 
 def write_snapshots(snapshots: Snapshots, folder: Path) -> None:

@@ -28,42 +28,30 @@ class TimeSplit(Frozen):
 
 
 class TextHashSplit(Frozen):
-    """Assigns rows to splits by a hash of their normalised text, so equal texts stay together.
-
-    Attributes:
-        validation_share: of the texts, 0 to 1.
-        test_share: of the texts, 0 to 1.
-        salt: part of the hash. Change it for new splits, for example after the test split has
-            influenced a choice.
-    """
+    """Assigns rows to splits by a hash of their normalised text, so equal texts stay together."""
 
     kind: Literal["text_hash"] = "text_hash"
-    validation_share: float = Field(gt=0, lt=1)
-    test_share: float = Field(gt=0, lt=1)
+    validation_share: float = Field(gt=0, lt=1)  # of the texts, 0 to 1
+    test_share: float = Field(gt=0, lt=1)  # of the texts, 0 to 1
+    # Part of the hash. Change it for new splits, for example after the test split has influenced a
+    # choice.
     salt: str = ""
 
 
 class Ingest(Frozen):
-    """Conversion of raw text to the typed table in the lake.
+    """Conversion of raw text to the typed table in the lake."""
 
-    Attributes:
-        trim: strip blanks from both ends of every text value.
-        null_values: texts that mean "missing", compared after trimming; by default the empty text,
-            so that it does not satisfy a required column.
-        delimiter: of a CSV file.
-        encoding: of a CSV file; with `utf-8` a byte order mark is allowed.
-        decimal: the decimal separator of number columns.
-        thousands: the optional thousands separator of number and integer columns.
-        row_number: an integer column that is not in the file: the row's position, from 0. An
-            unnamed first column of the file, such as a written index, is then skipped.
-    """
-
-    trim: bool = False
+    trim: bool = False  # strip blanks from both ends of every text value
+    # Texts that mean "missing", compared after trimming; by default the empty text, so that it does
+    # not satisfy a required column.
     null_values: tuple[str, ...] = ("",)
-    delimiter: Delimiter = ","
-    encoding: Encoding = "utf-8"
-    decimal: Literal[".", ","] = "."
+    delimiter: Delimiter = ","  # of a CSV file
+    encoding: Encoding = "utf-8"  # of a CSV file; with `utf-8` a byte order mark is allowed
+    decimal: Literal[".", ","] = "."  # the decimal separator of number columns
+    # The optional thousands separator of number and integer columns.
     thousands: Literal["", ".", ",", " ", "'"] = ""
+    # An integer column that is not in the file: the row's position, from 0. An unnamed first column
+    # of the file, such as a written index, is then skipped.
     row_number: str | None = None
 
     @model_validator(mode="after")
@@ -89,62 +77,42 @@ class Freshness(Frozen):
 
 
 class RowFilter(Frozen):
-    """The rows of the table that a reader may see; a reader without a filter sees all rows.
-
-    Attributes:
-        persona: the reader.
-        filter: a condition on columns, such as `product = 'Mortgage' AND received_at IS NOT NULL`.
-        columns: the columns that the reader sees, among those that the classification allows.
-    """
+    """The rows of the table that a reader may see; a reader without a filter sees all rows."""
 
     persona: Reader
+    # A condition on columns, such as `product = 'Mortgage' AND received_at IS NOT NULL`.
     filter: str = Field(min_length=1)
+    # The columns that the reader sees, among those that the classification allows.
     columns: tuple[str, ...] = Field(min_length=1)
 
 
 class Contract(Frozen):
-    """A data set: one table, the rules of its columns, and its use.
+    """A data set: one table, the rules of its columns, and its use."""
 
-    Attributes:
-        id: ODCS's identifier of the contract.
-        version: the contract's own version.
-        sha256: of the contract file's bytes.
-        table: the table's name in the lake.
-        title: a readable name.
-        description: content, origin and licence of the data.
-        limitations: uses that are not allowed.
-        columns: in the order of the contract.
-        label: the target.
-        facets: the facets of the bias metrics; an empty list if no column defines groups.
-        group_variable: the column on which CDDL and CDDPL condition; the bias evaluator reads it
-            together with the facets.
-        split: the assignment of rows to train, validation and test.
-        text_columns: the columns that a recipe's text template may use.
-        ingest: the cleaning of raw values.
-        freshness: the limit on the age of the newest row, if rows have a time.
-        quality: rules of the table as a whole.
-        domain: the part of the organisation that owns the data, if given.
-        row_filters: filters of readers who may see only part of the rows.
-    """
-
-    id: str
-    version: str
-    sha256: str
-    table: LakeName
-    title: str
-    description: str
-    limitations: str
-    columns: tuple[Column, ...] = Field(min_length=1)
-    label: Label
+    id: str  # ODCS's identifier of the contract
+    version: str  # the contract's own version
+    sha256: str  # of the contract file's bytes
+    table: LakeName  # the table's name in the lake
+    title: str  # a readable name
+    description: str  # content, origin and licence of the data
+    limitations: str  # uses that are not allowed
+    columns: tuple[Column, ...] = Field(min_length=1)  # in the order of the contract
+    label: Label  # the target
+    # The facets of the bias metrics; an empty list if no column defines groups.
     facets: tuple[Facet, ...]
+    # The column on which CDDL and CDDPL condition; the bias evaluator reads it together with the
+    # facets.
     group_variable: str | None = None
+    # The assignment of rows to train, validation and test.
     split: TimeSplit | TextHashSplit = Field(discriminator="kind")
+    # The columns that a recipe's text template may use.
     text_columns: tuple[str, ...] = Field(min_length=1)
-    ingest: Ingest = Ingest()
+    ingest: Ingest = Ingest()  # the cleaning of raw values
+    # The limit on the age of the newest row, if rows have a time.
     freshness: Freshness | None = None
-    quality: tuple[QualityRule, ...] = ()
-    domain: str | None = None
-    row_filters: tuple[RowFilter, ...] = ()
+    quality: tuple[QualityRule, ...] = ()  # rules of the table as a whole
+    domain: str | None = None  # the part of the organisation that owns the data, if given
+    row_filters: tuple[RowFilter, ...] = ()  # filters of readers who may see only part of the rows
 
     @property
     def key(self) -> str:

@@ -23,21 +23,15 @@ PANDAS_TYPES: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table.
+    """A row of the table."""
 
-    Attributes:
-        rule: the contract's rule: its key, metric and operator, and `percent` if that is its unit.
-        title: the check's name for people; `{}` is the rule's value.
-        kind: the expectation's type in Great Expectations.
-        arguments: from the rule's value to the expectation's arguments, without the column.
-        advice: what to do when it fails.
-    """
-
+    # The contract's rule: its key, metric and operator, and `percent` if that is its unit.
     rule: str
-    title: str
-    kind: str
+    title: str  # the check's name for people; `{}` is the rule's value
+    kind: str  # the expectation's type in Great Expectations
+    # From the rule's value to the expectation's arguments, without the column.
     arguments: Callable[[Any], dict[str, Any]]
-    advice: str
+    advice: str  # what to do when it fails
 
 
 def _no_arguments(_: Any) -> dict[str, Any]:

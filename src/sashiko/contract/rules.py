@@ -16,21 +16,13 @@ from sashiko.errors import InputError
 
 @dataclass(frozen=True)
 class Expectation:
-    """An expectation to be checked.
+    """An expectation to be checked."""
 
-    Attributes:
-        name: a readable name, such as `complaint_id: unique`; unique in a suite.
-        kind: the type's name in Great Expectations.
-        arguments: its arguments, the column's name among them.
-        advice: what to do when it fails.
-        confidential: whether failing values must not be shown: a sensitive or personal column.
-    """
-
-    name: str
-    kind: str
-    arguments: Mapping[str, Any]
-    advice: str
-    confidential: bool
+    name: str  # a readable name, such as `complaint_id: unique`; unique in a suite
+    kind: str  # the type's name in Great Expectations
+    arguments: Mapping[str, Any]  # its arguments, the column's name among them
+    advice: str  # what to do when it fails
+    confidential: bool  # whether failing values must not be shown: a sensitive or personal column
 
 
 @dataclass(frozen=True)

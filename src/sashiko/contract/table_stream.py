@@ -13,15 +13,11 @@ _READ_ROWS = 65_536
 
 @dataclass(frozen=True, kw_only=True)
 class TableStream:
-    """A table's rows in a stable order.
+    """A table's rows in a stable order."""
 
-    Attributes:
-        schema: its columns.
-        read: yields the rows of the named columns, in that order, in batches of any size; each
-            call starts from the first row.
-    """
-
-    schema: pa.Schema
+    schema: pa.Schema  # its columns
+    # Yields the rows of the named columns, in that order, in batches of any size; each call starts
+    # from the first row.
     read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
 
     def pieces(self, rows: int) -> Iterator[pa.Table]:

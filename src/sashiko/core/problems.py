@@ -14,15 +14,10 @@ _MAX_PROBLEMS = 100
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem in a file.
+    """One problem in a file."""
 
-    Attributes:
-        place: keys and positions from the top of the file to the value.
-        text: key, problem, and the allowed keys or values.
-    """
-
-    place: Place
-    text: str
+    place: Place  # keys and positions from the top of the file to the value
+    text: str  # key, problem, and the allowed keys or values
 
 
 def problems(model: type[BaseModel], error: ValidationError) -> list[Problem]:

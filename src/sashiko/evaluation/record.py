@@ -17,39 +17,25 @@ Estimates = dict[str, Estimate]
 
 
 class MetricLine(Frozen):
-    """One line of `metrics.jsonl`; without timestamps, so that equal runs give equal files.
+    """One line of `metrics.jsonl`; without timestamps, so that equal runs give equal files."""
 
-    Attributes:
-        step: optimiser steps so far.
-        epoch: the epoch of that step, from 1.
-        train_loss: mean weighted loss of the steps since the previous line.
-        learning_rate: of that step.
-        validation_loss: mean unweighted loss on the validation split; only at the end of an epoch.
-        validation_auc: area under the ROC curve on the validation split; likewise.
-    """
-
-    step: int
-    epoch: int
-    train_loss: float
-    learning_rate: float
+    step: int  # optimiser steps so far
+    epoch: int  # the epoch of that step, from 1
+    train_loss: float  # mean weighted loss of the steps since the previous line
+    learning_rate: float  # of that step
+    # Mean unweighted loss on the validation split; only at the end of an epoch.
     validation_loss: float | None = None
+    # Area under the ROC curve on the validation split; likewise.
     validation_auc: float | None = None
 
 
 class TemperatureFit(Frozen):
-    """The result of temperature scaling; `temperature.json` in Train's output.
+    """The result of temperature scaling; `temperature.json` in Train's output."""
 
-    Attributes:
-        temperature: the divisor of the logits; above 1 the scores were overconfident.
-        validation_loss_before: mean negative log-likelihood of the validation split before it.
-        validation_loss_after: the same after it.
-        kept: why the temperature stays 1 if there is no optimum; else empty.
-    """
-
-    temperature: float
-    validation_loss_before: float
-    validation_loss_after: float
-    kept: str = ""
+    temperature: float  # the divisor of the logits; above 1 the scores were overconfident
+    validation_loss_before: float  # mean negative log-likelihood of the validation split before it
+    validation_loss_after: float  # the same after it
+    kept: str = ""  # why the temperature stays 1 if there is no optimum; else empty
 
 
 class SplitCount(Frozen):
@@ -68,55 +54,35 @@ class ChampionRecord(Frozen):
 
 
 class Calibration(Frozen):
-    """The calibration of the candidate on the test split.
+    """The calibration of the candidate on the test split."""
 
-    Attributes:
-        curve: the non-empty bins of its reliability curve, by ascending score.
-        error_by_chance: the calibration error of a perfectly calibrated model on these rows.
-        temperature: the fit of Train; None without temperature scaling.
-        before: `expected_calibration_error` and `brier_score` -> estimate before temperature
-            scaling; empty without it.
-    """
-
+    # The non-empty bins of its reliability curve, by ascending score.
     curve: tuple[CalibrationBin, ...]
-    error_by_chance: Estimate
-    temperature: TemperatureFit | None
+    error_by_chance: Estimate  # the calibration error of a perfectly calibrated model on these rows
+    temperature: TemperatureFit | None  # the fit of Train; None without temperature scaling
+    # `expected_calibration_error` and `brier_score` -> estimate before temperature scaling; empty
+    # without it.
     before: Estimates
 
 
 class SliceFigures(Frozen):
-    """A slice of the test split: the rows with one value, or a band of values, in a column.
+    """A slice of the test split: the rows with one value, or a band of values, in a column."""
 
-    Attributes:
-        column: a column of the contract's training view; never a sensitive one.
-        value: the value or band.
-        rows: the number of rows.
-        positives: the number of rows with the positive label.
-        metrics: metric -> estimate on the slice; empty if it has too few rows to judge.
-        differences: metric -> slice minus all test rows; below 0 the slice is worse. Empty
-            likewise.
-    """
-
-    column: str
-    value: str
-    rows: int
-    positives: int
-    metrics: Estimates
+    column: str  # a column of the contract's training view; never a sensitive one
+    value: str  # the value or band
+    rows: int  # the number of rows
+    positives: int  # the number of rows with the positive label
+    metrics: Estimates  # metric -> estimate on the slice; empty if it has too few rows to judge
+    # Metric -> slice minus all test rows; below 0 the slice is worse. Empty likewise.
     differences: Estimates
 
 
 class Slices(Frozen):
-    """The candidate on slices of the test split.
+    """The candidate on slices of the test split."""
 
-    Attributes:
-        metric: the metric that orders them.
-        minimum_rows: smaller slices are not judged.
-        figures: the worst first; those without a difference last.
-    """
-
-    metric: str
-    minimum_rows: int
-    figures: tuple[SliceFigures, ...]
+    metric: str  # the metric that orders them
+    minimum_rows: int  # smaller slices are not judged
+    figures: tuple[SliceFigures, ...]  # the worst first; those without a difference last
 
     @property
     def judged(self) -> tuple[SliceFigures, ...]:
@@ -131,84 +97,54 @@ class Slices(Frozen):
 
 
 class SeenTextFigures(Frozen):
-    """Candidate and linear baseline on the test rows with only words of the train split, or others.
+    """Candidate and linear baseline on test rows with only words of the train split, or others."""
 
-    Attributes:
-        seen: whether each word and each pair of adjacent words of these rows occurs in train.
-        rows: the number of rows.
-        positives: the number of rows with the positive label.
-        candidate: metric -> estimate; empty if there are too few rows to judge.
-        linear: the same of `tfidf_logistic_regression`.
-        lead: metric -> the candidate's lead, paired by rows; above 0 the candidate is better.
-    """
-
-    seen: bool
-    rows: int
-    positives: int
-    candidate: Estimates
-    linear: Estimates
+    seen: bool  # whether each word and each pair of adjacent words of these rows occurs in train
+    rows: int  # the number of rows
+    positives: int  # the number of rows with the positive label
+    candidate: Estimates  # metric -> estimate; empty if there are too few rows to judge
+    linear: Estimates  # the same of `tfidf_logistic_regression`
+    # Metric -> the candidate's lead, paired by rows; above 0 the candidate is better.
     lead: Estimates
 
 
 class Evaluation(Frozen):
-    """All results on the model quality of a run.
+    """All results on the model quality of a run."""
 
-    Attributes:
-        splits: train, validation, test -> their size.
-        labels: the negative and the positive label.
-        threshold: rows with at least this score are predicted positive.
-        bootstrap_replicates: resamples of each 95 % interval.
-        candidate: metric -> estimate on the test split.
-        validation: the same on the validation split, on which the threshold was chosen.
-        others: `majority`, `tfidf_logistic_regression` (reweighed like the candidate),
-            `tfidf_logistic_regression_unmitigated` if the candidate was reweighed, and `champion`
-            if there is one -> metric -> estimate on the test split.
-        thresholds: name of each of `others` -> its threshold.
-        leads: name of each of `others` except the unmitigated one -> metric -> the candidate's
-            lead, paired by rows; above 0 the candidate is better.
-        minimum_effect: the smallest lead that counts as better (`standing`).
-        champion: the champion's version; None if no version is approved.
-        confusion: the candidate's, on the test split.
-        calibration: the calibration of its scores.
-        slices: its metrics on slices of the test split.
-        seen_text: its metrics on text with only words of the train split and on other text,
-            together with the linear baseline; empty in older runs.
-        learning_curve: Train's metrics, by step.
-        notes: important notes for the reader.
-    """
-
-    splits: dict[str, SplitCount]
-    labels: tuple[str, str]
-    threshold: float
-    bootstrap_replicates: int
-    candidate: Estimates
-    validation: Estimates
+    splits: dict[str, SplitCount]  # train, validation, test -> their size
+    labels: tuple[str, str]  # the negative and the positive label
+    threshold: float  # rows with at least this score are predicted positive
+    bootstrap_replicates: int  # resamples of each 95 % interval
+    candidate: Estimates  # metric -> estimate on the test split
+    validation: Estimates  # the same on the validation split, on which the threshold was chosen
+    # `majority`, `tfidf_logistic_regression` (reweighed like the candidate),
+    # `tfidf_logistic_regression_unmitigated` if the candidate was reweighed, and `champion` if
+    # there is one -> metric -> estimate on the test split.
     others: dict[str, Estimates]
-    thresholds: dict[str, float]
+    thresholds: dict[str, float]  # name of each of `others` -> its threshold
+    # Name of each of `others` except the unmitigated one -> metric -> the candidate's lead, paired
+    # by rows; above 0 the candidate is better.
     leads: dict[str, Estimates]
-    minimum_effect: float
-    champion: ChampionRecord | None
-    confusion: Confusion
-    calibration: Calibration
-    slices: Slices
+    minimum_effect: float  # the smallest lead that counts as better (`standing`)
+    champion: ChampionRecord | None  # the champion's version; None if no version is approved
+    confusion: Confusion  # the candidate's, on the test split
+    calibration: Calibration  # the calibration of its scores
+    slices: Slices  # its metrics on slices of the test split
+    # Its metrics on text with only words of the train split and on other text, together with the
+    # linear baseline; empty in older runs.
     seen_text: tuple[SeenTextFigures, ...] = ()
-    learning_curve: tuple[MetricLine, ...]
-    notes: tuple[str, ...]
+    learning_curve: tuple[MetricLine, ...]  # Train's metrics, by step
+    notes: tuple[str, ...]  # important notes for the reader
 
 
 class Decision(Frozen):
-    """The decision threshold and its origin.
+    """The decision threshold and its origin."""
 
-    Attributes:
-        threshold: rows with at least this score are predicted positive; independent of facets.
-        policy: `maximize` a metric on the validation split, or `fixed` by the recipe.
-        metric: the metric of the policy.
-        validation_value: that metric on the validation split at the threshold; None if undefined.
-    """
-
-    threshold: float
+    threshold: float  # rows with at least this score are predicted positive; independent of facets
+    # `maximize` a metric on the validation split, or `fixed` by the recipe.
     policy: Literal["maximize", "fixed"]
-    metric: ThresholdMetric
+    metric: ThresholdMetric  # the metric of the policy
+    # That metric on the validation split at the threshold; None if undefined.
     validation_value: float | None
 
 

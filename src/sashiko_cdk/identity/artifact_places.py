@@ -16,19 +16,12 @@ _MODELS = f"{MODELS}/*"
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Keys of the artifacts bucket, as patterns.
+    """Keys of the artifacts bucket, as patterns."""
 
-    Attributes:
-        reads: what a role may read.
-        writes: what it may write.
-        deletes: what it may delete.
-        lists: what it may list, but neither read nor write.
-    """
-
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    deletes: tuple[str, ...] = ()
-    lists: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()  # what a role may read
+    writes: tuple[str, ...] = ()  # what it may write
+    deletes: tuple[str, ...] = ()  # what it may delete
+    lists: tuple[str, ...] = ()  # what it may list, but neither read nor write
 
     def __or__(self, other: "Places") -> "Places":
         """Returns the places of both, sorted, each once."""

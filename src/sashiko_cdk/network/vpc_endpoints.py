@@ -23,16 +23,11 @@ _LAKE: tuple[Role, ...] = ("bias-evaluator", "broker")
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """The calls of one service that leave the VPC.
+    """The calls of one service that leave the VPC."""
 
-    Attributes:
-        callers: the roles that call it.
-        actions: what they call.
-        service: the endpoint service's name, with the region left open.
-    """
-
-    callers: tuple[Role, ...]
-    actions: tuple[str, ...]
+    callers: tuple[Role, ...]  # the roles that call it
+    actions: tuple[str, ...]  # what they call
+    # The endpoint service's name, with the region left open.
     service: str = "com.amazonaws.{region}.{name}"
 
 

@@ -20,17 +20,12 @@ LARGEST_BODY: Final = 200_000
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A recipe's pipeline as the SageMaker SDK has compiled it.
+    """A recipe's pipeline as the SageMaker SDK has compiled it."""
 
-    Attributes:
-        recipe: the recipe's name.
-        definition: the definition's JSON value, with stand-ins for values known at deploy time.
-        commit: what it was compiled from, for the tag.
-    """
-
-    recipe: str
+    recipe: str  # the recipe's name
+    # The definition's JSON value, with stand-ins for values known at deploy time.
     definition: Mapping[str, Any]
-    commit: str
+    commit: str  # what it was compiled from, for the tag
 
 
 class CompiledPipeline(Construct):

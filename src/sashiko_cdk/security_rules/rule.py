@@ -8,32 +8,20 @@ from sashiko_cdk.security_rules.template import Resource
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A resource that breaks a rule.
-
-    Attributes:
-        resource: the resource.
-        where: the property, such as `Properties/KmsKeyId`.
-        detail: which one, if a resource can break the rule in several ways; it is part of the id
-            of the acknowledgement.
-    """
+    """A resource that breaks a rule."""
 
     resource: Resource
-    where: str
+    where: str  # the property, such as `Properties/KmsKeyId`
+    # Which one, if a resource can break the rule in several ways; it is part of the id of the
+    # acknowledgement.
     detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A rule over all templates of an app.
+    """A rule over all templates of an app."""
 
-    Attributes:
-        name: the id of acknowledgements.
-        description: what is wrong with a resource that breaks it.
-        fix: how to resolve a finding.
-        check: finds the resources that break it.
-    """
-
-    name: str
-    description: str
-    fix: str
-    check: Callable[[Sequence[Resource]], Iterable[Finding]]
+    name: str  # the id of acknowledgements
+    description: str  # what is wrong with a resource that breaks it
+    fix: str  # how to resolve a finding
+    check: Callable[[Sequence[Resource]], Iterable[Finding]]  # finds the resources that break it

@@ -9,42 +9,26 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource of a template.
+    """A resource of a template."""
 
-    Attributes:
-        logical_id: its name in the template.
-        kind: its CloudFormation type.
-        properties: as the template has them, with intrinsic functions.
-        deletion: its `DeletionPolicy`.
-        replacement: its `UpdateReplacePolicy`.
-        template: the template's path.
-    """
-
-    logical_id: str
-    kind: str
-    properties: Mapping[str, Any]
-    deletion: str | None
-    replacement: str | None
-    template: str
+    logical_id: str  # its name in the template
+    kind: str  # its CloudFormation type
+    properties: Mapping[str, Any]  # as the template has them, with intrinsic functions
+    deletion: str | None  # its `DeletionPolicy`
+    replacement: str | None  # its `UpdateReplacePolicy`
+    template: str  # the template's path
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """A statement of a policy document; single values are lists of one.
+    """A statement of a policy document; single values are lists of one."""
 
-    Attributes:
-        allows: whether its effect is `Allow`.
-        actions: as `s3:GetObject`.
-        resources: each in the form that `text` gives it.
-        principals: (kind, who) pairs, such as `("Service", "glue.amazonaws.com")`.
-        conditions: lower-case condition keys.
-    """
-
-    allows: bool
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
+    allows: bool  # whether its effect is `Allow`
+    actions: tuple[str, ...]  # as `s3:GetObject`
+    resources: tuple[str, ...]  # each in the form that `text` gives it
+    # (kind, who) pairs, such as `("Service", "glue.amazonaws.com")`.
     principals: tuple[tuple[str, str], ...]
-    conditions: frozenset[str]
+    conditions: frozenset[str]  # lower-case condition keys
 
 
 def read_resources(paths: Sequence[str]) -> list[Resource]:

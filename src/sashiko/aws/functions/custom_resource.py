@@ -16,43 +16,28 @@ _LONGEST_REASON = 1_000  # CloudFormation takes 4,096 bytes in all
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request of CloudFormation.
+    """A request of CloudFormation."""
 
-    Attributes:
-        kind: what is done to the resource.
-        url: where the answer goes; it lives for two hours, ServiceTimeout for one at most.
-        stack: the stack's ARN.
-        id: the request's id.
-        resource: the resource's logical id.
-        physical_id: what the resource was called by the last answer; None when it is made.
-        properties: of the template, with every number and boolean as a string.
-        previous: those before, of an update.
-    """
-
-    kind: Literal["Create", "Update", "Delete"]
-    url: str
-    stack: str
-    id: str
-    resource: str
-    physical_id: str | None
-    properties: Mapping[str, Any]
-    previous: Mapping[str, Any]
+    kind: Literal["Create", "Update", "Delete"]  # what is done to the resource
+    url: str  # where the answer goes; it lives for two hours, ServiceTimeout for one at most
+    stack: str  # the stack's ARN
+    id: str  # the request's id
+    resource: str  # the resource's logical id
+    physical_id: str | None  # what the resource was called by the last answer; None when it is made
+    properties: Mapping[str, Any]  # of the template, with every number and boolean as a string
+    previous: Mapping[str, Any]  # those before, of an update
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The response to CloudFormation.
+    """The response to CloudFormation."""
 
-    Attributes:
-        physical_id: what the resource is called; another one than before means that the old one is
-            to be deleted after the update.
-        failure: why it failed, if it did: what a person reads in the stack's events.
-        data: what `Fn::GetAtt` gives.
-    """
-
+    # What the resource is called; another one than before means that the old one is to be deleted
+    # after the update.
     physical_id: str
+    # Why it failed, if it did: what a person reads in the stack's events.
     failure: str | None = None
-    data: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)  # what `Fn::GetAtt` gives
 
 
 class RefusedError(Exception):

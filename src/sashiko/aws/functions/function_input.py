@@ -25,79 +25,48 @@ class Properties:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTag(Properties):
-    """An image that must exist.
+    """An image that must exist."""
 
-    Attributes:
-        repository: its name.
-        tag: of its content.
-        image: URI of both.
-    """
-
-    repository: str
-    tag: str
-    image: str
+    repository: str  # its name
+    tag: str  # of its content
+    image: str  # URI of both
 
 
 @dataclass(frozen=True, kw_only=True)
 class WantedImage(ImageTag):
-    """`Custom::ImageBuild`: an image, and how it is built where it is not there.
+    """`Custom::ImageBuild`: an image, and how it is built where it is not there."""
 
-    Attributes:
-        project: CodeBuild's, which builds it.
-        key: ARN of the KMS key that the request waits under while it is built.
-        dockerfile: path in the source.
-        target: stage of the Dockerfile.
-        base: URI of the image that it starts from.
-    """
-
-    project: str
-    key: str
-    dockerfile: str
-    target: str
-    base: str
+    project: str  # CodeBuild's, which builds it
+    key: str  # ARN of the KMS key that the request waits under while it is built
+    dockerfile: str  # path in the source
+    target: str  # stage of the Dockerfile
+    base: str  # URI of the image that it starts from
 
 
 @dataclass(frozen=True, kw_only=True)
 class LakeAdministrator(Properties):
-    """`Custom::DataLakeSettings`: an account without default permissions, and who governs it.
+    """`Custom::DataLakeSettings`: an account without default permissions, and who governs it."""
 
-    Attributes:
-        administrator: ARN of a role that is to be an administrator of the lake.
-    """
-
-    administrator: str
+    administrator: str  # ARN of a role that is to be an administrator of the lake
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedLake(Properties):
-    """`Custom::ClosedLake`: tables that must be invisible without a grant.
+    """`Custom::ClosedLake`: tables that must be invisible without a grant."""
 
-    Attributes:
-        environment: its name, for messages.
-        database: the Glue database.
-        tables: names of tables in it, separated by blanks; may be empty.
-        grants: digest of the grants on them: a change triggers a new check.
-    """
-
-    environment: str
-    database: str
-    tables: str
-    grants: str
+    environment: str  # its name, for messages
+    database: str  # the Glue database
+    tables: str  # names of tables in it, separated by blanks; may be empty
+    grants: str  # digest of the grants on them: a change triggers a new check
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """The janitor's event: which leftovers of device checks go.
+    """The janitor's event: which leftovers of device checks go."""
 
-    Attributes:
-        prefix: begins their names.
-        older_than: seconds; no check lives longer.
-        topic: ARN of the topic that is notified.
-    """
-
-    prefix: str
-    older_than: int
-    topic: str
+    prefix: str  # begins their names
+    older_than: int  # seconds; no check lives longer
+    topic: str  # ARN of the topic that is notified
 
 
 def _key(name: str) -> str:

@@ -29,20 +29,15 @@ _SETTINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a load reads and writes.
+    """Where a load reads and writes."""
 
-    Attributes:
-        raw: the folder of the raw files: each extract lies below `<table>/as_of=<as_of>/`, so that
-            no file of a later one is taken for its own.
-        curated: the folder of the curated tables.
-        quarantine: the folder of the quarantined rows.
-        as_of: the instant that the extract speaks of, such as 20261125T104500Z; a whole extract
-            under its own `as_of` is what a snapshot reads.
-    """
-
+    # The folder of the raw files: each extract lies below `<table>/as_of=<as_of>/`, so that no file
+    # of a later one is taken for its own.
     raw: str
-    curated: str
-    quarantine: str
+    curated: str  # the folder of the curated tables
+    quarantine: str  # the folder of the quarantined rows
+    # The instant that the extract speaks of, such as 20261125T104500Z; a whole extract under its
+    # own `as_of` is what a snapshot reads.
     as_of: str
 
 

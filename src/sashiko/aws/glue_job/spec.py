@@ -20,82 +20,51 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class TextForm:
-    r"""How the texts of a column are written, where not with a decimal point or as ISO 8601.
+    r"""How the texts of a column are written, where not with a decimal point or as ISO 8601."""
 
-    Attributes:
-        pattern: a regular expression that a whole text matches, read alike by RE2 and by Java.
-        replacements: pairs of a regular expression and what takes its place, in this order; they
-            make a text that matches one of the lake's own way. `\1` stands for a group.
-    """
-
-    pattern: str
+    pattern: str  # a regular expression that a whole text matches, read alike by RE2 and by Java
+    # Pairs of a regular expression and what takes its place, in this order; they make a text that
+    # matches one of the lake's own way. `\1` stands for a group.
     replacements: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpecColumn:
-    """A column.
+    """A column."""
 
-    Attributes:
-        name: its name in the lake.
-        physical_name: its name in the raw files.
-        type: its logical type.
-        form: how its texts are written; None for the lake's own way.
-    """
-
-    name: str
-    physical_name: str
-    type: Kind
-    form: TextForm | None = None
+    name: str  # its name in the lake
+    physical_name: str  # its name in the raw files
+    type: Kind  # its logical type
+    form: TextForm | None = None  # how its texts are written; None for the lake's own way
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowRule:
-    """A rule that each row keeps or breaks.
+    """A rule that each row keeps or breaks."""
 
-    Attributes:
-        name: what a person reads, such as `age: at least 17`; the expectation's name.
-        check: what is checked.
-        columns: of one value; of several for a `unique` over columns together.
-        arguments: `values` of the sets, `pattern` of `regex` (as Java reads it), `low`, `high` and
-            `strict` of `bounds` and `length`; a date or time is ISO text.
-    """
-
-    name: str
-    check: Check
-    columns: tuple[str, ...]
+    name: str  # what a person reads, such as `age: at least 17`; the expectation's name
+    check: Check  # what is checked
+    columns: tuple[str, ...]  # of one value; of several for a `unique` over columns together
+    # `values` of the sets, `pattern` of `regex` (as Java reads it), `low`, `high` and `strict` of
+    # `bounds` and `length`; a date or time is ISO text.
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadSpec:
-    """How the raw files of one table become its curated rows.
+    """How the raw files of one table become its curated rows."""
 
-    Attributes:
-        contract: the contract's id and version, for the log.
-        table: the table's name.
-        key: the primary key.
-        columns: in the contract's order.
-        delimiter: what stands between the values of a CSV file.
-        encoding: of a CSV file.
-        trim: cut blanks off both ends of every text value.
-        null_values: texts that mean "missing".
-        row_number: the column that holds the row's position in the file, from 0.
-        rules: what sends a row to quarantine.
-        ruleset: the DQDL document that must pass before anything is published.
-    """
-
-    contract: str
-    table: str
-    key: str
-    columns: tuple[SpecColumn, ...]
-    delimiter: str
-    encoding: str
-    trim: bool
-    null_values: tuple[str, ...]
-    row_number: str | None
-    rules: tuple[RowRule, ...]
-    ruleset: str
+    contract: str  # the contract's id and version, for the log
+    table: str  # the table's name
+    key: str  # the primary key
+    columns: tuple[SpecColumn, ...]  # in the contract's order
+    delimiter: str  # what stands between the values of a CSV file
+    encoding: str  # of a CSV file
+    trim: bool  # cut blanks off both ends of every text value
+    null_values: tuple[str, ...]  # texts that mean "missing"
+    row_number: str | None  # the column that holds the row's position in the file, from 0
+    rules: tuple[RowRule, ...]  # what sends a row to quarantine
+    ruleset: str  # the DQDL document that must pass before anything is published
 
     def to_json(self) -> str:
         """Returns the spec as JSON, the same bytes for the same spec."""

@@ -19,15 +19,12 @@ _NO_ROW = "row: not UTF-8 text, or not as many values as the header has names"
 
 
 class Parts(NamedTuple):
-    """The rows of a load, each in one of the two.
+    """The rows of a load, each in one of the two."""
 
-    Attributes:
-        clean: the contract's columns, in its order, typed; no row breaks a rule of the spec.
-        quarantined: the raw values of the other rows as text, under the contract's names, and
-            `_reasons`, the names of the rules that the row breaks.
-    """
-
+    # The contract's columns, in its order, typed; no row breaks a rule of the spec.
     clean: DataFrame
+    # The raw values of the other rows as text, under the contract's names, and `_reasons`, the
+    # names of the rules that the row breaks.
     quarantined: DataFrame
 
 

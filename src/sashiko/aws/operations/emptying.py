@@ -19,17 +19,11 @@ _CLOSED = "ClosedForDestroy"
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """The number and size of the objects in a bucket.
+    """The number and size of the objects in a bucket."""
 
-    Attributes:
-        bucket: its name.
-        objects: versions and delete markers.
-        size: of all versions, in bytes.
-    """
-
-    bucket: str
-    objects: int
-    size: int
+    bucket: str  # its name
+    objects: int  # versions and delete markers
+    size: int  # of all versions, in bytes
 
 
 def contents(settings: Settings, account: Account) -> tuple[Contents, ...]:

@@ -24,21 +24,13 @@ _NAMED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """The context of a stack's template.
+    """The context of a stack's template."""
 
-    Attributes:
-        stack: the stack's name.
-        file: the template's file, for errors.
-        account: the account id.
-        region: the region.
-        template: the parsed template.
-    """
-
-    stack: str
-    file: str
-    account: str
+    stack: str  # the stack's name
+    file: str  # the template's file, for errors
+    account: str  # the account id
     region: str
-    template: Mapping[str, Any]
+    template: Mapping[str, Any]  # the parsed template
 
     @property
     def partition(self) -> str:

@@ -16,36 +16,22 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """A resource that conflicts with a template.
+    """A resource that conflicts with a template."""
 
-    Attributes:
-        type: its CloudFormation type.
-        stack: the name of the stack that would create it.
-        name: its name.
-        foreign: whether it belongs to another account, or is hidden from the caller.
-    """
-
-    type: str
-    stack: str
+    type: str  # its CloudFormation type
+    stack: str  # the name of the stack that would create it
     name: str
-    foreign: bool = False
+    foreign: bool = False  # whether it belongs to another account, or is hidden from the caller
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Lookup:
-    """How to look a resource up: an operation, and the error codes for a resource that is missing.
+    """How to look a resource up: an operation, and the error codes of a missing resource."""
 
-    Attributes:
-        call: service and operation.
-        parameters: parameter -> path in a template's properties.
-        absent: codes of the error.
-        answer: the member of the response that is empty if the resource does not exist.
-    """
-
-    call: tuple[str, str]
-    parameters: Mapping[str, Path]
-    absent: tuple[str, ...]
-    answer: str
+    call: tuple[str, str]  # service and operation
+    parameters: Mapping[str, Path]  # parameter -> path in a template's properties
+    absent: tuple[str, ...]  # codes of the error
+    answer: str  # the member of the response that is empty if the resource does not exist
 
 
 def _lookup(

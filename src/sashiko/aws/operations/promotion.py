@@ -49,17 +49,11 @@ _OWN = frozenset({"manifest", "mlflow_run_id", "signature"})
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """The source and the target of a promotion.
+    """The source and the target of a promotion."""
 
-    Attributes:
-        source: the environment whose version is taken.
-        target: the environment that takes it.
-        recipe: the recipe of the model package group.
-    """
-
-    source: Settings
-    target: Settings
-    recipe: Recipe
+    source: Settings  # the environment whose version is taken
+    target: Settings  # the environment that takes it
+    recipe: Recipe  # the recipe of the model package group
 
     def package(self, number: int) -> str:
         """Returns the ARN of a version of the source; SageMaker writes it in lower case."""

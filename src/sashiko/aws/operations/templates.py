@@ -16,38 +16,23 @@ CDK_OUT = Path("cdk.out")
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource as CloudFormation will create it.
+    """A resource as CloudFormation will create it."""
 
-    Attributes:
-        stack: the name of its stack.
-        logical_id: its id in the template.
-        ref: the result of `Ref`: its name or ARN, or a placeholder for what AWS chooses.
-        properties: its properties, with every intrinsic function resolved.
-    """
-
-    stack: str
-    logical_id: str
-    ref: str
-    properties: Mapping[str, Any]
+    stack: str  # the name of its stack
+    logical_id: str  # its id in the template
+    ref: str  # the result of `Ref`: its name or ARN, or a placeholder for what AWS chooses
+    properties: Mapping[str, Any]  # its properties, with every intrinsic function resolved
 
 
 @dataclass(frozen=True, kw_only=True)
 class Templates:
-    """The templates of one environment.
+    """The templates of one environment."""
 
-    Attributes:
-        account: the account id.
-        region: their region.
-        partition: the partition of that region, such as `aws`.
-        stacks: stack name -> its template.
-        bootstrap: the stacks of `make bootstrap`.
-    """
-
-    account: str
-    region: str
-    partition: str
-    stacks: Mapping[str, Scope]
-    bootstrap: Mapping[str, Scope]
+    account: str  # the account id
+    region: str  # their region
+    partition: str  # the partition of that region, such as `aws`
+    stacks: Mapping[str, Scope]  # stack name -> its template
+    bootstrap: Mapping[str, Scope]  # the stacks of `make bootstrap`
 
     def of_type(self, kind: str) -> Iterator[Resource]:
         """Yields the resources of a type, such as `AWS::Glue::Table`.

@@ -43,27 +43,17 @@ _PACKAGE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointSpec:
-    """An endpoint's variant.
+    """An endpoint's variant."""
 
-    Attributes:
-        target: what the artifact is compiled for.
-        instance_type: what it runs on.
-        image: what it runs in.
-        ami: `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker.
-        download_timeout: seconds that the artifact's download may take.
-        startup_timeout: seconds until the container answers.
-        cores: NeuronCores of the instance; 0 where the target has none.
-        workers: processes in the container. Each owns a NeuronCore of its own; on a CPU or a GPU
-            one process uses all of it.
-    """
-
-    target: Target
-    instance_type: str
-    image: JobImage
-    ami: str | None
-    download_timeout: int
-    startup_timeout: int
-    cores: int
+    target: Target  # what the artifact is compiled for
+    instance_type: str  # what it runs on
+    image: JobImage  # what it runs in
+    ami: str | None  # `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker
+    download_timeout: int  # seconds that the artifact's download may take
+    startup_timeout: int  # seconds until the container answers
+    cores: int  # NeuronCores of the instance; 0 where the target has none
+    # Processes in the container. Each owns a NeuronCore of its own; on a CPU or a GPU one process
+    # uses all of it.
     workers: int
 
     @property

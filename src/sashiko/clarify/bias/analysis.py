@@ -22,45 +22,28 @@ class _ClarifyModel(BaseModel):
 
 
 class MetricResult(_ClarifyModel):
-    """A metric of one group.
+    """A metric of one group."""
 
-    Attributes:
-        name: its abbreviation.
-        description: its full name.
-        value: the number; None where it is undefined; Clarify writes infinities as words.
-        error: why the value is undefined; None if it is defined.
-    """
-
-    name: str
-    description: str = ""
+    name: str  # its abbreviation
+    description: str = ""  # its full name
+    # The number; None where it is undefined; Clarify writes infinities as words.
     value: float | Literal["Infinity", "-Infinity"] | None = None
-    error: str | None = None
+    error: str | None = None  # why the value is undefined; None if it is defined
 
 
 class GroupResult(_ClarifyModel):
-    """The metrics of one group of a facet against everyone else.
+    """The metrics of one group of a facet against everyone else."""
 
-    Attributes:
-        value_or_threshold: the group's values, joined by commas.
-        metrics: in alphabetical order.
-    """
-
-    value_or_threshold: str
-    metrics: tuple[MetricResult, ...]
+    value_or_threshold: str  # the group's values, joined by commas
+    metrics: tuple[MetricResult, ...]  # in alphabetical order
 
 
 class StageResult(_ClarifyModel):
-    """Bias of the labels or of the predictions.
+    """Bias of the labels or of the predictions."""
 
-    Attributes:
-        label: the label's column.
-        label_value_or_threshold: its positive values, joined by commas.
-        facets: facet column -> its groups.
-    """
-
-    label: str
-    label_value_or_threshold: str
-    facets: dict[str, tuple[GroupResult, ...]]
+    label: str  # the label's column
+    label_value_or_threshold: str  # its positive values, joined by commas
+    facets: dict[str, tuple[GroupResult, ...]]  # facet column -> its groups
 
 
 class Analysis(_ClarifyModel):

@@ -63,51 +63,37 @@ class FacetConfig(Frozen):
 
 
 class AnalysisConfig(Frozen):
-    """The whole configuration.
+    """The whole configuration."""
 
-    Attributes:
-        version: of the schema.
-        dataset_type: the format of the data set; the two other data sets are CSV.
-        dataset_uri: where the data set is, if not in the job's input `data`.
-        headers: the columns' names; without them the first row of a CSV, or `column_0` and so on.
-        features: JSON Lines only: the JMESPath of a record's features.
-        label: the label's column, or its JMESPath in JSON Lines.
-        label_values_or_threshold: what the positive label is.
-        predicted_label: the predictions' column, in the data set or in that of the predictions.
-        predicted_label_dataset_uri: a CSV of predictions.
-        predicted_label_headers: its columns.
-        probability_threshold: predictions are probabilities, and those above it count as 1.
-        facet: sensitive columns, in the data set or in that of the facets.
-        facet_dataset_uri: a CSV of facets.
-        facet_headers: its columns.
-        joinsource_name_or_index: the key by which data sets are joined; without it by row.
-        group_variable: the column on which CDDL and CDDPL condition.
-        excluded_columns: columns of the data set that are no features of the model.
-        methods: the metrics to compute.
-        predictor: Clarify's model endpoint; unused, since predictions are given.
-    """
-
-    version: Literal["1.0"] = "1.0"
+    version: Literal["1.0"] = "1.0"  # of the schema
+    # The format of the data set; the two other data sets are CSV.
     dataset_type: Annotated[
         Literal["text/csv", "application/jsonlines", "application/x-parquet"],
         BeforeValidator(_lower),
     ]
-    dataset_uri: str | None = None
+    dataset_uri: str | None = None  # where the data set is, if not in the job's input `data`
+    # The columns' names; without them the first row of a CSV, or `column_0` and so on.
     headers: tuple[str, ...] | None = None
-    features: str | None = None
-    label: Reference
-    label_values_or_threshold: Values = Field(min_length=1)
+    features: str | None = None  # JSON Lines only: the JMESPath of a record's features
+    label: Reference  # the label's column, or its JMESPath in JSON Lines
+    label_values_or_threshold: Values = Field(min_length=1)  # what the positive label is
+    # The predictions' column, in the data set or in that of the predictions.
     predicted_label: Reference | None = None
-    predicted_label_dataset_uri: str | None = None
-    predicted_label_headers: tuple[str, ...] | None = None
+    predicted_label_dataset_uri: str | None = None  # a CSV of predictions
+    predicted_label_headers: tuple[str, ...] | None = None  # its columns
+    # Predictions are probabilities, and those above it count as 1.
     probability_threshold: float | None = Field(default=None, ge=0, le=1)
+    # Sensitive columns, in the data set or in that of the facets.
     facet: tuple[FacetConfig, ...] = Field(min_length=1)
-    facet_dataset_uri: str | None = None
-    facet_headers: tuple[str, ...] | None = None
+    facet_dataset_uri: str | None = None  # a CSV of facets
+    facet_headers: tuple[str, ...] | None = None  # its columns
+    # The key by which data sets are joined; without it by row.
     joinsource_name_or_index: Reference | None = None
-    group_variable: Reference | None = None
+    group_variable: Reference | None = None  # the column on which CDDL and CDDPL condition
+    # Columns of the data set that are no features of the model.
     excluded_columns: tuple[Reference, ...] = ()
-    methods: MethodsConfig
+    methods: MethodsConfig  # the metrics to compute
+    # Clarify's model endpoint; unused, since predictions are given.
     predictor: dict[str, Any] | None = None
 
     @model_validator(mode="after")

@@ -23,20 +23,14 @@ _MOST_STRATA = 1000
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """The counts of a whole analysis.
+    """The counts of a whole analysis."""
 
-    Attributes:
-        label: the label's column.
-        outcomes: each row's label and prediction, and which labels are the positive ones.
-        strata: index of each row's group-variable value, shape (rows,); None without one.
-        facets: facet -> group -> counts of the group and of all other rows.
-        flips: facet -> group -> flip test; empty if it was not requested.
-    """
-
-    label: str
-    outcomes: Outcomes
-    strata: Ints | None
+    label: str  # the label's column
+    outcomes: Outcomes  # each row's label and prediction, and which labels are the positive ones
+    strata: Ints | None  # index of each row's group-variable value, shape (rows,); None without one
+    # Facet -> group -> counts of the group and of all other rows.
     facets: Mapping[str, Mapping[str, Counts]]
+    # Facet -> group -> flip test; empty if it was not requested.
     flips: Mapping[str, Mapping[str, FlipTest]]
 
 

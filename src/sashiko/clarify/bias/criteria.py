@@ -28,19 +28,12 @@ _MOST_CODES = 10
 
 @dataclass(frozen=True)
 class Criterion:
-    """A condition that selects rows.
+    """A condition that selects rows."""
 
-    Attributes:
-        name: as Clarify writes it: values joined by commas, or an interval such as `(40, 90]`.
-        values: the accepted values; None for a threshold or a range.
-        low: exclusive lower bound of a number.
-        high: inclusive upper bound.
-    """
-
-    name: str
-    values: tuple[Value, ...] | None = None
-    low: float = -np.inf
-    high: float = np.inf
+    name: str  # as Clarify writes it: values joined by commas, or an interval such as `(40, 90]`
+    values: tuple[Value, ...] | None = None  # the accepted values; None for a threshold or a range
+    low: float = -np.inf  # exclusive lower bound of a number
+    high: float = np.inf  # inclusive upper bound
 
     def holds(self, column: pa.ChunkedArray) -> Bools:
         """Returns which rows of a column of strings match; null does not match.

@@ -21,37 +21,23 @@ from sashiko.evaluation.metrics.arrays import Ints
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the data set.
+    """A column of the data set."""
 
-    Attributes:
-        name: its name in the data.
-        values: strings, one per row; only facets and features may be null.
-        file: the first file that it was read from, named in errors.
-    """
-
-    name: str
-    values: pa.ChunkedArray
-    file: Path
+    name: str  # its name in the data
+    values: pa.ChunkedArray  # strings, one per row; only facets and features may be null
+    file: Path  # the first file that it was read from, named in errors
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The data to analyse; all columns have the same rows, each of which may stand for several.
+    """The data to analyse; all columns have the same rows, each of which may stand for several."""
 
-    Attributes:
-        label: the observed label.
-        predicted: the predicted label or its probability; None without predictions.
-        facets: in the configuration's order.
-        group: the group variable, if there is one.
-        features: the remaining columns, if the flip test is requested.
-        counts: how many rows of the data each row stands for, shape (rows,); None for one each.
-    """
-
-    label: Column
-    predicted: Column | None
-    facets: tuple[Column, ...]
-    group: Column | None
-    features: tuple[Column, ...] = ()
+    label: Column  # the observed label
+    predicted: Column | None  # the predicted label or its probability; None without predictions
+    facets: tuple[Column, ...]  # in the configuration's order
+    group: Column | None  # the group variable, if there is one
+    features: tuple[Column, ...] = ()  # the remaining columns, if the flip test is requested
+    # How many rows of the data each row stands for, shape (rows,); None for one each.
     counts: Ints | None = None
 
     @property

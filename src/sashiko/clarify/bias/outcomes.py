@@ -26,19 +26,14 @@ _LABEL_VALUES = "label_values_or_threshold"
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The label and the prediction of each row.
+    """The label and the prediction of each row."""
 
-    Attributes:
-        name: the positive label as Clarify writes it: values joined by commas, or an interval.
-        positive: which of the labels, in sorted order, are the positive one, shape (labels,); where
-            a threshold decides there are two.
-        labels: index of each row's label among them, shape (rows,).
-        predicted: whether it is predicted positive, shape (rows,); None without predictions.
-    """
-
-    name: str
+    name: str  # the positive label as Clarify writes it: values joined by commas, or an interval
+    # Which of the labels, in sorted order, are the positive one, shape (labels,); where a threshold
+    # decides there are two.
     positive: Bools
-    labels: Ints
+    labels: Ints  # index of each row's label among them, shape (rows,)
+    # Whether it is predicted positive, shape (rows,); None without predictions.
     predicted: Bools | None
 
 

@@ -25,18 +25,13 @@ _EMPTY = pa.array(["", "nan", "NaN", "NAN", "-nan"])
 
 @dataclass(frozen=True)
 class Part:
-    """One data set.
+    """One data set."""
 
-    Attributes:
-        files: the files it was read from, at least one.
-        names: key of the configuration -> the column's name.
-        rows: a column of strings for each of these keys; only a facet's or a feature's has nulls.
-        counts: how many rows each row stands for, shape (rows,); None if each stands for one.
-    """
-
-    files: tuple[Path, ...]
-    names: Mapping[str, str]
+    files: tuple[Path, ...]  # the files it was read from, at least one
+    names: Mapping[str, str]  # key of the configuration -> the column's name
+    # A column of strings for each of these keys; only a facet's or a feature's has nulls.
     rows: pa.Table
+    # How many rows each row stands for, shape (rows,); None if each stands for one.
     counts: Ints | None = None
 
 

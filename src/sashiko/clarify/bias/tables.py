@@ -13,16 +13,11 @@ from sashiko.errors import InputError
 
 @dataclass(frozen=True)
 class Table:
-    """One file of a data set.
+    """One file of a data set."""
 
-    Attributes:
-        file: its path, for errors.
-        names: the columns, in the file's order.
-        read: columns' names -> those columns, in that order, as strings, some rows at a time.
-    """
-
-    file: Path
-    names: tuple[str, ...]
+    file: Path  # its path, for errors
+    names: tuple[str, ...]  # the columns, in the file's order
+    # Columns' names -> those columns, in that order, as strings, some rows at a time.
     read: Callable[[Sequence[str]], Iterator[pa.Table]]
 
     def name(self, reference: Reference, *, key: str) -> str:

@@ -28,17 +28,11 @@ _PASSES = 64  # rows times steps in one forward pass
 
 @dataclass(frozen=True)
 class RowAttribution:
-    """Contribution of each token of a row to the log-odds of the positive label.
+    """Contribution of each token of a row to the log-odds of the positive label."""
 
-    Attributes:
-        tokens: of each token, shape (tokens,); 0 for the special ones.
-        score: the log-odds of the row.
-        baseline: the log-odds of its baseline; the tokens sum to the difference of the two.
-    """
-
-    tokens: Floats
-    score: float
-    baseline: float
+    tokens: Floats  # of each token, shape (tokens,); 0 for the special ones
+    score: float  # the log-odds of the row
+    baseline: float  # the log-odds of its baseline; the tokens sum to the difference of the two
 
     @property
     def delta(self) -> float:

@@ -29,15 +29,10 @@ Part = tuple[str, str | None]  # a text, and its replacement
 
 @dataclass(frozen=True)
 class TextSwap:
-    """A text with words of a facet.
+    """A text with words of a facet."""
 
-    Attributes:
-        parts: the text, in its order.
-        side: 1 if it has words of the group only, -1 of the others only, 0 of both.
-    """
-
-    parts: tuple[Part, ...]
-    side: int
+    parts: tuple[Part, ...]  # the text, in its order
+    side: int  # 1 if it has words of the group only, -1 of the others only, 0 of both
 
     @property
     def before(self) -> str:

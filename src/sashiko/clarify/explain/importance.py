@@ -19,19 +19,12 @@ _WORDS = 10
 
 @dataclass(frozen=True)
 class Span:
-    """A word in a row.
+    """A word in a row."""
 
-    Attributes:
-        piece: index of the row's piece that holds it.
-        start: its first character in the text.
-        end: the character after it.
-        attribution: the sum over its tokens.
-    """
-
-    piece: int
-    start: int
-    end: int
-    attribution: float
+    piece: int  # index of the row's piece that holds it
+    start: int  # its first character in the text
+    end: int  # the character after it
+    attribution: float  # the sum over its tokens
 
 
 def column_importance(

@@ -29,125 +29,71 @@ FEWEST_ROWS = 5
 
 
 class ColumnImportance(Frozen):
-    """How much a column moves the score.
+    """How much a column moves the score."""
 
-    Attributes:
-        name: the column, or `(template)` for the template's own words.
-        share: its mean share of what all columns move in a row, 0 to 1, with its interval.
-        by_predicted: predicted label -> the same over the rows predicted so.
-        mean_absolute: the mean size of what it adds to the score, in log-odds.
-        rows_cut: explained rows of which it lost text, as they were too long for the model.
-    """
-
-    name: str
-    share: Estimate
-    by_predicted: dict[str, Estimate]
-    mean_absolute: float
-    rows_cut: int
+    name: str  # the column, or `(template)` for the template's own words
+    share: Estimate  # its mean share of what all columns move in a row, 0 to 1, with its interval
+    by_predicted: dict[str, Estimate]  # predicted label -> the same over the rows predicted so
+    mean_absolute: float  # the mean size of what it adds to the score, in log-odds
+    rows_cut: int  # explained rows of which it lost text, as they were too long for the model
 
 
 class DeletionPoint(Frozen):
-    """How far the predicted label's probability falls when a share of a row's tokens is removed.
+    """How far the predicted label's probability falls when a share of a row's tokens is removed."""
 
-    Attributes:
-        removed: the share, 0 to 1; at least one token.
-        top: the mean fall when those go that speak most for the prediction.
-        random: when as many others go, drawn by chance.
-    """
-
-    removed: float
-    top: Estimate
-    random: Estimate
+    removed: float  # the share, 0 to 1; at least one token
+    top: Estimate  # the mean fall when those go that speak most for the prediction
+    random: Estimate  # when as many others go, drawn by chance
 
 
 class DeletionTest(Frozen):
-    """Whether the attributions are faithful to the model.
+    """Whether the attributions are faithful to the model."""
 
-    Attributes:
-        rows: number of tested rows; a row of one token cannot be tested.
-        draws: random removals per row and share.
-        points: by share.
-        lead: by how much more the score falls by the top tokens, mean over the shares, paired by
-            rows.
-        faithful: whether the interval of `lead` lies above 0.005.
-    """
-
-    rows: int
-    draws: int
-    points: tuple[DeletionPoint, ...]
+    rows: int  # number of tested rows; a row of one token cannot be tested
+    draws: int  # random removals per row and share
+    points: tuple[DeletionPoint, ...]  # by share
+    # By how much more the score falls by the top tokens, mean over the shares, paired by rows.
     lead: Estimate
-    faithful: bool
+    faithful: bool  # whether the interval of `lead` lies above 0.005
 
 
 class Convergence(Frozen):
-    """How far attributions are from adding up to what they explain, per row and in log-odds.
+    """How far attributions are from adding up to what they explain, per row and in log-odds."""
 
-    Attributes:
-        median: of the sizes of the difference.
-        largest: of them.
-        explained: the median size of what is explained: the score less that of the baseline.
-    """
-
-    median: float
-    largest: float
-    explained: float
+    median: float  # of the sizes of the difference
+    largest: float  # of them
+    explained: float  # the median size of what is explained: the score less that of the baseline
 
 
 class Explanations(Frozen):
-    """The figures.
+    """The figures."""
 
-    Attributes:
-        depth: the recipe's `explain.depth`.
-        rows: of the test split that were explained, drawn by chance.
-        test_rows: rows of the test split.
-        predicted: predicted label -> how many of `rows` were predicted so.
-        steps: between baseline and text, at which gradients were taken.
-        baseline: the token that replaces each word in the baseline.
-        expected_value: the mean score of the baselines, in log-odds.
-        largest_difference: between the probabilities of the model that is explained and those that
-            were judged.
-        rows_cut: rows among `rows` that are too long for the model.
-        convergence: how exact the attributions are.
-        columns: by falling share.
-        deletion: how faithful they are.
-        shapley: the cross-check by Shapley values; None if it was not run.
-        swaps: of each facet whose words the contract names.
-        warnings: reasons not to rely on the explanations.
-        notes: a summary in sentences.
-    """
-
-    depth: Literal["default", "full"]
-    rows: int
-    test_rows: int
-    predicted: dict[str, int]
-    steps: int
-    baseline: str
-    expected_value: float
+    depth: Literal["default", "full"]  # the recipe's `explain.depth`
+    rows: int  # of the test split that were explained, drawn by chance
+    test_rows: int  # rows of the test split
+    predicted: dict[str, int]  # predicted label -> how many of `rows` were predicted so
+    steps: int  # between baseline and text, at which gradients were taken
+    baseline: str  # the token that replaces each word in the baseline
+    expected_value: float  # the mean score of the baselines, in log-odds
+    # Between the probabilities of the model that is explained and those that were judged.
     largest_difference: float
-    rows_cut: int
-    convergence: Convergence
-    columns: tuple[ColumnImportance, ...]
-    deletion: DeletionTest
-    shapley: ShapleyCheck | None = None
-    swaps: tuple[FacetSwap, ...] = ()
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    rows_cut: int  # rows among `rows` that are too long for the model
+    convergence: Convergence  # how exact the attributions are
+    columns: tuple[ColumnImportance, ...]  # by falling share
+    deletion: DeletionTest  # how faithful they are
+    shapley: ShapleyCheck | None = None  # the cross-check by Shapley values; None if it was not run
+    swaps: tuple[FacetSwap, ...] = ()  # of each facet whose words the contract names
+    warnings: tuple[str, ...]  # reasons not to rely on the explanations
+    notes: tuple[str, ...]  # a summary in sentences
 
 
 class Word(Frozen):
-    """A word that several rows have.
+    """A word that several rows have."""
 
-    Attributes:
-        word: in small letters.
-        column: where it stands.
-        rows: in how many explained rows.
-        attribution: the mean of what it adds to the positive label's log-odds in them.
-    """
-
-    word: str
-    column: str
-    rows: int
-    attribution: float
+    word: str  # in small letters
+    column: str  # where it stands
+    rows: int  # in how many explained rows
+    attribution: float  # the mean of what it adds to the positive label's log-odds in them
 
 
 class Words(Frozen):
@@ -180,25 +126,15 @@ class FeatureAttributions(Frozen):
 
 
 class ExplainedError(Frozen):
-    """A confident error: Clarify's line, with the row's key, labels and texts.
+    """A confident error: Clarify's line, with the row's key, labels and texts."""
 
-    Attributes:
-        key: the row's.
-        label: the true one.
-        predicted: the model's.
-        score: the positive label's probability.
-        cut: whether the model read only the row's beginning.
-        texts: the whole text, in the pieces of the template.
-        explanations: a feature for each of them.
-    """
-
-    key: str
-    label: str
-    predicted: str
-    score: float
-    cut: bool
-    texts: tuple[str, ...]
-    explanations: tuple[FeatureAttributions, ...]
+    key: str  # the row's
+    label: str  # the true one
+    predicted: str  # the model's
+    score: float  # the positive label's probability
+    cut: bool  # whether the model read only the row's beginning
+    texts: tuple[str, ...]  # the whole text, in the pieces of the template
+    explanations: tuple[FeatureAttributions, ...]  # a feature for each of them
 
 
 def write_explanations(explanations: Explanations, folder: Path) -> None:

@@ -15,25 +15,15 @@ Piece = tuple[str | None, str]  # column, or None for the template's own words; 
 
 @dataclass(frozen=True)
 class Row:
-    """A row's text and its tokens, up to the model's maximum length.
+    """A row's text and its tokens, up to the model's maximum length."""
 
-    Attributes:
-        pieces: the text in parts, in its order.
-        ids: of each token, special ones included.
-        starts: character at which each token starts in the text.
-        ends: character after each token; a special token has no characters.
-        pieces_of: index into `pieces` of each token; -1 for a special token.
-        words: index of each token's word; -1 for a special token.
-        cut: the truncated columns.
-    """
-
-    pieces: tuple[Piece, ...]
-    ids: Ints
-    starts: Ints
-    ends: Ints
-    pieces_of: Ints
-    words: Ints
-    cut: tuple[str, ...]
+    pieces: tuple[Piece, ...]  # the text in parts, in its order
+    ids: Ints  # of each token, special ones included
+    starts: Ints  # character at which each token starts in the text
+    ends: Ints  # character after each token; a special token has no characters
+    pieces_of: Ints  # index into `pieces` of each token; -1 for a special token
+    words: Ints  # index of each token's word; -1 for a special token
+    cut: tuple[str, ...]  # the truncated columns
 
     @property
     def text(self) -> str:

@@ -13,30 +13,19 @@ _STRONGEST = 4.0  # the maximum of `reweighing.strength`
 
 @dataclass(frozen=True, kw_only=True)
 class Mitigation:
-    """The bias mitigation of a recipe.
+    """The bias mitigation of a recipe."""
 
-    Attributes:
-        reweighing: facets and strength of the weights in training.
-        threshold: the choice of the decision threshold.
-    """
-
-    reweighing: ReweighingSection
-    threshold: ThresholdSection
+    reweighing: ReweighingSection  # facets and strength of the weights in training
+    threshold: ThresholdSection  # the choice of the decision threshold
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """The training of a recipe.
+    """The training of a recipe."""
 
-    Attributes:
-        train: the hyperparameters.
-        reweighing: facets and strength of the weights in training.
-        train_rows: the maximum number of training rows; None for all rows.
-    """
-
-    train: TrainSection
-    reweighing: ReweighingSection
-    train_rows: int | None
+    train: TrainSection  # the hyperparameters
+    reweighing: ReweighingSection  # facets and strength of the weights in training
+    train_rows: int | None  # the maximum number of training rows; None for all rows
 
 
 def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: bool) -> str:

@@ -17,17 +17,13 @@ POST_ANALYSIS_FILE = "post-training-analysis.json"
 
 
 class Subgroup(Frozen):
-    """A group that is compared with all other rows: of one facet, or of an intersection.
+    """A group that is compared with all other rows: of one facet, or of an intersection."""
 
-    Attributes:
-        facet: the sensitive column, or several.
-        group: the group's values, joined by commas; for an intersection one such text per facet.
-        disadvantaged: whether the contract calls it disadvantaged; for an intersection, whether one
-            of its groups is. Serialised only if false.
-    """
-
-    facet: str | tuple[str, ...]
+    facet: str | tuple[str, ...]  # the sensitive column, or several
+    # The group's values, joined by commas; for an intersection one such text per facet.
     group: str | tuple[str, ...]
+    # Whether the contract calls it disadvantaged; for an intersection, whether one of its groups
+    # is. Serialised only if false.
     disadvantaged: bool = Field(True, exclude_if=bool)
 
     @property
@@ -53,33 +49,24 @@ class Subgroup(Frozen):
 
 
 class BiasEstimate(Subgroup):
-    """A bias metric of one group against all other rows; a line of `intervals.json`.
+    """A bias metric of one group against all other rows; a line of `intervals.json`."""
 
-    Attributes:
-        stage: bias of the labels or of the predictions.
-        metric: its abbreviation, such as `DI`.
-        value: the number in `analysis.json`; for an intersection, which Clarify does not support,
-            computed here; None if undefined.
-        low: lower end of its 95 % interval; None if the metric is undefined, is undefined in more
-            than 1 % of the resamples, is not based on counts, or if either side has fewer rows than
-            the recipe's `bias.minimum_group_size`.
-        high: upper end of the interval.
-        looks: the number of intervals, including this one, that hold simultaneously with 95 %.
-            Serialised only if greater than 1.
-        error: why the metric is undefined; else empty.
-        n_disadvantaged: rows of the group.
-        n_advantaged: all other rows.
-    """
-
-    stage: Stage
-    metric: str
+    stage: Stage  # bias of the labels or of the predictions
+    metric: str  # its abbreviation, such as `DI`
+    # The number in `analysis.json`; for an intersection, which Clarify does not support, computed
+    # here; None if undefined.
     value: float | None
+    # Lower end of its 95 % interval; None if the metric is undefined, is undefined in more than 1 %
+    # of the resamples, is not based on counts, or if either side has fewer rows than the recipe's
+    # `bias.minimum_group_size`.
     low: float | None = None
-    high: float | None = None
+    high: float | None = None  # upper end of the interval
+    # The number of intervals, including this one, that hold simultaneously with 95 %. Serialised
+    # only if greater than 1.
     looks: int = Field(1, ge=1, exclude_if=lambda looks: looks == 1)
-    error: str = ""
-    n_disadvantaged: int
-    n_advantaged: int
+    error: str = ""  # why the metric is undefined; else empty
+    n_disadvantaged: int  # rows of the group
+    n_advantaged: int  # all other rows
 
 
 def write_estimates(estimates: Sequence[BiasEstimate], folder: Path) -> None:

@@ -48,17 +48,12 @@ def looks_text(estimates: Sequence[BiasEstimate]) -> str:
 
 @dataclass(frozen=True)
 class SimultaneousIntervals:
-    """The families of intervals that hold simultaneously.
+    """The families of intervals that hold simultaneously."""
 
-    Attributes:
-        section: the recipe's gates.
-        bound: the number of comparisons that are judged by the interval's bound: one family.
-        intersections: stage -> the number of combinations of groups with enough rows: a family for
-            each metric, since reports select the worst of them.
-    """
-
-    section: BiasSection
-    bound: int
+    section: BiasSection  # the recipe's gates
+    bound: int  # the number of comparisons that are judged by the interval's bound: one family
+    # Stage -> the number of combinations of groups with enough rows: a family for each metric,
+    # since reports select the worst of them.
     intersections: Mapping[Stage, int]
 
     def over(self, stage: Stage, metric: str, subgroup: Subgroup) -> int:

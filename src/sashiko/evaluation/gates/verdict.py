@@ -17,36 +17,27 @@ _MOST_NAMED = 5  # in a summary
 
 
 class Check(BaseModel):
-    """One check of a gate.
-
-    Attributes:
-        name: a self-contained name, such as `DI customer_gender=female`.
-        value: the measured number, or None if the check has no number.
-        low: lower end of the 95 % interval of `value`, if there is one.
-        high: upper end of that interval.
-        threshold: the bound, or the (minimum, maximum) pair for `in_range`.
-        comparison: the comparison of `value` with `threshold`: `>=`, `<=`, `>`, `<`, `==`,
-            `in_range`, or `none` for a value that is only reported.
-        passed: the outcome.
-        reason: one sentence on why it passed or failed.
-        try_: what to try next; empty if the check passed. `try` in the file.
-        judged: False if nothing could be judged, for the given `reason`: `passed` then lets the run
-            continue without a statement on the model. Serialised only if false.
-        waiver: the waiver of this failed check; serialised only if present.
-    """
+    """One check of a gate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    name: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
+    name: str  # a self-contained name, such as `DI customer_gender=female`
+    value: float | None = None  # the measured number, or None if the check has no number
+    low: float | None = None  # lower end of the 95 % interval of `value`, if there is one
+    high: float | None = None  # upper end of that interval
+    # The bound, or the (minimum, maximum) pair for `in_range`.
     threshold: float | tuple[float, float] | None = None
+    # The comparison of `value` with `threshold`: `>=`, `<=`, `>`, `<`, `==`, `in_range`, or `none`
+    # for a value that is only reported.
     comparison: str = "none"
-    passed: bool
-    reason: str = ""
+    passed: bool  # the outcome
+    reason: str = ""  # one sentence on why it passed or failed
+    # What to try next; empty if the check passed. `try` in the file.
     try_: str = Field(default="", alias="try")
+    # False if nothing could be judged, for the given `reason`: `passed` then lets the run continue
+    # without a statement on the model. Serialised only if false.
     judged: bool = Field(True, exclude_if=bool)
+    # The waiver of this failed check; serialised only if present.
     waiver: Waiver | None = Field(None, exclude_if=lambda waiver: waiver is None)
 
     @property
@@ -70,26 +61,19 @@ class Check(BaseModel):
 
 
 class Verdict(BaseModel):
-    """A gate's decision with its checks and inputs.
-
-    Attributes:
-        gate: the gate's name, such as `data-quality`.
-        passed: True if every check passed.
-        checks: in order of evaluation.
-        inputs: name -> hex SHA-256 of each file or folder that the checks read.
-        summary: a readable summary; for a failed gate each failed check with its number, interval,
-            threshold and what to try, a line each.
-        judged: False if the settings switched the gate off: `passed` then lets the run continue
-            without a statement on the model. Serialised only if false.
-    """
+    """A gate's decision with its checks and inputs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gate: str
-    passed: bool
-    checks: tuple[Check, ...]
-    inputs: dict[str, str]
+    gate: str  # the gate's name, such as `data-quality`
+    passed: bool  # True if every check passed
+    checks: tuple[Check, ...]  # in order of evaluation
+    inputs: dict[str, str]  # name -> hex SHA-256 of each file or folder that the checks read
+    # A readable summary; for a failed gate each failed check with its number, interval, threshold
+    # and what to try, a line each.
     summary: str
+    # False if the settings switched the gate off: `passed` then lets the run continue without a
+    # statement on the model. Serialised only if false.
     judged: bool = Field(True, exclude_if=bool)
 
     @property

@@ -30,31 +30,20 @@ Side = Literal["above", "below", "either"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A bias metric.
+    """A bias metric."""
 
-    Attributes:
-        name: Clarify's abbreviation.
-        description: its full name, as Clarify writes it.
-        stage: bias of the labels or of the predictions.
-        formula: of two groups; NaN if a denominator is 0.
-        undefined: the conditions of an undefined value; the first that holds is the reason.
-        neutral: its value if the groups do not differ.
-        worse: the side of `neutral` on which the disadvantaged group is worse off.
-        conditional: whether it needs a group variable.
-        compares: whether it compares the two groups.
-        kinds: the counts of `Group` in the formula; with few rows of one of them, in either group,
-            its interval is unreliable.
-    """
-
-    name: str
-    description: str
-    stage: Stage
-    formula: Callable[[Comparison], Floats]
+    name: str  # Clarify's abbreviation
+    description: str  # its full name, as Clarify writes it
+    stage: Stage  # bias of the labels or of the predictions
+    formula: Callable[[Comparison], Floats]  # of two groups; NaN if a denominator is 0
+    # The conditions of an undefined value; the first that holds is the reason.
     undefined: tuple[Condition, ...]
-    neutral: float = 0.0
-    worse: Side = "above"
-    conditional: bool = False
-    compares: bool = True
+    neutral: float = 0.0  # its value if the groups do not differ
+    worse: Side = "above"  # the side of `neutral` on which the disadvantaged group is worse off
+    conditional: bool = False  # whether it needs a group variable
+    compares: bool = True  # whether it compares the two groups
+    # The counts of `Group` in the formula; with few rows of one of them, in either group, its
+    # interval is unreliable.
     kinds: tuple[str, ...] = ()
 
 

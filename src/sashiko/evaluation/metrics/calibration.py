@@ -21,42 +21,25 @@ _Z = 1.959964  # two-sided 95 %
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """One point of a reliability curve.
+    """One point of a reliability curve."""
 
-    Attributes:
-        low: the lowest score in the bin.
-        high: the highest one.
-        rows: the number of scores in it, at least one.
-        mean_score: their mean.
-        positive_rate: the share of positive labels among them.
-        rate_low: lower end of that share's 95 % interval (Wilson, JASA 22, 1927).
-        rate_high: its upper end.
-    """
-
-    low: float
-    high: float
-    rows: int
-    mean_score: float
-    positive_rate: float
-    rate_low: float
-    rate_high: float
+    low: float  # the lowest score in the bin
+    high: float  # the highest one
+    rows: int  # the number of scores in it, at least one
+    mean_score: float  # their mean
+    positive_rate: float  # the share of positive labels among them
+    rate_low: float  # lower end of that share's 95 % interval (Wilson, JASA 22, 1927)
+    rate_high: float  # its upper end
 
 
 @dataclass(frozen=True)
 class Temperature:
-    """The divisor of the logits, and the mean negative log-likelihood before and after.
+    """The divisor of the logits, and the mean negative log-likelihood before and after."""
 
-    Attributes:
-        value: the temperature; 1 leaves the logits unchanged.
-        loss_before: at temperature 1, in nats per row.
-        loss_after: at `value`.
-        kept: why it is 1 if there is no optimum; else empty.
-    """
-
-    value: float
-    loss_before: float
-    loss_after: float
-    kept: str = ""
+    value: float  # the temperature; 1 leaves the logits unchanged
+    loss_before: float  # at temperature 1, in nats per row
+    loss_after: float  # at `value`
+    kept: str = ""  # why it is 1 if there is no optimum; else empty
 
 
 def equal_mass_bins(scores: Floats) -> npt.NDArray[np.intp]:

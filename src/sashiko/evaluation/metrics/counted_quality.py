@@ -13,15 +13,10 @@ from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled
 
 @dataclass(frozen=True)
 class CountedQuality:
-    """Accuracy, balanced accuracy and F1 of the positive label.
+    """Accuracy, balanced accuracy and F1 of the positive label."""
 
-    Attributes:
-        metrics: metric -> estimate.
-        leads: metric -> estimate of the lead over a constant prediction.
-    """
-
-    metrics: Mapping[str, Estimate]
-    leads: Mapping[str, Estimate]
+    metrics: Mapping[str, Estimate]  # metric -> estimate
+    leads: Mapping[str, Estimate]  # metric -> estimate of the lead over a constant prediction
 
 
 def counted_quality(

@@ -13,19 +13,14 @@ from sashiko.evaluation.metrics.arrays import Bools, Ints
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of a disadvantaged group and of all other rows.
+    """Counts of a disadvantaged group and of all other rows."""
 
-    Attributes:
-        cells: rows by [stratum, disadvantaged, label, predicted positive], shape
-            (strata, 2, labels, 2), int64.
-        positive: whether a label is a positive outcome, shape (labels,).
-        missing: rows without a facet value, which are in neither group and in no cell.
-        stratified: whether a group variable defines the strata; else there is one stratum.
-    """
-
+    # Rows by [stratum, disadvantaged, label, predicted positive], shape (strata, 2, labels, 2),
+    # int64.
     cells: Ints
-    positive: Bools
-    missing: int = 0
+    positive: Bools  # whether a label is a positive outcome, shape (labels,)
+    missing: int = 0  # rows without a facet value, which are in neither group and in no cell
+    # Whether a group variable defines the strata; else there is one stratum.
     stratified: bool = False
 
     @property
@@ -45,20 +40,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class FacetTable:
-    """Counts of a data set by the values of one facet.
+    """Counts of a data set by the values of one facet."""
 
-    Attributes:
-        cells: rows by [stratum, facet value, label, predicted positive], shape
-            (strata, values, labels, 2), int64.
-        positive: as in `Counts`.
-        missing: as in `Counts`.
-        stratified: as in `Counts`.
-    """
-
+    # Rows by [stratum, facet value, label, predicted positive], shape (strata, values, labels, 2),
+    # int64.
     cells: Ints
-    positive: Bools
-    missing: int
-    stratified: bool
+    positive: Bools  # as in `Counts`
+    missing: int  # as in `Counts`
+    stratified: bool  # as in `Counts`
 
     def one_vs_rest(self, disadvantaged: Bools) -> Counts:
         """Compares some of the facet's values with all others.

@@ -19,17 +19,11 @@ _FEW_ROWS = 9  # with at most so many rows of the advantaged group, only the nea
 
 @dataclass(frozen=True)
 class FlipTest:
-    """The result of a flip test.
+    """The result of a flip test."""
 
-    Attributes:
-        value: FT, or None if undefined.
-        rows: the number of rows used; fewer than the data's if a sample was drawn.
-        error: why it is undefined; else empty.
-    """
-
-    value: float | None
-    rows: int
-    error: str = ""
+    value: float | None  # FT, or None if undefined
+    rows: int  # the number of rows used; fewer than the data's if a sample was drawn
+    error: str = ""  # why it is undefined; else empty
 
 
 def flip_test(features: Floats, disadvantaged: Bools, predicted: Bools, *, seed: int) -> FlipTest:

@@ -10,19 +10,12 @@ from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ratio
 
 @dataclass(frozen=True)
 class Group:
-    """Counts of a group; whole numbers as float64.
+    """Counts of a group; whole numbers as float64."""
 
-    Attributes:
-        labels: rows per label, shape (..., labels).
-        positives: rows with a positive label, n(1), shape (...,).
-        predicted_positives: rows predicted positive, n'(1), shape (...,).
-        true_positives: rows with a positive label and prediction, TP, shape (...,).
-    """
-
-    labels: Floats
-    positives: Floats
-    predicted_positives: Floats
-    true_positives: Floats
+    labels: Floats  # rows per label, shape (..., labels)
+    positives: Floats  # rows with a positive label, n(1), shape (...,)
+    predicted_positives: Floats  # rows predicted positive, n'(1), shape (...,)
+    true_positives: Floats  # rows with a positive label and prediction, TP, shape (...,)
 
     @cached_property
     def rows(self) -> Floats:
@@ -73,19 +66,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An advantaged group a and a disadvantaged one d, as a whole and by stratum.
+    """An advantaged group a and a disadvantaged one d, as a whole and by stratum."""
 
-    Attributes:
-        a: the advantaged group, shapes (...,).
-        d: the disadvantaged group.
-        a_strata: the advantaged group by stratum, shapes (..., strata).
-        d_strata: the disadvantaged group by stratum.
-    """
-
-    a: Group
-    d: Group
-    a_strata: Group
-    d_strata: Group
+    a: Group  # the advantaged group, shapes (...,)
+    d: Group  # the disadvantaged group
+    a_strata: Group  # the advantaged group by stratum, shapes (..., strata)
+    d_strata: Group  # the disadvantaged group by stratum
 
 
 def compare(cells: Ints, positive: Bools) -> Comparison:

@@ -10,13 +10,9 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 
 
 class Metric(Protocol):
-    """A metric of a binary classifier's scores.
+    """A metric of a binary classifier's scores."""
 
-    Attributes:
-        higher_is_better: the direction of a lead over another model.
-    """
-
-    higher_is_better: bool
+    higher_is_better: bool  # the direction of a lead over another model
 
     def __call__(self, labels: Ints, scores: Floats, *, threshold: float) -> float:
         """Computes the metric; called for the original rows and for each resample.

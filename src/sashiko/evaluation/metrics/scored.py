@@ -13,23 +13,14 @@ from sashiko.evaluation.metrics.calibration import CALIBRATION_BINS, equal_mass_
 
 @dataclass(frozen=True)
 class Scored:
-    """Precomputed rows: the metrics of many weightings need only a few array operations.
+    """Precomputed rows: the metrics of many weightings need only a few array operations."""
 
-    Attributes:
-        cells: shape (rows, 4), 1 in the row's column of TP, FP, FN, TN.
-        gaps: shape (rows, bins), score - label in the column of the row's calibration bin.
-        squares: shape (rows,), (score - label)^2.
-        order: rows by ascending score.
-        starts: positions in `order` at which the distinct scores begin.
-        positive: labels in `order`, float64.
-    """
-
-    cells: Floats
-    gaps: Floats
-    squares: Floats
-    order: npt.NDArray[np.intp]
-    starts: npt.NDArray[np.intp]
-    positive: Floats
+    cells: Floats  # shape (rows, 4), 1 in the row's column of TP, FP, FN, TN
+    gaps: Floats  # shape (rows, bins), score - label in the column of the row's calibration bin
+    squares: Floats  # shape (rows,), (score - label)^2
+    order: npt.NDArray[np.intp]  # rows by ascending score
+    starts: npt.NDArray[np.intp]  # positions in `order` at which the distinct scores begin
+    positive: Floats  # labels in `order`, float64
 
     @classmethod
     def of(cls, labels: Ints, scores: Floats, *, threshold: float) -> "Scored":

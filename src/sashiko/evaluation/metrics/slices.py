@@ -16,15 +16,11 @@ SLICE_METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "brier_score")
 
 @dataclass(frozen=True)
 class SliceEstimates:
-    """The estimates of a slice.
+    """The estimates of a slice."""
 
-    Attributes:
-        metrics: metric -> its estimate on the slice.
-        differences: metric -> slice minus all rows, paired by resample; below 0 the slice is
-            worse: the sign is inverted for `LOWER_IS_BETTER`.
-    """
-
-    metrics: dict[str, Estimate]
+    metrics: dict[str, Estimate]  # metric -> its estimate on the slice
+    # Metric -> slice minus all rows, paired by resample; below 0 the slice is worse: the sign is
+    # inverted for `LOWER_IS_BETTER`.
     differences: dict[str, Estimate]
 
 

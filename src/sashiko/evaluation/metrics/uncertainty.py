@@ -30,17 +30,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value with its 95 % interval.
+    """A metric's value with its 95 % interval."""
 
-    Attributes:
-        value: the metric on the original rows; None if undefined.
-        low: lower end of the interval; None if there is none.
-        high: upper end of the interval; None if there is none.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
+    value: float | None  # the metric on the original rows; None if undefined
+    low: float | None  # lower end of the interval; None if there is none
+    high: float | None  # upper end of the interval; None if there is none
 
     @property
     def text(self) -> str:

@@ -9,14 +9,10 @@ from sashiko.evaluation.metrics.groups import Comparison, Group
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition under which a metric is undefined.
+    """A condition under which a metric is undefined."""
 
-    Attributes:
-        reason: in words.
-        holds: whether it holds for a comparison of shape (...,), shape (...,).
-    """
-
-    reason: str
+    reason: str  # in words
+    # Whether it holds for a comparison of shape (...,), shape (...,).
     holds: Callable[[Comparison], Bools]
 
 

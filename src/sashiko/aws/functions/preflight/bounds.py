@@ -16,24 +16,16 @@ _AND = " & "
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """A bound on a metric.
+    """A bound on a metric."""
 
-    Attributes:
-        gate: whose signed verdict holds it.
-        metric: its name in a check, such as `auc` or `DI`.
-        facets: of a bias metric: one, or those of an intersection; every group of it that the gate
-            judged has to hold.
-        minimum: None where there is none.
-        maximum: likewise.
-        judged_by: `value`, the point estimate; `bound`, the whole 95 % interval.
-    """
-
-    gate: str
-    metric: str
+    gate: str  # whose signed verdict holds it
+    metric: str  # its name in a check, such as `auc` or `DI`
+    # Of a bias metric: one, or those of an intersection; every group of it that the gate judged has
+    # to hold.
     facets: tuple[str, ...]
-    minimum: float | None
-    maximum: float | None
-    judged_by: str
+    minimum: float | None  # None where there is none
+    maximum: float | None  # likewise
+    judged_by: str  # `value`, the point estimate; `bound`, the whole 95 % interval
 
     @classmethod
     def read(cls, text: str) -> tuple[Self, ...]:

@@ -25,33 +25,21 @@ class Judged:
     """A version that is approved, judged, signed and compiled for its endpoint.
 
     Only its JSON files have been read.
-
-    Attributes:
-        package: as SageMaker describes it.
-        files: what was signed.
-        threshold: its decision threshold, as signed.
     """
 
-    package: Mapping[str, Any]
-    files: SignedFiles
-    threshold: str
+    package: Mapping[str, Any]  # as SageMaker describes it
+    files: SignedFiles  # what was signed
+    threshold: str  # its decision threshold, as signed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Passed:
-    """A version that may be served.
+    """A version that may be served."""
 
-    Attributes:
-        threshold: its decision threshold, as signed, for the container's environment.
-        manifest_sha256: what was signed.
-        files: how many files were read and hold.
-        bounds: the environment's own bounds that it reaches, in words.
-    """
-
-    threshold: str
-    manifest_sha256: str
-    files: int
-    bounds: tuple[str, ...]
+    threshold: str  # its decision threshold, as signed, for the container's environment
+    manifest_sha256: str  # what was signed
+    files: int  # how many files were read and hold
+    bounds: tuple[str, ...]  # the environment's own bounds that it reaches, in words
 
 
 def check(

@@ -7,37 +7,21 @@ from sashiko.aws.functions.function_input import Properties
 
 @dataclass(frozen=True, kw_only=True)
 class Expected(Properties):
-    """The expected properties of a version; all strings, as a custom resource's properties are.
+    """The expected properties of a version; all strings, as a custom resource's properties are."""
 
-    Attributes:
-        model_package_arn: the version.
-        model_package_group: the environment's own group.
-        models_uri: S3 URI that the groups' signed files lie under.
-        signing_key: alias of the KMS key that signs manifests.
-        image: URI of the image that the endpoint runs in.
-        target: what the endpoint runs: cpu, gpu or inf2.
-        instance_type: the endpoint's.
-        min_instances: of the endpoint; from 2 on an update of it sends a canary ahead.
-        cores: its NeuronCores; 0 where it has none.
-        workers: processes in a container, each with cores of its own.
-        gates: that must have judged and passed, with a comma between two.
-        allow_waived: `true` if a failed check may be served while its waiver holds, else `false`.
-        bounds: the environment's own, as `sashiko.aws.functions.preflight.bounds` writes them.
-    """
-
-    model_package_arn: str
-    model_package_group: str
-    models_uri: str
-    signing_key: str
-    image: str
-    target: str
-    instance_type: str
-    min_instances: str
-    cores: str
-    workers: str
-    gates: str
-    allow_waived: str
-    bounds: str
+    model_package_arn: str  # the version
+    model_package_group: str  # the environment's own group
+    models_uri: str  # S3 URI that the groups' signed files lie under
+    signing_key: str  # alias of the KMS key that signs manifests
+    image: str  # URI of the image that the endpoint runs in
+    target: str  # what the endpoint runs: cpu, gpu or inf2
+    instance_type: str  # the endpoint's
+    min_instances: str  # of the endpoint; from 2 on an update of it sends a canary ahead
+    cores: str  # its NeuronCores; 0 where it has none
+    workers: str  # processes in a container, each with cores of its own
+    gates: str  # that must have judged and passed, with a comma between two
+    allow_waived: str  # `true` if a failed check may be served while its waiver holds, else `false`
+    bounds: str  # the environment's own, as `sashiko.aws.functions.preflight.bounds` writes them
 
     @property
     def endpoint(self) -> str:

@@ -35,24 +35,15 @@ class Clients:
 
 @dataclass(frozen=True, kw_only=True)
 class SignedFiles:
-    """The files of one version, none of which was read yet but the manifest.
-
-    Attributes:
-        uri: S3 prefix without a final slash.
-        digests: name -> hex SHA-256, as signed.
-        manifest_sha256: the manifest's own.
-        manifest: its bytes.
-        signature: of the manifest, in base64.
-        signed_by: ARN of the key that KMS verified it with.
-    """
+    """The files of one version, none of which was read yet but the manifest."""
 
     clients: Clients
-    uri: str
-    digests: Mapping[str, str]
-    manifest_sha256: str
+    uri: str  # S3 prefix without a final slash
+    digests: Mapping[str, str]  # name -> hex SHA-256, as signed
+    manifest_sha256: str  # the manifest's own
     manifest: bytes
-    signature: str
-    signed_by: str
+    signature: str  # of the manifest, in base64
+    signed_by: str  # ARN of the key that KMS verified it with
 
     def check(self, *, in_time: Callable[[], bool]) -> None:
         """Reads every file and compares it with its digest.

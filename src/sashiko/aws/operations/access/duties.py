@@ -21,18 +21,13 @@ class Objects:
 
 @dataclass(frozen=True, kw_only=True)
 class Duties:
-    """The roles that register and approve models, and the roles that can act as others.
+    """The roles that register and approve models, and the roles that can act as others."""
 
-    Attributes:
-        registers: the roles that can create a model package.
-        approves: the roles that can approve one, or create one that is approved already.
-        assumes: pairs of a role and another one that it can assume.
-        passes: pairs of a role and another one that it can pass to a service's job.
-    """
-
-    registers: tuple[str, ...]
+    registers: tuple[str, ...]  # the roles that can create a model package
+    # The roles that can approve one, or create one that is approved already.
     approves: tuple[str, ...]
-    assumes: tuple[tuple[str, str], ...]
+    assumes: tuple[tuple[str, str], ...]  # pairs of a role and another one that it can assume
+    # Pairs of a role and another one that it can pass to a service's job.
     passes: tuple[tuple[str, str], ...]
 
 

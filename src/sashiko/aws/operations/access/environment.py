@@ -21,21 +21,13 @@ from sashiko.settings.environment import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The roles, policies and governance of an environment.
+    """The roles, policies and governance of an environment."""
 
-    Attributes:
-        settings: the environment.
-        templates: its templates.
-        principals: its roles, by name.
-        governance: its lake.
-        buckets: bucket -> the statements of its policy.
-    """
-
-    settings: Settings
+    settings: Settings  # the environment
     templates: Templates
-    principals: tuple[Principal, ...]
-    governance: Governance
-    buckets: Mapping[str, tuple[Statement, ...]]
+    principals: tuple[Principal, ...]  # its roles, by name
+    governance: Governance  # its lake
+    buckets: Mapping[str, tuple[Statement, ...]]  # bucket -> the statements of its policy
 
     def arn(self, service: str, resource: str) -> str:
         """Returns the ARN of something in the environment's account and region."""

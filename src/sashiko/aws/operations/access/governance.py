@@ -26,26 +26,17 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Securable:
-    """The resource of a permission.
+    """The resource of a permission."""
 
-    Attributes:
-        kind: as the API calls it: Database, Table, TableWithColumns, DataLocation, LFTagPolicy...
-        database: a database's name.
-        table: a table's name, `*` for all of the database's.
-        columns: the columns; None for all but `excluded`.
-        excluded: columns that are left out of all.
-        name: of a filter, an LF-Tag or a data location's ARN.
-        resource_type: what a tag expression matches: DATABASE or TABLE.
-        expression: a tag expression: all of the keys, each with any of its values; an LF-Tag's own.
-    """
-
+    # As the API calls it: Database, Table, TableWithColumns, DataLocation, LFTagPolicy...
     kind: str
-    database: str = ""
-    table: str = ""
-    columns: frozenset[str] | None = None
-    excluded: frozenset[str] = frozenset()
-    name: str = ""
-    resource_type: str = ""
+    database: str = ""  # a database's name
+    table: str = ""  # a table's name, `*` for all of the database's
+    columns: frozenset[str] | None = None  # the columns; None for all but `excluded`
+    excluded: frozenset[str] = frozenset()  # columns that are left out of all
+    name: str = ""  # of a filter, an LF-Tag or a data location's ARN
+    resource_type: str = ""  # what a tag expression matches: DATABASE or TABLE
+    # A tag expression: all of the keys, each with any of its values; an LF-Tag's own.
     expression: Expression = frozenset()
 
     def __str__(self) -> str:
@@ -61,66 +52,44 @@ class Securable:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """One permission of one principal on one thing.
+    """One permission of one principal on one thing."""
 
-    Attributes:
-        principal: a role's ARN, or a group such as IAM_ALLOWED_PRINCIPALS.
-        securable: the resource.
-        permission: such as SELECT.
-        grantable: whether the principal may grant it to others; a permission of its own.
-        condition: an expression that restricts it, empty if none.
-    """
-
-    principal: str
-    securable: Securable
-    permission: str
-    grantable: bool = False
-    condition: str = ""
+    principal: str  # a role's ARN, or a group such as IAM_ALLOWED_PRINCIPALS
+    securable: Securable  # the resource
+    permission: str  # such as SELECT
+    grantable: bool = False  # whether the principal may grant it to others; a permission of its own
+    condition: str = ""  # an expression that restricts it, empty if none
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellsFilter:
-    """A data-cells filter: which rows and which columns of a table.
+    """A data-cells filter: which rows and which columns of a table."""
 
-    Attributes:
-        rows: a WHERE expression; empty for all rows.
-        columns: the columns; None for all but `excluded`.
-        excluded: columns that are left out of all.
-    """
-
-    rows: str
-    columns: frozenset[str] | None
-    excluded: frozenset[str]
+    rows: str  # a WHERE expression; empty for all rows
+    columns: frozenset[str] | None  # the columns; None for all but `excluded`
+    excluded: frozenset[str]  # columns that are left out of all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """A registered S3 location.
+    """A registered S3 location."""
 
-    Attributes:
-        role: ARN of the role that Lake Formation reads it with.
-        modes: the enabled switches of the API, such as HybridAccessEnabled.
-    """
-
-    role: str
+    role: str  # ARN of the role that Lake Formation reads it with
+    # The enabled switches of the API, such as HybridAccessEnabled.
     modes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LakeSettings:
-    """The data-lake settings of an account.
+    """The data-lake settings of an account."""
 
-    Attributes:
-        admins: the administrators.
-        database_defaults: the principals with default permissions on a new database.
-        table_defaults: the principals with default permissions on a new table.
-        others: the API's name of every other member -> its values; an enabled switch has the
-            value `true`, a parameter is `name=value`.
-    """
-
-    admins: frozenset[str]
+    admins: frozenset[str]  # the administrators
+    # The principals with default permissions on a new database.
     database_defaults: frozenset[str] = frozenset()
+    # The principals with default permissions on a new table.
     table_defaults: frozenset[str] = frozenset()
+    # The API's name of every other member -> its values; an enabled switch has the value `true`, a
+    # parameter is `name=value`.
     others: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def lists_all_to(self, caller: str) -> bool:
@@ -141,30 +110,20 @@ class LakeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Governance:
-    """The settings, tags, tables and grants that decide who reads what in a lake.
+    """The settings, tags, tables and grants that decide who reads what in a lake."""
 
-    Attributes:
-        settings: None where no template sets them.
-        tags: LF-Tag key -> its values.
-        assigned: target with LF-Tags of its own -> key -> value.
-        databases: name -> the principals with all permissions on its new tables; None if unset.
-        tables: name -> column -> Glue type, the partition keys last.
-        places: name -> where the table's files are, an S3 URI.
-        locations: registered S3 ARN -> its registration.
-        filters: table and filter's name -> the filter.
-        grants: every permission.
-        opt_ins: opt-ins of hybrid mode, as grants of OPT_IN. Templates cannot create them.
-    """
-
-    settings: LakeSettings | None
-    tags: Mapping[str, frozenset[str]]
-    assigned: Mapping[Target, Mapping[str, str]]
+    settings: LakeSettings | None  # None where no template sets them
+    tags: Mapping[str, frozenset[str]]  # LF-Tag key -> its values
+    assigned: Mapping[Target, Mapping[str, str]]  # target with LF-Tags of its own -> key -> value
+    # Name -> the principals with all permissions on its new tables; None if unset.
     databases: Mapping[str, frozenset[str] | None]
+    # Name -> column -> Glue type, the partition keys last.
     tables: Mapping[TableName, Mapping[str, str]]
-    places: Mapping[TableName, str]
-    locations: Mapping[str, Location]
-    filters: Mapping[tuple[str, str, str], CellsFilter]
-    grants: frozenset[Grant]
+    places: Mapping[TableName, str]  # name -> where the table's files are, an S3 URI
+    locations: Mapping[str, Location]  # registered S3 ARN -> its registration
+    filters: Mapping[tuple[str, str, str], CellsFilter]  # table and filter's name -> the filter
+    grants: frozenset[Grant]  # every permission
+    # Opt-ins of hybrid mode, as grants of OPT_IN. Templates cannot create them.
     opt_ins: frozenset[Grant] = frozenset()
 
     def tags_of(self, target: Target) -> Mapping[str, str]:

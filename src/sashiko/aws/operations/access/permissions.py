@@ -33,25 +33,15 @@ _READING = frozenset({"SELECT", "ALL", "SUPER"})
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """The access of a role to a column.
+    """The access of a role to a column."""
 
-    Attributes:
-        principal: the role's short name, or the ARN of an external principal.
-        database: the column's database.
-        table: the column's table.
-        column: the column.
-        access: all rows, some rows, or none.
-        rows: where it is filtered: the filters' expressions.
-        grounds: why: a tag expression, a grant by name, a filter, a grant to everybody, or the
-            objects in S3.
-    """
-
-    principal: str
-    database: str
-    table: str
+    principal: str  # the role's short name, or the ARN of an external principal
+    database: str  # the column's database
+    table: str  # the column's table
     column: str
-    access: Access
-    rows: tuple[str, ...] = ()
+    access: Access  # all rows, some rows, or none
+    rows: tuple[str, ...] = ()  # where it is filtered: the filters' expressions
+    # Why: a tag expression, a grant by name, a filter, a grant to everybody, or the objects in S3.
     grounds: tuple[Ground, ...] = ()
 
 

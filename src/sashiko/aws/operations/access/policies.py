@@ -16,19 +16,12 @@ Effect = Literal["Allow", "Deny"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request to AWS.
+    """A request to AWS."""
 
-    Attributes:
-        action: such as `s3:GetObject`.
-        resource: an ARN; with a `*`, some resource that it matches.
-        context: the known condition keys.
-        complete: whether the request has no other condition keys.
-    """
-
-    action: str
-    resource: str
-    context: Mapping[str, str] = field(default_factory=dict)
-    complete: bool = False
+    action: str  # such as `s3:GetObject`
+    resource: str  # an ARN; with a `*`, some resource that it matches
+    context: Mapping[str, str] = field(default_factory=dict)  # the known condition keys
+    complete: bool = False  # whether the request has no other condition keys
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,22 +12,15 @@ from sashiko.settings.environment import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """A role.
+    """A role."""
 
-    Attributes:
-        name: the role's name without the environment's prefix, such as `broker`.
-        arn: its ARN.
-        policy: every statement of its identity policies.
-        boundary: its permissions boundary; None if the templates do not contain it, such as that
-            of the bootstrap: it then counts as allowing everything.
-        trust: who may assume it.
-    """
-
-    name: str
+    name: str  # the role's name without the environment's prefix, such as `broker`
     arn: str
-    policy: tuple[Statement, ...]
+    policy: tuple[Statement, ...]  # every statement of its identity policies
+    # Its permissions boundary; None if the templates do not contain it, such as that of the
+    # bootstrap: it then counts as allowing everything.
     boundary: tuple[Statement, ...] | None
-    trust: tuple[Statement, ...]
+    trust: tuple[Statement, ...]  # who may assume it
 
     def may(self, action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
         """Says whether IAM allows an action by the role's own policies.

@@ -9,20 +9,14 @@ Kind = Literal["missing", "extra", "differs", "note"]
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A resource of the account that differs from the templates.
+    """A resource of the account that differs from the templates."""
 
-    Attributes:
-        kind: missing in the account, extra in it, or different; a note is about a resource that
-            others in the account may have created: a person should check it.
-        resource: the resource, in words.
-        detail: the expected and the actual value; empty if `resource` is enough.
-        fix: the command or step that removes the difference.
-    """
-
+    # Missing in the account, extra in it, or different; a note is about a resource that others in
+    # the account may have created: a person should check it.
     kind: Kind
-    resource: str
-    detail: str
-    fix: str
+    resource: str  # the resource, in words
+    detail: str  # the expected and the actual value; empty if `resource` is enough
+    fix: str  # the command or step that removes the difference
 
 
 def listed(values: Iterable[str]) -> str:

@@ -66,19 +66,12 @@ _ALARMS_OF_TARGET_TRACKING = 2  # CloudWatch's own: one to scale out, one to sca
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """A monthly charge of a resource that exists.
+    """A monthly charge of a resource that exists."""
 
-    Attributes:
-        stack: the stack that holds it.
-        what: in words.
-        quantity: how many units a month.
-        price: of one unit.
-    """
-
-    stack: str
-    what: str
-    quantity: float
-    price: Price
+    stack: str  # the stack that holds it
+    what: str  # in words
+    quantity: float  # how many units a month
+    price: Price  # of one unit
 
     @property
     def monthly(self) -> float:

@@ -24,17 +24,11 @@ _CENT = 0.005
 
 @dataclass(frozen=True, kw_only=True)
 class IdleCost:
-    """The idle cost of an environment.
+    """The idle cost of an environment."""
 
-    Attributes:
-        charges: line by line.
-        instances: the fewest that its endpoint keeps; 1 if it has none.
-        by_use: type that is billed by use -> how.
-    """
-
-    charges: tuple[Charge, ...]
-    instances: int
-    by_use: Mapping[str, str]
+    charges: tuple[Charge, ...]  # line by line
+    instances: int  # the fewest that its endpoint keeps; 1 if it has none
+    by_use: Mapping[str, str]  # type that is billed by use -> how
 
     @property
     def monthly(self) -> float:

@@ -27,64 +27,40 @@ PriceName = Literal[
 
 
 class Price(Frozen):
-    """One price.
+    """One price."""
 
-    Attributes:
-        usd: US dollars for one unit.
-        source: where it was read.
-        read: when.
-        weak: whether the source is not AWS's own.
-    """
-
-    usd: float = Field(ge=0)
-    source: str = Field(min_length=1)
-    read: dt.date
-    weak: bool = False
+    usd: float = Field(ge=0)  # US dollars for one unit
+    source: str = Field(min_length=1)  # where it was read
+    read: dt.date  # when
+    weak: bool = False  # whether the source is not AWS's own
 
 
 class TypicalJob(Frozen):
-    """The assumed billed time of a job of a run.
+    """The assumed billed time of a job of a run."""
 
-    Attributes:
-        seconds: from its start until it ends, the instance's start-up included.
-        source: why that many.
-    """
-
-    seconds: int = Field(gt=0)
-    source: str
+    seconds: int = Field(gt=0)  # from its start until it ends, the instance's start-up included
+    source: str  # why that many
 
 
 class Speed(Frozen):
-    """The maximum throughput of an instance of an endpoint.
+    """The maximum throughput of an instance of an endpoint."""
 
-    Attributes:
-        per_second: predictions a second at full load.
-        what: the model, the batch, and what was left out.
-        source: where it was read or measured.
-        read: when.
-    """
-
-    per_second: float = Field(gt=0)
-    what: str
-    source: str
-    read: dt.date
+    per_second: float = Field(gt=0)  # predictions a second at full load
+    what: str  # the model, the batch, and what was left out
+    source: str  # where it was read or measured
+    read: dt.date  # when
 
 
 class PriceFile(Frozen):
-    """A file of prices; a file of your own contains only its changes.
+    """A file of prices; a file of your own contains only its changes."""
 
-    Attributes:
-        region: the region of the prices.
-        prices: name -> price; the name says the unit.
-        instances: type of machine, such as `ml.m5.large` or Glue's `G.1X` -> price of an hour.
-        typical_job: the assumed length of a job.
-        speeds: SageMaker's instance type -> how fast it serves.
-    """
-
-    region: str
+    region: str  # the region of the prices
+    # Name -> price; the name says the unit.
     prices: dict[PriceName, Price] = Field(default_factory=dict)
+    # Type of machine, such as `ml.m5.large` or Glue's `G.1X` -> price of an hour.
     instances: dict[str, Price] = Field(default_factory=dict)
-    typical_job: TypicalJob | None = None
+    typical_job: TypicalJob | None = None  # the assumed length of a job
+    # SageMaker's instance type -> how fast it serves.
     speeds: dict[str, Speed] = Field(default_factory=dict)
 
 

@@ -20,23 +20,14 @@ _USABLE = 0.7  # of an instance's full speed: above it, requests queue up
 
 @dataclass(frozen=True, kw_only=True)
 class JobCost:
-    """The cost of a job: a step's job, a load, the build of an image.
+    """The cost of a job: a step's job, a load, the build of an image."""
 
-    Attributes:
-        name: the step, or the job's own name.
-        machines: what it runs on, in words.
-        limit_seconds: its time limit.
-        typical_seconds: its assumed billed time.
-        hourly: dollars an hour.
-        prices: the prices of `hourly`.
-    """
-
-    name: str
-    machines: str
-    limit_seconds: int
-    typical_seconds: int
-    hourly: float
-    prices: tuple[Price, ...]
+    name: str  # the step, or the job's own name
+    machines: str  # what it runs on, in words
+    limit_seconds: int  # its time limit
+    typical_seconds: int  # its assumed billed time
+    hourly: float  # dollars an hour
+    prices: tuple[Price, ...]  # the prices of `hourly`
 
     @property
     def typical(self) -> float:
@@ -131,23 +122,14 @@ def _cluster(step: Step) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionCost:
-    """What a million predictions cost at a steady load.
+    """What a million predictions cost at a steady load."""
 
-    Attributes:
-        target: what the model is compiled for.
-        instance_type: the instance type.
-        load: predictions a second.
-        instances: the number of instances, with headroom.
-        price: of an instance's hour.
-        speed: the throughput of one instance, with its source.
-    """
-
-    target: str
+    target: str  # what the model is compiled for
     instance_type: str
-    load: float
-    instances: int
-    price: Price
-    speed: Speed
+    load: float  # predictions a second
+    instances: int  # the number of instances, with headroom
+    price: Price  # of an instance's hour
+    speed: Speed  # the throughput of one instance, with its source
 
     @property
     def per_million(self) -> float:

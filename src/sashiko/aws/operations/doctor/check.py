@@ -13,19 +13,12 @@ Status = Literal["ok", "failed", "later", "note", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """The result of one check.
+    """The result of one check."""
 
-    Attributes:
-        name: what was checked.
-        status: only `failed` stops a deploy.
-        detail: what was found.
-        fix: the command or the step that fixes it; empty where there is nothing to do.
-    """
-
-    name: str
-    status: Status
-    detail: str
-    fix: str = ""
+    name: str  # what was checked
+    status: Status  # only `failed` stops a deploy
+    detail: str  # what was found
+    fix: str = ""  # the command or the step that fixes it; empty where there is nothing to do
 
 
 def run_check(name: str, check: Callable[[], Check | Iterable[Check]]) -> Iterator[Check]:

@@ -14,19 +14,12 @@ Use = Literal["processing job", "training job", "spot training job", "transform 
 
 @dataclass(frozen=True, kw_only=True)
 class Needed:
-    """Instances that are used concurrently.
+    """Instances that are used concurrently."""
 
-    Attributes:
-        instance_type: such as `ml.m5.large`.
-        use: the kind of job.
-        count: how many at once, at most.
-        key: where the settings name the type.
-    """
-
-    instance_type: str
-    use: Use
-    count: int
-    key: str
+    instance_type: str  # such as `ml.m5.large`
+    use: Use  # the kind of job
+    count: int  # how many at once, at most
+    key: str  # where the settings name the type
 
     @property
     def quota(self) -> str:

@@ -28,19 +28,12 @@ from sashiko.settings.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The pipeline of the checks.
+    """The pipeline of the checks."""
 
-    Attributes:
-        recipe: what is fine-tuned.
-        table: the table of its contract.
-        definition: its pipeline.
-        staged: its inputs.
-    """
-
-    recipe: Recipe
-    table: str
-    definition: Definition
-    staged: Staged
+    recipe: Recipe  # what is fine-tuned
+    table: str  # the table of its contract
+    definition: Definition  # its pipeline
+    staged: Staged  # its inputs
 
 
 def plan_of(settings: Settings, *, home: Path) -> Plan:

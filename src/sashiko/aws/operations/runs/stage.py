@@ -25,17 +25,11 @@ _MARKER = "_SUCCESS"
 
 @dataclass(frozen=True, kw_only=True)
 class StagedPlace:
-    """The objects below one prefix.
+    """The objects below one prefix."""
 
-    Attributes:
-        uri: its S3 URI.
-        files: name -> hex SHA-256.
-        uploaded: those that were not there before.
-    """
-
-    uri: str
-    files: dict[str, str]
-    uploaded: tuple[str, ...]
+    uri: str  # its S3 URI
+    files: dict[str, str]  # name -> hex SHA-256
+    uploaded: tuple[str, ...]  # those that were not there before
 
 
 def stage_inputs(
