@@ -103,11 +103,6 @@ def compile_pipelines(
 ) -> tuple[Compiled, ...]:
     """Compiles the pipelines of recipes and validates each against SageMaker's API, offline.
 
-    Args:
-        settings: the environment.
-        recipes: what is trained.
-        home: the folder of the compilation cache.
-
     Raises:
         InputError: if one cannot be compiled, or SageMaker would reject it.
     """

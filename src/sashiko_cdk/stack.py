@@ -21,12 +21,8 @@ class EnvironmentStack(Stack):
     ) -> None:
         """Makes an empty stack.
 
-        Args:
-            scope: the app.
-            part: what it holds, such as `Identity`; the construct's id.
-            deployment: the environment and its inputs.
-            stateful: whether losing it loses data or breaks other stacks.
-            description: the text in the console.
+        `part` is what it holds, such as `Identity`, and its id. Losing a `stateful` one loses data
+        or breaks other stacks.
         """
         settings = deployment.settings
         super().__init__(

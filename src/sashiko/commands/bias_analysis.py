@@ -49,12 +49,6 @@ def analyse_file(
 ) -> FileAnalysis:
     """Analyses a file by all facets of its contract.
 
-    Args:
-        contract: the data's.
-        data_file: a file or a folder.
-        predictions: the predictions, if there are any.
-        section: replicates and seed of the intervals.
-
     Raises:
         InputError: as `file_dataset` does.
     """
@@ -95,12 +89,6 @@ def file_verdict(
     analysis: FileAnalysis, contract: Contract, recipe: Recipe, *, inputs: dict[str, Path]
 ) -> Verdict:
     """Judges the predictions by a recipe's gates.
-
-    Args:
-        analysis: the analysis.
-        contract: the data's.
-        recipe: whose gates judge.
-        inputs: name -> file or folder that was read.
 
     Raises:
         InputError: if a gate is on no facet of the contract.

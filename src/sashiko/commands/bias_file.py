@@ -44,10 +44,8 @@ def file_config(contract: Contract, *, predicted: bool) -> AnalysisConfig:
 def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | None) -> Dataset:
     """Reads label, facets and group variable of a file or folder, and joins the predictions.
 
-    Args:
-        contract: names the columns; the file may have its names or the physical ones.
-        data: CSV, Parquet or JSON Lines.
-        prediction_file: the predictions, if there are any; the rows that have one are analysed.
+    The file may have the contract's names or the physical ones. Where there are predictions, the
+    rows that have one are analysed.
 
     Raises:
         InputError: if a file cannot be read or lacks a column, a label is none of the contract, a

@@ -16,10 +16,7 @@ from sashiko.errors import InputError
 def contract_rows(path: Path, contract: Contract, names: Sequence[str]) -> pa.Table:
     """Reads columns of a file, or of all files of a folder, as strings.
 
-    Args:
-        path: CSV, Parquet or JSON Lines.
-        contract: says how values are cleaned; the file may have its names or the physical ones.
-        names: the contract's names of the columns.
+    `names` are the contract's; the file may have these or the physical ones.
 
     Returns:
         The columns by these names; an empty value is null.

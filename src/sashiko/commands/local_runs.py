@@ -29,16 +29,6 @@ def run_locally(
 ) -> RunResult:
     """Runs a recipe's pipeline on this machine, end to end, and writes its report.
 
-    Args:
-        settings: the local environment.
-        recipe: what to fine-tune, overrides included.
-        home: the folder of all local state.
-        from_step: run this step and all after it again, whatever the cache holds.
-        command: the command line that runs this again, for the record.
-
-    Returns:
-        The record, the report's path and a summary.
-
     Raises:
         InputError: if the contract, the data, the weights or the machine do not allow a run.
     """

@@ -29,17 +29,6 @@ def run_sweep(
 ) -> None:
     """Sweeps, writes the page, prints the table and the choice, and exits.
 
-    Args:
-        settings: of the environment, which must be this machine.
-        strengths: comma-separated numbers; the default ones if None.
-        recipe: its name.
-        from_: run this step and all after it again.
-        set_: overrides of the recipe.
-        as_of: refused.
-        home: the folder of all local state.
-        command: the command line that runs the recipe unchanged.
-        json_: print the record.
-
     Raises:
         InputError: if an option is not valid for a sweep, or the sweep fails.
     """

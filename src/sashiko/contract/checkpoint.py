@@ -33,13 +33,8 @@ def run_checks(
     """Runs the suite of a view, on a batch of `BATCH_ROWS` rows at a time.
 
     Verdicts, counts and examples equal those of the suite on the whole table. The context is in
-    memory, and analytics are disabled.
-
-    Args:
-        stream: the rows, with the Arrow types of `derive.ARROW_TYPES`.
-        contract: the contract.
-        view: the view whose columns the table has.
-        docs: a folder for the Data Docs; None builds none.
+    memory, and analytics are disabled. The rows have the Arrow types of `derive.ARROW_TYPES`. Data
+    Docs go to the folder `docs`; None builds none.
 
     Returns:
         A check per expectation, in the order of the contract.

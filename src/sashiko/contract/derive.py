@@ -39,12 +39,8 @@ def arrow_schema(contract: Contract, view: View) -> pa.Schema:
 def select_sql(contract: Contract, view: View, *, as_of: str | None = None) -> str:
     """Returns the governed SELECT of a view: its columns only, ordered by key.
 
-    Identifiers are quoted as in standard SQL, which DuckDB and Athena's Trino both accept.
-
-    Args:
-        contract: the data contract.
-        view: the view.
-        as_of: the value of the partition key `as_of`, if the table has one.
+    Identifiers are quoted as in standard SQL, which DuckDB and Athena's Trino both accept. `as_of`
+    is the value of the partition key `as_of`, if the table has one.
 
     Raises:
         InputError: if `as_of` is not a valid version.

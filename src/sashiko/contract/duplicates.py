@@ -36,11 +36,6 @@ def find_duplicates(stream: TableStream, columns: Sequence[str], *, examples: in
     Rows are first grouped by a hash, at 8 bytes per row; only rows with a repeated hash are read
     again and compared by value.
 
-    Args:
-        stream: the table.
-        columns: the columns of the value.
-        examples: the number of rows in `first`.
-
     Raises:
         InputError: if the disk is full.
     """

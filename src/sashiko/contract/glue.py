@@ -73,9 +73,7 @@ def glue_table(contract: Contract) -> GlueTable:
 def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> None:
     """Checks that the contracts of an environment can share a lake.
 
-    Args:
-        contracts: file -> contract.
-        row_filters_hold: whether `rowFilters` are enforced.
+    `contracts` has file -> contract.
 
     Raises:
         InputError: one line per problem with file, column, key and what to do.

@@ -38,11 +38,6 @@ def intersections(
 ) -> tuple[tuple[str, ...], ...]:
     """Returns the intersections: all sets of up to `depth` facets, and those of the gates.
 
-    Args:
-        contract: the data contract.
-        depth: the largest number of facets in an intersection.
-        gated: the facets of each gate, in any order.
-
     Returns:
         Sets of two or more facets, each in the contract's order, the smaller ones first.
     """

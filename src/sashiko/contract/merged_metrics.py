@@ -58,15 +58,7 @@ class MergedMetrics(MetricsCalculator):  # type: ignore[misc]  # it has no types
         frame: Callable[[pa.Table], pd.DataFrame],
         rows: int,
     ) -> None:
-        """Sets up the calculator.
-
-        Args:
-            execution_engine: the validator's.
-            batch_id: of the validator's batch, which represents the table.
-            stream: the table.
-            frame: converts a batch to pandas.
-            rows: rows per batch.
-        """
+        """Sets up the calculator; `batch_id` is that of the batch that represents the table."""
         super().__init__(execution_engine=execution_engine)
         self.fault: Exception | None = None
         self._engine = execution_engine

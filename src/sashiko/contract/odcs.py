@@ -42,11 +42,6 @@ _STANDARD_TERMS = {
 def parse_contract(document: Mapping[str, Any], *, source: str, sha256: str) -> Contract:
     """Converts an ODCS document to a contract.
 
-    Args:
-        document: the YAML file's content.
-        source: the file, for errors.
-        sha256: of the file's bytes.
-
     Raises:
         InputError: one line per problem with file, column, key and what to do.
     """

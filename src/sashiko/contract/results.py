@@ -21,10 +21,6 @@ def to_check(expectation: Expectation, result: Any) -> Check:
     The check's value is the number of failing rows (or their percentage, if the rule allows some)
     or the observed number. An exception in the expectation is a failed check with a separate name,
     since Great Expectations reports it like a failing value.
-
-    Args:
-        expectation: the expectation.
-        result: Great Expectations' `ExpectationValidationResult`.
     """
     exception = _exception(result.exception_info)
     if exception is not None:

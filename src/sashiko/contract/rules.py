@@ -40,10 +40,6 @@ def expectations(contract: Contract, view: View) -> tuple[Expectation, ...]:
     The rules of the view's columns and of the table as a whole apply; a rule over several columns
     applies if the view shows all of them.
 
-    Args:
-        contract: the contract.
-        view: `training`, `facets` or `all`.
-
     Raises:
         InputError: if a rule has no row in the rule table, with column and rule.
     """

@@ -22,9 +22,6 @@ _ANY_SERVICE: Advice = (
 def job_session(of_what: str) -> Any:
     """Returns a boto3 session for the region `AWS_REGION`, without calling AWS.
 
-    Args:
-        of_what: the resource whose region it is, for the message.
-
     Raises:
         InputError: if the variable is not set.
     """
@@ -69,9 +66,7 @@ def connect(of_what: str, *services: str) -> Clients:
 def translate_errors(action: str, *, advice: Advice = ()) -> Iterator[None]:
     """Translates an AWS error into one `InputError`.
 
-    Args:
-        action: what the caller does; follows "cannot" in the message.
-        advice: fixes for the service's own errors.
+    `action` follows "cannot" in the message; `advice` has fixes for the service's own errors.
 
     Raises:
         InputError: with the action, AWS's error and the fix.

@@ -16,10 +16,7 @@ _HALF_WRITTEN = ".tmp-"
 
 
 def canonical_json(value: Any) -> bytes:
-    """Encodes a JSON value so that equal values give equal bytes.
-
-    Args:
-        value: any value that `json.dumps` accepts, without NaN and infinities.
+    """Encodes a JSON value without NaN and infinities; equal values give equal bytes.
 
     Returns:
         UTF-8 with sorted keys, two-space indent and a final newline.

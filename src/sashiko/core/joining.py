@@ -33,11 +33,8 @@ def unique_keys(table: pa.Table, column: str, *, source: Path) -> pa.ChunkedArra
 def check_keys(connection: "DuckDBPyConnection", table: str, *, column: str, source: Path) -> None:
     """Checks the keys of a table in a scratch database as `unique_keys` does.
 
-    Args:
-        connection: the database.
-        table: the table, with string keys in the column `key`.
-        column: the name of the key's column in `source`.
-        source: the file of the rows, for messages.
+    The table has string keys in the column `key`; `column` is the name of the key's column in
+    `source`.
 
     Raises:
         InputError: if a key is null or occurs twice.

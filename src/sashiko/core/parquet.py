@@ -17,12 +17,8 @@ def write_batches(path: Path, batches: Iterable[pa.RecordBatch], *, schema: pa.S
     """Streams record batches to a Parquet file atomically.
 
     The bytes depend only on the rows, not on their batches; memory holds one row group of
-    `ROW_GROUP_ROWS`.
-
-    Args:
-        path: the file; its folder is created.
-        batches: in the order of the rows, each of type `schema`.
-        schema: the file's columns; its metadata is not written.
+    `ROW_GROUP_ROWS`. The batches are in the order of the rows; the schema's metadata is not
+    written.
 
     Returns:
         The number of rows written.

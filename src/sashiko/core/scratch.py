@@ -21,9 +21,7 @@ def scratch_database(
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Opens an empty DuckDB database with a memory limit.
 
-    Args:
-        purpose: follows "cannot" in errors, such as "sort the rows of ...".
-        memory_mb: the limit in megabytes.
+    `purpose` follows "cannot" in errors, such as "sort the rows of ...".
 
     Raises:
         InputError: if the disk is full, or DuckDB cannot read a file.
@@ -55,10 +53,7 @@ def scratch_database(
 def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: pa.Table) -> None:
     """Appends rows to a table, created by the first call.
 
-    Args:
-        connection: the database.
-        table: its name; a trusted identifier.
-        rows: the rows, with the same columns in each call.
+    `table` is a trusted identifier.
     """
     connection.register("incoming", rows)
     definition = f"{table} AS SELECT * FROM incoming LIMIT 0"  # noqa: S608 - the code's own name
@@ -72,11 +67,7 @@ def stream_query(
 ) -> Iterator[pa.RecordBatch]:
     """Runs a query and streams its result.
 
-    Args:
-        connection: the database.
-        sql: the query.
-        schema: names and types of its columns, in order; DuckDB's types are cast to them.
-        rows: rows per batch.
+    `schema` has names and types of its columns, in order; DuckDB's types are cast to them.
     """
     for batch in connection.sql(sql).to_arrow_reader(rows):
         # DuckDB labels UTC times with the machine's time zone; the instants are the same.

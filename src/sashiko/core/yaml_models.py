@@ -97,11 +97,6 @@ def parse_override(override: str) -> dict[str, Any]:
 def validate(model: type[M], value: Any, *, source: str) -> M:
     """Validates `value` as a `model`.
 
-    Args:
-        model: the record to build.
-        value: plain YAML or JSON values.
-        source: the file, for errors.
-
     Raises:
         InputError: one line per problem with file, key, problem, and the allowed keys or values.
     """
@@ -113,11 +108,7 @@ def validate(model: type[M], value: Any, *, source: str) -> M:
 
 
 def validate_layers(model: type[M], layers: Sequence[Layer]) -> M:
-    """Merges mappings and validates the result as a `model`.
-
-    Args:
-        model: the record to build.
-        layers: the mappings; later ones override earlier ones.
+    """Merges mappings, the later ones over the earlier ones, and validates the result.
 
     Raises:
         InputError: as `validate`; each problem names the source of the wrong value.

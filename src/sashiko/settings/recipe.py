@@ -276,9 +276,7 @@ class Recipe(Frozen):
 def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads a recipe; `extends: other.yaml` merges it over another one of the same folder.
 
-    Args:
-        path: the YAML file.
-        overrides: `key.path=value` strings, which override the file.
+    `overrides` are `key.path=value` strings, which override the file.
 
     Raises:
         InputError: with file, key and allowed values, if the recipe is not valid.

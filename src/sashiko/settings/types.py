@@ -35,8 +35,7 @@ def _check_whole_days(seconds: int) -> int:
 def instance_types(shape: str) -> frozenset[str]:
     """Returns the instance types of a SageMaker API, from botocore's service model.
 
-    Args:
-        shape: the enum in SageMaker's API, such as `TransformInstanceType`.
+    `shape` is the enum in SageMaker's API, such as `TransformInstanceType`.
     """
     from botocore.loaders import Loader
 

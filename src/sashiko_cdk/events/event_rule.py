@@ -30,17 +30,8 @@ class EventRule(Construct):
     ) -> None:
         """Makes the rule.
 
-        Args:
-            scope: the construct that it is a part of.
-            id: the construct's id.
-            settings: the environment.
-            name: its name behind the environment's prefix.
-            description: the event, as text for the console.
-            pattern: the event pattern.
-            target: the state machine.
-            undelivered: the dead-letter queue.
-            with_reads: whether read-only management events match, such as AssumeRole
-                (eb-service-event-cloudtrail-management.html of the EventBridge User Guide).
+        `with_reads` lets read-only management events match too, such as AssumeRole
+        (eb-service-event-cloudtrail-management.html of the EventBridge User Guide).
         """
         super().__init__(scope, id)
         target_of = events.CfnRule.TargetProperty(

@@ -29,16 +29,8 @@ class FunctionRule(Construct):
     ) -> None:
         """Makes both.
 
-        Args:
-            scope: the construct that it is a part of.
-            id: the construct's id.
-            settings: the environment.
-            name: the rule's name.
-            description: when it calls, as text for the console.
-            function: what it calls.
-            pattern: of the events that it calls on; None where it has a schedule.
-            schedule: when it calls, such as `rate(1 hour)`; None where it has a pattern.
-            event: the input of the function; None for the event itself.
+        It calls on events of `pattern` or by `schedule`, such as `rate(1 hour)`. The input is
+        `event`; None for the event itself.
         """
         super().__init__(scope, id)
         rule = events.CfnRule(

@@ -41,17 +41,7 @@ class Notifications(Construct):
         recipes: Sequence[Recipe],
         triggers: Sequence[StateMachine],
     ) -> None:
-        """Makes them.
-
-        Args:
-            scope: the Pipeline stack.
-            id: the construct's id.
-            settings: the environment.
-            flows: log, queue and alarms.
-            tables: those of the lake.
-            recipes: one a pipeline.
-            triggers: the machines whose failures are notified.
-        """
+        """Makes them."""
         super().__init__(scope, id)
         self._settings = settings
         self._flows = flows

@@ -38,19 +38,7 @@ class StateMachine(Construct):
         allowed: Sequence[Allowed],
         description: str,
     ) -> None:
-        """Makes the machine.
-
-        Args:
-            scope: the construct that it is a part of.
-            id: the construct's id.
-            settings: the environment.
-            name: its name behind the environment's prefix.
-            role: who it acts as.
-            definition: what it does, in Amazon's States Language.
-            log: where it writes its log.
-            allowed: what it may do.
-            description: what its permissions are for.
-        """
+        """Makes the machine."""
         super().__init__(scope, id)
         self.machine_name = f"{prefix(settings)}-{name}"
         place = f"{settings.region}:{settings.account}"

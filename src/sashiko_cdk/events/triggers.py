@@ -33,13 +33,7 @@ class Triggers(Construct):
     ) -> None:
         """Makes them.
 
-        Args:
-            scope: the Pipeline stack.
-            id: the construct's id.
-            settings: the environment.
-            flows: log and queue.
-            tables: those of the lake.
-            pipelines: recipe and table of each pipeline: only its table's load starts it.
+        `pipelines` has recipe and table of each pipeline: only its table's load starts it.
         """
         super().__init__(scope, id)
         self._settings = settings

@@ -16,10 +16,6 @@ _RUNTIME = sys.stdlib_module_names | {"boto3", "botocore"}
 def write_code(module: str, folder: Path) -> None:
     """Copies a function's files into a folder, below their packages.
 
-    Args:
-        module: the module of the handler, such as `sashiko.aws.functions.image_build`.
-        folder: an empty folder.
-
     Raises:
         ValueError: if a module needs a package that Lambda's runtime lacks.
     """

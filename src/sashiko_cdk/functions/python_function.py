@@ -70,17 +70,8 @@ class PythonFunction(Construct):
     ) -> None:
         """Makes the function.
 
-        Args:
-            scope: the stack.
-            id: the construct's id.
-            settings: the environment.
-            role: its execution role, one of `FUNCTIONS` in `sashiko_cdk/identity/role_table.py`.
-            module: where its `handler(event, context)` is, such as `sashiko.aws.functions.x`.
-            description: its purpose, shown in the console.
-            timeout: Lambda's timeout; 15 minutes at most.
-            memory: in MB; its share of a CPU grows with it.
-            key: encrypts its log; None if no key exists yet.
-            removal_policy: of the log.
+        `role` is one of `FUNCTIONS` in `sashiko_cdk/identity/role_table.py`. `memory` is in MB; the
+        share of a CPU grows with it. `key` is None if no key exists yet.
         """
         super().__init__(scope, id)
         group = logs.LogGroup(

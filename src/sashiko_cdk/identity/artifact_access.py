@@ -30,15 +30,7 @@ class ArtifactAccess(Construct):
         pipelines: Sequence[Compiled],
         key: kms.IKey,
     ) -> None:
-        """Attaches the policies.
-
-        Args:
-            scope: the DataLake stack, which makes the bucket.
-            id: the construct's id.
-            settings: the environment.
-            pipelines: whose jobs read and write there.
-            key: encrypts the artifacts and the jobs' volumes.
-        """
+        """Attaches the policies."""
         super().__init__(scope, id)
         self._bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
         self._key = key

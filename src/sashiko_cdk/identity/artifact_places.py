@@ -64,10 +64,6 @@ def artifact_places(settings: Settings, definitions: Sequence[Definition]) -> Ma
     where a role has all of them: a managed policy is limited to 6,144 characters ("IAM and AWS STS
     quotas", IAM User Guide).
 
-    Args:
-        settings: the environment.
-        definitions: its pipelines, as they are compiled for it.
-
     Raises:
         InputError: if a definition's references are wrong.
     """

@@ -29,13 +29,7 @@ class RolePolicy(Construct):
     ) -> None:
         """Attaches `statements` to `role`.
 
-        Args:
-            scope: the stack that owns what the statements are about.
-            id: the construct's id.
-            settings: the environment.
-            role: who gets the permissions.
-            description: what they are for; a person reads it in the console.
-            statements: the permissions, made by `allow`.
+        A person reads `description` in the console.
         """
         super().__init__(scope, id)
         policy = iam.CfnManagedPolicy(

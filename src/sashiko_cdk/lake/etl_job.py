@@ -52,15 +52,7 @@ class EtlJobs(Construct):
         contracts: Sequence[Contract],
         security_configuration: glue.CfnSecurityConfiguration,
     ) -> None:
-        """Makes the jobs.
-
-        Args:
-            scope: the DataLake stack.
-            id: the construct's id.
-            settings: the environment.
-            contracts: one per table.
-            security_configuration: encrypts what the jobs write and log.
-        """
+        """Makes the jobs."""
         super().__init__(scope, id)
         self._settings = settings
         self._security = security_configuration

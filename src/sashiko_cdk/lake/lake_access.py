@@ -38,17 +38,7 @@ class LakeAccess(Construct):
         snapshots_key: kms.IKey,
         ml_key: kms.IKey,
     ) -> None:
-        """Attaches the policies.
-
-        Args:
-            scope: the DataLake stack.
-            id: the construct's id.
-            settings: the environment.
-            tables: names of the tables.
-            lake_key: encrypts raw and curated data.
-            snapshots_key: encrypts snapshots.
-            ml_key: encrypts artifacts.
-        """
+        """Attaches the policies."""
         super().__init__(scope, id)
         self._settings = settings
         self._folders = [f"{table}/" for table in tables]

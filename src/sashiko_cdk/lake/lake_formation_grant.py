@@ -33,13 +33,7 @@ class LakeFormationGrant(lf.CfnPrincipalPermissions):
     ) -> None:
         """Grants.
 
-        Args:
-            scope: the stack.
-            word: the readable part of the id.
-            settings: the environment.
-            principal: ARN of the role.
-            permission: such as `SELECT`.
-            resource: made by one of the functions below.
+        `word` is the readable part of the id; `resource` is made by one of the functions below.
         """
         super().__init__(
             scope,

@@ -32,15 +32,8 @@ class PrivateBucket(s3.Bucket):
     ) -> None:
         """Makes a bucket.
 
-        Args:
-            scope: the stack.
-            id: the construct's id.
-            settings: the environment.
-            bucket: which one.
-            removal_policy: what becomes of it when the stack is destroyed.
-            key: of its domain; None for S3's own key.
-            logs: where each access is logged; None for the bucket of the logs itself.
-            expiring: lifecycle rules beside those of old versions and incomplete uploads.
+        Without `key` it has S3's own key; without `logs` it is the bucket of the logs itself.
+        `expiring` are lifecycle rules beside those of old versions and incomplete uploads.
         """
         super().__init__(
             scope,

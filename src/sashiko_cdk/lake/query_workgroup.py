@@ -28,15 +28,7 @@ class QueryWorkgroup(athena.CfnWorkGroup):
     ) -> None:
         """Makes a workgroup.
 
-        Args:
-            scope: the stack.
-            id: the construct's id.
-            settings: the environment.
-            name: the workgroup's name.
-            description: what it is for.
-            bucket: holds the results, below `RESULTS`.
-            folder: of the bucket, such as `facets/`; the bucket itself if empty.
-            key: encrypts them.
+        The results lie below `RESULTS` of `folder`, or of the bucket itself if that is empty.
         """
         results = athena.CfnWorkGroup.ResultConfigurationProperty(
             output_location=f"s3://{bucket_name(settings, bucket)}/{folder}{RESULTS}",

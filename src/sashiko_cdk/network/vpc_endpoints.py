@@ -139,15 +139,7 @@ class VpcEndpoints(Construct):
         vpc: ec2.Vpc,
         group: ec2.ISecurityGroup,
     ) -> None:
-        """Makes the endpoints.
-
-        Args:
-            scope: the stack.
-            id: the construct's id.
-            settings: the environment.
-            vpc: their VPC.
-            group: their security group.
-        """
+        """Makes the endpoints."""
         super().__init__(scope, id)
         subnets = [subnet.subnet_id for subnet in vpc.isolated_subnets]
         for name, use in interfaces(settings).items():

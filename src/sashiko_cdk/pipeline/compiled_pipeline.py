@@ -42,12 +42,7 @@ class CompiledPipeline(Construct):
     ) -> None:
         """Makes the pipeline.
 
-        Args:
-            scope: the Pipeline stack.
-            id: the construct's id.
-            settings: the environment.
-            compiled: what SageMaker runs.
-            values: stand-in -> reference to what it stands for.
+        `values` has stand-in -> reference to what it stands for.
 
         Raises:
             InputError: if a stand-in has no value, or the body is too large.

@@ -34,14 +34,7 @@ class Gatekeeper(Construct):
     ) -> None:
         """Makes both.
 
-        Args:
-            scope: the Pipeline stack.
-            id: the construct's id.
-            settings: the environment.
-            pipelines: whose gates it is.
-            values: stand-in -> reference to what it stands for, such as a key's ARN.
-            key: encrypts the function's log.
-            removal_policy: what becomes of the log when the stack is destroyed.
+        `values` has stand-in -> reference to what it stands for, such as a key's ARN.
         """
         super().__init__(scope, id)
         PythonFunction(

@@ -29,16 +29,7 @@ class Janitor(Construct):
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes both.
-
-        Args:
-            scope: the Platform stack.
-            id: the construct's id.
-            settings: the environment.
-            topic: ARN of the topic of alerts.
-            key: encrypts the function's log.
-            removal_policy: what becomes of the log when the stack is destroyed.
-        """
+        """Makes both."""
         super().__init__(scope, id)
         janitor = PythonFunction(
             self,

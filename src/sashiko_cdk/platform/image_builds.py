@@ -95,14 +95,8 @@ class ImageBuilds(Construct):
     ) -> None:
         """Makes the project, and builds the missing images.
 
-        Args:
-            scope: the Platform stack.
-            id: the construct's id.
-            settings: the environment.
-            builds: the images, in the order in which they are built.
-            repositories: name -> repository, a dependency of its images.
-            key: encrypts the logs, and CloudFormation's requests while builds run.
-            removal_policy: what becomes of the logs when the stack is destroyed.
+        They are built in the order of `builds`, each after its repository. `key` encrypts
+        CloudFormation's requests too, while builds run.
         """
         super().__init__(scope, id)
         self._settings = settings

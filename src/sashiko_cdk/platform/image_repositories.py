@@ -56,13 +56,7 @@ class ImageRepositories(Construct):
     ) -> None:
         """Makes the repositories.
 
-        Args:
-            scope: the Platform stack.
-            id: the construct's id.
-            settings: the environment.
-            recipes: what is trained; their compile targets select the serving images.
-            key: encrypts the images; a pull needs no permission on it.
-            removal_policy: of the repositories and their images.
+        The recipes' compile targets select the serving images. A pull needs no permission on `key`.
         """
         super().__init__(scope, id)
         sets = [job_images(settings, recipe.compile.target) for recipe in recipes]

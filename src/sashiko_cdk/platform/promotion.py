@@ -28,13 +28,7 @@ _GROUPS = "Groups and their versions are named when they are made; all begin wit
 
 
 def share_models(bucket: PrivateBucket, key: kms.IKey, *, settings: Settings) -> None:
-    """Lets the target's promoter read the files of registered models.
-
-    Args:
-        bucket: of the artifacts.
-        key: what encrypts them.
-        settings: the environment.
-    """
+    """Lets the target's promoter read the files of registered models."""
     promoter = _promoter_of_target(settings)
     if promoter is None:
         return

@@ -17,10 +17,6 @@ FRAMEWORK = "checkov"
 def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFinding]:
     """Runs checkov.
 
-    Args:
-        templates: CloudFormation templates, as the CDK's command line writes them.
-        command: checkov's executable.
-
     Raises:
         InputError: if it did not run, or could not read a template.
     """

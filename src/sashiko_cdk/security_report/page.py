@@ -11,13 +11,7 @@ _HEAD = ("framework", "rule", "open", "explained", "resources")
 
 
 def page(environment: str, frameworks: Sequence[str], findings: Sequence[ReportedFinding]) -> str:
-    """Writes the report in Markdown that is readable as plain text too.
-
-    Args:
-        environment: such as `dev`.
-        frameworks: the checks, in the order of the page.
-        findings: their findings.
-    """
+    """Writes the report in Markdown that is readable as plain text too."""
     ordered = sorted(findings, key=lambda item: (frameworks.index(item.framework), _key(item)))
     open_items = [item for item in ordered if item.is_open]
     explained = [item for item in ordered if not item.is_open]

@@ -9,10 +9,7 @@ from sashiko_cdk.security_report.finding import ReportedFinding
 
 
 def synth_findings(folder: Path) -> tuple[list[str], list[ReportedFinding]]:
-    """Reads CDK's validation report.
-
-    Args:
-        folder: the output of `cdk synth -c security-report=true`.
+    """Reads CDK's validation report in the output of `cdk synth -c security-report=true`.
 
     Returns:
         The frameworks, and their findings.

@@ -23,10 +23,8 @@ RULES = (*iam.RULES, *stores.RULES, *lake_formation.RULES, *network.RULES, *serv
 def add_rules(app: IConstruct, *, retains: bool, nist: bool = False) -> None:
     """Makes `app.synth()` fail on findings of cdk-nag's AwsSolutions pack and of our own rules.
 
-    Args:
-        app: the app.
-        retains: whether the environment retains its data when a stack is destroyed.
-        nist: whether cdk-nag's NIST 800-53 R5 pack runs too.
+    `retains`: the environment retains its data when a stack is destroyed; `nist`: cdk-nag's NIST
+    800-53 R5 pack runs too.
     """
     rules = (*RULES, stores.RETAIN) if retains else RULES
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), _Plugin(rules))

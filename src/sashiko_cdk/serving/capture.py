@@ -29,15 +29,7 @@ class Capture(Construct):
         logs: PrivateBucket,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes both.
-
-        Args:
-            scope: the DataLake stack.
-            id: the construct's id.
-            settings: the environment.
-            logs: the bucket of the access logs.
-            removal_policy: what becomes of them when the stack is destroyed.
-        """
+        """Makes both."""
         super().__init__(scope, id)
         key = DomainKey(
             self, "Key", settings=settings, domain="capture", removal_policy=removal_policy

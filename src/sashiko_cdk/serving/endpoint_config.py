@@ -29,16 +29,7 @@ class EndpointConfig(Construct):
         endpoint: str,
         model: ServedModel,
     ) -> None:
-        """Makes the configuration.
-
-        Args:
-            scope: the Serving stack.
-            id: the construct's id.
-            settings: the environment.
-            spec: what the variant is made of.
-            endpoint: name of the endpoint that runs it.
-            model: what it serves.
-        """
+        """Makes the configuration."""
         super().__init__(scope, id)
         variant = _Config.ProductionVariantProperty(
             variant_name=VARIANT,

@@ -33,16 +33,7 @@ class ModelEndpoint(Construct):
         config: EndpointConfig,
         rollback_alarms: Sequence[str],
     ) -> None:
-        """Makes the endpoint.
-
-        Args:
-            scope: the Serving stack.
-            id: the construct's id.
-            settings: the environment.
-            name: of the endpoint.
-            config: what it runs.
-            rollback_alarms: names of the alarms that roll an update back.
-        """
+        """Makes the endpoint."""
         super().__init__(scope, id)
         self.endpoint = _Endpoint(
             self,

@@ -35,16 +35,7 @@ class Preflight(Construct):
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes the function and the check.
-
-        Args:
-            scope: the Serving stack.
-            id: the construct's id.
-            settings: the environment.
-            expected: what the version must match.
-            key: encrypts the function's log.
-            removal_policy: what becomes of the log when the stack is destroyed.
-        """
+        """Makes the function and the check."""
         super().__init__(scope, id)
         function = PythonFunction(
             self,

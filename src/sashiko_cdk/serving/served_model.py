@@ -33,18 +33,7 @@ class ServedModel(Construct):
         subnet_ids: Sequence[str],
         group_id: str,
     ) -> None:
-        """Makes the model.
-
-        Args:
-            scope: the Serving stack.
-            id: the construct's id.
-            settings: the environment.
-            spec: what serves it.
-            package_arn: of the approved version.
-            threshold: its signed decision threshold.
-            subnet_ids: of the VPC.
-            group_id: of the security group.
-        """
+        """Makes the model."""
         super().__init__(scope, id)
         container = sagemaker.CfnModel.ContainerDefinitionProperty(
             model_package_name=package_arn,

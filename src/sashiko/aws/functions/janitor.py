@@ -24,9 +24,6 @@ _KINDS = {
 def handler(event: Mapping[str, Any], _context: Any) -> dict[str, Any]:
     """Deletes leftovers that are older than any running check, and notifies the topic.
 
-    Args:
-        event: the keys of `Sweep`.
-
     Returns:
         `deleted`: names; `left`: name -> why it could not be deleted.
     """

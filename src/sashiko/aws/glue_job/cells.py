@@ -82,13 +82,7 @@ def clean_value(
 
 
 def cast_value(value: Column, raw_type: DataType, column: SpecColumn) -> Column:
-    """Casts a cleaned value; null where it has no form of its type. A number NaN is null.
-
-    Args:
-        value: the cleaned value.
-        raw_type: its type in the raw files.
-        column: says what it becomes, and how its texts are written.
-    """
+    """Casts a cleaned value; null where it has no form of its type. A number NaN is null."""
     kind = column.type
     if raw_type.simpleString() != "string" or kind == "string":
         return value.cast(SPARK_TYPES[kind])

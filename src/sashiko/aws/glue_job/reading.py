@@ -27,11 +27,8 @@ _NOT_UTF8 = "\ufffd"
 def read_raw(spark: SparkSession, spec: LoadSpec, folder: str) -> DataFrame:
     """Reads a table's raw files.
 
-    Args:
-        spark: the session.
-        spec: says how CSV is written, and whether a row number is wanted.
-        folder: holds `.csv` files (each value is read as text) or `.parquet` files (columns keep
-            their types), not both.
+    `folder` holds `.csv` files (each value is read as text) or `.parquet` files (columns keep their
+    types), not both.
 
     Returns:
         The rows under the files' own column names, with the row number if it is wanted, and with

@@ -59,12 +59,8 @@ _CONDITIONS: Mapping[Check, Callable[[Column, Kind, Mapping[str, Any]], Column]]
 def breaks(rule: RowRule, value: Column, is_misfit: Column, kind: Kind) -> Column:
     """Says whether a row violates a rule other than uniqueness.
 
-    Args:
-        rule: the rule.
-        value: its column's typed value.
-        is_misfit: whether the raw value has no form of the column's type; then `type` says so, and
-            `not_null` does not say it again.
-        kind: the column's type.
+    A raw value without a form of the column's type, `is_misfit`, breaks `type`, and `not_null` does
+    not say it again.
     """
     if rule.check == "type":
         return is_misfit

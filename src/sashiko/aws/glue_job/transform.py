@@ -33,11 +33,8 @@ def transform(raw: DataFrame, spec: LoadSpec) -> Parts:
 
     Of the rows that share a value that must be unique, the one stays whose raw values sort first,
     column by column; only rows that break no other rule compete. The session's time zone must be
-    UTC, since Spark casts times without a zone in it.
-
-    Args:
-        raw: the raw rows under their physical names, as `reading.read_raw` returns them.
-        spec: what the contract says.
+    UTC, since Spark casts times without a zone in it. The raw rows have their physical names, as
+    `reading.read_raw` returns them.
 
     Raises:
         LoadError: if a column is missing, too many, or of a type that cannot become the contract's.

@@ -46,9 +46,7 @@ def _count(bucket: str, account: Account) -> Contents:
 def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
     """Permanently deletes every version of every object of a bucket.
 
-    Args:
-        bucket: its name. Access logging is turned off, and writes are denied.
-        account: its account.
+    It first turns access logging off and denies writes.
 
     Yields:
         the number of deleted objects of each call.

@@ -16,11 +16,6 @@ def neighbour_settings(
 
     A grant to another account requires that both files name each other.
 
-    Args:
-        settings: the environment whose `promotion` is read.
-        side: which of its neighbours.
-        folder: the folder of the settings files.
-
     Raises:
         InputError: if the two files contradict each other.
     """

@@ -91,10 +91,6 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
     Each file is compared with the signed manifest before anything is written; the target's key
     signs the same manifest. A call after an aborted one creates no second version.
 
-    Args:
-        route: the source and the target.
-        number: the number of the source's version.
-
     Returns:
         The target's version, and whether it is new.
 

@@ -58,10 +58,6 @@ class Templates:
 def read_templates(settings: Settings, *, folder: Path = CDK_OUT) -> Templates:
     """Reads the stacks of an environment from the output of `cdk synth`.
 
-    Args:
-        settings: the environment.
-        folder: the cloud assembly.
-
     Raises:
         InputError: if there is none, it is not readable, or it is of another environment.
     """

@@ -78,12 +78,8 @@ class Account:
     ) -> Mapping[str, Any] | None:
         """Calls an operation that reads.
 
-        Args:
-            service: the service's name in boto3.
-            operation: the method's name, such as `get_database`.
-            absent: error codes that mean that the resource does not exist.
-            role: the role that may make the call, for the error message.
-            parameters: the parameters of the operation.
+        `absent` are error codes that mean that the resource does not exist; errors name `role`,
+        which may make the call.
 
         Returns:
             the response, or None if the resource does not exist.
@@ -105,10 +101,6 @@ class Account:
     @contextmanager
     def translate_errors(self, call: str, *, role: Role | None = None) -> Iterator[None]:
         """Raises the errors of AWS calls as `InputError` with one message.
-
-        Args:
-            call: such as `glue:get_database`.
-            role: the role that may make the call, for the error message.
 
         Raises:
             BusyError: if the same call may succeed later.

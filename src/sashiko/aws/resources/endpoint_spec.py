@@ -66,10 +66,6 @@ class EndpointSpec:
 def endpoint_spec(settings: Settings, target: Target) -> EndpointSpec:
     """Returns the specification of an environment's endpoint for a target.
 
-    Args:
-        settings: the environment.
-        target: the recipe's `compile.target`.
-
     Raises:
         InputError: if there is no serving image for the target, or none in the region.
     """

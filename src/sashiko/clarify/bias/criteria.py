@@ -60,11 +60,6 @@ class Criterion:
 def criterion(column: pa.ChunkedArray, configured: Sequence[Value], *, key: str) -> Criterion:
     """Interprets configured values for a column.
 
-    Args:
-        column: strings.
-        configured: the values, at least one.
-        key: the configuration's key, for errors.
-
     Raises:
         InputError: if one whole number may be a value or a threshold, or a range is reversed.
     """

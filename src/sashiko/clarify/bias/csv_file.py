@@ -24,11 +24,6 @@ def open_csv(file: Path, *, headers: Sequence[str] | None, used: Sequence[Refere
     except where every column in use is named by its index and the first row holds a number: then
     it is data, and the columns are called `column_0` and so on.
 
-    Args:
-        file: the CSV.
-        headers: the columns' names, or None.
-        used: the columns that the configuration refers to.
-
     Raises:
         InputError: if it is empty, not UTF-8, or its first row contradicts `headers`.
     """

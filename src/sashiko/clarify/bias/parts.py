@@ -40,11 +40,8 @@ def read_part(
 ) -> Part:
     """Reads columns of every file of a data set.
 
-    Args:
-        tables: the opened files, at least one.
-        references: key of the configuration -> the column that it refers to.
-        grouped: whether equal rows are merged and counted, so that memory grows only with the
-            distinct rows.
+    With `grouped`, equal rows are merged and counted, so that memory grows only with the distinct
+    rows.
 
     Raises:
         InputError: if a column is missing or differs between files, a column other than a facet
@@ -136,9 +133,6 @@ def _concatenate(parts: Iterable[pa.Table]) -> tuple[pa.Table, None]:
 
 def count_equal(parts: Iterable[pa.Table]) -> tuple[pa.Table, Ints]:
     """Merges equal rows.
-
-    Args:
-        parts: the rows, in tables of the same columns.
 
     Returns:
         The distinct rows in the order of first occurrence, and their counts, shape (rows,).

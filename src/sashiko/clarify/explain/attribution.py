@@ -49,10 +49,7 @@ class ExplainedModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Loads the model that Train wrote, in float32.
-
-        Args:
-            folder: config.json, model.safetensors and the tokenizer.
+        """Loads the model that Train wrote, in float32: config.json, model.safetensors, tokenizer.
 
         Raises:
             InputError: if it cannot be loaded, or has no padding token.
@@ -76,9 +73,7 @@ class ExplainedModel:
     def attribute(self, rows: Sequence[Row], *, steps: int) -> tuple[RowAttribution, ...]:
         """Attributes each row's score to its tokens.
 
-        Args:
-            rows: at least one.
-            steps: Gauss-Legendre points between baseline and text.
+        `steps` are Gauss-Legendre points between baseline and text.
         """
         import torch
         from captum.attr import LayerIntegratedGradients
@@ -133,10 +128,6 @@ class ExplainedModel:
         self, texts: Sequence[Ints], *, on_progress: Callable[[int], None] = lambda _: None
     ) -> Floats:
         """Scores token ids, special tokens included.
-
-        Args:
-            texts: the ids of each text.
-            on_progress: called with the number of texts scored so far.
 
         Returns:
             P(positive), float64, shape (texts,).

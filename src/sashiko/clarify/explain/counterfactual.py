@@ -46,12 +46,7 @@ class TextSwap:
 
 
 def swap(pieces: Sequence[Piece], words: Sequence[tuple[str, str]]) -> TextSwap | None:
-    """Finds the words in the columns' values; None if there are none.
-
-    Args:
-        pieces: of the text.
-        words: pairs of a facet, see `Facet.words`.
-    """
+    """Finds the words in the columns' values; None if there are none."""
     partners: dict[str, tuple[str, int]] = {}
     for one, other in words:
         partners.setdefault(one.casefold(), (other, 1))

@@ -38,13 +38,7 @@ def column_importance(
 
     A column's share of a row is the absolute value of its sum, relative to those of all columns.
     Absolute values of single tokens are not summed: tokens that cancel out do not move the score,
-    and would weigh more in longer texts.
-
-    Args:
-        rows: the explained rows.
-        attributions: their attributions.
-        predicted: whether each is predicted positive.
-        labels: the negative and the positive one.
+    and would weigh more in longer texts. `labels` are the negative and the positive one.
 
     Returns:
         The template's columns by descending share; `(template)` for its own words.

@@ -31,11 +31,7 @@ class Training:
 def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: bool) -> str:
     """Returns advice for a bias metric outside its bounds.
 
-    Args:
-        metric: the metric's name.
-        subgroup: the judged group.
-        recipe: the current mitigation.
-        below: whether the metric is below the minimum instead of above the maximum.
+    `below`: the metric is below the minimum, else above the maximum.
     """
     more_rows = f"load more rows of {subgroup.subgroup}"
     worse = METRICS[metric].worse
@@ -48,12 +44,7 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
 
 
 def quality_advice(metric: str, recipe: Training) -> str:
-    """Returns advice for a quality metric outside its bound.
-
-    Args:
-        metric: the metric's name.
-        recipe: the current training.
-    """
+    """Returns advice for a quality metric outside its bound."""
     if metric == "expected_calibration_error":
         return ", or ".join(_calibration(recipe))
     return ", ".join(_training(recipe)) + ", or a bound that the use allows"

@@ -19,11 +19,6 @@ def bias_checks(
     A group with too few rows, an undefined metric, or a missing interval that a gate requires fails
     the check, since the model was not shown to be fair.
 
-    Args:
-        section: the recipe's gates and minimum group size.
-        estimates: every metric of every facet's groups.
-        recipe: the current mitigation, for the advice.
-
     Returns:
         One check per gate and disadvantaged group of its facet or intersection, in the recipe's
         order.

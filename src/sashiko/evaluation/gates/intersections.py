@@ -18,10 +18,6 @@ REPORTED_METRICS: Mapping[Stage, tuple[str, ...]] = MappingProxyType(
 def sort_worst_first(estimates: Sequence[BiasEstimate], metric: str) -> list[BiasEstimate]:
     """Sorts the combinations of groups by a metric, the most disadvantaged first.
 
-    Args:
-        estimates: of all metrics, facets and intersections.
-        metric: the metric's name.
-
     Returns:
         The combinations with an interval; then those without, which have too few rows or are
         undefined.
@@ -73,12 +69,7 @@ def gate_applies(gate: BiasGate, metric: str, subgroup: Subgroup) -> bool:
 
 
 def count_bound_comparisons(section: BiasSection, subgroups: Collection[Subgroup]) -> int:
-    """Counts the comparisons that gates judge by the interval's bound.
-
-    Args:
-        section: the recipe's gates.
-        subgroups: of all facets and intersections of the predictions.
-    """
+    """Counts the comparisons that gates judge by the interval's bound."""
     metrics = {gate.metric for gate in section.gates}
     return sum(_by_bound(section, metric, subgroup) for metric in metrics for subgroup in subgroups)
 

@@ -21,10 +21,7 @@ def today() -> date:
 def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
     """Attaches waivers to failed checks; the verdict stays failed.
 
-    Args:
-        verdict: of a model gate.
-        waivers: the recipe's.
-        on: the day; a waiver is valid through its last day.
+    A waiver is valid through its last day.
 
     Returns:
         The verdict, whose summary states what was waived, by whom and until when. The reason of a
@@ -66,12 +63,7 @@ _METADATA_CHARACTERS = 256  # of a model package's metadata
 
 
 def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str, str]:
-    """Returns tags `gate.<gate>` -> `passed`, `waived`, `failed` or `not judged`, with reasons.
-
-    Args:
-        verdicts: of the run's gates.
-        bias_not_judged: the recipe's reason; empty if bias was judged.
-    """
+    """Returns tags `gate.<gate>` -> `passed`, `waived`, `failed` or `not judged`, with reasons."""
     tags = {f"gate.{item.gate}": _outcome(item) for item in verdicts}
     for item in verdicts:
         if item.waived and item.released:

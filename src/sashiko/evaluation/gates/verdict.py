@@ -95,12 +95,7 @@ class Verdict(BaseModel):
 
 
 def not_judged(*, gate: str, reason: str) -> Verdict:
-    """Returns the verdict of a gate that is switched off: the run continues, and records it.
-
-    Args:
-        gate: the gate's name.
-        reason: which setting switched it off.
-    """
+    """Returns the verdict of a gate that is switched off: the run continues, and records it."""
     check = Check(name="not judged", passed=True, reason=reason, judged=False)
     return Verdict(
         gate=gate,
@@ -115,13 +110,7 @@ def not_judged(*, gate: str, reason: str) -> Verdict:
 def decide(*, gate: str, checks: Sequence[Check], inputs: Mapping[str, str]) -> Verdict:
     """Returns a verdict: passed only if there is a check and every check passed.
 
-    Args:
-        gate: the gate's name.
-        checks: the checks; an empty list fails, since nothing was judged.
-        inputs: name -> hex SHA-256 of the inputs.
-
-    Returns:
-        The verdict with its summary.
+    An empty list of checks fails, since nothing was judged.
     """
     checks_or_failure = tuple(checks) or (
         Check(name="no checks", passed=False, reason="nothing was checked", try_="add a check"),

@@ -80,11 +80,7 @@ def reliability_curve(labels: Ints, scores: Floats) -> list[CalibrationBin]:
 
 
 def calibration_error(curve: Sequence[CalibrationBin]) -> float:
-    """Returns the expected calibration error: the mean over rows of |mean score - positive rate|.
-
-    Args:
-        curve: the non-empty bins, at least one.
-    """
+    """Returns the expected calibration error: mean over rows of |mean score - positive rate|."""
     gap = sum(part.rows * abs(part.mean_score - part.positive_rate) for part in curve)
     return gap / sum(part.rows for part in curve)
 
@@ -95,11 +91,6 @@ def error_by_chance(scores: Floats, *, replicates: int, seed: int) -> Estimate:
     The error is a mean of absolute values, so chance makes it positive, the more so the fewer rows
     there are. Labels are drawn from the scores (consistency resampling: Broecker and Smith, Weather
     and Forecasting 22, 2007).
-
-    Args:
-        scores: the model's, at least one.
-        replicates: the number of draws of labels.
-        seed: of the draws.
 
     Returns:
         The mean error of the draws and their central 95 %. A model whose error lies within is not

@@ -26,12 +26,6 @@ def counted_quality(
 
     Equivalent to resampling the rows with replacement, as in `metrics.quality`, at a cost
     independent of their number; the lead is paired, since both models share the resamples.
-
-    Args:
-        counted: the rows by label and prediction, at least one.
-        always_positive: whether the constant prediction is the positive label.
-        replicates: the number of bootstrap resamples.
-        seed: of the bootstrap.
     """
     cells = np.array(
         [counted.true_positives, counted.false_positives, counted.false_negatives,

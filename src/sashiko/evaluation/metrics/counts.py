@@ -52,8 +52,7 @@ class FacetTable:
     def one_vs_rest(self, disadvantaged: Bools) -> Counts:
         """Compares some of the facet's values with all others.
 
-        Args:
-            disadvantaged: whether a value is in the disadvantaged group, shape (values,).
+        `disadvantaged` is whether a value is in the disadvantaged group, shape (values,).
         """
         groups = [self.cells[:, mask].sum(axis=1) for mask in (~disadvantaged, disadvantaged)]
         return Counts(

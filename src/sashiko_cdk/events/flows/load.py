@@ -18,10 +18,6 @@ def load_flow(settings: Settings, tables: Sequence[str]) -> dict[str, Any]:
     EventBridge delivers an event at least once, and StartJobRun has no idempotency token: so the
     flow first looks for a run of the same extract that started after the marker was written. A job
     has one concurrent run: of two flows that start it at once, the second waits and looks again.
-
-    Args:
-        settings: the environment.
-        tables: those that have an ETL job.
     """
     job = expression(f"{literal(etl_name(settings, ''))} & $table")
     extract = rf"/^({'|'.join(tables)})\/as_of=[0-9]{{8}}T[0-9]{{6}}Z\/_SUCCESS$/"

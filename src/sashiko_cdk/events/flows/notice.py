@@ -20,10 +20,6 @@ def notice_flow(settings: Settings, *, topic: str) -> dict[str, Any]:
     EventBridge could publish directly, but without a subject and without what no event contains:
     why a pipeline failed, and who approved. A closed gate ends its execution as failed: this is one
     event and one message, which names the gate.
-
-    Args:
-        settings: the environment.
-        topic: the ARN of the topic of alerts.
     """
     env = f"--env {settings.environment} --recipe {settings.recipe}"
     kind = "$states.input.`detail-type` = "

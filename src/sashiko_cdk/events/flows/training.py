@@ -11,9 +11,6 @@ def training_flow(pipeline: str) -> dict[str, Any]:
     The id of the job run is the execution's idempotency token: SageMaker starts one execution
     however often the event is delivered. The event does not name the extract, so the flow reads it
     from the job run.
-
-    Args:
-        pipeline: the pipeline's name.
     """
     return flow(
         "Starts the pipeline on the version that an ETL job has loaded",

@@ -60,12 +60,7 @@ def write_bounds(bounds: Sequence[Bound]) -> str:
 
 
 def bound_problems(bound: Bound, verdict: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the checks of a signed verdict that violate a bound, or lack its value.
-
-    Args:
-        bound: the environment's.
-        verdict: of the bound's gate.
-    """
+    """Yields the checks of a signed verdict that violate a bound, or lack its value."""
     checks = [item for item in verdict.get("checks", ()) if bound.is_of(str(item.get("name")))]
     if not checks:
         yield f"no {bound} was judged"

@@ -47,11 +47,6 @@ def check(
 ) -> Passed:
     """Checks a version against the expectations of an environment; it only reads.
 
-    Args:
-        clients: of SageMaker, S3, KMS and Application Auto Scaling.
-        expected: what the environment serves.
-        in_time: says whether there is time to go on.
-
     Raises:
         RefusedError: with the reason, if the version may not be served.
         ClientError: if an AWS call is refused.

@@ -19,11 +19,6 @@ _CANARY_FROM = 2  # instances: a canary is one, and half of the fleet at most
 def check_update(sagemaker: Any, scaling: Any, expected: Expected) -> None:
     """Compares the current endpoint, if any, with the expected one; it only reads.
 
-    Args:
-        sagemaker: the client.
-        scaling: the client of Application Auto Scaling.
-        expected: what the environment serves.
-
     Raises:
         RefusedError: with the steps to take first, if one update does not get there.
         ClientError: if an AWS call is refused.

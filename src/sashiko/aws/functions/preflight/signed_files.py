@@ -48,9 +48,6 @@ class SignedFiles:
     def check(self, *, in_time: Callable[[], bool]) -> None:
         """Reads every file and compares it with its digest.
 
-        Args:
-            in_time: says whether there is time to go on.
-
         Raises:
             RefusedError: if one is missing or changed, or time is up.
         """
@@ -104,10 +101,7 @@ class SignedFiles:
 def signed_files(clients: Clients, uri: str, *, signing_key: str) -> SignedFiles:
     """Reads a version's manifest and verifies its signature.
 
-    Args:
-        clients: of S3 and KMS.
-        uri: S3 prefix of the version's files.
-        signing_key: alias or ARN of our key; the one that the signature names is not asked.
+    `signing_key` is the alias or ARN of our key; the key that the signature names is not asked.
 
     Raises:
         RefusedError: if one of the two is missing, or the signature is not of our key.

@@ -40,11 +40,6 @@ class Environment:
         The bucket's policy counts. The permission for the bucket's KMS key is not evaluated: it can
         only reduce access.
 
-        Args:
-            principal: the role.
-            action: such as `s3:GetObject`.
-            bucket: the bucket's name.
-
         Returns:
             patterns of keys, such as `training/*`, none of which covers another; `*` for all.
         """

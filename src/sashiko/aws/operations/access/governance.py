@@ -95,10 +95,8 @@ class LakeSettings:
     def lists_all_to(self, caller: str) -> bool:
         """Says whether a caller is an administrator, or a read-only one.
 
-        For other callers Lake Formation lists only their own grants.
-
-        Args:
-            caller: the ARN that STS gives: of a user, or of a role's session.
+        For other callers Lake Formation lists only their own grants. `caller` is the ARN that STS
+        gives: of a user, or of a role's session.
         """
         everybody = self.admins | self.others.get("ReadOnlyAdmins", frozenset())
         _, session, rest = caller.partition(":assumed-role/")

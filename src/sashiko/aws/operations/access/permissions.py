@@ -54,10 +54,8 @@ class _ReadPath:
 def permission_matrix(who: Environment, lake: Environment) -> tuple[Cell, ...]:
     """Returns the access of each role of `who` to each column of `lake`.
 
-    Args:
-        who: the environment of the roles and their grants.
-        lake: the environment of the tables; the same one, or another in the same account,
-            whose tables a tag expression could match.
+    `lake` is the same environment or another in the account, whose tables a tag expression could
+    match.
 
     Raises:
         InputError: if a grant is on a filter that no template has.

@@ -23,13 +23,7 @@ class Principal:
     trust: tuple[Statement, ...]  # who may assume it
 
     def may(self, action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
-        """Says whether IAM allows an action by the role's own policies.
-
-        Args:
-            action: such as `glue:GetTable`.
-            resource: an ARN; with a `*`, any resource that it matches.
-            context: known condition keys beside those of the role.
-        """
+        """Says whether IAM allows an action by the role's own policies."""
         request = self.request(action, resource, context)
         return self.within(request) and allows(self.policy, request)
 

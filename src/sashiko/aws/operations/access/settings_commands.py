@@ -12,8 +12,7 @@ _PRINCIPALS = {"ExternalDataFilteringAllowList", "ReadOnlyAdmins"}
 def change_settings(**members: str) -> str:
     """Returns the command that changes some members and leaves the others as they are.
 
-    Args:
-        members: the API's name of a member -> its new value, as JMESPath on the old settings.
+    `members` has the API's name of a member -> its new value, as JMESPath on the old settings.
     """
     changed = ", ".join(f"{name}: {value}" for name, value in members.items())
     query = shlex.quote(f"DataLakeSettings | merge(@, {{{changed}}})")

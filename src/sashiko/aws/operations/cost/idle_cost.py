@@ -65,10 +65,7 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
 def raised(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
     """Returns a message if an environment's idle cost rose by more than is allowed.
 
-    Args:
-        cost: the idle cost now.
-        before: an earlier output of `sashiko cost --json`.
-        allowed: US dollars a month that a change may add.
+    `before` is an earlier output of `sashiko cost --json`, `allowed` is in US dollars a month.
 
     Raises:
         InputError: if `before` is not such an output.

@@ -102,10 +102,8 @@ class Prices:
 def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
     """Reads the prices of an environment's region.
 
-    Args:
-        settings: the environment.
-        own: a file that overrides the default one; for another region only the times and speeds
-            of the default file apply.
+    The file `own` overrides the default one; for another region only the times and speeds of the
+    default file apply.
 
     Raises:
         InputError: if a file is invalid, or the prices are of another region.

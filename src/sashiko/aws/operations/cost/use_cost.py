@@ -43,10 +43,7 @@ class JobCost:
 def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> tuple[JobCost, ...]:
     """Returns the cost of each job of a run without the cache.
 
-    Args:
-        definition: the pipeline.
-        prices: the prices.
-        device: the instance type that DeviceCheck starts for as long as it runs; None for none.
+    `device` is the instance type that DeviceCheck starts for as long as it runs; None for none.
 
     Raises:
         InputError: if the price of an instance is not known.

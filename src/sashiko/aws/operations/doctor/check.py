@@ -22,12 +22,7 @@ class Check:
 
 
 def run_check(name: str, check: Callable[[], Check | Iterable[Check]]) -> Iterator[Check]:
-    """Yields the results of a check; one of status `unknown` where the account does not answer.
-
-    Args:
-        name: the name of the check for that case.
-        check: returns one result, or several; calls the account.
-    """
+    """Yields the results of a check; one of status `unknown` where the account does not answer."""
     try:
         result = check()
         yield from (result,) if isinstance(result, Check) else result

@@ -16,13 +16,7 @@ from sashiko.settings.environment import Settings
 
 
 def check_images(account: Account, settings: Settings, *, target: str) -> Iterator[Check]:
-    """Asks the registries for each image; AWS's registries in the way a job pulls it.
-
-    Args:
-        account: the account.
-        settings: the environment.
-        target: what the recipe compiles for.
-    """
+    """Asks the registries for each image; AWS's registries in the way a job pulls it."""
     images = job_images(settings, target)
     uris = dict.fromkeys(image.uri for image in (*images.of_jobs(), images.serving))
     for uri in uris:

@@ -15,13 +15,7 @@ _APP_BUSY = ("Creating", "Updating")
 
 
 def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterator[Check]:
-    """Checks that every input of the recipe is staged.
-
-    Args:
-        account: the account.
-        settings: the environment.
-        staged: the recipe's inputs.
-    """
+    """Checks that every input of the recipe is staged."""
     fix = f"sashiko stage --env {settings.environment}"
     store, places = ContentStore(account), staged.places
     for name, uris in {

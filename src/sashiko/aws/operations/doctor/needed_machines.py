@@ -28,13 +28,7 @@ class Needed:
 
 
 def needed_machines(settings: Settings, definition: Definition, *, target: str) -> Iterator[Needed]:
-    """Yields what a run of the pipeline, its check on a device and the endpoint need.
-
-    Args:
-        settings: the environment.
-        definition: its pipeline.
-        target: what the recipe compiles for.
-    """
+    """Yields what a run of the pipeline, its check on a device and the endpoint need."""
     jobs: dict[tuple[str, Use], list[Step]] = {}
     for step in definition.steps:
         if step.is_job:

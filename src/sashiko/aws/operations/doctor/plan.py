@@ -39,10 +39,6 @@ class Plan:
 def plan_of(settings: Settings, *, home: Path) -> Plan:
     """Returns the recipe, definition and inputs of the environment's pipeline.
 
-    Args:
-        settings: the environment.
-        home: the local state, where the built definition is kept.
-
     Raises:
         InputError: if recipe or contract are wrong, or the definition cannot be built.
     """

@@ -11,12 +11,7 @@ _INSTALL = "npm ci"
 
 
 def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
-    """Compares the CDK command line with package.json and with the library.
-
-    Args:
-        templates: the cloud assembly that the library wrote.
-        root: the repository.
-    """
+    """Compares the CDK command line with package.json and with the library."""
     name = "CDK command line"
     try:
         pinned = str(read_json(root / "package.json")["devDependencies"]["aws-cdk"])

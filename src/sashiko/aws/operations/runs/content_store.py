@@ -37,9 +37,7 @@ class ContentStore:
     def sizes(self, uri: str, *, role: Role = STAGED_BY) -> dict[str, int]:
         """Lists the objects below a prefix: name -> bytes.
 
-        Args:
-            uri: the prefix, without a slash at its end.
-            role: the role that may list it, for the error message.
+        `uri` has no slash at its end; errors name `role`, which may list it.
 
         Raises:
             NoBucketError: if there is no such bucket.
@@ -60,10 +58,7 @@ class ContentStore:
     def put(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
         """Writes an object unless it exists.
 
-        Args:
-            uri: its S3 URI.
-            content: its bytes, or the file that has them.
-            sha256: hex digest of the content; S3 refuses any other.
+        `sha256` is the hex digest of the content; S3 refuses any other.
 
         Returns:
             Whether it was written now.

@@ -40,10 +40,6 @@ def difference(compiled: Any, deployed: Any) -> str:
 
     A placeholder of a value that only CloudFormation knows equals any text. The commit does not
     count: an execution runs the deployed one.
-
-    Args:
-        compiled: the definition of this checkout.
-        deployed: that of the account.
     """
     return next(_differences(_without_commit(compiled), _without_commit(deployed), ""), "")
 

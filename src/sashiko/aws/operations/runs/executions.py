@@ -29,13 +29,7 @@ class Execution:
     """One execution in SageMaker."""
 
     def __init__(self, account: Account, arn: str, *, command: str) -> None:
-        """Makes no call.
-
-        Args:
-            account: its account.
-            arn: its ARN.
-            command: the command line that starts another one, for the record.
-        """
+        """Makes no call; `command` is the command line that starts another one, for the record."""
         self._account = account
         self._command = command
         self.arn = arn
@@ -123,14 +117,7 @@ class Executions:
     """The executions of a recipe's pipeline."""
 
     def __init__(self, settings: Settings, recipe: str, *, account: Account, command: str) -> None:
-        """Makes no call.
-
-        Args:
-            settings: the environment.
-            recipe: the recipe's name.
-            account: the environment's.
-            command: the command line that starts another one, for the records.
-        """
+        """Makes no call; `command` is the command line that starts another one, for the records."""
         self.pipeline = pipeline_name(settings, recipe)
         self._environment = settings.environment
         self._account = account

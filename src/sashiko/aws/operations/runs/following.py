@@ -26,12 +26,6 @@ def follow(
 
     It polls every five seconds, and less often while nothing changes or AWS throttles.
 
-    Args:
-        execution: which one.
-        view: shows each changed step, and the last log line of running steps.
-        logs: the source of those lines.
-        pause: waits for a number of seconds.
-
     Raises:
         InputError: if AWS refuses, or does not answer for minutes.
     """

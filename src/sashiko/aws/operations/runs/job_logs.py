@@ -24,9 +24,7 @@ class JobLogs:
     def lines(self, kind: str, job: str) -> Iterator[str]:
         """Yields all that a job wrote, container by container.
 
-        Args:
-            kind: `Processing` or `Training`.
-            job: its name.
+        `kind` is `Processing` or `Training`.
 
         Raises:
             InputError: if there is none (yet), or the caller may not read it.

@@ -35,12 +35,6 @@ def newest_load(
 ) -> str | None:
     """Returns the `--as-of` of the last successful load of a table.
 
-    Args:
-        account: the account.
-        settings: the environment.
-        table: the table.
-        role: the role that may make the call, for the error message.
-
     Returns:
         None if none succeeded, or there is no job that loads the table yet.
 

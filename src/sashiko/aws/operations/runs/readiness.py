@@ -26,14 +26,6 @@ def missing(
 ) -> Iterator[str]:
     """Yields each problem that prevents a run of the deployed pipeline, with its fix.
 
-    Args:
-        settings: the environment.
-        recipe: what is fine-tuned.
-        staged: the staged inputs of this checkout: which files make a place complete.
-        compiled: the definition of this checkout.
-        deployed: that of the account.
-        account: whose it is.
-
     Raises:
         InputError: if the caller may not look.
     """

@@ -28,9 +28,8 @@ _KINDS = {"ProcessingJob": "Processing", "TrainingJob": "Training"}
 def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord:
     """Returns the record of a step.
 
-    Args:
-        item: as ListPipelineExecutionSteps has it.
-        types: step -> its type in the definition; SageMaker tells none of a cached step.
+    `item` is as ListPipelineExecutionSteps has it. `types` has step -> its type in the definition:
+    SageMaker tells none of a cached step.
     """
     metadata = item.get("Metadata", {})
     kind = next((key for key in metadata if metadata[key] is not None), "")

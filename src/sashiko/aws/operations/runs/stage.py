@@ -37,12 +37,6 @@ def stage_inputs(
 ) -> Iterator[StagedPlace]:
     """Uploads the inputs of a recipe's pipeline, small files first.
 
-    Args:
-        staged: the inputs.
-        recipe: says where the weights come from.
-        account: where to.
-        cache: where downloaded weights are kept.
-
     Yields:
         each place as it is done.
 
@@ -65,15 +59,8 @@ def stage_seed(
 ) -> StagedPlace:
     """Writes a recipe's own data to raw, as the whole extract of an instant.
 
-    The marker comes last: it says that the extract is complete.
-
-    Args:
-        settings: the environment.
-        recipe: says where the data come from.
-        table: the table that they are of.
-        as_of: the instant that they speak of, such as 20261125T104500Z.
-        account: where to.
-        cache: where downloaded and generated data are kept.
+    The marker comes last: it says that the extract is complete. `as_of` is an instant such as
+    20261125T104500Z.
 
     Raises:
         InputError: if the data cannot be had, or the extract has other files.

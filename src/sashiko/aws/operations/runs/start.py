@@ -30,13 +30,7 @@ def start(
 ) -> Execution:
     """Starts an execution.
 
-    Args:
-        settings: the environment.
-        recipe: what to fine-tune.
-        account: the environment's.
-        home: the local state, for the compiled definition.
-        as_of: the version of the data; that of the newest successful load if None.
-        command: the command line that starts another one, for the record.
+    Without `as_of` it runs on the version of the newest successful load.
 
     Raises:
         InputError: naming each missing prerequisite with its fix.
