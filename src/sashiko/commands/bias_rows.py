@@ -1,12 +1,13 @@
 """Reads the rows of a file for `sashiko bias`, whatever its format."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.bias.json_lines import json_cell, json_records
 from sashiko.contract.model import Contract
 from sashiko.core.files import walk_files
 from sashiko.data.ingest import typed_columns
@@ -54,16 +55,41 @@ def json_batch(file: Path) -> pa.RecordBatch:
     """
     columns: dict[str, list[str | None]] = {}
     rows = 0
-    for location, record in json_records(file):
+    for location, record in _records(file):
         if not isinstance(record, dict):
             raise InputError(f"{location}: expected a record of columns and values")
         for name in record:
             columns.setdefault(name, [None] * rows)
         for name, cells in columns.items():
-            cells.append(json_cell(record.get(name), location))
+            cells.append(_cell(record.get(name), location))
         rows += 1
     if not rows:
         raise InputError(f"{file} is empty, so there is nothing to judge")
     return pa.record_batch(
         [pa.array(cells, pa.string()) for cells in columns.values()], names=list(columns)
+    )
+
+
+def _records(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yields each line's location, for errors, and its value; empty lines are skipped."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                location = f"{file}: line {number}"
+                try:
+                    if line.strip():
+                        yield location, json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise InputError(f"{location} is not JSON: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is not JSON Lines in UTF-8: {error}") from error
+
+
+def _cell(value: Any, location: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    raise InputError(
+        f"{location}: {json.dumps(value)} is a list or record; a cell is text or number"
     )

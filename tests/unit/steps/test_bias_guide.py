@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-configure
 https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-analysis-results.html
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -92,23 +91,7 @@ def metrics(analysis: Any, stage: str, facet: str = "Gender") -> dict[str, dict[
     return {metric["name"]: metric for metric in groups[0]["metrics"]}
 
 
-def lines(**more: list[Any]) -> str:
-    records = [{"Features": row[1:], "Label": row[0]} for row in ROWS]
-    for key, values in more.items():
-        for record, value in zip(records, values, strict=True):
-            record[key] = value
-    return "".join(json.dumps(record) + "\n" for record in records)
-
-
-LINES = GUIDE | {
-    "dataset_type": "application/jsonlines",
-    "headers": ["Age", "Gender", "Income", "Occupation", "Target"],
-    "features": "Features",
-    "label": "Label",
-}
-
-
-def test_all_pre_training_metrics_of_the_guides_data_in_both_formats(job: Job) -> None:
+def test_all_pre_training_metrics_of_the_guides_data(job: Job) -> None:
     of_csv = analyse(job, GUIDE, data_csv=csv_text())
     results = metrics(of_csv, "pre")
     assert list(results) == PRE
@@ -116,8 +99,6 @@ def test_all_pre_training_metrics_of_the_guides_data_in_both_formats(job: Job) -
     assert results["DPL"]["value"] == pytest.approx(1 - 1 / 3)
     assert results["CDDL"]["value"] is None
     assert "group variable" in results["CDDL"]["error"]
-    (job.folder("data") / "data.csv").unlink()
-    assert analyse(job, LINES, data_jsonl=lines()) == of_csv
 
 
 def test_all_metrics_once_the_predictions_are_there(job: Job) -> None:
@@ -130,16 +111,11 @@ def test_all_metrics_once_the_predictions_are_there(job: Job) -> None:
     assert [name for name in results if name in POST] == POST
     assert results["DI"]["value"] == pytest.approx((1 / 3) / 1)
     assert results["AD"]["value"] == 0
-    (job.folder("data") / "data.csv").unlink()
 
-    in_lines = LINES | {
-        "headers": [*LINES["headers"], "told"],
-        "methods": BOTH,
-        "predicted_label": "out.probability",
-        "probability_threshold": 0.5,
-    }
-    outputs = [{"probability": p} for p in (0.029, 0.825, 0.7, 0.1)]
-    assert analyse(job, in_lines, data_jsonl=lines(out=outputs)) == of_csv
+    by_probability = config | {"probability_threshold": 0.5}
+    scored_rows = [(*row, p) for row, p in zip(ROWS, (0.029, 0.825, 0.7, 0.1), strict=True)]
+    text = csv_text(scored_rows, (*NAMES, "told"))
+    assert analyse(job, by_probability, data_csv=text) == of_csv
 
 
 def test_the_group_variable_is_what_cddl_and_cddpl_condition_on(job: Job) -> None:
@@ -199,7 +175,6 @@ def test_a_regression_with_a_threshold_on_label_and_facet(job: Job) -> None:
     "config",
     [
         GUIDE | {"methods": BOTH, "predictor": {"endpoint_name": "your_endpoint", "label": 0}},
-        LINES | {"methods": BOTH, "predictor": {"content_template": '{"Features":$features}'}},
         GUIDE | {"methods": {"shap": {"num_clusters": 1}}},
         GUIDE | {"methods": {"pdp": {"grid_resolution": 10}, "report": {"name": "report"}}},
         GUIDE | {"dataset_type": "application/json", "features": "[*].Features"},

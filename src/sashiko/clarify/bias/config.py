@@ -18,7 +18,6 @@ from sashiko.core.yaml_models import Frozen, validate
 
 CONFIG_FILE = "analysis_config.json"
 CSV: Literal["text/csv"] = "text/csv"
-JSON_LINES: Literal["application/jsonlines"] = "application/jsonlines"
 PARQUET: Literal["application/x-parquet"] = "application/x-parquet"
 
 
@@ -66,29 +65,15 @@ class AnalysisConfig(Frozen):
     """The whole configuration."""
 
     version: Literal["1.0"] = "1.0"  # of the schema
-    # The format of the data set; the two other data sets are CSV.
-    dataset_type: Annotated[
-        Literal["text/csv", "application/jsonlines", "application/x-parquet"],
-        BeforeValidator(_lower),
-    ]
-    dataset_uri: str | None = None  # where the data set is, if not in the job's input `data`
+    dataset_type: Annotated[Literal["text/csv", "application/x-parquet"], BeforeValidator(_lower)]
     # The columns' names; without them the first row of a CSV, or `column_0` and so on.
     headers: tuple[str, ...] | None = None
-    features: str | None = None  # JSON Lines only: the JMESPath of a record's features
-    label: Reference  # the label's column, or its JMESPath in JSON Lines
+    label: Reference
     label_values_or_threshold: Values = Field(min_length=1)  # what the positive label is
-    # The predictions' column, in the data set or in that of the predictions.
-    predicted_label: Reference | None = None
-    predicted_label_dataset_uri: str | None = None  # a CSV of predictions
-    predicted_label_headers: tuple[str, ...] | None = None  # its columns
+    predicted_label: Reference | None = None  # the predictions' column
     # Predictions are probabilities, and those above it count as 1.
     probability_threshold: float | None = Field(default=None, ge=0, le=1)
-    # Sensitive columns, in the data set or in that of the facets.
-    facet: tuple[FacetConfig, ...] = Field(min_length=1)
-    facet_dataset_uri: str | None = None  # a CSV of facets
-    facet_headers: tuple[str, ...] | None = None  # its columns
-    # The key by which data sets are joined; without it by row.
-    joinsource_name_or_index: Reference | None = None
+    facet: tuple[FacetConfig, ...] = Field(min_length=1)  # sensitive columns
     group_variable: Reference | None = None  # the column on which CDDL and CDDPL condition
     # Columns of the data set that are no features of the model.
     excluded_columns: tuple[Reference, ...] = ()
@@ -102,13 +87,6 @@ class AnalysisConfig(Frozen):
         if problem:
             raise ValueError(problem)
         return self
-
-    @property
-    def predictions(self) -> Reference | None:
-        """The predictions' column, or Clarify's default name; None without predictions."""
-        if self.predicted_label is None and self.predicted_label_dataset_uri is not None:
-            return "predicted_label"
-        return self.predicted_label
 
 
 def read_config(folder: Path) -> AnalysisConfig:
@@ -124,18 +102,19 @@ def read_config(folder: Path) -> AnalysisConfig:
 def _problems(config: AnalysisConfig) -> Iterator[str]:
     """Yields contradictions between keys."""
     yield from _missing_predictions(config)
-    yield from _misplaced_keys(config)
-    for key in ("headers", "facet_headers", "predicted_label_headers"):
-        names = getattr(config, key) or ()
-        if len(set(names)) < len(names):
-            yield f"{key}: a name occurs twice"
+    if config.dataset_type == PARQUET:
+        for name in ("label", "predicted_label"):
+            if isinstance(getattr(config, name), int):
+                yield f"{name}: must be a column's name where `dataset_type` is {PARQUET}"
+    if len(set(config.headers or ())) < len(config.headers or ()):
+        yield "headers: a name occurs twice"
     facets = [facet.name_or_index for facet in config.facet]
     if len(set(facets)) < len(facets):
         yield "facet: a column occurs twice; each facet is one column"
 
 
 def _missing_predictions(config: AnalysisConfig) -> Iterator[str]:
-    if config.predictions is not None:
+    if config.predicted_label is not None:
         return
     advice = "name the predictions' column in `predicted_label`"
     if config.predictor is not None:
@@ -144,24 +123,3 @@ def _missing_predictions(config: AnalysisConfig) -> Iterator[str]:
         yield f"methods.post_training_bias needs predictions; {advice}"
     if config.probability_threshold is not None:
         yield f"probability_threshold: there are no predictions; {advice}"
-
-
-def _misplaced_keys(config: AnalysisConfig) -> Iterator[str]:
-    """Yields keys that have no meaning in this format or without another key."""
-    kind = config.dataset_type
-    for name in ("facet", "predicted_label"):
-        uri, headers = f"{name}_dataset_uri", f"{name}_headers"
-        if getattr(config, uri) is not None and kind != CSV:
-            yield f"{uri}: only where `dataset_type` is {CSV}"
-        if getattr(config, headers) is not None and getattr(config, uri) is None:
-            yield f"{headers}: only with `{uri}`"
-    if config.features is not None and kind != JSON_LINES:
-        yield f"features: only where `dataset_type` is {JSON_LINES}"
-    if config.features is None and kind == JSON_LINES:
-        yield "features: say where a record's features are (JMESPath), such as `features`"
-    if kind == CSV:
-        return
-    for name in ("label", "predicted_label"):
-        if isinstance(getattr(config, name), int):
-            expected = "a column's name" if kind == PARQUET else "a JMESPath"
-            yield f"{name}: must be {expected} where `dataset_type` is {kind}"

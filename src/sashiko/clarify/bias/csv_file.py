@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from sashiko.clarify.bias.config import Reference
-from sashiko.clarify.bias.tables import Table, one_line, placeholder_names
+from sashiko.clarify.bias.tables import Table
 from sashiko.errors import InputError
 
 _BLOCK_BYTES = 4 << 20
@@ -33,7 +33,7 @@ def open_csv(file: Path, *, headers: Sequence[str] | None, used: Sequence[Refere
     elif any(isinstance(reference, str) for reference in used) or not any(map(_is_number, first)):
         names, skip = tuple(first), 1
     else:
-        names, skip = placeholder_names(len(first)), 0
+        names, skip = tuple(f"column_{index}" for index in range(len(first))), 0
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for rows in _read(file, names=names, skip=skip, columns=columns):
@@ -62,8 +62,9 @@ def _read(
         for batch in batches:
             yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{file} is not a CSV in UTF-8 with {len(names)} columns: {one_line(error)}"
+            f"{file} is not a CSV in UTF-8 with {len(names)} columns: {reason}"
         ) from error
 
 

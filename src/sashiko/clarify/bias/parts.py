@@ -1,9 +1,8 @@
-"""A data set of an analysis: the columns that are used, from all its files, and its joins."""
+"""A data set of an analysis: the columns that are used, from all its files."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +10,9 @@ import pyarrow.compute as pc
 
 from sashiko.clarify.bias.config import Reference
 from sashiko.clarify.bias.tables import Table
-from sashiko.core.joining import positions, unique_keys
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 
-JOIN = "joinsource_name_or_index"
 FACET = "facet."
 FEATURE = "feature."
 _COUNT = "rows"
@@ -27,7 +24,6 @@ _EMPTY = pa.array(["", "nan", "NaN", "NAN", "-nan"])
 class Part:
     """One data set."""
 
-    files: tuple[Path, ...]  # the files it was read from, at least one
     names: Mapping[str, str]  # key of the configuration -> the column's name
     # A column of strings for each of these keys; only a facet's or a feature's has nulls.
     rows: pa.Table
@@ -58,41 +54,7 @@ def read_part(
     merged, counts = (count_equal if grouped else _concatenate)(rows)
     if not merged.num_rows:
         raise InputError(f"{tables[0].file} has no rows")
-    return Part(tuple(table.file for table in tables), names, merged, counts)
-
-
-def join_parts(main: Part, other: Part, *, every_row: bool) -> pa.Table:
-    """Returns the rows of another data set in the order of the main one's, one for each.
-
-    The rows are joined by the key `joinsource_name_or_index`. Without a key they are matched by
-    position, which is possible for single files only.
-
-    Args:
-        main: the data set.
-        other: facets or predictions.
-        every_row: whether each row of `other` must match a row of `main`.
-
-    Raises:
-        InputError: if a key is missing or duplicated, or a row has no match.
-    """
-    source, among = main.files[0], other.files[0]
-    if JOIN not in main.names:
-        if len(main.files) + len(other.files) > 2:
-            raise InputError(
-                f"{source} and {among}: a data set of several files is joined by key: name its "
-                f"column in `{JOIN}`"
-            )
-        if main.rows.num_rows != other.rows.num_rows:
-            raise InputError(
-                f"{source} has {main.rows.num_rows:,} rows and {among} {other.rows.num_rows:,}; "
-                f"name a key in `{JOIN}`, or make them of the same rows"
-            )
-        return other.rows
-    keys = unique_keys(main.rows, JOIN, source=source)
-    others = unique_keys(other.rows, JOIN, source=among)
-    if every_row:
-        positions(others, keys, source=among, among_source=source)
-    return other.rows.take(positions(keys, others, source=source, among_source=among))
+    return Part(names, merged, counts)
 
 
 def _names(table: Table, references: Mapping[str, Reference]) -> dict[str, str]:

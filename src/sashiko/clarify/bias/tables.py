@@ -43,11 +43,6 @@ class Table:
         return reference
 
 
-def placeholder_names(count: int) -> tuple[str, ...]:
-    """Returns Clarify's default column names: `column_0`, `column_1` and so on."""
-    return tuple(f"column_{index}" for index in range(count))
-
-
 def as_text(table: pa.Table, file: Path) -> pa.Table:
     """Returns a table's columns as strings.
 
@@ -64,11 +59,6 @@ def as_text(table: pa.Table, file: Path) -> pa.Table:
                 "can be compared; make it a text or a number"
             ) from error
     return pa.table(columns)
-
-
-def one_line(error: Exception) -> str:
-    """Returns an error's message on one line."""
-    return " ".join(str(error).split())
 
 
 def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:

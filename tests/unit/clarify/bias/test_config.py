@@ -21,29 +21,13 @@ from tests.unit.clarify.bias.configs import BOTH, GUIDE
 ENDPOINT = {"endpoint_name": "your_endpoint", "label": 0}
 SHAP = {"num_clusters": 1}
 PDP = {"features": ["Income"], "grid_resolution": 10}
-LINES: dict[str, Any] = GUIDE | {
-    "dataset_type": "application/jsonlines",
-    "headers": ["Age", "Gender", "Income", "Occupation", "Target"],
-    "label": "Label",
-    "features": "Features",
-}
 PARQUET = GUIDE | {"dataset_type": "application/x-parquet"}
 PREDICTED = GUIDE | {"predicted_label": "Told", "methods": BOTH}
-JOINED = GUIDE | {
-    "predicted_label_dataset_uri": "s3://b/told.csv",
-    "predicted_label_headers": ["Id", "predicted_label"],
-    "facet_dataset_uri": "s3://b/people.csv",
-    "facet_headers": ["Id", "Gender"],
-    "joinsource_name_or_index": "Id",
-    "methods": BOTH,
-}
 SUPPORTED: dict[str, dict[str, Any]] = {
     "the guide's pre-training analysis of a CSV": GUIDE,
-    "the guide's pre-training analysis of JSON Lines": LINES,
     "version": GUIDE | {"version": "1.0"},
     "dataset_type in capitals": GUIDE | {"dataset_type": "TEXT/CSV"},
     "Parquet": PARQUET,
-    "dataset_uri": GUIDE | {"dataset_uri": "s3://b/data/"},
     "headers": GUIDE | {"headers": ["Target", "Age", "Gender", "Income", "Occupation"]},
     "label by index": GUIDE | {"label": 0},
     "several labels": GUIDE | {"label_values_or_threshold": ["cat", "dog"]},
@@ -53,8 +37,6 @@ SUPPORTED: dict[str, dict[str, Any]] = {
     "predicted_label by index": PREDICTED | {"predicted_label": 5},
     "probability_threshold": PREDICTED | {"probability_threshold": 0.5},
     "predictor beside predictions": PREDICTED | {"predictor": ENDPOINT},
-    "facets and predictions of their own": JOINED,
-    "the key by index": JOINED | {"joinsource_name_or_index": 0},
     "group_variable": GUIDE | {"group_variable": "Occupation"},
     "excluded_columns": GUIDE | {"excluded_columns": ["Gender", 1]},
     "named metrics": PREDICTED
@@ -75,9 +57,7 @@ for config in json.load(sys.stdin):
     ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
 data = DataConfig(
     s3_data_input_path="s3://b/data.csv", s3_output_path="s3://b/out", dataset_type="text/csv",
-    label="Target", headers=["Id", "Target", "Region"], joinsource="Id",
-    facet_dataset_uri="s3://b/people.csv", facet_headers=["Id", "Gender", "Age"],
-    predicted_label_dataset_uri="s3://b/told.csv", predicted_label_headers=["Id", "Told"],
+    label="Target", headers=["Target", "Gender", "Age", "Region", "Told"],
     predicted_label="Told", excluded_columns=["Region"],
 )
 bias = BiasConfig(
@@ -105,7 +85,6 @@ def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() ->
     )
     assert outcome.returncode == 0, outcome.stderr
     config = AnalysisConfig.model_validate_json(outcome.stdout)
-    assert config.joinsource_name_or_index == "Id"
     assert [facet.value_or_threshold for facet in config.facet] == [("F",), (40,)]
     assert config.group_variable == "Region"
 
@@ -124,13 +103,21 @@ def test_a_threshold_may_stand_alone_as_the_guide_writes_it() -> None:
     [
         # The guide's examples beyond bias, and those that ask a model.
         (GUIDE | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
-        (LINES | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
         (GUIDE | {"predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
         (GUIDE | {"methods": {"shap": SHAP}}, "unknown key `methods.shap`; allowed: post_train"),
         (GUIDE | {"methods": {"pdp": PDP}}, "unknown key `methods.pdp`"),
         (PREDICTED | {"methods": BOTH | {"shap": SHAP}}, "unknown key `methods.shap`"),
         (GUIDE | {"methods": {"asymmetric_shapley_value": {}}}, "unknown key `methods.asymm"),
-        (GUIDE | {"dataset_type": "application/json"}, "`dataset_type`.*'application/jsonlines'"),
+        (GUIDE | {"dataset_type": "application/json"}, "`dataset_type`.*'text/csv'"),
+        (GUIDE | {"dataset_type": "application/jsonlines"}, "`dataset_type`.*x-parquet"),
+        # Other data sets than the one of the job.
+        (GUIDE | {"dataset_uri": "s3://b/data/"}, "unknown key `dataset_uri`; allowed: "),
+        (GUIDE | {"facet_dataset_uri": "s3://b/f"}, "unknown key `facet_dataset_uri`"),
+        (GUIDE | {"facet_headers": ["a"]}, "unknown key `facet_headers`"),
+        (GUIDE | {"predicted_label_dataset_uri": "s3://b/p"}, "unknown key `predicted_label_dat"),
+        (GUIDE | {"predicted_label_headers": ["a"]}, "unknown key `predicted_label_headers`"),
+        (GUIDE | {"joinsource_name_or_index": "Id"}, "unknown key `joinsource_name_or_index`"),
+        (GUIDE | {"features": "Features"}, "unknown key `features`"),
         (GUIDE | {"dataset_type": "application/x-image"}, "`dataset_type`.*x-parquet"),
         (GUIDE | {"dataset_type": 1}, "`dataset_type`"),
         (GUIDE | {"time_series_data_config": {}}, "unknown key `time_series_data_config`"),
@@ -138,14 +125,7 @@ def test_a_threshold_may_stand_alone_as_the_guide_writes_it() -> None:
         (GUIDE | {"version": "2.0"}, "`version`.*1.0"),
         (GUIDE | {"facet": [{"name_or_index": 1, "threshold": 3}]}, "unknown key `facet.0.thr"),
         # Keys that mean nothing where they stand.
-        (GUIDE | {"features": "Features"}, "features: only where `dataset_type` is application/j"),
-        (LINES | {"features": None}, "features: say where a record's features are"),
-        (LINES | {"label": 0}, "label: must be a JMESPath where"),
         (PARQUET | {"label": 0}, "label: must be a column's name where"),
-        (LINES | {"facet_dataset_uri": "s3://b/f"}, "facet_dataset_uri: only where .*text/csv"),
-        (PARQUET | {"predicted_label_dataset_uri": "s3://b/p"}, "predicted_label_dataset_uri: on"),
-        (GUIDE | {"facet_headers": ["a"]}, "facet_headers: only with `facet_dataset_uri`"),
-        (GUIDE | {"predicted_label_headers": ["a"]}, "predicted_label_headers: only with `pred"),
         (GUIDE | {"probability_threshold": 0.5}, "probability_threshold: there are no predict"),
         (PREDICTED | {"probability_threshold": 1.5}, "`probability_threshold`.*1"),
         (GUIDE | {"methods": BOTH}, "methods.post_training_bias needs predictions; name"),

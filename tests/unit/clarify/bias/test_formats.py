@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,13 +13,6 @@ from tests.unit.clarify.bias.configs import GUIDE, NAMES, ROWS, csv_text, folder
 
 EXPECTED = {"Target": ["0", "0", "1", "1"], "Gender": ["0", "0", "0", "1"]}
 BY_INDEX = GUIDE | {"label": 0, "facet": [{"name_or_index": 2, "value_or_threshold": [0]}]}
-JSON_LINES = GUIDE | {
-    "dataset_type": "application/jsonlines",
-    "headers": ["Age", "Gender", "Income", "Occupation", "Target"],
-    "features": "Features",
-    "label": "Label",
-}
-LINES = "".join(json.dumps({"Features": row[1:], "Label": row[0]}) + "\n" for row in ROWS)
 
 
 @pytest.mark.parametrize(
@@ -63,62 +55,6 @@ def test_unicode_in_names_and_values_is_kept(tmp_path: Path) -> None:
     assert texts(read(config, folder)) == {
         "étiquette": ["oui", "non"], "gënre": ["femme ♀", "Übrige"]
     }  # fmt: skip
-
-
-def test_json_lines_by_expression_with_names_and_without(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "data", a_jsonl="\ufeff" + LINES.replace("\n", "\r\n") + "\n")
-    assert texts(read(JSON_LINES, folder)) == EXPECTED
-    bare = {key: value for key, value in JSON_LINES.items() if key != "headers"}
-    by_index = bare | {"facet": [{"name_or_index": 1}]}
-    assert texts(read(by_index, folder)) == {
-        "Label": EXPECTED["Target"], "column_1": EXPECTED["Gender"]
-    }  # fmt: skip
-    nested = JSON_LINES | {"features": "Features[0:2]", "headers": ["Age", "Gender", "Target"]}
-    assert texts(read(nested, folder)) == EXPECTED
-
-
-def test_json_lines_hold_predictions_beside_the_label(tmp_path: Path) -> None:
-    lines = '{"in": [1, "old"], "out": {"seen": 1, "told": 0.5}}\n'
-    folder = folder_of(tmp_path / "data", a_jsonl=lines)
-    config = JSON_LINES | {
-        "headers": ["id", "age", "seen", "told"],
-        "features": "in",
-        "label": "out.seen",
-        "predicted_label": "out.told",
-        "facet": [{"name_or_index": "age"}],
-        "methods": {"post_training_bias": {"methods": "all"}},
-    }
-    assert texts(read(config, folder)) == {"seen": ["1"], "told": ["0.5"], "age": ["old"]}
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ("", "is empty"),
-        (LINES + "{", r"a\.jsonl: line 5 is not JSON"),
-        (LINES + "[" * 100_000, r"line 5 is not JSON"),
-        (LINES + '{"Label": 1}\n', "line 5: `features` .Features. must select a list"),
-        (LINES + '{"Features": [1], "Label": 1}\n', "line 5: 1 features, but 4"),
-        ('{"Features": [[1], 2, 3, 4], "Label": 1}\n', r"line 1: \[1\] is a list or record"),
-        ('{"Features": [1], "Label": 1}\n', "1 features and 1 labels, but `headers` has 5 names"),
-        (LINES + '{"Features": [1, 2, 3, 4]}\n', "column `Target` .`label`. has 1 empty values"),
-    ],
-)
-def test_bad_json_lines_are_named_by_line(tmp_path: Path, lines: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        read(JSON_LINES, folder_of(tmp_path / "data", a_jsonl=lines))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"features": "a..b"}, "`features`: a..b is not JMESPath"),
-        ({"label": "length(Label)"}, r"a\.jsonl: line 1: .*length"),
-    ],
-)
-def test_a_bad_expression_is_named(tmp_path: Path, change, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        read(JSON_LINES | change, folder_of(tmp_path / "data", a_jsonl=LINES))
 
 
 def test_parquet_of_any_type_that_has_values(tmp_path: Path) -> None:
