@@ -21,13 +21,10 @@ from sashiko.clarify.bias.analysis import (
 from sashiko.clarify.bias.config import AnalysisConfig, read_config
 from sashiko.clarify.bias.counting import GroupCounts, count_groups
 from sashiko.clarify.bias.dataset import read_dataset
-from sashiko.clarify.bias.flips import description
 from sashiko.core.job_folders import opt_ml, processing_input
-from sashiko.evaluation.metrics import flip_test
 from sashiko.evaluation.metrics.bias import METRICS, measure
 from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.evaluation.metrics.counts import Counts
-from sashiko.evaluation.metrics.flip_test import FlipTest
 from sashiko.steps.entry import run_step
 
 
@@ -59,12 +56,7 @@ def analyse(config: AnalysisConfig, group_counts: GroupCounts) -> Analysis:
                 facet: tuple(
                     GroupResult(
                         value_or_threshold=group,
-                        metrics=tuple(
-                            _flip_test_result(group_counts.flips[facet][group], counts)
-                            if name == flip_test.NAME
-                            else _metric_result(name, counts)
-                            for name in names
-                        ),
+                        metrics=tuple(_metric_result(name, counts) for name in names),
                     )
                     for group, counts in groups.items()
                 )
@@ -86,16 +78,6 @@ def _metric_result(name: str, counts: Counts) -> MetricResult:
         description=METRICS[name].description,
         value=metric.value,
         error=metric.error or None,
-    )
-
-
-def _flip_test_result(test: FlipTest, counts: Counts) -> MetricResult:
-    rows = counts.n_advantaged + counts.n_disadvantaged
-    return MetricResult(
-        name=flip_test.NAME,
-        description=description(test, rows=rows),
-        value=test.value,
-        error=test.error or None,
     )
 
 

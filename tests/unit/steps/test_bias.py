@@ -196,48 +196,6 @@ def test_ages_above_a_threshold_are_a_group_of_their_own(job: Job) -> None:
     assert values(analysis)["DPPL"] == pytest.approx(1 - 1 / 30)
 
 
-# old at 1.0 is refused beside young at 1.1, who is not; old at 9.0 is not, beside young at 9.1,
-# who is; old at 5.0 fares as young beside it, and old at 1.2 is refused as old at 1.0 is.
-FLIPS = "0,0,old,1.0\n0,1,old,9.0\n1,0,old,5.0\n1,0,old,1.2\n1,1,young,1.1\n0,0,young,9.1\n"
-FLIPS += "0,0,young,5.1\n"
-FLIP_TEST: dict[str, Any] = POST | {
-    "headers": [*HEADERS, "pages"],
-    "methods": {"post_training_bias": {"methods": ["FT", "DI"]}},
-}
-
-
-def test_the_flip_test_is_made_where_it_is_asked_for_by_name(job: Job) -> None:
-    assert values(analyse(job, FLIP_TEST, FLIPS)) == {"DI": 0.75, "FT": (2 - 1) / 4}
-    every = FLIP_TEST | {"methods": {"post_training_bias": {"methods": "all"}}}
-    assert "FT" not in values(analyse(job, every))
-
-
-@pytest.mark.parametrize(
-    ("rows", "change", "reason"),
-    [
-        (FLIPS.replace("9.1", "many"), {}, "column `pages` holds text"),
-        (FLIPS.replace("9.1", ""), {}, "no finite number"),
-        (FLIPS, {"excluded_columns": ["pages"]}, "no numeric feature"),
-        (FLIPS.replace("0,1,old", "0,1,"), {}, "1 of 7 rows have no value of the facet"),
-    ],
-)
-def test_a_flip_test_without_comparable_features_says_why(job: Job, rows, change, reason) -> None:
-    analysis = analyse(job, FLIP_TEST | change, rows)
-    (flip_result,) = (
-        metric
-        for metric in analysis["post_training_bias_metrics"]["facets"]["age"][0]["metrics"]
-        if metric["name"] == "FT"
-    )
-    assert flip_result["value"] is None
-    assert reason in flip_result["error"]
-
-
-def test_a_flip_test_of_many_rows_is_said_to_be_of_a_sample(job: Job) -> None:
-    analysis = analyse(job, FLIP_TEST, FLIPS * 1500)
-    *_, metric = analysis["post_training_bias_metrics"]["facets"]["age"][0]["metrics"]
-    assert metric["description"] == "Flip Test (FT), on a sample of 10,000 of 10,500 rows"
-
-
 SCORES = ROWS.replace(",1,", ",0.8,").replace(",0,", ",0.3,")
 
 

@@ -10,13 +10,10 @@ import pyarrow.compute as pc
 from sashiko.clarify.bias.config import AnalysisConfig, FacetConfig
 from sashiko.clarify.bias.criteria import MOST_GROUPS, criterion, distinct
 from sashiko.clarify.bias.dataset import Column, Dataset
-from sashiko.clarify.bias.flips import flip
 from sashiko.clarify.bias.outcomes import Outcomes, outcomes
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics import flip_test
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
-from sashiko.evaluation.metrics.flip_test import FlipTest
 
 _MOST_STRATA = 1000
 
@@ -30,8 +27,6 @@ class GroupCounts:
     strata: Ints | None  # index of each row's group-variable value, shape (rows,); None without one
     # Facet -> group -> counts of the group and of all other rows.
     facets: Mapping[str, Mapping[str, Counts]]
-    # Facet -> group -> flip test; empty if it was not requested.
-    flips: Mapping[str, Mapping[str, FlipTest]]
 
 
 def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
@@ -46,8 +41,7 @@ def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
     """
     row_outcomes = outcomes(config, data)
     strata = None if data.group is None else _codes(data.group, most=_MOST_STRATA)
-    has_flip_test = flip_test.NAME in config.methods.names("post_training")
-    facets, flips = {}, {}
+    facets = {}
     for index, (facet, column) in enumerate(zip(config.facet, data.facets, strict=True)):
         codes, groups = _groups(facet, column, key=f"facet.{index}.value_or_threshold")
         table = tabulate(
@@ -60,12 +54,7 @@ def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
             counts=data.counts,
         )
         facets[column.name] = {name: table.one_vs_rest(mask) for name, mask in groups.items()}
-        if has_flip_test and row_outcomes.predicted is not None:
-            flips[column.name] = {
-                name: flip(data.features, codes, mask, row_outcomes.predicted)
-                for name, mask in groups.items()
-            }
-    return GroupCounts(data.label.name, row_outcomes, strata, facets, flips)
+    return GroupCounts(data.label.name, row_outcomes, strata, facets)
 
 
 def _groups(facet: FacetConfig, column: Column, *, key: str) -> tuple[Ints, dict[str, Bools]]:

@@ -8,11 +8,10 @@ import pyarrow as pa
 
 from sashiko.clarify.bias.config import CSV, AnalysisConfig, Reference
 from sashiko.clarify.bias.csv_file import open_csv
-from sashiko.clarify.bias.parts import FACET, FEATURE, read_part
+from sashiko.clarify.bias.parts import FACET, read_part
 from sashiko.clarify.bias.tables import Table, open_parquet_file
 from sashiko.core.files import walk_files
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics import flip_test
 from sashiko.evaluation.metrics.arrays import Ints
 
 
@@ -21,7 +20,7 @@ class Column:
     """A column of the data set."""
 
     name: str  # its name in the data
-    values: pa.ChunkedArray  # strings, one per row; only facets and features may be null
+    values: pa.ChunkedArray  # strings, one per row; only facets may be null
     file: Path  # the first file that it was read from, named in errors
 
 
@@ -33,7 +32,6 @@ class Dataset:
     predicted: Column | None  # the predicted label or its probability; None without predictions
     facets: tuple[Column, ...]  # in the configuration's order
     group: Column | None  # the group variable, if there is one
-    features: tuple[Column, ...] = ()  # the remaining columns, if the flip test is requested
     # How many rows of the data each row stands for, shape (rows,); None for one each.
     counts: Ints | None = None
 
@@ -66,19 +64,13 @@ def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
     for table in tables:
         for reference in config.excluded_columns:
             table.name(reference, key="excluded_columns")
-    features: dict[str, Reference] = {}
-    if flip_test.NAME in config.methods.names("post_training"):
-        assigned = {tables[0].name(reference, key="features") for reference in used}
-        features = {f"{FEATURE}{name}": name for name in tables[0].names if name not in assigned}
-    # Equal rows stay separate where their features are compared.
-    part = read_part(tables, references | features, grouped=not features)
+    part = read_part(tables, references)
     columns = {key: Column(part.names[key], part.rows[key], files[0]) for key in part.names}
     return Dataset(
         label=columns["label"],
         predicted=columns.get("predicted_label"),
         facets=tuple(columns[key] for key in facets),
         group=columns.get("group_variable"),
-        features=tuple(columns[key] for key in features),
         counts=part.counts,
     )
 

@@ -3,13 +3,12 @@
 from pydantic import model_validator
 
 from sashiko.core.yaml_models import Frozen
-from sashiko.evaluation.metrics import flip_test
 from sashiko.evaluation.metrics.bias import stage_metrics
 from sashiko.evaluation.metrics.bias_table import Stage
 
 
 class MethodConfig(Frozen):
-    """The metrics of a stage: names, or `all`, which excludes the slow flip test."""
+    """The metrics of a stage: names, or `all`; the flip test needs features, which text has not."""
 
     methods: tuple[str, ...] | str = "all"
 
@@ -19,8 +18,6 @@ class MethodConfig(Frozen):
         supported = stage_metrics(stage)
         if requested == ("all",):
             return supported
-        if stage == "post_training":
-            supported = (*supported, flip_test.NAME)
         unknown = [name for name in requested if name not in supported]
         if unknown or not requested:
             problem = f"`{'`, `'.join(unknown)}` is not supported" if unknown else "names no metric"

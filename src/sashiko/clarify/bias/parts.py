@@ -14,7 +14,6 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 
 FACET = "facet."
-FEATURE = "feature."
 _COUNT = "rows"
 _PENDING_ROWS = 65_536
 _EMPTY = pa.array(["", "nan", "NaN", "NAN", "-nan"])
@@ -25,23 +24,18 @@ class Part:
     """One data set."""
 
     names: Mapping[str, str]  # key of the configuration -> the column's name
-    # A column of strings for each of these keys; only a facet's or a feature's has nulls.
-    rows: pa.Table
-    # How many rows each row stands for, shape (rows,); None if each stands for one.
-    counts: Ints | None = None
+    rows: pa.Table  # a column of strings for each of these keys; only a facet's has nulls
+    counts: Ints  # how many rows each row stands for, shape (rows,)
 
 
-def read_part(
-    tables: Sequence[Table], references: Mapping[str, Reference], *, grouped: bool = False
-) -> Part:
+def read_part(tables: Sequence[Table], references: Mapping[str, Reference]) -> Part:
     """Reads columns of every file of a data set.
 
-    With `grouped`, equal rows are merged and counted, so that memory grows only with the distinct
-    rows.
+    Equal rows are merged and counted, so that memory grows only with the distinct rows.
 
     Raises:
         InputError: if a column is missing or differs between files, a column other than a facet
-            or a feature has empty values, or there is no row.
+            has empty values, or there is no row.
     """
     names = _names(tables[0], references)
     for table in tables[1:]:
@@ -51,7 +45,7 @@ def read_part(
                 f"{', '.join(table.names)} and {', '.join(tables[0].names)}; give them one header"
             )
     rows = (part.rename_columns(list(names)) for table in tables for part in _rows(table, names))
-    merged, counts = (count_equal if grouped else _concatenate)(rows)
+    merged, counts = _count_equal(rows)
     if not merged.num_rows:
         raise InputError(f"{tables[0].file} has no rows")
     return Part(names, merged, counts)
@@ -66,7 +60,7 @@ def _names(table: Table, references: Mapping[str, Reference]) -> dict[str, str]:
 
 
 def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
-    """Reads the columns; facets and features without a value are null, others are refused."""
+    """Reads the columns; facets without a value are null, others are refused."""
     total = 0
     missing: Counter[str] = Counter()
     for batch in table.read(list(names.values())):
@@ -75,7 +69,7 @@ def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
         for index, (key, name) in enumerate(names.items()):
             empty = pc.or_(pc.is_null(rows[name]), pc.is_in(rows[name], _EMPTY))
             count = pc.sum(empty).as_py()
-            if count and key.startswith((FACET, FEATURE)):
+            if count and key.startswith(FACET):
                 values = pc.if_else(empty, pa.scalar(None, pa.string()), rows[name])
                 rows = rows.set_column(index, name, values)
             elif count:
@@ -88,17 +82,8 @@ def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
         )
 
 
-def _concatenate(parts: Iterable[pa.Table]) -> tuple[pa.Table, None]:
-    tables = list(parts)
-    return (pa.concat_tables(tables) if tables else pa.table({})), None
-
-
-def count_equal(parts: Iterable[pa.Table]) -> tuple[pa.Table, Ints]:
-    """Merges equal rows.
-
-    Returns:
-        The distinct rows in the order of first occurrence, and their counts, shape (rows,).
-    """
+def _count_equal(parts: Iterable[pa.Table]) -> tuple[pa.Table, Ints]:
+    """Returns the distinct rows in the order of first occurrence, and their counts."""
     pending: list[pa.Table] = []
     limit = _PENDING_ROWS
     for part in parts:

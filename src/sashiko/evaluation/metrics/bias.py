@@ -1,8 +1,8 @@
 """Clarify's bias metrics by AWS's published definitions, with the conditions of undefined values.
 
 If a denominator is 0, a group is empty, or nothing varies, a metric is undefined: it has a reason
-instead of a value, never 0 or infinity. The counterfactual flip test, which needs the rows'
-features, is in `flip_test`.
+instead of a value, never 0 or infinity. The counterfactual flip test is left out: it compares rows
+by numeric features, which text has not.
 """
 
 from collections.abc import Iterable, Mapping

@@ -150,6 +150,10 @@ def test_a_threshold_may_stand_alone_as_the_guide_writes_it() -> None:
         (GUIDE | {"methods": {"report": {"name": "r"}}}, "name `pre_training_bias`, `post_train"),
         (GUIDE | {"methods": {"pre_training_bias": {"methods": []}}}, "names no metric"),
         (GUIDE | {"methods": {"pre_training_bias": {"methods": ["XY"]}}}, "`XY` is not supported;"),
+        (
+            PREDICTED | {"methods": {"post_training_bias": {"methods": ["DI", "FT"]}}},
+            "`FT` is not supported; supported: all, AD",
+        ),
         (GUIDE | {"methods": {"pre_training_bias": {"methods": ["DI"]}}}, "`DI` is not supported;"),
     ],
 )
