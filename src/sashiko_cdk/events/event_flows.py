@@ -28,12 +28,7 @@ _OWN_KEY: Final = (
 
 
 class EventFlows(Construct):
-    """The log, the dead-letter queue and the alarms, so that no event is lost silently.
-
-    Attributes:
-        log: of all state machines.
-        undelivered: the dead-letter queue of EventBridge's rules; it keeps events for two weeks.
-    """
+    """The log, the dead-letter queue and the alarms, so that no event is lost silently."""
 
     def __init__(
         self,

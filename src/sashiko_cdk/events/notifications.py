@@ -24,11 +24,7 @@ _VERSIONS = "A version's number is in its ARN; they are those of this environmen
 
 
 class Notifications(Construct):
-    """A rule for each event, and one state machine that writes and publishes the messages.
-
-    Attributes:
-        machine: the state machine.
-    """
+    """A rule for each event, and one state machine that writes and publishes the messages."""
 
     def __init__(
         self,
@@ -41,7 +37,6 @@ class Notifications(Construct):
         recipes: Sequence[Recipe],
         triggers: Sequence[StateMachine],
     ) -> None:
-        """Makes them."""
         super().__init__(scope, id)
         self._settings = settings
         self._flows = flows

@@ -19,10 +19,6 @@ class StateMachine(Construct):
     """A standard state machine under a fixed name, and what its role may do for it.
 
     Standard ones tell EventBridge how they end, and keep each execution's history for 90 days.
-
-    Attributes:
-        machine_name: its name.
-        arn: its ARN, which its name gives.
     """
 
     def __init__(
@@ -38,7 +34,6 @@ class StateMachine(Construct):
         allowed: Sequence[Allowed],
         description: str,
     ) -> None:
-        """Makes the machine."""
         super().__init__(scope, id)
         self.machine_name = f"{prefix(settings)}-{name}"
         place = f"{settings.region}:{settings.account}"

@@ -15,11 +15,7 @@ from sashiko_cdk.identity.allow import allow
 
 
 class Triggers(Construct):
-    """Rules and state machines, as far as the settings turn them on.
-
-    Attributes:
-        machines: the state machines.
-    """
+    """Rules and state machines, as far as the settings turn them on."""
 
     def __init__(
         self,
@@ -31,10 +27,7 @@ class Triggers(Construct):
         tables: Sequence[str],
         pipelines: Sequence[tuple[str, str]],
     ) -> None:
-        """Makes them.
-
-        `pipelines` has recipe and table of each pipeline: only its table's load starts it.
-        """
+        """`pipelines` has recipe and table of each: only its table's load starts it."""
         super().__init__(scope, id)
         self._settings = settings
         self._flows = flows

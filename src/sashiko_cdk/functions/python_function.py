@@ -48,10 +48,8 @@ class PythonFunction(Construct):
 
     It has the role's name and no environment variables: its input comes in the event, so there is
     nothing to encrypt with a key. The Identity stack grants the role's permissions: a policy of the
-    calling stack might not be in effect yet when the function runs.
-
-    Attributes:
-        function: the function. A resource that calls it in a deploy depends on this construct.
+    calling stack might not be in effect yet when the function runs. A resource that calls it in a
+    deploy depends on this construct.
     """
 
     def __init__(

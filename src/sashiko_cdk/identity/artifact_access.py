@@ -30,7 +30,6 @@ class ArtifactAccess(Construct):
         pipelines: Sequence[Compiled],
         key: kms.IKey,
     ) -> None:
-        """Attaches the policies."""
         super().__init__(scope, id)
         self._bucket = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
         self._key = key

@@ -27,10 +27,7 @@ class RolePolicy(Construct):
         description: str,
         statements: Sequence[Allowed],
     ) -> None:
-        """Attaches `statements` to `role`.
-
-        A person reads `description` in the console.
-        """
+        """Attaches `statements` to `role`; a person reads `description` in the console."""
         super().__init__(scope, id)
         policy = iam.CfnManagedPolicy(
             self,

@@ -13,7 +13,6 @@ class DataFilter(lf.CfnDataCellsFilter):
     """A filter with a content id: a change creates the new one before it deletes the old one."""
 
     def __init__(self, scope: Construct, *, settings: Settings, grant: FilterGrant) -> None:
-        """Makes the filter that `grant` is on."""
         row_filter = lf.CfnDataCellsFilter.RowFilterProperty(filter_expression=grant.filter)
         columns = list(grant.columns)
         content = (settings.account, database_name(settings), grant.table, columns, row_filter)

@@ -39,7 +39,6 @@ class DomainKey(kms.Key):
         domain: KeyDomain,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes the key of `domain`."""
         super().__init__(
             scope,
             id,

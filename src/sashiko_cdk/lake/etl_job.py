@@ -52,7 +52,6 @@ class EtlJobs(Construct):
         contracts: Sequence[Contract],
         security_configuration: glue.CfnSecurityConfiguration,
     ) -> None:
-        """Makes the jobs."""
         super().__init__(scope, id)
         self._settings = settings
         self._security = security_configuration

@@ -15,13 +15,9 @@ class GovernedLocation(Construct):
     CloudFormation may make a table that points to it without a grant: an administrator of the lake
     has "data location permissions everywhere in the data lake" (implicit-permissions.html of the
     Lake Formation Developer Guide), and a creator of a database or table all rights to it.
-
-    Attributes:
-        location: the resource that the table depends on.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, table: str) -> None:
-        """Registers the location of `table`."""
         super().__init__(scope, id)
         self.location = lf.CfnResource(
             self,

@@ -38,7 +38,6 @@ class LakeAccess(Construct):
         snapshots_key: kms.IKey,
         ml_key: kms.IKey,
     ) -> None:
-        """Attaches the policies."""
         super().__init__(scope, id)
         self._settings = settings
         self._folders = [f"{table}/" for table in tables]

@@ -31,10 +31,7 @@ class LakeFormationGrant(lf.CfnPrincipalPermissions):
         permission: str,
         resource: Resource,
     ) -> None:
-        """Grants.
-
-        `word` is the readable part of the id; `resource` is made by one of the functions below.
-        """
+        """`word` begins the id; `resource` is made by one of the functions below."""
         super().__init__(
             scope,
             content_id(scope, f"{word}{permission}", principal, permission, resource),

@@ -14,9 +14,6 @@ class LakeSettings(Construct):
 
     The rollback of the stack's creation removes the administrator if it was none before. A
     destroyed stack leaves the settings, because other environments of the account need them.
-
-    Attributes:
-        resource: the custom resource, for dependencies.
     """
 
     def __init__(

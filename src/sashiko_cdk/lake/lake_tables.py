@@ -14,12 +14,7 @@ _PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 class LakeTables(Construct):
-    """The database of an environment and a table per contract; no crawler ever changes them.
-
-    Attributes:
-        database: the Glue database.
-        tables: table name -> the Glue table.
-    """
+    """The database of an environment and a table per contract; no crawler ever changes them."""
 
     def __init__(
         self,
@@ -30,7 +25,6 @@ class LakeTables(Construct):
         tables: Sequence[GlueTable],
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes database and tables."""
         super().__init__(scope, id)
         self._settings = settings
         self.database = glue.CfnDatabase(

@@ -26,10 +26,7 @@ class QueryWorkgroup(athena.CfnWorkGroup):
         folder: str = "",
         key: kms.IKey,
     ) -> None:
-        """Makes a workgroup.
-
-        The results lie below `RESULTS` of `folder`, or of the bucket itself if that is empty.
-        """
+        """The results lie below `RESULTS` of `folder`, or of the bucket itself if that is empty."""
         results = athena.CfnWorkGroup.ResultConfigurationProperty(
             output_location=f"s3://{bucket_name(settings, bucket)}/{folder}{RESULTS}",
             expected_bucket_owner=settings.account,

@@ -139,7 +139,6 @@ class VpcEndpoints(Construct):
         vpc: ec2.Vpc,
         group: ec2.ISecurityGroup,
     ) -> None:
-        """Makes the endpoints."""
         super().__init__(scope, id)
         subnets = [subnet.subnet_id for subnet in vpc.isolated_subnets]
         for name, use in interfaces(settings).items():

@@ -32,10 +32,7 @@ class Gatekeeper(Construct):
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes both.
-
-        `values` has stand-in -> reference to what it stands for, such as a key's ARN.
-        """
+        """`values` has stand-in -> reference to what it stands for, such as a key's ARN."""
         super().__init__(scope, id)
         PythonFunction(
             self,

@@ -29,7 +29,6 @@ class Janitor(Construct):
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes both."""
         super().__init__(scope, id)
         janitor = PythonFunction(
             self,

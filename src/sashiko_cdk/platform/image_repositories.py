@@ -39,9 +39,6 @@ class ImageRepositories(Construct):
     """A repository for each of the environment's own images, and the roles' permission to pull.
 
     Tags are immutable, so a name always means the same image; images are scanned on push.
-
-    Attributes:
-        repositories: name -> repository.
     """
 
     def __init__(
@@ -54,10 +51,7 @@ class ImageRepositories(Construct):
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes the repositories.
-
-        The recipes' compile targets select the serving images. A pull needs no permission on `key`.
-        """
+        """The recipes' targets select the serving images; a pull needs no permission on `key`."""
         super().__init__(scope, id)
         sets = [job_images(settings, recipe.compile.target) for recipe in recipes]
         used = [image for images in sets for image in (*images.of_jobs(), images.serving)]

@@ -18,7 +18,6 @@ class JobLogs(Construct):
     def __init__(
         self, scope: Construct, id: str, *, key: kms.IKey, removal_policy: RemovalPolicy
     ) -> None:
-        """Makes the groups; `key` encrypts them."""
         super().__init__(scope, id)
         for name in JOB_LOG_GROUPS:
             logs.LogGroup(

@@ -16,7 +16,6 @@ class PlatformKey(DomainKey):
     def __init__(
         self, scope: Construct, id: str, *, settings: Settings, removal_policy: RemovalPolicy
     ) -> None:
-        """Makes the key."""
         super().__init__(
             scope, id, settings=settings, domain="platform", removal_policy=removal_policy
         )

@@ -22,9 +22,6 @@ class SigningKey(Construct):
     Its policy denies a signature to everybody but the registrar, and in an environment that takes
     versions from another one the promoter, so that no later policy of another role makes it worth
     less.
-
-    Attributes:
-        key: the key.
     """
 
     def __init__(

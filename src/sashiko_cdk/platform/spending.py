@@ -21,9 +21,6 @@ class Spending(Construct):
 
     CloudFormation cannot change a budget's subscribers but by replacing it, under a name that is
     taken: so the one subscriber is the topic, and people subscribe to that.
-
-    Attributes:
-        topic: of the environment's alerts.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, key: kms.IKey) -> None:

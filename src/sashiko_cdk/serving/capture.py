@@ -29,7 +29,6 @@ class Capture(Construct):
         logs: PrivateBucket,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes both."""
         super().__init__(scope, id)
         key = DomainKey(
             self, "Key", settings=settings, domain="capture", removal_policy=removal_policy

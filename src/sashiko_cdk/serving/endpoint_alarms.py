@@ -34,9 +34,6 @@ class EndpointAlarms(Construct):
     (`serving/container/inference.py`).
     SageMaker counts the model's responses (its guide, "Amazon SageMaker AI metrics in Amazon
     CloudWatch").
-
-    Attributes:
-        rollback: names of the two that roll an update back.
     """
 
     def __init__(
@@ -48,7 +45,7 @@ class EndpointAlarms(Construct):
         self._dimensions = {"EndpointName": endpoint, "VariantName": VARIANT}
         fleet = {**self._dimensions, "EndpointConfigName": config}
         digest = config.rpartition("-")[2]
-        self.rollback = [
+        self.rollback = [  # names of those that roll an update back
             self._errors(f"5xx-{digest}", "; takes an update back", fleet),
             self._latency(f"p99-latency-{digest}", "; takes an update back", fleet),
         ]

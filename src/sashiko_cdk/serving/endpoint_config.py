@@ -13,11 +13,7 @@ _Config = sagemaker.CfnEndpointConfig
 
 
 class EndpointConfig(Construct):
-    """A configuration named by a content id: each change is a new configuration.
-
-    Attributes:
-        name: known at synth, since it is a dimension of the fleet's metrics.
-    """
+    """A configuration named by a content id: each change is a new configuration."""
 
     def __init__(
         self,
@@ -29,7 +25,6 @@ class EndpointConfig(Construct):
         endpoint: str,
         model: ServedModel,
     ) -> None:
-        """Makes the configuration."""
         super().__init__(scope, id)
         variant = _Config.ProductionVariantProperty(
             variant_name=VARIANT,
@@ -46,6 +41,7 @@ class EndpointConfig(Construct):
         )
         key = key_alias_arn(settings, "ml")
         capture = _capture(settings, endpoint)
+        # Known at synth, since it is a dimension of the fleet's metrics.
         self.name = content_id(self, f"{prefix(settings)}-", variant, key, capture)
         config = _Config(
             self,

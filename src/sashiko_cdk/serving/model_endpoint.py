@@ -17,11 +17,7 @@ _LONGEST_UPDATE = 4 * 3600
 
 
 class ModelEndpoint(Construct):
-    """An endpoint with a fixed name, on a configuration that each change replaces.
-
-    Attributes:
-        endpoint: the resource.
-    """
+    """An endpoint with a fixed name, on a configuration that each change replaces."""
 
     def __init__(
         self,
@@ -33,7 +29,6 @@ class ModelEndpoint(Construct):
         config: EndpointConfig,
         rollback_alarms: Sequence[str],
     ) -> None:
-        """Makes the endpoint."""
         super().__init__(scope, id)
         self.endpoint = _Endpoint(
             self,

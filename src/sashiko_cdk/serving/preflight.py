@@ -20,9 +20,6 @@ class Preflight(Construct):
     Its id is a content id: a change creates a new resource, which runs the check, and a rollback
     only deletes it. An update in place would run the check again in the rollback, and could leave
     the stack in UPDATE_ROLLBACK_FAILED.
-
-    Attributes:
-        threshold: the version's signed decision threshold.
     """
 
     def __init__(
@@ -35,7 +32,6 @@ class Preflight(Construct):
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes the function and the check."""
         super().__init__(scope, id)
         function = PythonFunction(
             self,
@@ -59,4 +55,4 @@ class Preflight(Construct):
             properties=properties,
         )
         check.node.add_dependency(function)
-        self.threshold = check.get_att_string("Threshold")
+        self.threshold = check.get_att_string("Threshold")  # as signed

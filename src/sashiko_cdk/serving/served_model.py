@@ -15,10 +15,6 @@ class ServedModel(Construct):
     """A model package with the role `inference`, in the VPC and with network isolation.
 
     SageMaker models are immutable: changed content is a new model with a new name.
-
-    Attributes:
-        model: the resource.
-        name: its name, known at synth.
     """
 
     def __init__(
@@ -33,7 +29,6 @@ class ServedModel(Construct):
         subnet_ids: Sequence[str],
         group_id: str,
     ) -> None:
-        """Makes the model."""
         super().__init__(scope, id)
         container = sagemaker.CfnModel.ContainerDefinitionProperty(
             model_package_name=package_arn,

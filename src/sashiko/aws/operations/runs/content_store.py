@@ -31,7 +31,6 @@ class ContentStore:
     """
 
     def __init__(self, account: Account) -> None:
-        """Makes no call."""
         self._account = account
 
     def sizes(self, uri: str, *, role: Role = STAGED_BY) -> dict[str, int]:

@@ -17,7 +17,6 @@ class JobLogs:
     """The logs of SageMaker's jobs in an account."""
 
     def __init__(self, account: Account) -> None:
-        """Makes no call."""
         self._account = account
         self._closed = False
 
