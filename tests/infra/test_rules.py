@@ -65,13 +65,7 @@ BROKEN = {
     "boundary": _resource(
         "IAM::Role", **ROLE, PermissionsBoundary="arn:aws:iam::aws:policy/AdministratorAccess"
     ),
-    "full-access": _resource(
-        "IAM::Role",
-        **ROLE,
-        ManagedPolicyArns=["arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"],
-    ),
     "customer-key": _resource("Logs::LogGroup", LogGroupName="x"),
-    "public-bucket": _resource("S3::Bucket"),
     "retain": _resource("Glue::Database", CatalogId="111122223333", DatabaseInput={"Name": "x"}),
     "row-filter": _tag_grant(*BOTH),
     "tag-environment": _tag_grant(BOTH[0]),
@@ -107,6 +101,15 @@ BROKEN = {
     "AwsSolutions-GL1": _resource("Glue::Job", **JOB),
     "AwsSolutions-GL3": _resource("Glue::Job", **JOB),
     "AwsSolutions-S10": _resource("S3::Bucket"),
+    "AwsSolutions-S2": _resource(
+        "S3::Bucket",
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "BlockPublicPolicy": True,
+            "IgnorePublicAcls": True,
+            "RestrictPublicBuckets": False,
+        },
+    ),
     "AwsSolutions-KMS5": _resource(
         "KMS::Key", KeyPolicy={"Version": "2012-10-17", "Statement": []}
     ),
@@ -169,13 +172,13 @@ def test_a_finding_fails_synth(broken):
 # The controls that a rule proves beside its own.
 ALSO = {
     "public": ["S3.2", "S3.3"],
-    "public-bucket": ["S3.2", "S3.3", "S3.8"],
     "customer-key": ["S3.17"],
     "internet": ["EC2.15"],
     "open-group": ["SC-7"],
     "wildcard": ["AC-6"],
     "IAM5": ["AC-6"],
     "S10": ["S3.5"],
+    "S2": ["S3.2", "S3.3", "S3.8"],
     "KMS5": ["KMS.4"],
 }
 

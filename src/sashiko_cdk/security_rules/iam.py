@@ -30,7 +30,6 @@ _TIES = {
 }
 _DEPUTY = {"aws:sourceaccount", "aws:sourcearn"}
 _BOUNDARY = re.compile(r":policy/cdk-[a-z0-9]+-boundary-[a-z0-9-]+$")
-_BROAD = ("FullAccess", "AdministratorAccess", "PowerUserAccess", "AWSGlueServiceRole")
 
 
 def _allowed(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Statement]]:
@@ -91,13 +90,6 @@ def _without_boundary(resources: Sequence[Resource]) -> Iterator[Finding]:
             yield Finding(resource=resource, where="Properties/PermissionsBoundary")
 
 
-def _full_access(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for resource in resources:
-        for arn in map(text, values_at(resource.properties, "ManagedPolicyArns.*")):
-            if any(word in arn for word in _BROAD):
-                yield Finding(resource=resource, where="Properties/ManagedPolicyArns")
-
-
 RULES = (
     Rule(
         name="wildcard",
@@ -122,11 +114,5 @@ RULES = (
         description="A role lacks the project's permissions boundary.",
         fix="Pass boundary_of (src/sashiko_cdk/identity/boundary.py) as permissions_boundary.",
         check=_without_boundary,
-    ),
-    Rule(
-        name="full-access",
-        description="A role has an AWS policy that allows a whole service, or all of them.",
-        fix="Attach the statements it needs (src/sashiko_cdk/identity/role_policy.py).",
-        check=_full_access,
     ),
 )

@@ -1,4 +1,4 @@
-"""Rules of data stores: encryption keys, public access and retention."""
+"""Rules of data stores: encryption keys and retention."""
 
 from collections.abc import Iterator, Sequence
 
@@ -39,7 +39,6 @@ STATEFUL = frozenset(
         "Custom::DataLakeSettings",
     }
 )
-_BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 _KEPT = frozenset({"Retain", "RetainExceptOnCreate"})
 
 
@@ -49,15 +48,6 @@ def _unencrypted(resources: Sequence[Resource]) -> Iterator[Finding]:
             keys = [text(key) for key in values_at(resource.properties, path)]
             if not keys or any(key.startswith("alias/aws/") for key in keys):
                 where = "Properties/" + path.replace(".*", "").replace(".", "/")
-                yield Finding(resource=resource, where=where)
-
-
-def _publishable(resources: Sequence[Resource]) -> Iterator[Finding]:
-    for resource in resources:
-        if resource.kind == "AWS::S3::Bucket":
-            block = resource.properties.get("PublicAccessBlockConfiguration", {})
-            if any(block.get(part) is not True for part in _BLOCKS):
-                where = "Properties/PublicAccessBlockConfiguration"
                 yield Finding(resource=resource, where=where)
 
 
@@ -77,12 +67,6 @@ RULES = (
         description="A store is not encrypted with a key of this project.",
         fix="Give it the key of its domain.",
         check=_unencrypted,
-    ),
-    Rule(
-        name="public-bucket",
-        description="A bucket does not block public access in each of the four ways.",
-        fix="Set block_public_access to BLOCK_ALL.",
-        check=_publishable,
     ),
 )
 # Only for environments that retain their data.

@@ -1,8 +1,7 @@
 """AWS prices from a dated file, which a file of your own may override."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -51,28 +50,17 @@ class Speed(Frozen):
     read: dt.date  # when
 
 
-class PriceFile(Frozen):
-    """A file of prices; a file of your own contains only its changes."""
+class Prices(Frozen):
+    """The prices of one region; a file of your own contains only its changes."""
 
-    region: str  # the region of the prices
+    region: str
     # Name -> price; the name says the unit.
     prices: dict[PriceName, Price] = Field(default_factory=dict)
     # Type of machine, such as `ml.m5.large` or Glue's `G.1X` -> price of an hour.
     instances: dict[str, Price] = Field(default_factory=dict)
-    typical_job: TypicalJob | None = None  # the assumed length of a job
+    typical_job: TypicalJob  # the assumed length of a job
     # SageMaker's instance type -> how fast it serves.
     speeds: dict[str, Speed] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prices:
-    """The prices of one region; attributes as in `PriceFile`."""
-
-    region: str
-    prices: Mapping[PriceName, Price]
-    instances: Mapping[str, Price]
-    typical_job: TypicalJob
-    speeds: Mapping[str, Speed]
 
     def of(self, name: PriceName) -> Price:
         """Returns a price.
@@ -108,9 +96,11 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
     Raises:
         InputError: if a file is invalid, or the prices are of another region.
     """
-    default = validate(PriceFile, read_yaml(PRICE_FILE), source=PRICE_FILE.name)
-    override = validate(PriceFile, read_yaml(own), source=str(own)) if own else default
-    same_region = override.region == default.region
+    default = validate(Prices, read_yaml(PRICE_FILE), source=PRICE_FILE.name)
+    override = default
+    if own:
+        values = {"typical_job": default.typical_job, **read_yaml(own)}
+        override = validate(Prices, values, source=str(own))
     if override.region != settings.region:
         raise InputError(
             f"the prices are {override.region}'s, and {settings.environment} is in "
@@ -118,16 +108,13 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
             "as --prices FILE (its keys are those of "
             f"src/sashiko/aws/operations/cost/{PRICE_FILE.name})"
         )
-    typical = override.typical_job or default.typical_job
-    if typical is None:
-        raise InputError(f"{PRICE_FILE.name}: key `typical_job` is missing")
-    return Prices(
-        region=override.region,
-        prices={**(default.prices if same_region else {}), **override.prices},
-        instances={**(default.instances if same_region else {}), **override.instances},
-        typical_job=typical,
-        speeds={**default.speeds, **override.speeds},
-    )
+    merged: dict[str, object] = {"speeds": default.speeds | override.speeds}
+    if override.region == default.region:
+        merged |= {
+            "prices": default.prices | override.prices,
+            "instances": default.instances | override.instances,
+        }
+    return override.model_copy(update=merged)
 
 
 def stale(used: Iterable[Price], *, today: dt.date) -> list[Price]:
