@@ -2,15 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.clarify.bias.criteria import same
 from sashiko.clarify.bias.dataset import Column
-from sashiko.clarify.bias.probabilities import apply_threshold
 from sashiko.commands.bias_rows import as_text, is_json_lines, json_batch
 from sashiko.contract.bias_config import PREDICTED_LABEL
 from sashiko.contract.model import Contract
@@ -18,6 +18,7 @@ from sashiko.data.raw_files import raw_batches
 from sashiko.errors import InputError
 
 SEEN = "label seen by the run"
+_DEFAULT_THRESHOLD = 0.5  # Clarify's
 _RUN_COLUMNS = {"key", "split", "label", "predicted"}
 
 
@@ -42,7 +43,8 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
         the file is a run's.
 
     Raises:
-        InputError: if the file cannot be read or lacks a column, or a prediction is no label.
+        InputError: if the file cannot be read or lacks a column, or a prediction is no label and
+            no probability.
     """
     path, column = source.path, source.column
     batches = [json_batch(path)] if is_json_lines(path) else raw_batches(path)
@@ -59,7 +61,7 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     if texts.null_count or pc.any(pc.is_in(texts, pa.array(["nan", "NaN"]))).as_py():
         raise InputError(f"{path}: column `{name}` has empty values; a row needs a prediction")
     raw = Column(name, texts, path)
-    labels = apply_threshold(raw, source.threshold)
+    labels = _apply_threshold(raw, source.threshold)
     coded = from_a_run or labels is not raw
     columns = {
         contract.key: table[key].cast(pa.string()),
@@ -100,3 +102,37 @@ def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArr
             )
     places = pc.index_in(column.values, value_set=pa.array(list(mapping), pa.string()))
     return pc.take(pa.array(list(mapping.values()), pa.string()), places)
+
+
+def _apply_threshold(column: Column, threshold: float | None) -> Column:
+    """Turns probabilities into labels, `1` above the threshold, else `0`.
+
+    Without a threshold, numbers with a fraction are probabilities, and other columns are returned
+    as they are.
+    """
+    try:
+        scores = np.asarray(pc.cast(column.values, pa.float64()))
+    except pa.ArrowException:
+        scores = None
+    if threshold is None:
+        if scores is None or bool((scores == np.floor(scores)).all()):
+            return column
+        threshold = _DEFAULT_THRESHOLD
+        print(
+            f"{column.file}: column `{column.name}` holds probabilities: above {threshold} "
+            "counts as 1, which --probability-threshold changes",
+            file=sys.stderr,
+        )
+    if scores is None:
+        raise InputError(
+            f"{column.file}: column `{column.name}` holds texts, not probabilities; leave "
+            "--probability-threshold out"
+        )
+    outside = int((~((scores >= 0) & (scores <= 1))).sum())
+    if outside:
+        raise InputError(
+            f"{column.file}: column `{column.name}` has {outside} values of {len(scores)} "
+            "outside 0 to 1"
+        )
+    labels = pa.array(np.where(scores > threshold, "1", "0"), pa.string())
+    return replace(column, values=pa.chunked_array([labels]))

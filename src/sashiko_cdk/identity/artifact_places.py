@@ -89,8 +89,10 @@ def _model_of_device_check(
 ) -> Iterator[tuple[Role, Places]]:
     """Yields what SageMaker does for DeviceCheck with the role of the model.
 
-    SageMaker reads the artifact, and a batch job's rows and answers, with the model's role
-    ("CreateModel", SageMaker API Reference); the check reads the answers.
+    SageMaker reads the artifact with the model's role, for batch transform jobs as well
+    (`ExecutionRoleArn` of "CreateModel", SageMaker API Reference). Such a job has no role of its
+    own ("CreateTransformJob"), so rows and answers pass by the model's. The check reads
+    the answers.
     """
     bucket = f"s3://{bucket_name(settings, 'artifacts')}/"
     for job in jobs:

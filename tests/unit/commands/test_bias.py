@@ -165,6 +165,20 @@ def test_predictions_may_be_codes_or_probabilities(cli: BiasCli, codes, options)
     ] == pytest.approx(DI)
 
 
+@pytest.mark.parametrize(
+    ("codes", "options", "message"),
+    [
+        ({"yes": 1.2, "no": 0.5}, (), "has 60 values of 100 outside 0 to 1"),
+        ({"yes": 0.5, "no": -1}, ("--probability-threshold", 0.5), "outside 0 to 1"),
+        ({"yes": "yes", "no": "no"}, ("--probability-threshold", 0.5), "holds texts, not probab"),
+    ],
+)
+def test_what_is_no_probability_is_refused(cli: BiasCli, codes, options, message: str) -> None:
+    rows = [(key, codes[text]) for key, text in PREDICTED]
+    predictions = cli.write("predictions.csv", csv_text("key,predicted", rows))
+    assert message in cli.refused("--predictions", predictions, *options)
+
+
 def test_only_rows_with_a_prediction_are_analysed(cli: BiasCli) -> None:
     predictions = cli.write(
         "predictions.csv", csv_text("loan_id,predicted_label", PREDICTED[::-1][:60])

@@ -112,11 +112,6 @@ def test_all_metrics_once_the_predictions_are_there(job: Job) -> None:
     assert results["DI"]["value"] == pytest.approx((1 / 3) / 1)
     assert results["AD"]["value"] == 0
 
-    by_probability = config | {"probability_threshold": 0.5}
-    scored_rows = [(*row, p) for row, p in zip(ROWS, (0.029, 0.825, 0.7, 0.1), strict=True)]
-    text = csv_text(scored_rows, (*NAMES, "told"))
-    assert analyse(job, by_probability, data_csv=text) == of_csv
-
 
 def test_the_group_variable_is_what_cddl_and_cddpl_condition_on(job: Job) -> None:
     config = GUIDE | {
@@ -153,22 +148,6 @@ def test_a_multiclass_label_and_a_categorical_facet_of_two_values(job: Job) -> N
     assert stage["label_value_or_threshold"] == "cat,dog"
     assert stage["facets"]["likes"][0]["value_or_threshold"] == "bird,cat"
     assert metrics(analysis, "pre", "likes")["DPL"]["value"] == 0
-
-
-def test_a_regression_with_a_threshold_on_label_and_facet(job: Job) -> None:
-    """The guide's numbers from 0 to 1, more than 0.5 being positive, or the group."""
-    rows = [(0.9, 0.1), (0.7, 0.6), (0.2, 0.8), (0.5, 0.5)]
-    config = GUIDE | {
-        "label": "score",
-        "label_values_or_threshold": 0.5,
-        "facet": [{"name_or_index": "share", "value_or_threshold": 0.5}],
-    }
-    analysis = analyse(job, config, data_csv=csv_text(rows, ("score", "share")))
-    stage = analysis["pre_training_bias_metrics"]
-    assert stage["label_value_or_threshold"] == "(0.5, 0.9]"
-    assert stage["facets"]["share"][0]["value_or_threshold"] == "(0.5, 0.8]"
-    results = metrics(analysis, "pre", "share")
-    assert (results["CI"]["value"], results["DPL"]["value"]) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ Source of the keys: "Analysis Configuration Files" in the Amazon SageMaker AI De
 `sagemaker.core.clarify.ANALYSIS_CONFIG_SCHEMA_V1_0`.
 """
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,68 +17,52 @@ from sashiko.core.yaml_models import Frozen, validate
 
 CONFIG_FILE = "analysis_config.json"
 CSV: Literal["text/csv"] = "text/csv"
-PARQUET: Literal["application/x-parquet"] = "application/x-parquet"
 
 
-def _reference(value: Any) -> Any:
-    is_name = isinstance(value, str) and value
-    is_index = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if not is_name and not is_index:
-        raise ValueError("expected a column's name, or its zero-based index")
+def _name(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected a column's name; an index is not supported")
     return value
 
 
 def _value(value: Any) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not isinstance(value, str) and not (is_number and math.isfinite(value)):
-        raise ValueError("expected a text or a finite number")
+    if not isinstance(value, str) and (isinstance(value, bool) or value not in (0, 1)):
+        raise ValueError(
+            "expected a text, or 0 or 1; a threshold or range is not supported: the step before "
+            "must group numbers into bands"
+        )
     return value
 
 
-def _as_list(value: Any) -> Any:
-    """Accepts a single value in place of a list, as the guide does."""
-    return [value] if isinstance(value, str | int | float) else value
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-Reference = Annotated[int | str, BeforeValidator(_reference)]
-Value = Annotated[int | float | str, BeforeValidator(_value)]
-Values = Annotated[tuple[Value, ...], BeforeValidator(_as_list)]
+Name = Annotated[str, BeforeValidator(_name)]
+Value = Annotated[int | str, BeforeValidator(_value)]
 
 
 class FacetConfig(Frozen):
-    """A sensitive column and its disadvantaged group: values, a threshold or a range.
+    """A sensitive column and the values of its disadvantaged group.
 
     Without values, each value of the column is compared with all other rows in turn.
-    `criteria.criterion` decides between value and threshold.
     """
 
-    name_or_index: Reference
-    value_or_threshold: Values = ()
+    name_or_index: Name
+    value_or_threshold: tuple[Value, ...] = ()
 
 
 class AnalysisConfig(Frozen):
     """The whole configuration."""
 
     version: Literal["1.0"] = "1.0"  # of the schema
-    dataset_type: Annotated[Literal["text/csv", "application/x-parquet"], BeforeValidator(_lower)]
-    # The columns' names; without them the first row of a CSV, or `column_0` and so on.
+    dataset_type: Literal["text/csv", "application/x-parquet"]
+    # The columns' names; without them the first row of a CSV.
     headers: tuple[str, ...] | None = None
-    label: Reference
-    label_values_or_threshold: Values = Field(min_length=1)  # what the positive label is
-    predicted_label: Reference | None = None  # the predictions' column
-    # Predictions are probabilities, and those above it count as 1.
-    probability_threshold: float | None = Field(default=None, ge=0, le=1)
+    label: Name
+    label_values_or_threshold: tuple[Value, ...] = Field(min_length=1)  # of the positive label
+    predicted_label: Name | None = None  # the predictions' column
     facet: tuple[FacetConfig, ...] = Field(min_length=1)  # sensitive columns
-    group_variable: Reference | None = None  # the column on which CDDL and CDDPL condition
+    group_variable: Name | None = None  # the column on which CDDL and CDDPL condition
     # Columns of the data set that are no features of the model.
-    excluded_columns: tuple[Reference, ...] = ()
+    excluded_columns: tuple[Name, ...] = ()
     methods: MethodsConfig  # the metrics to compute
-    # Clarify's model endpoint; unused, since predictions are given.
-    predictor: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _check_keys(self) -> "AnalysisConfig":
@@ -101,25 +84,18 @@ def read_config(folder: Path) -> AnalysisConfig:
 
 def _problems(config: AnalysisConfig) -> Iterator[str]:
     """Yields contradictions between keys."""
-    yield from _missing_predictions(config)
-    if config.dataset_type == PARQUET:
-        for name in ("label", "predicted_label"):
-            if isinstance(getattr(config, name), int):
-                yield f"{name}: must be a column's name where `dataset_type` is {PARQUET}"
+    if config.methods.post_training_bias and config.predicted_label is None:
+        yield (
+            "methods.post_training_bias needs predictions; name the predictions' column in "
+            "`predicted_label`"
+        )
     if len(set(config.headers or ())) < len(config.headers or ()):
         yield "headers: a name occurs twice"
     facets = [facet.name_or_index for facet in config.facet]
-    if len(set(facets)) < len(facets):
-        yield "facet: a column occurs twice; each facet is one column"
-
-
-def _missing_predictions(config: AnalysisConfig) -> Iterator[str]:
-    if config.predicted_label is not None:
-        return
-    advice = "name the predictions' column in `predicted_label`"
-    if config.predictor is not None:
-        yield f"predictor: this step does not call a model; {advice} and leave `predictor` out"
-    if config.methods.post_training_bias:
-        yield f"methods.post_training_bias needs predictions; {advice}"
-    if config.probability_threshold is not None:
-        yield f"probability_threshold: there are no predictions; {advice}"
+    named = [config.label, config.predicted_label, config.group_variable, *facets]
+    used = [name for name in named if name is not None]
+    if len(set(used)) < len(used):
+        yield (
+            "label, predicted_label, group_variable and each facet must be different columns, but "
+            f"they are {', '.join(used)}"
+        )

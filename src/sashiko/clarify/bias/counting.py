@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.clarify.bias.analysis import joined
 from sashiko.clarify.bias.config import AnalysisConfig, FacetConfig
-from sashiko.clarify.bias.criteria import MOST_GROUPS, criterion, distinct
+from sashiko.clarify.bias.criteria import MOST_GROUPS, distinct, rows_with
 from sashiko.clarify.bias.dataset import Column, Dataset
 from sashiko.clarify.bias.outcomes import Outcomes, outcomes
 from sashiko.errors import InputError
@@ -36,14 +37,13 @@ def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
     value belong to no group and are counted as missing.
 
     Raises:
-        InputError: as `outcomes` does; if a column has too many values for a category; or if a
-            number is ambiguous between value and threshold.
+        InputError: as `outcomes` does; or if a column has too many values for a category.
     """
     row_outcomes = outcomes(config, data)
     strata = None if data.group is None else _codes(data.group, most=_MOST_STRATA)
     facets = {}
-    for index, (facet, column) in enumerate(zip(config.facet, data.facets, strict=True)):
-        codes, groups = _groups(facet, column, key=f"facet.{index}.value_or_threshold")
+    for facet, column in zip(config.facet, data.facets, strict=True):
+        codes, groups = _groups(facet, column)
         table = tabulate(
             codes,
             row_outcomes.labels,
@@ -57,13 +57,12 @@ def count_groups(config: AnalysisConfig, data: Dataset) -> GroupCounts:
     return GroupCounts(data.label.name, row_outcomes, strata, facets)
 
 
-def _groups(facet: FacetConfig, column: Column, *, key: str) -> tuple[Ints, dict[str, Bools]]:
+def _groups(facet: FacetConfig, column: Column) -> tuple[Ints, dict[str, Bools]]:
     """Returns each row's value code, -1 for none, and a mask of codes per group."""
-    if facet.value_or_threshold:
-        rule = criterion(column.values, facet.value_or_threshold, key=key)
-        codes = rule.holds(column.values).astype(np.int64)
+    if values := facet.value_or_threshold:
+        codes = rows_with(column.values, values).astype(np.int64)
         codes[np.asarray(pc.is_null(column.values))] = -1
-        return codes, {rule.name: np.array([False, True])}
+        return codes, {joined(values): np.array([False, True])}
     texts = distinct(column.values)
     groups = {text: np.arange(len(texts)) == index for index, text in enumerate(texts)}
     return _codes(column, most=MOST_GROUPS), groups
@@ -75,7 +74,7 @@ def _codes(column: Column, *, most: int) -> Ints:
     if len(texts) > most:
         raise InputError(
             f"{column.file}: column `{column.name}` has {len(texts)} values, too many for a group "
-            f"each (at most {most}); name values or a threshold, or group them into bands first"
+            f"each (at most {most}); name values, or group them into bands first"
         )
     indices = pc.index_in(column.values, value_set=pa.array(texts, pa.string()))
     return np.asarray(pc.fill_null(indices, -1), dtype=np.int64)

@@ -8,32 +8,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from sashiko.clarify.bias.config import Reference
 from sashiko.clarify.bias.tables import Table
 from sashiko.errors import InputError
 
 _BLOCK_BYTES = 4 << 20
 
 
-def open_csv(file: Path, *, headers: Sequence[str] | None, used: Sequence[Reference]) -> Table:
+def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
     """Opens a CSV in UTF-8, with or without a byte order mark, with line ends of any kind.
 
     As in Clarify, `headers` names the columns of a CSV without a header row. A first row that
     equals `headers` is a header too; one that shares some names with it is an error, because it
-    would otherwise be counted as data. Without `headers` the first row is the header,
-    except where every column in use is named by its index and the first row holds a number: then
-    it is data, and the columns are called `column_0` and so on.
+    would otherwise be counted as data. Without `headers` the first row is the header.
 
     Raises:
         InputError: if it is empty, not UTF-8, or its first row contradicts `headers`.
     """
     first = _first_row(file)
-    if headers is not None:
-        names, skip = tuple(headers), _header_rows(first, headers, file)
-    elif any(isinstance(reference, str) for reference in used) or not any(map(_is_number, first)):
-        names, skip = tuple(first), 1
-    else:
-        names, skip = tuple(f"column_{index}" for index in range(len(first))), 0
+    names = tuple(first if headers is None else headers)
+    skip = 1 if headers is None else _header_rows(first, headers, file)
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for rows in _read(file, names=names, skip=skip, columns=columns):
@@ -100,11 +93,3 @@ def _check_header(table: pa.Table, file: Path) -> None:
                 f"{file}: column `{name}` also has the value {name}; remove the second header "
                 "row or, if the first row is data, name the columns in `headers`"
             )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -1,15 +1,14 @@
 """Reads the columns that a bias analysis needs, and checks them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from sashiko.clarify.bias.config import CSV, AnalysisConfig, Reference
+from sashiko.clarify.bias.config import CSV, AnalysisConfig
 from sashiko.clarify.bias.csv_file import open_csv
-from sashiko.clarify.bias.parts import FACET, read_part
-from sashiko.clarify.bias.tables import Table, open_parquet_file
+from sashiko.clarify.bias.parts import FACET, read_columns
+from sashiko.clarify.bias.tables import open_parquet_file
 from sashiko.core.files import walk_files
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
@@ -29,7 +28,7 @@ class Dataset:
     """The data to analyse; all columns have the same rows, each of which may stand for several."""
 
     label: Column  # the observed label
-    predicted: Column | None  # the predicted label or its probability; None without predictions
+    predicted: Column | None  # the predicted label; None without predictions
     facets: tuple[Column, ...]  # in the configuration's order
     group: Column | None  # the group variable, if there is one
     # How many rows of the data each row stands for, shape (rows,); None for one each.
@@ -51,31 +50,25 @@ def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
     files = list(walk_files(folder)) if folder.is_dir() else []
     if not files:
         raise InputError(f"{folder} has no data file; the step before must write one")
-    facets: dict[str, Reference] = {
+    facets = {
         f"{FACET}{index}.name_or_index": facet.name_or_index
         for index, facet in enumerate(config.facet)
     }
-    references: dict[str, Reference] = {"label": config.label, **facets}
+    names = {"label": config.label, **facets}
     for key in ("predicted_label", "group_variable"):
-        if (reference := getattr(config, key)) is not None:
-            references[key] = reference
-    used = [*references.values(), *config.excluded_columns]
-    tables = [_open(config, file, used=used) for file in files]
+        if (name := getattr(config, key)) is not None:
+            names[key] = name
+    open_file = open_csv if config.dataset_type == CSV else open_parquet_file
+    tables = [open_file(file, headers=config.headers) for file in files]
     for table in tables:
-        for reference in config.excluded_columns:
-            table.name(reference, key="excluded_columns")
-    part = read_part(tables, references)
-    columns = {key: Column(part.names[key], part.rows[key], files[0]) for key in part.names}
+        for name in config.excluded_columns:
+            table.check(name, key="excluded_columns")
+    rows, counts = read_columns(tables, names)
+    columns = {key: Column(name, rows[key], files[0]) for key, name in names.items()}
     return Dataset(
         label=columns["label"],
         predicted=columns.get("predicted_label"),
         facets=tuple(columns[key] for key in facets),
         group=columns.get("group_variable"),
-        counts=part.counts,
+        counts=counts,
     )
-
-
-def _open(config: AnalysisConfig, file: Path, *, used: Sequence[Reference]) -> Table:
-    if config.dataset_type == CSV:
-        return open_csv(file, headers=config.headers, used=used)
-    return open_parquet_file(file, headers=config.headers)

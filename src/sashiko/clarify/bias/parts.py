@@ -1,14 +1,12 @@
-"""A data set of an analysis: the columns that are used, from all its files."""
+"""Reads the columns that an analysis uses from all files of its data set."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.clarify.bias.config import Reference
 from sashiko.clarify.bias.tables import Table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
@@ -19,44 +17,27 @@ _PENDING_ROWS = 65_536
 _EMPTY = pa.array(["", "nan", "NaN", "NAN", "-nan"])
 
 
-@dataclass(frozen=True)
-class Part:
-    """One data set."""
-
-    names: Mapping[str, str]  # key of the configuration -> the column's name
-    rows: pa.Table  # a column of strings for each of these keys; only a facet's has nulls
-    counts: Ints  # how many rows each row stands for, shape (rows,)
-
-
-def read_part(tables: Sequence[Table], references: Mapping[str, Reference]) -> Part:
-    """Reads columns of every file of a data set.
+def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[pa.Table, Ints]:
+    """Reads columns of every file of a data set: key of the configuration -> the column's name.
 
     Equal rows are merged and counted, so that memory grows only with the distinct rows.
 
+    Returns:
+        A column of strings for each of these keys, of which only a facet's has nulls; and how many
+        rows each row stands for, shape (rows,).
+
     Raises:
-        InputError: if a column is missing or differs between files, a column other than a facet
-            has empty values, or there is no row.
+        InputError: if a column is missing, a column other than a facet has empty values, or there
+            is no row.
     """
-    names = _names(tables[0], references)
-    for table in tables[1:]:
-        if _names(table, references) != names:
-            raise InputError(
-                f"{table.file} and {tables[0].file} have different names for the same columns: "
-                f"{', '.join(table.names)} and {', '.join(tables[0].names)}; give them one header"
-            )
-    rows = (part.rename_columns(list(names)) for table in tables for part in _rows(table, names))
+    for table in tables:
+        for key, name in columns.items():
+            table.check(name, key=key)
+    rows = (part.rename_columns(list(columns)) for t in tables for part in _rows(t, columns))
     merged, counts = _count_equal(rows)
     if not merged.num_rows:
         raise InputError(f"{tables[0].file} has no rows")
-    return Part(names, merged, counts)
-
-
-def _names(table: Table, references: Mapping[str, Reference]) -> dict[str, str]:
-    names = {key: table.name(reference, key=key) for key, reference in references.items()}
-    if len(set(names.values())) < len(names):
-        columns = ", ".join(f"{key} is `{name}`" for key, name in names.items())
-        raise InputError(f"{table.file}: these must be different columns, but {columns}")
-    return names
+    return merged, counts
 
 
 def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:

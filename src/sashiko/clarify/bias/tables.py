@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sashiko.clarify.bias.config import Reference
 from sashiko.core.parquet import open_parquet, stream_columns
 from sashiko.errors import InputError
 
@@ -20,27 +19,19 @@ class Table:
     # Columns' names -> those columns, in that order, as strings, some rows at a time.
     read: Callable[[Sequence[str]], Iterator[pa.Table]]
 
-    def name(self, reference: Reference, *, key: str) -> str:
-        """Returns the name of the column that a configuration's key refers to.
+    def check(self, name: str, *, key: str) -> None:
+        """Checks that the file has the column that a configuration's key names.
 
         Raises:
             InputError: if there is no such column, or more than one of that name.
         """
-        if isinstance(reference, int):
-            if reference >= len(self.names):
-                raise InputError(
-                    f"{self.file}: `{key}` is column {reference}, but the columns are 0 to "
-                    f"{len(self.names) - 1}: {', '.join(self.names)}"
-                )
-            reference = self.names[reference]
-        if reference not in self.names:
+        if name not in self.names:
             raise InputError(
-                f"{self.file} lacks column `{reference}` of the analysis configuration (`{key}`); "
+                f"{self.file} lacks column `{name}` of the analysis configuration (`{key}`); "
                 f"it has {', '.join(self.names)}"
             )
-        if self.names.count(reference) > 1:
-            raise InputError(f"{self.file}: column `{reference}` occurs more than once")
-        return reference
+        if self.names.count(name) > 1:
+            raise InputError(f"{self.file}: column `{name}` occurs more than once")
 
 
 def as_text(table: pa.Table, file: Path) -> pa.Table:

@@ -21,24 +21,20 @@ from tests.unit.clarify.bias.configs import BOTH, GUIDE
 ENDPOINT = {"endpoint_name": "your_endpoint", "label": 0}
 SHAP = {"num_clusters": 1}
 PDP = {"features": ["Income"], "grid_resolution": 10}
+AGE_40 = {"name_or_index": "Age", "value_or_threshold": ["40"]}
 PARQUET = GUIDE | {"dataset_type": "application/x-parquet"}
 PREDICTED = GUIDE | {"predicted_label": "Told", "methods": BOTH}
 SUPPORTED: dict[str, dict[str, Any]] = {
     "the guide's pre-training analysis of a CSV": GUIDE,
     "version": GUIDE | {"version": "1.0"},
-    "dataset_type in capitals": GUIDE | {"dataset_type": "TEXT/CSV"},
     "Parquet": PARQUET,
     "headers": GUIDE | {"headers": ["Target", "Age", "Gender", "Income", "Occupation"]},
-    "label by index": GUIDE | {"label": 0},
     "several labels": GUIDE | {"label_values_or_threshold": ["cat", "dog"]},
-    "facets by index, one without values": GUIDE
-    | {"facet": [{"name_or_index": 2}, {"name_or_index": 1, "value_or_threshold": [40]}]},
+    "facets, one without values": GUIDE
+    | {"facet": [{"name_or_index": "Gender"}, AGE_40]},
     "predicted_label": PREDICTED,
-    "predicted_label by index": PREDICTED | {"predicted_label": 5},
-    "probability_threshold": PREDICTED | {"probability_threshold": 0.5},
-    "predictor beside predictions": PREDICTED | {"predictor": ENDPOINT},
     "group_variable": GUIDE | {"group_variable": "Occupation"},
-    "excluded_columns": GUIDE | {"excluded_columns": ["Gender", 1]},
+    "excluded_columns": GUIDE | {"excluded_columns": ["Gender", "Age"]},
     "named metrics": PREDICTED
     | {
         "methods": {
@@ -47,7 +43,7 @@ SUPPORTED: dict[str, dict[str, Any]] = {
         }
     },
     "report": GUIDE | {"methods": BOTH | {"report": {"name": "report", "title": "Report"}}}
-    | {"predicted_label": 5},
+    | {"predicted_label": "Told"},
 }  # fmt: skip
 
 _SDK = """
@@ -62,7 +58,7 @@ data = DataConfig(
 )
 bias = BiasConfig(
     label_values_or_threshold=[1], facet_name=["Gender", "Age"],
-    facet_values_or_threshold=[["F"], [40]], group_name="Region",
+    facet_values_or_threshold=[["F"], [1]], group_name="Region",
 )
 methods = {"post_training_bias": {"methods": "all"}, "report": {"name": "r", "title": "t"}}
 print(json.dumps({**data.get_config(), **bias.get_config(), "methods": methods}))
@@ -85,25 +81,16 @@ def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() ->
     )
     assert outcome.returncode == 0, outcome.stderr
     config = AnalysisConfig.model_validate_json(outcome.stdout)
-    assert [facet.value_or_threshold for facet in config.facet] == [("F",), (40,)]
+    assert [facet.value_or_threshold for facet in config.facet] == [("F",), (1,)]
     assert config.group_variable == "Region"
-
-
-def test_a_threshold_may_stand_alone_as_the_guide_writes_it() -> None:
-    facet = [{"name_or_index": "Age", "value_or_threshold": 0.5}]
-    config = AnalysisConfig.model_validate(
-        GUIDE | {"label_values_or_threshold": 0.5, "facet": facet}
-    )
-    assert config.label_values_or_threshold == (0.5,)
-    assert config.facet[0].value_or_threshold == (0.5,)
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         # The guide's examples beyond bias, and those that ask a model.
-        (GUIDE | {"methods": BOTH, "predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
-        (GUIDE | {"predictor": ENDPOINT}, "predictor: .*`predicted_label`"),
+        (GUIDE | {"predictor": ENDPOINT}, "unknown key `predictor`"),
+        (PREDICTED | {"probability_threshold": 0.5}, "unknown key `probability_threshold`"),
         (GUIDE | {"methods": {"shap": SHAP}}, "unknown key `methods.shap`; allowed: post_train"),
         (GUIDE | {"methods": {"pdp": PDP}}, "unknown key `methods.pdp`"),
         (PREDICTED | {"methods": BOTH | {"shap": SHAP}}, "unknown key `methods.shap`"),
@@ -123,29 +110,27 @@ def test_a_threshold_may_stand_alone_as_the_guide_writes_it() -> None:
         (GUIDE | {"time_series_data_config": {}}, "unknown key `time_series_data_config`"),
         (GUIDE | {"segment_config": []}, "unknown key `segment_config`; allowed: dataset_type, "),
         (GUIDE | {"version": "2.0"}, "`version`.*1.0"),
-        (GUIDE | {"facet": [{"name_or_index": 1, "threshold": 3}]}, "unknown key `facet.0.thr"),
+        (GUIDE | {"facet": [{"name_or_index": "Age", "threshold": 3}]}, "unknown key `facet.0.thr"),
         # Keys that mean nothing where they stand.
-        (PARQUET | {"label": 0}, "label: must be a column's name where"),
-        (GUIDE | {"probability_threshold": 0.5}, "probability_threshold: there are no predict"),
-        (PREDICTED | {"probability_threshold": 1.5}, "`probability_threshold`.*1"),
         (GUIDE | {"methods": BOTH}, "methods.post_training_bias needs predictions; name"),
         (GUIDE | {"headers": ["a", "a"]}, "headers: a name occurs twice"),
         # Values of another kind.
         (GUIDE | {"facet": []}, "`facet`"),
         (GUIDE | {"facet": [{}]}, "key `facet.0.name_or_index` is missing"),
-        (GUIDE | {"facet": [{"name_or_index": 1}] * 2}, "facet: a column occurs twice"),
-        (GUIDE | {"label": -1}, "`label`: expected a column's name, or its zero-based index"),
+        (GUIDE | {"facet": [{"name_or_index": "Age"}] * 2}, "must be different .* Age, Age"),
+        (GUIDE | {"group_variable": "Target"}, "must be different columns, but they are Target, T"),
+        (GUIDE | {"label": 0}, "`label`: expected a column's name; an index is not supported"),
         (GUIDE | {"label": True}, "`label`: expected a column's name"),
         (GUIDE | {"label": ""}, "`label`: expected a column's name"),
         (GUIDE | {"label_values_or_threshold": []}, "`label_values_or_threshold`"),
-        (GUIDE | {"label_values_or_threshold": [float("nan")]}, "threshold.0`: expected a text or"),
-        (
-            GUIDE | {"label_values_or_threshold": [None]},
-            "threshold.0`: expected a text or a finite",
+        (GUIDE | {"label_values_or_threshold": 1}, "`label_values_or_threshold`"),
+        *(
+            (GUIDE | {"label_values_or_threshold": [value]}, "threshold.0`: expected a text, or")
+            for value in (0.5, 2, -1, float("nan"), None, True)
         ),
         (
-            GUIDE | {"label_values_or_threshold": [True]},
-            "threshold.0`: expected a text or a finite",
+            GUIDE | {"facet": [{"name_or_index": "Age", "value_or_threshold": [40]}]},
+            "`facet.0.value_or_threshold.0`: .* threshold or range is not supported",
         ),
         (GUIDE | {"methods": {"report": {"name": "r"}}}, "name `pre_training_bias`, `post_train"),
         (GUIDE | {"methods": {"pre_training_bias": {"methods": []}}}, "names no metric"),
