@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from sashiko.contract.model import Contract
+from sashiko.pipeline.project import choose_recipe
 from sashiko.settings.environment import Settings, deployed_environments
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.inputs import compile_pipelines, read_contracts, read_recipes
+from sashiko_cdk.inputs import compile_pipelines, read_contracts
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
 
@@ -26,7 +27,7 @@ def read_deployment(settings: Settings) -> Deployment:
     Raises:
         InputError: if a contract or a recipe is missing or not valid, or one cannot be compiled.
     """
-    recipes = read_recipes(settings)
+    recipes = (choose_recipe(settings, None),)
     return Deployment(
         settings=settings,
         environments=deployed_environments(),

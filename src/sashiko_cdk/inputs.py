@@ -13,7 +13,7 @@ from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.validator.check import check_definition
-from sashiko.pipeline.project import HOME, choose_recipe, source
+from sashiko.pipeline.project import HOME, source
 from sashiko.settings.environment import (
     Settings,
     deployed_environments,
@@ -87,15 +87,6 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
     by_file = {str(file): contract for file, contract in contracts.values()}
     check_lake(by_file, row_filters_hold=enforced)
     return tuple(by_file.values())
-
-
-def read_recipes(settings: Settings) -> tuple[Recipe, ...]:
-    """Reads the recipe that the settings name: what the environment's pipeline trains.
-
-    Raises:
-        InputError: if it is missing or not valid.
-    """
-    return (choose_recipe(settings, None),)
 
 
 def compile_pipelines(

@@ -1,8 +1,6 @@
-"""A version's provenance as text, and as JSON."""
+"""A version's provenance as text."""
 
 from collections.abc import Iterator
-
-from pydantic import TypeAdapter
 
 from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.registry.versions import ModelVersion
@@ -39,11 +37,6 @@ def lineage_text(provenance: Provenance) -> str:
         for title, lines in blocks.items()
         for line in (title, *(f"  {text}" for text in lines))
     )
-
-
-def lineage_json(provenance: Provenance) -> str:
-    """Returns the same as JSON."""
-    return TypeAdapter(Provenance).dump_json(provenance, indent=2, by_alias=True).decode()
 
 
 def _decision(version: ModelVersion) -> Iterator[str]:

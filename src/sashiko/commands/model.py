@@ -139,13 +139,16 @@ def lineage(
 
     Each file that was registered with it is held against the version's manifest on the way.
     """
-    from sashiko.commands.lineage_text import lineage_json, lineage_text
-    from sashiko.report.provenance.trace import read_provenance
+    from pydantic import TypeAdapter
+
+    from sashiko.commands.lineage_text import lineage_text
+    from sashiko.report.provenance.trace import Provenance, read_provenance
 
     registry, group = _open(env, recipe, home)
     _require_one(registry, version, group=group, place=(env, recipe, home))
     provenance = read_provenance(registry, registry.version(group, version))
-    typer.echo(lineage_json(provenance) if json_ else lineage_text(provenance))
+    as_json = TypeAdapter(Provenance).dump_json(provenance, indent=2, by_alias=True).decode()
+    typer.echo(as_json if json_ else lineage_text(provenance))
 
 
 @app.command()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import typer
@@ -76,9 +77,8 @@ def _print(environment: Environment, console: "Console") -> None:
     head = f"{environment.settings.environment}: account {templates.account}, {templates.region}"
     console.print(f"{head}\n", markup=False, highlight=False)
     readers = _names(cell.principal for cell in cells if cell.access != "denied")
-    for name, table_cells in groupby(
-        cells_by_table(cells), key=lambda cell: (cell.database, cell.table)
-    ):
+    table_of = attrgetter("database", "table")
+    for name, table_cells in groupby(sorted(cells, key=table_of), key=table_of):
         console.print(_lake_table(environment, ".".join(name), [*table_cells], readers))
     for line in _notes(environment, cells, readers):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -88,17 +88,12 @@ def _print(environment: Environment, console: "Console") -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def cells_by_table(cells: Iterable[Cell]) -> list[Cell]:
-    """Sorts the cells by table, and keeps the order of columns."""
-    return sorted(cells, key=lambda cell: (cell.database, cell.table))
-
-
 def _lake_table(
     environment: Environment, title: str, cells: list[Cell], readers: list[str]
 ) -> "Table":
     table = _table(title, "column", "sensitivity", *readers)
     key = tag_key(environment.settings, "sensitivity")
-    for column in _in_order(cell.column for cell in cells):
+    for column in dict.fromkeys(cell.column for cell in cells):
         row = {cell.principal: cell for cell in cells if cell.column == column}
         first_cell = next(iter(row.values()))
         target = Target(database=first_cell.database, table=first_cell.table, column=column)
@@ -164,7 +159,3 @@ def _table(title: str, *columns: str) -> "Table":
 
 def _names(names: Iterable[str]) -> list[str]:
     return sorted(set(names))
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

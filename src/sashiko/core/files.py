@@ -70,14 +70,11 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             Path(temporary).unlink(missing_ok=True)
 
 
-def remove_half_written(folder: Path) -> None:
-    """Removes the temporary files of a killed writer; no other process may write to the folder."""
-    for path in folder.glob(f"{_HALF_WRITTEN}*"):
-        path.unlink()
-
-
 def sweep_half_written(folder: Path) -> None:
-    """Removes temporary files and folders of a killed writer anywhere below a folder."""
+    """Removes temporary files and folders of a killed writer anywhere below a folder.
+
+    No other process may write there.
+    """
     for path in [path for path in folder.rglob(f"{_HALF_WRITTEN}*") if not path.is_symlink()]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

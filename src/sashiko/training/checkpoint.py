@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sashiko.core.files import remove_half_written, write_bytes
+from sashiko.core.files import sweep_half_written, write_bytes
 from sashiko.core.yaml_models import Frozen
 from sashiko.evaluation.record import MetricLine
 
@@ -74,7 +74,7 @@ class CheckpointStore:
             data or settings and damaged ones are ignored with a message.
         """
         folder = self._path.parent
-        remove_half_written(folder)
+        sweep_half_written(folder)
         positions = [(self._position(path), path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
         resumable = [(position, path) for position, path in positions if position is not None]
         self._earlier = tuple(path for _, path in resumable)
