@@ -3,7 +3,7 @@
 from aws_cdk import DefaultStackSynthesizer, Environment, RemovalPolicy, Stack, Tags
 from constructs import Construct
 
-from sashiko.aws.resources.names import QUALIFIER, prefix
+from sashiko.aws.resources.names import prefix
 from sashiko_cdk.deployment import Deployment
 
 
@@ -31,7 +31,7 @@ class EnvironmentStack(Stack):
             stack_name=f"{prefix(settings)}-{part}",
             description=description,
             env=Environment(account=settings.account, region=settings.region),
-            synthesizer=DefaultStackSynthesizer(qualifier=QUALIFIER),
+            synthesizer=DefaultStackSynthesizer(qualifier=settings.qualifier),
             termination_protection=stateful and settings.on_destroy == "retain",
         )
         self.settings = settings

@@ -10,7 +10,6 @@ from cfnlint.data import AdditionalSpecs
 from cfnlint.helpers import load_resource
 
 import sashiko_cdk.bootstrap
-from sashiko.aws.resources.names import QUALIFIER
 
 _FILE = Path(sashiko_cdk.bootstrap.__file__).with_name("resource_types.yaml")
 _FACTS = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
@@ -26,7 +25,7 @@ UNUSED: Mapping[str, list[Mapping[str, Any]]] = {
 NOT_IN_IAM = set(_FACTS["not_in_iam"])
 WITHOUT_ARN = set(_FACTS["without_arn"])
 DEPENDENT: Mapping[str, list[str]] = _FACTS["dependent"]
-_ASSETS = f"arn:aws:s3:::cdk-{QUALIFIER}-assets-{{account}}-{{region}}"
+_ASSETS = "arn:aws:s3:::cdk-sashiko-assets-{account}-{region}"
 # To which service a type hands a role of its properties.
 PASSED_TO = {
     "AWS::Events::Rule": "events.amazonaws.com",

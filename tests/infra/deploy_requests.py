@@ -11,8 +11,8 @@ from typing import Any
 
 from sashiko.aws.operations.access.policies import Request
 from sashiko.aws.operations.templates import Resource, Templates, read_templates
-from sashiko.aws.resources.names import QUALIFIER, database_name
 from sashiko.aws.resources.names import arn as arn_of
+from sashiko.aws.resources.names import database_name
 from tests.infra.contracts import assembled_with, mortgages
 from tests.infra.deploy_facts import (
     ALSO_ON,
@@ -118,7 +118,7 @@ def _version(templates: Templates) -> RequiredAction:
     """CloudFormation looks the parameter `BootstrapVersion` up that CDK puts into each template."""
     for stack in templates.stacks.values():
         parameter = stack.template["Parameters"]["BootstrapVersion"]
-        assert parameter["Default"] == f"/cdk-bootstrap/{QUALIFIER}/version"
+        assert parameter["Default"] == "/cdk-bootstrap/sashiko/version"
     arn = f"arn:aws:ssm:{templates.region}:{templates.account}:parameter{parameter['Default']}"
     request = Request(action="ssm:GetParameters", resource=arn, complete=True)
     return RequiredAction(

@@ -29,7 +29,7 @@ def allowed(policies):
 def test_the_stock_bootstrap_is_given_all_policies(policies):
     from sashiko_cdk.bootstrap.policies import bootstrap_options
 
-    place, execution, cap = bootstrap_options(settings_of("dev"))
+    place, execution, *toolkit, cap = bootstrap_options(settings_of("dev"))
 
     assert place == "aws://111122223333/us-east-1"
     option, _, arns = execution.partition("=")
@@ -37,6 +37,7 @@ def test_the_stock_bootstrap_is_given_all_policies(policies):
     names = {arn.removeprefix("arn:aws:iam::111122223333:policy/") for arn in arns.split(",")}
     assert names | {cap.partition("=")[2], BOUNDARY} == set(policies)
     assert len(names) <= 10  # what a role takes
+    assert toolkit == ["--qualifier=sashiko", "--toolkit-stack-name=CDKToolkit-sashiko"]
 
 
 def test_each_fits_into_a_managed_policy(policies):

@@ -19,7 +19,7 @@ from sashiko.aws.operations.access.policies import (
     statements,
 )
 from sashiko.aws.operations.templates import read_templates
-from sashiko.aws.resources.names import QUALIFIER, exec_role_arn
+from sashiko.aws.resources.names import exec_role_arn
 from sashiko_cdk.identity.role_table import GUARDED
 from tests.infra.deploy_facts import (
     DEPENDENT,
@@ -310,7 +310,7 @@ def test_the_stock_bootstrap_gives_the_role_these_policies_and_no_other() -> Non
     assert template["Parameters"]["CloudFormationExecutionPolicies"]["Type"] == "CommaDelimitedList"
     assert "InputPermissionsBoundary" in json.dumps(role["PermissionsBoundary"])
     assert "Policies" not in role
-    name = role["RoleName"]["Fn::Sub"].replace("${Qualifier}", QUALIFIER)
+    name = role["RoleName"]["Fn::Sub"].replace("${Qualifier}", "sashiko")
     name = name.replace("${AWS::AccountId}", "111122223333").replace("${AWS::Region}", "us-east-1")
     assert exec_role_arn(settings_of("dev")) == f"arn:aws:iam::111122223333:role/{name}"
 

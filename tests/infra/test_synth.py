@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.e2e.test_fork import RECIPE
+from tests.project_root import IMAGES
 from tests.unit.contract.documents import document
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
@@ -27,6 +28,8 @@ def project(tmp_path):
 def _copy(folder):
     for name in ("config", "contracts", "pipelines", "recipes"):
         shutil.copytree(ROOT / name, folder / name)
+    for name in IMAGES:
+        (folder / name).symlink_to(ROOT / name)
     return folder
 
 
@@ -179,7 +182,8 @@ def test_a_project_of_another_name_without_the_samples_synthesizes(project):
     recipe = RECIPE | {"name": "loans", "contract": "contracts/loans.odcs.yaml"}
     (project / "recipes/loans.yaml").write_text(yaml.safe_dump(recipe))
     (project / "config/dev.yaml").write_text(
-        "{tier: dev, project: acme, recipe: loans, contracts: [loans], account: '111122223333'}"
+        "{tier: dev, project: acme, qualifier: acme, recipe: loans, contracts: [loans], "
+        "account: '111122223333'}"
     )
 
     process = _synth(project)
@@ -188,6 +192,8 @@ def test_a_project_of_another_name_without_the_samples_synthesizes(project):
     templates = {file.name: file.read_text() for file in (project / "out").glob("*.template.json")}
     assert any("acme-dev-broker" in text for text in templates.values())
     assert [name for name, text in templates.items() if "sashiko-dev" in text] == []
+    assert [name for name, text in templates.items() if "cdk-sashiko-" in text] == []
+    assert any("cdk-acme-boundary" in text for text in templates.values())
 
 
 def test_the_command_line_shows_the_same_message():

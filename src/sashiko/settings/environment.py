@@ -185,6 +185,8 @@ class Settings(Frozen):
             `dev` allows both. A staging environment has tier `prod` or `dev`; there is no third
             set of rules.
         account: the AWS account id.
+        qualifier: of the CDK's bootstrap; one for each project in an account and region. CDK's
+            bootstrap template takes at most ten characters.
         region: the AWS region.
         recipe: the default recipe of the commands.
         threads: OpenMP threads of each job; reproducible results depend on it.
@@ -213,6 +215,7 @@ class Settings(Frozen):
     environment: EnvironmentName
     tier: Tier
     account: str = Field(pattern=r"^\d{12}$")
+    qualifier: str = Field(pattern=r"^[a-z0-9]{1,10}$")
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     recipe: str
     threads: int = Field(ge=1, le=64)

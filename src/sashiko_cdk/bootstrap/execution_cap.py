@@ -4,7 +4,6 @@ from typing import Any
 
 from aws_cdk import aws_iam as iam
 
-from sashiko.aws.resources.names import QUALIFIER
 from sashiko.settings.environment import Settings
 from sashiko_cdk.bootstrap.execution_scope import assets_bucket, of_assets, with_boundary
 from sashiko_cdk.identity.role_table import GUARDED
@@ -18,7 +17,7 @@ def execution_cap(settings: Settings, *, trust_open: bool = False) -> list[iam.P
         trust_open: whether a deploy may delete guarded roles and change who assumes them; only
             for the one deploy that needs it.
     """
-    own = f"arn:aws:iam::{settings.account}:policy/cdk-{QUALIFIER}-*"
+    own = f"arn:aws:iam::{settings.account}:policy/cdk-{settings.qualifier}-*"
     return [
         iam.PolicyStatement(sid="CapOnly", actions=["*"], resources=["*"]),
         _deny(

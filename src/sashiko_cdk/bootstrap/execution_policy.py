@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sashiko.aws.operations.templates import Resource, Templates
-from sashiko.aws.resources.names import QUALIFIER, arn, prefix
+from sashiko.aws.resources.names import arn, prefix
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko_cdk.bootstrap.execution_limits import (
@@ -195,7 +195,7 @@ def _texts(value: Any) -> set[str]:
 
 def _bootstrap_version(settings: Settings) -> Need:
     """Every template has the bootstrap's version as a parameter, which CloudFormation looks up."""
-    name = arn(settings, "ssm", f"parameter/cdk-bootstrap/{QUALIFIER}/version")
+    name = arn(settings, "ssm", f"parameter/cdk-bootstrap/{settings.qualifier}/version")
     return Need(action="ssm:GetParameters", limit=Limit(resource=name))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sashiko.aws.resources.names import QUALIFIER, bootstrap_policy_arn
+from sashiko.aws.resources.names import bootstrap_policy_arn
 from sashiko.settings.environment import Settings
 
 NAMED: Final = "All names of the project begin with its prefix; environments are not known here."
@@ -15,7 +15,7 @@ def with_boundary(settings: Settings, operator: str) -> dict[str, Any]:
 
 def assets_bucket(settings: Settings) -> str:
     """Returns the ARN of the bootstrap's bucket of templates and code."""
-    return f"arn:aws:s3:::cdk-{QUALIFIER}-assets-{settings.account}-{settings.region}"
+    return f"arn:aws:s3:::cdk-{settings.qualifier}-assets-{settings.account}-{settings.region}"
 
 
 def of_assets(settings: Settings, operator: str) -> dict[str, dict[str, list[str]]]:

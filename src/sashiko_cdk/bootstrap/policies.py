@@ -98,10 +98,12 @@ def write_policies(
 
 
 def bootstrap_options(settings: Settings) -> list[str]:
-    """Returns the arguments of `cdk bootstrap`; the toolkit's stack and qualifier: cdk.json."""
+    """Returns the arguments of `cdk bootstrap`."""
     policies = [bootstrap_policy_arn(settings, part) for part in PARTS]
     return [
         f"aws://{settings.account}/{settings.region}",
         f"--cloudformation-execution-policies={','.join(policies)}",
+        f"--qualifier={settings.qualifier}",
+        f"--toolkit-stack-name=CDKToolkit-{settings.qualifier}",
         f"--custom-permissions-boundary={bootstrap_policy_name(settings, 'cap')}",
     ]

@@ -9,7 +9,7 @@ from typing import Final
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from sashiko.aws.resources.names import QUALIFIER, bootstrap_policy_arn, bootstrap_policy_name
+from sashiko.aws.resources.names import bootstrap_policy_arn, bootstrap_policy_name
 from sashiko.settings.environment import Settings
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
@@ -135,7 +135,7 @@ class Boundary(iam.ManagedPolicy):
         """Makes the boundary of the project's roles in an account and region."""
         account, region = settings.account, settings.region
         cdk_roles = [
-            f"arn:aws:iam::{account}:role/cdk-{QUALIFIER}-{part}-role-{account}-{region}"
+            f"arn:aws:iam::{account}:role/cdk-{settings.qualifier}-{part}-role-{account}-{region}"
             for part in ("deploy", "file-publishing")
         ]
         super().__init__(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 
 from sashiko.aws.resources.endpoint_spec import alarm_name
 from sashiko.aws.resources.names import (
-    QUALIFIER,
     Role,
     arn,
     database_name,
@@ -209,7 +208,7 @@ def _reading_logs(place: str) -> list[Allowed]:
 def _deployer(settings: Settings) -> list[Allowed]:
     account, region = settings.account, settings.region
     cdk = [
-        f"arn:aws:iam::{account}:role/cdk-{QUALIFIER}-{part}-role-{account}-{region}"
+        f"arn:aws:iam::{account}:role/cdk-{settings.qualifier}-{part}-role-{account}-{region}"
         for part in ("deploy", "file-publishing")
     ]
     return [allow(["sts:AssumeRole"], cdk)]

@@ -46,10 +46,6 @@ KeyDomain = Literal["lake", "snapshots", "ml", "capture", "logs", "network", "pl
 MODELS = "models"
 _LONGEST_GROUP = 63
 
-# Apart from CDK's own `hnb659fds`, so that this project's bootstrap, with its own execution policy,
-# can stand in an account beside another one.
-QUALIFIER = "sashiko"
-
 
 def prefix(settings: Settings) -> str:
     """Begins every name of an environment, such as `sashiko-dev`."""
@@ -177,7 +173,7 @@ def bootstrap_policy_name(settings: Settings, part: str) -> str:
     It begins with the qualifier and not with the project: what begins with that CloudFormation may
     change.
     """
-    return f"cdk-{QUALIFIER}-{part}-{settings.region}"
+    return f"cdk-{settings.qualifier}-{part}-{settings.region}"
 
 
 def bootstrap_policy_arn(settings: Settings, part: str) -> str:
@@ -208,7 +204,7 @@ def model_package_group_name(settings: Settings, group: str) -> str:
 def exec_role_arn(settings: Settings) -> str:
     """Returns the role of CDK's bootstrap that CloudFormation acts as in every deploy."""
     suffix = f"{settings.account}-{settings.region}"
-    return f"arn:aws:iam::{settings.account}:role/cdk-{QUALIFIER}-cfn-exec-role-{suffix}"
+    return f"arn:aws:iam::{settings.account}:role/cdk-{settings.qualifier}-cfn-exec-role-{suffix}"
 
 
 def tag_key(settings: Settings, kind: TagKind) -> str:

@@ -16,7 +16,7 @@ from sashiko.aws.operations.doctor.services import check_trail
 from sashiko.aws.operations.emptying import closed_buckets
 from sashiko.aws.operations.leftovers import Leftover, leftovers
 from sashiko.aws.resources.account import Account
-from sashiko.aws.resources.names import QUALIFIER, exec_role_arn, prefix
+from sashiko.aws.resources.names import exec_role_arn, prefix
 
 _BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
 # Types that `cdk deploy --import-existing-resources` cannot import: it needs names, not ids.
@@ -70,12 +70,13 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
 
 
 def _bootstrap(account: Account, environment: Environment) -> Check:
-    name = f"/cdk-bootstrap/{QUALIFIER}/version"
+    qualifier = environment.settings.qualifier
+    name = f"/cdk-bootstrap/{qualifier}/version"
     response = account.read("ssm", "get_parameter", absent=("ParameterNotFound",), Name=name)
     version = int(response["Parameter"]["Value"]) if response else 0
     fix = f"make bootstrap ENV={environment.settings.environment}"
     if version >= _BOOTSTRAP_VERSION:
-        return Check(name="CDK bootstrap", status="ok", detail=f"{QUALIFIER}, version {version}")
+        return Check(name="CDK bootstrap", status="ok", detail=f"{qualifier}, version {version}")
     detail = f"version {version}, {_BOOTSTRAP_VERSION} is needed" if response else f"no {name}"
     return Check(name="CDK bootstrap", status="failed", detail=detail, fix=fix)
 
