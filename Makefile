@@ -22,7 +22,7 @@ export CDK_DISABLE_CLI_TELEMETRY := 1
 REPORT := cdk.out/security-report/$(ENV)
 CDK := NODE_NO_WARNINGS=1 npx --no-install cdk
 # What limits CloudFormation and all roles, by the caller's own credentials.
-CAPS = $(CDK) deploy --app "$(BIN)/python -m infra.bootstrap" --output cdk.out/bootstrap -c env=$(ENV)
+CAPS = $(CDK) deploy --app "$(BIN)/python -m sashiko_cdk.bootstrap" --output cdk.out/bootstrap -c env=$(ENV)
 TRUST ?=
 # How the engine is installed, `test` and `check`: from this checkout, or from a project's wheel.
 include engine.mk
@@ -53,7 +53,7 @@ report: $(BIN)/.run ## write the newest run's report again and print its path
 
 bootstrap: $(BIN)/.infra node_modules/.done ## prepare an environment's account and region, once (ENV=prod; TRUST=open for a deploy that changes who assumes what)
 	@$(CAPS) $(if $(TRUST),-c trust=$(TRUST)) $(ARGS)
-	@options=$$($(BIN)/python -m infra.bootstrap $(ENV)); $(CDK) bootstrap --app cdk.out/bootstrap $$options
+	@options=$$($(BIN)/python -m sashiko_cdk.bootstrap $(ENV)); $(CDK) bootstrap --app cdk.out/bootstrap $$options
 
 synth: $(BIN)/.infra node_modules/.done ## write an environment's templates to cdk.out (ENV=prod; ARGS="-q")
 	@$(CDK) synth -q -c env=$(ENV) $(ARGS)

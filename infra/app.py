@@ -3,9 +3,7 @@
 `make synth ENV=dev`, or `npx --no-install cdk synth -c env=dev`. It reads files and calls nothing.
 """
 
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 from aws_cdk import App
 
@@ -17,13 +15,9 @@ from infra.stacks.network import Network
 from infra.stacks.pipeline import Pipeline
 from infra.stacks.platform import Platform
 from infra.stacks.serving import Serving
-from sashiko.aws.operations.expected_version import expected_version
-from sashiko.aws.operations.templates import read_templates
-from sashiko.errors import InputError
-from sashiko_cdk.bootstrap.policies import write_policies
-from sashiko_cdk.deployment import Deployment, read_deployment
-from sashiko_cdk.inputs import cloud_settings
-from sashiko_cdk.security_rules.plugin import add_rules
+from sashiko.aws.resources.endpoint_spec import served_package
+from sashiko_cdk.app import run_app
+from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.stack import EnvironmentStack
 
 
@@ -43,43 +37,15 @@ def add_stacks(app: App, deployment: Deployment) -> None:
     pipeline = Pipeline(app, deployment, network=network, lake=lake, platform=platform)
     stacks += [platform, pipeline]
     for recipe in deployment.recipes:
-        if version := expected_version(settings, recipe):
+        if package := served_package(settings, recipe):
             stacks.append(
                 Serving(
-                    app, deployment, recipe=recipe, expected=version, network=network, lake=lake
+                    app, deployment, recipe=recipe, package_arn=package, network=network, lake=lake
                 )
             )
     for dependency, dependent in pairwise(stacks):
         dependent.add_stack_dependency(dependency)
 
 
-def main() -> None:
-    """Synthesizes the environment that the context key `env` names.
-
-    Raises:
-        InputError: if a setting, a contract or the recipe is wrong, or a template breaks a rule.
-    """
-    app = App()
-    settings = cloud_settings(app.node.try_get_context("env") or "dev")
-    add_stacks(app, read_deployment(settings))
-    report = bool(app.node.try_get_context("security-report"))
-    add_rules(app, retains=settings.on_destroy == "retain", nist=report)
-    try:
-        app.synth()
-    except RuntimeError as error:
-        # The findings are on stderr already, resource by resource.
-        if "ValidationFailed" not in str(error):
-            raise
-        # In a report, `sashiko_cdk.security_report` decides whether a finding is a failure.
-        if not report:
-            raise InputError("the templates break a rule: see the findings above") from error
-    folder = Path(app.outdir)
-    templates = read_templates(settings, folder=folder)
-    write_policies(settings, [templates], folder / "bootstrap", report=report)
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    run_app(add_stacks)

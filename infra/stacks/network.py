@@ -1,15 +1,9 @@
 """The VPC that jobs and endpoints run in: no way to the internet, doors to AWS alone."""
 
-from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from sashiko.aws.resources.names import prefix
-from sashiko.errors import InputError
-from sashiko.settings.environment import Settings
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.network.flow_logs import FlowLogs
-from sashiko_cdk.network.vpc_endpoints import VpcEndpoints
-from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.network.isolated_network import add_network
 from sashiko_cdk.stack import EnvironmentStack
 
 
@@ -34,100 +28,6 @@ class Network(EnvironmentStack):
             stateful=False,
             description="The VPC without internet, its endpoints and flow logs",
         )
-        settings = self.settings
-        vpc = ec2.Vpc(
-            self,
-            "Vpc",
-            vpc_name=prefix(settings),
-            ip_addresses=ec2.IpAddresses.cidr(settings.network.cidr),
-            availability_zones=self.availability_zones,
-            nat_gateways=0,
-            restrict_default_security_group=False,
-            subnet_configuration=[
-                ec2.SubnetConfiguration(
-                    name="jobs", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=24
-                )
-            ],
-        )
-        acknowledge(
-            vpc,
-            {
-                "NIST-VPCDefaultSecurityGroupClosed": "Emptying it takes a custom resource whose "
-                "function may change any group. Nothing of ours can use it: the roles may make "
-                "interfaces in groups with the environment's tags alone. docs/first-deploy.md "
-                "closes it by hand."
-            },
-        )
-        for subnet in vpc.isolated_subnets:
-            acknowledge(
-                subnet,
-                {
-                    "CloudFormation-Validate::W3010": "Letters, so that a zone that AWS adds to "
-                    "the region does not move a subnet; looking zones up takes credentials."
-                },
-            )
-        doors = ec2.SecurityGroup(
-            self,
-            "Endpoints",
-            vpc=vpc,
-            security_group_name=f"{prefix(settings)}-endpoints",
-            description="VPC endpoints: HTTPS from the jobs",
-            allow_all_outbound=False,
-        )
-        # Its rules stand in the group itself: a group without one may send anything anywhere, and
-        # the construct of the higher level would put both rules beside it.
-        jobs = ec2.CfnSecurityGroup(
-            self,
-            "Jobs",
-            vpc_id=vpc.vpc_id,
-            group_name=f"{prefix(settings)}-jobs",
-            group_description="Jobs and endpoint containers: HTTPS to AWS alone",
-            security_group_egress=[
-                _https("AWS services", destination_security_group_id=doors.security_group_id),
-                _https("S3", destination_prefix_list_id=_s3_prefix_list(settings)),
-            ],
-        )
-        ec2.CfnSecurityGroupIngress(
-            self,
-            "EndpointsFromJobs",
-            group_id=doors.security_group_id,
-            source_security_group_id=jobs.attr_group_id,
-            ip_protocol="tcp",
-            from_port=443,
-            to_port=443,
-            description="jobs",
-        )
-        self.subnet_ids = tuple(subnet.subnet_id for subnet in vpc.isolated_subnets)
-        self.jobs_group_id = jobs.attr_group_id
-        VpcEndpoints(self, "Doors", settings=settings, vpc=vpc, group=doors)
-        FlowLogs(self, "FlowLogs", settings=settings, vpc=vpc, removal_policy=self.removal_policy)
-
-
-def _https(
-    description: str,
-    *,
-    destination_security_group_id: str | None = None,
-    destination_prefix_list_id: str | None = None,
-) -> ec2.CfnSecurityGroup.EgressProperty:
-    return ec2.CfnSecurityGroup.EgressProperty(
-        ip_protocol="tcp",
-        from_port=443,
-        to_port=443,
-        description=description,
-        destination_security_group_id=destination_security_group_id,
-        destination_prefix_list_id=destination_prefix_list_id,
-    )
-
-
-def _s3_prefix_list(settings: Settings) -> str:
-    """Returns S3's prefix list from the settings; CloudFormation and synth cannot look it up."""
-    region = settings.region
-    prefix_list = settings.network.s3_prefix_lists.get(region)
-    if prefix_list is None:
-        raise InputError(
-            f"config/{settings.environment}.yaml: key `network.s3_prefix_lists`: no entry for "
-            f"{region}; add `{region}: pl-...`, which `aws ec2 describe-managed-prefix-lists "
-            f"--region {region} --filters Name=prefix-list-name,Values=com.amazonaws.{region}.s3` "
-            "prints"
-        )
-    return prefix_list
+        network = add_network(self)
+        self.subnet_ids = network.subnet_ids
+        self.jobs_group_id = network.jobs_group_id

@@ -2,7 +2,6 @@
 
 from constructs import Construct
 
-from sashiko.aws.resources.images.job_images import image_builds
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.events.alert_access import AlertAccess
 from sashiko_cdk.pipeline.janitor import Janitor
@@ -40,14 +39,11 @@ class Platform(EnvironmentStack):
         repositories = ImageRepositories(
             self, "Images", settings=settings, recipes=recipes, key=key, removal_policy=keep
         )
-        targets = [recipe.compile.target for recipe in recipes]
-        builds = [build for target in targets for build in image_builds(settings, target)]
         ImageBuilds(
             self,
             "Builds",
             settings=settings,
-            # Two recipes of one target need each image once.
-            builds=[*{build.uri: build for build in builds}.values()],
+            recipes=recipes,
             repositories=repositories.repositories,
             key=key,
             removal_policy=keep,

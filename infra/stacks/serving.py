@@ -5,7 +5,6 @@ from constructs import Construct
 
 from infra.stacks.data_lake import DataLake
 from infra.stacks.network import Network
-from sashiko.aws.functions.preflight.expected import Expected
 from sashiko.aws.resources.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.deployment import Deployment
@@ -28,7 +27,7 @@ class Serving(EnvironmentStack):
         deployment: Deployment,
         *,
         recipe: Recipe,
-        expected: Expected,
+        package_arn: str,
         network: Network,
         lake: DataLake,
     ) -> None:
@@ -38,12 +37,13 @@ class Serving(EnvironmentStack):
             scope: the app.
             deployment: the environment.
             recipe: whose models are served.
-            expected: the version, and what it has to be.
+            package_arn: the version's model package.
             network: where it runs.
             lake: whose key encrypts the preflight's log.
 
         Raises:
-            InputError: if there is no image for the recipe's target.
+            InputError: if there is no image for the recipe's target, or no gate of the recipe
+                measures what a bound of the environment limits.
         """
         super().__init__(
             scope,
@@ -58,7 +58,8 @@ class Serving(EnvironmentStack):
             self,
             "Preflight",
             settings=settings,
-            expected=expected,
+            recipe=recipe,
+            package_arn=package_arn,
             key=kms.Key.from_key_arn(self, "LogsKey", lake.key_arns["logs"]),
             removal_policy=self.removal_policy,
         )
@@ -67,7 +68,7 @@ class Serving(EnvironmentStack):
             "Served",
             settings=settings,
             spec=spec,
-            package_arn=expected.model_package_arn,
+            package_arn=package_arn,
             threshold=preflight.threshold,
             subnet_ids=network.subnet_ids,
             group_id=network.jobs_group_id,

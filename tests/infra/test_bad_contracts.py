@@ -15,7 +15,8 @@ from tests.project_root import IMAGES
 @pytest.fixture
 def synth(tmp_path, monkeypatch):
     """Runs the app in a repository whose contract of complaints is changed."""
-    from infra.app import main
+    from infra.app import add_stacks
+    from sashiko_cdk.app import synthesize
 
     def run(change, settings="", environment="dev"):
         for name in ("recipes", *IMAGES):
@@ -29,8 +30,8 @@ def synth(tmp_path, monkeypatch):
         document = yaml.safe_dump(changed("complaints", change), sort_keys=False)
         (tmp_path / "contracts/complaints.odcs.yaml").write_text(document)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("infra.app.App", lambda: App(context={"env": environment}))
-        main()
+        monkeypatch.setattr("sashiko_cdk.app.App", lambda: App(context={"env": environment}))
+        synthesize(add_stacks)
 
     return run
 

@@ -221,8 +221,8 @@ def test_the_raw_bucket_tells_eventbridge_without_a_function():
 
 
 def test_a_recipe_whose_table_is_not_in_the_lake_is_refused():
-    from infra.stacks.pipeline import _table
     from sashiko.errors import InputError
+    from sashiko_cdk.events.triggers import _table
 
     (recipe,) = recipes_of(settings_of("dev"))
     with pytest.raises(InputError, match=r"key `contracts`: recipe complaints .* `complaints`"):

@@ -160,13 +160,12 @@ def test_nists_findings_are_explained(variant):
 
 # A bucket about which every pack has something to say, in place of the stacks.
 BARE = """
-import infra.app
 from aws_cdk import Environment, Stack, aws_s3
+from sashiko_cdk.app import run_app
 def add_stacks(app, deployment):
     place = Environment(account=deployment.settings.account, region=deployment.settings.region)
     aws_s3.Bucket(Stack(app, "Stack", stack_name="sashiko-dev-Stack", env=place), "Bare")
-infra.app.add_stacks = add_stacks
-infra.app.main()
+run_app(add_stacks)
 """
 
 

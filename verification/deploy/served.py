@@ -62,7 +62,6 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
     from infra.stacks.network import Network
     from infra.stacks.platform import Platform
     from infra.stacks.serving import Serving
-    from sashiko.aws.operations.expected_version import expected_version
     from sashiko_cdk.deployment import Deployment
 
     settings = serving_settings(enabled=True, model_package_arn=arn, **serving)
@@ -81,14 +80,12 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
         lake,
         Platform(app, deployment),
     ]
-    expected = expected_version(settings, recipe())
-    assert expected
     stacks.append(
         Serving(
             app,
             deployment,
             recipe=recipe(),
-            expected=expected,
+            package_arn=arn,
             network=network,
             lake=lake,
         )

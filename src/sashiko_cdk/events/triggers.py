@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from constructs import Construct
 
 from sashiko.aws.resources.names import bucket_name, etl_name, pipeline_name
-from sashiko.settings.environment import Settings
+from sashiko.contract.load import load_contract
+from sashiko.errors import InputError
+from sashiko.pipeline.project import contract_file
+from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.event_rule import EventRule
 from sashiko_cdk.events.flows.load import load_flow
@@ -25,17 +29,22 @@ class Triggers(Construct):
         settings: Settings,
         flows: EventFlows,
         tables: Sequence[str],
-        pipelines: Sequence[tuple[str, str]],
+        recipes: Sequence[Recipe],
     ) -> None:
-        """`pipelines` has recipe and table of each: only its table's load starts it."""
+        """The load of a recipe's table, and of no other, starts the recipe's pipeline.
+
+        Raises:
+            InputError: if a recipe's table is not in the lake.
+        """
         super().__init__(scope, id)
         self._settings = settings
         self._flows = flows
         self.machines: list[StateMachine] = []
+        table_of = {recipe.name: _table(settings, recipe, tables) for recipe in recipes}
         if settings.triggers.etl:
             self._etl(tables)
         if settings.triggers.pipeline:
-            for recipe, table in pipelines:
+            for recipe, table in table_of.items():
                 self._pipeline(recipe, table)
 
     def _job_arn(self, table: str) -> str:
@@ -117,3 +126,16 @@ class Triggers(Construct):
             target=machine,
             undelivered=self._flows.undelivered,
         )
+
+
+def _table(settings: Settings, recipe: Recipe, tables: Sequence[str]) -> str:
+    """Returns the table that a recipe's pipeline trains on."""
+    file = contract_file(recipe)
+    table = load_contract(file).table
+    if table not in tables:
+        raise InputError(
+            f"{file_of('contracts', settings.environment)}: key `contracts`: recipe {recipe.name} "
+            f"trains on {file}, which is not in the lake; in config/{settings.environment}.yaml "
+            f"add `{file.name.split('.')[0]}` to `contracts`"
+        )
+    return table

@@ -10,6 +10,8 @@ from constructs import Construct
 from sashiko.aws.resources.names import KeyDomain, key_alias, prefix
 from sashiko.settings.environment import Settings
 
+__all__ = ["DomainKey", "KeyDomain"]
+
 # What CloudWatch Logs does with a group's key. AWS's sample has them by `kms:ReEncrypt*` and
 # `kms:GenerateDataKey*` ("Encrypt log data in CloudWatch Logs", encrypt-log-data-kms.html).
 FOR_LOGS: Final = (

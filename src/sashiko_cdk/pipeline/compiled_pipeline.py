@@ -72,7 +72,7 @@ def _body(compiled: Compiled, values: Mapping[str, str]) -> str:
     if missing := [stand_in for stand_in in used if stand_in not in values]:
         raise InputError(
             f"recipe {compiled.recipe}: its pipeline's definition holds {', '.join(missing)}, for "
-            "which infra/stacks/pipeline.py has no value"
+            "which `sashiko_cdk.pipeline.deploy_values` has no value"
         )
     body = body.replace("${", "${!")  # CloudFormation's escape
     names = {stand_in: stand_in.replace("-", "") for stand_in in used}

@@ -16,9 +16,10 @@ from constructs import Construct
 
 from sashiko.aws.functions.function_input import WantedImage
 from sashiko.aws.resources.images.content import ignore_rules
-from sashiko.aws.resources.images.job_images import ImageBuild
+from sashiko.aws.resources.images.job_images import ImageBuild, image_builds
 from sashiko.aws.resources.names import image_build_log_group, image_build_name
 from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.function_rule import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.role_policy import RolePolicy
@@ -57,6 +58,13 @@ _WHY_NO_KEY = (
 )
 
 
+def _builds(settings: Settings, recipes: Sequence[Recipe]) -> Sequence[ImageBuild]:
+    """Returns the builds of the recipes' images; two recipes of one target need each image once."""
+    targets = [recipe.compile.target for recipe in recipes]
+    builds = [build for target in targets for build in image_builds(settings, target)]
+    return [*{build.uri: build for build in builds}.values()]
+
+
 def pinning(source: Path) -> str:
     """Returns the command that fails unless the files are those of the folder `source`."""
     return (
@@ -88,14 +96,14 @@ class ImageBuilds(Construct):
         id: str,
         *,
         settings: Settings,
-        builds: Sequence[ImageBuild],
+        recipes: Sequence[Recipe],
         repositories: Mapping[str, Construct],
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
         """Makes the project, and builds the missing images.
 
-        They are built in the order of `builds`, each after its repository. `key` encrypts
+        The images of `recipes` are built in order, each after its repository. `key` encrypts
         CloudFormation's requests too, while builds run.
         """
         super().__init__(scope, id)
@@ -145,7 +153,7 @@ class ImageBuilds(Construct):
         )
         # In sequence: a new account may run one build at a time.
         dependencies: list[Construct] = [starter, ended_rule]
-        for build in builds:
+        for build in _builds(settings, recipes):
             image = self._image(build, project, starter.function, key)
             image.node.add_dependency(repositories[build.repository], *dependencies)
             dependencies = [image]

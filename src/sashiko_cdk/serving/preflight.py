@@ -4,8 +4,9 @@ from aws_cdk import CustomResource, Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from sashiko.aws.functions.preflight.expected import Expected
+from sashiko.aws.operations.expected_version import expected_of
 from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.functions.python_function import PythonFunction
 
@@ -28,10 +29,17 @@ class Preflight(Construct):
         id: str,
         *,
         settings: Settings,
-        expected: Expected,
+        recipe: Recipe,
+        package_arn: str,
         key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
+        """Makes the function and the check.
+
+        Raises:
+            InputError: if there is no image for the recipe's target, or no gate of the recipe
+                measures what a bound of the environment limits.
+        """
         super().__init__(scope, id)
         function = PythonFunction(
             self,
@@ -45,7 +53,7 @@ class Preflight(Construct):
             key=key,
             removal_policy=removal_policy,
         )
-        properties = expected.properties()
+        properties = expected_of(settings, recipe, package_arn).properties()
         check = CustomResource(
             self,
             content_id(self, "Check", properties),

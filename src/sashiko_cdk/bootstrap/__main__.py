@@ -2,10 +2,11 @@
 
 `make bootstrap` deploys this app with the caller's own credentials, then runs the stock
 `cdk bootstrap` with these policies in place of AdministratorAccess. They serve all environments of
-the project in an account and region: so those are synthesized first, each with an endpoint, which
-a setting adds long after the bootstrap.
+the project in an account and region: so those are synthesized first, with the stacks of the
+project's `infra/app.py` and each with an endpoint, which a setting adds long after the bootstrap.
 """
 
+import importlib
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from pathlib import Path
 
 from aws_cdk import App
 
-from infra.app import add_stacks
 from sashiko.aws.operations.templates import Templates, read_templates
 from sashiko.aws.resources.endpoint_spec import endpoint_name
 from sashiko.aws.resources.names import arn
@@ -73,7 +73,8 @@ def _with_endpoint(settings: Settings, recipe: Recipe) -> Settings:
 def _synthesized(deployment: Deployment) -> Templates:
     with tempfile.TemporaryDirectory() as folder:
         app = App(outdir=folder, analytics_reporting=False)
-        add_stacks(app, deployment)
+        # The project's own module; the engine imports it only here.
+        importlib.import_module("infra.app").add_stacks(app, deployment)
         app.synth()
         return read_templates(deployment.settings, folder=Path(folder))
 

@@ -1,0 +1,120 @@
+"""The roles of people and jobs in an environment, and what they are denied."""
+
+from typing import get_args
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+
+from sashiko.aws.resources.names import (
+    Role,
+    function_log_group,
+    image_build_name,
+    prefix,
+    role_name,
+)
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import explain
+from sashiko_cdk.identity.boundary import boundary_of
+from sashiko_cdk.identity.container_basics import container_basics
+from sashiko_cdk.identity.guardrails import guardrails
+from sashiko_cdk.identity.role_permissions import own_permissions
+from sashiko_cdk.identity.role_table import (
+    CONTAINERS,
+    DESCRIPTIONS,
+    FLOWS,
+    FUNCTIONS,
+    NEVER,
+    PEOPLE,
+    closed_buckets,
+)
+from sashiko_cdk.identity.staging_limits import staging_limits
+from sashiko_cdk.identity.trust import SAME_ACCOUNT, function, people, service
+from sashiko_cdk.platform.image_permissions import writing_logs
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.stack import EnvironmentStack
+
+
+def add_roles(stack: EnvironmentStack) -> None:
+    """Adds the environment's roles to a stack, under fixed names.
+
+    Other stacks and Lake Formation refer to them by name.
+    """
+    boundary = boundary_of(stack, stack.settings)
+    for role in get_args(Role):
+        _add_role(stack, role, boundary)
+
+
+def _add_role(stack: EnvironmentStack, role: Role, boundary: iam.IManagedPolicy) -> None:
+    settings = stack.settings
+    allowed = own_permissions(settings, role)
+    if role in CONTAINERS:
+        allowed += container_basics(settings)
+    if role in FUNCTIONS:
+        allowed += writing_logs(settings, function_log_group(settings, role))
+    iam_role = iam.Role(
+        stack,
+        role.title().replace("-", ""),
+        role_name=role_name(settings, role),
+        description=DESCRIPTIONS[role],
+        assumed_by=_trust(settings, role),
+        permissions_boundary=boundary,
+        # The first deploy builds four images, each for 50 minutes at most.
+        max_session_duration=Duration.hours(6) if role == "deployer" else None,
+        inline_policies={
+            "own": iam.PolicyDocument(
+                statements=[*(item.statement for item in allowed), *_denied(settings, role)]
+            )
+        },
+    )
+    iam_role.apply_removal_policy(stack.removal_policy)
+    explain(iam_role, allowed)
+    if role in FUNCTIONS:
+        acknowledge(iam_role, {"confused-deputy": SAME_ACCOUNT})
+    acknowledge(
+        iam_role,
+        {
+            "NIST-IAMNoInlinePolicy": "What a role must never do is part of it: a managed "
+            "policy can be detached from it, or attached to another."
+        },
+    )
+
+
+def _denied(settings: Settings, role: Role) -> list[iam.PolicyStatement]:
+    """Returns the denials of `role`, which hold whatever a later stack attaches to it."""
+    denied = [
+        iam.PolicyStatement(
+            sid="Never", effect=iam.Effect.DENY, actions=list(NEVER[role]), resources=["*"]
+        )
+    ]
+    if closed := closed_buckets(settings, role):
+        denied.append(
+            iam.PolicyStatement(
+                sid="NotPastLakeFormation",
+                effect=iam.Effect.DENY,
+                actions=["s3:GetObject", "s3:GetObjectVersion"],
+                resources=closed,
+            )
+        )
+    if role == "pipeline":
+        denied += guardrails(settings)
+    if role == "deployer":
+        denied += staging_limits(settings)
+    return denied
+
+
+def _trust(settings: Settings, role: Role) -> iam.IPrincipal:
+    if role in PEOPLE:
+        return people(settings, at_home=role == "break-glass")
+    if role in FUNCTIONS:
+        return function(settings)
+    if role == "lake-formation":
+        # Both, as AWS requires of a role that locations are registered with.
+        return iam.CompositePrincipal(service(settings, "lakeformation"), service(settings, "glue"))
+    name_prefix = prefix(settings)
+    others: dict[Role, tuple[str, str]] = {
+        **dict.fromkeys(FLOWS, ("states", f"stateMachine:{name_prefix}-*")),
+        "etl": ("glue", f"job/{name_prefix}-*"),
+        "event-router": ("events", f"rule/{name_prefix}-*"),
+        "image-build": ("codebuild", f"project/{image_build_name(settings)}"),
+    }
+    return service(settings, *others.get(role, ("sagemaker", "*")))

@@ -1,0 +1,146 @@
+"""The lake's buckets, and who reads and writes what in them."""
+
+from collections.abc import Sequence
+from typing import cast, get_args
+
+from aws_cdk import Duration
+from aws_cdk import aws_s3 as s3
+
+from sashiko.aws.resources.names import MODELS, Bucket, Role, SnapshotView
+from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.role_table import STAGED, registering
+from sashiko_cdk.lake.domain_key import DomainKey
+from sashiko_cdk.lake.private_bucket import PrivateBucket
+from sashiko_cdk.lake.query_workgroup import RESULTS
+from sashiko_cdk.platform.promotion import share_models
+from sashiko_cdk.security_rules.acknowledge import acknowledge
+from sashiko_cdk.serving.capture import Capture
+from sashiko_cdk.stack import EnvironmentStack
+
+_ACCESS_LOGS = Duration.days(400)
+_SCRATCH = Duration.days(7)
+_CHECKPOINTS = Duration.days(30)  # more than the 28 days that a training may run
+_READ = ("s3:GetObject*",)
+# Other readers of the lake's objects go through Lake Formation, which acts as the first role.
+_OBJECT_READERS: tuple[Role, ...] = ("lake-formation", "etl", "break-glass")
+
+
+def add_buckets(
+    stack: EnvironmentStack, *, lake_key: DomainKey, snapshots_key: DomainKey, ml_key: DomainKey
+) -> tuple[PrivateBucket, ...]:
+    """Adds the lake's buckets to a stack; a deny in their policies overrides what IAM allows.
+
+    Args:
+        stack: the stack.
+        lake_key: encrypts the tables and the files that they are loaded from.
+        snapshots_key: encrypts what pipelines read of the lake.
+        ml_key: encrypts artifacts.
+
+    Returns:
+        The buckets, with the one first that the others log to.
+    """
+    logs = _bucket(stack, "logs", expiring=[_expires("", _ACCESS_LOGS)])
+    raw = _bucket(stack, "raw", key=lake_key, logs=logs)
+    _tell_event_bridge(raw)
+    curated = _bucket(stack, "curated", key=lake_key, logs=logs)
+    raw.only(*_OBJECT_READERS, actions=_READ)
+    curated.only(*_OBJECT_READERS, *_by_iam(stack.settings), actions=_READ)
+    snapshots = _bucket(
+        stack,
+        "snapshots",
+        key=snapshots_key,
+        logs=logs,
+        expiring=[
+            _expires(folder, _SCRATCH)
+            for view in get_args(SnapshotView)
+            for folder in (f"{view}/scratch/", f"{view}/{RESULTS}")
+        ],
+    )
+    snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
+    snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="facets/")
+    snapshots.only("bias-evaluator", "break-glass", actions=_READ, prefix="facets/")
+    snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
+    snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/")
+    artifacts = _bucket(
+        stack,
+        "artifacts",
+        key=ml_key,
+        logs=logs,
+        # A finished training deletes its checkpoints; those of an abandoned one expire.
+        expiring=[_expires(RESULTS, _SCRATCH), _expires("checkpoints/", _CHECKPOINTS)],
+    )
+    # A version in the registry points there: only the roles that register may write its files.
+    artifacts.only(*registering(stack.settings), actions=["s3:PutObject"], prefix=f"{MODELS}/")
+    share_models(artifacts, ml_key, settings=stack.settings)
+    for keys in STAGED:
+        artifacts.only("deployer", actions=["s3:PutObject"], prefix=keys.removesuffix("*"))
+        artifacts.write_once(prefix=keys.removesuffix("*"))
+    Capture(
+        stack, "Capture", settings=stack.settings, logs=logs, removal_policy=stack.removal_policy
+    )
+    _explain(stack, logs)
+    return logs, raw, curated, snapshots, artifacts
+
+
+def _explain(stack: EnvironmentStack, logs: PrivateBucket) -> None:
+    why = "S3 delivers access logs only to a bucket under S3's own key"
+    acknowledge(
+        logs,
+        {
+            "CKV_AWS_18": "It is where access is logged: logging its own would never end",
+            "NIST-S3DefaultEncryptionKMS": why,
+            "customer-key": why,
+        },
+    )
+    if logs.policy:
+        arn = f"<{stack.resolve(logs.bucket_arn)['Fn::GetAtt'][0]}.Arn>"
+        reason = "S3 names the log objects; each bucket's lie below its own prefix"
+        acknowledge(
+            logs.policy,
+            {
+                f"wildcard[Resource::{arn}/{bucket}/*]": reason
+                for bucket in ("raw", "curated", "snapshots", "artifacts", "capture")
+            },
+        )
+
+
+def _by_iam(settings: Settings) -> tuple[Role, ...]:
+    """Returns the readers by IAM: without Lake Formation a query reads with its own role."""
+    enforced = settings.lake_formation.mode == "enforced"
+    return () if enforced else ("broker", "bias-evaluator")
+
+
+def _bucket(
+    stack: EnvironmentStack,
+    bucket: Bucket,
+    *,
+    key: DomainKey | None = None,
+    logs: PrivateBucket | None = None,
+    expiring: Sequence[s3.LifecycleRule] = (),
+) -> PrivateBucket:
+    return PrivateBucket(
+        stack,
+        f"Bucket-{bucket}",
+        settings=stack.settings,
+        bucket=bucket,
+        removal_policy=stack.removal_policy,
+        key=key,
+        logs=logs,
+        expiring=expiring,
+    )
+
+
+def _tell_event_bridge(bucket: s3.Bucket) -> None:
+    """Sends EventBridge the bucket's events; the construct's own switch adds a Lambda function."""
+    config = s3.CfnBucket
+    cast(
+        s3.CfnBucket, bucket.node.default_child
+    ).notification_configuration = config.NotificationConfigurationProperty(
+        event_bridge_configuration=config.EventBridgeConfigurationProperty(
+            event_bridge_enabled=True
+        )
+    )
+
+
+def _expires(folder: str, age: Duration) -> s3.LifecycleRule:
+    return s3.LifecycleRule(prefix=folder or None, expiration=age)
