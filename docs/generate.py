@@ -4,6 +4,7 @@
 - `inferentia.md`, between its markers, and its picture: costs, by the functions of `sashiko cost`.
 - `faults.md`, between its markers: what the fault harness found, from `faults.json`.
 - `cli.md`: the command's reference, by typer's own generator.
+- `api.md`: what a project may import, from the modules' `__all__`.
 - `security-controls.md`: control, resources, proof, from the templates and the tests.
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path
 from docs.between import between
 from docs.faults import PAGE as FAULTS
 from docs.faults import faults_page
+from docs.public_api import PAGE as API
+from docs.public_api import api_page
 from sashiko.core.yaml_models import read_yaml
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Step, parse_definition
@@ -48,6 +51,7 @@ def generated() -> dict[Path, str]:
         ROOT / "docs/images/cost-per-million.svg": f"{picture()}\n",
         ROOT / "docs/cli.md": _CLI_HEAD + cli_reference(),
         FAULTS: faults_page(),
+        API: api_page(),
     }
 
 

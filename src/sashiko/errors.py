@@ -4,6 +4,8 @@ import errno
 from collections.abc import Mapping
 from types import MappingProxyType
 
+__all__ = ["InputError"]
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FIXES: Mapping[int | None, str] = MappingProxyType(
     {

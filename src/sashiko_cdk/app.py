@@ -13,6 +13,8 @@ from sashiko_cdk.deployment import Deployment, read_deployment
 from sashiko_cdk.inputs import cloud_settings
 from sashiko_cdk.security_rules.plugin import add_rules
 
+__all__ = ["run_app"]
+
 AddStacks = Callable[[App, Deployment], None]
 
 

@@ -9,6 +9,8 @@ from sashiko.settings.recipe import Recipe
 from sashiko_cdk.inputs import compile_pipelines, read_contracts
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
+__all__ = ["Deployment", "read_deployment"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:

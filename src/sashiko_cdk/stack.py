@@ -6,6 +6,8 @@ from constructs import Construct
 from sashiko.aws.resources.names import prefix
 from sashiko_cdk.deployment import Deployment
 
+__all__ = ["EnvironmentStack"]
+
 
 class EnvironmentStack(Stack):
     """A stack of one environment, with a fixed account, region and name."""

@@ -15,7 +15,14 @@ def current() -> dict[Path, str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["architecture.md", "cli.md", "faults.md", "inferentia.md", "images/cost-per-million.svg"],
+    [
+        "api.md",
+        "architecture.md",
+        "cli.md",
+        "faults.md",
+        "inferentia.md",
+        "images/cost-per-million.svg",
+    ],
 )
 def test_generated_documents_are_current(current: dict[Path, str], name: str) -> None:
     path = ROOT / "docs" / name

@@ -6,6 +6,8 @@ from sashiko.contract.model import Contract
 from sashiko.core.files import sha256_bytes
 from sashiko.core.yaml_models import read_yaml
 
+__all__ = ["load_contract"]
+
 
 def load_contract(path: Path) -> Contract:
     """Reads an ODCS data contract.

@@ -6,6 +6,8 @@ from sashiko.contract.model import Contract, View
 from sashiko.core.files import read_json, sha256_file, write_json
 from sashiko.core.yaml_models import Frozen, validate
 
+__all__ = ["training_snapshot", "write_snapshots"]
+
 MANIFEST_FILE = "manifest.json"
 SNAPSHOTS_FILE = "snapshots.json"
 

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from sashiko.contract.columns import Column, Facet, Label, LakeName, QualityRule
 from sashiko.core.yaml_models import Frozen
 
+__all__ = ["Contract"]
+
 View = Literal["training", "facets", "all"]
 # The roles that read the lake by a governed SELECT.
 Reader = Literal["bias-evaluator", "broker", "data-scientist"]

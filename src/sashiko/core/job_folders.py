@@ -6,6 +6,8 @@ from pathlib import Path
 from sashiko.core.files import read_json
 from sashiko.errors import InputError
 
+__all__ = ["processing_input", "processing_output"]
+
 
 def opt_ml() -> Path:
     """Returns the root of the job's folders: `$OPT_ML`, or `/opt/ml` as in SageMaker."""

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 from sashiko.core.files import atomic_writer
 from sashiko.errors import InputError
 
+__all__ = ["open_parquet", "write_batches"]
+
 ROW_GROUP_ROWS = 131_072
 _STREAM_ROWS = 16_384
 

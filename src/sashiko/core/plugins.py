@@ -12,7 +12,7 @@ from sashiko.core.plugin_names import reference
 from sashiko.errors import InputError
 
 # By name, so that using one group does not import the code of the others.
-_PROTOCOLS: Mapping[str, str] = MappingProxyType(
+PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
         "generators": "sashiko.data.generators.base:Generator",
         "metrics": "sashiko.evaluation.metrics.own:Metric",
@@ -51,11 +51,11 @@ def load(group: str, name: str, *, key: str) -> Any:
         ) from error
     plugin = target() if isinstance(target, type) else target
     missing = [
-        item for item in _members(_import_object(_PROTOCOLS[group])) if not hasattr(plugin, item)
+        item for item in _members(_import_object(PROTOCOLS[group])) if not hasattr(plugin, item)
     ]
     if missing:
         raise InputError(
-            f"key `{key}`: {name} has no {' and no '.join(missing)}, which {_PROTOCOLS[group]} "
+            f"key `{key}`: {name} has no {' and no '.join(missing)}, which {PROTOCOLS[group]} "
             "requires: add it"
         )
     return plugin

@@ -11,6 +11,8 @@ from typing import Protocol
 from sashiko.core.plugins import load
 from sashiko.settings.recipe import FileSource, HuggingFaceSource, OwnSource, PypiSource
 
+__all__ = ["Source"]
+
 _TRIES = "2"
 
 

@@ -28,6 +28,8 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel
 
+__all__ = ["CompiledPipeline", "compile_pipeline"]
+
 _PIPELINES = Path("pipelines")
 _CODE = (_PIPELINES, Path("src"))
 # The build gets these variables only, so that a definition depends on no other.

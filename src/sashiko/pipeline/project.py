@@ -12,6 +12,8 @@ from sashiko.pipeline.consistency import check_recipe
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
 
+__all__ = ["open_recipe"]
+
 HOME = Path(".sashiko")
 
 

@@ -12,6 +12,8 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, make_channel
 
+__all__ = ["run_manifest", "serving_code", "weights_uri"]
+
 _SERVING = Path(container.__file__).parent
 
 

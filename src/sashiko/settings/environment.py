@@ -15,6 +15,8 @@ from sashiko.settings.jobs import JobsSection
 from sashiko.settings.serving import DeviceCheck, ServingSection
 from sashiko.settings.types import ImageDigest, ImageName, instance_types
 
+__all__ = ["Settings", "load_settings"]
+
 _PROJECT = r"^[a-z][a-z0-9-]{1,18}$"
 # No hyphen: the policies of `dev` match names such as `<project>-dev-*`, which would include those
 # of an environment `dev-eu`. `<project>-devicecheck-` is the prefix of all checks on devices.

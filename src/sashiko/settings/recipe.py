@@ -18,6 +18,8 @@ from sashiko.settings.quality import EvaluateSection, QualitySection
 from sashiko.settings.targets import Target
 from sashiko.settings.waiver import Waiver
 
+__all__ = ["Recipe", "load_recipe"]
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -9,6 +9,8 @@ from typing import NoReturn
 from sashiko.core.job_folders import opt_ml
 from sashiko.errors import InputError, disk_reason, is_full
 
+__all__ = ["run_step"]
+
 
 def run_step(main: Callable[[], None]) -> None:
     """Runs a step's `main` and exits.

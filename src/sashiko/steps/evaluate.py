@@ -48,6 +48,8 @@ from sashiko.steps.slicing import read_slices
 from sashiko.steps.train_output import read_training
 from sashiko.training.examples import read_weights
 
+__all__ = ["main"]
+
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 _GATE = "model-quality"
 

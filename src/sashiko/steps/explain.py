@@ -59,6 +59,8 @@ from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.swapped_words import swap_words
 from sashiko.training.machine import repeatable
 
+__all__ = ["main"]
+
 # Limit of the mean difference: int8 causes 0.010, another seed 0.034 or more
 # (verification.benchmarks.quantization).
 _ROUNDED = 0.02

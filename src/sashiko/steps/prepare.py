@@ -35,6 +35,8 @@ from sashiko.steps.training_rows import (
     template_columns,
 )
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """Splits the snapshot, assembles texts and maps labels."""

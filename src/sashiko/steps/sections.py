@@ -21,6 +21,8 @@ from sashiko.errors import InputError
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.waiver import Waiver
 
+__all__ = ["read_contract"]
+
 M = TypeVar("M", bound=BaseModel)
 _CONTRACT = "contract"
 _CONTRACT_FILE = "contract.odcs.yaml"

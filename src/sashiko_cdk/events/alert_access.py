@@ -10,6 +10,8 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 
+__all__ = ["AlertAccess"]
+
 
 class AlertAccess(Construct):
     """Lets the environment's alarms, its notifier and its janitor use the topic and its key.

@@ -18,6 +18,8 @@ from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
+__all__ = ["EventFlows"]
+
 # Step Functions may write below this path without a policy that grows with each group.
 FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"
 _OWN_KEY: Final = (

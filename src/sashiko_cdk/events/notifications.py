@@ -19,6 +19,8 @@ from sashiko_cdk.events.flows.notice import notice_flow
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
 
+__all__ = ["Notifications"]
+
 _RUNS = "Executions have made-up ids; they are those of this environment's pipelines."
 _VERSIONS = "A version's number is in its ARN; they are those of this environment's groups."
 

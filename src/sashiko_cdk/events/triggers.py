@@ -17,6 +17,8 @@ from sashiko_cdk.events.flows.training import training_flow
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
 
+__all__ = ["Triggers"]
+
 
 class Triggers(Construct):
     """Rules and state machines, as far as the settings turn them on."""

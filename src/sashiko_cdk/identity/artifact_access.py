@@ -14,6 +14,8 @@ from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.identity.role_table import JOB_ROLES
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
+__all__ = ["ArtifactAccess"]
+
 _READ = ("s3:GetObject", "s3:GetObjectVersion")
 _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 

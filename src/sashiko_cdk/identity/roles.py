@@ -33,6 +33,8 @@ from sashiko_cdk.platform.image_permissions import writing_logs
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_roles"]
+
 
 def add_roles(stack: EnvironmentStack) -> None:
     """Adds the environment's roles to a stack, under fixed names.

@@ -10,6 +10,8 @@ from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.lake.lake_settings import LakeSettings
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_account_settings"]
+
 
 def add_account_settings(stack: EnvironmentStack, deployment: Deployment) -> None:
     """Adds Lake Formation's settings and tags to a stack.

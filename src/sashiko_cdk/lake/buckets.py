@@ -17,6 +17,8 @@ from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.serving.capture import Capture
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_buckets"]
+
 _ACCESS_LOGS = Duration.days(400)
 _SCRATCH = Duration.days(7)
 _CHECKPOINTS = Duration.days(30)  # more than the 28 days that a training may run

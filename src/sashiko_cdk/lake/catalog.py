@@ -16,6 +16,8 @@ from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.lake.query_workgroup import QueryWorkgroup
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_catalog", "add_workgroups"]
+
 
 def add_catalog(
     stack: EnvironmentStack,

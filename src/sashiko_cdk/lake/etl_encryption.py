@@ -7,6 +7,8 @@ from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_etl_encryption"]
+
 
 def add_etl_encryption(
     stack: EnvironmentStack, *, lake_key: DomainKey, logs_key: DomainKey

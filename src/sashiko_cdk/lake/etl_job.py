@@ -19,6 +19,8 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 
+__all__ = ["EtlJobs"]
+
 _SCRIPTS = Path(sashiko.aws.glue_job.__file__).parent
 # Glue unpacks a zip: it must hold the package from its root, and nothing else of the project.
 _PACKAGE_ONLY = [

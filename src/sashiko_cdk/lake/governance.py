@@ -29,6 +29,8 @@ from sashiko_cdk.lake.lake_formation_grant import (
 from sashiko_cdk.lake.tag_association import TagAssociation
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_governance"]
+
 
 def add_governance(stack: EnvironmentStack, contracts: Sequence[Contract]) -> None:
     """Adds the tags and grants that follow from contracts to a stack.

@@ -20,6 +20,8 @@ from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.lake.query_workgroup import RESULTS
 
+__all__ = ["LakeAccess"]
+
 _READ = ("s3:GetObject", "s3:GetObjectVersion")
 _WRITE = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 

@@ -12,6 +12,8 @@ from sashiko_cdk.network.vpc_endpoints import VpcEndpoints
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_network"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class IsolatedNetwork:

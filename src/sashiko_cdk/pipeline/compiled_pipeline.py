@@ -14,6 +14,8 @@ from sashiko.aws.resources.names import pipeline_name
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
+__all__ = ["CompiledPipeline"]
+
 # A template is limited to 1 MB, and nobody can review change sets and diffs of a larger body.
 LARGEST_BODY: Final = 200_000
 

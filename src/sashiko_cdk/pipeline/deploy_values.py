@@ -6,6 +6,8 @@ from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.names import KeyDomain
 from sashiko.settings.environment import Settings
 
+__all__ = ["deploy_values"]
+
 
 def deploy_values(
     settings: Settings,

@@ -15,6 +15,8 @@ from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.pipeline.compiled_pipeline import Compiled
 
+__all__ = ["Gatekeeper"]
+
 _EXECUTIONS = "Executions are named when they start; each step's files that a gate reads are here."
 
 

@@ -12,6 +12,8 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.events.function_rule import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
 
+__all__ = ["Janitor"]
+
 # SageMaker kills a stopped job after two minutes; the rest allows for clock skew.
 _MARGIN_SECONDS = 600
 

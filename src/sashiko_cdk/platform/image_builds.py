@@ -26,6 +26,8 @@ from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.platform.image_permissions import waiting_for_builds
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
+__all__ = ["ImageBuilds"]
+
 _MACHINE: Final = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
 # CloudFormation waits for an hour at most: queue and build must end before that.
 _QUEUED_MINUTES: Final = 5

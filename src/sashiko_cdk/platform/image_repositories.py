@@ -15,6 +15,8 @@ from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 
+__all__ = ["ImageRepositories"]
+
 _URI = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/(?P<name>[^:@]+)"
 )

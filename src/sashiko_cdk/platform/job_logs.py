@@ -7,6 +7,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+__all__ = ["JobLogs"]
+
 # SageMaker fixes their names per account and region; a job creates a missing group without
 # retention.
 JOB_LOG_GROUPS: Final = ("/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs")

@@ -11,6 +11,8 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.platform.promotion import group_policy
 
+__all__ = ["ModelRegistry"]
+
 
 class ModelRegistry(Construct):
     """A group for each recipe's models; Identity defines who registers and who approves."""

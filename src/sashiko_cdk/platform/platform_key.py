@@ -9,6 +9,8 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.lake.domain_key import FOR_LOGS, DomainKey
 from sashiko_cdk.platform.job_logs import JOB_LOG_GROUPS
 
+__all__ = ["PlatformKey"]
+
 
 class PlatformKey(DomainKey):
     """A domain's key that the services may use which encrypt as themselves."""

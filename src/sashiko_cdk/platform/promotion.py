@@ -24,6 +24,8 @@ from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.platform.signing_key import DIGESTS
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
+__all__ = ["share_signatures"]
+
 _GROUPS = "Groups and their versions are named when they are made; all begin with the prefix."
 
 

@@ -13,6 +13,8 @@ from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.role_policy import RolePolicy
 from sashiko_cdk.identity.role_table import registering
 
+__all__ = ["SigningKey"]
+
 DIGESTS: Final = {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}
 
 

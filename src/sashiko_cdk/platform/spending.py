@@ -11,6 +11,8 @@ from constructs import Construct
 from sashiko.aws.resources.names import alerts_topic_name, prefix
 from sashiko.settings.environment import Settings
 
+__all__ = ["Spending"]
+
 _Budget = budgets.CfnBudget
 # Kind of alert -> percent of the amount.
 _ALERTS = {"ACTUAL": 80, "FORECASTED": 100}

@@ -9,6 +9,8 @@ from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.identity.artifact_places import MLFLOW_FOLDER
 from sashiko_cdk.identity.role_policy import RolePolicy
 
+__all__ = ["TrackingApp"]
+
 
 class TrackingApp(Construct):
     """An MLflow App with its artifacts in the artifacts bucket.

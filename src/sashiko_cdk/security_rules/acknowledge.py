@@ -6,6 +6,8 @@ from typing import cast
 from aws_cdk import Acknowledgment, CfnResource, Validations
 from constructs import IConstruct
 
+__all__ = ["acknowledge"]
+
 PLUGIN = "sashiko"
 NIST = "NIST.800.53.R5"
 _CHECKOV = "CKV"

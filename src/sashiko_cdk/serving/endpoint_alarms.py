@@ -10,6 +10,8 @@ from sashiko.aws.resources.endpoint_spec import VARIANT, alarm_name
 from sashiko.aws.resources.names import alerts_topic_arn
 from sashiko.settings.environment import Settings
 
+__all__ = ["EndpointAlarms"]
+
 _INVOCATIONS = "AWS/SageMaker"
 _INSTANCES = "/aws/sagemaker/Endpoints"
 _MICROSECONDS = 1000  # in a millisecond: the unit of ModelLatency

@@ -9,6 +9,8 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.serving.served_model import ServedModel
 
+__all__ = ["EndpointConfig"]
+
 _Config = sagemaker.CfnEndpointConfig
 
 

@@ -9,6 +9,8 @@ from constructs import Construct
 from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.settings.environment import Settings
 
+__all__ = ["EndpointDashboard"]
+
 _INVOCATIONS = "AWS/SageMaker"
 _INSTANCES = "/aws/sagemaker/Endpoints"
 # Of the instances, by what serves.

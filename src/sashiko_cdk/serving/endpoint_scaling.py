@@ -8,6 +8,8 @@ from constructs import Construct
 from sashiko.aws.resources.endpoint_spec import VARIANT
 from sashiko.settings.environment import Settings
 
+__all__ = ["EndpointScaling"]
+
 _DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
 # Seconds. An instance takes minutes to load a model: scaling out again meanwhile is too much.
 _OUT = 300

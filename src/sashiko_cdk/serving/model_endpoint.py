@@ -8,6 +8,8 @@ from constructs import Construct
 from sashiko.settings.environment import Settings
 from sashiko_cdk.serving.endpoint_config import EndpointConfig
 
+__all__ = ["ModelEndpoint"]
+
 _Endpoint = sagemaker.CfnEndpoint
 # Seconds. Longer than the alarms need to see a canary fail: three minutes, and the metrics' delay.
 _WATCHED = 600

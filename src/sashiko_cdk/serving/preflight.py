@@ -10,6 +10,8 @@ from sashiko.settings.recipe import Recipe
 from sashiko_cdk.functions.content_id import content_id
 from sashiko_cdk.functions.python_function import PythonFunction
 
+__all__ = ["Preflight"]
+
 _READS_FOR = Duration.minutes(15)  # Lambda's maximum
 _WAITS_FOR = Duration.minutes(16)
 _MEMORY = 1024  # MB; the share of a CPU grows with it, and digests are CPU-bound

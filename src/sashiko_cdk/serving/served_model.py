@@ -10,6 +10,8 @@ from sashiko.aws.resources.names import prefix
 from sashiko.settings.environment import Settings
 from sashiko_cdk.functions.content_id import content_id
 
+__all__ = ["ServedModel"]
+
 
 class ServedModel(Construct):
     """A model package with the role `inference`, in the VPC and with network isolation.

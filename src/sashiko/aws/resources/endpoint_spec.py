@@ -16,6 +16,8 @@ from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import Target
 
+__all__ = ["endpoint_name", "endpoint_spec", "served_package"]
+
 # Scaling and retained instance counts refer to the variant by name, so the name never changes.
 VARIANT: Final = "primary"
 # NeuronCores of the instances, two a chip (AWS Neuron documentation, "Inf2 Architecture").

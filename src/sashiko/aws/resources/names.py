@@ -6,6 +6,8 @@ from sashiko.contract.grants import TagKind
 from sashiko.errors import InputError
 from sashiko.settings.environment import Neighbour, Settings
 
+__all__ = ["pipeline_name", "prefix"]
+
 Role = Literal[
     "approver",
     "bias-evaluator",

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from sashiko.core.parquet import write_batches
-from sashiko.data.generators.base import Generator, Order
-
-__all__ = ["Generator", "Order", "write_rows"]
+from sashiko.data.generators.base import Generator as Generator
+from sashiko.data.generators.base import Order as Order
 
 
 def write_rows(path: Path, *, generator: Generator, order: Order) -> None:

@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+__all__ = ["Generator", "Order", "TruthfulGenerator"]
+
 BATCH_ROWS = 65_536
 
 

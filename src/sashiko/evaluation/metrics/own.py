@@ -8,6 +8,8 @@ import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 
+__all__ = ["Metric"]
+
 
 class Metric(Protocol):
     """A metric of a binary classifier's scores."""

@@ -12,6 +12,8 @@ from sashiko.core.files import canonical_json
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, output_uri
 
+__all__ = ["BiasEvaluator"]
+
 
 @dataclass(frozen=True)
 class BiasEvaluator:

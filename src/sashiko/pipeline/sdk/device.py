@@ -11,6 +11,8 @@ from sashiko.aws.resources.names import device_check_prefix
 from sashiko.pipeline.sdk.account import Uri, volume_key
 from sashiko.pipeline.sdk.jobs import Jobs, join_uri
 
+__all__ = ["device_check"]
+
 _NAME = "DeviceCheck"
 
 

@@ -17,6 +17,8 @@ from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import join_uri, output_uri
 from sashiko.settings.environment import Settings
 
+__all__ = ["Gates"]
+
 
 @dataclass(frozen=True)
 class Gates:

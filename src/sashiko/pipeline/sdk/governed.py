@@ -11,6 +11,8 @@ from sashiko.core.files import sha256_file
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 
+__all__ = ["GovernedData"]
+
 
 @dataclass(frozen=True)
 class GovernedData:

@@ -34,6 +34,8 @@ from sashiko.settings.jobs import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, config_files, make_channel
 
+__all__ = ["Jobs", "join_uri", "output_uri"]
+
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
 _CACHE_DAYS = "P30D"

@@ -8,6 +8,8 @@ from sashiko.aws.resources import deploy_time
 from sashiko.aws.resources.names import lake_uri
 from sashiko.settings.environment import Settings
 
+__all__ = ["Parameters", "parameters"]
+
 
 @dataclass(frozen=True)
 class Parameters:

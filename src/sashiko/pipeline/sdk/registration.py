@@ -11,6 +11,8 @@ from sashiko.aws.resources.names import MODELS, bucket_name, key_alias, model_pa
 from sashiko.pipeline.sdk.account import Uri
 from sashiko.pipeline.sdk.jobs import Jobs
 
+__all__ = ["Registration"]
+
 
 @dataclass(frozen=True)
 class Registration:

@@ -15,6 +15,8 @@ from sashiko.pipeline.definition.validator.limits import limit_problem
 from sashiko.pipeline.definition.validator.pipeline_rules import check_version
 from sashiko.pipeline.definition.validator.steps import check_step, known_values, problem_of
 
+__all__ = ["check_definition"]
+
 
 @dataclass(frozen=True)
 class CheckedCounts:
