@@ -9,6 +9,7 @@ import sys
 import typer
 
 from sashiko.commands.on_demand import OnDemand
+from sashiko.core.deprecation import show_deprecations
 from sashiko.core.exit_status import FAILED
 from sashiko.errors import InputError, disk_reason, is_full
 
@@ -29,6 +30,7 @@ def sashiko() -> None:
 
 def main() -> None:
     """Runs the command line; bad input ends with one message and status 1."""
+    show_deprecations()
     try:
         app()
     except InputError as error:

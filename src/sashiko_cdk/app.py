@@ -7,6 +7,7 @@ from pathlib import Path
 from aws_cdk import App
 
 from sashiko.aws.operations.templates import read_templates
+from sashiko.core.deprecation import show_deprecations
 from sashiko.errors import InputError
 from sashiko_cdk.bootstrap.policies import write_policies
 from sashiko_cdk.deployment import Deployment, read_deployment
@@ -26,6 +27,7 @@ def run_app(add_stacks: AddStacks) -> None:
     Args:
         add_stacks: adds the project's stacks to the app, in the order in which they are deployed.
     """
+    show_deprecations()
     try:
         synthesize(add_stacks)
     except InputError as error:

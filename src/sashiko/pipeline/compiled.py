@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sashiko
+from sashiko.core.deprecation import printed_deprecations
 from sashiko.core.files import (
     canonical_json,
     read_json,
@@ -168,9 +169,10 @@ def _build(folder: Path) -> CompiledPipeline:
     completed = subprocess.run(
         [*command, *inputs], capture_output=True, env=_environment(), check=False
     )
-    if completed.returncode == 0:
-        return validate(CompiledPipeline, json.loads(completed.stdout), source=" ".join(command))
     text = completed.stderr.decode(errors="replace")
+    if completed.returncode == 0:
+        sys.stderr.write(printed_deprecations(text))  # the rest is the SDK's
+        return validate(CompiledPipeline, json.loads(completed.stdout), source=" ".join(command))
     last = text.strip().splitlines()[-1] if text.strip() else f"exit status {completed.returncode}"
     if last.startswith("error: "):
         raise InputError(last.removeprefix("error: "))

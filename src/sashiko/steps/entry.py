@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
+from sashiko.core.deprecation import show_deprecations
 from sashiko.core.job_folders import opt_ml
 from sashiko.errors import InputError, disk_reason, is_full
 
@@ -19,6 +20,7 @@ def run_step(main: Callable[[], None]) -> None:
     `<OPT_ML>/output/failure`, from which SageMaker reads a job's failure reason; the exit status is
     then 1. An internal error keeps its traceback.
     """
+    show_deprecations()
     try:
         main()
     except InputError as error:

@@ -10,6 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
+from sashiko.core.deprecation import show_deprecations
 from sashiko.core.yaml_models import read_yaml, validate
 from sashiko.errors import InputError
 
@@ -36,6 +37,7 @@ def main() -> None:
     recipe = open_recipe(arguments.recipe, overrides=tuple(arguments.set))
 
     set_environment(settings)
+    show_deprecations()
     # The SDK warns about every job name that a pipeline leaves to the service, as it should.
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from sashiko.pipeline.sdk.jobs import Jobs
