@@ -17,7 +17,6 @@ from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
 from sashiko.pipeline.sdk.parameters import parameters
 from sashiko.pipeline.sdk.registration import Registration
 from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
-from sashiko.settings.recipe import Recipe
 
 
 def build_pipeline(jobs: Jobs) -> Pipeline:
@@ -75,7 +74,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "meta": output_uri(prepare, "meta"),
             "model": weights_uri(settings, recipe),
         },
-        hyperparameters=_hyperparameters(recipe),
+        hyperparameters=jobs.hyperparameters,
         # The URI names the recipe and the job that prepared these rows. SageMaker's cache key of
         # Train includes it ("Default cache key attributes by pipeline step type", Developer Guide);
         # an execution that takes Prepare from the cache gets the same job name, so Train stays
@@ -225,12 +224,3 @@ def _run_after(gate: Step, steps: Sequence[Step]) -> None:
     """Makes steps depend on a gate, in addition to the steps whose outputs they read."""
     for step in steps:
         step.add_depends_on([gate])
-
-
-def _hyperparameters(recipe: Recipe) -> dict[str, str]:
-    """Returns the recipe's hyperparameters as the strings that a training job takes."""
-    values = recipe.hyperparameters.model_dump(mode="json")
-    return {
-        key: str(value).lower() if isinstance(value, bool) else str(value)
-        for key, value in values.items()
-    }

@@ -95,6 +95,15 @@ class Jobs:
         """Returns the channels to stage for the steps created so far; equal files share one."""
         return tuple(self._channels.values())
 
+    @property
+    def hyperparameters(self) -> Mapping[str, str]:
+        """Returns the recipe's hyperparameters as the strings that a training job takes."""
+        values = self.recipe.hyperparameters.model_dump(mode="json")
+        return {
+            key: str(value).lower() if isinstance(value, bool) else str(value)
+            for key, value in values.items()
+        }
+
     def channel(self, folder: str, files: Mapping[str, bytes]) -> str:
         """Stages files for steps to read.
 
