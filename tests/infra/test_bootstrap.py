@@ -2,10 +2,14 @@
 
 import fnmatch
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.infra.variants import assembly_of, bootstrapped, settings_of
+from tests.infra.variants import ROOT, assembly_of, bootstrapped, settings_of, write_config
 
 BOUNDARY = "cdk-sashiko-boundary-us-east-1"
 
@@ -78,3 +82,33 @@ def test_cloudformation_reads_no_data(policies):
     assert denied["NoKeyButOfCode"]["Condition"] == {
         "StringNotLike": {"kms:EncryptionContext:aws:s3:arn": [code, f"{code}/*"]}
     }
+
+
+@pytest.mark.slow
+def test_its_app_takes_the_projects_stacks_and_an_endpoint_that_may_come(tmp_path):
+    for name in ("contracts", "pipelines", "recipes"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "config").mkdir()
+    write_config(tmp_path / "config", "dev")
+    context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"env": "dev"}
+    done = subprocess.run(
+        [sys.executable, "-m", "sashiko_cdk.bootstrap"],
+        cwd=tmp_path,
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "CDK_OUTDIR": "out", "CDK_CONTEXT_JSON": json.dumps(context)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    template = json.loads(Path(tmp_path, "out/Bootstrap.template.json").read_text())
+    actions = {
+        action
+        for item in template["Resources"].values()
+        if "-execution-" in item["Properties"]["ManagedPolicyName"]
+        for statement in item["Properties"]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+    }
+    assert {"glue:CreateJob", "sagemaker:CreatePipeline"} <= actions
+    assert not settings_of("dev").serving.enabled
+    assert {"sagemaker:CreateEndpoint", "application-autoscaling:RegisterScalableTarget"} <= actions
