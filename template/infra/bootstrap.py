@@ -1,1 +1,0 @@
-../../infra/bootstrap.py
