@@ -5,7 +5,6 @@ function reads verdicts, the pipeline's role property files, and SageMaker a mod
 with the role of the model that DeviceCheck makes.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -47,19 +46,6 @@ def role_of(arn: str) -> str:
     return arn.rpartition("-dev-")[2]
 
 
-def property_files(value: Any, definition: Json) -> Iterator[tuple[str, str]]:
-    """Yields step and path of each file that a Std:JsonGet reads."""
-    if isinstance(value, dict) and "Std:JsonGet" in value:
-        _, step, _, name = value["Std:JsonGet"]["PropertyFile"]["Get"].split(".")
-        (owner,) = [item for item in definition["Steps"] if item["Name"] == step]
-        for file in owner["PropertyFiles"]:
-            if file["PropertyFileName"] == name:
-                yield step, f"{file['OutputName']}/{file['FilePath']}"
-    inner = value.values() if isinstance(value, dict) else value
-    for item in inner if not isinstance(inner, str | int | float | None) else ():
-        yield from property_files(item, definition)
-
-
 def option(job: Json, name: str) -> Any:
     words = job.get("AppSpecification", {}).get("ContainerArguments", [])
     return words[words.index(name) + 1] if name in words else None
@@ -71,10 +57,6 @@ def read_places(definition: Json, jobs: dict[str, Json]) -> list[tuple[str, str]
         (role_of(step["FunctionArn"]), place(value, jobs))
         for step in lambda_steps(definition)
         for value in step["Arguments"].values()
-    ]
-    places += [
-        ("pipeline", f"s3://{ARTIFACTS}/runs/*/{step}/{path}")
-        for step, path in property_files(definition, definition)
     ]
     places += [
         (role_of(option(job, "--role")), place(data, jobs))

@@ -150,6 +150,6 @@ ARGUMENT_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "an experiment of the step's own": (
         set_in(*TRAIN, "ExperimentConfig", to={"ExperimentName": "x"}),
         "step `Train`, Arguments.ExperimentConfig",
-        "move `ExperimentName` to the pipeline's PipelineExperimentConfig",
+        "not supported; MLflow tracks the runs: remove it",
     ),
 }

@@ -1,7 +1,7 @@
 """One change to a definition's JSON at a time: what a slip of the pen would do."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 Json = dict[str, Any]
@@ -61,15 +61,8 @@ def set_parameter(name: str, key: str, *, to: Any) -> Fault:
 
 
 def find(definition: Json, step: str) -> Json:
-    """Finds a step's JSON, in branches too."""
-    return next(item for item in _steps(definition["Steps"]) if item["Name"] == step)
-
-
-def _steps(steps: list[Json]) -> Iterator[Json]:
-    for step in steps:
-        yield step
-        for branch in ("IfSteps", "ElseSteps"):
-            yield from _steps(step["Arguments"].get(branch, []))
+    """Finds a step's JSON."""
+    return next(item for item in definition["Steps"] if item["Name"] == step)
 
 
 def _value_at(value: Any, path: list[Place]) -> Any:

@@ -1,18 +1,17 @@
-"""Slips in gates: a Condition in a Condition's branch, a wait for one, a function's ARN."""
+"""Slips in gates: what is a Condition or reads a file as one does, a function's ARN."""
 
-import copy
 from typing import Any
 
-from tests.pipeline.faults import Fault, Json, find, set_in
+from tests.pipeline.faults import Fault, Json, set_in
 
+_JOB = {"Name": "Aside", "Type": "Processing", "Arguments": {}}
+_FILE = {"PropertyFileName": "F", "OutputName": "verdict", "FilePath": "verdict.json"}
 _OUTPUT = {"OutputName": "word", "OutputType": "String"}
 
 
-def _nested(branch: str) -> Fault:
+def _step(kind: str, **arguments: Any) -> Fault:
     def fault(definition: Json) -> None:
-        inner = {**copy.deepcopy(find(definition, "Choose")), "Name": "Inner"}
-        inner["Arguments"] |= {"IfSteps": [], "ElseSteps": []}
-        find(definition, "Choose")["Arguments"][branch].append(inner)
+        definition["Steps"].append({"Name": "Own", "Type": kind, "Arguments": arguments})
 
     return fault
 
@@ -23,25 +22,30 @@ def _get(target: str) -> dict[str, Any]:
 
 # As in `argument_faults`.
 GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
-    "a nested condition": (
-        _nested("IfSteps"),
-        "definition, Steps[21], step `Choose`, Arguments.IfSteps[1], step `Inner`",
-        "a Condition step in a branch of `Choose`; SageMaker does not support nested condition",
+    "a condition": (
+        _step("Condition", Conditions=[], IfSteps=[_JOB]),
+        "definition, Steps[21], step `Own`",
+        "a Condition step is not supported: make it a gate, a Lambda step that fails",
     ),
-    "a nested condition on the other side": (
-        _nested("ElseSteps"),
-        "definition, Steps[21], step `Choose`, Arguments.ElseSteps[1], step `Inner`",
-        "make it a Lambda step that fails, and let the steps after it depend on that one",
+    "a fail step": (
+        _step("Fail", ErrorMessage="no"),
+        "definition, Steps[21], step `Own`",
+        "a Fail step is not supported: make it a gate",
     ),
-    "a wait for a condition": (
-        set_in("Train", "DependsOn", to=["DataGate", "Choose"]),
-        "step `Train`, DependsOn[1]",
-        "no step may depend on a Condition step, and `Choose` is one; move `Train` into",
+    "a file for a condition": (
+        set_in("Validate", "PropertyFiles", to=[_FILE]),
+        "definition, Steps[2], step `Validate`, PropertyFiles",
+        "not supported; to decide by a file, make it a gate",
     ),
-    "a property of a condition": (
-        set_in("Train", "Arguments", "Environment", to=_get("Steps.Choose.Outcome")),
+    "a value of a file": (
+        set_in("Train", "Arguments", "Environment", to={"X": {"Std:JsonGet": {"Path": "a"}}}),
         "step `Train`, Arguments.Environment.X",
-        "a Condition step has no properties, and `Choose` is one",
+        "unknown function `Std:JsonGet`; known: Get, Std:Join",
+    ),
+    "a property of a gate": (
+        set_in("Train", "Arguments", "Environment", to=_get("Steps.DataGate.Outcome")),
+        "step `Train`, Arguments.Environment.X",
+        "a Lambda step has no properties, and `DataGate` is one",
     ),
     "a function without an ARN": (
         set_in("DataGate", "FunctionArn", to="sashiko-dev-gatekeeper"),
@@ -53,38 +57,10 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "step `DataGate`, FunctionArn",
         "is not a function ARN",
     ),
-    "an output that is not declared": (
-        set_in(
-            "Train", "Arguments", "Environment", to=_get("Steps.DataGate.OutputParameters['x']")
-        ),
-        "step `Train`, Arguments.Environment.X, Steps.DataGate",
-        "`OutputParameters['x']` has no `x`",
-    ),
-    "two outputs of a function with one name": (
-        set_in("DataGate", "OutputParameters", to=[_OUTPUT, _OUTPUT]),
-        "step `DataGate`, OutputParameters",
-        "two of them are named `word`",
-    ),
-    "an output of a function of an unknown type": (
-        set_in("DataGate", "OutputParameters", to=[_OUTPUT | {"OutputType": "Text"}]),
-        "definition, Steps[4], step `DataGate`, OutputParameters[0]",
-        "unknown OutputType `Text`; known: String, Integer, Boolean, Float",
-    ),
-    "too many outputs of a function": (
-        set_in(
-            *("DataGate", "OutputParameters"),
-            to=[_OUTPUT | {"OutputName": f"word{number}"} for number in range(51)],
-        ),
-        "step `DataGate`, OutputParameters",
-        "51; allowed: up to 50",
-    ),
-    "a property file of a function": (
-        set_in(
-            *("DataGate", "PropertyFiles"),
-            to=[{"PropertyFileName": "F", "OutputName": "o", "FilePath": "f.json"}],
-        ),
-        "step `DataGate`, PropertyFiles",
-        "a Lambda step has none",
+    "an output of a function": (
+        set_in("DataGate", "OutputParameters", to=[_OUTPUT]),
+        "definition, Steps[4], step `DataGate`, OutputParameters",
+        "not supported; write a file and pass its URI instead",
     ),
     "a function's argument of an unknown step": (
         set_in("DataGate", "Arguments", to=_get("Steps.Lost.ProcessingJobName")),

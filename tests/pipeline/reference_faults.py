@@ -1,6 +1,5 @@
-"""Slips in what ties steps together: references, branches, property files, parameters."""
+"""Slips in what ties steps together: references and parameters."""
 
-from tests.pipeline.choice import read
 from tests.pipeline.faults import (
     TRAIN,
     Fault,
@@ -8,7 +7,6 @@ from tests.pipeline.faults import (
     set_parameter,
 )
 
-CONDITION = ("Choose", "Arguments", "Conditions", 0)
 MODEL = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
 
 
@@ -55,26 +53,6 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "step `Train`, DependsOn[0]",
         "no step is named `Lost`",
     ),
-    "an unknown property file": (
-        set_in(*CONDITION, "LeftValue", to=read("passed", file="Verdict")),
-        "step `Choose`, Arguments.Conditions[0].LeftValue.Std:JsonGet.PropertyFile",
-        "step `Validate` has no property file `Verdict`; it has: ValidateVerdict",
-    ),
-    "an unknown output of a property file": (
-        set_in("Validate", "PropertyFiles", 0, "OutputName", to="verdicts"),
-        "step `Validate`, PropertyFiles[0]",
-        "names output `verdicts`; the step has: verdict, docs",
-    ),
-    "a path that cannot be read": (
-        set_in(*CONDITION, "LeftValue", to=read("a[")),
-        "step `Choose`, Arguments.Conditions[0].LeftValue",
-        "cannot read the path `a[`",
-    ),
-    "a path that is an expression": (
-        set_in(*CONDITION, "LeftValue", to=read({"Get": "Parameters.AsOf"})),
-        "step `Choose`, Arguments.Conditions[0].LeftValue",
-        "Path must be text",
-    ),
     "an unknown execution variable": (
         set_in(*TRAIN, "Environment", "X", to={"Get": "Execution.Id"}),
         "step `Train`, Arguments.Environment.X",
@@ -83,12 +61,7 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "an unknown function": (
         set_in(*TRAIN, "Environment", "X", to={"Std:Split": "a,b"}),
         "step `Train`, Arguments.Environment.X",
-        "unknown function `Std:Split`; known: Get, Std:Join, Std:JsonGet",
-    ),
-    "an unknown comparison": (
-        set_in(*CONDITION, "Type", to="Same"),
-        "step `Choose`, Arguments.Conditions[0]",
-        "unknown condition type `Same`; known: Equals, ",
+        "unknown function `Std:Split`; known: Get, Std:Join",
     ),
     # The graph.
     "a circle of references": (
@@ -113,16 +86,6 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         ),
         "step `Snapshot`, Arguments.ProcessingOutputConfig.Outputs",
         "two of them are named `manifest`",
-    ),
-    "a reference into a branch": (
-        set_in("Validate", "Arguments", "Environment", "X", to={"Get": output("Aside", "meta")}),
-        "step `Validate`, Arguments.Environment.X",
-        "step `Aside` stands in a branch of `Choose` and may not run",
-    ),
-    "a reference into the other branch": (
-        set_in("Refused", "Arguments", "ErrorMessage", to={"Get": output("Aside", "meta")}),
-        "step `Refused`, Arguments.ErrorMessage",
-        "step `Aside` stands in a branch of `Choose`",
     ),
     "a step's name that is no name": (
         set_in("Register", "Name", to="Register it"),

@@ -8,14 +8,6 @@ STOPPING = (*TRAIN, "StoppingCondition")
 CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 IN_TRAIN, IN_SNAPSHOT = "step `Train`, Arguments", "step `Snapshot`, Arguments"
-CLOSED = "step `Closed`, Arguments.ErrorMessage"
-CHOSEN = "step `Chosen`, Arguments.Conditions[0]"
-SUMMARY = {
-    "Std:JsonGet": {
-        "PropertyFile": {"Get": "Steps.Validate.PropertyFiles.ValidateVerdict"},
-        "Path": "summary",
-    }
-}
 
 
 def several(*faults: Fault) -> Fault:
@@ -42,26 +34,6 @@ def keyed(instance: str) -> Fault:
         set_in(*TRAIN, "ResourceConfig", "InstanceType", to=instance),
         set_in(*TRAIN, "ResourceConfig", "VolumeKmsKeyId", to=KEY),
     )
-
-
-def step(**keys: Any) -> Fault:
-    """Puts a step at the end."""
-
-    def fault(definition: Json) -> None:
-        definition["Steps"].append(keys)
-
-    return fault
-
-
-def closed(message: Any) -> Fault:
-    """Puts a Fail step with a message at the end."""
-    return step(Name="Closed", Type="Fail", Arguments={"ErrorMessage": message})
-
-
-def condition_fault(condition: Json) -> Fault:
-    """Puts a Condition step at the end."""
-    arguments = {"Conditions": [condition], "IfSteps": [], "ElseSteps": []}
-    return step(Name="Chosen", Type="Condition", Arguments=arguments)
 
 
 def top(key: str, value: Any) -> Fault:
@@ -185,40 +157,6 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         ),
         f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[1].S3Output.LocalPath",
         "`/opt/ml/processing/both/` is the folder of ProcessingInputs[0] too; give each its own",
-    ),
-    "a message that is too long": (
-        closed("x" * 3073),
-        CLOSED,
-        "3073 characters; allowed: up to 3072 characters",
-    ),
-    "a joined message that is too long without its summary": (
-        closed({"Std:Join": {"On": "\n", "Values": ["x" * 3072, SUMMARY]}}),
-        CLOSED,
-        "3073 characters; allowed: up to 3072 characters",
-    ),
-    "a message that is no text": (closed(["closed"]), CLOSED, "expected text"),
-    "a list to compare with": (
-        condition_fault({"Type": "Equals", "LeftValue": SUMMARY, "RightValue": ["a"]}),
-        f"{CHOSEN}.RightValue",
-        "expected a single value or an expression, got a list",
-    ),
-    "an object to compare, deep down": (
-        condition_fault(
-            {
-                "Type": "Not",
-                "Condition": {
-                    "Type": "Or",
-                    "Conditions": [{"Type": "Equals", "LeftValue": {"a": 1}, "RightValue": 1}],
-                },
-            }
-        ),
-        f"{CHOSEN}.Condition.Conditions[0].LeftValue",
-        "expected a single value or an expression, got an object",
-    ),
-    "a list among values": (
-        condition_fault({"Type": "In", "QueryValue": SUMMARY, "Values": ["a", ["b"]]}),
-        f"{CHOSEN}.Values[1]",
-        "expected a single value or an expression, got a list",
     ),
     "no version": (top("Version", None), "definition", "key `Version` is missing"),
     "a wrong version": (

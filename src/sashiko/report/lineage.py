@@ -83,12 +83,9 @@ def _picture(evidence: Evidence) -> Figure:
         graph = build_graph(evidence.definition)
     except InputError as error:
         return Figure(title, absent=f"No picture: {error}")
-    steps = {step.name: step for step in evidence.definition.steps if step.type != "Fail"}
-    nodes = [_node(steps[name], evidence) for name in graph.order if name in steps]
-    edges = [
-        (other, name) for name in graph.order for other in graph.waits_for[name]
-        if name in steps and other in steps
-    ]  # fmt: skip
+    steps = {step.name: step for step in evidence.definition.steps}
+    nodes = [_node(steps[name], evidence) for name in graph.order]
+    edges = [(other, name) for name in graph.order for other in graph.waits_for[name]]
     return Figure(
         title,
         svg=draw(nodes, edges),
@@ -111,8 +108,6 @@ def _node(step: Step, evidence: Evidence) -> Node:
 def _steps(evidence: Evidence) -> Table:
     rows = []
     for step in evidence.run.steps:
-        if step.type == "Fail" and step.status != "blocked":
-            continue
         note = step.cached_from and f"taken from run {step.cached_from}"
         reason = "a gate closed: see the decision" if step.status == "blocked" else step.reason
         rows.append(

@@ -1,5 +1,6 @@
 """The typed arguments of a job, and the values derived from them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,29 +32,26 @@ def job_arguments(step: Step, resolved: Any) -> JobArguments:
 
 
 def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
-    """Checks that names inside a job are unique, and that its property files name outputs.
+    """Checks that names inside a job are unique.
 
     Args:
         step: the job's step.
         arguments: its arguments as JSON; values of a wrong shape are ignored here.
 
     Raises:
-        InputError: for the first wrong name, naming step and path.
+        InputError: for a name that is used twice, with step and path.
     """
     where = f"step `{step.name}`, Arguments"
     config = arguments.get("ProcessingOutputConfig")
-    outputs = _names(config.get("Outputs") if isinstance(config, Mapping) else None, "OutputName")
-    _check_unique(outputs, source=f"{where}.ProcessingOutputConfig.Outputs")
-    for key, name in (("ProcessingInputs", "InputName"), ("InputDataConfig", "ChannelName")):
-        _check_unique(_names(arguments.get(key), name), source=f"{where}.{key}")
-    files = [file.name for file in step.property_files]
-    _check_unique(files, source=f"step `{step.name}`, PropertyFiles")
-    for index, file in enumerate(step.property_files):
-        if file.output not in outputs:
-            raise InputError(
-                f"step `{step.name}`, PropertyFiles[{index}]: `{file.name}` names output "
-                f"`{file.output}`; the step has: {', '.join(outputs) or 'none'}"
-            )
+    outputs = config.get("Outputs") if isinstance(config, Mapping) else None
+    for key, items, name in (
+        ("ProcessingOutputConfig.Outputs", outputs, "OutputName"),
+        ("ProcessingInputs", arguments.get("ProcessingInputs"), "InputName"),
+        ("InputDataConfig", arguments.get("InputDataConfig"), "ChannelName"),
+    ):
+        for text, times in Counter(_names(items, name)).items():
+            if times > 1:
+                raise InputError(f"{where}.{key}: two of them are named `{text}`")
 
 
 def _names(items: Any, key: str) -> list[str]:
@@ -61,12 +59,6 @@ def _names(items: Any, key: str) -> list[str]:
         return []
     values = [item.get(key) for item in items if isinstance(item, Mapping)]
     return [name for name in values if isinstance(name, str)]
-
-
-def _check_unique(names: list[str], *, source: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{source}: two of them are named `{name}`")
 
 
 def outputs_of(arguments: ProcessingArguments) -> tuple[ProcessingOutput, ...]:

@@ -1,14 +1,13 @@
-"""Expressions inside a definition: Get, Std:Join and Std:JsonGet."""
+"""Expressions inside a definition: Get and Std:Join."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.properties import look_up, split_path
+from sashiko.pipeline.definition.properties import look_up
 
-_FUNCTIONS = ("Get", "Std:Join", "Std:JsonGet")
-_PROPERTY_FILES = "PropertyFiles."
+_FUNCTIONS = ("Get", "Std:Join")
 
 
 @dataclass(frozen=True)
@@ -19,22 +18,11 @@ class Context:
         parameters: name -> typed value.
         execution: execution variable -> value, such as `PipelineExecutionId`.
         describe: step name -> the Describe response of a finished step.
-        read_file: step, property file and path in it -> value.
     """
 
     parameters: Mapping[str, Any]
     execution: Mapping[str, str]
     describe: Callable[[str], Mapping[str, Any]]
-    read_file: Callable[[str, str, str], Any]
-
-
-@dataclass(frozen=True)
-class StepReference:
-    """A reference to another step; `file` is the property file that it reads, if any."""
-
-    step: str
-    file: str | None
-    where: str
 
 
 def is_expression(value: Any) -> bool:
@@ -45,22 +33,17 @@ def is_expression(value: Any) -> bool:
     return key == "Get" or str(key).startswith("Std:")
 
 
-def step_references(value: Any, *, where: str) -> Iterator[StepReference]:
-    """Yields every reference to a step below `value`.
+def step_references(value: Any, *, where: str) -> Iterator[tuple[str, str]]:
+    """Yields the step and the place of every reference to a step below `value`.
 
     Raises:
         InputError: for an unknown function, naming the path.
     """
     if is_expression(value):
-        function = next(iter(value))
-        if function not in _FUNCTIONS:
-            known = ", ".join(_FUNCTIONS)
-            raise InputError(f"{where}: unknown function `{function}`; known: {known}")
+        _check_function(next(iter(value)), where=where)
         target = value.get("Get")
         if isinstance(target, str) and target.startswith("Steps."):
-            step, rest = _split_step(target, where=where)
-            file = rest.removeprefix(_PROPERTY_FILES) if rest.startswith(_PROPERTY_FILES) else None
-            yield StepReference(step=step, file=file, where=where)
+            yield _split_step(target, where=where)[0], where
             return
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -78,15 +61,8 @@ def resolve(value: Any, context: Context, *, where: str) -> Any:
     """
     if is_expression(value):
         [(function, argument)] = value.items()
-        match function:
-            case "Get":
-                return _get(argument, context, where=where)
-            case "Std:Join":
-                return _join(argument, context, where=where)
-            case "Std:JsonGet":
-                return _json_get(argument, context, where=where)
-        known = ", ".join(_FUNCTIONS)
-        raise InputError(f"{where}: unknown function `{function}`; known: {known}")
+        _check_function(function, where=where)
+        return (_get if function == "Get" else _join)(argument, context, where=where)
     if isinstance(value, Mapping):
         return {key: resolve(item, context, where=f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list):
@@ -104,8 +80,6 @@ def _get(target: Any, context: Context, *, where: str) -> Any:
         return _lookup(context.execution, name, what="execution variable", where=where)
     if scope == "Steps":
         step, path = _split_step(str(target), where=where)
-        if path.startswith(_PROPERTY_FILES):
-            raise InputError(f"{where}: a property file can be read by Std:JsonGet only")
         value = look_up(context.describe(step), path, where=f"{where}, Steps.{step}")
         if isinstance(value, Mapping | list):
             raise InputError(f"{where}: `{target}` is not a single value")
@@ -114,26 +88,13 @@ def _get(target: Any, context: Context, *, where: str) -> Any:
 
 
 def _join(argument: Any, context: Context, *, where: str) -> str:
-    _check_arguments(argument, required=("Values",), allowed=("On", "Values"), where=where)
+    keys = list(argument) if isinstance(argument, Mapping) else []
+    if not {"Values"} <= set(keys) <= {"On", "Values"}:
+        raise InputError(f"{where}: expected On and Values, got {', '.join(keys) or 'nothing'}")
     values = resolve(argument["Values"], context, where=f"{where}.Std:Join.Values")
     if not isinstance(values, list):
         raise InputError(f"{where}.Std:Join.Values: expected a list, got {type(values).__name__}")
     return str(argument.get("On", "")).join(as_text(value, where=where) for value in values)
-
-
-def _json_get(argument: Any, context: Context, *, where: str) -> Any:
-    keys = ("PropertyFile", "Path")
-    _check_arguments(argument, required=keys, allowed=keys, where=where)
-    source = argument["PropertyFile"]
-    target = source.get("Get") if isinstance(source, Mapping) else None
-    step, rest = _split_step(str(target), where=where)
-    if not rest.startswith(_PROPERTY_FILES):
-        raise InputError(f"{where}: PropertyFile must Get Steps.<step>.PropertyFiles.<name>")
-    path = argument["Path"]
-    if not isinstance(path, str):  # aws/sagemaker-python-sdk#3463: no expression stands there
-        raise InputError(f"{where}: Path must be text, got {path!r}")
-    split_path(path, where=where)
-    return context.read_file(step, rest.removeprefix(_PROPERTY_FILES), path)
 
 
 def as_text(value: Any, *, where: str) -> str:
@@ -164,11 +125,7 @@ def _lookup(values: Mapping[str, Any], name: str, *, what: str, where: str) -> A
     return values[name]
 
 
-def _check_arguments(
-    argument: Any, *, required: tuple[str, ...], allowed: tuple[str, ...], where: str
-) -> None:
-    keys = tuple(argument) if isinstance(argument, Mapping) else ()
-    if not set(required) <= set(keys) <= set(allowed):
-        raise InputError(
-            f"{where}: expected {' and '.join(allowed)}, got {', '.join(keys) or 'nothing'}"
-        )
+def _check_function(function: str, *, where: str) -> None:
+    if function not in _FUNCTIONS:
+        known = ", ".join(_FUNCTIONS)
+        raise InputError(f"{where}: unknown function `{function}`; known: {known}")

@@ -46,7 +46,7 @@ def _reads(
         uri = resolved[name]
         if not (isinstance(uri, str) and uri.startswith("s3://")):
             continue
-        writers = {item.step for item in step_references(value, where=f"{where}.{name}")}
+        writers = {step for step, _ in step_references(value, where=f"{where}.{name}")}
         if len(writers) > 1:
             raise InputError(f"{where}.{name}: one URI made of outputs of {', '.join(writers)}")
         keys = [_output_key(steps[writer].arguments) for writer in writers]

@@ -112,7 +112,6 @@ class ProcessingArguments(Frozen):
     Environment: Texts
     StoppingCondition: Limits | None = None
     NetworkConfig: Any = None
-    ExperimentConfig: Any = None
     Tags: Any = None
 
 
@@ -183,5 +182,4 @@ class TrainingArguments(Frozen):
     EnableInterContainerTrafficEncryption: Any = None
     EnableManagedSpotTraining: Any = None
     VpcConfig: Any = None
-    ExperimentConfig: Any = None
     Tags: Any = None

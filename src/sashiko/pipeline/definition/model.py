@@ -1,9 +1,8 @@
-"""A pipeline definition as frozen records: parameters, and steps with their place in branches."""
+"""A pipeline definition as frozen records: parameters and steps."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from sashiko.core.problems import shorten
@@ -11,9 +10,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.definition.shapes import check_depth, check_keys, list_of, text_of
 
 JOB_TYPES = ("Processing", "Training")
-STEP_TYPES = (*JOB_TYPES, "Lambda", "Condition", "Fail")
-# Types of a Lambda step's output parameters: LambdaOutputTypeEnum of the SDK.
-OUTPUT_TYPES = ("String", "Integer", "Boolean", "Float")
+STEP_TYPES = (*JOB_TYPES, "Lambda")
 PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
 
 _TOP_KEYS = (
@@ -24,6 +21,19 @@ _STEP_KEYS = (
     "Description", "RetryPolicies",
 )  # fmt: skip
 _LAMBDA_KEYS = ("FunctionArn", "OutputParameters")
+_GATE = (
+    "make it a gate, a Lambda step that fails, and let the steps after it depend on that one "
+    "(docs/decisions/0020-gates.md)"
+)
+# Keys and types of SageMaker's that are not interpreted here -> what to use instead.
+_INSTEAD = {
+    "MlflowConfig": "pass a tracking URI instead",
+    "PipelineExperimentConfig": "MLflow tracks the runs: pass pipeline_experiment_config=None",
+    "PropertyFiles": f"to decide by a file, {_GATE}",
+    "OutputParameters": "write a file and pass its URI instead",
+    "Condition": _GATE,
+    "Fail": _GATE,
+}
 
 
 @dataclass(frozen=True)
@@ -37,47 +47,18 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class PropertyFile:
-    """A JSON file of a processing output that expressions may read."""
-
-    name: str
-    output: str
-    path: str
-
-
-@dataclass(frozen=True)
-class OutputParameter:
-    """A value that a Lambda step's function returns and that expressions may read."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True)
-class Branch:
-    """One side of a Condition step."""
-
-    condition: str
-    taken_if: bool
-
-
-@dataclass(frozen=True)
 class Step:
-    """A step, wherever it stands.
+    """A step.
 
     Attributes:
         name: unique in the definition.
         type: one of `STEP_TYPES`.
-        arguments: arguments of the job or function, with expressions; without a Condition's
-            branches.
+        arguments: arguments of the job or function, with expressions.
         depends_on: names of the steps in DependsOn.
         cached: whether an execution may reuse the result of an earlier one.
         expires: how long a result may be reused, an ISO 8601 duration; "" for ever.
-        property_files: the JSON files that expressions may read.
         retry_policies: SageMaker's retry policies, as JSON; this machine ignores them.
-        branch: the branch of a Condition that the step is in; None outside branches.
         function: ARN of the function that a Lambda step calls; "" for other steps.
-        output_parameters: values of the function's result that other steps may read.
     """
 
     name: str
@@ -86,11 +67,8 @@ class Step:
     depends_on: tuple[str, ...]
     cached: bool
     expires: str
-    property_files: tuple[PropertyFile, ...]
     retry_policies: Any
-    branch: Branch | None
     function: str
-    output_parameters: tuple[OutputParameter, ...]
 
     @property
     def is_job(self) -> bool:
@@ -100,17 +78,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Definition:
-    """A whole definition.
-
-    Attributes:
-        parameters: the parameters of an execution.
-        steps: all steps, including those in branches, in the order of the file.
-        experiment: PipelineExperimentConfig, as JSON; empty if there is none.
-    """
+    """A whole definition: the parameters of an execution, and the steps in the file's order."""
 
     parameters: tuple[Parameter, ...]
     steps: tuple[Step, ...]
-    experiment: Mapping[str, Any]
 
     def step(self, name: str) -> Step | None:
         """Returns the step of that name, or None."""
@@ -126,21 +97,18 @@ def parse_definition(value: Any) -> Definition:
     """
     check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
     check_depth(value)
-    if value.get("MlflowConfig") is not None:
-        raise InputError("definition, MlflowConfig: not supported; pass a tracking URI instead")
-    experiment = value.get("PipelineExperimentConfig")
-    if experiment is not None:
-        keys = ("ExperimentName", "TrialName")
-        where = "definition, PipelineExperimentConfig"
-        check_keys(experiment, allowed=keys, required=keys, where=where)
+    _refuse_unsupported(value, ("MlflowConfig", "PipelineExperimentConfig"), where="definition")
     parameters = tuple(
         _parameter(item, where=f"definition, Parameters[{index}]")
         for index, item in enumerate(list_of(value, "Parameters", where="definition"))
     )
-    steps = tuple(_steps(value["Steps"], where="definition, Steps", branch=None))
+    steps = tuple(
+        _step(item, where=f"definition, Steps[{index}]")
+        for index, item in enumerate(list_of(value, "Steps", where="definition"))
+    )
     _check_unique([item.name for item in parameters], what="parameter")
     _check_unique([step.name for step in steps], what="step")
-    return Definition(parameters=parameters, steps=steps, experiment=experiment or {})
+    return Definition(parameters=parameters, steps=steps)
 
 
 def _parameter(value: Any, *, where: str) -> Parameter:
@@ -157,91 +125,40 @@ def _parameter(value: Any, *, where: str) -> Parameter:
     )
 
 
-def _steps(values: Any, *, where: str, branch: Branch | None) -> Iterator[Step]:
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise InputError(f"{where}: expected a list of steps")
-    for index, value in enumerate(values):
-        path = f"{where}[{index}]"
-        more = _LAMBDA_KEYS if isinstance(value, Mapping) and value.get("Type") == "Lambda" else ()
-        required = ("Name", "Type", *more[:1])
-        check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=path)
-        text_of(value["Name"], where=f"{path}, Name")
-        yield from _step(value, where=path, branch=branch)
-
-
-def _step(value: Mapping[str, Any], *, where: str, branch: Branch | None) -> Iterator[Step]:
-    name = value["Name"]
+def _step(value: Any, *, where: str) -> Step:
+    more = _LAMBDA_KEYS if isinstance(value, Mapping) and value.get("Type") == "Lambda" else ()
+    required = ("Name", "Type", *more[:1])
+    check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=where)
+    name, kind = text_of(value["Name"], where=f"{where}, Name"), value["Type"]
     where = f"{where}, step `{name}`"
-    if value["Type"] not in STEP_TYPES:
-        raise _unknown(where, "Type", value["Type"], STEP_TYPES)
+    if kind in ("Condition", "Fail"):
+        raise InputError(f"{where}: a {kind} step is not supported: {_INSTEAD[kind]}")
+    if kind not in STEP_TYPES:
+        raise _unknown(where, "Type", kind, STEP_TYPES)
+    _refuse_unsupported(value, ("PropertyFiles", "OutputParameters"), where=where)
     arguments = value.get("Arguments") or {}
     if not isinstance(arguments, Mapping):
         raise InputError(f"{where}, Arguments: expected an object, got {type(arguments).__name__}")
-    arguments = dict(arguments)
-    branches: list[tuple[str, bool, Any]] = []
-    if value["Type"] == "Condition":
-        _check_not_nested(branch, where=where)
-        allowed = ("Conditions", "IfSteps", "ElseSteps")
-        check_keys(arguments, allowed=allowed, required=allowed[:1], where=f"{where}, Arguments")
-        branches = [
-            ("IfSteps", True, arguments.pop("IfSteps", [])),
-            ("ElseSteps", False, arguments.pop("ElseSteps", [])),
-        ]
-    if value["Type"] == "Fail":
-        check_keys(arguments, allowed=("ErrorMessage",), required=(), where=f"{where}, Arguments")
     cache = value.get("CacheConfig") or {}
     check_keys(
         cache, allowed=("Enabled", "ExpireAfter"), required=(), where=f"{where}, CacheConfig"
     )
-    yield Step(
+    return Step(
         name=name,
-        type=value["Type"],
+        type=kind,
         arguments=arguments,
         depends_on=_depends_on(list_of(value, "DependsOn", where=where), where=where),
         cached=cache.get("Enabled", False) is True,
         expires=text_of(cache.get("ExpireAfter") or "", where=f"{where}, CacheConfig.ExpireAfter"),
-        property_files=tuple(
-            _property_file(item, where=f"{where}, PropertyFiles[{index}]")
-            for index, item in enumerate(list_of(value, "PropertyFiles", where=where))
-        ),
         retry_policies=value.get("RetryPolicies") or [],
-        branch=branch,
         function=text_of(value.get("FunctionArn", ""), where=f"{where}, FunctionArn"),
-        output_parameters=tuple(
-            _output_parameter(item, where=f"{where}, OutputParameters[{index}]")
-            for index, item in enumerate(list_of(value, "OutputParameters", where=where))
-        ),
     )
-    for key, outcome, steps in branches:
-        inner = Branch(condition=name, taken_if=outcome)
-        yield from _steps(steps, where=f"{where}, Arguments.{key}", branch=inner)
 
 
-def _check_not_nested(branch: Branch | None, *, where: str) -> None:
-    if branch is not None:
-        raise InputError(
-            f"{where}: a Condition step in a branch of `{branch.condition}`; SageMaker does not "
-            "support nested condition steps (Developer Guide, Condition step, Limitations): make "
-            "it a Lambda step that fails, and let the steps after it depend on that one"
-        )
-
-
-def _output_parameter(value: Any, *, where: str) -> OutputParameter:
-    keys = ("OutputName", "OutputType")
-    check_keys(value, allowed=keys, required=keys, where=where)
-    name, kind = (text_of(value[key], where=f"{where}.{key}") for key in keys)
-    if kind not in OUTPUT_TYPES:
-        raise _unknown(where, "OutputType", kind, OUTPUT_TYPES)
-    return OutputParameter(name=name, type=kind)
-
-
-def _property_file(value: Any, *, where: str) -> PropertyFile:
-    keys = ("PropertyFileName", "OutputName", "FilePath")
-    check_keys(value, allowed=keys, required=keys, where=where)
-    name, output, path = (text_of(value[key], where=f"{where}.{key}") for key in keys)
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise InputError(f"{where}.FilePath: `{path}` leads out of the output")
-    return PropertyFile(name=name, output=output, path=path)
+def _refuse_unsupported(value: Mapping[str, Any], keys: Sequence[str], *, where: str) -> None:
+    for key in keys:
+        if value.get(key):
+            raise InputError(f"{where}, {key}: not supported; {_INSTEAD[key]}")
 
 
 def _depends_on(values: Sequence[Any], *, where: str) -> tuple[str, ...]:

@@ -70,15 +70,6 @@ def describe_job(kind: str, *, name: str, arguments: Mapping[str, Any]) -> dict[
     return description
 
 
-def describe_function(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the properties of a finished Lambda step.
-
-    Args:
-        values: the declared output parameters, by name.
-    """
-    return {"OutputParameters": dict(values)}
-
-
 def _children(value: Any) -> Mapping[str | int, Any]:
     """Returns the children of a value: an object's values, or a list's by position and name."""
     if isinstance(value, Mapping):

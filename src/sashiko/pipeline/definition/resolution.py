@@ -1,46 +1,61 @@
-"""A definition's steps with their expressions resolved, as far as possible before a run."""
+"""A definition's jobs and functions with their expressions resolved, in the order of a run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sashiko.pipeline.definition.expressions import Context, as_text, resolve
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, Parameter, Step
-from sashiko.pipeline.definition.properties import describe_function, describe_job
+from sashiko.pipeline.definition.properties import describe_job
 
 UNKNOWN = "*"
 # These differ between executions.
 _EXECUTION = ("PipelineExecutionId", "PipelineExecutionArn", "StartDateTime", "CurrentDateTime")
 
 
+def resolve_steps(
+    definition: Definition,
+    *,
+    parameters: Mapping[str, Any],
+    execution: Mapping[str, str],
+    job_name: Callable[[str], str],
+) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+    """Yields each step with its arguments; a job's properties follow from its arguments.
+
+    Args:
+        definition: the definition.
+        parameters: name -> typed value.
+        execution: execution variable -> value.
+        job_name: step -> the name of its job.
+
+    Raises:
+        InputError: if the definition's references are wrong.
+    """
+    descriptions: dict[str, Mapping[str, Any]] = {}
+    context = Context(parameters, execution, describe=descriptions.__getitem__)
+    steps = {step.name: step for step in definition.steps}
+    for name in build_graph(definition).order:
+        step = steps[name]
+        resolved = resolve(step.arguments, context, where=f"step `{name}`, Arguments")
+        if step.is_job:
+            descriptions[name] = describe_job(step.type, name=job_name(name), arguments=resolved)
+        yield step, resolved
+
+
 def resolved_steps(definition: Definition) -> Iterator[tuple[Step, Mapping[str, Any]]]:
-    """Yields each job and Lambda step with its arguments; values of a run become `*`.
+    """Yields each step with its arguments as known before a run: values of a run become `*`.
 
     Parameters have their default values, and `*` without one.
 
     Raises:
         InputError: if the definition's references are wrong.
     """
-    descriptions: dict[str, Mapping[str, Any]] = {}
-    context = Context(
+    return resolve_steps(
+        definition,
         parameters={parameter.name: _value(parameter) for parameter in definition.parameters},
         execution=dict.fromkeys(_EXECUTION, UNKNOWN),
-        describe=descriptions.__getitem__,
-        read_file=lambda _step, _file, _path: UNKNOWN,
+        job_name=lambda _step: UNKNOWN,
     )
-    steps = {step.name: step for step in definition.steps}
-    for name in build_graph(definition).order:
-        step = steps[name]
-        if not (step.is_job or step.type == "Lambda"):
-            continue
-        resolved = resolve(step.arguments, context, where=f"step `{name}`, Arguments")
-        if step.is_job:
-            descriptions[name] = describe_job(step.type, name=UNKNOWN, arguments=resolved)
-        else:
-            descriptions[name] = describe_function(
-                dict.fromkeys((item.name for item in step.output_parameters), UNKNOWN)
-            )
-        yield step, resolved
 
 
 def _value(parameter: Parameter) -> str:

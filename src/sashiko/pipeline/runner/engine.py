@@ -7,31 +7,23 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from sashiko.aws.functions.closed_gate import GateClosedError
-from sashiko.core.files import read_json
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.arguments import job_arguments
-from sashiko.pipeline.definition.conditions import holds
 from sashiko.pipeline.definition.expressions import Context, resolve
 from sashiko.pipeline.definition.graph import Graph
 from sashiko.pipeline.definition.model import Definition, Step
-from sashiko.pipeline.definition.properties import (
-    describe_function,
-    describe_job,
-    job_name,
-    look_up,
-)
+from sashiko.pipeline.definition.properties import describe_job, job_name
 from sashiko.pipeline.runner.execute import Executor
 from sashiko.pipeline.runner.jobs import Image, make_job
 from sashiko.pipeline.runner.messages import Events, Interrupted, JobEnded, Message, Outcome
 from sashiko.pipeline.runner.process import StoppedError
 from sashiko.pipeline.runner.state import RunState
 
-# A local Lambda function: gets the event, and a reader of objects of the local S3 by URI; returns
-# the function's response.
-Function = Callable[[Mapping[str, Any], Callable[[str], bytes]], Mapping[str, Any]]
+# A local Lambda function: gets the event, and a reader of objects of the local S3 by URI.
+Function = Callable[[Mapping[str, Any], Callable[[str], bytes]], object]
 
 _GRACE_SECONDS = 10.0
-_DONE = ("succeeded", "cached", "skipped")
+_DONE = ("succeeded", "cached")
 
 
 class Engine:
@@ -80,7 +72,6 @@ class Engine:
             parameters=parameters,
             execution=execution,
             describe=self._descriptions.__getitem__,
-            read_file=self._read_property_file,
         )
 
     def run(self) -> None:
@@ -110,64 +101,41 @@ class Engine:
             message()
 
     def _advance(self, workers: ThreadPoolExecutor) -> None:
-        """Starts, evaluates or skips every step that is ready."""
-        changed = True
-        while changed:
-            changed = False
-            for name in self._graph.order:
-                if self._state.step(name).status != "waiting" or name in self._in_flight:
-                    continue
-                if self._is_off_the_way(self._steps[name]):
-                    changed = True
-                    self._state.change(name, status="skipped")
-                elif self._is_ready(name) and not self._state.is_ending:
-                    changed = True
-                    self._begin(self._steps[name], workers)
+        """Starts every step that is ready, in the graph's order: what a gate opens comes later."""
+        for name in self._graph.order:
+            if self._is_ready(name) and not self._state.is_ending:
+                self._begin(self._steps[name], workers)
 
     def _is_ready(self, name: str) -> bool:
+        if self._state.step(name).status != "waiting" or name in self._in_flight:
+            return False
         return all(self._state.step(other).status in _DONE for other in self._graph.waits_for[name])
 
     def _begin(self, step: Step, workers: ThreadPoolExecutor) -> None:
         where = f"step `{step.name}`, Arguments"
         try:
             resolved = resolve(step.arguments, self._context, where=where)
-            if step.type == "Condition":
-                outcome = all(holds(item, where=where) for item in resolved["Conditions"])
-                self._state.change(step.name, status="succeeded", outcome=outcome)
-            elif step.type == "Fail":
-                self._block(step.name, str(resolved.get("ErrorMessage", "")))
-            elif step.type == "Lambda":
-                self._call(step, resolved)
-            else:
+            if step.is_job:
                 self._in_flight.add(step.name)
                 workers.submit(self._work, step, resolved)
+            else:
+                self._call(step, resolved)
         except InputError as error:
             self._fail(step.name, str(error))
 
     def _call(self, step: Step, event: Any) -> None:
         """Calls a function in this thread: it reads a few small files only."""
         try:
-            answer = self._functions[step.function](event, self._read_object)
-            values = {item.name: answer[item.name] for item in step.output_parameters}
+            self._functions[step.function](event, self._read_object)
         except GateClosedError as closed:
-            self._block(step.name, closed.summary)
+            self._state.change(step.name, status="blocked", reason=closed.summary)
+            self._executor.processes.stop_launching()
         except InputError as error:
             self._fail(step.name, str(error))
         except Exception as error:  # SageMaker fails the step for any exception
             self._fail(step.name, f"{type(error).__name__}: {error}")
         else:
-            self._descriptions[step.name] = describe_function(values)
             self._state.change(step.name, status="succeeded")
-
-    def _block(self, name: str, reason: str) -> None:
-        self._state.change(name, status="blocked", reason=reason)
-        self._executor.processes.stop_launching()
-
-    def _is_off_the_way(self, step: Step) -> bool:
-        if step.branch is None:
-            return False
-        condition = self._state.step(step.branch.condition)
-        return condition.outcome == (not step.branch.taken_if)
 
     def _work(self, step: Step, resolved: Any) -> None:
         """Runs a job in a worker thread; it reports through the inbox only."""
@@ -251,9 +219,3 @@ class Engine:
             return self._executor.store.path(uri).read_bytes()
         except OSError as error:
             raise InputError(f"cannot read {uri}: {error.strerror}") from error
-
-    def _read_property_file(self, step: str, file: str, path: str) -> Any:
-        files = {item.name: item for item in self._steps[step].property_files}
-        output = self._state.step(step).outputs[files[file].output]
-        content = read_json(self._executor.store.path(output.uri) / files[file].path)
-        return look_up(content, path, where=f"{files[file].path} of step `{step}`")

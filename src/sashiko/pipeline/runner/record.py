@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sashiko.core.exit_status import BLOCKED, FAILED, INTERRUPTED
 from sashiko.core.files import read_json, write_json
@@ -22,8 +22,7 @@ StepStatus = Literal[
     "succeeded",
     "cached",  # the result of an earlier run was reused
     "failed",
-    "blocked",  # a gate closed, or a Fail step was reached
-    "skipped",  # it is in a branch that was not taken
+    "blocked",  # a gate closed
     "interrupted",
     "not_run",  # the run ended before its turn
 ]
@@ -42,11 +41,11 @@ class DataRecord(Frozen):
 
 
 class StepRecord(Frozen):
-    """One step of a run.
+    """One step of a run; keys of an earlier version are ignored.
 
     Attributes:
         name: the step's name.
-        type: Processing, Training, Lambda, Condition or Fail.
+        type: Processing, Training or Lambda.
         status: its state.
         start: UTC, ISO 8601.
         end: UTC, ISO 8601.
@@ -55,10 +54,11 @@ class StepRecord(Frozen):
         cached_from: id of the run whose result was reused.
         inputs: input or channel name -> its URI and digest.
         outputs: output name -> its URI and digest; a training job has `model` and `output`.
-        outcome: of a Condition: whether its conditions held.
         log: path of the log, relative to the run's folder.
         reason: why it failed or blocked.
     """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     type: str
@@ -70,7 +70,6 @@ class StepRecord(Frozen):
     cached_from: str = ""
     inputs: dict[str, DataRecord] = Field(default_factory=dict)
     outputs: dict[str, DataRecord] = Field(default_factory=dict)
-    outcome: bool | None = None
     log: str = ""
     reason: str = ""
 
@@ -81,7 +80,7 @@ class RunRecord(Frozen):
     Attributes:
         id: sortable by time, such as `20261125-101500-ab12`.
         pipeline: the pipeline's name.
-        status: `registered` if every step on the branch taken succeeded; `partial` if the run has
+        status: `registered` if every step succeeded; `partial` if the run has
             `until`, and every step up to it succeeded.
         start: UTC, ISO 8601.
         end: UTC, ISO 8601.

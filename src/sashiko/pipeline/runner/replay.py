@@ -86,7 +86,6 @@ def _job(run: RunRecord, definition: Definition, name: str) -> Job:
             "StartDateTime": run.start,
         },
         describe=describe,
-        read_file=_no_file,
     )
     values = resolved(name)
     arguments = job_arguments(steps[name], values)
@@ -100,7 +99,3 @@ def _job(run: RunRecord, definition: Definition, name: str) -> Job:
             replace(source, uri=record.inputs[source.name].uri) for source in job.sources
         ),
     )
-
-
-def _no_file(step: str, file: str, path: str) -> Any:
-    raise InputError(f"a job's arguments read {path} of {file} of step {step}, which no job may")

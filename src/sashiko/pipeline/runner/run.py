@@ -13,7 +13,7 @@ from typing import Any
 
 from sashiko.core.files import write_bytes, write_json
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.graph import Graph, up_to
+from sashiko.pipeline.definition.graph import Graph, build_graph, up_to
 from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.definition.parameters import parameter_values
 from sashiko.pipeline.definition.supported import check_supported
@@ -103,7 +103,8 @@ def run_definition(
     if until is not None:
         definition = up_to(definition, until)
     values = parameter_values(definition.parameters, parameters)
-    graph = check_supported(
+    graph = build_graph(definition)
+    check_supported(
         definition,
         parameters=values,
         execution=execution,

@@ -7,7 +7,7 @@ from typing import Any
 from sashiko.pipeline.runner.record import RunRecord, RunStatus, StepRecord, now, stamp, write_run
 from sashiko.pipeline.runner.view import View
 
-_DONE = ("succeeded", "cached", "skipped")
+_DONE = ("succeeded", "cached")
 _FINISHED = ("succeeded", "cached", "failed", "blocked", "interrupted")
 
 

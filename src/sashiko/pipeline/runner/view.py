@@ -99,7 +99,7 @@ class LiveView:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         rows = list(self._steps.values())
         if len(rows) >= self._console.height:
-            rows = [row for row in rows if row.status not in ("waiting", "not_run", "skipped")]
+            rows = [row for row in rows if row.status not in ("waiting", "not_run")]
         for row in rows[-max(1, self._console.height - 1) :]:
             style = _STYLES.get(row.status, "dim")
             table.add_row(

@@ -10,7 +10,6 @@ CONTEXT = Context(
     parameters={"Text": "t", "Count": 3, "Share": 0.5, "Flag": True},
     execution={"PipelineExecutionId": "run-1"},
     describe=DESCRIPTIONS.__getitem__,
-    read_file=lambda step, file, path: f"{step}/{file}/{path}",
 )
 
 
@@ -18,8 +17,7 @@ def get(target: str) -> dict[str, Any]:
     return {"Get": target}
 
 
-def json_get(target: str = "Steps.Make.PropertyFiles.F", path: str = "a") -> dict[str, Any]:
-    return {"Std:JsonGet": {"PropertyFile": get(target), "Path": path}}
+NAME = get("Steps.Make.Name")
 
 
 @pytest.mark.parametrize(
@@ -28,10 +26,9 @@ def json_get(target: str = "Steps.Make.PropertyFiles.F", path: str = "a") -> dic
         (get("Parameters.Count"), 3),
         (get("Execution.PipelineExecutionId"), "run-1"),
         (get("Steps.Make.Outputs['x'].Uri"), "s3://b/x"),
-        (json_get(), "Make/F/a"),
         (
-            {"Std:Join": {"On": "/", "Values": ["a", get("Parameters.Text"), json_get()]}},
-            "a/t/Make/F/a",
+            {"Std:Join": {"On": "/", "Values": ["a", get("Parameters.Text"), NAME]}},
+            "a/t/job-1",
         ),
         (
             {
@@ -60,9 +57,7 @@ def test_expressions_stand_for_values(value: object, expected: object) -> None:
         (get("Secrets.x"), "cannot Get `Secrets.x`"),
         (get("Steps.Make"), "expected Steps.<step>.<property>"),
         (get("Steps.Make.Outputs"), "not a single value"),
-        (get("Steps.Make.PropertyFiles.F"), "by Std:JsonGet only"),
-        (json_get("Steps.Make.Name"), "PropertyFile must Get"),
-        ({"Std:JsonGet": {"S3Uri": "s3://b/x", "Path": "a"}}, "expected PropertyFile and Path"),
+        ({"Std:JsonGet": {}}, "unknown function `Std:JsonGet`; known: Get, Std:Join"),
         ({"Std:Join": {"On": "/"}}, "expected On and Values"),
         ({"Std:Join": {"Values": [None]}}, "cannot join None"),
     ],
@@ -75,8 +70,10 @@ def test_wrong_expressions_name_their_path(value: object, message: str) -> None:
 
 def test_references_are_found_at_any_depth() -> None:
     value = {
-        "a": [{"Std:Join": {"On": "", "Values": [json_get(), get("Steps.Other.Name")]}}],
+        "a": [{"Std:Join": {"On": "", "Values": [NAME, get("Steps.Other.Name")]}}],
         "b": get("Parameters.Text"),
     }
-    references = [(ref.step, ref.file) for ref in step_references(value, where="here")]
-    assert references == [("Make", "F"), ("Other", None)]
+    assert list(step_references(value, where="here")) == [
+        ("Make", "here.a[0].Std:Join.Values[0]"),
+        ("Other", "here.a[0].Std:Join.Values[1]"),
+    ]

@@ -110,13 +110,6 @@ def test_a_missing_input_names_its_uri(tiny: Any) -> None:
     assert "`s3://b/nothing`: no object" in record.reason
 
 
-def test_a_missing_property_file_fails_the_gate(tiny: Any, status_of: Any) -> None:
-    gate = tiny.condition("Gate", tiny.json_get("A", "passed"), [tiny.job("B")])
-    record = tiny.run(tiny.job("A"), gate)
-    assert status_of(record) == {"A": "succeeded", "Gate": "failed", "B": "not_run"}
-    assert "result.json does not exist" in record.reason
-
-
 def test_an_unknown_command_is_one_message(tiny: Any) -> None:
     record = tiny.run(tiny.job("A", command=["no-such-command"]))
     assert record.step("A").reason == "the command `no-such-command` is not on this machine"

@@ -1,4 +1,4 @@
-"""Whole runs: order, branches, staging, and what SageMaker puts around a job."""
+"""Whole runs: order, gates, staging, and what SageMaker puts around a job."""
 
 import json
 import os
@@ -84,39 +84,10 @@ def test_a_gate_that_cannot_judge_fails_and_does_not_block(
     assert re.match(reason, record.step("Gate").reason)
 
 
-def test_what_a_function_returns_reaches_later_steps(tiny: Any) -> None:
-    tiny.functions["ask"] = lambda event, _: {"word": event["a"].upper(), "more": 1}
-    ask = tiny.function("Ask", "ask", {"a": "b"}, returns=["word"])
-    word = {"Get": "Steps.Ask.OutputParameters['word']"}
-    write = "(OUT / 'out/w').write_text(os.environ['WORD'])"
-
-    record = tiny.run(ask, tiny.job("Use", write, environment={"WORD": word}))
-
-    assert (tiny.output(record, "Use") / "w").read_text() == "B"
-    silent = tiny.function("Ask", "ask", {"a": "b"}, returns=["lost"])
-    assert tiny.run(silent).step("Ask").reason == "KeyError: 'lost'"
-
-
 def test_a_function_that_is_not_known_here_stops_the_run_before_it_starts(tiny: Any) -> None:
     with pytest.raises(InputError, match="step `Ask`: no local function for `lost`; known: gate"):
         tiny.run(tiny.job("First"), tiny.function("Ask", "lost", {}))
     assert tiny.view.states == []
-
-
-def test_a_condition_takes_one_branch_and_its_fail_step_blocks(tiny: Any, status_of: Any) -> None:
-    stop = tiny.fail(
-        "Stop", {"Std:Join": {"On": ": ", "Values": ["no", tiny.json_get("Judge", "summary")]}}
-    )
-    choose = tiny.condition("Choose", tiny.json_get("Judge", "passed"), [tiny.job("Go")], [stop])
-
-    closed = tiny.run(tiny.job("Judge", f"PASSED = False\n{WRITE}"), choose)
-    assert status_of(closed) == {
-        "Judge": "succeeded", "Choose": "succeeded", "Go": "skipped", "Stop": "blocked",
-    }  # fmt: skip
-    assert (closed.status, closed.reason) == ("blocked", "step Stop: no: DI 0.5")
-    passed = tiny.run(tiny.job("Judge", f"PASSED = True\n{WRITE}"), choose)
-    assert status_of(passed)["Stop"] == "skipped"
-    assert (passed.status, passed.step("Choose").outcome) == ("registered", True)
 
 
 def test_a_run_that_ends_early_does_what_its_last_step_needs_and_no_more(

@@ -61,10 +61,6 @@ class Tiny:
     def uri(self, step: str, output: str = "out") -> dict[str, str]:
         return {"Get": f"Steps.{step}.ProcessingOutputConfig.Outputs['{output}'].S3Output.S3Uri"}
 
-    def json_get(self, step: str, path: str) -> dict[str, Any]:
-        file = {"Get": f"Steps.{step}.PropertyFiles.Result"}
-        return {"Std:JsonGet": {"PropertyFile": file, "Path": path}}
-
     def job(
         self,
         name: str,
@@ -79,18 +75,13 @@ class Tiny:
         after: Sequence[str] = (),
         **more: Any,
     ) -> dict[str, Any]:
-        """A processing step; output `out` may hold the property file `result.json`."""
+        """A processing step; a gate may read `result.json` of its output `out`."""
         prefix = ["s3://b/runs", {"Get": "Execution.PipelineExecutionId"}, name]
         return {
             "Name": name,
             "Type": "Processing",
             "DependsOn": list(after),
             "CacheConfig": {"Enabled": cached},
-            "PropertyFiles": [
-                {"PropertyFileName": "Result", "OutputName": "out", "FilePath": "result.json"}
-            ]
-            if "out" in outputs
-            else [],
             "Arguments": {
                 "RoleArn": "role",
                 "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}},
@@ -161,24 +152,14 @@ class Tiny:
             },
         }
 
-    def function(
-        self,
-        name: str,
-        function: str,
-        event: Mapping[str, Any],
-        *,
-        returns: Sequence[str] = (),
-        after: Sequence[str] = (),
-    ) -> dict[str, Any]:
-        """A Lambda step; each value that it returns is a string."""
-        outputs = [{"OutputName": key, "OutputType": "String"} for key in returns]
+    def function(self, name: str, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """A Lambda step."""
         return {
             "Name": name,
             "Type": "Lambda",
             "FunctionArn": function,
             "Arguments": dict(event),
-            "OutputParameters": outputs,
-            "DependsOn": list(after),
+            "OutputParameters": [],
         }
 
     def gate(self, name: str, *judges: str) -> dict[str, Any]:
@@ -188,17 +169,6 @@ class Tiny:
             for judge in judges
         }
         return self.function(name, "gate", reads)
-
-    def condition(
-        self, name: str, left: Any, then: Sequence[Any], other: Sequence[Any] = ()
-    ) -> dict[str, Any]:
-        """A condition step: `left` must equal true."""
-        condition = {"Type": "Equals", "LeftValue": left, "RightValue": True}
-        arguments = {"Conditions": [condition], "IfSteps": list(then), "ElseSteps": list(other)}
-        return {"Name": name, "Type": "Condition", "Arguments": arguments}
-
-    def fail(self, name: str, message: Any) -> dict[str, Any]:
-        return {"Name": name, "Type": "Fail", "Arguments": {"ErrorMessage": message}}
 
     def run(
         self,

@@ -9,7 +9,6 @@ from sashiko.aws.operations.runs.record import (
     reason_of,
     run_status,
     step_record,
-    unlisted_status,
     utc,
 )
 from sashiko.aws.resources.account import Account
@@ -106,7 +105,7 @@ class Execution:
             step.name: StepRecord(
                 name=step.name,
                 type=step.type,
-                status=unlisted_status(step, records, running=running),
+                status="waiting" if running else "not_run",
             )
             for step in self._defined
         }

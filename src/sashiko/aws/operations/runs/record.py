@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sashiko.aws.functions.closed_gate import closing_summary
-from sashiko.pipeline.definition.model import Step
 from sashiko.pipeline.runner.record import RunStatus, StepRecord, StepStatus, stamp
 
 _RUN_STATUS: Mapping[str, RunStatus] = {
@@ -35,13 +34,12 @@ def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord
     kind = next((key for key in metadata if metadata[key] is not None), "")
     status = _STEP_STATUS[item["StepStatus"]]
     cached = item.get("CacheHitResult", {}).get("SourcePipelineExecutionArn", "")
-    reason = metadata.get("Fail", {}).get("ErrorMessage") or item.get("FailureReason", "")
+    reason = item.get("FailureReason", "")
     type_ = types.get(item["StepName"]) or _KINDS.get(kind, kind)
     closing = closing_summary(reason) if type_ == "Lambda" else None
-    if status == "failed" and (type_ == "Fail" or closing is not None):
+    if status == "failed" and closing is not None:
         status = "blocked"
     start, end = item.get("StartTime"), item.get("EndTime")
-    outcome = metadata.get("Condition", {}).get("Outcome")
     return StepRecord(
         name=item["StepName"],
         type=type_,
@@ -51,18 +49,8 @@ def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord
         seconds=round((end - start).total_seconds(), 3) if start and end else None,
         job=metadata[kind]["Arn"].rpartition("/")[2] if kind in _KINDS else "",
         cached_from=cached.rpartition("/")[2],
-        outcome=None if outcome is None else outcome == "True",
         reason=reason if closing is None else closing,
     )
-
-
-def unlisted_status(step: Step, records: Mapping[str, StepRecord], *, running: bool) -> StepStatus:
-    """Returns the status of a step that SageMaker does not list."""
-    if branch := step.branch:
-        condition = records.get(branch.condition)
-        if condition and condition.outcome not in (None, branch.taken_if):
-            return "skipped"
-    return "waiting" if running else "not_run"
 
 
 def run_status(status: str, steps: tuple[StepRecord, ...]) -> RunStatus:

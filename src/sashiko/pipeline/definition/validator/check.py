@@ -1,21 +1,22 @@
 """Validates a whole definition offline, for `sashiko definition --check` and for deployments."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.expressions import Context, resolve
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.model import Definition, parse_definition
 from sashiko.pipeline.definition.parameters import check_parameter
 from sashiko.pipeline.definition.validator.api import shape
-from sashiko.pipeline.definition.validator.arguments import check_value
 from sashiko.pipeline.definition.validator.limits import limit_problem
-from sashiko.pipeline.definition.validator.pipeline_rules import check_version
 from sashiko.pipeline.definition.validator.steps import check_step, known_values, problem_of
 
 __all__ = ["check_definition"]
+
+# The only version: dg/build-and-manage-pipeline, "Define a pipeline", links its JSON schema, and
+# the SDK writes it (sagemaker.mlops.workflow.pipeline).
+_VERSION = "2020-12-01"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,8 @@ def check_definition(value: Any) -> CheckedCounts:
     ]
     # Of the graph, only a cycle is a new problem: the other ones are those of steps.
     lines = [
-        *check_version(value),
+        *_check_version(value),
         *_check_parameters(definition),
-        *_check_experiment(definition, context),
         *(line for line in outcomes if line is not None),
         *problem_of(build_graph, definition),
     ]
@@ -56,20 +56,15 @@ def check_definition(value: Any) -> CheckedCounts:
     return CheckedCounts(steps=len(definition.steps), arguments=len(outcomes))
 
 
+def _check_version(value: Mapping[str, Any]) -> Iterator[str]:
+    if "Version" not in value:
+        yield f'definition: key `Version` is missing; it is "{_VERSION}"'
+    elif value["Version"] != _VERSION:
+        yield f'definition, Version: {value["Version"]!r} is not known; allowed: "{_VERSION}"'
+
+
 def _check_parameters(definition: Definition) -> Iterator[str]:
     for parameter in definition.parameters:
         if problem := limit_problem(parameter.name, shape("PipelineParameterName")):
             yield f"parameter `{parameter.name}`, Name: {problem}"
         yield from problem_of(check_parameter, parameter)
-
-
-def _check_experiment(definition: Definition, context: Context) -> Iterator[str]:
-    def resolved(value: Any, where: str) -> Any:
-        return resolve(value, context, where=where)
-
-    for key, value in definition.experiment.items():
-        where = f"definition, PipelineExperimentConfig.{key}"
-        name = shape("ExperimentEntityName")
-        for problem in check_value(value, name, where=where, resolve=resolved):
-            if problem is not None:
-                yield problem

@@ -1,13 +1,12 @@
 """The rules for a step's retry policies, and for a Lambda step's function.
 
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_LambdaStepMetadata.html: an ARN of up
-to 256 characters, up to 50 output parameters.
+to 256 characters.
 
 Retry policies are not in the API's shapes, but in the developer guide:
 https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,29 +21,15 @@ _ARN = regex.compile(
     r":function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?"
 )
 _MAX_ARN_LENGTH = 256
-_MAX_OUTPUTS = 50
 
 
 def check_function(step: Step) -> Iterator[str]:
-    """Yields the problems of a Lambda step's function and of its output parameters.
-
-    Args:
-        step: a Lambda step.
-    """
-    where = f"step `{step.name}`"
+    """Yields the problem of a Lambda step's function."""
     if not _ARN.fullmatch(step.function) or len(step.function) > _MAX_ARN_LENGTH:
         yield (
-            f"{where}, FunctionArn: `{step.function}` is not a function ARN; expected "
+            f"step `{step.name}`, FunctionArn: `{step.function}` is not a function ARN; expected "
             "arn:aws:lambda:<region>:<account>:function:<name>"
         )
-    if len(step.output_parameters) > _MAX_OUTPUTS:
-        count = len(step.output_parameters)
-        yield f"{where}, OutputParameters: {count}; allowed: up to {_MAX_OUTPUTS}"
-    for name, times in Counter(item.name for item in step.output_parameters).items():
-        if times > 1:
-            yield f"{where}, OutputParameters: two of them are named `{name}`"
-    if step.property_files:
-        yield f"{where}, PropertyFiles: a Lambda step has none; read OutputParameters instead"
 
 
 _EXCEPTIONS = (

@@ -6,17 +6,14 @@ from typing import Any
 from sashiko.errors import InputError
 from sashiko.pipeline.definition import expressions
 from sashiko.pipeline.definition.arguments import check_names
-from sashiko.pipeline.definition.conditions import check_conditions
 from sashiko.pipeline.definition.durations import check_expiry
 from sashiko.pipeline.definition.graph import awaited_steps, referred_step
 from sashiko.pipeline.definition.model import Definition, Step
 from sashiko.pipeline.definition.parameters import fits
-from sashiko.pipeline.definition.properties import describe_function
 from sashiko.pipeline.definition.validator.api import job_api, shape
 from sashiko.pipeline.definition.validator.arguments import Resolve, check_value
 from sashiko.pipeline.definition.validator.job_rules import check_job_rules
 from sashiko.pipeline.definition.validator.limits import limit_problem
-from sashiko.pipeline.definition.validator.pipeline_rules import check_message, check_operands
 from sashiko.pipeline.definition.validator.step_rules import check_function, check_retries
 from sashiko.pipeline.definition.validator.unknown import describe_step, stand_in
 
@@ -25,20 +22,11 @@ _EXECUTION = (
     "StartDateTime", "CurrentDateTime", "PipelineName", "PipelineArn", "PipelineExecutionId",
     "PipelineExecutionArn", "TrainingJobName", "ProcessingJobName",
 )  # fmt: skip
-# Pipelines takes the other keys from PipelineExperimentConfig; the SDK omits them.
-_EXPERIMENT_KEY = "TrialComponentDisplayName"
 
 
 def known_values(definition: Definition) -> expressions.Context:
     """Returns the values of expressions before a run: defaults, and stand-ins."""
     properties = {step.name: describe_step(step) for step in definition.steps if step.is_job}
-    properties |= {
-        step.name: describe_function(
-            {item.name: stand_in(item.type.lower()) for item in step.output_parameters}
-        )
-        for step in definition.steps
-        if step.type == "Lambda"
-    }
     return expressions.Context(
         parameters={
             item.name: item.default
@@ -48,7 +36,6 @@ def known_values(definition: Definition) -> expressions.Context:
         },
         execution={name: stand_in("string") for name in _EXECUTION},
         describe=properties.__getitem__,
-        read_file=lambda _step, _file, _path: stand_in("any"),
     )
 
 
@@ -64,8 +51,8 @@ def check_step(
     """
 
     def resolve(value: Any, where: str) -> Any:
-        for reference in expressions.step_references(value, where=where):
-            referred_step(reference, step, definition)
+        for name, place in expressions.step_references(value, where=where):
+            referred_step(name, definition, where=place)
         return expressions.resolve(value, context, where=where)
 
     where = f"step `{step.name}`"
@@ -77,7 +64,8 @@ def check_step(
     if step.is_job:
         yield from _check_job(step, where=f"{where}, Arguments", resolve=resolve)
     else:
-        yield from _check_decision(step, where=f"{where}, Arguments", resolve=resolve)
+        yield from check_function(step)
+        yield from _check_expressions(step.arguments, where=f"{where}, Arguments", resolve=resolve)
 
 
 def problem_of(check: Callable[..., object], *values: Any, **options: Any) -> Iterator[str]:
@@ -96,26 +84,8 @@ def _check_job(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | No
     )
     yield from problem_of(check_names, step, step.arguments)
     yield from check_job_rules(step, resolve=resolve)
-    experiment = step.arguments.get("ExperimentConfig")
-    for key in experiment if isinstance(experiment, Mapping) else ():
-        if key != _EXPERIMENT_KEY:
-            yield (
-                f"{where}.ExperimentConfig: a pipeline names experiment and trial itself; "
-                f"move `{key}` to the pipeline's PipelineExperimentConfig; allowed here: "
-                f"{_EXPERIMENT_KEY}"
-            )
-
-
-def _check_decision(step: Step, *, where: str, resolve: Resolve) -> Iterator[str | None]:
-    """Checks a Condition, Fail or Lambda step, which has no shape in the API."""
-    if step.type == "Lambda":
-        yield from check_function(step)
-    if step.type == "Condition":
-        conditions = step.arguments["Conditions"]
-        yield from problem_of(check_conditions, conditions, where=f"{where}.Conditions")
-    yield from check_operands(step)
-    yield from check_message(step, resolve=resolve)
-    yield from _check_expressions(step.arguments, where=where, resolve=resolve)
+    if "ExperimentConfig" in step.arguments:
+        yield f"{where}.ExperimentConfig: not supported; MLflow tracks the runs: remove it"
 
 
 def _check_expressions(value: Any, *, where: str, resolve: Resolve) -> Iterator[str | None]:

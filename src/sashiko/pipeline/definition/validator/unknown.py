@@ -14,7 +14,7 @@ _MARK = "<known when it runs>"
 
 
 class Anything(str):
-    """A value of any type, such as one in a file that a step will write."""
+    """A value of a type that rules do not check, such as a time."""
 
     __slots__ = ()
 
@@ -50,11 +50,6 @@ def stand_in(kind: str) -> Any:
             return True  # rules check its type only
         case _:
             return Anything(_MARK)
-
-
-def without_stand_ins(text: str) -> str:
-    """Returns the known part of a text."""
-    return text.replace(_MARK, "")
 
 
 def is_known(value: Any) -> bool:

@@ -30,20 +30,6 @@ DEFINITION = {
         {"Name": "Register", "Type": "Processing", "DependsOn": ["Train"]},
     ]
 }
-# A fork's own: one Condition, and a Fail step in a branch.
-BRANCHES = {
-    "Steps": [
-        {
-            "Name": "Choose",
-            "Type": "Condition",
-            "Arguments": {
-                "Conditions": [],
-                "IfSteps": [{"Name": "Train", "Type": "Training"}],
-                "ElseSteps": [{"Name": "Refuse", "Type": "Fail"}],
-            },
-        },
-    ]
-}
 
 
 def step(name: str, status: str, *, minutes: int | None = None, **more: Any) -> dict[str, Any]:
@@ -178,17 +164,6 @@ def test_a_failed_job_beside_a_closed_gate_is_a_failure() -> None:
     broken = step("Make", "Failed", minutes=1, FailureReason="AlgorithmError")
     record = ScriptedExecution(("Failed", [broken, CLOSED])).execution.record()
     assert (record.status, record.reason) == ("failed", "step Make: AlgorithmError")
-
-
-def test_a_branch_that_is_not_taken_is_skipped_and_a_fail_step_blocks() -> None:
-    choice = step("Choose", "Succeeded", minutes=0, Metadata={"Condition": {"Outcome": "False"}})
-    metadata = {"Fail": {"ErrorMessage": "too few rows"}}
-    refused = step("Refuse", "Failed", minutes=0, FailureReason="Step failed.", Metadata=metadata)
-    scripted = ScriptedExecution(("Failed", [choice, refused]), definition=BRANCHES)
-    record = scripted.execution.record()
-    assert states(record) == {"Choose": "succeeded", "Train": "skipped", "Refuse": "blocked"}
-    assert record.step("Choose").outcome is False
-    assert (record.status, record.reason) == ("blocked", "step Refuse: too few rows")
 
 
 def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
