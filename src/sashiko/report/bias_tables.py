@@ -15,7 +15,7 @@ from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.evaluation.metrics.bias_table import Stage
 from sashiko.report import words
 from sashiko.report.bar import range_bar
-from sashiko.report.views import Cell, Mark, Row, Table
+from sashiko.report.views import Cell, Mark, Row, Table, numeric, row
 
 _ORDER = tuple(METRICS)
 
@@ -78,44 +78,31 @@ def _rank(metric: str) -> int:
     return _ORDER.index(metric) if metric in _ORDER else len(_ORDER)
 
 
-def _columns(*middle: str) -> tuple[Cell, ...]:
-    return (
-        Cell("metric"), Cell("group"), Cell("what is compared"),
-        Cell("number [95 %]", number=True), Cell("rows, group / others", number=True),
-        *(Cell(name) for name in middle), Cell("outcome"),
-    )  # fmt: skip
+def _columns(*middle: str) -> tuple[str, ...]:
+    left = ("metric", "group", "what is compared", "number [95 %]", "rows, group / others")
+    return (*left, *middle, "outcome")
 
 
 def _gated_row(estimate: BiasEstimate, check: Check) -> Row:
-    return Row(
-        cells=(
-            *_estimate_cells(estimate),
-            Cell(words.required(check)),
-            Cell("", bar=range_bar(check)),
-            Cell("", mark=words.mark(check)),
-        ),
+    return row(
+        *_estimate_cells(estimate),
+        words.required(check),
+        Cell("", bar=range_bar(check)),
+        Cell("", mark=words.mark(check)),
         style="" if check.passed else "failed",
     )
 
 
 def _row(estimate: BiasEstimate, *, minimum_group_size: int) -> Row:
-    outcome = Cell("", mark=Mark("reported"))
-    if small_groups_reason(estimate, minimum_group_size):
-        outcome = Cell("too few to judge")
-    return Row(cells=(*_estimate_cells(estimate), Cell(_worse(estimate.metric)), outcome))
+    few = small_groups_reason(estimate, minimum_group_size)
+    outcome = "too few to judge" if few else Cell("", mark=Mark("reported"))
+    return row(*_estimate_cells(estimate), _worse(estimate.metric), outcome)
 
 
-def _estimate_cells(estimate: BiasEstimate) -> tuple[Cell, ...]:
-    value = Cell(f"undefined: {estimate.error}")
-    if estimate.value is not None:
-        value = words.estimate_cell(estimate)
-    return (
-        Cell(estimate.metric),
-        Cell(estimate.subgroup),
-        Cell(words.MEANINGS.get(estimate.metric, "")),
-        value,
-        Cell(f"{estimate.n_disadvantaged:,} / {estimate.n_advantaged:,}", number=True),
-    )
+def _estimate_cells(estimate: BiasEstimate) -> tuple[str | Cell, ...]:
+    meaning = words.MEANINGS.get(estimate.metric, "")
+    value, rows = _value(estimate), _rows(estimate)
+    return estimate.metric, estimate.subgroup, meaning, value, rows
 
 
 def _worse(metric: str) -> str:
@@ -158,10 +145,8 @@ def intersection_tables(
             )
             for estimate in ordered
         )
-        heads = (
-            Cell("group"), *(Cell(f"{name} [95 % at once]", number=True) for name in columns),
-            Cell("rows, group / others", number=True), Cell("outcome"),
-        )  # fmt: skip
+        metrics = (f"{name} [95 % at once]" for name in columns)
+        heads = ("group", *metrics, "rows, group / others", "outcome")
         note = _intersection_note(ordered, metric=columns[0], minimum=minimum_group_size)
         folded = stage == "pre_training"
         first = rows if folded else rows[:_WORST]
@@ -195,26 +180,28 @@ def _intersection_row(
     ]
     failed = [check for check in judged if not check.passed]
     few = "too few to judge" if small_groups_reason(estimate, minimum) else ""
-    outcome = Cell(few) if few else Cell("", mark=Mark("reported"))
+    outcome = few or Cell("", mark=Mark("reported"))
     if judged:
         outcome = Cell("", mark=words.mark((failed or judged)[0]), meaning=few)
-    return Row(
-        cells=(
-            Cell(estimate.subgroup),
-            *(_value(by_metric.get(name)) for name in columns),
-            Cell(f"{estimate.n_disadvantaged:,} / {estimate.n_advantaged:,}", number=True),
-            outcome,
-        ),
+    return row(
+        estimate.subgroup,
+        *(_value(by_metric.get(name)) for name in columns),
+        _rows(estimate),
+        outcome,
         style="failed" if failed else "",
     )
 
 
 def _value(estimate: BiasEstimate | None) -> Cell:
     if estimate is None:
-        return Cell("", number=True)
+        return numeric("")
     if estimate.value is None:
         return Cell(f"undefined: {estimate.error}")
     return words.estimate_cell(estimate)
+
+
+def _rows(estimate: BiasEstimate) -> Cell:
+    return numeric(f"{estimate.n_disadvantaged:,} / {estimate.n_advantaged:,}")
 
 
 def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, minimum: int) -> str:

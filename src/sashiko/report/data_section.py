@@ -6,7 +6,7 @@ from sashiko.contract.model import Contract, TextHashSplit
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import bias_not_judged
-from sashiko.report.views import Cell, Fact, Row, Section, Table
+from sashiko.report.views import Cell, Fact, Row, Section, Table, numeric, row
 from sashiko.report.words import percent
 
 _FACETS = "SnapshotFacets"
@@ -75,24 +75,16 @@ def _snapshots(evidence: Evidence) -> Table:
             rows.append(_snapshot_row(manifest, use))
     return Table(
         title="Snapshots",
-        columns=(Cell("view"), Cell("rows", number=True), Cell("columns"), Cell("for"),
-                 Cell("sha256 of the data")),
+        columns=("view", "rows", "columns", "for", "sha256 of the data"),
         rows=tuple(rows),
         note=" ".join(reasons) if rows else "",
         absent="" if rows else f"No snapshot. {' '.join(reasons)}",
-    )  # fmt: skip
+    )
 
 
 def _snapshot_row(manifest: Manifest, use: str) -> Row:
-    return Row(
-        cells=(
-            Cell(manifest.view),
-            Cell(f"{manifest.rows:,}", number=True),
-            Cell(", ".join(column.name for column in manifest.columns)),
-            Cell(use),
-            Cell(manifest.sha256, code=True),
-        )
-    )
+    columns = ", ".join(column.name for column in manifest.columns)
+    return row(manifest.view, manifest.rows, columns, use, Cell(manifest.sha256, code=True))
 
 
 def _splits(evidence: Evidence) -> Table:
@@ -101,30 +93,18 @@ def _splits(evidence: Evidence) -> Table:
     if isinstance(meta, Missing):
         return Table(title=title, absent=f"No splits. {meta.why}")
     rows = [
-        Row(
-            cells=(
-                Cell(name),
-                Cell(f"{meta.splits[name].rows:,}", number=True),
-                Cell(percent(meta.splits[name].positive_rate), number=True),
-                Cell(f"{meta.removed_repeats.get(name, 0):,}", number=True),
-                Cell(f"{meta.splits[name].contradicting_rows:,}", number=True),
-            )
+        row(
+            name,
+            meta.splits[name].rows,
+            numeric(percent(meta.splits[name].positive_rate)),
+            meta.removed_repeats.get(name, 0),
+            meta.splits[name].contradicting_rows,
         )
         for name in SPLITS
         if name in meta.splits
     ]
-    return Table(
-        title=title,
-        columns=(
-            Cell("split"),
-            Cell("rows", number=True),
-            Cell(f"labelled {meta.labels[1]}", number=True),
-            Cell("dropped as repeats", number=True),
-            Cell("same text, both labels", number=True),
-        ),
-        rows=tuple(rows),
-        note=_split_note(meta),
-    )
+    counts = (f"labelled {meta.labels[1]}", "dropped as repeats", "same text, both labels")
+    return Table(title, ("split", "rows", *counts), tuple(rows), note=_split_note(meta))
 
 
 def _split_note(meta: SplitMeta) -> str:
@@ -144,7 +124,7 @@ def _columns(evidence: Evidence) -> Table:
         return Table(title=title, absent=f"The contract cannot be shown: {contract.why}")
     return Table(
         title=title,
-        columns=tuple(Cell(name) for name in ("column", "type", "class", "use", "meaning")),
+        columns=("column", "type", "class", "use", "meaning"),
         rows=tuple(_column_row(column, contract) for column in contract.columns),
     )
 
@@ -157,12 +137,5 @@ def _column_row(column: Column, contract: Contract) -> Row:
         use = "label"
     elif column.name in {facet.column for facet in contract.facets}:
         use = f"facet; {use}"
-    return Row(
-        cells=(
-            Cell(column.name),
-            Cell(column.logical_type),
-            Cell(column.classification),
-            Cell(use),
-            Cell(" ".join(column.description.split())),
-        )
-    )
+    meaning = " ".join(column.description.split())
+    return row(column.name, column.logical_type, column.classification, use, meaning)

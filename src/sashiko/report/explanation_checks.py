@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sashiko.clarify.explain.check_records import TOP, SwappedText
 from sashiko.clarify.explain.record import SWAPS_FILE, Explanations, read_swaps
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.views import Cell, Fact, Part, Passage, Row, Table
+from sashiko.report.views import Cell, Fact, Part, Passage, Table, numeric, row
 from sashiko.report.words import estimate, estimate_cell
 
 _SHAPLEY = (
@@ -52,8 +52,8 @@ def cross_check(explanations: Explanations) -> Iterator[Table]:
     )
     yield Table(
         "Cross-check by Shapley values",
-        tuple(Cell(head, number=bool(head)) for head in heads),
-        tuple(Row((Cell(name), *map(estimate_cell, items))) for name, items in rows),
+        heads,
+        tuple(row(name, *map(estimate_cell, items)) for name, items in rows),
         note=_SHAPLEY,
     )
 
@@ -63,22 +63,19 @@ def swapped_words(explanations: Explanations) -> Table:
     title = "Words of a facet swapped"
     if not explanations.swaps:
         return Table(title, absent="Not judged: the contract's facets name no words (key words).")
-    heads = [Cell("facet"), Cell("rows with words", number=True), Cell("scored", number=True)]
-    heads += [Cell("others' words minus the group's", number=True)]
-    heads += [Cell("moved by", number=True), Cell("at most", number=True)]
-    heads += [Cell("decisions changed", number=True)]
+    moves = ("others' words minus the group's", "moved by", "at most", "decisions changed")
     rows = [
-        Row((
+        row(
             Cell(item.facet, meaning=f"group: {', '.join(item.group)}"),
-            Cell(f"{item.with_words:,} of {item.looked:,}", number=True),
-            Cell(f"{item.rows:,}", number=True),
+            numeric(f"{item.with_words:,} of {item.looked:,}"),
+            item.rows,
             *(estimate_cell(each, "not judged") for each in (item.lead, item.size)),
-            Cell("not judged" if item.largest is None else estimate(item.largest), number=True),
+            numeric("not judged" if item.largest is None else estimate(item.largest)),
             estimate_cell(item.flips, "not judged"),
-        ))
+        )
         for item in explanations.swaps
-    ]  # fmt: skip
-    return Table(title, tuple(heads), tuple(rows), note=_SWAPS)
+    ]
+    return Table(title, ("facet", "rows with words", "scored", *moves), tuple(rows), note=_SWAPS)
 
 
 def most_moved(evidence: Evidence) -> tuple[Passage, ...]:

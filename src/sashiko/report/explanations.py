@@ -21,7 +21,7 @@ from sashiko.report.explanation_checks import (
     swapped_words,
 )
 from sashiko.report.explanation_plots import column_bars, deletion_curve
-from sashiko.report.views import Cell, Fact, Figure, Part, Passage, Row, Section, Table
+from sashiko.report.views import Fact, Figure, Part, Passage, Row, Section, Table, numeric, row
 from sashiko.report.words import estimate_cell
 
 _MEANING = (
@@ -85,21 +85,18 @@ def _facts(explanations: Explanations) -> tuple[Fact, ...]:
 
 def _columns(explanations: Explanations) -> Table:
     labels = tuple(explanations.predicted)
-    heads = [Cell("column"), Cell("share", number=True)]
-    heads += [Cell(f"where predicted {label}", number=True) for label in labels]
-    heads += [Cell("effect (log-odds)", number=True), Cell("rows cut", number=True)]
+    where = (f"where predicted {label}" for label in labels)
+    heads = ("column", "share", *where, "effect (log-odds)", "rows cut")
     rows = []
     for item in explanations.columns:
         shares = (item.share, *(item.by_predicted[label] for label in labels))
         cells = [estimate_cell(share, "no such row") for share in shares]
-        effect = Cell(f"{item.mean_absolute:.3f}", number=True)
-        rows.append(Row((Cell(item.name), *cells, effect, Cell(f"{item.rows_cut:,}", number=True))))
-    return Table("Importance of the columns", tuple(heads), tuple(rows), note=_MEANING)
+        rows.append(row(item.name, *cells, numeric(f"{item.mean_absolute:.3f}"), item.rows_cut))
+    return Table("Importance of the columns", heads, tuple(rows), note=_MEANING)
 
 
 def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:
     influences = evidence.read("Explain", "texts", WORDS_FILE, read_words)
-    heads = (Cell("word"), Cell("column"), Cell("rows", number=True), Cell("effect", number=True))
     for index, label in reversed(list(enumerate(labels))):
         title = f"Words that speak for {label}"
         if isinstance(influences, Missing):
@@ -110,12 +107,12 @@ def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:
             yield Table(title, absent=f"No word of {FEWEST_ROWS} rows or more does.")
             continue
         note = f"Mean effect on the log-odds; words of fewer than {FEWEST_ROWS} rows are left out."
+        heads = ("word", "column", "rows", "effect")
         yield Table(title, heads, tuple(map(_word, words)), note=note, folded=True)
 
 
 def _word(item: Word) -> Row:
-    return Row((Cell(item.word), Cell(item.column), Cell(f"{item.rows:,}", number=True),
-                Cell(f"{item.attribution:+.3f}", number=True)))  # fmt: skip
+    return row(item.word, item.column, item.rows, numeric(f"{item.attribution:+.3f}"))
 
 
 def _deletion(explanations: Explanations) -> Figure:

@@ -22,7 +22,7 @@ from sashiko.report.facet_figures import (
 from sashiko.report.forest import forest
 from sashiko.report.gates import bias_not_judged
 from sashiko.report.sweep_section import sweep_figures
-from sashiko.report.views import Cell, Figure, Row, Section, Table
+from sashiko.report.views import Figure, Row, Section, Table, numeric, row
 
 _NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
 
@@ -144,29 +144,21 @@ def _groups_table(evidence: Evidence) -> Table:
     rates = evidence.read("BiasInput", "data", "data.csv", read_group_rates)
     if isinstance(rates, Missing):
         return Table(title=title, absent=f"No table. {rates.why}")
-    words = ("rows", "labelled positive", "predicted positive", "positives found")
+    counts = ("rows", "labelled positive", "predicted positive", "positives found")
     return Table(
         title=title,
-        columns=(Cell("facet"), Cell("group"), *(Cell(word, number=True) for word in words)),
+        columns=("facet", "group", *counts),
         rows=tuple(_rates_row(rate) for rate in rates),
         note="Positives found: of the rows labelled positive, the share predicted so (recall).",
     )
 
 
 def _rates_row(rate: GroupRates) -> Row:
-    recall = (
+    shares = [words.percent(count / rate.rows) for count in (rate.positives, rate.predicted)]
+    shares.append(
         words.percent(rate.true_positives / rate.positives) if rate.positives else "no positives"
     )
-    return Row(
-        cells=(
-            Cell(rate.facet),
-            Cell(rate.group),
-            Cell(f"{rate.rows:,}", number=True),
-            Cell(words.percent(rate.positives / rate.rows), number=True),
-            Cell(words.percent(rate.predicted / rate.rows), number=True),
-            Cell(recall, number=True),
-        )
-    )
+    return row(rate.facet, rate.group, rate.rows, *map(numeric, shares))
 
 
 def _forests(estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]) -> tuple[Figure, ...]:

@@ -15,7 +15,7 @@ from sashiko.evaluation.metrics.calibration import (
 )
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
-from sashiko.report.views import Cell, Row
+from sashiko.report.views import Row, numeric, row
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,8 @@ def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float)
 
 
 COLUMNS = (
-    Cell("facet"), Cell("group"), Cell("rows", number=True), Cell("mean score", number=True),
-    Cell("labelled positive [95 %]", number=True), Cell("calibration error", number=True),
-    Cell("by chance up to", number=True),
+    "facet", "group", "rows", "mean score", "labelled positive [95 %]", "calibration error",
+    "by chance up to",
 )  # fmt: skip
 NOTE = (
     "Where the mean score lies outside the interval of the share that is labelled positive, scores "
@@ -99,22 +98,18 @@ def calibration_rows(
 
 def _row(facet: str, group: GroupScores, *, minimum: int) -> Row:
     rows, share = len(group.scores), float(group.labels.mean())
-    cells = (
-        Cell(facet), Cell(group.name), Cell(f"{rows:,}", number=True),
-        Cell(words.estimate(float(group.scores.mean())), number=True),
-    )  # fmt: skip
+    cells = (facet, group.name, rows, numeric(words.estimate(float(group.scores.mean()))))
     if rows < minimum:
-        few = Cell("too few to judge")
-        return Row((*cells, Cell(words.estimate(share), number=True), few, Cell("")))
+        return row(*cells, numeric(words.estimate(share)), "too few to judge", "")
     low, high = wilson_interval(share, rows)
     chance = error_by_chance(group.scores, replicates=_REPLICATES, seed=0)
     error = calibration_error(reliability_curve(group.labels, group.scores))
-    return Row((
+    return row(
         *cells,
         words.estimate_cell(Estimate(share, low, high)),
-        Cell(words.estimate(error), number=True),
-        Cell("" if chance.high is None else words.estimate(chance.high), number=True),
-    ))  # fmt: skip
+        numeric(words.estimate(error)),
+        numeric("" if chance.high is None else words.estimate(chance.high)),
+    )
 
 
 def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:

@@ -12,7 +12,7 @@ from sashiko.report.disparity import disparity, largest_rates
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts
 from sashiko.report.price import price_rows
-from sashiko.report.views import Cell, Row, Table
+from sashiko.report.views import Cell, Row, Table, row
 from sashiko.report.words import MEANINGS, check_view, estimate_cell, reported_row
 
 _MOST_ROWS = 6
@@ -41,14 +41,13 @@ def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
     remaining = len(gated) - _MOST_ROWS
     return Table(
         title="Figures that decide",
-        columns=(Cell("figure"), Cell("number [95 %]", number=True), Cell("required"),
-                 Cell("outcome")),
+        columns=("figure", "number [95 %]", "required", "outcome"),
         rows=rows,
-        note="" if remaining <= 0 else (
-            f"{remaining} more gated figures passed; they are listed under Checks."
-        ),
+        note=f"{remaining} more gated figures passed; they are listed under Checks."
+        if remaining > 0
+        else "",
         absent="" if rows else "No figure: the run did not come to judge a model.",
-    )  # fmt: skip
+    )
 
 
 def small_groups(evidence: Evidence) -> tuple[str, ...]:
@@ -76,12 +75,12 @@ def _gated(verdicts: Verdicts) -> Iterator[Row]:
             if check.value is None or not check.passed or check.comparison == "none":
                 continue
             view = check_view(check, gate=verdict.gate)
-            yield Row((
+            yield row(
                 Cell(view.name, meaning=view.meaning),
                 Cell(view.value, interval=view.interval, number=True),
-                Cell(view.required),
+                view.required,
                 Cell("", mark=view.mark),
-            ))  # fmt: skip
+            )
 
 
 def _other_disparities(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:

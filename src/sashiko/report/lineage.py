@@ -9,7 +9,7 @@ from sashiko.pipeline.definition.model import Step
 from sashiko.pipeline.runner.record import StepRecord
 from sashiko.report.dag import Node, State, draw, state_text
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
+from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table, numeric, row
 from sashiko.report.words import duration
 
 _STATES: dict[str, State] = {
@@ -111,26 +111,23 @@ def _steps(evidence: Evidence) -> Table:
         note = step.cached_from and f"taken from run {step.cached_from}"
         reason = "a gate closed: see the decision" if step.status == "blocked" else step.reason
         rows.append(
-            Row(
-                cells=(
-                    Cell(step.name),
-                    Cell(step.type),
-                    Cell(state_text(_STATES.get(step.status, "not reached"))),
-                    Cell("" if step.seconds is None else duration(step.seconds), number=True),
-                    Cell(note or reason),
-                ),
+            row(
+                step.name,
+                step.type,
+                state_text(_STATES.get(step.status, "not reached")),
+                numeric("" if step.seconds is None else duration(step.seconds)),
+                note or reason,
                 style="failed" if step.status in ("failed", "blocked") else "",
             )
         )
-    heads = (Cell("step"), Cell("type"), Cell("state"), Cell("time", number=True), Cell("why"))
-    return Table(title="Steps", columns=heads, rows=tuple(rows))
+    return Table("Steps", ("step", "type", "state", "time", "why"), tuple(rows))
 
 
 def _data(evidence: Evidence) -> Table:
-    rows = [row for step in evidence.run.steps for row in _data_rows(step)]
+    rows = [item for step in evidence.run.steps for item in _data_rows(step)]
     return Table(
         title="Inputs and outputs",
-        columns=tuple(Cell(name) for name in ("step", "way", "name", "where", "sha256")),
+        columns=("step", "way", "name", "where", "sha256"),
         rows=tuple(rows),
         absent="" if rows else "No step has read or written anything.",
         folded=True,
@@ -139,15 +136,7 @@ def _data(evidence: Evidence) -> Table:
 
 def _data_rows(step: StepRecord) -> list[Row]:
     return [
-        Row(
-            cells=(
-                Cell(step.name),
-                Cell(way),
-                Cell(name),
-                Cell(data.uri, code=True),
-                Cell(data.sha256, code=True),
-            )
-        )
+        row(step.name, way, name, Cell(data.uri, code=True), Cell(data.sha256, code=True))
         for way, items in (("in", step.inputs), ("out", step.outputs))
         for name, data in sorted(items.items())
     ]

@@ -11,7 +11,7 @@ from sashiko.evaluation.record import Estimates, Evaluation
 from sashiko.pipeline.runner.record import read_run
 from sashiko.report.evidence import Evidence, Missing, read_evidence
 from sashiko.report.predictions import Predictions
-from sashiko.report.views import Cell, Row
+from sashiko.report.views import Row, numeric
 from sashiko.report.words import estimate, estimate_cell, reported_row
 from sashiko.settings.recipe import Recipe
 
@@ -47,7 +47,7 @@ def price_rows(evidence: Evidence) -> Iterator[Row]:
             "no run of the same data and settings without it: "
             f"run `{command}`, then `sashiko runs report {evidence.run.id}`"
         )
-        yield reported_row("price of reweighing", meaning, Cell("not known", number=True))
+        yield reported_row("price of reweighing", meaning, numeric("not known"))
         return
     run, theirs = without
     for metric, change in _changes(ours, theirs).items():

@@ -12,7 +12,7 @@ from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.plots import comparison
 from sashiko.report.quality_tables import lead_table, seen_text_tables, slice_tables, worse_warnings
 from sashiko.report.truth import truth_facts
-from sashiko.report.views import Cell, Fact, Figure, Row, Section, Table
+from sashiko.report.views import Fact, Figure, Section, Table, row
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
 
 _METRICS = {
@@ -138,13 +138,10 @@ def _facts(evidence: Evidence, evaluation: Evaluation) -> tuple[Fact, ...]:
 
 def _table(evaluation: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> Table:
     metrics = _METRICS | {name: name for name in evaluation.candidate if name not in _METRICS}
-    heads = [Cell("model"), *(Cell(word, number=True) for word in metrics.values())]
     rows = [
-        Row(
-            cells=(
-                Cell(name),
-                *(words.estimate_cell(estimates.get(metric)) for metric in metrics),
-            ),
+        row(
+            name,
+            *(words.estimate_cell(estimates.get(metric)) for metric in metrics),
             style="ours" if name == "this model" else "",
         )
         for name, estimates in models.items()
@@ -152,7 +149,7 @@ def _table(evaluation: Evaluation, models: Mapping[str, Mapping[str, Estimate]])
     title = "On the test split"
     if evaluation.champion is None:
         title += " (no champion yet)"
-    return Table(title=title, columns=tuple(heads), rows=tuple(rows), note=_MEANINGS)
+    return Table(title, ("model", *metrics.values()), tuple(rows), note=_MEANINGS)
 
 
 def _distribution(evidence: Evidence, evaluation: Evaluation) -> Figure:

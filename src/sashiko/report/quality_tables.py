@@ -6,7 +6,7 @@ from dataclasses import replace
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.evaluation.record import Estimates, Evaluation, SeenTextFigures, SliceFigures, Slices
 from sashiko.report import words
-from sashiko.report.views import Cell, Row, Table
+from sashiko.report.views import Cell, Row, Table, numeric, row
 
 _METRICS = ("auc", "accuracy", "balanced_accuracy", "brier_score")
 _WORDS: dict[Standing, str] = {
@@ -37,13 +37,10 @@ def lead_table(
             for metric, word in standings.items()
         )
         lost = "worse" in standings.values()
-        rows.append(Row(cells=(Cell(name(other)), *cells), style="failed" if lost else ""))
+        rows.append(row(name(other), *cells, style="failed" if lost else ""))
     return Table(
         title="This model minus the others, on the same rows",
-        columns=(
-            Cell("other model"),
-            *(Cell(metrics[metric], number=True) for metric in _METRICS),
-        ),
+        columns=("other model", *(metrics[metric] for metric in _METRICS)),
         rows=tuple(rows),
         note=f"Above 0 this model is better. The same resamples for both models. Better: the whole "
         f"95 % interval lies above {effect:g} (evaluate.minimum_effect). No worse: above "
@@ -107,10 +104,9 @@ def slice_tables(slices: Slices, *, metrics: dict[str, str]) -> tuple[Table, ...
     )
 
 
-def _heads(columns: Sequence[str], metric: str, metrics: dict[str, str]) -> tuple[Cell, ...]:
-    numbers = ["rows", "positive", *(metrics[name] for name in columns)]
-    numbers.append(f"{metrics[metric]} minus all")
-    return (Cell("slice"), *(Cell(word, number=True) for word in numbers))
+def _heads(columns: Sequence[str], metric: str, metrics: dict[str, str]) -> tuple[str, ...]:
+    names = (metrics[name] for name in columns)
+    return ("slice", "rows", "positive", *names, f"{metrics[metric]} minus all")
 
 
 def _rows(figures: Sequence[SliceFigures], columns: Sequence[str], metric: str) -> tuple[Row, ...]:
@@ -119,14 +115,16 @@ def _rows(figures: Sequence[SliceFigures], columns: Sequence[str], metric: str) 
     for item in figures:
         apart = item.differences.get(metric)
         below = apart is not None and apart.high is not None and apart.high < 0
-        cells = (
-            Cell(f"{item.column} = {item.value}"),
-            Cell(f"{item.rows:,}", number=True),
-            Cell(words.percent(item.positives / item.rows), number=True),
-            *(_cell(item.metrics, name) for name in columns),
-            _cell(item.differences, metric),
+        rows.append(
+            row(
+                f"{item.column} = {item.value}",
+                item.rows,
+                numeric(words.percent(item.positives / item.rows)),
+                *(_cell(item.metrics, name) for name in columns),
+                _cell(item.differences, metric),
+                style="failed" if below else "",
+            )
         )
-        rows.append(Row(cells=cells, style="failed" if below else ""))
     return tuple(rows)
 
 
@@ -151,7 +149,7 @@ def seen_text_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     return (
         Table(
             title="Seen and unseen text, on the test split",
-            columns=(Cell("text"), *(Cell(number, number=True) for number in numbers)),
+            columns=("text", *numbers),
             rows=tuple(_row(item) for item in evaluation.seen_text),
             note=_NOTE,
         ),
@@ -160,14 +158,12 @@ def seen_text_tables(evaluation: Evaluation) -> tuple[Table, ...]:
 
 def _row(item: SeenTextFigures) -> Row:
     share = words.percent(item.positives / item.rows) if item.rows else "none"
-    return Row(
-        cells=(
-            Cell("seen: all words in train" if item.seen else "unseen: some words are new"),
-            Cell(f"{item.rows:,}", number=True),
-            Cell(share, number=True),
-            *(
-                words.estimate_cell(estimates.get("auc"), "too few to judge")
-                for estimates in (item.candidate, item.linear, item.lead)
-            ),
-        )
+    return row(
+        "seen: all words in train" if item.seen else "unseen: some words are new",
+        item.rows,
+        numeric(share),
+        *(
+            words.estimate_cell(estimates.get("auc"), "too few to judge")
+            for estimates in (item.candidate, item.linear, item.lead)
+        ),
     )

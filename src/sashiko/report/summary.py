@@ -6,7 +6,7 @@ from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gates import Verdicts, bias_notices, gate_mark
 from sashiko.report.headline import headline_figures, small_groups, small_intersections
-from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table
+from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table, row
 from sashiko.report.words import check_view
 
 _SHORT_DIGEST = 12
@@ -67,7 +67,7 @@ def _data(evidence: Evidence) -> str:
 def _gates(verdicts: Verdicts) -> Table:
     return Table(
         title="Gates",
-        columns=(Cell("gate"), Cell("outcome"), Cell("checks")),
+        columns=("gate", "outcome", "checks"),
         rows=tuple(_gate(step, verdict) for step, verdict in verdicts.items()),
         absent="" if verdicts else "No gate is known: nothing was judged.",
     )
@@ -76,14 +76,14 @@ def _gates(verdicts: Verdicts) -> Table:
 def _gate(step: str, verdict: Verdict | Missing) -> Row:
     if isinstance(verdict, Missing) or not verdict.judged:
         name = step if isinstance(verdict, Missing) else verdict.gate
-        return Row((Cell(name), Cell("", mark=Mark("unjudged")), Cell("none")))
+        return row(name, Cell("", mark=Mark("unjudged")), "none")
     judged = [check for check in verdict.checks if check.judged]
     failed = sum(not check.passed for check in judged)
     count = f"{failed} of {len(judged)} failed" if failed else f"{len(judged)}"
     if verdict.waived:
         count += f", {len(verdict.waived)} waived"
-    cells = (Cell(verdict.gate), Cell("", mark=gate_mark(verdict)), Cell(count))
-    return Row(cells, style="" if verdict.passed else "failed")
+    mark = Cell("", mark=gate_mark(verdict))
+    return row(verdict.gate, mark, count, style="" if verdict.passed else "failed")
 
 
 def _unjudged(evidence: Evidence, verdicts: Verdicts) -> Iterator[str]:

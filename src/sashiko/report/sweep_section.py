@@ -9,7 +9,7 @@ from sashiko.pipeline.sweep.words import outcome, shown_points
 from sashiko.report import words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.sweep_plot import trade_off
-from sashiko.report.views import Cell, Figure, Row, Table
+from sashiko.report.views import Cell, Figure, Row, Table, row
 from sashiko.settings.bias import BiasGate
 from sashiko.settings.quality import QualityMetric
 from sashiko.settings.recipe import Recipe
@@ -76,23 +76,21 @@ def _is_of(gate: BiasGate, check: str) -> bool:
     return groups != check and all(f" & {facet}=" in f" & {groups}" for facet in gate.facets)
 
 
-def _columns(sweep: Sweep) -> tuple[Cell, ...]:
-    numbers = ("threshold", *sweep.checks, *(_name(name) for name in _NUMBERS), "AUC")
-    return (Cell("strength"), *(Cell(name, number=True) for name in numbers), Cell("outcome"))
+def _columns(sweep: Sweep) -> tuple[str, ...]:
+    metrics = (_name(name) for name in _NUMBERS)
+    return ("strength", "threshold", *sweep.checks, *metrics, "AUC", "outcome")
 
 
 def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
     text = outcome(sweep, curve, point)
     threshold = f"{point.threshold:.3g}"
-    return Row(
-        cells=(
-            Cell(f"{curve.strength:g}"),
-            Cell(threshold, interval="by policy" if point.by_policy else "", number=True),
-            *(words.estimate_cell(point.bias[check]) for check in sweep.checks),
-            *(words.estimate_cell(point.quality[name]) for name in _NUMBERS),
-            words.estimate_cell(curve.quality["auc"]),
-            Cell(f"{text}{' (on the front)' if point.on_front else ''}"),
-        ),
+    return row(
+        f"{curve.strength:g}",
+        Cell(threshold, interval="by policy" if point.by_policy else "", number=True),
+        *(words.estimate_cell(point.bias[check]) for check in sweep.checks),
+        *(words.estimate_cell(point.quality[name]) for name in _NUMBERS),
+        words.estimate_cell(curve.quality["auc"]),
+        f"{text}{' (on the front)' if point.on_front else ''}",
         style="ours" if text == "recommended" else "",
     )
 

@@ -103,12 +103,31 @@ class Cell:
     bar: Markup | None = None
 
 
+RowStyle = Literal["", "ours", "failed"]
+
+
 @dataclass(frozen=True)
 class Row:
     """A table's row; its first cell is its heading."""
 
     cells: tuple[Cell, ...]
-    style: Literal["", "ours", "failed"] = ""
+    style: RowStyle = ""
+
+
+def row(*values: str | int | Cell, style: RowStyle = "") -> Row:
+    """Returns a row of texts, whole numbers (with thousands separators) and cells."""
+    return Row(tuple(_cell(value) for value in values), style=style)
+
+
+def _cell(value: str | int | Cell) -> Cell:
+    if isinstance(value, int):
+        return numeric(f"{value:,}")
+    return Cell(value) if isinstance(value, str) else value
+
+
+def numeric(text: str) -> Cell:
+    """Returns the cell of a number."""
+    return Cell(text, number=True)
 
 
 @dataclass(frozen=True)
@@ -116,11 +135,15 @@ class Table:
     """A table; `absent` says why there is none."""
 
     title: str
-    columns: tuple[Cell, ...] = ()
+    columns: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
     note: str = ""
     absent: str = ""
     folded: bool = False
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column has numbers, with which its heading is aligned."""
+        return any(item.cells[column].number for item in self.rows)
 
 
 @dataclass(frozen=True)

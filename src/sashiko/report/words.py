@@ -9,7 +9,7 @@ from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.bar import range_bar
-from sashiko.report.views import Cell, CheckView, Mark, Row
+from sashiko.report.views import Cell, CheckView, Mark, Row, numeric, row
 from sashiko.settings.waiver import Waiver
 
 MEANINGS = {
@@ -69,13 +69,13 @@ def interval(low: float | None, high: float | None) -> str:
 def estimate_cell(figure: Estimate | BiasEstimate | None, undefined: str = "undefined") -> Cell:
     """Returns a cell with a metric and its interval, or why there is none."""
     if figure is None or figure.value is None:
-        return Cell(undefined, number=True)
+        return numeric(undefined)
     return Cell(estimate(figure.value), interval=interval(figure.low, figure.high), number=True)
 
 
 def reported_row(name: str, meaning: str, figure: Cell) -> Row:
     """Returns the row of an ungated figure: name, figure, required, outcome."""
-    return Row((Cell(name, meaning=meaning), figure, Cell(""), Cell("", mark=Mark("reported"))))
+    return row(Cell(name, meaning=meaning), figure, "", Cell("", mark=Mark("reported")))
 
 
 def required(check: Check) -> str:
