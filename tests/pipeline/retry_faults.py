@@ -1,4 +1,4 @@
-"""Slips in a step's retry policies, and in what SageMaker names an experiment."""
+"""Slips in a step's retry policies, and an experiment of SageMaker's."""
 
 from typing import Any
 
@@ -70,19 +70,9 @@ RETRY_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "step `DataGate`, RetryPolicies",
         "a Lambda step runs no job",
     ),
-    "an experiment without a trial": (
-        experiment(ExperimentName="tune"),
+    "an experiment": (
+        experiment(ExperimentName="tune", TrialName="one"),
         "definition, PipelineExperimentConfig",
-        "key `TrialName` is missing",
-    ),
-    "an experiment's name that is no name": (
-        experiment(ExperimentName="fine tune", TrialName={"Get": "Execution.PipelineExecutionId"}),
-        "definition, PipelineExperimentConfig.ExperimentName",
-        "'fine tune' does not match the pattern",
-    ),
-    "a trial of an unknown variable": (
-        experiment(ExperimentName="tune", TrialName={"Get": "Execution.Id"}),
-        "definition, PipelineExperimentConfig.TrialName",
-        "no execution variable `Id`",
+        "MLflow tracks the runs: pass pipeline_experiment_config=None",
     ),
 }
