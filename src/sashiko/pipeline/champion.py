@@ -24,9 +24,7 @@ class Group:
     """A model package group that has versions.
 
     Attributes:
-        name: its name.
         recipe: a recipe that registers in it, as `--recipe` takes it.
-        versions: newest first.
     """
 
     name: str
@@ -36,10 +34,6 @@ class Group:
 
 def open_local(home: Path, *, recipe: str) -> MlflowRegistry:
     """Opens this machine's registry.
-
-    Args:
-        home: the folder of all local state.
-        recipe: the caller's recipe, for the error.
 
     Raises:
         InputError: if no run has created it yet.
@@ -53,12 +47,7 @@ def open_local(home: Path, *, recipe: str) -> MlflowRegistry:
 
 
 def other_groups(registry: MlflowRegistry, group: str) -> tuple[Group, ...]:
-    """Returns the other groups with versions that the recipes in `recipes/` name.
-
-    Args:
-        registry: this machine's.
-        group: the group to leave out.
-    """
+    """Returns the other groups with versions that the recipes in `recipes/` name."""
     recipes: dict[str, str] = {}
     for file in sorted(Path("recipes").glob("*.yaml")):
         with suppress(InputError):  # `sashiko run` reports what is wrong with that recipe
@@ -72,13 +61,6 @@ def refuse_ambiguous(
     registry: MlflowRegistry, number: int, *, group: str, recipe: str, home: Path
 ) -> None:
     """Refuses a version number without `--recipe` if the group of another recipe has it too.
-
-    Args:
-        registry: this machine's.
-        number: the version's number.
-        group: the group of the recipe that the settings name.
-        recipe: the recipe that the settings name.
-        home: the folder of all local state.
 
     Raises:
         InputError: with the choices.
@@ -105,11 +87,6 @@ def champion_artifact(
 
     Prints the group of the champion to stderr, and without a recipe name the other groups that
     have one.
-
-    Args:
-        recipe: the recipe of the champion's group.
-        name: the recipe as the caller named it; None if the settings name it.
-        home: the folder of all local state.
 
     Raises:
         InputError: if no version is approved yet, or its artifact is damaged.

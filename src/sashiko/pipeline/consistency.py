@@ -19,11 +19,6 @@ from sashiko.settings.recipe import GeneratorSource, OwnSource, Recipe
 def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
     """Checks a recipe against its contract, before anything is downloaded or trained.
 
-    Args:
-        recipe: the recipe.
-        contract: its data contract.
-        source: the recipe's file, named in every error.
-
     Raises:
         InputError: naming the recipe's key and what the contract allows, or the error of a plugin
             that the recipe names.

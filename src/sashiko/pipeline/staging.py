@@ -44,13 +44,7 @@ class Staged:
 
 
 def staged_inputs(settings: Settings, recipe: Recipe, channels: Sequence[Channel]) -> Staged:
-    """Returns the staged inputs of a recipe in an environment, for this checkout's commit.
-
-    Args:
-        settings: the environment.
-        recipe: the recipe.
-        channels: the channels of its compiled pipeline.
-    """
+    """Returns the staged inputs of a recipe in an environment, for this checkout's commit."""
     manifest = run_manifest(settings)
     return Staged(
         channels=(*channels, manifest),

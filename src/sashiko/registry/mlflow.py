@@ -36,9 +36,6 @@ class MlflowRegistry:
     def __init__(self, tracking_uri: str) -> None:
         """Opens the registry.
 
-        Args:
-            tracking_uri: such as `sqlite:///path/mlflow.db`.
-
         Raises:
             InputError: if it cannot be reached.
         """

@@ -30,14 +30,6 @@ def track_execution(
 
     A server gets `SERVER_SECONDS` in total, and its faults do not fail the pipeline.
 
-    Args:
-        tracking_uri: MLflow's tracking URI.
-        experiment: the experiment's name; created if missing.
-        execution_id: the pipeline execution; the run's name.
-        tags: tags of the run.
-        metrics: name -> final value.
-        curve: the learning curve.
-
     Returns:
         The MLflow run's id, or None if MLflow cannot be reached: the metrics stay in the step's
         files, and the pipeline continues.

@@ -26,10 +26,6 @@ class ModelVersion:
     """One registered version.
 
     Attributes:
-        group: the model package group.
-        version: its number.
-        status: SageMaker's approval status.
-        artifact_sha256: hex digest of `model.tar.gz`.
         threshold: the lowest probability of the positive label.
         tags: all other records: data hash, contract, git SHA, gates, approver.
         aliases: `candidate`, `champion`, both or none.
@@ -48,13 +44,7 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class LineageEdge:
-    """An association between two entities of the lineage.
-
-    Attributes:
-        source: the source entity, with its URI or digest.
-        kind: SageMaker's type of the association, such as `DerivedFrom`.
-        destination: the destination entity.
-    """
+    """An association of two entities; `kind` is SageMaker's, such as `DerivedFrom`."""
 
     source: str
     kind: str

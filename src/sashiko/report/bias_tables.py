@@ -30,13 +30,7 @@ def check_of(estimate: BiasEstimate, checks: Mapping[str, Check]) -> Check | Non
 def metric_tables(
     estimates: Sequence[BiasEstimate], checks: Mapping[str, Check], *, minimum_group_size: int
 ) -> tuple[Table, ...]:
-    """Lists every metric of every facet's groups once, and the gated metrics of intersections.
-
-    Args:
-        estimates: of labels and predictions.
-        checks: the bias gate's, by name.
-        minimum_group_size: the recipe's; a smaller group is marked as too few to judge.
-    """
+    """Lists every metric of every facet's groups once, and the gated metrics of intersections."""
     ordered = sorted(
         estimates, key=lambda estimate: (estimate.facets, estimate.groups, _rank(estimate.metric))
     )
@@ -123,13 +117,7 @@ _TITLES: Mapping[Stage, str] = {
 def intersection_tables(
     estimates: Sequence[BiasEstimate], checks: Mapping[str, Check], *, minimum_group_size: int
 ) -> tuple[Table, ...]:
-    """Lists every combination of groups, of the predictions and, folded, of the labels.
-
-    Args:
-        estimates: of all metrics, facets and intersections.
-        checks: the bias gate's, by name.
-        minimum_group_size: the recipe's; a smaller combination is too few to judge.
-    """
+    """Lists every combination of groups, of the predictions and, folded, of the labels."""
     intersections = [estimate for estimate in estimates if estimate.is_intersection]
     tables: list[Table] = []
     for stage, title in _TITLES.items():

@@ -26,14 +26,7 @@ _COLUMN, _ROW = 134, 64
 
 @dataclass(frozen=True)
 class Node:
-    """A step in the picture.
-
-    Attributes:
-        name: the step's name.
-        state: what became of it.
-        seconds: how long it took, or None if it did not run.
-        gate: whether it decides and does not compute.
-    """
+    """A step in the picture; a gate decides and does not compute."""
 
     name: str
     state: State
@@ -47,11 +40,7 @@ def state_text(state: State) -> str:
 
 
 def draw(nodes: Sequence[Node], edges: Sequence[tuple[str, str]]) -> Markup:
-    """Draws the steps from top to bottom.
-
-    Args:
-        nodes: in an order in which they could run.
-        edges: (from, to); arrows that follow from others are left out.
+    """Draws steps, given in an order in which they could run, from top to bottom.
 
     Returns:
         One SVG whose classes the page's style sheet colours.

@@ -33,10 +33,6 @@ def largest_rates(
 ) -> list[tuple[float, BiasEstimate]]:
     """Sorts the ungated differences of rates by size.
 
-    Args:
-        estimates: of one group's predictions.
-        gated: the metrics of this group that a gate judged.
-
     Returns:
         Each metric's value and estimate, the largest difference first; undefined ones are left out.
     """
@@ -64,12 +60,7 @@ _CAPTION = (
 def disparity_figures(
     estimates: Sequence[BiasEstimate], checks: Mapping[str, Check]
 ) -> Iterator[Figure]:
-    """Draws one figure per gated group, or per group of each facet if there is no gate.
-
-    Args:
-        estimates: of labels and predictions; those of the predictions are drawn.
-        checks: the bias gate's, by name.
-    """
+    """Draws one figure per gated group, or per group of each facet if there is no gate."""
     predicted = [estimate for estimate in estimates if estimate.stage == "post_training"]
     gated = {estimate.subgroup for estimate in predicted if check_of(estimate, checks)}
     subgroups = gated or {

@@ -43,17 +43,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run's folder, and the local store with its outputs.
-
-    Attributes:
-        folder: `<home>/runs/<id>`.
-        store: the local stand-in for S3.
-        run: what the runner recorded.
-        definition: the pipeline that ran.
-        contract: the data contract as it was used.
-        recipe: the recipe as it was used.
-        source: the commit.
-    """
+    """A run's folder `<home>/runs/<id>`, and the local store with its outputs."""
 
     folder: Path
     store: Store
@@ -90,11 +80,6 @@ class Evidence:
 
     def output(self, step: str, output: str, file: str) -> Path | Missing:
         """Finds a file of a step's output in the store.
-
-        Args:
-            step: the step's name.
-            output: the output's name.
-            file: its path below the output.
 
         Returns:
             The file, or why there is none.
@@ -155,10 +140,6 @@ class Evidence:
 
 def read_evidence(folder: Path, home: Path) -> Evidence:
     """Reads the files in a run's folder.
-
-    Args:
-        folder: the run's folder.
-        home: the local state, which holds `s3/`.
 
     Raises:
         InputError: if there is no valid `run.json`; all else may be missing.

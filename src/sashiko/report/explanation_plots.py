@@ -12,11 +12,7 @@ _ROW_HEIGHT = 30
 
 
 def column_bars(columns: Sequence[ColumnImportance]) -> Markup:
-    """Draws each column's share of the attributions, with its interval.
-
-    Args:
-        columns: by falling share, at least one.
-    """
+    """Draws each column's share of the attributions, with its interval."""
     with svg.chart(height=70 + _ROW_HEIGHT * len(columns)) as axes:
         for index, column in enumerate(reversed(columns)):
             value, (low, high) = column.share.value or 0.0, _ends(column.share)
@@ -33,11 +29,7 @@ def column_bars(columns: Sequence[ColumnImportance]) -> Markup:
 
 
 def deletion_curve(test: DeletionTest) -> Markup:
-    """Draws how far the predicted label's probability falls by the share of tokens removed.
-
-    Args:
-        test: with at least one row.
-    """
+    """Draws how far the predicted label's probability falls by the share of tokens removed."""
     removed = [point.removed for point in test.points]
     with svg.chart() as axes:
         for kind, colour, marker, line in (

@@ -27,12 +27,7 @@ class FacetScores:
     groups: tuple[GroupScores, ...] | Missing
 
     def largest(self, count: int, *, rows: int = 0) -> list[GroupScores]:
-        """Returns the groups with the most rows, in the order of their names.
-
-        Args:
-            count: how many at most.
-            rows: what a group must have.
-        """
+        """Returns at most `count` groups, those with the most rows, in the order of their names."""
         if isinstance(self.groups, Missing):
             return []
         enough = [group for group in self.groups if len(group.scores) >= rows]
@@ -91,12 +86,7 @@ def _scores(facet: FacetScores, *, threshold: float) -> Figure:
 def calibration_table(
     by_facet: tuple[FacetScores, ...] | Missing, *, minimum_group_size: int
 ) -> Table:
-    """Compares each group's scores with its labels.
-
-    Args:
-        by_facet: the groups of each facet.
-        minimum_group_size: rows; a smaller group is too few to judge.
-    """
+    """Compares each group's scores with its labels."""
     title = "Calibration by group, on the test split"
     if isinstance(by_facet, Missing):
         return Table(title=title, absent=f"No table. {by_facet.why}")
@@ -118,12 +108,7 @@ def calibration_table(
 def calibration_figures(
     by_facet: tuple[FacetScores, ...] | Missing, *, minimum_group_size: int
 ) -> tuple[Figure, ...]:
-    """Draws the reliability curves of each facet's largest groups.
-
-    Args:
-        by_facet: the groups of each facet.
-        minimum_group_size: rows; a smaller group is not drawn.
-    """
+    """Draws the reliability curves of each facet's largest groups."""
     if isinstance(by_facet, Missing):
         return ()
     figures = []

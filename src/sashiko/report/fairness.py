@@ -29,16 +29,7 @@ _NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
 
 @dataclass(frozen=True)
 class GroupRates:
-    """One group on the test split.
-
-    Attributes:
-        facet: the sensitive column.
-        group: its value.
-        rows: how many.
-        positives: of them, rows with the positive label.
-        predicted: of them, rows predicted positive.
-        true_positives: rows labelled and predicted positive.
-    """
+    """One group on the test split: its rows, and how many are labelled or predicted positive."""
 
     facet: str
     group: str

@@ -27,10 +27,6 @@ ForestRow = tuple[float, BiasEstimate, Check | None]
 def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
     """Draws each group's estimate and interval; a ratio's axis is logarithmic.
 
-    Args:
-        metric: the metric of all the rows.
-        rows: in the order to draw, at least one.
-
     Returns:
         Filled marks are gated, hollow ones reported only; the allowed range is shaded.
     """

@@ -34,13 +34,7 @@ class GroupScores:
 
 
 def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float) -> Markup:
-    """Draws the scores of each group of a facet on one scale, one below the other.
-
-    Args:
-        facet: the column's name.
-        groups: in the order to draw; each with at least one row.
-        threshold: at or above it a row is predicted positive.
-    """
+    """Draws the scores of each group of a facet on one scale, one below the other."""
     edges = np.linspace(0, 1, svg.SCORE_BINS + 1)
     heights = [np.histogram(group.scores, bins=edges)[0] / len(group.scores) for group in groups]
     top = max(float(part.max()) for part in heights)
@@ -86,13 +80,7 @@ MOST_CURVES = len(_STYLES)
 def calibration_rows(
     facet: str, groups: Sequence[GroupScores], *, minimum_group_size: int
 ) -> tuple[Row, ...]:
-    """Compares scores with labels, one row per group.
-
-    Args:
-        facet: the column's name.
-        groups: each with at least one row.
-        minimum_group_size: rows; a smaller group has no error and no interval.
-    """
+    """Compares scores with labels, one row per group."""
     return tuple(_row(facet, group, minimum=minimum_group_size) for group in groups)
 
 
@@ -113,12 +101,7 @@ def _row(facet: str, group: GroupScores, *, minimum: int) -> Row:
 
 
 def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
-    """Draws the reliability curve of each group on the same axes.
-
-    Args:
-        facet: the column's name.
-        groups: at most as many as there are marks; each with at least one row.
-    """
+    """Draws the reliability curve of each group, at most `MOST_CURVES`, on the same axes."""
     with svg.chart() as axes:
         axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         descriptions = []

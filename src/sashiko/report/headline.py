@@ -22,12 +22,7 @@ _MOST_DISPARITIES = 2
 
 
 def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
-    """Lists the gated figures that the outcome does not name, and the ungated ones.
-
-    Args:
-        evidence: the run's.
-        verdicts: the verdicts by step.
-    """
+    """Lists the gated figures that the outcome does not name, and the ungated ones."""
     gated = tuple(_gated(verdicts))
     rows = (
         *gated[:_MOST_ROWS],

@@ -17,9 +17,6 @@ from sashiko.report import svg
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
     """Draws the share of positive rows by score.
 
-    Args:
-        bins: of about as many rows each, by ascending score; at least one.
-
     Returns:
         Each bin's share of positives with its Wilson 95 % interval, against the diagonal.
     """
@@ -88,12 +85,7 @@ def score_distribution(
 
 
 def confusion(matrix: Confusion, *, names: tuple[str, str]) -> Markup:
-    """Draws the confusion matrix, shaded by the share of each true label's rows.
-
-    Args:
-        matrix: the test split's rows.
-        names: the negative and the positive label.
-    """
+    """Draws the confusion matrix, shaded by the share of each true label's rows."""
     from matplotlib.colors import LinearSegmentedColormap
 
     counts = np.array(
@@ -126,11 +118,7 @@ def confusion(matrix: Confusion, *, names: tuple[str, str]) -> Markup:
 
 
 def learning_curve(lines: Sequence[MetricLine]) -> Markup:
-    """Draws the losses over the optimiser's steps.
-
-    Args:
-        lines: Train's metrics, at least one.
-    """
+    """Draws the losses over the optimiser's steps."""
     scored = [
         (line.step, line.validation_loss) for line in lines if line.validation_loss is not None
     ]
@@ -161,12 +149,7 @@ _MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^"
 def comparison(
     metrics: Mapping[str, str], models: Sequence[tuple[str, Mapping[str, Estimate]]]
 ) -> Markup:
-    """Draws every metric's estimates on one scale from 0 to 1.
-
-    Args:
-        metrics: metric -> its short name, in the order to draw.
-        models: (name, metric -> estimate), the candidate first; four at most have a mark.
-    """
+    """Draws every metric's estimates on one scale from 0 to 1, of four models at most."""
     with svg.chart(height=90 + 62 * len(metrics)) as axes:
         descriptions = []
         for row, metric in enumerate(reversed(list(metrics))):

@@ -56,12 +56,6 @@ def scores_by_group(
 ) -> tuple[GroupScores, ...]:
     """Groups the scores by a facet's values, in the order of the values.
 
-    Args:
-        predictions: the test split.
-        facets: the facet snapshot.
-        key: the key's column in it.
-        facet: the facet's column in it.
-
     Returns:
         A group for each value that a test row has.
 

@@ -21,13 +21,7 @@ _WORDS: dict[Standing, str] = {
 def lead_table(
     evaluation: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]
 ) -> Table:
-    """Shows the model's lead over each other one, paired by rows.
-
-    Args:
-        evaluation: the figures.
-        name: of a model -> how the page calls it.
-        metrics: metric -> how the page calls it.
-    """
+    """Shows the model's lead over each other one, paired by rows."""
     effect = evaluation.minimum_effect
     rows = []
     for other, leads in evaluation.leads.items():
@@ -67,12 +61,7 @@ _WORST = 10
 
 
 def slice_tables(slices: Slices, *, metrics: dict[str, str]) -> tuple[Table, ...]:
-    """Shows the worst slices with their support, and all of them folded.
-
-    Args:
-        slices: of the test split.
-        metrics: metric -> how the page calls it.
-    """
+    """Shows the worst slices with their support, and all of them folded."""
     title = "Worst slices"
     word = metrics[slices.metric]
     judged, worse = slices.judged, slices.worse

@@ -56,12 +56,7 @@ _ROOT = re.compile(r"<svg\b[^>]*?viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
 
 
 def new_figure(*, width: float, height: float) -> "Figure":
-    """Creates an empty figure, without a window or global state.
-
-    Args:
-        width: in CSS pixels; the page scales it to the column.
-        height: in CSS pixels.
-    """
+    """Creates an empty figure of a size in CSS pixels, without a window or global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width / _PIXELS_PER_INCH, height / _PIXELS_PER_INCH))

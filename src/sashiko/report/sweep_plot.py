@@ -31,14 +31,7 @@ _TICKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0
 
 
 def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric) -> Markup:
-    """Draws each strength's curve over the thresholds, with the gate's bounds.
-
-    Args:
-        sweep: what was found.
-        gate: the bias gate whose metric is the horizontal axis.
-        check: the gate's check, such as `DI age=old`.
-        metric: the vertical axis.
-    """
+    """Draws a metric against a gate's check over the thresholds, with the gate's bounds."""
     name = metric.replace("_", " ")
     with svg.chart(width=_WIDTH, height=_HEIGHT) as axes:
         points = [

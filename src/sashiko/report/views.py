@@ -58,13 +58,7 @@ class Outcome:
     """The decision, first on the page.
 
     Attributes:
-        kind: what came of the run.
-        word: the same in one word.
-        headline: a sentence that says why.
-        reasons: the checks that stopped the run.
         details: further sentences: what to do next, what was registered.
-        commands: what a person may run next.
-        log: last lines of the failed step's log, or "".
         to_sign: whether a registered model waits for somebody's decision.
     """
 
@@ -161,11 +155,8 @@ class Part:
     """A word of a text, or the text between two words.
 
     Attributes:
-        text: the word.
-        column: where it stands.
         side: the label that it speaks for.
         level: how much, from 0 (not marked) to 2.
-        effect: the same as a number.
     """
 
     text: str
@@ -189,17 +180,10 @@ class Section:
     """A part of the page: sentences, facts, tables, pictures.
 
     Attributes:
-        anchor: its id.
-        title: its heading.
         absent: why the section is empty; nothing else is shown then.
         warnings: what a reader must not miss, said first and in bold.
-        statements: sentences in the order of their weight.
-        facts: names and values.
         beside: a picture and a table that stand side by side where there is room.
-        tables: shown before the figures.
-        figures: pictures.
         texts: (title, file content) pairs, folded.
-        passages: texts of rows, with marks.
     """
 
     anchor: str
@@ -220,9 +204,6 @@ class Summary:
     """The summary for the approval of the model, on the first screen with the outcome.
 
     Attributes:
-        facts: what the model is for, what it was made from, known limits.
-        figures: those that decide, with their intervals.
-        gates: each gate's outcome and its number of checks.
         unjudged: what nobody judged, and why.
         spanning: what passed although its interval spans the bound.
     """
@@ -236,17 +217,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report.
-
-    Attributes:
-        title: its heading.
-        run_id: the run.
-        outcome: what came of the run, and what to do next.
-        summary: what else stands on the first screen.
-        sections: what was measured.
-        gates: every check of every gate.
-        records: how it came about.
-    """
+    """The whole report."""
 
     title: str
     run_id: str

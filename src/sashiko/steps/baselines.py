@@ -35,13 +35,6 @@ def linear_scores(
 ) -> Floats:
     """Fits TF-IDF of words and word pairs with logistic regression, and scores texts.
 
-    Args:
-        train_texts: texts of the train split.
-        train_labels: 0 or 1, one per text.
-        texts: texts to score.
-        weights: sample weights of the train rows; 1 if None.
-        seed: seed of the regression.
-
     Returns:
         P(positive) of each of `texts`, float64.
 

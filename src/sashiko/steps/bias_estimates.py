@@ -28,9 +28,7 @@ class StageAnalysis:
     """The analysis of one stage: labels or predictions.
 
     Attributes:
-        result: the stage's part of `analysis.json`.
         facets: facet -> group -> counts of the group and of all other rows.
-        intersections: the combinations of groups.
     """
 
     result: StageResult | None
@@ -55,15 +53,7 @@ def analyse_stage(
     data: Dataset,
     group_counts: GroupCounts,
 ) -> StageAnalysis:
-    """Adds the intersections of facets to an analysis.
-
-    Args:
-        contract: names the facets and their groups.
-        section: how many facets are combined, and the gates.
-        result: the stage's part of `analysis.json`.
-        data: the rows.
-        group_counts: their counts by facet.
-    """
+    """Adds the intersections of facets to an analysis."""
     intersections = count_intersections(contract, section, data=data, group_counts=group_counts)
     return StageAnalysis(result, group_counts.facets, intersections)
 
@@ -72,10 +62,6 @@ def estimate_bias(
     section: BiasSection, stages: Mapping[Stage, StageAnalysis]
 ) -> Iterator[BiasEstimate]:
     """Yields each stage's metrics by facet, from the analysis, then by intersection.
-
-    Args:
-        section: the recipe's gates, replicates, seed and smallest group.
-        stages: the analysed stages.
 
     Raises:
         InputError: if an analysis lacks its stage, or has other groups or other data.
@@ -87,12 +73,7 @@ def estimate_bias(
 
 
 def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> SimultaneousIntervals:
-    """Counts the comparisons, which determine the width of the intervals.
-
-    Args:
-        section: the recipe's gates and its smallest group.
-        stages: the analysed stages.
-    """
+    """Counts the comparisons, which determine the width of the intervals."""
     subgroups: list[Subgroup] = []
     if "post_training" in stages:
         subgroups = [subgroup for subgroup, _ in stages["post_training"].subgroups()]
@@ -156,13 +137,6 @@ def subgroup_estimates(
 
     Below about 100 rows per group, a 95 % bootstrap interval has less than its nominal coverage
     (`verification.benchmarks.interval_coverage`).
-
-    Args:
-        stage: labels or predictions.
-        subgroup: the group.
-        measures: metric -> its value.
-        counts: counts of the group and of all other rows.
-        looks: the simultaneous comparisons, with replicates and seed of the bootstrap.
     """
     section = looks.section
     looks_by_metric = {name: looks.over(stage, name, subgroup) for name in measures}

@@ -63,13 +63,6 @@ def linear_baselines(
 ) -> dict[str, ModelScores]:
     """Fits the linear baseline with the candidate's weights and threshold policy.
 
-    Args:
-        section: threshold policy and seed.
-        train: the split to fit on.
-        validation: the split to choose the threshold on.
-        test: the split to score.
-        weights: the train rows' weights, as Train used them.
-
     Returns:
         `LINEAR`; and where the weights differ, `LINEAR_UNMITIGATED`, fitted without them.
 

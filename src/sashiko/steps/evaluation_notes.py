@@ -35,19 +35,7 @@ def plain_notes(
     decision: Decision,
     test_rows: int,
 ) -> tuple[str, ...]:
-    """Describes how the candidate compares with the other models, and the figures' limits.
-
-    Args:
-        leads: name of a baseline or `champion` -> metric -> the candidate's lead on the test split.
-        reweighed: whether candidate and linear baseline were trained with weights that differ.
-        minimum_effect: the smallest lead that counts as better.
-        candidate: its metrics on the test split.
-        calibration: metrics before temperature scaling, and the calibration error by chance.
-        slices: the candidate on parts of the test split.
-        seen_text: candidate and linear baseline by whether train contains the text's words.
-        decision: the threshold.
-        test_rows: of the test split.
-    """
+    """Describes how the candidate compares with the other models, and the figures' limits."""
     notes = [
         _compare(_name(name, reweighed=reweighed), metric, lead[metric], minimum_effect)
         for name, lead in leads.items()

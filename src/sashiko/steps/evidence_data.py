@@ -38,12 +38,6 @@ def check_evidence(
 ) -> None:
     """Compares every data digest of the evidence with the run's snapshots.
 
-    Args:
-        verdicts: verdicts of all gates.
-        explained: the snapshots that Explain read.
-        training: the manifest of the run's training snapshot.
-        facets: the manifest of its facet snapshot; None if bias is not judged.
-
     Raises:
         InputError: names each step that used other data, or does not name its data.
     """

@@ -32,10 +32,6 @@ class Effort:
     """How much is explained.
 
     Attributes:
-        rows: number of rows sampled from the test split.
-        steps: steps of the integral.
-        errors: number of errors of each kind.
-        shapley_rows: sampled rows to cross-check by Shapley values.
         swap_candidates: rows of the test split to search for words of facets.
         swap_rows: rows among them to score with swapped words, per facet.
     """
@@ -70,8 +66,6 @@ class RowSelection:
     Attributes:
         table: their predictions; key, label, score, predicted.
         sample: positions of the random sample; the other rows are errors only.
-        errors: positions of the most confident errors.
-        test_rows: rows of the whole split.
         threshold: lowest score that is predicted positive.
         swap_candidates: keys of the rows to search for words of facets, in the order of the draw.
     """
@@ -134,11 +128,6 @@ def read_pieces(
     keys: pa.ChunkedArray, contract: Contract, text: TextSection
 ) -> tuple[tuple[Piece, ...], ...]:
     """Fills the template again and returns the pieces by column.
-
-    Args:
-        keys: keys of the rows.
-        contract: the snapshot's contract.
-        text: the recipe's template.
 
     Raises:
         InputError: if a key is not in the snapshot or the test split, or their texts differ.

@@ -23,12 +23,6 @@ def facets_of(
 ) -> dict[str, pa.ChunkedArray]:
     """Returns the facets of rows, and their group variable if the contract has one.
 
-    Args:
-        rows: with columns key and label (0 or 1).
-        contract: the data contract.
-        source: the rows' file, for errors.
-        facets_file: the facet snapshot.
-
     Returns:
         Name -> strings, in the order of `rows`; the group variable's name is `group_variable`.
 
@@ -58,14 +52,7 @@ class FacetJoin:
         source: Path,
         facets_file: Path,
     ) -> None:
-        """Starts without rows.
-
-        Args:
-            connection: an empty database.
-            contract: the data contract.
-            source: the rows' file, for errors.
-            facets_file: the facet snapshot.
-        """
+        """Starts without rows."""
         self._connection = connection
         self._contract = contract
         self._source = source
@@ -99,12 +86,7 @@ class FacetJoin:
         return int(rows)
 
     def facets(self, *integers: str, order: str) -> Iterator[pa.RecordBatch]:
-        """Yields columns of the rows, as int64, followed by the facets, as strings.
-
-        Args:
-            integers: columns of the rows.
-            order: the column to order by.
-        """
+        """Yields columns of the rows, as int64, followed by the facets, as strings."""
         columns = [*integers, *self._facets()]
         kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
         return stream_query(

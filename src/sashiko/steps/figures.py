@@ -37,13 +37,9 @@ class EvaluationInputs:
     """The scores and rows to evaluate.
 
     Attributes:
-        splits: train, validation and test.
-        slices: of the test split.
-        candidate: its scores of the test split, and the decision threshold.
         validation: its scores of the validation split.
         others: `majority`, `tfidf_logistic_regression` and optionally
             `tfidf_logistic_regression_unmitigated` and `champion` on the test split.
-        own: the project's metrics that gates name, measured beside the engine's.
     """
 
     splits: Mapping[str, Split]
@@ -56,15 +52,7 @@ class EvaluationInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationContext:
-    """Facts that are reported with the metrics.
-
-    Attributes:
-        labels: the negative and the positive one.
-        decision: the threshold and how it was chosen.
-        champion: the champion's version.
-        curve: Train's metrics.
-        temperature: Train's fitted temperature, if the recipe requests one.
-    """
+    """Facts that are reported with the metrics."""
 
     labels: tuple[str, str]
     decision: Decision

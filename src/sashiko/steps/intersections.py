@@ -21,12 +21,7 @@ _UNKNOWN_GROUP = FacetGroup("not in the contract", (), disadvantaged=False)
 
 @dataclass(frozen=True)
 class Intersection:
-    """A combination of groups, such as `gender=Female & age_band=60+`.
-
-    Attributes:
-        subgroup: the combination.
-        counts: counts of its rows and of all other rows.
-    """
+    """A combination of groups, such as `gender=Female & age_band=60+`."""
 
     subgroup: Subgroup
     counts: Counts
@@ -45,12 +40,6 @@ def count_intersections(
 
     Combinations without rows are included, so that a gate reports them as too small. Rows that lack
     one of the facets belong to no combination.
-
-    Args:
-        contract: names the facets and their groups.
-        section: how many facets are combined, and the gates.
-        data: the rows.
-        group_counts: their counts by facet.
     """
     gated = [gate.facets for gate in section.gates]
     sets = intersections(contract, depth=section.intersection_depth, gated=gated)

@@ -68,10 +68,6 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
 def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
     """Checks that the artifact is the one that Compile wrote and the gates judged.
 
-    Args:
-        lock: the compile lock.
-        verdicts: verdicts of all gates.
-
     Raises:
         InputError: if it was changed, or contains a pickle.
     """

@@ -22,11 +22,7 @@ def open_registry(kind: str) -> Registry:
 
 
 def open_registrar(kind: str, placement: Placement) -> Registrar:
-    """Opens a registry to register a version.
-
-    Args:
-        kind: `mlflow` or `sagemaker`.
-        placement: settings of a model package; unused for MLflow.
+    """Opens a registry to register a version; MLflow needs no placement.
 
     Raises:
         InputError: if it is unknown or unreachable.

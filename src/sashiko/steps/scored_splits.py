@@ -22,8 +22,6 @@ class Split:
     """A split's rows, in the order of their keys.
 
     Attributes:
-        keys: one per row.
-        texts: one per row.
         labels: int64, 1 for positive.
     """
 
@@ -54,10 +52,6 @@ def load_split(folder: Path) -> Split:
 def read_scores(path: Path, splits: Mapping[str, Split]) -> list[Floats]:
     """Reads the scores that an earlier evaluation wrote.
 
-    Args:
-        path: its `predictions.parquet`.
-        splits: name -> the split whose rows it scored.
-
     Returns:
         P(positive) of each row, float64, one array per split.
 
@@ -76,11 +70,6 @@ def read_scores(path: Path, splits: Mapping[str, Split]) -> list[Floats]:
 
 def score_splits(artifact: Artifact, splits: Sequence[Split], *, name: str) -> list[Floats]:
     """Scores splits with an artifact's own handler; each distinct text is scored once.
-
-    Args:
-        artifact: the model.
-        splits: what to score.
-        name: the model's name in progress messages and errors.
 
     Returns:
         P(positive) of each row, float64, one array per split.

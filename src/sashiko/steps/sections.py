@@ -51,13 +51,7 @@ class _Waivers(Frozen):
 
 
 def make_channel(bucket: str, folder: str, files: Mapping[str, bytes]) -> Channel:
-    """Returns a channel whose URI contains the digest of its files.
-
-    Args:
-        bucket: the artifacts bucket.
-        folder: the bucket's folder, such as `config`; write access is granted by folder.
-        files: name -> content.
-    """
+    """Returns a channel whose URI contains the digest of its files."""
     digests = {name: sha256_bytes(content) for name, content in files.items()}
     digest = sha256_bytes(canonical_json(digests))[:16]
     return Channel(uri=f"s3://{bucket}/{folder}/{digest}", files=files)
@@ -67,12 +61,6 @@ def config_files(
     step: str, sections: Sequence[str], *, recipe: Recipe, contract_file: Path
 ) -> dict[str, bytes]:
     """Returns the files of a step's configuration channel: name -> content.
-
-    Args:
-        step: the step's name, for the error.
-        sections: `contract`, and keys of the recipe.
-        recipe: where the sections are.
-        contract_file: the recipe's data contract.
 
     Raises:
         InputError: if the recipe has no such section.

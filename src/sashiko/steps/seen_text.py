@@ -16,10 +16,6 @@ from sashiko.steps.comparators import ModelScores
 def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
     """Returns for each text whether all of its words occur in train.
 
-    Args:
-        train_texts: texts of the train split.
-        texts: texts to check.
-
     Returns:
         Shape (texts,): True where each word and each pair of adjacent words, as the linear baseline
         counts them, occurs in some train text.
@@ -33,13 +29,6 @@ def seen_text_figures(
     section: EvaluateSection, labels: Ints, seen: Bools, candidate: ModelScores, linear: ModelScores
 ) -> tuple[SeenTextFigures, SeenTextFigures]:
     """Evaluates both models on the test rows whose words are all in train, and on the rest.
-
-    Args:
-        section: the minimum rows, as for a slice, and the bootstrap.
-        labels: labels of the test split.
-        seen: `seen_in_train` of its texts.
-        candidate: the candidate's scores and threshold.
-        linear: the linear baseline's scores and threshold.
 
     Returns:
         The seen rows' figures and the others'.

@@ -15,14 +15,7 @@ _TOO_FEW = SliceEstimates(metrics={}, differences={})
 def slice_figures(
     section: EvaluateSection, labels: Ints, candidate: ModelScores, slices: Sequence[Slice]
 ) -> Slices:
-    """Evaluates each slice with enough rows; returns the worst slices first.
-
-    Args:
-        section: the metric, the minimum rows and the bootstrap.
-        labels: labels of the test split.
-        candidate: the candidate's scores and threshold.
-        slices: slices of the test split.
-    """
+    """Evaluates each slice with enough rows; returns the worst slices first."""
     metric, minimum = section.slices.metric, section.slices.minimum_rows
     small = [item for item in slices if item.rows.sum() < minimum]
     large = [item for item in slices if item.rows.sum() >= minimum]

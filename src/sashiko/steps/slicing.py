@@ -25,7 +25,6 @@ class Slice:
     """Some rows of the test split.
 
     Attributes:
-        column: the column that defines the slice.
         value: its value, band or period.
         rows: True for each row of the slice, shape (rows,).
     """
@@ -37,10 +36,6 @@ class Slice:
 
 def read_slices(folder: Path, *, keys: Sequence[str]) -> list[Slice]:
     """Reads the test rows' columns that Prepare wrote, and slices the rows by them.
-
-    Args:
-        folder: Prepare's output `slices`.
-        keys: keys of the test rows, in order.
 
     Raises:
         InputError: if the file is missing, damaged, or of other rows.
@@ -59,9 +54,6 @@ def slices_of(table: pa.Table) -> list[Slice]:
     numbers into four bands of similar size, dates by month, or by quarter or year if there are
     more than 12 periods, and free text (mostly distinct values) into four bands of length. A
     column with one slice is omitted, since it would hold all rows.
-
-    Args:
-        table: the rows; columns of unsupported types are ignored.
     """
     slices = []
     for name in table.column_names:

@@ -61,13 +61,6 @@ def take_snapshot(
 ) -> Manifest:
     """Writes the rows of a view, ordered by key, with bounded memory.
 
-    Args:
-        contract: the data contract.
-        view: `training` or `facets`.
-        lake: holds the table.
-        as_of: the version to read.
-        data_file: the Parquet file to write.
-
     Returns:
         The snapshot's manifest.
 

@@ -44,13 +44,7 @@ class SplitTable:
     def __init__(
         self, connection: "DuckDBPyConnection", contract: Contract, *, source: Path
     ) -> None:
-        """Starts without rows.
-
-        Args:
-            connection: an empty database.
-            contract: defines the key and the labels.
-            source: the snapshot, for errors.
-        """
+        """Starts without rows."""
         self._connection = connection
         self._contract = contract
         self._source = source

@@ -26,10 +26,6 @@ def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
     The first 8 bytes of SHA-256(salt + digest), read as a fraction of 2^64, are uniform in [0, 1):
     train takes the lowest part, test the highest.
 
-    Args:
-        digests: as `text_digests` returns them.
-        split: its salt, and the shares of validation and test.
-
     Returns:
         An index into `SPLITS` per row.
     """
@@ -42,11 +38,7 @@ def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
 
 
 def by_time(times: pa.ChunkedArray, split: TimeSplit) -> Splits:
-    """Assigns rows by time: the earliest to train, the latest to test.
-
-    Args:
-        times: dates or timestamps without nulls; those without a time zone are UTC.
-        split: its column and bounds.
+    """Assigns rows by time without nulls, UTC if it has no zone: the latest rows to test.
 
     Returns:
         Per row an index of `SPLITS`.

@@ -15,13 +15,7 @@ _LARGEST_FILE = 1 << 26  # bytes
 
 @dataclass(frozen=True)
 class TrainOutput:
-    """Train's output beside the model.
-
-    Attributes:
-        curve: its metric lines.
-        temperature: the fitted temperature, if any.
-        snapshots: the digests of its data.
-    """
+    """Train's output beside the model."""
 
     curve: tuple[MetricLine, ...]
     temperature: TemperatureFit | None

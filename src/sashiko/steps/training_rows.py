@@ -41,12 +41,7 @@ def slice_columns(contract: Contract) -> list[str]:
 
 
 def needed_columns(contract: Contract, columns: Sequence[str]) -> list[str]:
-    """Returns the distinct columns that Prepare reads from the snapshot.
-
-    Args:
-        contract: the data contract.
-        columns: the template's columns.
-    """
+    """Returns the distinct columns that Prepare reads from the snapshot."""
     needed = [contract.key, contract.label.column, *columns, *slice_columns(contract)]
     if isinstance(contract.split, TimeSplit):
         needed.append(contract.split.column)

@@ -40,12 +40,6 @@ def unjudged_groups(
     A group is a value that the contract allows or that occurs in any split. A group with its own
     gate is omitted, because it fails that gate; a group that the contract joins with others is
     judged with them, and is reported here separately.
-
-    Args:
-        contract: lists the facets and their values.
-        section: the recipe's gates and its smallest group.
-        snapshot_rows: rows by group in the facet snapshot, which has all splits.
-        test_rows: rows by group in the test split.
     """
     gated = {gate.facet for gate in section.gates}
     for facet in contract.facets:

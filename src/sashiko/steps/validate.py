@@ -47,13 +47,6 @@ def validate_snapshot(
 ) -> Verdict:
     """Checks a snapshot against the contract.
 
-    Args:
-        contract: the data contract.
-        view: `training` or `facets`.
-        data_file: the snapshot.
-        manifest_folder: the folder of its manifest.
-        docs: the folder for the Data Docs.
-
     Returns:
         The verdict; unlike the Data Docs it contains no time.
 

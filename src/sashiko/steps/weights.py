@@ -87,10 +87,6 @@ def check_facets(section: ReweighingSection, contract: Contract) -> None:
 def joint_groups(facets: Sequence[pa.ChunkedArray], *, rows: int) -> Ints:
     """Returns each row's joint group; rows are in one group if all their facets are equal.
 
-    Args:
-        facets: the facets' values, strings without nulls.
-        rows: number of rows; without facets all are in one group.
-
     Returns:
         int64 of shape (rows,).
     """

@@ -68,14 +68,7 @@ def ordered_batches(
 def collate(
     examples: Examples, rows: npt.NDArray[np.int64], *, pad: int, device: "torch.device"
 ) -> Batch:
-    """Pads rows to the longest of them and moves them to the device.
-
-    Args:
-        examples: all rows.
-        rows: the numbers of the batch's rows.
-        pad: the padding token's id.
-        device: where the model is.
-    """
+    """Pads rows to the longest of them and moves them to the device."""
     import torch
 
     lengths = examples.lengths[rows]

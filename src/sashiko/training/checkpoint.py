@@ -20,9 +20,7 @@ class Position(Frozen):
     """The progress of a training. Learning rate and batches depend only on the step.
 
     Attributes:
-        step: optimiser steps done.
         losses: the steps' losses since the last metric line.
-        lines: the metric lines so far.
     """
 
     step: int = 0

@@ -36,18 +36,7 @@ class Stopped(Exception):  # noqa: N818 - a requested stop is not an error
 
 @dataclass
 class Loop:
-    """One training run, resumed from its checkpoint.
-
-    Attributes:
-        model: a sequence classification model, on its device.
-        train: the training rows.
-        validation: the rows to score after each epoch.
-        pad: the padding token's id.
-        hyperparameters: epochs, batch size, learning rate and the rest.
-        bf16: run matrix products in bfloat16.
-        store: stores checkpoints.
-        stop: whether to stop.
-    """
+    """One training run, resumed from its checkpoint."""
 
     model: Any
     train: Examples

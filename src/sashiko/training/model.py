@@ -94,11 +94,7 @@ def load_classifier(
 
 
 def freeze(model: Any, *, layers: int) -> None:
-    """Stops training of the embeddings, what projects them, and the encoder's lower layers.
-
-    Args:
-        model: a sequence classification model of `transformers`.
-        layers: how many encoder layers, from the bottom.
+    """Stops training of the embeddings, what projects them, and the lowest `layers` of the encoder.
 
     Raises:
         InputError: if the model has fewer layers with weights of their own.

@@ -22,14 +22,7 @@ def make_optimiser(model: Any, hyperparameters: Hyperparameters) -> "torch.optim
 
 
 def learning_rate(step: int, *, steps: int, peak: float, warmup_ratio: float) -> float:
-    """Returns the rate of a step: linear from 0 up to `peak`, then linear down to 0.
-
-    Args:
-        step: from 0.
-        steps: of the whole training.
-        peak: the recipe's rate.
-        warmup_ratio: the share of steps that go up.
-    """
+    """Returns the rate of a step: linear from 0 up to `peak`, then linear down to 0."""
     warmup = round(steps * warmup_ratio)
     if step < warmup:
         return peak * (step + 1) / warmup

@@ -18,11 +18,6 @@ def scale_to_validation(model: Any, labels: Ints, margins: Floats) -> Temperatur
     Whatever is exported, compiled or served of the model then gives calibrated scores, and has
     nothing to know.
 
-    Args:
-        model: a sequence classification model, trained; it is changed.
-        labels: of the validation split.
-        margins: its logits, positive minus negative.
-
     Raises:
         InputError: if the model's logits do not come out of one linear layer.
     """

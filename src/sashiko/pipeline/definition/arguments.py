@@ -32,11 +32,7 @@ def job_arguments(step: Step, resolved: Any) -> JobArguments:
 
 
 def check_names(step: Step, arguments: Mapping[str, Any]) -> None:
-    """Checks that names inside a job are unique.
-
-    Args:
-        step: the job's step.
-        arguments: its arguments as JSON; values of a wrong shape are ignored here.
+    """Checks that names inside a job are unique; values of a wrong shape are ignored here.
 
     Raises:
         InputError: for a name that is used twice, with step and path.

@@ -15,7 +15,6 @@ class FunctionRead:
     """An S3 object that a Lambda step passes to its function.
 
     Attributes:
-        function: ARN of the function.
         uri: S3 URI, with `*` for values that are known at run time only.
         key: KMS key of the job that writes the object, as in the definition; "" if it has none.
     """

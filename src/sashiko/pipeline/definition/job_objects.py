@@ -15,10 +15,7 @@ class JobObjects:
     """The S3 URIs of one job's request, with `*` for values that are known at run time only.
 
     Attributes:
-        step: the step's name.
-        role: ARN of the role that runs the job.
         reads: its inputs, and its checkpoints, from which an interrupted job resumes.
-        writes: the prefixes of its outputs and checkpoints.
         arguments: URIs in its container arguments, which other principals may read or write.
     """
 

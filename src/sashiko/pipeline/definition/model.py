@@ -51,10 +51,6 @@ class Step:
     """A step.
 
     Attributes:
-        name: unique in the definition.
-        type: one of `STEP_TYPES`.
-        arguments: arguments of the job or function, with expressions.
-        depends_on: names of the steps in DependsOn.
         cached: whether an execution may reuse the result of an earlier one.
         expires: how long a result may be reused, an ISO 8601 duration; "" for ever.
         retry_policies: SageMaker's retry policies, as JSON; this machine ignores them.

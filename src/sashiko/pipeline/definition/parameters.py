@@ -10,10 +10,6 @@ from sashiko.pipeline.definition.model import Parameter
 def parameter_values(parameters: Sequence[Parameter], texts: Mapping[str, str]) -> dict[str, Any]:
     """Returns each parameter's typed value, parsed from its text or by default.
 
-    Args:
-        parameters: the definition's.
-        texts: name -> text, as from a command line.
-
     Raises:
         InputError: for an unknown name, a missing value, a text that is not of the parameter's
             type, or a value outside its EnumValues.

@@ -51,13 +51,7 @@ def job_name(execution_id: str, step: str) -> str:
 
 
 def describe_job(kind: str, *, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the Describe response of a finished job, as far as this machine knows it.
-
-    Args:
-        kind: `Processing` or `Training`.
-        name: the job's name.
-        arguments: the step's, with every expression resolved.
-    """
+    """Returns the Describe response of a finished job, as far as this machine knows it."""
     description = dict(arguments) | {
         f"{kind}JobName": name,
         f"{kind}JobArn": f"arn:aws:sagemaker:local:000000000000:{kind.lower()}-job/{name}",

@@ -22,12 +22,6 @@ def resolve_steps(
 ) -> Iterator[tuple[Step, Mapping[str, Any]]]:
     """Yields each step with its arguments; a job's properties follow from its arguments.
 
-    Args:
-        definition: the definition.
-        parameters: name -> typed value.
-        execution: execution variable -> value.
-        job_name: step -> the name of its job.
-
     Raises:
         InputError: if the definition's references are wrong.
     """

@@ -22,14 +22,7 @@ def check_supported(
     images: Collection[str],
     functions: Collection[str] = (),
 ) -> None:
-    """Checks every step in the order of a run.
-
-    Args:
-        definition: the definition.
-        parameters: name -> typed value, from `parameter_values`.
-        execution: execution variable -> value.
-        images: the image URIs with a local command.
-        functions: the ARNs of the Lambda functions with a local implementation.
+    """Checks every step in the order of a run, with the images and functions known here.
 
     Raises:
         InputError: for the first unsupported value, naming step and path.

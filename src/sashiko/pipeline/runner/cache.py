@@ -17,10 +17,8 @@ class CacheEntry(Frozen):
     """A finished step.
 
     Attributes:
-        run: id of the run that it ran in.
         made: time of the entry, UTC, ISO 8601.
         described: the Describe response of its job; later steps refer to it.
-        outputs: output name -> its URI and digest.
     """
 
     run: str
@@ -38,11 +36,7 @@ class StepCache:
     """The folder of finished steps."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the cache.
-
-        Args:
-            folder: created with the first entry.
-        """
+        """Opens the cache."""
         self._folder = folder
 
     def find(self, key: str, *, expires: str) -> CacheEntry | None:
@@ -79,12 +73,6 @@ def cache_key(job: Job, *, kind: str, inputs: Mapping[str, str], code: str) -> s
     """Returns the cache key of a job: SageMaker's attributes, with content digests for URIs.
 
     As in SageMaker, a step reuses the result of a step of the same name only.
-
-    Args:
-        job: the job.
-        kind: the step's type.
-        inputs: input name -> hex SHA-256 of its content.
-        code: digest of the code that it runs, in place of the image digest.
     """
     staged = {source.name: [source.folder, inputs[source.name]] for source in job.sources}
     fields = {"step": job.step, "type": kind, "code": code, "inputs": staged, **job.cache_fields}

@@ -15,11 +15,7 @@ class Digests:
     """Digests that are computed once while a file keeps its size, time and inode."""
 
     def __init__(self, memory: Path) -> None:
-        """Reads the stored digests.
-
-        Args:
-            memory: JSON file; a missing or damaged one is recreated.
-        """
+        """Reads the stored digests; a missing or damaged file is made again."""
         self._memory = memory
         self._lock = threading.Lock()
         self._known: dict[str, tuple[_Stamp, str]] = {}

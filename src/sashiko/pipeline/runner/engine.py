@@ -43,20 +43,7 @@ class Engine:
         forced: frozenset[str],
         inbox: "SimpleQueue[Message]",
     ) -> None:
-        """Sets up a run.
-
-        Args:
-            definition: the definition to run.
-            graph: its dependencies.
-            executor: runs jobs.
-            state: the record of the run, and its view.
-            images: image URI -> its local stand-in.
-            functions: ARN of a Lambda function -> its local stand-in.
-            parameters: name -> typed value.
-            execution: execution variable -> value.
-            forced: steps that run even if a result is cached.
-            inbox: receives the messages of jobs and signal handlers.
-        """
+        """Sets up a run; `inbox` gets the messages of jobs and of signal handlers."""
         self._steps = {step.name: step for step in definition.steps}
         self._graph = graph
         self._executor = executor

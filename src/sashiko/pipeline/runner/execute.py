@@ -33,14 +33,7 @@ class Executor:
     """Runs the jobs of one run; may be used from several threads.
 
     Attributes:
-        run_id: the run.
-        run_folder: its folder.
-        store: the local S3.
-        digests: of files.
-        code: of commands.
-        cache: results of earlier runs.
         checkpoint_keys: folder with the cache key that each checkpoint folder belongs to.
-        processes: the run's children.
     """
 
     run_id: str
@@ -62,15 +55,7 @@ class Executor:
         forced: bool,
         events: Events,
     ) -> Outcome:
-        """Runs a job, or reuses the result of an equal one.
-
-        Args:
-            job: the job.
-            kind: the step's type.
-            description: the Describe response of the finished job.
-            expires: how long a result may be reused, "" for ever; None if it is never reused.
-            forced: run even if a result could be reused.
-            events: callbacks for the progress.
+        """Runs a job, or reuses an equal one's result for `expires` ("" for ever, None not at all).
 
         Raises:
             StoppedError: if the run is being stopped.

@@ -17,14 +17,7 @@ _SEARCHED_LINES = 50
 def failure_reason(
     process_exit: Exit, *, failure_file: Path, log: Path, max_seconds: int | None
 ) -> str:
-    """Returns why a process failed, from the best available source.
-
-    Args:
-        process_exit: its exit status.
-        failure_file: the job's `/opt/ml/output/failure`.
-        log: its log.
-        max_seconds: its time limit.
-    """
+    """Returns why a process failed, from the best available source."""
     if process_exit.timed_out:
         return f"stopped after {max_seconds} s, the step's MaxRuntimeInSeconds"
     if failure_file.is_file() and (text := failure_file.read_text(errors="replace").strip()):
@@ -40,13 +33,7 @@ def failure_reason(
 
 
 def failure_report(step: StepRecord, *, run_folder: Path, command: str) -> str:
-    """Formats the report of a failed step: reason, last lines, log, commands.
-
-    Args:
-        step: the failed step.
-        run_folder: the run's folder.
-        command: the command line that started the run.
-    """
+    """Formats the report of a failed step: reason, last lines, log, commands."""
     log = run_folder / step.log
     rerun = run_folder / "work" / step.name / "rerun.sh"
     lines = [f"step {step.name} failed: {step.reason}"]

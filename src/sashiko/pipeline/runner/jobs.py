@@ -51,16 +51,10 @@ class Job:
     """A job to run.
 
     Attributes:
-        step: the step's name.
-        name: the job's name.
         command: entrypoint and arguments, as in the container.
         environment: added to the base environment.
-        sources: the inputs to stage.
-        results: the outputs to collect on success.
         config_files: path in the container -> JSON value, as SageMaker writes them.
-        folders: folders that exist when the job starts.
         checkpoints: S3 URI that `/opt/ml/checkpoints` is synchronized with, or "".
-        max_seconds: the time limit.
         all_cores: whether it runs alone.
         cache_fields: the attributes besides the inputs that SageMaker compares to reuse a result.
     """
@@ -82,15 +76,7 @@ class Job:
 def make_job(
     step: str, arguments: JobArguments, *, name: str, images: Mapping[str, Image], resolved: Any
 ) -> Job:
-    """Turns a step's arguments into a job.
-
-    Args:
-        step: the step's name.
-        arguments: the typed arguments.
-        name: the job's name.
-        images: image URI -> its local stand-in.
-        resolved: the arguments as JSON, which a processing job may read.
-    """
+    """Turns a step's arguments into a job."""
     image = images[image_of(arguments)]
     if isinstance(arguments, TrainingArguments):
         return _training(step, arguments, name=name, image=image)

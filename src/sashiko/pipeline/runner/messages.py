@@ -12,12 +12,7 @@ class Outcome:
     """The outcome of a job.
 
     Attributes:
-        status: how it ended.
         description: the Describe response of the job whose outputs are used.
-        inputs: input name -> its URI and digest.
-        outputs: output name -> its URI and digest.
-        cached_from: id of the run whose result is reused.
-        reason: the reason of a failure.
     """
 
     status: Literal["succeeded", "cached", "failed"]

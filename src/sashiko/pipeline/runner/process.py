@@ -44,11 +44,7 @@ class Processes:
     """The children of one run; it may be used from several threads."""
 
     def __init__(self, cores: int) -> None:
-        """Starts with no child.
-
-        Args:
-            cores: the number of cores that may be in use at once.
-        """
+        """Starts with no child, on that many cores."""
         self._cores = cores
         self._free = cores
         self._lock = threading.Condition()
@@ -85,15 +81,7 @@ class Processes:
         on_line: Callable[[str], None],
         max_seconds: float | None,
     ) -> Exit:
-        """Runs a command to its end.
-
-        Args:
-            argv: the command.
-            environment: its complete environment.
-            folder: its working folder.
-            log: file for its stdout and stderr.
-            on_line: called with the last line of the log from time to time.
-            max_seconds: time limit, after which it is killed; none if None.
+        """Runs a command to its end; `on_line` gets the last line of its log from time to time.
 
         Raises:
             StoppedError: if the run is being stopped.

@@ -44,18 +44,11 @@ class StepRecord(Frozen):
     """One step of a run; keys of an earlier version are ignored.
 
     Attributes:
-        name: the step's name.
-        type: Processing, Training or Lambda.
-        status: its state.
         start: UTC, ISO 8601.
-        end: UTC, ISO 8601.
-        seconds: from start to end.
         job: the job's name; for a cached step, of the job whose result it reuses.
-        cached_from: id of the run whose result was reused.
         inputs: input or channel name -> its URI and digest.
         outputs: output name -> its URI and digest; a training job has `model` and `output`.
         log: path of the log, relative to the run's folder.
-        reason: why it failed or blocked.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -79,18 +72,10 @@ class RunRecord(Frozen):
 
     Attributes:
         id: sortable by time, such as `20261125-101500-ab12`.
-        pipeline: the pipeline's name.
         status: `registered` if every step succeeded; `partial` if the run has
             `until`, and every step up to it succeeded.
         start: UTC, ISO 8601.
-        end: UTC, ISO 8601.
-        seconds: from start to end.
-        from_step: the step of `--from`, or "".
-        until: the last step to run, or "".
         command: the command line that repeats the run; `--from` may follow it.
-        parameters: the pipeline's parameters.
-        steps: in the order of the definition.
-        reason: the reason of a run that did not succeed.
     """
 
     id: str
@@ -113,9 +98,6 @@ class RunRecord(Frozen):
 
     def options(self, *names: str) -> str:
         """Returns options of `command`, so that another command selects the same model and home.
-
-        Args:
-            names: such as `--recipe` and `--home`.
 
         Returns:
             The options that are set, in the command's order, each after a space, shell-quoted.
@@ -151,9 +133,6 @@ def new_run_id(home: Path) -> str:
 
     If the clock was set back, the time is one second after the newest run: sorting ids gives the
     order of the runs.
-
-    Args:
-        home: folder of the local state, with the earlier runs.
     """
     time = now()
     newest = max((path.parent.name for path in (home / "runs").glob("*/run.json")), default="")

@@ -15,13 +15,7 @@ class RunState:
     """Updates `run.json` and the view with every change."""
 
     def __init__(self, record: RunRecord, *, folder: Path, view: View) -> None:
-        """Writes the first record.
-
-        Args:
-            record: all steps waiting.
-            folder: the run's folder.
-            view: shows every change.
-        """
+        """Writes the first record."""
         self.record = record
         self.view = view
         self.interrupted = False

@@ -20,11 +20,7 @@ _INCOMING = ".incoming"
 
 @dataclass(frozen=True)
 class Store:
-    """A local stand-in for S3.
-
-    Attributes:
-        root: the folder that holds the buckets.
-    """
+    """A local stand-in for S3: the folder that holds the buckets."""
 
     root: Path
 
@@ -55,9 +51,6 @@ class Store:
         An object of exactly that key is staged under its own name, a folder's objects under their
         relative path. A prefix that names a folder and matches sibling keys too, such as
         `.../data` and `.../data-old`, is refused: SageMaker would stage both.
-
-        Args:
-            uri: the prefix.
 
         Returns:
             Relative POSIX path -> file, sorted.

@@ -24,11 +24,7 @@ _INHERITED = re.compile(
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of one job.
-
-    Attributes:
-        root: under the run's folder, in `work`, one for each step.
-    """
+    """The folder of one job: in `work` of the run's folder, one for each step."""
 
     root: Path
 
@@ -38,10 +34,6 @@ class Workspace:
 
     def prepare(self, job: Job, *, checkpoints: Path | None) -> None:
         """Creates the job's folders and configuration files, replacing those of an earlier attempt.
-
-        Args:
-            job: the job.
-            checkpoints: target of the link `/opt/ml/checkpoints`, if any.
 
         Raises:
             InputError: if they cannot be written.

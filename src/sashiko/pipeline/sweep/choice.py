@@ -69,14 +69,7 @@ def best(curve: Curve, metric: QualityMetric) -> Point:
 def choose(
     curves: Sequence[Curve], recipe: Recipe, *, metric: QualityMetric, command: str
 ) -> Recommendation | None:
-    """Returns the recommended point, or None if no point is acceptable.
-
-    Args:
-        curves: one per strength.
-        recipe: the current recipe.
-        metric: orders the acceptable points.
-        command: runs the pipeline with the current recipe.
-    """
+    """Returns the recommended point, or None if no point is acceptable."""
     curve = min(curves, key=lambda curve: _sort_key(curve, best(curve, metric), metric))
     point = best(curve, metric)
     if point.lacking:
@@ -91,13 +84,7 @@ def choose(
 
 
 def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) -> tuple[Curve, ...]:
-    """Marks the Pareto front of all curves: a quality metric against one bias gate's check.
-
-    Args:
-        curves: the curves of the sweep.
-        check: name of the bias gate's check, which begins with its metric.
-        metric: the quality metric; higher is better.
-    """
+    """Marks the Pareto front of all curves: a quality metric against one bias gate's check."""
     front: set[int] = set()
     highest = float("-inf")
     for _, value, point in sorted(

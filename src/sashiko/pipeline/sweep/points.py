@@ -41,14 +41,7 @@ class ThresholdFree:
 
 
 def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) -> Curve:
-    """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy.
-
-    Args:
-        validation: its validation rows.
-        recipe: gates, threshold policy, replicates and seeds of the bootstraps.
-        strength: the reweighing strength of its training.
-        run: id of the run that trained it.
-    """
+    """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy."""
     threshold_free = threshold_free_quality(validation, recipe)
     policy_threshold = decide_threshold(
         recipe.evaluate.threshold, validation.labels, validation.scores

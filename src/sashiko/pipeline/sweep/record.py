@@ -21,7 +21,6 @@ class Point(Frozen):
         by_policy: whether it is the threshold of the recipe's own policy.
         quality: accuracy, balanced accuracy, F1 -> estimate.
         bias: name of each bias gate's check, such as `DI age=old` -> estimate.
-        failed: the checks that failed.
         without_margin: the bias gates' checks that passed without a margin to their bounds.
         on_front: whether it is on the Pareto front of the sweep's metric and the first bias gate's
             metric.
@@ -45,10 +44,7 @@ class Curve(Frozen):
     """The model of one strength, at every threshold.
 
     Attributes:
-        strength: the reweighing strength.
-        run: id of the run that trained it, or reused it from the cache.
         quality: metrics without a threshold: AUC, Brier score, calibration error -> estimate.
-        points: by ascending threshold.
     """
 
     strength: float
@@ -66,10 +62,7 @@ class Recommendation(Frozen):
     """The recommended point.
 
     Attributes:
-        strength: `reweighing.strength`.
-        point: the point on that strength's curve.
         overrides: the recipe's keys that set it, as `--set` takes them.
-        command: runs the pipeline with them.
     """
 
     strength: float
@@ -82,13 +75,8 @@ class Sweep(Frozen):
     """A whole sweep.
 
     Attributes:
-        id: sortable by time, as a run's.
-        recipe: overrides included.
         metric: orders the acceptable points.
-        rows: number of rows of the validation split.
         inputs: `validation` and `facets` -> digest of the split and of the facet snapshot.
-        curves: by ascending strength.
-        chosen: the recommendation; None if no point is acceptable.
     """
 
     id: str

@@ -21,11 +21,7 @@ DEFAULT_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
 class IncompleteRunError(Exception):
-    """A run of the sweep was blocked, failed or interrupted.
-
-    Attributes:
-        record: the record of that run.
-    """
+    """A run of the sweep was blocked, failed or interrupted."""
 
     def __init__(self, record: RunRecord) -> None:
         """Takes the record of the run."""

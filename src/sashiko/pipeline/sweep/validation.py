@@ -39,9 +39,6 @@ class Validation:
     Attributes:
         labels: 0 or 1, shape (rows,).
         scores: P(positive), shape (rows,).
-        train_labels: labels of the train split, for the majority baseline.
-        contract: the data contract, with the facets and their groups.
-        config: the analysis configuration of PostBias.
         data: labels and facets of the rows, without predictions.
         inputs: `validation` and `facets` -> digest.
     """
@@ -79,14 +76,6 @@ def with_facets(
     run: RunRecord, contract: Contract, split: Split, scores: Floats, *, folder: Path, home: Path
 ) -> Validation:
     """Joins a split and its scores with the run's facets.
-
-    Args:
-        run: the run with the facet snapshot and the train split.
-        contract: the data contract.
-        split: the rows.
-        scores: P(positive) of each row.
-        folder: the folder of the split, for errors.
-        home: the folder of all local state.
 
     Raises:
         InputError: if an output is missing, or a row has no facet.

@@ -43,17 +43,7 @@ class CardSources:
     """The sources of a card.
 
     Attributes:
-        contract: the data contract.
-        snapshot: the manifest of the training snapshot.
-        evaluation: the quality metrics of the model.
         estimates: the bias metrics; empty if bias was not judged.
-        explanations: attributions by column name, without a word of a row.
-        verdicts: the verdicts of all gates.
-        recipe: the recipe's name.
-        card: the card section of the recipe.
-        train: the training section of the recipe.
-        reweighing: the reweighing section of the recipe.
-        git_sha: the commit that the run was started from.
         bias_not_judged: the recipe's reason; empty if bias was judged.
     """
 

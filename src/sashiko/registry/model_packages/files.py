@@ -22,10 +22,8 @@ class ModelFiles:
     """The files of a version, and their S3 prefix.
 
     Attributes:
-        folder: the files on this machine, with their manifest.
         uri: S3 prefix without a final slash; equal files have equal prefixes.
         digests: name -> hex SHA-256, the manifest's content.
-        manifest_sha256: hex SHA-256 of the manifest.
     """
 
     folder: Path
@@ -40,10 +38,6 @@ class ModelFiles:
 
 def model_files(folder: Path, *, prefix: str) -> ModelFiles:
     """Reads a folder's manifest.
-
-    Args:
-        folder: folder with the manifest and every file that it names.
-        prefix: S3 URI above the model's prefix.
 
     Raises:
         InputError: if the manifest is missing.
@@ -63,11 +57,6 @@ def publish(clients: Clients, files: ModelFiles, *, key: str) -> None:
 
     S3 accepts a file only with the digest in the manifest. A prefix without a signature is from a
     killed job: a retry uploads the same files to the same prefix.
-
-    Args:
-        clients: of S3 and KMS.
-        files: the model.
-        key: alias or ARN of the signing key.
 
     Raises:
         InputError: if KMS does not sign, a file is not what the manifest says, or S3 refuses it.

@@ -18,14 +18,8 @@ class Origin:
     """The origin of a model.
 
     Attributes:
-        group: the model package group.
         execution_id: the pipeline execution; with the group it names the action.
-        git_sha: the commit.
         made_from: S3 URI of the training snapshot, or ARN of the version that this one copies.
-        data_sha256: digest of the snapshot's rows.
-        model_uri: S3 URI of the artifact.
-        model_sha256: its digest.
-        manifest_uri: S3 URI of the manifest that names every file.
     """
 
     group: str

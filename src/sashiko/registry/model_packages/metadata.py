@@ -23,11 +23,6 @@ def package_metadata(
 ) -> dict[str, str]:
     """Returns a package's metadata.
 
-    Args:
-        tags: tags of the version.
-        files: its signed files.
-        run_id: id of the MLflow run; None if MLflow could not be reached.
-
     Raises:
         InputError: naming the entry that SageMaker would refuse.
     """

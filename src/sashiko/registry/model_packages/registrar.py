@@ -28,7 +28,6 @@ class Placement:
     Attributes:
         models_uri: S3 URI above the prefixes of all models.
         signing_key: alias or ARN of the KMS key that signs manifests.
-        serving_image: URI of the serving image.
         made_from: S3 URI of the training snapshot, or ARN of the version that is copied.
     """
 

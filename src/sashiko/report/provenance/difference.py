@@ -15,13 +15,7 @@ Value = str | Estimate
 
 @dataclass(frozen=True)
 class Line:
-    """A value of both runs; None if a run does not have it.
-
-    Attributes:
-        name: what it is.
-        left: of the first run.
-        right: of the second.
-    """
+    """A value of both runs; None if a run does not have it."""
 
     name: str
     left: Value | None

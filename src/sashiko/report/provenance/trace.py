@@ -21,10 +21,7 @@ class Provenance:
     """The sources of a version.
 
     Attributes:
-        version: its number, status, approver and tags.
         files: name -> hex SHA-256 of every file registered with it, by its manifest.
-        snapshot: the training data.
-        verdicts: of every gate, with the numbers.
         edges: what came from what, nearest first.
     """
 

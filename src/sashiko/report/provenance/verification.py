@@ -26,12 +26,7 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check.
-
-    Attributes:
-        subject: what was checked.
-        problem: what is wrong with it; empty where it is as on record.
-    """
+    """The result of one check; `problem` is empty if all is as on record."""
 
     subject: str
     problem: str = ""
@@ -39,10 +34,6 @@ class Finding:
 
 def verify(evidence: Evidence, *, registry: MlflowRegistry | None) -> Iterator[Finding]:
     """Verifies a run step by step, without writing or downloading anything.
-
-    Args:
-        evidence: the run.
-        registry: that it registered its model in; None if there is none on this machine.
 
     Yields:
         A finding per step whose inputs and outputs were hashed, per gate whose verdict was worked

@@ -28,11 +28,6 @@ def endpoint(clients: Clients, hosting: Hosting, *, stop: Stop) -> Iterator[Invo
     covers calls whose response was lost. Leftovers of an earlier attempt are deleted first. After a
     kill the janitor deletes them.
 
-    Args:
-        clients: SageMaker clients.
-        hosting: the model to serve.
-        stop: whether the job was asked to stop.
-
     Yields:
         A function that sends a request's body and returns the response's.
 

@@ -24,11 +24,6 @@ def device_checks(
 ) -> list[Check]:
     """Compares a measurement with the recipe's bounds.
 
-    Args:
-        section: the recipe's bounds.
-        measurement: on the device.
-        latency_not_judged: why latency is not judged; empty if it is.
-
     Returns:
         Agreement, largest difference and latency, in this order.
     """

@@ -29,20 +29,11 @@ class Hosting:
     """The settings that the serving stack would use.
 
     Attributes:
-        name: name of all resources of the check.
-        image: the serving image.
-        model_data: S3 URI of the artifact.
-        environment: the container's environment variables.
-        role: ARN of the container's execution role.
-        instance_type: type of the instance.
         inference_ami: version of the instance's image, which holds the Neuron driver; SageMaker's
             default if None.
         startup_timeout: seconds that the container may take to load the model.
         download_timeout: seconds that the download of the artifact may take.
-        subnets: of the VPC.
-        security_group: in the VPC.
         volume_key: ARN of the key of the instance's volume; None for instances with local disks.
-        tags: tags of all resources.
     """
 
     name: str

@@ -26,9 +26,7 @@ class Measurement:
     """The device's answers compared with those of the evaluated model.
 
     Attributes:
-        rows: number of compared rows.
         answers: number of answers: each row is sent in a full request, and alone.
-        agreement: share of the answers with the same label.
         largest_difference: of a probability; None if a score was not a number.
         p50_ms: median latency of a request with one row, milliseconds; None if not measured.
         p99_ms: its 99th percentile.
@@ -84,11 +82,6 @@ def measure(invoke: Invoke, sample: Sample, *, batch_rows: int) -> Measurement:
     Requests of one row more than the largest compiled batch run a full batch and a padded one. The
     first pass of single rows warms up each compiled length.
 
-    Args:
-        invoke: calls the device.
-        sample: rows to send.
-        batch_rows: rows of the larger requests.
-
     Raises:
         DeviceFailedError: if the device fails or gives an invalid answer.
     """
@@ -106,14 +99,7 @@ def compare(
     p50_ms: float | None = None,
     p99_ms: float | None = None,
 ) -> Measurement:
-    """Compares answers with Evaluate's predictions.
-
-    Args:
-        sample: n rows.
-        passes: n answers each.
-        p50_ms: median latency, if it was measured.
-        p99_ms: 99th percentile.
-    """
+    """Compares answers with Evaluate's predictions."""
     equal = [
         answer.label == label
         for answers in passes

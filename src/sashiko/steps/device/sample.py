@@ -25,9 +25,7 @@ class Sample:
     """Rows with Evaluate's scores and labels.
 
     Attributes:
-        texts: n texts.
         scores: float64, n; P(positive) of the evaluated model.
-        labels: n labels at the decision threshold.
     """
 
     texts: tuple[str, ...]
@@ -42,13 +40,7 @@ class _Bucket(BaseModel):
 
 
 class ServingConfig(BaseModel):
-    """The artifact's `serving.json`.
-
-    Attributes:
-        target: the device it is compiled for.
-        labels: the negative and the positive label.
-        buckets: the shapes that it was compiled for.
-    """
+    """The artifact's `serving.json`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -82,12 +74,6 @@ def draw_sample(
     section: DeviceSection, *, test: Path, predictions: Path, labels: tuple[str, str]
 ) -> Sample:
     """Samples rows of the test split, reproducibly by seed.
-
-    Args:
-        section: sample size and seed.
-        test: folder of Prepare's test split.
-        predictions: Evaluate's `predictions.parquet`.
-        labels: the negative and the positive label.
 
     Raises:
         InputError: if a file is missing or damaged, or Evaluate scored other rows.

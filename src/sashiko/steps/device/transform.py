@@ -25,7 +25,6 @@ class Scratch:
 
     Attributes:
         uri: S3 prefix of this execution, without a slash at its end.
-        key: ARN of the key that they are encrypted with.
     """
 
     uri: str
@@ -39,13 +38,6 @@ def transform(
 
     On exit the model is deleted and a running job is stopped. The bucket's lifecycle rule expires
     the files in S3 with the execution's other files.
-
-    Args:
-        clients: SageMaker and S3 clients.
-        hosting: the model. Its `inference_ami` and timeouts apply to endpoints only.
-        bodies: bodies of the requests.
-        scratch: the location of requests and responses.
-        stop: whether this job was asked to stop.
 
     Raises:
         InputError: if AWS refuses a call.

@@ -30,9 +30,6 @@ class CheckedCounts:
 def check_definition(value: Any) -> CheckedCounts:
     """Checks a definition, with its references, against SageMaker's API, without a call to AWS.
 
-    Args:
-        value: the definition's JSON value.
-
     Raises:
         InputError: one line per problem, each with step, path, problem, and the allowed values or
             the fix. A definition that cannot be parsed has one line.

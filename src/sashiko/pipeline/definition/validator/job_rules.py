@@ -64,12 +64,7 @@ class Arguments:
 
 
 def check_job_rules(step: Step, *, resolve: Resolve) -> Iterator[str]:
-    """Yields the problems between the arguments of a job.
-
-    Args:
-        step: a Processing or Training step; values of a wrong shape are ignored here.
-        resolve: returns the value of an expression, or a stand-in.
-    """
+    """Yields the problems between a job's arguments; values of a wrong shape are ignored here."""
     arguments = Arguments(step, resolve)
     yield from _check_tags(arguments)
     if step.type == "Training":

@@ -13,12 +13,7 @@ _FEW = 12  # the longest list of names in a message
 
 
 def limit_problem(value: Any, shape: Shape) -> str | None:
-    """Returns the limit that a known value breaks and what is allowed, or None.
-
-    Args:
-        value: of the shape's type.
-        shape: of text, a number, a list or a map.
-    """
+    """Returns the limit that a known value breaks and what is allowed, or None."""
     limits = shape.metadata
     if isinstance(value, str):
         return _text_problem(value, limits)

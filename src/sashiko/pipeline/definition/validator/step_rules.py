@@ -47,11 +47,7 @@ _KEYS = ("ExceptionType", *_NUMBERS)
 
 
 def check_retries(step: Step) -> Iterator[str]:
-    """Yields the problems of a step's retry policies.
-
-    Args:
-        step: any step; only jobs may have policies.
-    """
+    """Yields the problems of a step's retry policies."""
     policies = step.retry_policies
     where = f"step `{step.name}`, RetryPolicies"
     if policies and not step.is_job:

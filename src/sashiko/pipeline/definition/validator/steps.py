@@ -42,13 +42,7 @@ def known_values(definition: Definition) -> expressions.Context:
 def check_step(
     step: Step, definition: Definition, *, context: expressions.Context
 ) -> Iterator[str | None]:
-    """Yields the problems of a step, and None for each correct argument.
-
-    Args:
-        step: a step of the definition.
-        definition: the definition.
-        context: from `known_values`.
-    """
+    """Yields the problems of a step, and None for each correct argument."""
 
     def resolve(value: Any, where: str) -> Any:
         for name, place in expressions.step_references(value, where=where):

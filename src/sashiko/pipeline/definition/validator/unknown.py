@@ -34,11 +34,7 @@ class UnknownFloat(float):
 
 
 def stand_in(kind: str) -> Any:
-    """Returns an unknown value of one of the API's types.
-
-    Args:
-        kind: botocore's name of the type.
-    """
+    """Returns an unknown value of one of the API's types."""
     match kind:
         case "string":
             return _MARK
