@@ -115,7 +115,7 @@ def test_the_validator_finds_no_fault_in_what_the_sdk_has_written(definition: An
 
 def ask(event: Any, read: Any) -> None:
     if not json.loads(read(event["made"]))["passed"]:
-        raise GateClosedError(f"no, {event['number']}")
+        raise GateClosedError([f"no, {event['number']}"])
 
 
 def run(definition: Any, home: Path, *, run_id: str, good: str) -> RunRecord:
