@@ -20,8 +20,7 @@ from sashiko.pipeline.runner.cache import CacheEntry, StepCache, cache_key
 from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.digests import Digests
 from sashiko.pipeline.runner.failure import failure_reason
-from sashiko.pipeline.runner.jobs import Job, Result, Source
-from sashiko.pipeline.runner.messages import Events, Outcome
+from sashiko.pipeline.runner.jobs import Events, Job, Outcome, Result, Source
 from sashiko.pipeline.runner.process import Exit, Processes
 from sashiko.pipeline.runner.record import DataRecord
 from sashiko.pipeline.runner.store import Store, copy_files

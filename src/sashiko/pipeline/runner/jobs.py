@@ -1,6 +1,6 @@
-"""A Processing or Training job on this machine: one record for both kinds."""
+"""A Processing or Training job on this machine: one record for both kinds, and its outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from sashiko.pipeline.definition.arguments import (
     training_prefix,
 )
 from sashiko.pipeline.definition.job_arguments import ProcessingArguments, TrainingArguments
+from sashiko.pipeline.runner.record import DataRecord
 
 _HOST = "algo-1"
 
@@ -71,6 +72,31 @@ class Job:
     all_cores: bool = False
     folders: tuple[str, ...] = ()
     cache_fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a job.
+
+    Attributes:
+        description: the Describe response of the job whose outputs are used.
+    """
+
+    status: Literal["succeeded", "cached", "failed"]
+    description: Mapping[str, Any]
+    inputs: dict[str, DataRecord]
+    outputs: dict[str, DataRecord] = field(default_factory=dict)
+    cached_from: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Events:
+    """Callbacks of a running job: its start, its last log line, and notes for the user."""
+
+    started: Callable[[], None]
+    line: Callable[[str], None]
+    note: Callable[[str], None]
 
 
 def make_job(

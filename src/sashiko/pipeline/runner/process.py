@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -158,48 +157,16 @@ def _wait(
     deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
     size = 0
     timed_out = False
-    with _exit_waiter(process) as has_ended:
-        while not has_ended(_POLL_SECONDS):
-            if log.stat().st_size != size:
-                size = log.stat().st_size
-                lines = last_lines(log, 1)
-                on_line(lines[-1] if lines else "")
-            if time.monotonic() > deadline:
-                timed_out = True
-                _signal(process, signal.SIGKILL)
-    return Exit(status=process.wait(), timed_out=timed_out)
-
-
-@contextmanager
-def _exit_waiter(process: "subprocess.Popen[bytes]") -> Iterator[Callable[[float], bool]]:
-    """Yields a function that waits some seconds for the process, and returns whether it has ended.
-
-    Linux reports the end of a process at once; elsewhere `Popen.wait` polls every 50 ms.
-    """
-
-    def wait_polling(seconds: float) -> bool:
+    while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=seconds)
-        return process.returncode is not None
-
-    handle = -1
-    if hasattr(os, "pidfd_open"):
-        with contextlib.suppress(OSError):  # a kernel or a sandbox without it
-            handle = os.pidfd_open(process.pid)
-    if handle < 0:
-        yield wait_polling
-        return
-    poll = select.poll()
-    poll.register(handle, select.POLLIN)
-
-    def wait(seconds: float) -> bool:
-        poll.poll(seconds * 1000)
-        return process.poll() is not None
-
-    try:
-        yield wait
-    finally:
-        os.close(handle)
+            return Exit(status=process.wait(timeout=_POLL_SECONDS), timed_out=timed_out)
+        if log.stat().st_size != size:
+            size = log.stat().st_size
+            lines = last_lines(log, 1)
+            on_line(lines[-1] if lines else "")
+        if time.monotonic() > deadline:
+            timed_out = True
+            _signal(process, signal.SIGKILL)
 
 
 def last_lines(log: Path, count: int) -> list[str]:

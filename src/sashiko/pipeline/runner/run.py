@@ -4,10 +4,9 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
 from types import FrameType, MappingProxyType
 from typing import Any
 
@@ -26,7 +25,6 @@ from sashiko.pipeline.runner.execute import Executor
 from sashiko.pipeline.runner.failure import failure_report
 from sashiko.pipeline.runner.jobs import Image
 from sashiko.pipeline.runner.lock import run_lock
-from sashiko.pipeline.runner.messages import Interrupted, Message
 from sashiko.pipeline.runner.process import Processes
 from sashiko.pipeline.runner.record import (
     RunRecord,
@@ -143,10 +141,9 @@ def run_definition(
             checkpoint_keys=home / "cache" / "checkpoints",
             processes=Processes(cores or _usable_cores()),
         )
-        inbox: SimpleQueue[Message] = SimpleQueue()
         engine = Engine(
-            definition,
-            graph,
+            definition=definition,
+            graph=graph,
             executor=executor,
             state=state,
             images=images,
@@ -154,9 +151,8 @@ def run_definition(
             parameters=values,
             execution=execution,
             forced=forced,
-            inbox=inbox,
         )
-        with _signals_to(inbox):
+        with _signals_to(engine.request_stop):
             try:
                 engine.run()
             finally:
@@ -205,14 +201,14 @@ def _usable_cores() -> int:
 
 
 @contextmanager
-def _signals_to(inbox: "SimpleQueue[Message]") -> Iterator[None]:
-    """Turns Ctrl-C and SIGTERM into messages; only a program's main thread gets signals."""
+def _signals_to(request_stop: Callable[[], None]) -> Iterator[None]:
+    """Passes on Ctrl-C and SIGTERM; only a program's main thread gets signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        inbox.put(Interrupted())
+        request_stop()
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

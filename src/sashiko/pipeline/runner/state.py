@@ -58,10 +58,6 @@ class RunState:
         self._write(steps=steps)
         self.view.step(changed)
 
-    def interrupt(self) -> None:
-        """Records that the run has to stop."""
-        self.interrupted = True
-
     def finish(self) -> RunRecord:
         """Closes the record: sets the run's status, and marks the steps that did not run."""
         for step in self.record.steps:

@@ -1,8 +1,10 @@
 """S3 as a folder: `s3://bucket/key` is the file `<root>/bucket/key`."""
 
+import gzip
 import os
 import secrets
 import shutil
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +13,13 @@ from pathlib import Path
 from sashiko.core.files import lies_within, walk_files
 from sashiko.core.problems import shorten
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.archive import write_archive
 from sashiko.pipeline.runner.disk import translate_disk_errors
 
 # No bucket can have this name, so incomplete uploads never show under a prefix.
 _INCOMING = ".incoming"
+# Weights hardly compress, and level 0 is many times faster to read and write, as in
+# serving/container/pack.py.
+_LEVEL = 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Store:
             translate_disk_errors(f"cannot write {uri} to the local store"),
             self._incoming() as new,
         ):
-            write_archive(new, files)
+            _write_archive(new, files)
             self._replace(self.path(uri), new)
 
     def clear_incoming(self) -> None:
@@ -171,3 +175,19 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     else:
         shutil.copyfile(source, target)
+
+
+def _write_archive(target: Path, files: Mapping[str, Path]) -> None:
+    """Writes files (relative POSIX path -> file) as a gzipped tar without times or owners."""
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile(
+            filename="", fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0
+        ) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size = files[name].stat().st_size
+            with files[name].open("rb") as content:
+                archive.addfile(entry, content)

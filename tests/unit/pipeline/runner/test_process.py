@@ -27,12 +27,7 @@ def run(processes: Processes, folder: Path, *argv: str) -> tuple[int, list[str]]
     return process_exit.status, lines
 
 
-@pytest.mark.parametrize("tells_at_once", [True, False])
-def test_the_last_line_is_told_while_it_runs(
-    tells_at_once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not tells_at_once:  # as on macOS, and in a sandbox that refuses it
-        monkeypatch.delattr(os, "pidfd_open", raising=False)
+def test_the_last_line_is_told_while_it_runs(tmp_path: Path) -> None:
     status, lines = run(Processes(1), tmp_path, "sh", "-c", "echo one; sleep 0.3; exit 4")
     assert (status, lines[:1]) == (4, ["one"])
 
