@@ -33,10 +33,8 @@ class JudgedRun:
         self.record = self.run()
 
     def run(self) -> RunRecord:
-        step = self.tiny.job("Judge", JUDGE, inputs={"data": RAW}, outputs=("verdict", "intervals"))
-        name = {"PropertyFileName": "Verdict", "OutputName": "verdict"}
-        step["PropertyFiles"] = [{**name, "FilePath": "verdict.json"}]
-        return self.tiny.run(step)
+        outputs = ("verdict", "intervals")
+        return self.tiny.run(self.tiny.job("Judge", JUDGE, inputs={"data": RAW}, outputs=outputs))
 
     @property
     def evidence(self) -> Evidence:
