@@ -40,11 +40,7 @@ def state_text(state: State) -> str:
 
 
 def draw(nodes: Sequence[Node], edges: Sequence[tuple[str, str]]) -> Markup:
-    """Draws steps, given in an order in which they could run, from top to bottom.
-
-    Returns:
-        One SVG whose classes the page's style sheet colours.
-    """
+    """Draws steps, given in an order in which they could run, from top to bottom."""
     placed = place([node.name for node in nodes], edges)
     width, height = placed.width * _COLUMN, placed.rows * _ROW
     alt = "Steps and what became of them: " + ", ".join(

@@ -47,7 +47,6 @@ def largest_rates(
     return sorted(others, key=lambda pair: -abs(pair[0]))
 
 
-_ROW_HEIGHT = 26
 _MOST_FIGURES = 4
 _EDGE = 1.0  # differences of rates end here; ratios (TE, DCA, DCR) may lie beyond
 _CAPTION = (
@@ -91,25 +90,16 @@ def _compares(estimate: BiasEstimate) -> bool:
 def _forest(
     group: str, rows: Sequence[tuple[float, BiasEstimate]], checks: Mapping[str, Check]
 ) -> Markup:
-    with svg.chart(height=70 + _ROW_HEIGHT * len(rows)) as axes:
+    with svg.row_chart([estimate.metric for _, estimate in rows]) as axes:
         ends = [end for value, estimate in rows for end in _ends(value, estimate)]
         low, high = max(min([*ends, 0]), -_EDGE), min(max([*ends, 0]), _EDGE)
         air = max((high - low) * 0.08, 0.02)
         limits = (low - air, high + air)
-        axes.set(xlim=limits, ylim=(-0.6, len(rows) - 0.4))
+        axes.set_xlim(limits)
         axes.axvline(0, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         for index, (value, estimate) in enumerate(reversed(rows)):
-            _draw(
-                axes,
-                index,
-                value,
-                estimate,
-                gated=check_of(estimate, checks) is not None,
-                limits=limits,
-            )
-        axes.set_yticks(range(len(rows)), [estimate.metric for _, estimate in reversed(rows)])
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
+            gated = check_of(estimate, checks) is not None
+            _draw(axes, index, value, estimate, gated=gated, limits=limits)
         axes.set_xlabel("← others worse off      group worse off →")
         summary = "; ".join(f"{estimate.metric} {value:.2f}" for value, estimate in rows)
         alt = f"Bias metrics of {group}, the largest disparity first: {summary}."
@@ -142,7 +132,4 @@ def _draw(
         markerfacecolor=svg.DARK if gated else "white", markeredgecolor=svg.DARK,
         markeredgewidth=1.2,
     )  # fmt: skip
-    axes.annotate(
-        f"{round(value, 2) + 0.0:.2f}", (1.03, index), xycoords=("axes fraction", "data"),
-        va="center", fontsize=9.5, fontweight="bold" if gated else "normal",
-    )  # fmt: skip
+    svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=gated)

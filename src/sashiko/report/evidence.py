@@ -79,11 +79,7 @@ class Evidence:
         return f"the run ended before it ({self.run.status})."
 
     def output(self, step: str, output: str, file: str) -> Path | Missing:
-        """Finds a file of a step's output in the store.
-
-        Returns:
-            The file, or why there is none.
-        """
+        """Finds a file of a step's output in the store."""
         record = self.step(step)
         output_record = record.outputs.get(output) if record else None
         if output_record is None:

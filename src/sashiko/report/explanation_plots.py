@@ -8,21 +8,16 @@ from sashiko.clarify.explain.record import ColumnImportance, DeletionTest
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg
 
-_ROW_HEIGHT = 30
-
 
 def column_bars(columns: Sequence[ColumnImportance]) -> Markup:
     """Draws each column's share of the attributions, with its interval."""
-    with svg.chart(height=70 + _ROW_HEIGHT * len(columns)) as axes:
+    with svg.row_chart([item.name for item in columns]) as axes:
         for index, column in enumerate(reversed(columns)):
             value, (low, high) = column.share.value or 0.0, _ends(column.share)
             axes.barh(index, value, height=0.62, color=svg.LIGHT)
             axes.hlines(index, low, high, color=svg.DARK, linewidth=1.8)
-            axes.annotate(f"{value:.0%}", (1.01, index), xycoords=("axes fraction", "data"),
-                          va="center", fontsize=9.5)  # fmt: skip
-        axes.set_yticks(range(len(columns)), [svg.shorten(item.name) for item in reversed(columns)])
-        axes.tick_params(axis="y", length=0)
-        axes.set(xlim=(0, 1), ylim=(-0.6, len(columns) - 0.4), xlabel="share of the effect, mean")
+            svg.row_figure(axes, index, f"{value:.0%}")
+        axes.set(xlim=(0, 1), xlabel="share of the effect, mean")
         axes.grid(True, axis="x")
         alt = "; ".join(f"{item.name} {_format(item.share)}" for item in columns)
         return svg.to_svg(axes, name="columns", alt=f"Share of the effect by column: {alt}.")

@@ -42,9 +42,6 @@ class GroupRates:
 def read_group_rates(path: Path) -> tuple[GroupRates, ...]:
     """Counts the rows of `data.csv` by each facet's values.
 
-    Returns:
-        The groups by facet, in the file's order, and value.
-
     Raises:
         InputError: if the file lacks a column or holds something but 0 and 1.
     """

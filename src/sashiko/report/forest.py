@@ -14,7 +14,6 @@ from sashiko.report.bar import allowed_range
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ROW_HEIGHT = 30
 _TICKS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 2.0, 4.0, 8.0, 16.0, 32.0)
 _RATIOS = frozenset({"DI"})
 _SMALLEST_RATIO = 0.02  # on a logarithmic axis 0 has no place
@@ -31,18 +30,14 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
         Filled marks are gated, hollow ones reported only; the allowed range is shaded.
     """
     neutral = 1.0 if metric in _RATIOS else 0.0
-    with svg.chart(height=70 + _ROW_HEIGHT * len(rows)) as axes:
+    with svg.row_chart([estimate.subgroup for _, estimate, _ in rows]) as axes:
         low, high = _limits(rows, neutral=neutral)
         if neutral:
             svg.ratio_axis(axes, _TICKS, low=low, high=high)
-        axes.set(xlim=(low, high), ylim=(-0.6, len(rows) - 0.4))
+        axes.set_xlim(low, high)
         axes.axvline(neutral, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         for index, row in enumerate(reversed(rows)):
             _draw(axes, index, row, limits=(low, high))
-        names = [svg.shorten(estimate.subgroup) for _, estimate, _ in reversed(rows)]
-        axes.set_yticks(range(len(rows)), names)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"{metric} ({neutral:.0f}: no difference)")
         alt = f"{metric}: " + "; ".join(_say(row) for row in rows) + "."
         return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
@@ -64,11 +59,8 @@ def _draw(axes: "Axes", index: int, row: ForestRow, *, limits: tuple[float, floa
     axes.plot(max(value, limits[0]), index, marker="X" if failed else "o", markersize=9,
               markerfacecolor=svg.DARK if check else "white",
               markeredgecolor="white" if failed else svg.DARK, markeredgewidth=1.2)  # fmt: skip
-    axes.annotate(
-        f"{round(value, 2) + 0.0:.2f}",  # never a negative zero
-        (1.01, index), xycoords=("axes fraction", "data"), va="center", fontsize=9.5,
-        fontweight="bold" if check else "normal",
-    )  # fmt: skip
+    # Never a negative zero.
+    svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
 
 
 def _limits(rows: Sequence[ForestRow], *, neutral: float) -> tuple[float, float]:

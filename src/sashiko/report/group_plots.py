@@ -15,6 +15,7 @@ from sashiko.evaluation.metrics.calibration import (
 )
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
+from sashiko.report.plots import reliability
 from sashiko.report.views import Row, numeric, row
 
 
@@ -73,8 +74,6 @@ NOTE = (
     "calibrated at once (Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
 )
 _REPLICATES = 1000
-_STYLES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
-MOST_CURVES = len(_STYLES)
 
 
 def calibration_rows(
@@ -102,24 +101,13 @@ def _row(facet: str, group: GroupScores, *, minimum: int) -> Row:
 
 def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
     """Draws the reliability curve of each group, at most `MOST_CURVES`, on the same axes."""
-    with svg.chart() as axes:
-        axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        descriptions = []
-        for (colour, marker), group in zip(_STYLES, groups, strict=False):
-            curve = reliability_curve(group.labels, group.scores)
-            mean = np.array([part.mean_score for part in curve])
-            share = np.array([part.positive_rate for part in curve])
-            low, high = [part.rate_low for part in curve], [part.rate_high for part in curve]
-            axes.vlines(mean, low, high, color=colour, linewidth=0.8)
-            axes.plot(mean, share, color=colour, linewidth=0.8, marker=marker, markersize=4.5,
-                      label=group.name, clip_on=False)  # fmt: skip
-            descriptions.append(f"{group.name} from {share[0]:.0%} to {share[-1]:.0%}")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-        axes.set(
-            xlim=(0, 1), ylim=(0, 1), xlabel="score of the model", ylabel="share that is positive"
-        )
-        axes.grid(True)
-        alt = (
-            f"Calibration by {facet}: share labelled positive, by score: {'; '.join(descriptions)}."
-        )
-        return svg.to_svg(axes, name=f"group-calibration-{svg.identifier(facet)}", alt=alt)
+    curves = {group.name: reliability_curve(group.labels, group.scores) for group in groups}
+    summary = "; ".join(
+        f"{name} from {bins[0].positive_rate:.0%} to {bins[-1].positive_rate:.0%}"
+        for name, bins in curves.items()
+    )
+    return reliability(
+        curves,
+        name=f"group-calibration-{svg.identifier(facet)}",
+        alt=f"Calibration by {facet}: share labelled positive, by score: {summary}.",
+    )

@@ -23,15 +23,12 @@ REPORT_FILE = "report.html"
 
 
 def write_report(run_folder: Path, home: Path) -> Path:
-    """Writes `report.html` into a run's folder.
+    """Writes `report.html` into a run's folder and returns its path.
 
     Args:
         run_folder: `<home>/runs/<id>`, with `run.json`; every other file may be missing, and the
             report then says what is absent and why.
         home: the local state, which holds the store `s3/`.
-
-    Returns:
-        The report's path.
 
     Raises:
         InputError: if `run.json` is missing or not valid, or the report cannot be written.

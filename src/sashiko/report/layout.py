@@ -44,9 +44,6 @@ def place(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> Placed:
     Args:
         names: the nodes; every edge goes from an earlier name to a later one.
         edges: (from, to); those that follow from others are left out.
-
-    Returns:
-        The places; the same input gives the same picture.
     """
     predecessors = _direct(names, edges)
     row: dict[str, int] = {}

@@ -13,32 +13,34 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import MetricLine
 from sashiko.report import svg
 
+_CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
+MOST_CURVES = len(_CURVES)
+
 
 def calibration(bins: Sequence[CalibrationBin]) -> Markup:
-    """Draws the share of positive rows by score.
+    """Draws each bin's share of positives with its Wilson 95 % interval, against the diagonal."""
+    summary = "; ".join(f"{part.mean_score:.2f}: {part.positive_rate:.0%}" for part in bins)
+    alt = f"Calibration: share of positives by mean score of {len(bins)} bins: {summary}."
+    return reliability({"model, 95 % interval": bins}, name="calibration", alt=alt)
 
-    Returns:
-        Each bin's share of positives with its Wilson 95 % interval, against the diagonal.
-    """
-    mean = np.array([part.mean_score for part in bins])
-    share = np.array([part.positive_rate for part in bins])
-    low, high = [part.rate_low for part in bins], [part.rate_high for part in bins]
+
+def reliability(curves: Mapping[str, Sequence[CalibrationBin]], *, name: str, alt: str) -> Markup:
+    """Draws the share of positive rows by score, a curve for each name, `MOST_CURVES` at most."""
     with svg.chart() as axes:
         axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)),
                   label="perfectly calibrated")  # fmt: skip
-        axes.vlines(mean, low, high, color=svg.DARK, linewidth=1.4)
-        axes.plot(mean, share, color=svg.DARK, linewidth=0.8, marker="o", markersize=5,
-                  label="model, 95 % interval", clip_on=False)  # fmt: skip
+        for (colour, marker), (label, bins) in zip(_CURVES, curves.items(), strict=False):
+            mean = [part.mean_score for part in bins]
+            low, high = [part.rate_low for part in bins], [part.rate_high for part in bins]
+            axes.vlines(mean, low, high, color=colour, linewidth=1)
+            axes.plot(mean, [part.positive_rate for part in bins], color=colour, linewidth=0.8,
+                      marker=marker, markersize=5, label=label, clip_on=False)  # fmt: skip
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         axes.set(
             xlim=(0, 1), ylim=(0, 1), xlabel="score of the model", ylabel="share that is positive"
         )
         axes.grid(True)
-        summary = "; ".join(
-            f"{score:.2f}: {rate:.0%}" for score, rate in zip(mean, share, strict=True)
-        )
-        alt = f"Calibration: share of positives by mean score of {len(bins)} bins: {summary}."
-        return svg.to_svg(axes, name="calibration", alt=alt)
+        return svg.to_svg(axes, name=name, alt=alt)
 
 
 def score_distribution(

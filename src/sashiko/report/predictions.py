@@ -56,9 +56,6 @@ def scores_by_group(
 ) -> tuple[GroupScores, ...]:
     """Groups the scores by a facet's values, in the order of the values.
 
-    Returns:
-        A group for each value that a test row has.
-
     Raises:
         InputError: if the snapshot is broken or lacks a column.
     """

@@ -1,7 +1,6 @@
 """The cost of mitigation: this model against one of the same recipe without reweighing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,8 @@ _METRICS = {"auc": "AUC", "accuracy": "accuracy"}
 _SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """One run's model on the test split."""
-
-    evaluation: Evaluation
-    predictions: Predictions
+# One run's model on the test split.
+_Judged = tuple[Evaluation, Predictions]
 
 
 def price_rows(evidence: Evidence) -> Iterator[Row]:
@@ -53,7 +48,7 @@ def price_rows(evidence: Evidence) -> Iterator[Row]:
     for metric, change in _changes(ours, theirs).items():
         if change.value is None:
             continue
-        before, now = (item.evaluation.candidate[metric].value or 0.0 for item in (theirs, ours))
+        before, now = (item.candidate[metric].value or 0.0 for item, _ in (theirs, ours))
         meaning = (
             f"{estimate(before)} without (run {run}), {estimate(now)} with it, on the same rows"
         )
@@ -62,13 +57,14 @@ def price_rows(evidence: Evidence) -> Iterator[Row]:
 
 
 def _changes(ours: _Judged, theirs: _Judged) -> Estimates:
+    (evaluation, predictions), (other_evaluation, other_predictions) = ours, theirs
     changes = difference(
-        ours.predictions.labels,
-        ours.predictions.scores,
-        theirs.predictions.scores,
-        threshold=ours.evaluation.threshold,
-        other_threshold=theirs.evaluation.threshold,
-        replicates=ours.evaluation.bootstrap_replicates,
+        predictions.labels,
+        predictions.scores,
+        other_predictions.scores,
+        threshold=evaluation.threshold,
+        other_threshold=other_evaluation.threshold,
+        replicates=evaluation.bootstrap_replicates,
         seed=0,
     )
     return {metric: changes[metric] for metric in _METRICS}
@@ -108,7 +104,7 @@ def _judged(evidence: Evidence) -> _Judged | None:
     evaluation, predictions = evidence.evaluation, evidence.predictions
     if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
         return None
-    return _Judged(evaluation, predictions)
+    return evaluation, predictions
 
 
 def _model_settings(recipe: Recipe) -> dict[str, Any]:

@@ -20,6 +20,7 @@ DARK = "#0b4f8a"
 LIGHT = "#e6a04b"
 ALLOWED = "#dcebe3"
 SCORE_BINS = 25
+_ROW_HEIGHT = 30
 _PIXELS_PER_INCH = 96
 _PIXELS_PER_POINT = 96 / 72
 
@@ -74,6 +75,23 @@ def chart(*, width: float = 440, height: float = 330) -> "Iterator[Axes]":
     """Opens a styled figure of one pair of axes, its sizes in CSS pixels; end with `to_svg`."""
     with styled():
         yield axes_of(new_figure(width=width, height=height))
+
+
+@contextmanager
+def row_chart(names: Sequence[str]) -> "Iterator[Axes]":
+    """Opens a chart with a row for each name, the first one at the top: at the greatest height."""
+    with chart(height=70 + _ROW_HEIGHT * len(names)) as axes:
+        axes.set_yticks(range(len(names)), [shorten(name) for name in reversed(names)])
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        yield axes
+
+
+def row_figure(axes: "Axes", index: int, text: str, *, bold: bool = False) -> None:
+    """Writes a row's figure at the right of the chart."""
+    axes.annotate(text, (1.02, index), xycoords=("axes fraction", "data"), va="center",
+                  fontsize=9.5, fontweight="bold" if bold else "normal")  # fmt: skip
 
 
 def axes_of(figure: "Figure") -> "Axes":

@@ -40,9 +40,7 @@ class StageAnalysis:
         for facet, groups in self.facets.items():
             for name, counts in groups.items():
                 yield Subgroup(facet=facet, group=name), counts
-        yield from (
-            (intersection.subgroup, intersection.counts) for intersection in self.intersections
-        )
+        yield from self.intersections
 
 
 def analyse_stage(
@@ -78,10 +76,7 @@ def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> Sim
     if "post_training" in stages:
         subgroups = [subgroup for subgroup, _ in stages["post_training"].subgroups()]
     large_enough = {
-        stage: sum(
-            _is_large_enough(intersection.counts, section)
-            for intersection in analysis.intersections
-        )
+        stage: sum(_is_large_enough(counts, section) for _, counts in analysis.intersections)
         for stage, analysis in stages.items()
     }
     return SimultaneousIntervals(
@@ -118,11 +113,9 @@ def _by_intersection(
     stage: Stage, intersections: Sequence[Intersection], *, looks: SimultaneousIntervals
 ) -> Iterator[BiasEstimate]:
     names = [name for name in stage_metrics(stage) if METRICS[name].compares]
-    for intersection in intersections:
-        measures = {name: measure(name, intersection.counts) for name in names}
-        yield from subgroup_estimates(
-            stage, intersection.subgroup, measures, counts=intersection.counts, looks=looks
-        )
+    for subgroup, counts in intersections:
+        measures = {name: measure(name, counts) for name in names}
+        yield from subgroup_estimates(stage, subgroup, measures, counts=counts, looks=looks)
 
 
 def subgroup_estimates(

@@ -41,7 +41,7 @@ from sashiko.steps.comparators import (
     read_champion,
 )
 from sashiko.steps.entry import run_step
-from sashiko.steps.figures import EvaluationContext, EvaluationInputs, evaluate
+from sashiko.steps.figures import evaluate
 from sashiko.steps.scored_splits import Split, load_split, read_scores, score_splits
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import read_slices
@@ -99,21 +99,16 @@ def main() -> None:
     print("computing metrics and intervals", file=sys.stderr)
     evaluation = evaluate(
         section,
-        EvaluationInputs(
-            splits=splits,
-            slices=slices,
-            candidate=candidate,
-            validation=validation_scores,
-            others=others,
-            own=own,
-        ),
-        EvaluationContext(
-            labels=labels,
-            decision=decision,
-            champion=champion,
-            curve=train_output.curve,
-            temperature=train_output.temperature,
-        ),
+        splits=splits,
+        slices=slices,
+        labels=labels,
+        decision=decision,
+        candidate=candidate,
+        validation_scores=validation_scores,
+        others=others,
+        own=own,
+        champion=champion,
+        train_output=train_output,
     )
     verdict = decide(
         gate=_GATE,

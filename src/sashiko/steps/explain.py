@@ -125,7 +125,7 @@ def main() -> None:
 def check_same_model(
     model: ExplainedModel, rows: tuple[Row, ...], selection: RowSelection, *, rounded: bool
 ) -> float:
-    """Checks that the explained model is the one that Evaluate scored.
+    """Returns the largest difference of a probability from Evaluate's, of the same model.
 
     Args:
         model: the trained model, in float32.
@@ -133,9 +133,6 @@ def check_same_model(
         selection: the same rows, with Evaluate's scores.
         rounded: whether the artifact is quantized; the mean difference is then compared, since
             quantization moves a few rows far and another model moves most of them.
-
-    Returns:
-        The largest difference of a probability.
 
     Raises:
         InputError: if the scores differ from Evaluate's.

@@ -52,7 +52,6 @@ class FacetJoin:
         source: Path,
         facets_file: Path,
     ) -> None:
-        """Starts without rows."""
         self._connection = connection
         self._contract = contract
         self._source = source

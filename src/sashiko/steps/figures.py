@@ -1,7 +1,6 @@
 """Computes all quality metrics from scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import (
@@ -17,7 +16,6 @@ from sashiko.evaluation.record import (
     Decision,
     Estimates,
     Evaluation,
-    MetricLine,
     TemperatureFit,
 )
 from sashiko.settings.quality import EvaluateSection
@@ -28,45 +26,30 @@ from sashiko.steps.scored_splits import Split
 from sashiko.steps.seen_text import seen_in_train, seen_text_figures
 from sashiko.steps.slice_figures import slice_figures
 from sashiko.steps.slicing import Slice
+from sashiko.steps.train_output import TrainOutput
 
 _CALIBRATION = ("expected_calibration_error", "brier_score")
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluationInputs:
-    """The scores and rows to evaluate.
-
-    Attributes:
-        validation: its scores of the validation split.
-        others: `majority`, `tfidf_logistic_regression` and optionally
-            `tfidf_logistic_regression_unmitigated` and `champion` on the test split.
-    """
-
-    splits: Mapping[str, Split]
-    slices: Sequence[Slice]
-    candidate: ModelScores
-    validation: Floats
-    others: Mapping[str, ModelScores]
-    own: OwnMetrics
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationContext:
-    """Facts that are reported with the metrics."""
-
-    labels: tuple[str, str]
-    decision: Decision
-    champion: ChampionRecord | None
-    curve: tuple[MetricLine, ...]
-    temperature: TemperatureFit | None
-
-
 def evaluate(
-    section: EvaluateSection, inputs: EvaluationInputs, context: EvaluationContext
+    section: EvaluateSection,
+    *,
+    splits: Mapping[str, Split],
+    slices: Sequence[Slice],
+    labels: tuple[str, str],
+    decision: Decision,
+    candidate: ModelScores,
+    validation_scores: Floats,
+    others: Mapping[str, ModelScores],
+    own: OwnMetrics,
+    champion: ChampionRecord | None,
+    train_output: TrainOutput,
 ) -> Evaluation:
-    """Computes all metrics; the intervals of a split use the same bootstrap resamples."""
-    test, validation = inputs.splits["test"], inputs.splits["validation"]
-    candidate, others, own = inputs.candidate, inputs.others, inputs.own
+    """Computes all metrics; the intervals of a split use the same bootstrap resamples.
+
+    Candidate and others, the baselines and the champion, have scored the test split.
+    """
+    test, validation = splits["test"], splits["validation"]
     on_test = _metrics(section, test.labels, candidate, own)
     # A lead over a model without the candidate's mitigation would include the mitigation's cost.
     leads = {
@@ -74,38 +57,38 @@ def evaluate(
         for name, other in others.items()
         if name != LINEAR_UNMITIGATED
     }
-    calibration = _calibration(section, test.labels, candidate, context.temperature)
-    slices = slice_figures(section, test.labels, candidate, inputs.slices)
-    seen = seen_in_train(inputs.splits["train"].texts, test.texts)
+    calibration = _calibration(section, test.labels, candidate, train_output.temperature)
+    slice_records = slice_figures(section, test.labels, candidate, slices)
+    seen = seen_in_train(splits["train"].texts, test.texts)
     seen_text = seen_text_figures(section, test.labels, seen, candidate, others[LINEAR])
     return Evaluation(
-        splits={name: split.count for name, split in inputs.splits.items()},
-        labels=context.labels,
+        splits={name: split.count for name, split in splits.items()},
+        labels=labels,
         threshold=candidate.threshold,
         bootstrap_replicates=section.bootstrap_replicates,
         candidate=on_test,
         validation=_metrics(
-            section, validation.labels, ModelScores(inputs.validation, candidate.threshold), own
+            section, validation.labels, ModelScores(validation_scores, candidate.threshold), own
         ),
         others={name: _metrics(section, test.labels, other, own) for name, other in others.items()},
         thresholds={name: other.threshold for name, other in others.items()},
         leads=leads,
         minimum_effect=section.minimum_effect,
-        champion=context.champion,
+        champion=champion,
         confusion=confusion(test.labels, candidate.scores, threshold=candidate.threshold),
         calibration=calibration,
-        slices=slices,
+        slices=slice_records,
         seen_text=seen_text,
-        learning_curve=context.curve,
+        learning_curve=train_output.curve,
         notes=plain_notes(
             leads=leads,
             reweighed=LINEAR_UNMITIGATED in others,
             minimum_effect=section.minimum_effect,
             candidate=on_test,
             calibration=calibration,
-            slices=slices,
+            slices=slice_records,
             seen_text=seen_text,
-            decision=context.decision,
+            decision=decision,
             test_rows=len(test.keys),
         ),
     )

@@ -19,12 +19,9 @@ from sashiko.settings.bias import BiasSection
 _UNKNOWN_GROUP = FacetGroup("not in the contract", (), disadvantaged=False)
 
 
-@dataclass(frozen=True)
-class Intersection:
-    """A combination of groups, such as `gender=Female & age_band=60+`."""
-
-    subgroup: Subgroup
-    counts: Counts
+# A combination of groups, such as `gender=Female & age_band=60+`, and the counts of its rows and
+# of all others.
+Intersection = tuple[Subgroup, Counts]
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,7 @@ def _count_combinations(
         counts=counts,
     )
     return [
-        Intersection(
-            _subgroup(facets, groups), table.one_vs_rest(_one_hot(index, len(combinations)))
-        )
+        (_subgroup(facets, groups), table.one_vs_rest(_one_hot(index, len(combinations))))
         for index, groups in enumerate(combinations)
     ]
 

@@ -28,11 +28,7 @@ def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
 def seen_text_figures(
     section: EvaluateSection, labels: Ints, seen: Bools, candidate: ModelScores, linear: ModelScores
 ) -> tuple[SeenTextFigures, SeenTextFigures]:
-    """Evaluates both models on the test rows whose words are all in train, and on the rest.
-
-    Returns:
-        The seen rows' figures and the others'.
-    """
+    """Evaluates both models on the test rows whose words are all in train, and on the rest."""
     return (
         _figures(section, labels, seen, candidate, linear, seen=True),
         _figures(section, labels, ~seen, candidate, linear, seen=False),

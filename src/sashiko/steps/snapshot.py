@@ -59,10 +59,7 @@ def main() -> None:
 def take_snapshot(
     contract: Contract, view: View, *, lake: Lake, as_of: str, data_file: Path
 ) -> Manifest:
-    """Writes the rows of a view, ordered by key, with bounded memory.
-
-    Returns:
-        The snapshot's manifest.
+    """Writes the rows of a view, ordered by key, with bounded memory; returns their manifest.
 
     Raises:
         InputError: if the table does not match the contract, cannot be read, or has no version

@@ -44,7 +44,6 @@ class SplitTable:
     def __init__(
         self, connection: "DuckDBPyConnection", contract: Contract, *, source: Path
     ) -> None:
-        """Starts without rows."""
         self._connection = connection
         self._contract = contract
         self._source = source

@@ -25,9 +25,6 @@ def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
 
     The first 8 bytes of SHA-256(salt + digest), read as a fraction of 2^64, are uniform in [0, 1):
     train takes the lowest part, test the highest.
-
-    Returns:
-        An index into `SPLITS` per row.
     """
     salt = split.salt.encode()
     salted = (hashlib.sha256(salt + digest).digest()[:8] for digest in digests)
@@ -39,9 +36,6 @@ def by_text(digests: Sequence[bytes], split: TextHashSplit) -> Splits:
 
 def by_time(times: pa.ChunkedArray, split: TimeSplit) -> Splits:
     """Assigns rows by time without nulls, UTC if it has no zone: the latest rows to test.
-
-    Returns:
-        Per row an index of `SPLITS`.
 
     Raises:
         InputError: if the column is of another type.

@@ -85,11 +85,7 @@ def check_facets(section: ReweighingSection, contract: Contract) -> None:
 
 
 def joint_groups(facets: Sequence[pa.ChunkedArray], *, rows: int) -> Ints:
-    """Returns each row's joint group; rows are in one group if all their facets are equal.
-
-    Returns:
-        int64 of shape (rows,).
-    """
+    """Returns each row's joint group; rows are in one group if all their facets are equal."""
     groups = np.zeros(rows, dtype=np.int64)
     for values in facets:
         codes = np.asarray(pc.dictionary_encode(values.combine_chunks()).indices, dtype=np.int64)

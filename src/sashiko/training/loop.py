@@ -50,10 +50,7 @@ class Loop:
     _started: float = field(default=0.0, init=False)
 
     def run(self) -> tuple[MetricLine, ...]:
-        """Trains to the end, from the checkpoint if there is one.
-
-        Returns:
-            The metric lines of the whole training.
+        """Trains to the end, from the checkpoint if there is one; returns all metric lines.
 
         Raises:
             Stopped: at the next step once `stop` says so, after a checkpoint is written.

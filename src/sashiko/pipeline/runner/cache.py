@@ -36,7 +36,6 @@ class StepCache:
     """The folder of finished steps."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the cache."""
         self._folder = folder
 
     def find(self, key: str, *, expires: str) -> CacheEntry | None:

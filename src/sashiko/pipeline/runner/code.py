@@ -27,7 +27,6 @@ class CodeDigests:
     """
 
     def __init__(self) -> None:
-        """Starts with empty caches."""
         self._installed: tuple[str, ...] | None = None
         self._imports: dict[str, tuple[str, ...]] = {}
         self._roots: dict[str, Path | None] = {}

@@ -64,14 +64,11 @@ def _stands(path: Path, handle: FileIO) -> bool:
 
 
 def interrupt_holder(home: Path, run: str | None) -> str:
-    """Interrupts the run in a home folder, as Ctrl-C does.
+    """Interrupts the run in a home folder, as Ctrl-C does, and returns its id.
 
     Args:
         home: the folder.
         run: the expected run: its id or the beginning of it; any run if None.
-
-    Returns:
-        The run's id.
 
     Raises:
         InputError: if no run or another one is active, or the process is another user's.

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.arguments import image_of, job_arguments
-from sashiko.pipeline.definition.expressions import Context, resolve
+from sashiko.pipeline.definition.graph import up_to
 from sashiko.pipeline.definition.model import Definition
-from sashiko.pipeline.definition.properties import describe_job
+from sashiko.pipeline.definition.resolution import resolve_steps
 from sashiko.pipeline.runner.failure import failure_reason
 from sashiko.pipeline.runner.jobs import Image, Job, make_job
 from sashiko.pipeline.runner.process import Processes
@@ -69,26 +68,18 @@ def replay(
 
 def _job(run: RunRecord, definition: Definition, name: str) -> Job:
     """Creates the job with the recorded inputs; those of a cached step are another run's."""
-    steps = {step.name: step for step in definition.steps}
-
-    def resolved(step: str) -> Any:
-        return resolve(steps[step].arguments, context, where=f"step `{step}`, Arguments")
-
-    def describe(step: str) -> Mapping[str, Any]:
-        kind = steps[step].type
-        return describe_job(kind, name=run.step(step).job, arguments=resolved(step))
-
-    context = Context(
+    steps = resolve_steps(
+        up_to(definition, name),
         parameters=run.parameters,
         execution={
             "PipelineName": run.pipeline,
             "PipelineExecutionId": run.id,
             "StartDateTime": run.start,
         },
-        describe=describe,
+        job_name=lambda step: run.step(step).job,
     )
-    values = resolved(name)
-    arguments = job_arguments(steps[name], values)
+    step, values = next(pair for pair in steps if pair[0].name == name)
+    arguments = job_arguments(step, values)
     record = run.step(name)
     job = make_job(
         name, arguments, name=record.job, images={image_of(arguments): Image(())}, resolved=values

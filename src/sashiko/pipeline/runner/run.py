@@ -60,7 +60,7 @@ def run_definition(
     command: str = "sashiko run",
     cores: int | None = None,
 ) -> RunRecord:
-    """Runs a definition on this machine.
+    """Runs a definition on this machine and returns the record, as written to `run.json`.
 
     Args:
         value: the definition's JSON value.
@@ -77,9 +77,6 @@ def run_definition(
         until: run only this step and its upstream steps; the whole definition if None.
         command: the command line that repeats the run, for the record.
         cores: the number of steps to run in parallel; the machine's cores if None.
-
-    Returns:
-        The record of the run, as written to `<home>/runs/<run_id>/run.json`.
 
     Raises:
         InputError: before anything has run, if the definition or a parameter is not supported, if

@@ -50,14 +50,11 @@ class Store:
         return path
 
     def files(self, uri: str) -> dict[str, Path]:
-        """Lists the files of an S3Prefix, which is a prefix of keys and not a folder.
+        """Lists the files of an S3Prefix, a prefix of keys: relative POSIX path -> file, sorted.
 
         An object of exactly that key is staged under its own name, a folder's objects under their
         relative path. A prefix that names a folder and matches sibling keys too, such as
         `.../data` and `.../data-old`, is refused: SageMaker would stage both.
-
-        Returns:
-            Relative POSIX path -> file, sorted.
 
         Raises:
             InputError: if nothing matches, the prefix is ambiguous, or a file is a link that leads

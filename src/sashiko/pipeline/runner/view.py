@@ -49,7 +49,6 @@ class PlainView:
     shows_lines = False
 
     def __init__(self, stream: TextIO) -> None:
-        """Writes to `stream`."""
         self._stream = stream
 
     def step(self, record: StepRecord) -> None:
@@ -71,7 +70,6 @@ class LiveView:
     shows_lines = True
 
     def __init__(self, console: "Console") -> None:
-        """Draws on `console`."""
         self._console = console
         self._steps: dict[str, StepRecord] = {}
         self._lines: dict[str, str] = {}

@@ -105,14 +105,11 @@ class Jobs:
         }
 
     def channel(self, folder: str, files: Mapping[str, bytes]) -> str:
-        """Stages files for steps to read.
+        """Stages files for steps to read, and returns the S3 URI of their prefix.
 
         Args:
             folder: of the artifacts bucket: `config` or `code`.
             files: name -> content.
-
-        Returns:
-            The S3 URI of their prefix, which is named by their content.
         """
         channel = make_channel(bucket_name(self.settings, "artifacts"), folder, files)
         self._channels[channel.uri] = channel
@@ -168,9 +165,6 @@ class Jobs:
             clarify: use the names and folders of Clarify's container: inputs `config` and `data`
                 are called `analysis_config` and `dataset`, and the only output is
                 `/opt/ml/processing/output` itself.
-
-        Returns:
-            The step.
 
         Raises:
             InputError: if the module does not exist, or `config` names an unknown section.
@@ -234,9 +228,6 @@ class Jobs:
             channels: name -> S3 URI; each is mounted at `/opt/ml/input/data/<name>`.
             hyperparameters: as strings.
             checkpoints: S3 URI that `/opt/ml/checkpoints` is synchronized with.
-
-        Returns:
-            The step.
         """
         settings, job = self.settings, self.settings.jobs.training
         output = self.execution_uri(name, "output")

@@ -24,7 +24,6 @@ class IncompleteRunError(Exception):
     """A run of the sweep was blocked, failed or interrupted."""
 
     def __init__(self, record: RunRecord) -> None:
-        """Takes the record of the run."""
         super().__init__(record.reason)
         self.record = record
 

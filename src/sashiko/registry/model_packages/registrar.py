@@ -41,7 +41,6 @@ class PackageRegistrar:
     """Registers versions as pending approval; it does not approve them."""
 
     def __init__(self, clients: Clients, placement: Placement) -> None:
-        """Makes no call."""
         self._clients = clients
         self._placement = placement
         self._registry = PackageRegistry(clients)

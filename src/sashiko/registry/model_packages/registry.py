@@ -16,7 +16,6 @@ class PackageRegistry:
     """Reads the versions of a group."""
 
     def __init__(self, clients: Clients) -> None:
-        """Makes no call."""
         self._clients = clients
 
     def versions(self, group: str) -> list[ModelVersion]:

@@ -36,11 +36,7 @@ class Part:
 
 
 def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
-    """Compares two runs.
-
-    Returns:
-        The parts `run`, `settings`, `data`, `metrics`, `intersections`, `gates` and their `checks`.
-    """
+    """Compares two runs."""
     readers = {
         "run": _run,
         "settings": _settings,

@@ -22,14 +22,11 @@ _NO_INSTANCE = ("capacity", "ResourceLimitExceeded", "provision")
 
 @contextmanager
 def endpoint(clients: Clients, hosting: Hosting, *, stop: Stop) -> Iterator[Invoke]:
-    """Keeps an endpoint in service within the context.
+    """Keeps an endpoint in service within the context; yields what sends a request's body.
 
     On exit (success, error or signal) endpoint, configuration and model are deleted by name, which
     covers calls whose response was lost. Leftovers of an earlier attempt are deleted first. After a
     kill the janitor deletes them.
-
-    Yields:
-        A function that sends a request's body and returns the response's.
 
     Raises:
         InputError: if AWS refuses a call, has no instance, or a resource cannot be deleted.
