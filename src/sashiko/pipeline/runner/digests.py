@@ -1,47 +1,31 @@
-"""SHA-256 of files and trees, cached for unchanged files."""
+"""SHA-256 of files and trees; in one run each file is read once."""
 
-import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sashiko.core.files import read_json, sha256_bytes, sha256_file, walk_files, write_json
+from sashiko.core.files import sha256_bytes, sha256_file, walk_files
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.store import Store
 
-_Stamp = tuple[int, int, int]  # bytes, mtime in ns, inode
 
-
+@dataclass(frozen=True)
 class Digests:
-    """Digests that are computed once while a file keeps its size, time and inode."""
+    """Digests that are computed once while a file keeps its size, time and inode.
 
-    def __init__(self, memory: Path) -> None:
-        """Reads the stored digests; a missing or damaged file is made again."""
-        self._memory = memory
-        self._lock = threading.Lock()
-        self._known: dict[str, tuple[_Stamp, str]] = {}
-        try:
-            for path, (stamp, digest) in read_json(memory).items():
-                self._known[path] = (tuple(stamp), digest)
-        except (InputError, ValueError, TypeError, AttributeError):
-            self._known = {}
+    They are not kept between runs: a file that was damaged meanwhile has another digest, and the
+    step that wrote it runs again.
+    """
+
+    _known: dict[tuple[Path, int, int, int], str] = field(default_factory=dict)
 
     def file(self, path: Path) -> str:
         """Returns the hex digest of a file, the same as `files.sha256_file`."""
         status = path.stat()
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-        with self._lock:
-            known = self._known.get(str(path))
-        if known and known[0] == stamp:
-            return known[1]
-        digest = sha256_file(path)
-        with self._lock:
-            self._known[str(path)] = (stamp, digest)
-        return digest
-
-    def forget(self, path: Path) -> None:
-        """Drops a file's digest, so that the next request computes it again."""
-        with self._lock:
-            self._known.pop(str(path), None)
+        key = (path, status.st_size, status.st_mtime_ns, status.st_ino)
+        if key not in self._known:
+            self._known[key] = sha256_file(path)
+        return self._known[key]
 
     def tree(self, files: Mapping[str, Path]) -> str:
         """Returns the digest of named files, the same as `files.sha256_tree` of their folder."""
@@ -70,9 +54,3 @@ class Digests:
         if not path.is_file():
             raise InputError(f"`{uri}` is no longer in the local store")
         return self.file(path)
-
-    def save(self) -> None:
-        """Writes the digests of files that still exist."""
-        with self._lock:
-            entries = {path: entry for path, entry in self._known.items() if Path(path).exists()}
-        write_json(self._memory, entries)

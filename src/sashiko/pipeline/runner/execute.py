@@ -11,7 +11,6 @@ from sashiko.core.files import (
     lies_within,
     read_json,
     sha256_bytes,
-    sha256_file,
     walk_files,
     write_json,
 )
@@ -20,7 +19,7 @@ from sashiko.pipeline.runner.cache import CacheEntry, StepCache, cache_key
 from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.digests import Digests
 from sashiko.pipeline.runner.failure import failure_reason
-from sashiko.pipeline.runner.jobs import Events, Job, Outcome, Result, Source
+from sashiko.pipeline.runner.jobs import Events, Job, Outcome, Result
 from sashiko.pipeline.runner.process import Exit, Processes
 from sashiko.pipeline.runner.record import DataRecord
 from sashiko.pipeline.runner.store import Store, copy_files
@@ -117,7 +116,6 @@ class Executor:
         workspace.prepare(job, checkpoints=self._checkpoints(job, key))
         for source in job.sources:
             copy_files(staged[source.name], workspace.path(source.folder))
-            self._verify_staged(source, staged[source.name], workspace)
         command, environment = workspace.command(job), workspace.environment(job)
         workspace.write_rerun(command, environment)
         return self.processes.run(
@@ -128,22 +126,6 @@ class Executor:
             on_line=events.line,
             max_seconds=job.max_seconds,
         )
-
-    def _verify_staged(
-        self, source: Source, files: Mapping[str, Path], workspace: Workspace
-    ) -> None:
-        """Checks staged files against their digests, which are cached by a file's time and size.
-
-        Raises:
-            InputError: naming the file whose content changed without a new time or size.
-        """
-        for relative, file in files.items():
-            if sha256_file(workspace.path(source.folder) / relative) != self.digests.file(file):
-                self.digests.forget(file)
-                raise InputError(
-                    f"input {source.name} is damaged: {file} does not hold what was written (its "
-                    "sha256 differs, its time and size do not); run again to recreate it"
-                )
 
     def _reason(self, job: Job, workspace: Workspace, process_exit: Exit) -> str:
         return failure_reason(

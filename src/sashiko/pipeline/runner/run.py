@@ -127,12 +127,11 @@ def run_definition(
             steps=tuple(StepRecord(name=step.name, type=step.type) for step in definition.steps),
         )
         state = RunState(record, folder=folder, view=view)
-        digests = Digests(home / "cache" / "digests.json")
         executor = Executor(
             run_id=run_id,
             run_folder=folder,
             store=store,
-            digests=digests,
+            digests=Digests(),
             code=CodeDigests(),
             cache=StepCache(home / "cache" / "steps"),
             checkpoint_keys=home / "cache" / "checkpoints",
@@ -154,7 +153,7 @@ def run_definition(
                 engine.run()
             finally:
                 record = state.finish()
-                _clean_up(folder, digests)
+                _remove_empty(folder / "work")
         _report(record, folder=folder, view=view)
         return record
 
@@ -215,12 +214,9 @@ def _signals_to(request_stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _clean_up(folder: Path, digests: Digests) -> None:
-    work = folder / "work"
-    if work.is_dir() and not any(work.iterdir()):
-        shutil.rmtree(work)
-    with suppress(InputError):  # the next run can compute the digests again
-        digests.save()
+def _remove_empty(work: Path) -> None:
+    with suppress(OSError):  # it holds what a failed step left, or was never made
+        work.rmdir()
 
 
 def _report(record: RunRecord, *, folder: Path, view: View) -> None:

@@ -51,14 +51,12 @@ def verify(evidence: Evidence, *, registry: MlflowRegistry | None) -> Iterator[F
 
 
 def _hashes(evidence: Evidence) -> Iterator[Finding]:
-    with tempfile.TemporaryDirectory() as folder:
-        digests = Digests(Path(folder) / "none")  # nothing that was remembered is believed
-        for step in evidence.run.steps:
-            if step.status in ("succeeded", "cached"):
-                problems = list(_changed(evidence, step, digests))
-                count = f"{len(step.inputs)} inputs and {len(step.outputs)} outputs"
-                if step.inputs or step.outputs:
-                    yield Finding(f"{step.name}: {count}", "; ".join(problems))
+    digests = Digests()
+    for step in evidence.run.steps:
+        if step.status in ("succeeded", "cached") and (step.inputs or step.outputs):
+            count = f"{len(step.inputs)} inputs and {len(step.outputs)} outputs"
+            problems = "; ".join(_changed(evidence, step, digests))
+            yield Finding(f"{step.name}: {count}", problems)
 
 
 def _changed(evidence: Evidence, step: StepRecord, digests: Digests) -> Iterator[str]:
