@@ -17,8 +17,6 @@ from sashiko.report import words
 from sashiko.report.bar import range_bar
 from sashiko.report.views import Cell, Mark, Row, Table, numeric, row
 
-_ORDER = tuple(METRICS)
-
 
 def check_of(estimate: BiasEstimate, checks: Mapping[str, Check]) -> Check | None:
     """Returns the check of an estimate; None if no gate judges it."""
@@ -31,8 +29,10 @@ def metric_tables(
     estimates: Sequence[BiasEstimate], checks: Mapping[str, Check], *, minimum_group_size: int
 ) -> tuple[Table, ...]:
     """Lists every metric of every facet's groups once, and the gated metrics of intersections."""
+    rank = {metric: place for place, metric in enumerate(METRICS)}
     ordered = sorted(
-        estimates, key=lambda estimate: (estimate.facets, estimate.groups, _rank(estimate.metric))
+        estimates,
+        key=lambda item: (item.facets, item.groups, rank.get(item.metric, len(rank))),
     )
     gated = [(estimate, check) for estimate in ordered if (check := check_of(estimate, checks))]
     others = [
@@ -66,10 +66,6 @@ def metric_tables(
             if any(estimate.stage == stage for estimate in others)
         ),
     )
-
-
-def _rank(metric: str) -> int:
-    return _ORDER.index(metric) if metric in _ORDER else len(_ORDER)
 
 
 def _columns(*middle: str) -> tuple[str, ...]:

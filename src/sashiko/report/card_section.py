@@ -16,7 +16,7 @@ def card_section(evidence: Evidence) -> Section:
     card = evidence.read("Register", "registration", CARD_FILE, lambda p: read_record(ModelCard, p))
     if isinstance(card, Missing):
         return Section("card", title, absent=f"No card. {card.why}")
-    text = evidence.read("Register", "registration", MARKDOWN_FILE, _text)
+    text = evidence.read("Register", "registration", MARKDOWN_FILE, Path.read_text)
     return Section(
         anchor="card",
         title=title,
@@ -30,7 +30,3 @@ def card_section(evidence: Evidence) -> Section:
         ),
         texts=() if isinstance(text, Missing) else (("The whole card, in Markdown", text),),
     )
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")

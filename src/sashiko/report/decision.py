@@ -5,9 +5,8 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict
 
 from sashiko.core.yaml_models import read_record
-from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import Verdicts, bias_notices, waived_checks
+from sashiko.report.gates import Verdicts, bias_notices, known
 from sashiko.report.views import Outcome, OutcomeKind
 from sashiko.report.words import check_view
 
@@ -47,7 +46,7 @@ def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
 
 
 def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
-    waived = waived_checks(verdicts)
+    waived = [(check, verdict.gate) for verdict in known(verdicts) for check in verdict.waived]
     kind: OutcomeKind = "waived" if waived else "registered"
     judgement = _judgement(evidence, verdicts)
     registration = evidence.read(
@@ -62,11 +61,7 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
         kind=kind,
         word=_WORDS[kind],
         # What to try stands under Checks: here somebody has decided not to.
-        reasons=tuple(
-            replace(check_view(check, gate=verdict.gate), advice="")
-            for verdict in verdicts.values() if isinstance(verdict, Verdict)
-            for check in verdict.waived
-        ),
+        reasons=tuple(replace(check_view(check, gate=gate), advice="") for check, gate in waived),
         headline=f"{judgement} The model is in the registry as {name}.{note}",
         details=(
             "It serves nobody until a person approves it." if waits
@@ -79,8 +74,8 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
 
 def _judgement(evidence: Evidence, verdicts: Verdicts) -> str:
     """Describes the gates' verdicts; an unreadable verdict never counts as passed."""
-    judged = [item for item in verdicts.values() if isinstance(item, Verdict) and item.judged]
-    off = [item.gate for item in verdicts.values() if isinstance(item, Verdict) and not item.judged]
+    judged = [verdict for verdict in known(verdicts) if verdict.judged]
+    off = [verdict.gate for verdict in known(verdicts) if not verdict.judged]
     lost = len(verdicts) - len(judged) - len(off)
     if lost or not judged:
         return (
@@ -113,7 +108,7 @@ def _decisions(evidence: Evidence, registration: Registration) -> tuple[str, ...
 
 
 def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
-    failed = [v for v in verdicts.values() if isinstance(v, Verdict) and not v.passed]
+    failed = [verdict for verdict in known(verdicts) if not verdict.passed]
     reasons = tuple(
         check_view(check, gate=verdict.gate)
         for verdict in failed

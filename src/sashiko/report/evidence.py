@@ -1,6 +1,5 @@
 """Reads a run's files one by one; a missing file has a reason."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.evaluation.record import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.pipeline.definition.model import Definition, parse_definition
+from sashiko.pipeline.runner.process import last_lines
 from sashiko.pipeline.runner.record import RunRecord, StepRecord, read_run
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.predictions import Predictions, read_predictions
@@ -24,7 +24,6 @@ from sashiko.settings.recipe import Recipe, load_recipe
 
 T = TypeVar("T")
 _LOG_LINES = 15
-_LOG_BYTES = 4000
 
 
 class SourceRecord(Frozen):
@@ -126,12 +125,9 @@ class Evidence:
     def log_tail(self, step: StepRecord) -> str:
         """Returns the last lines of a step's log, or nothing."""
         path = self.folder / step.log
-        if not step.log or not path.is_file() or not lies_within(path, self.folder):
+        if not step.log or not lies_within(path, self.folder):
             return ""
-        with path.open("rb") as handle:
-            handle.seek(max(path.stat().st_size - _LOG_BYTES, 0), io.SEEK_SET)
-            text = handle.read().decode(errors="replace")
-        return "\n".join(text.splitlines()[-_LOG_LINES:])
+        return "\n".join(last_lines(path, _LOG_LINES))
 
 
 def read_evidence(folder: Path, home: Path) -> Evidence:

@@ -9,7 +9,6 @@ from sashiko.clarify.explain.record import (
     ExplainedError,
     Explanations,
     FeatureAttributions,
-    Word,
     read_errors,
     read_words,
 )
@@ -21,7 +20,7 @@ from sashiko.report.explanation_checks import (
     swapped_words,
 )
 from sashiko.report.explanation_plots import column_bars, deletion_curve
-from sashiko.report.views import Fact, Figure, Part, Passage, Row, Section, Table, numeric, row
+from sashiko.report.views import Fact, Figure, Part, Passage, Section, Table, numeric, row
 from sashiko.report.words import estimate_cell
 
 _MEANING = (
@@ -108,11 +107,11 @@ def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:
             continue
         note = f"Mean effect on the log-odds; words of fewer than {FEWEST_ROWS} rows are left out."
         heads = ("word", "column", "rows", "effect")
-        yield Table(title, heads, tuple(map(_word, words)), note=note, folded=True)
-
-
-def _word(item: Word) -> Row:
-    return row(item.word, item.column, item.rows, numeric(f"{item.attribution:+.3f}"))
+        rows = tuple(
+            row(item.word, item.column, item.rows, numeric(f"{item.attribution:+.3f}"))
+            for item in words
+        )
+        yield Table(title, heads, rows, note=note, folded=True)
 
 
 def _deletion(explanations: Explanations) -> Figure:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
+from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.pipeline.definition.model import Definition
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import GateView, Mark
@@ -48,10 +48,9 @@ def _with_waivers(evidence: Evidence, verdict: Verdict | Missing) -> Verdict | M
     return verdict
 
 
-def waived_checks(verdicts: Verdicts) -> tuple[Check, ...]:
-    """Returns the failed checks that are waived."""
-    known = [item for item in verdicts.values() if isinstance(item, Verdict)]
-    return tuple(check for item in known for check in item.waived)
+def known(verdicts: Verdicts) -> list[Verdict]:
+    """Returns the verdicts that there are."""
+    return [item for item in verdicts.values() if isinstance(item, Verdict)]
 
 
 def gate_views(verdicts: Verdicts) -> tuple[GateView, ...]:
@@ -89,11 +88,13 @@ def bias_notices(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
         return (unjudged,)
     if isinstance(evidence.recipe, Missing) or evidence.recipe.bias.gates:
         return ()
-    judged = [item for item in verdicts.values() if isinstance(item, Verdict) and item.judged]
     reasons = [
-        check.reason for verdict in judged if _only_reports(verdict) for check in verdict.checks
+        check.reason
+        for verdict in known(verdicts)
+        if verdict.judged and _only_reports(verdict)
+        for check in verdict.checks
         if check.reason
-    ]  # fmt: skip
+    ]
     reason = reasons[0] if reasons else "the recipe has no bias gate"
     return (f"Bias not judged: {reason}",)
 

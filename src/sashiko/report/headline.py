@@ -10,7 +10,7 @@ from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
 from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.report.disparity import disparity, largest_rates
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import Verdicts
+from sashiko.report.gates import Verdicts, known
 from sashiko.report.price import price_rows
 from sashiko.report.views import Cell, Row, Table, row
 from sashiko.report.words import MEANINGS, check_view, estimate_cell, reported_row
@@ -173,8 +173,8 @@ def _deletion(evidence: Evidence) -> Iterator[Row]:
 
 
 def _model_verdicts(verdicts: Verdicts) -> Iterator[Verdict]:
-    for verdict in verdicts.values():
-        if isinstance(verdict, Verdict) and verdict.judged and verdict.gate in MODEL_GATES:
+    for verdict in known(verdicts):
+        if verdict.judged and verdict.gate in MODEL_GATES:
             yield verdict
 
 

@@ -12,6 +12,7 @@ from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import MetricLine
 from sashiko.report import svg
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_CURVES)
@@ -148,13 +149,11 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
 _MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
 
 
-def comparison(
-    metrics: Mapping[str, str], models: Sequence[tuple[str, Mapping[str, Estimate]]]
-) -> Markup:
+def comparison(models: Sequence[tuple[str, Mapping[str, Estimate]]]) -> Markup:
     """Draws every metric's estimates on one scale from 0 to 1, of four models at most."""
-    with svg.chart(height=90 + 62 * len(metrics)) as axes:
+    with svg.chart(height=90 + 62 * len(METRIC_NAMES)) as axes:
         descriptions = []
-        for row, metric in enumerate(reversed(list(metrics))):
+        for row, metric in enumerate(reversed(list(METRIC_NAMES))):
             for index, (name, estimates) in enumerate(models[: len(_MARKS)]):
                 estimate = estimates[metric]
                 if estimate.value is None:
@@ -166,14 +165,14 @@ def comparison(
                 axes.plot(estimate.value, y, shape, markersize=size, markerfacecolor=colour,
                           markeredgecolor=svg.DARK, linestyle="none", clip_on=False,
                           label=name if row == 0 else None)  # fmt: skip
-                descriptions.append(f"{metrics[metric]} of {name} {estimate.value:.3f}")
-        axes.set_yticks(range(len(metrics)), list(metrics.values())[::-1])
+                descriptions.append(f"{METRIC_NAMES[metric]} of {name} {estimate.value:.3f}")
+        axes.set_yticks(range(len(METRIC_NAMES)), list(METRIC_NAMES.values())[::-1])
         axes.tick_params(axis="y", length=0)
         axes.hlines(
-            [row + 0.5 for row in range(len(metrics) - 1)], 0, 1, color=svg.RULE, linewidth=0.6
+            [row + 0.5 for row in range(len(METRIC_NAMES) - 1)], 0, 1, color=svg.RULE, linewidth=0.6
         )
         axes.spines["left"].set_visible(False)
-        axes.set(xlim=(0, 1), ylim=(-0.5, len(metrics) - 0.5))
+        axes.set(xlim=(0, 1), ylim=(-0.5, len(METRIC_NAMES) - 0.5))
         axes.grid(True, axis="x")
         axes.figure.legend(
             loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3

@@ -13,8 +13,9 @@ from sashiko.report.predictions import Predictions
 from sashiko.report.views import Row, numeric
 from sashiko.report.words import estimate, estimate_cell, reported_row
 from sashiko.settings.recipe import Recipe
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 
-_METRICS = {"auc": "AUC", "accuracy": "accuracy"}
+_METRICS = ("auc", "accuracy")
 _SPLITS = ("train", "validation", "test")
 
 
@@ -52,7 +53,7 @@ def price_rows(evidence: Evidence) -> Iterator[Row]:
         meaning = (
             f"{estimate(before)} without (run {run}), {estimate(now)} with it, on the same rows"
         )
-        name = f"price of reweighing, {_METRICS[metric]}"
+        name = f"price of reweighing, {METRIC_NAMES[metric]}"
         yield reported_row(name, meaning, estimate_cell(change))
 
 

@@ -14,15 +14,8 @@ from sashiko.report.quality_tables import lead_table, seen_text_tables, slice_ta
 from sashiko.report.truth import truth_facts
 from sashiko.report.views import Fact, Figure, Section, Table, row
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 
-_METRICS = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "brier_score": "Brier score",
-    "expected_calibration_error": "calibration error",
-}
 _MEANINGS = (
     "AUC: how often a positive row scores above a negative one. Balanced accuracy: the mean of the "
     "two labels' shares predicted right. F1: of the positive label. Brier score: mean squared "
@@ -51,14 +44,14 @@ def quality_section(evidence: Evidence) -> Section:
     return Section(
         anchor="quality",
         title=title,
-        warnings=worse_warnings(evaluation, name=name, metrics=_METRICS),
+        warnings=worse_warnings(evaluation, name=name),
         statements=evaluation.notes,
         facts=_facts(evidence, evaluation),
         tables=(
             _table(evaluation, models),
-            lead_table(evaluation, name=name, metrics=_METRICS),
+            lead_table(evaluation, name=name),
             *seen_text_tables(evaluation),
-            *slice_tables(evaluation.slices, metrics=_METRICS),
+            *slice_tables(evaluation.slices),
         ),
         figures=(
             Figure("Against the others", _comparison(evaluation),
@@ -95,7 +88,7 @@ def _temperature(evaluation: Evaluation) -> tuple[Fact, ...]:
     if fit is None:
         return ()
     changes = [
-        f"{_METRICS[metric]} {words.estimate(old.value)} to {words.estimate(new.value)}"
+        f"{METRIC_NAMES[metric]} {words.estimate(old.value)} to {words.estimate(new.value)}"
         for metric, old in before.items()
         if old.value is not None and (new := evaluation.candidate[metric]).value is not None
     ]
@@ -107,7 +100,7 @@ def _temperature(evaluation: Evaluation) -> tuple[Fact, ...]:
 def _comparison(evaluation: Evaluation) -> Markup:
     models = [("this model", evaluation.candidate)]
     models += [(_SHORT.get(name, name), estimates) for name, estimates in evaluation.others.items()]
-    return comparison(_METRICS, models)
+    return comparison(models)
 
 
 def _model_name(name: str, *, evaluation: Evaluation) -> str:
@@ -125,7 +118,7 @@ def _facts(evidence: Evidence, evaluation: Evaluation) -> tuple[Fact, ...]:
     if not isinstance(decision, Missing):
         policy = ", fixed by the recipe"
         if decision.policy == "maximize":
-            metric = _METRICS.get(decision.metric, decision.metric)
+            metric = METRIC_NAMES.get(decision.metric, decision.metric)
             policy = f", the best {metric} on validation"
     return (
         Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive"),
@@ -137,7 +130,8 @@ def _facts(evidence: Evidence, evaluation: Evaluation) -> tuple[Fact, ...]:
 
 
 def _table(evaluation: Evaluation, models: Mapping[str, Mapping[str, Estimate]]) -> Table:
-    metrics = _METRICS | {name: name for name in evaluation.candidate if name not in _METRICS}
+    names = (*METRIC_NAMES, *evaluation.candidate)
+    metrics = {name: METRIC_NAMES.get(name, name) for name in names}
     rows = [
         row(
             name,

@@ -7,6 +7,7 @@ from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.evaluation.record import Estimates, Evaluation, SeenTextFigures, SliceFigures, Slices
 from sashiko.report import words
 from sashiko.report.views import Cell, Row, Table, numeric, row
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _METRICS = ("auc", "accuracy", "balanced_accuracy", "brier_score")
 _WORDS: dict[Standing, str] = {
@@ -18,9 +19,7 @@ _WORDS: dict[Standing, str] = {
 }
 
 
-def lead_table(
-    evaluation: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]
-) -> Table:
+def lead_table(evaluation: Evaluation, *, name: Callable[[str], str]) -> Table:
     """Shows the model's lead over each other one, paired by rows."""
     effect = evaluation.minimum_effect
     rows = []
@@ -34,7 +33,7 @@ def lead_table(
         rows.append(row(name(other), *cells, style="failed" if lost else ""))
     return Table(
         title="This model minus the others, on the same rows",
-        columns=("other model", *(metrics[metric] for metric in _METRICS)),
+        columns=("other model", *(METRIC_NAMES[metric] for metric in _METRICS)),
         rows=tuple(rows),
         note=f"Above 0 this model is better. The same resamples for both models. Better: the whole "
         f"95 % interval lies above {effect:g} (evaluate.minimum_effect). No worse: above "
@@ -42,14 +41,12 @@ def lead_table(
     )
 
 
-def worse_warnings(
-    evaluation: Evaluation, *, name: Callable[[str], str], metrics: dict[str, str]
-) -> tuple[str, ...]:
+def worse_warnings(evaluation: Evaluation, *, name: Callable[[str], str]) -> tuple[str, ...]:
     """Warns if a simpler or older model is better on the main metrics."""
     warnings = []
     for other, leads in evaluation.leads.items():
         lost = [
-            metrics[metric] for metric in ("auc", "accuracy")
+            METRIC_NAMES[metric] for metric in ("auc", "accuracy")
             if standing(leads[metric], minimum_effect=evaluation.minimum_effect) == "worse"
         ]  # fmt: skip
         if lost:
@@ -60,10 +57,10 @@ def worse_warnings(
 _WORST = 10
 
 
-def slice_tables(slices: Slices, *, metrics: dict[str, str]) -> tuple[Table, ...]:
+def slice_tables(slices: Slices) -> tuple[Table, ...]:
     """Shows the worst slices with their support, and all of them folded."""
     title = "Worst slices"
-    word = metrics[slices.metric]
+    word = METRIC_NAMES[slices.metric]
     judged, worse = slices.judged, slices.worse
     if not judged:
         why = f"No slice has {slices.minimum_rows} rows of both labels: too few to judge."
@@ -76,26 +73,26 @@ def slice_tables(slices: Slices, *, metrics: dict[str, str]) -> tuple[Table, ...
         f"{chance:.1f} would by chance alone, so take one such slice as a place to look, not as "
         f"found. {small} have too few rows to judge. Sensitive columns are under Fairness."
     )
-    columns = [name for name in metrics if name in judged[0].metrics]
+    columns = [name for name in METRIC_NAMES if name in judged[0].metrics]
     return (
         Table(
             title=title,
-            columns=_heads((slices.metric,), slices.metric, metrics),
+            columns=_heads((slices.metric,), slices.metric),
             rows=_rows(judged[:_WORST], (slices.metric,), slices.metric),
             note=note,
         ),
         Table(
             title="All slices",
-            columns=_heads(columns, slices.metric, metrics),
+            columns=_heads(columns, slices.metric),
             rows=_rows(slices.figures, columns, slices.metric),
             folded=True,
         ),
     )
 
 
-def _heads(columns: Sequence[str], metric: str, metrics: dict[str, str]) -> tuple[str, ...]:
-    names = (metrics[name] for name in columns)
-    return ("slice", "rows", "positive", *names, f"{metrics[metric]} minus all")
+def _heads(columns: Sequence[str], metric: str) -> tuple[str, ...]:
+    names = (METRIC_NAMES[name] for name in columns)
+    return ("slice", "rows", "positive", *names, f"{METRIC_NAMES[metric]} minus all")
 
 
 def _rows(figures: Sequence[SliceFigures], columns: Sequence[str], metric: str) -> tuple[Row, ...]:

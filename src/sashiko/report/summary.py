@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import Verdicts, bias_notices, gate_mark
+from sashiko.report.gates import Verdicts, bias_notices, gate_mark, known
 from sashiko.report.headline import headline_figures, small_groups, small_intersections
 from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table, row
 from sashiko.report.words import check_view
@@ -99,8 +99,7 @@ def _unjudged(evidence: Evidence, verdicts: Verdicts) -> Iterator[str]:
                 subject = check.name if verdict.judged else "every check"
                 yield f"{verdict.gate}, {subject}: {check.reason}"
     yield from bias_notices(evidence, verdicts)
-    names = {check.name for item in verdicts.values() if isinstance(item, Verdict)
-            for check in item.checks if not check.judged}  # fmt: skip
+    names = {check.name for item in known(verdicts) for check in item.checks if not check.judged}
     few = [name for name in small_groups(evidence) if name not in names]
     if groups := ", ".join(filter(None, [*few, small_intersections(evidence)])):
         yield f"Too few rows to judge: {groups}"
@@ -108,9 +107,7 @@ def _unjudged(evidence: Evidence, verdicts: Verdicts) -> Iterator[str]:
 
 def _spanning(verdicts: Verdicts) -> Iterator[str]:
     """Yields the checks that passed by value while their interval spans the bound."""
-    for verdict in verdicts.values():
-        if isinstance(verdict, Missing):
-            continue
+    for verdict in known(verdicts):
         for check in verdict.checks:
             if check.spans_bound:
                 view = check_view(check, gate=verdict.gate)

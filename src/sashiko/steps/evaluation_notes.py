@@ -11,12 +11,13 @@ _MODELS = {
     LINEAR: "the linear baseline (TF-IDF and logistic regression)",
     "champion": "the champion",
 }
-_METRICS = {
+METRIC_NAMES = {
     "auc": "AUC",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "f1": "F1",
     "brier_score": "Brier score",
+    "expected_calibration_error": "calibration error",
 }
 _FEW_ROWS = 3000
 _POOR_CALIBRATION = 0.1
@@ -45,8 +46,8 @@ def plain_notes(
         notes.append("No champion yet: there is no approved model to be better than.")
     if decision.policy == "maximize":
         notes.append(
-            f"The threshold {decision.threshold:.3f} maximises {_METRICS[decision.metric]} on the "
-            "validation split; the test split had no part in it."
+            f"The threshold {decision.threshold:.3f} maximises {METRIC_NAMES[decision.metric]} on "
+            "the validation split; the test split had no part in it."
         )
     notes += _calibration_notes(candidate["expected_calibration_error"], calibration)
     notes += _slice_notes(slices)
@@ -63,7 +64,7 @@ def _name(model: str, *, reweighed: bool) -> str:
 
 
 def _compare(other: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
-    metric_name = _METRICS[metric]
+    metric_name = METRIC_NAMES[metric]
     if lead.value is None or lead.low is None or lead.high is None:
         compared = f"the fine-tuned model and {other} cannot be compared on this test split"
         return f"On {metric_name} {compared}."
@@ -129,7 +130,7 @@ def _slice_notes(slices: Slices) -> Iterator[str]:
     judged = slices.judged
     if not judged:
         return
-    worst, metric_name = judged[0], _METRICS[slices.metric]
+    worst, metric_name = judged[0], METRIC_NAMES[slices.metric]
     value, difference = worst.metrics[slices.metric].value, worst.differences[slices.metric]
     yield (
         f"Worst of {len(judged)} slices by {metric_name}: {worst.column} = {worst.value}, "

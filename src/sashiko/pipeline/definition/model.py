@@ -7,7 +7,6 @@ from typing import Any
 
 from sashiko.core.problems import shorten
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.shapes import check_depth, check_keys, list_of, text_of
 
 JOB_TYPES = ("Processing", "Training")
 STEP_TYPES = (*JOB_TYPES, "Lambda")
@@ -91,16 +90,15 @@ def parse_definition(value: Any) -> Definition:
         InputError: for an unknown key, step type or parameter type, a missing key, or a name that
             is used twice; the message names the step and the path.
     """
-    check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
-    check_depth(value)
+    _check_keys(value, allowed=_TOP_KEYS, required=("Steps",), where="definition")
     _refuse_unsupported(value, ("MlflowConfig", "PipelineExperimentConfig"), where="definition")
     parameters = tuple(
         _parameter(item, where=f"definition, Parameters[{index}]")
-        for index, item in enumerate(list_of(value, "Parameters", where="definition"))
+        for index, item in enumerate(_list_of(value, "Parameters", where="definition"))
     )
     steps = tuple(
         _step(item, where=f"definition, Steps[{index}]")
-        for index, item in enumerate(list_of(value, "Steps", where="definition"))
+        for index, item in enumerate(_list_of(value, "Steps", where="definition"))
     )
     _check_unique([item.name for item in parameters], what="parameter")
     _check_unique([step.name for step in steps], what="step")
@@ -109,23 +107,23 @@ def parse_definition(value: Any) -> Definition:
 
 def _parameter(value: Any, *, where: str) -> Parameter:
     allowed = ("Name", "Type", "DefaultValue", "EnumValues")
-    check_keys(value, allowed=allowed, required=("Name", "Type"), where=where)
-    text_of(value["Name"], where=f"{where}, Name")
+    _check_keys(value, allowed=allowed, required=("Name", "Type"), where=where)
+    _text_of(value["Name"], where=f"{where}, Name")
     if value["Type"] not in PARAMETER_TYPES:
         raise _unknown(where, "Type", value["Type"], PARAMETER_TYPES)
     return Parameter(
         name=value["Name"],
         type=value["Type"],
         default=value.get("DefaultValue"),
-        allowed=tuple(list_of(value, "EnumValues", where=where)),
+        allowed=tuple(_list_of(value, "EnumValues", where=where)),
     )
 
 
 def _step(value: Any, *, where: str) -> Step:
     more = _LAMBDA_KEYS if isinstance(value, Mapping) and value.get("Type") == "Lambda" else ()
     required = ("Name", "Type", *more[:1])
-    check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=where)
-    name, kind = text_of(value["Name"], where=f"{where}, Name"), value["Type"]
+    _check_keys(value, allowed=(*_STEP_KEYS, *more), required=required, where=where)
+    name, kind = _text_of(value["Name"], where=f"{where}, Name"), value["Type"]
     where = f"{where}, step `{name}`"
     if kind in ("Condition", "Fail"):
         raise InputError(f"{where}: a {kind} step is not supported: {_INSTEAD[kind]}")
@@ -136,18 +134,18 @@ def _step(value: Any, *, where: str) -> Step:
     if not isinstance(arguments, Mapping):
         raise InputError(f"{where}, Arguments: expected an object, got {type(arguments).__name__}")
     cache = value.get("CacheConfig") or {}
-    check_keys(
+    _check_keys(
         cache, allowed=("Enabled", "ExpireAfter"), required=(), where=f"{where}, CacheConfig"
     )
     return Step(
         name=name,
         type=kind,
         arguments=arguments,
-        depends_on=_depends_on(list_of(value, "DependsOn", where=where), where=where),
+        depends_on=_depends_on(_list_of(value, "DependsOn", where=where), where=where),
         cached=cache.get("Enabled", False) is True,
-        expires=text_of(cache.get("ExpireAfter") or "", where=f"{where}, CacheConfig.ExpireAfter"),
+        expires=_text_of(cache.get("ExpireAfter") or "", where=f"{where}, CacheConfig.ExpireAfter"),
         retry_policies=value.get("RetryPolicies") or [],
-        function=text_of(value.get("FunctionArn", ""), where=f"{where}, FunctionArn"),
+        function=_text_of(value.get("FunctionArn", ""), where=f"{where}, FunctionArn"),
     )
 
 
@@ -177,3 +175,27 @@ def _check_unique(names: Sequence[str], *, what: str) -> None:
 
 def _unknown(where: str, key: str, value: Any, known: Sequence[str]) -> InputError:
     return InputError(f"{where}: unknown {key} `{shorten(str(value))}`; known: {', '.join(known)}")
+
+
+def _list_of(value: Mapping[str, Any], key: str, *, where: str) -> list[Any]:
+    items = value.get(key)
+    if items is not None and not isinstance(items, list):
+        raise InputError(f"{where}, {key}: expected a list, got {type(items).__name__}")
+    return items or []
+
+
+def _text_of(value: Any, *, where: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"{where}: expected a string, got {shorten(repr(value))}")
+    return value
+
+
+def _check_keys(value: Any, *, allowed: Sequence[str], required: Sequence[str], where: str) -> None:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where}: expected an object, got {type(value).__name__}")
+    for key in value:
+        if key not in allowed:
+            raise InputError(f"{where}: unknown key `{key}`; known: {', '.join(allowed)}")
+    for key in required:
+        if key not in value:
+            raise InputError(f"{where}: key `{key}` is missing")

@@ -8,25 +8,20 @@ from sashiko.errors import InputError
 
 # Describe calls list these by position; a pipeline refers to them by name.
 _NAMES_OF_ITEMS = ("OutputName", "InputName", "ChannelName")
-_TOKEN = re.compile(r"\.?([^.\[\]'\"]+)|\[(\d{1,9})\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+_TOKEN = re.compile(r"\.?([^.\[\]']+)|\[(\d{1,9})\]|\['([^']*)'\]")
 _JOB_NAME_LENGTH = 63
 
 
-def split_path(path: str, *, where: str) -> tuple[str | int, ...]:
-    """Splits a path into keys (str) and positions (int); a leading `$` is the value itself.
-
-    Raises:
-        InputError: if the path cannot be read.
-    """
-    text = path.removeprefix("$")
+def _split(path: str, *, where: str) -> tuple[str | int, ...]:
+    """Splits a path into keys (str) and positions (int)."""
     parts: list[str | int] = []
     position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
+    while position < len(path):
+        match = _TOKEN.match(path, position)
         if match is None:
-            raise InputError(f"{where}: cannot read the path `{path}` from `{text[position:]}` on")
-        key, index, *names = match.groups()
-        parts.append(int(index) if index else next(x for x in (key, *names) if x is not None))
+            raise InputError(f"{where}: cannot read the path `{path}` from `{path[position:]}` on")
+        key, index, name = match.groups()
+        parts.append(int(index) if index else key or name)
         position = match.end()
     return tuple(parts)
 
@@ -37,7 +32,7 @@ def look_up(value: Any, path: str, *, where: str) -> Any:
     Raises:
         InputError: naming the missing part and the existing ones.
     """
-    for part in split_path(path, where=where):
+    for part in _split(path, where=where):
         children = _children(value)
         if part not in children:
             raise InputError(f"{where}: `{path}` has no `{part}`; there is: {_there_is(value)}")

@@ -8,17 +8,18 @@ from sashiko.pipeline.sweep.record import Curve, Point, Sweep
 
 def headline(sweep: Sweep) -> str:
     """Returns a sentence with the recommendation, or that there is none."""
-    metric, count = sweep.metric.replace("_", " "), sum(len(item.points) for item in sweep.curves)
+    metric, points = sweep.metric.replace("_", " "), [p for c in sweep.curves for p in c.points]
     if sweep.chosen is None:
         return (
-            f"None of {count} points passes every gate with a margin. The best point of each "
+            f"None of {len(points)} points passes every gate with a margin. The best point of each "
             "strength:"
         )
     point = sweep.chosen.point
+    will_do = sum(not item.lacking for item in points)
     source = "the recipe's own threshold policy" if point.by_policy else "a fixed threshold"
     return (
         f"Strength {sweep.chosen.strength:g} with {source} ({point.threshold:.3g}) has the highest "
-        f"{metric} of the {_will_do(sweep)} of {count} points that pass every gate with a margin: "
+        f"{metric} of the {will_do} of {len(points)} points that pass every gate with a margin: "
         f"{measured(sweep, point)}."
     )
 
@@ -35,7 +36,8 @@ def choice_lines(sweep: Sweep) -> Iterator[str]:
     elif not sweep.chosen.overrides:
         yield "the recipe has these values already: nothing to change"
     else:
-        yield f"in the recipe: {', '.join(f'`{text}`' for text in _lines(sweep.chosen.overrides))}"
+        lines = (override.replace("=", ": ", 1) for override in sweep.chosen.overrides)
+        yield f"in the recipe: {', '.join(f'`{text}`' for text in lines)}"
         yield "run this to judge it on the test split:"
 
 
@@ -62,12 +64,3 @@ def measured(sweep: Sweep, point: Point) -> str:
     """Formats a point's bias metrics and the sweep's metric, each with its interval."""
     parts = {**point.bias, sweep.metric.replace("_", " "): point.quality[sweep.metric]}
     return ", ".join(f"{name} {estimate.text}" for name, estimate in parts.items())
-
-
-def _lines(overrides: tuple[str, ...]) -> Iterator[str]:
-    """Formats `key=value` as YAML."""
-    yield from (override.replace("=", ": ", 1) for override in overrides)
-
-
-def _will_do(sweep: Sweep) -> int:
-    return sum(not point.lacking for curve in sweep.curves for point in curve.points)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sashiko.evaluation.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.verdict import Check, Verdict
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.gates import verdicts
+from sashiko.report.gates import known, verdicts
 
 Value = str | Estimate
 
@@ -136,10 +136,9 @@ def _gates(evidence: Evidence) -> Iterator[tuple[str, Value]]:
 
 
 def _checks(evidence: Evidence) -> Iterator[tuple[str, Value]]:
-    for verdict in verdicts(evidence).values():
-        if isinstance(verdict, Verdict):
-            for check in verdict.checks:
-                yield f"{verdict.gate}: {check.name}", _format(check)
+    for verdict in known(verdicts(evidence)):
+        for check in verdict.checks:
+            yield f"{verdict.gate}: {check.name}", _format(check)
 
 
 def _format(check: Check) -> str:

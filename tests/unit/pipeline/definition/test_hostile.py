@@ -12,7 +12,7 @@ from sashiko.pipeline.definition.model import parse_definition
 from sashiko.pipeline.definition.parameters import parameter_values
 from sashiko.pipeline.definition.supported import check_supported
 from sashiko.pipeline.definition.validator.check import check_definition
-from tests.unit.hostile import bent, bounded, nested
+from tests.unit.hostile import bent, bounded
 
 ROOT = Path(__file__).parents[4]
 SHIPPED = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
@@ -83,9 +83,8 @@ def test_a_bent_definition(value) -> None:
         (SHIPPED | {"Parameters": 1}, "Parameters: expected a list"),
         (
             with_first_step(CacheConfig={"Enabled": True, "ExpireAfter": "P999999999Y"}),
-            "ExpireAfter: `P999999999Y` is longer than",
+            "ExpireAfter: `P999999999Y` is not a duration such as .* too large",
         ),
-        (with_first_step(Arguments={"a": nested(500)}), "nested deeper than 100 levels"),
     ],
 )
 def test_what_is_wrong_with_it_is_named(value, says) -> None:

@@ -18,11 +18,9 @@ DESCRIPTION = {
     ("path", "value"),
     [
         ("ProcessingOutputConfig.Outputs['a.b'].S3Output.S3Uri", "s3://x/a"),
-        ('ProcessingOutputConfig.Outputs["c"].S3Output.S3Uri', "s3://x/c"),
         ("ProcessingOutputConfig.Outputs[1].S3Output.S3Uri", "s3://x/c"),
         ("metrics.list[1].v", 2),
-        ("$.metrics.list[0].v", 1),
-        ("$['metrics']['list'][0]['v']", 1),
+        ("metrics['list'][0]['v']", 1),
     ],
 )
 def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:

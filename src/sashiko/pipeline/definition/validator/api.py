@@ -1,9 +1,7 @@
 """SageMaker's API as botocore ships it: the shapes of a step's arguments and properties."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 from botocore.loaders import Loader
@@ -36,20 +34,11 @@ def shape(name: str) -> Shape:
 @cache
 def job_api(step_type: str) -> JobApi:
     """Returns the API calls of a step type that runs a job."""
-    create, describe = _CALLS[step_type]
     return JobApi(
-        create=_model().operation_model(create).input_shape,
-        describe=_model().operation_model(describe).output_shape,
+        create=_model().operation_model(f"Create{step_type}Job").input_shape,
+        describe=_model().operation_model(f"Describe{step_type}Job").output_shape,
         name=f"{step_type}JobName",
     )
-
-
-_CALLS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "Processing": ("CreateProcessingJob", "DescribeProcessingJob"),
-        "Training": ("CreateTrainingJob", "DescribeTrainingJob"),
-    }
-)
 
 
 @cache
