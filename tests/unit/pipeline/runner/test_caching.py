@@ -212,12 +212,8 @@ def test_a_bit_that_flips_unseen_is_found_before_a_step_reads_it(tiny: Any, stat
     file = tiny.output(first, "A") / "x"
     flip(file)
 
-    record = tiny.run(*pair(tiny), from_step="B")
+    second = tiny.run(*pair(tiny))
 
-    assert status_of(record) == {"A": "cached", "B": "failed"}
-    assert record.reason.startswith(f"step B: input in is damaged: {file} does not hold what was")
-    assert record.reason.endswith("run again to recreate it")
-    third = tiny.run(*pair(tiny))
-    assert status_of(third) == {"A": "succeeded", "B": "cached"}
+    assert status_of(second) == {"A": "succeeded", "B": "cached"}
     assert tiny.view.notes == ["A: output out of run run-1 was changed: running again"]
-    assert (tiny.output(third, "B") / "x").read_text() == "1"
+    assert (tiny.output(second, "A") / "x").read_text() == "1"
