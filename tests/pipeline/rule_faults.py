@@ -158,6 +158,11 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[1].S3Output.LocalPath",
         "`/opt/ml/processing/both/` is the folder of ProcessingInputs[0] too; give each its own",
     ),
+    "an experiment": (
+        top("PipelineExperimentConfig", {"ExperimentName": "tune", "TrialName": "one"}),
+        "definition, PipelineExperimentConfig",
+        "MLflow tracks the runs: pass pipeline_experiment_config=None",
+    ),
     "no version": (top("Version", None), "definition", "key `Version` is missing"),
     "a wrong version": (
         top("Version", "2021-01-01"),

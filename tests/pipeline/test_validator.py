@@ -27,11 +27,10 @@ from tests.pipeline.faults import (
 )
 from tests.pipeline.gate_faults import GATE_FAULTS
 from tests.pipeline.reference_faults import REFERENCE_FAULTS
-from tests.pipeline.retry_faults import RETRY_FAULTS
 from tests.pipeline.rule_faults import RULE_FAULTS, keyed, several, spot
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-FAULTS = ARGUMENT_FAULTS | GATE_FAULTS | REFERENCE_FAULTS | RETRY_FAULTS | RULE_FAULTS
+FAULTS = ARGUMENT_FAULTS | GATE_FAULTS | REFERENCE_FAULTS | RULE_FAULTS
 
 
 def problems(definition: Any) -> list[str]:

@@ -52,7 +52,6 @@ class Step:
     Attributes:
         cached: whether an execution may reuse the result of an earlier one.
         expires: how long a result may be reused, an ISO 8601 duration; "" for ever.
-        retry_policies: SageMaker's retry policies, as JSON; this machine ignores them.
         function: ARN of the function that a Lambda step calls; "" for other steps.
     """
 
@@ -62,7 +61,6 @@ class Step:
     depends_on: tuple[str, ...]
     cached: bool
     expires: str
-    retry_policies: Any
     function: str
 
     @property
@@ -144,7 +142,6 @@ def _step(value: Any, *, where: str) -> Step:
         depends_on=_depends_on(_list_of(value, "DependsOn", where=where), where=where),
         cached=cache.get("Enabled", False) is True,
         expires=_text_of(cache.get("ExpireAfter") or "", where=f"{where}, CacheConfig.ExpireAfter"),
-        retry_policies=value.get("RetryPolicies") or [],
         function=_text_of(value.get("FunctionArn", ""), where=f"{where}, FunctionArn"),
     )
 

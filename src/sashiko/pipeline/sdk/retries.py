@@ -1,4 +1,7 @@
-"""The retry policies of a step's job."""
+"""The retry policies of a step's job.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html, read 2026-11-25.
+"""
 
 from sagemaker.mlops.workflow.retry import (
     RetryPolicy,

@@ -1,5 +1,6 @@
 """Checks a step of a definition: its arguments and their references."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,6 @@ from sashiko.pipeline.definition.validator.api import job_api, shape
 from sashiko.pipeline.definition.validator.arguments import Resolve, check_value
 from sashiko.pipeline.definition.validator.job_rules import check_job_rules
 from sashiko.pipeline.definition.validator.limits import limit_problem
-from sashiko.pipeline.definition.validator.step_rules import check_function, check_retries
 from sashiko.pipeline.definition.validator.unknown import describe_step, stand_in
 
 # The SDK's ExecutionVariables.
@@ -22,6 +22,13 @@ _EXECUTION = (
     "StartDateTime", "CurrentDateTime", "PipelineName", "PipelineArn", "PipelineExecutionId",
     "PipelineExecutionArn", "TrainingJobName", "ProcessingJobName",
 )  # fmt: skip
+# FunctionArn of Lambda's API, with an optional version or alias; its length is that of
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_LambdaStepMetadata.html.
+_FUNCTION_ARN = re.compile(
+    r"arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d:\d{12}"
+    r":function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?"
+)
+_MAX_ARN_LENGTH = 256
 
 
 def known_values(definition: Definition) -> expressions.Context:
@@ -54,11 +61,14 @@ def check_step(
         yield f"{where}, Name: {problem}"
     yield from problem_of(awaited_steps, step, definition)
     yield from problem_of(check_expiry, step)
-    yield from check_retries(step)
     if step.is_job:
         yield from _check_job(step, where=f"{where}, Arguments", resolve=resolve)
     else:
-        yield from check_function(step)
+        if not _FUNCTION_ARN.fullmatch(step.function) or len(step.function) > _MAX_ARN_LENGTH:
+            yield (
+                f"{where}, FunctionArn: `{step.function}` is not a function ARN; expected "
+                "arn:aws:lambda:<region>:<account>:function:<name>"
+            )
         yield from _check_expressions(step.arguments, where=f"{where}, Arguments", resolve=resolve)
 
 
