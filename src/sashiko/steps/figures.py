@@ -24,8 +24,7 @@ from sashiko.steps.comparators import ModelScores
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.seen_text import seen_in_train, seen_text_figures
-from sashiko.steps.slice_figures import slice_figures
-from sashiko.steps.slicing import Slice
+from sashiko.steps.slicing import Slice, slice_figures
 from sashiko.steps.train_output import TrainOutput
 
 _CALIBRATION = ("expected_calibration_error", "brier_score")

@@ -23,17 +23,12 @@ from sashiko.core.parquet import stream_columns, write_batches
 from sashiko.core.scratch import scratch_database
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, SplitSummary
 from sashiko.errors import InputError
+from sashiko.serving.container import text as texts_of
 from sashiko.settings.recipe import DataSection, TextSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.split_table import SCHEMA, SplitTable
 from sashiko.steps.splitting import Splits, by_text, by_time, text_digests
-from sashiko.steps.training_rows import (
-    assemble_texts,
-    needed_columns,
-    slice_columns,
-    template_columns,
-)
 
 __all__ = ["main"]
 
@@ -77,11 +72,50 @@ def main() -> None:
     write_snapshots(training_snapshot(source.parent), processing_output("meta"))
 
 
+def template_columns(contract: Contract, template: str) -> tuple[str, ...]:
+    """Returns the columns of the recipe's template, all of which a model may read.
+
+    Raises:
+        InputError: if the template is malformed, names no column, or names one that is not in the
+            contract's text columns; those are never key, label, sensitive or personal.
+    """
+    try:
+        columns = texts_of.columns(template)
+    except ValueError as error:
+        raise InputError(f"recipe key text.template `{template}`: {error}") from error
+    refused = [column for column in columns if column not in contract.text_columns]
+    if refused or not columns:
+        problem = f"names `{'`, `'.join(refused)}`" if refused else "names no column"
+        raise InputError(
+            f"recipe key text.template `{template}` {problem}; the contract's textColumns are: "
+            f"{', '.join(contract.text_columns)}"
+        )
+    return columns
+
+
+def slice_columns(contract: Contract) -> list[str]:
+    """Returns the columns for slices: all of the view except key and label.
+
+    None is sensitive; the bias steps use the sensitive columns.
+    """
+    view = contract.view_columns("training")
+    return [c.name for c in view if c.name not in (contract.key, contract.label.column)]
+
+
+def needed_columns(contract: Contract, columns: Sequence[str]) -> list[str]:
+    """Returns the distinct columns that Prepare reads from the snapshot."""
+    needed = [contract.key, contract.label.column, *columns, *slice_columns(contract)]
+    if isinstance(contract.split, TimeSplit):
+        needed.append(contract.split.column)
+    return list(dict.fromkeys(needed))
+
+
 def split_rows(
     rows: pa.Table, contract: Contract, *, columns: Sequence[str], text: TextSection
 ) -> pa.Table:
     """Returns key, text, label, text digest and split of each row."""
-    texts = assemble_texts(rows, columns, text)
+    values = rows.select(list(columns)).to_pylist()
+    texts = [texts_of.assemble(text.template, row, text.missing) for row in values]
     digests = text_digests(texts)
     return pa.table(
         {

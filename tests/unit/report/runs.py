@@ -35,8 +35,7 @@ from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.waiver import Waiver
 from sashiko.steps.comparators import ModelScores
-from sashiko.steps.slice_figures import slice_figures
-from sashiko.steps.slicing import slices_of
+from sashiko.steps.slicing import slice_figures, slices_of
 from tests.unit.clarify.explain.records import error, explanations, words
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.report.folders import RunFolder

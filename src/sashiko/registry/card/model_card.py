@@ -14,6 +14,7 @@ from sashiko.core.yaml_models import validate
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.intersections import REPORTED_METRICS, comparable, sort_worst_first
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.record import Estimates, SliceFigures
 from sashiko.evaluation.record import Evaluation as Evaluated
 from sashiko.registry.card.content import (
@@ -226,31 +227,30 @@ def _groups(sources: CardSources) -> Iterator[MetricGroup]:
 
 def _quality(estimates: Estimates) -> Iterator[SimpleMetric]:
     for name, item in estimates.items():
-        yield from _metric(name, item.value, low=item.low, high=item.high)
+        yield from _metric(name, item)
 
 
 def _slices(worst: Sequence[SliceFigures], metric: str) -> Iterator[SimpleMetric]:
     for item in worst:
-        estimate = item.metrics[metric]
         name = f"{metric} {item.column}={item.value} ({item.rows} rows)"
-        yield from _metric(name, estimate.value, low=estimate.low, high=estimate.high)
+        yield from _metric(name, item.metrics[metric])
 
 
 def _bias_metrics(estimates: Sequence[BiasEstimate]) -> Iterator[SimpleMetric]:
     for item in estimates:
-        name = f"{item.stage} {item.metric} {item.subgroup}"
-        yield from _metric(name, item.value, low=item.low, high=item.high, looks=item.looks)
+        yield from _metric(f"{item.stage} {item.metric} {item.subgroup}", item, looks=item.looks)
 
 
 def _metric(
-    name: str, value: float | None, *, low: float | None, high: float | None, looks: int = 1
+    name: str, figure: Estimate | BiasEstimate, *, looks: int = 1
 ) -> Iterator[SimpleMetric]:
     """Yields a metric, or nothing if it is undefined: the schema has no value for that."""
-    if value is None:
+    if figure.value is None:
         return
+    low, high = figure.low, figure.high
     at_once = f", over {looks} looks at once" if looks > 1 else ""
     notes = f"95 % interval {low:.4g} to {high:.4g}{at_once}" if low is not None else None
-    yield SimpleMetric(name=_cut(name, 255), value=value, notes=notes)
+    yield SimpleMetric(name=_cut(name, 255), value=figure.value, notes=notes)
 
 
 def _cut(text: str, limit: int) -> str:
