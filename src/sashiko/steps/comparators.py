@@ -9,8 +9,9 @@ from sashiko.core.files import read_json, sha256_file
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
-from sashiko.evaluation.record import ChampionRecord, Decision
+from sashiko.evaluation.metrics.own import OwnMetrics
+from sashiko.evaluation.metrics.quality import choose_threshold, difference, evaluate_scores
+from sashiko.evaluation.record import ChampionRecord, Decision, Estimates
 from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.settings.quality import EvaluateSection, ThresholdSection
 from sashiko.steps.baselines import (
@@ -86,6 +87,40 @@ def _linear(
     on_validation, on_test = np.split(scores, [len(validation.texts)])
     decision = decide_threshold(section.threshold, validation.labels, on_validation)
     return ModelScores(on_test, decision.threshold)
+
+
+def model_metrics(
+    section: EvaluateSection, labels: Ints, model: ModelScores, own: OwnMetrics
+) -> Estimates:
+    """Computes a model's metrics with their intervals."""
+    return evaluate_scores(
+        labels,
+        model.scores,
+        threshold=model.threshold,
+        replicates=section.bootstrap_replicates,
+        seed=section.seed,
+        own=own,
+    )
+
+
+def model_lead(
+    section: EvaluateSection,
+    labels: Ints,
+    candidate: ModelScores,
+    other: ModelScores,
+    own: OwnMetrics,
+) -> Estimates:
+    """Computes a model's lead over another one, by the same resamples of the rows."""
+    return difference(
+        labels,
+        candidate.scores,
+        other.scores,
+        threshold=candidate.threshold,
+        other_threshold=other.threshold,
+        replicates=section.bootstrap_replicates,
+        seed=section.seed,
+        own=own,
+    )
 
 
 def read_champion(folder: Path) -> ChampionRecord | None:

@@ -9,7 +9,7 @@ from sashiko.evaluation.metrics.calibration import (
     without_temperature,
 )
 from sashiko.evaluation.metrics.own import OwnMetrics
-from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.evaluation.metrics.quality import confusion
 from sashiko.evaluation.record import (
     Calibration,
     ChampionRecord,
@@ -20,7 +20,7 @@ from sashiko.evaluation.record import (
 )
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
-from sashiko.steps.comparators import ModelScores
+from sashiko.steps.comparators import ModelScores, model_lead, model_metrics
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.seen_text import seen_in_train, seen_text_figures
@@ -49,10 +49,10 @@ def evaluate(
     Candidate and others, the baselines and the champion, have scored the test split.
     """
     test, validation = splits["test"], splits["validation"]
-    on_test = _metrics(section, test.labels, candidate, own)
+    on_test = model_metrics(section, test.labels, candidate, own)
     # A lead over a model without the candidate's mitigation would include the mitigation's cost.
     leads = {
-        name: _lead(section, test.labels, candidate, other, own)
+        name: model_lead(section, test.labels, candidate, other, own)
         for name, other in others.items()
         if name != LINEAR_UNMITIGATED
     }
@@ -66,10 +66,12 @@ def evaluate(
         threshold=candidate.threshold,
         bootstrap_replicates=section.bootstrap_replicates,
         candidate=on_test,
-        validation=_metrics(
+        validation=model_metrics(
             section, validation.labels, ModelScores(validation_scores, candidate.threshold), own
         ),
-        others={name: _metrics(section, test.labels, other, own) for name, other in others.items()},
+        others={
+            name: model_metrics(section, test.labels, other, own) for name, other in others.items()
+        },
         thresholds={name: other.threshold for name, other in others.items()},
         leads=leads,
         minimum_effect=section.minimum_effect,
@@ -93,45 +95,13 @@ def evaluate(
     )
 
 
-def _metrics(
-    section: EvaluateSection, labels: Ints, model: ModelScores, own: OwnMetrics
-) -> Estimates:
-    return evaluate_scores(
-        labels,
-        model.scores,
-        threshold=model.threshold,
-        replicates=section.bootstrap_replicates,
-        seed=section.seed,
-        own=own,
-    )
-
-
-def _lead(
-    section: EvaluateSection,
-    labels: Ints,
-    candidate: ModelScores,
-    other: ModelScores,
-    own: OwnMetrics,
-) -> Estimates:
-    return difference(
-        labels,
-        candidate.scores,
-        other.scores,
-        threshold=candidate.threshold,
-        other_threshold=other.threshold,
-        replicates=section.bootstrap_replicates,
-        seed=section.seed,
-        own=own,
-    )
-
-
 def _calibration(
     section: EvaluateSection, labels: Ints, candidate: ModelScores, fit: TemperatureFit | None
 ) -> Calibration:
     before: Estimates = {}
     if fit is not None:
         scores = without_temperature(candidate.scores, fit.temperature)
-        unscaled = _metrics(section, labels, ModelScores(scores, candidate.threshold), {})
+        unscaled = model_metrics(section, labels, ModelScores(scores, candidate.threshold), {})
         before = {name: unscaled[name] for name in _CALIBRATION}
     return Calibration(
         curve=tuple(reliability_curve(labels, candidate.scores)),

@@ -1,16 +1,14 @@
 """Evaluates the candidate and the linear baseline on seen and unseen text."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Bools, Ints
-from sashiko.evaluation.metrics.quality import difference, evaluate_scores
-from sashiko.evaluation.record import SeenTextFigures
+from sashiko.evaluation.record import Estimates, SeenTextFigures
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import word_features
-from sashiko.steps.comparators import ModelScores
+from sashiko.steps.comparators import ModelScores, model_lead, model_metrics
 
 
 def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
@@ -45,33 +43,15 @@ def _figures(
     seen: bool,
 ) -> SeenTextFigures:
     selected = labels[rows]
-    counts = SeenTextFigures(
-        seen=seen,
-        rows=len(selected),
-        positives=int(selected.sum()),
-        candidate={},
-        linear={},
-        lead={},
-    )
-    if len(selected) < section.slices.minimum_rows or len(np.unique(selected)) < 2:
-        return counts
-    sampling: Any = {"replicates": section.bootstrap_replicates, "seed": section.seed}
-    candidate_scores, linear_scores = candidate.scores[rows], linear.scores[rows]
-    return counts.model_copy(
-        update={
-            "candidate": evaluate_scores(
-                selected, candidate_scores, threshold=candidate.threshold, **sampling
-            ),
-            "linear": evaluate_scores(
-                selected, linear_scores, threshold=linear.threshold, **sampling
-            ),
-            "lead": difference(
-                selected,
-                candidate_scores,
-                linear_scores,
-                threshold=candidate.threshold,
-                other_threshold=linear.threshold,
-                **sampling,
-            ),
+    figures: dict[str, Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
+    if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) == 2:
+        ours, theirs = (
+            ModelScores(model.scores[rows], model.threshold) for model in (candidate, linear)
+        )
+        figures = {
+            "candidate": model_metrics(section, selected, ours, {}),
+            "linear": model_metrics(section, selected, theirs, {}),
+            "lead": model_lead(section, selected, ours, theirs, {}),
         }
-    )
+    positives = int(selected.sum())
+    return SeenTextFigures(seen=seen, rows=len(selected), positives=positives, **figures)
