@@ -21,14 +21,10 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Group:
-    """A model package group that has versions.
-
-    Attributes:
-        recipe: a recipe that registers in it, as `--recipe` takes it.
-    """
+    """A model package group that has versions."""
 
     name: str
-    recipe: str
+    recipe: str  # a recipe that registers in it, as `--recipe` takes it
     versions: tuple[ModelVersion, ...]
 
 

@@ -19,19 +19,13 @@ _SERVING = Path(container.__file__).parent
 
 @dataclass(frozen=True)
 class Staged:
-    """Every content-addressed input of a recipe's pipeline.
+    """Every content-addressed input of a recipe's pipeline."""
 
-    Attributes:
-        channels: the channels of the pipeline's steps, and the run manifest; each URI once.
-        run_manifest: `source.json`, the commit that the run is started from.
-        weights_uri: S3 URI of the pre-trained weights.
-        weights: name of each weights file -> hex SHA-256.
-    """
-
+    # The channels of the pipeline's steps, and the run manifest; each URI once.
     channels: tuple[Channel, ...]
-    run_manifest: Channel
-    weights_uri: str
-    weights: Mapping[str, str]
+    run_manifest: Channel  # `source.json`, the commit that the run is started from
+    weights_uri: str  # S3 URI of the pre-trained weights
+    weights: Mapping[str, str]  # name of each weights file -> hex SHA-256
 
     @property
     def places(self) -> dict[str, dict[str, str]]:

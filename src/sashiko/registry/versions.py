@@ -23,23 +23,16 @@ _SAME = (_ARTIFACT, _THRESHOLD, "data_sha256", "contract_sha256")
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One registered version.
-
-    Attributes:
-        threshold: the lowest probability of the positive label.
-        tags: all other records: data hash, contract, git SHA, gates, approver.
-        aliases: `candidate`, `champion`, both or none.
-        arn: ARN of its model package; None in MLflow.
-    """
+    """One registered version."""
 
     group: str
     version: int
     status: ApprovalStatus
     artifact_sha256: str
-    threshold: float
-    tags: dict[str, str]
-    aliases: tuple[str, ...]
-    arn: str | None = None
+    threshold: float  # the lowest probability of the positive label
+    tags: dict[str, str]  # all other records: data hash, contract, git SHA, gates, approver
+    aliases: tuple[str, ...]  # `candidate`, `champion`, both or none
+    arn: str | None = None  # ARN of its model package; None in MLflow
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,11 @@ from sashiko.report.views import Row, numeric, row
 
 @dataclass(frozen=True)
 class GroupScores:
-    """A facet's group on the test split.
+    """A facet's group on the test split."""
 
-    Attributes:
-        name: the facet's value.
-        scores: probability of the positive label, shape (rows,).
-        labels: 1 for positive, shape (rows,).
-    """
-
-    name: str
-    scores: Floats
-    labels: Ints
+    name: str  # the facet's value
+    scores: Floats  # probability of the positive label, shape (rows,)
+    labels: Ints  # 1 for positive, shape (rows,)
 
 
 def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float) -> Markup:

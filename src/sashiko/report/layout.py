@@ -23,18 +23,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Placed:
-    """A placed graph.
+    """A placed graph."""
 
-    Attributes:
-        nodes: name -> centre of the node.
-        arrows: (from, to) -> the points that the arrow passes, both ends included.
-        width: in node widths.
-        rows: how many.
-    """
-
-    nodes: Mapping[str, Point]
+    nodes: Mapping[str, Point]  # name -> centre of the node
+    # (from, to) -> the points that the arrow passes, both ends included.
     arrows: Mapping[tuple[str, str], tuple[Point, ...]]
-    width: float
+    width: float  # in node widths
     rows: int
 
 

@@ -16,19 +16,12 @@ _COLUMNS = ["key", "split", "label", "score", "predicted"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The test split.
-
-    Attributes:
-        keys: of each row.
-        labels: 1 for positive, shape (rows,).
-        scores: probability of the positive label, shape (rows,).
-        predicted: 1 for positive, shape (rows,).
-    """
+    """The test split."""
 
     keys: Sequence[str]
-    labels: Ints
-    scores: Floats
-    predicted: Ints
+    labels: Ints  # 1 for positive, shape (rows,)
+    scores: Floats  # probability of the positive label, shape (rows,)
+    predicted: Ints  # 1 for positive, shape (rows,)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -55,21 +55,16 @@ class CheckView:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The decision, first on the page.
-
-    Attributes:
-        details: further sentences: what to do next, what was registered.
-        to_sign: whether a registered model waits for somebody's decision.
-    """
+    """The decision, first on the page."""
 
     kind: OutcomeKind
     word: str
     headline: str
     reasons: tuple[CheckView, ...] = ()
-    details: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()  # further sentences: what to do next, what was registered
     commands: tuple[str, ...] = ()
     log: str = ""
-    to_sign: bool = False
+    to_sign: bool = False  # whether a registered model waits for somebody's decision
 
 
 @dataclass(frozen=True)
@@ -152,17 +147,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Part:
-    """A word of a text, or the text between two words.
-
-    Attributes:
-        side: the label that it speaks for.
-        level: how much, from 0 (not marked) to 2.
-    """
+    """A word of a text, or the text between two words."""
 
     text: str
     column: str
-    side: Literal["positive", "negative"] = "positive"
-    level: int = 0
+    side: Literal["positive", "negative"] = "positive"  # the label that it speaks for
+    level: int = 0  # how much, from 0 (not marked) to 2
     effect: str = ""
 
 
@@ -177,42 +167,31 @@ class Passage:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: sentences, facts, tables, pictures.
-
-    Attributes:
-        absent: why the section is empty; nothing else is shown then.
-        warnings: what a reader must not miss, said first and in bold.
-        beside: a picture and a table that stand side by side where there is room.
-        texts: (title, file content) pairs, folded.
-    """
+    """A part of the page: sentences, facts, tables, pictures."""
 
     anchor: str
     title: str
-    absent: str = ""
-    warnings: tuple[str, ...] = ()
+    absent: str = ""  # why the section is empty; nothing else is shown then
+    warnings: tuple[str, ...] = ()  # what a reader must not miss, said first and in bold
     statements: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
+    # A picture and a table that stand side by side where there is room.
     beside: tuple[Figure, Table] | None = None
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
-    texts: tuple[tuple[str, str], ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()  # (title, file content) pairs, folded
     passages: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The summary for the approval of the model, on the first screen with the outcome.
-
-    Attributes:
-        unjudged: what nobody judged, and why.
-        spanning: what passed although its interval spans the bound.
-    """
+    """The summary for the approval of the model, on the first screen with the outcome."""
 
     facts: tuple[Fact, ...]
     figures: Table
     gates: Table
-    unjudged: tuple[str, ...]
-    spanning: tuple[str, ...] = ()
+    unjudged: tuple[str, ...]  # what nobody judged, and why
+    spanning: tuple[str, ...] = ()  # what passed although its interval spans the bound
 
 
 @dataclass(frozen=True)

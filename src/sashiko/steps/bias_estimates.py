@@ -25,13 +25,10 @@ _WHOLE_DISTRIBUTION = frozenset({"JS", "LP", "TVD", "KS"})
 
 @dataclass(frozen=True)
 class StageAnalysis:
-    """The analysis of one stage: labels or predictions.
-
-    Attributes:
-        facets: facet -> group -> counts of the group and of all other rows.
-    """
+    """The analysis of one stage: labels or predictions."""
 
     result: StageResult | None
+    # Facet -> group -> counts of the group and of all other rows.
     facets: Mapping[str, Mapping[str, Counts]]
     intersections: tuple[Intersection, ...]
 

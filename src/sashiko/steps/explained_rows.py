@@ -29,19 +29,14 @@ _PREDICTIONS = ("key", "split", "label", "score", "predicted")
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is explained.
-
-    Attributes:
-        swap_candidates: rows of the test split to search for words of facets.
-        swap_rows: rows among them to score with swapped words, per facet.
-    """
+    """How much is explained."""
 
     rows: int
     steps: int
     errors: int
     shapley_rows: int
-    swap_candidates: int
-    swap_rows: int
+    swap_candidates: int  # rows of the test split to search for words of facets
+    swap_rows: int  # rows among them to score with swapped words, per facet
 
 
 # The default stays below 30 s on two cores, with the shipped encoder and all imports. It excludes
@@ -61,20 +56,14 @@ SHAPLEY_PAIRS = 4  # pairs of permutations of a text's words, in each of two hal
 
 @dataclass(frozen=True)
 class RowSelection:
-    """The rows to explain, in the order of the test split.
+    """The rows to explain, in the order of the test split."""
 
-    Attributes:
-        table: their predictions; key, label, score, predicted.
-        sample: positions of the random sample; the other rows are errors only.
-        threshold: lowest score that is predicted positive.
-        swap_candidates: keys of the rows to search for words of facets, in the order of the draw.
-    """
-
-    table: pa.Table
-    sample: list[int]
+    table: pa.Table  # their predictions; key, label, score, predicted
+    sample: list[int]  # positions of the random sample; the other rows are errors only
     errors: list[int]
     test_rows: int
-    threshold: float
+    threshold: float  # lowest score that is predicted positive
+    # Keys of the rows to search for words of facets, in the order of the draw.
     swap_candidates: pa.ChunkedArray
 
     @property

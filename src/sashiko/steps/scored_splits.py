@@ -19,15 +19,11 @@ from sashiko.training.examples import read_split
 
 @dataclass(frozen=True)
 class Split:
-    """A split's rows, in the order of their keys.
-
-    Attributes:
-        labels: int64, 1 for positive.
-    """
+    """A split's rows, in the order of their keys."""
 
     keys: tuple[str, ...]
     texts: tuple[str, ...]
-    labels: Ints
+    labels: Ints  # int64, 1 for positive
 
     @property
     def count(self) -> SplitCount:

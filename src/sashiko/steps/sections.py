@@ -35,15 +35,10 @@ _Content = Annotated[
 
 
 class Channel(Frozen):
-    """Files and the S3 prefix from which a job reads them.
+    """Files and the S3 prefix from which a job reads them."""
 
-    Attributes:
-        uri: the prefix, without a trailing slash.
-        files: name -> content.
-    """
-
-    uri: str
-    files: Mapping[str, _Content]
+    uri: str  # the prefix, without a trailing slash
+    files: Mapping[str, _Content]  # name -> content
 
 
 class _Waivers(Frozen):

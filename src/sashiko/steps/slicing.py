@@ -26,16 +26,11 @@ _PERIODS = ("%Y-%m", "quarter", "%Y")
 
 @dataclass(frozen=True)
 class Slice:
-    """Some rows of the test split.
-
-    Attributes:
-        value: its value, band or period.
-        rows: True for each row of the slice, shape (rows,).
-    """
+    """Some rows of the test split."""
 
     column: str
-    value: str
-    rows: Bools
+    value: str  # its value, band or period
+    rows: Bools  # True for each row of the slice, shape (rows,)
 
 
 def read_slices(folder: Path, *, keys: Sequence[str]) -> list[Slice]:

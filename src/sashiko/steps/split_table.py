@@ -22,17 +22,12 @@ SCHEMA = pa.schema({"key": pa.string(), "text": pa.string(), "label": pa.int64()
 
 @dataclass(frozen=True)
 class RetainedRows:
-    """The rows that remain in the splits.
+    """The rows that remain in the splits."""
 
-    Attributes:
-        splits: split name -> its summary; a split without rows has none.
-        removed_repeats: later split -> rows removed because an earlier split has their text.
-        removed_over_limit: rows removed from train by the limit.
-    """
-
-    splits: Mapping[str, SplitSummary]
+    splits: Mapping[str, SplitSummary]  # split name -> its summary; a split without rows has none
+    # Later split -> rows removed because an earlier split has their text.
     removed_repeats: dict[str, int]
-    removed_over_limit: int
+    removed_over_limit: int  # rows removed from train by the limit
 
 
 class SplitTable:

@@ -17,19 +17,12 @@ _POOL_BATCHES = 50
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded to the longest of them.
+    """Rows padded to the longest of them."""
 
-    Attributes:
-        inputs: `input_ids` and `attention_mask`, int64, (rows, tokens).
-        labels: int64, (rows,).
-        weights: float32, (rows,).
-        tokens: how many tokens are not padding.
-    """
-
-    inputs: dict[str, "torch.Tensor"]
-    labels: "torch.Tensor"
-    weights: "torch.Tensor"
-    tokens: int
+    inputs: dict[str, "torch.Tensor"]  # `input_ids` and `attention_mask`, int64, (rows, tokens)
+    labels: "torch.Tensor"  # int64, (rows,)
+    weights: "torch.Tensor"  # float32, (rows,)
+    tokens: int  # how many tokens are not padding
 
 
 def epoch_batches(

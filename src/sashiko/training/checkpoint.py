@@ -17,14 +17,10 @@ _SUFFIX = ".safetensors"
 
 
 class Position(Frozen):
-    """The progress of a training. Learning rate and batches depend only on the step.
-
-    Attributes:
-        losses: the steps' losses since the last metric line.
-    """
+    """The progress of a training. Learning rate and batches depend only on the step."""
 
     step: int = 0
-    losses: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()  # the steps' losses since the last metric line
     lines: tuple[MetricLine, ...] = ()
 
 

@@ -14,19 +14,12 @@ from sashiko.errors import InputError
 
 @dataclass(frozen=True)
 class Examples:
-    """Tokenised rows, concatenated in one array.
+    """Tokenised rows, concatenated in one array."""
 
-    Attributes:
-        tokens: int32, all rows' token ids one after the other.
-        offsets: int64, n + 1; row i has `tokens[offsets[i]:offsets[i + 1]]`.
-        labels: int64, n; 1 is the positive class.
-        weights: float32, n; the row's weight in the loss.
-    """
-
-    tokens: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float32]
+    tokens: npt.NDArray[np.int32]  # int32, all rows' token ids one after the other
+    offsets: npt.NDArray[np.int64]  # int64, n + 1; row i has `tokens[offsets[i]:offsets[i + 1]]`
+    labels: npt.NDArray[np.int64]  # int64, n; 1 is the positive class
+    weights: npt.NDArray[np.float32]  # float32, n; the row's weight in the loss
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:

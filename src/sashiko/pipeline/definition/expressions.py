@@ -12,16 +12,11 @@ _FUNCTIONS = ("Get", "Std:Join")
 
 @dataclass(frozen=True)
 class Context:
-    """The values that expressions can refer to.
+    """The values that expressions can refer to."""
 
-    Attributes:
-        parameters: name -> typed value.
-        execution: execution variable -> value, such as `PipelineExecutionId`.
-        describe: step name -> the Describe response of a finished step.
-    """
-
-    parameters: Mapping[str, Any]
-    execution: Mapping[str, str]
+    parameters: Mapping[str, Any]  # name -> typed value
+    execution: Mapping[str, str]  # execution variable -> value, such as `PipelineExecutionId`
+    # Step name -> the Describe response of a finished step.
     describe: Callable[[str], Mapping[str, Any]]
 
 

@@ -12,16 +12,11 @@ from sashiko.pipeline.definition.resolution import resolved_steps
 
 @dataclass(frozen=True)
 class FunctionRead:
-    """An S3 object that a Lambda step passes to its function.
-
-    Attributes:
-        uri: S3 URI, with `*` for values that are known at run time only.
-        key: KMS key of the job that writes the object, as in the definition; "" if it has none.
-    """
+    """An S3 object that a Lambda step passes to its function."""
 
     function: str
-    uri: str
-    key: str
+    uri: str  # S3 URI, with `*` for values that are known at run time only
+    key: str  # KMS key of the job that writes the object, as in the definition; "" if it has none
 
 
 def function_reads(definition: Definition) -> tuple[FunctionRead, ...]:

@@ -10,15 +10,11 @@ from sashiko.pipeline.definition.model import Definition, Step
 
 @dataclass(frozen=True)
 class Graph:
-    """The dependencies of a definition.
+    """The dependencies of a definition."""
 
-    Attributes:
-        waits_for: step name -> names of the steps that must end before it starts.
-        order: the steps' names in topological order.
-    """
-
+    # Step name -> names of the steps that must end before it starts.
     waits_for: Mapping[str, tuple[str, ...]]
-    order: tuple[str, ...]
+    order: tuple[str, ...]  # the steps' names in topological order
 
     def downstream(self, name: str) -> frozenset[str]:
         """Returns the names of a step and of all steps that wait for it, directly or not."""

@@ -12,17 +12,13 @@ _S3 = "s3://"
 
 @dataclass(frozen=True)
 class JobObjects:
-    """The S3 URIs of one job's request, with `*` for values that are known at run time only.
-
-    Attributes:
-        reads: its inputs, and its checkpoints, from which an interrupted job resumes.
-        arguments: URIs in its container arguments, which other principals may read or write.
-    """
+    """The S3 URIs of one job's request, with `*` for values that are known at run time only."""
 
     step: str
     role: str
-    reads: tuple[str, ...]
+    reads: tuple[str, ...]  # its inputs, and its checkpoints, from which an interrupted job resumes
     writes: tuple[str, ...]
+    # URIs in its container arguments, which other principals may read or write.
     arguments: tuple[str, ...]
 
 

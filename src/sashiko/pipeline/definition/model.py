@@ -47,21 +47,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Step:
-    """A step.
-
-    Attributes:
-        cached: whether an execution may reuse the result of an earlier one.
-        expires: how long a result may be reused, an ISO 8601 duration; "" for ever.
-        function: ARN of the function that a Lambda step calls; "" for other steps.
-    """
+    """A step."""
 
     name: str
     type: str
     arguments: Mapping[str, Any]
     depends_on: tuple[str, ...]
-    cached: bool
-    expires: str
-    function: str
+    cached: bool  # whether an execution may reuse the result of an earlier one
+    expires: str  # how long a result may be reused, an ISO 8601 duration; "" for ever
+    function: str  # ARN of the function that a Lambda step calls; "" for other steps
 
     @property
     def is_job(self) -> bool:

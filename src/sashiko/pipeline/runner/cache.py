@@ -14,16 +14,11 @@ from sashiko.pipeline.runner.record import DataRecord, now, stamp
 
 
 class CacheEntry(Frozen):
-    """A finished step.
-
-    Attributes:
-        made: time of the entry, UTC, ISO 8601.
-        described: the Describe response of its job; later steps refer to it.
-    """
+    """A finished step."""
 
     run: str
-    made: str
-    described: dict[str, Any]
+    made: str  # time of the entry, UTC, ISO 8601
+    described: dict[str, Any]  # the Describe response of its job; later steps refer to it
     outputs: dict[str, DataRecord]
 
 

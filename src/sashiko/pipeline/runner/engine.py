@@ -28,23 +28,17 @@ _DONE = ("succeeded", "cached")
 
 @dataclass(kw_only=True)
 class Engine:
-    """Runs the steps of one definition; only jobs run outside its thread.
-
-    Attributes:
-        functions: ARN of a Lambda function -> its local stand-in.
-        execution: execution variable -> value.
-        forced: steps that run even if a result is cached.
-    """
+    """Runs the steps of one definition; only jobs run outside its thread."""
 
     definition: Definition
     graph: Graph
     executor: Executor
     state: RunState
     images: Mapping[str, Image]
-    functions: Mapping[str, Function]
+    functions: Mapping[str, Function]  # ARN of a Lambda function -> its local stand-in
     parameters: Mapping[str, Any]
-    execution: Mapping[str, str]
-    forced: frozenset[str]
+    execution: Mapping[str, str]  # execution variable -> value
+    forced: frozenset[str]  # steps that run even if a result is cached
     _descriptions: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False)
     _in_flight: set[str] = field(default_factory=set, init=False)
     # What jobs and signal handlers want done in this thread; None interrupts the run.

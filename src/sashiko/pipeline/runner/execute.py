@@ -28,11 +28,7 @@ from sashiko.pipeline.runner.workspace import Workspace
 
 @dataclass(frozen=True)
 class Executor:
-    """Runs the jobs of one run; may be used from several threads.
-
-    Attributes:
-        checkpoint_keys: folder with the cache key that each checkpoint folder belongs to.
-    """
+    """Runs the jobs of one run; may be used from several threads."""
 
     run_id: str
     run_folder: Path
@@ -40,7 +36,7 @@ class Executor:
     digests: Digests
     code: CodeDigests
     cache: StepCache
-    checkpoint_keys: Path
+    checkpoint_keys: Path  # folder with the cache key that each checkpoint folder belongs to
     processes: Processes
 
     def run(

@@ -18,13 +18,10 @@ _HOST = "algo-1"
 
 @dataclass(frozen=True)
 class Image:
-    """The local stand-in for a container image.
+    """The local stand-in for a container image."""
 
-    Attributes:
-        entrypoint: the command of a job that names none, such as `("python3", "-m", "x.train")`.
-            `python` and `python3` mean the interpreter of this process.
-    """
-
+    # The command of a job that names none, such as `("python3", "-m", "x.train")`. `python` and
+    # `python3` mean the interpreter of this process.
     entrypoint: tuple[str, ...]
 
 
@@ -49,41 +46,29 @@ class Result:
 
 @dataclass(frozen=True)
 class Job:
-    """A job to run.
-
-    Attributes:
-        command: entrypoint and arguments, as in the container.
-        environment: added to the base environment.
-        config_files: path in the container -> JSON value, as SageMaker writes them.
-        checkpoints: S3 URI that `/opt/ml/checkpoints` is synchronized with, or "".
-        all_cores: whether it runs alone.
-        cache_fields: the attributes besides the inputs that SageMaker compares to reuse a result.
-    """
+    """A job to run."""
 
     step: str
     name: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
+    command: tuple[str, ...]  # entrypoint and arguments, as in the container
+    environment: Mapping[str, str]  # added to the base environment
     sources: tuple[Source, ...]
     results: tuple[Result, ...]
-    config_files: Mapping[str, Any]
-    checkpoints: str = ""
+    config_files: Mapping[str, Any]  # path in the container -> JSON value, as SageMaker writes them
+    checkpoints: str = ""  # S3 URI that `/opt/ml/checkpoints` is synchronized with, or ""
     max_seconds: int | None = None
-    all_cores: bool = False
+    all_cores: bool = False  # whether it runs alone
     folders: tuple[str, ...] = ()
+    # The attributes besides the inputs that SageMaker compares to reuse a result.
     cache_fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a job.
-
-    Attributes:
-        description: the Describe response of the job whose outputs are used.
-    """
+    """The outcome of a job."""
 
     status: Literal["succeeded", "cached", "failed"]
-    description: Mapping[str, Any]
+    description: Mapping[str, Any]  # the Describe response of the job whose outputs are used
     inputs: dict[str, DataRecord]
     outputs: dict[str, DataRecord] = field(default_factory=dict)
     cached_from: str = ""

@@ -41,52 +41,40 @@ class DataRecord(Frozen):
 
 
 class StepRecord(Frozen):
-    """One step of a run; keys of an earlier version are ignored.
-
-    Attributes:
-        start: UTC, ISO 8601.
-        job: the job's name; for a cached step, of the job whose result it reuses.
-        inputs: input or channel name -> its URI and digest.
-        outputs: output name -> its URI and digest; a training job has `model` and `output`.
-        log: path of the log, relative to the run's folder.
-    """
+    """One step of a run; keys of an earlier version are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     type: str
     status: StepStatus = "waiting"
-    start: str | None = None
+    start: str | None = None  # UTC, ISO 8601
     end: str | None = None
     seconds: float | None = None
-    job: str = ""
+    job: str = ""  # the job's name; for a cached step, of the job whose result it reuses
     cached_from: str = ""
+    # Input or channel name -> its URI and digest.
     inputs: dict[str, DataRecord] = Field(default_factory=dict)
+    # Output name -> its URI and digest; a training job has `model` and `output`.
     outputs: dict[str, DataRecord] = Field(default_factory=dict)
-    log: str = ""
+    log: str = ""  # path of the log, relative to the run's folder
     reason: str = ""
 
 
 class RunRecord(Frozen):
-    """A whole run.
+    """A whole run."""
 
-    Attributes:
-        id: sortable by time, such as `20261125-101500-ab12`.
-        status: `registered` if every step succeeded; `partial` if the run has
-            `until`, and every step up to it succeeded.
-        start: UTC, ISO 8601.
-        command: the command line that repeats the run; `--from` may follow it.
-    """
-
-    id: str
+    id: str  # sortable by time, such as `20261125-101500-ab12`
     pipeline: str
+    # `registered` if every step succeeded; `partial` if the run has `until`, and every step up to
+    # it succeeded.
     status: RunStatus = "running"
-    start: str
+    start: str  # UTC, ISO 8601
     end: str | None = None
     seconds: float | None = None
     from_step: str = ""
     until: str = ""
-    command: str = "sashiko run"
+    command: str = "sashiko run"  # the command line that repeats the run; `--from` may follow it
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
     steps: tuple[StepRecord, ...]
     reason: str = ""

@@ -25,13 +25,9 @@ _STYLES = {
 
 
 class View(Protocol):
-    """Shows the events of a run; every method is called from one thread.
+    """Shows the events of a run; every method is called from one thread."""
 
-    Attributes:
-        shows_lines: whether it shows the log lines of steps.
-    """
-
-    shows_lines: bool
+    shows_lines: bool  # whether it shows the log lines of steps
 
     def step(self, record: StepRecord) -> None:
         """A step's state has changed."""

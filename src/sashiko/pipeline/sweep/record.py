@@ -14,24 +14,16 @@ SWEEP_FILE = "sweep.json"
 
 
 class Point(Frozen):
-    """One model at one threshold, on the validation split.
+    """One model at one threshold, on the validation split."""
 
-    Attributes:
-        threshold: the lowest score that is predicted positive.
-        by_policy: whether it is the threshold of the recipe's own policy.
-        quality: accuracy, balanced accuracy, F1 -> estimate.
-        bias: name of each bias gate's check, such as `DI age=old` -> estimate.
-        without_margin: the bias gates' checks that passed without a margin to their bounds.
-        on_front: whether it is on the Pareto front of the sweep's metric and the first bias gate's
-            metric.
-    """
-
-    threshold: float
-    by_policy: bool
-    quality: Estimates
-    bias: Estimates
+    threshold: float  # the lowest score that is predicted positive
+    by_policy: bool  # whether it is the threshold of the recipe's own policy
+    quality: Estimates  # accuracy, balanced accuracy, F1 -> estimate
+    bias: Estimates  # name of each bias gate's check, such as `DI age=old` -> estimate
     failed: tuple[str, ...]
+    # The bias gates' checks that passed without a margin to their bounds.
     without_margin: tuple[str, ...]
+    # Whether it is on the Pareto front of the sweep's metric and the first bias gate's metric.
     on_front: bool = False
 
     @property
@@ -41,14 +33,11 @@ class Point(Frozen):
 
 
 class Curve(Frozen):
-    """The model of one strength, at every threshold.
-
-    Attributes:
-        quality: metrics without a threshold: AUC, Brier score, calibration error -> estimate.
-    """
+    """The model of one strength, at every threshold."""
 
     strength: float
     run: str
+    # Metrics without a threshold: AUC, Brier score, calibration error -> estimate.
     quality: Estimates
     points: tuple[Point, ...]
 
@@ -59,30 +48,22 @@ class Curve(Frozen):
 
 
 class Recommendation(Frozen):
-    """The recommended point.
-
-    Attributes:
-        overrides: the recipe's keys that set it, as `--set` takes them.
-    """
+    """The recommended point."""
 
     strength: float
     point: Point
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...]  # the recipe's keys that set it, as `--set` takes them
     command: str
 
 
 class Sweep(Frozen):
-    """A whole sweep.
-
-    Attributes:
-        metric: orders the acceptable points.
-        inputs: `validation` and `facets` -> digest of the split and of the facet snapshot.
-    """
+    """A whole sweep."""
 
     id: str
     recipe: Recipe
-    metric: QualityMetric
+    metric: QualityMetric  # orders the acceptable points
     rows: int
+    # `validation` and `facets` -> digest of the split and of the facet snapshot.
     inputs: dict[str, str]
     curves: tuple[Curve, ...]
     chosen: Recommendation | None

@@ -34,22 +34,15 @@ _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 
 @dataclass(frozen=True)
 class Validation:
-    """One model's validation rows.
+    """One model's validation rows."""
 
-    Attributes:
-        labels: 0 or 1, shape (rows,).
-        scores: P(positive), shape (rows,).
-        data: labels and facets of the rows, without predictions.
-        inputs: `validation` and `facets` -> digest.
-    """
-
-    labels: Ints
-    scores: Floats
+    labels: Ints  # 0 or 1, shape (rows,)
+    scores: Floats  # P(positive), shape (rows,)
     train_labels: Ints
     contract: Contract
     config: AnalysisConfig
-    data: Dataset
-    inputs: dict[str, str]
+    data: Dataset  # labels and facets of the rows, without predictions
+    inputs: dict[str, str]  # `validation` and `facets` -> digest
 
     def analysed(self, predicted: Bools, section: BiasSection) -> StageAnalysis:
         """Counts facets and intersections by label and prediction, like JudgeBias."""

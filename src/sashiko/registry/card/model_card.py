@@ -41,17 +41,12 @@ _WORST_INTERSECTIONS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class CardSources:
-    """The sources of a card.
-
-    Attributes:
-        estimates: the bias metrics; empty if bias was not judged.
-        bias_not_judged: the recipe's reason; empty if bias was judged.
-    """
+    """The sources of a card."""
 
     contract: Contract
     snapshot: Manifest
     evaluation: Evaluated
-    estimates: Sequence[BiasEstimate]
+    estimates: Sequence[BiasEstimate]  # the bias metrics; empty if bias was not judged
     explanations: Explanations
     verdicts: Sequence[Verdict]
     recipe: str
@@ -59,7 +54,7 @@ class CardSources:
     train: TrainSection
     reweighing: ReweighingSection
     git_sha: str
-    bias_not_judged: str
+    bias_not_judged: str  # the recipe's reason; empty if bias was judged
 
 
 def model_card(sources: CardSources) -> ModelCard:

@@ -19,16 +19,11 @@ _ALGORITHM = "ECDSA_SHA_256"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles:
-    """The files of a version, and their S3 prefix.
-
-    Attributes:
-        uri: S3 prefix without a final slash; equal files have equal prefixes.
-        digests: name -> hex SHA-256, the manifest's content.
-    """
+    """The files of a version, and their S3 prefix."""
 
     folder: Path
-    uri: str
-    digests: Mapping[str, str]
+    uri: str  # S3 prefix without a final slash; equal files have equal prefixes
+    digests: Mapping[str, str]  # name -> hex SHA-256, the manifest's content
     manifest_sha256: str
 
     def file_uri(self, name: str) -> str:

@@ -15,17 +15,12 @@ _ACTION_NAME = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The origin of a model.
-
-    Attributes:
-        execution_id: the pipeline execution; with the group it names the action.
-        made_from: S3 URI of the training snapshot, or ARN of the version that this one copies.
-    """
+    """The origin of a model."""
 
     group: str
-    execution_id: str
+    execution_id: str  # the pipeline execution; with the group it names the action
     git_sha: str
-    made_from: str
+    made_from: str  # S3 URI of the training snapshot, or ARN of the version that this one copies
     data_sha256: str
     model_uri: str
     model_sha256: str

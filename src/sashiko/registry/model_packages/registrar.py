@@ -23,18 +23,12 @@ _TOKEN = 36  # characters of a client token
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """The parameters of a package besides its files.
+    """The parameters of a package besides its files."""
 
-    Attributes:
-        models_uri: S3 URI above the prefixes of all models.
-        signing_key: alias or ARN of the KMS key that signs manifests.
-        made_from: S3 URI of the training snapshot, or ARN of the version that is copied.
-    """
-
-    models_uri: str
-    signing_key: str
+    models_uri: str  # S3 URI above the prefixes of all models
+    signing_key: str  # alias or ARN of the KMS key that signs manifests
     serving_image: str
-    made_from: str
+    made_from: str  # S3 URI of the training snapshot, or ARN of the version that is copied
 
 
 class PackageRegistrar:

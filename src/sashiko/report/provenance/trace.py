@@ -18,18 +18,13 @@ _VERDICT = "verdict.json"
 
 @dataclass(frozen=True)
 class Provenance:
-    """The sources of a version.
-
-    Attributes:
-        files: name -> hex SHA-256 of every file registered with it, by its manifest.
-        edges: what came from what, nearest first.
-    """
+    """The sources of a version."""
 
     version: ModelVersion
-    files: dict[str, str]
+    files: dict[str, str]  # name -> hex SHA-256 of every file registered with it, by its manifest
     snapshot: Manifest
     verdicts: tuple[Verdict, ...]
-    edges: tuple[LineageEdge, ...]
+    edges: tuple[LineageEdge, ...]  # what came from what, nearest first
 
 
 def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenance:

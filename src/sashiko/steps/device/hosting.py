@@ -26,15 +26,7 @@ _ADVICE: calls.Advice = (
 
 @dataclass(frozen=True, kw_only=True)
 class Hosting:
-    """The settings that the serving stack would use.
-
-    Attributes:
-        inference_ami: version of the instance's image, which holds the Neuron driver; SageMaker's
-            default if None.
-        startup_timeout: seconds that the container may take to load the model.
-        download_timeout: seconds that the download of the artifact may take.
-        volume_key: ARN of the key of the instance's volume; None for instances with local disks.
-    """
+    """The settings that the serving stack would use."""
 
     name: str
     image: str
@@ -42,11 +34,13 @@ class Hosting:
     environment: Mapping[str, str]
     role: str
     instance_type: str
+    # Version of the instance's image, which holds the Neuron driver; SageMaker's default if None.
     inference_ami: str | None
-    startup_timeout: int
-    download_timeout: int
+    startup_timeout: int  # seconds that the container may take to load the model
+    download_timeout: int  # seconds that the download of the artifact may take
     subnets: tuple[str, ...]
     security_group: str
+    # ARN of the key of the instance's volume; None for instances with local disks.
     volume_key: str | None
     tags: Mapping[str, str]
 

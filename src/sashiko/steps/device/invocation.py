@@ -23,21 +23,15 @@ class DeviceFailedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """The device's answers compared with those of the evaluated model.
-
-    Attributes:
-        answers: number of answers: each row is sent in a full request, and alone.
-        largest_difference: of a probability; None if a score was not a number.
-        p50_ms: median latency of a request with one row, milliseconds; None if not measured.
-        p99_ms: its 99th percentile.
-    """
+    """The device's answers compared with those of the evaluated model."""
 
     rows: int
-    answers: int
+    answers: int  # number of answers: each row is sent in a full request, and alone
     agreement: float
-    largest_difference: float | None
+    largest_difference: float | None  # of a probability; None if a score was not a number
+    # Median latency of a request with one row, milliseconds; None if not measured.
     p50_ms: float | None = None
-    p99_ms: float | None = None
+    p99_ms: float | None = None  # its 99th percentile
 
 
 class Answer(BaseModel):

@@ -22,14 +22,10 @@ _LARGEST_FILE = 1 << 20  # bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Rows with Evaluate's scores and labels.
-
-    Attributes:
-        scores: float64, n; P(positive) of the evaluated model.
-    """
+    """Rows with Evaluate's scores and labels."""
 
     texts: tuple[str, ...]
-    scores: Floats
+    scores: Floats  # float64, n; P(positive) of the evaluated model
     labels: tuple[str, ...]
 
 

@@ -21,13 +21,9 @@ _ENDED = ("Completed", "Failed", "Stopped")
 
 @dataclass(frozen=True, kw_only=True)
 class Scratch:
-    """The S3 location of a batch job's requests and responses.
+    """The S3 location of a batch job's requests and responses."""
 
-    Attributes:
-        uri: S3 prefix of this execution, without a slash at its end.
-    """
-
-    uri: str
+    uri: str  # S3 prefix of this execution, without a slash at its end
     key: str
 
 

@@ -12,17 +12,12 @@ Shape = Any  # botocore's; it has no types
 
 @dataclass(frozen=True)
 class JobApi:
-    """The two calls behind a job's step.
+    """The two calls behind a job's step."""
 
-    Attributes:
-        create: the shape of the step's arguments.
-        describe: the shape of the step's properties.
-        name: the argument that Pipelines sets, with a value in the definition as prefix (the SDK's
-            `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
-    """
-
-    create: Shape
-    describe: Shape
+    create: Shape  # the shape of the step's arguments
+    describe: Shape  # the shape of the step's properties
+    # The argument that Pipelines sets, with a value in the definition as prefix (the SDK's
+    # `PipelineDefinitionConfig(use_custom_job_prefix=True)`).
     name: str
 
 
