@@ -39,14 +39,6 @@ def run_pipeline(
 ) -> RunRecord:
     """Runs a recipe's pipeline on this machine, up to the step `until`.
 
-    Args:
-        settings: the local environment.
-        recipe: what to fine-tune, overrides included.
-        home: the folder of all local state.
-        from_step: run this step and all downstream steps again, regardless of the cache.
-        command: the command line that repeats this run, for the record.
-        until: end with this step; the whole pipeline if None.
-
     Raises:
         InputError: if the contract, the data, the weights or the machine do not allow a run.
     """

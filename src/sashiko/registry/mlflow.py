@@ -98,15 +98,7 @@ class MlflowRegistry:
         The artifact is stored before the version is created, so no version lacks it. An artifact
         that is registered already with the same threshold and data is not registered again; its
         files are stored again if they are damaged, and a missing alias of a killed registration is
-        set.
-
-        Args:
-            group: the model package group; created if missing.
-            files: folder with `model.tar.gz` and its evidence.
-            run_id: the MLflow run that holds the artifact.
-            threshold: the decision threshold.
-            tags: tags of the version; must have `execution_id`, `data_sha256` and
-                `contract_sha256`.
+        set. The tags must have `execution_id`, `data_sha256` and `contract_sha256`.
 
         Returns:
             The version, and whether it is new.

@@ -33,12 +33,7 @@ class Placed:
 
 
 def place(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> Placed:
-    """Places the nodes of an acyclic graph.
-
-    Args:
-        names: the nodes; every edge goes from an earlier name to a later one.
-        edges: (from, to); those that follow from others are left out.
-    """
+    """Places the nodes of an acyclic graph, whose edges go from earlier names to later ones."""
     predecessors = _direct(names, edges)
     row: dict[str, int] = {}
     for name in names:

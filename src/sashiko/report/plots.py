@@ -47,14 +47,7 @@ def reliability(curves: Mapping[str, Sequence[CalibrationBin]], *, name: str, al
 def score_distribution(
     scores: Floats, labels: Ints, *, threshold: float, names: tuple[str, str]
 ) -> Markup:
-    """Draws the scores of truly negative and truly positive rows, with the decision threshold.
-
-    Args:
-        scores: probability of the positive label, shape (rows,).
-        labels: 1 for positive, shape (rows,).
-        threshold: at or above it a row is predicted positive.
-        names: the negative and the positive label.
-    """
+    """Draws the scores of truly negative and truly positive rows, with the decision threshold."""
     edges = np.linspace(0, 1, svg.SCORE_BINS + 1)
     with svg.chart() as axes:
         for value, colour, filled in ((0, svg.LIGHT, True), (1, svg.DARK, False)):

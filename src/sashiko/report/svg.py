@@ -100,12 +100,7 @@ def axes_of(figure: "Figure") -> "Axes":
 
 
 def to_svg(picture: "Figure | Axes", *, name: str, alt: str) -> Markup:
-    """Writes a figure as one `<svg>` element, the same bytes each time.
-
-    Args:
-        picture: a figure, or its only axes.
-        name: unique on the page; ids inside the picture start with it.
-        alt: what a reader who cannot see the picture is told.
+    """Writes a figure as one `<svg>`, the same bytes each time; its ids start with `name`.
 
     Returns:
         Markup without XML prologue, metadata or a style sheet that would reach the whole page.
@@ -126,13 +121,7 @@ def to_svg(picture: "Figure | Axes", *, name: str, alt: str) -> Markup:
 
 
 def open_svg(*, view_box: str, alt: str, scale: float = 1.0) -> str:
-    """Returns the opening tag of a picture with a text alternative.
-
-    Args:
-        view_box: SVG's `viewBox`.
-        alt: what a reader who cannot see the picture is told.
-        scale: CSS pixels per unit of the view box, at most; narrow pages shrink it.
-    """
+    """Returns the opening tag of a picture of `scale` CSS pixels a unit at most, with its text."""
     width = float(view_box.split()[2])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '

@@ -127,17 +127,11 @@ def check_same_model(
 ) -> float:
     """Returns the largest difference of a probability from Evaluate's, of the same model.
 
-    Args:
-        model: the trained model, in float32.
-        rows: the explained rows.
-        selection: the same rows, with Evaluate's scores.
-        rounded: whether the artifact is quantized; the mean difference is then compared, since
-            quantization moves a few rows far and another model moves most of them.
-
     Raises:
         InputError: if the scores differ from Evaluate's.
     """
     evaluated: Floats = selection.table["score"].to_numpy()
+    # Quantization moves a few rows far, another model most of them.
     difference = np.abs(model.probabilities([row.ids for row in rows]) - evaluated)
     differs = difference.mean() > _ROUNDED if rounded else difference.max() > NEAR
     if differs:

@@ -45,12 +45,7 @@ class SplitTable:
         self._slices = pa.schema([])
 
     def add(self, rows: pa.Table, slices: pa.Table) -> None:
-        """Appends rows.
-
-        Args:
-            rows: key, text, label (all strings), digest (32 bytes) and split (index of `SPLITS`).
-            slices: the columns of the same rows by which a model may be sliced.
-        """
+        """Appends rows (key, text, label, digest, split) and the columns that slice them."""
         self._slices = slices.schema.remove_metadata()
         for place, column in enumerate(slices.columns):
             rows = rows.append_column(f"s{place}", column)

@@ -33,12 +33,6 @@ def epoch_batches(
     Rows are shuffled, cut into pools of 50 batches, sorted by length within each pool, and the
     batches are shuffled again: little padding, and no order by length. The result
     depends only on the arguments, so a resumed run gets the same batches.
-
-    Args:
-        lengths: tokens per row.
-        batch_size: rows per batch; the last one may be smaller.
-        seed: the recipe's seed.
-        epoch: from 0.
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))

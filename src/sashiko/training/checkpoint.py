@@ -37,14 +37,7 @@ class CheckpointStore:
     """
 
     def __init__(self, folder: Path, *, fingerprint: str, job: str = "checkpoint") -> None:
-        """Names the file.
-
-        Args:
-            folder: SageMaker's checkpoint folder.
-            fingerprint: digest of everything the training depends on; a checkpoint with
-                another one is not resumed.
-            job: the training job's name, which names its file.
-        """
+        """Names the file by the job; only a checkpoint of the same fingerprint is resumed."""
         self._path = folder / f"{job}{_SUFFIX}"
         self._earlier: tuple[Path, ...] = ()
         self._fingerprint = fingerprint

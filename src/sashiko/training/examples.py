@@ -37,12 +37,7 @@ def read_split(folder: Path) -> pa.Table:
 
 
 def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-    """Reads the weights channel in the order of `keys`.
-
-    Args:
-        folder: the channel, with `weights.parquet` (key, weight). If there is no such folder,
-            every row counts 1.
-        keys: the train split's keys.
+    """Reads the weights channel in the order of `keys`; without its folder each row counts 1.
 
     Returns:
         float32, one per key.
@@ -78,15 +73,7 @@ def tokenise(
     truncate: bool,
     weights: npt.NDArray[np.float32] | None = None,
 ) -> Examples:
-    """Tokenises a split once, for all epochs.
-
-    Args:
-        table: columns text and label.
-        tokenizer: a fast tokenizer of `transformers`.
-        source: the split's name, for errors.
-        max_length: the longest row in tokens, special tokens included.
-        truncate: cut longer rows instead of refusing them.
-        weights: per row; 1 if None.
+    """Tokenises a split for all epochs, each row to `max_length` tokens, special ones included.
 
     Raises:
         InputError: if rows are longer than `max_length` and `truncate` is off.

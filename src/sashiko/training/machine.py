@@ -39,10 +39,6 @@ def best_device() -> "torch.device":
 def uses_bf16(precision: str, device: "torch.device") -> bool:
     """Decides whether matrix products run in bfloat16; the weights stay in float32.
 
-    Args:
-        precision: `auto` (where the hardware has it), `bf16` or `fp32`.
-        device: where the model is.
-
     Raises:
         InputError: for `bf16` on hardware that would only emulate it.
     """

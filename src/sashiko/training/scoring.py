@@ -22,14 +22,7 @@ def score(
     autocast: Callable[[], AbstractContextManager[None]],
     after_batch: Callable[[], None],
 ) -> tuple[float, float]:
-    """Scores a split.
-
-    Args:
-        model: on its device; left in evaluation mode.
-        examples: the split.
-        pad: the padding token's id.
-        autocast: makes the context that matrix products run in.
-        after_batch: called after each batch; what it raises ends the scoring.
+    """Scores a split, in evaluation mode; what `after_batch` raises ends the scoring.
 
     Returns:
         The mean unweighted loss, and the area under the ROC curve.
@@ -51,10 +44,7 @@ def margins(
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Floats:
-    """Returns each row's logit of the positive class minus that of the negative one, float64.
-
-    The arguments are those of `score`.
-    """
+    """Returns each row's logit of the positive class minus that of the negative one, float64."""
     import torch
 
     model.eval()

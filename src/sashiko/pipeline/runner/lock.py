@@ -64,11 +64,7 @@ def _stands(path: Path, handle: FileIO) -> bool:
 
 
 def interrupt_holder(home: Path, run: str | None) -> str:
-    """Interrupts the run in a home folder, as Ctrl-C does, and returns its id.
-
-    Args:
-        home: the folder.
-        run: the expected run: its id or the beginning of it; any run if None.
+    """Interrupts the run in a home folder, or only that of an id's beginning; returns its id.
 
     Raises:
         InputError: if no run or another one is active, or the process is another user's.

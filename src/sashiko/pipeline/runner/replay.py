@@ -26,15 +26,7 @@ def replay(
     folder: Path,
     arguments: Sequence[str] = (),
 ) -> Mapping[str, Path]:
-    """Runs a step's job again, without writing to the run or the store.
-
-    Args:
-        run: the run with the inputs.
-        definition: the definition of that run.
-        step: a step that succeeded or was cached.
-        store: the local S3 that it read from.
-        folder: an empty working folder, absolute.
-        arguments: added to the job's command.
+    """Runs a step's job again in an empty folder, without writing to the run or the store.
 
     Returns:
         Output name -> the folder with the new output.

@@ -42,14 +42,6 @@ def sweep(
     Steps that do not depend on the strength, and strengths of earlier runs, come from the cache.
     The test split is neither scored nor read.
 
-    Args:
-        settings: the local environment.
-        recipe: overrides included; its own strength is swept too.
-        strengths: the reweighing strengths.
-        home: the folder of all local state.
-        from_step: run this step and all downstream steps again, for each strength.
-        command: the command line that runs the current recipe, without a sweep.
-
     Raises:
         IncompleteRunError: if a run was blocked, failed or interrupted.
         InputError: if the recipe has no bias gate or no facets to reweigh by, or a run is refused.

@@ -45,16 +45,9 @@ class PackageRegistrar:
         """Registers an artifact as the group's newest version, pending approval.
 
         The package is created after everything that it refers to, so a step that is killed before
-        leaves no version. A retry finds the version of this run.
-
-        Args:
-            group: the model package group; the Platform stack creates it.
-            files: folder with `model.tar.gz`, its compile lock, its evidence, and the manifest of
-                all files.
-            run_id: the MLflow run with the same metrics; None if MLflow could not be reached.
-            threshold: the decision threshold.
-            tags: tags of the version; must have `execution_id`, `git_sha`, `data_sha256` and
-                `contract_sha256`.
+        leaves no version. A retry finds the version of this run. The folder has the compile lock
+        and the manifest of all files; the tags must have `execution_id`, `git_sha`, `data_sha256`
+        and `contract_sha256`.
 
         Returns:
             The version, and whether it is new.

@@ -37,12 +37,7 @@ class Arguments:
         self._resolve = resolve
 
     def get(self, *path: str, start: Any = None) -> Any:
-        """Returns the value at a path, or None if it is missing or known at run time only.
-
-        Args:
-            path: keys.
-            start: where the path begins; the arguments themselves if None.
-        """
+        """Returns the value at a path below `start`, or None if it is missing or not known yet."""
         value = self.step.arguments if start is None else start
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
