@@ -8,15 +8,12 @@ from markupsafe import Markup
 
 from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.bias import METRICS
 from sashiko.report import svg
 from sashiko.report.bar import allowed_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_TICKS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 2.0, 4.0, 8.0, 16.0, 32.0)
-_RATIOS = frozenset({"DI"})
-_SMALLEST_RATIO = 0.02  # on a logarithmic axis 0 has no place
 
 
 # A metric's value in one group, its estimate, and the check that judged it, if a gate did.
@@ -29,15 +26,12 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
     Returns:
         Filled marks are gated, hollow ones reported only; the allowed range is shaded.
     """
-    neutral = 1.0 if metric in _RATIOS else 0.0
+    neutral = METRICS[metric].neutral
     with svg.row_chart([estimate.subgroup for _, estimate, _ in rows]) as axes:
-        low, high = _limits(rows, neutral=neutral)
-        if neutral:
-            svg.ratio_axis(axes, _TICKS, low=low, high=high)
-        axes.set_xlim(low, high)
+        limits = svg.value_axis(axes, [end for row in rows for end in _ends(row)], neutral=neutral)
         axes.axvline(neutral, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         for index, row in enumerate(reversed(rows)):
-            _draw(axes, index, row, limits=(low, high))
+            _draw(axes, index, row, limits=limits)
         axes.set_xlabel(f"{metric} ({neutral:.0f}: no difference)")
         alt = f"{metric}: " + "; ".join(_say(row) for row in rows) + "."
         return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
@@ -56,26 +50,19 @@ def _draw(axes: "Axes", index: int, row: ForestRow, *, limits: tuple[float, floa
             index, max(estimate.low, limits[0]), estimate.high, color=svg.DARK, linewidth=1.8
         )
     failed = check is not None and not check.passed
-    axes.plot(max(value, limits[0]), index, marker="X" if failed else "o", markersize=9,
+    position = min(max(value, limits[0]), limits[1])
+    axes.plot(position, index, marker="X" if failed else "o", markersize=9,
               markerfacecolor=svg.DARK if check else "white",
               markeredgecolor="white" if failed else svg.DARK, markeredgewidth=1.2)  # fmt: skip
     # Never a negative zero.
     svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
 
 
-def _limits(rows: Sequence[ForestRow], *, neutral: float) -> tuple[float, float]:
-    """Returns limits around all values, with a margin; logarithmic for ratios."""
-    values = [neutral]
-    for value, estimate, check in rows:
-        allowed = allowed_range(check) if check else None
-        parts = (value, estimate.low, estimate.high, *(allowed or ()))
-        values += [part for part in parts if part is not None and math.isfinite(part)]
-    if neutral:
-        low, high = max(min(values), _SMALLEST_RATIO), max(values)
-        air = max((high / low) ** 0.08, 1.1)
-        return low / air, high * air
-    air = max((max(values) - min(values)) * 0.08, 0.02)
-    return min(values) - air, max(values) + air
+def _ends(row: ForestRow) -> list[float]:
+    value, estimate, check = row
+    allowed = (allowed_range(check) if check else None) or ()
+    parts = (value, estimate.low, estimate.high, *allowed)
+    return [part for part in parts if part is not None and math.isfinite(part)]
 
 
 def _say(row: ForestRow) -> str:

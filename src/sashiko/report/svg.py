@@ -21,6 +21,8 @@ LIGHT = "#e6a04b"
 ALLOWED = "#dcebe3"
 SCORE_BINS = 25
 _ROW_HEIGHT = 30
+# On a logarithmic axis 0 has no place.
+_RATIOS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 2.0, 4.0, 8.0, 16.0, 32.0)
 _PIXELS_PER_INCH = 96
 _PIXELS_PER_POINT = 96 / 72
 
@@ -140,14 +142,23 @@ def shorten(text: str, length: int = 28) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def ratio_axis(axes: "Axes", marks: Sequence[float], *, low: float, high: float) -> None:
-    """Makes the horizontal axis logarithmic, with the ticks inside its limits."""
+def value_axis(axes: "Axes", values: Sequence[float], *, neutral: float) -> tuple[float, float]:
+    """Fits the horizontal axis around values and returns its limits; a ratio's is logarithmic."""
     from matplotlib.ticker import NullLocator
 
-    ticks = [mark for mark in marks if low <= mark <= high]
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(ticks, [f"{mark:g}" for mark in ticks])
+    low, high = min(*values, neutral), max(*values, neutral)
+    air = max((high - low) * 0.08, 0.02)
+    limits = (low - air, high + air)
+    if neutral:
+        low, high = max(low, _RATIOS[0]), min(high, _RATIOS[-1])
+        air = max((high / low) ** 0.08, 1.1)
+        limits = (low / air, high * air)
+        ticks = [mark for mark in _RATIOS if limits[0] <= mark <= limits[1]]
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(ticks, [f"{mark:g}" for mark in ticks])
+    axes.set_xlim(limits)
+    return limits
 
 
 def threshold_line(axes: "Axes", threshold: float) -> None:

@@ -27,7 +27,6 @@ _LINES: tuple[dict[str, Any], ...] = (
     {"color": svg.INK, "marker": "P", "linestyle": (0, (1, 1.5))},
 )
 _MARKED = tuple(round(0.1 * step, 1) for step in range(1, 10))
-_TICKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0, 10.0, 20.0)
 
 
 def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric) -> Markup:
@@ -38,10 +37,9 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
             point for curve in sweep.curves for point in curve.points
             if point.by_policy or point.on_front or point == best(curve, sweep.metric)
         ]  # fmt: skip
-        low, high = _limits(gate, [_x(point, check) for point in points])
-        if METRICS[gate.metric].neutral:
-            svg.ratio_axis(axes, _TICKS, low=low, high=high)
-        axes.set_xlim(low, high)
+        neutral = METRICS[gate.metric].neutral
+        values = [*filter(math.isfinite, bounds(gate)), *(_x(point, check) for point in points)]
+        low, high = svg.value_axis(axes, [v for v in values if v is not None], neutral=neutral)
         _bounds(axes, gate, limits=(low, high))
         for index, curve in enumerate(sweep.curves):
             _line(axes, curve.points, check, metric, label=f"{curve.strength:g}",
@@ -52,7 +50,7 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         if sweep.chosen:
             _special(axes, sweep.chosen.point, check, metric, marker="*", label="recommended")
         axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
-        axes.set(xlabel=f"{check} ({METRICS[gate.metric].neutral:g}: no difference)", ylabel=name)
+        axes.set(xlabel=f"{check} ({neutral:g}: no difference)", ylabel=name)
         axes.grid(True)
         axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
                       title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
@@ -116,18 +114,6 @@ def _front(axes: "Axes", points: Sequence[Point], check: str, metric: QualityMet
     coordinates = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
     axes.plot(*zip(*coordinates, strict=True), marker="o", linestyle="none", markersize=8,
               markerfacecolor="none", markeredgecolor=svg.MUTED, label="on the front")  # fmt: skip
-
-
-def _limits(gate: BiasGate, values: Sequence[float | None]) -> tuple[float, float]:
-    """Returns limits around the values, the gate's bounds and the neutral value."""
-    neutral = METRICS[gate.metric].neutral
-    numbers = [neutral, *filter(math.isfinite, bounds(gate)), *(v for v in values if v is not None)]
-    if neutral:
-        low, high = max(min(numbers), _TICKS[0]), min(max(numbers), _TICKS[-1])
-        air = max((high / low) ** 0.1, 1.1)
-        return low / air, high * air
-    air = max((max(numbers) - min(numbers)) * 0.1, 0.01)
-    return min(numbers) - air, max(numbers) + air
 
 
 def _heights(
