@@ -84,7 +84,8 @@ class Executor:
             workspace = Workspace(self.run_folder / "work" / job.step)
             process_exit = self._start(job, workspace, staged=staged, key=key, events=events)
             if process_exit.status != 0:
-                reason = self._reason(job, workspace, process_exit)
+                log = self.log(job.step)
+                reason = failure_reason(process_exit, job, workspace=workspace, log=log)
                 return Outcome(
                     status="failed", description=description, inputs=inputs, reason=reason
                 )
@@ -120,14 +121,6 @@ class Executor:
             folder=workspace.root,
             log=self.log(job.step),
             on_line=events.line,
-            max_seconds=job.max_seconds,
-        )
-
-    def _reason(self, job: Job, workspace: Workspace, process_exit: Exit) -> str:
-        return failure_reason(
-            process_exit,
-            failure_file=workspace.path("/opt/ml/output/failure"),
-            log=self.log(job.step),
             max_seconds=job.max_seconds,
         )
 

@@ -3,8 +3,10 @@
 import signal
 from pathlib import Path
 
+from sashiko.pipeline.runner.jobs import Job
 from sashiko.pipeline.runner.process import Exit, last_lines
 from sashiko.pipeline.runner.record import StepRecord
+from sashiko.pipeline.runner.workspace import Workspace
 
 _SHOWN_LINES = 15
 _NO_MEMORY = (
@@ -14,12 +16,11 @@ _NO_MEMORY = (
 _SEARCHED_LINES = 50
 
 
-def failure_reason(
-    process_exit: Exit, *, failure_file: Path, log: Path, max_seconds: int | None
-) -> str:
-    """Returns why a process failed, from the best available source."""
+def failure_reason(process_exit: Exit, job: Job, *, workspace: Workspace, log: Path) -> str:
+    """Returns why a job's process failed, from the best available source."""
+    failure_file = workspace.path("/opt/ml/output/failure")
     if process_exit.timed_out:
-        return f"stopped after {max_seconds} s, the step's MaxRuntimeInSeconds"
+        return f"stopped after {job.max_seconds} s, the step's MaxRuntimeInSeconds"
     if failure_file.is_file() and (text := failure_file.read_text(errors="replace").strip()):
         return text
     if process_exit.status < 0:  # before the log: a killed process logs no reason

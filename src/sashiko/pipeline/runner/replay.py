@@ -48,12 +48,7 @@ def replay(
         max_seconds=job.max_seconds,
     )
     if process_exit.status != 0:
-        reason = failure_reason(
-            process_exit,
-            failure_file=workspace.path("/opt/ml/output/failure"),
-            log=log,
-            max_seconds=job.max_seconds,
-        )
+        reason = failure_reason(process_exit, job, workspace=workspace, log=log)
         raise InputError(f"step {step} of run {run.id} does not succeed again: {reason}")
     return {result.name: workspace.path(result.folder) for result in job.results}
 

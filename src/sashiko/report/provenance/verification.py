@@ -2,9 +2,10 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sashiko.core.files import read_json, sha256_file
 from sashiko.errors import InputError
@@ -22,6 +23,8 @@ from sashiko.report.provenance.trace import read_provenance
 # Replayed on another machine, the last places of a number differ.
 _TOLERANCE = 1e-6
 _MOST_NAMED = 3
+_NUMBERS = ("value", "low", "high")
+T = TypeVar("T", Check, BiasEstimate)
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,14 @@ def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterat
         yield Finding(subject, recorded.why)
         return
     before, after = _by_name(recorded), _by_name(recomputed)
+    exact = BiasEstimate.model_fields.keys() - set(_NUMBERS)
     differing = [
-        name for name in dict.fromkeys([*before, *after])
-        if name not in before or name not in after or not _alike(before[name], after[name])
-    ]  # fmt: skip
+        name
+        for name in dict.fromkeys([*before, *after])
+        if name not in before
+        or name not in after
+        or not _alike(before[name], after[name], exact=exact)
+    ]
     names = ", ".join(differing[:_MOST_NAMED])
     more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
     yield Finding(subject, f"{names}{more} differ from the record" if differing else "")
@@ -125,13 +132,6 @@ def _by_name(estimates: Sequence[BiasEstimate]) -> dict[str, BiasEstimate]:
         f"{estimate.stage} {estimate.metric} {estimate.subgroup}": estimate
         for estimate in estimates
     }
-
-
-def _alike(one: BiasEstimate, other: BiasEstimate) -> bool:
-    numbers = ("value", "low", "high")
-    return one.model_dump(exclude=set(numbers)) == other.model_dump(exclude=set(numbers)) and all(
-        _close(getattr(one, key), getattr(other, key)) for key in numbers
-    )
 
 
 def _stored(evidence: Evidence, step: str) -> tuple[str, ...]:
@@ -153,16 +153,16 @@ def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
         if name not in before or name not in after:
             where = "on record" if name in before else "found now"
             yield f"check `{name}` is {where} only"
-        elif not _same(before[name], after[name]):
+        elif not _alike(before[name], after[name], exact=("passed", "threshold", "comparison")):
             yield f"check `{name}` is {_format(after[name])}, on record is {_format(before[name])}"
     if (recorded.passed, recorded.judged) != (verdict.passed, verdict.judged):
         yield f"it is {_outcome(verdict)}, on record is {_outcome(recorded)}"
 
 
-def _same(one: Check, other: Check) -> bool:
-    exact = ("passed", "threshold", "comparison")
+def _alike(one: T, other: T, *, exact: Iterable[str]) -> bool:
+    """Whether two checks or estimates have the same words and, nearly, the same numbers."""
     return all(getattr(one, key) == getattr(other, key) for key in exact) and all(
-        _close(getattr(one, key), getattr(other, key)) for key in ("value", "low", "high")
+        _close(getattr(one, key), getattr(other, key)) for key in _NUMBERS
     )
 
 
