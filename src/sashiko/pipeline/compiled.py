@@ -42,15 +42,10 @@ _NO_AWS_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": o
 
 
 class CompiledPipeline(Frozen):
-    """A recipe's pipeline in an environment.
+    """A recipe's pipeline in an environment."""
 
-    Attributes:
-        definition: indented JSON with a final newline.
-        channels: the files to stage for its steps.
-    """
-
-    definition: str
-    channels: tuple[Channel, ...]
+    definition: str  # indented JSON with a final newline
+    channels: tuple[Channel, ...]  # the files to stage for its steps
 
     @property
     def sha256(self) -> str:
@@ -59,20 +54,14 @@ class CompiledPipeline(Frozen):
 
 
 class _Entry(Frozen):
-    """A cache entry: a pipeline and what it was built from, besides settings and recipe.
+    """A cache entry: a pipeline and what it was built from, besides settings and recipe."""
 
-    Attributes:
-        surroundings: hex SHA-256 of Python's version, the installed packages of the run's lock and
-            the environment variables.
-        sources: path -> hex SHA-256 of each file that a build may read.
-        pipeline: the pipeline.
-        sha256: the digest of the pipeline.
-    """
-
+    # Hex SHA-256 of Python's version, the installed packages of the run's lock and the environment
+    # variables.
     surroundings: str
-    sources: dict[str, str]
-    pipeline: CompiledPipeline
-    sha256: str
+    sources: dict[str, str]  # path -> hex SHA-256 of each file that a build may read
+    pipeline: CompiledPipeline  # the pipeline
+    sha256: str  # the digest of the pipeline
 
 
 def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> CompiledPipeline:
@@ -81,11 +70,6 @@ def compile_pipeline(settings: Settings, recipe: Recipe, *, home: Path) -> Compi
     The SageMaker SDK takes seconds to import, so it stays in a subprocess. A pipeline is taken
     from the cache if the settings, the recipe, the contract, the code of project and engine,
     Python and the installed packages of the run's lock are unchanged.
-
-    Args:
-        settings: the environment.
-        recipe: the recipe, overrides included.
-        home: the local state, for the cache and the subprocess's input files.
 
     Raises:
         InputError: if `pipelines/` is not here, or the pipeline cannot be built.

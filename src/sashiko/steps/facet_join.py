@@ -1,6 +1,8 @@
 """Joins rows with their facets by key in a scratch database, with bounded memory."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,32 +39,25 @@ def facets_of(
     return dict(zip(join.names, facets.columns, strict=True))
 
 
+@dataclass(frozen=True)
 class FacetJoin:
-    """Rows with a key and a label, and their facets; the SQL columns are `f0`, `f1` and so on.
+    """Rows with a key and a label, and their facets; the SQL columns are `f0`, `f1` and so on."""
 
-    Attributes:
-        names: name of a facet, or `group_variable` -> its column of the snapshot.
-    """
+    connection: "DuckDBPyConnection"  # of an empty database
+    contract: Contract
+    source: Path  # the rows' file, for errors
+    facets_file: Path
 
-    def __init__(
-        self,
-        connection: "DuckDBPyConnection",
-        contract: Contract,
-        *,
-        source: Path,
-        facets_file: Path,
-    ) -> None:
-        self._connection = connection
-        self._contract = contract
-        self._source = source
-        self._facets_file = facets_file
-        self.names = {facet.column: facet.column for facet in contract.facets}
-        if contract.group_variable is not None:
-            self.names[GROUP_VARIABLE] = contract.group_variable
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Name of a facet, or `group_variable` -> its column of the snapshot."""
+        group = self.contract.group_variable
+        names = {facet.column: facet.column for facet in self.contract.facets}
+        return names if group is None else names | {GROUP_VARIABLE: group}
 
     def add(self, rows: pa.Table) -> None:
         """Appends rows: key, label (0 or 1) and any columns to return later."""
-        insert(self._connection, "rows", rows)
+        insert(self.connection, "rows", rows)
 
     def run(self) -> int:
         """Joins all added rows and returns their number.
@@ -71,11 +66,11 @@ class FacetJoin:
             InputError: if a key is duplicated or has no facets, a facet is empty, or the labels of
                 the two sides differ.
         """
-        columns = [self._contract.key, self._contract.label.column, *self.names.values()]
-        for batch in stream_columns(self._facets_file, columns):
+        columns = [self.contract.key, self.contract.label.column, *self.names.values()]
+        for batch in stream_columns(self.facets_file, columns):
             texts = [column.cast(pa.string()) for column in batch.columns]
             insert(
-                self._connection, "facets", pa.table(texts, ["key", "label_text", *self._facets()])
+                self.connection, "facets", pa.table(texts, ["key", "label_text", *self._facets()])
             )
         ((rows,),) = self._query("SELECT count(*) FROM rows")
         self._check_keys(rows)
@@ -89,7 +84,7 @@ class FacetJoin:
         columns = [*integers, *self._facets()]
         kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
         return stream_query(
-            self._connection,
+            self.connection,
             f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names
             schema=pa.schema(zip(columns, kinds, strict=True)),
             rows=ROW_GROUP_ROWS,
@@ -97,20 +92,20 @@ class FacetJoin:
 
     def _check_keys(self, rows: int) -> None:
         for table, column, source in (
-            ("rows", "key", self._source),
-            ("facets", self._contract.key, self._facets_file),
+            ("rows", "key", self.source),
+            ("facets", self.contract.key, self.facets_file),
         ):
-            check_keys(self._connection, table, column=column, source=source)
+            check_keys(self.connection, table, column=column, source=source)
         ((missing, example),) = self._query(
             "SELECT count(*), min(key) FROM rows ANTI JOIN facets USING (key)"
         )
         if missing:
             raise missing_keys_error(
-                missing, rows, example, source=self._source, among_source=self._facets_file
+                missing, rows, example, source=self.source, among_source=self.facets_file
             )
 
     def _check_labels(self) -> None:
-        label = self._contract.label
+        label = self.contract.label
         ((mismatches, example),) = self._query(
             "SELECT count(*), min(key) FROM joined "
             "WHERE coalesce((label_text = $1) <> (label = 1), true)",
@@ -118,8 +113,8 @@ class FacetJoin:
         )
         if mismatches:
             raise InputError(
-                f"{self._source}: {mismatches} labels, such as that of key {example!r}, differ "
-                f"from column `{label.column}` of {self._facets_file}; both must come from the "
+                f"{self.source}: {mismatches} labels, such as that of key {example!r}, differ "
+                f"from column `{label.column}` of {self.facets_file}; both must come from the "
                 "same snapshot"
             )
 
@@ -128,11 +123,11 @@ class FacetJoin:
             sql = f"SELECT count(*) FROM joined WHERE coalesce({name}, '') = ''"  # noqa: S608 - the code's own name
             ((empty,),) = self._query(sql)
             if empty:
-                raise empty_facet_error(column, empty, rows, source=self._facets_file)
+                raise empty_facet_error(column, empty, rows, source=self.facets_file)
 
     def _facets(self) -> list[str]:
         return [f"f{place}" for place in range(len(self.names))]
 
     def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values)).fetchall()
         return rows

@@ -1,7 +1,7 @@
 """Deduplicates and limits the splits' rows in a scratch database, with bounded memory."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,26 +30,24 @@ class RetainedRows:
     removed_over_limit: int  # rows removed from train by the limit
 
 
+@dataclass
 class SplitTable:
     """Rows with key, text, label, digest of the text, split, and the columns of the slices.
 
     In SQL the slices' columns are `s0`, `s1` and so on, since a contract may use any name.
     """
 
-    def __init__(
-        self, connection: "DuckDBPyConnection", contract: Contract, *, source: Path
-    ) -> None:
-        self._connection = connection
-        self._contract = contract
-        self._source = source
-        self._slices = pa.schema([])
+    connection: "DuckDBPyConnection"  # of an empty database
+    contract: Contract
+    source: Path  # the snapshot, for errors
+    _slices: pa.Schema = field(default_factory=lambda: pa.schema([]), init=False)
 
     def add(self, rows: pa.Table, slices: pa.Table) -> None:
         """Appends rows (key, text, label, digest, split) and the columns that slice them."""
         self._slices = slices.schema.remove_metadata()
         for place, column in enumerate(slices.columns):
             rows = rows.append_column(f"s{place}", column)
-        insert(self._connection, "rows", rows)
+        insert(self.connection, "rows", rows)
 
     def check(self) -> None:
         """Checks that keys are unique and not null, and that labels are the contract's.
@@ -57,8 +55,8 @@ class SplitTable:
         Raises:
             InputError: names the number of bad rows and examples.
         """
-        check_keys(self._connection, "rows", column=self._contract.key, source=self._source)
-        label = self._contract.label
+        check_keys(self.connection, "rows", column=self.contract.key, source=self.source)
+        label = self.contract.label
         unknown = self._run(
             "SELECT label, count(*) FROM rows WHERE label IS NULL OR label NOT IN ($1, $2) "
             "GROUP BY label ORDER BY count(*) DESC, label LIMIT 5",
@@ -68,7 +66,7 @@ class SplitTable:
         if unknown:
             labels = ", ".join(f"{value!r} in {count} rows" for value, count in unknown)
             raise InputError(
-                f"{self._source}: label column `{label.column}` has {labels}; the contract's label "
+                f"{self.source}: label column `{label.column}` has {labels}; the contract's label "
                 f"is {label.negative!r} or {label.positive!r}: correct the data or the contract"
             )
 
@@ -89,7 +87,7 @@ class SplitTable:
         self._run(
             "CREATE TABLE kept AS SELECT key, digest, split, label = $1 AS positive FROM rows "
             "SEMI JOIN owners USING (digest, split)",
-            self._contract.label.positive,
+            self.contract.label.positive,
         )
         before, after = self._count("rows"), self._count("kept")
         if train_rows is not None and after["train"] > train_rows:
@@ -118,7 +116,7 @@ class SplitTable:
 
     def _stream(self, columns: str, split: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         return stream_query(
-            self._connection,
+            self.connection,
             f"SELECT {columns} FROM rows JOIN kept USING (key) "  # noqa: S608 - the code's own names
             f"WHERE kept.split = {SPLITS.index(split)} ORDER BY key",
             schema=schema,
@@ -156,5 +154,5 @@ class SplitTable:
         }
 
     def _run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._connection.execute(sql, list(values)).fetchall()
+        rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values)).fetchall()
         return rows

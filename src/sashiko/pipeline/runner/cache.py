@@ -1,6 +1,7 @@
 """The cache of step results, keyed by the inputs of the step."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ class _Stored(Frozen):
     sha256: str
 
 
+@dataclass(frozen=True)
 class StepCache:
-    """The folder of finished steps."""
+    """The folder of finished steps; it is created with the first one."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
 
     def find(self, key: str, *, expires: str) -> CacheEntry | None:
         """Returns the entry of a key, or None if there is none or it is too old.
@@ -56,7 +57,7 @@ class StepCache:
         write_json(self._path(key), stored.model_dump(mode="json"))
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+        return self.folder / f"{key}.json"
 
 
 def _digest(entry: CacheEntry) -> str:

@@ -27,13 +27,12 @@ class Origin:
     manifest_uri: str
 
 
+@dataclass(frozen=True)
 class Lineage:
     """SageMaker's lineage of one model."""
 
-    def __init__(self, client: Any, origin: Origin) -> None:
-        """Takes boto3's SageMaker client; makes no call."""
-        self._client = client
-        self._origin = origin
+    client: Any  # boto3's, of SageMaker
+    origin: Origin
 
     def record_model(self) -> None:
         """Records data, action and model.
@@ -41,7 +40,7 @@ class Lineage:
         Raises:
             InputError: if SageMaker refuses.
         """
-        with translate_errors(f"record the lineage of {self._origin.model_uri}"):
+        with translate_errors(f"record the lineage of {self.origin.model_uri}"):
             data, action, model = self._entities()
             self._associate(data, action, "ContributedTo")
             self._associate(action, model, "Produced")
@@ -60,7 +59,7 @@ class Lineage:
             self._associate(model, package, "DerivedFrom")
 
     def _entities(self) -> tuple[str, str, str]:
-        origin = self._origin
+        origin = self.origin
         if origin.made_from.startswith("s3://"):
             data = self._artifact(origin.made_from, "DataSet", {"sha256": origin.data_sha256})
         else:
@@ -69,23 +68,23 @@ class Lineage:
         return data, self._action(), model
 
     def _artifact(self, uri: str, kind: str, properties: Mapping[str, str]) -> str:
-        artifacts = self._client.list_artifacts(SourceUri=uri, ArtifactType=kind)[
+        artifacts = self.client.list_artifacts(SourceUri=uri, ArtifactType=kind)[
             "ArtifactSummaries"
         ]
         if artifacts:
             return str(artifacts[0]["ArtifactArn"])
-        response = self._client.create_artifact(
+        response = self.client.create_artifact(
             Source={"SourceUri": uri}, ArtifactType=kind, Properties=dict(properties)
         )
         return str(response["ArtifactArn"])
 
     def _action(self) -> str:
-        origin = self._origin
+        origin = self.origin
         name = f"{origin.group}-{origin.execution_id}"[:_ACTION_NAME]
         try:
-            return str(self._client.describe_action(ActionName=name)["ActionArn"])
-        except self._client.exceptions.ResourceNotFound:
-            response = self._client.create_action(
+            return str(self.client.describe_action(ActionName=name)["ActionArn"])
+        except self.client.exceptions.ResourceNotFound:
+            response = self.client.create_action(
                 ActionName=name,
                 Source={"SourceUri": origin.manifest_uri},
                 ActionType="ModelRegistration",
@@ -97,5 +96,5 @@ class Lineage:
 
     def _associate(self, source: str, destination: str, edge: Edge) -> None:
         ends = {"SourceArn": source, "DestinationArn": destination}
-        if not self._client.list_associations(**ends)["AssociationSummaries"]:
-            self._client.add_association(**ends, AssociationType=edge)
+        if not self.client.list_associations(**ends)["AssociationSummaries"]:
+            self.client.add_association(**ends, AssociationType=edge)

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/; each rule cites its own.
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sashiko.aws.resources.instances import has_local_disk
@@ -28,13 +29,12 @@ _IMAGE = re.compile(
 )
 
 
+@dataclass(frozen=True)
 class Arguments:
     """A job's arguments, with expressions replaced by their known values."""
 
-    def __init__(self, step: Step, resolve: Resolve) -> None:
-        """Wraps the arguments of a job's step; `resolve` returns an expression's value."""
-        self.step = step
-        self._resolve = resolve
+    step: Step
+    resolve: Resolve  # returns an expression's value
 
     def get(self, *path: str, start: Any = None) -> Any:
         """Returns the value at a path below `start`, or None if it is missing or not known yet."""
@@ -43,7 +43,7 @@ class Arguments:
             value = value.get(key) if isinstance(value, Mapping) else None
         if is_expression(value):
             try:
-                value = self._resolve(value, "")
+                value = self.resolve(value, "")
             except InputError:  # the check of the argument itself reports it
                 return None
         return value if is_known(value) and not isinstance(value, Anything) else None
