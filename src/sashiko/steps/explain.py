@@ -96,10 +96,12 @@ def main() -> None:
         model, selection, contract, text, effort=effort, max_length=max(compile_.sequence_lengths)
     )
     labels = (contract.label.negative, contract.label.positive)
+    sample_rows = tuple(rows[index] for index in selection.sample)
+    sample_attributions = tuple(attributions[index] for index in selection.sample)
     figures = explain(
         model,
-        rows,
-        attributions,
+        sample_rows,
+        sample_attributions,
         selection,
         swaps,
         depth=depth,
@@ -110,11 +112,7 @@ def main() -> None:
     write_analysis(figures, processing_output("explanations"))
     snapshots = training_snapshot(processing_input("data"))
     write_snapshots(snapshots, processing_output("explanations"))
-    sample = (
-        [rows[index] for index in selection.sample],
-        [attributions[index] for index in selection.sample],
-    )
-    write_words(top_words(*sample), processing_output("texts"))
+    write_words(top_words(sample_rows, sample_attributions), processing_output("texts"))
     errors = explained_errors(rows, attributions, selection, labels)
     write_lines(errors, processing_output("texts") / ERRORS_FILE)
     write_lines(swapped_texts, processing_output("texts") / SWAPS_FILE)
@@ -157,35 +155,29 @@ def explain(
     largest_difference: float,
 ) -> Explanations:
     """Computes the figures over the sampled rows."""
-    sample_rows = tuple(rows[index] for index in selection.sample)
-    sample_attributions = tuple(attributions[index] for index in selection.sample)
     predicted = selection.predicted[selection.sample]
     say("removing top and random tokens")
     deletion = deletion_test(
-        sample_rows,
-        sample_attributions,
+        rows,
+        attributions,
         predicted=predicted,
         probabilities=model.probabilities,
         seed=SEED,
     )
-    shapley = cross_check(model, sample_rows, sample_attributions, most=EFFORT[depth].shapley_rows)
-    convergence_figures = convergence(sample_attributions)
-    importance = column_importance(
-        sample_rows, sample_attributions, predicted=predicted, labels=labels
-    )
-    cut = sum(bool(row.cut) for row in sample_rows)
+    shapley = cross_check(model, rows, attributions, most=EFFORT[depth].shapley_rows)
+    convergence_figures = convergence(attributions)
+    importance = column_importance(rows, attributions, predicted=predicted, labels=labels)
+    cut = sum(bool(row.cut) for row in rows)
     return Explanations(
         depth=depth,
-        rows=len(sample_rows),
+        rows=len(rows),
         test_rows=selection.test_rows,
         predicted={
             label: int((predicted == bool(index)).sum()) for index, label in enumerate(labels)
         },
         steps=EFFORT[depth].steps,
         baseline=model.baseline,
-        expected_value=float(
-            np.mean([attribution.baseline for attribution in sample_attributions])
-        ),
+        expected_value=float(np.mean([attribution.baseline for attribution in attributions])),
         largest_difference=largest_difference,
         rows_cut=cut,
         convergence=convergence_figures,
@@ -195,7 +187,7 @@ def explain(
         swaps=swaps,
         warnings=warnings(deletion, convergence_figures, shapley),
         notes=(
-            *notes(importance, deletion, shapley, rows=len(sample_rows), rows_cut=cut),
+            *notes(importance, deletion, shapley, rows=len(rows), rows_cut=cut),
             *served_notes(largest_difference),
             *swap_notes(swaps, positive=labels[1]),
         ),

@@ -77,15 +77,7 @@ def draw_sample(
     split = read_split(test)
     table = read_columns(predictions, ("key", "split", "score", "predicted"))
     table = table.filter(pc.equal(table["split"], "test"))
-    scored = {
-        key: (score, predicted)
-        for key, score, predicted in zip(
-            table["key"].to_pylist(),
-            table["score"].to_pylist(),
-            table["predicted"].to_pylist(),
-            strict=True,
-        )
-    }
+    scored = {row["key"]: (row["score"], row["predicted"]) for row in table.to_pylist()}
     size = min(section.rows, split.num_rows)
     generator = np.random.default_rng(section.seed)
     sampled = split.take(np.sort(generator.choice(split.num_rows, size=size, replace=False)))
