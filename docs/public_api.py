@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/api.md"
 _SOURCE = ROOT / "src"
 # Plain files in a model's artifact, and a project's own files: neither is a module of the engine.
-_NO_MODULES = ("sashiko/serving/container", "sashiko/template")
+_NO_MODULES = ("sashiko/serving/container",)
 _DECORATORS = frozenset({"classmethod", "dataclass", "deprecated", "property", "staticmethod"})
 _HEAD = """\
 <!-- Written by `make docs`, from `__all__` in the modules of src/. -->

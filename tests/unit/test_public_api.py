@@ -13,7 +13,7 @@ from sashiko.core.plugins import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/change.md"
-TEMPLATE = ROOT / "src/sashiko/template"
+TEMPLATE = ROOT / "template"
 _TAG = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.S)
 _VALUE = re.compile(r"\{\{.*?\}\}", re.S)
 _DEPRECATED = re.compile(
@@ -25,7 +25,12 @@ def sources() -> Mapping[str, str]:
     """Returns place -> Python source of a project: this one's, the template's and the page's."""
     files = [file for name in ("pipelines", "infra") for file in (ROOT / name).rglob("*.py")]
     files += [file for end in ("py", "py.jinja") for file in TEMPLATE.rglob(f"*.{end}")]
-    texts = {str(file.relative_to(ROOT)): as_python(file.read_text("utf-8")) for file in files}
+    # A template that includes a file has a few lines of its own, without imports.
+    texts = {
+        str(file.relative_to(ROOT)): as_python(text)
+        for file in files
+        if "{% include" not in (text := file.read_text("utf-8"))
+    }
     page = PAGE.read_text("utf-8")
     for block in re.finditer(r"```python\n(.*?)```", page, re.S):
         before = page[: block.start(1)].count("\n")

@@ -95,11 +95,11 @@ def main() -> None:
                         default=["bias", "quality"])  # fmt: skip
     parser.add_argument("--samples", type=int, default=2000, help="splits drawn for each cell")
     parser.add_argument("--replicates", type=int, default=1000, help="resamples of each")
-    parser.add_argument("--least", type=int, default=bias.LEAST_OF_A_KIND,
+    parser.add_argument("--least", type=int, default=bias.MIN_COUNT,
                         help="rows of a kind that a bias interval needs; 0: all")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    bias.LEAST_OF_A_KIND = options.least
+    bias.MIN_COUNT = options.least
     for labels in _POSITIVE:
         for kind in options.metrics:
             rows = "the group" if kind == "bias" else "the split"
