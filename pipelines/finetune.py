@@ -91,7 +91,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         script="code/compile_model.py",
         config=("compile", "text"),
         inputs={
-            "code": jobs.channel("code", serving_code()),
+            "code": jobs.channel("code", serving_code(recipe.compile.target)),
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
         },
         outputs=("artifact", "lock"),

@@ -90,7 +90,7 @@ class Serving(EnvironmentStack):
         # A deployment looks for the alarms that it is given.
         endpoint.node.add_dependency(alarms)
         dashboard = EndpointDashboard(
-            self, "Watched", settings=settings, endpoint=name, target=spec.target
+            self, "Watched", settings=settings, endpoint=name, utilization=spec.utilization
         )
         parts = [model, config, alarms, endpoint, dashboard]
         if settings.serving.max_instances > settings.serving.min_instances:

@@ -21,6 +21,7 @@ import pytest
 from sashiko.clarify.explain.attribution import ExplainedModel
 from sashiko.core.files import sha256_bytes, sha256_file
 from sashiko.errors import InputError
+from sashiko.pipeline.staging import serving_code
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.compile_lock import CompileLock
 from sashiko.serving.container.pack import pack
@@ -81,6 +82,8 @@ def _compile(folder: Path) -> None:
     pack(folder, inputs / "model" / "model.tar.gz")
     (inputs / "config" / "compile.json").write_text("{}")
     (inputs / "config" / "text.json").write_text("{}")
+    (inputs / "code").mkdir()
+    (inputs / "code" / "target.json").write_bytes(serving_code("cpu")["target.json"])
     from compile_model import Job, compile_job
 
     compile_job(Job(root))

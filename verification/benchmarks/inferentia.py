@@ -91,7 +91,7 @@ def spans(prices: Prices, kinds: dict[str, str]) -> list[Span]:
 
 def _prices_and_kinds() -> tuple[Prices, dict[str, str]]:
     settings = load_settings("local")
-    return read_prices(settings), settings.serving.instance_types.model_dump()
+    return read_prices(settings), settings.serving.known_instance_types()
 
 
 def _costs_at(prices: Prices, kinds: dict[str, str], load: float) -> Sequence[PredictionCost]:

@@ -291,9 +291,7 @@ def check_janitor(account: Emulator, arn: str) -> None:
 
 def check_another_machine(account: Emulator, arn: str, new: Any) -> None:
     """Of an endpoint that scales: in the two deploys that the preflight asks for."""
-    larger = served.serving_settings().serving.instance_types.model_copy(
-        update={"inf2": "ml.inf2.8xlarge"}
-    )
+    larger = {"inf2": "ml.inf2.8xlarge"}
     wanted = served.synthesize(new("larger"), arn, instance_types=larger)
     said = account.cdk("deploy", "Serving", "--exclusively", NOT_ASKED, folder=wanted, status=1)
     assert "scales on ml.inf2.xlarge, and SageMaker cannot change the" in said

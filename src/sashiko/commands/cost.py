@@ -112,8 +112,9 @@ def _costs(
     idle = idle_cost(stacks, region_prices)
     recipe = use_recipe(settings, None)
     definition = compile_pipeline(settings, recipe, home=home).definition
-    instance_types = settings.serving.instance_types.model_dump()
-    device = None if settings.device_check == "off" else instance_types[recipe.compile.target]
+    target, serving = recipe.compile.target, settings.serving
+    instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}
+    device = None if settings.device_check == "off" else instance_types[target]
     return Costs(
         settings=settings,
         prices=region_prices,
@@ -121,11 +122,12 @@ def _costs(
         run=run_cost(parse_definition(json.loads(definition)), region_prices, device=device),
         others=other_jobs(stacks, region_prices),
         load=load,
+        instance_types=instance_types,
         predictions=prediction_costs(
             region_prices,
             instance_types=instance_types,
             load=load,
-            least=max(settings.serving.min_instances, idle.instances),
+            least=max(serving.min_instances, idle.instances),
         ),
     )
 

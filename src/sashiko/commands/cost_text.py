@@ -1,6 +1,6 @@
 """The text output of `sashiko cost`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sashiko.aws.operations.cost.idle_cost import IdleCost, lines
@@ -19,6 +19,7 @@ class Costs:
     run: tuple[JobCost, ...]  # job by job
     others: tuple[JobCost, ...]  # loads and builds
     load: float  # predictions a second
+    instance_types: Mapping[str, str]  # compile target -> what serves it
     predictions: tuple[PredictionCost, ...]  # the targets with known prices
 
 
@@ -80,7 +81,7 @@ def _predictions(costs: Costs) -> Iterator[str]:
         )
         for name, item in by_target.items()
     )
-    for target, kind in costs.settings.serving.instance_types.model_dump().items():
+    for target, kind in costs.instance_types.items():
         if target in by_target:
             speed = by_target[target].speed
             yield f"{target}: {speed.per_second:g} a second, {speed.what} ({speed.source})"

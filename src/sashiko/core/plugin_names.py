@@ -17,7 +17,7 @@ def plugin_name(group: str, *, known: tuple[str, ...] = ()) -> AfterValidator:
     """Returns a validator that checks a plug-in's reference without importing it.
 
     Args:
-        group: `generators`, `metrics` or `sources`.
+        group: such as `generators`; `core.plugins` lists the groups.
         known: further allowed names.
     """
 

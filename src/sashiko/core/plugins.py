@@ -17,6 +17,7 @@ PROTOCOLS: Mapping[str, str] = MappingProxyType(
         "generators": "sashiko.data.generators.base:Generator",
         "metrics": "sashiko.evaluation.metrics.own:Metric",
         "sources": "sashiko.data.downloads:Source",
+        "targets": "sashiko.settings.targets:Target",
     }
 )
 
@@ -25,7 +26,7 @@ def load(group: str, name: str, *, key: str) -> Any:
     """Imports a plug-in, the project's or a built-in one.
 
     Args:
-        group: `generators`, `metrics` or `sources`.
+        group: a key of `_PROTOCOLS`.
         name: an entry point in the group `sashiko.<group>`, or `package.module:attribute`.
         key: the key in the settings file, for errors.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from sashiko.contract.intersections import (
     MOST_COMBINATIONS,
@@ -14,6 +15,7 @@ from sashiko.core.plugins import load
 from sashiko.errors import InputError
 from sashiko.serving.container.text import columns
 from sashiko.settings.recipe import GeneratorSource, OwnSource, Recipe
+from sashiko.settings.targets import CompileOption, load_target
 
 
 def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
@@ -25,6 +27,7 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
     """
     problems = [
         *_plugins(recipe),
+        *_target(recipe),
         *_bias(recipe, contract),
         *_facets(recipe, contract),
         *_intersections(recipe, contract),
@@ -54,6 +57,23 @@ def _plugins(recipe: Recipe) -> Iterator[str]:
             load(group, name, key=key)
         except InputError as error:
             yield str(error)
+
+
+def _target(recipe: Recipe) -> Iterator[str]:
+    """Checks that the compile target exists and supports the options of the recipe."""
+    name = recipe.compile.target
+    try:
+        target = load_target(name)
+    except InputError as error:
+        yield str(error)
+        return
+    for option in get_args(CompileOption):
+        value = getattr(recipe.compile, option)
+        if value != "none" and option not in target.options:
+            yield (
+                f"key `compile.{option}`: target {name} does not support {value}: remove the key "
+                "or choose another `compile.target`"
+            )
 
 
 def _bias(recipe: Recipe, contract: Contract) -> Iterator[str]:

@@ -25,6 +25,7 @@ from sashiko.pipeline.runner.view import open_view
 from sashiko.pipeline.staging import staged_inputs
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.targets import load_target
 from sashiko.steps.sections import Channel
 
 
@@ -42,7 +43,7 @@ def run_pipeline(
     Raises:
         InputError: if the contract, the data, the weights or the machine do not allow a run.
     """
-    if recipe.compile.target != "cpu":
+    if load_target(recipe.compile.target).accelerated:
         raise InputError(
             f"recipe {recipe.name}: key `compile.target`: {recipe.compile.target}: a run on this "
             "machine compiles and serves on its CPU: run it with `--set compile.target=cpu`, or in "

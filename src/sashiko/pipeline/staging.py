@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import canonical_json, sha256_bytes
+from sashiko.errors import InputError
 from sashiko.pipeline.project import source
-from sashiko.serving import container
+from sashiko.serving.targets import CONTAINER
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.targets import load_target
 from sashiko.steps.sections import Channel, make_channel
 
 __all__ = ["run_manifest", "serving_code", "weights_uri"]
-
-_SERVING = Path(container.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,34 @@ def weights_uri(settings: Settings, recipe: Recipe) -> str:
     return f"s3://{bucket_name(settings, 'artifacts')}/weights/{digest}"
 
 
-def serving_code() -> dict[str, bytes]:
-    """Returns the serving code that Compile runs and ships: file name -> content."""
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(_SERVING.glob("*.py"))
-        if path.name != "__init__.py"
+def serving_code(target: str) -> dict[str, bytes]:
+    """Returns the code that Compile runs and ships.
+
+    Args:
+        target: the recipe's `compile.target`.
+
+    Returns:
+        File name -> content: the engine's files, those of the target, and `target.json`, which
+        names the target's.
+
+    Raises:
+        InputError: if a file of the target does not exist, or has the name of the engine's.
+    """
+    facts = load_target(target)
+    files = {path.name: path for path in CONTAINER.glob("*.py") if path.name != "__init__.py"}
+    for path in (facts.exporter, facts.backend, *facts.modules):
+        if not path.is_file():
+            raise InputError(f"compile target {target}: {path} does not exist: add the file")
+        if files.setdefault(path.name, path) != path:
+            raise InputError(
+                f"compile target {target}: {path} has the name of a file of the engine, which is "
+                "copied to the same folder: rename it"
+            )
+    names = {
+        "exporter": facts.exporter.stem,
+        "backend": facts.backend.stem,
+        "modules": [path.stem for path in facts.modules],
+        "accelerated": facts.accelerated,
     }
+    content = {name: path.read_bytes() for name, path in sorted(files.items())}
+    return content | {"target.json": canonical_json(names)}

@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 from sashiko.core.files import read_json
 from sashiko.core.yaml_models import validate
-from sashiko.settings.targets import Target
 
 LOCK_FILE = "compile-lock.json"
 
@@ -17,9 +16,10 @@ class CompileLock(BaseModel):
     Attributes:
         target: what it was compiled for.
         image: the image that serves it: its name with tag or digest, without registry.
-        neuron_sdk: the Neuron SDK of that image; None but for inf2.
-        compiler: the version of neuronx-cc; None but for inf2.
-        cores: NeuronCores that one copy of the model, so one worker, runs on; None but for inf2.
+        neuron_sdk: the Neuron SDK of that image, if it has one.
+        compiler: the version of its neuronx-cc, if it has one.
+        cores: accelerator cores of one worker, which holds one copy of the model; None if not
+            counted.
         dtype: what the most of it is computed in.
         batch_sizes: rows of the compiled shapes, ascending.
         sequence_lengths: tokens of each row of the compiled shapes, ascending.
@@ -32,7 +32,7 @@ class CompileLock(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    target: Target
+    target: str
     image: str
     neuron_sdk: str | None
     compiler: str | None
@@ -48,7 +48,7 @@ class CompileLock(BaseModel):
 
     def facts(self) -> dict[str, str]:
         """Returns what a registry shows of it: short words for tags and metadata."""
-        found = {
+        facts = {
             "compile.target": self.target,
             "compile.image": self.image,
             "compile.neuron_sdk": self.neuron_sdk,
@@ -59,7 +59,7 @@ class CompileLock(BaseModel):
             "compile.sequence_lengths": " ".join(map(str, self.sequence_lengths)),
             "compile.weights_sha256": self.weights_sha256,
         }
-        return {key: value for key, value in found.items() if value}
+        return {key: value for key, value in facts.items() if value}
 
 
 def read_lock(folder: Path) -> CompileLock:

@@ -258,7 +258,7 @@ class Settings(Frozen):
         serving = others.data.get("serving")
         if value == "transform" and serving:
             known = instance_types("TransformInstanceType")
-            for target, instance in serving.instance_types:
+            for target, instance in serving.known_instance_types().items():
                 if instance not in known:
                     raise ValueError(
                         f"batch transform has no {instance} (`serving.instance_types.{target}`): "

@@ -15,7 +15,7 @@ from sashiko.errors import InputError
 from sashiko.settings.bias import BiasSection
 from sashiko.settings.card import CardSection
 from sashiko.settings.quality import EvaluateSection, QualitySection
-from sashiko.settings.targets import Target
+from sashiko.settings.types import TargetName
 from sashiko.settings.waiver import Waiver
 
 __all__ = ["Recipe", "load_recipe"]
@@ -171,16 +171,18 @@ class ReweighingSection(Frozen):
 class CompileSection(Frozen):
     """The artifact that will be served."""
 
-    target: Target = Field(
+    target: TargetName = Field(
         "cpu",
-        description="cpu: ONNX; inf2: Neuron on Inferentia 2; gpu: torch on an NVIDIA GPU",
+        description="cpu: ONNX; inf2: Neuron on Inferentia 2; gpu: torch on an NVIDIA GPU; or the "
+        "project's own as package.module:attribute",
     )
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((1, 32), min_length=1)
     sequence_lengths: tuple[Annotated[int, Field(ge=8, le=512)], ...] = Field(
         (32, 64), min_length=1, description="tokens"
     )
     quantization: Literal["none", "int8"] = Field(
-        "none", description="with cpu; int8 multiplies 8-bit integers and requires batch_sizes [1]"
+        "none",
+        description="with cpu; int8 multiplies 8-bit integers and requires batch_sizes [1]",
     )
     tolerance: float = Field(
         1e-4,
@@ -199,17 +201,12 @@ class CompileSection(Frozen):
         return {"tolerance": 0.2, **section} if is_int8 else section
 
     @model_validator(mode="after")
-    def _check_target_options(self) -> "CompileSection":
-        if self.auto_cast != "none" and self.target != "inf2":
-            raise ValueError("`auto_cast` goes with target inf2")
-        if self.quantization == "int8":
-            if self.target != "cpu":
-                raise ValueError("`quantization` goes with target cpu")
-            if self.batch_sizes != (1,):
-                raise ValueError(
-                    "`quantization: int8` takes `batch_sizes: [1]`: the rows of a batch share a "
-                    "scale, so each row would change the scores of the others"
-                )
+    def _check_int8_batches(self) -> "CompileSection":
+        if self.quantization == "int8" and self.batch_sizes != (1,):
+            raise ValueError(
+                "`quantization: int8` takes `batch_sizes: [1]`: the rows of a batch share a "
+                "scale, so each row would change the scores of the others"
+            )
         return self
 
 

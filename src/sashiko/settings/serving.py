@@ -2,14 +2,15 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from sashiko.core.plugin_names import plugin_name
+from sashiko.core.plugin_names import names, plugin_name
 from sashiko.core.yaml_models import Frozen
+from sashiko.errors import InputError
 from sashiko.settings.bias import BiasMetric, FacetNames
 from sashiko.settings.quality import QUALITY_METRICS
-from sashiko.settings.targets import SERVING_FAMILIES, Target, serves
-from sashiko.settings.types import HostingInstance, WholeDays
+from sashiko.settings.targets import load_target
+from sashiko.settings.types import HostingInstance, TargetName, WholeDays
 
 _METRICS = (*get_args(BiasMetric), *QUALITY_METRICS)
 _PACKAGE_ARN = r"^arn:aws:sagemaker:[a-z0-9-]+:\d{12}:model-package/[A-Za-z0-9-]+/\d+$"
@@ -19,16 +20,6 @@ DeviceCheck = Annotated[
     Literal["endpoint", "transform", "off"],
     BeforeValidator(lambda value: "off" if value is False else value),
 ]
-
-
-def _check_served_by(target: Target) -> AfterValidator:
-    def check(value: str) -> str:
-        if not serves(target, value):
-            allowed = ", ".join(f"ml.{family}" for family in SERVING_FAMILIES[target])
-            raise ValueError(f"the image of this target does not run on it; allowed: {allowed}")
-        return value
-
-    return AfterValidator(check)
 
 
 class CaptureSection(Frozen):
@@ -41,14 +32,6 @@ class CaptureSection(Frozen):
 
     percent: int = Field(ge=0, le=100)
     retention: WholeDays
-
-
-class ServingInstances(Frozen):
-    """The instance types of an endpoint, by the recipe's `compile.target`."""
-
-    cpu: Annotated[HostingInstance, _check_served_by("cpu")]
-    gpu: Annotated[HostingInstance, _check_served_by("gpu")]
-    inf2: Annotated[HostingInstance, _check_served_by("inf2")]
 
 
 class ServingBound(Frozen):
@@ -105,7 +88,7 @@ class ServingSection(Frozen):
         enabled: whether it is deployed; it costs by the hour.
         model_package_arn: the approved version that it serves. Change it to deploy another version
             or to roll back.
-        instance_types: by the recipe's `compile.target`.
+        instance_types: compile target -> instance type; the target's own default if not named.
         min_instances: with 2 or more an update goes to one instance first (canary); prod needs 2.
         max_instances: the limit of scaling out; equal to `min_instances`, it does not scale.
         invocations_per_instance: a minute; the target of scaling.
@@ -120,7 +103,7 @@ class ServingSection(Frozen):
 
     enabled: bool
     model_package_arn: Annotated[str, Field(pattern=_PACKAGE_ARN)] | None = None
-    instance_types: ServingInstances
+    instance_types: dict[TargetName, HostingInstance]
     min_instances: int = Field(ge=1)
     max_instances: int = Field(ge=1)
     invocations_per_instance: int = Field(ge=1)
@@ -129,3 +112,32 @@ class ServingSection(Frozen):
     allow_waived: bool
     bounds: tuple[ServingBound, ...]
     capture: CaptureSection
+
+    @field_validator("instance_types")
+    @classmethod
+    def _check_families(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, instance_type in value.items():
+            try:
+                target = load_target(name, key=name)
+            except InputError as error:
+                raise ValueError(str(error)) from error
+            if not target.serves_on(instance_type):
+                allowed = ", ".join(f"ml.{family}" for family in target.families)
+                raise ValueError(
+                    f"{name}: the image of this target does not run on {instance_type}; "
+                    f"allowed: {allowed}"
+                )
+        return value
+
+    def instance_type(self, target: str) -> str:
+        """Returns the instance type that serves a compile target.
+
+        Raises:
+            InputError: if there is no such target.
+        """
+        return self.instance_types.get(target) or load_target(target).instance_type
+
+    def known_instance_types(self) -> dict[str, str]:
+        """Returns target -> instance type, for installed targets and those that it names."""
+        targets = sorted({*names("targets"), *self.instance_types})
+        return {target: self.instance_type(target) for target in targets}

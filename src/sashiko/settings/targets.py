@@ -1,30 +1,76 @@
-"""The instance families that serve each compile target."""
+"""Compile targets: the files that make and serve an artifact, and the machines that it runs on."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-Target = Literal["cpu", "gpu", "inf2"]
+from sashiko.core.plugins import load
+from sashiko.settings.types import ImageName
 
-# Families on which a target's serving image runs. The CPU image is for x86-64; CUDA 12.4 of the GPU
-# image does not support Blackwell (g7, p6) or Kepler (p2).
-SERVING_FAMILIES: Mapping[Target, tuple[str, ...]] = MappingProxyType(
-    {
-        "cpu": (
-            "c4", "c5", "c5d", "c6i", "c6in", "c7i", "m4", "m5", "m5d", "m6i", "m7i", "r5", "r5d",
-            "r6i", "r7i", "t2",
-        ),
-        "gpu": ("g4dn", "g5", "g6", "g6e", "p3", "p4d", "p4de", "p5", "p5e", "p5en"),
-        "inf2": ("inf2",),
-    }
-)  # fmt: skip
+CompileOption = Literal["auto_cast", "quantization"]
 
 
-def serves(target: Target, instance_type: str) -> bool:
-    """Returns whether an instance type, such as `ml.inf2.xlarge`, serves a compile target."""
-    return instance_type.split(".")[1] in SERVING_FAMILIES[target]
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A compile target; a recipe names it in `compile.target`.
+
+    The files run in images that contain neither the engine nor the project: they import each other
+    and the engine's files in `serving/container/` as siblings, and must parse as Python 3.10.
+
+    Attributes:
+        exporter: the file that Compile runs. It defines `export(model, folder, settings)`, which
+            writes the compiled model into the artifact's folder (`container/export.py`).
+        backend: the file that serves. It defines `open_backend(folder, bundle, machine)`, which
+            returns a `Backend` (`container/backend.py`); it becomes a part of the artifact.
+        modules: further files of the artifact, which `backend` imports.
+        image: the serving image, by its name in `aws/resources/images/images.yaml`.
+        compiled_in: the image of Compile: the job image, or the serving image if the artifact
+            depends on the versions in it.
+        families: the instance families that the image runs on, such as `c7i`.
+        instance_type: serves the model unless `serving.instance_types` names another type.
+        accelerated: whether it needs a device that jobs and laptops lack. The artifact then also
+            contains the trained model, which Evaluate scores on a CPU; DeviceCheck bounds the
+            difference on the device.
+        options: the target-specific keys of the recipe's `compile` section that it supports.
+        ami: `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker.
+        cores: instance type -> accelerator cores, each with a worker process; one worker on others.
+        environment: further variables of the serving container.
+        utilization: CloudWatch metrics of the instances, for the endpoint's dashboard.
+    """
+
+    exporter: Path
+    backend: Path
+    modules: tuple[Path, ...] = ()
+    image: ImageName
+    compiled_in: Literal["job", "serving"] = "job"
+    families: tuple[str, ...]
+    instance_type: str
+    accelerated: bool = False
+    options: tuple[CompileOption, ...] = ()
+    ami: str | None = None
+    cores: Mapping[str, int] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    utilization: tuple[str, ...] = ("CPUUtilization", "MemoryUtilization", "DiskUtilization")
+
+    def serves_on(self, instance_type: str) -> bool:
+        """Returns whether the image runs on an instance type, such as `ml.inf2.xlarge`."""
+        return instance_type.split(".")[1] in self.families
+
+    def serving_types(self, known: Iterable[str]) -> list[str]:
+        """Returns the known instance types that the image runs on, sorted."""
+        return sorted(name for name in known if self.serves_on(name))
 
 
-def serving_types(target: Target, known: Iterable[str]) -> list[str]:
-    """Returns the known instance types that serve a target, sorted."""
-    return sorted(name for name in known if serves(target, name))
+def load_target(name: str, *, key: str = "compile.target") -> Target:
+    """Imports a compile target.
+
+    Args:
+        name: an entry point in the group `sashiko.targets`, or `package.module:attribute`.
+        key: the key in the settings file, for errors.
+
+    Raises:
+        InputError: with key, reference and fix, if it cannot be imported or is not a target.
+    """
+    target: Target = load("targets", name, key=key)
+    return target

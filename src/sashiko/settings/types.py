@@ -1,10 +1,12 @@
-"""Types of settings: durations, sizes, images and instance types."""
+"""Types of settings: durations, sizes, images, compile targets and instance types."""
 
 import re
 from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from sashiko.core.plugin_names import plugin_name
 
 _DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -58,6 +60,12 @@ def _check_instance_type(shape: str, job: str) -> AfterValidator:
 
 
 ImageName = Literal["job-cpu", "job-gpu", "serving-cpu", "serving-gpu", "serving-inf2", "clarify"]
+# A plug-in's reference; the schema lists the built-in targets for editors.
+TargetName = Annotated[
+    str,
+    plugin_name("targets"),
+    WithJsonSchema({"anyOf": [{"enum": ["cpu", "gpu", "inf2"]}, {"type": "string"}]}),
+]
 ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[
     int,

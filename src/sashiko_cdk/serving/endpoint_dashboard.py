@@ -1,6 +1,6 @@
 """The dashboard of an endpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -13,21 +13,29 @@ __all__ = ["EndpointDashboard"]
 
 _INVOCATIONS = "AWS/SageMaker"
 _INSTANCES = "/aws/sagemaker/Endpoints"
-# Of the instances, by what serves.
-_UTILIZATION = {
-    "cpu": ("CPUUtilization", "MemoryUtilization", "DiskUtilization"),
-    "gpu": ("GPUUtilization", "GPUMemoryUtilization", "MemoryUtilization", "DiskUtilization"),
-    "inf2": ("CPUUtilization", "MemoryUtilization", "DiskUtilization"),
-}
 
 
 class EndpointDashboard(Construct):
     """Requests, errors, latency and utilization of the instances."""
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, endpoint: str, target: str
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        endpoint: str,
+        utilization: Sequence[str],
     ) -> None:
-        """Makes the dashboard of `endpoint`, which has its name."""
+        """Creates the dashboard of an endpoint.
+
+        Args:
+            scope: the parent.
+            id: the construct's id.
+            settings: the environment.
+            endpoint: the endpoint's name, which is also the dashboard's.
+            utilization: the metrics of its instances.
+        """
         super().__init__(scope, id)
         self._region = settings.region
         self._of = {"EndpointName": endpoint, "VariantName": VARIANT}
@@ -53,7 +61,7 @@ class EndpointDashboard(Construct):
                     self._graph("Latency, microseconds", latency),
                     self._graph(
                         "Instances, percent",
-                        {metric: (metric, "Average") for metric in _UTILIZATION[target]},
+                        {metric: (metric, "Average") for metric in utilization},
                         namespace=_INSTANCES,
                     ),
                 ],

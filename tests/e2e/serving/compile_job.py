@@ -5,7 +5,7 @@ import tarfile
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from tests.e2e.serving.tiny_artifact import SERVING
+from sashiko.pipeline.staging import serving_code
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])}
@@ -48,7 +48,9 @@ def job(root, model, *, truncate=False, **changes):
     (inputs / "config").mkdir(parents=True)
     (inputs / "config" / "compile.json").write_text(json.dumps(COMPILE | changes))
     (inputs / "config" / "text.json").write_text(json.dumps(TEXT | {"truncate": truncate}))
-    (inputs / "code").symlink_to(SERVING)
+    (inputs / "code").mkdir()
+    for name, content in serving_code((COMPILE | changes)["target"]).items():
+        (inputs / "code" / name).write_bytes(content)
     (inputs / "model").mkdir()
     with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:
         tar.add(model, arcname=".")

@@ -13,8 +13,9 @@ import neuron_machine
 import numpy as np
 import pytest
 import torch
+from backend import Machine
 from bundle import Bucket, read_bundle, write_bundle
-from neuron_backend import NeuronBackend, load_graph
+from neuron_backend import load_graph, open_backend
 from payload import BadRequestError
 
 from sashiko.errors import InputError
@@ -122,7 +123,7 @@ def test_what_stands_in_for_a_graph_takes_the_compiled_shape_and_no_other(folder
 
 def test_another_shape_never_reaches_the_runtime(folder) -> None:
     about = read_bundle(folder)
-    backend = NeuronBackend(folder, about.buckets, about.neuron)
+    backend = open_backend(folder, about, Machine())
     bucket = Bucket(4, 8, "model_b4_l8.neuron")
     for shape in ((3, 8), (4, 16)):
         ids = np.ones(shape, dtype=np.int64)

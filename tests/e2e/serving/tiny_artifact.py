@@ -20,8 +20,7 @@ from sashiko.serving.container.pack import pack
 
 SERVING = Path(sashiko.serving.container.__file__).parent
 HANDLER_FILES = (
-    "backend.py", "bundle.py", "classifier.py", "eager_backend.py", "inference.py",
-    "neuron_backend.py", "neuron_machine.py", "onnx_backend.py", "payload.py", "scorer.py",
+    "backend.py", "bundle.py", "inference.py", "onnx_backend.py", "payload.py", "scorer.py",
     "text.py",
 )  # fmt: skip
 WORDS = {"bad": 2.0, "awful": 3.0, "fine": -1.0, "good": -2.0, "unknown": 0.5}
@@ -55,13 +54,13 @@ def build_artifact(
         buckets.append({"batch": batch, "length": length, "graph": graph})
     about = {
         "target": "cpu",
+        "backend": "onnx_backend",
         "labels": labels,
         "template": template,
         "missing": "unknown",
         "truncate": truncate,
         "pad_id": 0,
         "buckets": buckets,
-        "neuron": None,
     }
     (artifact / "serving.json").write_text(json.dumps(about))
     pack(artifact, folder / "model.tar.gz")

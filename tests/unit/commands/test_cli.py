@@ -90,9 +90,15 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
         ),
         (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
         (("run", "--recipe", "complaints-inf2"), "inf2: a run on this machine compiles and serves"),
-        (("run", "--set", "compile.target=tpu"), "'gpu' or 'inf2' (got 'tpu')\n"),
-        (("run", "--set", "compile.auto_cast=all"), "`auto_cast` goes with target inf2"),
-        (("run", "--set", "compile={quantization: int8, target: gpu}"), "goes with target cpu"),
+        (
+            ("run", "--set", "compile.target=tpu"),
+            "no `tpu` among sashiko.targets; allowed: cpu, gpu, inf2, or",
+        ),
+        (("run", "--set", "compile.auto_cast=all"), "key `compile.auto_cast`: target cpu"),
+        (
+            ("run", "--set", "compile={quantization: int8, batch_sizes: [1], target: gpu}"),
+            "key `compile.quantization`: target gpu",
+        ),
         (("run", "--set", "compile.quantization=int8"), "takes `batch_sizes: [1]`"),
         (("run", "--set", "compile.quantization=int4"), "Input should be 'none' or 'int8'"),
         (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: batch_size"),

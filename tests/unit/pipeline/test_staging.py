@@ -60,8 +60,9 @@ def test_each_place_says_what_it_has_to_hold() -> None:
 
 
 def test_the_code_that_compile_ships_is_whole() -> None:
-    assert {"compile_model.py", "inference.py", "lock.py"} <= set(serving_code())
-    assert "__init__.py" not in serving_code()
+    files = serving_code("cpu")
+    assert {"compile_model.py", "inference.py", "lock.py", "target.json"} <= set(files)
+    assert "__init__.py" not in files
 
 
 def test_a_channel_is_the_same_bytes_after_a_journey_through_json() -> None:

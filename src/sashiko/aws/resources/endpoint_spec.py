@@ -14,26 +14,12 @@ from sashiko.aws.resources.names import model_package_group_name, prefix
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
-from sashiko.settings.targets import Target
+from sashiko.settings.targets import load_target
 
 __all__ = ["endpoint_name", "endpoint_spec", "served_package"]
 
 # Scaling and retained instance counts refer to the variant by name, so the name never changes.
 VARIANT: Final = "primary"
-# NeuronCores of the instances, two a chip (AWS Neuron documentation, "Inf2 Architecture").
-_NEURON_CORES: Final = {
-    "ml.inf2.xlarge": 2,
-    "ml.inf2.8xlarge": 2,
-    "ml.inf2.24xlarge": 12,
-    "ml.inf2.48xlarge": 24,
-}
-# Without it a container gets driver 2.10, which cannot load an artifact of this SDK
-# (awslabs/llm-hosting-container #156). The GPU image's CUDA is 12.4, which driver 550 has; names
-# and drivers: ProductionVariant.InferenceAmiVersion of SageMaker's API.
-_AMIS: Final = {
-    "gpu": "al2-ami-sagemaker-inference-gpu-3-1",
-    "inf2": "al2-ami-sagemaker-inference-neuron-2",
-}
 # Seconds. A first load of a Neuron artifact takes minutes (aws-neuron-sdk #753), and the default
 # check at start-up gives up before (amazon-sagemaker-examples #3432).
 _DOWNLOAD_TIMEOUT: Final = 600
@@ -47,41 +33,39 @@ _PACKAGE = re.compile(
 class EndpointSpec:
     """An endpoint's variant."""
 
-    target: Target  # what the artifact is compiled for
+    target: str  # what the artifact is compiled for
     instance_type: str  # what it runs on
     image: JobImage  # what it runs in
     ami: str | None  # `InferenceAmiVersion`, which pins the driver; None leaves it to SageMaker
     download_timeout: int  # seconds that the artifact's download may take
     startup_timeout: int  # seconds until the container answers
-    cores: int  # NeuronCores of the instance; 0 where the target has none
-    # Processes in the container. Each owns a NeuronCore of its own; on a CPU or a GPU one process
-    # uses all of it.
+    cores: int  # accelerator cores of the instance; 0 if the target does not count them
+    # Processes in the container: one for each core, or one that uses the whole machine.
     workers: int
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The container's variables, beside the package's own threshold."""
-        neuron = {"NEURON_RT_NUM_CORES": "1"} if self.cores else {}
-        return {"SAGEMAKER_MODEL_SERVER_WORKERS": str(self.workers), **neuron}
+    environment: Mapping[str, str]  # the container's variables, beside the package's own threshold
+    utilization: tuple[str, ...]  # CloudWatch metrics of the instances, for the dashboard
 
 
-def endpoint_spec(settings: Settings, target: Target) -> EndpointSpec:
+def endpoint_spec(settings: Settings, target: str) -> EndpointSpec:
     """Returns the specification of an environment's endpoint for a target.
 
     Raises:
-        InputError: if there is no serving image for the target, or none in the region.
+        InputError: if there is no such target, or no serving image for it in the region.
     """
-    instance_type = str(getattr(settings.serving.instance_types, target))
-    cores = _NEURON_CORES[instance_type] if target == "inf2" else 0
+    facts, instance_type = load_target(target), settings.serving.instance_type(target)
+    cores = facts.cores.get(instance_type, 0)
+    workers = max(cores, 1)
     return EndpointSpec(
         target=target,
         instance_type=instance_type,
         image=job_images(settings, target).serving,
-        ami=_AMIS.get(target),
+        ami=facts.ami,
         download_timeout=_DOWNLOAD_TIMEOUT,
         startup_timeout=_STARTUP_TIMEOUT,
         cores=cores,
-        workers=max(cores, 1),
+        workers=workers,
+        environment={"SAGEMAKER_MODEL_SERVER_WORKERS": str(workers), **facts.environment},
+        utilization=facts.utilization,
     )
 
 

@@ -15,7 +15,7 @@ from sashiko.registry.model_packages.registry import PackageRegistry
 from sashiko.registry.model_packages.reports import drift_baselines, model_metrics
 from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, already_registered, recorded
 from sashiko.serving.compile_lock import read_lock
-from sashiko.settings.targets import serving_types
+from sashiko.settings.targets import load_target
 
 _JSON = ["application/json"]
 _TOKEN = 36  # characters of a client token
@@ -86,7 +86,7 @@ class PackageRegistrar:
     def _instance_types(self, model: ModelFiles) -> list[str]:
         api = self._clients.sagemaker.meta.service_model
         valid = api.shape_for("ProductionVariantInstanceType").enum
-        return serving_types(read_lock(model.folder).target, valid)
+        return load_target(read_lock(model.folder).target).serving_types(valid)
 
     def _create(
         self, group: str, model: ModelFiles, *, metadata: dict[str, str], threshold: float

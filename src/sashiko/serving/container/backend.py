@@ -1,5 +1,7 @@
-"""What a compiled shape runs on, chosen by the artifact's target."""
+"""Runs compiled shapes by the backend of the artifact's target."""
 
+import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -31,33 +33,47 @@ class Backend(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What a process may use of this machine.
+
+    Attributes:
+        threads: for each operator on a CPU; 0 for every core.
+        gpu: the number of its GPU.
+    """
+
+    threads: int = 0
+    gpu: int = 0
+
+
 def open_backend(
-    folder: Path, bundle: Bundle, *, threads: int, on_cpu: bool = False, gpu: int = 0
+    folder: Path, bundle: Bundle, machine: Machine, *, on_cpu: bool = False
 ) -> Backend:
-    """Opens what the artifact's target says.
+    """Opens the backend of an artifact's target.
 
     Args:
         folder: the unpacked artifact.
-        bundle: its `serving.json`.
-        threads: for each operator on a CPU; 0 lets the runtime take every core.
-        on_cpu: of an artifact for an accelerator, run the model that it was compiled from, which
-            lies in it, on the CPU.
-        gpu: which one, of target gpu.
+        bundle: its `serving.json`. Its backend module defines
+            `open_backend(folder, bundle, machine)`, which returns a `Backend`.
+        machine: what the backend may use.
+        on_cpu: run the trained model in an accelerator's artifact on the CPU instead.
 
     Raises:
-        CannotServeError: if this machine lacks what the target needs, or is set up for another.
+        CannotServeError: if this machine or its settings do not fit the target.
     """
-    # Each runtime is in its own image alone, so each is imported only where it is used.
-    if bundle.target == "cpu":
-        from onnx_backend import OnnxBackend
-
-        return OnnxBackend(folder, threads=threads)
-    if bundle.target == "gpu" or on_cpu:
+    # Each runtime is in the image of its target only, so it is imported only here.
+    if on_cpu and (folder / EAGER_FOLDER).is_dir():
         from eager_backend import EagerBackend
 
-        return EagerBackend(folder / EAGER_FOLDER, device="cpu" if on_cpu else f"cuda:{gpu}")
-    if bundle.target == "inf2" and bundle.neuron is not None:
-        from neuron_backend import NeuronBackend
-
-        return NeuronBackend(folder, bundle.buckets, bundle.neuron)
-    raise CannotServeError(f"serving.json: unknown target {bundle.target}; known: cpu, gpu, inf2")
+        return EagerBackend(folder / EAGER_FOLDER, device="cpu")
+    try:
+        module = importlib.import_module(bundle.backend)
+    except ModuleNotFoundError as error:
+        if error.name != bundle.backend:
+            raise
+        raise CannotServeError(
+            f"serving.json: target {bundle.target}: there is no code/{bundle.backend}.py in the "
+            "artifact: run the pipeline again"
+        ) from error
+    backend: Backend = module.open_backend(folder, bundle, machine)
+    return backend

@@ -3,8 +3,9 @@
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 BUNDLE_FILE = "serving.json"
 TOKENIZER_FILE = "tokenizer.json"
@@ -28,43 +29,30 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class Neuron:
-    """What graphs that a Neuron compiler made are tied to.
-
-    Attributes:
-        inputs: names of a graph's inputs, in their order.
-        cores: NeuronCores that one copy of the model runs on.
-        packages: package -> the version that made them; another one may refuse to load them.
-    """
-
-    inputs: tuple[str, ...]
-    cores: int
-    packages: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Bundle:
-    """How an artifact wants to be served.
+    """How an artifact is served.
 
     Attributes:
-        target: what it was compiled for: cpu, inf2 or gpu.
+        target: what it was compiled for, as the recipe names it.
+        backend: the module in `code/` that runs its shapes.
         labels: the negative and the positive label.
         template: turns a row of columns into the text that the model reads.
         missing: stands in that text where a column is null.
         truncate: cut texts that fit no bucket, instead of refusing them.
         pad_id: the token id that fills a row up to its bucket's length.
         buckets: the compiled shapes.
-        neuron: of target inf2 alone.
+        runtime: the exporter's values for the backend.
     """
 
     target: str
+    backend: str
     labels: tuple[str, str]
     template: str
     missing: str
     truncate: bool
     pad_id: int
     buckets: tuple[Bucket, ...]
-    neuron: Neuron | None = None
+    runtime: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def max_length(self) -> int:
@@ -99,8 +87,4 @@ def read_bundle(folder: Path) -> Bundle:
     value = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
     negative, positive = value.pop("labels")
     buckets = tuple(Bucket(**bucket) for bucket in value.pop("buckets"))
-    neuron = value.pop("neuron")
-    if neuron is not None:
-        inputs = tuple(neuron["inputs"])
-        neuron = Neuron(inputs=inputs, cores=neuron["cores"], packages=neuron["packages"])
-    return Bundle(labels=(negative, positive), buckets=buckets, neuron=neuron, **value)
+    return Bundle(labels=(negative, positive), buckets=buckets, **value)

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,9 @@ from pack import pack
 from tar_reader import ArchiveError, unpack
 from verify import largest_difference
 
-HANDLER_FILES = (
-    "backend.py", "bundle.py", "classifier.py", "eager_backend.py", "inference.py",
-    "neuron_backend.py", "neuron_machine.py", "onnx_backend.py", "payload.py", "scorer.py",
-    "text.py",
-)  # fmt: skip
+# Of every artifact; the files of its target come with them.
+HANDLER_FILES = ("backend.py", "bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
+_EAGER_FILES = ("classifier.py", "eager_backend.py")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -48,6 +47,29 @@ class Job:
         return folder
 
 
+@dataclass(frozen=True)
+class Target:
+    """The compile target's part in Compile: `target.json` beside this file.
+
+    Attributes:
+        exporter: the module that exports the model.
+        backend: the module that runs the artifact's shapes.
+        modules: further modules of the artifact.
+        accelerated: whether jobs lack the device of the target.
+    """
+
+    exporter: str
+    backend: str
+    modules: Sequence[str]
+    accelerated: bool
+
+    @property
+    def files(self) -> Iterator[str]:
+        """The files of the artifact's folder `code`."""
+        names = {*HANDLER_FILES, *(_EAGER_FILES if self.accelerated else ())}
+        yield from sorted(names | {f"{module}.py" for module in (self.backend, *self.modules)})
+
+
 def compile_job(job: Job) -> None:
     """Writes `artifact/model.tar.gz` and `lock/compile-lock.json`.
 
@@ -56,6 +78,7 @@ def compile_job(job: Job) -> None:
     """
     settings = _read(job.input("config") / "compile.json")
     text = _read(job.input("config") / "text.json")
+    target = Target(**_read(job.input("code") / "target.json"))
     with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
         source, artifact = Path(scratch, "source"), Path(scratch, "artifact")
         archive = Path(scratch, "model.tar.gz")
@@ -64,20 +87,28 @@ def compile_job(job: Job) -> None:
         _unpack(job.input("model") / "model.tar.gz", source)
         model = load_classifier(source)
         _say(f"exporting for {settings['target']}")
-        exported = export(model, source, artifact, settings)
+        exported = export(
+            model,
+            source,
+            artifact,
+            settings,
+            exporter=target.exporter,
+            accelerated=target.accelerated,
+        )
         bundle = Bundle(
             target=settings["target"],
+            backend=target.backend,
             labels=(model.config.id2label[0], model.config.id2label[1]),
             template=text["template"],
             missing=text["missing"],
             truncate=text["truncate"],
             pad_id=model.config.pad_token_id or 0,
             buckets=exported.buckets,
-            neuron=exported.neuron,
+            runtime=exported.runtime,
         )
         write_bundle(bundle, artifact)
         shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
-        _copy_handler(job.input("code"), artifact / "code")
+        _copy_handler(target, job.input("code"), artifact / "code")
         difference = _verified(model, artifact, bundle, tolerance=settings["tolerance"])
         _say("packing the artifact")
         pack(artifact, archive)
@@ -85,8 +116,8 @@ def compile_job(job: Job) -> None:
             job.output("lock"),
             settings=settings,
             exported=exported,
-            # What an accelerator's graphs differ by is seen on the accelerator: by DeviceCheck.
-            difference=difference if settings["target"] == "cpu" else None,
+            # DeviceCheck measures the difference of an accelerator's graphs on the accelerator.
+            difference=None if target.accelerated else difference,
             weights=source / MODEL_FILE,
             artifact=artifact,
             archive=archive,
@@ -106,8 +137,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 def _verified(
     model: PositiveProbability, artifact: Path, bundle: Bundle, *, tolerance: float
 ) -> float:
-    what = "graphs" if bundle.target == "cpu" else "shapes of the artifact's own model"
-    _say(f"comparing {len(bundle.buckets)} {what} with the eager model")
+    _say(f"comparing {len(bundle.buckets)} shapes with the eager model")
     difference = largest_difference(model, artifact, bundle)
     _say(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
     # Written so that NaN fails.
@@ -119,9 +149,9 @@ def _verified(
     return difference
 
 
-def _copy_handler(code: Path, folder: Path) -> None:
+def _copy_handler(target: Target, code: Path, folder: Path) -> None:
     folder.mkdir()
-    for name in HANDLER_FILES:
+    for name in target.files:
         shutil.copyfile(code / name, folder / name)
 
 

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import torch
-from backend import CannotServeError, Ids, Scores
-from bundle import Bucket
+from backend import CannotServeError, Ids, Machine, Scores
+from bundle import EAGER_FOLDER, Bucket, Bundle
 from classifier import load_classifier
+
+
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "EagerBackend":  # noqa: ARG001
+    """Opens the model of an artifact on a GPU: see `backend.open_backend`."""
+    return EagerBackend(folder / EAGER_FOLDER, device=f"cuda:{machine.gpu}")
 
 
 class EagerBackend:
@@ -35,5 +40,5 @@ class EagerBackend:
             scores = self._model(
                 torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device)
             )
-        found: Scores = scores.cpu().numpy()
-        return found
+        probabilities: Scores = scores.cpu().numpy()
+        return probabilities

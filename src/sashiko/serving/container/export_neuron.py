@@ -9,14 +9,18 @@ compiler needs no Neuron device when it is told the instance type.
 import copy
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
-from bundle import Bucket, Neuron, shapes
+from bundle import Bucket, shapes
 from classifier import CompileError, PositiveProbability, quiet
+from export import Exported
+from neuron_machine import Neuron
 
 INSTANCE_TYPE = "inf2"  # always named: without a device optimum-neuron takes trn1
 SUFFIX = ".neuron"
@@ -27,39 +31,30 @@ TIED_TO = ("neuronx-cc", "torch-neuronx")
 MOST_BYTES = 4 << 30
 
 
-def export_neffs(
-    model: PositiveProbability,
-    folder: Path,
-    *,
-    batch_sizes: Sequence[int],
-    sequence_lengths: Sequence[int],
-    auto_cast: str,
-) -> tuple[tuple[Bucket, ...], Neuron]:
-    """Compiles a graph for each batch size and length.
-
-    Args:
-        model: what to export.
-        folder: where the graphs go.
-        batch_sizes: rows per run.
-        sequence_lengths: tokens per row.
-        auto_cast: what the compiler computes in bfloat16: none, matmul or all.
-
-    Returns:
-        The buckets, by length and batch, and what the graphs are tied to.
+def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]) -> Exported:
+    """Exports a model, a graph for each batch size and length: see `export.export`.
 
     Raises:
         CompileError: if the compiler is missing, is another one than the lock is to name, or fails;
             or if the graphs are too large for the smallest instance.
     """
     tied_to = installed(os.environ.get("NEURON_COMPILER"))
-    buckets = shapes(batch_sizes, sequence_lengths, suffix=SUFFIX)
+    auto_cast = settings["auto_cast"]
+    buckets = shapes(settings["batch_sizes"], settings["sequence_lengths"], suffix=SUFFIX)
     inputs: Sequence[str] = ()
     for bucket in buckets:
         # The exporter changes the configuration of what it is given.
         classifier = copy.deepcopy(model.classifier)
         inputs = compile_graph(classifier, bucket, folder / bucket.graph, auto_cast=auto_cast)
     _check_size(folder, buckets)
-    return buckets, Neuron(inputs=tuple(inputs), cores=_CORES, packages=tied_to)
+    neuron = Neuron(inputs=tuple(inputs), cores=_CORES, packages=tied_to)
+    return Exported(
+        buckets=buckets,
+        packages=("optimum-neuron", *TIED_TO),
+        dtype="float32" if auto_cast == "none" else "bfloat16",
+        cores=_CORES,
+        runtime=asdict(neuron),
+    )
 
 
 def installed(compiler: str | None) -> dict[str, str]:
@@ -95,7 +90,7 @@ def compile_graph(
         classifier: the Hugging Face model; its configuration is changed.
         bucket: the shape.
         path: the file.
-        auto_cast: see `export_neffs`.
+        auto_cast: the operations that the compiler casts to bfloat16: none, matmul or all.
 
     Returns:
         The names of the graph's inputs, in their order.

@@ -1,7 +1,7 @@
 """A fine-tuned classifier to ONNX: one graph for each (batch, length), one file of weights."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,31 @@ import onnx_ir
 import torch
 from bundle import WEIGHTS_FILE, Bucket, shapes
 from classifier import CompileError, PositiveProbability, quiet
+from export import Exported
 from onnxruntime.quantization import quantize_dynamic
 from onnxscript import optimizer
 
 OPSET = 18
 _INLINE_BYTES = 1024  # smaller constants stay in the graphs
 _FOLD_LIMIT = 1 << 20  # elements: masks and shapes of a bucket become constants
+
+
+def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]) -> Exported:
+    """Exports a model: see `export.export`."""
+    int8 = settings["quantization"] == "int8"
+    buckets = export_graphs(
+        model,
+        folder,
+        batch_sizes=settings["batch_sizes"],
+        sequence_lengths=settings["sequence_lengths"],
+        int8=int8,
+    )
+    return Exported(
+        buckets=buckets,
+        packages=("onnx", "onnxruntime", "onnxscript"),
+        dtype="int8" if int8 else "float32",
+        onnx_opset=OPSET,
+    )
 
 
 def export_graphs(

@@ -18,7 +18,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from backend import CannotServeError, open_backend
+from backend import CannotServeError, Machine, open_backend
 from bundle import Bundle, read_bundle
 from payload import BadRequestError, Prediction, as_texts, format_response, parse_request
 from scorer import Scorer
@@ -115,9 +115,8 @@ def _load(folder: Path, gpu: int) -> Model:
     backend = open_backend(
         folder,
         bundle,
-        threads=int(os.environ.get("OMP_NUM_THREADS", "0")),
+        Machine(threads=int(os.environ.get("OMP_NUM_THREADS", "0")), gpu=gpu),
         on_cpu=os.environ.get("SASHIKO_ON_CPU") == "1",
-        gpu=gpu,
     )
     return Model(bundle, Scorer(folder, bundle, backend), threshold)
 

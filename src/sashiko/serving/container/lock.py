@@ -12,6 +12,7 @@ from export import Exported
 from pack import files_of, sha256
 
 LOCK_FILE = "compile-lock.json"
+_PACKAGES = ("numpy", "tokenizers", "torch", "transformers")  # of every target
 
 
 def write_lock(
@@ -43,11 +44,11 @@ def write_lock(
         "image": os.environ["SERVING_IMAGE"],
         "neuron_sdk": os.environ.get("NEURON_SDK"),
         "compiler": os.environ.get("NEURON_COMPILER"),
-        "cores": exported.neuron.cores if exported.neuron else None,
+        "cores": exported.cores,
         "dtype": exported.dtype,
         "onnx_opset": exported.onnx_opset,
         "python": ".".join(str(part) for part in sys.version_info[:2]),
-        "packages": {name: version(name) for name in exported.packages},
+        "packages": {name: version(name) for name in (*_PACKAGES, *exported.packages)},
         "batch_sizes": sorted(settings["batch_sizes"]),
         "sequence_lengths": sorted(settings["sequence_lengths"]),
         "tolerance": settings["tolerance"],

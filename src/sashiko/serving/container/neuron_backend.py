@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from backend import CannotServeError, Ids, Scores
-from bundle import Bucket, Neuron
-from neuron_machine import prepare
+from backend import CannotServeError, Ids, Machine, Scores
+from bundle import Bucket, Bundle
+from neuron_machine import Neuron, prepare
 
 _LABELS = 2
+
+
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronBackend":  # noqa: ARG001
+    """Loads the graphs of an artifact: see `backend.open_backend`."""
+    return NeuronBackend(folder, bundle.buckets, Neuron(**bundle.runtime))
 
 
 class NeuronBackend:

@@ -5,12 +5,12 @@ request, long after the deploy.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from backend import CannotServeError
-from bundle import Neuron
 
 CORES_PER_DEVICE = 2  # of Inferentia 2
 _CORES = "NEURON_RT_NUM_CORES"
@@ -19,6 +19,21 @@ _WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
 # With these the toolkit would compile a model while the endpoint starts.
 _COMPILES_AT_START = ("HF_MODEL_ID", "HF_OPTIMUM_BATCH_SIZE", "HF_OPTIMUM_SEQUENCE_LENGTH")
 _DEVICES = Path("/dev")
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """What compiled Neuron graphs depend on; `Bundle.runtime` of target inf2.
+
+    Attributes:
+        inputs: names of a graph's inputs, in their order.
+        cores: NeuronCores of one copy of the model.
+        packages: package -> the version that compiled them; another one may refuse to load them.
+    """
+
+    inputs: Sequence[str]
+    cores: int
+    packages: Mapping[str, str]
 
 
 def prepare(neuron: Neuron) -> None:

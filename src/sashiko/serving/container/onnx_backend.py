@@ -4,8 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from backend import Ids, Scores
-from bundle import Bucket
+from backend import Ids, Machine, Scores
+from bundle import Bucket, Bundle
+
+
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "OnnxBackend":  # noqa: ARG001
+    """Opens the graphs of an artifact: see `backend.open_backend`."""
+    return OnnxBackend(folder, threads=machine.threads)
 
 
 class OnnxBackend:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from backend import open_backend
+from backend import Machine, open_backend
 from bundle import Bundle
 from classifier import PositiveProbability
 from numpy.typing import NDArray
@@ -30,7 +30,8 @@ def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundl
         The largest absolute difference of a probability over all buckets.
     """
     generator = np.random.default_rng(_SEED)
-    backend = open_backend(artifact, bundle, threads=torch.get_num_threads(), on_cpu=True)
+    machine = Machine(threads=torch.get_num_threads())
+    backend = open_backend(artifact, bundle, machine, on_cpu=True)
     scorer = Scorer(artifact, bundle, backend)
     worst = 0.0
     for bucket in bundle.buckets:

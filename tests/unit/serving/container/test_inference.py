@@ -71,13 +71,13 @@ def test_each_worker_takes_the_gpu_that_the_model_server_gives_it(
         eager_backend, "EagerBackend", lambda folder, *, device: opened.append((folder, device))
     )
     path = Path(folder)
-    bundle.write_bundle(replace(bundle.read_bundle(path), target="gpu"), path)
+    bundle.write_bundle(replace(bundle.read_bundle(path), backend="eager_backend"), path)
     inference.model_fn(folder, SimpleNamespace(system_properties={"gpu_id": gpu}))
     assert opened == [(path / "eager", device)]
 
 
-def test_a_target_of_another_version_is_refused(folder) -> None:
+def test_a_backend_that_the_artifact_lacks_is_refused(folder) -> None:
     path = Path(folder)
-    bundle.write_bundle(replace(bundle.read_bundle(path), target="tpu"), path)
-    with pytest.raises(inference.CannotServeError, match="unknown target tpu; known: cpu, gpu, i"):
+    bundle.write_bundle(replace(bundle.read_bundle(path), backend="tpu_backend"), path)
+    with pytest.raises(inference.CannotServeError, match=r"serving.json: .*code/tpu_backend.py"):
         inference.model_fn(folder)

@@ -42,7 +42,8 @@ def folder(tmp_path):
 
 def opened(folder):
     about = bundle.read_bundle(folder)
-    return scorer.Scorer(folder, about, backend.open_backend(folder, about, threads=1))
+    machine = backend.Machine(threads=1)
+    return scorer.Scorer(folder, about, backend.open_backend(folder, about, machine))
 
 
 def test_scores_come_back_in_the_order_of_the_texts(folder) -> None:

@@ -195,11 +195,11 @@ def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
         )
     if lock.get("image") != image:
         yield f"its image is {lock.get('image')}, the endpoint's {image}"
-    if expected.target == "inf2" and lock.get("target") == "inf2":
+    if int(expected.cores) and lock.get("target") == expected.target:
         used = int(lock.get("cores") or 0) * int(expected.workers)
         if not 0 < used <= int(expected.cores):
             yield (
-                f"{expected.workers} processes of it take {used or 'unknown'} NeuronCores, "
+                f"{expected.workers} processes of it take {used or 'unknown'} cores, "
                 f"{expected.instance_type} has {expected.cores}"
             )
 

@@ -14,10 +14,10 @@ class Expected(Properties):
     models_uri: str  # S3 URI that the groups' signed files lie under
     signing_key: str  # alias of the KMS key that signs manifests
     image: str  # URI of the image that the endpoint runs in
-    target: str  # what the endpoint runs: cpu, gpu or inf2
+    target: str  # the endpoint's compile target
     instance_type: str  # the endpoint's
     min_instances: str  # of the endpoint; from 2 on an update of it sends a canary ahead
-    cores: str  # its NeuronCores; 0 where it has none
+    cores: str  # its accelerator cores; 0 if its target does not count them
     workers: str  # processes in a container, each with cores of its own
     gates: str  # that must have judged and passed, with a comma between two
     allow_waived: str  # `true` if a failed check may be served while its waiver holds, else `false`

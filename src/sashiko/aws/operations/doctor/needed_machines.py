@@ -42,7 +42,7 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
 
 def _hosting(settings: Settings, target: str) -> Iterator[Needed]:
     serving, check = settings.serving, settings.device_check
-    kind, key = str(getattr(serving.instance_types, target)), f"serving.instance_types.{target}"
+    kind, key = serving.instance_type(target), f"serving.instance_types.{target}"
     # A deployment starts the new fleet beside the old one.
     fleet = max(2 * serving.min_instances, serving.max_instances) if serving.enabled else 0
     if count := fleet + (check == "endpoint"):

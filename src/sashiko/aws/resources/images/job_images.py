@@ -23,6 +23,7 @@ from sashiko.aws.resources.images.image_map import (
 from sashiko.aws.resources.names import own_repository
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.targets import load_target
 from sashiko.settings.types import ImageName
 
 _ENTRYPOINTS: dict[OwnImage, tuple[str, ...]] = {
@@ -71,9 +72,7 @@ class JobImages:
         job: most steps.
         train: Train.
         bias: the bias steps; Clarify's own image where the settings say so.
-        compile: Compile: the serving image, because a Neuron artifact depends on its compiler and
-            a GPU's model on its torch. ONNX depends on neither, and the torch of the CPU serving
-            image is too old to export it: the job image does.
+        compile: Compile: the job image or the serving image, as the compile target says.
         serving: the endpoint, not a job; the compile lock records it.
     """
 
@@ -141,20 +140,21 @@ def job_images(settings: Settings, target: str) -> JobImages:
 
     Args:
         settings: the environment.
-        target: what the recipe compiles for.
+        target: the recipe's `compile.target`.
 
     Raises:
-        InputError: if there is no serving image for the target, or one is not in the region, if
-            the training image does not run on the instance type that the settings name, or if
+        InputError: if there is no such target, or no image for it in the region, if the training
+            image does not run on the instance type that the settings name, or if
             Clarify's image is to run on this machine.
     """
     _check_training(settings)
-    job, serving = _own_image(settings, "job", "job-cpu"), _serving(settings, target)
+    serving_target = load_target(target)
+    job, serving = _own_image(settings, "job", "job-cpu"), _serving(settings, serving_target.image)
     return JobImages(
         job=job,
         train=_own_image(settings, "train", "job-gpu"),
         bias=_bias(settings),
-        compile=job if target == "cpu" else serving,
+        compile=job if serving_target.compiled_in == "job" else serving,
         serving=serving,
     )
 
@@ -189,14 +189,15 @@ def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
 
     Args:
         settings: the environment.
-        target: what the recipe compiles for.
+        target: the recipe's `compile.target`.
 
     Raises:
         InputError: if a base image is not available in the environment's region.
     """
     images = job_images(settings, target)
     needed = {image.uri for image in (*images.of_jobs(), images.serving)}
-    bases = [aws_image(settings, name) for name in ("job-cpu", "job-gpu", f"serving-{target}")]
+    names: tuple[ImageName, ...] = ("job-cpu", "job-gpu", load_target(target).image)
+    bases = [aws_image(settings, name) for name in names]
     builds = [build for base in bases for build in builds_from(settings, base)]
     return tuple(build for build in builds if build.uri in needed)
 
@@ -240,8 +241,8 @@ def _bias(settings: Settings) -> JobImage:
     return JobImage(uri=aws_image(settings, "clarify").uri, entrypoint=())
 
 
-def _serving(settings: Settings, target: str) -> JobImage:
-    name, pin = pinned(f"serving-{target}")
+def _serving(settings: Settings, image: ImageName) -> JobImage:
+    name, pin = pinned(image)
     if pin.builds:
         return _own_image(settings, "serving", name)
     return JobImage(

@@ -164,9 +164,9 @@ def test_a_signature_that_is_none_is_refused(version: Version, content: bytes) -
         (
             {"target": "inf2", "cores": 2},
             INF2,
-            "2 processes of it take 4 NeuronCores, ml.inf2.xlarge has 2",
+            "2 processes of it take 4 cores, ml.inf2.xlarge has 2",
         ),
-        ({"target": "inf2", "cores": None}, INF2, "take unknown NeuronCores"),
+        ({"target": "inf2", "cores": None}, INF2, "take unknown cores"),
     ],
 )
 def test_an_artifact_of_another_endpoint_is_refused(

@@ -183,7 +183,7 @@ def test_the_target_of_a_recipe_in_the_repository_has_one(path):
 
 
 def test_a_target_without_a_serving_image_is_an_error():
-    with pytest.raises(InputError, match="no image `serving-abacus`; known: "):
+    with pytest.raises(InputError, match=r"no `abacus` among sashiko\.targets; allowed: cpu, gpu"):
         job_images(SETTINGS, "abacus")
 
 
