@@ -14,6 +14,7 @@ from sashiko.errors import InputError
 # By name, so that using one group does not import the code of the others.
 PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
+        "gates": "sashiko.evaluation.gates.own:Gate",
         "generators": "sashiko.data.generators.base:Generator",
         "metrics": "sashiko.evaluation.metrics.own:Metric",
         "sources": "sashiko.data.downloads:Source",

@@ -42,6 +42,8 @@ def _plugins(recipe: Recipe) -> Iterator[str]:
     references = [("metrics", f"quality.gates.{index}.metric", gate.metric)
              for index, gate in enumerate(recipe.quality.gates)
              if gate.metric in recipe.quality.own_metrics]  # fmt: skip
+    references += [("gates", f"quality.own_gates.{index}.gate", gate.gate)
+                   for index, gate in enumerate(recipe.quality.own_gates)]  # fmt: skip
     for section in ("data", "model"):
         for index, source in enumerate(getattr(recipe, section).sources):
             if isinstance(source, OwnSource):

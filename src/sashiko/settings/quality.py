@@ -80,10 +80,25 @@ class QualityGate(Frozen):
         return self
 
 
+class OwnGate(Frozen):
+    """A gate of the project's own code, for a requirement that is not a metric with a bound."""
+
+    gate: Annotated[str, plugin_name("gates")] = Field(
+        description="package.module:attribute, or an entry point of the group sashiko.gates"
+    )
+    options: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="passed to the gate, such as its bound"
+    )
+    reason: str
+
+
 class QualitySection(Frozen):
-    """The model-quality gates."""
+    """The model-quality gates. The steps' inputs change only if there are own gates."""
 
     gates: tuple[QualityGate, ...] = Field(min_length=1)
+    own_gates: tuple[OwnGate, ...] = Field(
+        (), exclude_if=lambda gates: not gates, description="gates of the project's own code"
+    )
 
     @property
     def own_metrics(self) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """The models that a candidate is compared with: baselines and the champion."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from sashiko.core.files import read_json, sha256_file
 from sashiko.core.yaml_models import Frozen, validate
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.own import OwnMetrics
 from sashiko.evaluation.metrics.quality import choose_threshold, difference, evaluate_scores
 from sashiko.evaluation.record import ChampionRecord, Decision, Estimates
@@ -24,14 +23,6 @@ from sashiko.steps.baselines import (
 from sashiko.steps.scored_splits import Split, score_splits
 
 ARTIFACT = "model.tar.gz"
-
-
-@dataclass(frozen=True)
-class ModelScores:
-    """A model's scores of the test split, and its decision threshold."""
-
-    scores: Floats
-    threshold: float
 
 
 class _ChampionFile(Frozen):

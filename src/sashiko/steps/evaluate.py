@@ -23,9 +23,10 @@ from sashiko.core.job_folders import processing_input, processing_output
 from sashiko.core.parquet import write_table
 from sashiko.data.splits import SPLITS
 from sashiko.evaluation.gates.advice import Training
+from sashiko.evaluation.gates.own import ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality import own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
-from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.arrays import Floats, ModelScores
 from sashiko.evaluation.record import write_decision, write_evaluation
 from sashiko.serving.artifact import open_artifact
 from sashiko.settings.quality import EvaluateSection, QualitySection
@@ -33,7 +34,6 @@ from sashiko.settings.recipe import DataSection, ReweighingSection, TrainSection
 from sashiko.steps.baselines import MAJORITY
 from sashiko.steps.comparators import (
     ARTIFACT,
-    ModelScores,
     champion_model,
     decide_threshold,
     linear_baselines,
@@ -110,9 +110,18 @@ def main() -> None:
         champion=champion,
         train_output=train_output,
     )
+    checks = quality_checks(quality, evaluation.candidate, evaluation.leads, _training())
+    evidence = ModelEvidence(
+        archive=archive,
+        evaluation=evaluation,
+        labels=test.labels,
+        candidate=candidate,
+        champion=others.get("champion"),
+    )
+    checks += own_checks(quality.own_gates, evidence, taken={check.name for check in checks})
     verdict = decide(
         gate=_GATE,
-        checks=quality_checks(quality, evaluation.candidate, evaluation.leads, _training()),
+        checks=checks,
         inputs={
             name: sha256_tree(processing_input(name))
             for name in ("artifact", "champion", "slices", *SPLITS, "weights")

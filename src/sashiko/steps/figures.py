@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.calibration import (
     error_by_chance,
     reliability_curve,
@@ -20,7 +20,7 @@ from sashiko.evaluation.record import (
 )
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import LINEAR, LINEAR_UNMITIGATED
-from sashiko.steps.comparators import ModelScores, model_lead, model_metrics
+from sashiko.steps.comparators import model_lead, model_metrics
 from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.seen_text import seen_in_train, seen_text_figures

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Bools, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Ints, ModelScores
 from sashiko.evaluation.record import Estimates, SeenTextFigures
 from sashiko.settings.quality import EvaluateSection
 from sashiko.steps.baselines import word_features
-from sashiko.steps.comparators import ModelScores, model_lead, model_metrics
+from sashiko.steps.comparators import model_lead, model_metrics
 
 
 def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:

@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 
 from sashiko.core.parquet import open_parquet, read_columns
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.slices import SliceEstimates, slice_estimates
 from sashiko.evaluation.record import SliceFigures, Slices
 from sashiko.settings.quality import EvaluateSection
-from sashiko.steps.comparators import ModelScores
 
 _MISSING = "missing"
 _MOST_VALUES = 30  # of a categorical column; rarer values are combined

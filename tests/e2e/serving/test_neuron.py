@@ -19,9 +19,10 @@ from neuron_backend import load_graph, open_backend
 from payload import BadRequestError
 
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.record import ChampionRecord
 from sashiko.serving.artifact import open_artifact
-from sashiko.steps.comparators import ModelScores, champion_model
+from sashiko.steps.comparators import champion_model
 from sashiko.steps.scored_splits import Split
 from tests.e2e.serving import neuron_image
 from tests.e2e.serving.compile_job import TEXTS, eager_scores, job

@@ -20,6 +20,7 @@ from sashiko.evaluation.gates.estimates import BiasEstimate
 from sashiko.evaluation.gates.quality import quality_checks
 from sashiko.evaluation.gates.release import waive
 from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
+from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
 from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.evaluation.record import (
@@ -34,7 +35,6 @@ from sashiko.evaluation.record import (
 from sashiko.settings.quality import EvaluateSection
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.waiver import Waiver
-from sashiko.steps.comparators import ModelScores
 from sashiko.steps.slicing import slice_figures, slices_of
 from tests.unit.clarify.explain.records import error, explanations, words
 from tests.unit.contract.documents import contract_of, document

@@ -1,0 +1,87 @@
+"""A project's own gates: requirements on a model that are not a metric with a bound."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sashiko.core.plugins import load
+from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import Check
+from sashiko.evaluation.metrics.arrays import Ints, ModelScores
+from sashiko.evaluation.record import Evaluation
+from sashiko.settings.quality import OwnGate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelEvidence:
+    """What Evaluate knows about a model; no sensitive column is a part of it.
+
+    Attributes:
+        archive: the artifact, `model.tar.gz`.
+        evaluation: metrics, leads, slices and calibration, as Register keeps them.
+        labels: of the test split, 0 or 1, shape (rows,).
+        candidate: the model's scores of these rows, and its threshold.
+        champion: the champion's scores of the same rows; None if no version is approved.
+    """
+
+    archive: Path
+    evaluation: Evaluation
+    labels: Ints
+    candidate: ModelScores
+    champion: ModelScores | None
+
+
+class Gate(Protocol):
+    """Judges a model: a function, or a class whose objects can be called."""
+
+    def __call__(self, evidence: ModelEvidence, **options: Any) -> Sequence[Check]:
+        """Returns one check or more.
+
+        Args:
+            evidence: what is known about the model.
+            options: the recipe's `options`.
+        """
+
+
+def own_checks(
+    gates: Iterable[OwnGate], evidence: ModelEvidence, *, taken: Iterable[str]
+) -> list[Check]:
+    """Judges a model by the project's own gates.
+
+    Args:
+        gates: the recipe's `quality.own_gates`.
+        evidence: what is known about the model.
+        taken: the names of the other checks. Names are distinct, since a waiver refers to a name.
+
+    Returns:
+        The checks, in the recipe's order; the recipe's reason is added to their own.
+
+    Raises:
+        InputError: if a gate cannot be imported, returns no check, or repeats a name.
+    """
+    checks: list[Check] = []
+    names = set(taken)
+    for number, gate in enumerate(gates):
+        for check in _run(gate, evidence, key=f"quality.own_gates.{number}.gate"):
+            if check.name in names:
+                raise InputError(
+                    f"recipe key quality.own_gates.{number}: {gate.gate} returns a second check "
+                    f"`{check.name}`: give it another name"
+                )
+            names.add(check.name)
+            reason = "; ".join(filter(None, (check.reason, gate.reason)))
+            advice = "" if check.passed else check.try_
+            checks.append(check.model_copy(update={"reason": reason, "try_": advice}))
+    return checks
+
+
+def _run(gate: OwnGate, evidence: ModelEvidence, *, key: str) -> list[Check]:
+    judge: Gate = load("gates", gate.gate, key=key)
+    checks = list(judge(evidence, **gate.options))
+    if not checks or not all(isinstance(check, Check) for check in checks):
+        raise InputError(
+            f"recipe key {key}: {gate.gate} must return one {Check.__module__}.Check or more; "
+            f"it returned {checks}"
+        )
+    return checks
