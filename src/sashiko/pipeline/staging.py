@@ -7,7 +7,7 @@ from sashiko.aws.resources.names import bucket_name
 from sashiko.core.files import canonical_json, sha256_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.project import source
-from sashiko.serving.targets import CONTAINER
+from sashiko.serving.targets import CONTAINER, EAGER, HANDLER
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
@@ -67,14 +67,15 @@ def serving_code(target: str) -> dict[str, bytes]:
 
     Returns:
         File name -> content: the engine's files, those of the target, and `target.json`, which
-        names the target's.
+        tells Compile what to run and what to copy into the artifact.
 
     Raises:
         InputError: if a file of the target does not exist, or has the name of the engine's.
     """
     facts = load_target(target)
     files = {path.name: path for path in CONTAINER.glob("*.py") if path.name != "__init__.py"}
-    for path in (facts.exporter, facts.backend, *facts.modules):
+    served = (facts.backend, *facts.modules)
+    for path in (facts.exporter, *served):
         if not path.is_file():
             raise InputError(f"compile target {target}: {path} does not exist: add the file")
         if files.setdefault(path.name, path) != path:
@@ -82,11 +83,12 @@ def serving_code(target: str) -> dict[str, bytes]:
                 f"compile target {target}: {path} has the name of a file of the engine, which is "
                 "copied to the same folder: rename it"
             )
-    names = {
+    handler = {*HANDLER, *(EAGER if facts.accelerated else ()), *(path.name for path in served)}
+    job = {
         "exporter": facts.exporter.stem,
         "backend": facts.backend.stem,
-        "modules": [path.stem for path in facts.modules],
+        "handler": sorted(handler),
         "accelerated": facts.accelerated,
     }
     content = {name: path.read_bytes() for name, path in sorted(files.items())}
-    return content | {"target.json": canonical_json(names)}
+    return content | {"target.json": canonical_json(job)}

@@ -130,11 +130,7 @@ class ServingSection(Frozen):
         return value
 
     def instance_type(self, target: str) -> str:
-        """Returns the instance type that serves a compile target.
-
-        Raises:
-            InputError: if there is no such target.
-        """
+        """Returns the instance type that serves a compile target."""
         return self.instance_types.get(target) or load_target(target).instance_type
 
     def known_instance_types(self) -> dict[str, str]:

@@ -27,15 +27,7 @@ class EndpointDashboard(Construct):
         endpoint: str,
         utilization: Sequence[str],
     ) -> None:
-        """Creates the dashboard of an endpoint.
-
-        Args:
-            scope: the parent.
-            id: the construct's id.
-            settings: the environment.
-            endpoint: the endpoint's name, which is also the dashboard's.
-            utilization: the metrics of its instances.
-        """
+        """Creates the dashboard `endpoint`, with the metrics `utilization` of its instances."""
         super().__init__(scope, id)
         self._region = settings.region
         self._of = {"EndpointName": endpoint, "VariantName": VARIANT}

@@ -36,12 +36,7 @@ class Gate(Protocol):
     """Judges a model: a function, or a class whose objects can be called."""
 
     def __call__(self, evidence: ModelEvidence, **options: Any) -> Sequence[Check]:
-        """Returns one check or more.
-
-        Args:
-            evidence: what is known about the model.
-            options: the recipe's `options`.
-        """
+        """Returns one check or more, by the recipe's `options`."""
 
 
 def own_checks(

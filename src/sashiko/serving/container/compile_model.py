@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,6 @@ from pack import pack
 from tar_reader import ArchiveError, unpack
 from verify import largest_difference
 
-# Of every artifact; the files of its target come with them.
-HANDLER_FILES = ("backend.py", "bundle.py", "inference.py", "payload.py", "scorer.py", "text.py")
-_EAGER_FILES = ("classifier.py", "eager_backend.py")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -47,29 +44,6 @@ class Job:
         return folder
 
 
-@dataclass(frozen=True)
-class Target:
-    """The compile target's part in Compile: `target.json` beside this file.
-
-    Attributes:
-        exporter: the module that exports the model.
-        backend: the module that runs the artifact's shapes.
-        modules: further modules of the artifact.
-        accelerated: whether jobs lack the device of the target.
-    """
-
-    exporter: str
-    backend: str
-    modules: Sequence[str]
-    accelerated: bool
-
-    @property
-    def files(self) -> Iterator[str]:
-        """The files of the artifact's folder `code`."""
-        names = {*HANDLER_FILES, *(_EAGER_FILES if self.accelerated else ())}
-        yield from sorted(names | {f"{module}.py" for module in (self.backend, *self.modules)})
-
-
 def compile_job(job: Job) -> None:
     """Writes `artifact/model.tar.gz` and `lock/compile-lock.json`.
 
@@ -78,7 +52,7 @@ def compile_job(job: Job) -> None:
     """
     settings = _read(job.input("config") / "compile.json")
     text = _read(job.input("config") / "text.json")
-    target = Target(**_read(job.input("code") / "target.json"))
+    target = _read(job.input("code") / "target.json")  # by sashiko.pipeline.staging
     with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
         source, artifact = Path(scratch, "source"), Path(scratch, "artifact")
         archive = Path(scratch, "model.tar.gz")
@@ -87,17 +61,10 @@ def compile_job(job: Job) -> None:
         _unpack(job.input("model") / "model.tar.gz", source)
         model = load_classifier(source)
         _say(f"exporting for {settings['target']}")
-        exported = export(
-            model,
-            source,
-            artifact,
-            settings,
-            exporter=target.exporter,
-            accelerated=target.accelerated,
-        )
+        exported = export(model, source, artifact, settings, target)
         bundle = Bundle(
             target=settings["target"],
-            backend=target.backend,
+            backend=target["backend"],
             labels=(model.config.id2label[0], model.config.id2label[1]),
             template=text["template"],
             missing=text["missing"],
@@ -108,7 +75,7 @@ def compile_job(job: Job) -> None:
         )
         write_bundle(bundle, artifact)
         shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
-        _copy_handler(target, job.input("code"), artifact / "code")
+        _copy_handler(target["handler"], job.input("code"), artifact / "code")
         difference = _verified(model, artifact, bundle, tolerance=settings["tolerance"])
         _say("packing the artifact")
         pack(artifact, archive)
@@ -117,7 +84,7 @@ def compile_job(job: Job) -> None:
             settings=settings,
             exported=exported,
             # DeviceCheck measures the difference of an accelerator's graphs on the accelerator.
-            difference=None if target.accelerated else difference,
+            difference=None if target["accelerated"] else difference,
             weights=source / MODEL_FILE,
             artifact=artifact,
             archive=archive,
@@ -149,9 +116,9 @@ def _verified(
     return difference
 
 
-def _copy_handler(target: Target, code: Path, folder: Path) -> None:
+def _copy_handler(names: Sequence[str], code: Path, folder: Path) -> None:
     folder.mkdir()
-    for name in target.files:
+    for name in names:
         shutil.copyfile(code / name, folder / name)
 
 

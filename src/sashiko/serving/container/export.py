@@ -40,9 +40,7 @@ def export(
     source: Path,
     artifact: Path,
     settings: Mapping[str, Any],
-    *,
-    exporter: str,
-    accelerated: bool,
+    target: Mapping[str, Any],
 ) -> Exported:
     """Writes the compiled model into the artifact's folder.
 
@@ -54,18 +52,19 @@ def export(
         source: the Hugging Face folder that it was loaded from.
         artifact: where the files go.
         settings: the recipe's section `compile`.
-        exporter: the target's module. Its `export(model, folder, settings)` writes the files of
-            every shape, and raises `CompileError` if model, settings or machine do not fit.
-        accelerated: whether jobs lack the device of the target.
+        target: its `target.json`. The module `exporter` defines `export(model, folder, settings)`,
+            which writes the files of every shape or raises `CompileError`.
 
     Raises:
         CompileError: if the model, the settings or this machine do not fit the target.
     """
     check_lengths(model, settings["sequence_lengths"])
-    if accelerated:
+    if target["accelerated"]:
         _copy_model(source, artifact / EAGER_FOLDER)
     # The packages of an exporter are in the image of its target only.
-    exported: Exported = importlib.import_module(exporter).export(model, artifact, settings)
+    exported: Exported = importlib.import_module(target["exporter"]).export(
+        model, artifact, settings
+    )
     return exported
 
 

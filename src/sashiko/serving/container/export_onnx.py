@@ -1,7 +1,7 @@
 """A fine-tuned classifier to ONNX: one graph for each (batch, length), one file of weights."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +19,15 @@ _FOLD_LIMIT = 1 << 20  # elements: masks and shapes of a bucket become constants
 
 
 def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]) -> Exported:
-    """Exports a model: see `export.export`."""
-    int8 = settings["quantization"] == "int8"
-    buckets = export_graphs(
-        model,
-        folder,
-        batch_sizes=settings["batch_sizes"],
-        sequence_lengths=settings["sequence_lengths"],
-        int8=int8,
-    )
-    return Exported(
-        buckets=buckets,
-        packages=("onnx", "onnxruntime", "onnxscript"),
-        dtype="int8" if int8 else "float32",
-        onnx_opset=OPSET,
-    )
+    """Exports a model: a graph for each batch size and length, and the weights that they share.
 
-
-def export_graphs(
-    model: PositiveProbability,
-    folder: Path,
-    *,
-    batch_sizes: Sequence[int],
-    sequence_lengths: Sequence[int],
-    int8: bool,
-) -> tuple[Bucket, ...]:
-    """Writes a graph for each batch size and length, and the weights that they share.
-
-    The exporter runs once, with open axes; each graph is that one with its axes fixed and all that
-    follows from them folded.
-
-    Args:
-        model: what to export.
-        folder: where the graphs and `weights.bin` go.
-        batch_sizes: rows per run.
-        sequence_lengths: tokens per row.
-        int8: multiply 8-bit integers.
-
-    Returns:
-        The buckets, by length and batch.
+    The exporter runs once, with open axes; each graph is a copy with fixed axes, in which all that
+    depends on them is folded. See `export.export` for the arguments.
 
     Raises:
         CompileError: if a shape stays open.
     """
+    int8 = settings["quantization"] == "int8"
     template = folder / "open.onnx"
     exported = _export(model)
     onnx_ir.save(
@@ -70,12 +36,17 @@ def export_graphs(
         external_data=WEIGHTS_FILE,
         size_threshold_bytes=_INLINE_BYTES,
     )
-    buckets = shapes(batch_sizes, sequence_lengths, suffix=".onnx")
+    buckets = shapes(settings["batch_sizes"], settings["sequence_lengths"], suffix=".onnx")
     for bucket in buckets:
         graph = _fixed(onnx_ir.load(template), bucket)
         onnx_ir.save(graph, folder / bucket.graph)
     template.unlink()
-    return buckets
+    return Exported(
+        buckets=buckets,
+        packages=("onnx", "onnxruntime", "onnxscript"),
+        dtype="int8" if int8 else "float32",
+        onnx_opset=OPSET,
+    )
 
 
 def _export(model: PositiveProbability) -> onnx_ir.Model:

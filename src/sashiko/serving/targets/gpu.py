@@ -14,10 +14,5 @@ TARGET = Target(
     accelerated=True,
     # Driver 550, which has CUDA 12.4 (ProductionVariant.InferenceAmiVersion of SageMaker's API).
     ami="al2-ami-sagemaker-inference-gpu-3-1",
-    utilization=(
-        "GPUUtilization",
-        "GPUMemoryUtilization",
-        "MemoryUtilization",
-        "DiskUtilization",
-    ),
+    utilization=("GPUUtilization", "GPUMemoryUtilization", "MemoryUtilization", "DiskUtilization"),
 )

@@ -18,10 +18,7 @@ TARGET = Target(
     ami="al2-ami-sagemaker-inference-neuron-2",
     # NeuronCores, two for each chip (AWS Neuron documentation, "Inf2 Architecture").
     cores={
-        "ml.inf2.xlarge": 2,
-        "ml.inf2.8xlarge": 2,
-        "ml.inf2.24xlarge": 12,
-        "ml.inf2.48xlarge": 24,
+        "ml.inf2.xlarge": 2, "ml.inf2.8xlarge": 2, "ml.inf2.24xlarge": 12, "ml.inf2.48xlarge": 24,
     },
     environment={"NEURON_RT_NUM_CORES": "1"},  # of each worker
-)
+)  # fmt: skip
