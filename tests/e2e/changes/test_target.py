@@ -152,13 +152,16 @@ def test_a_wrong_file_is_named_before_anything_is_staged(
 
 
 @pytest.mark.slow
-def test_a_run_evaluates_and_registers_what_the_target_serves(tmp_path: Path) -> None:
+def test_a_run_evaluates_and_registers_what_the_target_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows, encoder = tmp_path / "rows.parquet", tmp_path / "encoder"
     tiny.make_rows(rows, rows=1200)
     encoder.mkdir()
     tiny.make_encoder(encoder, pq.read_table(rows)["complaint_text"].to_pylist())
     project = tiny.make_project(tmp_path / "project", encoder=encoder, rows=rows)
     add_target(Project(project.root))
+    monkeypatch.setenv("PYTHONPATH", str(project.root / "src"))  # as its installation does
     # A ratio is undefined where a random encoder predicts no positive; a difference never is.
     gate = "bias.gates=[{metric: DPPL, facet: customer_gender, maximum: 1, reason: any}]"
     run = project.sashiko(*RUN, "--set", gate, "--set", f"compile.target={TARGET}", "--json")
