@@ -1,5 +1,6 @@
 """Permissions of the device check, and of the janitor that deletes what the check leaves."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sashiko.aws.resources.names import device_check_prefix
@@ -33,8 +34,12 @@ def device_actions(settings: Settings) -> tuple[str, ...]:
     return (*actions, "sagemaker:AddTags", *(_BATCH if batch else ()))
 
 
-def device_permissions(settings: Settings) -> list[Allowed]:
+def device_permissions(settings: Settings, targets: Sequence[str] = ()) -> list[Allowed]:
     """Returns the own permissions of the check's role.
+
+    Args:
+        settings: the environment.
+        targets: the recipes' compile targets, in addition to the installed ones.
 
     A condition of an Allow fails when the request lacks its key: so a model must state network
     isolation and its VPC, and a configuration its instance types and KMS key. The service
@@ -62,7 +67,7 @@ def device_permissions(settings: Settings) -> list[Allowed]:
             },
             why=_NAMES,
         ),
-        _batch(settings, jobs) if batch else _config(settings),
+        _batch(settings, targets, jobs) if batch else _config(settings, targets),
         allow(
             ["iam:PassRole"],
             [settings.role_arn("inference")],
@@ -84,28 +89,31 @@ def janitor_permissions(settings: Settings) -> list[Allowed]:
     ]
 
 
-def _config(settings: Settings) -> Allowed:
+def _config(settings: Settings, targets: Sequence[str]) -> Allowed:
     return allow(
         ["sagemaker:CreateEndpointConfig"],
         [_resource(settings, "endpoint-config")],
-        conditions=_instances(settings) | {"ArnLike": {"sagemaker:VolumeKmsKey": _keys(settings)}},
+        conditions=_instances(settings, targets)
+        | {"ArnLike": {"sagemaker:VolumeKmsKey": _keys(settings)}},
         why=_NAMES,
     )
 
 
-def _batch(settings: Settings, jobs: list[str]) -> Allowed:
+def _batch(settings: Settings, targets: Sequence[str], jobs: list[str]) -> Allowed:
     return allow(
         ["sagemaker:CreateTransformJob"],
         jobs,
-        conditions=_instances(settings) | {"ArnLike": {"sagemaker:OutputKmsKey": _keys(settings)}},
+        conditions=_instances(settings, targets)
+        | {"ArnLike": {"sagemaker:OutputKmsKey": _keys(settings)}},
         why=_NAMES,
     )
 
 
-def _instances(settings: Settings) -> dict[str, Any]:
-    types = sorted(instance for _, instance in settings.serving.instance_types)
+def _instances(settings: Settings, targets: Sequence[str]) -> dict[str, Any]:
+    serving = settings.serving
+    types = {*serving.known_instance_types().values(), *map(serving.instance_type, targets)}
     return {
-        "ForAllValues:StringEquals": {"sagemaker:InstanceTypes": types},
+        "ForAllValues:StringEquals": {"sagemaker:InstanceTypes": sorted(types)},
         "Null": {"sagemaker:InstanceTypes": "false"},
     }
 

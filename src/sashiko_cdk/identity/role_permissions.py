@@ -4,7 +4,7 @@ The stacks that make buckets, keys, tables, pipelines and endpoints attach the p
 (`RolePolicy`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sashiko.aws.resources.endpoint_spec import alarm_name
 from sashiko.aws.resources.names import (
@@ -29,8 +29,10 @@ _MADE_UP = "SageMaker makes up the ids of lineage's artifacts; they name data, a
 _STATUS = "sagemaker:ModelApprovalStatus"
 
 
-def own_permissions(settings: Settings, role: Role) -> list[Allowed]:
-    """Returns what `role` may do by itself."""
+def own_permissions(settings: Settings, role: Role, *, targets: Sequence[str]) -> list[Allowed]:
+    """Returns what `role` may do by itself, with the compile targets of the recipes."""
+    if role == "device-check":
+        return device_permissions(settings, targets)
     return _OWN[role](settings) if role in _OWN else []
 
 
@@ -290,7 +292,6 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "approver": _approver,
     "data-scientist": _data_scientist,
     "deployer": _deployer,
-    "device-check": device_permissions,
     "endpoint-deployer": _endpoint_deployer,
     "etl-starter": _flow,
     "image-build": building_images,

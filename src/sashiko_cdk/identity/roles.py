@@ -1,5 +1,6 @@
 """The roles of people and jobs in an environment, and what they are denied."""
 
+from collections.abc import Sequence
 from typing import get_args
 
 from aws_cdk import Duration
@@ -13,6 +14,7 @@ from sashiko.aws.resources.names import (
     role_name,
 )
 from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import explain
 from sashiko_cdk.identity.boundary import boundary_of
 from sashiko_cdk.identity.container_basics import container_basics
@@ -36,19 +38,23 @@ from sashiko_cdk.stack import EnvironmentStack
 __all__ = ["add_roles"]
 
 
-def add_roles(stack: EnvironmentStack) -> None:
+def add_roles(stack: EnvironmentStack, *, recipes: Sequence[Recipe]) -> None:
     """Adds the environment's roles to a stack, under fixed names.
 
-    Other stacks and Lake Formation refer to them by name.
+    Other stacks and Lake Formation refer to them by name. The compile targets of `recipes` decide
+    on which instances the device check may run.
     """
     boundary = boundary_of(stack, stack.settings)
+    targets = [recipe.compile.target for recipe in recipes]
     for role in get_args(Role):
-        _add_role(stack, role, boundary)
+        _add_role(stack, role, boundary, targets=targets)
 
 
-def _add_role(stack: EnvironmentStack, role: Role, boundary: iam.IManagedPolicy) -> None:
+def _add_role(
+    stack: EnvironmentStack, role: Role, boundary: iam.IManagedPolicy, *, targets: Sequence[str]
+) -> None:
     settings = stack.settings
-    allowed = own_permissions(settings, role)
+    allowed = own_permissions(settings, role, targets=targets)
     if role in CONTAINERS:
         allowed += container_basics(settings)
     if role in FUNCTIONS:

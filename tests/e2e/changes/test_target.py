@@ -89,6 +89,7 @@ def test_the_artifact_carries_the_backend_and_is_served_by_it(
 
 def test_the_definition_stages_it_and_the_endpoint_runs_on_its_machines(project: Project) -> None:
     from sashiko.aws.resources.endpoint_spec import endpoint_spec
+    from sashiko_cdk.identity.device_permissions import device_permissions
     from sashiko_cdk.serving.endpoint_config import EndpointConfig
     from sashiko_cdk.serving.served_model import ServedModel
     from sashiko_cdk.stack import EnvironmentStack
@@ -102,6 +103,8 @@ def test_the_definition_stages_it_and_the_endpoint_runs_on_its_machines(project:
     assert arguments[arguments.index("--instance-type") + 1] == "ml.c7i.xlarge"
 
     settings = settings_of("serving")
+    permissions = device_permissions(settings, [TARGET])
+    assert "ml.c7i.xlarge" in json.dumps([item.statement.to_json() for item in permissions])
     spec = endpoint_spec(settings, TARGET)
     app = new_app()
     stack = EnvironmentStack(app, "One", deployment_of(settings), stateful=False, description="")
