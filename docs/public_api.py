@@ -34,7 +34,12 @@ and the version that removes it. Whatever is not on this page may change in any 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "Pipelines": ("sashiko.pipeline",),
     "Steps": ("sashiko.steps", "sashiko.core", "sashiko.contract.manifest"),
-    "Plug-ins": ("sashiko.data", "sashiko.evaluation"),
+    "Plug-ins": (
+        "sashiko.data",
+        "sashiko.evaluation",
+        "sashiko.serving.targets",
+        "sashiko.settings.targets",
+    ),
     "Contract, recipe and settings": ("sashiko.contract", "sashiko.settings"),
     "Errors, and names in AWS": ("sashiko.errors", "sashiko.aws"),
     "CDK: app and stacks": ("sashiko_cdk",),

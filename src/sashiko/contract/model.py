@@ -74,7 +74,7 @@ class Freshness(Frozen):
     """
 
     column: str
-    days: int = Field(ge=0)
+    days: int = Field(ge=0, le=36_500)  # a century; datetime ends at the year 1
     as_of: dt.date
 
 

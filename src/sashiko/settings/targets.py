@@ -8,6 +8,8 @@ from typing import Literal
 from sashiko.core.plugins import load
 from sashiko.settings.types import ImageName
 
+__all__ = ["Target"]
+
 CompileOption = Literal["auto_cast", "quantization"]
 
 

@@ -72,12 +72,16 @@ def test_answers_are_written_where_they_belong(tmp_path: Path, wheel: Path) -> N
     answers = {
         "project": "acme", "package": "acme_ml", "dev_account": "222222222222",
         "prod_account": "333333333333", "region": "eu-central-1", "engine_source": "index",
+        "qualifier": "acme1",
     }  # fmt: skip
     options = [f"--answer={key}={value}" for key, value in answers.items()]
     done = new(tmp_path / "folder", "--defaults", *options, wheel=wheel)
     assert done.returncode == 0, done.stderr
     root = tmp_path / "folder"
-    assert "project: acme\nregion: eu-central-1\n" in (root / "config/base.yaml").read_text()
+    settings = yaml.safe_load((root / "config/base.yaml").read_text())
+    assert [settings[key] for key in ("project", "qualifier", "region")] == [
+        "acme", "acme1", "eu-central-1",
+    ]  # fmt: skip
     assert 'account: "222222222222"' in (root / "config/dev.yaml").read_text()
     assert 'account: "333333333333"' in (root / "config/prod.yaml").read_text()
     assert '"acme_ml.steps.text_lengths"' in (root / "pipelines/finetune.py").read_text()

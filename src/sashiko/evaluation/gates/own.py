@@ -12,6 +12,8 @@ from sashiko.evaluation.metrics.arrays import Ints, ModelScores
 from sashiko.evaluation.record import Evaluation
 from sashiko.settings.quality import OwnGate
 
+__all__ = ["Gate", "ModelEvidence"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEvidence:

@@ -9,6 +9,8 @@ from sashiko.core.files import read_json, write_json
 from sashiko.errors import InputError
 from sashiko.settings.waiver import Waiver
 
+__all__ = ["Check"]
+
 DEVICE_GATE = "device"
 MODEL_GATES = ("model-quality", "bias")  # before the device
 _FILE_NAME = "verdict.json"

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from sashiko.serving import container
 
+__all__ = ["CONTAINER"]
+
 # The files that Compile and the serving image run; those that each artifact contains, and those
 # that run the trained model in an accelerator's.
 CONTAINER = Path(container.__file__).parent
