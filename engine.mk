@@ -8,7 +8,7 @@ LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-p
 IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_64-manylinux_2_34 --generate-hashes --no-emit-find-links --no-header \
   -c requirements/run.txt
 
-.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy check notebook golden lock docs sbom audit wheel
+.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy check notebook golden lock docs docs-site sbom audit wheel
 
 # torch comes last, from a file of its own, with the dependencies that its build asks for.
 define install
@@ -65,6 +65,13 @@ golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/api.md, docs/security-controls.md and the pipeline's graph in docs/architecture.md
 	$(BIN)/python -m docs.generate
 
+docs-site: $(VENV)-site/.done ## build the documentation as a site with a search, in build/site; a broken link ends it
+	@rm -rf build/site build/site-source && mkdir -p build/site-source/docs
+	@cp README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md docs/site/* build/site-source
+	@cp -R docs/*.md docs/decisions docs/images build/site-source/docs
+	@PYTHONPATH=src $(VENV)-site/bin/python -m sphinx -q -W --keep-going -b html build/site-source build/site
+	@echo build/site/index.html
+
 sbom: $(BIN)/.dev ## write build/sbom.cdx.json: what is installed and downloaded, with hashes and licences (CycloneDX)
 	@$(BIN)/python -m verification.supply.sbom $(ARGS)
 
@@ -84,6 +91,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(IMAGE_LOCK) --no-emit-package numpy --no-emit-package protobuf --no-emit-package packaging requirements/serving-cpu.in -o requirements/serving-cpu.txt
 	$(UV) pip compile -q --python-version 3.10 --generate-hashes --no-header --override requirements/serving.override.in --no-emit-find-links requirements/serving.in -o requirements/serving.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/site.in -o requirements/site.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/fuzz.in -o requirements/fuzz.txt
 	for peer in metaflow zenml; do \
 	  $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/benchmarks/$$peer.in -o requirements/benchmarks/$$peer.txt; \
@@ -132,3 +140,9 @@ $(VENV)-trainer/.done: requirements/benchmarks/trainer.txt requirements/torch.tx
 	@$(UV) pip install -q --python $(VENV)-trainer/bin/python -r requirements/torch.txt
 	@touch $@
 
+
+$(VENV)-site/.done: requirements/site.txt $(BIN)/.uv
+	@echo "installing requirements/site.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-site
+	@$(UV) pip install -q --python $(VENV)-site/bin/python --require-hashes --no-deps -r requirements/site.txt
+	@touch $@
