@@ -23,6 +23,7 @@ $(BIN)/.engine: requirements/engine.txt $(BIN)/.uv
 	@ln -sfn $(ENGINE)/docs docs
 	@ln -sfn $(ENGINE)/schemas schemas
 	@touch $@
+	@touch $(LOCKS)/*.txt
 
 # torch has no hash, so that its CPU build is taken where there is one.
 $(BIN)/.run: requirements/project.txt pyproject.toml $(BIN)/.engine
