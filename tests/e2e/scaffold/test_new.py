@@ -155,6 +155,13 @@ def test_a_draft_waits_for_its_review_and_then_its_definition_is_valid(german: P
     assert done.returncode == 0, done.stderr
 
 
+def test_without_the_samples_its_own_tests_pass(german: Project) -> None:
+    """After the review of the draft, which is the test before this one."""
+    done = german.python("-m", "pytest", "-p", "no:cacheprovider", "tests")
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
