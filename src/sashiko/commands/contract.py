@@ -58,14 +58,14 @@ def init(
     ] = None,
 ) -> None:
     """Draft a contract and a recipe for a data file; `run` waits until each guess is reviewed."""
-    from sashiko.data.draft.csv_format import Stated
+    from sashiko.data.draft.csv_format import FormatOptions
     from sashiko.data.draft.guess import make_draft
     from sashiko.data.draft.naming import project_name
     from sashiko.data.draft.write import refuse_existing, source_path, write_draft
 
     draft_name = project_name(data) if name is None else name
     refuse_existing(draft_name)
-    stated = Stated(
+    options = FormatOptions(
         delimiter=None if delimiter is None else _DELIMITERS[delimiter],
         encoding=encoding,
         decimal=None if decimal is None else _DECIMALS[decimal],
@@ -77,7 +77,7 @@ def init(
         source=source_path(data),
         label=label,
         facets=tuple(facet or ()),
-        stated=stated,
+        options=options,
     )
     for note in draft.notes:
         print(f"{data.name}: {note}", file=sys.stderr)

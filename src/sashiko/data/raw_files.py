@@ -96,24 +96,25 @@ def _csv_batches(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.Re
         reason = f"{found[0]} (the header is row 1)" if found else _one_line(error)
         raise InputError(
             f"{path}: {reason}; every row needs the header's {len(names)} columns, with "
-            f"{shown(delimiter)} between them, and quotes around a value that holds one"
-            f"{other_delimiter(names)}"
+            f"{describe_delimiter(delimiter)} between them, and quotes around a value that "
+            f"contains one{other_delimiter(names)}"
         ) from error
 
 
-def shown(delimiter: str) -> str:
+def describe_delimiter(delimiter: str) -> str:
     """Names a delimiter for a message."""
     return "a tab" if delimiter == "\t" else f"`{delimiter}`"
 
 
 def other_delimiter(names: Sequence[str]) -> str:
     """Returns a hint where a header of one column seems to have several; else nothing."""
-    held = [mark for mark in DELIMITERS if len(names) == 1 and mark in names[0]]
-    if not held:
+    marks = [mark for mark in DELIMITERS if len(names) == 1 and mark in names[0]]
+    if not marks:
         return ""
     return (
-        f". Its header seems to have {shown(held[0])} between the columns: say `delimiter: "
-        f"{held[0]!r}` under `ingest` of the contract, as `sashiko contract init` drafts it"
+        f". Its header seems to have {describe_delimiter(marks[0])} between the columns: say "
+        f"`delimiter: {marks[0]!r}` under `ingest` of the contract, as `sashiko contract init` "
+        "drafts it"
     )
 
 

@@ -1,15 +1,15 @@
-"""Types single values as the lake's columns have them, a whole column at once."""
+"""Casts columns of text to the lake's types."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.aws.glue_job.spec import TextForm
 
-_NO_VALUE = "?"  # which no type but text has
+_INVALID = "?"  # invalid in every type but text
 
 
 def cast_values(values: pa.Array, kind: pa.DataType, *, form: TextForm | None = None) -> pa.Array:
-    """Types cleaned values as the lake's column of that type would be.
+    """Casts cleaned values to the type of a lake's column.
 
     Args:
         values: an array or chunked array of texts without blanks around them, or of typed values.
@@ -17,10 +17,10 @@ def cast_values(values: pa.Array, kind: pa.DataType, *, form: TextForm | None = 
         form: how texts are written; None for a decimal point and ISO 8601.
 
     Raises:
-        pyarrow.ArrowException: if a value is none of that type, or not written so.
+        pyarrow.ArrowException: if a value is invalid in that type or form.
     """
     if form is not None and pa.types.is_string(values.type):
-        values = _rewritten(values, form)
+        values = default_form(values, form)
     if pa.types.is_timestamp(kind) and pa.types.is_string(values.type):
         values = _with_zone(values)
     typed = values.cast(kind)
@@ -29,16 +29,41 @@ def cast_values(values: pa.Array, kind: pa.DataType, *, form: TextForm | None = 
     return typed
 
 
-def _rewritten(values: pa.Array, form: TextForm) -> pa.Array:
-    """Writes texts the lake's own way; one that is not written in the form becomes no value."""
+def can_cast(values: pa.Array, kind: pa.DataType, *, form: TextForm | None = None) -> bool:
+    """Returns whether `cast_values` accepts every value."""
+    try:
+        cast_values(values, kind, form=form)
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def default_form(values: pa.Array, form: TextForm) -> pa.Array:
+    """Rewrites texts of a form with a decimal point or as ISO 8601; others become invalid."""
     texts = values
     for pattern, replacement in form.replacements:
         texts = pc.replace_substring_regex(texts, pattern, replacement)
-    return pc.if_else(pc.match_substring_regex(values, form.pattern), texts, _NO_VALUE)
+    return pc.if_else(pc.match_substring_regex(values, form.pattern), texts, _INVALID)
 
 
 def _with_zone(values: pa.Array) -> pa.Array:
-    """Completes ISO 8601 texts: a bare date is its midnight, a time without a zone is UTC."""
-    moments = pc.replace_substring_regex(values, r"^(\d{4}-\d{2}-\d{2})$", r"\1T00:00:00")
+    """Completes ISO 8601 texts: a date without a time is midnight, without a zone UTC."""
+    times = pc.replace_substring_regex(values, r"^(\d{4}-\d{2}-\d{2})$", r"\1T00:00:00")
     no_zone = r"([ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
-    return pc.replace_substring_regex(moments, no_zone, r"\1Z")
+    return pc.replace_substring_regex(times, no_zone, r"\1Z")
+
+
+def blanks_to_nulls(texts: pa.Array, missing: tuple[str, ...]) -> pa.Array:
+    """Replaces the texts that stand for a missing value by null."""
+    is_missing = pc.is_in(texts, value_set=pa.array(missing, pa.string()))
+    return pc.if_else(is_missing, pa.scalar(None, pa.string()), texts)
+
+
+def any_match(texts: pa.Array, pattern: str) -> bool:
+    """Returns whether a text matches a regular expression (RE2); nulls do not count."""
+    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
+
+
+def all_match(texts: pa.Array, pattern: str) -> bool:
+    """Returns whether all texts match a regular expression (RE2); nulls do not count."""
+    return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())

@@ -1,4 +1,4 @@
-"""What the contract will say of each column: type, classification, gaps, allowed values, range."""
+"""Drafts the contract's columns: type, classification, missing values, allowed values, range."""
 
 import math
 from collections.abc import Sequence
@@ -6,42 +6,33 @@ from collections.abc import Sequence
 import pyarrow.compute as pc
 
 from sashiko.contract.columns import Classification
-from sashiko.data.draft.naming import smells_of
+from sashiko.data.draft.naming import classify_name
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import ColumnDraft
+from sashiko.data.values import any_match
 
 _MOST_ALLOWED = 30  # values that are worth a list
-_ROWS_A_VALUE = 10  # with fewer rows to each, values not seen yet are likely
+_ROWS_A_VALUE = 10  # with fewer rows to each, later data probably has other values
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 
 Classes = dict[str, tuple[Classification, str]]
 
 
 def classify(raw: RawTable, *, target: Profile, facets: Sequence[Profile]) -> Classes:
-    """Guesses who may read each column.
-
-    Args:
-        raw: the file.
-        target: the label.
-        facets: the facets.
-
-    Returns:
-        Column -> its classification, and why.
-    """
-    named = {facet.name for facet in facets}
+    """Returns column -> a guess of its classification, and the reason."""
     classes: Classes = {}
     for column in raw.columns:
-        classes[column.name] = smells_of(column.physical_name)
+        classes[column.name] = classify_name(column.physical_name)
         if column.is_prose and classes[column.name][0] == "none":
             classes[column.name] = (
                 "none",
-                "sentences may name people: look, and call it pii if so",
+                "sentences may name people: read some, and call it pii if so",
             )
         if column is target:
-            classes[column.name] = ("none", "the label is what is trained on")
-        elif column.name in named:
+            classes[column.name] = ("none", "the label, which a model is trained on")
+        elif column in facets:
             classes[column.name] = ("sensitive", "a facet: for judging bias only")
-        elif pc.any(pc.match_substring_regex(column.texts, _EMAIL)).as_py():
+        elif any_match(column.texts, _EMAIL):
             classes[column.name] = (
                 "pii",
                 "some values are e-mail addresses; no step reads it then",
@@ -50,7 +41,7 @@ def classify(raw: RawTable, *, target: Profile, facets: Sequence[Profile]) -> Cl
 
 
 def row_number_draft(name: str) -> ColumnDraft:
-    """Describes the key of a file that has none: the row's position."""
+    """Drafts the key of a file without one: the row's position."""
     return ColumnDraft(
         name=name,
         physical_name=name,
@@ -58,33 +49,26 @@ def row_number_draft(name: str) -> ColumnDraft:
         type_why="the row's position in the file, from 0",
         classification="none",
         class_why="it says nothing about anybody",
-        key=True,
-        key_why="no column that all may read tells rows apart; their order must, so keep it",
+        key_why="no column that every role may read is unique; keep the order of the rows",
         minimum=0,
     )
 
 
 def column_draft(
-    column: Profile,
-    *,
-    rows: int,
-    classified: tuple[Classification, str],
-    key: bool,
-    category: bool,
+    column: Profile, *, classification: tuple[Classification, str], key: bool, category: bool
 ) -> ColumnDraft:
-    """Describes a column of the file; no value of a personal one is repeated.
+    """Drafts a column of the file, without the values of a personal one.
 
     Args:
-        column: as it was found.
-        rows: of the file.
-        classified: its classification, and why.
+        column: its profile.
+        classification: and the reason.
         key: whether it is the primary key.
-        category: whether it is label or facet, which are texts with listed values.
+        category: whether it is label or facet, whose values are texts and all listed.
     """
     kind = "string" if category else column.logical_type
     why = "label and facets are compared as texts" if category else column.why
-    public = classified[0] != "pii"
-    allowed = _allowed(column, rows, every=category) if kind == "string" and public else ()
+    public = classification[0] != "pii"
+    allowed = _allowed(column, every=category) if kind == "string" and public else ()
     if kind == "string" and column.distinct and not allowed and not key:
         why += f"; {column.distinct:,} different ones, which are not listed"
     low, high = _range(column) if public and not category else (None, None)
@@ -93,11 +77,10 @@ def column_draft(
         physical_name=column.physical_name,
         logical_type=kind,
         type_why=why,
-        classification=classified[0],
-        class_why=classified[1],
-        key=key,
+        classification=classification[0],
+        class_why=classification[1],
         key_why="no two rows have the same value, and none is missing" if key else "",
-        missing_percent=math.ceil(100 * column.missing / rows),
+        missing_percent=math.ceil(100 * column.missing / len(column.texts)),
         allowed=allowed,
         minimum=low,
         maximum=high,
@@ -105,15 +88,15 @@ def column_draft(
     )
 
 
-def _allowed(column: Profile, rows: int, *, every: bool) -> tuple[str, ...]:
-    few = column.distinct <= min(_MOST_ALLOWED, rows // _ROWS_A_VALUE)
+def _allowed(column: Profile, *, every: bool) -> tuple[str, ...]:
+    few = column.distinct <= min(_MOST_ALLOWED, len(column.texts) // _ROWS_A_VALUE)
     if not every and not few:
         return ()
     return tuple(sorted(pc.unique(column.texts.drop_null()).to_pylist()))
 
 
 def _range(column: Profile) -> tuple[int | float | str | None, int | float | str | None]:
-    """Returns the smallest and the largest value; of dates the smallest alone, as they go on."""
+    """Returns the smallest and the largest value; for dates only the smallest."""
     if column.logical_type not in ("integer", "number", "date", "timestamp") or not column.distinct:
         return None, None
     ends = pc.min_max(column.values).as_py()

@@ -1,20 +1,21 @@
-"""From a raw file to a draft: what the parts make of its columns, put together."""
+"""Drafts contract and recipe from a raw file."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from sashiko.data.draft.columns import Classes, classify, column_draft, row_number_draft
-from sashiko.data.draft.csv_format import Stated
-from sashiko.data.draft.keys import find_key, is_reference, key_like, repeated_rows
-from sashiko.data.draft.notes import notes
-from sashiko.data.draft.profile import Profile, RawTable, read_raw
-from sashiko.data.draft.records import Draft, Repeats
-from sashiko.data.draft.split import split_draft
-from sashiko.data.draft.targets import facet_drafts, find_column, label_draft, positives
-from sashiko.data.draft.text import text_draft
+import numpy as np
+import pyarrow.compute as pc
 
-_ROW_NUMBER = "row_number"
-_NOTHING_STATED = Stated()
+from sashiko.data.draft.columns import classify, column_draft, row_number_draft
+from sashiko.data.draft.csv_format import FormatOptions
+from sashiko.data.draft.keys import find_key, key_like, repeated_rows
+from sashiko.data.draft.naming import IDENTIFIER, name_matches
+from sashiko.data.draft.notes import notes
+from sashiko.data.draft.profile import read_raw
+from sashiko.data.draft.records import Draft
+from sashiko.data.draft.split import split_draft
+from sashiko.data.draft.targets import facet_drafts, find_column, label_draft
+from sashiko.data.draft.text import text_draft
 
 
 def make_draft(
@@ -24,100 +25,85 @@ def make_draft(
     source: str,
     label: str,
     facets: Sequence[str],
-    stated: Stated = _NOTHING_STATED,
+    options: FormatOptions,
 ) -> Draft:
-    """Looks at a data file and guesses its contract and recipe.
+    """Guesses the contract and the recipe of a data file.
 
     Args:
         path: a CSV or Parquet file.
         name: of the recipe.
         source: the file as the recipe will name it.
-        label: the column to learn, by the file's name or the lake's.
+        label: the column to learn, by its name in the file or in the lake.
         facets: the columns by which bias is judged; may be empty.
-        stated: how the file is written, where a person says so.
+        options: the user's, on the format of the file.
 
     Raises:
         InputError: if the file cannot be read or used, naming file, column and the fix.
     """
-    raw = read_raw(path, stated)
+    raw = read_raw(path, options)
     target = find_column(raw, label, option="--label", path=path)
-    learned = label_draft(target, path=path)
-    positive = positives(target, learned)
+    label_ = label_draft(target, path=path)
+    positive = np.asarray(pc.equal(target.texts, label_.positive))
     groups = [find_column(raw, facet, option="--facet", path=path) for facet in facets]
-    judged = facet_drafts(groups, positive, label=learned, path=path)
+    facets_ = facet_drafts(groups, positive, label=label_, path=path)
     classes = classify(raw, target=target, facets=groups)
     key = find_key(raw, classes, target=target)
     if key is not None:
-        why = "all who read rows read their key; where it names a person, take another one"
+        why = "every role reads the key of its rows; if it names a person, take another one"
         classes[key.name] = ("none", why)
-    kept = [column for column in (target, *groups, key) if column is not None]
-    keys = _set_keys_apart(raw, classes, kept=kept)
-
-    used = {target.name} | ({key.name} if key else set())
-    free = [c for c in raw.columns if classes[c.name][0] == "none" and c.name not in used]
-    dated = ("date", "timestamp")
-    texts = [c for c in free if c.logical_type not in dated and not is_reference(c, raw.rows)]
-    categories = {column.name for column in (target, *groups)}
+    others = [column for column in raw.columns if column not in (target, *groups, key)]
+    keys = [column for column in others if key_like(column)]
+    for column in keys:
+        if classes[column.name][0] == "none":
+            classes[column.name] = ("pii", key_like(column))
+    free = [
+        column
+        for column in raw.columns
+        if classes[column.name][0] == "none" and column not in (target, key)
+    ]
     drafts = [
         column_draft(
             column,
-            rows=raw.rows,
-            classified=classes[column.name],
+            classification=classes[column.name],
             key=column is key,
-            category=column.name in categories,
+            category=column in (target, *groups),
         )
         for column in raw.columns
     ]
-    row_number = "" if key else _unused(_ROW_NUMBER, raw)
-    if row_number:
+    row_number = ""
+    if key is None:
+        row_number = "row_number"
+        while row_number in classes:
+            row_number += "_"
         drafts.insert(0, row_number_draft(row_number))
     split = split_draft(free, positive, raw=raw)
-    repeats = _repeats(raw, [*keys, *([key] if key else [])])
+    repeats = repeated_rows(raw.columns)
+    if not repeats.rows:
+        repeats = repeated_rows(raw.columns, without=[*keys, *([key] if key else [])])
+    # A number of its own for each row says nothing about the next one.
+    texts = [
+        column
+        for column in free
+        if not column.is_date
+        and not (column.is_unique and name_matches(IDENTIFIER, column.physical_name))
+    ]
     return Draft(
         name=name,
         table=name.replace("-", "_"),
         file=path.name,
         source=source,
-        rows=raw.rows,
+        rows=len(positive),
         columns=tuple(drafts),
-        label=learned,
-        facets=judged,
-        groups=tuple(c.name for c in drafts if c.classification == "sensitive" and not judged),
+        label=label_,
+        facets=facets_,
+        groups=tuple(c.name for c in drafts if c.classification == "sensitive" and not facets),
         split=split,
         text=text_draft(texts, path=path),
         row_number=row_number,
         trim=raw.trim,
-        stand_ins=raw.stand_ins,
+        null_values=raw.null_values,
         csv=raw.csv,
         marks=raw.marks,
         repeats=repeats,
-        notes=notes(raw, repeats=repeats, keys=keys, split=split),
+        notes=tuple(notes(raw, repeats=repeats, keys=keys, split=split)),
     )
-
-
-def _set_keys_apart(
-    raw: RawTable, classes: Classes, *, kept: Sequence[Profile]
-) -> tuple[Profile, ...]:
-    """Classes what finds rows or persons again as personal, but for `kept`; returns all of it."""
-    keys = []
-    for column in raw.columns:
-        why = key_like(column, raw.rows)
-        if not why or column in kept:
-            continue
-        keys.append(column)
-        if classes[column.name][0] == "none":
-            classes[column.name] = ("pii", why)
-    return tuple(keys)
-
-
-def _repeats(raw: RawTable, keys: Sequence[Profile]) -> Repeats:
-    """Finds the rows that repeat an earlier one, in every column or in all but the keys."""
-    exact = repeated_rows(raw.columns)
-    return exact if exact.rows or not keys else repeated_rows(raw.columns, without=keys)
-
-
-def _unused(name: str, raw: RawTable) -> str:
-    taken = {column.name for column in raw.columns}
-    while name in taken:
-        name = f"{name}_"
-    return name

@@ -1,31 +1,32 @@
-"""Which column tells the rows apart, which others nearly do, and which rows come more than once."""
+"""Finds a key, other columns that almost are one, and rows that repeat an earlier one."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.data.draft.columns import Classes
-from sashiko.data.draft.naming import is_identifier, is_row_name, is_things
+from sashiko.data.draft.naming import IDENTIFIER, ROW_NAME, THING, name_matches
 from sashiko.data.draft.profile import Profile, RawTable
 from sashiko.data.draft.records import Repeats
+from sashiko.data.values import all_match, any_match
 from sashiko.evaluation.metrics.arrays import Ints
 
 _LONGEST_KEY = 64
-_FEW = 30  # different values, which are groups and no key
-_NEARLY = 0.95  # different values for the rows that have one
-_MANY = 0.5  # the same, in a column that is called as a key is
+_FEW = 30  # distinct values, which are groups and not a key
+_NEARLY = 0.95  # distinct values per row that has one
+_MANY = 0.5  # the same, in a column with the name of a key
 _ROWS_A_VALUE = 10
 _RUNNING = 0.95  # of a range of whole numbers is used
-_DIGITS = 7  # in every value: the numbers of something, and no amount
+_DIGITS = 7  # in every value: a number that identifies something, not an amount
 _WORDS = 2.5  # on average; more are a text
-_SENTENCE = 25  # characters
 _EXAMPLES = 3
 _RUN_OF_ASCII = r"^[!-~]+\z"
 
 
 def find_key(raw: RawTable, classes: Classes, *, target: Profile) -> Profile | None:
-    """Takes a column that tells every row apart: one that is called so, or else the first one."""
+    """Returns a unique column: one with the name of a key, or else the file's first."""
     if raw.numbered:
         return None
     unique = [
@@ -33,108 +34,83 @@ def find_key(raw: RawTable, classes: Classes, *, target: Profile) -> Profile | N
         for column in raw.columns
         if column is not target
         and classes[column.name][0] == "none"
-        and _is_unique(column, raw.rows)
+        and column.is_unique
         and _is_short(column)
     ]
-    named = [column for column in unique if is_identifier(column.physical_name)]
+    named = [column for column in unique if name_matches(IDENTIFIER, column.physical_name)]
     first = [column for column in unique if column is raw.columns[0]]
     return next(iter([*named, *first]), None)
 
 
-def key_like(column: Profile, rows: int) -> str:
-    """Says why a column tells rows or persons apart instead of describing them; else nothing.
+def key_like(column: Profile) -> str:
+    """Says why a column identifies rows or persons instead of describing them; else empty.
 
-    Args:
-        column: no label and no facet.
-        rows: of the file.
+    `column` is not the label and not a facet.
     """
+    rows = len(column.texts)
     filled = rows - column.missing
     if column.logical_type not in ("string", "integer") or column.distinct <= _FEW:
         return ""
-    if column.warning:  # dates or numbers that are not all written alike
+    if column.warning:  # dates or numbers in several forms
         return ""
     share = column.distinct / filled
     nearly = share >= _NEARLY
     name = column.physical_name
+    identifier = name_matches(IDENTIFIER, name)
+    thing = name_matches(THING, name)
     if not (
-        (nearly and (is_row_name(name) or _is_number_of_something(column) or _is_name(column)))
-        or (is_identifier(name) and share >= _MANY)
-        or (is_identifier(name) and not is_things(name) and column.distinct > rows / _ROWS_A_VALUE)
+        (nearly and (name_matches(ROW_NAME, name) or _is_number(column) or _is_name(column)))
+        or (identifier and share >= _MANY)
+        or (identifier and not thing and column.distinct > rows / _ROWS_A_VALUE)
     ):
         return ""
     what = "a key" if share == 1 else "nearly a key" if nearly else "called as a key is"
     return (
-        f"{what}, {column.distinct:,} different values in {filled:,} rows: it finds a row or a "
-        "person again and teaches nothing, so no step reads it"
+        f"{what}, {column.distinct:,} different values in {filled:,} rows: it identifies a row or "
+        "a person and a model learns nothing from it, so no step reads it"
     )
 
 
-def near_key_rows(column: Profile, rows: int) -> tuple[int, tuple[int, ...]]:
-    """Counts the rows that repeat an earlier value of a column that is nearly a key.
+def near_key_repeats(column: Profile) -> Repeats:
+    """Returns the rows that repeat an earlier value of a column that is nearly a key.
 
-    Returns:
-        How many, and the first of them, from 1; none where the column is a key or far from one.
+    None if the column is a key or far from one.
     """
-    filled = rows - column.missing
-    repeated = filled - column.distinct
-    if not repeated or column.distinct <= _FEW or column.distinct < _NEARLY * filled:
-        return 0, ()
-    codes = _codes(column)
-    codes[np.asarray(column.values.is_null())] = -1
-    repeats = _repeats(codes)
-    repeats = repeats[codes[repeats] >= 0]
-    return repeated, _examples(repeats)
+    filled = len(column.texts) - column.missing
+    if column.distinct <= _FEW or column.distinct < _NEARLY * filled:
+        return Repeats(rows=0, examples=())
+    return _repeats([column], rows=np.flatnonzero(column.values.is_valid()))
 
 
 def repeated_rows(columns: Sequence[Profile], *, without: Sequence[Profile] = ()) -> Repeats:
-    """Finds the rows that are equal to an earlier one, but for some columns."""
-    left_out = [column.name for column in without]
-    groups: Ints | None = None
-    for column in columns:
-        if column.name in left_out:
-            continue
-        codes = _codes(column)
-        if groups is not None:
-            codes = groups * (codes.max() + 1) + codes
-        groups = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-    repeats = np.empty(0, dtype=np.int64) if groups is None else _repeats(groups)
-    return Repeats(rows=len(repeats), examples=_examples(repeats), but_for=tuple(left_out))
+    """Returns the rows that are equal to an earlier one in all columns but those of `without`."""
+    excluded = tuple(column.name for column in without)
+    compared = [column for column in columns if column.name not in excluded]
+    return _repeats(compared, rows=np.arange(len(columns[0].texts)), excluded=excluded)
 
 
-def is_reference(column: Profile, rows: int) -> bool:
-    """A number that every row has for itself tells nothing of the next one."""
-    return is_identifier(column.physical_name) and _is_unique(column, rows)
-
-
-def _codes(column: Profile) -> Ints:
-    encoded = pc.dictionary_encode(column.values, null_encoding="encode")
-    return np.asarray(encoded.indices, dtype=np.int64)
-
-
-def _repeats(codes: Ints) -> Ints:
-    first = np.unique(codes, return_index=True)[1]
-    return np.setdiff1d(np.arange(len(codes), dtype=np.int64), first)
-
-
-def _examples(rows: Ints) -> tuple[int, ...]:
-    return tuple(int(row) + 1 for row in rows[:_EXAMPLES])
-
-
-def _is_unique(column: Profile, rows: int) -> bool:
-    return column.missing == 0 and column.distinct == rows
+def _repeats(columns: Sequence[Profile], *, rows: Ints, excluded: tuple[str, ...] = ()) -> Repeats:
+    if not columns:
+        return Repeats(rows=0, examples=(), excluded=excluded)
+    names = [str(index) for index, _ in enumerate(columns)]
+    arrays = [*(column.values.take(pa.array(rows)) for column in columns), pa.array(rows + 1)]
+    table = pa.Table.from_arrays(arrays, [*names, "row"])
+    first = table.group_by(names).aggregate([("row", "min")])["row_min"]
+    repeats = np.setdiff1d(rows + 1, first.to_numpy()).tolist()
+    return Repeats(rows=len(repeats), examples=tuple(repeats[:_EXAMPLES]), excluded=excluded)
 
 
 def _is_short(column: Profile) -> bool:
-    """A key is a whole number or one word."""
+    """Returns whether the values are whole numbers or single words, as a key's are."""
     if column.logical_type == "integer":
         return True
-    spaced = pc.any(pc.match_substring_regex(column.texts, r"\s")).as_py()
+    spaced = any_match(column.texts, r"\s")
     longest = pc.max(pc.utf8_length(column.texts)).as_py()
     return bool(column.logical_type == "string" and not spaced and longest <= _LONGEST_KEY)
 
 
-def _is_number_of_something(column: Profile) -> bool:
-    """Tells whole numbers that run on, or that all have many digits, from amounts."""
+def _is_number(column: Profile) -> bool:
+    """Returns whether whole numbers are consecutive or all have many digits, unlike amounts."""
     if column.logical_type != "integer":
         return False
     ends = pc.min_max(column.values).as_py()
@@ -145,11 +121,11 @@ def _is_number_of_something(column: Profile) -> bool:
 
 
 def _is_name(column: Profile) -> bool:
-    """Tells codes, and names of one to three words, from texts."""
+    """Returns whether values are codes, or names of one to three words, and not texts."""
     if column.logical_type != "string":
         return False
     texts = column.texts.drop_null()
-    if (pc.mean(pc.utf8_length(texts)).as_py() or 0) >= _SENTENCE:
-        # Without blanks a text of another script is still a text.
-        return bool(pc.all(pc.match_substring_regex(texts, _RUN_OF_ASCII)).as_py())
+    if column.is_prose:
+        # A text of another script may have no blanks.
+        return all_match(texts, _RUN_OF_ASCII)
     return bool(pc.mean(pc.count_substring_regex(texts, r"\S+")).as_py() <= _WORDS)

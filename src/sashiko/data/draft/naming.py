@@ -1,6 +1,6 @@
-"""What a column's name tells: its name in the lake, and whether it smells of a person.
+"""Names of columns: their names in the lake, and words that suggest personal data.
 
-The words are English and German; of other languages the values alone tell.
+The words are English and German. In other languages only the values decide.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 from sashiko.contract.columns import Classification
 
 _LONGEST_PROJECT = 41
-_LONGEST = 60  # of the 63 characters that a lake's column may have; the rest is for a number
+_LONGEST = 60  # of 63 characters, a lake's limit; the rest is for a number
 
 
 def _one_of(names: str) -> re.Pattern[str]:
@@ -27,7 +27,7 @@ _PERSONAL = _one_of("""
     mobilnummer nachname plz postfach postleitzahl rufnummer steuer_id steuernummer strasse svnr
     sozialversicherungsnummer telefax telefon telefonnummer vorname zuname
 """)
-# A number by which one person, or one household, is found again.
+# A number that identifies one person or household.
 _PERSONS_NUMBER = re.compile(
     r"(?:^|_)((?:account|client|customer|employee|household|insured|konto|kunden?|member|"
     r"mitarbeiter|mitglieds?|patient|patienten|person|personal|personen|personnel|student|"
@@ -35,8 +35,8 @@ _PERSONS_NUMBER = re.compile(
     r"_?(?:id|key|kennung|no|nr|num|number|nummer|ref))(?=_|$)"
 )
 _NAME = _one_of("name")
-# A name of one of these is no person's.
-_THING = _one_of("""
+# Their names are not those of persons.
+THING = _one_of("""
     branch brand campaign category channel city column company country course event file game item
     model plan product project region school shop state station store table team
 """)
@@ -47,25 +47,25 @@ _SENSITIVE = _one_of("""
     gesundheit herkunft konfession krankheit migrationshintergrund nationalitat schwanger
     schwangerschaft staatsangehorigkeit
 """)
-_IDENTIFIER = re.compile(
+IDENTIFIER = re.compile(
     r"(?:^|_)(?:id|key|no|nr|number|nummer|kennung|ref|reference|uuid|aktenzeichen|"
     r"\w*(?:number|nummer)|\w{3,}nr)$"
 )
-_ROW_NAME = re.compile(r"^(?:row_?(?:id|names?|no|nr|num|number)|index|idx|lfd_?nr|unnamed_\d+)$")
-# Letters that Unicode does not take apart.
+ROW_NAME = re.compile(r"^(?:row_?(?:id|names?|no|nr|num|number)|index|idx|lfd_?nr|unnamed_\d+)$")
+# Letters that Unicode does not decompose.
 _LETTERS = str.maketrans({"ß": "ss", "ẞ": "SS", "æ": "ae", "ø": "o", "œ": "oe", "ł": "l", "Ł": "L"})
 
 
 def words(name: str) -> tuple[str, ...]:
     """Splits a column's name into lower-case ASCII words: `Customer-ID`, `dateOfBirth`."""
-    apart = unicodedata.normalize("NFKD", name.translate(_LETTERS))
-    plain = apart.encode("ascii", "ignore").decode()
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain)
-    return tuple(re.findall(r"[a-z0-9]+", parted.lower()))
+    decomposed = unicodedata.normalize("NFKD", name.translate(_LETTERS))
+    plain = decomposed.encode("ascii", "ignore").decode()
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain)
+    return tuple(re.findall(r"[a-z0-9]+", spaced.lower()))
 
 
 def project_name(path: Path) -> str:
-    """Makes a name for contract and recipe of a file's: `My Loans.csv` becomes `my-loans`."""
+    """Returns the name of contract and recipe for a file: `My Loans.csv` becomes `my-loans`."""
     name = "-".join(words(path.stem))
     if not name[:1].isalpha():
         name = f"data-{name}".rstrip("-")
@@ -73,7 +73,7 @@ def project_name(path: Path) -> str:
 
 
 def lake_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Returns a snake_case name for each column, no two the same; `column_3` where none is left."""
+    """Returns a unique snake_case name for each column; `column_3` if it has no ASCII letters."""
     taken: list[str] = []
     for position, name in enumerate(names, 1):
         snake = "_".join(words(name)) or f"column_{position}"
@@ -85,11 +85,11 @@ def lake_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def smells_of(name: str) -> tuple[Classification, str]:
-    """Guesses a column's classification by the words of its name, and says why."""
+def classify_name(name: str) -> tuple[Classification, str]:
+    """Guesses a column's classification from the words of its name; returns it with the reason."""
     joined = "_".join(words(name))
-    patterns = [_PERSONAL, _PERSONS_NUMBER, *([] if _THING.search(joined) else [_NAME])]
-    personal = next((seen for pattern in patterns if (seen := pattern.search(joined))), None)
+    patterns = [_PERSONAL, _PERSONS_NUMBER, *([] if THING.search(joined) else [_NAME])]
+    personal = next((match for pattern in patterns if (match := pattern.search(joined))), None)
     if personal:
         return "pii", f"`{personal[1]}` sounds like what identifies a person, so no step reads it"
     sensitive = _SENSITIVE.search(joined)
@@ -98,16 +98,6 @@ def smells_of(name: str) -> tuple[Classification, str]:
     return "none", "nothing in its name sounds like a person, so a model may be trained on it"
 
 
-def is_identifier(name: str) -> bool:
-    """Tells whether a column's name ends as that of a key does."""
-    return _IDENTIFIER.search("_".join(words(name))) is not None
-
-
-def is_row_name(name: str) -> bool:
-    """Tells whether a column's name is one that programs give to the names of rows."""
-    return _ROW_NAME.search("_".join(words(name))) is not None
-
-
-def is_things(name: str) -> bool:
-    """Tells whether a column's name is about a thing, such as a product or a branch."""
-    return _THING.search("_".join(words(name))) is not None
+def name_matches(pattern: re.Pattern[str], name: str) -> bool:
+    """Returns whether the words of a column's name match IDENTIFIER, ROW_NAME or THING."""
+    return pattern.search("_".join(words(name))) is not None

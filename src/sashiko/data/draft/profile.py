@@ -1,4 +1,4 @@
-"""A raw CSV or Parquet file, column by column: names, types and what its values look like."""
+"""Profiles a raw CSV or Parquet file: its columns' names, types and values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ import pyarrow.compute as pc
 
 from sashiko.contract.columns import LogicalType
 from sashiko.contract.derive import ARROW_TYPES
-from sashiko.data.draft.csv_format import CsvFormat, Stated, csv_format
+from sashiko.data.draft.csv_format import CsvFormat, FormatOptions, csv_format
 from sashiko.data.draft.naming import lake_names
 from sashiko.data.draft.numbers import NumberMarks
-from sashiko.data.draft.types import TextType, text_types
+from sashiko.data.draft.records import ColumnType
+from sashiko.data.draft.types import text_types
 from sashiko.data.raw_files import raw_batches
-from sashiko.data.values import cast_values
+from sashiko.data.values import blanks_to_nulls, cast_values
 from sashiko.errors import InputError
 
 _PROSE_CHARACTERS = 25  # on average
-_STAND_INS = ("?", "NA", "N/A", "n/a", "NULL", "null", "NaN", "nan")
+_NULL_VALUES = ("?", "NA", "N/A", "n/a", "NULL", "null", "NaN", "nan")
 _NATIVE: tuple[tuple[Callable[[pa.DataType], bool], LogicalType], ...] = (
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "integer"),
@@ -29,29 +30,18 @@ _NATIVE: tuple[tuple[Callable[[pa.DataType], bool], LogicalType], ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
-    """A column as it was found.
+    """A column of the file."""
 
-    Attributes:
-        name: what it will be called in the lake.
-        physical_name: what the file calls it.
-        logical_type: the contract's type that every value has.
-        why: what that was seen from.
-        texts: the values as text, cleaned; null where one is missing.
-        values: the same, typed as `derive.ARROW_TYPES` says.
-        date_format: how its dates are written; empty for ISO 8601 and for what is none.
-        warning: what keeps it from being the date or number that it nearly is; else empty.
-    """
-
-    name: str
-    physical_name: str
-    logical_type: LogicalType
+    name: str  # in the lake
+    physical_name: str  # in the file
+    logical_type: LogicalType  # the contract's type that every value has
     why: str
-    texts: pa.Array
-    values: pa.Array
-    date_format: str = ""
-    warning: str = ""
+    texts: pa.Array  # cleaned; null for a missing value
+    values: pa.Array  # the same, typed as `derive.ARROW_TYPES` says
+    date_format: str = ""  # as in `ColumnType`
+    warning: str = ""  # as in `ColumnType`
 
     @property
     def missing(self) -> int:
@@ -64,6 +54,16 @@ class Profile:
         return int(pc.count_distinct(self.values).as_py())
 
     @property
+    def is_unique(self) -> bool:
+        """Whether each row has a value of its own."""
+        return self.distinct == len(self.values)
+
+    @property
+    def is_date(self) -> bool:
+        """Whether its values are dates or times."""
+        return self.logical_type in ("date", "timestamp")
+
+    @property
     def is_prose(self) -> bool:
         """Whether its values are sentences."""
         mean = pc.mean(pc.utf8_length(self.texts)).as_py() or 0
@@ -72,35 +72,24 @@ class Profile:
 
 @dataclass(frozen=True)
 class RawTable:
-    """A whole file.
+    """A whole file."""
 
-    Attributes:
-        rows: how many.
-        columns: all but an unnamed first one.
-        numbered: whether the file's first column has no name, as a written-out index.
-        trim: whether a value has blanks around it.
-        stand_ins: texts that seem to mean "missing".
-        csv: what a CSV file is read with.
-        marks: how its numbers are written.
-    """
-
-    rows: int
-    columns: tuple[Profile, ...]
-    numbered: bool
-    trim: bool
-    stand_ins: tuple[str, ...]
+    columns: tuple[Profile, ...]  # without an unnamed first one
+    numbered: bool  # the first column has no name, as in an exported index
+    trim: bool  # a value has blanks around it
+    null_values: tuple[str, ...]  # texts that stand for a missing value
     csv: CsvFormat
     marks: NumberMarks
 
 
-def read_raw(path: Path, stated: Stated) -> RawTable:
-    """Reads a CSV or Parquet file and looks at every value.
+def read_raw(path: Path, options: FormatOptions) -> RawTable:
+    """Reads and profiles a CSV or Parquet file.
 
     Raises:
-        InputError: if the file cannot be read (`raw_batches` says how), it does not show how it is
-            written, or a column has no name or a type that no contract knows.
+        InputError: if the file cannot be read (see `raw_batches`), its format cannot be detected,
+            or a column has no name or a type that contracts do not have.
     """
-    csv = csv_format(path, stated)
+    csv = csv_format(path, options)
     batches = raw_batches(path, delimiter=csv.delimiter, encoding=csv.encoding)
     table = pa.Table.from_batches(batches).combine_chunks()
     numbered = table.column_names[0] == ""
@@ -108,28 +97,27 @@ def read_raw(path: Path, stated: Stated) -> RawTable:
         table = table.drop_columns([""])
     if not table.num_columns or "" in table.column_names:
         raise InputError(f"{path}: a column has no name; give each a name in the header")
-    raw = [_plain(path, name, table[name]) for name in table.column_names]
-    texts = [column for column in raw if pa.types.is_string(column.type)]
-    trimmed = [pc.utf8_trim_whitespace(column) for column in texts]
-    used = {
-        text for column in trimmed for text in _STAND_INS if pc.index(column, text).as_py() >= 0
-    }
+    raw = {name: _plain(path, name, table[name]) for name in table.column_names}
+    texts = {name: column for name, column in raw.items() if pa.types.is_string(column.type)}
+    trimmed = {name: pc.utf8_trim_whitespace(column) for name, column in texts.items()}
     cleaned = {
-        name: _cleaned(column)
-        for name, column in zip(table.column_names, raw, strict=True)
-        if pa.types.is_string(column.type)
+        name: blanks_to_nulls(column, ("", *_NULL_VALUES)) for name, column in trimmed.items()
     }
-    types, marks = text_types(cleaned, delimiter=csv.delimiter, stated=stated)
-    names = zip(lake_names(table.column_names), table.column_names, raw, strict=True)
+    types, marks = text_types(cleaned, delimiter=csv.delimiter, options=options)
     return RawTable(
-        rows=table.num_rows,
         columns=tuple(
-            _typed(path, name, place, cleaned.get(place, column), types.get(place))
-            for name, place, column in names
+            _profile(path, name, place, cleaned.get(place, raw[place]), types.get(place))
+            for name, place in zip(lake_names(table.column_names), raw, strict=True)
         ),
         numbered=numbered,
-        trim=any(not old.equals(new) for old, new in zip(texts, trimmed, strict=True)),
-        stand_ins=tuple(sorted(used)),
+        trim=any(not texts[name].equals(trimmed[name]) for name in texts),
+        null_values=tuple(
+            sorted(
+                text
+                for text in _NULL_VALUES
+                if any(pc.index(column, text).as_py() >= 0 for column in trimmed.values())
+            )
+        ),
         csv=csv,
         marks=marks,
     )
@@ -146,37 +134,31 @@ def _plain(path: Path, name: str, column: pa.ChunkedArray) -> pa.Array:
     if pa.types.is_string(kind) or any(is_kind(kind) for is_kind, _ in _NATIVE):
         return values
     raise InputError(
-        f"{path}: column `{name}` has type {kind}, which no contract knows; write it as text, "
+        f"{path}: column `{name}` has type {kind}, which no contract has; write it as text, "
         "number or date, or leave it out of the file"
     )
 
 
-def _cleaned(raw: pa.Array) -> pa.Array:
-    texts = pc.utf8_trim_whitespace(raw)
-    missing = pc.is_in(texts, value_set=pa.array(["", *_STAND_INS]))
-    return pc.if_else(missing, pa.scalar(None, pa.string()), texts)
-
-
-def _typed(
-    path: Path, name: str, physical_name: str, raw: pa.Array, text: TextType | None
+def _profile(
+    path: Path, name: str, physical_name: str, raw: pa.Array, detected: ColumnType | None
 ) -> Profile:
-    if text is None:
+    if detected is None:
         kind = next(kind for is_kind, kind in _NATIVE if is_kind(raw.type))
-        text = TextType(kind=kind, why=f"the file's own type is {raw.type}")
-    kind = text.kind
+        detected = ColumnType(kind=kind, why=f"the file's own type is {raw.type}")
+    kind = detected.kind
     try:
         return Profile(
             name=name,
             physical_name=physical_name,
             logical_type=kind,
-            why=text.why,
+            why=detected.why,
             texts=cast_values(raw, pa.string()),
-            values=cast_values(raw, ARROW_TYPES[kind], form=text.form),
-            date_format=text.date_format,
-            warning=text.warning,
+            values=cast_values(raw, ARROW_TYPES[kind], form=detected.form),
+            date_format=detected.date_format,
+            warning=detected.warning,
         )
     except pa.ArrowException as error:
         raise InputError(
             f"{path}: column `{physical_name}` ({raw.type}) has values that do not fit the type "
-            f"{kind}, {ARROW_TYPES[kind]}; mend them, or leave the column out of the file"
+            f"{kind}, {ARROW_TYPES[kind]}; correct them, or leave the column out of the file"
         ) from error

@@ -1,46 +1,41 @@
-"""The draft: everything that contract and recipe will say, each guess with its reason."""
+"""The draft: the content of contract and recipe, each guess with its reason."""
 
 import datetime as dt
 from dataclasses import dataclass
 
+from sashiko.aws.glue_job.spec import TextForm
 from sashiko.contract.columns import Classification, LogicalType
 from sashiko.data.draft.csv_format import CsvFormat
 from sashiko.data.draft.numbers import NumberMarks
 
 
+@dataclass(frozen=True, kw_only=True)
+class ColumnType:
+    """The type of a raw column."""
+
+    kind: LogicalType  # of every value
+    why: str
+    form: TextForm | None = None  # how its values are written; None for the lake's default
+    date_format: str = ""  # the same of dates, for the contract; empty for ISO 8601 and others
+    warning: str = ""  # why it is text although it is almost all dates or numbers
+
+
 @dataclass(frozen=True)
 class ColumnDraft:
-    """A column of the contract.
+    """A column of the contract."""
 
-    Attributes:
-        name: its name in the lake.
-        physical_name: its name in the file.
-        logical_type: the contract's type.
-        type_why: why that one.
-        classification: who may read it.
-        class_why: why.
-        key: whether it is the primary key, and `key_why` says why.
-        key_why: empty for other columns.
-        missing_percent: of the rows, rounded up; 0 where no value is missing.
-        allowed: all values that it may take; none if they are not listed.
-        minimum: the smallest value seen; None where there is no range.
-        maximum: the largest one; None for dates, which go on.
-        date_format: how its dates are written; empty for ISO 8601 and for what is none.
-    """
-
-    name: str
-    physical_name: str
+    name: str  # in the lake
+    physical_name: str  # in the file
     logical_type: LogicalType
     type_why: str
     classification: Classification
     class_why: str
-    key: bool = False
-    key_why: str = ""
-    missing_percent: int = 0
-    allowed: tuple[str, ...] = ()
+    key_why: str = ""  # of the primary key; empty for other columns
+    missing_percent: int = 0  # of the rows, rounded up
+    allowed: tuple[str, ...] = ()  # all values; empty if they are not listed
     minimum: int | float | str | None = None
-    maximum: int | float | str | None = None
-    date_format: str = ""
+    maximum: int | float | str | None = None  # None for dates, as later ones will come
+    date_format: str = ""  # empty for ISO 8601 and for other types
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class LabelDraft:
 
 @dataclass(frozen=True)
 class FacetDraft:
-    """A facet, and the group of which fewest have the positive label."""
+    """A facet, and the group with the smallest share of positive labels."""
 
     column: str
     disadvantaged: str
@@ -64,7 +59,7 @@ class FacetDraft:
 
 @dataclass(frozen=True)
 class SplitDraft:
-    """How rows are split: by time if there is a column, else by a hash of the text."""
+    """The split of the rows: by time if there is a column, else by a hash of the text."""
 
     why: str
     column: str = ""
@@ -74,82 +69,48 @@ class SplitDraft:
 
 @dataclass(frozen=True)
 class TextDraft:
-    """What the model reads.
+    """The model's input."""
 
-    Attributes:
-        columns: what a template may use.
-        template: the recipe's template.
-        tokens: the longest compiled sequence, an estimate that 95 of 100 texts fit in.
-        foreign_percent: of the rows, whose texts have letters that English has not.
-    """
-
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # allowed in a template
     template: str
-    tokens: int
-    foreign_percent: int
+    tokens: int  # longest compiled sequence: an estimate that 95 of 100 texts fit in
+    foreign_percent: int  # of the rows, whose texts have letters that English does not have
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """Rows that are equal to an earlier one.
-
-    Attributes:
-        rows: how many.
-        examples: the first of them, from 1.
-        but_for: the columns in which they differ, which are keys.
-    """
+    """Rows that are equal to an earlier one."""
 
     rows: int
-    examples: tuple[int, ...]
-    but_for: tuple[str, ...]
+    examples: tuple[int, ...]  # the first of them, from 1
+    excluded: tuple[str, ...] = ()  # key columns, in which they differ
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A contract and a recipe, before they are written.
+    """A contract and a recipe, before they are written."""
 
-    Attributes:
-        name: of the recipe, and of the files.
-        table: of the lake.
-        file: the data file's own name.
-        source: the data file, as the recipe names it.
-        rows: how many it has.
-        columns: in the order of the file.
-        label: what is learned.
-        facets: by what bias is judged; none where nobody named one.
-        groups: columns that look like facets and are none.
-        split: of the rows.
-        text: what the model reads.
-        row_number: the key that the file lacks; empty where it has one.
-        trim: whether blanks around values are cut.
-        stand_ins: texts that mean "missing".
-        csv: what a CSV file is read with.
-        marks: how its numbers are written.
-        repeats: the rows that repeat an earlier one.
-        notes: what a person should know before reading the files.
-    """
-
-    name: str
+    name: str  # of the recipe, and of the files
     table: str
-    file: str
-    source: str
+    file: str  # the data file's own name
+    source: str  # the data file, as the recipe names it
     rows: int
-    columns: tuple[ColumnDraft, ...]
+    columns: tuple[ColumnDraft, ...]  # in the order of the file
     label: LabelDraft
     facets: tuple[FacetDraft, ...]
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # sensitive columns, if there are no facets
     split: SplitDraft
     text: TextDraft
-    row_number: str
-    trim: bool
-    stand_ins: tuple[str, ...]
+    row_number: str  # the key of a file without one; else empty
+    trim: bool  # blanks around values are cut
+    null_values: tuple[str, ...]  # texts that stand for a missing value
     csv: CsvFormat
     marks: NumberMarks
     repeats: Repeats
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # for the user, before reading the files
 
     @property
-    def is_written_otherwise(self) -> bool:
-        """Whether the file is not written as a contract takes for granted."""
+    def has_own_format(self) -> bool:
+        """Whether the file's format differs from a contract's defaults."""
         marks = (self.marks.decimal, self.marks.thousands)
         return (self.csv.delimiter, self.csv.encoding, *marks) != (",", "utf-8", ".", "")

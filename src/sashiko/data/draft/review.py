@@ -1,4 +1,4 @@
-"""Guesses that nobody has confirmed: lines that `sashiko contract init` marked `# review`."""
+"""Unreviewed guesses: lines that `sashiko contract init` marked `# review`."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _MARK = re.compile(r"(?:^|\s)#\s*review\b", re.IGNORECASE)
 
 
 def review_lines(path: Path) -> tuple[int, ...]:
-    """Returns the numbers of the lines that carry the mark, from 1.
+    """Returns the numbers of the marked lines, from 1.
 
     Raises:
         InputError: if the file cannot be read as UTF-8 text.
@@ -23,7 +23,7 @@ def review_lines(path: Path) -> tuple[int, ...]:
 
 
 def describe_lines(path: Path, lines: Sequence[int]) -> str:
-    """Says where a file's marks are: `recipes/x.yaml: 4 guesses to review, lines 4, 9-11`."""
+    """Formats a file's marked lines: `recipes/x.yaml: 4 guesses to review, lines 4, 9-11`."""
     count = "1 guess" if len(lines) == 1 else f"{len(lines)} guesses"
     return f"{path}: {count} to review, line{'s' if len(lines) > 1 else ''} {_ranges(lines)}"
 
@@ -39,15 +39,15 @@ def _ranges(lines: Sequence[int]) -> str:
 
 
 def refuse_unreviewed(files: Sequence[Path]) -> None:
-    """Holds that every guess in a recipe and its contract has been confirmed by a person.
+    """Checks that no guess in a recipe and its contract is unreviewed.
 
     Raises:
-        InputError: with each file, its lines that still carry the mark, and what to do.
+        InputError: with each file, its marked lines, and the fix.
     """
     marked = {file: lines for file in files if (lines := review_lines(file))}
     if marked:
-        named = "\n".join(describe_lines(file, lines) for file, lines in marked.items())
+        listing = "\n".join(describe_lines(file, lines) for file, lines in marked.items())
         raise InputError(
-            f"{named}\nRead each line, correct what is wrong, and remove its `# review` comment "
+            f"{listing}\nRead each line, correct what is wrong, and remove its `# review` comment "
             "once it is right"
         )

@@ -1,9 +1,9 @@
-"""What is learned and by what bias is judged: the label and the facets that a person named."""
+"""Drafts the label and the facets from the columns that the user names."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.data.draft.profile import Profile, RawTable
@@ -11,13 +11,13 @@ from sashiko.data.draft.records import FacetDraft, LabelDraft
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools
 
-_MOST_GROUPS = 50  # what the bias steps take for a category
+_MOST_GROUPS = 50  # the bias steps' limit for a category
 _SHOWN = 5
-_SMALLEST_SHARE = 0.02  # of the rows: the rate of fewer says little
+_SMALLEST_SHARE = 0.02  # of the rows: a smaller group's rate says little
 
 
 def find_column(raw: RawTable, name: str, *, option: str, path: Path) -> Profile:
-    """Finds a column by the file's name for it or by the lake's.
+    """Returns a column by its name in the file or in the lake.
 
     Raises:
         InputError: if there is none, with the file's columns.
@@ -30,17 +30,20 @@ def find_column(raw: RawTable, name: str, *, option: str, path: Path) -> Profile
 
 
 def label_draft(column: Profile, *, path: Path) -> LabelDraft:
-    """Takes the rarer of the two values for the positive one.
+    """Returns the label, whose rarer value is the positive one.
 
     Raises:
         InputError: if the column has gaps, or not exactly two values.
     """
     _refuse_gaps(column, path=path, role="label", fix="leave rows without a label out of the file")
-    counts = _counts(column)
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(column.texts).to_pylist()}
     if len(counts) != 2:
+        values = ", ".join(repr(value) for value in sorted(counts)[:_SHOWN])
+        more = ", ..." if len(counts) > _SHOWN else ""
         raise InputError(
-            f"{path}: label column `{column.physical_name}` has {_listed(counts)}; a label has "
-            "exactly two: make a column that says yes or no"
+            f"{path}: label column `{column.physical_name}` has {len(counts):,} "
+            f"value{'s' if len(counts) > 1 else ''} ({values}{more}); a label has exactly two: "
+            "make a column that says yes or no"
         )
     positive, negative = sorted(counts, key=lambda value: (counts[value], value))
     share = 100 * counts[positive] / len(column.texts)
@@ -48,21 +51,12 @@ def label_draft(column: Profile, *, path: Path) -> LabelDraft:
     return LabelDraft(column=column.name, positive=positive, negative=negative, why=why)
 
 
-def positives(column: Profile, label: LabelDraft) -> Bools:
-    """Says of each row whether it has the positive label, shape (rows,)."""
-    return np.asarray(pc.equal(column.texts, label.positive), dtype=np.bool_)
-
-
 def facet_drafts(
     columns: Sequence[Profile], positive: Bools, *, label: LabelDraft, path: Path
 ) -> tuple[FacetDraft, ...]:
-    """Takes the group of which the smallest share is positive for the one that bias may harm.
+    """Returns the facets, whose group with the smallest share of positives is disadvantaged.
 
-    Args:
-        columns: the facets.
-        positive: per row whether it has the positive label.
-        label: the label, which is no facet.
-        path: the file, for errors.
+    `positive` says per row whether it has the positive label, shape (rows,).
 
     Raises:
         InputError: if a facet is named twice, is the label, has gaps, or one value or too many.
@@ -79,20 +73,21 @@ def facet_drafts(
 def _facet(column: Profile, positive: Bools, *, path: Path) -> FacetDraft:
     fix = "give rows of unknown group a value of their own, such as `unknown`"
     _refuse_gaps(column, path=path, role="facet", fix=fix)
-    counts = _counts(column)
-    if not 2 <= len(counts) <= _MOST_GROUPS:
+    table = pa.table({"group": column.texts, "positive": positive})
+    aggregates = [("positive", "mean"), ("positive", "count")]
+    groups = table.group_by("group").aggregate(aggregates).to_pylist()
+    if not 2 <= len(groups) <= _MOST_GROUPS:
         raise InputError(
-            f"{path}: facet column `{column.physical_name}` has {len(counts):,} different values; "
+            f"{path}: facet column `{column.physical_name}` has {len(groups):,} different values; "
             f"bias is judged for 2 to {_MOST_GROUPS} groups: put values into bands, such as 18-29"
         )
-    enough = _SMALLEST_SHARE * len(column.texts)
-    judged = [value for value, rows in counts.items() if rows >= enough]
-    rates = {
-        value: float(positive[np.asarray(pc.equal(column.texts, value))].mean()) for value in judged
-    }
-    harmed = min(rates, key=lambda value: (rates[value], value))
-    why = f"of its rows {100 * rates[harmed]:.1f} % are positive, the smallest share of all groups"
-    return FacetDraft(column=column.name, disadvantaged=harmed, why=why)
+    rate, group = min(
+        (group["positive_mean"], group["group"])
+        for group in groups
+        if group["positive_count"] >= _SMALLEST_SHARE * len(positive)
+    )
+    why = f"of its rows {100 * rate:.1f} % are positive, the smallest share of all groups"
+    return FacetDraft(column=column.name, disadvantaged=group, why=why)
 
 
 def _refuse_gaps(column: Profile, *, path: Path, role: str, fix: str) -> None:
@@ -102,14 +97,3 @@ def _refuse_gaps(column: Profile, *, path: Path, role: str, fix: str) -> None:
             f"{path}: {role} column `{column.physical_name}` has no value in {gaps:,} of "
             f"{len(column.texts):,} rows; {fix}"
         )
-
-
-def _counts(column: Profile) -> dict[str, int]:
-    found = pc.value_counts(column.texts).to_pylist()
-    return {item["values"]: item["counts"] for item in found}
-
-
-def _listed(counts: dict[str, int]) -> str:
-    shown = ", ".join(repr(value) for value in sorted(counts)[:_SHOWN])
-    more = ", ..." if len(counts) > _SHOWN else ""
-    return f"{len(counts):,} value{'s' if len(counts) > 1 else ''} ({shown}{more})"

@@ -1,4 +1,4 @@
-"""What the model reads of a row: the text columns, a template, and how long its texts get."""
+"""Drafts the model's input: the text columns, a template, and the length of its texts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,30 +18,27 @@ _BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
 
 
 def text_draft(columns: Sequence[Profile], *, path: Path) -> TextDraft:
-    """Puts short values first, each after its name, and sentences last.
+    """Returns a template with short values first, each after its name, and sentences last.
 
-    Args:
-        columns: what a text may use: no key, label, date, sensitive or personal column.
-        path: the file, for errors.
+    `columns` are all that a text may use: no key, label, date, sensitive or personal column.
 
     Raises:
         InputError: if no column is left.
     """
-    telling = [column for column in columns if column.distinct > 1]
-    if not telling:
+    varied = [column for column in columns if column.distinct > 1]
+    if not varied:
         raise InputError(
             f"{path}: no column is left for the text that a model reads; key, label, date, facets, "
-            "columns with one value, those that sound like a person's and those that are nearly a "
-            "key are not for it"
+            "columns with one value, columns that sound like a person's and near keys cannot be "
+            "used"
         )
-    prose = [column for column in telling if column.is_prose]
-    short = [column for column in telling if not column.is_prose][:_MOST_SHORT]
-    parts = [f"{column.name.replace('_', ' ')} {{{column.name}}}" for column in short]
-    template = ": ".join(
-        text for text in (", ".join(parts), " ".join(f"{{{c.name}}}" for c in prose)) if text
-    )
+    prose = [column for column in varied if column.is_prose]
+    short = [column for column in varied if not column.is_prose][:_MOST_SHORT]
+    values = ", ".join(f"{c.name.replace('_', ' ')} {{{c.name}}}" for c in short)
+    sentences = " ".join(f"{{{column.name}}}" for column in prose)
+    template = ": ".join(text for text in (values, sentences) if text)
     return TextDraft(
-        columns=tuple(column.name for column in telling),
+        columns=tuple(column.name for column in varied),
         template=template,
         tokens=_tokens(template, [*short, *prose]),
         foreign_percent=_foreign([*short, *prose]),

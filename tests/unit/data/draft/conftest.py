@@ -10,7 +10,7 @@ import pytest
 
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.data.draft.csv_format import Stated
+from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.guess import make_draft
 from sashiko.data.draft.naming import project_name
 from sashiko.data.draft.write import source_path, write_draft
@@ -63,7 +63,7 @@ def drafted(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
         *,
         label: str = "No Show",
         facets: Any = (),
-        **stated: Any,
+        **options: Any,
     ) -> tuple[Contract, Recipe]:
         path = table if isinstance(table, Path) else write_csv(repository / "visits.csv", table)
         draft = make_draft(
@@ -72,7 +72,7 @@ def drafted(repository: Path) -> Callable[..., tuple[Contract, Recipe]]:
             source=source_path(path),
             label=label,
             facets=facets,
-            stated=Stated(**stated),
+            options=FormatOptions(**options),
         )
         make.notes = draft.notes
         contract_file, recipe_file = write_draft(draft)
